@@ -1,0 +1,90 @@
+/**
+ * The contract between the front (listeners, admission, policy) and the layer that speaks MQTT with
+ * one admitted connection.
+ *
+ * The front hands over a stream only after TLS, certificate and directory said yes, and before a
+ * byte of MQTT was read. From then on the session layer owns the stream: it reads CONNECT within
+ * the time limit, asks the {@link Authorizer}, and closes the stream in every case in the end.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '../core/errors/catalogue.ts';
+import type { Authorizer } from './authorizer.ts';
+import type { Identity } from './identity.ts';
+
+/** One admitted connection. */
+export interface Connection {
+  readonly identity: Identity;
+  /** Undefined until CONNECT was accepted. */
+  readonly clientId: string | undefined;
+  /** 3, 4 or 5; undefined until CONNECT was read. */
+  readonly protocolVersion: number | undefined;
+  readonly connectedAtMs: number;
+  /**
+   * Authorises again what stands: subscriptions no longer allowed are removed at once. Called when
+   * the policy, or the identity's entry or standing, changed.
+   */
+  reauthorise(): void;
+  /**
+   * Ends the connection now: MQTT 5.0 gets DISCONNECT with the reason code of `code` from the
+   * catalogue; the will is published unless `code` says that the identity lost its right to speak
+   * (revoked, suspended). Idempotent.
+   */
+  close(code: ErrorCode): void;
+}
+
+/** What the session layer tells the front. Calls must not throw and must not block. */
+export interface SessionEvents {
+  /** CONNACK with success is about to leave. */
+  connected(connection: Connection): void;
+  /** `code`: why; undefined after a clean DISCONNECT by the client. Only after `connected`. */
+  disconnected(connection: Connection, code: ErrorCode | undefined): void;
+  /** A CONNECT was refused. */
+  refused(identity: Identity, code: ErrorCode, detail: string): void;
+  /** A publish, subscribe or delivery was denied. */
+  denied(
+    identity: Identity,
+    action: 'publish' | 'subscribe' | 'receive',
+    topic: string,
+    code: ErrorCode,
+  ): void;
+  /** Something was thrown away by a limit: `reason` is a stable word for the metrics. */
+  dropped(identity: Identity, reason: string, messages: number): void;
+}
+
+/** A message that the broker itself publishes. */
+export interface OwnMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
+
+/**
+ * Takes a message that is addressed to the broker itself (`$fleet/certs/{id}/…`).
+ *
+ * @returns true when it was taken and must not be routed
+ */
+export type Intercept = (identity: Identity, topic: string, payload: Buffer) => boolean;
+
+export interface SessionLayer {
+  /** Takes over an admitted stream. */
+  accept(stream: Duplex, identity: Identity): Connection;
+  /** Every live connection, those before CONNECT included. */
+  connections(): Iterable<Connection>;
+  /** The live connections of one identity. */
+  connectionsOf(id: string): readonly Connection[];
+  /** Publishes for the broker itself, past the policy. Resolves when stored. */
+  publish(message: OwnMessage): Promise<void>;
+  /** Deletes kept sessions, queues and wills of an identity. */
+  forget(id: string): Promise<void>;
+  /** Stops taking connections, ends those that live (reason: server shutting down), flushes. */
+  close(): Promise<void>;
+}
+
+export interface SessionLayerDeps {
+  readonly authorizer: Authorizer;
+  readonly events: SessionEvents;
+  readonly intercept: Intercept;
+}

@@ -1,0 +1,41 @@
+/**
+ * The identity of a device: the text that stands in its certificate's common name (CN), in its
+ * MQTT client id and in the topics that belong to it.
+ *
+ * The grammar leaves out every character with a meaning in a topic, so that an identity can never
+ * inject a level or a wildcard.
+ *
+ * @module
+ */
+import { FlotillaError } from './errors/flotilla-error.ts';
+
+declare const brand: unique symbol;
+
+/** A text that passed {@link parseDeviceId}: 1 to 128 characters, `[A-Za-z0-9][A-Za-z0-9._:-]*`. */
+export type DeviceId = string & { readonly [brand]: 'DeviceId' };
+
+/** The longest identity, in characters (each is one byte). */
+export const deviceIdMaxChars = 128;
+
+const grammar = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+
+/** Whether a text obeys the grammar of an identity. */
+export function isDeviceId(text: string): text is DeviceId {
+  return text.length <= deviceIdMaxChars && grammar.test(text);
+}
+
+/**
+ * Reads an identity.
+ *
+ * @throws FlotillaError `device-id-invalid` when the text does not obey the grammar.
+ */
+export function parseDeviceId(text: string): DeviceId {
+  if (isDeviceId(text)) return text;
+  throw new FlotillaError('device-id-invalid', { detail: printable(text) });
+}
+
+/** Makes hostile text fit for a message: quoted, control characters escaped, shortened. */
+export function printable(text: string, maxChars = 64): string {
+  const cut = text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+  return JSON.stringify(cut);
+}

@@ -1,0 +1,97 @@
+/**
+ * The directory: what a broker must know of the fleet to decide who may connect, as it travels on
+ * the feed from the enrollment service (its only writer) to the brokers.
+ *
+ * The feed is `GET /v1/feed?epoch=E&since=N` over mutual TLS with a certificate of role `broker`:
+ * one JSON document a line ({@link FeedLine}), the response never ends. When the service can go on
+ * from `since`, changes follow at once; else a snapshot comes first. Sequence numbers grow by one
+ * with each change inside one epoch; a new epoch begins when the service lost its change log (a
+ * restart). A line `heartbeat` comes at least every 5 s, so that a broker notices a dead link.
+ *
+ * The way back is `POST /v1/feed/report` ({@link FeedReport}): what a broker has applied, how many
+ * connections it closed by it, and which devices came and went.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { isDeviceId, type DeviceId } from './device-id.ts';
+
+/** How often the service sends a heartbeat, in ms. */
+export const feedHeartbeatMs = 5000;
+
+const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value));
+
+/** One certificate of an identity. Serial and fingerprint are lower-case hexadecimal. */
+export const directoryCertificateSchema = z.strictObject({
+  /** Without leading zeros, as many digits as needed, even count. */
+  serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
+  /** `sha256:` and 64 hexadecimal digits over the DER. */
+  fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  notBeforeMs: z.int(),
+  notAfterMs: z.int(),
+  /** `retired`: replaced by a newer one that was seen connecting. */
+  status: z.enum(['active', 'revoked', 'retired']),
+});
+export type DirectoryCertificate = z.infer<typeof directoryCertificateSchema>;
+
+/** What a broker knows of one identity: a device, a service, an administrator, a broker. */
+export const directoryEntrySchema = z.strictObject({
+  id: deviceId,
+  /** The policy's role: `device`, `service`, `admin`, `broker`, or one of the operator's own. */
+  role: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  status: z.enum(['active', 'suspended', 'revoked', 'quarantined']),
+  group: z.string().max(128).nullable(),
+  attributes: z.record(z.string().max(64), z.string().max(256)),
+  certificates: z.array(directoryCertificateSchema).max(16),
+});
+export type DirectoryEntry = z.infer<typeof directoryEntrySchema>;
+
+const sequence = z.int().min(0);
+
+/** One line of the feed. */
+export const feedLineSchema = z.discriminatedUnion('type', [
+  /** `graceMs`: how long after its end a certificate may still be used to renew, and nothing else. */
+  z.strictObject({
+    type: z.literal('hello'),
+    epoch: z.string().min(1).max(64),
+    sequence,
+    graceMs: z.int().min(0),
+  }),
+  /** Everything known before is void; entries follow, then `snapshot-end`. */
+  z.strictObject({ type: z.literal('snapshot-begin'), sequence }),
+  z.strictObject({ type: z.literal('entry'), entry: directoryEntrySchema }),
+  z.strictObject({ type: z.literal('snapshot-end'), sequence }),
+  z.strictObject({ type: z.literal('change'), sequence, entry: directoryEntrySchema }),
+  z.strictObject({ type: z.literal('removed'), sequence, id: deviceId }),
+  /** The CA certificates that brokers trust from now on, PEM, roots and issuers. */
+  z.strictObject({ type: z.literal('authorities'), sequence, pem: z.array(z.string()).max(16) }),
+  z.strictObject({ type: z.literal('heartbeat'), sequence }),
+]);
+export type FeedLine = z.infer<typeof feedLineSchema>;
+
+/** One coming or going of a connection. */
+export const presenceSchema = z.strictObject({
+  id: deviceId,
+  connected: z.boolean(),
+  atMs: z.int(),
+  /** The serial number of the certificate that was used. */
+  serial: z.string(),
+  remoteAddress: z.string().max(64),
+  /** Why it went; absent when it came. */
+  reason: z.string().max(128).optional(),
+});
+export type Presence = z.infer<typeof presenceSchema>;
+
+/** What a broker tells the service. */
+export const feedReportSchema = z.strictObject({
+  epoch: z.string().min(1).max(64),
+  /** All changes up to this one are in force at this broker. */
+  applied: sequence,
+  /** How many live connections each change closed; zeros left out. */
+  closed: z
+    .array(z.strictObject({ sequence, connections: z.int().min(1) }))
+    .max(1000)
+    .default([]),
+  presence: z.array(presenceSchema).max(1000).default([]),
+});
+export type FeedReport = z.infer<typeof feedReportSchema>;

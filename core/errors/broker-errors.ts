@@ -1,0 +1,4 @@
+/** Errors of broker. @module */
+import { errors } from './error-spec.ts';
+
+export const brokerErrors = errors({});

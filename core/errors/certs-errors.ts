@@ -1,0 +1,4 @@
+/** Errors of certs. @module */
+import { errors } from './error-spec.ts';
+
+export const certsErrors = errors({});

@@ -1,0 +1,103 @@
+/**
+ * Where things are in the state folder. The one place that knows the names.
+ *
+ * ```
+ * flotilla.yaml  policy.yaml
+ * ca/      root.pem root.key.pem issuer.pem issuer.key.pem passphrase   (enrollment only)
+ * enroll/  tls/ registry/ audit/                                        (enrollment only)
+ * admin/   key.pem cert.pem chain.pem ca.pem                            (the command line's own)
+ * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
+ * sim/     what the simulator keeps
+ * run/     enroll.json broker.json: the addresses of what runs
+ * ```
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+export const defaultStateFolder = '.flotilla';
+
+/** The four files that make one identity usable, as `device enroll` writes them. */
+export interface IdentityFiles {
+  /** PKCS#8, mode 0600. */
+  readonly key: string;
+  /** The leaf. */
+  readonly cert: string;
+  /** Leaf, then issuer. */
+  readonly chain: string;
+  /** Root, then issuer: what the holder trusts. */
+  readonly ca: string;
+}
+
+/** The paths of an identity's files in a folder. */
+export function identityFiles(folder: string): IdentityFiles {
+  return {
+    key: join(folder, 'key.pem'),
+    cert: join(folder, 'cert.pem'),
+    chain: join(folder, 'chain.pem'),
+    ca: join(folder, 'ca.pem'),
+  };
+}
+
+/** All paths below one state folder. */
+export interface StateFolder {
+  readonly root: string;
+  readonly config: string;
+  readonly policy: string;
+  readonly ca: {
+    readonly folder: string;
+    readonly rootCert: string;
+    readonly rootKey: string;
+    readonly issuerCert: string;
+    readonly issuerKey: string;
+    readonly passphrase: string;
+  };
+  readonly enroll: {
+    readonly folder: string;
+    readonly tls: string;
+    readonly registry: string;
+    readonly audit: string;
+  };
+  readonly admin: string;
+  readonly broker: {
+    readonly folder: string;
+    readonly identity: string;
+    readonly directory: string;
+    readonly store: string;
+  };
+  readonly sim: string;
+  readonly run: { readonly folder: string; readonly enroll: string; readonly broker: string };
+}
+
+/** The layout below `root`. Nothing is created. */
+export function stateFolder(root: string): StateFolder {
+  const at = (...parts: string[]): string => join(root, ...parts);
+  return {
+    root,
+    config: at('flotilla.yaml'),
+    policy: at('policy.yaml'),
+    ca: {
+      folder: at('ca'),
+      rootCert: at('ca', 'root.pem'),
+      rootKey: at('ca', 'root.key.pem'),
+      issuerCert: at('ca', 'issuer.pem'),
+      issuerKey: at('ca', 'issuer.key.pem'),
+      passphrase: at('ca', 'passphrase'),
+    },
+    enroll: {
+      folder: at('enroll'),
+      tls: at('enroll', 'tls'),
+      registry: at('enroll', 'registry'),
+      audit: at('enroll', 'audit'),
+    },
+    admin: at('admin'),
+    broker: {
+      folder: at('broker'),
+      identity: at('broker', 'identity'),
+      directory: at('broker', 'directory.json'),
+      store: at('broker', 'store.sqlite'),
+    },
+    sim: at('sim'),
+    run: { folder: at('run'), enroll: at('run', 'enroll.json'), broker: at('run', 'broker.json') },
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * The grammar of MQTT topics: names, filters, matching, and the containment of filters that decides
+ * whether a subscription stays inside what a policy allows. Pure functions over strings.
+ *
+ * @module
+ */
+
+/** The most bytes of UTF-8 in a topic name or filter that a client may send. */
+export const topicMaxBytes = 1024;
+/** The most levels of a topic name or filter. */
+export const topicLevelsMax = 32;
+
+export type TopicFault =
+  | 'empty'
+  | 'too-long'
+  | 'too-many-levels'
+  | 'nul'
+  | 'ill-formed'
+  | 'wildcard'
+  | 'misplaced-wildcard'
+  | 'shared-malformed';
+
+/** The limits that a topic is held to. */
+export interface TopicLimits {
+  readonly maxBytes: number;
+  readonly levelsMax: number;
+}
+
+const defaults: TopicLimits = { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax };
+
+/**
+ * What is wrong with a topic name, or undefined when nothing is.
+ *
+ * [MQTT-4.7.3-1] at least one character; [MQTT-4.7.3-2] no U+0000; [MQTT-4.7.1-1] no wildcards;
+ * [MQTT-1.5.4-1] well-formed UTF-8 (as decoded: no lone surrogate).
+ */
+export function topicNameFault(
+  name: string,
+  limits: TopicLimits = defaults,
+): TopicFault | undefined {
+  const fault = commonFault(name, limits);
+  if (fault !== undefined) return fault;
+  return /[+#]/.test(name) ? 'wildcard' : undefined;
+}
+
+/**
+ * What is wrong with a topic filter, or undefined when nothing is. `$share/{group}/{filter}` is
+ * checked by [MQTT-4.8.2-1] and [MQTT-4.8.2-2].
+ *
+ * [MQTT-4.7.1-1] `#` stands alone in the last level; [MQTT-4.7.1-2] `+` fills a whole level.
+ */
+export function topicFilterFault(
+  filter: string,
+  limits: TopicLimits = defaults,
+): TopicFault | undefined {
+  const fault = commonFault(filter, limits);
+  if (fault !== undefined) return fault;
+  const shared = splitShared(filter);
+  if (shared === 'malformed') return 'shared-malformed';
+  const levels = (shared?.filter ?? filter).split('/');
+  for (const [index, level] of levels.entries()) {
+    if (level === '#' ? index !== levels.length - 1 : level !== '+' && /[+#]/.test(level)) {
+      return 'misplaced-wildcard';
+    }
+  }
+  return undefined;
+}
+
+/** A shared subscription: the group's name and the filter behind it. */
+export interface SharedFilter {
+  readonly group: string;
+  readonly filter: string;
+}
+
+/** Splits `$share/{group}/{filter}`; undefined when the filter is not a shared one. */
+export function splitShared(filter: string): SharedFilter | 'malformed' | undefined {
+  if (filter !== '$share' && !filter.startsWith('$share/')) return undefined;
+  const slash = filter.indexOf('/', 7);
+  if (slash <= 7 || slash === filter.length - 1) return 'malformed';
+  const group = filter.slice(7, slash);
+  if (/[+#]/.test(group)) return 'malformed';
+  return { group, filter: filter.slice(slash + 1) };
+}
+
+/**
+ * Whether a filter matches a topic name.
+ *
+ * [MQTT-4.7.2-1] a filter that begins with a wildcard never matches a name that begins with `$`.
+ */
+export function topicMatches(filter: string, name: string): boolean {
+  if (name.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false;
+  const want = filter.split('/');
+  const have = name.split('/');
+  for (const [index, level] of want.entries()) {
+    if (level === '#') return true;
+    if (index >= have.length) return false;
+    if (level !== '+' && level !== have[index]) return false;
+  }
+  return want.length === have.length;
+}
+
+/**
+ * Whether every topic name that `inner` could match is matched by `outer` too. Exact: true if and
+ * only if the set of names of `inner` is a subset of that of `outer` ([MQTT-4.7.2-1] included).
+ */
+export function filterContains(outer: string, inner: string): boolean {
+  if (inner.startsWith('$') && (outer.startsWith('+') || outer.startsWith('#'))) return false;
+  const out = outer.split('/');
+  const inn = inner.split('/');
+  for (const [index, level] of out.entries()) {
+    if (level === '#') return true;
+    const other = inn[index];
+    // `a/#` also matches `a` [MQTT-4.7.1.2], which `a/+` and `a/b` do not.
+    if (other === undefined || other === '#') return false;
+    if (level !== '+' && level !== other) return false;
+  }
+  return out.length === inn.length;
+}
+
+/** Whether some topic name is matched by both filters. */
+export function filtersOverlap(one: string, two: string): boolean {
+  const system = (filter: string): boolean => filter.startsWith('$');
+  const wild = (filter: string): boolean => filter.startsWith('+') || filter.startsWith('#');
+  if ((system(one) && wild(two)) || (system(two) && wild(one))) return false;
+  const a = one.split('/');
+  const b = two.split('/');
+  const length = Math.max(a.length, b.length);
+  for (let index = 0; index < length; index++) {
+    const x = a[index];
+    const y = b[index];
+    if (x === '#' || y === '#') return true;
+    if (x === undefined || y === undefined) return false;
+    if (x !== '+' && y !== '+' && x !== y) return false;
+  }
+  return true;
+}
+
+function commonFault(text: string, limits: TopicLimits): TopicFault | undefined {
+  if (text.length === 0) return 'empty';
+  if (text.length > limits.maxBytes || Buffer.byteLength(text) > limits.maxBytes) return 'too-long';
+  if (text.includes('\0')) return 'nul';
+  if (!text.isWellFormed()) return 'ill-formed';
+  let levels = 1;
+  for (let at = text.indexOf('/'); at !== -1; at = text.indexOf('/', at + 1)) levels++;
+  return levels > limits.levelsMax ? 'too-many-levels' : undefined;
+}

@@ -1,0 +1,33 @@
+/**
+ * Holds the import rules of the house (.dependency-cruiser.cjs), and fails when it looked at
+ * nothing: a checker that silently sees no module would pass for ever.
+ *
+ * @module
+ */
+import { cruise } from 'dependency-cruiser';
+import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options';
+import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
+
+const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli'];
+const modulesMin = 20;
+
+const options = await extractOptions('./.dependency-cruiser.cjs');
+const folders = process.argv.slice(2);
+const result = await cruise(folders.length > 0 ? folders : rooms, options, undefined, {
+  tsConfig: extractTsConfig('tsconfig.json'),
+});
+if (typeof result.output === 'string') throw new Error('unexpected text output');
+const { violations, totalCruised, totalDependenciesCruised = 0 } = result.output.summary;
+for (const { rule, from, to } of violations) {
+  process.stderr.write(`${rule.severity} ${rule.name}: ${from} → ${to}\n`);
+}
+process.stdout.write(
+  `import rules: ${totalCruised} modules, ${totalDependenciesCruised} imports, ${violations.length} violations\n`,
+);
+if (totalCruised < modulesMin || totalDependenciesCruised < modulesMin) {
+  process.stderr.write(
+    `import rules: looked at fewer than ${modulesMin} modules: nothing proven\n`,
+  );
+  process.exit(1);
+}
+process.exit(violations.length > 0 ? 1 : 0);
