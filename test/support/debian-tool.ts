@@ -1,0 +1,54 @@
+/**
+ * Programs of the operating system that a test holds Flotilla against: openssl, mosquitto_pub, pki.
+ *
+ * @module
+ */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+
+const packages: Readonly<Record<string, string>> = {
+  mosquitto: 'mosquitto',
+  mosquitto_pub: 'mosquitto-clients',
+  mosquitto_sub: 'mosquitto-clients',
+  openssl: 'openssl',
+  pki: 'strongswan-pki',
+  python3: 'python3-paho-mqtt',
+};
+
+/**
+ * The path of a program, or undefined when the machine lacks it: then the test has been passed with
+ * a line that says so, and shall return. With FLOTILLA_TEST_NO_SKIP set, as in .ci/run, a missing
+ * program fails the test instead.
+ *
+ * ```ts
+ * const openssl = debianTool(t, 'openssl');
+ * if (openssl === undefined) return;
+ * ```
+ */
+export function debianTool(
+  t: Pick<ExecutionContext, 'log' | 'pass' | 'title'>,
+  name: string,
+): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  for (const folder of folders) {
+    const path = join(folder, name);
+    // MQTT.js and others bring programs of the same names: only the system's own count.
+    if (folder === '' || folder.includes('node_modules') || !executable(path)) continue;
+    return path;
+  }
+  const message = `${name} is missing (Debian package ${packages[name] ?? name})`;
+  if (process.env['FLOTILLA_TEST_NO_SKIP']) throw new Error(`${message}; here nothing is skipped`);
+  t.log(`SKIPPED ${t.title}: ${message}`);
+  t.pass();
+  return undefined;
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
