@@ -29,7 +29,11 @@ export interface SessionLimits {
 }
 
 export interface Authorizer {
-  /** Grows by one whenever any answer may have changed; caches compare it. */
+  /**
+   * Grows by one whenever the policy changed; caches compare it. When the entry or the standing of
+   * one identity changed, `Connection.reauthorise` is called for its connections instead: it must
+   * void what was cached for that identity.
+   */
   readonly version: number;
   /** Whether this client id may be used by this identity (`exact`, `prefix`, `any`). */
   connect(identity: Identity, clientId: string): Verdict;
@@ -42,7 +46,12 @@ export interface Authorizer {
   ): Verdict;
   /** `filter` without `$share/{group}/`. Allowed only when every topic it could match is allowed. */
   subscribe(identity: Identity, filter: string, qos: 0 | 1 | 2): Verdict;
-  /** Asked at delivery for what was queued or retained before a change; live routes were granted. */
+  /**
+   * Whether this identity may be given a message of this topic. Asked when a route is computed (once
+   * a topic and receiver, then cached like the route), and at delivery of what was queued or
+   * retained before. A granted subscription alone does not answer it: a policy can deny to receive
+   * a part of what a filter matches.
+   */
   receive(identity: Identity, topic: string): boolean;
   limits(identity: Identity): SessionLimits;
   /** What a denied PUBLISH does on MQTT 3.1.1. */

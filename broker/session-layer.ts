@@ -68,6 +68,38 @@ export interface OwnMessage {
  */
 export type Intercept = (identity: Identity, topic: string, payload: Buffer) => boolean;
 
+/** Totals since the start, and what stands now. The layer counts in plain fields; cheap to read. */
+export interface SessionStatistics {
+  /** PUBLISH packets received from clients, by QoS 0, 1, 2. */
+  readonly messagesIn: readonly [number, number, number];
+  /** PUBLISH packets sent to clients, by QoS 0, 1, 2. */
+  readonly messagesOut: readonly [number, number, number];
+  /** Bytes of MQTT, all packet types. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Sessions, those without a connection included. */
+  readonly sessions: number;
+  readonly subscriptions: number;
+  readonly retained: number;
+  /** Messages that wait for a client, in flight ones included. */
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+  /** Commits of the store and the time they took. */
+  readonly storeCommits: number;
+  readonly storeCommitMs: number;
+}
+
+/**
+ * Reasons to end a connection that also end the right to speak: the will is not published.
+ */
+export const silencingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'certificate-revoked',
+  'device-revoked',
+  'device-suspended',
+  'device-removed',
+  'device-cloned',
+]);
+
 export interface SessionLayer {
   /** Takes over an admitted stream. */
   accept(stream: Duplex, identity: Identity): Connection;
@@ -77,6 +109,9 @@ export interface SessionLayer {
   connectionsOf(id: string): readonly Connection[];
   /** Publishes for the broker itself, past the policy. Resolves when stored. */
   publish(message: OwnMessage): Promise<void>;
+  /** The retained messages that match a filter, in any order; not limited by the policy. */
+  retained(filter: string): AsyncIterable<{ readonly topic: string; readonly payload: Buffer }>;
+  statistics(): SessionStatistics;
   /** Deletes kept sessions, queues and wills of an identity. */
   forget(id: string): Promise<void>;
   /** Stops taking connections, ends those that live (reason: server shutting down), flushes. */
