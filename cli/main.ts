@@ -1,11 +1,86 @@
 /**
- * The command line's entry.
+ * The command line's entry: one program, one file a command.
  *
  * @module
  */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { auditCommand } from './commands/audit.ts';
+import { brokerCommand } from './commands/broker.ts';
+import { deviceCommand } from './commands/device.ts';
+import { enrollCommand } from './commands/enroll.ts';
+import { initCommand } from './commands/init.ts';
+import { policyCommand } from './commands/policy.ts';
+import { requestCommand } from './commands/request.ts';
+import { serviceCommand } from './commands/service.ts';
+import { simCommand } from './commands/sim.ts';
+import { statusCommand } from './commands/status.ts';
+import { tokenCommand } from './commands/token.ts';
+import { upCommand } from './commands/up.ts';
+import type { World } from './context.ts';
+import { tellError } from './output.ts';
+import { processWorld } from './process-world.ts';
+import { Runner } from './runner.ts';
 
-/** Runs one command; gives the exit code. */
-export function main(args: readonly string[]): Promise<number> {
-  process.stdout.write(`flotilla ${args.join(' ')}\n`);
-  return Promise.resolve(0);
+/** Runs one command; gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 a missed threshold. */
+export async function main(
+  args: readonly string[],
+  world: World = processWorld(),
+): Promise<number> {
+  const runner = new Runner(world);
+  const program = build(runner, world);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return runner.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return tellError(error, args.includes('--json'), world.streams);
+  }
+}
+
+function build(runner: Runner, world: World): Command {
+  const program = new Command('flotilla')
+    .description(
+      'The front door of an IoT fleet: mTLS MQTT broker, certificate enrollment, simulator.',
+    )
+    .version(version())
+    .showHelpAfterError('(see --help)');
+  for (const make of [
+    upCommand,
+    initCommand,
+    statusCommand,
+    tokenCommand,
+    deviceCommand,
+    requestCommand,
+    serviceCommand,
+    policyCommand,
+    simCommand,
+    auditCommand,
+    enrollCommand,
+    brokerCommand,
+  ]) {
+    program.addCommand(make(runner));
+  }
+  const settle = (command: Command): void => {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => void world.streams.stdout.write(text),
+      writeErr: (text) => void world.streams.stderr.write(text),
+    });
+    for (const sub of command.commands) settle(sub);
+  };
+  settle(program);
+  return program;
+}
+
+function version(): string {
+  // One level up in the sources, two in the built package.
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
 }

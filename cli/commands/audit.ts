@@ -1,0 +1,42 @@
+/** `flotilla audit verify|tail`: the log of decisions. @module */
+import { Command } from 'commander';
+import { stateFolder } from '../../core/state-folder.ts';
+import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
+import { stateCommand, whole, type Action, type StateOptions } from '../context.ts';
+import type { Runner } from '../runner.ts';
+
+interface TailOptions extends StateOptions {
+  readonly lines: number;
+}
+
+export function auditCommand(runner: Runner): Command {
+  return new Command('audit')
+    .description('the audit log')
+    .addCommand(
+      stateCommand('verify', 'check that no line was changed, removed or added').action(
+        runner.run(verify),
+      ),
+    )
+    .addCommand(
+      stateCommand('tail', 'the last decisions')
+        .option('--lines <n>', 'how many', whole, 20)
+        .action(runner.run(tail)),
+    );
+}
+
+const verify: Action<StateOptions> = async (options, context) => {
+  const result = await verifyAudit(stateFolder(options.state).enroll.audit);
+  context.out.result(
+    result,
+    result.ok
+      ? `the audit log is whole: ${result.lines} lines`
+      : `the audit log is broken: ${result.detail}`,
+  );
+  return result.ok ? 0 : 1;
+};
+
+const tail: Action<TailOptions> = async (options, context) => {
+  const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
+  context.out.result({ lines }, lines.map((line) => JSON.stringify(line)).join('\n'));
+  return 0;
+};

@@ -1,0 +1,46 @@
+/** `flotilla broker serve`: a broker on a machine of its own, without any CA key. @module */
+import { Command } from 'commander';
+import { formatConfig } from '../../core/config-text.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { Lifecycle } from '../../core/lifecycle.ts';
+import { configured, stateCommand, type Action } from '../context.ts';
+import { readEnrollRun } from '../run-file.ts';
+import type { Runner } from '../runner.ts';
+import { holdState, serveBroker, serviceLog, settingsOf } from '../serving.ts';
+import { addServeOptions, type UpOptions } from './up.ts';
+
+export function brokerCommand(runner: Runner): Command {
+  return new Command('broker')
+    .description('the MQTT broker')
+    .addCommand(
+      addServeOptions(stateCommand('serve', 'run the broker alone'))
+        .option('--enroll-url <url>', 'the enrollment service, as https://host:port')
+        .action(runner.run(serve)),
+    );
+}
+
+const serve: Action<UpOptions> = async (options, context) => {
+  const { out, world } = context;
+  const { state, config } = await configured(options, context, settingsOf(options));
+  if (options.printConfig === true) {
+    out.result(config, formatConfig(config).trimEnd());
+    return 0;
+  }
+  const url = config.enroll.url ?? (await readEnrollRun(state))?.https.url;
+  if (url === undefined) {
+    throw new FlotillaError('service-not-running', { detail: 'enroll.url is not set' });
+  }
+  const lifecycle = new Lifecycle();
+  const stop = world.stopAsked();
+  await lifecycle.guard(async () => {
+    await holdState(state, ['broker'], lifecycle);
+    const ready = await serveBroker(state, config, url, serviceLog(config), world, lifecycle);
+    out.result(
+      { event: 'ready', ...ready, state: state.root },
+      `broker is ready at mqtts://${ready.mqtts.host}:${ready.mqtts.port}`,
+    );
+  });
+  out.say(`${await stop}: stopping`);
+  await lifecycle.close();
+  return 0;
+};

@@ -1,0 +1,105 @@
+/**
+ * `flotilla device renew`: on the device, with its current certificate.
+ *
+ * The new certificate takes the old one's place only after it has proved itself: a TLS connection
+ * with it, to the broker where one is known, else to the enrollment service.
+ *
+ * @module
+ */
+import { createPrivateKey } from 'node:crypto';
+import { Option, type Command } from 'commander';
+import { z } from 'zod';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKey, keyTypes, privateKeyPem, type KeyType } from '../../certs/key.ts';
+import { readCertificate } from '../../certs/certificate.ts';
+import { issuedSchema } from '../../core/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { callJson } from '../../core/https-client.ts';
+import { probeConnection } from '../../device-sim/probe.ts';
+import { command, type Action, type CommonOptions } from '../context.ts';
+import { loadIdentity, saveIdentity } from '../identity-folder.ts';
+import type { Runner } from '../runner.ts';
+
+interface RenewOptions extends CommonOptions {
+  readonly dir: string;
+  readonly url?: string;
+  readonly mqtts?: string;
+  readonly rekey?: boolean;
+  readonly keyType: KeyType;
+}
+
+const enrollmentSchema = z.object({ url: z.string().optional(), mqtts: z.string().optional() });
+
+export function renewCommand(runner: Runner): Command {
+  return command('renew', 'on the device: a new certificate, with the current one as the proof')
+    .requiredOption('--dir <dir>', 'the folder that device enroll wrote')
+    .option('--rekey', 'with a new key')
+    .addOption(
+      new Option('--key-type <type>', 'the kind of new key').choices(keyTypes).default('p256'),
+    )
+    .option('--url <url>', 'the enrollment service, if not the one it was enrolled at')
+    .option(
+      '--mqtts <host:port>',
+      'the broker on which the new certificate is tried before the swap',
+    )
+    .action(runner.run(renew));
+}
+
+const renew: Action<RenewOptions> = async (options, context) => {
+  const old = await loadIdentity(options.dir);
+  const origin = enrollmentSchema.parse(JSON.parse(old.enrollment));
+  const url = options.url ?? origin.url;
+  if (url === undefined)
+    throw new FlotillaError('usage', { detail: 'name the service with --url' });
+  const facts = readCertificate(old.cert);
+  if (!facts.commonName.ok) throw new FlotillaError(facts.commonName.code, { detail: options.dir });
+  const id = facts.commonName.id;
+  const key =
+    options.rekey === true ? await generateKey(options.keyType) : createPrivateKey(old.key);
+  const keyPem = options.rekey === true ? privateKeyPem(key) : old.key;
+  const csr = createCsr({ key, commonName: id }).pem;
+  const issued = await callJson(
+    {
+      method: 'POST',
+      url: new URL('/v1/renew', url).href,
+      ca: old.ca,
+      cert: old.chain,
+      key: old.key,
+      body: { csr },
+    },
+    issuedSchema,
+  );
+  const mqtts = options.mqtts ?? origin.mqtts;
+  if (mqtts !== undefined) {
+    const { hostname, port } = new URL(`mqtts://${mqtts}`);
+    await probeConnection({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? 8883 : Number(port),
+      ca: issued.ca,
+      cert: issued.chain,
+      key: keyPem,
+      clientId: id,
+    });
+  } else {
+    await callJson(
+      {
+        method: 'GET',
+        url: new URL('/v1/whoami', url).href,
+        ca: issued.ca,
+        cert: issued.chain,
+        key: keyPem,
+      },
+      z.object({ id: z.literal(id) }),
+    );
+  }
+  const files = await saveIdentity(options.dir, {
+    key: keyPem,
+    cert: issued.certificate,
+    chain: issued.chain,
+    ca: issued.ca,
+    enrollment: old.enrollment,
+  });
+  const made = { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
+  context.out.result(made, `${made.device} is renewed until ${made.notAfter}`);
+  return 0;
+};

@@ -1,0 +1,251 @@
+/** `flotilla device …`: enrolling on the device, and the registry for the operator. @module */
+import { Command, Option } from 'commander';
+import { keyTypes, type KeyType } from '../../certs/key.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import {
+  devicePageSchema,
+  deviceSchema,
+  revocationReasons,
+  revokedSchema,
+  tokenSchema,
+  type DeviceAnswer,
+} from '../../core/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { caFingerprint } from '../ca-fingerprint.ts';
+import { command, deviceId, duration, stateCommand, whole, type Action } from '../context.ts';
+import { enrollInto } from '../enrolling.ts';
+import { table } from '../output.ts';
+import { readToken } from '../token-source.ts';
+import type { Runner } from '../runner.ts';
+import { renewCommand } from './device-renew.ts';
+
+interface EnrollOptions extends Partial<AdminOptions> {
+  readonly fingerprint?: string;
+  readonly token?: string;
+  readonly id: DeviceId;
+  readonly out: string;
+  readonly keyType: KeyType;
+  readonly wait: number;
+}
+
+interface ListOptions extends AdminOptions {
+  readonly prefix?: string;
+  readonly group?: string;
+  readonly status?: string;
+  readonly attribute?: string;
+  readonly expiresWithin?: number;
+  readonly limit?: number;
+  readonly after?: string;
+}
+
+interface RevokeOptions extends AdminOptions {
+  readonly reason: (typeof revocationReasons)[number];
+}
+
+const url = ['--url <url>', 'the enrollment service, if not the one on the state folder'] as const;
+
+export function deviceCommand(runner: Runner): Command {
+  const one = (name: string, description: string): Command =>
+    stateCommand(name, description)
+      .argument('<id>', 'the device', deviceId)
+      .option(...url);
+  return new Command('device')
+    .description('devices: enroll and renew on the device; list, revoke and more for the operator')
+    .addCommand(
+      command('enroll', 'on the device: make the key, pin the root, get the certificate')
+        .requiredOption('--id <id>', 'the device id', deviceId)
+        .requiredOption('--out <dir>', 'where key.pem, cert.pem, chain.pem and ca.pem are written')
+        .option('--url <url>', 'the enrollment service')
+        .option('--fingerprint <sha256:…>', "the root's fingerprint, to pin it")
+        .option(
+          '--token <token>',
+          'the enrollment token; - reads it from stdin (or FLOTILLA_TOKEN)',
+        )
+        .option(
+          '--state <dir>',
+          'on the machine of the service: find it here, and make the token with its administrator',
+        )
+        .addOption(
+          new Option('--key-type <type>', 'the kind of key').choices(keyTypes).default('p256'),
+        )
+        .option('--wait <duration>', 'how long to wait for an approval', duration, 0)
+        .action(runner.run(enroll)),
+    )
+    .addCommand(renewCommand(runner))
+    .addCommand(
+      stateCommand('list', 'the registered devices')
+        .option('--prefix <text>', 'ids that begin so')
+        .option('--group <name>', 'of one group')
+        .option('--status <status>', 'in one status')
+        .option('--attribute <name=value>', 'with an attribute')
+        .option('--expires-within <duration>', 'whose certificate ends soon', duration)
+        .option('--limit <n>', 'how many', whole)
+        .option('--after <id>', 'the page after this id')
+        .option(...url)
+        .action(runner.run(list)),
+    )
+    .addCommand(one('show', 'one device').action(runner.runWith(show)))
+    .addCommand(
+      one('revoke', 'revoke its certificates and close its connections, now')
+        .addOption(
+          new Option('--reason <reason>', 'as in RFC 5280')
+            .choices(revocationReasons)
+            .default('unspecified'),
+        )
+        .action(runner.runWith(revoke)),
+    )
+    .addCommand(
+      one('suspend', 'lock it out until it is resumed').action(runner.runWith(change('suspend'))),
+    )
+    .addCommand(one('resume', 'let it in again').action(runner.runWith(change('resume'))))
+    .addCommand(one('delete', 'revoke and forget it').action(runner.runWith(remove)));
+}
+
+const enroll: Action<EnrollOptions> = async (options, context) => {
+  let { url: service, fingerprint } = options;
+  let token = await readToken(options.token, context.world.env);
+  if (token === undefined || service === undefined || fingerprint === undefined) {
+    // On the machine of the service itself, the administrator's certificate stands in.
+    const local = { ...options, state: options.state ?? '.flotilla' };
+    const client = await adminClient(local, context).catch((error: unknown) => {
+      throw new FlotillaError('usage', {
+        detail: 'device enroll needs --url, --fingerprint and --token (or --state on the server)',
+        cause: error,
+      });
+    });
+    service ??= client.url;
+    fingerprint ??= caFingerprint(client.ca);
+    token ??= (
+      await client.json('POST', '/v1/tokens', tokenSchema, { device: options.id, ttlSeconds: 600 })
+    ).token;
+  }
+  const bearer = token;
+  const target = service;
+  const made = await enrollInto({
+    folder: options.out,
+    id: options.id,
+    keyType: options.keyType,
+    url: target,
+    fingerprint,
+    waitMs: options.wait,
+    waiting: (seconds) => context.out.warn(`waiting for approval, asking again in ${seconds} s`),
+    call: (ca, csr) => ({
+      method: 'POST',
+      url: new URL('/v1/enroll', target).href,
+      ca,
+      bearer,
+      body: { device: options.id, csr },
+    }),
+  });
+  context.out.result(
+    made,
+    `${made.device} is enrolled until ${made.notAfter}\n${Object.values(made.files).join('\n')}`,
+  );
+  return 0;
+};
+
+const list: Action<ListOptions> = async (options, context) => {
+  const client = await adminClient(options, context);
+  const query = new URLSearchParams();
+  for (const name of ['prefix', 'group', 'status', 'attribute', 'limit', 'after'] as const) {
+    const value = options[name];
+    if (value !== undefined) query.set(name, String(value));
+  }
+  if (options.expiresWithin !== undefined) {
+    query.set('expiresWithinSeconds', String(Math.ceil(options.expiresWithin / 1000)));
+  }
+  const page = await client.json('GET', `/v1/devices?${query.toString()}`, devicePageSchema);
+  const more = page.next === null ? '' : `\nmore with --after ${page.next}`;
+  context.out.result(page, `${deviceTable(page.devices)}${more}`);
+  return 0;
+};
+
+const show = async (
+  id: string,
+  options: AdminOptions,
+  context: Parameters<Action<AdminOptions>>[1],
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  const device = await client.json('GET', devicePath(id), deviceSchema);
+  context.out.result(device, deviceText(device));
+  return 0;
+};
+
+const revoke = async (
+  id: string,
+  options: RevokeOptions,
+  context: Parameters<Action<AdminOptions>>[1],
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  const done = await client.json('POST', `${devicePath(id)}/revoke`, revokedSchema, {
+    reason: options.reason,
+  });
+  context.out.result(
+    done,
+    `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+  );
+  return 0;
+};
+
+function change(
+  verb: 'suspend' | 'resume',
+): (id: string, ...rest: Parameters<Action<AdminOptions>>) => Promise<number> {
+  return async (id, options, context) => {
+    const client = await adminClient(options, context);
+    const device = await client.json('POST', `${devicePath(id)}/${verb}`, deviceSchema, {});
+    context.out.result(device, `${device.id} is ${device.status}`);
+    return 0;
+  };
+}
+
+const remove = async (
+  id: string,
+  options: AdminOptions,
+  context: Parameters<Action<AdminOptions>>[1],
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  await client.raw('DELETE', devicePath(id));
+  context.out.result({ id, deleted: true }, `deleted ${id}`);
+  return 0;
+};
+
+function devicePath(id: string): string {
+  return `/v1/devices/${encodeURIComponent(id)}`;
+}
+
+function deviceTable(devices: readonly DeviceAnswer[]): string {
+  if (devices.length === 0) return 'no devices';
+  return table([
+    ['ID', 'STATUS', 'GROUP', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
+    ...devices.map((device) => [
+      device.id,
+      device.status,
+      device.group ?? '-',
+      device.connected ? 'yes' : 'no',
+      device.certificates
+        .filter((certificate) => certificate.status === 'active')
+        .map((certificate) => certificate.notAfter)
+        .sort()
+        .at(-1) ?? '-',
+      device.lastSeenAt ?? '-',
+    ]),
+  ]);
+}
+
+function deviceText(device: DeviceAnswer): string {
+  const attributes = Object.entries(device.attributes).map(([name, value]) => `${name}=${value}`);
+  return [
+    `device      ${device.id}`,
+    `role        ${device.role}`,
+    `status      ${device.status}`,
+    `group       ${device.group ?? '-'}`,
+    `attributes  ${attributes.join(', ') || '-'}`,
+    `connected   ${device.connected ? 'yes' : 'no'}`,
+    `last seen   ${device.lastSeenAt ?? 'never'}`,
+    ...device.certificates.map(
+      (certificate) =>
+        `certificate ${certificate.serial}  ${certificate.status}  ${certificate.notBefore} … ${certificate.notAfter}\n            ${certificate.fingerprint}`,
+    ),
+  ].join('\n');
+}

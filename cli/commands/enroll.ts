@@ -1,0 +1,42 @@
+/** `flotilla enroll serve`: the enrollment service on a machine of its own. @module */
+import { Command } from 'commander';
+import { formatConfig } from '../../core/config-text.ts';
+import { Lifecycle } from '../../core/lifecycle.ts';
+import { configured, stateCommand, type Action } from '../context.ts';
+import type { Runner } from '../runner.ts';
+import { holdState, prepareState, serveEnroll, serviceLog, settingsOf } from '../serving.ts';
+import { addServeOptions, type UpOptions } from './up.ts';
+
+export function enrollCommand(runner: Runner): Command {
+  return new Command('enroll')
+    .description('the enrollment service')
+    .addCommand(
+      addServeOptions(stateCommand('serve', 'run the enrollment service alone')).action(
+        runner.run(serve),
+      ),
+    );
+}
+
+const serve: Action<UpOptions> = async (options, context) => {
+  const { out, world } = context;
+  const { state, config } = await configured(options, context, settingsOf(options));
+  if (options.printConfig === true) {
+    out.result(config, formatConfig(config).trimEnd());
+    return 0;
+  }
+  const lifecycle = new Lifecycle();
+  const stop = world.stopAsked();
+  await lifecycle.guard(async () => {
+    const log = serviceLog(config);
+    await holdState(state, ['enroll'], lifecycle);
+    await prepareState(state, config, log, world);
+    const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
+    out.result(
+      { event: 'ready', https, ca, state: state.root },
+      `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
+    );
+  });
+  out.say(`${await stop}: stopping`);
+  await lifecycle.close();
+  return 0;
+};

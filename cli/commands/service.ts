@@ -1,0 +1,60 @@
+/** `flotilla service create`: a certificate for a backend, an operator or a broker. @module */
+import { Command, Option } from 'commander';
+import type { DeviceId } from '../../core/device-id.ts';
+import { serviceRoles } from '../../core/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { deviceId, stateCommand, type Action } from '../context.ts';
+import { enrollInto } from '../enrolling.ts';
+import type { Runner } from '../runner.ts';
+import { caFingerprint } from '../ca-fingerprint.ts';
+
+interface ServiceOptions extends AdminOptions {
+  readonly name: DeviceId;
+  readonly role: (typeof serviceRoles)[number];
+  readonly out: string;
+  readonly names: readonly string[];
+}
+
+export function serviceCommand(runner: Runner): Command {
+  return new Command('service').description('certificates for backends').addCommand(
+    stateCommand('create', 'make a key and a certificate for a service')
+      .requiredOption('--name <id>', 'the name that will stand in the certificate', deviceId)
+      .addOption(
+        new Option('--role <role>', 'what it may do').choices(serviceRoles).default('service'),
+      )
+      .requiredOption('--out <dir>', 'where key.pem, cert.pem, chain.pem and ca.pem are written')
+      .option(
+        '--names <names...>',
+        'for role broker: the host names and addresses that devices connect to',
+        [] as string[],
+      )
+      .option('--url <url>', 'the enrollment service, if not the one on the state folder')
+      .action(runner.run(create)),
+  );
+}
+
+const create: Action<ServiceOptions> = async (options, context) => {
+  const client = await adminClient(options, context);
+  const made = await enrollInto({
+    folder: options.out,
+    id: options.name,
+    keyType: 'p256',
+    url: client.url,
+    fingerprint: caFingerprint(client.ca),
+    waitMs: 0,
+    waiting: () => undefined,
+    call: (ca, csr) => ({
+      method: 'POST',
+      url: new URL('/v1/services', client.url).href,
+      ca,
+      cert: client.cert,
+      key: client.key,
+      body: { name: options.name, role: options.role, csr, names: options.names },
+    }),
+  });
+  context.out.result(
+    made,
+    `${made.device} is enrolled with role ${options.role} until ${made.notAfter}\n${made.files.chain}\n${made.files.key}`,
+  );
+  return 0;
+};

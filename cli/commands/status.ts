@@ -1,0 +1,111 @@
+/** `flotilla status`: what runs, what expires, what is wrong. @module */
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { Command } from 'commander';
+import { readCertificate } from '../../certs/certificate.ts';
+import { statusSchema, type Status } from '../../core/enrollment-api.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import { adminClient } from '../admin-client.ts';
+import { stateCommand, type Action, type Context, type StateOptions } from '../context.ts';
+import { readBrokerRun, readEnrollRun } from '../run-file.ts';
+import type { Runner } from '../runner.ts';
+
+type Check = Status['checks'][number];
+
+/** A certificate that ends sooner is worth a warning, in days. */
+const expiryWarningDays = 14;
+
+export function statusCommand(runner: Runner): Command {
+  return stateCommand('status', 'what runs, what expires, what is wrong').action(
+    runner.run(status),
+  );
+}
+
+const status: Action<StateOptions> = async (options, context) => {
+  const state = stateFolder(options.state);
+  const checks = [
+    ...(await certificateChecks(state)),
+    ...(await enrollChecks(state, options, context)),
+    ...(await brokerChecks(state)),
+  ];
+  if (checks.length === 0) throw new FlotillaError('state-missing', { detail: options.state });
+  const ok = checks.every((check) => check.ok);
+  context.out.result(
+    { ok, checks },
+    checks
+      .map((check) => `${check.ok ? 'ok   ' : 'WRONG'} ${check.name}: ${check.detail}`)
+      .join('\n'),
+  );
+  return ok ? 0 : 1;
+};
+
+async function certificateChecks(state: StateFolder): Promise<Check[]> {
+  const files = [
+    ['root certificate', state.ca.rootCert],
+    ['issuer certificate', state.ca.issuerCert],
+    ['administrator certificate', identityFiles(state.admin).cert],
+    ['broker certificate', identityFiles(state.broker.identity).cert],
+  ] as const;
+  const checks: Check[] = [];
+  for (const [name, path] of files) {
+    const pem = await readFile(path, 'utf8').catch(() => undefined);
+    if (pem === undefined) continue;
+    const facts = readCertificate(pem);
+    const days = Math.floor((facts.notAfterMs - Date.now()) / 86_400_000);
+    const root = name === 'root certificate' ? `, ${facts.fingerprint}` : '';
+    checks.push({ name, ok: days >= expiryWarningDays, detail: `${days} days left${root}` });
+  }
+  return checks;
+}
+
+async function enrollChecks(
+  state: StateFolder,
+  options: StateOptions,
+  context: Context,
+): Promise<Check[]> {
+  const name = 'enrollment service';
+  const run = await readEnrollRun(state);
+  if (run === undefined) {
+    const hosted = await readFile(state.ca.issuerCert).catch(() => undefined);
+    return hosted === undefined ? [] : [{ name, ok: false, detail: 'does not run' }];
+  }
+  try {
+    const client = await adminClient(options, context);
+    const answer = await client.json('GET', '/v1/status', statusSchema);
+    return [{ name, ok: true, detail: `${run.https.url}, process ${run.pid}` }, ...answer.checks];
+  } catch (error) {
+    return [{ name, ok: false, detail: messageOf(error) }];
+  }
+}
+
+async function brokerChecks(state: StateFolder): Promise<Check[]> {
+  const name = 'broker';
+  const run = await readBrokerRun(state);
+  if (run === undefined) {
+    const hosted = await readFile(identityFiles(state.broker.identity).cert).catch(() => undefined);
+    return hosted === undefined ? [] : [{ name, ok: false, detail: 'does not run' }];
+  }
+  const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.pid}`;
+  try {
+    const answer = await readiness(new URL('/readyz', run.metrics.url));
+    return [{ name, ok: answer.ok, detail: answer.ok ? where : `${where}: ${answer.text}` }];
+  } catch (error) {
+    return [{ name, ok: false, detail: `${where}: ${messageOf(error)}` }];
+  }
+}
+
+function readiness(url: URL): Promise<{ ok: boolean; text: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text = (text + chunk).slice(0, 4096)));
+      response.on('end', () => resolve({ ok: response.statusCode === 200, text: text.trim() }));
+      response.on('error', reject);
+    });
+    outgoing.setTimeout(5000, () => outgoing.destroy(new Error('no answer in 5 s')));
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}

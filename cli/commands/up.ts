@@ -1,0 +1,129 @@
+/** `flotilla up`: everything on one machine, from an empty folder. @module */
+import { Option, type Command } from 'commander';
+import { formatConfig } from '../../core/config-text.ts';
+import { Lifecycle } from '../../core/lifecycle.ts';
+import {
+  configured,
+  port,
+  stateCommand,
+  whole,
+  type Action,
+  type StateOptions,
+} from '../context.ts';
+import { runDemoFleet } from '../demo-fleet.ts';
+import type { Runner } from '../runner.ts';
+import {
+  holdState,
+  prepareState,
+  serveBroker,
+  serveEnroll,
+  serviceLog,
+  settingsOf,
+  type ServeFlags,
+} from '../serving.ts';
+
+export interface UpOptions extends StateOptions, ServeFlags {
+  readonly devices?: number;
+  readonly printConfig?: boolean;
+}
+
+export function upCommand(runner: Runner): Command {
+  return addServeOptions(
+    stateCommand('up', 'create what is missing, start enrollment and broker, run until stopped'),
+  )
+    .option('--devices <n>', 'simulated devices to run beside', whole, 0)
+    .action(runner.run(up));
+}
+
+/** The flags of the serving commands. */
+export function addServeOptions(command: Command): Command {
+  return command
+    .option('--host <address>', 'the address to listen on (default: 127.0.0.1)')
+    .option('--mqtts-port <n>', 'MQTT over TLS (default: 8883)', port)
+    .option('--wss-port <n>', 'MQTT over WebSocket over TLS (default: 8884)', port)
+    .option('--https-port <n>', 'enrollment (default: 8443)', port)
+    .option('--metrics-port <n>', 'metrics and health (default: 9464)', port)
+    .addOption(
+      new Option('--log-level <level>', 'how much to log').choices([
+        'trace',
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
+    )
+    .option('--print-config', 'print the configuration in force, secrets hidden, and stop');
+}
+
+const up: Action<UpOptions> = async (options, context) => {
+  const { out, world } = context;
+  // A first look wants to see the fleet, not the log; it is there when asked for.
+  const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
+  const { state, config } = await configured(options, context, {
+    ...settingsOf(options),
+    ...(quiet ? { log: { level: 'warn' } } : {}),
+  });
+  if (options.printConfig === true) {
+    out.result(config, formatConfig(config).trimEnd());
+    return 0;
+  }
+  const lifecycle = new Lifecycle();
+  const stop = world.stopAsked();
+  await lifecycle.guard(async () => {
+    const log = serviceLog(config);
+    await holdState(state, ['enroll', 'broker'], lifecycle);
+    await prepareState(state, config, log, world);
+    const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
+    const broker = await serveBroker(state, config, https.url, log, world, lifecycle);
+    const ready = { event: 'ready', ...broker, https, ca, state: state.root };
+    out.result(ready, welcome(ready));
+    if ((options.devices ?? 0) > 0) {
+      lifecycle.add(
+        'simulated devices',
+        await runDemoFleet({ devices: options.devices ?? 0, state, ready, ca, log, out }),
+      );
+    }
+  });
+  out.say(`${await stop}: stopping`);
+  await lifecycle.close();
+  return 0;
+};
+
+export interface Ready {
+  readonly mqtts: { readonly host: string; readonly port: number };
+  readonly wss: { readonly host: string; readonly port: number };
+  readonly https: { readonly url: string };
+  readonly metrics: { readonly url: string };
+  readonly ca: { readonly file: string; readonly fingerprint: string };
+  readonly state: string;
+}
+
+function welcome(ready: Ready): string {
+  const { mqtts, wss, https, metrics, ca, state } = ready;
+  const host = mqtts.host === '0.0.0.0' || mqtts.host === '::' ? 'localhost' : mqtts.host;
+  const flag = state === '.flotilla' ? '' : ` --state ${state}`;
+  const tls = (folder: string, port: number): string =>
+    `--cafile ${folder}/ca.pem --cert ${folder}/chain.pem --key ${folder}/key.pem -h ${host} -p ${port}`;
+  return `Flotilla is ready.
+
+  MQTT over TLS        mqtts://${mqtts.host}:${mqtts.port}
+  MQTT over WebSocket  wss://${wss.host}:${wss.port}
+  enrollment           ${https.url}
+  metrics and health   ${metrics.url}
+  root certificate     ${ca.file}
+  its fingerprint      ${ca.fingerprint}
+
+Enroll a first device:
+  npx flotilla device enroll${flag} --id first-device --out first-device
+
+Watch the fleet, and speak as the device:
+  npx flotilla service create${flag} --name backend --role service --out backend
+  mosquitto_sub ${tls('backend', mqtts.port)} -i backend -t 'devices/#' -v
+  mosquitto_pub ${tls('first-device', mqtts.port)} -i first-device -q 1 -t devices/first-device/hello -m hello
+
+Run a fleet of 1,000:
+  npx flotilla sim run${flag} --devices 1000 --duration 30s --rate 1 --qos 1
+
+Ctrl-C stops.`;
+}

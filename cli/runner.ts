@@ -1,0 +1,37 @@
+/**
+ * Joins commander to the commands: gives each action its context and keeps its exit code.
+ *
+ * @module
+ */
+import type { Action, CommonOptions, World } from './context.ts';
+import { Output } from './output.ts';
+
+export class Runner {
+  exitCode = 0;
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** For a command without arguments. */
+  run<O extends CommonOptions>(action: Action<O>): (options: O) => Promise<void> {
+    return (options) => this.#call(options, (context) => action(options, context));
+  }
+
+  /** For a command with one argument, which may be left out if the action says so. */
+  runWith<A extends string | undefined, O extends CommonOptions>(
+    action: (argument: A, ...rest: Parameters<Action<O>>) => Promise<number>,
+  ): (argument: A, options: O) => Promise<void> {
+    return (argument, options) =>
+      this.#call(options, (context) => action(argument, options, context));
+  }
+
+  async #call(
+    options: CommonOptions,
+    act: (context: { out: Output; world: World }) => Promise<number>,
+  ): Promise<void> {
+    const out = new Output(options.json ?? false, this.#world.streams);
+    this.exitCode = await act({ out, world: this.#world });
+  }
+}
