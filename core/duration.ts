@@ -12,12 +12,12 @@ const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as con
 export const durationMaxMs = 36_525 * unitMs.d;
 
 /**
- * Reads a duration into milliseconds.
+ * Reads a duration of at most {@link durationMaxMs} into milliseconds.
  *
  * @throws FlotillaError `duration-invalid`
  */
 export function parseDuration(text: string): number {
-  const found = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text);
+  const found = /^(\d{1,13})(ms|s|m|h|d)$/.exec(text);
   const [, digits, unit] = found ?? [];
   const ms = Number(digits) * unitMs[(unit ?? 'ms') as keyof typeof unitMs];
   if (found === null || ms > durationMaxMs) {

@@ -9,54 +9,159 @@ import { z } from 'zod';
 const kib = 1024;
 const mib = 1024 * kib;
 
-/** A whole number from `min` to `max`, `usual` unless set. */
-const whole = (usual: number, min: number, max: number): z.ZodDefault<z.ZodInt> =>
-  z.int().min(min).max(max).default(usual);
+/** A whole number from `min` to `max`, `usual` unless set. `meaning` goes into the documentation. */
+const whole = (usual: number, min: number, max: number, meaning: string): z.ZodDefault<z.ZodInt> =>
+  z.int().min(min).max(max).default(usual).describe(meaning);
 
 /** What one MQTT connection, and all of them together, may use. */
 export const brokerLimitsSchema = z.strictObject({
-  connectionsMax: whole(50_000, 1, 1_000_000),
-  connectionsPerDeviceMax: whole(4, 1, 1000),
-  handshakeTimeoutMs: whole(10_000, 100, 120_000),
-  handshakesHalfOpenMax: whole(1000, 1, 100_000),
-  handshakesHalfOpenPerAddressMax: whole(200, 1, 100_000),
-  connectTimeoutMs: whole(10_000, 100, 120_000),
-  packetMaxBytes: whole(1 * mib, 256, 268_435_455),
-  connectPacketMaxBytes: whole(80 * kib, 256, 1 * mib),
-  topicMaxBytes: whole(1 * kib, 16, 65_535),
-  topicLevelsMax: whole(32, 2, 256),
-  subscriptionsPerSessionMax: whole(100, 1, 100_000),
-  subscriptionsPerPacketMax: whole(100, 1, 10_000),
-  inflightOutMax: whole(100, 1, 65_535),
-  inflightInMax: whole(100, 1, 65_535),
-  topicAliasesMax: whole(16, 0, 65_535),
-  queuePerSessionMaxMessages: whole(10_000, 0, 10_000_000),
-  queuePerSessionMaxBytes: whole(16 * mib, 0, 1024 * mib),
-  outboundPerConnectionMaxBytes: whole(4 * mib, 16 * kib, 1024 * mib),
-  sessionExpiryMaxSeconds: whole(7 * 86_400, 0, 4_294_967_295),
-  keepAliveMaxSeconds: whole(3600, 10, 65_535),
-  retainedMax: whole(1_000_000, 0, 100_000_000),
-  routeCacheMaxTopics: whole(100_000, 0, 10_000_000),
+  connectionsMax: whole(50_000, 1, 1_000_000, 'Connections in all, those before CONNECT included.'),
+  connectionsPerDeviceMax: whole(
+    4,
+    1,
+    1000,
+    'Connections of one identity at a time, by different client ids.',
+  ),
+  handshakeTimeoutMs: whole(
+    10_000,
+    100,
+    120_000,
+    'From the TCP connection to the end of the TLS handshake.',
+  ),
+  handshakesHalfOpenMax: whole(1000, 1, 100_000, 'TLS handshakes under way at a time.'),
+  handshakesHalfOpenPerAddressMax: whole(
+    200,
+    1,
+    100_000,
+    'TLS handshakes under way at a time from one address.',
+  ),
+  connectTimeoutMs: whole(
+    10_000,
+    100,
+    120_000,
+    'From the end of the TLS handshake to a whole CONNECT.',
+  ),
+  packetMaxBytes: whole(
+    1 * mib,
+    256,
+    268_435_455,
+    'One MQTT packet, by its declared length, before it is buffered.',
+  ),
+  connectPacketMaxBytes: whole(
+    80 * kib,
+    256,
+    1 * mib,
+    'The CONNECT packet, will and properties included.',
+  ),
+  topicMaxBytes: whole(1 * kib, 16, 65_535, 'A topic name or filter, in bytes of UTF-8.'),
+  topicLevelsMax: whole(32, 2, 256, 'Levels of a topic name or filter.'),
+  subscriptionsPerSessionMax: whole(100, 1, 100_000, 'Subscriptions of one session.'),
+  subscriptionsPerPacketMax: whole(100, 1, 10_000, 'Filters in one SUBSCRIBE or UNSUBSCRIBE.'),
+  inflightOutMax: whole(
+    100,
+    1,
+    65_535,
+    'QoS 1 and 2 messages on their way to one client, unacknowledged.',
+  ),
+  inflightInMax: whole(
+    100,
+    1,
+    65_535,
+    'QoS 1 and 2 messages on their way from one client, unacknowledged.',
+  ),
+  topicAliasesMax: whole(
+    16,
+    0,
+    65_535,
+    'Topic aliases that a client may set (MQTT 5.0); 0 allows none.',
+  ),
+  queuePerSessionMaxMessages: whole(
+    10_000,
+    0,
+    10_000_000,
+    'Messages that wait for one session, connected or not.',
+  ),
+  queuePerSessionMaxBytes: whole(
+    16 * mib,
+    0,
+    1024 * mib,
+    'Bytes of the messages that wait for one session.',
+  ),
+  outboundPerConnectionMaxBytes: whole(
+    4 * mib,
+    16 * kib,
+    1024 * mib,
+    'Bytes written to one connection that its client has not read yet.',
+  ),
+  sessionExpiryMaxSeconds: whole(
+    7 * 86_400,
+    0,
+    4_294_967_295,
+    'How long a session is kept after its connection; longer wishes are cut.',
+  ),
+  keepAliveMaxSeconds: whole(
+    3600,
+    10,
+    65_535,
+    'The longest keep-alive; longer ones, and none, are cut to it.',
+  ),
+  retainedMax: whole(1_000_000, 0, 100_000_000, 'Retained messages in all.'),
+  routeCacheMaxTopics: whole(
+    100_000,
+    0,
+    10_000_000,
+    'Topics whose receivers are remembered; 0 remembers none.',
+  ),
 });
 export type BrokerLimits = Readonly<z.infer<typeof brokerLimitsSchema>>;
 
 /** What the enrollment service takes in. */
 export const enrollLimitsSchema = z.strictObject({
-  bodyMaxBytes: whole(16 * kib, 1 * kib, 1 * mib),
-  importMaxBytes: whole(64 * mib, 1 * kib, 1024 * mib),
-  headersTimeoutMs: whole(10_000, 100, 120_000),
-  requestTimeoutMs: whole(20_000, 100, 600_000),
-  handshakeTimeoutMs: whole(10_000, 100, 120_000),
-  connectionsMax: whole(2000, 1, 100_000),
-  connectionsPerAddressMax: whole(1000, 1, 100_000),
-  requestsPerAddressPerSecond: whole(500, 1, 1_000_000),
-  failuresPerAddressPerMinute: whole(120, 1, 1_000_000),
-  enrollmentsPerDevicePerHour: whole(20, 1, 10_000),
-  signaturesPerSecond: whole(2000, 1, 1_000_000),
-  certificatesPerIdentityMax: whole(8, 2, 16),
-  tokensPerRequestMax: whole(1000, 1, 10_000),
-  pageMaxItems: whole(1000, 1, 10_000),
-  feedChangesKeptMax: whole(100_000, 1, 10_000_000),
-  feedLagMaxBytes: whole(64 * mib, 64 * kib, 1024 * mib),
+  bodyMaxBytes: whole(16 * kib, 1 * kib, 1 * mib, 'The body of a request.'),
+  importMaxBytes: whole(64 * mib, 1 * kib, 1024 * mib, 'The body of an import of many devices.'),
+  headersTimeoutMs: whole(
+    10_000,
+    100,
+    120_000,
+    "From a request's first byte to the end of its headers.",
+  ),
+  requestTimeoutMs: whole(20_000, 100, 600_000, "From a request's first byte to its last."),
+  handshakeTimeoutMs: whole(
+    10_000,
+    100,
+    120_000,
+    'From the TCP connection to the end of the TLS handshake.',
+  ),
+  connectionsMax: whole(2000, 1, 100_000, 'Connections in all.'),
+  connectionsPerAddressMax: whole(1000, 1, 100_000, 'Connections from one address.'),
+  requestsPerAddressPerSecond: whole(500, 1, 1_000_000, 'Requests from one address.'),
+  failuresPerAddressPerMinute: whole(
+    120,
+    1,
+    1_000_000,
+    'Refused credentials from one address, before it has to wait.',
+  ),
+  enrollmentsPerDevicePerHour: whole(20, 1, 10_000, 'Certificates for one identity.'),
+  signaturesPerSecond: whole(2000, 1, 1_000_000, 'Certificates in all.'),
+  certificatesPerIdentityMax: whole(
+    8,
+    2,
+    16,
+    'Certificates of one identity that are known at a time.',
+  ),
+  tokensPerRequestMax: whole(1000, 1, 10_000, 'Tokens made by one request.'),
+  pageMaxItems: whole(1000, 1, 10_000, 'Devices on one page of a list.'),
+  feedChangesKeptMax: whole(
+    100_000,
+    1,
+    10_000_000,
+    'Changes kept for brokers that come back; older ones need a snapshot.',
+  ),
+  feedLagMaxBytes: whole(
+    64 * mib,
+    64 * kib,
+    1024 * mib,
+    'Bytes that a broker may lag behind before it is cut off.',
+  ),
 });
 export type EnrollLimits = Readonly<z.infer<typeof enrollLimitsSchema>>;

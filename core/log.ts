@@ -9,7 +9,8 @@ export type { Logger } from 'pino';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-const secretNames = [
+/** Names of fields that hold secrets, wherever they occur. */
+export const secretNames: readonly string[] = [
   'token',
   'password',
   'passphrase',
