@@ -106,6 +106,25 @@ export const brokerLimitsSchema = z.strictObject({
     'The longest keep-alive; longer ones, and none, are cut to it.',
   ),
   retainedMax: whole(1_000_000, 0, 100_000_000, 'Retained messages in all.'),
+  retainedTotalMaxBytes: whole(256 * mib, 0, 65_536 * mib, 'Bytes of all retained messages.'),
+  queuedTotalMaxMessages: whole(
+    1_000_000,
+    0,
+    100_000_000,
+    'Messages that wait for all kept sessions together.',
+  ),
+  queuedTotalMaxBytes: whole(
+    512 * mib,
+    0,
+    65_536 * mib,
+    'Bytes of the messages that wait for all kept sessions together.',
+  ),
+  storePendingMaxBytes: whole(
+    32 * mib,
+    64 * kib,
+    1024 * mib,
+    'Bytes on their way to the disk, before publishers of QoS 1 and 2 are paused.',
+  ),
   routeCacheMaxTopics: whole(
     100_000,
     0,

@@ -136,6 +136,17 @@ export const brokerErrors = errors({
     mqtt5: 0x85,
     mqtt3: 2,
   },
+  'role-unknown': {
+    title: 'The policy has no such role',
+    advice: 'Add the role to policy.yaml, or give the identity another one.',
+    mqtt5: 0x87,
+    mqtt3: 5,
+  },
+  'payload-too-large': {
+    title: 'The payload is larger than the limits of the role allow',
+    advice: 'Send less at once, or raise payloadMaxBytes of the role.',
+    mqtt5: 0x99,
+  },
   'publish-denied': {
     title: 'The policy does not allow to publish this',
     advice: 'Ask flotilla policy explain for the rule.',
@@ -214,5 +225,33 @@ export const brokerErrors = errors({
   'connection-lost': {
     title: 'The connection was lost',
     advice: 'Check the network between the device and the broker.',
+  },
+  // The session store.
+  'store-newer': {
+    title: 'The session store was written by a newer version',
+    advice: 'Run the version that wrote it, or move the file away: its sessions are then lost.',
+  },
+  'store-damaged': {
+    title: 'The session store is damaged',
+    advice:
+      'Nothing was changed. Restore the file from a backup, or move it away: its sessions are lost.',
+  },
+  'store-in-use': {
+    title: 'The session store is in use by another process',
+    advice: 'Stop the other broker, or give this one its own state folder.',
+  },
+  'store-open-failed': {
+    title: 'The session store cannot be opened',
+    advice: 'Check the folder, its permissions and the space on the disk.',
+  },
+  'store-write-failed': {
+    title: 'The session store cannot be written',
+    advice: 'Check the space on the disk and its health, then start the broker again.',
+    mqtt5: 0x83,
+  },
+  'store-full': {
+    title: 'The session store is full',
+    advice: 'Raise limits.broker.queuedTotalMaxMessages, queuedTotalMaxBytes or retainedMax.',
+    mqtt5: 0x97,
   },
 });

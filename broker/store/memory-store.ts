@@ -1,0 +1,244 @@
+/**
+ * The session store of a broker that may forget everything when it ends: all in memory, commits
+ * complete at once.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { ownedMessage, withoutContent } from './owned-message.ts';
+import { Queue, QueueTotals, type IndexEntry } from './queue-index.ts';
+import { RetainedSet } from './retained-set.ts';
+import {
+  messageBytes,
+  messageOverheadBytes,
+  type Delivery,
+  type QueuedMessage,
+  type QueueSize,
+  type Recovered,
+  type SessionRecord,
+  type SessionStore,
+  type StoredMessage,
+  type StoreLimits,
+  type StoreStatistics,
+  type SubscriptionRecord,
+  type WillRecord,
+} from './session-store.ts';
+
+interface Entry extends IndexEntry {
+  message: StoredMessage;
+  readonly qos: 1 | 2;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[];
+}
+
+interface Kept {
+  record: SessionRecord;
+  readonly subscriptions: Map<string, SubscriptionRecord>;
+  readonly incoming: Set<number>;
+  readonly queue: Queue<Entry>;
+}
+
+const emptyQueue: QueueSize = { messages: 0, bytes: 0 };
+
+export interface MemoryStoreOptions {
+  readonly limits: StoreLimits;
+  readonly clock: Clock;
+}
+
+export function openMemoryStore(options: MemoryStoreOptions): SessionStore {
+  return new MemoryStore(options);
+}
+
+class MemoryStore implements SessionStore {
+  readonly durable = false;
+  readonly pending = false;
+  readonly congested = false;
+  readonly #sessions = new Map<string, Kept>();
+  readonly #wills = new Map<string, WillRecord>();
+  readonly #retained: RetainedSet;
+  readonly #totals: QueueTotals;
+  #sequence = 0;
+  /** The message queued last, as given and as kept: the same one comes for many receivers. */
+  #given: StoredMessage | undefined;
+  #owned: StoredMessage | undefined;
+
+  constructor({ limits, clock }: MemoryStoreOptions) {
+    this.#retained = new RetainedSet(limits, clock, () => undefined);
+    this.#totals = new QueueTotals(limits);
+  }
+
+  load(): Promise<Recovered> {
+    const sessions = [...this.#sessions.values()].map((kept) => ({
+      ...kept.record,
+      subscriptions: [...kept.subscriptions.values()],
+      incoming: [...kept.incoming],
+      queue: { messages: kept.queue.messages, bytes: kept.queue.bytes },
+    }));
+    return Promise.resolve({ sessions, wills: [...this.#wills.values()] });
+  }
+
+  afterCommit(call: (error?: FlotillaError) => void): void {
+    call();
+  }
+
+  putSession(record: SessionRecord): void {
+    const kept = this.#sessions.get(record.clientId);
+    if (kept !== undefined) kept.record = record;
+    else {
+      this.#sessions.set(record.clientId, {
+        record,
+        subscriptions: new Map(),
+        incoming: new Set(),
+        queue: new Queue(),
+      });
+    }
+  }
+
+  deleteSession(clientId: string): void {
+    const kept = this.#sessions.get(clientId);
+    if (kept === undefined) return;
+    this.#totals.messages -= kept.queue.messages;
+    this.#totals.bytes -= kept.queue.bytes;
+    this.#sessions.delete(clientId);
+  }
+
+  putSubscription(clientId: string, record: SubscriptionRecord): void {
+    this.#sessions.get(clientId)?.subscriptions.set(record.filter, record);
+  }
+
+  deleteSubscription(clientId: string, filter: string): void {
+    this.#sessions.get(clientId)?.subscriptions.delete(filter);
+  }
+
+  enqueue(clientId: string, delivery: Delivery): number {
+    const kept = this.#sessions.get(clientId);
+    if (kept === undefined) return 0;
+    const bytes = messageBytes(delivery.message);
+    if (!this.#totals.fits(bytes)) return 0;
+    if (this.#given !== delivery.message || this.#owned === undefined) {
+      this.#given = delivery.message;
+      this.#owned = ownedMessage(delivery.message);
+    }
+    const sequence = ++this.#sequence;
+    kept.queue.append({
+      sequence,
+      bytes,
+      state: 'queued',
+      packetId: 0,
+      message: this.#owned,
+      qos: delivery.qos,
+      retain: delivery.retain,
+      identifiers: delivery.identifiers,
+    });
+    this.#totals.messages++;
+    this.#totals.bytes += bytes;
+    return sequence;
+  }
+
+  markSent(clientId: string, sequence: number, packetId: number): void {
+    const entry = this.#sessions.get(clientId)?.queue.get(sequence);
+    if (entry === undefined) return;
+    entry.state = 'sent';
+    entry.packetId = packetId;
+  }
+
+  markReleased(clientId: string, sequence: number): void {
+    const queue = this.#sessions.get(clientId)?.queue;
+    const entry = queue?.get(sequence);
+    if (queue === undefined || entry === undefined) return;
+    entry.state = 'released';
+    entry.message = withoutContent(entry.message);
+    this.#totals.bytes -= entry.bytes - messageOverheadBytes;
+    queue.resize(entry, messageOverheadBytes);
+  }
+
+  dequeue(clientId: string, sequence: number): void {
+    const entry = this.#sessions.get(clientId)?.queue.remove(sequence);
+    if (entry === undefined) return;
+    this.#totals.messages--;
+    this.#totals.bytes -= entry.bytes;
+  }
+
+  dropOldest(clientId: string): number {
+    const entry = this.#sessions.get(clientId)?.queue.oldestQueued();
+    if (entry === undefined) return 0;
+    this.dequeue(clientId, entry.sequence);
+    return entry.sequence;
+  }
+
+  queueOf(clientId: string): QueueSize {
+    return this.#sessions.get(clientId)?.queue ?? emptyQueue;
+  }
+
+  readQueue(
+    clientId: string,
+    afterSequence: number,
+    limitMessages: number,
+  ): Promise<readonly QueuedMessage[]> {
+    const entries = this.#sessions.get(clientId)?.queue.after(afterSequence, limitMessages) ?? [];
+    return Promise.resolve(
+      entries.map((entry) => ({
+        sequence: entry.sequence,
+        message: entry.message,
+        qos: entry.qos,
+        retain: entry.retain,
+        identifiers: entry.identifiers,
+        state: entry.state,
+        packetId: entry.packetId === 0 ? undefined : entry.packetId,
+      })),
+    );
+  }
+
+  putIncoming(clientId: string, packetId: number): void {
+    this.#sessions.get(clientId)?.incoming.add(packetId);
+  }
+
+  deleteIncoming(clientId: string, packetId: number): void {
+    this.#sessions.get(clientId)?.incoming.delete(packetId);
+  }
+
+  putRetained(message: StoredMessage): boolean {
+    if (message.payload.length === 0) {
+      this.#retained.delete(message.topic);
+      return true;
+    }
+    return this.#retained.set(ownedMessage(message));
+  }
+
+  deleteRetained(topic: string): void {
+    this.#retained.delete(topic);
+  }
+
+  retained(filter: string): Iterable<StoredMessage> {
+    return this.#retained.match(filter);
+  }
+
+  get retainedCount(): number {
+    return this.#retained.count;
+  }
+
+  putWill(record: WillRecord): void {
+    this.#wills.set(record.clientId, { ...record, message: ownedMessage(record.message) });
+  }
+
+  deleteWill(clientId: string): void {
+    this.#wills.delete(clientId);
+  }
+
+  get statistics(): StoreStatistics {
+    return {
+      queuedMessages: this.#totals.messages,
+      queuedBytes: this.#totals.bytes,
+      retainedMessages: this.#retained.count,
+      retainedBytes: this.#retained.bytes,
+      pendingBytes: 0,
+      transactions: 0,
+      lastTransactionMs: 0,
+    };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
