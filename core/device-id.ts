@@ -34,8 +34,16 @@ export function parseDeviceId(text: string): DeviceId {
   throw new FlotillaError('device-id-invalid', { detail: printable(text) });
 }
 
-/** Makes hostile text fit for a message: quoted, control characters escaped, shortened. */
+/**
+ * Makes hostile text fit for a message: quoted, shortened to `maxChars`, and every character that a
+ * terminal could obey or that would show nothing (controls, direction marks, lone surrogates) escaped.
+ */
 export function printable(text: string, maxChars = 64): string {
   const cut = text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
-  return JSON.stringify(cut);
+  return JSON.stringify(cut).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
 }

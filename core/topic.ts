@@ -106,7 +106,7 @@ export function topicMatches(filter: string, name: string): boolean {
 export function filterContains(outer: string, inner: string): boolean {
   if (inner.startsWith('$') && (outer.startsWith('+') || outer.startsWith('#'))) return false;
   const out = outer.split('/');
-  const inn = inner.split('/');
+  const inn = levelsOf(inner);
   for (const [index, level] of out.entries()) {
     if (level === '#') return true;
     const other = inn[index];
@@ -122,8 +122,8 @@ export function filtersOverlap(one: string, two: string): boolean {
   const system = (filter: string): boolean => filter.startsWith('$');
   const wild = (filter: string): boolean => filter.startsWith('+') || filter.startsWith('#');
   if ((system(one) && wild(two)) || (system(two) && wild(one))) return false;
-  const a = one.split('/');
-  const b = two.split('/');
+  const a = levelsOf(one);
+  const b = levelsOf(two);
   const length = Math.max(a.length, b.length);
   for (let index = 0; index < length; index++) {
     const x = a[index];
@@ -133,6 +133,16 @@ export function filtersOverlap(one: string, two: string): boolean {
     if (x !== '+' && y !== '+' && x !== y) return false;
   }
   return true;
+}
+
+/**
+ * The levels of a filter. No topic name is empty, so that `#` means the same as `+/#`, and `/#` the
+ * same as `/+/#`: written out here, for else the parent that `#` matches would be the empty name.
+ */
+function levelsOf(filter: string): string[] {
+  if (filter === '#') return ['+', '#'];
+  if (filter === '/#') return ['', '+', '#'];
+  return filter.split('/');
 }
 
 function commonFault(text: string, limits: TopicLimits): TopicFault | undefined {
