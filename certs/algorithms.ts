@@ -1,0 +1,116 @@
+/**
+ * Signature algorithms: which one each kind of key signs with, and which ones a signature may claim
+ * for each kind of key. An identifier is bound to the key's kind, so that none can be exchanged.
+ *
+ * @module
+ */
+import { sign, verify, type KeyObject } from 'node:crypto';
+import { tags, type DerNode } from './der.ts';
+import { derNull, oid, sequence } from './der-encode.ts';
+import { Fields, oidOf } from './der-fields.ts';
+import { keyTypeOf, type KeyType } from './key.ts';
+import { oids } from './oids.ts';
+
+/** A signature and the AlgorithmIdentifier (DER) that goes with it. */
+export interface Signature {
+  readonly algorithm: Buffer;
+  readonly value: Buffer;
+}
+
+/** The AlgorithmIdentifier (DER) that a key signs with. @throws TypeError for a key of no known kind */
+export function signatureAlgorithm(key: KeyObject): Buffer {
+  return rowOf(key).algorithm;
+}
+
+/** Signs with the algorithm of {@link signatureAlgorithm}. ECDSA gives a DER ECDSA-Sig-Value. */
+export function signDer(data: Uint8Array, key: KeyObject): Signature {
+  const { algorithm, digest } = rowOf(key);
+  return { algorithm, value: sign(digest, data, key) };
+}
+
+/** The same off the event loop, for data that takes long to hash. */
+export function signDerAsync(data: Uint8Array, key: KeyObject): Promise<Signature> {
+  const { algorithm, digest } = rowOf(key);
+  return new Promise((resolve, reject) => {
+    sign(digest, data, key, (error, value) => {
+      if (error === null) resolve({ algorithm, value });
+      else reject(error);
+    });
+  });
+}
+
+/** The hash that an AlgorithmIdentifier names, or null when the scheme has its own (Ed25519). */
+export interface ClaimedAlgorithm {
+  readonly digest: string | null;
+}
+
+/**
+ * What an AlgorithmIdentifier of a signature says, when it is one that a key of this kind may use.
+ * ECDSA with SHA-256, 384 or 512; RSA PKCS#1 v1.5 with the same; Ed25519. SHA-1 and MD5 are refused.
+ *
+ * @returns undefined when it is not
+ * @throws DerError when it is no AlgorithmIdentifier
+ */
+export function claimedAlgorithm(node: DerNode, type: KeyType): ClaimedAlgorithm | undefined {
+  const fields = new Fields(node, tags.sequence, 'signature algorithm');
+  const name = oidOf(fields.next(tags.oid));
+  const hasNull = fields.optional(tags.null) !== undefined;
+  if (fields.hasMore()) return undefined;
+  const family = type === 'p256' || type === 'p384' ? 'ec' : type === 'ed25519' ? 'ed25519' : 'rsa';
+  const row = claims.get(name);
+  if (row?.family !== family) return undefined;
+  // RFC 5758, 8410: absent. RFC 4055, 5: NULL, and absent is to be accepted too.
+  if (hasNull && family !== 'rsa') return undefined;
+  return { digest: row.digest };
+}
+
+/** Whether a signature is right. Any failure inside counts as no. */
+export function signatureIsRight(
+  { digest }: ClaimedAlgorithm,
+  data: Uint8Array,
+  key: KeyObject,
+  signature: Uint8Array,
+): boolean {
+  try {
+    return verify(digest, data, key, signature);
+  } catch {
+    return false;
+  }
+}
+
+interface Row {
+  readonly algorithm: Buffer;
+  readonly digest: string | null;
+}
+
+const p256Row: Row = { algorithm: sequence(oid(oids.ecdsaWithSha256)), digest: 'sha256' };
+const p384Row: Row = { algorithm: sequence(oid(oids.ecdsaWithSha384)), digest: 'sha384' };
+const ed25519Row: Row = { algorithm: sequence(oid(oids.ed25519)), digest: null };
+const rsaRow: Row = { algorithm: sequence(oid(oids.sha256WithRsa), derNull), digest: 'sha256' };
+
+function rowOf(key: KeyObject): Row {
+  switch (keyTypeOf(key)) {
+    case 'p256':
+      return p256Row;
+    case 'p384':
+      return p384Row;
+    case 'ed25519':
+      return ed25519Row;
+    case 'rsa2048':
+    case 'rsa3072':
+    case 'rsa4096':
+      return rsaRow;
+    case undefined:
+      throw new TypeError('a key of no known kind cannot sign');
+  }
+}
+
+const claims = new Map<string, { family: 'ec' | 'rsa' | 'ed25519'; digest: string | null }>([
+  [oids.ecdsaWithSha256, { family: 'ec', digest: 'sha256' }],
+  [oids.ecdsaWithSha384, { family: 'ec', digest: 'sha384' }],
+  [oids.ecdsaWithSha512, { family: 'ec', digest: 'sha512' }],
+  [oids.sha256WithRsa, { family: 'rsa', digest: 'sha256' }],
+  [oids.sha384WithRsa, { family: 'rsa', digest: 'sha384' }],
+  [oids.sha512WithRsa, { family: 'rsa', digest: 'sha512' }],
+  [oids.ed25519, { family: 'ed25519', digest: null }],
+]);

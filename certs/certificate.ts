@@ -1,0 +1,148 @@
+/**
+ * Certificates, read: the facts that others decide by.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import { isDeviceId, type DeviceId } from '../core/device-id.ts';
+import type { ErrorCode } from '../core/errors/catalogue.ts';
+import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
+import { contextTag, decodeDer, tags } from './der.ts';
+import { expectTag, Fields, oidOf, serialOf, timeOf } from './der-fields.ts';
+import { readExtensions } from './extensions.ts';
+import { fingerprintOf } from './key.ts';
+import { oids } from './oids.ts';
+import { pemOf } from './pem.ts';
+import { decodeNames, noNames, type SubjectNames } from './subject-names.ts';
+
+export { pemOf, splitPem } from './pem.ts';
+
+/** The identity that a certificate's subject names, or why it names none. */
+export type CommonName =
+  | { readonly ok: true; readonly id: DeviceId }
+  | {
+      readonly ok: false;
+      readonly code: Extract<
+        ErrorCode,
+        'certificate-cn-missing' | 'certificate-cn-multiple' | 'certificate-cn-invalid'
+      >;
+    };
+
+export interface CertificateFacts {
+  readonly der: Buffer;
+  readonly pem: string;
+  readonly x509: X509Certificate;
+  /** Lower-case hexadecimal, even count of digits. */
+  readonly serial: string;
+  readonly fingerprint: string;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer;
+  /** Over the SPKI. */
+  readonly keyFingerprint: string;
+  readonly commonName: CommonName;
+  readonly names: SubjectNames;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Name, DER: equal bytes are equal names. */
+  readonly subject: Buffer;
+  /** Name, DER. */
+  readonly issuer: Buffer;
+  /** The issuer for people: one attribute a line. */
+  readonly issuerDn: string;
+  readonly isCa: boolean;
+  /** OIDs; empty when there is no such extension. */
+  readonly extendedKeyUsage: readonly string[];
+  readonly subjectKeyId: Buffer | undefined;
+}
+
+/** The largest certificate that is read, as DER, in bytes. */
+export const certificateMaxBytes = 64 * 1024;
+
+/**
+ * Reads a certificate. Its signature, its dates and its issuer are not checked.
+ *
+ * @param input DER, or PEM of one certificate
+ * @throws FlotillaError `certificate-unreadable`
+ */
+export function readCertificate(input: X509Certificate | Buffer | string): CertificateFacts {
+  try {
+    return read(input instanceof X509Certificate ? input : new X509Certificate(input));
+  } catch (error) {
+    throw new FlotillaError('certificate-unreadable', { detail: messageOf(error), cause: error });
+  }
+}
+
+/**
+ * The identity in a certificate's subject: exactly one common name, alone in its part of the name,
+ * that obeys the grammar of {@link DeviceId}. Takes 2 µs: it is asked on every connection.
+ */
+export function commonNameOf(x509: X509Certificate): CommonName {
+  // One relative name a line; "+" joins the values of one. node:crypto escapes line breaks, control
+  // characters and "+" inside values, so a value cannot pretend to be another attribute: an escaped
+  // "+" in front of "CN=" is counted as a second name, which refuses.
+  // The published type says string; a certificate without a subject gives undefined.
+  const subject = (x509.subject as string | undefined) ?? '';
+  const found = subject.split('\n').filter((line) => /(?:^|\+ )CN=/.test(line));
+  const [line] = found;
+  if (line === undefined) return { ok: false, code: 'certificate-cn-missing' };
+  if (found.length > 1 || line.split(/(?:^|\+ )CN=/).length > 2) {
+    return { ok: false, code: 'certificate-cn-multiple' };
+  }
+  const id = line.slice('CN='.length);
+  return line.startsWith('CN=') && isDeviceId(id)
+    ? { ok: true, id }
+    : { ok: false, code: 'certificate-cn-invalid' };
+}
+
+function read(x509: X509Certificate): CertificateFacts {
+  const der = x509.raw;
+  const outer = new Fields(
+    decodeDer(der, { maxBytes: certificateMaxBytes }),
+    tags.sequence,
+    'certificate',
+  );
+  const tbs = new Fields(outer.next(tags.sequence), tags.sequence, 'certificate');
+  tbs.optional(contextTag(0));
+  const serial = serialOf(tbs.next(tags.integer));
+  tbs.next(tags.sequence);
+  const issuer = tbs.next(tags.sequence).der;
+  const validity = new Fields(tbs.next(tags.sequence), tags.sequence, 'validity');
+  const notBeforeMs = timeOf(validity.any());
+  const notAfterMs = timeOf(validity.any());
+  const subject = tbs.next(tags.sequence).der;
+  const spki = tbs.next(tags.sequence).der;
+  const wrapped = tbs.optional(contextTag(3));
+  const found =
+    wrapped === undefined ? undefined : new Fields(wrapped, contextTag(3), 'extensions');
+  const extensions = found === undefined ? undefined : readExtensions(found.next(tags.sequence));
+  const value = (name: string): Buffer | undefined => extensions?.get(name)?.value;
+  const altNames = value(oids.subjectAltName);
+  const keyId = value(oids.subjectKeyIdentifier);
+  const usages = value(oids.extendedKeyUsage);
+  return {
+    der,
+    pem: pemOf('CERTIFICATE', der),
+    x509,
+    serial,
+    fingerprint: fingerprintOf(der),
+    spki,
+    keyFingerprint: fingerprintOf(spki),
+    commonName: commonNameOf(x509),
+    names: altNames === undefined ? noNames : decodeNames(inner(altNames), 'skip'),
+    notBeforeMs,
+    notAfterMs,
+    subject,
+    issuer,
+    issuerDn: x509.issuer,
+    isCa: x509.ca,
+    extendedKeyUsage: usages === undefined ? [] : inner(usages).children.map(oidOf),
+    subjectKeyId:
+      keyId === undefined
+        ? undefined
+        : expectTag(inner(keyId), tags.octetString, 'subject key identifier').content,
+  };
+}
+
+function inner(value: Buffer): ReturnType<typeof decodeDer> {
+  return decodeDer(value, { maxBytes: certificateMaxBytes });
+}

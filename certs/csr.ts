@@ -1,0 +1,205 @@
+/**
+ * Certificate signing requests: PKCS#10 (RFC 2986), written and read.
+ *
+ * Reading is for hostile input. What is accepted is canonical DER, of an accepted kind of key in its
+ * one accepted form (public-key.ts), signed by that very key with an algorithm that belongs to it
+ * (proof of possession). Of what the request asks for, only the common name and the alternative
+ * names are read: the authority decides the rest.
+ *
+ * @module
+ */
+import type { KeyObject } from 'node:crypto';
+import { printable } from '../core/device-id.ts';
+import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
+import { claimedAlgorithm, signatureIsRight, signDer } from './algorithms.ts';
+import { contextTag, decodeDer, DerError, tags, type DerNode } from './der.ts';
+import { bitString, element, integer, oid, sequence, setOf } from './der-encode.ts';
+import { Fields, oidOf, wholeBytesOf } from './der-fields.ts';
+import { nameOf, subjectCommonName } from './distinguished-name.ts';
+import { extension, readExtensions } from './extensions.ts';
+import { fingerprintOf, spkiOf, type KeyType } from './key.ts';
+import { oids } from './oids.ts';
+import { derOfText, pemOf } from './pem.ts';
+import { publicKeyObject, readSpki } from './public-key.ts';
+import {
+  decodeNames,
+  encodeNames,
+  isEmptyNames,
+  noNames,
+  subjectNamesOf,
+  type SubjectNames,
+} from './subject-names.ts';
+
+/** The largest request, as DER, in bytes. */
+export const csrMaxBytes = 16 * 1024;
+/** How many attributes a request may have. */
+export const csrAttributesMax = 16;
+
+/** What a request says, after everything in it was checked. */
+export interface Csr {
+  readonly der: Buffer;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly spki: Buffer;
+  readonly publicKey: KeyObject;
+  readonly keyType: KeyType;
+  /** Over the SPKI: the same key always has the same one. */
+  readonly keyFingerprint: string;
+  /** A device identity, when the subject has a common name. */
+  readonly commonName: string | undefined;
+  readonly names: SubjectNames;
+}
+
+export interface CsrOptions {
+  /** The private key; it signs the request and stays here. */
+  readonly key: KeyObject;
+  readonly commonName: string;
+  /** DNS names, IP addresses, URIs, as plain texts. */
+  readonly names?: readonly string[];
+}
+
+/** Makes a request. @throws FlotillaError `subject-name-invalid` */
+export function createCsr({ key, commonName, names = [] }: CsrOptions): {
+  der: Buffer;
+  pem: string;
+} {
+  const asked = subjectNamesOf(names);
+  const attributes = isEmptyNames(asked)
+    ? []
+    : [
+        sequence(
+          oid(oids.extensionRequest),
+          setOf(sequence(extension(oids.subjectAltName, encodeNames(asked)))),
+        ),
+      ];
+  const info = sequence(
+    integer(0),
+    nameOf(commonName),
+    spkiOf(key),
+    element(contextTag(0), ...attributes),
+  );
+  const { algorithm, value } = signDer(info, key);
+  const der = sequence(info, algorithm, bitString(value));
+  return { der, pem: pemOf('CERTIFICATE REQUEST', der) };
+}
+
+/**
+ * Reads and verifies a request.
+ *
+ * @param input DER, or the text (also as bytes) of PEM or of base64 alone; at most 16 KiB of DER
+ * @throws FlotillaError `csr-too-large`, `csr-malformed`, `csr-key-unsupported`,
+ *   `csr-algorithm-unsupported`, `csr-name-invalid`, `csr-signature-invalid`; nothing else
+ */
+export function parseCsr(input: Uint8Array | string): Csr {
+  const der = derOf(input);
+  try {
+    return read(der);
+  } catch (error) {
+    if (error instanceof DerError) {
+      throw new FlotillaError('csr-malformed', { detail: messageOf(error), cause: error });
+    }
+    throw error;
+  }
+}
+
+function read(der: Buffer): Csr {
+  const request = new Fields(decodeDer(der, { maxBytes: csrMaxBytes }), tags.sequence, 'request');
+  const infoNode = request.next(tags.sequence);
+  const algorithm = request.next(tags.sequence);
+  const signature = wholeBytesOf(request.next(tags.bitString));
+  request.end();
+
+  const info = new Fields(infoNode, tags.sequence, 'request info');
+  const version = info.next(tags.integer).content;
+  if (version.length !== 1 || version[0] !== 0) throw new DerError('request info: not version 1');
+  const subject = info.next(tags.sequence);
+  const facts = readSpki(info.next(tags.sequence));
+  const attributes = info.next(contextTag(0));
+  info.end();
+
+  const claimed = claimedAlgorithm(algorithm, facts.type);
+  if (claimed === undefined) throw new FlotillaError('csr-algorithm-unsupported');
+  const commonName = subjectCommonName(subject);
+  const names = requestedNames(attributes);
+  const publicKey = publicKeyObject(facts);
+  if (!signatureIsRight(claimed, infoNode.der, publicKey, signature)) {
+    throw new FlotillaError('csr-signature-invalid');
+  }
+  return {
+    der,
+    spki: facts.spki,
+    publicKey,
+    keyType: facts.type,
+    keyFingerprint: fingerprintOf(facts.spki),
+    commonName,
+    names,
+  };
+}
+
+/** Attributes are SET OF Attribute: no type twice, each with at least one value. */
+function requestedNames({ children }: DerNode): SubjectNames {
+  if (children.length > csrAttributesMax) throw new DerError('attributes: too many');
+  checkOrder(children);
+  const seen = new Set<string>();
+  let names = noNames;
+  for (const child of children) {
+    const fields = new Fields(child, tags.sequence, 'attribute');
+    const type = oidOf(fields.next(tags.oid));
+    const values = fields.next(tags.set).children;
+    fields.end();
+    if (seen.has(type)) throw new DerError(`attribute: ${type} comes twice`);
+    seen.add(type);
+    const [value] = values;
+    if (value === undefined) throw new DerError('attribute: no value');
+    if (type !== oids.extensionRequest) continue;
+    if (values.length !== 1) throw new DerError('extension request: not one value');
+    const wanted = readExtensions(value).get(oids.subjectAltName);
+    if (wanted !== undefined) names = requestedAltNames(wanted.value);
+  }
+  return names;
+}
+
+function requestedAltNames(value: Buffer): SubjectNames {
+  const node = decodeDer(value, { maxBytes: csrMaxBytes });
+  try {
+    return decodeNames(node, 'refuse');
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw new FlotillaError('csr-name-invalid', { detail: messageOf(error), cause: error });
+  }
+}
+
+/** `[0] IMPLICIT SET OF`: the order of DER, which the codec cannot see behind the implicit tag. */
+function checkOrder(members: readonly DerNode[]): void {
+  members.forEach((member, index) => {
+    const before = members[index - 1];
+    if (before !== undefined && before.der.compare(member.der) > 0) {
+      throw new DerError('attributes: out of order');
+    }
+  });
+}
+
+const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
+/** Base64 with line breaks and armour is at most half as long again as the DER. */
+const textMaxChars = csrMaxBytes * 1.5;
+
+function derOf(input: Uint8Array | string): Buffer {
+  // 0x30 begins a SEQUENCE; the base64 of one begins with "M", PEM with "-".
+  if (typeof input !== 'string' && input[0] === tags.sequence) {
+    if (input.length > csrMaxBytes) throw tooLarge();
+    return Buffer.from(input);
+  }
+  if (input.length > textMaxChars) throw tooLarge();
+  const text = typeof input === 'string' ? input : Buffer.from(input).toString('latin1');
+  const der = derOfText(text, labels);
+  if (der === undefined) {
+    throw new FlotillaError('csr-malformed', {
+      detail: `neither DER, nor PEM of a request, nor base64: it begins with ${printable(text, 32)}`,
+    });
+  }
+  if (der.length > csrMaxBytes) throw tooLarge();
+  return der;
+}
+
+function tooLarge(): FlotillaError {
+  return new FlotillaError('csr-too-large', { detail: `the limit is ${csrMaxBytes} bytes` });
+}

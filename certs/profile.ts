@@ -1,0 +1,69 @@
+/**
+ * Certificate profiles: what each kind of certificate may be used for. A pure table; nothing that a
+ * request asks for changes it.
+ *
+ * @module
+ */
+import { oids } from './oids.ts';
+
+export const certificateProfiles = [
+  'root',
+  'issuer',
+  'server',
+  'device',
+  'service',
+  'admin',
+  'broker',
+  'ocsp',
+] as const;
+export type CertificateProfile = (typeof certificateProfiles)[number];
+
+/** Bits of KeyUsage (RFC 5280, 4.2.1.3). */
+export const keyUsageBits = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const;
+
+export interface ProfileFacts {
+  readonly isCa: boolean;
+  /** How many CA certificates may follow below; only where `isCa`. */
+  readonly pathLength: number | undefined;
+  /** Bits of KeyUsage. The only key exchange is ephemeral, so a leaf only ever signs. */
+  readonly keyUsage: readonly number[];
+  /** OIDs; empty for a CA. */
+  readonly extendedKeyUsage: readonly string[];
+  /** Whether the subject is an identity (core/device-id.ts), or free text for people. */
+  readonly subject: 'identity' | 'text';
+  /** A responder's certificate is not itself checked by OCSP (RFC 6960, 4.2.2.2.1). */
+  readonly ocspNoCheck: boolean;
+}
+
+const { digitalSignature, keyCertSign, cRLSign } = keyUsageBits;
+const { serverAuth, clientAuth, ocspSigning } = oids;
+
+const ca: ProfileFacts = {
+  isCa: true,
+  pathLength: undefined,
+  keyUsage: [keyCertSign, cRLSign],
+  extendedKeyUsage: [],
+  subject: 'text',
+  ocspNoCheck: false,
+};
+
+const leaf: ProfileFacts = {
+  isCa: false,
+  pathLength: undefined,
+  keyUsage: [digitalSignature],
+  extendedKeyUsage: [clientAuth],
+  subject: 'identity',
+  ocspNoCheck: false,
+};
+
+/** A device may not pose as a server, nor a server as a device; a broker is both (feed, listeners). */
+export const profiles: Readonly<Record<CertificateProfile, ProfileFacts>> = {
+  root: ca,
+  issuer: { ...ca, pathLength: 0 },
+  server: { ...leaf, extendedKeyUsage: [serverAuth] },
+  device: leaf,
+  service: leaf,
+  admin: leaf,
+  broker: { ...leaf, extendedKeyUsage: [clientAuth, serverAuth] },
+  ocsp: { ...leaf, extendedKeyUsage: [ocspSigning], subject: 'text', ocspNoCheck: true },
+};

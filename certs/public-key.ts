@@ -1,0 +1,145 @@
+/**
+ * SubjectPublicKeyInfo from outside: which keys are taken, and in which one form.
+ *
+ * Each key has exactly one accepted encoding, so that its fingerprint identifies it: a device cannot
+ * come back with a revoked key in another dress (a compressed point, a named curve spelled out, a
+ * PSS key).
+ *
+ * @module
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { FlotillaError } from '../core/errors/flotilla-error.ts';
+import { decodeDer, tags, type DerNode } from './der.ts';
+import { Fields, oidOf, wholeBytesOf } from './der-fields.ts';
+import { keyTypeOf, type KeyType } from './key.ts';
+import { oids } from './oids.ts';
+
+/** The parts of an accepted SubjectPublicKeyInfo. */
+export interface PublicKeyFacts {
+  readonly spki: Buffer;
+  readonly type: KeyType;
+  /** The content of the BIT STRING without its first octet: what key identifiers hash. */
+  readonly keyBits: Buffer;
+}
+
+/**
+ * Checks the form of a public key: P-256 and P-384 by name with an uncompressed point, Ed25519,
+ * RSA of 2048, 3072 or 4096 bits with exponent 65537. That the point is on the curve is checked by
+ * {@link publicKeyObject}.
+ *
+ * @throws FlotillaError `csr-key-unsupported` when it is another kind of key, or another form
+ * @throws DerError when it is no SubjectPublicKeyInfo
+ */
+export function readSpki(node: DerNode): PublicKeyFacts {
+  const fields = new Fields(node, tags.sequence, 'public key');
+  const algorithm = new Fields(fields.next(tags.sequence), tags.sequence, 'key algorithm');
+  const keyBits = wholeBytesOf(fields.next(tags.bitString));
+  fields.end();
+  const name = oidOf(algorithm.next(tags.oid));
+  const type = typeOf(name, algorithm, keyBits);
+  return { spki: node.der, type, keyBits };
+}
+
+/** {@link readSpki} of bytes. @throws the same */
+export function readSpkiBytes(spki: Uint8Array): PublicKeyFacts {
+  return readSpki(decodeDer(spki, { maxBytes: 1024 }));
+}
+
+/**
+ * The key as node:crypto takes it.
+ *
+ * @throws FlotillaError `csr-key-unsupported` when node:crypto refuses it (a point off the curve), or
+ *   sees another kind of key in it than its form said
+ */
+export function publicKeyObject({ spki, type }: PublicKeyFacts): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  } catch (error) {
+    throw new FlotillaError('csr-key-unsupported', { detail: 'not a valid key', cause: error });
+  }
+  if (keyTypeOf(key) !== type) throw unsupported('not the kind of key that it says');
+  return key;
+}
+
+function typeOf(name: string, algorithm: Fields, keyBits: Buffer): KeyType {
+  switch (name) {
+    case oids.ecPublicKey: {
+      // Explicit parameters are a SEQUENCE: node:crypto would take them for the named curve, and
+      // OpenSSL refuse the certificate (RFC 5480, 2.1.1: they must not be used).
+      const curve = algorithm.optional(tags.oid);
+      if (curve === undefined) throw unsupported('an elliptic curve that is not given by its name');
+      algorithm.end();
+      return curveOf(oidOf(curve), keyBits);
+    }
+    case oids.ed25519:
+      if (algorithm.hasMore()) throw unsupported('Ed25519 with parameters');
+      if (!isSoundEd25519(keyBits)) throw unsupported('not a sound Ed25519 key');
+      return 'ed25519';
+    case oids.rsaEncryption:
+      if (algorithm.optional(tags.null) === undefined || algorithm.hasMore()) {
+        throw unsupported('RSA without the parameter NULL');
+      }
+      return rsaTypeOf(keyBits);
+    default:
+      throw unsupported(`the algorithm ${name}`);
+  }
+}
+
+function curveOf(name: string, point: Buffer): KeyType {
+  const curve =
+    name === oids.p256
+      ? ({ type: 'p256', octets: 65 } as const)
+      : name === oids.p384
+        ? ({ type: 'p384', octets: 97 } as const)
+        : undefined;
+  if (curve === undefined) throw unsupported(`the curve ${name}`);
+  if (point[0] !== 4 || point.length !== curve.octets) {
+    throw unsupported('a point that is not in uncompressed form');
+  }
+  return curve.type;
+}
+
+function rsaTypeOf(keyBits: Buffer): KeyType {
+  const fields = new Fields(decodeDer(keyBits, { maxBytes: 1024 }), tags.sequence, 'RSA key');
+  const modulus = fields.next(tags.integer).content;
+  const exponent = fields.next(tags.integer).content;
+  fields.end();
+  if (exponent.toString('hex') !== '010001') throw unsupported('an RSA exponent other than 65537');
+  // A modulus of whole octets has its top bit set, hence the sign octet before it.
+  const bits = modulus[0] === 0 ? (modulus.length - 1) * 8 : 0;
+  if (((modulus.at(-1) ?? 0) & 1) === 0) throw unsupported('an even RSA modulus');
+  if (bits === 2048) return 'rsa2048';
+  if (bits === 3072) return 'rsa3072';
+  if (bits === 4096) return 'rsa4096';
+  throw unsupported('an RSA key that has not 2048, 3072 or 4096 bits');
+}
+
+/**
+ * Refuses encodings of points that have a second one (y of p or more), and the points of small
+ * order, with which anybody can make a "signature" that verifies for most messages.
+ */
+function isSoundEd25519(key: Buffer): boolean {
+  if (key.length !== 32) return false;
+  const y = Buffer.from(key);
+  y[31] = (y[31] ?? 0) & 0x7f;
+  const value = BigInt(
+    `0x${y.toReversed().reduce((hex, octet) => hex + octet.toString(16).padStart(2, '0'), '')}`,
+  );
+  return value < fieldPrime && !smallOrderY.has(value);
+}
+
+const fieldPrime = 2n ** 255n - 19n;
+
+/** The y coordinates of the eight points of order 1, 2, 4 and 8. */
+const smallOrderY = new Set([
+  0n,
+  1n,
+  fieldPrime - 1n,
+  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+  fieldPrime - 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+]);
+
+function unsupported(detail: string): FlotillaError {
+  return new FlotillaError('csr-key-unsupported', { detail });
+}
