@@ -13,9 +13,18 @@ export class Lifecycle {
   readonly #steps: { name: string; close: () => Promise<void> | void }[] = [];
   #closing: Promise<void> | undefined;
 
-  /** Remembers how to close what was just started. */
+  /**
+   * Remembers how to close what was just started. What is added when closing has begun, by a start
+   * that lost the race, is closed at once: whoever awaits {@link close} after that awaits it too.
+   */
   add(name: string, close: () => Promise<void> | void): void {
     this.#steps.push({ name, close });
+    if (this.#closing === undefined) return;
+    this.#closing = Promise.allSettled([this.#closing]).then(async ([before]) => {
+      await this.#closeAll();
+      if (before.status === 'rejected') throw before.reason;
+    });
+    this.#closing.catch(() => undefined);
   }
 
   /**

@@ -39,6 +39,26 @@ export const coreErrors = errors({
     advice: 'Run flotilla init or flotilla up first, or name the folder with --state.',
     exit: 2,
   },
+  'service-address-invalid': {
+    title: 'This is not the address of a service',
+    advice: 'Give a URL that begins with https://, like https://flotilla.example:8443.',
+    exit: 2,
+  },
+  'fingerprint-invalid': {
+    title: 'This is not a fingerprint',
+    advice:
+      'Copy the root fingerprint whole: sha256: and 64 hexadecimal digits, as flotilla token create prints it.',
+    exit: 2,
+  },
+  'credentials-unusable': {
+    title: 'The certificate or the key cannot be used',
+    advice: 'Check that both files are whole, are PEM, and belong together.',
+  },
+  'credentials-refused': {
+    title: 'The service refused our certificate',
+    advice:
+      'Check that it is not expired or revoked and comes from the same root; if it is, enroll again.',
+  },
   'service-unreachable': {
     title: 'The service cannot be reached',
     advice: 'Check that it runs, the address, and the firewall; then try again.',

@@ -14,6 +14,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Written to stdin, which is then closed. Closed empty when absent. */
   readonly input?: string | Buffer;
+  /** Leaves stdin open, for programs that end with it: openssl s_server. */
+  readonly keepInput?: boolean;
   /** Kills the program after this time, in ms; 30 s unless told. */
   readonly timeoutMs?: number;
 }
@@ -60,7 +62,8 @@ export function spawnChild(
   const timeoutMs = options.timeoutMs ?? 30_000;
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   child.stdin.on('error', () => undefined); // EPIPE: it did not want to read.
-  child.stdin.end(options.input);
+  if (options.keepInput !== true) child.stdin.end(options.input);
+  else if (options.input !== undefined) child.stdin.write(options.input);
   const out = collect(child.stdout);
   const err = collect(child.stderr);
   const finished = new Promise<Finished>((resolve, reject) => {
