@@ -104,7 +104,8 @@ export class RetainedTrie {
     const open = [this.#root];
     for (let node = open.pop(); node !== undefined; node = open.pop()) {
       if (node.message !== undefined) yield node.message;
-      if (node.children !== undefined) open.push(...node.children.values());
+      if (node.children === undefined) continue;
+      for (const child of node.children.values()) open.push(child);
     }
   }
 

@@ -1,0 +1,127 @@
+/**
+ * From the rows of the database to what the durable store keeps in memory and gives to the session
+ * layer at the start.
+ *
+ * @module
+ */
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { readMessage, stateNames, subscriptionOf } from './batch-format.ts';
+import type { Body, Entry, Kept } from './durable-store.ts';
+import { Queue } from './queue-index.ts';
+import type {
+  RecoveredSession,
+  StoredMessage,
+  SubscriptionRecord,
+  WillRecord,
+} from './session-store.ts';
+import type { Contents } from './store-thread.ts';
+
+/** Everything that stood in the database. */
+export interface RecoveredState {
+  readonly sessions: readonly RecoveredSession[];
+  readonly kept: ReadonlyMap<string, Kept>;
+  readonly wills: readonly WillRecord[];
+  readonly retained: readonly StoredMessage[];
+  readonly lastSessionId: number;
+  readonly lastSequence: number;
+  readonly lastRow: number;
+}
+
+/** @throws FlotillaError `store-damaged` when the rows make no sense together */
+export function recover(contents: Contents, path: string): RecoveredState {
+  try {
+    return assemble(contents);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new FlotillaError('store-damaged', { detail: `${path}: ${error.message}`, cause: error });
+  }
+}
+
+function assemble(contents: Contents): RecoveredState {
+  const queues = new Map<number, Kept>();
+  const subscriptions = new Map<number, SubscriptionRecord[]>();
+  const incoming = new Map<number, number[]>();
+  let lastSessionId = 0;
+  for (const [id] of contents.sessions) {
+    queues.set(id, { id, queue: new Queue() });
+    subscriptions.set(id, []);
+    incoming.set(id, []);
+    lastSessionId = Math.max(lastSessionId, id);
+  }
+  for (const [session, filter, options, identifier] of contents.subscriptions) {
+    known(subscriptions, session).push(subscriptionOf(filter, options, identifier));
+  }
+  for (const [session, packet] of contents.incoming) known(incoming, session).push(packet);
+  const { lastSequence, lastRow } = fillQueues(contents.queue, queues);
+  return {
+    sessions: contents.sessions.map(
+      ([id, clientId, identityId, version, expirySeconds, disconnected]) => {
+        const { messages, bytes } = known(queues, id).queue;
+        return {
+          clientId,
+          identityId,
+          protocolVersion: versionOf(version),
+          expirySeconds,
+          disconnectedAtMs: disconnected ?? undefined,
+          subscriptions: known(subscriptions, id),
+          incoming: known(incoming, id),
+          queue: { messages, bytes },
+        };
+      },
+    ),
+    kept: new Map(contents.sessions.map(([id, clientId]) => [clientId, known(queues, id)])),
+    wills: contents.wills.map(([clientId, identityId, delaySeconds, due, message]) => ({
+      clientId,
+      identityId,
+      message: readMessage(message),
+      delaySeconds,
+      dueAtMs: due ?? undefined,
+    })),
+    retained: contents.retained.map(readMessage),
+    lastSessionId,
+    lastSequence,
+    lastRow,
+  };
+}
+
+function fillQueues(
+  numbers: Float64Array,
+  queues: ReadonlyMap<number, Kept>,
+): { lastSequence: number; lastRow: number } {
+  const bodies = new Map<number, Body>();
+  let lastSequence = 0;
+  let lastRow = 0;
+  // Six numbers an entry: the order of store-thread.ts.
+  for (let at = 0; at + 5 < numbers.length; at += 6) {
+    const [sequence, session, state, packetId, bytes, row] = numbers.subarray(
+      at,
+      at + 6,
+    ) as never as readonly [number, number, number, number, number, number];
+    let body = bodies.get(row);
+    if (row !== 0) {
+      if (body === undefined) {
+        body = { row, references: 0, shared: true, batch: 0, at: 0 };
+        bodies.set(row, body);
+      }
+      body.references++;
+    }
+    const name = stateNames[state];
+    if (name === undefined) throw new RangeError(`entry ${sequence} has the state ${state}`);
+    const entry: Entry = { sequence, bytes, state: name, packetId, body, batch: 0, at: 0 };
+    known(queues, session).queue.append(entry);
+    lastSequence = sequence;
+    lastRow = Math.max(lastRow, row);
+  }
+  return { lastSequence, lastRow };
+}
+
+function known<T>(map: ReadonlyMap<number, T>, session: number): T {
+  const found = map.get(session);
+  if (found === undefined) throw new RangeError(`session ${session} is missing`);
+  return found;
+}
+
+function versionOf(version: number): 3 | 4 | 5 {
+  if (version === 3 || version === 4 || version === 5) return version;
+  throw new RangeError(`no protocol version: ${version}`);
+}

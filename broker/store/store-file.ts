@@ -1,0 +1,144 @@
+/**
+ * The file of the durable store: made whole or not at all, looked at before it is touched, locked
+ * while it is open. Runs on the writing thread: everything blocks.
+ *
+ * @module
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { applicationId, formatVersion, schema } from './schema.ts';
+
+/** Files up to this size are checked through before use; larger ones by what the loading reads. */
+const checkMaxBytes = 128 * 1024 * 1024;
+
+/** Makes the file when there is none. @throws FlotillaError `store-open-failed` */
+export function createStoreFile(path: string): void {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return;
+  const beside = `${path}.new`;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    for (const end of ['', '-wal', '-shm', '-journal']) rmSync(beside + end, { force: true });
+    closeSync(openSync(beside, 'wx', 0o600));
+    const database = new DatabaseSync(beside);
+    try {
+      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN; ${schema}
+        PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${formatVersion}; COMMIT;`);
+    } finally {
+      // The only connection: closing it moves everything into the file itself.
+      database.close();
+    }
+    renameSync(beside, path);
+    const folder = openSync(dirname(path), 'r');
+    fsyncSync(folder);
+    closeSync(folder);
+  } catch (error) {
+    throw new FlotillaError('store-open-failed', {
+      detail: `${path}: ${messageOf(error)}`,
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Opens the file for reading only: mark, version and structure are checked, nothing is changed.
+ *
+ * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
+ */
+export function inspectStoreFile(path: string): DatabaseSync {
+  checkHeader(path);
+  return guarded(path, () => {
+    const database = new DatabaseSync(path, { readOnly: true });
+    try {
+      if (statSync(path).size <= checkMaxBytes) {
+        const [answer] = database.prepare('PRAGMA quick_check(1)').all();
+        if (answer?.['quick_check'] !== 'ok') {
+          throw damaged(path, String(answer?.['quick_check']));
+        }
+      }
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  });
+}
+
+/** Opens the file for writing, for this process alone. @throws FlotillaError as above */
+export function openStoreFile(path: string): DatabaseSync {
+  return guarded(path, () => {
+    const database = new DatabaseSync(path);
+    try {
+      // Exclusive: no second broker, and no shared-memory file. The lock is taken by the write.
+      database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;
+        PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
+        PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE; COMMIT;`);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  });
+}
+
+/**
+ * Runs something on the database and turns its errors into those of the catalogue.
+ *
+ * @throws FlotillaError `store-damaged`, `store-in-use`, `store-open-failed`
+ */
+export function guarded<T>(path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    if (error instanceof RangeError) throw damaged(path, error.message, error);
+    const number = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+    // SQLITE_CORRUPT, SQLITE_NOTADB, and SQLITE_ERROR (a table that is not there).
+    if (number === 11 || number === 26 || number === 1) {
+      throw damaged(path, messageOf(error), error);
+    }
+    // SQLITE_BUSY, SQLITE_LOCKED.
+    const code = number === 5 || number === 6 ? 'store-in-use' : 'store-open-failed';
+    throw new FlotillaError(code, { detail: `${path}: ${messageOf(error)}`, cause: error });
+  }
+}
+
+function checkHeader(path: string): void {
+  const header = Buffer.alloc(100);
+  let read: number;
+  try {
+    const file = openSync(path, 'r');
+    try {
+      read = readSync(file, header, 0, header.length, 0);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new FlotillaError('store-open-failed', { detail: path, cause: error });
+  }
+  if (read < header.length || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') {
+    throw damaged(path, 'it is not a database');
+  }
+  if (header.readUInt32BE(68) !== applicationId) throw damaged(path, 'it is not a session store');
+  const version = header.readUInt32BE(60);
+  if (version > formatVersion) {
+    throw new FlotillaError('store-newer', {
+      detail: `${path} has format ${version}, this version knows ${formatVersion}`,
+    });
+  }
+  if (version < 1) throw damaged(path, `format ${version}`);
+}
+
+function damaged(path: string, detail: string, cause?: unknown): FlotillaError {
+  return new FlotillaError('store-damaged', { detail: `${path}: ${detail}`, cause });
+}
