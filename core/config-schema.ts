@@ -32,7 +32,68 @@ const port = (usual: number, meaning: string): z.ZodDefault<z.ZodInt> =>
   z.int().min(0).max(65_535).default(usual).describe(`${meaning} 0 takes any free one.`);
 
 const host = (meaning: string): z.ZodDefault<z.ZodString> =>
-  z.string().min(1).max(253).default('127.0.0.1').describe(meaning);
+  z
+    .string()
+    .max(253)
+    .regex(/^[A-Za-z0-9._:%-]+$/, 'Expected an address or the name of a host')
+    .default('127.0.0.1')
+    .describe(meaning);
+
+/** The kinds of keys that certificates are issued for. */
+export const deviceKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
+
+const plainUrl = (meaning: string): z.ZodOptional<z.ZodURL> =>
+  z
+    .url({ protocol: /^http$/ })
+    .optional()
+    .describe(meaning);
+
+/** What certificates of one kind of device are like. */
+const enrollmentProfile = z.strictObject({
+  validity: duration('365d', '1s', 'How long a certificate is good.').optional(),
+  keyTypes: z
+    .array(z.enum(deviceKeyTypes))
+    .min(1)
+    .default([...deviceKeyTypes])
+    .describe('The kinds of keys that are taken.'),
+  renewalPart: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('The last part of its life in which a certificate may be renewed; 1 is always.'),
+  keyReuse: z
+    .boolean()
+    .default(true)
+    .describe('Whether a renewal may keep the key; else each needs a new one.'),
+  overlap: z
+    .enum(['until-seen', 'until-end'])
+    .default('until-seen')
+    .describe(
+      'How long the old certificate stays good: until the new one was seen connecting, or to its end.',
+    ),
+  group: z.string().min(1).max(128).optional().describe('The group that its devices get.'),
+  attributes: z
+    .record(z.string().min(1).max(64), z.string().max(256))
+    .default({})
+    .describe('The attributes that its devices get.'),
+});
+
+const approvalRule = z.strictObject({
+  idPrefix: z.string().min(1).max(128).optional().describe('Ids that begin so.'),
+  addresses: z
+    .array(z.string().min(1).max(64))
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('Addresses and networks (10.0.0.0/8) that the request comes from.'),
+  factory: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('The name of the factory CA that vouches for it.'),
+});
 
 export const configSchema = z.strictObject({
   host: host(
@@ -80,6 +141,50 @@ export const configSchema = z.strictObject({
         '0ms',
         'How long a repeated enrollment with the same token and CSR gets the same answer.',
       ),
+      crlUrl: plainUrl('Where others find the CRL; stands in each certificate when it is set.'),
+      ocspUrl: plainUrl('Where others ask by OCSP; stands in each certificate when it is set.'),
+      crlValidity: duration('24h', '1m', 'How long a CRL is good; a new one comes at half of it.'),
+      ocspValidity: duration('1h', '1s', 'How long an OCSP answer is good.'),
+      profiles: z
+        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfile)
+        .default({})
+        .describe('Enrollment profiles by name; `default` holds where none is named.'),
+      approval: z
+        .strictObject({
+          enabled: z
+            .boolean()
+            .default(false)
+            .describe('Whether a device without a token may ask an operator to be let in.'),
+          expiry: duration('7d', '1s', 'How long a request waits for a decision.'),
+          retryAfter: duration('10s', '1s', 'How soon a waiting device is told to ask again.'),
+          autoApprove: z
+            .array(approvalRule)
+            .max(100)
+            .default([])
+            .describe('Requests that fit one of these, in all that it names, need no operator.'),
+        })
+        .prefault({}),
+      hook: z
+        .strictObject({
+          url: z
+            .url({ protocol: /^https$/ })
+            .describe('Asked before each enrollment; it may refuse, or add attributes.'),
+          caFile: z
+            .string()
+            .min(1)
+            .optional()
+            .describe(
+              'PEM of what its certificate is checked against; the system store unless set.',
+            ),
+          secretFile: z.string().min(1).describe('The file with the secret of the HMAC.'),
+          timeout: duration('3s', '10ms', 'How long an answer is waited for.'),
+          onFailure: z
+            .enum(['deny', 'allow'])
+            .default('deny')
+            .describe('What happens when it does not answer.'),
+        })
+        .optional()
+        .describe('A web hook that may refuse enrollments.'),
     })
     .prefault({}),
   broker: z

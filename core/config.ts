@@ -8,7 +8,16 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
-import { isMap, isNode, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import {
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+} from 'yaml';
 import { configSchema, type Config, type ConfigInput } from './config-schema.ts';
 import { printable } from './device-id.ts';
 import { FlotillaError } from './errors/flotilla-error.ts';
@@ -73,7 +82,7 @@ export function environmentName(path: readonly string[]): string {
 
 function check(settings: unknown, where: Layer['where']): Config {
   const result = configSchema.safeParse(settings);
-  if (result.success) return deepFreeze(result.data);
+  if (result.success) return frozen(result.data);
   const faults = result.error.issues.flatMap((issue): { path: Path; fault: string }[] =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({ path: [...issue.path, key], fault: 'unknown setting' }))
@@ -186,6 +195,8 @@ function environmentValue(name: string, value: string): unknown {
   const [fault] = document.errors;
   if (fault !== undefined) throw invalid(name, fault.message);
   if (firstAlias(document) !== undefined) throw invalid(name, 'put it in quotation marks');
+  // Only braces and brackets make more than a text: an address may hold colons.
+  if (isCollection(document.contents) && document.contents.flow !== true) return value;
   return document.toJS() as unknown;
 }
 
@@ -234,10 +245,15 @@ function isRecord(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) {
-    for (const part of Object.values(value)) deepFreeze(part);
-    Object.freeze(value);
+/** Frozen to the bottom; what is not set is not there at all. */
+function frozen<T>(value: T): T {
+  if (isRecord(value)) {
+    for (const [key, part] of Object.entries(value)) {
+      if (part === undefined) Reflect.deleteProperty(value, key);
+      else frozen(part);
+    }
+  } else if (Array.isArray(value)) {
+    for (const part of value) frozen(part);
   }
-  return value;
+  return Object.freeze(value);
 }

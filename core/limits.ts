@@ -28,12 +28,25 @@ export const brokerLimitsSchema = z.strictObject({
     120_000,
     'From the TCP connection to the end of the TLS handshake.',
   ),
-  handshakesHalfOpenMax: whole(1000, 1, 100_000, 'TLS handshakes under way at a time.'),
-  handshakesHalfOpenPerAddressMax: whole(
-    200,
+  handshakesRunningMax: whole(
+    64,
     1,
-    100_000,
-    'TLS handshakes under way at a time from one address.',
+    10_000,
+    'TLS handshakes that are worked on at a time; the others wait their turn.',
+  ),
+  handshakesHalfOpenMax: whole(
+    20_000,
+    1,
+    1_000_000,
+    'Accepted connections whose TLS handshake is not done, those that wait included.',
+  ),
+  handshakesHalfOpenPerAddressMax: whole(10_000, 1, 1_000_000, 'The same from one address.'),
+  handshakesPerSecondMax: whole(0, 0, 1_000_000, 'TLS handshakes begun a second; 0 is no limit.'),
+  handshakesPerAddressPerSecondMax: whole(
+    0,
+    0,
+    1_000_000,
+    'Connections taken from one address a second; 0 is no limit.',
   ),
   connectTimeoutMs: whole(
     10_000,
@@ -153,7 +166,7 @@ export const enrollLimitsSchema = z.strictObject({
   ),
   connectionsMax: whole(2000, 1, 100_000, 'Connections in all.'),
   connectionsPerAddressMax: whole(1000, 1, 100_000, 'Connections from one address.'),
-  requestsPerAddressPerSecond: whole(500, 1, 1_000_000, 'Requests from one address.'),
+  requestsPerAddressPerSecond: whole(2000, 1, 1_000_000, 'Requests from one address.'),
   failuresPerAddressPerMinute: whole(
     120,
     1,
@@ -162,6 +175,7 @@ export const enrollLimitsSchema = z.strictObject({
   ),
   enrollmentsPerDevicePerHour: whole(20, 1, 10_000, 'Certificates for one identity.'),
   signaturesPerSecond: whole(2000, 1, 1_000_000, 'Certificates in all.'),
+  requestsPendingMax: whole(10_000, 0, 1_000_000, 'Enrollments that wait for an operator.'),
   certificatesPerIdentityMax: whole(
     8,
     2,

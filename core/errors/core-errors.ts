@@ -9,6 +9,20 @@ export const coreErrors = errors({
     http: 400,
     exit: 2,
   },
+  'device-suspended': {
+    title: 'The identity is suspended',
+    advice: 'An operator can let it in again: flotilla device resume.',
+    http: 403,
+    mqtt5: 0x87,
+    mqtt3: 5,
+  },
+  'device-revoked': {
+    title: 'The identity is revoked',
+    advice: 'Enroll it again with a new key and a new token, if it may return.',
+    http: 403,
+    mqtt5: 0x87,
+    mqtt3: 5,
+  },
   'duration-invalid': {
     title: 'This is not a duration',
     advice: 'Write a number and a unit, like 30s, 15m, 24h or 90d.',
