@@ -98,6 +98,41 @@ export function decodeDer(input: Uint8Array, limits: DerLimits): DerNode {
   return node;
 }
 
+/** Where one element of a long list begins and ends. */
+export interface ElementRange {
+  readonly tag: number;
+  readonly contentStart: number;
+  readonly end: number;
+}
+
+/**
+ * The header at `at`, for lists that are too long to be read in one piece. Only the header is
+ * checked (shortest form, inside `end`); what it covers goes through {@link decodeDer} piece by piece.
+ *
+ * @throws DerError
+ */
+export function rangeAt(bytes: Buffer, at: number, end = bytes.length): ElementRange {
+  const tag = bytes[at];
+  const first = bytes[at + 1];
+  if (tag === undefined || first === undefined || at + 2 > end) throw new DerError('cut short');
+  if ((tag & 0x1f) === 0x1f) throw new DerError('a tag number is too large');
+  let contentStart = at + 2;
+  let length = first;
+  if (first >= 0x80) {
+    const octets = first & 0x7f;
+    if (octets < 1 || octets > 4 || contentStart + octets > end) {
+      throw new DerError('a length that is not DER');
+    }
+    length = bytes.readUIntBE(contentStart, octets);
+    contentStart += octets;
+    if (length < 0x80 || length < 2 ** (8 * (octets - 1))) {
+      throw new DerError('a length that is not in its shortest form');
+    }
+  }
+  if (contentStart + length > end) throw new DerError('cut short');
+  return { tag, contentStart, end: contentStart + length };
+}
+
 /** The content of an OBJECT IDENTIFIER element from its dotted text. */
 export function encodeOid(text: string): Buffer {
   return Buffer.from(forge.asn1.oidToDer(text).getBytes(), 'latin1');

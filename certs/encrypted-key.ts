@@ -1,55 +1,33 @@
 /**
- * Private keys at rest: PKCS#8 encrypted with PBES2 (RFC 8018), PBKDF2-HMAC-SHA256 and AES-256-CBC.
+ * Private keys at rest: PKCS#8 encrypted under a passphrase (pbes2.ts).
  *
  * Written here because what node:crypto writes itself has 2,048 iterations of PBKDF2. The format is
  * the common one: `openssl pkey` and node:crypto read it.
  *
  * @module
  */
-import {
-  createCipheriv,
-  createPrivateKey,
-  pbkdf2Sync,
-  randomBytes,
-  type KeyObject,
-} from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { decodeDer, tags } from './der.ts';
-import { derNull, integer, octetString, oid, sequence } from './der-encode.ts';
+import { octetString, sequence } from './der-encode.ts';
 import { Fields } from './der-fields.ts';
-import { oids } from './oids.ts';
+import { pbes2Encrypt } from './pbes2.ts';
 import { derOfText, pemOf } from './pem.ts';
 
-/** OWASP's figure for PBKDF2-HMAC-SHA256: about 0.1 s for each guess on one core. */
-export const pbkdf2Iterations = 600_000;
-
-const keyBytes = 32;
 const label = 'ENCRYPTED PRIVATE KEY';
+const encryptedKeyMaxBytes = 16 * 1024;
 
 /** Encrypts a private key, PEM. Takes about 0.1 s, on the event loop. */
 export function encryptPrivateKey(key: KeyObject, passphrase: string): string {
-  const salt = randomBytes(16);
-  const iv = randomBytes(16);
-  const secret = pbkdf2Sync(passphrase, salt, pbkdf2Iterations, keyBytes, 'sha256');
-  const cipher = createCipheriv('aes-256-cbc', secret, iv);
+  return pemOf(label, encryptedKeyInfo(key, passphrase));
+}
+
+/** EncryptedPrivateKeyInfo (RFC 5958, 3), DER. */
+export function encryptedKeyInfo(key: KeyObject, passphrase: string): Buffer {
   const plain = key.export({ type: 'pkcs8', format: 'der' });
-  const encrypted = Buffer.concat([cipher.update(plain), cipher.final()]);
+  const { algorithm, bytes } = pbes2Encrypt(plain, passphrase);
   plain.fill(0);
-  secret.fill(0);
-  const parameters = sequence(
-    octetString(salt),
-    integer(pbkdf2Iterations),
-    integer(keyBytes),
-    sequence(oid(oids.hmacWithSha256), derNull),
-  );
-  const scheme = sequence(
-    oid(oids.pbes2),
-    sequence(
-      sequence(oid(oids.pbkdf2), parameters),
-      sequence(oid(oids.aes256Cbc), octetString(iv)),
-    ),
-  );
-  return pemOf(label, sequence(scheme, octetString(encrypted)));
+  return sequence(algorithm, octetString(bytes));
 }
 
 /**
@@ -67,12 +45,13 @@ export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
   }
 }
 
-/** So that a damaged file is not taken for a wrong passphrase. RFC 5958, 3: EncryptedPrivateKeyInfo. */
+/** So that a damaged file is not taken for a wrong passphrase. */
 function assertEncryptedKey(pem: string): void {
   try {
     const der = derOfText(pem, [label]);
     if (der === undefined) throw new Error('not PEM of an encrypted private key');
-    const fields = new Fields(decodeDer(der, { maxBytes: 16 * 1024 }), tags.sequence, 'key');
+    const node = decodeDer(der, { maxBytes: encryptedKeyMaxBytes });
+    const fields = new Fields(node, tags.sequence, 'key');
     fields.next(tags.sequence);
     fields.next(tags.octetString);
     fields.end();

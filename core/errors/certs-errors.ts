@@ -99,4 +99,22 @@ export const certsErrors = errors({
     advice: 'Make a new issuer below the root; certificates issued before stay as they are.',
     http: 503,
   },
+  'crl-malformed': {
+    title: 'The certificate revocation list cannot be read',
+    advice: 'Fetch it again; it must be a version 2 list in DER.',
+  },
+  'crl-untrusted': {
+    title: 'The certificate revocation list is not from this CA',
+    advice: 'Check which CA the list belongs to, and where it came from.',
+  },
+  'ocsp-request-malformed': {
+    title: 'This is not an OCSP request',
+    advice: 'Send one OCSPRequest in DER by POST, or in base64 in the path by GET.',
+    http: 400,
+  },
+  'pkcs7-malformed': {
+    title: 'This is not a bag of certificates',
+    advice: 'A certs-only PKCS#7 (SignedData without signers) in DER belongs here.',
+    http: 400,
+  },
 });

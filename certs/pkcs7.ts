@@ -1,0 +1,61 @@
+/**
+ * Certificates in a bag: the degenerate, "certs-only" SignedData (RFC 5652, 5; RFC 7030, 4.1.3) that
+ * EST answers with.
+ *
+ * @module
+ */
+import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
+import { contextTag, decodeDer, tags } from './der.ts';
+import { element, explicit, integer, oid, sequence, setOf } from './der-encode.ts';
+import { Fields, oidOf } from './der-fields.ts';
+import { oids } from './oids.ts';
+
+/** The largest bag that is read, in bytes. */
+export const certsOnlyMaxBytes = 256 * 1024;
+
+/**
+ * Puts certificates (DER) in a bag, in the order given. They are a SET, which DER would sort; CMS
+ * does not ask for DER here, and clients take the first certificate for their own, so the order stays.
+ */
+export function certsOnly(certificates: readonly Uint8Array[]): Buffer {
+  const signedData = sequence(
+    integer(1),
+    setOf(),
+    sequence(oid(oids.data)),
+    element(contextTag(0), ...certificates),
+    setOf(),
+  );
+  return sequence(oid(oids.signedData), explicit(0, signedData));
+}
+
+/**
+ * Takes the certificates (DER, not checked) out of a bag, in their order.
+ *
+ * @throws FlotillaError `pkcs7-malformed` when it is not a certs-only SignedData in DER
+ */
+export function parseCertsOnly(der: Uint8Array): Buffer[] {
+  try {
+    return read(der);
+  } catch (error) {
+    throw new FlotillaError('pkcs7-malformed', { detail: messageOf(error), cause: error });
+  }
+}
+
+function read(der: Uint8Array): Buffer[] {
+  const node = decodeDer(der, { maxBytes: certsOnlyMaxBytes });
+  const content = new Fields(node, tags.sequence, 'content');
+  if (oidOf(content.next(tags.oid)) !== oids.signedData) throw new Error('not SignedData');
+  const wrapped = new Fields(content.next(contextTag(0)), contextTag(0), 'content');
+  content.end();
+  const signed = new Fields(wrapped.next(tags.sequence), tags.sequence, 'SignedData');
+  wrapped.end();
+  signed.next(tags.integer);
+  signed.next(tags.set);
+  signed.next(tags.sequence);
+  const certificates = signed.optional(contextTag(0))?.children ?? [];
+  signed.optional(contextTag(1));
+  const signers = signed.next(tags.set);
+  signed.end();
+  if (signers.children.length > 0) throw new Error('signed by somebody: not certs-only');
+  return certificates.map((certificate) => certificate.der);
+}
