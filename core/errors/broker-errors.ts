@@ -65,18 +65,6 @@ export const brokerErrors = errors({
     mqtt5: 0x87,
     mqtt3: 5,
   },
-  'device-suspended': {
-    title: 'The identity is suspended',
-    advice: 'An operator can let it in again: flotilla device resume.',
-    mqtt5: 0x87,
-    mqtt3: 5,
-  },
-  'device-revoked': {
-    title: 'The identity is revoked',
-    advice: 'Enroll the device again with a new key and a new token, if it may return.',
-    mqtt5: 0x87,
-    mqtt3: 5,
-  },
   'directory-missing': {
     title: 'The broker has not received the directory yet',
     advice: 'Check that the enrollment service runs and that the broker reaches it.',
@@ -221,6 +209,61 @@ export const brokerErrors = errors({
     title: 'The client does not read fast enough',
     advice: 'Subscribe to less, or read faster; messages would have piled up without limit.',
     mqtt5: 0x97,
+  },
+  'packet-malformed': {
+    title: 'A packet cannot be parsed',
+    advice: 'The detail names the rule; the fault is in the client, or something else than MQTT.',
+    mqtt5: 0x81,
+  },
+  'protocol-version-unsupported': {
+    title: 'The client speaks a version of MQTT that is not spoken here',
+    advice: 'Use MQTT 3.1, 3.1.1 or 5.0.',
+    mqtt5: 0x84,
+    mqtt3: 1,
+  },
+  'client-id-missing': {
+    title: 'An empty client id cannot have a kept session',
+    advice: 'Send a client id, or set Clean Session.',
+    mqtt5: 0x85,
+    mqtt3: 2,
+  },
+  'authentication-method-unsupported': {
+    title: 'The client asked for an authentication method',
+    advice: 'Leave it out: the client certificate is the only proof that counts here.',
+    mqtt5: 0x8c,
+  },
+  'topic-name-invalid': {
+    title: 'This is not a topic name',
+    advice:
+      'A name has at least one character, no wildcards, no U+0000, and the lengths in limits.broker.',
+    mqtt5: 0x90,
+    mqtt3: 5,
+  },
+  'topic-alias-invalid': {
+    title: 'The topic alias is 0, too large, or stands for nothing',
+    advice: 'Use aliases from 1 to the Topic Alias Maximum of the CONNACK, and set them first.',
+    mqtt5: 0x94,
+  },
+  'receive-maximum-exceeded': {
+    title: 'The client has more publishes in flight than it may',
+    advice: 'Wait for acknowledgements as the Receive Maximum of the CONNACK says.',
+    mqtt5: 0x93,
+  },
+  'payload-format-invalid': {
+    title: 'The payload is not the UTF-8 that it says it is',
+    advice: 'Correct the payload, or leave the payload format indicator out.',
+    mqtt5: 0x99,
+    mqtt3: 5,
+  },
+  'subscriptions-too-many': {
+    title: 'The session has all the subscriptions it may have',
+    advice: 'Use wildcards, or raise subscriptions in the limits of the role.',
+    mqtt5: 0x97,
+  },
+  'disconnected-with-will': {
+    title: 'The client left and asked for its will to be published',
+    advice: 'This is what the client chose.',
+    mqtt5: 0x04,
   },
   'connection-lost': {
     title: 'The connection was lost',

@@ -17,6 +17,8 @@ export interface TestIdentity {
   readonly leaf: string;
   readonly serial: string;
   readonly fingerprint: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
 }
 
 export interface TestCa {
@@ -73,6 +75,8 @@ export function testCa(name = 'Test', clock: Clock = systemClock): TestCa {
         leaf: leaf.pem,
         serial: leaf.serial,
         fingerprint: leaf.fingerprint,
+        notBeforeMs: leaf.notBeforeMs,
+        notAfterMs: leaf.notAfterMs,
       };
     },
   };

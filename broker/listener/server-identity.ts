@@ -1,0 +1,66 @@
+/**
+ * The broker's own certificate, key and trusted CA certificates, as files of its identity folder.
+ *
+ * @module
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { assertSecret } from '../../core/atomic-file.ts';
+import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { identityFiles } from '../../core/state-folder.ts';
+
+/** What the broker shows and trusts, PEM, and the same read once. */
+export interface ServerIdentity {
+  readonly key: string;
+  /** Leaf, then issuers. */
+  readonly chain: string;
+  /** Roots and issuers. */
+  readonly ca: string;
+  readonly leaf: X509Certificate;
+  readonly authorities: readonly X509Certificate[];
+}
+
+/**
+ * Reads and checks the files: that they parse, that key and certificate belong together.
+ *
+ * @throws FlotillaError `broker-identity-invalid`, `file-too-open`
+ */
+export async function readServerIdentity(folder: string): Promise<ServerIdentity> {
+  const files = identityFiles(folder);
+  try {
+    await assertSecret(files.key);
+    const [key, chain, ca] = await Promise.all([
+      readFile(files.key, 'utf8'),
+      readFile(files.chain, 'utf8'),
+      readFile(files.ca, 'utf8'),
+    ]);
+    return checkIdentity({ key, chain, ca });
+  } catch (error) {
+    if (isFlotillaError(error)) throw error;
+    throw new FlotillaError('broker-identity-invalid', {
+      detail: `${folder}: ${messageOf(error)}`,
+      cause: error,
+    });
+  }
+}
+
+/** Checks that a key, a chain and a CA can be used together. @throws FlotillaError */
+export function checkIdentity(pem: { key: string; chain: string; ca: string }): ServerIdentity {
+  const [first] = certificatesIn(pem.chain);
+  const authorities = certificatesIn(pem.ca);
+  if (first === undefined || authorities.length === 0) {
+    throw new FlotillaError('broker-identity-invalid', { detail: 'chain.pem or ca.pem is empty' });
+  }
+  if (!first.checkPrivateKey(createPrivateKey(pem.key))) {
+    throw new FlotillaError('broker-identity-invalid', {
+      detail: 'key.pem is not the key of the certificate',
+    });
+  }
+  return { ...pem, leaf: first, authorities };
+}
+
+/** All certificates of a PEM text. @throws when one of them cannot be read */
+export function certificatesIn(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => new X509Certificate(block));
+}

@@ -1,0 +1,153 @@
+/**
+ * The decisions, over rules that are expanded for one identity. Deny wins; what no rule allows is
+ * denied.
+ *
+ * @module
+ */
+import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { filterContains, filtersOverlap, topicMatches } from '../../core/topic.ts';
+import type { Verdict } from '../authorizer.ts';
+import type { Action, ClientIdRule, Rule } from './policy.ts';
+import type { ExpandedRule } from './rules-for.ts';
+
+/** What a rule may ask about a publish. */
+export interface PublishFacts {
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly payloadBytes: number;
+}
+
+/** Names what denied when no rule of the file did. */
+export const builtInRule = 'built-in';
+
+/**
+ * The topics that stay the broker's own whatever the policy says: `$SYS/` is closed to clients, and
+ * below `$fleet/` a client may write to its own renewal topic at most.
+ */
+export function isReservedForPublish(topic: string, id: string): boolean {
+  if (!topic.startsWith('$')) return false;
+  if (isSystem(topic)) return true;
+  return (
+    (topic === '$fleet' || topic.startsWith('$fleet/')) && topic !== `$fleet/certs/${id}/renew`
+  );
+}
+
+/** Whether a filter reaches into `$SYS/`. */
+export function isReservedForSubscribe(filter: string): boolean {
+  return isSystem(filter);
+}
+
+function isSystem(topic: string): boolean {
+  return topic === '$SYS' || topic.startsWith('$SYS/');
+}
+
+/** The rules that concern a topic to publish on, those that deny first. */
+export function publishRules(rules: readonly ExpandedRule[], topic: string): readonly Rule[] {
+  return inOrder(
+    rules.filter(
+      ({ rule, filters }) =>
+        rule.actions.has('publish') && filters.some((filter) => topicMatches(filter, topic)),
+    ),
+  );
+}
+
+/** Decides a publish among the rules that concern its topic. */
+export function decidePublish(matching: readonly Rule[], facts: PublishFacts): Verdict {
+  const rule = matching.find((candidate) => unmetCondition(candidate, facts) === undefined);
+  return verdict(rule, 'publish-denied');
+}
+
+/** The first condition of a rule that a publish (or a subscription, by QoS alone) does not meet. */
+export function unmetCondition(
+  rule: Rule,
+  facts: { qos: number; retain?: boolean; payloadBytes?: number },
+): string | undefined {
+  const { qos, retain, payloadMinBytes, payloadMaxBytes } = rule;
+  if (qos !== undefined && !qos.has(facts.qos)) return `qos is one of ${[...qos].join(', ')}`;
+  if (retain !== undefined && facts.retain !== undefined && facts.retain !== retain) {
+    return `retain is ${String(retain)}`;
+  }
+  const bytes = facts.payloadBytes ?? 0;
+  if (payloadMinBytes !== undefined && bytes < payloadMinBytes) {
+    return `the payload has at least ${payloadMinBytes} bytes`;
+  }
+  if (payloadMaxBytes !== undefined && bytes > payloadMaxBytes) {
+    return `the payload has at most ${payloadMaxBytes} bytes`;
+  }
+  return undefined;
+}
+
+/** Whether a rule has a condition that two publishes on one topic may meet differently. */
+export function isConditional(rule: Rule): boolean {
+  return (
+    rule.qos !== undefined ||
+    rule.retain !== undefined ||
+    rule.payloadMinBytes !== undefined ||
+    rule.payloadMaxBytes !== undefined
+  );
+}
+
+/**
+ * Decides a subscription: a rule must allow every topic that the filter could match, and no rule
+ * may deny any of them.
+ */
+export function decideSubscribe(
+  rules: readonly ExpandedRule[],
+  filter: string,
+  qos: 0 | 1 | 2,
+): Verdict {
+  const concerned = rules.filter(
+    ({ rule, filters }) =>
+      rule.actions.has('subscribe') &&
+      unmetCondition(rule, { qos }) === undefined &&
+      filters.some((own) =>
+        rule.effect === 'deny' ? filtersOverlap(own, filter) : filterContains(own, filter),
+      ),
+  );
+  return verdict(inOrder(concerned)[0], 'subscribe-denied');
+}
+
+/**
+ * Decides a delivery: a rule must allow to subscribe to or to receive the topic, and no rule may
+ * deny either.
+ */
+export function decideReceive(rules: readonly ExpandedRule[], topic: string): Verdict {
+  const concerned = rules.filter(
+    ({ rule, filters }) =>
+      (rule.actions.has('receive') || rule.actions.has('subscribe')) &&
+      filters.some((filter) => topicMatches(filter, topic)),
+  );
+  return verdict(inOrder(concerned)[0], 'receive-denied');
+}
+
+/** Whether a client id belongs to an identity. */
+export function clientIdAllowed(rule: ClientIdRule, id: string, clientId: string): boolean {
+  if (rule === 'any') return clientId !== '';
+  if (clientId === id) return true;
+  return (
+    rule === 'prefix' &&
+    clientId.length > id.length + 1 &&
+    clientId.startsWith(id) &&
+    clientId.charCodeAt(id.length) === slash
+  );
+}
+const slash = 47;
+
+/** The error that stands for a denied action. */
+export function denialCode(action: Action): ErrorCode {
+  return `${action}-denied`;
+}
+
+function inOrder(rules: readonly ExpandedRule[]): readonly Rule[] {
+  const plain = rules.map(({ rule }) => rule);
+  return [
+    ...plain.filter(({ effect }) => effect === 'deny'),
+    ...plain.filter(({ effect }) => effect === 'allow'),
+  ];
+}
+
+function verdict(rule: Rule | undefined, code: ErrorCode): Verdict {
+  return rule?.effect === 'allow'
+    ? { allowed: true, rule: rule.name }
+    : { allowed: false, code, rule: rule?.name };
+}

@@ -1,0 +1,183 @@
+/**
+ * The policy in force, as the session layer asks it. Decisions are remembered for each identity and
+ * topic, within bounds; a question seen before costs two look-ups.
+ *
+ * @module
+ */
+import type { BrokerLimits } from '../../core/limits.ts';
+import type { Authorizer, SessionLimits, Verdict } from '../authorizer.ts';
+import type { Identity } from '../identity.ts';
+import {
+  builtInRule,
+  clientIdAllowed,
+  decidePublish,
+  decideReceive,
+  decideSubscribe,
+  isConditional,
+  isReservedForPublish,
+  isReservedForSubscribe,
+  publishRules,
+} from './decision.ts';
+import type { Policy, Rule } from './policy.ts';
+import { rulesFor, type ExpandedRule, type Subject } from './rules-for.ts';
+
+/** How many topics are remembered for one identity and action. */
+export const topicsRememberedMax = 512;
+
+/** What one connection's identity may do, as far as it was asked. */
+interface Memory {
+  readonly version: number;
+  readonly entry: Identity['entry'];
+  readonly standing: Identity['standing'];
+  readonly rules: readonly ExpandedRule[];
+  readonly limits: SessionLimits;
+  readonly publish: Map<string, Verdict | readonly Rule[]>;
+  readonly receive: Map<string, boolean>;
+}
+
+export class PolicyAuthorizer implements Authorizer {
+  #policy: Policy;
+  #version = 1;
+  readonly #onDenied: 'close' | 'drop';
+  readonly #limits: BrokerLimits;
+  readonly #memories = new WeakMap<Identity, Memory>();
+
+  constructor(policy: Policy, limits: BrokerLimits, onDenied: 'close' | 'drop') {
+    this.#policy = policy;
+    this.#limits = limits;
+    this.#onDenied = onDenied;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  get onDenied(): 'close' | 'drop' {
+    return this.#policy.onDenied ?? this.#onDenied;
+  }
+
+  /** Puts another policy in force. The caller has the live connections authorised again. */
+  replace(policy: Policy): void {
+    this.#policy = policy;
+    this.#version++;
+  }
+
+  connect(identity: Identity, clientId: string): Verdict {
+    const role = this.#policy.roles.get(identity.entry.role);
+    if (role === undefined) return { allowed: false, code: 'role-unknown', rule: undefined };
+    const rule = `${role.name} (client ids: ${role.clientIds})`;
+    return clientIdAllowed(role.clientIds, identity.id, clientId)
+      ? { allowed: true, rule }
+      : { allowed: false, code: 'client-id-not-allowed', rule };
+  }
+
+  publish(
+    identity: Identity,
+    topic: string,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    payloadBytes: number,
+  ): Verdict {
+    const memory = this.#memoryOf(identity);
+    if (payloadBytes > memory.limits.payloadMaxBytes) return payloadTooLarge;
+    let known = memory.publish.get(topic);
+    if (known === undefined) {
+      known = this.#learnPublish(memory, identity, topic);
+      remember(memory.publish, topic, known);
+    }
+    return 'allowed' in known ? known : decidePublish(known, { qos, retain, payloadBytes });
+  }
+
+  subscribe(identity: Identity, filter: string, qos: 0 | 1 | 2): Verdict {
+    if (isReservedForSubscribe(filter)) return reserved;
+    return decideSubscribe(this.#memoryOf(identity).rules, filter, qos);
+  }
+
+  receive(identity: Identity, topic: string): boolean {
+    const memory = this.#memoryOf(identity);
+    let known = memory.receive.get(topic);
+    if (known === undefined) {
+      known = !isReservedForSubscribe(topic) && decideReceive(memory.rules, topic).allowed;
+      remember(memory.receive, topic, known);
+    }
+    return known;
+  }
+
+  limits(identity: Identity): SessionLimits {
+    return this.#memoryOf(identity).limits;
+  }
+
+  #learnPublish(memory: Memory, identity: Identity, topic: string): Verdict | readonly Rule[] {
+    if (isReservedForPublish(topic, identity.id)) return reserved;
+    const matching = publishRules(memory.rules, topic);
+    return matching.some(isConditional)
+      ? matching
+      : decidePublish(matching, { qos: 0, retain: false, payloadBytes: 0 });
+  }
+
+  #memoryOf(identity: Identity): Memory {
+    const known = this.#memories.get(identity);
+    if (
+      known?.version === this.#version &&
+      known.entry === identity.entry &&
+      known.standing === identity.standing
+    ) {
+      return known;
+    }
+    const memory: Memory = {
+      version: this.#version,
+      entry: identity.entry,
+      standing: identity.standing,
+      rules: rulesFor(this.#policy, subjectOf(identity)),
+      limits: this.#limitsOf(identity.entry.role),
+      publish: new Map(),
+      receive: new Map(),
+    };
+    this.#memories.set(identity, memory);
+    return memory;
+  }
+
+  #limitsOf(roleName: string): SessionLimits {
+    const own = this.#policy.roles.get(roleName)?.limits ?? {};
+    const usual = this.#limits;
+    return {
+      messagesPerSecond: own.messagesPerSecond ?? 0,
+      messagesBurst: own.messagesBurst ?? own.messagesPerSecond ?? 0,
+      bytesPerSecond: own.bytesPerSecond ?? 0,
+      bytesBurst: own.bytesBurst ?? own.bytesPerSecond ?? 0,
+      connectionsMax: own.connectionsMax ?? usual.connectionsPerDeviceMax,
+      subscriptionsMax: own.subscriptionsMax ?? usual.subscriptionsPerSessionMax,
+      inflightMax: own.inflightMax ?? usual.inflightOutMax,
+      queueMaxMessages: own.queueMaxMessages ?? usual.queuePerSessionMaxMessages,
+      queueMaxBytes: own.queueMaxBytes ?? usual.queuePerSessionMaxBytes,
+      payloadMaxBytes: own.payloadMaxBytes ?? usual.packetMaxBytes,
+      sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? usual.sessionExpiryMaxSeconds,
+    };
+  }
+}
+
+/** Whom the policy sees in an identity. */
+export function subjectOf(identity: Identity): Subject {
+  const { id, entry, standing, remoteAddress } = identity;
+  return {
+    id,
+    role: entry.role,
+    group: entry.group,
+    attributes: entry.attributes,
+    standing,
+    remoteAddress,
+  };
+}
+
+const reserved: Verdict = { allowed: false, code: 'topic-reserved', rule: builtInRule };
+const payloadTooLarge: Verdict = { allowed: false, code: 'payload-too-large', rule: 'limits' };
+
+function remember<T>(map: Map<string, T>, topic: string, value: T): void {
+  // Forgetting all at once is crude, and enough: a device uses few topics for ever.
+  if (map.size >= topicsRememberedMax) map.clear();
+  map.set(topic, value);
+}

@@ -1,0 +1,279 @@
+/**
+ * Reads policy.yaml: syntax, shape, templates, inheritance of roles. Every fault names its line and
+ * column.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { BlockList, isIP } from 'node:net';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { z } from 'zod';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { defaultPolicyText } from './default-policy.ts';
+import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy.ts';
+import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
+
+/** The largest policy file, in bytes of UTF-8. */
+export const policyMaxBytes = 256 * 1024;
+
+const actions = ['publish', 'subscribe', 'receive'] as const;
+const someActions = z.union([z.enum(actions), z.array(z.enum(actions)).min(1).max(3)]);
+const count = (max: number): z.ZodOptional<z.ZodInt> => z.int().min(0).max(max).optional();
+const billion = 1_000_000_000;
+
+const limitsSchema = z.strictObject({
+  messagesPerSecond: count(billion),
+  messagesBurst: count(billion),
+  bytesPerSecond: count(billion * 1000),
+  bytesBurst: count(billion * 1000),
+  connectionsMax: z.int().min(1).max(1_000_000).optional(),
+  subscriptionsMax: count(100_000),
+  inflightMax: z.int().min(1).max(65_535).optional(),
+  queueMaxMessages: count(10_000_000),
+  queueMaxBytes: count(1024 ** 3),
+  payloadMaxBytes: count(268_435_455),
+  sessionExpiryMaxSeconds: count(4_294_967_295),
+});
+
+const ruleSchema = z.strictObject({
+  name: z.string().min(1).max(64).optional(),
+  allow: someActions.optional(),
+  deny: someActions.optional(),
+  topics: z.array(z.string().min(1).max(templateMaxChars)).min(1).max(256),
+  qos: z.union([z.int().min(0).max(2), z.array(z.int().min(0).max(2)).min(1).max(3)]).optional(),
+  retain: z.boolean().optional(),
+  payloadMinBytes: count(268_435_455),
+  payloadMaxBytes: count(268_435_455),
+  addresses: z.array(z.string().min(2).max(64)).min(1).max(256).optional(),
+});
+
+const roleName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a name for a role');
+const roleSchema = z.strictObject({
+  extends: z.union([roleName, z.array(roleName).max(16)]).optional(),
+  clientIds: z.enum(['exact', 'prefix', 'any']).optional(),
+  rules: z.array(ruleSchema).max(1000).default([]),
+  limits: limitsSchema.optional(),
+});
+
+const policySchema = z.strictObject({
+  version: z.literal(1),
+  onDenied: z.enum(['close', 'drop']).optional(),
+  roles: z.record(roleName, roleSchema),
+});
+type RoleText = z.infer<typeof roleSchema>;
+type RuleText = z.infer<typeof ruleSchema>;
+
+type Path = readonly (string | number)[];
+
+/**
+ * Reads and checks a policy.
+ *
+ * @throws FlotillaError `policy-invalid` with line and column
+ */
+export function parsePolicy(text: string): Policy {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > policyMaxBytes) {
+    throw new FlotillaError('policy-invalid', {
+      detail: `${bytes} bytes; at most ${policyMaxBytes} are read`,
+    });
+  }
+  const source = readYaml(text);
+  const result = policySchema.safeParse(source.value);
+  if (!result.success) throw source.fault(result.error.issues);
+  const { roles, onDenied } = result.data;
+  const build = new RoleBuilder(new Map(Object.entries(roles)), source);
+  return { onDenied, roles: build.all() };
+}
+
+/**
+ * Reads and checks the policy of a file; the default policy when there is no file.
+ *
+ * @throws FlotillaError `policy-unreadable`, `policy-invalid` with line and column
+ */
+export async function readPolicy(path: string): Promise<Policy> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      return parsePolicy(defaultPolicyText);
+    }
+    throw new FlotillaError('policy-unreadable', { detail: path, cause: error });
+  }
+  return parsePolicy(text);
+}
+
+/** Folds what a role extends into it, and refuses circles. */
+class RoleBuilder {
+  readonly #texts: ReadonlyMap<string, RoleText>;
+  readonly #source: Source;
+  readonly #done = new Map<string, Role>();
+  readonly #under: string[] = [];
+
+  constructor(texts: ReadonlyMap<string, RoleText>, source: Source) {
+    this.#texts = texts;
+    this.#source = source;
+  }
+
+  all(): ReadonlyMap<string, Role> {
+    for (const name of this.#texts.keys()) this.#build(name, ['roles', name]);
+    return this.#done;
+  }
+
+  #build(name: string, from: Path): Role {
+    const known = this.#done.get(name);
+    if (known !== undefined) return known;
+    const text = this.#texts.get(name);
+    if (text === undefined) throw this.#source.at(from, `there is no role ${name}`);
+    if (this.#under.includes(name)) {
+      throw this.#source.at(from, `roles in a circle: ${[...this.#under, name].join(' → ')}`);
+    }
+    this.#under.push(name);
+    const parents = list(text.extends).map((parent) =>
+      this.#build(parent, ['roles', name, 'extends']),
+    );
+    this.#under.pop();
+    const own = text.rules.map((rule, index) => readRule(name, index, rule, this.#source));
+    const role: Role = {
+      name,
+      clientIds: text.clientIds ?? parents.at(-1)?.clientIds ?? 'exact',
+      rules: [...new Set([...parents.flatMap((parent) => parent.rules), ...own])],
+      limits: Object.assign({}, ...parents.map((p) => p.limits), text.limits) as RoleLimits,
+    };
+    this.#done.set(name, role);
+    return role;
+  }
+}
+
+function readRule(role: string, index: number, rule: RuleText, source: Source): Rule {
+  const path: Path = ['roles', role, 'rules', index];
+  const chosen = rule.allow ?? rule.deny;
+  if (chosen === undefined || (rule.allow !== undefined && rule.deny !== undefined)) {
+    throw source.at(path, 'a rule has either allow or deny');
+  }
+  const acts = new Set<Action>(list(chosen));
+  const onlyPublish = ['retain', 'payloadMinBytes', 'payloadMaxBytes'] as const;
+  for (const condition of onlyPublish) {
+    if (rule[condition] !== undefined && [...acts].some((action) => action !== 'publish')) {
+      throw source.at([...path, condition], `${condition} is a condition for publish alone`);
+    }
+  }
+  if (rule.qos !== undefined && acts.has('receive')) {
+    throw source.at([...path, 'qos'], 'qos is no condition for receive');
+  }
+  const topics = rule.topics.map((topic, at): TopicTemplate => {
+    const template = parseTemplate(topic);
+    if (typeof template === 'string') throw source.at([...path, 'topics', at], template);
+    return template;
+  });
+  return {
+    name: rule.name === undefined ? `${role}#${index + 1}` : `${role}/${rule.name}`,
+    effect: rule.allow === undefined ? 'deny' : 'allow',
+    actions: acts,
+    topics,
+    qos: rule.qos === undefined ? undefined : new Set(list(rule.qos)),
+    retain: rule.retain,
+    payloadMinBytes: rule.payloadMinBytes,
+    payloadMaxBytes: rule.payloadMaxBytes,
+    addresses:
+      rule.addresses === undefined
+        ? undefined
+        : readRanges(rule.addresses, (at, what) => source.at([...path, 'addresses', at], what)),
+  };
+}
+
+function readRanges(
+  source: readonly string[],
+  fault: (at: number, what: string) => FlotillaError,
+): AddressRanges {
+  const ranges = new BlockList();
+  for (const [at, text] of source.entries()) {
+    const [address = '', bits, ...rest] = text.split('/');
+    const version = isIP(address);
+    const width = version === 6 ? 128 : 32;
+    const prefix = bits === undefined ? width : Number(bits);
+    if (
+      version === 0 ||
+      rest.length > 0 ||
+      (bits !== undefined && !/^\d{1,3}$/.test(bits)) ||
+      prefix > width
+    ) {
+      throw fault(at, `${JSON.stringify(text)} is not an address or a range like 10.0.0.0/8`);
+    }
+    ranges.addSubnet(address, prefix, version === 6 ? 'ipv6' : 'ipv4');
+  }
+  return { source, list: ranges };
+}
+
+/** A YAML text with places. */
+interface Source {
+  readonly value: unknown;
+  at(path: Path, what: string): FlotillaError;
+  fault(issues: readonly z.core.$ZodIssue[]): FlotillaError;
+}
+
+function readYaml(text: string): Source {
+  const lines = new LineCounter();
+  const place = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `line ${line}, column ${col}`;
+  };
+  let document: Document.Parsed;
+  let value: unknown;
+  try {
+    document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+    const [error] = document.errors;
+    if (error !== undefined) {
+      throw new FlotillaError('policy-invalid', {
+        detail: `${place(error.pos[0])}: ${error.message}`,
+      });
+    }
+    value = document.toJS({ maxAliasCount: 0 }) as unknown;
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError('policy-invalid', { detail: messageOf(error), cause: error });
+  }
+  const at = (path: Path, what: string): FlotillaError => {
+    const where = place(offsetOf(document, path));
+    return new FlotillaError('policy-invalid', { detail: `${where}: ${path.join('.')}: ${what}` });
+  };
+  return {
+    value,
+    at,
+    fault(issues) {
+      const issue = deepest(issues);
+      const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
+      const [extra] = issue.code === 'unrecognized_keys' ? issue.keys : [];
+      return extra === undefined
+        ? at(path, issue.message)
+        : at([...path, extra], 'there is no such setting');
+    },
+  };
+}
+
+/** The fault that says most: inside a union, the one that got furthest. */
+function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  const [first] = issues;
+  if (first === undefined) throw new Error('no issue');
+  return first;
+}
+
+/** Where in the text the node at a path (or the nearest one above it) begins. */
+function offsetOf(document: Document.Parsed, path: Path): number {
+  for (let length = path.length; length > 0; length--) {
+    const holder: unknown = document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    if (isMap(holder)) {
+      const pair = holder.items.find((item) => isScalar(item.key) && item.key.value === last);
+      if (pair !== undefined && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
+    }
+    const node: unknown = document.getIn(path.slice(0, length), true);
+    if (isNode(node)) return node.range?.[0] ?? 0;
+  }
+  return 0;
+}
+
+function list<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
+}

@@ -1,0 +1,103 @@
+/**
+ * The rules of a policy as they stand for one identity: templates expanded, address conditions
+ * decided. What the authorizer caches and what explain shows.
+ *
+ * @module
+ */
+import { isIP } from 'node:net';
+import type { Standing } from '../identity.ts';
+import type { Action, AddressRanges, Policy, Role, Rule } from './policy.ts';
+import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
+
+/** Whom a decision is about. */
+export interface Subject extends TemplateValues {
+  readonly standing: Standing;
+  /** Undefined when it is not known (explain): then rules with address ranges do not apply. */
+  readonly remoteAddress: string | undefined;
+}
+
+/** A rule whose topics are filters now. */
+export interface ExpandedRule {
+  readonly rule: Rule;
+  readonly filters: readonly string[];
+  /** What was left out, and why. */
+  readonly skipped: readonly { readonly template: string; readonly reason: string }[];
+}
+
+/** All rules of a subject that apply from its address. */
+export function rulesFor(policy: Policy, subject: Subject): readonly ExpandedRule[] {
+  return rulesOf(policy, subject)
+    .filter((rule) => rule.addresses === undefined || inRange(rule, subject.remoteAddress))
+    .map((rule) => expandRule(rule, subject));
+}
+
+/** The rules before addresses are looked at. */
+export function rulesOf(policy: Policy, subject: Subject): readonly Rule[] {
+  if (subject.standing === 'quarantined') return [];
+  if (subject.standing === 'renewal-only') return renewalRules;
+  return policy.roles.get(subject.role)?.rules ?? [];
+}
+
+/** Expands one rule. */
+export function expandRule(rule: Rule, values: TemplateValues): ExpandedRule {
+  const filters: string[] = [];
+  const skipped: { template: string; reason: string }[] = [];
+  for (const template of rule.topics) {
+    const expansion = expandTemplate(template, values);
+    if ('filter' in expansion) {
+      filters.push(expansion.filter);
+    } else if ('missing' in expansion) {
+      skipped.push({ template: template.source, reason: `it has no ${expansion.missing}` });
+    } else if (rule.effect === 'deny') {
+      // What cannot be written as a topic is denied widely rather than not at all.
+      filters.push(expansion.widened);
+    } else {
+      skipped.push({
+        template: template.source,
+        reason: `the value of ${expansion.unsafe} could change the meaning of a topic`,
+      });
+    }
+  }
+  return { rule, filters, skipped };
+}
+
+/** Whether the address of a subject is in the ranges of a rule. */
+export function inRange(rule: { addresses: AddressRanges | undefined }, address?: string): boolean {
+  if (rule.addresses === undefined) return true;
+  if (address === undefined) return false;
+  const plain = plainAddress(address);
+  const version = isIP(plain);
+  return version !== 0 && rule.addresses.list.check(plain, version === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** `::ffff:10.0.0.1`, as dual-stack sockets say it, is 10.0.0.1. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
+}
+
+/** What an identity may still do when its certificate ended within the grace period. */
+const renewalRules: readonly Rule[] = [
+  builtIn('renewal/request', ['publish'], '$fleet/certs/{device}/renew'),
+  builtIn('renewal/answers', ['subscribe', 'receive'], '$fleet/certs/{device}/+'),
+];
+
+function builtIn(name: string, actions: readonly Action[], topic: string): Rule {
+  const template = parseTemplate(topic);
+  if (typeof template === 'string') throw new Error(template);
+  return {
+    name,
+    effect: 'allow',
+    actions: new Set(actions),
+    topics: [template],
+    qos: undefined,
+    retain: undefined,
+    payloadMinBytes: undefined,
+    payloadMaxBytes: undefined,
+    addresses: undefined,
+  };
+}
+
+/** The role of a subject, if the policy has it. */
+export function roleOf(policy: Policy, subject: Subject): Role | undefined {
+  return policy.roles.get(subject.role);
+}

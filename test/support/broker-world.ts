@@ -1,0 +1,230 @@
+/**
+ * A broker under test: a CA, a state folder, the feed, the broker itself on free ports, and devices
+ * that connect over real TLS.
+ *
+ * @module
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { ExecutionContext } from 'ava';
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { startBroker, type BrokerService } from '../../broker/service.ts';
+import { checkConfig, type ConfigInput } from '../../core/config.ts';
+import type { DirectoryCertificate, DirectoryEntry } from '../../core/directory.ts';
+import { parseDeviceId } from '../../core/device-id.ts';
+import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import type { Clock } from '../../core/clock.ts';
+import { TestFeed } from './broker-feed.ts';
+import { captureLog, type LogCapture } from './log-capture.ts';
+import { tempFolder } from './temp-folder.ts';
+import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
+
+export type { TestIdentity } from './test-ca.ts';
+
+export interface WorldOptions {
+  readonly config?: ConfigInput;
+  readonly policy?: string;
+  readonly clock?: Clock;
+  readonly ca?: TestCa;
+  /** Leaves the feed away: what is in the state is all the broker has. */
+  readonly withoutFeed?: boolean;
+}
+
+export interface BrokerWorld {
+  readonly ca: TestCa;
+  readonly feed: TestFeed;
+  readonly state: StateFolder;
+  readonly capture: LogCapture;
+  broker: BrokerService;
+  /** Issues a certificate and puts the identity into the directory. */
+  device(id: string, options?: DeviceOptions): TestIdentity;
+  /** Changes an entry of the directory. */
+  change(id: string, change: Partial<DirectoryEntry>): void;
+  /** Sets the status of all certificates of an entry. */
+  mark(id: string, status: DirectoryCertificate['status']): void;
+  /** Connects with MQTT.js. */
+  mqtt(identity: TestIdentity, options?: IClientOptions): Promise<MqttClient>;
+  /** Connects with bare TLS. */
+  tls(identity: TestIdentity | undefined, options?: ConnectionOptions): Promise<TLSSocket>;
+  /** The reasons in the log, in order. */
+  reasons(text?: string): string[];
+  /** Stops the broker and starts another one on the same state. */
+  restart(options?: { config?: ConfigInput }): Promise<void>;
+}
+
+export interface DeviceOptions {
+  readonly role?: string;
+  readonly group?: string | null;
+  readonly attributes?: Record<string, string>;
+  readonly validityMs?: number;
+  readonly notBeforeMs?: number;
+  readonly status?: DirectoryEntry['status'];
+}
+
+/** Makes the world; everything is closed with the test. */
+export async function brokerWorld(
+  t: Pick<ExecutionContext, 'teardown'>,
+  options: WorldOptions = {},
+): Promise<BrokerWorld> {
+  const ca = options.ca ?? testCa();
+  const state = stateFolder(tempFolder(t));
+  const names = ['localhost', '127.0.0.1'];
+  const broker = ca.issue({ profile: 'broker', commonName: 'broker-1', names });
+  writeIdentity(state.broker.identity, broker, ca.ca);
+  if (options.policy !== undefined) writeFileSync(state.policy, options.policy);
+  const server = ca.issue({ profile: 'server', commonName: 'enroll', names });
+  const feed = new TestFeed(ca, server);
+  if (options.withoutFeed !== true) await feed.listen();
+  t.teardown(() => feed.close());
+  const capture = captureLog('debug');
+  const begin = (config: ConfigInput = options.config ?? {}): Promise<BrokerService> =>
+    startBroker(
+      checkConfig({
+        ...config,
+        broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, store: 'memory', ...config.broker },
+      }),
+      {
+        state,
+        enrollUrl: feed.url,
+        log: capture.log,
+        ...(options.clock === undefined ? {} : { clock: options.clock }),
+      },
+    );
+  const clients: MqttClient[] = [];
+  const sockets: TLSSocket[] = [];
+  const world: BrokerWorld = {
+    ca,
+    feed,
+    state,
+    capture,
+    broker: await begin(),
+    device(id, device = {}) {
+      const { role = 'device', group = null, attributes = {}, status = 'active' } = device;
+      const identity = ca.issue({
+        profile: role === 'device' ? 'device' : 'service',
+        commonName: id,
+        ...(device.validityMs === undefined ? {} : { validityMs: device.validityMs }),
+        ...(device.notBeforeMs === undefined ? {} : { notBeforeMs: device.notBeforeMs }),
+      });
+      feed.set({
+        id: parseDeviceId(id),
+        role,
+        status,
+        group,
+        attributes,
+        certificates: [...(feed.entries.get(id)?.certificates ?? []), certificateFacts(identity)],
+      });
+      return identity;
+    },
+    change(id, change) {
+      feed.set({ ...feed.entries.get(id)!, ...change });
+    },
+    mark(id, status) {
+      const entry = feed.entries.get(id)!;
+      const certificates = entry.certificates.map((one) => ({ ...one, status }));
+      feed.set({ ...entry, certificates });
+    },
+    async mqtt(identity, more = {}) {
+      const { host, port } = world.broker.addresses.mqtts;
+      const client = await connectAsync({
+        protocol: 'mqtts',
+        host,
+        port,
+        servername: 'localhost',
+        ca: ca.ca,
+        cert: identity.cert,
+        key: identity.key,
+        reconnectPeriod: 0,
+        connectTimeout: 5000,
+        ...more,
+      });
+      client.on('error', () => undefined);
+      clients.push(client);
+      return client;
+    },
+    tls(identity, more = {}) {
+      return new Promise((resolve, reject) => {
+        const { host, port } = world.broker.addresses.mqtts;
+        const socket = connectTls({
+          host,
+          port,
+          servername: 'localhost',
+          ca: ca.ca,
+          ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
+          ...more,
+        });
+        sockets.push(socket);
+        socket.once('secureConnect', () => resolve(socket));
+        socket.once('error', reject);
+      });
+    },
+    reasons: (text) =>
+      capture.lines
+        .filter(({ msg }) => text === undefined || msg === text)
+        .map(({ reason }) => reason)
+        .filter((reason) => typeof reason === 'string'),
+    async restart(again = {}) {
+      await world.broker.close();
+      world.broker = await begin(again.config);
+    },
+  };
+  t.teardown(async () => {
+    for (const client of clients) client.end(true);
+    for (const socket of sockets) socket.destroy();
+    await world.broker.close();
+  });
+  return world;
+}
+
+/** Writes the four files of an identity. */
+export function writeIdentity(folder: string, identity: TestIdentity, ca: string): void {
+  const files = identityFiles(folder);
+  mkdirSync(dirname(files.key), { recursive: true, mode: 0o700 });
+  writeFileSync(files.key, identity.key, { mode: 0o600 });
+  writeFileSync(files.cert, identity.leaf);
+  writeFileSync(files.chain, identity.cert);
+  writeFileSync(files.ca, ca);
+}
+
+/** What the directory says of a certificate. */
+export function certificateFacts(identity: TestIdentity): DirectoryCertificate {
+  return {
+    serial: identity.serial,
+    fingerprint: identity.fingerprint,
+    notBeforeMs: identity.notBeforeMs,
+    notAfterMs: identity.notAfterMs,
+    status: 'active',
+  };
+}
+
+/** A CONNECT packet of MQTT 3.1.1, clean session, keep alive 60 s. */
+export function connectPacket(clientId: string): Buffer {
+  const id = Buffer.from(clientId);
+  const body = Buffer.concat([
+    Buffer.from([0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, id.length >> 8, id.length & 255]),
+    id,
+  ]);
+  const length: number[] = [];
+  for (let left = body.length; ;) {
+    const low = left & 127;
+    left >>= 7;
+    length.push(left > 0 ? low | 128 : low);
+    if (left === 0) break;
+  }
+  return Buffer.concat([Buffer.from([0x10, ...length]), body]);
+}
+
+/** Everything that a socket receives until it closes. */
+export function untilClosed(socket: TLSSocket, timeoutMs = 5000): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const timer = setTimeout(() => reject(new Error('the socket stays open')), timeoutMs);
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve(Buffer.concat(chunks));
+    });
+  });
+}
