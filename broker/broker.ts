@@ -167,14 +167,12 @@ class Broker {
     this.#feed.start();
     lifecycle.add('feed', () => this.#feed.stop());
     if (kept !== undefined) return;
-    let late = false;
     const cancel = clock.after(firstDirectoryMs, () => {
-      late = true;
+      log.warn('no directory yet: everybody is refused until it comes');
       arrived();
     });
     await first;
     cancel();
-    if (late) log.warn('no directory yet: everybody is refused until it comes');
   }
 
   async correctPresence(): Promise<void> {

@@ -6,12 +6,12 @@
  */
 import { readFile } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { defaultPolicyText } from './default-policy.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
+import { readYaml, type Path, type Source } from './yaml-source.ts';
 
 /** The largest policy file, in bytes of UTF-8. */
 export const policyMaxBytes = 256 * 1024;
@@ -63,21 +63,13 @@ const policySchema = z.strictObject({
 type RoleText = z.infer<typeof roleSchema>;
 type RuleText = z.infer<typeof ruleSchema>;
 
-type Path = readonly (string | number)[];
-
 /**
  * Reads and checks a policy.
  *
  * @throws FlotillaError `policy-invalid` with line and column
  */
 export function parsePolicy(text: string): Policy {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > policyMaxBytes) {
-    throw new FlotillaError('policy-invalid', {
-      detail: `${bytes} bytes; at most ${policyMaxBytes} are read`,
-    });
-  }
-  const source = readYaml(text);
+  const source = readYaml(text, policyMaxBytes, 'policy-invalid');
   const result = policySchema.safeParse(source.value);
   if (!result.success) throw source.fault(result.error.issues);
   const { roles, onDenied } = result.data;
@@ -203,74 +195,6 @@ function readRanges(
     ranges.addSubnet(address, prefix, version === 6 ? 'ipv6' : 'ipv4');
   }
   return { source, list: ranges };
-}
-
-/** A YAML text with places. */
-interface Source {
-  readonly value: unknown;
-  at(path: Path, what: string): FlotillaError;
-  fault(issues: readonly z.core.$ZodIssue[]): FlotillaError;
-}
-
-function readYaml(text: string): Source {
-  const lines = new LineCounter();
-  const place = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `line ${line}, column ${col}`;
-  };
-  let document: Document.Parsed;
-  let value: unknown;
-  try {
-    document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
-    const [error] = document.errors;
-    if (error !== undefined) {
-      throw new FlotillaError('policy-invalid', {
-        detail: `${place(error.pos[0])}: ${error.message}`,
-      });
-    }
-    value = document.toJS({ maxAliasCount: 0 }) as unknown;
-  } catch (error) {
-    if (error instanceof FlotillaError) throw error;
-    throw new FlotillaError('policy-invalid', { detail: messageOf(error), cause: error });
-  }
-  const at = (path: Path, what: string): FlotillaError => {
-    const where = place(offsetOf(document, path));
-    return new FlotillaError('policy-invalid', { detail: `${where}: ${path.join('.')}: ${what}` });
-  };
-  return {
-    value,
-    at,
-    fault(issues) {
-      const issue = deepest(issues);
-      const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
-      const [extra] = issue.code === 'unrecognized_keys' ? issue.keys : [];
-      return extra === undefined
-        ? at(path, issue.message)
-        : at([...path, extra], 'there is no such setting');
-    },
-  };
-}
-
-/** The fault that says most: inside a union, the one that got furthest. */
-function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
-  const [first] = issues;
-  if (first === undefined) throw new Error('no issue');
-  return first;
-}
-
-/** Where in the text the node at a path (or the nearest one above it) begins. */
-function offsetOf(document: Document.Parsed, path: Path): number {
-  for (let length = path.length; length > 0; length--) {
-    const holder: unknown = document.getIn(path.slice(0, length - 1), true);
-    const last = path[length - 1];
-    if (isMap(holder)) {
-      const pair = holder.items.find((item) => isScalar(item.key) && item.key.value === last);
-      if (pair !== undefined && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
-    }
-    const node: unknown = document.getIn(path.slice(0, length), true);
-    if (isNode(node)) return node.range?.[0] ?? 0;
-  }
-  return 0;
 }
 
 function list<T>(value: T | readonly T[] | undefined): readonly T[] {

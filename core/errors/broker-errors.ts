@@ -160,6 +160,11 @@ export const brokerErrors = errors({
     advice: 'Correct it at the place named; until then the policy that was in force stays.',
     exit: 2,
   },
+  'policy-test-invalid': {
+    title: 'The file of expected decisions is not valid',
+    advice: 'Correct it at the place named.',
+    exit: 2,
+  },
   'policy-unreadable': {
     title: 'The policy file cannot be read',
     advice: 'Check the path and the permissions.',

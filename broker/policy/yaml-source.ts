@@ -1,0 +1,84 @@
+/**
+ * A YAML text of which every fault can be told with its line and column.
+ *
+ * @module
+ */
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import type { z } from 'zod';
+import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+
+/** The way to a node: keys and indices. */
+export type Path = readonly (string | number)[];
+
+/** A YAML text with places. */
+export interface Source {
+  readonly value: unknown;
+  at(path: Path, what: string): FlotillaError;
+  fault(issues: readonly z.core.$ZodIssue[]): FlotillaError;
+}
+
+/**
+ * Reads one YAML document.
+ *
+ * @param code the error that faults are thrown as
+ * @throws FlotillaError `code`, with line and column where the text has a place
+ */
+export function readYaml(text: string, maxBytes: number, code: ErrorCode): Source {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > maxBytes) {
+    throw new FlotillaError(code, { detail: `${bytes} bytes; at most ${maxBytes} are read` });
+  }
+  const lines = new LineCounter();
+  const place = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `line ${line}, column ${col}`;
+  };
+  let document: Document.Parsed;
+  let value: unknown;
+  try {
+    document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+    const [error] = document.errors;
+    if (error !== undefined) {
+      throw new FlotillaError(code, {
+        detail: `${place(error.pos[0])}: ${error.message}`,
+      });
+    }
+    value = document.toJS({ maxAliasCount: 0 }) as unknown;
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError(code, { detail: messageOf(error), cause: error });
+  }
+  const at = (path: Path, what: string): FlotillaError => {
+    const where = place(offsetOf(document, path));
+    return new FlotillaError(code, { detail: `${where}: ${path.join('.')}: ${what}` });
+  };
+  return {
+    value,
+    at,
+    fault(issues) {
+      const [issue] = issues;
+      if (issue === undefined) return new FlotillaError(code);
+      const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
+      const [extra] = issue.code === 'unrecognized_keys' ? issue.keys : [];
+      return extra === undefined
+        ? at(path, issue.message)
+        : at([...path, extra], 'there is no such setting');
+    },
+  };
+}
+
+/** Where in the text the node at a path (or the nearest one above it) begins. */
+function offsetOf(document: Document.Parsed, path: Path): number {
+  for (let length = path.length; length > 0; length--) {
+    const holder: unknown = document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    if (isMap(holder)) {
+      const pair = holder.items.find((item) => isScalar(item.key) && item.key.value === last);
+      if (pair !== undefined && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
+    }
+    const node: unknown = document.getIn(path.slice(0, length), true);
+    if (isNode(node)) return node.range?.[0] ?? 0;
+  }
+  return 0;
+}
