@@ -400,12 +400,13 @@ export class AedesPersistence {
   async #withIncoming(clientId: string): Promise<Kept> {
     const kept = this.#keep(clientId);
     const shelf = incomingPrefix + clientId;
-    if (kept.incoming.size === 0) {
-      for await (const { packetId, sequence } of pages(this.#store, shelf)) {
-        kept.incoming.set(packetId ?? 0, sequence);
-      }
-      if (kept.incoming.size === 0) this.#store.putSession(sessionOf(shelf));
+    if (kept.incoming.size > 0) return kept;
+    let found = 0;
+    for await (const { packetId, sequence } of pages(this.#store, shelf)) {
+      kept.incoming.set(packetId ?? 0, sequence);
+      found++;
     }
+    if (found === 0) this.#store.putSession(sessionOf(shelf));
     return kept;
   }
 
