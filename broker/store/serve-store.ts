@@ -6,8 +6,8 @@
  */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { createStoreFile, guarded, inspectStoreFile, openStoreFile } from './store-file.ts';
-import type { Contents, Notice, Order, QueueRow } from './store-thread.ts';
+import { createStoreFile, inspectStoreFile, openStoreFile } from './store-file.ts';
+import type { Notice, Order, QueueRow } from './store-thread.ts';
 import { readContents, StoreWriter } from './store-writer.ts';
 
 /** What may go into one transaction before it is committed, in bytes of batches. */
@@ -26,7 +26,7 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
   };
   try {
     createStoreFile(path);
-    const contents = loadContents(path);
+    const contents = inspectStoreFile(path, readContents);
     const database = openStoreFile(path);
     const writer = new StoreWriter(database);
     const beforeCommit = options.beforeCommit ?? ((): void => undefined);
@@ -46,15 +46,6 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
     const code = error instanceof FlotillaError ? error.code : 'store-open-failed';
     const detail = error instanceof FlotillaError ? error.detail : messageOf(error);
     say({ type: 'failed', code, detail });
-  }
-}
-
-function loadContents(path: string): Contents {
-  const database = inspectStoreFile(path);
-  try {
-    return guarded(path, () => readContents(database));
-  } finally {
-    database.close();
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -16,6 +17,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { applicationId, formatVersion, schema } from './schema.ts';
 
@@ -51,14 +53,20 @@ export function createStoreFile(path: string): void {
 }
 
 /**
- * Opens the file for reading only: mark, version and structure are checked, nothing is changed.
+ * Looks at the file through a connection that only reads: mark, version and structure are checked,
+ * then `look` reads. Nothing is changed, and nothing is left beside the file.
  *
  * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
  */
-export function inspectStoreFile(path: string): DatabaseSync {
+export function inspectStoreFile<T>(path: string, look: (database: DatabaseSync) => T): T {
   checkHeader(path);
+  // Without a log the file is all there is: read as immutable, SQLite makes no files beside it.
+  const logged = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  const hadIndex = existsSync(`${path}-shm`);
+  const url = pathToFileURL(path);
+  if (!logged) url.searchParams.set('immutable', '1');
   return guarded(path, () => {
-    const database = new DatabaseSync(path, { readOnly: true });
+    const database = new DatabaseSync(url, { readOnly: true });
     try {
       if (statSync(path).size <= checkMaxBytes) {
         const [answer] = database.prepare('PRAGMA quick_check(1)').all();
@@ -66,10 +74,10 @@ export function inspectStoreFile(path: string): DatabaseSync {
           throw damaged(path, String(answer?.['quick_check']));
         }
       }
-      return database;
-    } catch (error) {
+      return look(database);
+    } finally {
       database.close();
-      throw error;
+      if (logged && !hadIndex) rmSync(`${path}-shm`, { force: true });
     }
   });
 }
@@ -96,7 +104,7 @@ export function openStoreFile(path: string): DatabaseSync {
  *
  * @throws FlotillaError `store-damaged`, `store-in-use`, `store-open-failed`
  */
-export function guarded<T>(path: string, run: () => T): T {
+function guarded<T>(path: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
