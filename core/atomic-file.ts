@@ -18,7 +18,11 @@ export const secretFolderMode = 0o700;
  * Writes a whole file durably: on the disk when the promise resolves.
  *
  * @param mode permission bits, 0600 unless told
- * @throws FlotillaError `file-write-failed`; the old content, if any, still stands.
+ * A crash may leave the file beside: `.{name}.{12 hexadecimal digits}.tmp`, of the same mode. Nothing
+ * reads it.
+ *
+ * @throws FlotillaError `file-write-failed`; the old content, if any, still stands, unless the very
+ *   last step failed: then the new one stands, and only its survival of a power cut is not certain.
  */
 export async function writeFileAtomic(
   path: string,
@@ -54,7 +58,10 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Makes a folder, and those above it, that only its owner can enter. */
+/**
+ * Makes a folder, and those above it, that only its owner can enter. One that is there already is left
+ * as it is: it may be someone else's.
+ */
 export async function makeSecretFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: secretFolderMode });
 }

@@ -10,7 +10,7 @@ export interface LogCapture {
   /** Every line so far, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** Every line so far, as written: what a search for a secret must look at. */
-  text(): string;
+  readonly text: () => string;
 }
 
 /** Makes a real log (redaction included) that writes into memory. */

@@ -1,0 +1,138 @@
+/** Files that are whole or not there, with the modes of secrets. @module */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import {
+  assertSecret,
+  makeSecretFolder,
+  syncFolder,
+  writeFileAtomic,
+} from '../../../core/atomic-file.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+import { spawnNode } from '../../support/child.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
+
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
+
+test('a file is written whole, private unless told, whatever the umask', async (t) => {
+  const folder = tempFolder(t);
+  const path = join(folder, 'key.pem');
+  const before = process.umask(0);
+  t.teardown(() => process.umask(before));
+  await writeFileAtomic(path, 'secret');
+  t.is(readFileSync(path, 'utf8'), 'secret');
+  t.is(modeOf(path), 0o600);
+  process.umask(0o077);
+  await writeFileAtomic(path, Buffer.from([0, 255]), 0o644);
+  t.deepEqual([...readFileSync(path)], [0, 255]);
+  t.is(modeOf(path), 0o644);
+  t.deepEqual(readdirSync(folder), ['key.pem']);
+});
+
+test('a file that others could read is private after it is written again', async (t) => {
+  const path = join(tempFolder(t), 'key.pem');
+  writeFileSync(path, 'old', { mode: 0o644 });
+  await writeFileAtomic(path, 'new');
+  t.is(modeOf(path), 0o600);
+});
+
+test('a link is replaced, not followed', async (t) => {
+  const folder = tempFolder(t);
+  const { symlinkSync, lstatSync } = await import('node:fs');
+  writeFileSync(join(folder, 'elsewhere'), 'untouched');
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'file'));
+  await writeFileAtomic(join(folder, 'file'), 'new');
+  t.is(readFileSync(join(folder, 'elsewhere'), 'utf8'), 'untouched');
+  t.true(lstatSync(join(folder, 'file')).isFile());
+});
+
+test('a write that fails says where, leaves the old content and nothing beside it', async (t) => {
+  const folder = tempFolder(t);
+  const missing = join(folder, 'no', 'such', 'folder', 'file');
+  const error = await t.throwsAsync(writeFileAtomic(missing, 'x'), { instanceOf: FlotillaError });
+  t.is(error.code, 'file-write-failed');
+  t.is(error.detail, missing);
+  t.is((error.cause as NodeJS.ErrnoException).code, 'ENOENT');
+
+  const taken = join(folder, 'taken');
+  mkdirSync(taken);
+  writeFileSync(join(taken, 'inside'), 'still here');
+  await t.throwsAsync(writeFileAtomic(taken, 'x'), { instanceOf: FlotillaError });
+  t.is(readFileSync(join(taken, 'inside'), 'utf8'), 'still here');
+  t.deepEqual(readdirSync(folder), ['taken']);
+});
+
+test('writers at the same time leave the content of one of them, whole', async (t) => {
+  const folder = tempFolder(t);
+  const path = join(folder, 'file');
+  const contents = Array.from({ length: 16 }, (_none, at) =>
+    String.fromCharCode(97 + at).repeat(50_000),
+  );
+  await Promise.all(contents.map((content) => writeFileAtomic(path, content)));
+  t.true(contents.includes(readFileSync(path, 'utf8')));
+  t.deepEqual(readdirSync(folder), ['file']);
+});
+
+test('killed at any moment, a writer leaves the old or the new content', async (t) => {
+  const folder = tempFolder(t);
+  const path = join(folder, 'file');
+  // Each content names its own length and ends with a mark: a half or a mixture would show.
+  const script = `
+    import { writeFileAtomic } from './core/atomic-file.ts';
+    for (let round = 0; ; round++) {
+      const body = String(round % 10).repeat(100_000 + round * 10);
+      await writeFileAtomic(process.argv[1], body.length + ':' + body + ':end');
+      if (round === 0) console.log('ready');
+    }
+  `;
+  const seen = new Set<string>();
+  for (let kill = 0; kill < 8; kill++) {
+    const child = spawnNode(t, ['--input-type=module-typescript', '-e', script, path]);
+    await child.line((line) => line === 'ready');
+    // A different moment each time, in steps that are no multiple of what a write takes.
+    const untilMs = performance.now() + 3 + kill * 2.7;
+    while (performance.now() < untilMs) await new Promise((resolve) => setImmediate(resolve));
+    t.is((await child.stop('SIGKILL')).signal, 'SIGKILL');
+    const content = readFileSync(path, 'utf8');
+    const [length, body = '', end] = content.split(':');
+    t.is(end, 'end');
+    t.is(body.length, Number(length));
+    t.is(body, body[0]!.repeat(body.length));
+    t.is(modeOf(path), 0o600);
+    seen.add(content);
+  }
+  t.true(seen.size > 1, 'the moments of the kills differed');
+  for (const name of readdirSync(folder)) {
+    t.regex(name, /^(?:file|\.file\.[0-9a-f]{12}\.tmp)$/);
+    t.is(modeOf(join(folder, name)), 0o600);
+  }
+  await writeFileAtomic(path, 'what was left lying does no harm');
+});
+
+test('a secret folder and those above it are private; one that is there is left alone', async (t) => {
+  const folder = tempFolder(t);
+  const before = process.umask(0);
+  t.teardown(() => process.umask(before));
+  await makeSecretFolder(join(folder, 'a', 'b'));
+  t.is(modeOf(join(folder, 'a')), 0o700);
+  t.is(modeOf(join(folder, 'a', 'b')), 0o700);
+  chmodSync(join(folder, 'a'), 0o755);
+  await makeSecretFolder(join(folder, 'a'));
+  t.is(modeOf(join(folder, 'a')), 0o755);
+  await t.notThrowsAsync(syncFolder(folder));
+});
+
+test('a secret that others can read or write is refused', async (t) => {
+  const path = join(tempFolder(t), 'key.pem');
+  writeFileSync(path, 'secret');
+  for (const mode of [0o600, 0o400, 0o700]) {
+    chmodSync(path, mode);
+    await t.notThrowsAsync(assertSecret(path), mode.toString(8));
+  }
+  for (const mode of [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o777]) {
+    chmodSync(path, mode);
+    const error = await t.throwsAsync(assertSecret(path), { instanceOf: FlotillaError });
+    t.is(error.code, 'file-too-open');
+    t.is(error.detail, `${path} has mode ${mode.toString(8)}`);
+  }
+});

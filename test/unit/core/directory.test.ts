@@ -1,0 +1,108 @@
+/** What may stand on the feed: hostile until parsed. @module */
+import test from 'ava';
+import {
+  directoryEntrySchema,
+  feedLineSchema,
+  feedReportSchema,
+  type DirectoryEntry,
+} from '../../../core/directory.ts';
+import { parseDeviceId } from '../../../core/device-id.ts';
+
+const fingerprint = `sha256:${'ab'.repeat(32)}`;
+const certificate = {
+  serial: '0a1b',
+  fingerprint,
+  notBeforeMs: 0,
+  notAfterMs: 1,
+  status: 'active',
+} as const;
+const entry: DirectoryEntry = {
+  id: parseDeviceId('pump-7'),
+  role: 'device',
+  status: 'active',
+  group: null,
+  attributes: { site: 'north' },
+  certificates: [certificate],
+};
+
+test('every kind of line is read', (t) => {
+  const lines = [
+    { type: 'hello', epoch: 'e', sequence: 0, graceMs: 0 },
+    { type: 'snapshot-begin', sequence: 0 },
+    { type: 'entry', entry },
+    { type: 'snapshot-end', sequence: 0 },
+    { type: 'change', sequence: 1, entry },
+    { type: 'removed', sequence: 2, id: 'pump-7' },
+    { type: 'authorities', sequence: 3, pem: ['x'] },
+    { type: 'heartbeat', sequence: 3 },
+  ];
+  for (const line of lines) t.deepEqual(feedLineSchema.parse(line), line as never, line.type);
+});
+
+test('a line that is not one of them, or has more or less, is refused', (t) => {
+  const lines: unknown[] = [
+    null,
+    'heartbeat',
+    [],
+    {},
+    { type: 'unknown' },
+    { type: 'heartbeat' },
+    { type: 'heartbeat', sequence: -1 },
+    { type: 'heartbeat', sequence: 1.5 },
+    { type: 'heartbeat', sequence: '1' },
+    { type: 'heartbeat', sequence: 2 ** 53 },
+    { type: 'heartbeat', sequence: 1, more: true },
+    { type: 'hello', epoch: '', sequence: 0, graceMs: 0 },
+    { type: 'hello', epoch: 'x'.repeat(65), sequence: 0, graceMs: 0 },
+    { type: 'removed', sequence: 1, id: 'a/b' },
+    { type: 'removed', sequence: 1, id: 5 },
+    { type: 'authorities', sequence: 1, pem: Array.from({ length: 17 }, () => 'x') },
+  ];
+  for (const line of lines) t.false(feedLineSchema.safeParse(line).success, JSON.stringify(line));
+});
+
+test('an entry with a strange id, role, status or certificate is refused', (t) => {
+  t.true(directoryEntrySchema.safeParse(entry).success);
+  const changes: Record<string, unknown>[] = [
+    { id: '#' },
+    { id: '' },
+    { role: '' },
+    { role: 'a b' },
+    { role: 'x'.repeat(65) },
+    { status: 'deleted' },
+    { status: 'pending' },
+    { group: 'x'.repeat(129) },
+    { group: undefined },
+    { attributes: { a: 1 } },
+    { attributes: { ['x'.repeat(65)]: 'a' } },
+    { attributes: { a: 'x'.repeat(257) } },
+    { certificates: Array.from({ length: 17 }, () => certificate) },
+    { certificates: [{ ...certificate, serial: '0A1B' }] },
+    { certificates: [{ ...certificate, serial: 'abc' }] },
+    { certificates: [{ ...certificate, serial: '' }] },
+    { certificates: [{ ...certificate, serial: 'ab'.repeat(21) }] },
+    { certificates: [{ ...certificate, fingerprint: fingerprint.toUpperCase() }] },
+    { certificates: [{ ...certificate, fingerprint: 'sha256:ab' }] },
+    { certificates: [{ ...certificate, status: 'expired' }] },
+    { certificates: [{ ...certificate, notAfterMs: Infinity }] },
+    { more: 1 },
+  ];
+  for (const change of changes) {
+    t.false(
+      directoryEntrySchema.safeParse({ ...entry, ...change }).success,
+      JSON.stringify(change),
+    );
+  }
+});
+
+test('a report of a broker is bounded', (t) => {
+  const report = { epoch: 'e', applied: 5 };
+  t.deepEqual(feedReportSchema.parse(report), { ...report, closed: [], presence: [] });
+  const presence = { id: 'a', connected: true, atMs: 0, serial: '0a', remoteAddress: '::1' };
+  t.true(feedReportSchema.safeParse({ ...report, presence: [presence] }).success);
+  const many = Array.from({ length: 1001 }, () => presence);
+  t.false(feedReportSchema.safeParse({ ...report, presence: many }).success);
+  t.false(
+    feedReportSchema.safeParse({ ...report, closed: [{ sequence: 1, connections: 0 }] }).success,
+  );
+});

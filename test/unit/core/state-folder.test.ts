@@ -1,0 +1,28 @@
+/** Where things are. @module */
+import test from 'ava';
+import { identityFiles, stateFolder } from '../../../core/state-folder.ts';
+
+test('the files that others rely on have the names of the contract', (t) => {
+  const state = stateFolder('/s');
+  t.is(state.root, '/s');
+  t.is(state.config, '/s/flotilla.yaml');
+  t.is(state.policy, '/s/policy.yaml');
+  t.is(state.ca.rootCert, '/s/ca/root.pem');
+  t.is(state.ca.issuerCert, '/s/ca/issuer.pem');
+  t.deepEqual(identityFiles(state.admin), {
+    key: '/s/admin/key.pem',
+    cert: '/s/admin/cert.pem',
+    chain: '/s/admin/chain.pem',
+    ca: '/s/admin/ca.pem',
+  });
+});
+
+test('every path lies inside the folder and no two are the same', (t) => {
+  const { root, ...rest } = stateFolder('/s');
+  const paths = (value: unknown): string[] =>
+    typeof value === 'string' ? [value] : Object.values(value as object).flatMap(paths);
+  const all = paths(rest);
+  t.true(all.length > 15);
+  for (const path of all) t.true(path.startsWith(`${root}/`), path);
+  t.is(new Set(all).size, all.length);
+});
