@@ -1,0 +1,136 @@
+/**
+ * The import rules catch one planted violation of each, and prove nothing over nothing.
+ *
+ * @module
+ */
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { spawnNode, type Finished } from '../../support/child.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
+
+const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli'];
+
+/** A house of the same layout with enough rooms to look at, and `files` in it. */
+function house(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
+  const folder = tempFolder(t);
+  for (const name of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json']) {
+    copyFileSync(name, join(folder, name));
+  }
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
+  for (const room of [...rooms, 'enroll/registry', 'test', 'tools', 'bench']) {
+    mkdirSync(join(folder, room), { recursive: true });
+  }
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+  return folder;
+}
+
+/** A chain of modules within the rules, long enough to count as having looked. */
+function lawful(): Record<string, string> {
+  const files: Record<string, string> = {
+    'core/a.ts': 'export const a = 1;\n',
+    'certs/a.ts': "import { a } from '../core/a.ts';\nexport const b = a;\n",
+    'broker/a.ts': "import { b } from '../certs/a.ts';\nexport const c = b;\n",
+    'cli/a.ts': "import { c } from '../broker/a.ts';\nexport const d = c;\n",
+  };
+  for (let at = 0; at < 25; at++) {
+    files[`core/m${at}.ts`] = "import { a } from './a.ts';\nexport const m = a;\n";
+  }
+  return files;
+}
+
+function check(t: ExecutionContext, folder: string): Promise<Finished> {
+  return spawnNode(t, [resolve('tools/import-rules.ts')], { cwd: folder }).finished;
+}
+
+const broken: Readonly<Record<string, readonly [path: string, text: string]>> = {
+  'core-is-the-ground-floor': ['core/up.ts', "import '../certs/a.ts';\n"],
+  'certs-imports-core-only': ['certs/up.ts', "import '../broker/a.ts';\n"],
+  'broker-imports-downwards-only': ['broker/side.ts', "import '../device-sim/a.ts';\n"],
+  'enroll-imports-downwards-only': ['enroll/side.ts', "import '../broker/a.ts';\n"],
+  'device-sim-imports-downwards-only': ['device-sim/up.ts', "import '../cli/a.ts';\n"],
+  'nothing-imports-tests': ['cli/tests.ts', "import '../test/a.ts';\n"],
+  resolvable: ['core/lost.ts', "import './nowhere.ts';\n"],
+  'no-cycles': ['core/one.ts', "import './two.ts';\n"],
+  'aedes-only-in-broker': ['cli/aedes.ts', "import { Aedes } from 'aedes';\nvoid Aedes;\n"],
+  'aedes-persistence-only-in-broker': [
+    'enroll/persistence.ts',
+    "import memory from 'aedes-persistence';\nvoid memory;\n",
+  ],
+  'ws-only-in-broker': [
+    'cli/ws.ts',
+    "import { WebSocketServer } from 'ws';\nvoid WebSocketServer;\n",
+  ],
+  'mqtt-only-in-device-sim': ['cli/mqtt.ts', "import { connect } from 'mqtt';\nvoid connect;\n"],
+  'node-forge-only-in-certs': ['enroll/forge.ts', "import forge from 'node-forge';\nvoid forge;\n"],
+  'lowdb-only-in-enroll-registry': ['enroll/low.ts', "import { Low } from 'lowdb';\nvoid Low;\n"],
+  'fastify-only-in-enroll': ['cli/fastify.ts', "import fastify from 'fastify';\nvoid fastify;\n"],
+  'commander-only-in-cli': ['core/c.ts', "import { Command } from 'commander';\nvoid Command;\n"],
+};
+
+/** Violations by types alone, through subpaths, and by import() must be seen as well. */
+const hidden: Readonly<Record<string, readonly [path: string, text: string]>> = {
+  'core-is-the-ground-floor': [
+    'core/types.ts',
+    "import type { b } from '../certs/a.ts';\nexport type B = typeof b;\n",
+  ],
+  'mqtt-only-in-device-sim': [
+    'broker/types.ts',
+    "import type { MqttClient } from 'mqtt';\nexport type M = MqttClient;\n",
+  ],
+  'lowdb-only-in-enroll-registry': [
+    'enroll/later.ts',
+    "export const later = () => import('lowdb/node');\n",
+  ],
+  'ws-only-in-broker': [
+    'enroll/types.ts',
+    "import type { WebSocket } from 'ws';\nexport type W = WebSocket;\n",
+  ],
+  'node-forge-only-in-certs': [
+    'core/types-forge.ts',
+    "import type { asn1 } from 'node-forge';\nexport type A = asn1.Asn1;\n",
+  ],
+};
+
+const others = {
+  'core/two.ts': "import './one.ts';\n",
+  'device-sim/a.ts': 'export const s = 1;\n',
+  'test/a.ts': 'export const t = 1;\n',
+};
+
+test('a house within the rules passes, and says how much was looked at', async (t) => {
+  const done = await check(t, house(t, lawful()));
+  t.is(done.code, 0, done.stdout + done.stderr);
+  t.regex(done.stdout, /^import rules: 29 modules, 28 imports, 0 violations$/m);
+});
+
+test('one planted violation of each rule is caught, by its name and place', async (t) => {
+  const planted = [...Object.entries(broken), ...Object.entries(hidden)];
+  const files = Object.fromEntries(planted.map(([, [path, text]]) => [path, text]));
+  const done = await check(t, house(t, { ...lawful(), ...others, ...files }));
+  t.is(done.code, 1);
+  for (const [rule, [path]] of planted) {
+    t.true(done.stderr.includes(`error ${rule}: ${path} `), `${rule} in ${path}:\n${done.stderr}`);
+  }
+});
+
+test('every rule has a planted violation', async (t) => {
+  const { createRequire } = await import('node:module');
+  const config = createRequire(import.meta.url)(resolve('.dependency-cruiser.cjs')) as {
+    forbidden: { name: string }[];
+  };
+  const names = config.forbidden.map(({ name }) => name).sort();
+  t.deepEqual(names, Object.keys(broken).sort());
+});
+
+test('a check that saw no module fails', async (t) => {
+  const empty = await check(t, house(t, {}));
+  t.is(empty.code, 1);
+  t.regex(empty.stderr, /No inputs were found/);
+  const few = await check(t, house(t, { 'core/a.ts': 'export const a = 1;\n' }));
+  t.is(few.code, 1);
+  t.regex(few.stderr, /looked at fewer than 20 modules: nothing proven/);
+});
