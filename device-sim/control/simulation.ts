@@ -1,0 +1,353 @@
+/**
+ * One run of a plan: workers are hired, phases follow each other, everything is measured, the
+ * accounts are settled.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Lifecycle } from '../../core/lifecycle.ts';
+import type { Logger } from '../../core/log.ts';
+import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
+import { Board } from '../measure/board.ts';
+import type { CounterName } from '../measure/meter.ts';
+import { phasesOf, type Plan } from '../plan.ts';
+import type { PhaseSpec } from '../plan/plan-schema.ts';
+import { epochNow, type FleetState, type PhaseOutcome } from '../phases/phase-context.ts';
+import { runPhase } from '../phases/registry.ts';
+import type { Progress } from '../progress.ts';
+import type { PhaseReport, Report } from '../report/report-model.ts';
+import { filterFor, rosterOf, type Roster } from '../roster.ts';
+import { newSeed } from '../seed.ts';
+import type { Target } from '../target.ts';
+import type { BrokerAddress } from '../worker/protocol.ts';
+import { collectAccounts, settleAccount, type Account } from './accounting.ts';
+import { listenerOf, useOf } from './broker-process.ts';
+import { Crew, forkedPort, Hand, localPort, type OpenPort } from './crew.ts';
+import { phaseReportOf } from './phase-report.ts';
+import { checkBroker, checkRoom, machineLimits } from './preflight.ts';
+import { addressesOf } from './source-addresses.ts';
+import { reportOf } from './verdict.ts';
+
+export interface SimulationDeps {
+  readonly target: Target;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Called once a second and at the turns of phases; must not throw. */
+  readonly progress: (progress: Progress) => void;
+  /** Ends the run in order, with a partial report. */
+  readonly signal: AbortSignal;
+  /** Workers in this process instead of processes of their own: for small fleets in tests. */
+  readonly inProcess?: boolean;
+}
+
+const goodbyeMs = 10_000;
+const tickMs = 1000;
+/** Up to this many devices one worker carries them and the observer too. */
+const smallFleetMax = 100;
+const devicesPerWorkerMin = 250;
+const settleMaxMs = 10_000;
+const notesMax = 20;
+
+export class Simulation {
+  readonly #plan: Plan;
+  readonly #deps: SimulationDeps;
+  readonly #seed: string;
+  readonly #run = randomBytes(4).toString('hex');
+  readonly #roster: Roster;
+  readonly #lifecycle: Lifecycle;
+  readonly #startMs = epochNow();
+  readonly #startedAtMs: number;
+  readonly #board: Board;
+  readonly #fleet: FleetState = {
+    retired: new Set(),
+    failed: new Map(),
+    joined: new Set(),
+    keys: new Set(),
+    enrolled: 0,
+  };
+  readonly #running = new Map<string, { sinceMs: number; ofMs: number | undefined }>();
+  readonly #lost = new AbortController();
+  readonly #stop: AbortSignal;
+  readonly #peakOnline = { devices: 0, rssBytes: 0 };
+  #idleRssBytes = 0;
+
+  constructor(plan: Plan, deps: SimulationDeps, lifecycle: Lifecycle) {
+    this.#plan = plan;
+    this.#deps = deps;
+    this.#lifecycle = lifecycle;
+    this.#seed = plan.seed ?? newSeed();
+    this.#roster = rosterOf(plan, this.#seed);
+    this.#startedAtMs = deps.clock.now();
+    this.#stop = AbortSignal.any([deps.signal, this.#lost.signal]);
+    const pid = listenerOf(deps.target.mqtts);
+    this.#board = new Board(this.#startMs, () => (pid === undefined ? undefined : useOf(pid)));
+  }
+
+  async run(): Promise<Report> {
+    const { clock, target, signal, log } = this.#deps;
+    const plan = this.#plan;
+    const credentials = await openCredentials(plan, target, this.#roster, clock);
+    this.#lifecycle.add('service', () => credentials.close());
+    const sourceAddresses = addressesOf(plan.run.sourceAddresses);
+    const workers = this.#workers();
+    checkRoom(this.#roster.size, workers, Math.max(1, sourceAddresses.length), machineLimits());
+    await checkBroker(target.mqtts, credentials.ca);
+    const broker = { ...target.mqtts, ca: credentials.ca };
+    const crew = await this.#hire(workers, broker, credentials, sourceAddresses);
+    const ticking = setInterval(() => this.#second(), tickMs);
+    this.#lifecycle.add('progress', () => clearInterval(ticking));
+
+    const phases = await this.#phases(crew, broker, credentials);
+    const lost = (): string | null =>
+      this.#lost.signal.aborted ? messageOf(this.#lost.signal.reason) : null;
+    let failure = lost();
+    let account: Account | undefined;
+    try {
+      account = await this.#finish(crew, signal.aborted ? 2000 : plan.run.drain);
+    } catch (error) {
+      failure ??= lost() ?? messageOf(error);
+    }
+    clearInterval(ticking);
+    this.#board.turn(epochNow());
+    const report = reportOf({
+      plan,
+      seed: this.#seed,
+      run: this.#run,
+      startedAtMs: this.#startedAtMs,
+      durationMs: epochNow() - this.#startMs,
+      board: this.#board,
+      fleet: this.#fleet,
+      planned: this.#roster.size,
+      account: account ?? settleAccount([], [], this.#board.totals),
+      phases,
+      brokerAddress: `${target.mqtts.host}:${target.mqtts.port}`,
+      workers,
+      idleRssBytes: this.#idleRssBytes,
+      peakOnline: this.#peakOnline,
+      aborted: signal.aborted,
+      failure,
+      notes: this.#notes(account),
+    });
+    await crew.dismiss(goodbyeMs);
+    const gone = plan.run.removeDevices
+      ? this.#roster.numbersOf().map((number) => this.#roster.idOf(number))
+      : [];
+    await credentials.cleanUp(gone).catch((error: unknown) => {
+      log.warn({ err: error }, 'not everything could be removed from the registry');
+    });
+    return report;
+  }
+
+  #workers(): number {
+    const { workers } = this.#plan.run;
+    const enough = Math.ceil(this.#roster.size / devicesPerWorkerMin);
+    return workers ?? Math.max(1, Math.min(availableParallelism(), enough));
+  }
+
+  async #hire(
+    workers: number,
+    broker: BrokerAddress,
+    credentials: RunCredentials,
+    sourceAddresses: readonly string[],
+  ): Promise<Crew> {
+    const plan = this.#plan;
+    const open = this.#deps.inProcess === true ? localPort : forkedPort;
+    const carriers = Array.from({ length: workers }, (_item, index) =>
+      this.#hand(open(`worker ${index + 1}`)),
+    );
+    const small = this.#roster.size <= smallFleetMax;
+    const observers = Array.from({ length: plan.run.observers }, (_item, index) =>
+      small && index === 0 && carriers[0] !== undefined
+        ? carriers[0]
+        : this.#hand(open(`observer ${index + 1}`)),
+    );
+    const crew = new Crew(carriers, observers);
+    this.#lifecycle.add('workers', () => crew.dismiss(goodbyeMs));
+    const setup = {
+      plan,
+      seed: this.#seed,
+      run: this.#run,
+      broker,
+      enroll: credentials.enroll,
+      sourceAddresses,
+    };
+    await Promise.all(
+      crew.all().map((hand) => {
+        const index = carriers.indexOf(hand);
+        const shard =
+          index === -1 ? { index: this.#roster.size, of: 1 } : { index, of: carriers.length };
+        return hand.call('setup', { ...setup, shard });
+      }),
+    );
+    await crew.everyone('flush', {});
+    this.#idleRssBytes = this.#board.rssBytes();
+    const filters = plan.run.observe ?? [
+      ...new Set(plan.fleet.flatMap(({ publish }) => publish.map(({ topic }) => filterFor(topic)))),
+    ];
+    for (const [index, hand] of observers.entries()) {
+      const name = `sim-observer-${this.#run}-${index + 1}`;
+      const { key, chain, name: own } = await credentials.observer(name);
+      const client = plan.run.observerClient;
+      await hand.call('observe', { name: own ?? name, key, chain, filters, client });
+    }
+    return crew;
+  }
+
+  #hand(open: OpenPort): Hand {
+    const hand: Hand = new Hand(
+      open,
+      (tick) => {
+        this.#board.take(hand, tick);
+        const { online } = this.#board.states();
+        if (online < this.#peakOnline.devices) return;
+        this.#peakOnline.devices = online;
+        this.#peakOnline.rssBytes = this.#board.rssBytes();
+      },
+      (error) => this.#lost.abort(error),
+    );
+    return hand;
+  }
+
+  async #phases(
+    crew: Crew,
+    broker: BrokerAddress,
+    credentials: RunCredentials,
+  ): Promise<PhaseReport[]> {
+    const reports: PhaseReport[] = [];
+    const phases = phasesOf(this.#plan);
+    for (const step of this.#plan.phases.keys()) {
+      if (this.#stop.aborted) break;
+      await Promise.all(
+        phases
+          .filter((phase) => phase.step === step)
+          .map(async ({ name, spec }) => {
+            reports.push(await this.#phase(name, spec, crew, broker, credentials));
+          }),
+      );
+    }
+    return reports;
+  }
+
+  async #phase(
+    name: string,
+    spec: PhaseSpec,
+    crew: Crew,
+    broker: BrokerAddress,
+    { api, keeper }: RunCredentials,
+  ): Promise<PhaseReport> {
+    const sinceMs = epochNow() - this.#startMs;
+    const part = this.#board.open();
+    this.#running.set(name, { sinceMs, ofMs: 'duration' in spec ? spec.duration : undefined });
+    this.#tell('phase-start', `${name} begins`);
+    const work = runPhase(spec, {
+      name,
+      plan: this.#plan,
+      seed: this.#seed,
+      run: this.#run,
+      roster: this.#roster,
+      crew,
+      broker,
+      api,
+      keeper,
+      board: this.#board,
+      fleet: this.#fleet,
+      log: this.#deps.log,
+      signal: this.#stop,
+    });
+    let outcome: PhaseOutcome | undefined;
+    let fault: unknown;
+    try {
+      outcome = await unlessAborted(work, this.#stop);
+    } catch (error) {
+      fault = error;
+    }
+    const durationMs = epochNow() - this.#startMs - sinceMs;
+    await crew.everyone('flush', {}).catch(() => undefined);
+    part.close();
+    this.#running.delete(name);
+    const report = phaseReportOf({
+      name,
+      spec,
+      runStartedAtMs: this.#startedAtMs,
+      sinceMs,
+      durationMs,
+      meter: part.meter,
+      outcome,
+      fault,
+      aborted: this.#stop.aborted,
+    });
+    const said = report.evidence.join('; ');
+    this.#tell('phase-end', `${name} ${report.verdict ?? 'done'}${said === '' ? '' : `: ${said}`}`);
+    return report;
+  }
+
+  /** Waits for what is under way, then collects and settles the accounts. */
+  async #finish(crew: Crew, drainMs: number): Promise<Account> {
+    await crew.everyone('halt', {});
+    await crew.everyone('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
+    const endMs = performance.now() + drainMs;
+    for (;;) {
+      await crew.everyone('flush', {});
+      const { devices, observers } = await collectAccounts(crew);
+      const account = settleAccount(devices, observers, this.#board.totals);
+      const complete = account.telemetry.lost === 0 && account.commands.lost === 0;
+      if (complete || performance.now() >= endMs) return account;
+      await delay(200);
+    }
+  }
+
+  #notes(account: Account | undefined): string[] {
+    const id = (device: number): string => this.#roster.idOf(device);
+    return [
+      ...(account?.losses ?? []).map(
+        ({ device, ranges }) => `${id(device)} lost ${ranges.join('-')}`,
+      ),
+      ...[...this.#fleet.failed].map(([device, reason]) => `${id(device)} failed: ${reason}`),
+    ].slice(0, notesMax);
+  }
+
+  #second(): void {
+    this.#board.turn(epochNow());
+    this.#tell('second');
+  }
+
+  #tell(kind: Progress['kind'], text = ''): void {
+    const { totals, columns } = this.#board;
+    const count = (name: CounterName): number => totals.counter(name);
+    this.#deps.progress({
+      kind,
+      atMs: epochNow() - this.#startMs,
+      plan: this.#plan.name,
+      seed: this.#seed,
+      phases: [...this.#running].map(([name, { sinceMs, ofMs }]) => ({ name, sinceMs, ofMs })),
+      planned: this.#roster.size,
+      connectedEver: this.#board.everOnline(),
+      states: this.#board.states(),
+      second: columns.at(-1),
+      totals: {
+        enrolled: count('enrolled'),
+        published: count('published'),
+        acknowledged: count('acknowledged'),
+        delivered: count('delivered') + count('commandsDelivered'),
+        duplicated: count('duplicated') + count('commandsDuplicated'),
+        misdelivered: count('misdelivered') + count('commandsMisdelivered'),
+      },
+      errors: totals.errors(),
+      text,
+    });
+  }
+}
+
+/** Rejects as soon as the signal aborts, whatever the work does; its own failure is then unheard. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new Error('ended before its time'));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

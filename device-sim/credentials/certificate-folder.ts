@@ -1,0 +1,116 @@
+/**
+ * Keys and certificates for any broker, from a folder. Accepted, in this order:
+ *
+ * ```
+ * {id}/key.pem  {id}/chain.pem (or cert.pem)     as `device enroll --out` and `sim prepare` write them
+ * {id}.key      {id}.crt (or {id}.pem)           as many scripts write them
+ * key.pem       chain.pem (or cert.pem)          one for all devices
+ * ca.pem (or ca.crt)                             what is trusted
+ * observer/key.pem  observer/chain.pem           for the simulator's own subscribers
+ * ```
+ *
+ * @module
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fingerprintOf, spkiOf } from '../../certs/key.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Identity } from '../device/dial.ts';
+import type { Credential } from './enrolling.ts';
+
+/** The name of the folder that holds the observers' certificate. */
+export const observerFolder = 'observer';
+
+/** What is trusted. @throws FlotillaError `sim-certificate-missing` */
+export async function readFolderCa(folder: string): Promise<string> {
+  const ca = (await text(join(folder, 'ca.pem'))) ?? (await text(join(folder, 'ca.crt')));
+  if (ca !== undefined) return ca;
+  throw new FlotillaError('sim-certificate-missing', { detail: `${folder}/ca.pem` });
+}
+
+/**
+ * The credential of every device.
+ *
+ * @param nowMs wall clock, to refuse what has expired
+ * @throws FlotillaError `sim-certificate-missing`, `sim-certificate-unusable`: naming the first device
+ */
+export async function readFolderCredentials(
+  folder: string,
+  ids: readonly string[],
+  nowMs: number,
+): Promise<Map<string, Credential>> {
+  const result = new Map<string, Credential>();
+  let common: Identity | undefined;
+  for (const id of ids) {
+    let identity = await identityIn(folder, id);
+    identity ??= common ??= await pair(folder, 'key.pem', ['chain.pem', 'cert.pem']);
+    if (identity === undefined) {
+      throw new FlotillaError('sim-certificate-missing', { detail: `${id} in ${folder}` });
+    }
+    result.set(id, credentialOf(id, identity, nowMs));
+  }
+  return result;
+}
+
+/** The certificate of the observers; that of all devices when there is no other; or undefined. */
+export async function readFolderObserver(
+  folder: string,
+): Promise<(Identity & { readonly name: string | undefined }) | undefined> {
+  const own = await identityIn(folder, observerFolder);
+  if (own !== undefined) return { ...own, name: commonName(own.chain) };
+  const common = await pair(folder, 'key.pem', ['chain.pem', 'cert.pem']);
+  return common === undefined ? undefined : { ...common, name: undefined };
+}
+
+async function identityIn(folder: string, id: string): Promise<Identity | undefined> {
+  return (
+    (await pair(join(folder, id), 'key.pem', ['chain.pem', 'cert.pem'])) ??
+    (await pair(folder, `${id}.key`, [`${id}.crt`, `${id}.pem`]))
+  );
+}
+
+async function pair(
+  folder: string,
+  keyName: string,
+  chainNames: readonly string[],
+): Promise<Identity | undefined> {
+  const key = await text(join(folder, keyName));
+  if (key === undefined) return undefined;
+  for (const name of chainNames) {
+    const chain = await text(join(folder, name));
+    if (chain !== undefined) return { key, chain };
+  }
+  return undefined;
+}
+
+function credentialOf(id: string, { key, chain }: Identity, nowMs: number): Credential {
+  const unusable = (detail: string, cause?: unknown): FlotillaError =>
+    new FlotillaError('sim-certificate-unusable', { detail: `${id}: ${detail}`, cause });
+  let leaf: X509Certificate;
+  let keyFingerprint: string;
+  try {
+    leaf = new X509Certificate(chain);
+    const privateKey = createPrivateKey(key);
+    if (!leaf.checkPrivateKey(privateKey))
+      throw unusable('key and certificate do not belong together');
+    keyFingerprint = fingerprintOf(spkiOf(privateKey));
+  } catch (error) {
+    throw error instanceof FlotillaError ? error : unusable(messageOf(error), error);
+  }
+  const notAfterMs = leaf.validToDate.getTime();
+  if (notAfterMs <= nowMs) throw unusable(`expired at ${leaf.validToDate.toISOString()}`);
+  return { id, key, chain, serial: leaf.serialNumber.toLowerCase(), notAfterMs, keyFingerprint };
+}
+
+function commonName(chain: string): string | undefined {
+  return /^CN=(.+)$/m.exec(new X509Certificate(chain).subject)?.[1];
+}
+
+async function text(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

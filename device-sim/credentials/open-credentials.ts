@@ -1,0 +1,92 @@
+/**
+ * Everything about keys and certificates that a run needs of its target, opened once: what is
+ * trusted, who enrolls, what was kept, who observes.
+ *
+ * @module
+ */
+import { createHash, X509Certificate } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Identity } from '../device/dial.ts';
+import type { Plan } from '../plan/plan-schema.ts';
+import type { Roster } from '../roster.ts';
+import { isFlotilla, type Target } from '../target.ts';
+import { readFolderCa, readFolderCredentials, readFolderObserver } from './certificate-folder.ts';
+import { fileKeeper, noKeeper, type CredentialKeeper } from './credential-keeper.ts';
+import { ServiceApi } from './service-api.ts';
+
+export interface RunCredentials {
+  /** PEM of what is trusted at the broker. */
+  readonly ca: string;
+  readonly enroll: { readonly url: string; readonly ca: string } | undefined;
+  readonly api: ServiceApi | undefined;
+  readonly keeper: CredentialKeeper;
+  /** An identity to observe with. `name`: what its client id must be, when it is not the one given. */
+  observer(name: string): Promise<Identity & { readonly name: string | undefined }>;
+  /** Removes the observers, and these devices, from the registry. */
+  cleanUp(devices: readonly string[]): Promise<void>;
+  close(): void;
+}
+
+/**
+ * @throws FlotillaError `sim-certificate-missing`, `sim-certificate-unusable` when a folder does not
+ *   hold what the plan needs
+ */
+export async function openCredentials(
+  plan: Plan,
+  target: Target,
+  roster: Roster,
+  clock: Clock,
+): Promise<RunCredentials> {
+  if (!isFlotilla(target)) {
+    const folder = target.certificates;
+    const ca = target.ca ?? (await readFolderCa(folder));
+    const ids = roster.numbersOf().map((number) => roster.idOf(number));
+    const credentials = await readFolderCredentials(folder, ids, clock.now());
+    const observer = await readFolderObserver(folder);
+    if (observer === undefined && plan.run.observers > 0) {
+      throw new FlotillaError('sim-certificate-missing', {
+        detail: `${folder}/observer/key.pem and chain.pem, for the subscriber that checks what arrives (or set run.observers: 0)`,
+      });
+    }
+    return {
+      ca,
+      enroll: undefined,
+      api: undefined,
+      keeper: { find: () => Promise.resolve(credentials), keep: () => Promise.resolve() },
+      observer: () =>
+        observer === undefined
+          ? Promise.reject(new FlotillaError('sim-certificate-missing', { detail: folder }))
+          : Promise.resolve(observer),
+      cleanUp: () => Promise.resolve(),
+      close: () => undefined,
+    };
+  }
+  const { enrollUrl, ca, admin, keepFolder } = target;
+  const api = new ServiceApi(enrollUrl, ca, admin);
+  const made: string[] = [];
+  const root = createHash('sha256').update(new X509Certificate(ca).raw).digest('hex');
+  return {
+    ca,
+    enroll: { url: enrollUrl, ca },
+    api,
+    keeper:
+      plan.run.keep && keepFolder !== undefined
+        ? fileKeeper(keepFolder, plan.name, root, () => clock.now())
+        : noKeeper,
+    async observer(name) {
+      const identity = await api.createService(name);
+      made.push(name);
+      return { ...identity, name: undefined };
+    },
+    async cleanUp(devices) {
+      for (const name of made) await api.remove(name);
+      const queue = [...devices];
+      const one = async (): Promise<void> => {
+        for (let id = queue.pop(); id !== undefined; id = queue.pop()) await api.remove(id);
+      };
+      await Promise.all(Array.from({ length: 4 }, one));
+    },
+    close: () => api.close(),
+  };
+}

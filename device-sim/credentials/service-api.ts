@@ -1,0 +1,111 @@
+/**
+ * What the simulator asks of the enrollment service as its administrator: tokens for its devices,
+ * certificates for its observers, revocations for its drills.
+ *
+ * @module
+ */
+import { Agent } from 'node:https';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKey, privateKeyPem } from '../../certs/key.ts';
+import {
+  deviceSchema,
+  issuedSchema,
+  revokedSchema,
+  tokenBatchSchema,
+  type DeviceAnswer,
+  type RevocationReason,
+} from '../../core/enrollment-api.ts';
+import { callHttps, callJson, problemOf, type Call } from '../../core/https-client.ts';
+import type { Identity } from '../device/dial.ts';
+
+/** The most devices of one request for tokens. */
+const batchMax = 1000;
+
+export interface Revoked {
+  readonly serials: readonly string[];
+  readonly connectionsClosed: number;
+  readonly elapsedMs: number;
+}
+
+export class ServiceApi {
+  readonly #url: string;
+  readonly #ca: string;
+  readonly #admin: { readonly cert: string; readonly key: string };
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
+
+  constructor(url: string, ca: string, admin: { readonly cert: string; readonly key: string }) {
+    this.#url = url;
+    this.#ca = ca;
+    this.#admin = admin;
+  }
+
+  /** One token for each device, in the same order. @throws FlotillaError the service's own */
+  async createTokens(
+    devices: readonly string[],
+    group: string,
+    ttlSeconds: number,
+  ): Promise<string[]> {
+    const tokens: string[] = [];
+    for (let first = 0; first < devices.length; first += batchMax) {
+      const batch = devices.slice(first, first + batchMax);
+      const answer = await callJson(
+        this.#call('POST', '/v1/tokens/batch', { devices: batch, group, ttlSeconds }),
+        tokenBatchSchema,
+      );
+      const byDevice = new Map<string, string>(
+        answer.tokens.map(({ device, token }) => [device, token]),
+      );
+      tokens.push(...batch.map((device) => byDevice.get(device) ?? ''));
+    }
+    return tokens;
+  }
+
+  /** A certificate for an observer of the run. @throws FlotillaError the service's own */
+  async createService(name: string): Promise<Identity> {
+    const key = await generateKey('p256');
+    const csr = createCsr({ key, commonName: name });
+    const issued = await callJson(
+      this.#call('POST', '/v1/services', { name, role: 'service', csr: csr.pem }),
+      issuedSchema,
+    );
+    return { key: privateKeyPem(key), chain: issued.chain };
+  }
+
+  /** Revokes all certificates of a device; in force when this resolves. */
+  revoke(id: string, reason: RevocationReason): Promise<Revoked> {
+    return callJson(
+      this.#call('POST', `/v1/devices/${encodeURIComponent(id)}/revoke`, { reason }),
+      revokedSchema,
+    );
+  }
+
+  /** What the registry knows of a device; undefined when it does not know it. */
+  async device(id: string): Promise<DeviceAnswer | undefined> {
+    const call = this.#call('GET', `/v1/devices/${encodeURIComponent(id)}`);
+    const answer = await callHttps(call);
+    if (answer.status === 404) return undefined;
+    if (answer.status !== 200) throw problemOf(answer);
+    return deviceSchema.parse(JSON.parse(answer.body.toString('utf8')));
+  }
+
+  /** Deletes a device or service; one that is not there is no error. */
+  async remove(id: string): Promise<void> {
+    const answer = await callHttps(this.#call('DELETE', `/v1/devices/${encodeURIComponent(id)}`));
+    if (answer.status >= 400 && answer.status !== 404) throw problemOf(answer);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #call(method: Call['method'], path: string, body?: object): Call {
+    return {
+      method,
+      url: new URL(path, this.#url).href,
+      ca: this.#ca,
+      ...this.#admin,
+      agent: this.#agent,
+      ...(body === undefined ? {} : { body }),
+    };
+  }
+}

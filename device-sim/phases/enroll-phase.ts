@@ -1,0 +1,124 @@
+/**
+ * `enroll`: every device gets its certificate over the real API; those whose certificate was kept
+ * take it from there.
+ *
+ * @module
+ */
+import type { Credential } from '../credentials/enrolling.ts';
+import type { PhaseOf } from '../plan/plan-schema.ts';
+import { seeded, shuffled } from '../seed.ts';
+import { epochNow, participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+
+/** How long the tokens of a run live: they are used at once. */
+const tokenTtlSeconds = 3600;
+const adoptSlice = 500;
+
+export async function runEnroll(
+  spec: PhaseOf<'enroll'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  const { crew, roster, fleet, keeper, plan, api } = context;
+  const wanted = participants(context, spec.groups);
+  const kept = await keeper.find(new Set(wanted.map((number) => roster.idOf(number))));
+  const fresh: number[] = [];
+  const known: { device: number; credential: Credential }[] = [];
+  for (const device of wanted) {
+    const credential = kept.get(roster.idOf(device));
+    if (credential === undefined) fresh.push(device);
+    else known.push({ device, credential });
+  }
+  for (const { hand, places } of crew.shares(known.map(({ device }) => device))) {
+    for (let first = 0; first < places.length; first += adoptSlice) {
+      const credentials = places.slice(first, first + adoptSlice).flatMap((place) => {
+        const item = known[place];
+        return item === undefined ? [] : [{ ...item.credential, device: item.device }];
+      });
+      await hand.call('adopt', { credentials });
+    }
+  }
+  for (const { credential } of known) fleet.keys.add(credential.keyFingerprint);
+  fleet.enrolled += known.length;
+  const result = await enrollFresh(fresh, spec, context);
+  if (plan.run.keep && api !== undefined && fresh.length > 0) await keep(fresh, context);
+  return {
+    evidence: [
+      ...(known.length > 0 ? [`${known.length} devices had a certificate already`] : []),
+      ...(fresh.length > 0
+        ? [
+            `${result.enrolled} of ${fresh.length} devices enrolled, ${result.perSecond.toFixed(0)} a second`,
+          ]
+        : []),
+    ],
+    figures: {
+      enrolled: result.enrolled,
+      reused: known.length,
+      failed: fresh.length - result.enrolled,
+      perSecond: result.perSecond,
+    },
+  };
+}
+
+async function enrollFresh(
+  devices: readonly number[],
+  spec: PhaseOf<'enroll'>,
+  context: PhaseContext,
+): Promise<{ enrolled: number; perSecond: number }> {
+  const { api, crew, roster, fleet, seed, name } = context;
+  if (devices.length === 0) return { enrolled: 0, perSecond: 0 };
+  if (api === undefined) {
+    for (const device of devices) fleet.failed.set(device, 'no certificate');
+    return { enrolled: 0, perSecond: 0 };
+  }
+  // Real fleets do not come in the order of their names.
+  const order = shuffled(devices, seeded(seed, 'enroll-order', name));
+  const tokens = new Map<number, string>();
+  for (const group of new Set(order.map((device) => roster.groupOf(device).group))) {
+    const members = order.filter((device) => roster.groupOf(device).group === group);
+    const made = await api.createTokens(
+      members.map((device) => roster.idOf(device)),
+      group,
+      tokenTtlSeconds,
+    );
+    for (const [place, device] of members.entries()) tokens.set(device, made[place] ?? '');
+  }
+  const shares = crew.shares(order);
+  const startMs = epochNow() + 50;
+  const beganMs = performance.now();
+  const results = await Promise.all(
+    shares.map(({ hand, devices: share, places }) =>
+      hand.call('enroll', {
+        devices: share,
+        tokens: share.map((device) => tokens.get(device) ?? ''),
+        atMs:
+          spec.rate === undefined
+            ? undefined
+            : places.map((place) => startMs + (place * 1000) / (spec.rate ?? 1)),
+        atOnce: Math.max(1, Math.ceil(spec.atOnce / shares.length)),
+      }),
+    ),
+  );
+  const elapsedMs = Math.max(1, performance.now() - beganMs);
+  let failed = 0;
+  for (const result of results) {
+    for (const { device, reason } of result.failed) {
+      fleet.failed.set(device, `enroll: ${reason}`);
+      failed++;
+    }
+    for (const key of result.keys) fleet.keys.add(key);
+  }
+  const enrolled = devices.length - failed;
+  fleet.enrolled += enrolled;
+  return { enrolled, perSecond: (enrolled * 1000) / elapsedMs };
+}
+
+async function keep(devices: readonly number[], { crew, keeper }: PhaseContext): Promise<void> {
+  const all: Credential[] = [];
+  for (const { hand, devices: share } of crew.shares(devices)) {
+    for (let first = 0; first < share.length; first += adoptSlice) {
+      all.push(
+        ...(await hand.call('credentials', { devices: share.slice(first, first + adoptSlice) })),
+      );
+    }
+  }
+  await keeper.keep(all);
+}

@@ -1,0 +1,103 @@
+/**
+ * The phases that make load: `ramp`, `steady`, `soak`, `burst`, `pause`.
+ *
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PhaseOf } from '../plan/plan-schema.ts';
+import { seeded, shuffled } from '../seed.ts';
+import {
+  connectedOnes,
+  epochNow,
+  participants,
+  type PhaseContext,
+  type PhaseOutcome,
+} from './phase-context.ts';
+
+/** How soon a phase begins after it was called: time for the call to reach every worker. */
+export const leadMs = 100;
+const rampUsualPerSecond = 100;
+
+export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Promise<PhaseOutcome> {
+  const { crew, fleet, seed, name } = context;
+  const able = participants(context, spec.groups).filter(
+    (number) => !fleet.failed.has(number) && !fleet.joined.has(number),
+  );
+  const order = shuffled(able, seeded(seed, 'ramp-order', name));
+  const devices = order.slice(0, Math.round(order.length * spec.share));
+  const gapMs =
+    spec.over === undefined
+      ? 1000 / (spec.rate ?? rampUsualPerSecond)
+      : spec.over / Math.max(1, devices.length);
+  const startMs = epochNow() + leadMs;
+  for (const device of devices) fleet.joined.add(device);
+  const beganMs = performance.now();
+  const missing = (
+    await Promise.all(
+      crew.shares(devices).map(async ({ hand, devices: share, places }) => {
+        await hand.call('connect', {
+          devices: share,
+          atMs: places.map((place) => startMs + place * gapMs),
+        });
+        const timeoutMs = leadMs + devices.length * gapMs + spec.timeout;
+        return (await hand.call('awaitOnline', { devices: share, timeoutMs })).missing;
+      }),
+    )
+  ).flat();
+  for (const { device, reason } of missing) {
+    fleet.failed.set(device, `connect: ${reason ?? 'not in time'}`);
+  }
+  const connected = devices.length - missing.length;
+  const seconds = Math.max(0.001, (performance.now() - beganMs - leadMs) / 1000);
+  return {
+    evidence: [`${connected} of ${devices.length} devices connected in ${seconds.toFixed(1)} s`],
+    figures: { connected, missing: missing.length, perSecond: connected / seconds },
+  };
+}
+
+export async function runTraffic(
+  spec: PhaseOf<'steady' | 'burst' | 'soak'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  const { crew, board, name } = context;
+  const devices = connectedOnes(context, spec.groups);
+  const startMs = epochNow() + leadMs;
+  const memoryBefore = board.columns.at(-1)?.brokerRssBytes;
+  await Promise.all(
+    crew.shares(devices).map(({ hand, devices: share }) =>
+      hand.call('traffic', {
+        phase: name,
+        devices: share,
+        startMs,
+        endMs: startMs + spec.duration,
+        factor: spec.phase === 'burst' ? spec.factor : 1,
+      }),
+    ),
+  );
+  await crew.everyone('settle', { timeoutMs: 5000 });
+  const memoryAfter = board.columns.at(-1)?.brokerRssBytes;
+  const grown =
+    spec.phase === 'soak' && memoryBefore !== undefined && memoryAfter !== undefined
+      ? memoryAfter - memoryBefore
+      : undefined;
+  return {
+    evidence: [
+      `${devices.length} devices published for ${spec.duration / 1000} s`,
+      ...(grown === undefined
+        ? []
+        : [`the broker's memory changed by ${(grown / 1048576).toFixed(1)} MiB`]),
+    ],
+    figures: {
+      devices: devices.length,
+      ...(grown === undefined ? {} : { brokerMemoryGrowthBytes: grown }),
+    },
+  };
+}
+
+export async function runPause(
+  spec: PhaseOf<'pause'>,
+  { signal }: PhaseContext,
+): Promise<PhaseOutcome> {
+  await delay(spec.duration, undefined, { signal });
+  return { evidence: [], figures: {} };
+}

@@ -1,0 +1,86 @@
+/**
+ * Thresholds: a figure of the report, a comparison, a number. `messages.lost <= 0`,
+ * `latencyMs.endToEnd.p99 < 250`, `phases.storm.figures.lastBackMs <= 5s`. A duration stands for ms.
+ *
+ * @module
+ */
+import { parseDuration } from '../../core/duration.ts';
+
+export interface Comparison {
+  /** The path of the figure in the report; a phase by its name below `phases`. */
+  readonly figure: string;
+  readonly operator: '<=' | '>=' | '<' | '>' | '==';
+  readonly limit: number;
+}
+
+/** A threshold, judged. */
+export interface JudgedThreshold {
+  readonly name: string;
+  readonly limit: string;
+  /** Null when the run never produced the figure: that is a miss. */
+  readonly value: number | null;
+  readonly ok: boolean;
+}
+
+const comparison =
+  /^\s*([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/;
+
+/** Whether a text is a threshold. */
+export function isComparison(text: string): boolean {
+  return comparison.test(text);
+}
+
+/** Reads a threshold that {@link isComparison} accepted; undefined for any other text. */
+export function parseComparison(text: string): Comparison | undefined {
+  const found = comparison.exec(text);
+  if (found === null) return undefined;
+  const [, figure = '', operator = '<=', digits = '0', unit] = found;
+  const limit = unit === undefined ? Number(digits) : Number(digits) * parseDuration(`1${unit}`);
+  return { figure, operator: operator as Comparison['operator'], limit };
+}
+
+/** Judges a threshold against a report. `phases` may be addressed by name. */
+export function judge(threshold: Comparison, report: object): JudgedThreshold {
+  const value = figureOf(report, threshold.figure);
+  return {
+    name: threshold.figure,
+    limit: `${threshold.operator} ${threshold.limit}`,
+    value: value ?? null,
+    ok: value !== undefined && holds(value, threshold),
+  };
+}
+
+/** The number or yes/no (1/0) at a path of a report; undefined when there is none. */
+export function figureOf(report: object, path: string): number | undefined {
+  let at: unknown = report;
+  for (const step of path.split('.')) {
+    if (Array.isArray(at)) {
+      at = at.find((item: unknown) => isRecord(item) && item['name'] === step);
+    } else if (isRecord(at) && Object.hasOwn(at, step)) {
+      at = at[step];
+    } else {
+      return undefined;
+    }
+  }
+  if (typeof at === 'boolean') return at ? 1 : 0;
+  return typeof at === 'number' && Number.isFinite(at) ? at : undefined;
+}
+
+function holds(value: number, { operator, limit }: Comparison): boolean {
+  switch (operator) {
+    case '<=':
+      return value <= limit;
+    case '>=':
+      return value >= limit;
+    case '<':
+      return value < limit;
+    case '>':
+      return value > limit;
+    case '==':
+      return value === limit;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

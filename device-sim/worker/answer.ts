@@ -1,0 +1,63 @@
+/**
+ * Takes one call to a worker and makes its answer: the same for every way that calls travel.
+ *
+ * @module
+ */
+import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { LinkError } from '../device/link.ts';
+import type { CallMessage, CallName, WorkerCalls, WorkerMessage } from './protocol.ts';
+
+/** Every call that a worker takes. */
+export const callNames = [
+  'setup',
+  'load',
+  'adopt',
+  'enroll',
+  'credentials',
+  'connect',
+  'traffic',
+  'lose',
+  'leave',
+  'renew',
+  'watchClose',
+  'attempt',
+  'subscribe',
+  'publish',
+  'pauseReading',
+  'awaitOnline',
+  'status',
+  'settle',
+  'account',
+  'observe',
+  'command',
+  'observed',
+  'halt',
+  'flush',
+  'close',
+] as const satisfies readonly CallName[];
+
+/** Runs a call; never throws. */
+export async function answerCall(
+  worker: WorkerCalls,
+  { call, name, params }: CallMessage,
+): Promise<WorkerMessage> {
+  try {
+    if (!callNames.includes(name)) throw new TypeError(`there is no call ${name}`);
+    // The one place where the name and the parameters of a call meet without a type to join them.
+    const calls: Readonly<Record<CallName, (params: never) => Promise<unknown>>> = worker;
+    const result = await calls[name](params as never);
+    return { kind: 'result', call, result: result ?? null };
+  } catch (error) {
+    const code = isFlotillaError(error)
+      ? error.code
+      : error instanceof LinkError
+        ? `link:${error.reason}`
+        : 'internal';
+    const message = isFlotillaError(error)
+      ? (error.detail ?? '')
+      : error instanceof LinkError
+        ? error.detail
+        : messageOf(error);
+    return { kind: 'error', call, code, message };
+  }
+}

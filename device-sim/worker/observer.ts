@@ -1,0 +1,170 @@
+/**
+ * A service subscriber that the simulator runs itself: it checks what arrives against what devices
+ * number, and sends commands.
+ *
+ * @module
+ */
+import { LightLink } from '../device/light-link.ts';
+import type { Connected, Link } from '../device/link.ts';
+import { MqttJsLink } from '../device/mqttjs-link.ts';
+import type { Identity } from '../device/dial.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { IntervalSet } from '../measure/interval-set.ts';
+import type { Meter } from '../measure/meter.ts';
+import { topicFor, type Roster } from '../roster.ts';
+import { nowUs, unwrap, wrap } from '../traffic/envelope.ts';
+import type { BrokerAddress, ObserverAccount } from './protocol.ts';
+
+export interface ObserverOptions {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly broker: BrokerAddress;
+  readonly filters: readonly string[];
+  readonly client: 'mqttjs' | 'light';
+  readonly run: string;
+  readonly roster: Roster;
+  readonly meter: Meter;
+}
+
+interface Known {
+  readonly number: number;
+  readonly topics: readonly string[];
+  readonly received: IntervalSet;
+}
+
+const reconnectDelayMs = 250;
+
+export class Observer {
+  readonly #options: ObserverOptions;
+  readonly #link: Link;
+  readonly #known = new Map<string, Known>();
+  readonly #commanded = new Map<number, IntervalSet>();
+  readonly #commandSeqs = new Map<number, number>();
+  #closing = false;
+
+  constructor(options: ObserverOptions) {
+    this.#options = options;
+    const link = {
+      clientId: options.name,
+      mqtt: '3.1.1',
+      // Kept: what is acknowledged while the observer is away must reach it afterwards.
+      kept: true,
+      sessionExpirySeconds: 300,
+      keepAliveSeconds: 30,
+      connectTimeoutMs: 20_000,
+    } as const;
+    const events = {
+      message: (topic: string, payload: Buffer, _qos: 0 | 1 | 2, retain: boolean) => {
+        if (!retain) this.#message(topic, payload);
+      },
+      closed: () => {
+        this.#options.meter.fail('observer: disconnected');
+        this.#return();
+      },
+    };
+    this.#link =
+      options.client === 'light' ? new LightLink(link, events) : new MqttJsLink(link, events);
+  }
+
+  /** Connects and subscribes. @throws LinkError; FlotillaError `sim-target-refused` when a filter is */
+  async start(): Promise<void> {
+    await this.#connect();
+    for (const filter of this.#options.filters) {
+      const code = await this.#link.subscribe(filter, 1);
+      if (code >= 0x80) {
+        throw new FlotillaError('sim-target-refused', {
+          detail: `the observer ${this.#options.name} may not subscribe to ${filter}`,
+        });
+      }
+    }
+  }
+
+  /** Sends one command to a device. */
+  command(device: number, qos: 0 | 1 | 2, body: string, atUs: number): void {
+    const { roster, run, meter } = this.#options;
+    const id = roster.idOf(device);
+    const seq = this.#commandSeqs.get(device) ?? 0;
+    this.#commandSeqs.set(device, seq + 1);
+    meter.count('commandsSent');
+    this.#link.publish(
+      `devices/${id}/commands/sim`,
+      wrap({ run, id, seq, atUs }, body),
+      qos,
+      false,
+      (failure) => {
+        if (failure !== undefined) {
+          meter.fail(`command: ${failure}`);
+          return;
+        }
+        meter.count('commandsAcknowledged');
+        let set = this.#commanded.get(device);
+        if (set === undefined) this.#commanded.set(device, (set = new IntervalSet()));
+        set.add(seq);
+      },
+    );
+  }
+
+  get unsettled(): number {
+    return this.#link.inflight;
+  }
+
+  account(): ObserverAccount {
+    return {
+      received: [...this.#known.values()].map(({ number, received }) => ({
+        device: number,
+        ranges: received.toRanges(),
+      })),
+      commanded: [...this.#commanded].map(([device, set]) => ({ device, ranges: set.toRanges() })),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#link.end();
+  }
+
+  #connect(): Promise<Connected> {
+    const { broker, identity } = this.#options;
+    return this.#link.connect({ ...broker, identity });
+  }
+
+  #return(): void {
+    if (this.#closing) return;
+    setTimeout(() => {
+      if (this.#closing || this.#link.online) return;
+      this.#connect().catch(() => this.#return());
+    }, reconnectDelayMs);
+  }
+
+  #message(topic: string, payload: Buffer): void {
+    const { run, meter } = this.#options;
+    const envelope = unwrap(payload);
+    if (envelope === undefined || envelope.run !== run) {
+      meter.count('foreign');
+      return;
+    }
+    const known = this.#knownOf(envelope.id);
+    if (known === undefined || !known.topics.includes(topic)) {
+      meter.count('misdelivered');
+      meter.fail('misdelivered: a message under another topic than its own');
+    } else if (known.received.add(envelope.seq)) {
+      meter.count('delivered');
+      meter.time('endToEnd', nowUs() - envelope.atUs);
+    } else {
+      meter.count('duplicated');
+    }
+  }
+
+  #knownOf(id: string): Known | undefined {
+    const known = this.#known.get(id);
+    if (known !== undefined) return known;
+    const { roster } = this.#options;
+    const number = roster.numberOf(id);
+    if (number === undefined) return undefined;
+    const author = roster.authorOf(number);
+    const topics = roster.groupOf(number).publish.map(({ topic }) => topicFor(topic, author));
+    const made = { number, topics, received: new IntervalSet() };
+    this.#known.set(id, made);
+    return made;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * A real Mosquitto that wants client certificates, with a folder of certificates for a fleet: what
+ * the simulator meets outside of Flotilla.
+ *
+ * @module
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Authority, createRoot } from '../../certs/authority.ts';
+import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
+import { subjectNamesOf } from '../../certs/subject-names.ts';
+import { systemClock } from '../../core/clock.ts';
+
+const dayMs = 86_400_000;
+
+/** Whether this machine has a Mosquitto. */
+export function hasMosquitto(): boolean {
+  return spawnSync('mosquitto', ['-h']).error === undefined;
+}
+
+export interface TestFolder {
+  readonly folder: string;
+  readonly ca: string;
+  /** Makes a certificate in the folder: `{name}/key.pem` and `{name}/chain.pem`. */
+  add(
+    name: string,
+    profile?: 'device' | 'service' | 'server',
+  ): Promise<{ key: string; chain: string }>;
+  close(): Promise<void>;
+}
+
+/** A folder with a CA of its own and certificates for these devices and an observer. */
+export async function certificateFolder(ids: readonly string[]): Promise<TestFolder> {
+  const folder = await mkdtemp(join(tmpdir(), 'flotilla-sim-'));
+  const key = generateKeySync('p256');
+  const root = createRoot({ commonName: 'test', validityMs: 30 * dayMs, key, clock: systemClock });
+  const authority = new Authority({ key, certificate: root.der, clock: systemClock });
+  const add: TestFolder['add'] = async (name, profile = 'device') => {
+    const own = generateKeySync('p256');
+    const issued = authority.issue({
+      spki: spkiOf(own),
+      profile,
+      commonName: name,
+      validityMs: 7 * dayMs,
+      ...(profile === 'server' ? { names: subjectNamesOf(['localhost', '127.0.0.1']) } : {}),
+    });
+    const identity = { key: privateKeyPem(own), chain: issued.pem };
+    await mkdir(join(folder, name), { mode: 0o700 });
+    await writeFile(join(folder, name, 'key.pem'), identity.key, { mode: 0o600 });
+    await writeFile(join(folder, name, 'chain.pem'), identity.chain);
+    return identity;
+  };
+  await writeFile(join(folder, 'ca.pem'), root.pem);
+  for (const id of ids) await add(id);
+  await add('observer', 'service');
+  return {
+    folder,
+    ca: root.pem,
+    add,
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+export interface TestBroker {
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  close(): Promise<void>;
+}
+
+/** Starts Mosquitto with this CA; the user is the certificate's CN, its topics `devices/{CN}/#`. */
+export async function startMosquitto(folder: TestFolder): Promise<TestBroker> {
+  await folder.add('server', 'server');
+  const port = await freePort();
+  const at = (name: string): string => join(folder.folder, name);
+  await writeFile(
+    at('acl'),
+    ['user observer', 'topic readwrite devices/#', 'pattern readwrite devices/%u/#', ''].join('\n'),
+  );
+  await writeFile(
+    at('mosquitto.conf'),
+    [
+      `listener ${port} 127.0.0.1`,
+      `cafile ${at('ca.pem')}`,
+      `certfile ${at('server/chain.pem')}`,
+      `keyfile ${at('server/key.pem')}`,
+      'require_certificate true',
+      'use_identity_as_username true',
+      `acl_file ${at('acl')}`,
+      'allow_anonymous false',
+      'persistence false',
+      'user root',
+      'max_queued_messages 0',
+      'log_type error',
+      '',
+    ].join('\n'),
+  );
+  const child: ChildProcess = spawn('mosquitto', ['-c', at('mosquitto.conf')], { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  await untilListening(port);
+  return {
+    host: '127.0.0.1',
+    port,
+    pid: child.pid ?? 0,
+    close: async () => {
+      child.kill();
+      await ended;
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function untilListening(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (up) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  throw new Error('mosquitto did not start');
+}
