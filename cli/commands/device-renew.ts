@@ -17,6 +17,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/https-client.ts';
 import { probeConnection } from '../../device-sim/probe.ts';
 import { command, type Action, type CommonOptions } from '../context.ts';
+import { hostPort } from '../host-port.ts';
 import { loadIdentity, saveIdentity } from '../identity-folder.ts';
 import type { Runner } from '../runner.ts';
 
@@ -71,10 +72,8 @@ const renew: Action<RenewOptions> = async (options, context) => {
   );
   const mqtts = options.mqtts ?? origin.mqtts;
   if (mqtts !== undefined) {
-    const { hostname, port } = new URL(`mqtts://${mqtts}`);
     await probeConnection({
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: port === '' ? 8883 : Number(port),
+      ...hostPort(mqtts, 8883),
       ca: issued.ca,
       cert: issued.chain,
       key: keyPem,

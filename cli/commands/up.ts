@@ -11,6 +11,7 @@ import {
   type StateOptions,
 } from '../context.ts';
 import { runDemoFleet } from '../demo-fleet.ts';
+import { reachable } from '../host-port.ts';
 import type { Runner } from '../runner.ts';
 import {
   holdState,
@@ -81,7 +82,14 @@ const up: Action<UpOptions> = async (options, context) => {
     if ((options.devices ?? 0) > 0) {
       lifecycle.add(
         'simulated devices',
-        await runDemoFleet({ devices: options.devices ?? 0, state, ready, ca, log, out }),
+        await runDemoFleet({
+          devices: options.devices ?? 0,
+          state,
+          mqtts: broker.mqtts,
+          enrollUrl: https.url,
+          log,
+          out,
+        }),
       );
     }
   });
@@ -101,7 +109,7 @@ export interface Ready {
 
 function welcome(ready: Ready): string {
   const { mqtts, wss, https, metrics, ca, state } = ready;
-  const host = mqtts.host === '0.0.0.0' || mqtts.host === '::' ? 'localhost' : mqtts.host;
+  const host = reachable(mqtts.host);
   const flag = state === '.flotilla' ? '' : ` --state ${state}`;
   const tls = (folder: string, port: number): string =>
     `--cafile ${folder}/ca.pem --cert ${folder}/chain.pem --key ${folder}/key.pem -h ${host} -p ${port}`;

@@ -1,0 +1,184 @@
+/** `flotilla policy check|explain|test`: the policy before it is in force, and why it decides so. @module */
+import { readFile, stat } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { explain, type Explanation } from '../../broker/policy/explanation.ts';
+import { parsePolicy, policyMaxBytes } from '../../broker/policy/policy-file.ts';
+import type { Policy } from '../../broker/policy/policy.ts';
+import { testPolicy } from '../../broker/policy/policy-test.ts';
+import type { Subject } from '../../broker/policy/rules-for.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { deviceSchema } from '../../core/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { stateFolder } from '../../core/state-folder.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import {
+  command,
+  deviceId,
+  stateCommand,
+  whole,
+  type Action,
+  type CommonOptions,
+  type Context,
+} from '../context.ts';
+import type { Runner } from '../runner.ts';
+
+interface ExplainOptions extends AdminOptions {
+  readonly device: DeviceId;
+  readonly action: 'publish' | 'subscribe' | 'receive' | 'connect';
+  readonly topic: string;
+  readonly qos: string;
+  readonly retain?: boolean;
+  readonly payload: number;
+  readonly policy?: string;
+  readonly role?: string;
+  readonly group?: string;
+  readonly attribute: readonly string[];
+  readonly address?: string;
+}
+
+interface TestOptions extends CommonOptions {
+  readonly policy: string;
+}
+
+export function policyCommand(runner: Runner): Command {
+  return new Command('policy')
+    .description('who may do what')
+    .addCommand(
+      command('check', 'read a policy as the broker would')
+        .argument('<file>', 'a policy.yaml')
+        .action(runner.runWith(check)),
+    )
+    .addCommand(
+      stateCommand('explain', 'which rule decides, and why')
+        .requiredOption('--device <id>', 'the identity that asks', deviceId)
+        .addOption(
+          new Option('--action <action>', 'what it wants to do')
+            .choices(['publish', 'subscribe', 'receive', 'connect'])
+            .makeOptionMandatory(),
+        )
+        .requiredOption('--topic <topic>', 'the topic, the filter, or for connect the client id')
+        .addOption(
+          new Option('--qos <n>', 'quality of service').choices(['0', '1', '2']).default('0'),
+        )
+        .option('--retain', 'as a retained message')
+        .option('--payload <bytes>', 'the size of the payload', whole, 0)
+        .option('--address <ip>', 'where it connects from')
+        .option('--policy <file>', 'another policy than the one in force')
+        .option('--role <role>', 'with this role, instead of what the registry says')
+        .option('--group <name>', 'in this group, instead of what the registry says')
+        .option('--attribute <name=value...>', 'with these attributes', [] as string[])
+        .option('--url <url>', 'the enrollment service, if not the one on the state folder')
+        .action(runner.run(explainDecision)),
+    )
+    .addCommand(
+      command('test', 'hold a policy against a file of expected decisions')
+        .argument('<file>', 'the expectations, YAML')
+        .requiredOption('--policy <file>', 'the policy to test')
+        .action(runner.runWith(test)),
+    );
+}
+
+const check = async (file: string, _options: CommonOptions, context: Context): Promise<number> => {
+  const policy = await readPolicy(file);
+  const roles = [...policy.roles.values()].map((role) => ({
+    role: role.name,
+    clientIds: role.clientIds,
+    rules: role.rules.length,
+  }));
+  context.out.result(
+    { ok: true, roles },
+    `${file} is valid: ${roles.map(({ role, rules }) => `${role} (${rules} rules)`).join(', ')}`,
+  );
+  return 0;
+};
+
+const explainDecision: Action<ExplainOptions> = async (options, context) => {
+  const policy = await readPolicy(options.policy ?? stateFolder(options.state).policy);
+  const subject = await subjectOf(options, context);
+  const explanation = explain(policy, subject, {
+    action: options.action,
+    topic: options.topic,
+    qos: Number(options.qos) as 0 | 1 | 2,
+    retain: options.retain ?? false,
+    payloadBytes: options.payload,
+  });
+  context.out.result(
+    { ...explanation, rule: explanation.rule ?? null },
+    explanationText(explanation),
+  );
+  return 0;
+};
+
+const test = async (file: string, options: TestOptions, context: Context): Promise<number> => {
+  const policy = await readPolicy(options.policy);
+  const result = testPolicy(policy, await readFile(file, 'utf8'));
+  const failures = result.failures.map((failure) => `FAILED ${failure}`);
+  context.out.result(
+    result,
+    [...failures, `${result.passed} passed, ${result.failures.length} failed`].join('\n'),
+  );
+  return result.failures.length === 0 ? 0 : 1;
+};
+
+async function readPolicy(path: string): Promise<Policy> {
+  let text: string;
+  try {
+    const { size } = await stat(path);
+    if (size > policyMaxBytes) {
+      throw new FlotillaError('policy-invalid', {
+        detail: `${path} has ${size} bytes; at most ${policyMaxBytes} are read`,
+      });
+    }
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError('config-unreadable', { detail: path, cause: error });
+  }
+  return parsePolicy(text);
+}
+
+/** From the registry when the service runs; what the flags say goes before. */
+async function subjectOf(options: ExplainOptions, context: Context): Promise<Subject> {
+  const known = await registered(options, context);
+  const attributes = options.attribute.map((pair) => {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute wants name=value' });
+    return [pair.slice(0, at), pair.slice(at + 1)] as const;
+  });
+  return {
+    id: options.device,
+    role: options.role ?? known?.role ?? 'device',
+    group: options.group ?? known?.group ?? null,
+    attributes: { ...known?.attributes, ...Object.fromEntries(attributes) },
+    standing: known?.status === 'quarantined' ? 'quarantined' : 'full',
+    remoteAddress: options.address,
+  };
+}
+
+async function registered(
+  options: ExplainOptions,
+  context: Context,
+): Promise<ReturnType<typeof deviceSchema.parse> | undefined> {
+  if (options.role !== undefined && options.group !== undefined) return undefined;
+  try {
+    const client = await adminClient(options, context);
+    return await client.json(
+      'GET',
+      `/v1/devices/${encodeURIComponent(options.device)}`,
+      deviceSchema,
+    );
+  } catch (error) {
+    context.out.warn(
+      `${options.device} is taken as a device without group and attributes: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return undefined;
+  }
+}
+
+function explanationText(explanation: Explanation): string {
+  const { allowed, rule, reason, nearest, code } = explanation;
+  const lines = [`${allowed ? 'allowed' : `denied (${code ?? ''})`}: ${reason}`];
+  if (rule !== undefined) lines.push(`rule: ${rule}`);
+  if (nearest !== undefined) lines.push(`nearest rule: ${nearest.rule}, but ${nearest.because}`);
+  return lines.join('\n');
+}
