@@ -12,7 +12,7 @@ import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import { signDer } from './algorithms.ts';
 import type { Authority } from './authority.ts';
 import { readCertificate, type CertificateFacts } from './certificate.ts';
-import { crlReasonCodes, type CrlReason } from './crl.ts';
+import { crlReasonCodes, type CrlReason } from './crl-entries.ts';
 import { contextTag, decodeDer, DerError, tags, type DerNode } from './der.ts';
 import {
   bitString,

@@ -1,0 +1,97 @@
+/**
+ * The entries of a CRL, written straight into large chunks: 100,000 of them make no garbage that
+ * would stop the event loop, and can be written in slices.
+ *
+ * @module
+ */
+import type { RevocationReason } from '../core/enrollment-api.ts';
+import { tags } from './der.ts';
+import { elementHeader, enumerated, sequence, time } from './der-encode.ts';
+import { extension } from './extensions.ts';
+import { oids } from './oids.ts';
+
+/** Why a certificate does not count; `certificateHold` is a suspension that may end. */
+export type CrlReason = RevocationReason | 'certificateHold';
+
+/** CRLReason (RFC 5280, 5.3.1). */
+export const crlReasonCodes: Readonly<Record<CrlReason, number>> = {
+  unspecified: 0,
+  keyCompromise: 1,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  certificateHold: 6,
+  privilegeWithdrawn: 9,
+};
+
+/** One revoked certificate. */
+export interface RevokedCertificate {
+  /** Hexadecimal, 1 to 20 octets. */
+  readonly serial: string;
+  readonly atMs: number;
+  /** `unspecified` counts as none, as RFC 5280 asks. */
+  readonly reason?: CrlReason;
+}
+
+const chunkBytes = 64 * 1024;
+/** Header 2, serial 2 + 21, time 2 + 15, reason 14: always below the 128 of a short length. */
+const entryMaxBytes = 64;
+
+/** Collects entries. */
+export class CrlEntries {
+  readonly #chunks: Buffer[] = [];
+  #chunk = Buffer.allocUnsafe(chunkBytes);
+  #at = 0;
+
+  /** @throws RangeError for a serial number that is none */
+  add({ serial, atMs, reason = 'unspecified' }: RevokedCertificate): void {
+    if (!/^(?:[0-9a-fA-F]{2}){1,20}$/.test(serial)) throw new RangeError('not a serial number');
+    if (this.#at + entryMaxBytes > chunkBytes) {
+      this.#chunks.push(this.#chunk.subarray(0, this.#at));
+      this.#chunk = Buffer.allocUnsafe(chunkBytes);
+      this.#at = 0;
+    }
+    const chunk = this.#chunk;
+    const start = this.#at;
+    let at = this.#serial(start + 2, serial);
+    at += time(atMs).copy(chunk, at);
+    if (reason !== 'unspecified') at += reasonExtensions[reason].copy(chunk, at);
+    chunk[start] = tags.sequence;
+    chunk[start + 1] = at - start - 2;
+    this.#at = at;
+  }
+
+  /** SEQUENCE OF all entries, in pieces to be written one after the other; none for no entry. */
+  list(): Buffer[] {
+    const chunks = [...this.#chunks, this.#chunk.subarray(0, this.#at)];
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    // An empty list is left out (RFC 5280, 5.1.2.6).
+    return bytes === 0 ? [] : [elementHeader(tags.sequence, bytes), ...chunks];
+  }
+
+  /** INTEGER: no leading zeros, a sign octet when the top bit is set. Gives where it ends. */
+  #serial(start: number, serial: string): number {
+    const chunk = this.#chunk;
+    let from = 0;
+    while (from < serial.length - 2 && serial.startsWith('00', from)) from += 2;
+    const octets = (serial.length - from) / 2;
+    const sign = serial.charCodeAt(from) >= 0x38 ? 1 : 0; // '8' and above, letters included
+    chunk[start] = tags.integer;
+    chunk[start + 1] = octets + sign;
+    if (sign === 1) chunk[start + 2] = 0;
+    chunk.write(serial.slice(from), start + 2 + sign, 'hex');
+    return start + 2 + sign + octets;
+  }
+}
+
+const reasonExtension = (reason: CrlReason): Buffer =>
+  sequence(extension(oids.reasonCode, enumerated(crlReasonCodes[reason])));
+
+const reasonExtensions: Readonly<Record<Exclude<CrlReason, 'unspecified'>, Buffer>> = {
+  keyCompromise: reasonExtension('keyCompromise'),
+  affiliationChanged: reasonExtension('affiliationChanged'),
+  superseded: reasonExtension('superseded'),
+  cessationOfOperation: reasonExtension('cessationOfOperation'),
+  certificateHold: reasonExtension('certificateHold'),
+  privilegeWithdrawn: reasonExtension('privilegeWithdrawn'),
+};

@@ -1,0 +1,178 @@
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { createCsr, csrMaxBytes, parseCsr } from '../../../certs/csr.ts';
+import { fingerprintOf, keyTypes, spkiOf } from '../../../certs/key.ts';
+import { subjectNamesOf } from '../../../certs/subject-names.ts';
+import { forgeRequest } from '../../support/certs-forge-request.ts';
+import { Pkcs10CertificateRequest } from '../../support/certs-peculiar.ts';
+import { opensslFor } from '../../support/certs-openssl.ts';
+import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.ts';
+
+const names = ['gw.example', '192.0.2.1', '2001:db8::1', 'urn:dev:1'];
+
+for (const type of keyTypes) {
+  test(`a request of a ${type} key is read as it was made, and openssl verifies it`, async (t) => {
+    const key = await keyFor(type, 'subject');
+    const { der, pem } = createCsr({ key, commonName: 'dev-1', names });
+    const csr = parseCsr(pem);
+    t.is(csr.commonName, 'dev-1');
+    t.is(csr.keyType, type);
+    t.deepEqual(csr.der, der);
+    t.deepEqual(csr.spki, spkiOf(key));
+    t.is(csr.keyFingerprint, fingerprintOf(spkiOf(key)));
+    t.deepEqual(csr.names, subjectNamesOf(names));
+    const openssl = opensslFor(t);
+    if (openssl === undefined) return;
+    const file = openssl.file('csr.pem', pem);
+    const { code, stdout, stderr } = await openssl.run(
+      'req',
+      '-in',
+      file,
+      '-verify',
+      '-noout',
+      '-text',
+    );
+    t.is(code, 0, stderr);
+    t.regex(stderr, /verify OK/);
+    t.regex(stdout, /DNS:gw.example, URI:urn:dev:1, IP Address:192.0.2.1, IP Address:2001:DB8/);
+  });
+}
+
+test("openssl's own requests are taken, of every kind of key and hash", async (t) => {
+  const openssl = opensslFor(t);
+  if (openssl === undefined) return;
+  const cases: [string[], string][] = [
+    [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], 'p256'],
+    [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-sha512'], 'p256'],
+    [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384', '-sha384'], 'p384'],
+    [['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], 'p384'],
+    [['-newkey', 'ed25519'], 'ed25519'],
+    [['-newkey', 'rsa:2048', '-sha384'], 'rsa2048'],
+  ];
+  for (const [index, [args, type]] of cases.entries()) {
+    const out = openssl.path(`${index}.der`);
+    const common = ['-nodes', '-keyout', openssl.path('key.pem'), '-outform', 'DER', '-out', out];
+    const { code, stderr } = await openssl.run(
+      'req',
+      '-new',
+      ...args,
+      ...common,
+      '-subj',
+      '/C=DE/O=Example & Söhne/OU=x/CN=dev:7.a_b-c',
+      '-utf8',
+      '-addext',
+      'subjectAltName=DNS:A.example,IP:10.0.0.1',
+      '-addext',
+      'keyUsage=critical,keyCertSign',
+      '-addext',
+      'basicConstraints=critical,CA:TRUE',
+    );
+    t.is(code, 0, stderr);
+    const csr = parseCsr(readFileSync(out));
+    t.is(csr.keyType, type as never);
+    t.is(csr.commonName, 'dev:7.a_b-c');
+    t.deepEqual(csr.names, { dns: ['a.example'], ip: ['10.0.0.1'], uri: [] });
+    // It asked to be a CA: what it gets is decided by the profile.
+    const { issuer } = await world();
+    const issued = issuer.issue({
+      spki: csr.spki,
+      profile: 'device',
+      commonName: 'dev',
+      validityMs: dayMs,
+    });
+    t.false(new X509Certificate(issued.pem).ca);
+  }
+});
+
+test('a second library reads and verifies our requests, and we read its', async (t) => {
+  for (const type of quickKeyTypes) {
+    const key = await keyFor(type, 'subject');
+    const ours = new Pkcs10CertificateRequest(createCsr({ key, commonName: 'dev-1', names }).der);
+    t.is(ours.subject, 'CN=dev-1');
+    t.true(await ours.verify());
+    // What it gives again went through its own encoder.
+    t.is(parseCsr(ours.toString('pem')).commonName, 'dev-1');
+  }
+});
+
+test('a request is taken as DER, PEM, base64, with any line breaks, as text or bytes', async (t) => {
+  const key = await keyFor('p256', 'subject');
+  const { der, pem } = createCsr({ key, commonName: 'dev-1' });
+  const base64 = der.toString('base64');
+  const broken = (end: string): string => (base64.match(/.{1,76}/g) ?? []).join(end);
+  const texts = [
+    pem,
+    pem.replaceAll('\n', '\r\n'),
+    `\n\n  ${pem}\n\n`,
+    pem.replaceAll('CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'),
+    base64,
+    `${base64}\n`,
+    broken('\n'),
+    broken('\r\n'),
+    broken(' \t\r\n'),
+  ];
+  for (const text of texts) {
+    t.deepEqual(parseCsr(text).der, der);
+    t.deepEqual(parseCsr(Buffer.from(text)).der, der);
+  }
+  t.deepEqual(parseCsr(der).der, der);
+  t.deepEqual(parseCsr(new Uint8Array(der)).der, der);
+});
+
+test('what is no request at all is refused by name', async (t) => {
+  const key = await keyFor('p256', 'subject');
+  const { der, pem } = createCsr({ key, commonName: 'dev-1' });
+  const { issuer } = await world();
+  const malformed = { code: 'csr-malformed' };
+  const inputs: (string | Uint8Array)[] = [
+    '',
+    ' ',
+    'hello',
+    '{"csr":1}',
+    '-----BEGIN CERTIFICATE REQUEST-----',
+    '-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n',
+    pem.replace('-----END CERTIFICATE REQUEST-----', ''),
+    pem.replace('-----END CERTIFICATE REQUEST-----', '-----END NEW CERTIFICATE REQUEST-----'),
+    pem + pem,
+    `preamble\n${pem}`,
+    pem.replaceAll('CERTIFICATE REQUEST', 'CERTIFICATE'),
+    issuer.certificate.pem,
+    issuer.certificate.der,
+    der.toString('base64url').replace(/^M/, '-'),
+    `${der.toString('base64')}*`,
+    der.toString('base64').slice(0, -1),
+    Buffer.alloc(0),
+    Buffer.alloc(100),
+    Buffer.alloc(100, 0x30),
+    Buffer.from([0x30, 0x80, 0, 0]),
+    Buffer.concat([der, Buffer.from([0])]),
+    der.subarray(0, -1),
+    spkiOf(key),
+  ];
+  for (const input of inputs) t.throws(() => parseCsr(input), malformed);
+});
+
+test('what is too large is refused before it is decoded', (t) => {
+  const tooLarge = { code: 'csr-too-large' };
+  t.throws(() => parseCsr(Buffer.alloc(csrMaxBytes + 1, 0x30)), tooLarge);
+  t.throws(() => parseCsr(Buffer.alloc(1024 * 1024, 0x41)), tooLarge);
+  t.throws(() => parseCsr('A'.repeat(csrMaxBytes * 2)), tooLarge);
+  t.throws(() => parseCsr('A'.repeat(Math.ceil(csrMaxBytes / 3) * 4 + 4)), tooLarge);
+});
+
+test('keys outside the accepted kinds are refused by name', (t) => {
+  const refused = { code: 'csr-key-unsupported' };
+  const keys = [
+    generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey,
+    generateKeyPairSync('rsa', { modulusLength: 2047 }).privateKey,
+    generateKeyPairSync('rsa', { modulusLength: 2056 }).privateKey,
+    generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).privateKey,
+    generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey,
+    generateKeyPairSync('ec', { namedCurve: 'brainpoolP256r1' }).privateKey,
+    generateKeyPairSync('ed448').privateKey,
+  ];
+  for (const key of keys) t.throws(() => parseCsr(forgeRequest({ key })), refused);
+});

@@ -1,0 +1,91 @@
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import test from 'ava';
+import { decryptPrivateKey, encryptPrivateKey } from '../../../certs/encrypted-key.ts';
+import {
+  fingerprintOf,
+  generateKey,
+  generateKeySync,
+  isKeyType,
+  keyTypeOf,
+  keyTypes,
+  privateKeyPem,
+  spkiOf,
+} from '../../../certs/key.ts';
+import { opensslFor } from '../../support/certs-openssl.ts';
+import { keyFor } from '../../support/certs-world.ts';
+
+test('each kind of key is made, and known again', async (t) => {
+  for (const type of keyTypes) {
+    const key = await keyFor(type, 'subject');
+    t.is(keyTypeOf(key), type);
+    t.is(keyTypeOf(createPrivateKey(privateKeyPem(key))), type);
+  }
+  for (const type of ['p256', 'p384', 'ed25519'] as const)
+    t.is(keyTypeOf(generateKeySync(type)), type);
+  const [a, b] = await Promise.all([generateKey('p256'), generateKey('p256')]);
+  t.notDeepEqual(spkiOf(a), spkiOf(b));
+  t.true(isKeyType('p256'));
+  t.false(isKeyType('rsa1024'));
+});
+
+test('keys of other kinds are known to be none', (t) => {
+  t.is(keyTypeOf(generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey), undefined);
+  t.is(keyTypeOf(generateKeyPairSync('x25519').privateKey), undefined);
+  t.is(keyTypeOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey), undefined);
+  t.is(
+    keyTypeOf(generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).privateKey),
+    undefined,
+  );
+});
+
+test('a fingerprint is what openssl says it is', async (t) => {
+  const openssl = opensslFor(t);
+  if (openssl === undefined) return;
+  const data = randomBytes(100);
+  const { stdout } = await openssl.run('dgst', '-sha256', '-r', openssl.file('data', data));
+  t.is(fingerprintOf(data), `sha256:${stdout.slice(0, 64)}`);
+});
+
+test('an encrypted key opens with its passphrase, here and in openssl, and with no other', async (t) => {
+  const openssl = opensslFor(t);
+  if (openssl === undefined) return;
+  const passphrase = 'pässphrase with spaces';
+  for (const type of ['p256', 'ed25519', 'rsa2048'] as const) {
+    const key = await keyFor(type, 'subject');
+    const pem = encryptPrivateKey(key, passphrase);
+    t.regex(pem, /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
+    t.is(privateKeyPem(decryptPrivateKey(pem, passphrase)), privateKeyPem(key));
+    t.not(encryptPrivateKey(key, passphrase), pem);
+    const file = openssl.file('key.pem', pem);
+    const pass = openssl.file('pass', passphrase);
+    const opened = await openssl.run('pkey', '-in', file, '-passin', `file:${pass}`);
+    t.is(opened.stdout, privateKeyPem(key), opened.stderr);
+    const shown = await openssl.run('asn1parse', '-in', file);
+    t.regex(
+      shown.stdout,
+      /PBES2[\s\S]+PBKDF2[\s\S]+INTEGER\s+:0927C0[\s\S]+hmacWithSHA256[\s\S]+aes-256-cbc/,
+    );
+    for (const wrong of ['', 'x', `${passphrase} `]) {
+      t.throws(() => decryptPrivateKey(pem, wrong), { code: 'ca-passphrase-wrong' });
+    }
+  }
+});
+
+test('a wrong passphrase is told from a damaged file, and neither message has the passphrase', (t) => {
+  const key = generateKeySync('p256');
+  const pem = encryptPrivateKey(key, 'right');
+  const wrong = t.throws(() => decryptPrivateKey(pem, 'secret-guess'), {
+    code: 'ca-passphrase-wrong',
+  });
+  t.false(JSON.stringify([wrong.message, String(wrong.cause)]).includes('secret-guess'));
+  const damaged = [
+    '',
+    pem.slice(0, 100),
+    pem.replace('ENCRYPTED ', ''),
+    privateKeyPem(key),
+    pem.replace(/\n(.{20})/, '\n'),
+  ];
+  for (const text of damaged) {
+    t.throws(() => decryptPrivateKey(text, 'right'), { code: 'ca-key-unreadable' });
+  }
+});
