@@ -76,7 +76,8 @@ class AedesConnection implements Connection {
       .filter(([filter, sub]) => !this.#layer.maySubscribe(this.identity, filter, sub?.qos ?? 0))
       .map(([filter]) => filter);
     for (const filter of lost) this.granted.delete(filter);
-    if (lost.length > 0) client.unsubscribe({ cmd: 'unsubscribe', unsubscriptions: lost });
+    if (lost.length > 0)
+      client.unsubscribe({ cmd: 'unsubscribe', unsubscriptions: lost }, () => undefined);
   }
 
   close(code: ErrorCode): void {
@@ -135,6 +136,10 @@ class AedesLayer implements SessionLayer {
         this.#mayForward(client as AedesClient, packet) ? packet : null,
       published: (_packet, _client, done) => done(null),
     });
+    this.#broker.takenOver = (client) => {
+      const connection = this.#of(client);
+      if (connection !== undefined) connection.closeCode ??= 'session-taken-over';
+    };
     this.#broker.on('connackSent', ({ returnCode }, client) => {
       if (returnCode === 0) this.#connected(client as AedesClient);
     });

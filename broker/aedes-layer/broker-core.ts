@@ -28,7 +28,9 @@ export interface AedesClient extends Client {
 const registry = Aedes.prototype as unknown as AedesInside;
 
 export class BrokerCore extends Aedes {
-  /** Kept from the constructor: the published type has no such property. */
+  /** Told of a client whose id another one took, before it is closed. */
+  takenOver: (client: AedesClient) => void = () => undefined;
+
   get inside(): AedesInside {
     return this as unknown as AedesInside;
   }
@@ -37,7 +39,10 @@ export class BrokerCore extends Aedes {
     super(options);
     const inside = this.inside;
     inside.registerClient = (client) => {
-      if (!client.closed) registry.registerClient.call(this, client);
+      if (client.closed) return;
+      const old = inside.clients[client.id];
+      if (old !== undefined) this.takenOver(old);
+      registry.registerClient.call(this, client);
     };
     inside.unregisterClient = (client) => {
       if (inside.clients[client.id] === client) registry.unregisterClient.call(this, client);

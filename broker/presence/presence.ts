@@ -71,12 +71,14 @@ export class PresencePublisher {
   }
 
   /**
-   * A connection ended. While another one of the identity lives, it stays online.
+   * A connection ended. While another one of the identity lives, or took its session over and is
+   * about to be announced, it stays online.
    *
    * @returns whether the identity is offline now
    */
   disconnected(connection: Connection, code: ErrorCode | undefined): boolean {
     const { identity, clientId } = connection;
+    if (code === 'session-taken-over') return false;
     const other = this.#deps.layer
       .connectionsOf(identity.id)
       .find((one) => one !== connection && one.clientId !== undefined);

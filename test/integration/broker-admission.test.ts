@@ -1,6 +1,20 @@
 import test from 'ava';
+import { connect as connectTls } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import type { JsonName } from '@peculiar/x509';
+import { parseDeviceId } from '../../core/device-id.ts';
+import { hostileCertificate } from '../support/broker-hostile-certificate.ts';
+import {
+  applied,
+  brokerWorld,
+  certificateFacts,
+  connectPacket,
+  subscribe,
+  untilClosed,
+  type BrokerWorld,
+  type TestIdentity,
+} from '../support/broker-world.ts';
 import { testCa } from '../support/test-ca.ts';
-import { brokerWorld, connectPacket, untilClosed } from '../support/broker-world.ts';
 import { until } from '../support/until.ts';
 
 test('an enrolled device connects and publishes on its own topic', async (t) => {
@@ -18,20 +32,256 @@ test('an enrolled device connects and publishes on its own topic', async (t) => 
   t.deepEqual(seen, ['devices/sensor-1/t 21']);
 });
 
+/** Opens TLS, sends a CONNECT at once, and expects the end without a byte of MQTT. */
+async function refusedBeforeMqtt(
+  world: BrokerWorld,
+  identity: TestIdentity | undefined,
+): Promise<string[]> {
+  const from = world.reasons('refused').length;
+  const socket = await world.tls(identity);
+  socket.write(connectPacket('sensor-1'));
+  const received = await untilClosed(socket);
+  if (received.length > 0) throw new Error(`the broker answered ${received.toString('hex')}`);
+  if (world.capture.lines.some(({ msg }) => msg === 'connected')) throw new Error('connected');
+  return world.reasons('refused').slice(from);
+}
+
 test('a client without a certificate is refused before MQTT', async (t) => {
   const world = await brokerWorld(t);
-  const socket = await world.tls(undefined);
-  socket.write(connectPacket('sensor-1'));
-  t.is((await untilClosed(socket)).length, 0);
-  t.deepEqual(world.reasons('refused'), ['certificate-missing']);
+  t.deepEqual(await refusedBeforeMqtt(world, undefined), ['certificate-missing']);
 });
 
 test('a certificate of another CA is refused before MQTT', async (t) => {
   const world = await brokerWorld(t);
   world.device('sensor-1');
   const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'sensor-1' });
-  const socket = await world.tls(foreign);
-  socket.write(connectPacket('sensor-1'));
-  t.is((await untilClosed(socket)).length, 0);
-  t.deepEqual(world.reasons('refused'), ['certificate-untrusted']);
+  t.deepEqual(await refusedBeforeMqtt(world, foreign), ['certificate-untrusted']);
 });
+
+test('an expired certificate of another CA is not taken for one of ours', async (t) => {
+  const world = await brokerWorld(t);
+  world.device('sensor-1');
+  const foreign = testCa('Foreign').issue({
+    profile: 'device',
+    commonName: 'sensor-1',
+    notBeforeMs: Date.now() - 240_000,
+    validityMs: -60_000,
+  });
+  t.deepEqual(await refusedBeforeMqtt(world, foreign), ['certificate-untrusted']);
+});
+
+test('a certificate that ended before the grace period is refused before MQTT', async (t) => {
+  const world = await brokerWorld(t);
+  world.feed.graceMs = 1000;
+  world.feed.cut();
+  await until('the feed is back', () => world.feed.links > 0);
+  const device = world.device('sensor-1', {
+    notBeforeMs: Date.now() - 240_000,
+    validityMs: -60_000,
+  });
+  await until('the directory has it', () => applied(world));
+  t.deepEqual(await refusedBeforeMqtt(world, device), ['certificate-expired']);
+});
+
+test('a certificate inside the grace period may renew and nothing else', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1', {
+    notBeforeMs: Date.now() - 240_000,
+    validityMs: -60_000,
+  });
+  await until('the directory has it', () => applied(world));
+  const client = await world.mqtt(device, { clientId: 'sensor-1' });
+  const granted = await subscribe(client, ['$fleet/certs/sensor-1/+', 'devices/sensor-1/#']);
+  t.deepEqual(granted, [0, 128]);
+  const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
+  client.publish('devices/sensor-1/t', 'x');
+  await closed;
+  await until('it is in the log', () => world.reasons('denied').includes('publish-denied'));
+  t.pass();
+});
+
+test('a server certificate used as a client is refused before MQTT', async (t) => {
+  const world = await brokerWorld(t);
+  const server = world.ca.issue({ profile: 'server', commonName: 'sensor-1' });
+  t.deepEqual(await refusedBeforeMqtt(world, server), ['certificate-wrong-purpose']);
+});
+
+test('an expired server certificate used as a client is refused for its purpose', async (t) => {
+  const world = await brokerWorld(t);
+  const server = world.ca.issue({
+    profile: 'server',
+    commonName: 'sensor-1',
+    notBeforeMs: Date.now() - 240_000,
+    validityMs: -60_000,
+  });
+  world.feed.set({
+    id: parseDeviceId('sensor-1'),
+    role: 'device',
+    status: 'active',
+    group: null,
+    attributes: {},
+    certificates: [certificateFacts(server)],
+  });
+  await until('the directory has it', () => applied(world));
+  t.deepEqual(await refusedBeforeMqtt(world, server), ['certificate-wrong-purpose']);
+});
+
+const names: readonly [string, JsonName, string][] = [
+  ['a slash', [{ CN: ['a/b'] }], 'certificate-cn-invalid'],
+  ['a plus', [{ CN: ['a+b'] }], 'certificate-cn-invalid'],
+  ['a hash', [{ CN: ['a#'] }], 'certificate-cn-invalid'],
+  ['a dollar', [{ CN: ['$SYS'] }], 'certificate-cn-invalid'],
+  ['a NUL', [{ CN: ['admin\0.evil'] }], 'certificate-cn-invalid'],
+  ['a line break and another CN', [{ CN: ['dev1\nCN=admin'] }], 'certificate-cn-invalid'],
+  ['two relative names', [{ CN: ['sensor-1'] }, { CN: ['admin'] }], 'certificate-cn-multiple'],
+  ['two values in one', [{ CN: ['sensor-1', 'admin'] }], 'certificate-cn-multiple'],
+  ['no common name', [{ O: ['sensor-1'] }], 'certificate-cn-missing'],
+];
+for (const [what, name, code] of names) {
+  test(`a common name with ${what} is refused before MQTT`, async (t) => {
+    const world = await brokerWorld(t);
+    const hostile = await hostileCertificate(world.ca, name);
+    t.deepEqual(await refusedBeforeMqtt(world, hostile), [code]);
+  });
+}
+
+test('a good certificate that the directory does not list is refused before MQTT', async (t) => {
+  const world = await brokerWorld(t);
+  const unknown = world.ca.issue({ profile: 'device', commonName: 'sensor-2' });
+  t.deepEqual(await refusedBeforeMqtt(world, unknown), ['device-unknown']);
+  world.device('sensor-1');
+  await until('the directory has it', () => applied(world));
+  const stray = world.ca.issue({ profile: 'device', commonName: 'sensor-1' });
+  t.deepEqual(await refusedBeforeMqtt(world, stray), ['certificate-unknown']);
+});
+
+test('suspended, revoked and retired are refused, each with its reason', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const reasons: string[] = [];
+  const after = async (act: () => void): Promise<void> => {
+    act();
+    await until('it is applied', () => applied(world));
+    reasons.push(...(await refusedBeforeMqtt(world, device)));
+  };
+  await after(() => world.change('sensor-1', { status: 'suspended' }));
+  await after(() => world.change('sensor-1', { status: 'revoked' }));
+  await after(
+    () => world.change('sensor-1', { status: 'active' }) ?? world.mark('sensor-1', 'retired'),
+  );
+  await after(() => world.mark('sensor-1', 'revoked'));
+  t.deepEqual(reasons, [
+    'device-suspended',
+    'device-revoked',
+    'certificate-retired',
+    'certificate-revoked',
+  ]);
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a revoked serial is refused on a resumed ${version} session`, async (t) => {
+    const world = await brokerWorld(t);
+    const device = world.device('sensor-1');
+    await until('the directory has it', () => applied(world));
+    const range = { minVersion: version, maxVersion: version };
+    const ticket = await sessionOf(world, device, range);
+    const again = await world.tls(device, { ...range, session: ticket });
+    t.true(again.isSessionReused(), 'resumption works at all');
+    again.destroy();
+
+    world.mark('sensor-1', 'revoked');
+    await until('it is applied', () => applied(world));
+    const resumed = await world.tls(device, { ...range, session: ticket });
+    t.true(resumed.isSessionReused());
+    resumed.write(connectPacket('sensor-1'));
+    t.is((await untilClosed(resumed)).length, 0);
+    const line = world.capture.lines.findLast(({ msg }) => msg === 'refused');
+    t.like(line, { reason: 'certificate-revoked', id: 'sensor-1', stage: `${version} resumed` });
+  });
+}
+
+test('a resumed session counts for the certificate in its ticket, whatever is shown now', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const other = world.device('sensor-2');
+  await until('the directory has it', () => applied(world));
+  const ticket = await sessionOf(world, device, {});
+  world.mark('sensor-1', 'revoked');
+  await until('it is applied', () => applied(world));
+  const resumed = await world.tls(other, { session: ticket });
+  resumed.write(connectPacket('sensor-2'));
+  t.is((await untilClosed(resumed)).length, 0);
+  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+});
+
+test('the client id of another device is refused, and that device stays', async (t) => {
+  const world = await brokerWorld(t);
+  const first = world.device('sensor-1');
+  const second = world.device('sensor-2');
+  const victim = await world.mqtt(first, { clientId: 'sensor-1' });
+  await t.throwsAsync(world.mqtt(second, { clientId: 'sensor-1' }), { message: /refused/i });
+  t.true(victim.connected);
+  t.deepEqual(world.reasons('refused'), ['client-id-not-allowed']);
+});
+
+test('a client id with suffix is for roles whose client ids are prefix', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const service = world.device('backend', { role: 'service' });
+  await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1/a' }), { message: /refused/i });
+  await t.notThrowsAsync(world.mqtt(service, { clientId: 'backend/a' }));
+  await t.throwsAsync(world.mqtt(service, { clientId: 'backend/' }), { message: /refused/i });
+  await t.throwsAsync(world.mqtt(service, { clientId: '' }), { message: /refused/i });
+});
+
+test('the same admission stands before WebSocket', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const wss = {
+    protocol: 'wss',
+    path: '/mqtt',
+    clientId: 'sensor-1',
+    wsOptions: {
+      ca: world.ca.ca,
+      cert: device.cert,
+      key: device.key,
+      servername: 'localhost',
+    },
+  } as const;
+  const client = await world.mqtt(device, wss);
+  await client.publishAsync('devices/sensor-1/t', 'x', { qos: 1 });
+  client.end(true);
+  world.mark('sensor-1', 'revoked');
+  await until('it is applied', () => applied(world));
+  await t.throwsAsync(world.mqtt(device, wss));
+  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+});
+
+test('plain HTTP and an unknown ALPN get nowhere', async (t) => {
+  const world = await brokerWorld(t);
+  const { port } = world.broker.addresses.mqtts;
+  const options = { host: '127.0.0.1', port, servername: 'localhost', ca: world.ca.ca };
+  const socket = connectTls({ ...options, ALPNProtocols: ['h2'] });
+  const error = await new Promise<Error>((resolve) => socket.once('error', resolve));
+  t.regex(error.message, /alert|no_application_protocol/);
+  await until('it is counted', () => world.reasons('handshake failed').length > 0);
+  t.deepEqual(world.reasons('handshake failed'), ['alpn-unsupported']);
+  const device = world.device('sensor-1');
+  const good = await world.tls(device, { ALPNProtocols: ['x-amzn-mqtt-ca'] });
+  t.is(good.alpnProtocol, 'x-amzn-mqtt-ca');
+});
+
+/** A TLS session that the broker gave, from a connection that was admitted. */
+async function sessionOf(
+  world: BrokerWorld,
+  identity: TestIdentity,
+  options: object,
+): Promise<Buffer> {
+  const socket: TLSSocket = await world.tls(identity, options);
+  const session = new Promise<Buffer>((resolve) => socket.once('session', resolve));
+  socket.write(connectPacket('sensor-1'));
+  socket.resume();
+  const ticket = socket.getProtocol() === 'TLSv1.3' ? await session : socket.getSession()!;
+  socket.destroy();
+  return ticket;
+}

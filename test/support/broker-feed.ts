@@ -91,11 +91,10 @@ export class TestFeed {
   }
 
   async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.cut();
     this.#server.closeAllConnections();
-    if (this.#server.listening) {
-      await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    }
+    await closed;
   }
 
   #open(response: ServerResponse, query: URLSearchParams): void {

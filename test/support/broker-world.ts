@@ -126,19 +126,21 @@ export async function brokerWorld(
       feed.set({ ...entry, certificates });
     },
     async mqtt(identity, more = {}) {
-      const { host, port } = world.broker.addresses.mqtts;
-      const client = await connectAsync({
-        protocol: 'mqtts',
-        host,
-        port,
-        servername: 'localhost',
-        ca: ca.ca,
-        cert: identity.cert,
-        key: identity.key,
-        reconnectPeriod: 0,
-        connectTimeout: 5000,
-        ...more,
-      });
+      const { wss, mqtts } = world.broker.addresses;
+      const { host, port } = more.protocol === 'wss' ? wss : mqtts;
+      const client = await connectAsync(
+        `${more.protocol ?? 'mqtts'}://${host}:${port}`,
+        {
+          servername: 'localhost',
+          ca: ca.ca,
+          cert: identity.cert,
+          key: identity.key,
+          reconnectPeriod: 0,
+          connectTimeout: 5000,
+          ...more,
+        },
+        false,
+      );
       client.on('error', () => undefined);
       clients.push(client);
       return client;
@@ -227,4 +229,42 @@ export function untilClosed(socket: TLSSocket, timeoutMs = 5000): Promise<Buffer
       resolve(Buffer.concat(chunks));
     });
   });
+}
+
+/** Whether the broker has reported all that the feed said. */
+export function applied(world: BrokerWorld): boolean {
+  return (world.feed.reports.at(-1)?.applied ?? -1) === world.feed.sequence;
+}
+
+/** Subscribes and gives the codes of the SUBACK, refusals included. */
+export async function subscribe(
+  client: MqttClient,
+  filters: string[],
+  qos: 0 | 1 | 2 = 0,
+): Promise<number[]> {
+  const codes = new Promise<number[]>((resolve) => {
+    const look = (packet: { cmd: string; granted?: unknown }): void => {
+      if (packet.cmd !== 'suback') return;
+      client.off('packetreceive', look);
+      resolve(packet.granted as number[]);
+    };
+    client.on('packetreceive', look);
+  });
+  await client.subscribeAsync(filters, { qos }).catch(() => undefined);
+  return codes;
+}
+
+/** Resolves when the client's connection ended. */
+export function ended(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => {
+    if (!client.connected) resolve();
+    else client.once('close', () => resolve());
+  });
+}
+
+/** Collects what a client is sent, as `topic payload`. */
+export function collect(client: MqttClient): string[] {
+  const seen: string[] = [];
+  client.on('message', (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
+  return seen;
 }

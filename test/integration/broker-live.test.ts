@@ -1,0 +1,237 @@
+import test from 'ava';
+import { readFileSync } from 'node:fs';
+import {
+  applied,
+  brokerWorld,
+  collect,
+  ended,
+  subscribe,
+  type BrokerWorld,
+} from '../support/broker-world.ts';
+import type { PresenceMessage } from '../../broker/presence/presence.ts';
+import { until } from '../support/until.ts';
+
+async function watcher(world: BrokerWorld): Promise<PresenceMessage[]> {
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen: PresenceMessage[] = [];
+  backend.on('message', (topic, payload) => {
+    if (topic.startsWith('$fleet/presence/sensor')) {
+      seen.push(JSON.parse(payload.toString()) as PresenceMessage);
+    }
+  });
+  await backend.subscribeAsync('$fleet/presence/+', { qos: 1 });
+  return seen;
+}
+
+for (const [what, act, reason] of [
+  [
+    'its certificate is revoked',
+    (w: BrokerWorld) => w.mark('sensor-1', 'revoked'),
+    'certificate-revoked',
+  ],
+  [
+    'its device is revoked',
+    (w: BrokerWorld) => w.change('sensor-1', { status: 'revoked' }),
+    'device-revoked',
+  ],
+  [
+    'its device is suspended',
+    (w: BrokerWorld) => w.change('sensor-1', { status: 'suspended' }),
+    'device-suspended',
+  ],
+  ['its device is deleted', (w: BrokerWorld) => w.feed.remove('sensor-1'), 'device-removed'],
+] as const) {
+  test(`a live connection ends within a second when ${what}`, async (t) => {
+    const world = await brokerWorld(t);
+    const presence = await watcher(world);
+    const client = await world.mqtt(world.device('sensor-1'), {
+      clientId: 'sensor-1',
+      will: { topic: 'devices/sensor-1/will', payload: Buffer.from('gone'), qos: 1, retain: false },
+    });
+    const bystander = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
+    await until('both are online', () => presence.length === 2);
+    const startMs = performance.now();
+    act(world);
+    await ended(client);
+    t.true(performance.now() - startMs < 1000);
+    await until('it is offline', () => presence.some(({ status }) => status === 'offline'));
+    t.like(presence.at(-1), { id: 'sensor-1', status: 'offline', reason });
+    t.true(bystander.connected);
+    await until('it is reported', () => applied(world));
+    t.deepEqual(
+      world.feed.reports.flatMap(({ closed }) => closed),
+      [{ sequence: world.feed.sequence, connections: 1 }],
+    );
+  });
+}
+
+test('the will of a revoked device is not published, that of a lost one is', async (t) => {
+  const world = await brokerWorld(t);
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const will = (id: string): { topic: string; payload: Buffer; qos: 1; retain: false } => ({
+    topic: `devices/${id}/will`,
+    payload: Buffer.from('gone'),
+    qos: 1,
+    retain: false,
+  });
+  const revoked = await world.mqtt(world.device('sensor-1'), {
+    clientId: 'sensor-1',
+    will: will('sensor-1'),
+  });
+  const lost = await world.mqtt(world.device('sensor-2'), {
+    clientId: 'sensor-2',
+    will: will('sensor-2'),
+  });
+  world.mark('sensor-1', 'revoked');
+  await ended(revoked);
+  lost.stream.destroy();
+  await until('a will', () => seen.length > 0);
+  t.deepEqual(seen, ['devices/sensor-2/will gone']);
+});
+
+test('a live connection ends when its certificate does', async (t) => {
+  const world = await brokerWorld(t);
+  const presence = await watcher(world);
+  const device = world.device('sensor-1', { validityMs: 2500 });
+  const client = await world.mqtt(device, { clientId: 'sensor-1' });
+  await ended(client);
+  const lateMs = Date.now() - device.notAfterMs;
+  t.true(lateMs >= 0 && lateMs < 1000, `${lateMs} ms after its end`);
+  await until('it is offline', () => presence.at(-1)?.status === 'offline');
+  t.is(presence.at(-1)?.reason, 'certificate-expired');
+});
+
+test('presence tells how a device is connected, and events are ordered by version', async (t) => {
+  const world = await brokerWorld(t);
+  const presence = await watcher(world);
+  const device = world.device('sensor-1');
+  const client = await world.mqtt(device, { clientId: 'sensor-1' });
+  await until('online', () => presence.length === 1);
+  await client.endAsync();
+  await until('offline', () => presence.length === 2);
+  const [online, offline] = presence;
+  t.like(online, {
+    id: 'sensor-1',
+    status: 'online',
+    clientId: 'sensor-1',
+    address: '127.0.0.1',
+    tlsVersion: 'TLSv1.3',
+    protocolVersion: 4,
+    serial: device.serial,
+    certificateDaysLeft: 0,
+    standing: 'full',
+  });
+  t.like(offline, { status: 'offline', reason: 'client-disconnected' });
+  t.true(offline!.version > online!.version);
+  const later = await world.mqtt(world.device('late', { role: 'service' }), { clientId: 'late' });
+  const seen = collect(later);
+  await subscribe(later, ['$fleet/presence/sensor-1']);
+  await until('it is retained', () => seen.length > 0);
+  t.true(seen[0]?.includes('"offline"'));
+});
+
+test('a device that takes its own session over is not offline in between', async (t) => {
+  const world = await brokerWorld(t);
+  const presence = await watcher(world);
+  const device = world.device('sensor-1');
+  const first = await world.mqtt(device, { clientId: 'sensor-1' });
+  const second = await world.mqtt(device, { clientId: 'sensor-1' });
+  await ended(first);
+  await second.publishAsync('devices/sensor-1/x', '', { qos: 1 });
+  t.true(second.connected);
+  t.deepEqual([...new Set(presence.map(({ status }) => status))], ['online']);
+});
+
+test('refused connections are events', async (t) => {
+  const world = await brokerWorld(t);
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen: object[] = [];
+  backend.on('message', (_topic, payload) => seen.push(JSON.parse(payload.toString()) as object));
+  await backend.subscribeAsync('$fleet/refused');
+  await t.throwsAsync(world.mqtt(world.device('sensor-1'), { clientId: 'sensor-2' }));
+  await until('the event', () => seen.length > 0);
+  t.like(seen[0], { id: 'sensor-1', code: 'client-id-not-allowed', address: '127.0.0.1' });
+});
+
+test('the broker works on, and starts, while the enrollment service is away', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const gone = world.device('sensor-2');
+  world.mark('sensor-2', 'revoked');
+  await until('it is applied', () => applied(world));
+  await world.feed.close();
+  await world.mqtt(device, { clientId: 'sensor-1' });
+  await world.restart();
+  const client = await world.mqtt(device, { clientId: 'sensor-1' });
+  t.true(client.connected);
+  await t.throwsAsync(world.mqtt(gone, { clientId: 'sensor-2' }));
+  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+});
+
+test('without any directory everybody is refused, with that reason', async (t) => {
+  const world = await brokerWorld(t, { withoutFeed: true });
+  const device = world.ca.issue({ profile: 'device', commonName: 'sensor-1' });
+  await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
+  t.deepEqual(world.reasons('refused'), ['directory-missing']);
+  const ready = await fetch(`${world.broker.addresses.metrics.url}/readyz`);
+  t.is(ready.status, 503);
+});
+
+test('a feed that breaks, lies or repeats itself ends in the same directory', async (t) => {
+  const world = await brokerWorld(t);
+  world.device('sensor-1');
+  await until('applied', () => applied(world));
+  world.feed.send({
+    type: 'change',
+    sequence: world.feed.sequence + 5,
+    entry: world.feed.entries.get('sensor-1')!,
+  });
+  await until(
+    'the link was begun again',
+    () => world.capture.lines.filter(({ msg }) => msg === 'feed connected').length === 2,
+  );
+  world.feed.send({ type: 'nonsense' });
+  await until(
+    'and again',
+    () => world.capture.lines.filter(({ msg }) => msg === 'feed connected').length === 3,
+  );
+  world.feed.epoch = 'epoch-2';
+  world.feed.sequence = 0;
+  world.feed.cut();
+  await until('and in another epoch', () =>
+    world.capture.lines.some(({ epoch }) => epoch === 'epoch-2'),
+  );
+  const client = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
+  t.true(client.connected);
+  await until('kept', () => applied(world));
+  const kept = JSON.parse(readFileSync(world.state.broker.directory, 'utf8')) as { epoch: string };
+  t.is(kept.epoch, 'epoch-2');
+});
+
+test('a device revoked while the link was down is closed when it is back', async (t) => {
+  const world = await brokerWorld(t);
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  await until('applied', () => applied(world));
+  world.feed.cut();
+  world.mark('sensor-1', 'revoked');
+  await ended(client);
+  t.is(world.reasons('connection ended').at(-1), 'certificate-revoked');
+});
+
+test('a close tells the watchers that all are offline, and gives the ports back', async (t) => {
+  const world = await brokerWorld(t);
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  await world.broker.close();
+  await ended(client);
+  t.is(world.reasons('connection ended').at(-1), 'server-shutting-down');
+  const report = world.feed.reports.flatMap(({ presence }) => presence).at(-1);
+  t.like(report, { id: 'sensor-1', connected: false, reason: 'server-shutting-down' });
+});

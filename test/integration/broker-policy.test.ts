@@ -1,0 +1,188 @@
+import test from 'ava';
+import { writeFileSync } from 'node:fs';
+import {
+  applied,
+  brokerWorld,
+  collect,
+  ended,
+  subscribe,
+  type BrokerWorld,
+} from '../support/broker-world.ts';
+import { until } from '../support/until.ts';
+
+/** Waits until all that was published before has been delivered: a marker comes through. */
+async function marker(world: BrokerWorld, seen: string[], id = 'marker'): Promise<void> {
+  const client = await world.mqtt(world.device(id), { clientId: id });
+  await client.publishAsync(`devices/${id}/marker`, '', { qos: 1 });
+  await until('the marker', () => seen.some((line) => line.startsWith(`devices/${id}/marker`)));
+  client.end(true);
+}
+
+test('a publish outside its own topics closes the connection, and nobody sees it', async (t) => {
+  const world = await brokerWorld(t);
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  client.publish('devices/sensor-2/t', 'forged', { qos: 0 });
+  await ended(client);
+  await marker(world, seen);
+  t.deepEqual(
+    seen.filter((line) => line.includes('forged')),
+    [],
+  );
+  const line = world.capture.lines.find(({ msg }) => msg === 'denied');
+  t.like(line, { id: 'sensor-1', action: 'publish', topic: 'devices/sensor-2/t' });
+  t.is(line?.['reason'], 'publish-denied');
+});
+
+test('onDenied: drop keeps the connection and drops the message', async (t) => {
+  const policy = `version: 1
+onDenied: drop
+roles:
+  device:
+    rules: [{ allow: [publish, subscribe], topics: ['devices/{device}/#'] }]
+  service:
+    clientIds: prefix
+    rules: [{ allow: subscribe, topics: ['devices/#'] }]
+`;
+  const world = await brokerWorld(t, { policy });
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  await client.publishAsync('devices/sensor-2/t', 'forged', { qos: 1 });
+  await client.publishAsync('devices/sensor-1/t', 'good', { qos: 1 });
+  await until('the good one', () => seen.length > 0);
+  t.deepEqual(seen, ['devices/sensor-1/t good']);
+  t.true(client.connected);
+});
+
+test('nobody writes to $fleet or touches $SYS', async (t) => {
+  const policy = `version: 1
+onDenied: drop
+roles:
+  device:
+    rules: [{ allow: [publish, subscribe], topics: ['#', '$fleet/#', '$SYS/#', '+/#'] }]
+`;
+  const world = await brokerWorld(t, { policy });
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  t.deepEqual(await subscribe(client, ['$SYS/#', '$SYS/+/new/clients']), [128, 128]);
+  const seen = collect(client);
+  t.deepEqual(await subscribe(client, ['$fleet/presence/+', '#']), [0, 0]);
+  await client.publishAsync('$fleet/presence/sensor-2', 'forged', { qos: 1, retain: true });
+  await client.publishAsync('$SYS/x/new/clients', 'sensor-1', { qos: 1 });
+  await client.publishAsync('plain', 'x', { qos: 1 });
+  await until('the last one', () => seen.some((line) => line.startsWith('plain')));
+  t.deepEqual(
+    seen.filter((line) => line.includes('forged') || line.startsWith('$SYS')),
+    [],
+  );
+});
+
+test('a subscription outside its own topics is answered with 0x80', async (t) => {
+  const world = await brokerWorld(t);
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  const filters = ['devices/sensor-1/#', 'devices/#', '#', '+/sensor-1/#', 'devices/+/commands/#'];
+  t.deepEqual(await subscribe(client, filters), [0, 128, 128, 128, 128]);
+  t.true(client.connected);
+});
+
+test('a denied filter beside a granted one delivers nothing, after a reconnect neither', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const options = { clientId: 'sensor-1', clean: false } as const;
+  const first = await world.mqtt(device, options);
+  t.deepEqual(await subscribe(first, ['devices/sensor-1/#', 'devices/sensor-2/#'], 1), [1, 128]);
+  await first.endAsync();
+  const other = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
+  await other.publishAsync('devices/sensor-2/secret', 'secret', { qos: 1 });
+  const service = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  await service.publishAsync('devices/sensor-1/commands/c', 'mine', { qos: 1 });
+  const seen: string[] = [];
+  const again = await world.mqtt(device, { ...options, manualConnect: false });
+  again.on('message', (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
+  await other.publishAsync('devices/sensor-2/secret', 'secret 2', { qos: 1 });
+  await service.publishAsync('devices/sensor-1/commands/d', 'last', { qos: 1 });
+  await until('its own', () => seen.some((line) => line.endsWith('last')));
+  t.deepEqual(
+    seen.filter((line) => line.includes('secret')),
+    [],
+  );
+});
+
+test('a will outside its own topics is refused at CONNECT', async (t) => {
+  const world = await brokerWorld(t);
+  const will = { topic: 'devices/sensor-2/t', payload: Buffer.from('x'), qos: 1, retain: false };
+  await t.throwsAsync(
+    world.mqtt(world.device('sensor-1'), {
+      clientId: 'sensor-1',
+      will: { ...will, qos: 1 },
+    }),
+  );
+  t.deepEqual(world.reasons('refused'), ['publish-denied']);
+});
+
+test('a change of group takes a subscription away from a live connection', async (t) => {
+  const policy = `version: 1
+roles:
+  device:
+    rules: [{ allow: [publish, subscribe], topics: ['groups/{group}/#', 'devices/{device}/#'] }]
+`;
+  const world = await brokerWorld(t, { policy });
+  const client = await world.mqtt(world.device('sensor-1', { group: 'red' }), {
+    clientId: 'sensor-1',
+  });
+  const seen = collect(client);
+  t.deepEqual(await subscribe(client, ['groups/red/#', 'groups/blue/#']), [0, 128]);
+  const red = await world.mqtt(world.device('red-1', { group: 'red' }), { clientId: 'red-1' });
+  await red.publishAsync('groups/red/a', 'before', { qos: 1 });
+  await until('the first', () => seen.length === 1);
+  world.change('sensor-1', { group: 'blue' });
+  await until('it is applied', () => applied(world));
+  await red.publishAsync('groups/red/a', 'after', { qos: 1 });
+  t.deepEqual(await subscribe(client, ['groups/blue/#', 'groups/red/#']), [0, 128]);
+  await client.publishAsync('devices/sensor-1/x', '', { qos: 1 });
+  t.deepEqual(seen, ['groups/red/a before']);
+});
+
+test('an attribute with a slash, plus or hash is never expanded into a topic', async (t) => {
+  const policy = `version: 1
+roles:
+  device:
+    rules: [{ allow: [publish, subscribe], topics: ['site/{attr.site}/#'] }]
+`;
+  const world = await brokerWorld(t, { policy });
+  for (const [index, site] of ['a/b', '+', '#', '', '$SYS'].entries()) {
+    const id = `sensor-${index}`;
+    const client = await world.mqtt(world.device(id, { attributes: { site } }), { clientId: id });
+    t.deepEqual(await subscribe(client, ['site/x/#', 'site/a/b/#', 'site/#']), [128, 128, 128]);
+  }
+});
+
+test('a policy that is saved applies at the next reload, a broken one keeps the old', async (t) => {
+  const world = await brokerWorld(t);
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  t.deepEqual(await subscribe(client, ['news/#']), [128]);
+  writeFileSync(
+    world.state.policy,
+    `version: 1
+roles:
+  device:
+    rules: [{ allow: [publish, subscribe], topics: ['devices/{device}/#', 'news/#'] }]
+`,
+  );
+  await world.broker.reload();
+  t.deepEqual(await subscribe(client, ['news/#']), [0]);
+  writeFileSync(world.state.policy, 'version: 1\nroles:\n  device:\n    rulez: []\n');
+  await world.broker.reload();
+  const line = world.capture.lines.findLast(({ msg }) => String(msg).startsWith('reload failed'));
+  t.regex(String(line?.['error']), /line 4, column 5/);
+  t.deepEqual(await subscribe(client, ['news/more/#']), [0]);
+});
