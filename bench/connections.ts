@@ -1,0 +1,118 @@
+/**
+ * Connections: handshakes, full and resumed, and what an idle one costs in memory.
+ *
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RunningBroker } from './brokers.ts';
+import { serviceCount, type Clients } from './clients.ts';
+import { LoadClient } from './load/load-client.ts';
+import { cpuMicroseconds, residentBytes } from './process-usage.ts';
+
+export interface ConnectResult {
+  readonly connects: number;
+  readonly perSecond: number;
+  readonly brokerCpuMsPerConnect: number;
+  readonly generatorCpuPercent: number;
+  /** How many were really resumed. */
+  readonly resumed: number;
+}
+
+export interface IdleResult {
+  readonly connections: number;
+  readonly bytesPerConnection: number;
+  readonly residentBytes: number;
+}
+
+/** How many handshakes are under way at a time. */
+const atATime = 16;
+
+/** Connects with TLS 1.3, mutual authentication and CONNECT, and goes; `resumed`: with a ticket. */
+export async function measureConnects(
+  broker: RunningBroker,
+  clients: Clients,
+  connects: number,
+  resumed: boolean,
+): Promise<ConnectResult> {
+  const names = Array.from({ length: serviceCount }, (_, index) => `service-${index}`);
+  const sessions = new Map<string, Buffer>();
+  const visit = async (name: string, clientId: string): Promise<boolean> => {
+    const session = resumed ? sessions.get(name) : undefined;
+    const client = new LoadClient({
+      target: broker.target,
+      context: clients.context(name),
+      clientId,
+      ...(session === undefined ? {} : { session }),
+    });
+    client.socket.on('session', (ticket: Buffer) => sessions.set(name, ticket));
+    await client.connected();
+    const reused = client.socket.isSessionReused();
+    client.end();
+    return reused;
+  };
+  // Warm up, and collect tickets.
+  await inParallel(names.length, (index) => visit(names[index] ?? '', `${names[index]}/first`));
+  await delay(300);
+  const cpuBefore = cpuMicroseconds(broker.pid);
+  const ownBefore = process.cpuUsage();
+  const beganMs = performance.now();
+  let reused = 0;
+  await inParallel(connects, async (index) => {
+    const name = names[index % names.length] ?? '';
+    if (await visit(name, `${name}/c${index}`)) reused++;
+  });
+  const elapsedMs = performance.now() - beganMs;
+  const own = process.cpuUsage(ownBefore);
+  // Also what the goodbyes cost.
+  await delay(300);
+  const cpu = cpuMicroseconds(broker.pid) - cpuBefore;
+  return {
+    connects,
+    perSecond: (connects * 1000) / elapsedMs,
+    brokerCpuMsPerConnect: cpu / 1000 / connects,
+    generatorCpuPercent: (own.user + own.system) / elapsedMs / 10,
+    resumed: reused,
+  };
+}
+
+/** Resident memory a connection that has subscribed to one topic and is silent. */
+export async function measureIdle(
+  broker: RunningBroker,
+  clients: Clients,
+  connections: number,
+): Promise<IdleResult> {
+  const open: LoadClient[] = [];
+  const join = async (index: number): Promise<void> => {
+    const name = `service-${index % serviceCount}`;
+    const client = new LoadClient({
+      target: broker.target,
+      context: clients.context(name),
+      clientId: `${name}/idle-${index}`,
+    });
+    open.push(client);
+    await client.connected();
+    await client.subscribe(`devices/idle-${index}/telemetry`, 0);
+  };
+  // What the first connections make a process allocate once is not theirs.
+  await inParallel(100, join);
+  await delay(1000);
+  const before = residentBytes(broker.pid);
+  await inParallel(connections, (index) => join(index + 100));
+  await delay(3000);
+  const after = residentBytes(broker.pid);
+  for (const client of open) client.destroy();
+  await delay(1000);
+  return {
+    connections,
+    bytesPerConnection: (after - before) / connections,
+    residentBytes: after,
+  };
+}
+
+async function inParallel(count: number, run: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await run(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(atATime, count) }, lane));
+}

@@ -1,0 +1,40 @@
+/**
+ * A whole Flotilla broker as a process to measure: admission, policy, limits and metrics on. Its
+ * argument is the run's folder; it prints its port as a line of JSON.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startBroker } from '../broker/service.ts';
+import { checkConfig } from '../core/config.ts';
+import { createLog } from '../core/log.ts';
+import { stateFolder } from '../core/state-folder.ts';
+import { inflightWindow } from './brokers.ts';
+
+const folder = process.argv[2] ?? '';
+const config = checkConfig({
+  broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0 },
+  limits: {
+    broker: {
+      connectionsPerDeviceMax: 1000,
+      handshakesHalfOpenPerAddressMax: 1000,
+      inflightOutMax: inflightWindow,
+    },
+  },
+});
+const broker = await startBroker(config, {
+  state: stateFolder(join(folder, 'state')),
+  // Nobody is there: the broker works with the directory that it has.
+  enrollUrl: 'https://127.0.0.1:9',
+  log: createLog({ level: 'error' }),
+});
+const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  }
+).version;
+process.stdout.write(`${JSON.stringify({ port: broker.addresses.mqtts.port, version })}\n`);
+const stop = (): void => void broker.close().then(() => process.exit(0));
+process.on('SIGTERM', stop);
+process.stdin.on('end', stop).resume();

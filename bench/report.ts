@@ -1,0 +1,165 @@
+/**
+ * The results of a run, as JSON and as a page of Markdown.
+ *
+ * @module
+ */
+import type { BrokerName } from './brokers.ts';
+import type { ConnectResult, IdleResult } from './connections.ts';
+import type { DeliveryPlan, DeliveryResult, LatencyResult } from './delivery.ts';
+
+export interface DeliveryRow {
+  readonly plan: Pick<DeliveryPlan, 'shape' | 'qos' | 'payloadBytes'>;
+  readonly load: Readonly<Partial<Record<BrokerName, DeliveryResult>>>;
+  readonly latency: Readonly<Partial<Record<BrokerName, LatencyResult>>>;
+}
+
+export interface Report {
+  readonly startedAt: string;
+  readonly quick: boolean;
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memoryGb: number;
+    readonly kernel: string;
+  };
+  readonly node: string;
+  readonly openssl: string;
+  readonly brokers: Readonly<Partial<Record<BrokerName, string>>>;
+  readonly deliveries: readonly DeliveryRow[];
+  readonly connects: Readonly<
+    Partial<Record<BrokerName, { readonly full: ConnectResult; readonly resumed: ConnectResult }>>
+  >;
+  readonly idle: Readonly<Partial<Record<BrokerName, IdleResult>>>;
+  readonly durable?: Readonly<Record<string, number>>;
+}
+
+/** The page for the docs. Ratios are against Mosquitto, where it ran; below 1 is better. */
+export function markdownOf(report: Report): string {
+  const names = Object.keys(report.brokers) as BrokerName[];
+  const ours = names.filter((name) => name !== 'mosquitto');
+  const versions = names.map((name) => `${name} ${report.brokers[name]}`).join(', ');
+  const head = [
+    ...names,
+    ...ours.filter(() => names.includes('mosquitto')).map((n) => `${n} ÷ mosquitto`),
+  ];
+  const ratio = (value: (name: BrokerName) => number | undefined, digits: number): string[] => {
+    const base = value('mosquitto');
+    return [
+      ...names.map((name) => numberText(value(name), digits)),
+      ...(base === undefined
+        ? []
+        : ours.map((name) => {
+            const own = value(name);
+            return own === undefined ? '–' : `**${(own / base).toFixed(2)}**`;
+          })),
+    ];
+  };
+  const scenario = ({ plan }: DeliveryRow): string =>
+    `${plan.shape} QoS ${plan.qos}, ${plan.payloadBytes} B`;
+  const deliveryTable = (
+    unit: string,
+    digits: number,
+    value: (row: DeliveryRow, name: BrokerName) => number | undefined,
+  ): string =>
+    table(
+      [unit, ...head],
+      report.deliveries.map((row) => [scenario(row), ...ratio((name) => value(row, name), digits)]),
+    );
+  return `# Benchmarks
+
+Made by \`npm run bench\` on ${report.startedAt}${report.quick ? ' (quick run: short measurements)' : ''}.
+${versions}; Node ${report.node} with OpenSSL ${report.openssl}.
+Machine: ${report.machine.cpu}, ${report.machine.cores} cores, ${report.machine.memoryGb} GB, Linux ${report.machine.kernel};
+broker and load generator share it. All connections: TLS 1.3, mutual authentication, P-256, the same
+certificates for all brokers; policy, limits and metrics on. CPU is that of the broker's whole process
+(all threads, user and system). Below 1 in the last column is better than Mosquitto.
+
+## CPU a delivered message, at full load
+
+${deliveryTable('µs', 2, (row, name) => row.load[name]?.cpuMicrosecondsPerDelivery)}
+
+## Deliveries a second, at full load
+
+Here more is better. The load generator's own CPU stands below: where it is near 100 % the number is
+the generator's, not the broker's.
+
+${deliveryTable('deliveries/s', 0, (row, name) => row.load[name]?.deliveriesPerSecond)}
+
+${deliveryTable('CPU of the generator, %', 0, (row, name) => row.load[name]?.generatorCpuPercent)}
+
+## Latency at a fixed rate
+
+${table(
+  ['ms', 'deliveries/s', ...names.flatMap((name) => [`${name} p50`, 'p99', 'max'])],
+  report.deliveries
+    .filter((row) => Object.keys(row.latency).length > 0)
+    .map((row) => [
+      scenario(row),
+      numberText(Object.values(row.latency)[0]?.ratePerSecond, 0),
+      ...names.flatMap((name) => {
+        const one = row.latency[name];
+        return [numberText(one?.p50Ms, 2), numberText(one?.p99Ms, 2), numberText(one?.maxMs, 1)];
+      }),
+    ]),
+)}
+
+${deliveryTable('µs of CPU a delivery at this rate', 2, (row, name) => row.latency[name]?.cpuMicrosecondsPerDelivery)}
+
+## Connections
+
+${table(
+  ['', ...head],
+  [
+    ['connects/s, full', ...ratio((name) => report.connects[name]?.full.perSecond, 0)],
+    ['connects/s, resumed', ...ratio((name) => report.connects[name]?.resumed.perSecond, 0)],
+    [
+      'CPU ms a connect, full',
+      ...ratio((name) => report.connects[name]?.full.brokerCpuMsPerConnect, 2),
+    ],
+    [
+      'CPU ms a connect, resumed',
+      ...ratio((name) => report.connects[name]?.resumed.brokerCpuMsPerConnect, 2),
+    ],
+    [
+      'of which really resumed, %',
+      ...names.map((name) => share(report.connects[name]?.resumed)),
+      ...ours.filter(() => names.includes('mosquitto')).map(() => ''),
+    ],
+    [
+      'KB of RSS an idle connection',
+      ...ratio((name) => kilobytes(report.idle[name]?.bytesPerConnection), 1),
+    ],
+  ],
+)}
+
+Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each with one subscription.
+${durableText(report)}`;
+}
+
+function durableText({ durable }: Report): string {
+  if (durable === undefined) return '';
+  const rows = Object.entries(durable).map(([name, value]) => [name, numberText(value, 2)]);
+  return `
+## Durable store
+
+${table(['what', 'value'], rows)}
+`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const rule = head.map((_, index) => (index === 0 ? '---' : '---:'));
+  return [line(head), line(rule), ...rows.map(line)].join('\n');
+}
+
+function numberText(value: number | undefined, digits: number): string {
+  return value === undefined || Number.isNaN(value) ? '–' : value.toFixed(digits);
+}
+
+function kilobytes(bytes: number | undefined): number | undefined {
+  return bytes === undefined ? undefined : bytes / 1024;
+}
+
+function share(result: ConnectResult | undefined): string {
+  return result === undefined ? '–' : ((result.resumed / result.connects) * 100).toFixed(0);
+}

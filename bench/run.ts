@@ -1,0 +1,167 @@
+/**
+ * `npm run bench`: Flotilla beside Mosquitto, in turns, in one run.
+ *
+ * `--quick` short measurements; `--brokers a,b` of mosquitto, flotilla, session (the session layer
+ * alone, without admission, policy and metrics); `--only load,latency,connects,idle,durable`;
+ * `--qos 0,1`; `--shapes fan-in,fan-out`; `--payloads 100,4096`; `--no-docs` leaves docs/benchmarks.md
+ * as it is. Without Mosquitto on the machine Flotilla is measured alone.
+ *
+ * @module
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { writeBenchState } from './bench-state.ts';
+import { mosquittoVersion, startBroker, type BrokerName, type RunningBroker } from './brokers.ts';
+import { makeCertificates } from './certificates.ts';
+import { clientNames, Clients } from './clients.ts';
+import { measureConnects, measureIdle } from './connections.ts';
+import { measureLatency, measureLoad, type DeliveryPlan, type Shape } from './delivery.ts';
+import type { Qos } from './load/frames.ts';
+import { markdownOf, type DeliveryRow, type Report } from './report.ts';
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    brokers: { type: 'string', default: 'mosquitto,flotilla' },
+    only: { type: 'string', default: 'load,latency,connects,idle' },
+    qos: { type: 'string', default: '0,1,2' },
+    shapes: { type: 'string', default: 'fan-in,fan-out' },
+    payloads: { type: 'string', default: '100,4096' },
+    docs: { type: 'boolean', default: true },
+  },
+  allowNegative: true,
+});
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+const parts = new Set(values.only.split(','));
+const names = (values.brokers.split(',') as BrokerName[]).filter(
+  (name) => name !== 'mosquitto' || mosquittoVersion() !== undefined,
+);
+const { quick } = values;
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+const certificates = await makeCertificates(clientNames);
+await writeBenchState(certificates);
+const clients = new Clients(certificates);
+const startedAt = new Date().toISOString();
+const versions: Partial<Record<BrokerName, string>> = {};
+const deliveries: DeliveryRow[] = [];
+const connects: Mutable<Report['connects']> = {};
+const idle: Mutable<Report['idle']> = {};
+
+async function withBrokers(
+  run: (brokers: readonly RunningBroker[]) => Promise<void>,
+): Promise<void> {
+  const brokers: RunningBroker[] = [];
+  try {
+    for (const name of names) {
+      const broker = await startBroker(name, certificates);
+      versions[name] = broker.version;
+      brokers.push(broker);
+    }
+    await run(brokers);
+  } finally {
+    await Promise.all(brokers.map((broker) => broker.stop()));
+  }
+}
+
+try {
+  await withBrokers(async (brokers) => {
+    for (const payloadBytes of values.payloads.split(',').map(Number)) {
+      for (const shape of values.shapes.split(',') as Shape[]) {
+        for (const qos of values.qos.split(',').map(Number) as Qos[]) {
+          deliveries.push(await measureRow(brokers, { shape, qos, payloadBytes }));
+        }
+      }
+    }
+    if (!parts.has('connects')) return;
+    for (const broker of brokers) {
+      const count = quick ? 300 : 2000;
+      const full = await measureConnects(broker, clients, count, false);
+      const resumed = await measureConnects(broker, clients, count, true);
+      connects[broker.name] = { full, resumed };
+      say(
+        `${broker.name}: ${full.perSecond.toFixed(0)} connects/s, ${full.brokerCpuMsPerConnect.toFixed(2)} ms; resumed ${resumed.perSecond.toFixed(0)}/s, ${resumed.brokerCpuMsPerConnect.toFixed(2)} ms (${resumed.resumed} of ${resumed.connects})`,
+      );
+    }
+  });
+  if (parts.has('idle')) {
+    // Fresh processes: memory that an earlier load left free would hide what a connection takes.
+    await withBrokers(async (brokers) => {
+      for (const broker of brokers) {
+        const result = await measureIdle(broker, clients, quick ? 1000 : 5000);
+        idle[broker.name] = result;
+        say(
+          `${broker.name}: ${(result.bytesPerConnection / 1024).toFixed(1)} KB an idle connection`,
+        );
+      }
+    });
+  }
+  const report: Report = {
+    startedAt,
+    quick,
+    machine: {
+      cpu: cpus()[0]?.model.trim() ?? 'unknown',
+      cores: cpus().length,
+      memoryGb: Math.round(totalmem() / 1024 ** 3),
+      kernel: release(),
+    },
+    node: process.versions.node,
+    openssl: process.versions.openssl,
+    brokers: versions,
+    deliveries,
+    connects,
+    idle,
+  };
+  await publish(report);
+} finally {
+  await certificates.remove();
+}
+
+async function measureRow(
+  brokers: readonly RunningBroker[],
+  what: Pick<DeliveryPlan, 'shape' | 'qos' | 'payloadBytes'>,
+): Promise<DeliveryRow> {
+  const plan: DeliveryPlan = {
+    ...what,
+    warmUpMs: quick ? 1000 : 2000,
+    measureMs: quick ? 2000 : 6000,
+  };
+  const row: {
+    plan: typeof what;
+    load: Mutable<DeliveryRow['load']>;
+    latency: Mutable<DeliveryRow['latency']>;
+  } = { plan: what, load: {}, latency: {} };
+  for (const broker of brokers) {
+    const title = `${what.shape} QoS ${what.qos} ${what.payloadBytes} B ${broker.name}`;
+    if (parts.has('load')) {
+      const load = await measureLoad(broker, clients, plan);
+      row.load[broker.name] = load;
+      say(
+        `${title}: ${load.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${load.deliveriesPerSecond.toFixed(0)}/s, broker ${load.brokerCpuPercent.toFixed(0)} %, generator ${load.generatorCpuPercent.toFixed(0)} %`,
+      );
+    }
+    if (parts.has('latency')) {
+      const rate = what.payloadBytes > 1000 ? 5000 : 20_000;
+      const latency = await measureLatency(broker, clients, plan, rate);
+      row.latency[broker.name] = latency;
+      say(
+        `${title} at ${rate}/s: p50 ${latency.p50Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms, ${latency.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${latency.deliveriesPerSecond.toFixed(0)}/s, generator ${latency.generatorCpuPercent.toFixed(0)} %`,
+      );
+    }
+  }
+  return row;
+}
+
+async function publish(report: Report): Promise<void> {
+  const folder = new URL('results/', import.meta.url).pathname;
+  await mkdir(folder, { recursive: true });
+  const name = `${report.startedAt.replaceAll(/[:.]/g, '-')}${report.quick ? '-quick' : ''}`;
+  await writeFile(join(folder, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  const page = markdownOf(report);
+  process.stdout.write(`${page}\n`);
+  if (!values.docs || report.quick) return;
+  await writeFile(new URL('../docs/benchmarks.md', import.meta.url), page);
+}
