@@ -7,6 +7,8 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
+const system = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
+
 const packages: Readonly<Record<string, string>> = {
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
@@ -30,12 +32,13 @@ export function debianTool(
   t: Pick<ExecutionContext, 'log' | 'pass' | 'title'>,
   name: string,
 ): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  for (const folder of folders) {
+  // The system's own first: packages and version managers bring programs of the same names, which
+  // lack what the Debian packages belong to (python3 without paho).
+  const searched = (process.env['PATH'] ?? '').split(delimiter);
+  const elsewhere = searched.filter((folder) => folder !== '' && !folder.includes('node_modules'));
+  for (const folder of [...system, ...elsewhere]) {
     const path = join(folder, name);
-    // MQTT.js and others bring programs of the same names: only the system's own count.
-    if (folder === '' || folder.includes('node_modules') || !executable(path)) continue;
-    return path;
+    if (executable(path)) return path;
   }
   const message = `${name} is missing (Debian package ${packages[name] ?? name})`;
   if (process.env['FLOTILLA_TEST_NO_SKIP']) throw new Error(`${message}; here nothing is skipped`);
