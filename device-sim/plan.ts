@@ -118,8 +118,8 @@ export function parsePlan(text: string, label = 'plan'): Plan {
   const result = planSchema.safeParse(content);
   if (result.success) return result.data;
   const details = result.error.issues.slice(0, 10).map((issue) => {
-    const { path, message } = deepest(issue);
-    const { line, col } = lines.linePos(offsetOf(document, path));
+    const { path, message, atKey } = deepest(issue);
+    const { line, col } = lines.linePos(offsetOf(document, path, atKey));
     const place = path.length === 0 ? '(top)' : path.join('.');
     return `${label}:${line}:${col}: ${place}: ${message}`;
   });
@@ -167,44 +167,48 @@ export function phasesOf(plan: Plan): { step: number; name: string; spec: PhaseS
 interface Fault {
   readonly path: PropertyKey[];
   readonly message: string;
+  /** The key is wrong, not its value. */
+  readonly atKey: boolean;
 }
 
 /** The most telling fault inside a union: the one of the branch that went furthest. */
 function deepest(issue: z.core.$ZodIssue): Fault {
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys;
-    return { path: [...issue.path, key], message: `there is no setting ${key} here` };
+    return { path: [...issue.path, key], message: `there is no setting ${key} here`, atKey: true };
   }
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
-    return { path: issue.path, message: issue.message };
+    return { path: issue.path, message: issue.message, atKey: false };
   }
   const faults = issue.errors.flatMap((branch) =>
     branch.map((inner) => {
-      const { path, message } = deepest(inner);
-      return { path: [...issue.path, ...path], message };
+      const { path, ...rest } = deepest(inner);
+      return { path: [...issue.path, ...path], ...rest };
     }),
   );
   const [best] = faults.toSorted((one, two) => two.path.length - one.path.length);
-  return best ?? { path: issue.path, message: issue.message };
+  return best ?? { path: issue.path, message: issue.message, atKey: false };
 }
 
-/** Where a setting stands in the text; of its parent when it is not there. */
-function offsetOf(document: Document, path: readonly PropertyKey[]): number {
+/** Where a setting stands in the text: its value, or its key; of its parent when it is not there. */
+function offsetOf(document: Document, path: readonly PropertyKey[], atKey: boolean): number {
   for (let length = path.length; length > 0; length--) {
     const part = path.slice(0, length);
-    const last = part.at(-1);
-    const parent: unknown =
-      length === 1 ? document.contents : document.getIn(part.slice(0, -1), true);
-    if (isCollection(parent)) {
-      for (const item of parent.items) {
-        const key = isPair(item) && isScalar(item.key) ? item.key : undefined;
-        if (key?.value === last && key?.range) return key.range[0];
-      }
-    }
     const node: unknown = document.getIn(part, true);
-    if (isNode(node) && node.range) return node.range[0];
+    if (!isNode(node) || !node.range) continue;
+    return atKey && length === path.length ? keyOffset(document, part) : node.range[0];
   }
   return isNode(document.contents) ? (document.contents.range?.[0] ?? 0) : 0;
+}
+
+function keyOffset(document: Document, path: readonly PropertyKey[]): number {
+  const parent: unknown =
+    path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  for (const item of isCollection(parent) ? parent.items : []) {
+    const key = isPair(item) && isScalar(item.key) ? item.key : undefined;
+    if (key?.value === path.at(-1) && key?.range) return key.range[0];
+  }
+  return 0;
 }
 
 function withFilesFrom(plan: Plan, folder: string): Plan {

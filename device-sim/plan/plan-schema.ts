@@ -43,7 +43,7 @@ const rate = z
   })
   .describe('How often: 5/s, 1/10s, 30/m, or a number a second');
 
-const qos = z.union([z.literal(0), z.literal(1), z.literal(2)]);
+const qos = z.literal([0, 1, 2]);
 const share = z.number().min(0).max(1);
 const topicText = z.string().min(1).max(1024);
 

@@ -1,0 +1,236 @@
+import { readFile } from 'node:fs/promises';
+import test from 'ava';
+import { LightLink } from '../../device-sim/device/light-link.ts';
+import {
+  LinkError,
+  type Link,
+  type LinkEvents,
+  type LinkOptions,
+} from '../../device-sim/device/link.ts';
+import { MqttJsLink } from '../../device-sim/device/mqttjs-link.ts';
+import type { DialOptions, Failure } from '../../device-sim/device/dial.ts';
+import { probeConnection } from '../../device-sim/probe.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import {
+  certificateFolder,
+  hasMosquitto,
+  startMosquitto,
+  type TestBroker,
+  type TestFolder,
+} from '../support/sim-mosquitto.ts';
+
+/** Both kinds of link must behave alike: the same tests for each, against a broker of others. */
+const kinds = { mqttjs: MqttJsLink, light: LightLink } as const;
+const versions = ['3.1.1', '5.0'] as const;
+
+let folder: TestFolder;
+let broker: TestBroker;
+const identities = new Map<string, { key: string; chain: string }>();
+
+const there = hasMosquitto() || process.env['FLOTILLA_TEST_NO_SKIP'] !== undefined;
+const when = there ? test : test.skip;
+if (!there) test('the tests of links are skipped: there is no mosquitto here', (t) => t.pass());
+
+test.before(async () => {
+  if (!there) return;
+  folder = await certificateFolder([]);
+  broker = await startMosquitto(folder);
+});
+test.after.always(async () => {
+  if (!there) return;
+  await broker.close();
+  await folder.close();
+});
+
+async function dialAs(id: string): Promise<DialOptions> {
+  let identity = identities.get(id);
+  if (identity === undefined) identities.set(id, (identity = await folder.add(id)));
+  return { host: broker.host, port: broker.port, ca: folder.ca, identity };
+}
+
+interface Seen {
+  link: Link;
+  messages: { topic: string; text: string; qos: number }[];
+  closed: Failure[];
+}
+
+function open(
+  kind: keyof typeof kinds,
+  options: Partial<LinkOptions> & { clientId: string },
+): Seen {
+  const messages: Seen['messages'] = [];
+  const closed: Failure[] = [];
+  const events: LinkEvents = {
+    message: (topic, payload, qos) => messages.push({ topic, text: payload.toString(), qos }),
+    closed: (failure) => closed.push(failure),
+  };
+  const usual = {
+    mqtt: '3.1.1',
+    kept: false,
+    sessionExpirySeconds: 60,
+    keepAliveSeconds: 30,
+    connectTimeoutMs: 5000,
+  } as const;
+  return { link: new kinds[kind]({ ...usual, ...options }, events), messages, closed };
+}
+
+async function until(what: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 400 && !what(); attempt++) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+}
+
+function publish(
+  link: Link,
+  topic: string,
+  text: string,
+  qos: 0 | 1 | 2,
+): Promise<string | undefined> {
+  return new Promise((resolve) => link.publish(topic, text, qos, false, resolve));
+}
+
+for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
+  for (const mqtt of versions) {
+    when(`${kind} over MQTT ${mqtt} publishes and receives at every QoS, in order`, async (t) => {
+      const id = `io-${kind}-${mqtt}`;
+      const { link, messages } = open(kind, { clientId: id, mqtt });
+      const { timing, sessionPresent } = await link.connect(await dialAs(id));
+      t.false(sessionPresent);
+      t.true(timing.secureMs! > timing.tcpMs!);
+      t.is(await link.subscribe(`devices/${id}/#`, 2), 2);
+      const long = 'y'.repeat(40_000);
+      for (const qos of [0, 1, 2] as const) {
+        t.is(await publish(link, `devices/${id}/${qos}`, `ä ${qos}`, qos), undefined);
+        t.is(await publish(link, `devices/${id}/${qos}`, long, qos), undefined);
+      }
+      await until(() => messages.length === 6);
+      t.deepEqual(
+        messages.map(({ topic, qos }) => `${topic} ${qos}`),
+        [0, 0, 1, 1, 2, 2].map((qos) => `devices/${id}/${qos} ${qos}`),
+      );
+      t.is(messages[2]!.text, 'ä 1');
+      t.is(messages[3]!.text, long);
+      t.is(link.inflight, 0);
+      await link.end();
+      t.false(link.online);
+    });
+
+    when(
+      `${kind} over MQTT ${mqtt} with a kept session gets what waited, and sends again what was not acknowledged`,
+      async (t) => {
+        const id = `kept-${kind}-${mqtt}`;
+        const { link, messages, closed } = open(kind, { clientId: id, mqtt, kept: true });
+        const dial = await dialAs(id);
+        await link.connect(dial);
+        await link.subscribe(`devices/${id}/in`, 1);
+        link.destroy();
+        await until(() => closed.length === 1);
+        t.false(link.online);
+        const answers: (string | undefined)[] = [];
+        link.publish(`devices/${id}/out`, 'while away', 1, false, (failure) =>
+          answers.push(failure),
+        );
+        const other = open('light', { clientId: `observer-${id}` });
+        await other.link.connect({ ...dial, identity: await observerIdentity() });
+        await other.link.subscribe(`devices/${id}/out`, 1);
+        t.is(await publish(other.link, `devices/${id}/in`, 'waited', 1), undefined);
+        const { sessionPresent } = await link.connect(dial);
+        t.true(sessionPresent);
+        await until(
+          () => messages.length === 1 && other.messages.length === 1 && answers.length === 1,
+        );
+        t.is(messages[0]?.text, 'waited');
+        t.is(other.messages[0]?.text, 'while away');
+        t.deepEqual(answers, [undefined]);
+        await link.end();
+        await other.link.end();
+      },
+    );
+  }
+
+  when(
+    `${kind} tells its owner once when the connection is cut, and fails what was under way`,
+    async (t) => {
+      const id = `cut-${kind}`;
+      const { link, closed } = open(kind, { clientId: id });
+      await link.connect(await dialAs(id));
+      const answer = publish(link, `devices/${id}/x`, 'x', 1);
+      link.destroy();
+      t.truthy(await answer);
+      await until(() => closed.length > 0);
+      t.is(closed.length, 1);
+      t.is(await publish(link, `devices/${id}/x`, 'x', 1), 'offline');
+      await t.throwsAsync(() => link.subscribe('devices/x', 1), { instanceOf: LinkError });
+      await link.connect(await dialAs(id));
+      t.true(link.online);
+      await link.end();
+    },
+  );
+
+  when(`${kind} names why a connection did not come about`, async (t) => {
+    const dial = await dialAs(`why-${kind}`);
+    const reasonOf = async (options: DialOptions): Promise<string> => {
+      const { link } = open(kind, { clientId: `why-${kind}`, connectTimeoutMs: 2000 });
+      const error = await t.throwsAsync(() => link.connect(options), { instanceOf: LinkError });
+      return error.reason;
+    };
+    t.is(await reasonOf({ ...dial, port: 1 }), 'tcp-refused');
+    t.regex(await reasonOf({ ...dial, identity: undefined }), /^tls-alert-certificate-required$/);
+    const foreign = await certificateFolder(['thief']);
+    t.teardown(() => foreign.close());
+    t.is(await reasonOf({ ...dial, ca: foreign.ca }), 'tls-untrusted');
+    const stolen = await foreign.add('copy');
+    t.regex(await reasonOf({ ...dial, identity: stolen }), /^tls-alert-/);
+  });
+
+  when(`${kind} resumes a TLS session that it is given`, async (t) => {
+    const id = `resume-${kind}`;
+    let session: Buffer | undefined;
+    const dial = { ...(await dialAs(id)), onSession: (ticket: Buffer) => (session = ticket) };
+    const first = open(kind, { clientId: id });
+    t.false((await first.link.connect(dial)).timing.resumed);
+    await until(() => session !== undefined);
+    await first.link.end();
+    const again = open(kind, { clientId: id });
+    t.true((await again.link.connect({ ...dial, session })).timing.resumed);
+    await again.link.end();
+  });
+
+  when(`${kind} keeps its connection alive with pings`, async (t) => {
+    const id = `ping-${kind}`;
+    const { link, closed } = open(kind, { clientId: id, keepAliveSeconds: 1 });
+    await link.connect(await dialAs(id));
+    // Without a PINGREQ the broker ends it after one and a half times the keep alive [MQTT-3.1.2-24].
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2600);
+    });
+    t.true(link.online);
+    t.deepEqual(closed, []);
+    await link.end();
+  });
+}
+
+when('a probe says yes to a good certificate and names what is wrong with a bad one', async (t) => {
+  const { identity, ...where } = await dialAs('probe');
+  const options = { ...where, cert: identity!.chain, key: identity!.key, clientId: 'probe' };
+  await t.notThrowsAsync(probeConnection(options));
+  const refused = await t.throwsAsync(probeConnection({ ...options, port: 1 }));
+  t.true(isFlotillaError(refused, 'sim-target-unreachable'));
+  const foreign = await certificateFolder([]);
+  t.teardown(() => foreign.close());
+  const untrusted = await t.throwsAsync(probeConnection({ ...options, ca: foreign.ca }));
+  t.true(isFlotillaError(untrusted, 'sim-target-untrusted'));
+  const stolen = await foreign.add('stolen');
+  const foreignOnes = await t.throwsAsync(
+    probeConnection({ ...options, cert: stolen.chain, key: stolen.key }),
+  );
+  t.true(isFlotillaError(foreignOnes, 'sim-target-refused'));
+});
+
+async function observerIdentity(): Promise<{ key: string; chain: string }> {
+  const key = await readFile(`${folder.folder}/observer/key.pem`, 'utf8');
+  const chain = await readFile(`${folder.folder}/observer/chain.pem`, 'utf8');
+  return { key, chain };
+}
