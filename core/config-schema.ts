@@ -209,6 +209,19 @@ export const configSchema = z.strictObject({
         .boolean()
         .default(true)
         .describe('Whether clients may resume TLS sessions, which makes reconnecting cheaper.'),
+      connectionMaxAge: duration(
+        '0s',
+        '0s',
+        'How long a connection may live; then the device must connect anew. 0s is no limit.',
+      ),
+      cloneReaction: z
+        .enum(['log', 'quarantine', 'suspend'])
+        .default('log')
+        .describe('What happens to an identity whose certificate is used in two places in turn.'),
+      flappingReaction: z
+        .enum(['log', 'quarantine', 'suspend'])
+        .default('log')
+        .describe('What happens to an identity that connects far too often.'),
     })
     .prefault({}),
   limits: z

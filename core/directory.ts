@@ -82,6 +82,39 @@ export const presenceSchema = z.strictObject({
 });
 export type Presence = z.infer<typeof presenceSchema>;
 
+/** Denials of one identity since the last report. */
+export const deniedSchema = z.strictObject({
+  id: deviceId,
+  /** How many in all. */
+  count: z.int().min(1),
+  /** The latest ones, oldest first. */
+  last: z
+    .array(
+      z.strictObject({
+        atMs: z.int(),
+        action: z.enum(['connect', 'publish', 'subscribe', 'receive']),
+        topic: z.string().max(256),
+        code: z.string().max(64),
+      }),
+    )
+    .max(10),
+});
+export type Denied = z.infer<typeof deniedSchema>;
+
+/**
+ * A clone or a flapping device, seen by a broker. `reaction` is what the service must make lasting:
+ * `suspend` and `quarantine` are the status that the identity gets; `log` is for the audit alone.
+ */
+export const incidentSchema = z.strictObject({
+  id: deviceId,
+  kind: z.enum(['clone', 'flapping']),
+  atMs: z.int(),
+  serial: z.string(),
+  addresses: z.array(z.string().max(64)).max(16),
+  reaction: z.enum(['log', 'quarantine', 'suspend']),
+});
+export type Incident = z.infer<typeof incidentSchema>;
+
 /** What a broker tells the service. */
 export const feedReportSchema = z.strictObject({
   epoch: z.string().min(1).max(64),
@@ -93,5 +126,7 @@ export const feedReportSchema = z.strictObject({
     .max(1000)
     .default([]),
   presence: z.array(presenceSchema).max(1000).default([]),
+  denied: z.array(deniedSchema).max(1000).default([]),
+  incidents: z.array(incidentSchema).max(100).default([]),
 });
 export type FeedReport = z.infer<typeof feedReportSchema>;

@@ -7,6 +7,7 @@
  * | `GET /v1/ca` | anyone | | {@link caSchema} |
  * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/renew` | the current certificate | {@link renewRequestSchema} | {@link issuedSchema} 201 |
+ * | `POST /v1/relay/renew` | broker | {@link relayRenewRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/tokens` | admin | {@link tokenRequestSchema} | {@link tokenSchema} 201 |
  * | `POST /v1/tokens/batch` | admin | {@link tokenBatchRequestSchema} | {@link tokenBatchSchema} 201 |
  * | `POST /v1/services` | admin | {@link serviceRequestSchema} | {@link issuedSchema} 201 |
@@ -58,6 +59,21 @@ export const issuedSchema = z.object({
   ca: z.string(),
 });
 export type Issued = z.infer<typeof issuedSchema>;
+
+/**
+ * A renewal that a device asked for over MQTT. The broker vouches for the certificate that the
+ * device's connection was admitted with; the service decides as for `/v1/renew` with it, the grace
+ * period included.
+ */
+export const relayRenewRequestSchema = z.strictObject({
+  device: deviceId,
+  /** Of the connection's certificate: lower-case hexadecimal. */
+  serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
+  fingerprint,
+  csr: z.string().min(1).max(16_384),
+  remoteAddress: z.string().max(64),
+});
+export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;
 
 export const tokenRequestSchema = z.strictObject({
   device: deviceId,

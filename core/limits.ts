@@ -48,6 +48,12 @@ export const brokerLimitsSchema = z.strictObject({
     1_000_000,
     'Connections taken from one address a second; 0 is no limit.',
   ),
+  connectsPerDevicePerMinuteMax: whole(
+    60,
+    1,
+    1_000_000,
+    'Connections of one identity a minute; more is flapping, and refused until the minute is over.',
+  ),
   connectTimeoutMs: whole(
     10_000,
     100,
