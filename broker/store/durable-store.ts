@@ -18,7 +18,8 @@ import {
   subscriptionOptions,
 } from './batch-format.ts';
 import { ownedMessage } from './owned-message.ts';
-import { Queue, QueueTotals, type IndexEntry } from './queue-index.ts';
+import type { Body, Entry, Kept } from './durable-queue.ts';
+import { Queue, QueueTotals } from './queue-index.ts';
 import { recover } from './recover.ts';
 import { RetainedSet } from './retained-set.ts';
 import {
@@ -38,30 +39,6 @@ import {
 } from './session-store.ts';
 import { StoreLink } from './store-link.ts';
 import type { QueueRow } from './store-thread.ts';
-
-/** A message's content in the database: in its one entry, or a row that several entries share. */
-export interface Body {
-  readonly row: number;
-  /** Entries that need it. */
-  references: number;
-  shared: boolean;
-  /** The batch that it was written into, and where its operation stands in it. */
-  readonly batch: number;
-  readonly at: number;
-}
-
-export interface Entry extends IndexEntry {
-  body: Body | undefined;
-  readonly batch: number;
-  readonly at: number;
-}
-
-/** What memory keeps of a session. */
-export interface Kept {
-  /** Its number in the database. */
-  readonly id: number;
-  readonly queue: Queue<Entry>;
-}
 
 export interface DurableStoreOptions {
   /** The database file; made, with its folder, when it is not there. */

@@ -6,7 +6,7 @@
  */
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { readMessage, stateNames, subscriptionOf } from './batch-format.ts';
-import type { Body, Entry, Kept } from './durable-store.ts';
+import type { Body, Entry, Kept } from './durable-queue.ts';
 import { Queue } from './queue-index.ts';
 import type {
   RecoveredSession,
