@@ -22,17 +22,23 @@ export interface RunningBroker {
   readonly pid: number;
   readonly target: LoadTarget;
   stop(): Promise<void>;
+  /** `kill -9`. */
+  kill(): Promise<void>;
 }
 
 /** Messages in flight to one receiver, the same for all brokers. */
-export const inflightWindow = 100;
+export const inflightWindow = 1000;
 const mosquittoPath = '/usr/sbin/mosquitto';
 
+/** @param port any free one unless told */
 export function startBroker(
   name: BrokerName,
   certificates: RunCertificates,
+  port = 0,
 ): Promise<RunningBroker> {
-  return name === 'mosquitto' ? startMosquitto(certificates) : startOurs(name, certificates);
+  return name === 'mosquitto'
+    ? startMosquitto(certificates, port)
+    : startOurs(name, certificates, port);
 }
 
 /** The version of an installed Mosquitto; undefined when there is none. */
@@ -46,10 +52,13 @@ export function mosquittoVersion(): string | undefined {
   }
 }
 
-async function startMosquitto(certificates: RunCertificates): Promise<RunningBroker> {
+async function startMosquitto(
+  certificates: RunCertificates,
+  wantedPort: number,
+): Promise<RunningBroker> {
   const version = mosquittoVersion();
   if (version === undefined) throw new Error('mosquitto is not installed');
-  const port = await freePort();
+  const port = wantedPort === 0 ? await freePort() : wantedPort;
   const { files, folder } = certificates;
   const path = join(folder, 'mosquitto.conf');
   await writeFile(
@@ -79,6 +88,7 @@ user root
 async function startOurs(
   name: 'flotilla' | 'session',
   certificates: RunCertificates,
+  wantedPort: number,
 ): Promise<RunningBroker> {
   const script = new URL(
     name === 'flotilla' ? 'flotilla-broker.ts' : 'session-harness.ts',
@@ -86,9 +96,13 @@ async function startOurs(
   );
   // FLOTILLA_BENCH_NODE: more options for the broker's Node, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
-  const child = spawn(process.execPath, [...options, script.pathname, certificates.folder], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...options, script.pathname, certificates.folder, String(wantedPort)],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
   const lines = createInterface({ input: child.stdout });
   const [line] = (await Promise.race([
     once(lines, 'line'),
@@ -106,6 +120,9 @@ function running(
   child: ChildProcess,
   port: number,
 ): RunningBroker {
+  const orphan = (): void => void child.kill('SIGKILL');
+  process.once('exit', orphan);
+  child.once('exit', () => process.off('exit', orphan));
   return {
     name,
     version,
@@ -120,10 +137,16 @@ function running(
       ]);
       if (ended === undefined) child.kill('SIGKILL');
     },
+    async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
   };
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -1,6 +1,6 @@
 /**
  * A whole Flotilla broker as a process to measure: admission, policy, limits and metrics on. Its
- * argument is the run's folder; it prints its port as a line of JSON.
+ * arguments are the run's folder and the port; it prints its port as a line of JSON.
  *
  * @module
  */
@@ -12,14 +12,17 @@ import { createLog } from '../core/log.ts';
 import { stateFolder } from '../core/state-folder.ts';
 import { inflightWindow } from './brokers.ts';
 
-const folder = process.argv[2] ?? '';
+const [, , folder = '', port = '0'] = process.argv;
 const config = checkConfig({
-  broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0 },
+  broker: { mqttsPort: Number(port), wssPort: 0, metricsPort: 0 },
   limits: {
     broker: {
       connectionsPerDeviceMax: 1000,
       handshakesHalfOpenPerAddressMax: 1000,
       inflightOutMax: inflightWindow,
+      // A receiver that is away while a benchmark runs.
+      queuePerSessionMaxMessages: 1_000_000,
+      queuePerSessionMaxBytes: 512 * 1024 * 1024,
     },
   },
 });

@@ -12,6 +12,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureDurable, type DurableResult } from './durable.ts';
 import { writeBenchState } from './bench-state.ts';
 import { mosquittoVersion, startBroker, type BrokerName, type RunningBroker } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
@@ -25,7 +26,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     brokers: { type: 'string', default: 'mosquitto,flotilla' },
-    only: { type: 'string', default: 'load,latency,connects,idle' },
+    only: { type: 'string', default: 'load,latency,connects,idle,durable' },
     qos: { type: 'string', default: '0,1,2' },
     shapes: { type: 'string', default: 'fan-in,fan-out' },
     payloads: { type: 'string', default: '100,4096' },
@@ -99,6 +100,16 @@ try {
       }
     });
   }
+  let durable: DurableResult | undefined;
+  const own = names.find((name) => name !== 'mosquitto');
+  if (parts.has('durable') && own !== undefined) {
+    durable = await measureDurable(
+      () => startBroker(own, certificates),
+      clients,
+      quick ? 20_000 : 100_000,
+    );
+    say(JSON.stringify(durable));
+  }
   const report: Report = {
     startedAt,
     quick,
@@ -114,6 +125,7 @@ try {
     deliveries,
     connects,
     idle,
+    ...(durable === undefined ? {} : { durable }),
   };
   await publish(report);
 } finally {

@@ -1,0 +1,171 @@
+/**
+ * An MQTT 3.1.1 client that does what the specification asks of a client whose session survives its
+ * connections: it sends again what was not acknowledged, in order and under the same packet id, and
+ * takes a QoS 2 message once however often it comes. With it a loss or a duplicate is the broker's.
+ *
+ * @module
+ */
+import { connect, type SecureContext, type TLSSocket } from 'node:tls';
+import {
+  connectPacket,
+  disconnectPacket,
+  packetType,
+  publishFrame,
+  Scanner,
+  subscribePacket,
+  writeAcknowledgement,
+  type Qos,
+} from '../load/frames.ts';
+import type { LoadTarget } from '../load/load-client.ts';
+
+interface Outgoing {
+  readonly topic: string;
+  readonly text: string;
+  readonly qos: 1 | 2;
+  /** PUBREC came: PUBREL is what is sent again. */
+  released: boolean;
+}
+
+export interface ExactClientOptions {
+  readonly context: SecureContext;
+  readonly clientId: string;
+  readonly received?: (topic: string, text: string, qos: Qos) => void;
+  /** A message of ours is acknowledged to the end. */
+  readonly completed?: (text: string) => void;
+}
+
+export class ExactClient {
+  readonly #options: ExactClientOptions;
+  readonly #outgoing = new Map<number, Outgoing>();
+  readonly #incoming = new Set<number>();
+  #scanner = new Scanner();
+  #socket: TLSSocket | undefined;
+  #connected = Promise.withResolvers<undefined>();
+  #subscribed = Promise.withResolvers<undefined>();
+  #packetId = 0;
+  #connects = 0;
+  /** Connections, after the first, at which the broker did not know the session. */
+  sessionsLost = 0;
+  /** PUBLISH packets of QoS 2 that came again under a packet id not yet released: harmless. */
+  repeated = 0;
+
+  constructor(options: ExactClientOptions) {
+    this.#options = options;
+    this.#subscribed.promise.catch(() => undefined);
+  }
+
+  /** Messages sent and not acknowledged to the end. */
+  get outstanding(): number {
+    return this.#outgoing.size;
+  }
+
+  /** Opens a connection; resolves with the CONNACK, after what was outstanding is sent again. */
+  async connect(target: LoadTarget): Promise<void> {
+    this.#scanner = new Scanner();
+    this.#connected = Promise.withResolvers();
+    this.#connected.promise.catch(() => undefined);
+    const socket = connect({
+      host: target.host,
+      port: target.port,
+      secureContext: this.#options.context,
+      servername: 'localhost',
+    });
+    this.#socket = socket;
+    const lost = (error?: Error): void => {
+      this.#connected.reject(error ?? new Error('closed'));
+      this.#subscribed.reject(error ?? new Error('closed'));
+    };
+    socket.on('error', lost);
+    socket.on('close', () => lost());
+    socket.on('data', (chunk: Buffer) => {
+      if (socket === this.#socket) this.#scanner.scan(chunk, this.#packet);
+    });
+    socket.write(connectPacket(this.#options.clientId, false));
+    await this.#connected.promise;
+  }
+
+  async subscribe(filter: string, qos: Qos): Promise<void> {
+    this.#subscribed = Promise.withResolvers();
+    this.#subscribed.promise.catch(() => undefined);
+    this.#socket?.write(subscribePacket(filter, qos));
+    await this.#subscribed.promise;
+  }
+
+  publish(topic: string, text: string, qos: 1 | 2): void {
+    do this.#packetId = this.#packetId === 65_535 ? 1 : this.#packetId + 1;
+    while (this.#outgoing.has(this.#packetId));
+    const message: Outgoing = { topic, text, qos, released: false };
+    this.#outgoing.set(this.#packetId, message);
+    this.#send(this.#packetId, message, false);
+  }
+
+  /** Goes with a DISCONNECT; the session stays. */
+  leave(): void {
+    this.#socket?.end(disconnectPacket);
+    this.#socket = undefined;
+  }
+
+  /** Goes without a word. */
+  drop(): void {
+    this.#socket?.destroy();
+    this.#socket = undefined;
+  }
+
+  #send(packetId: number, message: Outgoing, again: boolean): void {
+    if (message.released) return this.#answer(packetType.pubrel, packetId);
+    const body = Buffer.from(message.text);
+    const { bytes, idAt, payloadAt } = publishFrame(message.topic, message.qos, body.length);
+    bytes.writeUInt16BE(packetId, idAt);
+    body.copy(bytes, payloadAt);
+    if (again) bytes[0] = (bytes[0] ?? 0) | 8;
+    this.#socket?.write(bytes);
+  }
+
+  #answer(type: number, packetId: number): void {
+    const bytes = Buffer.alloc(4);
+    writeAcknowledgement(bytes, 0, type, packetId);
+    this.#socket?.write(bytes);
+  }
+
+  readonly #packet = (first: number, data: Buffer, start: number, end: number): void => {
+    const type = first >> 4;
+    const packetId = end - start >= 2 ? data.readUInt16BE(start) : 0;
+    if (type === packetType.publish) return this.#publish(first, data, start, end);
+    if (type === packetType.connack) {
+      if (this.#connects++ > 0 && ((data[start] ?? 0) & 1) === 0) this.sessionsLost++;
+      // A map keeps the order of sending, a message that was released in its place.
+      for (const [id, message] of this.#outgoing) this.#send(id, message, true);
+      return this.#connected.resolve(undefined);
+    }
+    if (type === packetType.suback) return this.#subscribed.resolve(undefined);
+    if (type === packetType.pubrel) {
+      this.#incoming.delete(packetId);
+      return this.#answer(packetType.pubcomp, packetId);
+    }
+    if (type === packetType.pubrec) {
+      const message = this.#outgoing.get(packetId);
+      if (message !== undefined) message.released = true;
+      return this.#answer(packetType.pubrel, packetId);
+    }
+    if (type === packetType.puback || type === packetType.pubcomp) {
+      const message = this.#outgoing.get(packetId);
+      this.#outgoing.delete(packetId);
+      if (message !== undefined) this.#options.completed?.(message.text);
+    }
+  };
+
+  #publish(first: number, data: Buffer, start: number, end: number): void {
+    const qos = ((first >> 1) & 3) as Qos;
+    const topicEnd = start + 2 + data.readUInt16BE(start);
+    const topic = data.toString('utf8', start + 2, topicEnd);
+    const packetId = qos === 0 ? 0 : data.readUInt16BE(topicEnd);
+    const text = data.toString('utf8', topicEnd + (qos === 0 ? 0 : 2), end);
+    if (qos === 2 && this.#incoming.has(packetId)) this.repeated++;
+    else this.#options.received?.(topic, text, qos);
+    if (qos === 1) this.#answer(packetType.puback, packetId);
+    if (qos === 2) {
+      this.#incoming.add(packetId);
+      this.#answer(packetType.pubrec, packetId);
+    }
+  }
+}
