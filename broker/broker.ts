@@ -7,32 +7,37 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
-import type { ErrorCode } from '../core/errors/catalogue.ts';
 import { messageOf } from '../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
-import type { StateFolder } from '../core/state-folder.ts';
+import { identityFiles, type StateFolder } from '../core/state-folder.ts';
 import { admit, type Admission } from './admission/admission.ts';
 import { tlsFactsOf } from './admission/tls-facts.ts';
 import { createAedesLayer } from './aedes-layer/aedes-layer.ts';
 import { Directory, type DirectoryChange } from './directory/directory.ts';
 import { DirectoryFile } from './directory/directory-file.ts';
-import { FeedClient } from './directory/feed-client.ts';
+import { FeedClient, type FeedCredentials } from './directory/feed-client.ts';
 import type { Identity } from './identity.ts';
 import { HandshakeGate } from './listener/handshake-gate.ts';
 import { Material } from './listener/material.ts';
-import { TlsListener, type DoorEvents } from './listener/tls-listener.ts';
+import { TlsListener } from './listener/tls-listener.ts';
 import { WebSocketDoor } from './listener/websocket-door.ts';
 import { ExpiryWatch, type End } from './live/expiry-watch.ts';
+import { FileWatch } from './live/file-watch.ts';
+import { IncidentWatch } from './live/incident-watch.ts';
 import { LiveReview } from './live/live-review.ts';
-import { QuietLog } from './live/quiet-log.ts';
+import { Restraint } from './live/restraint.ts';
 import { brokerGauges } from './metrics/broker-gauges.ts';
 import { BrokerMetrics } from './metrics/broker-metrics.ts';
+import { LagWatch } from './metrics/lag-watch.ts';
 import { MetricsServer, type Check } from './metrics/metrics-server.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import { PresencePublisher } from './presence/presence.ts';
-import type { Connection, SessionEvents, SessionLayer } from './session-layer.ts';
+import { relayOver, RenewalRelay } from './renewal/renewal-relay.ts';
+import { ServerRenewal } from './renewal/server-renewal.ts';
+import { Reports } from './reports.ts';
+import type { Connection, SessionLayer } from './session-layer.ts';
 
 export interface BrokerParts {
   readonly state: StateFolder;
@@ -51,8 +56,9 @@ export interface BrokerAddresses {
 const firstDirectoryMs = 3000;
 /** How long a close waits for connections to end. */
 const drainMs = 2000;
-/** Log lines a second for one identity or address. */
-const linesPerSecond = 10;
+
+/** An event loop that is later than this cannot do its job. */
+const lagMaxMs = 5000;
 
 /** The parts of one broker that runs. */
 export interface RunningBroker {
@@ -74,8 +80,8 @@ export async function openBroker(
   const broker = new Broker(config, parts, material, authorizer);
   const layer = await createAedesLayer(config, {
     authorizer,
-    events: broker.sessionEvents,
-    intercept: () => false,
+    events: broker.reports.session,
+    intercept: broker.relay.intercept,
     clock,
     log,
   });
@@ -84,6 +90,7 @@ export async function openBroker(
   await broker.openDirectory(lifecycle);
   await broker.correctPresence();
   const addresses = await broker.listen(lifecycle);
+  await broker.keepFresh(lifecycle);
   return { addresses, reload: () => broker.reload() };
 }
 
@@ -92,18 +99,23 @@ class Broker {
   readonly #parts: BrokerParts;
   readonly #material: Material;
   readonly #authorizer: PolicyAuthorizer;
-  readonly #quiet: QuietLog;
   readonly #directory = new Directory();
   readonly #metrics: BrokerMetrics;
   readonly #gate: HandshakeGate;
   readonly #expiry: ExpiryWatch;
+  readonly #incidents: IncidentWatch;
+  readonly #restraint = new Restraint();
+  readonly reports: Reports;
+  readonly relay: RenewalRelay;
   readonly #listeners: TlsListener[] = [];
   #layer!: SessionLayer;
   #presence!: PresencePublisher;
   #review!: LiveReview;
   #feed!: FeedClient;
+  #renewal: ServerRenewal | undefined;
   #connections = 0;
-  #reloadFailed = false;
+  readonly #reloadFaults = new Map<string, string>();
+  #lagMs = 0;
   #listening = false;
 
   constructor(
@@ -117,12 +129,29 @@ class Broker {
     this.#material = material;
     this.#authorizer = authorizer;
     const { clock, log } = parts;
-    this.#quiet = new QuietLog(log, clock, linesPerSecond);
     this.#metrics = new BrokerMetrics(() => this.#gauges());
     this.#expiry = new ExpiryWatch(clock, (connection) => this.#endOf(connection));
     this.#gate = new HandshakeGate(config.limits.broker, {
       clock,
-      refused: (address, code) => this.#doorEvents.handshakeFailed(address, code, ''),
+      refused: (address, code) => this.reports.door.handshakeFailed(address, code, ''),
+    });
+    this.#incidents = new IncidentWatch(clock, config.limits.broker.connectsPerDevicePerMinuteMax);
+    this.reports = new Reports({
+      config,
+      clock,
+      log,
+      metrics: this.#metrics,
+      incidents: this.#incidents,
+      restrain: (id, reaction, code) => {
+        this.#restraint.hold(id, reaction, code);
+        // Later: this is told from inside an event of the session layer.
+        setImmediate(() => this.#review.identities([id]));
+      },
+    });
+    this.relay = new RenewalRelay({
+      log,
+      renew: relayOver(parts.enrollUrl, () => this.#credentials()),
+      publish: (topic, message) => this.#presence.event(topic, message),
     });
   }
 
@@ -135,6 +164,7 @@ class Broker {
       directory: this.#directory,
       layer,
       expiry: this.#expiry,
+      restraint: this.#restraint,
     });
   }
 
@@ -149,10 +179,7 @@ class Broker {
     const first = new Promise<void>((resolve) => (arrived = resolve));
     this.#feed = new FeedClient({
       url: enrollUrl,
-      credentials: () => {
-        const { ca, chain, key } = this.#material.identity;
-        return { ca, cert: chain, key };
-      },
+      credentials: () => this.#credentials(),
       directory: this.#directory,
       file,
       clock,
@@ -164,6 +191,7 @@ class Broker {
         return closed;
       },
     });
+    this.reports.use(this.#presence, this.#feed.reporter);
     this.#feed.start();
     lifecycle.add('feed', () => this.#feed.stop());
     if (kept !== undefined) return;
@@ -186,8 +214,9 @@ class Broker {
     const metrics = new MetricsServer({
       metrics: () => this.#metrics.registry.metrics(),
       metricsType: this.#metrics.registry.contentType,
-      health: () => [{ name: 'event loop', ok: true, detail: 'it answers' }],
+      health: () => [this.#loopCheck()],
       readiness: () => this.#readiness(),
+      status: () => this.#status(),
     });
     const metricsAddress = await metrics.listen(broker.metricsHost, broker.metricsPort);
     lifecycle.add('metrics', () => metrics.close());
@@ -218,78 +247,60 @@ class Broker {
     return addresses;
   }
 
-  /** Reads certificates and policy anew; what is broken keeps what was in force. */
-  async reload(): Promise<void> {
-    const failures: string[] = [];
-    await this.#reloading('certificates', failures, async () => {
-      if (await this.#material.reload()) this.#replaceMaterial();
+  /** Watches files and the own certificate from now on. */
+  async keepFresh(lifecycle: Lifecycle): Promise<void> {
+    const { state, clock, log, enrollUrl } = this.#parts;
+    const { key, chain, ca } = identityFiles(state.broker.identity);
+    const certificates = new FileWatch(clock, [key, chain, ca], () => this.#reloadCertificates());
+    const policy = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
+    this.#renewal = new ServerRenewal({
+      clock,
+      log,
+      url: enrollUrl,
+      folder: state.broker.identity,
+      random: Math.random,
+      current: () => this.#material.identity,
+      renewed: async () => {
+        await this.#reloadCertificates();
+        await certificates.known();
+      },
     });
-    await this.#reloading('policy', failures, async () => {
-      this.#authorizer.replace(await readPolicy(this.#parts.state.policy));
-      this.#review.policy();
+    const lag = new LagWatch(clock, (lagMs) => {
+      this.#lagMs = lagMs;
+      this.#metrics.eventLoopLag.observe(lagMs / 1000);
     });
-    this.#reloadFailed = failures.length > 0;
+    this.#renewal.schedule();
+    lag.start();
+    await Promise.all([certificates.start(), policy.start()]);
+    lifecycle.add('watches', async () => {
+      lag.stop();
+      await Promise.all([certificates.stop(), policy.stop(), this.#renewal?.stop()]);
+    });
   }
 
-  readonly sessionEvents: SessionEvents = {
-    connected: (connection) => {
-      const { identity, protocolVersion, clientId } = connection;
-      this.#metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
-      this.#parts.log.debug(
-        { id: identity.id, clientId, address: identity.remoteAddress },
-        'connected',
-      );
-      this.#presence.connected(connection);
-      this.#reportPresence(identity, true);
-    },
-    disconnected: (connection, code) => {
-      const { identity } = connection;
-      this.#metrics.connectionsClosed.inc({ reason: code ?? 'client-disconnected' });
-      if (code === undefined) this.#parts.log.debug({ id: identity.id }, 'disconnected');
-      else
-        this.#quiet.write(
-          'info',
-          identity.id,
-          { id: identity.id, reason: code },
-          'connection ended',
-        );
-      const offline = this.#presence.disconnected(connection, code);
-      if (offline) this.#reportPresence(identity, false, code ?? 'client-disconnected');
-    },
-    refused: (identity, code, detail) => {
-      this.#refused(identity.id, identity.remoteAddress, code, detail, 'connect');
-    },
-    denied: (identity, action, topic, code) => {
-      this.#metrics.denied.inc({ action, reason: code });
-      const facts = { id: identity.id, action, topic: topic.slice(0, 256), reason: code };
-      this.#quiet.write('info', `denied ${identity.id}`, facts, 'denied');
-    },
-    dropped: (identity, reason, messages) => {
-      this.#metrics.dropped.inc({ reason }, messages);
-      this.#quiet.write(
-        'info',
-        `dropped ${identity.id}`,
-        { id: identity.id, reason, messages },
-        'dropped',
-      );
-    },
-  };
+  /** Reads certificates and policy anew; what is broken keeps what was in force. */
+  async reload(): Promise<void> {
+    await this.#reloadCertificates();
+    await this.#reloadPolicy();
+  }
 
-  readonly #doorEvents: DoorEvents = {
-    handshake: (kind, durationMs) => {
-      this.#metrics.handshakes.inc({ kind });
-      this.#metrics.handshakeSeconds.observe({ kind }, durationMs / 1000);
-    },
-    handshakeFailed: (address, code, detail) => {
-      this.#metrics.handshakesFailed.inc({ reason: code });
-      const facts = { address, reason: code, detail };
-      this.#quiet.write('warn', `handshake ${address}`, facts, 'handshake failed');
-    },
-    refused: (address, refusal, tls) => {
-      const how = tls.resumed ? `${tls.version} resumed` : tls.version;
-      this.#refused(refusal.id, address, refusal.code, refusal.detail, how);
-    },
-  };
+  #reloadCertificates(): Promise<void> {
+    return this.#reloading('certificates', async () => {
+      if (!(await this.#material.reload())) return;
+      this.#replaceMaterial();
+      this.#feed.reconnect();
+      this.#renewal?.schedule();
+    });
+  }
+
+  #reloadPolicy(): Promise<void> {
+    return this.#reloading('policy', async () => {
+      this.#authorizer.replace(await readPolicy(this.#parts.state.policy));
+      const startMs = this.#parts.clock.monotonicMs();
+      this.#review.policy();
+      this.#effective(startMs);
+    });
+  }
 
   #listener(
     host: string,
@@ -304,7 +315,7 @@ class Broker {
       {
         clock: this.#parts.clock,
         gate: this.#gate,
-        events: this.#doorEvents,
+        events: this.reports.door,
         connectionCount: () => this.#connections,
         admit: (socket) => this.#admit(socket),
         accept,
@@ -316,7 +327,17 @@ class Broker {
 
   #admit(socket: TLSSocket): Admission {
     const facts = tlsFactsOf(socket, this.#material.authorities);
-    return admit(facts, this.#directory, this.#parts.clock.now());
+    const admission = admit(facts, this.#directory, this.#parts.clock.now());
+    if (!admission.admitted) return admission;
+    const { identity } = admission;
+    const { id, standing, notAfterMs } = identity;
+    const { refuse, finding } = this.#incidents.admitted(identity);
+    if (finding !== undefined) this.reports.incident(identity, finding);
+    if (refuse) return { admitted: false, code: 'device-flapping', detail: '', id };
+    const judgement = this.#restraint.over(id, { standing, notAfterMs });
+    if ('code' in judgement) return { admitted: false, code: judgement.code, detail: '', id };
+    identity.standing = judgement.standing;
+    return admission;
   }
 
   #accept(stream: Duplex, identity: Identity): void {
@@ -329,26 +350,21 @@ class Broker {
     });
   }
 
-  #endOf({ identity }: Connection): End {
+  #endOf({ identity, connectedAtMs }: Connection): End {
     const graceMs = identity.standing === 'renewal-only' ? this.#directory.graceMs : 0;
-    return { atMs: identity.notAfterMs + graceMs, code: 'certificate-expired' };
+    const endMs = identity.notAfterMs + graceMs;
+    const maxAgeMs = this.#config.broker.connectionMaxAge;
+    // Up to a tenth earlier, spread by the moment of connecting: those that came at once after a
+    // restart must not all go at once for ever after.
+    const oldMs = connectedAtMs + maxAgeMs * (1 - (connectedAtMs % 997) / 9970);
+    return maxAgeMs === 0 || endMs <= oldMs
+      ? { atMs: endMs, code: 'certificate-expired' }
+      : { atMs: oldMs, code: 'connection-too-old' };
   }
 
-  #refused(
-    id: string | undefined,
-    address: string,
-    code: ErrorCode,
-    detail: string,
-    stage: string,
-  ): void {
-    this.#metrics.refused.inc({ reason: code });
-    this.#quiet.write(
-      'warn',
-      `refused ${id ?? address}`,
-      { id, address, reason: code, detail, stage },
-      'refused',
-    );
-    this.#presence.refused(id, code, address);
+  #credentials(): FeedCredentials {
+    const { ca, chain, key } = this.#material.identity;
+    return { ca, cert: chain, key };
   }
 
   #changed(change: DirectoryChange): number {
@@ -358,10 +374,17 @@ class Broker {
       return 0;
     }
     const startMs = this.#parts.clock.monotonicMs();
+    if (change.ids !== 'all') {
+      for (const id of change.ids) this.#restraint.follow(this.#directory.get(id), id);
+    }
     const closed = this.#review.identities(change.ids);
+    this.#effective(startMs);
+    return closed;
+  }
+
+  #effective(startMs: number): void {
     const tookMs = this.#parts.clock.monotonicMs() - startMs;
     this.#metrics.liveEffectSeconds.observe(tookMs / 1000);
-    return closed;
   }
 
   #trust(pem: readonly string[]): void {
@@ -374,26 +397,45 @@ class Broker {
     for (const listener of this.#listeners) listener.replace(this.#material.tls());
   }
 
-  async #reloading(what: string, failures: string[], act: () => Promise<void>): Promise<void> {
+  async #reloading(what: string, act: () => Promise<void>): Promise<void> {
     try {
       await act();
+      this.#reloadFaults.delete(what);
       this.#metrics.reloads.inc({ what, outcome: 'done' });
     } catch (error) {
-      failures.push(what);
+      this.#reloadFaults.set(what, messageOf(error));
       this.#metrics.reloads.inc({ what, outcome: 'failed' });
       this.#parts.log.error({ what, error: messageOf(error) }, 'reload failed, the old one stays');
     }
   }
 
-  #reportPresence(identity: Identity, connected: boolean, reason?: string): void {
-    this.#feed.presence({
-      id: identity.id,
-      connected,
-      atMs: this.#parts.clock.now(),
-      serial: identity.serial,
-      remoteAddress: identity.remoteAddress.slice(0, 64),
-      ...(reason === undefined ? {} : { reason }),
-    });
+  #loopCheck(): Check {
+    const ok = this.#lagMs < lagMaxMs;
+    return { name: 'event loop', ok, detail: `${Math.round(this.#lagMs)} ms late` };
+  }
+
+  /** All that readiness asks, and what needs a person though the broker does its job. */
+  #status(): readonly Check[] {
+    const faults = [...this.#reloadFaults].map(([what, fault]) => `${what}: ${fault}`);
+    return [
+      this.#loopCheck(),
+      ...this.#readiness(),
+      {
+        name: 'feed',
+        ok: this.#feed.connected,
+        detail: this.#feed.connected ? 'connected' : 'the enrollment service is away',
+      },
+      {
+        name: 'reload',
+        ok: faults.length === 0,
+        detail: faults.length === 0 ? 'files are in force' : faults.join('; '),
+      },
+      {
+        name: 'restrained',
+        ok: this.#restraint.size === 0,
+        detail: `${this.#restraint.size} identities are held for an incident`,
+      },
+    ];
   }
 
   #readiness(): readonly Check[] {
@@ -423,7 +465,7 @@ class Broker {
       feedConnected: this.#feed.connected,
       leaf: this.#material.identity.leaf,
       authorities: this.#material.authorities,
-      reloadFailed: this.#reloadFailed,
+      reloadFailed: this.#reloadFaults.size > 0,
       layer: this.#layer,
     });
   }

@@ -8,7 +8,7 @@ import { Agent } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { Clock } from '../../core/clock.ts';
-import { feedHeartbeatMs, feedLineSchema, type Presence } from '../../core/directory.ts';
+import { feedHeartbeatMs, feedLineSchema, type FeedReport } from '../../core/directory.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { callHttps, openHttps, problemOf } from '../../core/https-client.ts';
 import type { Directory, DirectoryChange } from './directory.ts';
@@ -75,8 +75,9 @@ export class FeedClient {
     this.#running = this.#run();
   }
 
-  presence(presence: Presence): void {
-    this.#reporter.presence(presence);
+  /** What is told to the service on the way back. */
+  get reporter(): Pick<FeedReporter, 'presence' | 'denied' | 'incident'> {
+    return this.#reporter;
   }
 
   /** Closes the link and begins it again, for example with a new certificate. */
@@ -205,13 +206,13 @@ export class FeedClient {
     });
   }
 
-  async #send(report: unknown): Promise<void> {
+  async #send(report: FeedReport): Promise<void> {
     const answer = await callHttps({
       method: 'POST',
       url: new URL('/v1/feed/report', this.#deps.url).href,
       ...this.#deps.credentials(),
       agent: this.#agent,
-      body: report as object,
+      body: report,
       timeoutMs: silenceMs,
     });
     if (answer.status < 200 || answer.status > 299) throw problemOf(answer);

@@ -6,12 +6,17 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { FeedReport, Presence } from '../../core/directory.ts';
+import type { Denied, FeedReport, Incident, Presence } from '../../core/directory.ts';
 
 /** The most comings and goings that are kept while the service is away; one is kept per identity. */
 const waitingMax = 200_000;
 const batchMax = 1000;
 const retryMs = 1000;
+/** Denials are gathered for this long. */
+const denialsMs = 1000;
+const deniedMax = 10_000;
+const lastMax = 10;
+const incidentsMax = 100;
 
 export interface ReporterDeps {
   readonly clock: Clock;
@@ -27,6 +32,9 @@ export class FeedReporter {
   #reported = -1;
   #closed: { sequence: number; connections: number }[] = [];
   #presence = new Map<string, Presence>();
+  #denied = new Map<string, Denied>();
+  #incidents: Incident[] = [];
+  #denialsDue: (() => void) | undefined;
   #sending: Promise<void> | undefined;
   #retry: (() => void) | undefined;
   #stopped = false;
@@ -57,10 +65,31 @@ export class FeedReporter {
     this.#wake();
   }
 
+  /** Something was denied to an identity. Counted, and told within a second or so. */
+  denied(id: Denied['id'], last: Denied['last'][number]): void {
+    const known = this.#denied.get(id);
+    if (known === undefined && this.#denied.size >= deniedMax) return;
+    const lines = [...(known?.last ?? []), { ...last, topic: last.topic.slice(0, 256) }];
+    this.#denied.set(id, { id, count: (known?.count ?? 0) + 1, last: lines.slice(-lastMax) });
+    this.#denialsDue ??= this.#deps.clock.after(denialsMs, () => {
+      this.#denialsDue = undefined;
+      this.#wake();
+    });
+  }
+
+  /** A clone or a flapping device was found. */
+  incident(incident: Incident): void {
+    if (this.#incidents.length >= incidentsMax) return;
+    this.#incidents.push(incident);
+    this.#wake();
+  }
+
   /** Sends what waits, once, and then nothing more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#retry?.();
+    this.#denialsDue?.();
+    this.#denialsDue = undefined;
     await this.#sending;
     const last = this.#next();
     if (last !== undefined) await this.#deps.send(last).catch(() => undefined);
@@ -95,23 +124,21 @@ export class FeedReporter {
 
   #next(): FeedReport | undefined {
     if (this.#epoch === '') return undefined;
-    if (
+    const nothing =
       this.#applied === this.#reported &&
       this.#closed.length === 0 &&
-      this.#presence.size === 0
-    ) {
-      return undefined;
-    }
-    const presence: Presence[] = [];
-    for (const [id, one] of this.#presence) {
-      if (presence.length >= batchMax) break;
-      presence.push(one);
-      this.#presence.delete(id);
-    }
+      this.#presence.size === 0 &&
+      this.#incidents.length === 0 &&
+      (this.#denied.size === 0 || this.#denialsDue !== undefined);
+    if (nothing) return undefined;
+    const presence = takeFirst(this.#presence);
+    const denied = takeFirst(this.#denied);
+    const incidents = this.#incidents;
+    this.#incidents = [];
     const closed = this.#closed;
     this.#closed = [];
     this.#reported = this.#applied;
-    return { epoch: this.#epoch, applied: this.#applied, closed, presence };
+    return { epoch: this.#epoch, applied: this.#applied, closed, presence, denied, incidents };
   }
 
   #putBack(report: FeedReport): void {
@@ -119,10 +146,28 @@ export class FeedReporter {
     if (report.epoch === this.#epoch) {
       this.#closed = [...report.closed, ...this.#closed].slice(0, batchMax);
     }
+    this.#incidents = [...report.incidents, ...this.#incidents].slice(0, incidentsMax);
+    for (const one of report.denied) {
+      const newer = this.#denied.get(one.id);
+      const count = one.count + (newer?.count ?? 0);
+      const last = [...one.last, ...(newer?.last ?? [])].slice(-lastMax);
+      this.#denied.set(one.id, { id: one.id, count, last });
+    }
     for (const one of report.presence) {
       if (!this.#presence.has(one.id) && this.#presence.size < waitingMax) {
         this.#presence.set(one.id, one);
       }
     }
   }
+}
+
+/** Takes a report's share out of a map. */
+function takeFirst<T>(map: Map<string, T>): T[] {
+  const taken: T[] = [];
+  for (const [key, value] of map) {
+    if (taken.length >= batchMax) break;
+    taken.push(value);
+    map.delete(key);
+  }
+  return taken;
 }

@@ -5,6 +5,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { assertSecret } from '../../core/atomic-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { identityFiles } from '../../core/state-folder.ts';
@@ -34,13 +35,30 @@ export async function readServerIdentity(folder: string): Promise<ServerIdentity
       readFile(files.chain, 'utf8'),
       readFile(files.ca, 'utf8'),
     ]);
-    return checkIdentity({ key, chain, ca });
+    return checkIdentity({ key: await keyOf(chain, key, nextKeyPath(folder)), chain, ca });
   } catch (error) {
     if (isFlotillaError(error)) throw error;
     throw new FlotillaError('broker-identity-invalid', {
       detail: `${folder}: ${messageOf(error)}`,
       cause: error,
     });
+  }
+}
+
+/** Where a renewal puts the new key until the new chain is in place. */
+export function nextKeyPath(folder: string): string {
+  return join(folder, 'key.next.pem');
+}
+
+/** The key that belongs to a chain: the new one when a renewal was cut off before its last step. */
+async function keyOf(chain: string, key: string, nextPath: string): Promise<string> {
+  const [leaf] = certificatesIn(chain);
+  if (leaf === undefined || leaf.checkPrivateKey(createPrivateKey(key))) return key;
+  try {
+    const next = await readFile(nextPath, 'utf8');
+    return leaf.checkPrivateKey(createPrivateKey(next)) ? next : key;
+  } catch {
+    return key;
   }
 }
 

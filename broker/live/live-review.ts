@@ -9,12 +9,14 @@ import { review } from '../admission/admission.ts';
 import type { DirectoryView } from '../directory/directory.ts';
 import type { Connection, SessionLayer } from '../session-layer.ts';
 import type { ExpiryWatch } from './expiry-watch.ts';
+import type { Restraint } from './restraint.ts';
 
 export interface LiveReviewDeps {
   readonly clock: Clock;
   readonly directory: DirectoryView;
   readonly layer: SessionLayer;
   readonly expiry: ExpiryWatch;
+  readonly restraint: Restraint;
 }
 
 export class LiveReview {
@@ -44,9 +46,9 @@ export class LiveReview {
   }
 
   #review(connection: Connection): boolean {
-    const { clock, directory, expiry } = this.#deps;
+    const { clock, directory, expiry, restraint } = this.#deps;
     const { identity } = connection;
-    const verdict = review(identity, directory, clock.now());
+    const verdict = restraint.over(identity.id, review(identity, directory, clock.now()));
     if ('code' in verdict) {
       connection.close(verdict.code);
       return true;

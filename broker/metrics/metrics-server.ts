@@ -1,6 +1,6 @@
 /**
- * The metrics port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever watches. Plain
- * HTTP, on loopback unless told, and nothing that a client sends is believed.
+ * The metrics port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever watches,
+ * `/statusz` for people. Plain HTTP, on loopback unless told, and nothing that a client sends is believed.
  *
  * @module
  */
@@ -21,6 +21,8 @@ export interface MetricsServerDeps {
   health(): readonly Check[];
   /** Whether it can do its job now. */
   readiness(): readonly Check[];
+  /** All there is to say, for people. */
+  status(): readonly Check[];
 }
 
 export class MetricsServer {
@@ -43,8 +45,10 @@ export class MetricsServer {
           checks(response, deps.health());
         } else if (path === '/readyz') {
           checks(response, deps.readiness());
+        } else if (path === '/statusz') {
+          checks(response, deps.status());
         } else {
-          answer(response, 404, 'text/plain', 'there are /metrics, /healthz and /readyz\n');
+          answer(response, 404, 'text/plain', 'there are /metrics, /healthz, /readyz, /statusz\n');
         }
       },
     );

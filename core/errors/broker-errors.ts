@@ -179,6 +179,11 @@ export const brokerErrors = errors({
     advice: 'Publish the CSR (PEM, or JSON {"csr"}) to $fleet/certs/{id}/renew.',
     http: 400,
   },
+  'renewal-busy': {
+    title: 'A renewal of this device is under way already, or too many of others are',
+    advice: 'Wait for its answer, or try again in some seconds.',
+    http: 429,
+  },
   // The session layer.
   'connect-timeout': {
     title: 'No CONNECT came in time',

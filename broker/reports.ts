@@ -1,0 +1,148 @@
+/**
+ * What the doors and the session layer tell, passed on to everybody who wants to know: log, metrics,
+ * presence, and the enrollment service.
+ *
+ * @module
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Config } from '../core/config.ts';
+import type { ErrorCode } from '../core/errors/catalogue.ts';
+import type { Logger } from '../core/log.ts';
+import type { FeedReporter } from './directory/feed-report.ts';
+import type { Identity } from './identity.ts';
+import type { DoorEvents } from './listener/tls-listener.ts';
+import type { Finding, IncidentWatch } from './live/incident-watch.ts';
+import { QuietLog } from './live/quiet-log.ts';
+import type { Reaction } from './live/restraint.ts';
+import type { BrokerMetrics } from './metrics/broker-metrics.ts';
+import type { PresencePublisher } from './presence/presence.ts';
+import type { SessionEvents } from './session-layer.ts';
+
+/** Log lines a second for one identity or address. */
+const linesPerSecond = 10;
+
+export interface ReportsDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BrokerMetrics;
+  readonly incidents: IncidentWatch;
+  /** Restrains an identity at once. */
+  restrain(id: string, reaction: Reaction, code: ErrorCode): void;
+}
+
+export class Reports {
+  readonly #deps: ReportsDeps;
+  readonly #quiet: QuietLog;
+  #presence: PresencePublisher | undefined;
+  #feed: Pick<FeedReporter, 'presence' | 'denied' | 'incident'> | undefined;
+
+  constructor(deps: ReportsDeps) {
+    this.#deps = deps;
+    this.#quiet = new QuietLog(deps.log, deps.clock, linesPerSecond);
+  }
+
+  /** Names those that exist only once the session layer does. */
+  use(
+    presence: PresencePublisher,
+    feed: Pick<FeedReporter, 'presence' | 'denied' | 'incident'>,
+  ): void {
+    this.#presence = presence;
+    this.#feed = feed;
+  }
+
+  readonly session: SessionEvents = {
+    connected: (connection) => {
+      const { identity, protocolVersion, clientId } = connection;
+      this.#deps.metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
+      const facts = { id: identity.id, clientId, address: identity.remoteAddress };
+      this.#deps.log.debug(facts, 'connected');
+      this.#presence?.connected(connection);
+      this.#tellPresence(identity, true);
+      const finding = this.#deps.incidents.connected(identity);
+      if (finding !== undefined) this.incident(identity, finding);
+    },
+    disconnected: (connection, code) => {
+      const { identity } = connection;
+      const { id } = identity;
+      const reason = code ?? 'client-disconnected';
+      this.#deps.metrics.connectionsClosed.inc({ reason });
+      if (code === undefined) this.#deps.log.debug({ id }, 'disconnected');
+      else this.#quiet.write('info', id, { id, reason }, 'connection ended');
+      const offline = this.#presence?.disconnected(connection, code) === true;
+      if (offline) this.#tellPresence(identity, false, reason);
+    },
+    refused: (identity, code, detail) => {
+      this.refused(identity.id, identity.remoteAddress, code, detail, 'connect');
+      const atMs = this.#deps.clock.now();
+      this.#feed?.denied(identity.id, { atMs, action: 'connect', topic: detail, code });
+    },
+    denied: (identity, action, topic, code) => {
+      const { id } = identity;
+      this.#deps.metrics.denied.inc({ action, reason: code });
+      const facts = { id, action, topic: topic.slice(0, 256), reason: code };
+      this.#quiet.write('info', `denied ${id}`, facts, 'denied');
+      this.#feed?.denied(id, { atMs: this.#deps.clock.now(), action, topic, code });
+    },
+    dropped: (identity, reason, messages) => {
+      const { id } = identity;
+      this.#deps.metrics.dropped.inc({ reason }, messages);
+      this.#quiet.write('info', `dropped ${id}`, { id, reason, messages }, 'dropped');
+    },
+  };
+
+  readonly door: DoorEvents = {
+    handshake: (kind, durationMs) => {
+      this.#deps.metrics.handshakes.inc({ kind });
+      this.#deps.metrics.handshakeSeconds.observe({ kind }, durationMs / 1000);
+    },
+    handshakeFailed: (address, code, detail) => {
+      this.#deps.metrics.handshakesFailed.inc({ reason: code });
+      const facts = { address, reason: code, detail };
+      this.#quiet.write('warn', `handshake ${address}`, facts, 'handshake failed');
+    },
+    refused: (address, { id, code, detail }, { version, resumed }) => {
+      this.refused(id, address, code, detail, resumed ? `${version} resumed` : version);
+    },
+  };
+
+  /** A connection was refused at some stage. */
+  refused(
+    id: string | undefined,
+    address: string,
+    code: ErrorCode,
+    detail: string,
+    stage: string,
+  ): void {
+    this.#deps.metrics.refused.inc({ reason: code });
+    const facts = { id, address, reason: code, detail, stage };
+    this.#quiet.write('warn', `refused ${id ?? address}`, facts, 'refused');
+    this.#presence?.refused(id, code, address);
+  }
+
+  /** A clone or a flapping device was found: told, and answered as configured. */
+  incident(identity: Identity, { kind, addresses }: Finding): void {
+    const { broker } = this.#deps.config;
+    const reaction = kind === 'clone' ? broker.cloneReaction : broker.flappingReaction;
+    const { id, serial } = identity;
+    const atMs = this.#deps.clock.now();
+    this.#deps.metrics.incidents.inc({ kind });
+    this.#deps.log.warn({ id, kind, addresses, serial, reaction }, 'incident');
+    const event = { id, kind, serial, addresses, reaction, at: new Date(atMs).toISOString() };
+    this.#presence?.event('$fleet/incidents', event);
+    this.#feed?.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });
+    const code = kind === 'clone' ? 'device-cloned' : 'device-flapping';
+    if (reaction !== 'log') this.#deps.restrain(id, reaction, code);
+  }
+
+  #tellPresence(identity: Identity, connected: boolean, reason?: string): void {
+    this.#feed?.presence({
+      id: identity.id,
+      connected,
+      atMs: this.#deps.clock.now(),
+      serial: identity.serial,
+      remoteAddress: identity.remoteAddress.slice(0, 64),
+      ...(reason === undefined ? {} : { reason }),
+    });
+  }
+}
