@@ -97,7 +97,11 @@ test('an entry with a strange id, role, status or certificate is refused', (t) =
 
 test('a report of a broker is bounded', (t) => {
   const report = { epoch: 'e', applied: 5 };
-  t.deepEqual(feedReportSchema.parse(report), { ...report, closed: [], presence: [] });
+  t.deepEqual(feedReportSchema.parse(report), {
+    ...report,
+    ...{ closed: [], presence: [], denied: [], incidents: [] },
+  });
+  t.false(feedReportSchema.safeParse({ ...report, more: 1 }).success);
   const presence = { id: 'a', connected: true, atMs: 0, serial: '0a', remoteAddress: '::1' };
   t.true(feedReportSchema.safeParse({ ...report, presence: [presence] }).success);
   const many = Array.from({ length: 1001 }, () => presence);

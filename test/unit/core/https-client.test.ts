@@ -121,7 +121,7 @@ test('a server of another CA is not spoken to', async (t) => {
   t.is(asked, 0);
 });
 
-test('the environment cannot turn verification off', async (t) => {
+test.serial('the environment cannot turn verification off', async (t) => {
   const url = await serve(t, json(200, {}));
   const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
