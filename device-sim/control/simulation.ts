@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
@@ -22,7 +22,7 @@ import type { Progress } from '../progress.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import { filterFor, rosterOf, type Roster } from '../roster.ts';
 import { newSeed } from '../seed.ts';
-import type { Target } from '../target.ts';
+import { isFlotilla, type Target } from '../target.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
 import { listenerOf, useOf } from './broker-process.ts';
@@ -44,6 +44,8 @@ export interface SimulationDeps {
   readonly inProcess?: boolean;
 }
 
+/** Phases that another broker cannot serve. */
+const needsService: ReadonlySet<string> = new Set(['revocation-drill', 'mass-renewal']);
 const goodbyeMs = 10_000;
 const tickMs = 1000;
 /** Up to this many devices one worker carries them and the observer too. */
@@ -90,6 +92,12 @@ export class Simulation {
   async run(): Promise<Report> {
     const { clock, target, signal, log } = this.#deps;
     const plan = this.#plan;
+    if (!isFlotilla(target)) {
+      const needy = phasesOf(plan).find(({ spec }) => needsService.has(spec.phase));
+      if (needy !== undefined) {
+        throw new FlotillaError('sim-phase-unsupported', { detail: needy.name });
+      }
+    }
     const credentials = await openCredentials(plan, target, this.#roster, clock);
     this.#lifecycle.add('service', () => credentials.close());
     const sourceAddresses = addressesOf(plan.run.sourceAddresses);
@@ -185,9 +193,7 @@ export class Simulation {
     );
     await crew.everyone('flush', {});
     this.#idleRssBytes = this.#board.rssBytes();
-    const filters = plan.run.observe ?? [
-      ...new Set(plan.fleet.flatMap(({ publish }) => publish.map(({ topic }) => filterFor(topic)))),
-    ];
+    const filters = observedFilters(plan);
     for (const [index, hand] of observers.entries()) {
       const name = `sim-observer-${this.#run}-${index + 1}`;
       const { key, chain, name: own } = await credentials.observer(name);
@@ -340,6 +346,14 @@ export class Simulation {
       text,
     });
   }
+}
+
+/** What the observers listen to: told, or made of the topics of the fleet. */
+function observedFilters(plan: Plan): string[] {
+  if (plan.run.observe !== undefined) return plan.run.observe;
+  const topics = plan.fleet.flatMap(({ publish }) => publish.map(({ topic }) => filterFor(topic)));
+  const replies = phasesOf(plan).some(({ spec }) => spec.phase === 'command-roundtrip');
+  return [...new Set([...topics, ...(replies ? ['devices/+/replies'] : [])])];
 }
 
 /** Rejects as soon as the signal aborts, whatever the work does; its own failure is then unheard. */

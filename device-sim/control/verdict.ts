@@ -78,6 +78,7 @@ export function reportOf(findings: Findings): Report {
       endToEnd: percentiles('endToEnd'),
       handshakeResumed: percentiles('handshakeResumed'),
       command: percentiles('command'),
+      roundtrip: percentiles('roundtrip'),
       renew: percentiles('renew'),
     },
     rates: ratesOf(phases, totals.counter('published')),

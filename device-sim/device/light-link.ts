@@ -34,8 +34,8 @@ interface Outgoing {
 }
 
 interface Waiting {
-  resolve(code: number): void;
-  reject(error: Error): void;
+  readonly resolve: (code: number) => void;
+  readonly reject: (error: Error) => void;
 }
 
 interface Attempt {
@@ -127,6 +127,16 @@ export class LightLink implements Link {
       if (this.#subscribes === nothing) this.#subscribes = new Map();
       this.#subscribes.set(messageId, { resolve, reject });
       this.#sendPacket({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] });
+    });
+  }
+
+  unsubscribe(filter: string): Promise<void> {
+    if (!this.#online) return Promise.resolve();
+    return new Promise((resolve) => {
+      const messageId = this.#freeId();
+      if (this.#subscribes === nothing) this.#subscribes = new Map();
+      this.#subscribes.set(messageId, { resolve: () => resolve(), reject: () => resolve() });
+      this.#sendPacket({ cmd: 'unsubscribe', messageId, unsubscriptions: [filter] });
     });
   }
 
@@ -272,6 +282,12 @@ export class LightLink implements Link {
         this.#subscribes.delete(packet.messageId ?? 0);
         const [code] = packet.granted;
         waiting?.resolve(typeof code === 'number' ? code : 0x80);
+        return;
+      }
+      case 'unsuback': {
+        const waiting = this.#subscribes.get(packet.messageId ?? 0);
+        this.#subscribes.delete(packet.messageId ?? 0);
+        waiting?.resolve(0);
         return;
       }
       case 'pingresp':

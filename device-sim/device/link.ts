@@ -47,6 +47,8 @@ export interface Link {
   publish(topic: string, payload: string, qos: 0 | 1 | 2, retain: boolean, done: Done): void;
   /** @returns the SUBACK code: 0 to 2 granted, 0x80 and above refused. @throws LinkError */
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number>;
+  /** Resolves when the broker confirmed it, or the connection ended. */
+  unsubscribe(filter: string): Promise<void>;
   /** DISCONNECT, then closes. */
   end(): Promise<void>;
   /** Cuts the connection without a word. */

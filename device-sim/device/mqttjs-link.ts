@@ -136,6 +136,18 @@ export class MqttJsLink implements Link {
     });
   }
 
+  unsubscribe(filter: string): Promise<void> {
+    const client = this.#client;
+    if (client === undefined || !this.#online) return Promise.resolve();
+    return new Promise((resolve) => {
+      client.once('close', resolve);
+      client.unsubscribe(filter, () => {
+        client.off('close', resolve);
+        resolve();
+      });
+    });
+  }
+
   end(): Promise<void> {
     const client = this.#client;
     if (client === undefined) return Promise.resolve();

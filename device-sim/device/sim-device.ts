@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { topicMatches } from '../../core/topic.ts';
 import type { Credential } from '../credentials/enrolling.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import type { GroupSpec } from '../plan/plan-schema.ts';
 import { topicFor } from '../roster.ts';
 import { seeded, type Random } from '../seed.ts';
-import { nowUs, unwrap, wrap } from '../traffic/envelope.ts';
+import { nowUs, unwrap, wrap, type Envelope } from '../traffic/envelope.ts';
 import type { Author } from '../traffic/payload.ts';
 import type { DialOptions, Failure } from './dial.ts';
 import { LightLink } from './light-link.ts';
@@ -64,6 +65,13 @@ export class SimDevice {
   state: DeviceState = 'new';
   /** Whether it was ever connected. */
   everOnline = false;
+  /** How often it lost its connection unasked. */
+  drops = 0;
+  /** Keeps TLS sessions even if its group does not resume them. */
+  keepsSession = false;
+  /** Topics that arrived and do not belong to it. */
+  readonly leaks: string[] = [];
+  #losing = false;
   /** A clean session ended while commands may have been on their way. */
   hadGap = false;
   /** Why the last attempt or connection ended. */
@@ -134,6 +142,8 @@ export class SimDevice {
 
   /** Loses its connection as by a broken network, and comes back by itself. */
   lose(how: 'clean' | 'abrupt'): void {
+    if (!this.online) return;
+    this.#losing = true;
     if (how === 'clean') void this.#link?.end();
     else this.#link?.destroy();
   }
@@ -146,6 +156,10 @@ export class SimDevice {
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number> {
     if (this.#link === undefined) return Promise.reject(offline(this.id));
     return this.#link.subscribe(filter, qos);
+  }
+
+  unsubscribe(filter: string): Promise<void> {
+    return this.#link?.unsubscribe(filter) ?? Promise.resolve();
   }
 
   /** Publishes as it stands, outside the account, for probes. Resolves with the failure, if any. */
@@ -221,7 +235,7 @@ export class SimDevice {
         this.lastFailure = { reason: failure.reason, detail: failure.detail };
         meter.count('connectFailed');
         meter.fail(`connect: ${failure.reason}`);
-        this.#session = undefined;
+        if (!this.keepsSession) this.#session = undefined;
         this.#comeBack();
       });
   }
@@ -256,8 +270,12 @@ export class SimDevice {
     const { meter, stopping } = this.#host;
     this.lastFailure = failure;
     meter.count('disconnected');
+    if (this.#wanted && !stopping && !this.#losing) {
+      this.drops++;
+      meter.fail(`disconnected: ${failure.reason}`);
+    }
+    this.#losing = false;
     if (this.group.session === 'clean') this.hadGap = true;
-    if (this.#wanted && !stopping) meter.fail(`disconnected: ${failure.reason}`);
     this.state = 'offline';
     this.onClosed?.(failure);
     this.#comeBack();
@@ -289,9 +307,9 @@ export class SimDevice {
       identity: { key: credential.key, chain: credential.chain },
       version,
       localAddress: this.#host.localAddress(this.number),
-      ...(resume
+      ...(resume || this.keepsSession
         ? {
-            session: this.#session,
+            session: resume ? this.#session : undefined,
             onSession: (session: Buffer) => {
               this.#session = session;
             },
@@ -325,19 +343,45 @@ export class SimDevice {
   #command(topic: string, payload: Buffer): void {
     const { meter, run } = this.#host;
     const envelope = unwrap(payload);
+    if (!this.#isOwn(topic)) {
+      meter.count('commandsMisdelivered');
+      meter.fail('misdelivered: a topic that is not of this device');
+      if (this.leaks.length < leaksMax) this.leaks.push(topic);
+      return;
+    }
     if (envelope === undefined || envelope.run !== run) {
       meter.count('foreign');
-    } else if (envelope.id !== this.id || !topic.startsWith(`devices/${this.id}/`)) {
+    } else if (envelope.id !== this.id) {
       meter.count('commandsMisdelivered');
       meter.fail('misdelivered: a command for another device');
+      if (this.leaks.length < leaksMax) this.leaks.push(topic);
     } else if (this.commands.add(envelope.seq)) {
       meter.count('commandsDelivered');
       meter.time('command', nowUs() - envelope.atUs);
+      if (payload.includes('"reply":1')) this.#reply(envelope);
     } else {
       meter.count('commandsDuplicated');
     }
   }
+
+  #isOwn(topic: string): boolean {
+    const { commands } = this.group;
+    return (
+      topic.startsWith(`devices/${this.id}/`) ||
+      (commands !== null && topicMatches(topicFor(commands.filter, this.author), topic))
+    );
+  }
+
+  /** Obeys: says the command's own number and time back. */
+  #reply(envelope: Envelope): void {
+    this.#link?.publish(`devices/${this.id}/replies`, wrap(envelope, ''), 1, false, (failure) => {
+      if (failure !== undefined) this.#host.meter.fail(`reply: ${failure}`);
+    });
+  }
 }
+
+/** How many foreign topics a device remembers as evidence. */
+const leaksMax = 20;
 
 function offline(id: string): LinkError {
   return new LinkError({ reason: 'offline', detail: id });

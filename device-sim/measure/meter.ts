@@ -28,6 +28,7 @@ export const counterNames = [
   'commandsDelivered',
   'commandsDuplicated',
   'commandsMisdelivered',
+  'repliesReceived',
   'renewed',
   'renewFailed',
 ] as const;
@@ -41,6 +42,7 @@ export const timerNames = [
   'publishAck',
   'endToEnd',
   'command',
+  'roundtrip',
   'renew',
   'scheduleError',
 ] as const;

@@ -68,6 +68,7 @@ export interface Report {
     readonly endToEnd: Percentiles;
     readonly handshakeResumed: Percentiles;
     readonly command: Percentiles;
+    readonly roundtrip: Percentiles;
     readonly renew: Percentiles;
   };
   readonly rates: {

@@ -98,6 +98,7 @@ export const latencyNames = {
   publishAck: 'publish to ack',
   endToEnd: 'end to end',
   command: 'command',
+  roundtrip: 'command + reply',
   renew: 'renew',
 } as const;
 

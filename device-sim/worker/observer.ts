@@ -80,7 +80,7 @@ export class Observer {
   }
 
   /** Sends one command to a device. */
-  command(device: number, qos: 0 | 1 | 2, body: string, atUs: number): void {
+  command(device: number, qos: 0 | 1 | 2, body: string, atUs: number, accounted: boolean): void {
     const { roster, run, meter } = this.#options;
     const id = roster.idOf(device);
     const seq = this.#commandSeqs.get(device) ?? 0;
@@ -97,6 +97,7 @@ export class Observer {
           return;
         }
         meter.count('commandsAcknowledged');
+        if (!accounted) return;
         let set = this.#commanded.get(device);
         if (set === undefined) this.#commanded.set(device, (set = new IntervalSet()));
         set.add(seq);
@@ -144,7 +145,10 @@ export class Observer {
       return;
     }
     const known = this.#knownOf(envelope.id);
-    if (known === undefined || !known.topics.includes(topic)) {
+    if (known !== undefined && topic === `devices/${envelope.id}/replies`) {
+      meter.count('repliesReceived');
+      meter.time('roundtrip', nowUs() - envelope.atUs);
+    } else if (known === undefined || !known.topics.includes(topic)) {
       meter.count('misdelivered');
       meter.fail('misdelivered: a message under another topic than its own');
     } else if (known.received.add(envelope.seq)) {

@@ -67,6 +67,10 @@ export interface CommandParams {
   readonly commands: readonly { readonly device: number; readonly atMs: EpochMs }[];
   readonly qos: 0 | 1 | 2;
   readonly bytes: number;
+  /** Whether devices are to answer. */
+  readonly reply: boolean;
+  /** Whether each must arrive. */
+  readonly accounted: boolean;
 }
 
 /** The account of one device: what must have arrived, and what did. */
@@ -89,6 +93,8 @@ export interface DeviceStatus {
   readonly state: DeviceState;
   readonly everOnline: boolean;
   readonly reason: string | undefined;
+  /** Commands that arrived, each once. */
+  readonly commands: number;
 }
 
 /** One try to connect in the name of a device, for drills. */
@@ -129,6 +135,18 @@ export interface WorkerCalls {
     readonly devices: readonly number[];
     readonly how: 'clean' | 'abrupt';
   }): Promise<void>;
+  /** Goes at the one time and comes back at the other, for each device. */
+  churn(params: ConnectParams & { readonly backAtMs: readonly EpochMs[] }): Promise<void>;
+  /** How often devices lost their connection unasked, those left out. */
+  drops(params: { readonly except: readonly number[] }): Promise<{ readonly drops: number }>;
+  /** From now on these keep their TLS sessions, beginning with a new connection. */
+  keepSessions(params: { readonly devices: readonly number[] }): Promise<void>;
+  /** Each sends one message of its first stream, as its schedule would. */
+  sendOne(params: { readonly devices: readonly number[] }): Promise<void>;
+  /** Topics that arrived at devices that they do not belong to. */
+  leaks(params: {
+    readonly devices: readonly number[];
+  }): Promise<{ readonly topics: readonly string[] }>;
   renew(params: ConnectParams & { readonly rekey: boolean }): Promise<{
     readonly failed: readonly { readonly device: number; readonly reason: string }[];
   }>;
@@ -146,6 +164,7 @@ export interface WorkerCalls {
     readonly code: number | null;
     readonly reason: string;
   }>;
+  unsubscribe(params: { readonly device: number; readonly filter: string }): Promise<void>;
   publish(params: {
     readonly device: number;
     readonly topic: string;

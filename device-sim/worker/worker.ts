@@ -228,6 +228,51 @@ export class Worker implements WorkerCalls {
     await Promise.all(devices.map((number) => this.#device(number).leave(how)));
   }
 
+  churn({ devices, atMs, backAtMs }: ParamsOf<'churn'>): Promise<void> {
+    for (const [at, number] of devices.entries()) {
+      const device = this.#device(number);
+      this.#time.at(toLocalMs(atMs[at] ?? 0), () => {
+        if (!this.#halted) void device.leave('clean');
+      });
+      this.#time.at(toLocalMs(backAtMs[at] ?? 0), (intendedMs) => {
+        if (!this.#halted) device.join(intendedMs);
+      });
+    }
+    return Promise.resolve();
+  }
+
+  drops({ except }: ParamsOf<'drops'>): Promise<{ drops: number }> {
+    const left = new Set(except);
+    let drops = 0;
+    for (const device of this.#devices.values())
+      if (!left.has(device.number)) drops += device.drops;
+    return Promise.resolve({ drops });
+  }
+
+  keepSessions({ devices }: ParamsOf<'keepSessions'>): Promise<void> {
+    for (const number of devices) {
+      const device = this.#device(number);
+      device.keepsSession = true;
+      device.lose('clean');
+    }
+    return Promise.resolve();
+  }
+
+  sendOne({ devices }: ParamsOf<'sendOne'>): Promise<void> {
+    for (const number of devices) {
+      const device = this.#device(number);
+      const [stream] = device.group.publish;
+      if (stream === undefined) continue;
+      const epochMs = toEpochMs(performance.now());
+      device.send(topicFor(stream.topic, device.author), stream.qos, false, '', epochMs * 1000);
+    }
+    return Promise.resolve();
+  }
+
+  leaks({ devices }: ParamsOf<'leaks'>): Promise<{ topics: string[] }> {
+    return Promise.resolve({ topics: devices.flatMap((number) => this.#device(number).leaks) });
+  }
+
   async renew({ devices, atMs, rekey }: ParamsOf<'renew'>): Promise<{
     failed: { device: number; reason: string }[];
   }> {
@@ -338,6 +383,10 @@ export class Worker implements WorkerCalls {
     }
   }
 
+  unsubscribe({ device, filter }: ParamsOf<'unsubscribe'>): Promise<void> {
+    return this.#device(device).unsubscribe(filter);
+  }
+
   async publish({ device: number, topic, payload, qos }: ParamsOf<'publish'>): Promise<{
     failure: string | null;
     stillOnline: boolean;
@@ -357,12 +406,13 @@ export class Worker implements WorkerCalls {
   status({ devices }: ParamsOf<'status'>): Promise<DeviceStatus[]> {
     return Promise.resolve(
       devices.map((number) => {
-        const { state, everOnline, lastFailure, online } = this.#device(number);
+        const { state, everOnline, lastFailure, online, commands } = this.#device(number);
         return {
           device: number,
           state: state === 'online' && !online ? 'offline' : state,
           everOnline,
           reason: lastFailure?.reason,
+          commands: commands.size,
         };
       }),
     );
@@ -410,15 +460,16 @@ export class Worker implements WorkerCalls {
     await this.#observer.start();
   }
 
-  command({ commands, qos, bytes }: ParamsOf<'command'>): Promise<void> {
+  command({ commands, qos, bytes, reply, accounted }: ParamsOf<'command'>): Promise<void> {
     const observer = this.#observer;
     if (observer === undefined || commands.length === 0) return Promise.resolve();
-    const body = bytes > 12 ? `{"pad":"${'x'.repeat(bytes - 12)}"}` : '';
+    const pad = bytes > 12 ? `"pad":"${'x'.repeat(bytes - 12)}"` : '';
+    const body = `{${[...(reply ? ['"reply":1'] : []), ...(pad === '' ? [] : [pad])].join(',')}}`;
     let left = commands.length;
     return new Promise((resolve) => {
       for (const { device, atMs } of commands) {
         this.#time.at(toLocalMs(atMs), () => {
-          if (!this.#halted) observer.command(device, qos, body, atMs * 1000);
+          if (!this.#halted) observer.command(device, qos, body, atMs * 1000, accounted);
           if (--left === 0) resolve();
         });
       }

@@ -1,0 +1,164 @@
+/**
+ * `bad-certificates`: certificates that must not be let in, in the name of a device that is
+ * connected. Made here, by authorities of our own; some imitate the true one's name.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import { connect } from 'node:net';
+import { Authority, createRoot } from '../../certs/authority.ts';
+import { splitPem } from '../../certs/pem.ts';
+import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
+import { subjectNamesOf } from '../../certs/subject-names.ts';
+import { systemClock, type Clock } from '../../core/clock.ts';
+import type { Identity } from '../device/dial.ts';
+import { LightLink } from '../device/light-link.ts';
+import { LinkError } from '../device/link.ts';
+import type { PhaseOf } from '../plan/plan-schema.ts';
+import { seeded, shuffled } from '../seed.ts';
+import { bystanderEvidence, watchBystanders } from './bystanders.ts';
+import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+
+const dayMs = 86_400_000;
+const timeoutMs = 5000;
+
+interface Case {
+  readonly name: string;
+  /** Undefined: presents none. */
+  readonly identity: Identity | undefined;
+}
+
+/** Every bad certificate in the name of a device. `ca`: PEM of the true authorities, to imitate. */
+export function badCertificates(device: string, ca: string, clock: Clock): Case[] {
+  const trueName =
+    /^CN=(.+)$/m.exec(new X509Certificate(splitPem(ca).at(-1) ?? ca).subject)?.[1] ?? 'ca';
+  const issueFrom = (caName: string, profile: 'device' | 'server', at: Clock = clock): Identity => {
+    const caKey = generateKeySync('p256');
+    const root = createRoot({
+      commonName: caName.slice(0, 64),
+      validityMs: 30 * dayMs,
+      key: caKey,
+      clock: at,
+    });
+    const authority = new Authority({ key: caKey, certificate: root.der, clock: at });
+    const key = generateKeySync('p256');
+    const issued = authority.issue({
+      spki: spkiOf(key),
+      profile,
+      commonName: device,
+      validityMs: dayMs,
+      ...(profile === 'server' ? { names: subjectNamesOf(['localhost']) } : {}),
+    });
+    return { key: privateKeyPem(key), chain: `${issued.pem}${root.pem}` };
+  };
+  const before: Clock = { ...clock, now: () => clock.now() - 10 * dayMs };
+  const after: Clock = { ...clock, now: () => clock.now() + 10 * dayMs };
+  const own = generateKeySync('p256');
+  const self = createRoot({ commonName: device.slice(0, 64), validityMs: dayMs, key: own, clock });
+  return [
+    { name: 'no certificate', identity: undefined },
+    { name: 'a foreign authority', identity: issueFrom('somebody else', 'device') },
+    {
+      name: "a foreign authority under the true one's name",
+      identity: issueFrom(trueName, 'device'),
+    },
+    { name: 'self-signed', identity: { key: privateKeyPem(own), chain: self.pem } },
+    { name: 'expired', identity: issueFrom(trueName, 'device', before) },
+    { name: 'not yet valid', identity: issueFrom(trueName, 'device', after) },
+    { name: 'for a server', identity: issueFrom(trueName, 'server') },
+  ];
+}
+
+export async function runBadCertificates(
+  spec: PhaseOf<'bad-certificates'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  const { roster, seed, name, broker, signal } = context;
+  const order = shuffled(
+    connectedOnes(context, spec.groups),
+    seeded(seed, 'bad-certificates', name),
+  );
+  const [device] = order;
+  if (device === undefined)
+    return { passed: false, evidence: ['no device was connected'], figures: {} };
+  const id = roster.idOf(device);
+  const bystanders = await watchBystanders(context, []);
+  const outcomes = new Map<string, Set<string>>();
+  const accepted: string[] = [];
+  let attempts = 0;
+  for (let round = 0; round < spec.rounds && !signal.aborted; round++) {
+    for (const { name: what, identity } of badCertificates(id, broker.ca, systemClock)) {
+      const reason = await attempt(id, { ...broker, identity });
+      attempts++;
+      if (reason === undefined) accepted.push(what);
+      let reasons = outcomes.get(what);
+      if (reasons === undefined) outcomes.set(what, (reasons = new Set()));
+      reasons.add(reason ?? 'LET IN');
+    }
+    const plain = await withoutTls(broker.host, broker.port, id);
+    attempts++;
+    if (plain === undefined) accepted.push('MQTT without TLS');
+    outcomes.set('MQTT without TLS', new Set([plain ?? 'LET IN']));
+  }
+  const drops = await bystanders.drops();
+  return {
+    passed: accepted.length === 0 && drops === 0,
+    evidence: [
+      accepted.length === 0
+        ? `all ${attempts} attempts were refused`
+        : `let in: ${[...new Set(accepted)].join(', ')}`,
+      ...[...outcomes].map(([what, reasons]) => `${what}: ${[...reasons].join(', ')}`),
+      bystanderEvidence(drops),
+    ],
+    figures: { attempts, accepted: accepted.length, bystanderDrops: drops },
+  };
+}
+
+/** Undefined when CONNACK said yes. */
+async function attempt(
+  clientId: string,
+  dial: { host: string; port: number; ca: string; identity: Identity | undefined },
+): Promise<string | undefined> {
+  const link = new LightLink(
+    {
+      clientId,
+      mqtt: '3.1.1',
+      kept: false,
+      sessionExpirySeconds: 0,
+      keepAliveSeconds: 30,
+      connectTimeoutMs: timeoutMs,
+    },
+    { message: () => undefined, closed: () => undefined },
+  );
+  try {
+    await link.connect(dial);
+    link.destroy();
+    return undefined;
+  } catch (error) {
+    return error instanceof LinkError ? error.reason : String(error);
+  }
+}
+
+/** Sends a plain CONNECT; undefined when a CONNACK with success comes back. */
+function withoutTls(host: string, port: number, clientId: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const id = Buffer.from(clientId);
+    const body = Buffer.concat([
+      Buffer.from([0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 30, 0, id.length]),
+      id,
+    ]);
+    const socket = connect(port, host, () =>
+      socket.write(Buffer.concat([Buffer.from([0x10, body.length]), body])),
+    );
+    const settle = (reason: string | undefined): void => {
+      socket.destroy();
+      resolve(reason);
+    };
+    socket.setTimeout(timeoutMs, () => settle('timeout'));
+    socket.on('data', (chunk) =>
+      settle(chunk[0] === 0x20 && chunk[3] === 0 ? undefined : 'answered with an alert'),
+    );
+    socket.on('error', () => settle('closed'));
+    socket.on('close', () => settle('closed'));
+  });
+}

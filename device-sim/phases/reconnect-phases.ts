@@ -1,0 +1,131 @@
+/**
+ * Phases in which devices go and come: `reconnect-storm`, `churn`, `mass-renewal`.
+ *
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PhaseOf } from '../plan/plan-schema.ts';
+import { seeded, shuffled } from '../seed.ts';
+import { leadMs } from './load-phases.ts';
+import {
+  connectedOnes,
+  epochNow,
+  serviceOf,
+  type PhaseContext,
+  type PhaseOutcome,
+} from './phase-context.ts';
+
+export async function runReconnectStorm(
+  spec: PhaseOf<'reconnect-storm'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  const { crew, seed, name, signal } = context;
+  const random = seeded(seed, 'storm', name);
+  const all = shuffled(connectedOnes(context, spec.groups), random);
+  const devices = all.slice(0, Math.round(all.length * spec.share));
+  const startMs = epochNow() + leadMs;
+  const times = devices.map(() => startMs + random.next() * spec.within);
+  for (const { hand, devices: share, places } of crew.shares(devices)) {
+    await hand.call('lose', {
+      devices: share,
+      atMs: places.map((place) => times[place] ?? startMs),
+      how: spec.how,
+    });
+  }
+  await delay(leadMs + spec.within + 100, undefined, { signal });
+  const missing = await stillAway(context, devices, spec.timeout);
+  const lastBackMs = epochNow() - startMs;
+  return {
+    passed: missing === 0,
+    evidence: [
+      `${devices.length} devices lost their connections within ${spec.within} ms`,
+      missing === 0
+        ? `all were back after ${(lastBackMs / 1000).toFixed(1)} s`
+        : `${missing} were not back after ${(lastBackMs / 1000).toFixed(1)} s`,
+    ],
+    figures: { devices: devices.length, missing, lastBackMs: Math.round(lastBackMs) },
+  };
+}
+
+export async function runChurn(
+  spec: PhaseOf<'churn'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  const { crew, seed, name, signal } = context;
+  const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'churn', name));
+  const startMs = epochNow() + leadMs;
+  // Nobody goes again before it had time to come back.
+  const turns = Math.min(
+    Math.floor((spec.duration / 1000) * spec.rate),
+    order.length * Math.max(1, Math.floor(spec.duration / (spec.away + 2000))),
+  );
+  const goings = Array.from({ length: order.length === 0 ? 0 : turns }, (_item, turn) => ({
+    device: order[turn % order.length] ?? 0,
+    atMs: startMs + (turn * 1000) / spec.rate,
+  }));
+  for (const { hand, devices, places } of crew.shares(goings.map(({ device }) => device))) {
+    const atMs = places.map((place) => goings[place]?.atMs ?? startMs);
+    await hand.call('churn', { devices, atMs, backAtMs: atMs.map((at) => at + spec.away) });
+  }
+  await delay(leadMs + spec.duration + spec.away, undefined, { signal });
+  const missing = await stillAway(context, order, 30_000);
+  return {
+    evidence: [
+      `${goings.length} times a device went for ${spec.away} ms`,
+      missing === 0 ? 'all came back' : `${missing} did not come back`,
+    ],
+    figures: { turns: goings.length, missing },
+  };
+}
+
+export async function runMassRenewal(
+  spec: PhaseOf<'mass-renewal'>,
+  context: PhaseContext,
+): Promise<PhaseOutcome> {
+  serviceOf(context);
+  const { crew, seed, name } = context;
+  const random = seeded(seed, 'renewal', name);
+  const all = shuffled(connectedOnes(context, spec.groups), random);
+  const devices = all.slice(0, Math.round(all.length * spec.share));
+  const startMs = epochNow() + leadMs;
+  const failed = (
+    await Promise.all(
+      crew.shares(devices).map(async ({ hand, devices: share, places }) => {
+        const atMs = places.map((place) => startMs + (place * spec.over) / devices.length);
+        return (await hand.call('renew', { devices: share, atMs, rekey: spec.rekey })).failed;
+      }),
+    )
+  ).flat();
+  await delay(300);
+  const missing = await stillAway(context, devices, spec.timeout);
+  const reasons = [...new Set(failed.map(({ reason }) => reason))];
+  const elapsedMs = epochNow() - startMs;
+  return {
+    passed: failed.length === 0 && missing === 0,
+    evidence: [
+      `${devices.length - failed.length} of ${devices.length} devices renewed${spec.rekey ? ' with a new key' : ''} in ${(elapsedMs / 1000).toFixed(1)} s`,
+      ...(reasons.length > 0 ? [`refused: ${reasons.slice(0, 5).join(', ')}`] : []),
+      missing === 0 ? 'all came back with the new certificate' : `${missing} did not come back`,
+    ],
+    figures: {
+      renewed: devices.length - failed.length,
+      failed: failed.length,
+      missing,
+      elapsedMs: Math.round(elapsedMs),
+    },
+  };
+}
+
+/** Waits for devices to be online; how many are not in the end. */
+export async function stillAway(
+  { crew }: PhaseContext,
+  devices: readonly number[],
+  timeoutMs: number,
+): Promise<number> {
+  const parts = await Promise.all(
+    crew
+      .shares(devices)
+      .map(({ hand, devices: share }) => hand.call('awaitOnline', { devices: share, timeoutMs })),
+  );
+  return parts.reduce((sum, { missing }) => sum + missing.length, 0);
+}
