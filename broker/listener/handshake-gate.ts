@@ -166,6 +166,7 @@ export class HandshakeGate {
       }
     };
     const onGone = (): void => {
+      stop();
       if (waiting !== undefined) this.abandoned++;
       this.#dequeue(waiting);
       socket.destroy();
@@ -184,7 +185,6 @@ export class HandshakeGate {
     socket.on('readable', onReadable);
     socket.once('end', onGone);
     socket.once('close', onGone);
-    socket.once('close', stop);
   }
 
   #enqueue(waiting: Waiting): void {

@@ -47,7 +47,7 @@ export function parseTemplate(source: string): TopicTemplate | string {
     const parts: Part[] = [];
     for (const piece of level.split(/(\{[^{}]*\})/)) {
       if (piece === '') continue;
-      if (!piece.startsWith('{')) {
+      if (!piece.startsWith('{') || !piece.endsWith('}')) {
         if (/[{}]/.test(piece)) return `a brace that is not part of a variable: ${piece}`;
         parts.push({ text: piece });
         continue;

@@ -1,0 +1,40 @@
+/**
+ * Identities for tests that need no connection.
+ *
+ * @module
+ */
+import type { Identity } from '../../broker/identity.ts';
+import { parseDeviceId } from '../../core/device-id.ts';
+import type { DirectoryEntry } from '../../core/directory.ts';
+
+const dayMs = 86_400_000;
+
+/** An admitted identity with one good certificate. */
+export function identityOf(
+  id: string,
+  change: Partial<Pick<Identity, 'standing' | 'remoteAddress' | 'serial' | 'notAfterMs'>> &
+    Partial<Pick<DirectoryEntry, 'role' | 'group' | 'attributes' | 'status'>> = {},
+): Identity {
+  const { standing = 'full', remoteAddress = '127.0.0.1', serial = '0a', ...rest } = change;
+  const { notAfterMs = Date.now() + dayMs, ...entry } = rest;
+  const fingerprint = `sha256:${'0'.repeat(64)}`;
+  return {
+    id: parseDeviceId(id),
+    entry: {
+      id: parseDeviceId(id),
+      role: 'device',
+      status: 'active',
+      group: null,
+      attributes: {},
+      certificates: [{ serial, fingerprint, notBeforeMs: 0, notAfterMs, status: 'active' }],
+      ...entry,
+    },
+    standing,
+    serial,
+    fingerprint,
+    notAfterMs,
+    remoteAddress,
+    tlsVersion: 'TLSv1.3',
+    tlsResumed: false,
+  };
+}

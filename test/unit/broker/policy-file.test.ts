@@ -1,0 +1,92 @@
+import test from 'ava';
+import { defaultPolicyText } from '../../../broker/policy/default-policy.ts';
+import { parsePolicy, policyMaxBytes } from '../../../broker/policy/policy-file.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+
+/** The detail of the error that a policy text gives. */
+function fault(text: string): string {
+  try {
+    parsePolicy(text);
+  } catch (error) {
+    if (error instanceof FlotillaError && error.code === 'policy-invalid') {
+      return error.detail ?? '';
+    }
+    throw error;
+  }
+  return 'no error';
+}
+
+const rule = (text: string): string =>
+  `version: 1\nroles:\n  device:\n    rules:\n      - ${text}\n`;
+
+test('the default policy is valid and has the roles of the contract', (t) => {
+  const policy = parsePolicy(defaultPolicyText);
+  t.deepEqual([...policy.roles.keys()], ['device', 'service', 'admin', 'broker']);
+  t.is(policy.roles.get('device')?.clientIds, 'exact');
+});
+
+test('each fault names its line and column', (t) => {
+  t.regex(fault('version: 1\nroles: [\n'), /^line \d+, column \d+/);
+  t.regex(fault('version: 1\nroles: {}\nextra: 1\n'), /^line 3, column 1: extra: there is no such/);
+  t.regex(fault('version: 2\nroles: {}\n'), /^line 1, column 1: version/);
+  t.regex(
+    fault(rule("{ allow: publish, topics: ['a/{nobody}/b'] }")),
+    /^line 5, column \d+:.*\{nobody\}/,
+  );
+  t.regex(fault(rule("{ allow: publish, topics: ['a/#/b'] }")), /line 5.*misplaced-wildcard/);
+  t.regex(fault(rule("{ allow: publish, topics: ['a/{device'] }")), /line 5.*brace/);
+  t.regex(fault(rule("{ allow: jump, topics: ['a'] }")), /line 5/);
+  t.regex(
+    fault(rule("{ allow: publish, deny: publish, topics: ['a'] }")),
+    /line 5.*either allow or deny/,
+  );
+  t.regex(fault(rule("{ topics: ['a'] }")), /line 5.*either allow or deny/);
+  t.regex(fault(rule('{ allow: publish, topics: [] }')), /line 5/);
+  t.regex(fault(rule("{ allow: subscribe, topics: ['a'], retain: true }")), /line 5.*retain/);
+  t.regex(
+    fault(rule("{ allow: publish, topics: ['a'], addresses: ['10.0.0.0/33'] }")),
+    /line 5.*10\.0\.0\.0\/33/,
+  );
+  t.regex(fault(rule("{ allow: publish, topics: ['$share/g/a'] }")), /line 5.*share/);
+});
+
+test('duplicate roles, unknown parents and circles are refused', (t) => {
+  t.regex(fault('version: 1\nroles:\n  a: {}\n  a: {}\n'), /line 4, column 3.*unique/i);
+  t.regex(fault('version: 1\nroles:\n  a: { extends: b }\n'), /line 3.*no role b/);
+  t.regex(
+    fault('version: 1\nroles:\n  a: { extends: b }\n  b: { extends: [c] }\n  c: { extends: a }\n'),
+    /circle: a → b → c → a/,
+  );
+  t.regex(fault('version: 1\nroles:\n  a: { extends: a }\n'), /circle/);
+});
+
+test('a policy of a megabyte, a bomb of aliases and a tower of brackets are refused quickly', (t) => {
+  const startMs = performance.now();
+  t.regex(fault(`version: 1\n#${'x'.repeat(1024 * 1024)}`), new RegExp(String(policyMaxBytes)));
+  const bomb = `version: 1\na: &a [x]\nb: &b [*a, *a]\nroles: {}\n`;
+  t.not(fault(bomb), 'no error');
+  t.not(fault(`version: 1\nroles: ${'['.repeat(100_000)}`), 'no error');
+  t.not(fault(`{`.repeat(50_000)), 'no error');
+  t.true(performance.now() - startMs < 5000);
+});
+
+test('a role has the rules, limits and client ids of those it extends', (t) => {
+  const policy = parsePolicy(`version: 1
+roles:
+  base:
+    clientIds: prefix
+    limits: { messagesPerSecond: 5, inflightMax: 7 }
+    rules: [{ name: one, allow: publish, topics: ['a'] }]
+  other: { rules: [{ allow: publish, topics: ['b'] }] }
+  child: { extends: [other, base], limits: { inflightMax: 9 }, rules: [{ deny: publish, topics: ['c'] }] }
+  grandchild: { extends: [child, base] }
+`);
+  const child = policy.roles.get('child');
+  t.is(child?.clientIds, 'prefix');
+  t.deepEqual(
+    child?.rules.map(({ name }) => name),
+    ['other#1', 'base/one', 'child#1'],
+  );
+  t.deepEqual(child?.limits, { messagesPerSecond: 5, inflightMax: 9 });
+  t.is(policy.roles.get('grandchild')?.rules.length, 3, 'a rule inherited twice stands once');
+});
