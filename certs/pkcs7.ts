@@ -14,22 +14,23 @@ import { oids } from './oids.ts';
 export const certsOnlyMaxBytes = 256 * 1024;
 
 /**
- * Puts certificates (DER) in a bag, in the order given. They are a SET, which DER would sort; CMS
- * does not ask for DER here, and clients take the first certificate for their own, so the order stays.
+ * Puts certificates (DER) in a bag. It is a SET, and written sorted, as DER has it: some readers ask for
+ * DER though CMS does not. So order says nothing; the answer to an enrollment holds the one
+ * certificate that was issued and no other (RFC 7030, 4.2.3).
  */
 export function certsOnly(certificates: readonly Uint8Array[]): Buffer {
   const signedData = sequence(
     integer(1),
     setOf(),
     sequence(oid(oids.data)),
-    element(contextTag(0), ...certificates),
+    element(contextTag(0), ...certificates.toSorted((a, b) => Buffer.compare(a, b))),
     setOf(),
   );
   return sequence(oid(oids.signedData), explicit(0, signedData));
 }
 
 /**
- * Takes the certificates (DER, not checked) out of a bag, in their order.
+ * Takes the certificates (DER, not checked) out of a bag, in the order in which they lie there.
  *
  * @throws FlotillaError `pkcs7-malformed` when it is not a certs-only SignedData in DER
  */

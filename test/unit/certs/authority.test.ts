@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import test from 'ava';
 import { Authority, backdateMs, createRoot } from '../../../certs/authority.ts';
 import { readCertificate } from '../../../certs/certificate.ts';
@@ -290,6 +291,8 @@ test("the authority's own key, and keys that are none, get no certificate", asyn
     code: 'csr-malformed',
   });
   t.throws(() => issuer.issue({ ...common, spki: Buffer.alloc(0) }), { code: 'csr-malformed' });
+  const small = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).publicKey;
+  t.throws(() => issuer.issue({ ...common, spki: spkiOf(small) }), { code: 'csr-key-unsupported' });
 });
 
 test('a key that does not belong to the certificate makes no authority', async (t) => {

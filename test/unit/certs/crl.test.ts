@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
+import { createRoot } from '../../../certs/authority.ts';
+import { readCertificate } from '../../../certs/certificate.ts';
+import { systemClock } from '../../../core/clock.ts';
 import { crlReasonCodes, type RevokedCertificate } from '../../../certs/crl-entries.ts';
 import { parseCrl, signCrl } from '../../../certs/crl.ts';
 import { pemOf } from '../../../certs/pem.ts';
@@ -124,6 +127,14 @@ test('lists of others, and lists changed in any byte, are refused by name', asyn
   const revoked = [{ serial: 'ab', atMs: nowMs, reason: 'superseded' as const }];
   const der = await signCrl({ signer: issuer, number: 1, ...dates, revoked });
   await t.throwsAsync(parseCrl(der, root.certificate), { code: 'crl-untrusted' });
+  // A CA of the same key under another name is another CA.
+  const { privateKey: key, certificate } = issuer;
+  const namesake = createRoot({ commonName: 'Other', validityMs: dayMs, key, clock: systemClock });
+  t.is(namesake.keyFingerprint, certificate.keyFingerprint);
+  await t.throwsAsync(parseCrl(der, readCertificate(namesake.der)), {
+    code: 'crl-untrusted',
+    message: /another CA/,
+  });
   for (let at = 0; at < der.length; at++) {
     for (const flip of [0x01, 0x20, 0x80]) {
       const changed = Buffer.from(der);
