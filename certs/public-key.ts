@@ -13,6 +13,7 @@ import { decodeDer, tags, type DerNode } from './der.ts';
 import { Fields, oidOf, wholeBytesOf } from './der-fields.ts';
 import { keyTypeOf, type KeyType } from './key.ts';
 import { oids } from './oids.ts';
+import { rsaWeakness } from './weak-rsa.ts';
 
 /** The parts of an accepted SubjectPublicKeyInfo. */
 export interface PublicKeyFacts {
@@ -100,6 +101,12 @@ function curveOf(name: string, point: Buffer): KeyType {
   return curve.type;
 }
 
+const rsaTypes = new Map<number, KeyType>([
+  [2048, 'rsa2048'],
+  [3072, 'rsa3072'],
+  [4096, 'rsa4096'],
+]);
+
 function rsaTypeOf(keyBits: Buffer): KeyType {
   const fields = new Fields(decodeDer(keyBits, { maxBytes: 1024 }), tags.sequence, 'RSA key');
   const modulus = fields.next(tags.integer).content;
@@ -109,10 +116,11 @@ function rsaTypeOf(keyBits: Buffer): KeyType {
   // A modulus of whole octets has its top bit set, hence the sign octet before it.
   const bits = modulus[0] === 0 ? (modulus.length - 1) * 8 : 0;
   if (((modulus.at(-1) ?? 0) & 1) === 0) throw unsupported('an even RSA modulus');
-  if (bits === 2048) return 'rsa2048';
-  if (bits === 3072) return 'rsa3072';
-  if (bits === 4096) return 'rsa4096';
-  throw unsupported('an RSA key that has not 2048, 3072 or 4096 bits');
+  const type = rsaTypes.get(bits);
+  if (type === undefined) throw unsupported('an RSA key that has not 2048, 3072 or 4096 bits');
+  const weakness = rsaWeakness(modulus);
+  if (weakness !== undefined) throw unsupported(`an RSA modulus with ${weakness}`);
+  return type;
 }
 
 /**
