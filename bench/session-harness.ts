@@ -1,0 +1,127 @@
+/**
+ * The session layer alone behind a TLS listener, as a process to measure: everybody with a
+ * certificate of the run may do everything. Its arguments are the run's folder and the port;
+ * `FLOTILLA_BENCH_STORE=memory` takes the memory store.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createServer, type TLSSocket } from 'node:tls';
+import type { Authorizer, SessionLimits, Verdict } from '../broker/authorizer.ts';
+import type { Identity } from '../broker/identity.ts';
+import { createSessionLayer } from '../broker/session/session-layer.ts';
+import { openDurableStore } from '../broker/store/durable-store.ts';
+import { openMemoryStore } from '../broker/store/memory-store.ts';
+import { storeLimits } from '../broker/store/store-limits.ts';
+import { commonNameOf } from '../certs/certificate.ts';
+import { systemClock } from '../core/clock.ts';
+import { checkConfig } from '../core/config.ts';
+import { createLog } from '../core/log.ts';
+import { inflightWindow } from './brokers.ts';
+
+const [, , folder = '', port = '0'] = process.argv;
+const config = checkConfig({
+  limits: {
+    broker: {
+      inflightOutMax: inflightWindow,
+      queuePerSessionMaxMessages: 1_000_000,
+      queuePerSessionMaxBytes: 512 * 1024 * 1024,
+    },
+  },
+});
+const limits = config.limits.broker;
+const yes: Verdict = { allowed: true, rule: 'all' };
+const sessionLimits: SessionLimits = {
+  messagesPerSecond: 0,
+  messagesBurst: 0,
+  bytesPerSecond: 0,
+  bytesBurst: 0,
+  connectionsMax: 1000,
+  subscriptionsMax: limits.subscriptionsPerSessionMax,
+  inflightMax: limits.inflightOutMax,
+  queueMaxMessages: limits.queuePerSessionMaxMessages,
+  queueMaxBytes: limits.queuePerSessionMaxBytes,
+  payloadMaxBytes: limits.packetMaxBytes,
+  sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds,
+};
+const authorizer: Authorizer = {
+  version: 1,
+  connect: () => yes,
+  publish: () => yes,
+  subscribe: () => yes,
+  receive: () => true,
+  limits: () => sessionLimits,
+  onDenied: 'close',
+};
+const clock = systemClock;
+const storeOptions = { limits: storeLimits(limits), clock };
+const store =
+  process.env['FLOTILLA_BENCH_STORE'] === 'memory'
+    ? openMemoryStore(storeOptions)
+    : await openDurableStore({ ...storeOptions, path: join(folder, 'session.sqlite') });
+const layer = await createSessionLayer(config, {
+  authorizer,
+  events: {
+    connected() {},
+    disconnected() {},
+    refused() {},
+    denied() {},
+    dropped() {},
+  },
+  intercept: () => false,
+  clock,
+  log: createLog({ level: 'error' }),
+  store,
+});
+const server = createServer(
+  {
+    key: readFileSync(join(folder, 'server.key')),
+    cert: readFileSync(join(folder, 'server.pem')),
+    ca: readFileSync(join(folder, 'ca.pem')),
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    noDelay: true,
+  },
+  (socket) => layer.accept(socket, identityOf(socket)),
+);
+server.on('tlsClientError', () => undefined);
+server.listen(Number(port), '127.0.0.1', () => {
+  const address = server.address() as AddressInfo;
+  process.stdout.write(`${JSON.stringify({ port: address.port, version: 'session layer' })}\n`);
+});
+const stop = (): void => {
+  server.close();
+  void layer
+    .close()
+    .then(() => store.close())
+    .then(() => process.exit(0));
+};
+process.on('SIGTERM', stop);
+process.stdin.on('end', stop).resume();
+
+function identityOf(socket: TLSSocket): Identity {
+  const certificate = socket.getPeerX509Certificate();
+  const name = certificate === undefined ? undefined : commonNameOf(certificate);
+  if (name?.ok !== true) throw new Error('a certificate without a name');
+  return {
+    id: name.id,
+    entry: {
+      id: name.id,
+      role: 'service',
+      status: 'active',
+      group: null,
+      attributes: {},
+      certificates: [],
+    },
+    standing: 'full',
+    serial: '00',
+    fingerprint: '',
+    notAfterMs: Infinity,
+    remoteAddress: socket.remoteAddress ?? '',
+    tlsVersion: 'TLSv1.3',
+    tlsResumed: socket.isSessionReused(),
+  };
+}
