@@ -249,6 +249,12 @@ export const brokerErrors = errors({
     mqtt5: 0x90,
     mqtt3: 5,
   },
+  'topic-filter-invalid': {
+    title: 'This is not a topic filter',
+    advice:
+      'In a filter + fills a whole level and # the last ones; the lengths are in limits.broker.',
+    mqtt5: 0x8f,
+  },
   'topic-alias-invalid': {
     title: 'The topic alias is 0, too large, or stands for nothing',
     advice: 'Use aliases from 1 to the Topic Alias Maximum of the CONNACK, and set them first.',

@@ -1,0 +1,559 @@
+/**
+ * One connection: reads packets off its stream, is owed packets, and ends.
+ *
+ * What to do with a packet stands in handlers/, one file a packet type; when bytes leave stands in
+ * `flusher.ts`. Here stands what every packet has in common: order, limits, pausing, closing.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream';
+import type { Cancel } from '../../core/clock.ts';
+import { catalogue, type ErrorCode } from '../../core/errors/catalogue.ts';
+import type { Identity } from '../identity.ts';
+import { silencingCodes, type Connection } from '../session-layer.ts';
+import type { AliasesOut } from './aliases-out.ts';
+import type { Exchange } from './exchange.ts';
+import type { Flushable, Flusher } from './flusher.ts';
+import { deliveryProperties, type Encoded, type Message } from './message.ts';
+import type { Outbox } from './outbox.ts';
+import type { Pending } from './outgoing.ts';
+import { paceOf, type Pace } from './pace.ts';
+import type { Services } from './services.ts';
+import type { Holder, Session } from './session.ts';
+import type { Sessions } from './sessions.ts';
+import type { TopicMemory } from './topic-memory.ts';
+import { first, plainAcknowledgement, reasonedAcknowledgement } from './wire/acknowledgement.ts';
+import { disconnect } from './wire/answers.ts';
+import { ProtocolFault } from './wire/fault.ts';
+import { Framer } from './wire/framer.ts';
+
+/** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
+export type Dispatch = (
+  client: Client,
+  bytes: Buffer,
+  start: number,
+  body: number,
+  end: number,
+) => void;
+
+/** What connections share beside the {@link Services}. */
+export interface ClientHost {
+  readonly services: Services;
+  readonly exchange: Exchange;
+  readonly sessions: Sessions;
+  readonly flusher: Flusher;
+  readonly dispatch: Dispatch;
+  /** Told when a connection came through CONNECT, and when it is gone. */
+  accepted(client: Client): void;
+  gone(client: Client): void;
+  /** Connections of one identity that came through CONNECT. */
+  connectionsOf(id: string): readonly Connection[];
+}
+
+/** Why reading is paused; several can hold at a time. */
+export const pauses = { pace: 1, store: 2, outbound: 4 } as const;
+
+/** How long a stream that was ended may take to say goodbye, in ms. */
+const lingerMs = 1000;
+/** How long a client may read nothing of what waits for it, in ms. */
+const stalledMaxMs = 20_000;
+const writeMaxBytes = 64 * 1024;
+const heldChunksMax = 64;
+
+export class Client implements Connection, Holder, Flushable {
+  readonly identity: Identity;
+  readonly connectedAtMs: number;
+  readonly host: ClientHost;
+  readonly stream: Duplex;
+  clientId: string | undefined = undefined;
+  protocolVersion: 3 | 4 | 5 | undefined = undefined;
+  /** Whether it speaks 5.0. */
+  five = false;
+  session: Session | undefined = undefined;
+  closed = false;
+  /** 1.5 keep alives, in ms; 0: no limit [MQTT-3.1.2-22]. */
+  silenceMaxMs = 0;
+  /** What the client takes, in bytes; 0: anything [MQTT-3.1.2-24]. */
+  packetOutMaxBytes = 0;
+  /** Whether reason strings may be sent with anything but CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
+  problemInformation = true;
+  /** Session expiry that CONNECT asked for: DISCONNECT may not raise it from 0. */
+  askedExpirySeconds = 0;
+  /** Topic aliases that the client set. */
+  aliasesIn: (string | undefined)[] | undefined = undefined;
+  aliasesOut: AliasesOut | undefined = undefined;
+  topics: TopicMemory | undefined = undefined;
+  pace: Pace | undefined = undefined;
+  /** QoS 1 and 2 publishes that are not acknowledged yet, because the store did not commit. */
+  unacknowledgedIn = 0;
+  /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
+  receiveMaximum = 65_535;
+  readonly #framer: Framer;
+  #box: Outbox | undefined = undefined;
+  #gatedBox: Outbox | undefined = undefined;
+  /** Gated boxes on their way through the store. */
+  #gatesOpen = 0;
+  #connackLeft = false;
+  #pauses = 0;
+  #active = false;
+  #lastActiveMs: number;
+  #held: Buffer[] | undefined = undefined;
+  #heldBytes = 0;
+  #stalledSinceMs = 0;
+  #stalledBytes = 0;
+  #closeCode: ErrorCode | undefined = undefined;
+  #cleanEnd = false;
+  #released = false;
+  #lingerUntilMs = 0;
+  #cancelPace: Cancel | undefined = undefined;
+
+  constructor(host: ClientHost, stream: Duplex, identity: Identity) {
+    const { clock, limits } = host.services;
+    this.host = host;
+    this.stream = stream;
+    this.identity = identity;
+    this.connectedAtMs = clock.now();
+    this.#lastActiveMs = clock.monotonicMs();
+    this.#framer = new Framer(limits.connectPacketMaxBytes, (bytes, start, body, end) => {
+      host.dispatch(this, bytes, start, body, end);
+      return this.#pauses === 0 && !this.closed;
+    });
+    stream.on('data', (chunk: Buffer) => this.#read(chunk));
+    stream.on('drain', () => this.#drained());
+    stream.on('end', () => this.#lost());
+    stream.on('error', () => this.#lost());
+    stream.on('close', () => this.#lost());
+  }
+
+  // ---- what handlers use ----
+
+  /** CONNECT was accepted: packets may have their full size now. */
+  open(session: Session, version: 3 | 4 | 5): void {
+    this.session = session;
+    this.clientId = session.clientId;
+    this.setVersion(version);
+    this.#framer.packetMaxBytes = this.host.services.limits.packetMaxBytes;
+  }
+
+  setVersion(version: 3 | 4 | 5): void {
+    this.protocolVersion = version;
+    this.five = version === 5;
+    this.#framer.shortestLength = this.five;
+  }
+
+  /** Holds the client to the rates of its identity. */
+  setPace(): void {
+    const { authorizer, clock } = this.host.services;
+    this.pace = paceOf(authorizer.limits(this.identity), clock.monotonicMs());
+  }
+
+  /** Sends bytes as they are, in this turn. Before CONNACK left they stand behind it. */
+  send(bytes: Buffer, start = 0, end = bytes.length): void {
+    if (this.#connackLeft) this.#openBox().add(bytes, start, end);
+    else this.#openGatedBox().add(bytes, start, end);
+  }
+
+  /** Sends bytes once the store committed what this turn put in it, or at once when nothing was. */
+  sendGated(bytes: Buffer): void {
+    if (this.#mustGate()) this.#openGatedBox().add(bytes, 0, bytes.length);
+    else this.#openBox().add(bytes, 0, bytes.length);
+  }
+
+  /** CONNACK: nothing leaves before it. */
+  sendConnack(bytes: Buffer): void {
+    if (this.host.services.store.pending) {
+      this.#openGatedBox().add(bytes, 0, bytes.length);
+    } else {
+      this.#connackLeft = true;
+      this.#openBox().add(bytes, 0, bytes.length);
+    }
+  }
+
+  /**
+   * PUBACK, PUBREC or PUBCOMP. `gated`: something waits for the store. What has nothing to wait for
+   * stands behind what has: acknowledgements keep their order [MQTT-4.6.0-2].
+   */
+  acknowledge(type: number, packetId: number, reasonCode: number, gated: boolean): void {
+    const waits = (gated && this.host.services.store.pending) || this.#mustGateOrder();
+    const box = waits ? this.#openGatedBox() : this.#openBox();
+    if (waits) this.unacknowledgedIn++;
+    if (reasonCode === 0 || !this.five) {
+      box.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
+    } else {
+      box.add(reasonedAcknowledgement(type, packetId, reasonCode), 0, 5);
+    }
+  }
+
+  pause(reason: number): void {
+    if (this.closed) return;
+    this.#pauses |= reason;
+    this.stream.pause();
+  }
+
+  resume(reason: number): void {
+    if ((this.#pauses & reason) === 0) return;
+    this.#pauses &= ~reason;
+    if (this.#pauses !== 0 || this.closed) return;
+    this.#guarded(() => this.#framer.resume());
+    // Packets that were waiting may have paused it again.
+    if (!this.isPaused && this.#isOpen()) this.stream.resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses !== 0;
+  }
+
+  /** Stops reading for a while: the identity's rate is used up. */
+  rest(ms: number): void {
+    if (this.#cancelPace !== undefined || this.closed) return;
+    this.pause(pauses.pace);
+    this.#cancelPace = this.host.services.clock.after(ms, () => {
+      this.#cancelPace = undefined;
+      this.resume(pauses.pace);
+    });
+  }
+
+  /** The client said DISCONNECT; `code` when it asked for its will. */
+  leave(code: ErrorCode | undefined): void {
+    this.#closeCode = code;
+    this.#cleanEnd = code === undefined;
+    this.#end();
+  }
+
+  // ---- Outlet ----
+
+  get hasRoom(): boolean {
+    if (this.closed) return false;
+    const { outboundPerConnectionMaxBytes } = this.host.services.limits;
+    return this.#buffered() < outboundPerConnectionMaxBytes;
+  }
+
+  sendPlain(message: Message, retain: boolean, identifiers: readonly number[]): void {
+    if (this.closed) return;
+    if (!this.hasRoom) {
+      this.#dropped('outbound-full');
+      return;
+    }
+    const encoded = this.#encode(message, false, identifiers);
+    if (encoded === undefined) {
+      this.#dropped('too-large');
+      return;
+    }
+    this.host.services.counters.messagesOut[0]++;
+    const box = this.#connackLeft ? this.#openBox() : this.#openGatedBox();
+    if (retain) box.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
+    else box.add(encoded.bytes, encoded.start, encoded.end);
+  }
+
+  sendNumbered(delivery: Pending, packetId: number, afterCommit: boolean): boolean {
+    const { message, qos, retain, identifiers } = delivery;
+    const encoded = this.#encode(message, true, identifiers);
+    if (encoded === undefined) return false;
+    this.host.services.counters.messagesOut[qos]++;
+    const header = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
+    const waits = !this.#connackLeft || (afterCommit && this.host.services.store.pending);
+    const box = waits ? this.#openGatedBox() : this.#openBox();
+    box.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
+    return true;
+  }
+
+  sendRelease(packetId: number, afterCommit: boolean): void {
+    if (this.closed) return;
+    const waits = !this.#connackLeft || (afterCommit && this.host.services.store.pending);
+    const box = waits ? this.#openGatedBox() : this.#openBox();
+    box.addPatched(plainAcknowledgement, 0, 4, 2, first.pubrel, packetId);
+  }
+
+  // ---- Connection ----
+
+  reauthorise(): void {
+    this.topics = undefined;
+    if (this.session === undefined) return;
+    this.setPace();
+    this.host.sessions.reauthorise(this.session);
+  }
+
+  close(code: ErrorCode): void {
+    this.closeWith(code, undefined);
+  }
+
+  /** Ends the connection with a reason, and, for 5.0, words. */
+  closeWith(code: ErrorCode, detail: string | undefined): void {
+    if (this.closed) return;
+    this.#closeCode = code;
+    const reason = catalogue[code].mqtt5;
+    if (this.session !== undefined && this.five && reason !== undefined && reason >= 0x80) {
+      const bytes = disconnect(reason, detail);
+      if (this.packetOutMaxBytes === 0 || bytes.length <= this.packetOutMaxBytes) this.send(bytes);
+    }
+    this.#end();
+  }
+
+  /** Refuses a CONNECT: the answer leaves, the stream ends. */
+  refuse(connack: Buffer | undefined): void {
+    if (connack !== undefined) {
+      this.#connackLeft = true;
+      this.send(connack);
+    }
+    this.#end();
+  }
+
+  // ---- Flushable ----
+
+  flush(): void {
+    const box = this.#box;
+    if (box === undefined) return;
+    this.#box = undefined;
+    if (!this.stream.destroyed && !this.stream.writableEnded) this.#write(box.join());
+    this.host.services.boxes.give(box);
+  }
+
+  takeGated(): Outbox | undefined {
+    const box = this.#gatedBox;
+    this.#gatedBox = undefined;
+    if (box !== undefined) this.#gatesOpen++;
+    return box;
+  }
+
+  releaseGated(box: Outbox, failed: boolean): void {
+    this.#gatesOpen--;
+    if (failed) {
+      // Nothing may be acknowledged any more.
+      this.host.services.boxes.give(box);
+      this.close('store-write-failed');
+      return;
+    }
+    this.#connackLeft = true;
+    this.unacknowledgedIn = 0;
+    if (!this.closed) this.#openBox().addAll(box);
+    this.host.services.boxes.give(box);
+    this.resume(pauses.store);
+  }
+
+  // ---- time ----
+
+  /** Looks after silence and stalls; called every half second or so. */
+  sweep(nowMs: number): void {
+    if (this.closed) {
+      if (nowMs >= this.#lingerUntilMs) this.stream.destroy();
+      return;
+    }
+    if (this.#active || this.isPaused) {
+      this.#active = false;
+      this.#lastActiveMs = nowMs;
+    }
+    const silentMs = nowMs - this.#lastActiveMs;
+    if (this.session === undefined) {
+      // The time for CONNECT runs from the connection, whatever trickles in.
+      const ageMs = this.host.services.clock.now() - this.connectedAtMs;
+      if (ageMs >= this.host.services.limits.connectTimeoutMs) {
+        this.host.services.events.refused(this.identity, 'connect-timeout', '');
+        this.close('connect-timeout');
+      }
+    } else if (this.silenceMaxMs > 0 && silentMs >= this.silenceMaxMs) {
+      this.close('keep-alive-timeout');
+    }
+    this.#sweepStall(nowMs);
+  }
+
+  // ---- inside ----
+
+  #read(chunk: Buffer): void {
+    if (this.closed) return;
+    this.#active = true;
+    this.host.services.counters.bytesIn += chunk.length;
+    this.#guarded(() => this.#framer.push(chunk));
+    const waitMs = this.pace?.bytes(chunk.length, this.host.services.clock.monotonicMs()) ?? 0;
+    if (waitMs > 0) this.rest(waitMs);
+    // Who does not read its acknowledgements gets no more read from it.
+    if (this.#isOpen() && !this.hasRoom) this.pause(pauses.outbound);
+  }
+
+  /** Asked anew: handlers that ran in between may have closed it. */
+  #isOpen(): boolean {
+    return !this.closed;
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (!(error instanceof ProtocolFault)) {
+        this.host.services.log.error({ err: error, device: this.identity.id }, 'a packet failed');
+        this.close('internal');
+        return;
+      }
+      if (this.session === undefined && !this.closed) {
+        this.host.services.events.refused(this.identity, error.code, error.message);
+      }
+      this.closeWith(error.code, this.problemInformation ? error.message : undefined);
+    }
+  }
+
+  #encode(
+    message: Message,
+    numbered: boolean,
+    identifiers: readonly number[],
+  ): Encoded | undefined {
+    let encoded: Encoded;
+    if (
+      !this.five ||
+      (this.aliasesOut === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
+    ) {
+      encoded = message.encoded(this.five, numbered);
+    } else if (this.aliasesOut === undefined) {
+      const left = message.expiryLeftSeconds(this.host.services.clock.now());
+      encoded = message.variant(numbered, left, identifiers);
+    } else {
+      const { alias, known } = this.aliasesOut.of(message.topic);
+      const left = message.expiryLeftSeconds(this.host.services.clock.now());
+      const properties = deliveryProperties(message, left, identifiers, alias);
+      encoded = message.encode(true, numbered, properties, known ? '' : message.topic);
+      if (this.#tooLarge(encoded)) this.aliasesOut.forget(message.topic);
+    }
+    return this.#tooLarge(encoded) ? undefined : encoded;
+  }
+
+  #tooLarge(encoded: Encoded): boolean {
+    return this.packetOutMaxBytes !== 0 && encoded.end - encoded.start > this.packetOutMaxBytes;
+  }
+
+  #dropped(reason: 'outbound-full' | 'too-large'): void {
+    this.host.services.events.dropped(this.identity, reason, 1);
+  }
+
+  #openBox(): Outbox {
+    if (this.#box === undefined) {
+      this.#box = this.host.services.boxes.take();
+      this.host.flusher.ready(this);
+    }
+    return this.#box;
+  }
+
+  #openGatedBox(): Outbox {
+    if (this.#gatedBox === undefined) {
+      this.#gatedBox = this.host.services.boxes.take();
+      this.host.flusher.gated(this);
+    }
+    return this.#gatedBox;
+  }
+
+  #mustGate(): boolean {
+    return !this.#connackLeft || this.host.services.store.pending || this.#mustGateOrder();
+  }
+
+  #mustGateOrder(): boolean {
+    return this.#gatesOpen > 0 || this.#gatedBox !== undefined;
+  }
+
+  #buffered(): number {
+    return (
+      this.stream.writableLength +
+      this.#heldBytes +
+      (this.#box?.bytes ?? 0) +
+      (this.#gatedBox?.bytes ?? 0)
+    );
+  }
+
+  #write(bytes: Buffer): void {
+    this.host.services.counters.bytesOut += bytes.length;
+    if (this.#held === undefined && !this.stream.writableNeedDrain) {
+      this.stream.write(bytes);
+      return;
+    }
+    // The client does not keep up: gather, so that a slow reader costs bytes and not objects.
+    this.#held ??= [];
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.length;
+    if (this.#held.length > heldChunksMax) this.#held = [Buffer.concat(this.#held)];
+    if (this.#stalledSinceMs === 0) {
+      this.#stalledSinceMs = this.host.services.clock.monotonicMs();
+      this.#stalledBytes = this.#buffered();
+    }
+    if (this.#heldBytes > 4 * this.host.services.limits.outboundPerConnectionMaxBytes) {
+      this.close('outbound-too-slow');
+    }
+  }
+
+  #drained(): void {
+    const held = this.#held;
+    this.#stalledSinceMs = 0;
+    if (held !== undefined) {
+      this.#held = undefined;
+      this.#heldBytes = 0;
+      const whole = held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held);
+      // In pieces, so that progress shows.
+      let at = 0;
+      while (at < whole.length && !this.stream.writableNeedDrain && !this.stream.destroyed) {
+        this.stream.write(whole.subarray(at, at + writeMaxBytes));
+        at += writeMaxBytes;
+      }
+      if (at < whole.length) {
+        this.#held = [whole.subarray(at)];
+        this.#heldBytes = whole.length - at;
+        this.#stalledSinceMs = this.host.services.clock.monotonicMs();
+        this.#stalledBytes = this.#buffered();
+      } else if (this.closed) {
+        this.stream.end();
+      }
+    }
+    if (!this.hasRoom) return;
+    this.resume(pauses.outbound);
+    this.session?.outgoing.pump();
+  }
+
+  #sweepStall(nowMs: number): void {
+    if (this.#stalledSinceMs === 0) return;
+    const waiting = this.stream.writableLength + this.#heldBytes;
+    if (waiting < this.#stalledBytes) {
+      this.#stalledBytes = waiting;
+      this.#stalledSinceMs = nowMs;
+    } else if (nowMs - this.#stalledSinceMs >= stalledMaxMs) {
+      this.close('outbound-too-slow');
+    }
+  }
+
+  /** Ends in order: the session is given back, what is owed leaves, the stream ends. */
+  #end(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#framer.clear();
+    this.#cancelPace?.();
+    this.#cancelPace = undefined;
+    this.#lingerUntilMs = this.host.services.clock.monotonicMs() + lingerMs;
+    this.#release();
+    this.flush();
+    if (this.stream.destroyed) return;
+    // What the client still sends is read and thrown away, so that its end is seen.
+    this.stream.resume();
+    if (this.#held === undefined) this.stream.end();
+    else if (this.#closeCode === 'outbound-too-slow') this.stream.destroy();
+  }
+
+  /** The stream ended or failed. */
+  #lost(): void {
+    if (!this.closed) {
+      this.#closeCode = 'connection-lost';
+      this.closed = true;
+      this.#framer.clear();
+      this.#cancelPace?.();
+      this.#cancelPace = undefined;
+      this.#release();
+    }
+    if (!this.stream.destroyed) this.stream.destroy();
+    this.host.gone(this);
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    const { session } = this;
+    const code = this.#closeCode;
+    if (session === undefined) return;
+    const silenced = code !== undefined && silencingCodes.has(code);
+    if (session.holder === this) {
+      this.host.sessions.release(session, !this.#cleanEnd && !silenced);
+    }
+    this.host.services.events.disconnected(this, this.#cleanEnd ? undefined : code);
+  }
+}

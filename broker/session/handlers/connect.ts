@@ -1,0 +1,210 @@
+/**
+ * CONNECT: who, which session, with which will; answered by CONNACK.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import { topicNameFault } from '../../../core/topic.ts';
+import { AliasesOut } from '../aliases-out.ts';
+import type { Client } from '../client.ts';
+import { neverExpires } from '../session.ts';
+import type { OpenRequest } from '../sessions.ts';
+import { connack, type ConnackProperties } from '../wire/answers.ts';
+import { readConnect, readProtocol, type Connect, type ConnectWill } from '../wire/connect.ts';
+import { ProtocolFault, protocolError } from '../wire/fault.ts';
+import { isUtf8Payload } from '../wire/properties.ts';
+import { PacketReader } from '../wire/reader.ts';
+
+/** Takes the first packet of a connection [MQTT-3.1.0-1]. */
+export function onConnect(client: Client, bytes: Buffer, body: number, end: number): void {
+  const reader = new PacketReader(bytes, body, end);
+  let level: number;
+  try {
+    level = readProtocol(reader);
+  } catch (error) {
+    if (!(error instanceof ProtocolFault) || error.code !== 'protocol-version-unsupported') {
+      throw error;
+    }
+    // [MQTT-3.1.2-2]: in the words that the client is likely to understand.
+    const five = (bytes[reader.at - 1] ?? 0) > 5;
+    refuse(client, five ? 5 : 4, error.code, error.message);
+    return;
+  }
+  const version = level === 3 ? 3 : level === 4 ? 4 : 5;
+  client.setVersion(version);
+  let connect: Connect;
+  try {
+    connect = readConnect(reader, version);
+  } catch (error) {
+    // 5.0 may be told why [MQTT-4.13.1-1]; 3.1.1 has no return code for it: the connection closes.
+    if (!(error instanceof ProtocolFault) || version < 5) throw error;
+    refuse(client, version, error.code, error.message);
+    return;
+  }
+  client.problemInformation = connect.properties.requestProblemInformation !== 0;
+  const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
+  const fault = faultOf(client, connect, clientId);
+  if (fault !== undefined) {
+    refuse(client, version, fault.code, fault.detail);
+    return;
+  }
+  accept(client, connect, clientId);
+}
+
+interface Fault {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+/** The rules of the protocol, then the policy's. Undefined: welcome. */
+function faultOf(client: Client, connect: Connect, clientId: string): Fault | undefined {
+  const { authorizer } = client.host.services;
+  const { identity } = client;
+  if (connect.properties.authenticationMethod !== undefined) {
+    return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
+  }
+  if (clientId === '') return { code: 'client-id-missing', detail: '' }; // [MQTT-3.1.3-8]
+  const named = `client id ${JSON.stringify(clientId.slice(0, 128))}`;
+  const verdict = authorizer.connect(identity, clientId);
+  if (!verdict.allowed) return { code: verdict.code, detail: named };
+  // A live session of somebody else is not to be taken, whatever the policy says of client ids.
+  const holder = client.host.sessions.get(clientId)?.holder;
+  if (holder !== undefined && holder.identity.id !== identity.id) {
+    return { code: 'client-id-not-allowed', detail: named };
+  }
+  const others = client.host
+    .connectionsOf(identity.id)
+    .filter((other) => other.clientId !== undefined && other.clientId !== clientId);
+  if (others.length >= authorizer.limits(identity).connectionsMax) {
+    return { code: 'device-connections-too-many', detail: named };
+  }
+  return connect.will === undefined ? undefined : willFault(client, connect.will);
+}
+
+/** A will that would be refused as a publish is refused here, at CONNECT. */
+function willFault(client: Client, will: ConnectWill): Fault | undefined {
+  const { authorizer, limits } = client.host.services;
+  const { topic, qos, retain, payload, properties } = will;
+  const { topicMaxBytes, topicLevelsMax } = limits;
+  // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: as for any topic name.
+  const fault = topicNameFault(topic, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
+  if (fault !== undefined) return { code: 'topic-name-invalid', detail: `will topic: ${fault}` };
+  if (properties.payloadFormat === 1 && !isUtf8Payload(payload)) {
+    return { code: 'payload-format-invalid', detail: 'will payload' };
+  }
+  const verdict = authorizer.publish(client.identity, topic, qos, retain, payload.length);
+  return verdict.allowed
+    ? undefined
+    : { code: verdict.code, detail: `will topic ${JSON.stringify(topic.slice(0, 128))}` };
+}
+
+/**
+ * The id for a client that sends none: one of its own if the policy lets it have suffixes, else the
+ * device's. Empty when 3.1.1 does not allow to assign one [MQTT-3.1.3-6], -7; 5.0: [MQTT-3.1.3-6].
+ */
+function assignedId(client: Client, connect: Connect): string {
+  if (connect.version < 5 && !connect.clean) return '';
+  const { identity } = client;
+  const own = `${identity.id}/${randomBytes(8).toString('hex')}`;
+  return client.host.services.authorizer.connect(identity, own).allowed ? own : identity.id;
+}
+
+function accept(client: Client, connect: Connect, clientId: string): void {
+  const { host, identity } = client;
+  const { limits, authorizer, events, counters } = host.services;
+  const { properties, version } = connect;
+  const own = authorizer.limits(identity);
+  const expiryMax = Math.min(limits.sessionExpiryMaxSeconds, own.sessionExpiryMaxSeconds);
+  const asked =
+    version === 5 ? Math.max(0, properties.sessionExpiry) : connect.clean ? 0 : neverExpires;
+  const expirySeconds = Math.min(asked, expiryMax);
+  const keepAlive = keepAliveOf(connect, limits.keepAliveMaxSeconds);
+  const receiveMax = Math.max(1, Math.min(limits.inflightInMax, own.inflightMax));
+  const clientMax = properties.receiveMaximum < 0 ? 65_535 : properties.receiveMaximum;
+  const window = Math.max(1, Math.min(limits.inflightOutMax, own.inflightMax, clientMax));
+  const request: OpenRequest = {
+    clientId,
+    clean: connect.clean,
+    expirySeconds,
+    version,
+    will: willOf(client, connect, clientId),
+    window,
+  };
+  client.silenceMaxMs = keepAlive * 1500;
+  client.packetOutMaxBytes = Math.max(0, properties.maximumPacketSize);
+  client.askedExpirySeconds = asked;
+  client.receiveMaximum = receiveMax;
+  const aliasesOut = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
+  if (aliasesOut > 0) client.aliasesOut = new AliasesOut(aliasesOut);
+  const { session, present } = host.sessions.open(client, identity, request);
+  client.open(session, version);
+  client.setPace();
+  if (present) host.sessions.reauthorise(session);
+  host.accepted(client);
+  events.connected(client);
+  counters.connects++;
+  const answer: ConnackProperties = {};
+  if (version === 5) {
+    // Capabilities are said when they differ from what their absence would mean.
+    if (expirySeconds !== asked) answer.sessionExpiryInterval = expirySeconds;
+    if (receiveMax < 65_535) answer.receiveMaximum = receiveMax;
+    answer.maximumPacketSize = limits.packetMaxBytes;
+    if (limits.topicAliasesMax > 0) answer.topicAliasMaximum = limits.topicAliasesMax;
+    if (connect.clientId === '') answer.assignedClientIdentifier = clientId; // [MQTT-3.1.3-7]
+    if (keepAlive !== connect.keepAliveSeconds) answer.serverKeepAlive = keepAlive;
+    if (properties.requestResponseInformation === 1) {
+      answer.responseInformation = `devices/${identity.id}/`;
+    }
+  }
+  client.sendConnack(connack(version, 0, present, answer));
+  session.outgoing.attach(client, window, session.kept);
+}
+
+/** Longer keep alives than the limit, and none, are cut to it: silence must end some time. */
+function keepAliveOf(connect: Connect, maxSeconds: number): number {
+  const { keepAliveSeconds, version } = connect;
+  // 3.1.1 cannot be told: who asked for none there is not held to any.
+  if (version < 5) return keepAliveSeconds;
+  return keepAliveSeconds === 0 ? maxSeconds : Math.min(keepAliveSeconds, maxSeconds);
+}
+
+function willOf(client: Client, connect: Connect, clientId: string): OpenRequest['will'] {
+  const { will } = connect;
+  if (will === undefined) return undefined;
+  const nowMs = client.host.services.clock.now();
+  const { messageExpiry, willDelay, forward } = will.properties;
+  return {
+    message: {
+      topic: will.topic,
+      // The packet is one chunk that holds little else, but a copy pins nothing.
+      payload: Buffer.from(will.payload),
+      qos: will.qos,
+      retain: will.retain,
+      properties: forward === undefined ? undefined : Buffer.from(forward),
+      // From creation to expiry is the interval; it runs when the will is published.
+      expiresAtMs: messageExpiry < 0 ? undefined : nowMs + messageExpiry * 1000,
+      createdAtMs: nowMs,
+      publisher: clientId,
+    },
+    delaySeconds: Math.max(0, willDelay),
+  };
+}
+
+function refuse(client: Client, version: 3 | 4 | 5, code: ErrorCode, detail: string): void {
+  client.host.services.events.refused(client.identity, code, detail);
+  const spec = catalogue[code];
+  if (version === 5) {
+    const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
+    // [MQTT-3.2.2-19]: not beyond what the client takes; CONNACK may always say why.
+    const properties = client.problemInformation ? { reasonString } : {};
+    client.refuse(connack(5, Math.max(0x80, spec.mqtt5 ?? 0x87), false, properties));
+  } else {
+    client.refuse(connack(version, spec.mqtt3 ?? 5, false));
+  }
+}
+
+/** A second CONNECT is a protocol error [MQTT-3.1.0-2]. */
+export function onSecondConnect(): never {
+  throw protocolError('[MQTT-3.1.0-2] a second CONNECT');
+}

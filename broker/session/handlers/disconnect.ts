@@ -1,0 +1,32 @@
+/**
+ * DISCONNECT from a client: its will is thrown away [MQTT-3.14.4-3], unless it asks for it (0x04).
+ *
+ * @module
+ */
+import type { Client } from '../client.ts';
+import { neverExpires, type Session } from '../session.ts';
+import { readDisconnect } from '../wire/disconnect.ts';
+import { protocolError } from '../wire/fault.ts';
+
+export function onDisconnect(
+  client: Client,
+  session: Session,
+  bytes: Buffer,
+  body: number,
+  end: number,
+): void {
+  const { reasonCode, sessionExpiry } = readDisconnect(bytes, body, end, client.five);
+  if (sessionExpiry >= 0) {
+    // [MQTT-3.14.2.2.2]: a session that was to end with the connection cannot be kept after all.
+    if (client.askedExpirySeconds === 0 && sessionExpiry > 0) {
+      throw protocolError('DISCONNECT raises the session expiry from 0');
+    }
+    const { limits, authorizer } = client.host.services;
+    const max = Math.min(
+      limits.sessionExpiryMaxSeconds,
+      authorizer.limits(client.identity).sessionExpiryMaxSeconds,
+    );
+    session.expirySeconds = Math.min(sessionExpiry, max, neverExpires);
+  }
+  client.leave(reasonCode === 0 ? undefined : 'disconnected-with-will');
+}

@@ -1,0 +1,83 @@
+/**
+ * SUBSCRIBE: each filter judged on its own, answered by SUBACK, then the retained messages.
+ *
+ * @module
+ */
+import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import { splitShared, topicFilterFault } from '../../../core/topic.ts';
+import type { Client } from '../client.ts';
+import { sendRetained } from '../retained.ts';
+import type { Session } from '../session.ts';
+import { putSubscription } from '../subscriptions.ts';
+import { suback } from '../wire/answers.ts';
+import { protocolError } from '../wire/fault.ts';
+import { PacketReader } from '../wire/reader.ts';
+import { readSubscribe, type SubscribeRequest } from '../wire/subscribe.ts';
+import type { SubscriptionRecord } from '../../store/session-store.ts';
+
+export function onSubscribe(
+  client: Client,
+  session: Session,
+  bytes: Buffer,
+  body: number,
+  end: number,
+): void {
+  const { services, exchange } = client.host;
+  const reader = new PacketReader(bytes, body, end);
+  const { subscriptionsPerPacketMax } = services.limits;
+  const { packetId, identifier, requests } = readSubscribe(
+    reader,
+    client.five,
+    subscriptionsPerPacketMax,
+  );
+  const codes: number[] = [];
+  const retained: SubscriptionRecord[] = [];
+  for (const request of requests) {
+    const shared = splitShared(request.filter);
+    if (request.noLocal && shared !== undefined && client.five) {
+      throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
+    }
+    const code = refusal(client, session, request);
+    if (code !== undefined) {
+      codes.push(client.five ? (catalogue[code].mqtt5 ?? 0x80) : 0x80);
+      continue;
+    }
+    const known = session.subscriptions.has(request.filter);
+    const record: SubscriptionRecord = { ...request, identifier };
+    putSubscription(services, exchange, session, record);
+    codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
+    // [MQTT-3.3.1-9], -10, -11; never for shared ones.
+    const wanted = request.retainHandling === 0 || (request.retainHandling === 1 && !known);
+    if (shared === undefined && wanted) retained.push(record);
+  }
+  client.sendGated(suback(client.five ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
+  for (const record of retained) sendRetained(client, session, record);
+}
+
+/** Undefined: granted. */
+function refusal(
+  client: Client,
+  session: Session,
+  request: SubscribeRequest,
+): ErrorCode | undefined {
+  const { authorizer, limits, events } = client.host.services;
+  const { filter, qos } = request;
+  const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
+  const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
+  if (fault !== undefined) return 'topic-filter-invalid';
+  const max = Math.min(
+    subscriptionsPerSessionMax,
+    authorizer.limits(client.identity).subscriptionsMax,
+  );
+  let code: ErrorCode | undefined;
+  if (!session.subscriptions.has(filter) && session.subscriptions.size >= max) {
+    code = 'subscriptions-too-many';
+  } else {
+    const shared = splitShared(filter);
+    const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
+    const verdict = authorizer.subscribe(client.identity, plain, qos);
+    if (!verdict.allowed) ({ code } = verdict);
+  }
+  if (code !== undefined) events.denied(client.identity, 'subscribe', filter, code);
+  return code;
+}

@@ -1,0 +1,421 @@
+/**
+ * What one session is owed at QoS 1 and 2: the window of what is in flight, and the queue behind it.
+ *
+ * A session that ends with its connection has its queue in memory. A session that is kept has it in
+ * the store; in memory stand only the packet ids in flight and a short run of what comes next (the
+ * tail). What lies beyond the tail is read from the store when the window has room.
+ *
+ * Order: everything of a session leaves in the order in which it was queued [MQTT-4.6.0-6].
+ *
+ * @module
+ */
+import type { QueuedMessage, SessionStore } from '../store/session-store.ts';
+import { messageOverheadBytes } from '../store/session-store.ts';
+import { Message } from './message.ts';
+
+/** The connection, as far as deliveries need it. */
+export interface Outlet {
+  /** Whether the connection takes more that can wait: false while its client does not read. */
+  readonly hasRoom: boolean;
+  /** At QoS 0; drops, and counts, when there is no room. */
+  sendPlain(message: Message, retain: boolean, identifiers: readonly number[]): void;
+  /**
+   * At QoS 1 or 2. `afterCommit`: must not leave before what was put in the store is durable.
+   *
+   * @returns false when the packet is larger than the client takes: it was not sent
+   */
+  sendNumbered(delivery: Pending, packetId: number, afterCommit: boolean): boolean;
+  sendRelease(packetId: number, afterCommit: boolean): void;
+}
+
+/** A message that waits for the window. */
+export interface Pending {
+  readonly message: Message;
+  readonly qos: 1 | 2;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[];
+  /** In the store; 0 when it is not there. */
+  readonly sequence: number;
+  /** Set when it left under this id in an earlier connection: sent again with DUP. */
+  readonly packetId: number;
+}
+
+/** What one session's deliveries may use. */
+export interface OutgoingLimits {
+  readonly queueMaxMessages: number;
+  readonly queueMaxBytes: number;
+}
+
+/** What deliveries need from the layer. */
+export interface OutgoingContext {
+  readonly store: SessionStore;
+  nowMs(): number;
+  /** Whether the session's identity may (still) be given this topic. */
+  mayReceive(topic: string): boolean;
+  dropped(reason: DropReason, messages: number): void;
+  /** Something was put in the store on behalf of the message that is being routed. */
+  touched(): void;
+  failed(error: unknown): void;
+  readonly limits: OutgoingLimits;
+}
+
+/** Stable words for the metrics. */
+export type DropReason =
+  | 'queue-full'
+  | 'store-full'
+  | 'expired'
+  | 'too-large'
+  | 'outbound-full'
+  | 'not-allowed'
+  | 'retained-full';
+
+/** In flight. One object for all of an ephemeral session: only the id and the state count there. */
+interface InFlight {
+  readonly sequence: number;
+  readonly qos: 1 | 2;
+  readonly released: boolean;
+}
+
+const ephemeral1: InFlight = { sequence: 0, qos: 1, released: false };
+const ephemeral2: InFlight = { sequence: 0, qos: 2, released: false };
+const ephemeralReleased: InFlight = { sequence: 0, qos: 2, released: true };
+
+/** What an acknowledgement found. */
+export type AckResult = 'done' | 'unknown' | 'wrong-kind';
+
+const tailMaxMessages = 256;
+const tailMaxBytes = 256 * 1024;
+const pageMessages = 128;
+
+export class Outgoing {
+  readonly #clientId: string;
+  readonly #context: OutgoingContext;
+  #outlet: Outlet | undefined = undefined;
+  /** How many may be in flight: the client's receive maximum and our own limit. */
+  #window = 0;
+  #kept: boolean;
+  #inFlight: Map<number, InFlight> | undefined = undefined;
+  #lastId = 0;
+  #tail: Pending[] = [];
+  #tailHead = 0;
+  #tailBytes = 0;
+  /** How many entries of the store's queue lie behind the tail. */
+  #beyond = 0;
+  /** The highest sequence that was taken into memory in this connection. */
+  #readUpTo = 0;
+  /** Everything queued with this sequence or a lower one has been dropped. */
+  #droppedUpTo = 0;
+  /** Counts attachments, so that a page that was asked for by an earlier connection is ignored. */
+  #epoch = 0;
+  #reading = false;
+
+  constructor(clientId: string, context: OutgoingContext, kept: boolean) {
+    this.#clientId = clientId;
+    this.#context = context;
+    this.#kept = kept;
+  }
+
+  /** Messages that wait or are in flight, for an ephemeral session (a kept one: ask the store). */
+  get waitingMessages(): number {
+    return this.#tail.length - this.#tailHead + (this.#inFlight?.size ?? 0);
+  }
+
+  get waitingBytes(): number {
+    return this.#tailBytes;
+  }
+
+  /** Whether a message would leave at once. */
+  get idle(): boolean {
+    return (
+      this.#beyond === 0 &&
+      this.#tail.length === this.#tailHead &&
+      (this.#inFlight?.size ?? 0) < this.#window
+    );
+  }
+
+  /**
+   * A connection takes the session. What the store holds is sent again first: PUBLISH with DUP and
+   * PUBREL under their old packet ids, in order [MQTT-4.4.0-1], [MQTT-4.6.0-1].
+   */
+  attach(outlet: Outlet, window: number, kept: boolean): void {
+    this.#epoch++;
+    this.#outlet = outlet;
+    this.#window = window;
+    this.#kept = kept;
+    this.#reading = false;
+    this.#clearMemory();
+    this.#beyond = kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
+    this.#readUpTo = 0;
+    this.pump();
+  }
+
+  /** The connection is gone. What an ephemeral session was owed is gone with it. */
+  detach(): void {
+    this.#epoch++;
+    this.#outlet = undefined;
+    this.#clearMemory();
+  }
+
+  /** Queues or sends at QoS 1 or 2. */
+  deliver(message: Message, qos: 1 | 2, retain: boolean, identifiers: readonly number[]): void {
+    const { store } = this.#context;
+    let sequence = 0;
+    if (this.#kept) {
+      if (!this.#makeRoom(message)) return;
+      sequence = store.enqueue(this.#clientId, {
+        message: message.stored(this.#context.nowMs()),
+        qos,
+        retain,
+        identifiers,
+      });
+      if (sequence === 0) {
+        this.#context.dropped('store-full', 1);
+        return;
+      }
+      this.#context.touched();
+    }
+    const outlet = this.#outlet;
+    if (outlet === undefined) {
+      if (this.#kept) this.#beyond++;
+      return;
+    }
+    const pending: Pending = { message, qos, retain, identifiers, sequence, packetId: 0 };
+    if (
+      this.#beyond === 0 &&
+      !this.#reading &&
+      this.#tail.length === this.#tailHead &&
+      (this.#inFlight?.size ?? 0) < this.#window &&
+      outlet.hasRoom
+    ) {
+      if (sequence > this.#readUpTo) this.#readUpTo = sequence;
+      this.#send(outlet, pending);
+      return;
+    }
+    this.#queue(pending);
+  }
+
+  /** Sends while the window has room. */
+  pump(): void {
+    for (;;) {
+      const outlet = this.#outlet;
+      if (outlet === undefined || (this.#inFlight?.size ?? 0) >= this.#window || !outlet.hasRoom) {
+        return;
+      }
+      const pending = this.#shift();
+      if (pending === undefined) {
+        if (this.#beyond > 0 && !this.#reading) this.#readPage();
+        return;
+      }
+      const { message, packetId } = pending;
+      // What left once is sent again even when it expired since: the receiver may know half of it.
+      if (packetId === 0 && message.expired(this.#context.nowMs())) {
+        this.#drop(pending, 'expired'); // [MQTT-3.3.2-5]
+      } else if (packetId === 0 && !this.#context.mayReceive(message.topic)) {
+        this.#drop(pending, 'not-allowed');
+      } else {
+        this.#send(outlet, pending);
+      }
+    }
+  }
+
+  /** PUBACK [MQTT-4.3.2-3]: the packet id is free again. */
+  onPuback(packetId: number): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (entry.qos !== 1) return 'wrong-kind';
+    this.#finish(packetId, entry);
+    return 'done';
+  }
+
+  /** PUBREC: success asks for PUBREL [MQTT-4.3.3-4]; a failure ends the exchange. */
+  onPubrec(packetId: number, failed: boolean): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (entry.qos !== 2) return 'wrong-kind';
+    if (failed && !entry.released) {
+      this.#finish(packetId, entry);
+      return 'done';
+    }
+    if (!entry.released) {
+      // Moves to the end: PUBREL are sent in the order of PUBREC [MQTT-4.6.0-4].
+      this.#inFlight?.delete(packetId);
+      if (entry.sequence === 0) this.#inFlight?.set(packetId, ephemeralReleased);
+      else {
+        this.#inFlight?.set(packetId, { sequence: entry.sequence, qos: 2, released: true });
+        this.#context.store.markReleased(this.#clientId, entry.sequence);
+      }
+    }
+    this.#outlet?.sendRelease(packetId, entry.sequence !== 0);
+    return 'done';
+  }
+
+  /** PUBCOMP: the packet id is free again [MQTT-4.3.3-7]. */
+  onPubcomp(packetId: number): AckResult {
+    const entry = this.#inFlight?.get(packetId);
+    if (entry === undefined) return 'unknown';
+    if (!entry.released) return 'wrong-kind';
+    this.#finish(packetId, entry);
+    return 'done';
+  }
+
+  #finish(packetId: number, entry: InFlight): void {
+    this.#inFlight?.delete(packetId);
+    if (entry.sequence !== 0) this.#context.store.dequeue(this.#clientId, entry.sequence);
+    if (this.#tail.length > this.#tailHead || this.#beyond > 0) this.pump();
+  }
+
+  #send(outlet: Outlet, pending: Pending): void {
+    const { sequence, qos } = pending;
+    const packetId = pending.packetId === 0 ? this.#freeId() : pending.packetId;
+    if (sequence !== 0 && pending.packetId === 0) {
+      this.#context.store.markSent(this.#clientId, sequence, packetId);
+    }
+    if (!outlet.sendNumbered(pending, packetId, sequence !== 0 && qos === 2)) {
+      // [MQTT-3.1.2-25]: too large for this client: as if it had been delivered.
+      this.#drop(pending, 'too-large');
+      return;
+    }
+    this.#inFlight ??= new Map();
+    this.#inFlight.set(
+      packetId,
+      sequence === 0 ? (qos === 1 ? ephemeral1 : ephemeral2) : { sequence, qos, released: false },
+    );
+  }
+
+  /** Counts from 1, skips what is in flight [MQTT-2.2.1-3]. The window is smaller than the ids. */
+  #freeId(): number {
+    let id = this.#lastId;
+    do id = id === 65_535 ? 1 : id + 1;
+    while (this.#inFlight?.has(id) === true);
+    return (this.#lastId = id);
+  }
+
+  #queue(pending: Pending): void {
+    if (this.#kept) {
+      // Behind entries that are only in the store, it must stay there too.
+      if (
+        this.#beyond > 0 ||
+        this.#reading ||
+        this.#tail.length - this.#tailHead >= tailMaxMessages ||
+        this.#tailBytes >= tailMaxBytes
+      ) {
+        this.#beyond++;
+        return;
+      }
+    } else {
+      const { queueMaxMessages, queueMaxBytes } = this.#context.limits;
+      const bytes = weight(pending);
+      while (
+        this.#tail.length - this.#tailHead + 1 > queueMaxMessages ||
+        this.#tailBytes + bytes > queueMaxBytes
+      ) {
+        const oldest = this.#shift();
+        this.#context.dropped('queue-full', 1);
+        if (oldest === undefined) return;
+      }
+    }
+    pending.message.own();
+    this.#tail.push(pending);
+    this.#tailBytes += weight(pending);
+    if (pending.sequence > this.#readUpTo) this.#readUpTo = pending.sequence;
+  }
+
+  #shift(): Pending | undefined {
+    const pending = this.#tail[this.#tailHead];
+    if (pending === undefined) return undefined;
+    this.#tailHead++;
+    this.#tailBytes -= weight(pending);
+    if (this.#tailHead === this.#tail.length) {
+      this.#tail = [];
+      this.#tailHead = 0;
+    } else if (this.#tailHead >= 1024) {
+      this.#tail = this.#tail.slice(this.#tailHead);
+      this.#tailHead = 0;
+    }
+    return pending;
+  }
+
+  /** Makes room in the kept queue; false when the new message itself gives way. */
+  #makeRoom(message: Message): boolean {
+    const { store, limits } = this.#context;
+    const bytes = message.payloadBytes + message.topic.length + messageOverheadBytes;
+    for (;;) {
+      const size = store.queueOf(this.#clientId);
+      if (
+        size.messages + 1 <= limits.queueMaxMessages &&
+        size.bytes + bytes <= limits.queueMaxBytes
+      ) {
+        return true;
+      }
+      const sequence = store.dropOldest(this.#clientId);
+      this.#context.dropped('queue-full', 1);
+      if (sequence === 0) return false; // All that is there is in flight.
+      this.#droppedUpTo = sequence;
+      if (this.#tail[this.#tailHead]?.sequence === sequence) this.#shift();
+      else if (this.#beyond > 0) this.#beyond--;
+    }
+  }
+
+  #drop(pending: Pending, reason: DropReason): void {
+    if (pending.sequence !== 0) this.#context.store.dequeue(this.#clientId, pending.sequence);
+    this.#context.dropped(reason, 1);
+  }
+
+  #readPage(): void {
+    this.#reading = true;
+    const epoch = this.#epoch;
+    this.#context.store.readQueue(this.#clientId, this.#readUpTo, pageMessages).then(
+      (page) => {
+        if (epoch !== this.#epoch) return;
+        this.#reading = false;
+        this.#take(page);
+        this.pump();
+      },
+      (error: unknown) => {
+        if (epoch !== this.#epoch) return;
+        this.#reading = false;
+        this.#context.failed(error);
+      },
+    );
+  }
+
+  #take(page: readonly QueuedMessage[]): void {
+    // An empty page: there is nothing, whatever was counted.
+    if (page.length === 0) this.#beyond = 0;
+    for (const entry of page) {
+      if (entry.sequence > this.#readUpTo) this.#readUpTo = entry.sequence;
+      if (entry.state === 'queued' && entry.sequence <= this.#droppedUpTo) continue;
+      if (this.#beyond > 0) this.#beyond--;
+      if (entry.state === 'released' && entry.packetId !== undefined) {
+        this.#inFlight ??= new Map();
+        this.#inFlight.set(entry.packetId, { sequence: entry.sequence, qos: 2, released: true });
+        this.#outlet?.sendRelease(entry.packetId, true);
+        continue;
+      }
+      const pending: Pending = {
+        message: Message.of(entry.message),
+        qos: entry.qos,
+        retain: entry.retain,
+        identifiers: entry.identifiers,
+        sequence: entry.sequence,
+        packetId: entry.packetId ?? 0,
+      };
+      this.#tail.push(pending);
+      this.#tailBytes += weight(pending);
+    }
+  }
+
+  #clearMemory(): void {
+    this.#inFlight = undefined;
+    this.#lastId = 0;
+    this.#tail = [];
+    this.#tailHead = 0;
+    this.#tailBytes = 0;
+    this.#reading = false;
+    this.#beyond = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
+  }
+}
+
+function weight(pending: Pending): number {
+  return pending.message.payloadBytes + pending.message.topic.length + messageOverheadBytes;
+}

@@ -1,0 +1,60 @@
+/**
+ * PUBACK, PUBREC, PUBREL and PUBCOMP: one layout.
+ *
+ * @module
+ */
+import { malformed, protocolError } from './fault.ts';
+import { readProperties } from './properties.ts';
+import { PacketReader } from './reader.ts';
+
+/** First bytes of the packets, flags included. */
+export const first = {
+  puback: 0x40,
+  pubrec: 0x50,
+  pubrel: 0x62,
+  pubcomp: 0x70,
+} as const;
+
+export interface Acknowledgement {
+  readonly packetId: number;
+  readonly reasonCode: number;
+}
+
+const publishCodes = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]);
+const releaseCodes = new Set([0x00, 0x92]);
+
+/**
+ * Reads what stands behind a packet id in 5.0: reason code and properties.
+ *
+ * @param ofPublish PUBACK or PUBREC; else PUBREL or PUBCOMP
+ * @throws ProtocolFault
+ */
+export function readAcknowledgement(
+  bytes: Buffer,
+  body: number,
+  end: number,
+  five: boolean,
+  ofPublish: boolean,
+): Acknowledgement {
+  const reader = new PacketReader(bytes, body, end);
+  const packetId = reader.uint16();
+  if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
+  let reasonCode = 0;
+  if (five && reader.left > 0) {
+    reasonCode = reader.byte();
+    if (!(ofPublish ? publishCodes : releaseCodes).has(reasonCode)) {
+      throw malformed(`unknown reason code 0x${reasonCode.toString(16)}`);
+    }
+    if (reader.left > 0) readProperties(reader, 'acknowledgement');
+  }
+  reader.finish();
+  return { packetId, reasonCode };
+}
+
+/** The bytes of one without a reason; its packet id, at offset 2, is patched in. */
+export const plainAcknowledgement = Buffer.from([0, 2, 0, 0]);
+
+/** The bytes of one with a reason code (5.0) [MQTT-3.4.2-1]. */
+export function reasonedAcknowledgement(type: number, packetId: number, code: number): Buffer {
+  return Buffer.from([type, 3, packetId >>> 8, packetId & 0xff, code]);
+}

@@ -1,0 +1,105 @@
+/**
+ * CONNECT, read strictly.
+ *
+ * @module
+ */
+import type { Qos } from '../../store/session-store.ts';
+import { malformed, ProtocolFault, protocolError } from './fault.ts';
+import { PropertySet, readProperties } from './properties.ts';
+import type { PacketReader } from './reader.ts';
+
+export interface ConnectWill {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly properties: PropertySet;
+}
+
+export interface Connect {
+  readonly version: 3 | 4 | 5;
+  /** Clean Session, in 5.0 Clean Start. */
+  readonly clean: boolean;
+  readonly keepAliveSeconds: number;
+  readonly clientId: string;
+  readonly properties: PropertySet;
+  readonly will: ConnectWill | undefined;
+}
+
+const noProperties = new PropertySet();
+
+/** What stands before everything else: enough to answer a client whose version is not spoken. */
+export function readProtocol(reader: PacketReader): number {
+  const name = reader.binary().toString('latin1');
+  const level = reader.byte();
+  if (name === 'MQIsdp') {
+    if (level !== 3) throw new ProtocolFault('protocol-version-unsupported', `MQIsdp ${level}`);
+    return level;
+  }
+  // [MQTT-3.1.2-1] another protocol: not an MQTT client.
+  if (name !== 'MQTT') throw malformed('[MQTT-3.1.2-1] the protocol name is not MQTT');
+  if (level !== 4 && level !== 5) {
+    throw new ProtocolFault('protocol-version-unsupported', `MQTT level ${level}`);
+  }
+  return level;
+}
+
+/**
+ * Reads CONNECT behind protocol name and level.
+ *
+ * @throws ProtocolFault
+ */
+export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
+  const flags = reader.byte();
+  if ((flags & 1) !== 0) throw malformed('[MQTT-3.1.2-3] the reserved connect flag is set');
+  const hasWill = (flags & 4) !== 0;
+  const qos = (flags >> 3) & 3;
+  const willRetain = (flags & 0x20) !== 0;
+  const hasPassword = (flags & 0x40) !== 0;
+  const hasUser = (flags & 0x80) !== 0;
+  if (qos === 3) throw malformed('[MQTT-3.1.2-12] will QoS 3');
+  if (!hasWill && (qos !== 0 || willRetain)) {
+    throw malformed('[MQTT-3.1.2-11] will QoS or will retain without a will');
+  }
+  if (hasPassword && !hasUser && version < 5) {
+    throw malformed('[MQTT-3.1.2-22] a password without a user name');
+  }
+  const keepAliveSeconds = reader.uint16();
+  const properties = version === 5 ? readProperties(reader, 'connect') : noProperties;
+  if (
+    properties.authenticationData !== undefined &&
+    properties.authenticationMethod === undefined
+  ) {
+    throw protocolError('authentication data without a method');
+  }
+  const clientId = reader.text();
+  const will = hasWill ? readWill(reader, version, toQos(qos), willRetain) : undefined;
+  // Who a client is, its certificate says: user name and password are read and not used.
+  if (hasUser) reader.skipText();
+  if (hasPassword) reader.binary();
+  reader.finish();
+  return {
+    version,
+    clean: (flags & 2) !== 0,
+    keepAliveSeconds,
+    clientId,
+    properties,
+    will,
+  };
+}
+
+function readWill(
+  reader: PacketReader,
+  version: 3 | 4 | 5,
+  qos: Qos,
+  retain: boolean,
+): ConnectWill {
+  const properties = version === 5 ? readProperties(reader, 'will') : noProperties;
+  const topic = reader.text();
+  const payload = reader.binary();
+  return { topic, payload, qos, retain, properties };
+}
+
+function toQos(bits: number): Qos {
+  return bits === 0 ? 0 : bits === 1 ? 1 : 2;
+}

@@ -1,0 +1,203 @@
+/**
+ * Cuts what arrives into packets. The size of a packet is judged on its declared length, before
+ * a byte of it is kept; memory for a packet in parts grows with what came, never with what was
+ * declared.
+ *
+ * @module
+ */
+import { malformed, ProtocolFault } from './fault.ts';
+
+/**
+ * Takes one packet that is whole: `bytes` from `start` (its fixed header) to `end`, its variable
+ * header at `body`.
+ *
+ * @returns false to stop: what follows stays with the framer until {@link Framer.resume}
+ */
+export type PacketTaker = (bytes: Buffer, start: number, body: number, end: number) => boolean;
+
+const incomplete = -1;
+const headerMaxBytes = 5;
+const firstCapacityBytes = 1024;
+
+export class Framer {
+  /** The largest packet taken, in bytes, fixed header included. May be changed between packets. */
+  packetMaxBytes: number;
+  /** Whether Remaining Length must be in the fewest bytes: 5.0 [MQTT-1.5.5-1]. */
+  shortestLength = false;
+  readonly #take: PacketTaker;
+  /** A packet of which only a part has come. */
+  #partial: Buffer | undefined;
+  #partialLength = 0;
+  /** What came behind a packet at which the taker said stop. */
+  #rest: Buffer | undefined;
+  #stopped = false;
+  #cutting = false;
+  #bodyAt = 0;
+
+  constructor(packetMaxBytes: number, take: PacketTaker) {
+    this.packetMaxBytes = packetMaxBytes;
+    this.#take = take;
+  }
+
+  /** Bytes kept for later. */
+  get bufferedBytes(): number {
+    return this.#partialLength + (this.#rest?.length ?? 0);
+  }
+
+  /** @throws ProtocolFault malformed length, or packet too large */
+  push(chunk: Buffer): void {
+    if (this.#stopped || this.#cutting) {
+      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+      return;
+    }
+    this.#cutting = true;
+    try {
+      let at = 0;
+      if (this.#partial !== undefined) at = this.#complete(chunk);
+      if (at < chunk.length) this.#cut(chunk, at);
+    } finally {
+      this.#cutting = false;
+    }
+  }
+
+  /** Goes on after a stop. @throws ProtocolFault as {@link push} */
+  resume(): void {
+    this.#stopped = false;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest !== undefined) this.push(rest);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#partial = undefined;
+    this.#partialLength = 0;
+    this.#rest = undefined;
+    this.#stopped = true;
+  }
+
+  #cut(chunk: Buffer, from: number): void {
+    let at = from;
+    const { length } = chunk;
+    while (at < length) {
+      if (this.#stopped) {
+        this.#rest = chunk.subarray(at);
+        return;
+      }
+      let body = at + 2;
+      let size = chunk[at + 1] ?? incomplete;
+      if (size >= 0x80) {
+        size = this.#remainingLength(chunk, at + 1, length);
+        body = this.#bodyAt;
+      }
+      if (size === incomplete) break;
+      const end = body + size;
+      this.#judge(end - at);
+      if (end > length) break;
+      if (!this.#take(chunk, at, body, end)) this.#stopped = true;
+      at = end;
+    }
+    if (at < length) this.#keep(chunk, at, length);
+  }
+
+  /** Fills up the packet in parts; hands it on when it is whole. Returns how much was used. */
+  #complete(chunk: Buffer): number {
+    let used = 0;
+    // The header first: it takes at most 5 bytes, so this loop is short.
+    let needed = this.#neededBytes();
+    while (needed < 0) {
+      if (used === chunk.length) return used;
+      this.#keep(chunk, used, used + 1);
+      used++;
+      needed = this.#neededBytes();
+    }
+    const missing = Math.min(needed - this.#partialLength, chunk.length - used);
+    if (missing > 0) {
+      this.#keep(chunk, used, used + missing);
+      used += missing;
+    }
+    if (this.#partialLength < needed) return used;
+    const whole = this.#partial?.subarray(0, needed) ?? chunk;
+    this.#partial = undefined;
+    this.#partialLength = 0;
+    this.#remainingLength(whole, 1, needed);
+    if (!this.#take(whole, 0, this.#bodyAt, needed)) this.#stopped = true;
+    return used;
+  }
+
+  /** The whole size of the packet in parts; -1 while its header is not complete. */
+  #neededBytes(): number {
+    const partial = this.#partial;
+    if (partial === undefined || this.#partialLength < 2) return -1;
+    const size = this.#remainingLength(partial, 1, Math.min(this.#partialLength, headerMaxBytes));
+    if (size === incomplete) return -1;
+    const needed = this.#bodyAt + size;
+    this.#judge(needed);
+    return needed;
+  }
+
+  #keep(chunk: Buffer, start: number, end: number): void {
+    const wanted = this.#partialLength + end - start;
+    let partial = this.#partial;
+    if (partial === undefined || partial.length < wanted) {
+      const grown = Buffer.allocUnsafeSlow(
+        Math.max(
+          wanted,
+          Math.min(2 * wanted, this.packetMaxBytes),
+          Math.min(firstCapacityBytes, 2 * wanted),
+        ),
+      );
+      if (partial !== undefined) partial.copy(grown, 0, 0, this.#partialLength);
+      this.#partial = partial = grown;
+    }
+    chunk.copy(partial, this.#partialLength, start, end);
+    this.#partialLength = wanted;
+  }
+
+  /** Remaining Length at `at`, or -1 when it is not all there; {@link #bodyAt} tells where it ends. */
+  #remainingLength(bytes: Buffer, at: number, end: number): number {
+    let value = 0;
+    let shift = 0;
+    for (let index = at; index < end; index++) {
+      const byte = bytes[index] ?? 0;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        // 3.1.1 does not ask for the fewest bytes, and some small clients always write four.
+        if (byte === 0 && shift > 0 && this.shortestLength) {
+          throw malformed('[MQTT-1.5.5-1] padded remaining length');
+        }
+        this.#bodyAt = index + 1;
+        return value;
+      }
+      shift += 7;
+      if (shift === 28) throw malformed('the remaining length is longer than 4 bytes');
+    }
+    return incomplete;
+  }
+
+  #judge(bytes: number): void {
+    if (bytes > this.packetMaxBytes) {
+      throw new ProtocolFault(
+        'packet-too-large',
+        `a packet of ${bytes} bytes; at most ${this.packetMaxBytes} are taken`,
+      );
+    }
+  }
+}
+
+/** How many bytes a Remaining Length takes. */
+export function lengthBytes(size: number): number {
+  return size < 128 ? 1 : size < 16_384 ? 2 : size < 2_097_152 ? 3 : 4;
+}
+
+/** Writes a Remaining Length (or any Variable Byte Integer). Returns where it ends. */
+export function writeLength(bytes: Buffer, at: number, size: number): number {
+  let left = size;
+  let next = at;
+  while (left >= 0x80) {
+    bytes[next++] = (left & 0x7f) | 0x80;
+    left >>>= 7;
+  }
+  bytes[next++] = left;
+  return next;
+}

@@ -1,0 +1,240 @@
+/**
+ * The properties of MQTT 5.0 as a server reads them: each known, allowed in its packet, at most once
+ * unless it may repeat, and in range (section 2.2.2.2, and the section of each packet).
+ *
+ * Own, not the codec's: that one groups user properties by name (their order is lost, against
+ * [MQTT-3.3.2-18]), takes a property twice, and takes any bytes for text.
+ *
+ * @module
+ */
+import { isUtf8 } from 'node:buffer';
+import { malformed, ProtocolFault, protocolError } from './fault.ts';
+import type { PacketReader } from './reader.ts';
+
+/** Where properties stand: each packet allows its own set. */
+export type PropertyPlace =
+  | 'connect'
+  | 'will'
+  | 'publish'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'acknowledgement'
+  | 'disconnect'
+  | 'auth';
+
+/** What was read; -1 or undefined: absent. */
+export class PropertySet {
+  payloadFormat = -1;
+  messageExpiry = -1;
+  contentType: string | undefined = undefined;
+  responseTopic: string | undefined = undefined;
+  subscriptionIdentifier = -1;
+  sessionExpiry = -1;
+  authenticationMethod: string | undefined = undefined;
+  authenticationData: Buffer | undefined = undefined;
+  requestProblemInformation = -1;
+  willDelay = -1;
+  requestResponseInformation = -1;
+  receiveMaximum = -1;
+  topicAliasMaximum = -1;
+  topicAlias = -1;
+  maximumPacketSize = -1;
+  reasonString: string | undefined = undefined;
+  /**
+   * The bytes of those that travel on to receivers, in their order: payload format, content type,
+   * response topic, correlation data, user properties [MQTT-3.3.2-4], -15, -16, -17, -18, -20.
+   */
+  forward: Buffer | undefined = undefined;
+}
+
+const none = Object.freeze(new PropertySet());
+
+const connect = 1;
+const will = 2;
+const publish = 4;
+const subscribe = 8;
+const unsubscribe = 16;
+const acknowledgement = 32;
+const disconnect = 64;
+const auth = 128;
+const everywhere = 255 & ~will;
+
+const places: Readonly<Record<PropertyPlace, number>> = {
+  connect,
+  will,
+  publish,
+  subscribe,
+  unsubscribe,
+  acknowledgement,
+  disconnect,
+  auth,
+};
+
+/** Identifier → the places where a client may send it. */
+const allowed: readonly number[] = table({
+  0x01: publish | will,
+  0x02: publish | will,
+  0x03: publish | will,
+  0x08: publish | will,
+  0x09: publish | will,
+  0x0b: subscribe,
+  0x11: connect | disconnect,
+  0x15: connect | auth,
+  0x16: connect | auth,
+  0x17: connect,
+  0x18: will,
+  0x19: connect,
+  0x1f: acknowledgement | disconnect | auth,
+  0x21: connect,
+  0x22: connect,
+  0x23: publish,
+  0x26: everywhere | will,
+  0x27: connect,
+});
+
+/** Those that are of this hop alone and are cut out of what travels on. */
+const stays = (id: number): boolean => id === 0x02 || id === 0x23 || id === 0x18;
+
+/**
+ * Reads a property section: its length, then its properties.
+ *
+ * @throws ProtocolFault malformed, or protocol error where the specification says so
+ */
+export function readProperties(reader: PacketReader, place: PropertyPlace): PropertySet {
+  const length = reader.variable();
+  if (length === 0) return none;
+  const start = reader.at;
+  const end = start + length;
+  if (end > reader.end) throw malformed('the properties reach beyond the packet');
+  const set = new PropertySet();
+  const here = places[place];
+  const travels = place === 'publish' || place === 'will';
+  let seen = 0;
+  let seenHigh = 0;
+  let cuts: number[] | undefined;
+  while (reader.at < end) {
+    const from = reader.at;
+    const id = reader.byte();
+    const where = allowed[id] ?? 0;
+    if (where === 0) throw malformed(`unknown property 0x${id.toString(16)}`);
+    if ((where & here) === 0) {
+      throw protocolError(`property 0x${id.toString(16)} is not allowed in ${place}`);
+    }
+    if (id !== 0x26) {
+      const bit = 1 << (id & 31);
+      const before = id < 32 ? seen : seenHigh;
+      if ((before & bit) !== 0) throw protocolError(`property 0x${id.toString(16)} comes twice`);
+      if (id < 32) seen |= bit;
+      else seenHigh |= bit;
+    }
+    readOne(reader, set, id);
+    if (reader.at > end) throw malformed('a property reaches beyond the property length');
+    if (travels && stays(id)) (cuts ??= []).push(from, reader.at);
+  }
+  if (travels) set.forward = without(reader.bytes, start, end, cuts);
+  return set;
+}
+
+function readOne(reader: PacketReader, set: PropertySet, id: number): void {
+  switch (id) {
+    case 0x01:
+      set.payloadFormat = flag(reader, 'payload format indicator');
+      return;
+    case 0x02:
+      set.messageExpiry = reader.uint32();
+      return;
+    case 0x03:
+      set.contentType = reader.text();
+      return;
+    case 0x08:
+      set.responseTopic = reader.text();
+      // [MQTT-3.3.2-14] no wildcards.
+      if (set.responseTopic.length === 0 || /[+#]/.test(set.responseTopic)) {
+        throw new ProtocolFault('protocol-error', '[MQTT-3.3.2-14] the response topic is no topic');
+      }
+      return;
+    case 0x09:
+      reader.binary();
+      return;
+    case 0x0b:
+      set.subscriptionIdentifier = reader.variable();
+      if (set.subscriptionIdentifier === 0) throw protocolError('subscription identifier 0');
+      return;
+    case 0x11:
+      set.sessionExpiry = reader.uint32();
+      return;
+    case 0x15:
+      set.authenticationMethod = reader.text();
+      return;
+    case 0x16:
+      set.authenticationData = reader.binary();
+      return;
+    case 0x17:
+      set.requestProblemInformation = flag(reader, 'request problem information');
+      return;
+    case 0x18:
+      set.willDelay = reader.uint32();
+      return;
+    case 0x19:
+      set.requestResponseInformation = flag(reader, 'request response information');
+      return;
+    case 0x1f:
+      set.reasonString = reader.text();
+      return;
+    case 0x21:
+      set.receiveMaximum = reader.uint16();
+      if (set.receiveMaximum === 0) throw protocolError('receive maximum 0');
+      return;
+    case 0x22:
+      set.topicAliasMaximum = reader.uint16();
+      return;
+    case 0x23:
+      set.topicAlias = reader.uint16();
+      return;
+    case 0x27:
+      set.maximumPacketSize = reader.uint32();
+      if (set.maximumPacketSize === 0) throw protocolError('maximum packet size 0');
+      return;
+    default: // 0x26, a user property: checked, and forwarded as it came.
+      reader.skipText();
+      reader.skipText();
+  }
+}
+
+function flag(reader: PacketReader, name: string): number {
+  const value = reader.byte();
+  if (value > 1) throw protocolError(`${name} is neither 0 nor 1`);
+  return value;
+}
+
+/** The bytes from `start` to `end` without the ranges in `cuts`; undefined when nothing is left. */
+function without(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  cuts: readonly number[] | undefined,
+): Buffer | undefined {
+  if (cuts === undefined) return bytes.subarray(start, end);
+  const parts: Buffer[] = [];
+  let from = start;
+  for (let index = 0; index < cuts.length; index += 2) {
+    const cutStart = cuts[index] ?? end;
+    if (cutStart > from) parts.push(bytes.subarray(from, cutStart));
+    from = cuts[index + 1] ?? end;
+  }
+  if (from < end) parts.push(bytes.subarray(from, end));
+  const [only] = parts;
+  if (only === undefined) return undefined;
+  return parts.length === 1 ? only : Buffer.concat(parts);
+}
+
+function table(rows: Readonly<Record<number, number>>): readonly number[] {
+  const list = new Array<number>(256).fill(0);
+  for (const [id, value] of Object.entries(rows)) list[Number(id)] = value;
+  return list;
+}
+
+/** Whether bytes are well-formed UTF-8, for a payload that says it is [MQTT-3.3.2.3.2]. */
+export function isUtf8Payload(bytes: Buffer): boolean {
+  return isUtf8(bytes);
+}

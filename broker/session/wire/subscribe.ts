@@ -1,0 +1,84 @@
+/**
+ * SUBSCRIBE, read strictly.
+ *
+ * @module
+ */
+import type { Qos } from '../../store/session-store.ts';
+import { malformed, protocolError } from './fault.ts';
+import { readProperties } from './properties.ts';
+import type { PacketReader } from './reader.ts';
+
+export interface SubscribeRequest {
+  readonly filter: string;
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: 0 | 1 | 2;
+}
+
+export interface Subscribe {
+  readonly packetId: number;
+  /** Undefined when there is none. */
+  readonly identifier: number | undefined;
+  readonly requests: readonly SubscribeRequest[];
+}
+
+/**
+ * @param requestsMax a packet with more is refused
+ * @throws ProtocolFault
+ */
+export function readSubscribe(reader: PacketReader, five: boolean, requestsMax: number): Subscribe {
+  const packetId = reader.uint16();
+  if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
+  const identifier = five ? readProperties(reader, 'subscribe').subscriptionIdentifier : -1;
+  // [MQTT-3.8.3-2] (3.1.1: [MQTT-3.8.3-3]) at least one.
+  if (reader.left === 0) throw protocolError('[MQTT-3.8.3-2] SUBSCRIBE without a topic filter');
+  const requests: SubscribeRequest[] = [];
+  while (reader.left > 0) {
+    if (requests.length === requestsMax) {
+      throw protocolError(`SUBSCRIBE with more than ${requestsMax} topic filters`);
+    }
+    const filter = reader.text();
+    const options = reader.byte();
+    const qos = options & 3;
+    const retainHandling = (options >> 4) & 3;
+    // [MQTT-3.8.3-5] reserved bits (3.1.1: [MQTT-3-8.3-4]).
+    if ((options & (five ? 0xc0 : 0xfc)) !== 0 || qos === 3 || retainHandling === 3) {
+      throw malformed('[MQTT-3.8.3-5] reserved bits in the subscription options');
+    }
+    requests.push({
+      filter,
+      qos: qos === 0 ? 0 : qos === 1 ? 1 : 2,
+      noLocal: (options & 4) !== 0,
+      retainAsPublished: (options & 8) !== 0,
+      retainHandling: retainHandling === 0 ? 0 : retainHandling === 1 ? 1 : 2,
+    });
+  }
+  return { packetId, identifier: identifier < 0 ? undefined : identifier, requests };
+}
+
+export interface Unsubscribe {
+  readonly packetId: number;
+  readonly filters: readonly string[];
+}
+
+/** UNSUBSCRIBE. @throws ProtocolFault */
+export function readUnsubscribe(
+  reader: PacketReader,
+  five: boolean,
+  filtersMax: number,
+): Unsubscribe {
+  const packetId = reader.uint16();
+  if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
+  if (five) readProperties(reader, 'unsubscribe');
+  // [MQTT-3.10.3-2] at least one.
+  if (reader.left === 0) throw protocolError('[MQTT-3.10.3-2] UNSUBSCRIBE without a topic filter');
+  const filters: string[] = [];
+  while (reader.left > 0) {
+    if (filters.length === filtersMax) {
+      throw protocolError(`UNSUBSCRIBE with more than ${filtersMax} topic filters`);
+    }
+    filters.push(reader.text());
+  }
+  return { packetId, filters };
+}
