@@ -135,10 +135,13 @@ function read(der: Buffer): Csr {
   };
 }
 
-/** Attributes are SET OF Attribute: no type twice, each with at least one value. */
+/**
+ * Attributes are SET OF Attribute: no type twice, each with at least one value. DER would have them
+ * sorted, but strongSwan does not (seen: 5.9.8, extension request before challenge password), and
+ * their order is under the signature, so nobody else can change it.
+ */
 function requestedNames({ children }: DerNode): SubjectNames {
   if (children.length > csrAttributesMax) throw new DerError('attributes: too many');
-  checkOrder(children);
   const seen = new Set<string>();
   let names = noNames;
   for (const child of children) {
@@ -166,16 +169,6 @@ function requestedAltNames(value: Buffer): SubjectNames {
     if (!(error instanceof DerError)) throw error;
     throw new FlotillaError('csr-name-invalid', { detail: messageOf(error), cause: error });
   }
-}
-
-/** `[0] IMPLICIT SET OF`: the order of DER, which the codec cannot see behind the implicit tag. */
-function checkOrder(members: readonly DerNode[]): void {
-  members.forEach((member, index) => {
-    const before = members[index - 1];
-    if (before !== undefined && before.der.compare(member.der) > 0) {
-      throw new DerError('attributes: out of order');
-    }
-  });
 }
 
 const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];

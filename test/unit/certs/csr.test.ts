@@ -1,5 +1,6 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { createCsr, csrMaxBytes, parseCsr } from '../../../certs/csr.ts';
 import { fingerprintOf, keyTypes, spkiOf } from '../../../certs/key.ts';
@@ -7,6 +8,9 @@ import { subjectNamesOf } from '../../../certs/subject-names.ts';
 import { forgeRequest } from '../../support/certs-forge-request.ts';
 import { Pkcs10CertificateRequest } from '../../support/certs-peculiar.ts';
 import { opensslFor } from '../../support/certs-openssl.ts';
+import { runChild } from '../../support/child.ts';
+import { debianTool } from '../../support/debian-tool.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.ts';
 
 const names = ['gw.example', '192.0.2.1', '2001:db8::1', 'urn:dev:1'];
@@ -82,6 +86,79 @@ test("openssl's own requests are taken, of every kind of key and hash", async (t
       validityMs: dayMs,
     });
     t.false(new X509Certificate(issued.pem).ca);
+  }
+});
+
+test("strongSwan's requests are taken, and it trusts what is issued on them", async (t) => {
+  const pki = debianTool(t, 'pki');
+  if (pki === undefined) return;
+  const folder = tempFolder(t);
+  const file = (name: string, content: string | Uint8Array): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+  const { root, issuer } = await world();
+  const ca = [
+    '--cacert',
+    file('root.pem', root.certificate.pem),
+    '--ca',
+    file('issuer.pem', issuer.certificate.pem),
+  ];
+  const kinds = [
+    ['ecdsa', '256', 'p256'],
+    ['ecdsa', '384', 'p384'],
+    ['ed25519', '256', 'ed25519'],
+    ['rsa', '2048', 'rsa2048'],
+  ] as const;
+  for (const [type, size, keyType] of kinds) {
+    const made = await runChild(t, pki, [
+      '--gen',
+      '--type',
+      type,
+      '--size',
+      size,
+      '--outform',
+      'pem',
+    ]);
+    const args = [
+      '--in',
+      file('key.pem', made.stdout),
+      '--dn',
+      'C=DE, O=Example, CN=dev-1',
+      '--san',
+      'gw.example',
+      '--san',
+      '10.0.0.1',
+      '--password',
+      'x',
+    ];
+    const request = await runChild(t, pki, [
+      '--req',
+      '--type',
+      'priv',
+      ...args,
+      '--outform',
+      'pem',
+    ]);
+    const csr = parseCsr(request.stdout);
+    t.is(csr.keyType, keyType);
+    t.is(csr.commonName, 'dev-1');
+    t.deepEqual(csr.names, { dns: ['gw.example'], ip: ['10.0.0.1'], uri: [] });
+    const { spki, names: asked } = csr;
+    const leaf = issuer.issue({
+      spki,
+      profile: 'device',
+      commonName: 'dev-1',
+      names: asked,
+      validityMs: dayMs,
+    });
+    const verified = await runChild(t, pki, [
+      '--verify',
+      '--in',
+      file('leaf.pem', leaf.pem),
+      ...ca,
+    ]);
+    t.is(verified.code, 0, verified.stderr);
   }
 });
 
