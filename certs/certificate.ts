@@ -15,7 +15,7 @@ import { oids } from './oids.ts';
 import { pemOf } from './pem.ts';
 import { decodeNames, noNames, type SubjectNames } from './subject-names.ts';
 
-export { pemOf, splitPem } from './pem.ts';
+export { splitPem } from './pem.ts';
 
 /** The identity that a certificate's subject names, or why it names none. */
 export type CommonName =
