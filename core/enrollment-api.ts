@@ -71,6 +71,11 @@ export const relayRenewRequestSchema = z.strictObject({
   serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
   fingerprint,
   csr: z.string().min(1).max(16_384),
+  /**
+   * The device's word for a new key, which a broker cannot give: base64 of the signature by the key
+   * of its current certificate over the CSR (DER). Not needed when the CSR keeps that key.
+   */
+  proof: z.string().min(1).max(1024).optional(),
   remoteAddress: z.string().max(64),
 });
 export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;

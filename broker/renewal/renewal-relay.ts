@@ -1,11 +1,13 @@
 /**
  * Certificate renewal over MQTT, for devices that reach nothing but the broker: a CSR published to
  * `$fleet/certs/{id}/renew` is passed to the enrollment service, its answer published to
- * `…/accepted` or `…/rejected`. The broker vouches only for the certificate of the connection.
+ * `…/accepted` or `…/rejected`. The broker vouches only for the certificate of the connection; for a
+ * new key the device's own proof goes along.
  *
  * @module
  */
 import { z } from 'zod';
+import { pemOf } from '../../certs/pem.ts';
 import { issuedSchema, type Issued, type RelayRenewRequest } from '../../core/enrollment-api.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/https-client.ts';
@@ -18,7 +20,10 @@ export const renewalMaxBytes = 20 * 1024;
 /** How many renewals are under way at a time, over all devices. */
 export const renewalsMax = 256;
 
-const requestSchema = z.object({ csr: z.string().min(1).max(16_384) });
+const requestSchema = z.object({
+  csr: z.string().min(1).max(16_384),
+  proof: z.string().min(1).max(1024).optional(),
+});
 
 export interface RenewalRelayDeps {
   readonly log: Logger;
@@ -46,7 +51,7 @@ export class RenewalRelay {
     const { id } = identity;
     const base = `$fleet/certs/${id}`;
     try {
-      const csr = csrIn(payload);
+      const { csr, proof } = requestIn(payload);
       if (this.#busy.has(id) || this.#busy.size >= renewalsMax) {
         throw new FlotillaError('renewal-busy', { retryAfterSeconds: 5 });
       }
@@ -57,6 +62,7 @@ export class RenewalRelay {
           serial: identity.serial,
           fingerprint: identity.fingerprint,
           csr,
+          ...(proof === undefined ? {} : { proof }),
           remoteAddress: identity.remoteAddress.slice(0, 64),
         });
         this.#deps.publish(`${base}/accepted`, issued);
@@ -91,22 +97,28 @@ export function relayOver(
     );
 }
 
-function csrIn(payload: Buffer): string {
+/** A CSR as DER or PEM, or JSON with the CSR as PEM and, for a new key, the proof. */
+function requestIn(payload: Buffer): z.infer<typeof requestSchema> {
   if (payload.length > renewalMaxBytes) {
     throw new FlotillaError('renewal-invalid', { detail: `${payload.length} bytes` });
   }
+  if (payload[0] === derSequence) return { csr: pemOf('CERTIFICATE REQUEST', payload) };
   const text = payload.toString('utf8').trim();
-  if (text.startsWith('-----BEGIN')) return text;
+  if (text.startsWith('-----BEGIN')) return { csr: text };
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new FlotillaError('renewal-invalid', { detail: 'neither PEM nor JSON', cause: error });
+    throw new FlotillaError('renewal-invalid', {
+      detail: 'neither DER nor PEM nor JSON',
+      cause: error,
+    });
   }
   const request = requestSchema.safeParse(value);
   if (!request.success) throw new FlotillaError('renewal-invalid', { detail: 'no "csr"' });
-  return request.data.csr;
+  return request.data;
 }
+const derSequence = 0x30;
 
 function rejection(error: FlotillaError): object {
   const { code, detail, retryAfterSeconds, spec } = error;

@@ -176,7 +176,7 @@ export const brokerErrors = errors({
   },
   'renewal-invalid': {
     title: 'The renewal request cannot be understood',
-    advice: 'Publish the CSR (PEM, or JSON {"csr"}) to $fleet/certs/{id}/renew.',
+    advice: 'Publish the CSR (PEM or DER), or JSON {"csr", "proof"}, to $fleet/certs/{id}/renew.',
     http: 400,
   },
   'renewal-busy': {

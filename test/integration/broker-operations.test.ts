@@ -74,10 +74,14 @@ test('a device renews over MQTT, and hears why when it may not', async (t) => {
   t.like(world.feed.calls[0], { path: '/v1/relay/renew' });
   t.like(world.feed.calls[0]?.body, { device: 'sensor-1', remoteAddress: '127.0.0.1' });
 
-  await client.publishAsync('$fleet/certs/sensor-1/renew', JSON.stringify({ csr: csr.pem }), {
-    qos: 1,
-  });
+  const again = JSON.stringify({ csr: csr.pem, proof: 'c2lnbmVk' });
+  await client.publishAsync('$fleet/certs/sensor-1/renew', again, { qos: 1 });
   await until('JSON works too', () => seen.length === 2);
+  t.like(world.feed.calls[1]?.body, { proof: 'c2lnbmVk' });
+  await client.publishAsync('$fleet/certs/sensor-1/renew', csr.der, { qos: 1 });
+  await until('and DER', () => seen.length === 3);
+  t.regex((world.feed.calls[2]?.body as { csr: string }).csr, /BEGIN CERTIFICATE REQUEST/);
+  seen.pop();
   for (const bad of ['nonsense', '{"csr":7}', `{"csr":"${'x'.repeat(30_000)}"}`]) {
     await client.publishAsync('$fleet/certs/sensor-1/renew', bad, { qos: 1 });
   }
