@@ -111,7 +111,11 @@ function read(x509: X509Certificate): CertificateFacts {
   const notAfterMs = timeOf(validity.any());
   const subject = tbs.next(tags.sequence).der;
   const spki = tbs.next(tags.sequence).der;
+  // Unique identifiers: nobody uses them, but they stand before the extensions.
+  tbs.optional(contextTag(1, 'primitive'));
+  tbs.optional(contextTag(2, 'primitive'));
   const wrapped = tbs.optional(contextTag(3));
+  tbs.end();
   const found =
     wrapped === undefined ? undefined : new Fields(wrapped, contextTag(3), 'extensions');
   const extensions = found === undefined ? undefined : readExtensions(found.next(tags.sequence));

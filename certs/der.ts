@@ -6,6 +6,10 @@
  * (X.690 sections 8 to 11). So there is exactly one way to write each thing, and a part of the
  * input can be embedded elsewhere, or checked under a signature, as the bytes that it came in.
  *
+ * One thing too many is refused: the library takes a context-specific [2] for an INTEGER when it
+ * writes, so such an element is not accepted with zeros in front. Nothing read here has that, but the
+ * unique identifiers of certificates that went out of use thirty years ago.
+ *
  * Nothing else of node-forge is used: its X.509 layer knows RSA only, and its verification is where
  * its advisories are. node:crypto does every signature, hash and key. Nothing else of it is loaded
  * either: the whole package costs 13 MB and 40 ms at start, its `asn1` 6 MB and 5 ms.

@@ -24,12 +24,11 @@ import {
   oid,
   sequence,
 } from './der-encode.ts';
-import { expectTag, Fields, oidOf, serialOf, smallNumberOf } from './der-fields.ts';
+import { expectTag, Fields, oidOf, serialOf, smallNumberOf, wholeBytesOf } from './der-fields.ts';
 import { extension, readExtensions } from './extensions.ts';
 import { generateKeySync, spkiOf } from './key.ts';
 import { oids } from './oids.ts';
 import { bytesOfBase64 } from './pem.ts';
-import { readSpkiBytes } from './public-key.ts';
 
 /** The largest request, as DER, in bytes. */
 export const ocspRequestMaxBytes = 8 * 1024;
@@ -117,7 +116,7 @@ export interface OcspAnswerOptions {
   /** What is known of a certificate of this issuer. Must not throw. */
   readonly statusOf: (serial: string, issuer: CertificateFacts) => CertificateStatus;
   readonly nowMs: number;
-  /** How long the answer may be kept. */
+  /** How long the answer may be kept; cut to the end of the responder's certificate. */
   readonly validityMs: number;
 }
 
@@ -238,7 +237,9 @@ function isOf(
 
 /** Over the content of the key's BIT STRING, without tag, length and unused bits (RFC 6960, 4.1.1). */
 function keyHash(algorithm: string, { spki }: CertificateFacts): Buffer {
-  return hash(algorithm, readSpkiBytes(spki).keyBits, 'buffer');
+  const fields = new Fields(decodeDer(spki, { maxBytes: 4096 }), tags.sequence, 'public key');
+  fields.next(tags.sequence);
+  return hash(algorithm, wholeBytesOf(fields.next(tags.bitString)), 'buffer');
 }
 
 function signAnswer(
@@ -247,7 +248,8 @@ function signAnswer(
   { statusOf, nowMs, validityMs }: OcspAnswerOptions,
 ): Buffer {
   const now = generalizedTime(nowMs);
-  const until = explicit(0, generalizedTime(nowMs + validityMs));
+  const untilMs = Math.min(nowMs + validityMs, responder.certificate.notAfterMs);
+  const until = explicit(0, generalizedTime(untilMs));
   const single = (id: OcspCertificateId): Buffer => {
     const status: CertificateStatus = isOf(id, responder.issuer)
       ? statusOf(id.serial, responder.issuer)

@@ -76,8 +76,9 @@ export function encodeNames(names: SubjectNames): Buffer {
 /**
  * Reads GeneralNames.
  *
- * @param others what to do with names of other kinds (mail addresses, directory names …)
- * @throws DerError when it is no GeneralNames, or a name in it is not what its kind asks
+ * @param others what to do with names that Flotilla does not write: other kinds (mail addresses,
+ *   directory names …), wildcards. Foreign certificates have them.
+ * @throws DerError when it is no GeneralNames, or has a name that is to be refused
  */
 export function decodeNames(node: DerNode, others: 'refuse' | 'skip'): SubjectNames {
   const fields = new Fields(node, tags.sequence, 'alternative names');
@@ -93,7 +94,7 @@ export function decodeNames(node: DerNode, others: 'refuse' | 'skip'): SubjectNa
     else if (tag === uriTag && isUri(text)) uri.add(text);
     else if (tag === ipTag && (content.length === 4 || content.length === 16))
       ip.add(ipText(content));
-    else if (others === 'refuse' || tag === dnsTag || tag === uriTag || tag === ipTag) {
+    else if (others === 'refuse') {
       throw new DerError(`alternative names: ${printable(text)} cannot be taken`);
     }
   }

@@ -1,7 +1,8 @@
 import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
 import test from 'ava';
 import { commonNameOf, readCertificate, splitPem } from '../../../certs/certificate.ts';
-import { tags } from '../../../certs/der.ts';
+import { contextTag, tags } from '../../../certs/der.ts';
+import { extension } from '../../../certs/extensions.ts';
 import {
   bitString,
   element,
@@ -175,6 +176,40 @@ test('a foreign certificate of another kind of key is read all the same', (t) =>
   t.is(facts.notAfterMs, Date.UTC(2055, 0, 1));
   t.deepEqual(facts.extendedKeyUsage, []);
   t.is(facts.subjectKeyId, undefined);
+});
+
+test('unique identifiers and foreign alternative names hide nothing', (t) => {
+  const key = generateKeySync('p256');
+  const subject = name([[cn, utf8String('factory-7')]]);
+  const algorithm = sequence(oid(oids.ecdsaWithSha256));
+  const validity = sequence(time(0), time(Date.UTC(2040, 0, 1)));
+  const extensions = sequence(
+    extension(oids.extendedKeyUsage, sequence(oid(oids.clientAuth))),
+    extension(
+      oids.subjectAltName,
+      sequence(
+        element(contextTag(2, 'primitive'), Buffer.from('*.factory.example')),
+        element(contextTag(1, 'primitive'), Buffer.from('a@factory.example')),
+        element(contextTag(2, 'primitive'), Buffer.from('x.factory.example')),
+      ),
+    ),
+  );
+  const unique = [1, 2].map((number) =>
+    element(contextTag(number, 'primitive'), Buffer.from([0, 0x87])),
+  );
+  const parts = [
+    explicit(0, integer(2)),
+    integer(1),
+    algorithm,
+    subject,
+    validity,
+    subject,
+    spkiOf(key),
+  ];
+  const tbs = sequence(...parts, ...unique, explicit(3, extensions));
+  const facts = readCertificate(sequence(tbs, algorithm, bitString(sign('sha256', tbs, key))));
+  t.deepEqual(facts.extendedKeyUsage, [oids.clientAuth]);
+  t.deepEqual(facts.names, { dns: ['x.factory.example'], ip: [], uri: [] });
 });
 
 test('a PEM text is split into its certificates, and other blocks are left out', async (t) => {
