@@ -13,7 +13,6 @@ import type { Logger } from '../core/log.ts';
 import { identityFiles, type StateFolder } from '../core/state-folder.ts';
 import { admit, type Admission } from './admission/admission.ts';
 import { tlsFactsOf } from './admission/tls-facts.ts';
-import { createAedesLayer } from './aedes-layer/aedes-layer.ts';
 import { Directory, type DirectoryChange } from './directory/directory.ts';
 import { DirectoryFile } from './directory/directory-file.ts';
 import { FeedClient, type FeedCredentials } from './directory/feed-client.ts';
@@ -37,7 +36,9 @@ import { PresencePublisher } from './presence/presence.ts';
 import { relayOver, RenewalRelay } from './renewal/renewal-relay.ts';
 import { ServerRenewal } from './renewal/server-renewal.ts';
 import { Reports } from './reports.ts';
+import { createSessionLayer } from './session/session-layer.ts';
 import type { Connection, SessionLayer } from './session-layer.ts';
+import { openStore } from './store/open-store.ts';
 
 export interface BrokerParts {
   readonly state: StateFolder;
@@ -78,18 +79,20 @@ export async function openBroker(
   const limits = config.limits.broker;
   const authorizer = new PolicyAuthorizer(policy, limits, config.broker.onDenied);
   const broker = new Broker(config, parts, material, authorizer);
-  const layer = await createAedesLayer(config, {
+  const layer = await createSessionLayer(config, {
     authorizer,
     events: broker.reports.session,
     intercept: broker.relay.intercept,
     clock,
     log,
+    store: await openStore(config, state.broker.store, clock),
   });
   lifecycle.add('session layer', () => layer.close());
   broker.use(layer);
+  const metrics = await broker.openMetrics(lifecycle);
   await broker.openDirectory(lifecycle);
   await broker.correctPresence();
-  const addresses = await broker.listen(lifecycle);
+  const addresses = { ...(await broker.listen(lifecycle)), metrics };
   await broker.keepFresh(lifecycle);
   return { addresses, reload: () => broker.reload() };
 }
@@ -111,7 +114,7 @@ class Broker {
   #layer!: SessionLayer;
   #presence!: PresencePublisher;
   #review!: LiveReview;
-  #feed!: FeedClient;
+  #feed: FeedClient | undefined;
   #renewal: ServerRenewal | undefined;
   #connections = 0;
   readonly #reloadFaults = new Map<string, string>();
@@ -177,7 +180,7 @@ class Broker {
     this.#trust(this.#directory.authorities);
     let arrived = (): void => undefined;
     const first = new Promise<void>((resolve) => (arrived = resolve));
-    this.#feed = new FeedClient({
+    const feed = new FeedClient({
       url: enrollUrl,
       credentials: () => this.#credentials(),
       directory: this.#directory,
@@ -191,9 +194,10 @@ class Broker {
         return closed;
       },
     });
-    this.reports.use(this.#presence, this.#feed.reporter);
-    this.#feed.start();
-    lifecycle.add('feed', () => this.#feed.stop());
+    this.#feed = feed;
+    this.reports.use(this.#presence, feed.reporter);
+    feed.start();
+    lifecycle.add('feed', () => feed.stop());
     if (kept !== undefined) return;
     const cancel = clock.after(firstDirectoryMs, () => {
       log.warn('no directory yet: everybody is refused until it comes');
@@ -208,9 +212,9 @@ class Broker {
     if (corrected > 0) this.#parts.log.info({ devices: corrected }, 'presence corrected');
   }
 
-  /** Opens the ports. */
-  async listen(lifecycle: Lifecycle): Promise<BrokerAddresses> {
-    const { broker, host } = this.#config;
+  /** Opens the metrics port: first of all, so that whoever waits for readiness can ask. */
+  async openMetrics(lifecycle: Lifecycle): Promise<{ url: string }> {
+    const { broker } = this.#config;
     const metrics = new MetricsServer({
       metrics: () => this.#metrics.registry.metrics(),
       metricsType: this.#metrics.registry.contentType,
@@ -218,8 +222,14 @@ class Broker {
       readiness: () => this.#readiness(),
       status: () => this.#status(),
     });
-    const metricsAddress = await metrics.listen(broker.metricsHost, broker.metricsPort);
+    const address = await metrics.listen(broker.metricsHost, broker.metricsPort);
     lifecycle.add('metrics', () => metrics.close());
+    return address;
+  }
+
+  /** Opens the ports for devices. */
+  async listen(lifecycle: Lifecycle): Promise<Omit<BrokerAddresses, 'metrics'>> {
+    const { broker, host } = this.#config;
     const door = new WebSocketDoor(
       {
         packetMaxBytes: this.#config.limits.broker.packetMaxBytes,
@@ -241,7 +251,6 @@ class Broker {
     const addresses = {
       mqtts: await mqtts.listen(),
       wss: await wss.listen(),
-      metrics: metricsAddress,
     };
     this.#listening = true;
     return addresses;
@@ -288,7 +297,7 @@ class Broker {
     return this.#reloading('certificates', async () => {
       if (!(await this.#material.reload())) return;
       this.#replaceMaterial();
-      this.#feed.reconnect();
+      this.#feed?.reconnect();
       this.#renewal?.schedule();
     });
   }
@@ -422,8 +431,8 @@ class Broker {
       ...this.#readiness(),
       {
         name: 'feed',
-        ok: this.#feed.connected,
-        detail: this.#feed.connected ? 'connected' : 'the enrollment service is away',
+        ok: this.#feed?.connected === true,
+        detail: this.#feed?.connected === true ? 'connected' : 'the enrollment service is away',
       },
       {
         name: 'reload',
@@ -462,11 +471,12 @@ class Broker {
       connections: this.#connections,
       gate: this.#gate,
       directory: this.#directory,
-      feedConnected: this.#feed.connected,
+      feedConnected: this.#feed?.connected === true,
       leaf: this.#material.identity.leaf,
       authorities: this.#material.authorities,
       reloadFailed: this.#reloadFaults.size > 0,
       layer: this.#layer,
+      deniedByRule: this.#authorizer.deniedByRule,
     });
   }
 

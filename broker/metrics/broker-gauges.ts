@@ -21,6 +21,7 @@ export interface GaugeSources {
   readonly authorities: readonly X509Certificate[];
   readonly reloadFailed: boolean;
   readonly layer: SessionLayer;
+  readonly deniedByRule: ReadonlyMap<string, number>;
 }
 
 export function brokerGauges(from: GaugeSources): Gauges {
@@ -38,6 +39,7 @@ export function brokerGauges(from: GaugeSources): Gauges {
     authorityNotAfterMs: Math.min(...from.authorities.map(endOf)),
     reloadFailed: from.reloadFailed,
     nowMs,
+    deniedByRule: from.deniedByRule,
     *fleetDaysLeft() {
       for (const { role, certificates } of directory.entries()) {
         if (role === 'broker') continue;

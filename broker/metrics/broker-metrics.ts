@@ -22,6 +22,7 @@ export interface Gauges {
   readonly nowMs: number;
   /** Days that the certificates of the fleet have left, one number a certificate in use. */
   fleetDaysLeft(): Iterable<number>;
+  readonly deniedByRule: ReadonlyMap<string, number>;
   statistics(): SessionStatistics;
 }
 
@@ -212,6 +213,12 @@ export class BrokerMetrics {
     );
     total('flotilla_store_commit_seconds_total', 'Time that commits of the store took.', [], (g) =>
       one(g.statistics().storeCommitMs / secondMs),
+    );
+    total(
+      'flotilla_policy_denied_by_rule_total',
+      'Denials, by the rule that denied.',
+      ['rule'],
+      (g) => [...g.deniedByRule].map(([rule, value]) => ({ labels: { rule }, value })),
     );
     total(
       'flotilla_tls_handshakes_abandoned_total',

@@ -41,6 +41,8 @@ export class PolicyAuthorizer implements Authorizer {
   readonly #onDenied: 'close' | 'drop';
   readonly #limits: BrokerLimits;
   readonly #memories = new WeakMap<Identity, Memory>();
+  /** How often each rule denied something; `none`: no rule allowed it. */
+  readonly deniedByRule = new Map<string, number>();
 
   constructor(policy: Policy, limits: BrokerLimits, onDenied: 'close' | 'drop') {
     this.#policy = policy;
@@ -83,18 +85,20 @@ export class PolicyAuthorizer implements Authorizer {
     payloadBytes: number,
   ): Verdict {
     const memory = this.#memoryOf(identity);
-    if (payloadBytes > memory.limits.payloadMaxBytes) return payloadTooLarge;
+    if (payloadBytes > memory.limits.payloadMaxBytes) return this.#denied(payloadTooLarge);
     let known = memory.publish.get(topic);
     if (known === undefined) {
       known = this.#learnPublish(memory, identity, topic);
       remember(memory.publish, topic, known);
     }
-    return 'allowed' in known ? known : decidePublish(known, { qos, retain, payloadBytes });
+    if (!('allowed' in known)) known = decidePublish(known, { qos, retain, payloadBytes });
+    return known.allowed ? known : this.#denied(known);
   }
 
   subscribe(identity: Identity, filter: string, qos: 0 | 1 | 2): Verdict {
-    if (isReservedForSubscribe(filter)) return reserved;
-    return decideSubscribe(this.#memoryOf(identity).rules, filter, qos);
+    if (isReservedForSubscribe(filter)) return this.#denied(reserved);
+    const verdict = decideSubscribe(this.#memoryOf(identity).rules, filter, qos);
+    return verdict.allowed ? verdict : this.#denied(verdict);
   }
 
   receive(identity: Identity, topic: string): boolean {
@@ -109,6 +113,12 @@ export class PolicyAuthorizer implements Authorizer {
 
   limits(identity: Identity): SessionLimits {
     return this.#memoryOf(identity).limits;
+  }
+
+  #denied(verdict: Verdict): Verdict {
+    const rule = verdict.rule ?? 'none';
+    this.deniedByRule.set(rule, (this.deniedByRule.get(rule) ?? 0) + 1);
+    return verdict;
   }
 
   #learnPublish(memory: Memory, identity: Identity, topic: string): Verdict | readonly Rule[] {
