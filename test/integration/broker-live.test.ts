@@ -8,7 +8,9 @@ import {
   subscribe,
   type BrokerWorld,
 } from '../support/broker-world.ts';
+import type { BrokerService } from '../../broker/service.ts';
 import type { PresenceMessage } from '../../broker/presence/presence.ts';
+import { spawnNode } from '../support/child.ts';
 import { until } from '../support/until.ts';
 
 async function watcher(world: BrokerWorld): Promise<PresenceMessage[]> {
@@ -237,4 +239,44 @@ test('a close tells the watchers that all are offline, and gives the ports back'
   t.true(world.reasons('connection ended').includes('server-shutting-down'));
   const report = world.feed.reports.flatMap(({ presence }) => presence).at(-1);
   t.like(report, { id: 'sensor-1', connected: false, reason: 'server-shutting-down' });
+});
+
+test('after a crash presence is true again, and the directory and sessions are there', async (t) => {
+  const world = await brokerWorld(t, { config: { broker: { store: 'durable' } } });
+  const device = world.device('sensor-1');
+  const stays = world.device('sensor-2');
+  const backend = world.device('backend', { role: 'service' });
+  await until('applied', () => applied(world));
+  await world.broker.close();
+  const script = new URL('../support/broker-process.ts', import.meta.url).pathname;
+  const child = spawnNode(t, [script, world.state.root, world.feed.url]);
+  const addresses = JSON.parse(await child.line(() => true)) as BrokerService['addresses'];
+  world.broker = { addresses, close: () => Promise.resolve(), reload: () => Promise.resolve() };
+  await world.mqtt(device, { clientId: 'sensor-1' });
+  await world.mqtt(stays, { clientId: 'sensor-2' });
+  const watching = await world.mqtt(backend, { clientId: 'backend' });
+  const before = collect(watching);
+  await watching.subscribeAsync('$fleet/presence/+', { qos: 1 });
+  await until(
+    'both are online',
+    () => before.filter((line) => line.includes('sensor-')).length >= 2,
+  );
+  await child.stop('SIGKILL');
+  await world.feed.close();
+  await world.restart({ config: { broker: { store: 'durable' } } });
+  await world.mqtt(stays, { clientId: 'sensor-2' });
+  const again = await world.mqtt(backend, { clientId: 'backend' });
+  const seen = collect(again);
+  await again.subscribeAsync('$fleet/presence/+', { qos: 1 });
+  const of = (id: string): PresenceMessage | undefined =>
+    seen
+      .filter((line) => line.startsWith(`$fleet/presence/${id} `))
+      .map((line) => JSON.parse(line.slice(line.indexOf('{'))) as PresenceMessage)
+      .at(-1);
+  await until(
+    'presence of both',
+    () => of('sensor-1') !== undefined && of('sensor-2') !== undefined,
+  );
+  t.like(of('sensor-1'), { status: 'offline', reason: 'broker-restarted' });
+  t.like(of('sensor-2'), { status: 'online' });
 });
