@@ -1,0 +1,48 @@
+/**
+ * What the audit log tells: who decided what about whom.
+ *
+ * @module
+ */
+
+/** The decisions that are recorded. Stable: alerts are written against these names. */
+export const auditActions = [
+  'service-started',
+  'identity-created',
+  'token-created',
+  'token-revoked',
+  'token-refused',
+  'certificate-issued',
+  'certificate-renewed',
+  'certificate-retired',
+  'enrollment-requested',
+  'enrollment-approved',
+  'enrollment-denied',
+  'enrollment-refused',
+  'renewal-refused',
+  'device-imported',
+  'device-changed',
+  'device-revoked',
+  'device-suspended',
+  'device-resumed',
+  'device-deleted',
+  'connections-closed',
+  'incident-reported',
+  'factory-added',
+  'factory-removed',
+  'issuer-added',
+  'issuer-retired',
+  'access-refused',
+] as const;
+export type AuditAction = (typeof auditActions)[number];
+
+/** One decision. Never holds a secret: tokens are named by the first digits of their hash. */
+export interface AuditEvent {
+  readonly action: AuditAction;
+  /** Who decided: an identity, `token:…`, `factory:…`, `anonymous`, `system`. */
+  readonly actor: string;
+  /** Whom it is about. */
+  readonly device?: string;
+  readonly remoteAddress?: string;
+  /** Numbers and names that matter. */
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}

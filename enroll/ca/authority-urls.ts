@@ -1,0 +1,19 @@
+/**
+ * The addresses that certificates carry for their revocation lists and OCSP.
+ *
+ * @module
+ */
+import type { AuthorityUrls } from '../../certs/authority.ts';
+import type { Config } from '../../core/config.ts';
+
+/**
+ * From the settings: nothing is guessed, because these addresses stay in certificates for years. They
+ * are plain http (RFC 5280, 8): someone who checks a certificate must not need this PKI to fetch them.
+ */
+export function authorityUrls(config: Config): AuthorityUrls {
+  const { crlUrl, ocspUrl } = config.enroll;
+  return {
+    ...(crlUrl === undefined ? {} : { crl: crlUrl }),
+    ...(ocspUrl === undefined ? {} : { ocsp: ocspUrl }),
+  };
+}

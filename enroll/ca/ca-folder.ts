@@ -1,0 +1,217 @@
+/**
+ * The CA on the disk: a root and its issuers, keys encrypted.
+ *
+ * ```
+ * ca/root.pem root.key.pem       the root; its key is needed only to make issuers
+ * ca/issuer.pem issuer.key.pem   the issuer that signs now
+ * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, the current one included
+ * ```
+ *
+ * `issuer.pem` says which issuer is current; its key is found by its public key, in `issuers/` too, so
+ * that a crash between two files of a rollover leaves a CA that works. An issuer's `<id>` is the first
+ * 16 digits of its fingerprint.
+ *
+ * @module
+ */
+import type { KeyObject } from 'node:crypto';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Authority, createRoot, type AuthorityUrls } from '../../certs/authority.ts';
+import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
+import { generateKey, spkiOf } from '../../certs/key.ts';
+import { assertSecret, makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+
+const yearMs = 365.25 * 86_400_000;
+export const rootValidityMs = 25 * yearMs;
+export const issuerValidityMs = 12 * yearMs;
+
+/** How many issuers may be trusted at a time, the current one included. */
+export const issuersMax = 8;
+
+export interface CaDeps {
+  readonly clock: Clock;
+  readonly urls?: AuthorityUrls;
+}
+
+export interface OpenedCa {
+  readonly root: CertificateFacts;
+  readonly current: Authority;
+  /** Every trusted issuer, the current one first, then the newest. */
+  readonly issuers: readonly Authority[];
+}
+
+/** Whether there is a CA in the state folder. */
+export async function hasCa(state: StateFolder): Promise<boolean> {
+  return (
+    (await readText(state.ca.rootCert)) !== undefined &&
+    (await readText(state.ca.issuerCert)) !== undefined
+  );
+}
+
+/**
+ * Makes root and first issuer. The certificates are written last: what is found without them is
+ * the rest of a start that was interrupted, and is made anew.
+ */
+export async function createCa(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+): Promise<void> {
+  await makeSecretFolder(state.ca.folder);
+  if ((await readText(state.ca.rootCert)) === undefined) {
+    const key = await generateKey('p256');
+    const root = createRoot({
+      commonName: 'Flotilla Root CA',
+      validityMs: rootValidityMs,
+      key,
+      clock: deps.clock,
+    });
+    await writeFileAtomic(state.ca.rootKey, encryptPrivateKey(key, passphrase));
+    await writeFileAtomic(state.ca.rootCert, root.pem, 0o644);
+  }
+  await createIssuer(state, passphrase, deps);
+}
+
+/**
+ * Makes an issuer, signed by the root, and stores it beside the others. It signs nothing until
+ * {@link activateIssuer}; when there is none yet it becomes the current one.
+ *
+ * @throws FlotillaError `root-key-missing` when the root's key was taken away
+ */
+export async function createIssuer(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+): Promise<CertificateFacts> {
+  const rootKeyPem = await readText(state.ca.rootKey);
+  const rootPem = await readText(state.ca.rootCert);
+  if (rootPem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  if (rootKeyPem === undefined) {
+    throw new FlotillaError('root-key-missing', { detail: state.ca.rootKey });
+  }
+  await assertSecret(state.ca.rootKey);
+  const root = new Authority({
+    key: decryptPrivateKey(rootKeyPem, passphrase),
+    certificate: rootPem,
+    clock: deps.clock,
+  });
+  const key = await generateKey('p256');
+  const year = new Date(deps.clock.now()).getUTCFullYear();
+  const serial = Buffer.from(spkiOf(key)).subarray(-4).toString('hex');
+  const issued = root.issue({
+    spki: spkiOf(key),
+    profile: 'issuer',
+    commonName: `Flotilla Issuing CA ${year}-${serial}`,
+    validityMs: issuerValidityMs,
+  });
+  const folder = issuerFolder(state, issued.fingerprint);
+  await makeSecretFolder(join(state.ca.folder, 'issuers'));
+  await makeSecretFolder(folder);
+  const encrypted = encryptPrivateKey(key, passphrase);
+  await writeFileAtomic(join(folder, 'key.pem'), encrypted);
+  await writeFileAtomic(join(folder, 'cert.pem'), issued.pem, 0o644);
+  if ((await readText(state.ca.issuerCert)) === undefined) {
+    await writeFileAtomic(state.ca.issuerKey, encrypted);
+    await writeFileAtomic(state.ca.issuerCert, issued.pem, 0o644);
+  }
+  return readCertificate(issued.pem);
+}
+
+/** Makes an issuer the one that signs. @throws FlotillaError `issuer-not-found` */
+export async function activateIssuer(state: StateFolder, fingerprint: string): Promise<void> {
+  const folder = issuerFolder(state, fingerprint);
+  const [cert, key] = await Promise.all([
+    readText(join(folder, 'cert.pem')),
+    readText(join(folder, 'key.pem')),
+  ]);
+  if (cert === undefined || key === undefined) {
+    throw new FlotillaError('issuer-not-found', { detail: fingerprint });
+  }
+  await writeFileAtomic(state.ca.issuerCert, cert, 0o644);
+  await writeFileAtomic(state.ca.issuerKey, key);
+}
+
+/** Takes an issuer that is not the current one away for good. */
+export async function removeIssuer(state: StateFolder, fingerprint: string): Promise<void> {
+  const folder = issuerFolder(state, fingerprint);
+  // The certificate first: without it the folder counts for nothing.
+  await rm(join(folder, 'cert.pem'), { force: true });
+  await rm(folder, { recursive: true, force: true });
+}
+
+/**
+ * Opens the CA.
+ *
+ * @throws FlotillaError `ca-missing`, `ca-passphrase-wrong`, `ca-key-unreadable`, `file-too-open`
+ */
+export async function openCa(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+): Promise<OpenedCa> {
+  const rootPem = await readText(state.ca.rootCert);
+  const currentPem = await readText(state.ca.issuerCert);
+  if (rootPem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  if (currentPem === undefined) {
+    throw new FlotillaError('ca-missing', { detail: state.ca.issuerCert });
+  }
+  const pems = new Set([currentPem]);
+  const keyPems = [await secretText(state.ca.issuerKey)];
+  for (const name of await folders(join(state.ca.folder, 'issuers'))) {
+    const folder = join(state.ca.folder, 'issuers', name);
+    const pem = await readText(join(folder, 'cert.pem'));
+    if (pem !== undefined) pems.add(pem);
+    keyPems.push(await secretText(join(folder, 'key.pem')));
+  }
+  const keys = new Map<string, KeyObject>();
+  for (const pem of new Set(keyPems)) {
+    if (pem === undefined) continue;
+    const key = decryptPrivateKey(pem, passphrase);
+    keys.set(spkiOf(key).toString('hex'), key);
+  }
+  const authorities = [...pems].map((pem) => {
+    const certificate = readCertificate(pem);
+    const key = keys.get(certificate.spki.toString('hex'));
+    if (key === undefined) {
+      throw new FlotillaError('ca-missing', { detail: `the key of ${certificate.fingerprint}` });
+    }
+    return new Authority({ key, certificate: pem, ...deps });
+  });
+  const [current, ...others] = authorities;
+  if (current === undefined) throw new FlotillaError('ca-missing');
+  others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
+  return { root: readCertificate(rootPem), current, issuers: [current, ...others] };
+}
+
+function issuerFolder(state: StateFolder, fingerprint: string): string {
+  const digits = /^sha256:([0-9a-f]{16})[0-9a-f]{48}$/.exec(fingerprint)?.[1];
+  if (digits === undefined) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
+  return join(state.ca.folder, 'issuers', digits);
+}
+
+async function folders(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort();
+  } catch {
+    return [];
+  }
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function secretText(path: string): Promise<string | undefined> {
+  const text = await readText(path);
+  if (text !== undefined) await assertSecret(path);
+  return text;
+}

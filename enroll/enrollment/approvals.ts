@@ -1,0 +1,67 @@
+/**
+ * The queue of enrollments that wait for a person.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { RequestRecord } from '../registry/records.ts';
+import { attempt, type Registry } from '../registry/registry.ts';
+
+export class Approvals {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+
+  constructor(registry: Registry, clock: Clock) {
+    this.#registry = registry;
+    this.#clock = clock;
+  }
+
+  /** What is pending, oldest first. */
+  async list(): Promise<RequestRecord[]> {
+    const found: RequestRecord[] = [];
+    const now = this.#clock.now();
+    for await (const row of this.#registry.rows('requests')) {
+      if (row.status === 'pending' && row.expiresAtMs > now) found.push(row);
+    }
+    return found.sort((one, other) => one.receivedAtMs - other.receivedAtMs);
+  }
+
+  /**
+   * Decides. A decision can be changed until the device has fetched its certificate.
+   *
+   * @throws FlotillaError `request-not-found`
+   */
+  decide(
+    id: string,
+    status: 'approved' | 'denied',
+    actor: string,
+    group?: string,
+  ): Promise<RequestRecord> {
+    return attempt(async () => {
+      const row = await this.#registry.get('requests', id);
+      if (row === undefined || row.expiresAtMs <= this.#clock.now()) {
+        throw new FlotillaError('request-not-found', { detail: id });
+      }
+      const { version, ...before } = row;
+      const record: RequestRecord = {
+        ...before,
+        status,
+        group: group ?? before.group,
+        decidedBy: actor,
+      };
+      await this.#registry.commit({
+        puts: [{ table: 'requests', record, expected: version }],
+        events: [
+          {
+            action: status === 'approved' ? 'enrollment-approved' : 'enrollment-denied',
+            actor,
+            device: record.device,
+            detail: { request: id, key: record.keyFingerprint },
+          },
+        ],
+      });
+      return record;
+    });
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Enrollment profiles: what certificates of one kind of device are like.
+ *
+ * @module
+ */
+import { keyTypes, type KeyType } from '../../certs/key.ts';
+import type { Config } from '../../core/config.ts';
+import { printable } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+
+export const defaultProfileName = 'default';
+
+export interface EnrollmentProfile {
+  readonly name: string;
+  readonly validityMs: number;
+  readonly keyTypes: readonly KeyType[];
+  readonly renewalPart: number;
+  readonly keyReuse: boolean;
+  readonly overlap: 'until-seen' | 'until-end';
+  readonly group: string | null;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** The profile of a name. @throws FlotillaError `profile-not-found` */
+export function profileOf(config: Config, name = defaultProfileName): EnrollmentProfile {
+  const usual: EnrollmentProfile = {
+    name,
+    validityMs: config.enroll.certificateValidity,
+    keyTypes,
+    renewalPart: 1,
+    keyReuse: true,
+    overlap: 'until-seen',
+    group: null,
+    attributes: {},
+  };
+  const set = Object.hasOwn(config.enroll.profiles, name)
+    ? config.enroll.profiles[name]
+    : undefined;
+  if (set === undefined) {
+    if (name === defaultProfileName) return usual;
+    throw new FlotillaError('profile-not-found', { detail: printable(name) });
+  }
+  const { validity, group, ...rest } = set;
+  return { ...usual, ...rest, validityMs: validity ?? usual.validityMs, group: group ?? null };
+}
+
+/** As {@link profileOf}, for an identity whose profile has left the settings: the default one. */
+export function profileOrDefault(config: Config, name: string): EnrollmentProfile {
+  return Object.hasOwn(config.enroll.profiles, name) ? profileOf(config, name) : profileOf(config);
+}

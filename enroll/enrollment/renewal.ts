@@ -1,0 +1,200 @@
+/**
+ * Renewal: a certificate that is good, or ended less than the grace period ago, asks for its
+ * successor. Over the JSON API, over EST, and over MQTT through a broker.
+ *
+ * @module
+ */
+import { parseCsr, type Csr } from '../../certs/csr.ts';
+import type { CertificateProfile } from '../../certs/profile.ts';
+import { plainNames, type SubjectNames } from '../../certs/subject-names.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
+import { attempt, type Registry } from '../registry/registry.ts';
+import { assertKeyType, assertNames } from './csr-checks.ts';
+import { answerAgain, answerKey, type IssuedAnswer } from './issued.ts';
+import type { Issuing } from './issuing.ts';
+import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
+
+export interface RenewalDeps {
+  readonly registry: Registry;
+  readonly audit: AuditLog;
+  readonly ca: CertificateAuthority;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly issuing: Issuing;
+}
+
+export interface RenewWish {
+  readonly csr: Uint8Array | string;
+  /** The certificate that asks; its holder has proved to own it. */
+  readonly serial: string;
+  readonly fingerprint: string;
+  /** Whose it is said to be, when somebody else asks for the holder. */
+  readonly device?: DeviceId;
+  /** The names in it, which its successor gets too. */
+  readonly names: SubjectNames;
+  /** RFC 7030, 4.2.2: subject and alternative names must be those of the current certificate. */
+  readonly sameNames: boolean;
+  readonly remoteAddress: string;
+  /** `https`, `est`, or the broker that relayed it. */
+  readonly via: string;
+}
+
+export class Renewal {
+  readonly #deps: RenewalDeps;
+
+  constructor(deps: RenewalDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Issues the successor. Old and new are both good until the new one is seen connecting.
+   *
+   * @throws FlotillaError `client-certificate-…`, `device-…`, `csr-…`, `key-…`, `renewal-too-early`,
+   *   `too-many-requests`, `registry-unavailable`
+   */
+  async renew(wish: RenewWish): Promise<IssuedAnswer> {
+    const csr = parseCsr(wish.csr);
+    try {
+      return await attempt(() => this.#decide(wish, csr));
+    } catch (error) {
+      if (isFlotillaError(error) && error.code !== 'too-many-requests') {
+        const row = await this.#deps.registry.holderOfSerial(wish.serial);
+        await this.#deps.audit.append({
+          action: 'renewal-refused',
+          actor: row?.id ?? 'unknown',
+          ...(row === undefined ? {} : { device: row.id }),
+          remoteAddress: wish.remoteAddress,
+          detail: { code: error.code, serial: wish.serial, via: wish.via },
+        });
+      }
+      throw error;
+    }
+  }
+
+  async #decide(wish: RenewWish, csr: Csr): Promise<IssuedAnswer> {
+    const { registry, ca, config, clock, issuing } = this.#deps;
+    const row = await registry.holderOfSerial(wish.serial);
+    const current = row?.certificates.find(({ fingerprint }) => fingerprint === wish.fingerprint);
+    const isOther = wish.device !== undefined && wish.device !== row?.id;
+    if (row === undefined || current === undefined || isOther) {
+      throw new FlotillaError('client-certificate-untrusted');
+    }
+    // A broker relays for devices, never for those who administer.
+    if (wish.device !== undefined && row.role !== 'device') throw new FlotillaError('role-missing');
+    assertStanding(row, current, clock.now(), config.enroll.renewGrace);
+    const key = answerKey(`renew:${wish.serial}`, csr.der);
+    const before = await registry.get('answers', key);
+    if (before !== undefined && before.expiresAtMs > clock.now()) {
+      const again = answerAgain(before, ca);
+      if (again !== undefined) {
+        await registry.settled();
+        return again;
+      }
+    }
+    if (wish.sameNames) assertSameNames(csr, row, wish.names);
+    else if (row.role === 'device') assertNames(csr, row.id);
+    else if (csr.commonName !== undefined && csr.commonName !== row.id) {
+      throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${row.id}` });
+    }
+    const profile = profileOrDefault(config, row.profile);
+    assertKeyType(csr, profile);
+    assertRenewable(csr, row, current, profile, clock.now());
+    const { version, ...record } = row;
+    return issuing.issue({
+      csr,
+      row: { ...record, certificates: withoutUnseen(record.certificates, current) },
+      expected: version,
+      profile: kindOf(row),
+      validityMs:
+        row.role === 'device' ? profile.validityMs : config.enroll.serverCertificateValidity,
+      names: wish.names,
+      keep: current.serial,
+      answerKey: key,
+      event: {
+        action: 'certificate-renewed',
+        actor: row.id,
+        remoteAddress: wish.remoteAddress,
+        detail: { replaces: current.serial, via: wish.via },
+      },
+    });
+  }
+}
+
+/**
+ * Whether an identity's certificate may renew.
+ *
+ * @throws FlotillaError `device-suspended`, `device-revoked`, `client-certificate-revoked`,
+ *   `client-certificate-expired`
+ */
+export function assertStanding(
+  row: DeviceRecord,
+  certificate: CertificateRecord,
+  nowMs: number,
+  graceMs: number,
+): void {
+  if (row.status === 'suspended' || row.status === 'quarantined') {
+    throw new FlotillaError('device-suspended', { detail: row.id });
+  }
+  if (row.status === 'revoked') throw new FlotillaError('device-revoked', { detail: row.id });
+  if (certificate.status !== 'active') throw new FlotillaError('client-certificate-revoked');
+  if (nowMs < certificate.notBeforeMs || nowMs >= certificate.notAfterMs + graceMs) {
+    throw new FlotillaError('client-certificate-expired', {
+      detail: new Date(certificate.notAfterMs).toISOString(),
+    });
+  }
+}
+
+function assertRenewable(
+  csr: Csr,
+  row: DeviceRecord,
+  current: CertificateRecord,
+  profile: EnrollmentProfile,
+  nowMs: number,
+): void {
+  if (row.role !== 'device') return;
+  const lifeMs = current.notAfterMs - current.notBeforeMs;
+  const earliestMs = current.notAfterMs - lifeMs * profile.renewalPart;
+  if (nowMs < earliestMs) {
+    throw new FlotillaError('renewal-too-early', {
+      detail: `from ${new Date(earliestMs).toISOString()} on`,
+      retryAfterSeconds: Math.ceil((earliestMs - nowMs) / 1000),
+    });
+  }
+  const reused = row.certificates.some(
+    ({ keyFingerprint }) => keyFingerprint === csr.keyFingerprint,
+  );
+  if (reused && !profile.keyReuse) throw new FlotillaError('key-reuse-refused');
+}
+
+function assertSameNames(csr: Csr, row: DeviceRecord, names: SubjectNames): void {
+  const asked = plainNames(csr.names).join('\n');
+  if (csr.commonName !== row.id || asked !== plainNames(names).join('\n')) {
+    throw new FlotillaError('csr-name-mismatch', {
+      detail: `subject and names must be those of the current certificate of ${row.id}`,
+    });
+  }
+}
+
+/** A successor that was never used is replaced by the next one: a device that tries again and again must not gather them. */
+function withoutUnseen(
+  certificates: readonly CertificateRecord[],
+  current: CertificateRecord,
+): readonly CertificateRecord[] {
+  return certificates.map((certificate) => {
+    const isNewer = certificate.notBeforeMs >= current.notBeforeMs;
+    const isUnseen = certificate.seenAtMs === undefined && certificate.status === 'active';
+    return isNewer && isUnseen && certificate.serial !== current.serial
+      ? { ...certificate, status: 'retired' }
+      : certificate;
+  });
+}
+
+function kindOf({ role }: DeviceRecord): CertificateProfile {
+  return role === 'admin' || role === 'broker' || role === 'service' ? role : 'device';
+}

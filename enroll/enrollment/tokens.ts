@@ -1,0 +1,123 @@
+/**
+ * Enrollment tokens: 256 random bits that are shown once; kept is their hash.
+ *
+ * @module
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { TokenRecord } from '../registry/records.ts';
+import { attempt, type Registry, type Stored } from '../registry/registry.ts';
+import { profileOf } from './profiles.ts';
+
+const tokenBytes = 32;
+const grammar = /^[A-Za-z0-9_-]{43}$/;
+
+/** The hash that a token is kept by. @returns undefined when the text cannot be a token */
+export function tokenHash(token: string): string | undefined {
+  if (!grammar.test(token)) return undefined;
+  const bytes = Buffer.from(token, 'base64url');
+  // The last digit has two spare bits: only one way to write a token is a token.
+  if (bytes.length !== tokenBytes || bytes.toString('base64url') !== token) return undefined;
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** How a token is named in the audit log. */
+export function tokenName(hash: string): string {
+  return `token:${hash.slice(0, 16)}`;
+}
+
+export interface TokenWish {
+  /** Null: any identity that does not exist yet. */
+  readonly device: DeviceId | null;
+  readonly group?: string | undefined;
+  readonly profile?: string | undefined;
+  readonly ttlSeconds?: number | undefined;
+  readonly uses?: number | undefined;
+}
+
+export interface MadeToken {
+  readonly token: string;
+  readonly record: TokenRecord;
+}
+
+export class Tokens {
+  readonly #registry: Registry;
+  readonly #config: Config;
+  readonly #clock: Clock;
+
+  constructor(registry: Registry, config: Config, clock: Clock) {
+    this.#registry = registry;
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /** Makes tokens, all in one commit. @throws FlotillaError `profile-not-found` */
+  async create(wishes: readonly TokenWish[], actor: string): Promise<MadeToken[]> {
+    const now = this.#clock.now();
+    const made = wishes.map((wish): MadeToken => {
+      if (wish.profile !== undefined) profileOf(this.#config, wish.profile);
+      const bytes = randomBytes(tokenBytes);
+      const ttlMs =
+        wish.ttlSeconds === undefined ? this.#config.enroll.tokenTtl : wish.ttlSeconds * 1000;
+      return {
+        token: bytes.toString('base64url'),
+        record: {
+          hash: createHash('sha256').update(bytes).digest('hex'),
+          device: wish.device,
+          group: wish.group ?? null,
+          profile: wish.profile ?? null,
+          usesMax: wish.uses ?? 1,
+          uses: 0,
+          createdAtMs: now,
+          expiresAtMs: now + ttlMs,
+        },
+      };
+    });
+    await this.#registry.commit({
+      puts: made.map(({ record }) => ({ table: 'tokens', record, expected: 0 })),
+      events: made.map(({ record }) => ({
+        action: 'token-created',
+        actor,
+        ...(record.device === null ? {} : { device: record.device }),
+        detail: {
+          token: tokenName(record.hash),
+          group: record.group,
+          uses: record.usesMax,
+          expiresAt: new Date(record.expiresAtMs).toISOString(),
+        },
+      })),
+    });
+    return made;
+  }
+
+  /**
+   * The row of a token that may be known but used up.
+   *
+   * @throws FlotillaError `token-invalid`, `token-expired`
+   */
+  async find(token: string): Promise<Stored<TokenRecord>> {
+    const hash = tokenHash(token);
+    const row = hash === undefined ? undefined : await this.#registry.get('tokens', hash);
+    if (row === undefined) throw new FlotillaError('token-invalid');
+    if (row.expiresAtMs <= this.#clock.now()) throw new FlotillaError('token-expired');
+    return row;
+  }
+
+  /** Takes a token away before its time, named as in the audit log. */
+  async revoke(name: string, actor: string): Promise<void> {
+    await attempt(async () => {
+      for await (const row of this.#registry.rows('tokens')) {
+        if (tokenName(row.hash) !== name) continue;
+        await this.#registry.commit({
+          deletions: [{ table: 'tokens', key: row.hash, expected: row.version }],
+          events: [{ action: 'token-revoked', actor, detail: { token: name } }],
+        });
+        return;
+      }
+      throw new FlotillaError('token-not-found', { detail: name });
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The veto hook: an HTTPS call to the operator's own system before a device is let in. It may refuse,
+ * or add a group and attributes.
+ *
+ * The request is a POST of JSON ({@link HookQuestion}) with
+ * `X-Flotilla-Signature: t=<seconds>,v1=<hex>`, where the hex is HMAC-SHA256, with the secret, over
+ * `<seconds>.<body>`. The answer is {@link hookAnswerSchema}. Anything else, and silence, is a
+ * failure, and the settings say what a failure means.
+ *
+ * @module
+ */
+import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { rootCertificates } from 'node:tls';
+import { z } from 'zod';
+import { assertSecret } from '../../core/atomic-file.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { callHttps } from '../../core/https-client.ts';
+import type { Logger } from '../../core/log.ts';
+
+export interface HookQuestion {
+  readonly event: 'enroll';
+  readonly device: string;
+  readonly group: string | null;
+  readonly profile: string;
+  /** What authorises the enrollment: `token`, `factory`, `approval`. */
+  readonly way: string;
+  readonly keyFingerprint: string;
+  readonly remoteAddress: string;
+}
+
+export const hookAnswerSchema = z.object({
+  allow: z.boolean(),
+  reason: z.string().max(256).optional(),
+  group: z.string().min(1).max(128).optional(),
+  attributes: z.record(z.string().min(1).max(64), z.string().max(256)).optional(),
+});
+
+/** What the hook adds. */
+export interface HookVerdict {
+  readonly group?: string | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export type VetoHook = (question: HookQuestion) => Promise<HookVerdict>;
+
+const nothingAdded: HookVerdict = { attributes: {} };
+const answerMaxBytes = 64 * 1024;
+
+/** The signature of a body, as the header carries it. */
+export function hookSignature(secret: string, seconds: number, body: string): string {
+  const mac = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex');
+  return `t=${seconds},v1=${mac}`;
+}
+
+/**
+ * The hook of the settings; without one, everything is allowed.
+ *
+ * @throws FlotillaError `config-unreadable`, `file-too-open` when its files cannot be used
+ */
+export async function openHook(config: Config, clock: Clock, log: Logger): Promise<VetoHook> {
+  const { hook } = config.enroll;
+  if (hook === undefined) return () => Promise.resolve(nothingAdded);
+  const secret = (await readSetting(hook.secretFile, 'secret')).trim();
+  const ca =
+    hook.caFile === undefined
+      ? rootCertificates.join('\n')
+      : await readSetting(hook.caFile, 'public');
+  return async (question) => {
+    const body = JSON.stringify(question);
+    const seconds = Math.floor(clock.now() / 1000);
+    let verdict: z.infer<typeof hookAnswerSchema>;
+    try {
+      const answer = await withDeadline(
+        callHttps({
+          method: 'POST',
+          url: hook.url,
+          ca,
+          headers: {
+            'content-type': 'application/json',
+            'x-flotilla-signature': hookSignature(secret, seconds, body),
+          },
+          body,
+          timeoutMs: hook.timeout,
+        }),
+        hook.timeout,
+        clock,
+      );
+      if (answer.status !== 200 || answer.body.length > answerMaxBytes) {
+        throw new Error(`status ${answer.status}`);
+      }
+      verdict = hookAnswerSchema.parse(JSON.parse(answer.body.toString('utf8')));
+    } catch (error) {
+      log.warn({ device: question.device, error: messageOf(error) }, 'the veto hook failed');
+      if (hook.onFailure === 'allow') return nothingAdded;
+      throw new FlotillaError('hook-failed', { retryAfterSeconds: 30, cause: error });
+    }
+    if (!verdict.allow) {
+      const { reason } = verdict;
+      throw new FlotillaError('hook-refused', reason === undefined ? {} : { detail: reason });
+    }
+    return { group: verdict.group, attributes: verdict.attributes ?? {} };
+  };
+}
+
+/** The time limit holds for the whole answer, also for one that comes byte by byte. */
+function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => reject(new Error('no answer in time')));
+    work.then(resolve, reject).finally(cancel);
+  });
+}
+
+async function readSetting(path: string, kind: 'secret' | 'public'): Promise<string> {
+  try {
+    if (kind === 'secret') await assertSecret(path);
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError('config-unreadable', { detail: path, cause: error });
+  }
+}

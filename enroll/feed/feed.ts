@@ -1,0 +1,286 @@
+/**
+ * The feed: the directory on its way to the brokers (core/directory.ts says what travels), and what
+ * they report back.
+ *
+ * Every commit that touches an identity becomes a numbered line, kept for brokers that come back, and
+ * sent to those that listen. A line is sent only after its change is durable. A broker that does not
+ * read is cut off when too many bytes wait for it: it comes back, and gets what it missed.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import {
+  feedHeartbeatMs,
+  type DirectoryEntry,
+  type FeedLine,
+  type FeedReport,
+} from '../../core/directory.ts';
+import type { Logger } from '../../core/log.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { DeviceRecord } from '../registry/records.ts';
+import type { Committed, Registry } from '../registry/registry.ts';
+
+export interface FeedDeps {
+  readonly registry: Registry;
+  readonly ca: CertificateAuthority;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly graceMs: number;
+  readonly changesKeptMax: number;
+  readonly lagMaxBytes: number;
+}
+
+interface Subscriber {
+  readonly broker: DeviceId;
+  readonly stream: Writable;
+  /** Changes up to here are in the stream. */
+  sent: number;
+  /** The broker has said that changes up to here are in force. */
+  applied: number;
+  /** Whether the stream is past the snapshot. */
+  live: boolean;
+}
+
+interface Kept {
+  readonly sequence: number;
+  /** The identity, or undefined for the authorities. */
+  readonly id: DeviceId | undefined;
+  readonly text: string;
+}
+
+/** What became of a change at the brokers. */
+export interface Effect {
+  readonly connectionsClosed: number;
+  /** Brokers that listened when it was asked, and how many of them did not report in time. */
+  readonly brokers: number;
+  readonly late: number;
+}
+
+const closedKeptMax = 10_000;
+
+export class Feed {
+  readonly epoch = randomUUID();
+  readonly #deps: FeedDeps;
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #closed = new Map<number, number>();
+  readonly #waiting = new Set<() => void>();
+  readonly #stops: (() => void)[];
+  #kept: Kept[] = [];
+  #sequence = 0;
+  #heartbeat: Cancel = () => undefined;
+
+  constructor(deps: FeedDeps) {
+    this.#deps = deps;
+    this.#stops = [
+      deps.registry.watch((committed) => this.#take(committed)),
+      deps.ca.onChange(() =>
+        this.#add(undefined, (sequence) => ({
+          type: 'authorities',
+          sequence,
+          pem: [...deps.ca.pems],
+        })),
+      ),
+    ];
+    this.#beat();
+  }
+
+  /** The newest change. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** The brokers that listen. */
+  get brokers(): readonly DeviceId[] {
+    return [...new Set([...this.#subscribers].map(({ broker }) => broker))];
+  }
+
+  /** The newest change of an identity; 0 when none is kept. */
+  sequenceOf(id: DeviceId): number {
+    return this.#kept.findLast((kept) => kept.id === id)?.sequence ?? 0;
+  }
+
+  /**
+   * Serves one broker until its stream ends.
+   *
+   * @param since the newest change that it has, of `epoch`
+   */
+  async serve(
+    broker: DeviceId,
+    stream: Writable,
+    from: { epoch: string; since: number } | undefined,
+  ): Promise<void> {
+    const { registry, ca, graceMs } = this.#deps;
+    const oldest = this.#kept[0]?.sequence ?? this.#sequence + 1;
+    const goesOn =
+      from !== undefined &&
+      from.epoch === this.epoch &&
+      from.since <= this.#sequence &&
+      from.since >= oldest - 1;
+    const start = goesOn ? from.since : this.#sequence;
+    const subscriber: Subscriber = { broker, stream, sent: start, applied: -1, live: false };
+    stream.on('error', () => undefined);
+    stream.once('close', () => {
+      this.#subscribers.delete(subscriber);
+      this.#wake();
+    });
+    const line = (value: FeedLine): boolean => stream.write(`${JSON.stringify(value)}\n`);
+    line({ type: 'hello', epoch: this.epoch, sequence: start, graceMs });
+    line({ type: 'authorities', sequence: start, pem: [...ca.pems] });
+    if (!goesOn) {
+      line({ type: 'snapshot-begin', sequence: start });
+      for await (const row of registry.rows('devices')) {
+        const entry = entryOf(row);
+        if (entry === undefined) continue;
+        if (stream.destroyed) return;
+        if (!line({ type: 'entry', entry })) await drained(stream);
+      }
+      if (stream.destroyed) return;
+      line({ type: 'snapshot-end', sequence: start });
+    }
+    // From here on in one turn: no change can come between.
+    if (start < (this.#kept[0]?.sequence ?? this.#sequence + 1) - 1) {
+      // So many changes while the snapshot was sent that some are gone: the broker begins anew.
+      stream.destroy();
+      return;
+    }
+    for (const kept of this.#kept) if (kept.sequence > start) stream.write(kept.text);
+    subscriber.sent = this.#sequence;
+    subscriber.live = true;
+    this.#subscribers.add(subscriber);
+    this.#deps.log.info({ broker, sequence: this.#sequence, snapshot: !goesOn }, 'feed served');
+  }
+
+  /** Takes a broker's report. */
+  report(broker: DeviceId, report: FeedReport): void {
+    if (report.epoch !== this.epoch) return;
+    for (const { sequence, connections } of report.closed) {
+      this.#closed.set(sequence, (this.#closed.get(sequence) ?? 0) + connections);
+      if (this.#closed.size > closedKeptMax) {
+        const [oldest] = this.#closed.keys();
+        if (oldest !== undefined) this.#closed.delete(oldest);
+      }
+    }
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.broker === broker) {
+        subscriber.applied = Math.max(subscriber.applied, report.applied);
+      }
+    }
+    this.#wake();
+  }
+
+  /**
+   * Waits until every broker that listens now has a change in force, or `timeoutMs` passed.
+   *
+   * @param sequences the changes that are asked about
+   */
+  async effectOf(sequences: readonly number[], timeoutMs: number): Promise<Effect> {
+    const newest = Math.max(0, ...sequences);
+    const asked = [...this.#subscribers];
+    const late = (): number =>
+      asked.filter((subscriber) => this.#subscribers.has(subscriber) && subscriber.applied < newest)
+        .length;
+    if (late() > 0) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#waiting.delete(look);
+          cancel();
+          resolve();
+        };
+        const look = (): void => {
+          if (late() === 0) done();
+        };
+        const cancel = this.#deps.clock.after(timeoutMs, done);
+        this.#waiting.add(look);
+      });
+    }
+    return {
+      connectionsClosed: sequences.reduce((sum, one) => sum + (this.#closed.get(one) ?? 0), 0),
+      brokers: asked.length,
+      late: late(),
+    };
+  }
+
+  /** Ends every stream. */
+  close(): void {
+    this.#heartbeat();
+    for (const stop of this.#stops) stop();
+    for (const { stream } of this.#subscribers) stream.destroy();
+    this.#subscribers.clear();
+    this.#wake();
+  }
+
+  #take({ puts, deletions }: Committed): void {
+    for (const { table, record } of puts) {
+      if (table !== 'devices') continue;
+      const entry = entryOf(record);
+      if (entry === undefined) continue;
+      this.#add(entry.id, (sequence) => ({ type: 'change', sequence, entry }));
+    }
+    for (const { table, key } of deletions) {
+      if (table !== 'devices') continue;
+      // The seam to the registry's keys: that of a device is its id.
+      const id = key as DeviceId;
+      this.#add(id, (sequence) => ({ type: 'removed', sequence, id }));
+    }
+  }
+
+  #add(id: DeviceId | undefined, make: (sequence: number) => FeedLine): void {
+    const sequence = ++this.#sequence;
+    const text = `${JSON.stringify(make(sequence))}\n`;
+    this.#kept.push({ sequence, id, text });
+    // In steps, because cutting the front off costs as much as what stays.
+    const { changesKeptMax } = this.#deps;
+    if (this.#kept.length > changesKeptMax * 1.25) this.#kept = this.#kept.slice(-changesKeptMax);
+    for (const subscriber of this.#subscribers) this.#send(subscriber, text, sequence);
+  }
+
+  #send(subscriber: Subscriber, text: string, sequence: number): void {
+    subscriber.stream.write(text);
+    subscriber.sent = sequence;
+    if (subscriber.stream.writableLength > this.#deps.lagMaxBytes) {
+      this.#deps.log.warn({ broker: subscriber.broker }, 'a broker lags behind; it is cut off');
+      subscriber.stream.destroy();
+    }
+  }
+
+  #beat(): void {
+    this.#heartbeat = this.#deps.clock.after(feedHeartbeatMs, () => {
+      const text = `${JSON.stringify({ type: 'heartbeat', sequence: this.#sequence } satisfies FeedLine)}\n`;
+      for (const subscriber of this.#subscribers) this.#send(subscriber, text, this.#sequence);
+      this.#beat();
+    });
+  }
+
+  #wake(): void {
+    for (const look of this.#waiting) look();
+  }
+}
+
+/** What brokers know of an identity. @returns undefined for one that never had a certificate */
+export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
+  const { id, role, status, group, attributes, certificates } = record;
+  if (status === 'pending') return undefined;
+  return {
+    id,
+    role,
+    status,
+    group,
+    attributes: { ...attributes },
+    certificates: certificates.map(({ serial, fingerprint, notBeforeMs, notAfterMs, ...rest }) => ({
+      serial,
+      fingerprint,
+      notBeforeMs,
+      notAfterMs,
+      status: rest.status,
+    })),
+  };
+}
+
+async function drained(stream: Writable): Promise<void> {
+  if (stream.destroyed) return;
+  await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+}

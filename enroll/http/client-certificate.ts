@@ -1,0 +1,70 @@
+/**
+ * Who a TLS client is, by the certificate that it proved to own.
+ *
+ * The registry decides: the certificate must be, byte for byte (by its fingerprint), one that this
+ * service has issued. The chain that TLS verified is required as well. Asked on every request, a
+ * resumed TLS session included, because resumption skips the verification.
+ *
+ * @module
+ */
+import { type X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { assertStanding } from '../enrollment/renewal.ts';
+import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
+import type { Registry, Stored } from '../registry/registry.ts';
+
+export interface ClientIdentity {
+  readonly record: Stored<DeviceRecord>;
+  readonly certificate: CertificateRecord;
+  readonly x509: X509Certificate;
+}
+
+/** The certificate that the client showed and proved to own; nothing else is checked. */
+export function peerCertificate(socket: Socket): X509Certificate | undefined {
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+}
+
+/**
+ * The identity of a client.
+ *
+ * @param graceMs how long after its end a certificate still counts
+ * @throws FlotillaError `client-certificate-…`, `device-suspended`, `device-revoked`
+ */
+export async function identifyClient(
+  socket: Socket,
+  registry: Registry,
+  nowMs: number,
+  graceMs: number,
+): Promise<ClientIdentity> {
+  const x509 = peerCertificate(socket);
+  if (x509 === undefined) throw new FlotillaError('client-certificate-required');
+  const record = await registry.holderOfSerial(serialOf(x509));
+  const certificate = record?.certificates.find((one) => one.fingerprint === fingerprintOf(x509));
+  if (record === undefined || certificate === undefined || !isChained(socket)) {
+    throw new FlotillaError('client-certificate-untrusted');
+  }
+  assertStanding(record, certificate, nowMs, graceMs);
+  return { record, certificate, x509 };
+}
+
+/** The serial number as the registry writes it. */
+export function serialOf(x509: X509Certificate): string {
+  const digits = x509.serialNumber.toLowerCase();
+  return digits.length % 2 === 0 ? digits : `0${digits}`;
+}
+
+function fingerprintOf(x509: X509Certificate): string {
+  return `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`;
+}
+
+/** Expiry is decided above, by our own clock and with the grace period. */
+function isChained(socket: Socket): boolean {
+  if (!(socket instanceof TLSSocket)) return false;
+  if (socket.authorized) return true;
+  // The published type says Error; what stands there is the code, or an error with it.
+  const reason: unknown = socket.authorizationError;
+  const code = reason instanceof Error && 'code' in reason ? reason.code : reason;
+  return code === 'CERT_HAS_EXPIRED';
+}

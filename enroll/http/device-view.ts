@@ -1,0 +1,42 @@
+/**
+ * An identity as the API shows it.
+ *
+ * @module
+ */
+import type { DeviceAnswer } from '../../core/enrollment-api.ts';
+import { statusOf, type Presence } from '../presence.ts';
+import type { DeviceRecord } from '../registry/records.ts';
+
+export function deviceJson(record: DeviceRecord, presence: Presence, nowMs: number): DeviceAnswer {
+  const { id, role, status, group, attributes } = record;
+  const lastSeenAtMs = presence.lastSeenAtMs(id);
+  const denied = presence.deniedOf(id);
+  return {
+    id,
+    role,
+    status,
+    group,
+    attributes: { ...attributes },
+    certificates: record.certificates.map((certificate) => ({
+      serial: certificate.serial,
+      notBefore: iso(certificate.notBeforeMs),
+      notAfter: iso(certificate.notAfterMs),
+      status: statusOf(certificate, nowMs),
+      fingerprint: certificate.fingerprint,
+    })),
+    connected: presence.isConnected(id),
+    lastSeenAt: lastSeenAtMs === null ? null : iso(lastSeenAtMs),
+    ...(denied.count === 0
+      ? {}
+      : {
+          denied: {
+            count: denied.count,
+            last: denied.last.map(({ atMs, ...rest }) => ({ at: iso(atMs), ...rest })),
+          },
+        }),
+  };
+}
+
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

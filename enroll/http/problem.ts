@@ -1,0 +1,50 @@
+/**
+ * Problem documents (RFC 9457) out of whatever was thrown.
+ *
+ * @module
+ */
+import type { Problem } from '../../core/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+
+export const problemMediaType = 'application/problem+json';
+
+/** The document of an error. */
+export function problemOf(error: FlotillaError, instance?: string): Problem {
+  const { title, advice, http = 500 } = error.spec;
+  return {
+    type: `urn:flotilla:error:${error.code}`,
+    title,
+    status: http,
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(instance === undefined ? {} : { instance }),
+    code: error.code,
+    advice,
+  };
+}
+
+/** What the framework refuses a request with, by its own codes. */
+const frameworkCodes: Readonly<Record<string, ConstructorParameters<typeof FlotillaError>[0]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'request-too-large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media-type-unsupported',
+};
+
+/** An error of the catalogue out of anything; what is unknown becomes `internal`. */
+export function catalogued(error: unknown): FlotillaError {
+  if (error instanceof FlotillaError) return error;
+  const { code, statusCode, message } = partsOf(error);
+  const known = frameworkCodes[code];
+  if (known !== undefined) return new FlotillaError(known, { cause: error });
+  if (statusCode >= 400 && statusCode < 500) {
+    return new FlotillaError('request-invalid', { detail: message.slice(0, 200), cause: error });
+  }
+  return new FlotillaError('internal', { cause: error });
+}
+
+function partsOf(error: unknown): { code: string; statusCode: number; message: string } {
+  if (!(error instanceof Error)) return { code: '', statusCode: 0, message: '' };
+  return {
+    code: 'code' in error ? String(error.code) : '',
+    statusCode: 'statusCode' in error ? Number(error.statusCode) : 0,
+    message: error.message,
+  };
+}

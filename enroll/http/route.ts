@@ -1,0 +1,106 @@
+/**
+ * One call of the JSON API, as a value: what it takes, who may call it, what it gives. Routes are
+ * served from these, and the OpenAPI document is made from the same.
+ *
+ * @module
+ */
+import type { X509Certificate } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { z } from 'zod';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { ClientIdentity } from './client-certificate.ts';
+
+/**
+ * `anyone`: no credential, or one that the call looks at itself. `identity`: a certificate of this
+ * fleet that is good. `renewing`: the same, also in the grace period after its end.
+ */
+export type Access = 'anyone' | 'identity' | 'renewing' | 'admin' | 'broker';
+
+/** One call as it came in. */
+export interface Incoming<B, Q, P> {
+  readonly body: B;
+  readonly query: Q;
+  readonly params: P;
+  readonly headers: IncomingHttpHeaders;
+  /** The caller; undefined where access is `anyone`. */
+  readonly identity: ClientIdentity | undefined;
+  /** The certificate that the client proved to own, from whomever. */
+  readonly certificate: X509Certificate | undefined;
+  /** For the audit log. */
+  readonly actor: string;
+  readonly remoteAddress: string;
+  /** Sets a header of the answer. */
+  readonly header: (name: string, value: string) => void;
+  /** Sets a status other than the route's own. */
+  readonly status: (code: number) => void;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** `/v1/devices/:id` */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly status: 200 | 201 | 204;
+  readonly body: z.ZodType | undefined;
+  readonly query: z.ZodType | undefined;
+  readonly params: z.ZodType | undefined;
+  /** Undefined for an answer without a body. */
+  readonly answer: z.ZodType | undefined;
+  /** The most bytes of a body; the usual limit when undefined. */
+  readonly bodyMaxBytes: number | undefined;
+  /** Checks, then answers. */
+  handle(incoming: Incoming<unknown, unknown, unknown>): Promise<unknown>;
+}
+
+export interface RouteOptions<B, Q, P, A> {
+  readonly method: Route['method'];
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly status?: Route['status'];
+  readonly body?: z.ZodType<B>;
+  readonly query?: z.ZodType<Q>;
+  readonly params?: z.ZodType<P>;
+  readonly answer?: z.ZodType<A>;
+  readonly bodyMaxBytes?: number;
+  handle(incoming: Incoming<B, Q, P>): Promise<A>;
+}
+
+/** Makes a route whose handler sees only what its schemas let through. */
+export function route<B = undefined, Q = undefined, P = undefined, A = undefined>(
+  options: RouteOptions<B, Q, P, A>,
+): Route {
+  const { method, path, summary, access, status = 200, body, query, params, answer } = options;
+  return {
+    method,
+    path,
+    summary,
+    access,
+    status,
+    body,
+    query,
+    params,
+    answer,
+    bodyMaxBytes: options.bodyMaxBytes,
+    handle: (incoming) =>
+      options.handle({
+        ...incoming,
+        body: parse(body, incoming.body, 'body'),
+        query: parse(query, incoming.query, 'query'),
+        params: parse(params, incoming.params, 'path'),
+      }),
+  };
+}
+
+function parse<T>(schema: z.ZodType<T> | undefined, value: unknown, where: string): T {
+  // Without a schema the type is undefined, and so is what the handler gets.
+  if (schema === undefined) return undefined as T;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const detail = result.error.issues
+    .slice(0, 5)
+    .map((issue) => `${[where, ...issue.path.map(String)].join('.')}: ${issue.message}`)
+    .join('; ');
+  throw new FlotillaError('request-invalid', { detail: detail.slice(0, 1000) });
+}

@@ -1,0 +1,211 @@
+/**
+ * Calls of operators about devices.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import type { Clock } from '../../../core/clock.ts';
+import type { Config } from '../../../core/config.ts';
+import { isDeviceId, type DeviceId } from '../../../core/device-id.ts';
+import {
+  devicePageSchema,
+  deviceSchema,
+  editRequestSchema,
+  groupRevokedSchema,
+  revokedSchema,
+  revokeRequestSchema,
+} from '../../../core/enrollment-api.ts';
+import type { Devices } from '../../devices.ts';
+import type { Presence } from '../../presence.ts';
+import type { DeviceRecord } from '../../registry/records.ts';
+import type { DeviceQuery, Registry } from '../../registry/registry.ts';
+import type { Revocations, Revoked } from '../../revocations.ts';
+import { deviceJson } from '../device-view.ts';
+import { route, type Route } from '../route.ts';
+
+export interface DeviceRouteDeps {
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly devices: Devices;
+  readonly presence: Presence;
+  readonly registry: Registry;
+  readonly revocations: Revocations;
+}
+
+const pageItemsUsual = 100;
+
+const idParams = z.strictObject({
+  id: z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
+    error: 'not a device id',
+  }),
+});
+const empty = z.strictObject({}).optional();
+
+const listQuery = z.strictObject({
+  prefix: z.string().min(1).max(128).optional(),
+  group: z.string().min(1).max(128).optional(),
+  role: z.string().min(1).max(64).optional(),
+  status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']).optional(),
+  attribute: z
+    .union([z.string(), z.array(z.string()).max(16)])
+    .transform((value) => (typeof value === 'string' ? [value] : value))
+    .pipe(z.array(z.string().regex(/^[^=]{1,64}=.{0,256}$/, 'write name=value')))
+    .optional(),
+  expiresWithinSeconds: z.coerce.number().int().min(0).max(1e9).optional(),
+  limit: z.coerce.number().int().min(1).optional(),
+  after: z.string().min(1).max(128).optional(),
+});
+
+export function deviceRoutes(deps: DeviceRouteDeps): Route[] {
+  const { clock, config, devices, presence, registry, revocations } = deps;
+  const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
+    deviceJson(record, presence, clock.now());
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/devices',
+      summary: 'Identities, by page, filtered',
+      access: 'admin',
+      query: listQuery,
+      answer: devicePageSchema,
+      async handle({ query }) {
+        const page = await registry.list(
+          queryOf(query, clock.now(), config.limits.enroll.pageMaxItems),
+        );
+        return { devices: page.devices.map(view), next: page.next };
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/devices/:id',
+      summary: 'One identity',
+      access: 'admin',
+      params: idParams,
+      answer: deviceSchema,
+      handle: async ({ params }) => view(await devices.get(params.id)),
+    }),
+    route({
+      method: 'PATCH',
+      path: '/v1/devices/:id',
+      summary: 'Changes group and attributes',
+      access: 'admin',
+      params: idParams,
+      body: editRequestSchema,
+      answer: deviceSchema,
+      handle: async ({ params, body, actor }) => view(await devices.edit(params.id, body, actor)),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/devices/:id',
+      summary: 'Revokes and forgets an identity',
+      access: 'admin',
+      status: 204,
+      params: idParams,
+      async handle({ params, actor }) {
+        await revocations.delete(params.id, actor);
+        return undefined;
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices/:id/revoke',
+      summary: 'Revokes every certificate and closes every connection, now',
+      access: 'admin',
+      params: idParams,
+      body: revokeRequestSchema,
+      answer: revokedSchema,
+      async handle({ params, body, actor }) {
+        const revoked = await revocations.revoke([params.id], body.reason, actor);
+        return { id: params.id, ...revokedJson(revoked) };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/groups/:group/revoke',
+      summary: 'Revokes every device of a group',
+      access: 'admin',
+      params: z.strictObject({ group: z.string().min(1).max(128) }),
+      body: revokeRequestSchema,
+      answer: groupRevokedSchema,
+      async handle({ params: { group }, body, actor }) {
+        const ids: DeviceId[] = [];
+        let after: string | null = '';
+        while (after !== null) {
+          const page = await registry.list({ group, limit: 1000, after });
+          for (const { id, status } of page.devices) if (status !== 'revoked') ids.push(id);
+          after = page.next;
+        }
+        const revoked = await revocations.revoke(ids, body.reason, actor);
+        const { serials, connectionsClosed, elapsedMs } = revokedJson(revoked);
+        return { group, devices: ids, serials, connectionsClosed, elapsedMs };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices/:id/suspend',
+      summary: 'Locks an identity out until it is resumed',
+      access: 'admin',
+      params: idParams,
+      body: empty,
+      answer: deviceSchema,
+      async handle({ params, actor }) {
+        await revocations.suspend(params.id, actor);
+        return view(await devices.get(params.id));
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/devices/:id/resume',
+      summary: 'Lets a suspended or quarantined identity in again',
+      access: 'admin',
+      params: idParams,
+      body: empty,
+      answer: deviceSchema,
+      handle: async ({ params, actor }) => view(await devices.resume(params.id, actor)),
+    }),
+  ];
+}
+
+function queryOf(query: z.infer<typeof listQuery>, nowMs: number, maxItems: number): DeviceQuery {
+  const { prefix, attribute, expiresWithinSeconds, limit = pageItemsUsual, ...rest } = query;
+  const { group, role, status, after } = rest;
+  return {
+    limit: Math.min(limit, maxItems),
+    ...(after === undefined ? {} : { after }),
+    ...(group === undefined ? {} : { group }),
+    ...(role === undefined ? {} : { role }),
+    ...(status === undefined ? {} : { status }),
+    ...(prefix === undefined ? {} : { idPrefix: prefix }),
+    ...(attribute === undefined
+      ? {}
+      : {
+          attributes: Object.fromEntries(
+            attribute.map((pair) => {
+              const at = pair.indexOf('=');
+              return [pair.slice(0, at), pair.slice(at + 1)];
+            }),
+          ),
+        }),
+    ...(expiresWithinSeconds === undefined
+      ? {}
+      : { expiresBeforeMs: nowMs + expiresWithinSeconds * 1000 }),
+  };
+}
+
+function revokedJson({ serials, effect, elapsedMs, crlNumber }: Revoked): {
+  serials: string[];
+  connectionsClosed: number;
+  elapsedMs: number;
+  brokers: number;
+  brokersLate: number;
+  crlNumber?: number;
+} {
+  return {
+    serials: [...serials],
+    connectionsClosed: effect.connectionsClosed,
+    elapsedMs,
+    brokers: effect.brokers,
+    brokersLate: effect.late,
+    ...(crlNumber === undefined ? {} : { crlNumber }),
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * Calls of devices: the CA, enrolling, renewing, who am I.
+ *
+ * @module
+ */
+import { readCertificate } from '../../../certs/certificate.ts';
+import { noNames } from '../../../certs/subject-names.ts';
+import {
+  caSchema,
+  enrollRequestSchema,
+  issuedSchema,
+  relayRenewRequestSchema,
+  renewRequestSchema,
+  waitingSchema,
+  whoamiSchema,
+} from '../../../core/enrollment-api.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+import { z } from 'zod';
+import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { Enrollment } from '../../enrollment/enrollment.ts';
+import type { Factories } from '../../enrollment/factories.ts';
+import { issuedJson } from '../../enrollment/issued.ts';
+import type { Renewal } from '../../enrollment/renewal.ts';
+import type { ClientIdentity } from '../client-certificate.ts';
+import { bearerOf } from '../credentials.ts';
+import { iso } from '../device-view.ts';
+import { route, type Route } from '../route.ts';
+
+export interface EnrollmentRouteDeps {
+  readonly ca: CertificateAuthority;
+  readonly enrollment: Enrollment;
+  readonly renewal: Renewal;
+  readonly factories: Factories;
+}
+
+const profileQuery = z.strictObject({ profile: z.string().min(1).max(64).optional() });
+
+export function enrollmentRoutes(deps: EnrollmentRouteDeps): Route[] {
+  const { ca, enrollment, renewal, factories } = deps;
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/ca',
+      summary: 'The CA certificates and the fingerprint that devices pin',
+      access: 'anyone',
+      answer: caSchema,
+      handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/enroll',
+      summary: 'A first certificate: for a token, a factory certificate, or an approval (202)',
+      access: 'anyone',
+      status: 201,
+      body: enrollRequestSchema,
+      query: profileQuery,
+      answer: z.union([issuedSchema, waitingSchema]),
+      async handle({ body, query, headers, certificate, remoteAddress, header, status }) {
+        const token = bearerOf(headers.authorization);
+        const factory =
+          token === undefined && certificate !== undefined
+            ? factories.warrant(certificate)
+            : undefined;
+        const outcome = await enrollment.enroll({
+          csr: body.csr,
+          device: body.device,
+          ...(token === undefined ? {} : { token }),
+          ...(factory === undefined ? {} : { factory }),
+          ...(query.profile === undefined ? {} : { profile: query.profile }),
+          remoteAddress,
+        });
+        if (outcome.kind === 'issued') return issuedJson(outcome.answer, ca);
+        const { request, retryAfterSeconds } = outcome;
+        status(202);
+        header('retry-after', String(retryAfterSeconds));
+        return { status: 'pending' as const, request, device: body.device, retryAfterSeconds };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/renew',
+      summary: 'The successor of the certificate that the call is made with',
+      access: 'renewing',
+      status: 201,
+      body: renewRequestSchema,
+      answer: issuedSchema,
+      async handle({ body, identity, remoteAddress }) {
+        const { certificate, x509 } = known(identity);
+        const answer = await renewal.renew({
+          csr: body.csr,
+          serial: certificate.serial,
+          fingerprint: certificate.fingerprint,
+          names: readCertificate(x509).names,
+          sameNames: false,
+          remoteAddress,
+          via: 'https',
+        });
+        return issuedJson(answer, ca);
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/relay/renew',
+      summary: 'A renewal that a device asked for over MQTT, relayed by its broker',
+      access: 'broker',
+      status: 201,
+      body: relayRenewRequestSchema,
+      bodyMaxBytes: 64 * 1024,
+      answer: issuedSchema,
+      async handle({ body, actor }) {
+        const answer = await renewal.renew({
+          csr: body.csr,
+          device: body.device,
+          serial: body.serial,
+          fingerprint: body.fingerprint,
+          names: noNames,
+          sameNames: false,
+          remoteAddress: body.remoteAddress,
+          via: actor,
+        });
+        return issuedJson(answer, ca);
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/whoami',
+      summary: 'Whether the certificate that the call is made with is good, and whose it is',
+      access: 'identity',
+      answer: whoamiSchema,
+      handle({ identity }) {
+        const { record, certificate } = known(identity);
+        return Promise.resolve({
+          id: record.id,
+          role: record.role,
+          serial: certificate.serial,
+          status: record.status,
+          notAfter: iso(certificate.notAfterMs),
+        });
+      },
+    }),
+  ];
+}
+
+function known(identity: ClientIdentity | undefined): ClientIdentity {
+  if (identity === undefined) throw new FlotillaError('client-certificate-required');
+  return identity;
+}

@@ -1,0 +1,105 @@
+/**
+ * Calls of brokers: the feed and their reports.
+ *
+ * @module
+ */
+import { PassThrough } from 'node:stream';
+import { z } from 'zod';
+import { feedReportSchema, type Incident } from '../../../core/directory.ts';
+import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../../core/log.ts';
+import type { Devices } from '../../devices.ts';
+import type { AuditLog } from '../../audit/audit-log.ts';
+import type { Feed } from '../../feed/feed.ts';
+import type { Presence } from '../../presence.ts';
+import { route, type Route } from '../route.ts';
+import type { HttpServer } from '../server.ts';
+
+export interface FeedRouteDeps {
+  readonly audit: AuditLog;
+  readonly devices: Devices;
+  readonly feed: Feed;
+  readonly presence: Presence;
+  readonly log: Logger;
+}
+
+const reportMaxBytes = 2 * 1024 * 1024;
+const feedQuery = z.strictObject({
+  epoch: z.string().min(1).max(64).optional(),
+  since: z.coerce.number().int().min(0).optional(),
+});
+
+/** `POST /v1/feed/report`. */
+export function feedRoutes(deps: FeedRouteDeps): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/feed/report',
+      summary: 'What a broker has put in force, and who came and went',
+      access: 'broker',
+      status: 204,
+      body: feedReportSchema,
+      bodyMaxBytes: reportMaxBytes,
+      async handle({ body, identity }) {
+        if (identity === undefined) throw new FlotillaError('client-certificate-required');
+        const broker = identity.record.id;
+        deps.feed.report(broker, body);
+        for (const incident of body.incidents) await takeIncident(deps, incident, broker);
+        await deps.presence.take(broker, body.presence, body.denied);
+        return undefined;
+      },
+    }),
+  ];
+}
+
+/** `GET /v1/feed`: an answer that does not end. */
+export function serveFeed(http: HttpServer, { feed, log }: FeedRouteDeps): void {
+  http.app.route({
+    method: 'GET',
+    url: '/v1/feed',
+    handler: async (request, reply) => {
+      const identity = await http.admit(request, 'broker');
+      if (identity === undefined) throw new FlotillaError('client-certificate-required');
+      const query = feedQuery.safeParse(request.query);
+      if (!query.success) throw new FlotillaError('request-invalid', { detail: 'query' });
+      const { epoch, since } = query.data;
+      const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
+      const response = reply.raw;
+      reply.hijack();
+      response.writeHead(200, {
+        'content-type': 'application/x-ndjson',
+        'cache-control': 'no-store',
+      });
+      response.flushHeaders();
+      const stream = new PassThrough();
+      stream.pipe(response);
+      // Whichever end goes takes the other along.
+      response.once('close', () => stream.destroy());
+      stream.once('close', () => response.destroy());
+      feed.serve(identity.record.id, stream, from).catch((error: unknown) => {
+        log.error({ err: error }, 'the feed broke');
+        stream.destroy();
+      });
+    },
+  });
+}
+
+async function takeIncident(
+  { audit, devices }: FeedRouteDeps,
+  incident: Incident,
+  broker: string,
+): Promise<void> {
+  const { id, kind, reaction, serial, addresses } = incident;
+  const detail = { kind, reaction, serial, addresses: addresses.join(' ') };
+  try {
+    if (reaction === 'log') {
+      await audit.append({ action: 'incident-reported', actor: broker, device: id, detail });
+    } else {
+      const status = reaction === 'suspend' ? 'suspended' : 'quarantined';
+      await devices.restrain(id, status, broker, detail);
+    }
+  } catch (error) {
+    // The device was deleted meanwhile.
+    if (!isFlotillaError(error, 'device-not-found')) throw error;
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Calls of operators about enrollments that wait for them.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import {
+  approveRequestSchema,
+  pendingRequestSchema,
+  requestPageSchema,
+  type PendingRequest,
+} from '../../../core/enrollment-api.ts';
+import type { Approvals } from '../../enrollment/approvals.ts';
+import type { RequestRecord } from '../../registry/records.ts';
+import { iso } from '../device-view.ts';
+import { route, type Route } from '../route.ts';
+
+const idParams = z.strictObject({ id: z.string().regex(/^[0-9a-f]{32}$/) });
+
+export function requestRoutes(approvals: Approvals): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/requests',
+      summary: 'Enrollments that wait for a decision',
+      access: 'admin',
+      answer: requestPageSchema,
+      handle: async () => ({ requests: (await approvals.list()).map(view) }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/requests/:id/approve',
+      summary: 'Lets a device in; it gets its certificate when it asks again',
+      access: 'admin',
+      params: idParams,
+      body: approveRequestSchema,
+      answer: pendingRequestSchema,
+      handle: async ({ params, body, actor }) =>
+        view(await approvals.decide(params.id, 'approved', actor, body.group)),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/requests/:id/deny',
+      summary: 'Refuses a device',
+      access: 'admin',
+      params: idParams,
+      body: z.strictObject({}).optional(),
+      answer: pendingRequestSchema,
+      handle: async ({ params, actor }) => view(await approvals.decide(params.id, 'denied', actor)),
+    }),
+  ];
+}
+
+function view(record: RequestRecord): PendingRequest {
+  return {
+    id: record.id,
+    device: record.device,
+    fingerprint: record.keyFingerprint,
+    remoteAddress: record.remoteAddress,
+    receivedAt: iso(record.receivedAtMs),
+    expiresAt: iso(record.expiresAtMs),
+    status: record.status,
+    profile: record.profile,
+    factory: record.factory?.name ?? null,
+  };
+}

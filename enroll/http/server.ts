@@ -1,0 +1,269 @@
+/**
+ * The HTTPS server: TLS, limits on connections, and fastify behind it.
+ *
+ * @module
+ */
+import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import { RateLimiter } from '../rate-limiter.ts';
+import type { Registry } from '../registry/registry.ts';
+import { identifyClient, peerCertificate, type ClientIdentity } from './client-certificate.ts';
+import { catalogued, problemMediaType, problemOf } from './problem.ts';
+import type { Access, Route } from './route.ts';
+
+/** What the server shows and trusts; replaced while it runs. */
+export interface TlsMaterial {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: readonly string[];
+}
+
+export interface HttpDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly tls: TlsMaterial;
+  readonly routes: readonly Route[];
+  /** Adds what is no JSON: the feed, EST, CRL, OCSP. */
+  readonly more: (http: HttpServer) => void;
+}
+
+const emptyBody = Buffer.alloc(0);
+
+/** Refused credentials: these count as failures of their address. */
+const failures = new Set(['token-invalid', 'token-expired', 'client-certificate-untrusted']);
+
+export class HttpServer {
+  readonly app: FastifyInstance;
+  readonly #deps: HttpDeps;
+  readonly #server: Server;
+  readonly #requests: RateLimiter;
+  readonly #failures: RateLimiter;
+  readonly #connections = new Map<string, number>();
+
+  constructor(deps: HttpDeps) {
+    this.#deps = deps;
+    const { limits } = deps.config;
+    const { enroll } = limits;
+    this.#requests = new RateLimiter(deps.clock, enroll.requestsPerAddressPerSecond, 1000);
+    this.#failures = new RateLimiter(deps.clock, enroll.failuresPerAddressPerMinute, 60_000);
+    let server: Server | undefined;
+    this.app = fastify({
+      logger: false,
+      bodyLimit: enroll.bodyMaxBytes,
+      requestTimeout: enroll.requestTimeoutMs,
+      forceCloseConnections: true,
+      routerOptions: { maxParamLength: 512 },
+      exposeHeadRoutes: false,
+      clientErrorHandler: (error, socket) => refuseGarbage(error, socket),
+      serverFactory: (handler) => {
+        server = createServer(
+          {
+            ...contextOf(deps.tls),
+            requestCert: true,
+            // Verified by us, so that each refusal has a reason that can be told and logged.
+            rejectUnauthorized: false,
+            handshakeTimeout: enroll.handshakeTimeoutMs,
+            headersTimeout: enroll.headersTimeoutMs,
+            requestTimeout: enroll.requestTimeoutMs,
+            keepAliveTimeout: enroll.requestTimeoutMs,
+            connectionsCheckingInterval: 1000,
+            maxHeaderSize: 16 * 1024,
+          },
+          (request, response) => handler(request, response),
+        );
+        return server;
+      },
+    });
+    if (server === undefined) throw new Error('fastify made no server');
+    this.#server = server;
+    this.#server.maxConnections = enroll.connectionsMax;
+    this.#server.on('connection', (socket: Socket) => this.#count(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      deps.log.debug({ error: error.message, remoteAddress: socket.remoteAddress }, 'TLS refused');
+      socket.destroy();
+    });
+    this.#prepare();
+    for (const one of deps.routes) this.#serve(one);
+    deps.more(this);
+  }
+
+  /** Listens. @throws FlotillaError `address-in-use`, `start-failed` */
+  async listen(): Promise<{ host: string; port: number }> {
+    const { host, enroll } = this.#deps.config;
+    try {
+      await this.app.listen({ host, port: enroll.port, backlog: 1024 });
+    } catch (error) {
+      const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+      throw new FlotillaError(inUse ? 'address-in-use' : 'start-failed', {
+        detail: `${host}:${enroll.port}`,
+        cause: error,
+      });
+    }
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new FlotillaError('start-failed');
+    return { host, port: address.port };
+  }
+
+  /** Shows another certificate and trusts other authorities from the next handshake on. */
+  replaceTls(material: TlsMaterial): void {
+    this.#server.setSecureContext(contextOf(material));
+  }
+
+  async close(): Promise<void> {
+    await this.app.close();
+  }
+
+  /**
+   * Lets a request in, or not: rate of its address, then its certificate and role.
+   *
+   * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `role-missing`, …
+   */
+  async admit(request: FastifyRequest, access: Access): Promise<ClientIdentity | undefined> {
+    this.assertRate(request);
+    if (access === 'anyone') return undefined;
+    const { registry, clock, config } = this.#deps;
+    const graceMs = access === 'renewing' ? config.enroll.renewGrace : 0;
+    const identity = await identifyClient(request.raw.socket, registry, clock.now(), graceMs);
+    const wanted = access === 'admin' || access === 'broker' ? access : undefined;
+    if (wanted !== undefined && identity.record.role !== wanted) {
+      throw new FlotillaError('role-missing', { detail: `expected was ${wanted}` });
+    }
+    return identity;
+  }
+
+  /** @throws FlotillaError `too-many-requests` */
+  assertRate(request: FastifyRequest): void {
+    const address = remoteAddressOf(request);
+    const retryAfterSeconds = Math.max(this.#requests.take(address), this.#failures.wait(address));
+    if (retryAfterSeconds > 0) throw new FlotillaError('too-many-requests', { retryAfterSeconds });
+  }
+
+  #prepare(): void {
+    const { app } = this;
+    const { log } = this.#deps;
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser(
+      'application/json',
+      { parseAs: 'string' },
+      (_request, text, done: (error: Error | null, value?: unknown) => void) => {
+        try {
+          done(null, text === '' ? undefined : (JSON.parse(text.toString()) as unknown));
+        } catch {
+          done(new FlotillaError('request-invalid', { detail: 'the body is not JSON' }));
+        }
+      },
+    );
+    app.setNotFoundHandler((request) => {
+      this.assertRate(request);
+      throw new FlotillaError('not-found', { detail: request.url.slice(0, 200) });
+    });
+    app.setErrorHandler((thrown, request, reply) => {
+      const error = catalogued(thrown);
+      const status = error.spec.http ?? 500;
+      const remoteAddress = remoteAddressOf(request);
+      if (failures.has(error.code)) this.#failures.take(remoteAddress);
+      const facts = { method: request.method, path: pathOf(request), remoteAddress };
+      if (status >= 500) log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
+      else log.info({ ...facts, code: error.code, detail: error.detail }, 'request refused');
+      if (error.retryAfterSeconds !== undefined) {
+        void reply.header('retry-after', String(error.retryAfterSeconds));
+      }
+      if (status === 401) void reply.header('www-authenticate', 'Basic realm="flotilla"');
+      // What was not read of the body must not be taken for the next request.
+      if (status === 413) void reply.header('connection', 'close');
+      return reply
+        .status(status)
+        .type(problemMediaType)
+        .send(JSON.stringify(problemOf(error, pathOf(request))));
+    });
+  }
+
+  #serve(one: Route): void {
+    const identities = new WeakMap<FastifyRequest, ClientIdentity>();
+    this.app.route({
+      method: one.method,
+      url: one.path,
+      ...(one.bodyMaxBytes === undefined ? {} : { bodyLimit: one.bodyMaxBytes }),
+      // Before the body is read: who may not call is not listened to.
+      onRequest: async (request) => {
+        const identity = await this.admit(request, one.access);
+        if (identity !== undefined) identities.set(request, identity);
+      },
+      handler: async (request, reply) => {
+        const identity = identities.get(request);
+        void reply.status(one.status).header('cache-control', 'no-store');
+        const answer = await one.handle({
+          body: request.body,
+          query: request.query,
+          params: request.params,
+          headers: request.headers,
+          identity,
+          certificate: peerCertificate(request.raw.socket),
+          actor: identity?.record.id ?? 'anonymous',
+          remoteAddress: remoteAddressOf(request),
+          header: (name, value) => void reply.header(name, value),
+          status: (code) => void reply.status(code),
+        });
+        if (one.answer === undefined) return reply.send(emptyBody);
+        if (typeof answer === 'string') return reply.send(answer);
+        return reply.type('application/json').send(JSON.stringify(answer));
+      },
+    });
+  }
+
+  #count(socket: Socket): void {
+    const address = socket.remoteAddress ?? '';
+    const count = (this.#connections.get(address) ?? 0) + 1;
+    if (count > this.#deps.config.limits.enroll.connectionsPerAddressMax) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(address, count);
+    socket.once('close', () => {
+      const left = (this.#connections.get(address) ?? 1) - 1;
+      if (left === 0) this.#connections.delete(address);
+      else this.#connections.set(address, left);
+    });
+  }
+}
+
+/** The address of a client; IPv4 as such, also on a socket of both kinds. */
+export function remoteAddressOf(request: FastifyRequest): string {
+  return (request.raw.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+/** Without the query, which can hold anything. */
+function pathOf(request: FastifyRequest): string {
+  return (request.url.split('?')[0] ?? '').slice(0, 200);
+}
+
+function contextOf({ key, cert, ca }: TlsMaterial): {
+  key: string;
+  cert: string;
+  ca: string[];
+  minVersion: 'TLSv1.2';
+} {
+  return { key, cert, ca: [...ca], minVersion: 'TLSv1.2' };
+}
+
+/** What is not HTTP at all. */
+function refuseGarbage(error: Error, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = JSON.stringify(
+    problemOf(new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) })),
+  );
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\n` +
+      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+  );
+}

@@ -1,0 +1,582 @@
+/**
+ * The embedded registry: lowdb, sharded, behind a journal. Everything is in memory; the disk has
+ *
+ * ```
+ * registry/journal-00000007.jsonl   commits since the last checkpoint, one a line (journal.ts)
+ * registry/devices/00.json … 63.json, tokens/…   the rows, one a line (shard.ts)
+ * registry/lock                     the process that writes
+ * ```
+ *
+ * **Commit.** 1. Versions and uniqueness are checked and the change is applied in memory, in one
+ * turn. 2. The change, as one line, is appended to the journal together with all others that wait,
+ * and flushed once. 3. Its events go to the sink, which flushes them. 4. Watchers are told, promises
+ * resolve. When 2 fails, the changes of the batch and all that came after are taken back in reverse
+ * order. So a commit costs two shared flushes and the length of its own rows.
+ *
+ * **Checkpoint**, when the journal has grown to half the size of the shards, or writing has been idle:
+ * 1. A new journal file, numbered one higher, takes over. 2. Each shard that changed is made into
+ * text, which may hold commits up to some number m; when the journal is flushed up to m, the
+ * text replaces the shard's file atomically. 3. The older journal files are deleted, oldest first,
+ * the folder flushed after each. The amount written for a commit is thus constant on average.
+ *
+ * **Start.** All shards are read, then all journals are replayed in the order of their numbers.
+ * Lines hold whole rows, so replaying what a shard has already is harmless: whatever mixture of old
+ * and new shard files a crash leaves, every commit they contain is still in a journal (2), and the
+ * last line about a row wins. Events are handed to the sink again; it knows which it has.
+ *
+ * | crash | what is found at the next start |
+ * |---|---|
+ * | before or while the journal is written | the line is missing or torn: the change never was |
+ * | after the flush, before the sink | the change is there; the sink gets its events at start |
+ * | after a new journal file was made | two journals, replayed in order |
+ * | between two shards | some new, some old, all journals still there |
+ * | while a shard is replaced | the old file (a leftover `.tmp` is removed) |
+ * | before or between deletions of journals | journals replayed that were not needed; a gap in their numbers is damage |
+ *
+ * @module
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { setImmediate as turn } from 'node:timers/promises';
+import { makeSecretFolder, secretFolderMode, syncFolder } from '../../core/atomic-file.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import type { AuditEvent } from '../audit/audit-event.ts';
+import { DeviceIndex } from './device-index.ts';
+import { matchesQuery } from './device-query.ts';
+import { lockFolder } from './folder-lock.ts';
+import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
+import { keyOf, type DeviceRecord, type TableName, type Tables } from './records.ts';
+import {
+  conflict,
+  type Change,
+  type Committed,
+  type DevicePage,
+  type DeviceQuery,
+  type Registry,
+  type Stored,
+} from './registry.ts';
+import { Shard } from './shard.ts';
+
+/** An event with the commit that it belongs to. */
+export interface NumberedEvent {
+  readonly commit: number;
+  readonly atMs: number;
+  readonly event: AuditEvent;
+}
+
+/** Where events go. Resolves when they are durable. Of replayed ones it ignores those it has already. */
+export type EventSink = (events: readonly NumberedEvent[], replayed: boolean) => Promise<void>;
+
+export interface LowdbRegistryDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly sink: EventSink;
+  /** Replaced in tests that make the disk fail. */
+  readonly openFile?: OpenJournalFile;
+  /** Told before each step that a crash could come between; for tests. */
+  readonly step?: (name: CrashPoint) => Promise<void>;
+}
+
+export type CrashPoint =
+  | 'before-journal'
+  | 'after-journal'
+  | 'after-sink'
+  | 'after-rotation'
+  | 'before-shard'
+  | 'after-shards'
+  | 'before-deletion'
+  | 'after-checkpoint';
+
+/** How many files the rows of a table are spread over. Fixed: a row's shard follows from its key. */
+const shardCounts: Readonly<Record<TableName, number>> = {
+  devices: 64,
+  tokens: 16,
+  answers: 8,
+  requests: 1,
+  revocations: 16,
+  blockedKeys: 1,
+  factories: 1,
+};
+const tableNames: readonly TableName[] = [
+  'devices',
+  'tokens',
+  'answers',
+  'requests',
+  'revocations',
+  'blockedKeys',
+  'factories',
+];
+
+/** A journal smaller than this never causes a checkpoint by its size. */
+const journalMinBytes = 4 * 1024 * 1024;
+const idleCheckpointMs = 60_000;
+const batchMaxLines = 1000;
+/** Rows looked at before other work gets its turn: some 2 ms. */
+const rowsPerTurn = 4000;
+
+interface JournalLine {
+  readonly n: number;
+  readonly at: number;
+  readonly put: readonly (readonly [TableName, Stored<Tables[TableName]>])[];
+  readonly del: readonly (readonly [TableName, string])[];
+  readonly events: readonly AuditEvent[];
+}
+
+interface Waiting {
+  readonly number: number;
+  readonly atMs: number;
+  readonly json: string;
+  readonly change: Change;
+  readonly undo: readonly (() => void)[];
+  readonly resolve: (number: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Opens, and makes if missing, the registry in a folder.
+ *
+ * @throws FlotillaError `registry-damaged`, `registry-locked`
+ */
+export async function openLowdbRegistry(
+  folder: string,
+  deps: LowdbRegistryDeps,
+): Promise<LowdbRegistry> {
+  await makeSecretFolder(folder);
+  const unlock = await lockFolder(folder);
+  try {
+    const registry = new LowdbRegistry(folder, deps, unlock);
+    await registry.start();
+    return registry;
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+export class LowdbRegistry implements Registry {
+  readonly #folder: string;
+  readonly #deps: LowdbRegistryDeps;
+  readonly #unlock: () => Promise<void>;
+  readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
+  readonly #index = new DeviceIndex();
+  readonly #watchers = new Set<(committed: Committed) => void>();
+  readonly #openFile: OpenJournalFile;
+  #journal: Journal | undefined;
+  #journalNumber = 0;
+  /** The newest commit in memory. */
+  #number = 0;
+  /** The newest commit that is durable. */
+  #durable = 0;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #checkpointing: Promise<void> | undefined;
+  #rotate: (() => Promise<void>) | undefined;
+  #durableWaiters: { number: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #idle: Cancel = () => undefined;
+  #broken: FlotillaError | undefined;
+  #closing: Promise<void> | undefined;
+  #shardBytes = 0;
+
+  constructor(folder: string, deps: LowdbRegistryDeps, unlock: () => Promise<void>) {
+    this.#folder = folder;
+    this.#deps = deps;
+    this.#unlock = unlock;
+    this.#openFile = deps.openFile ?? openJournalFile;
+    const shards = (table: TableName): readonly Shard[] =>
+      Array.from(
+        { length: shardCounts[table] },
+        (_none, at) =>
+          new Shard(join(folder, table, `${String(at).padStart(2, '0')}.json`), () =>
+            this.#durableUpTo(this.#number),
+          ),
+      );
+    this.#shards = {
+      devices: shards('devices'),
+      tokens: shards('tokens'),
+      answers: shards('answers'),
+      requests: shards('requests'),
+      revocations: shards('revocations'),
+      blockedKeys: shards('blockedKeys'),
+      factories: shards('factories'),
+    };
+  }
+
+  /** Reads what is on the disk. Called once, by {@link openLowdbRegistry}. */
+  async start(): Promise<void> {
+    for (const table of tableNames) {
+      const path = join(this.#folder, table);
+      await mkdir(path, { recursive: true, mode: secretFolderMode });
+      await removeLeftovers(path);
+    }
+    await Promise.all(this.#allShards().map((shard) => shard.read()));
+    for (const shard of this.#allShards()) {
+      for (const { version } of shard.rows.values()) this.#number = Math.max(this.#number, version);
+      this.#shardBytes += shard.bytes;
+    }
+    const numbers = await this.#journalNumbers();
+    const events: NumberedEvent[] = [];
+    let bytes = 0;
+    for (const [at, number] of numbers.entries()) {
+      if (at > 0 && number !== (numbers[at - 1] ?? 0) + 1) {
+        throw new FlotillaError('registry-damaged', {
+          detail: `${this.#journalPath(number - 1)} is missing`,
+        });
+      }
+      const read = await readJournal(this.#journalPath(number));
+      for (const json of read.lines) this.#replay(json, events);
+      bytes = read.bytes;
+    }
+    this.#journalNumber = numbers.at(-1) ?? 1;
+    this.#durable = this.#number;
+    const path = this.#journalPath(this.#journalNumber);
+    const file = await this.#openFile(path);
+    await file.truncate(bytes);
+    await file.flush();
+    this.#journal = new Journal(path, file, bytes);
+    this.#index.fill(this.#devices());
+    await this.#deps.sink(events, true);
+    if (numbers.length > 1) this.#startCheckpoint();
+  }
+
+  get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
+    return Promise.resolve(this.#row(table, key));
+  }
+
+  holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined> {
+    const id = this.#index.bySerial(serial);
+    return Promise.resolve(id === undefined ? undefined : this.#row('devices', id));
+  }
+
+  holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
+    return Promise.resolve(this.#index.byKey(keyFingerprint));
+  }
+
+  async list(query: DeviceQuery): Promise<DevicePage> {
+    const devices: Stored<DeviceRecord>[] = [];
+    const prefix = query.idPrefix ?? '';
+    let after = query.after ?? '';
+    let place = this.#index.firstAfter(after);
+    if (prefix > after) {
+      place = this.#index.firstAfter(prefix);
+      // An id that equals the prefix lies just below.
+      if (place > 0 && this.#index.at(place - 1) === prefix) place--;
+    }
+    for (let looked = 1; ; looked++, place++) {
+      const id = this.#index.at(place);
+      if (id === undefined || (prefix !== '' && id > prefix && !id.startsWith(prefix))) break;
+      const row = this.#row('devices', id);
+      if (row !== undefined && matchesQuery(row, query)) {
+        if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
+        devices.push(row);
+      }
+      after = id;
+      if (looked % rowsPerTurn === 0) {
+        await turn();
+        place = this.#index.firstAfter(after) - 1;
+      }
+    }
+    return { devices, next: null };
+  }
+
+  async *rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
+    let looked = 0;
+    for (const shard of this.#shards[table]) {
+      for (const row of shard.rows.values()) {
+        // The seam of the tables: a shard of table T holds rows of table T only.
+        yield row as Stored<Tables[T]>;
+        if (++looked % rowsPerTurn === 0) await turn();
+      }
+    }
+  }
+
+  count(table: TableName): Promise<number> {
+    return Promise.resolve(this.#shards[table].reduce((sum, { rows }) => sum + rows.size, 0));
+  }
+
+  commit(change: Change): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) throw this.#broken;
+      if (this.#closing !== undefined) throw new FlotillaError('registry-unavailable');
+      this.#check(change);
+      const number = ++this.#number;
+      const atMs = this.#deps.clock.now();
+      const undo: (() => void)[] = [];
+      const put: [TableName, Stored<Tables[TableName]>][] = [];
+      for (const { table, record } of change.puts ?? []) {
+        const row = { ...record, version: number };
+        put.push([table, row]);
+        undo.push(this.#set(table, keyOfPut(table, record), row));
+      }
+      const del: [TableName, string][] = [];
+      for (const { table, key } of change.deletions ?? []) {
+        del.push([table, key]);
+        undo.push(this.#set(table, key, undefined));
+      }
+      const line: JournalLine = { n: number, at: atMs, put, del, events: change.events ?? [] };
+      const json = JSON.stringify(line);
+      this.#waiting.push({ number, atMs, json, change, undo, resolve, reject });
+      this.#startWriting();
+    });
+  }
+
+  settled(): Promise<void> {
+    return this.#durableUpTo(this.#number);
+  }
+
+  watch(listener: (committed: Committed) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** Writes every shard that changed and deletes the journals that are no longer needed. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpointing;
+    await (this.#checkpointing = this.#checkpointOnce().finally(() => {
+      this.#checkpointing = undefined;
+    }));
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#closeOnce());
+  }
+
+  async #closeOnce(): Promise<void> {
+    this.#idle();
+    try {
+      await this.#writing;
+      await this.#checkpointing?.catch(() => undefined);
+      if (this.#broken === undefined) await this.checkpoint();
+    } finally {
+      await this.#journal?.close();
+      await this.#unlock();
+    }
+  }
+
+  #check({ puts = [], deletions = [] }: Change): void {
+    for (const { table, record, expected } of puts) {
+      const key = keyOfPut(table, record);
+      if ((this.#row(table, key)?.version ?? 0) !== expected) throw conflict(table, key);
+      if (table === 'devices' && this.#index.clashes(record)) throw conflict(table, key);
+    }
+    for (const { table, key, expected } of deletions) {
+      if (expected === 0 || this.#row(table, key)?.version !== expected) throw conflict(table, key);
+    }
+  }
+
+  /** Sets or deletes a row in memory; gives what takes it back. */
+  #set(table: TableName, key: string, row: Stored<Tables[TableName]> | undefined): () => void {
+    const before = this.#row(table, key);
+    const shard = this.#shard(table, key);
+    const apply = (from: typeof row, to: typeof row): void => {
+      if (to === undefined) shard.rows.delete(key);
+      else shard.rows.set(key, to);
+      shard.dirty = true;
+      if (table === 'devices') {
+        // The seam of the tables, as in `rows`.
+        this.#index.replace(from as DeviceRecord | undefined, to as DeviceRecord | undefined);
+      }
+    };
+    apply(before, row);
+    return () => apply(row, before);
+  }
+
+  #startWriting(): void {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+      // What came after the last look and before this moment.
+      if (this.#waiting.length > 0 || this.#rotate !== undefined) this.#startWriting();
+    });
+  }
+
+  async #write(): Promise<void> {
+    // Whatever else commits in this turn shares the flush.
+    await Promise.resolve();
+    while (this.#waiting.length > 0 || this.#rotate !== undefined) {
+      await this.#rotate?.();
+      this.#rotate = undefined;
+      const batch = this.#waiting.splice(0, batchMaxLines);
+      if (batch.length > 0 && !(await this.#writeBatch(batch))) return;
+    }
+    this.#planCheckpoint();
+  }
+
+  async #writeBatch(batch: readonly Waiting[]): Promise<boolean> {
+    await this.#deps.step?.('before-journal');
+    try {
+      if (this.#broken !== undefined) throw this.#broken;
+      await this.#journal?.append(batch.map(({ json }) => json));
+    } catch (error) {
+      this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
+      return false;
+    }
+    await this.#deps.step?.('after-journal');
+    try {
+      await this.#deps.sink(
+        batch.flatMap(({ number, atMs, change }) =>
+          (change.events ?? []).map((event) => ({ commit: number, atMs, event })),
+        ),
+        false,
+      );
+    } catch (error) {
+      // Written, but its events are not: nothing may be answered. The next start delivers them.
+      this.#broken = new FlotillaError('registry-unavailable', { cause: error });
+      this.#deps.log.error({ err: error }, 'audit log cannot be written; the registry stops');
+      this.#refuse([...batch, ...this.#waiting.splice(0)], this.#broken);
+      return false;
+    }
+    await this.#deps.step?.('after-sink');
+    for (const { number, change, resolve } of batch) {
+      this.#durable = number;
+      for (const watcher of this.#watchers) {
+        watcher({ number, puts: change.puts ?? [], deletions: change.deletions ?? [] });
+      }
+      resolve(number);
+    }
+    this.#durableWaiters = this.#durableWaiters.filter((waiter) => {
+      if (waiter.number > this.#durable) return true;
+      waiter.resolve();
+      return false;
+    });
+    return true;
+  }
+
+  #takeBack(changes: readonly Waiting[], error: unknown): void {
+    for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
+    this.#durable = this.#number;
+    this.#refuse(changes, error);
+  }
+
+  #refuse(changes: readonly Waiting[], error: unknown): void {
+    for (const { reject } of changes) reject(error);
+    for (const { reject } of this.#durableWaiters.splice(0)) reject(error);
+  }
+
+  #durableUpTo(number: number): Promise<void> {
+    if (number <= this.#durable) return Promise.resolve();
+    if (this.#broken !== undefined) return Promise.reject(this.#broken);
+    return new Promise((resolve, reject) => this.#durableWaiters.push({ number, resolve, reject }));
+  }
+
+  #planCheckpoint(): void {
+    this.#idle();
+    if (this.#closing !== undefined) return;
+    const bytes = this.#journal?.bytes ?? 0;
+    if (bytes >= Math.max(journalMinBytes, this.#shardBytes / 2)) this.#startCheckpoint();
+    else this.#idle = this.#deps.clock.after(idleCheckpointMs, () => this.#startCheckpoint());
+  }
+
+  #startCheckpoint(): void {
+    if (this.#checkpointing !== undefined) return;
+    this.checkpoint().catch((error: unknown) => {
+      this.#deps.log.error({ err: error }, 'registry checkpoint failed; the journal is kept');
+    });
+  }
+
+  async #checkpointOnce(): Promise<void> {
+    if (!this.#allShards().some(({ dirty }) => dirty)) return;
+    await this.#rotateJournal();
+    await this.#deps.step?.('after-rotation');
+    for (const shard of this.#allShards()) {
+      if (!shard.dirty) continue;
+      await this.#deps.step?.('before-shard');
+      await shard.write();
+      await turn();
+    }
+    await this.#deps.step?.('after-shards');
+    for (const number of await this.#journalNumbers()) {
+      if (number >= this.#journalNumber) break;
+      await this.#deps.step?.('before-deletion');
+      await rm(this.#journalPath(number));
+      await syncFolder(this.#folder);
+    }
+    this.#shardBytes = this.#allShards().reduce((sum, { bytes }) => sum + bytes, 0);
+    await this.#deps.step?.('after-checkpoint');
+  }
+
+  /** Puts a new journal file in the place of the old one, between two batches. */
+  #rotateJournal(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#rotate = async () => {
+        try {
+          const path = this.#journalPath(this.#journalNumber + 1);
+          const next = new Journal(path, await this.#openFile(path), 0);
+          const old = this.#journal;
+          this.#journal = next;
+          this.#journalNumber++;
+          await old?.close();
+          resolve();
+        } catch (error) {
+          reject(new FlotillaError('registry-unavailable', { cause: error }));
+        }
+      };
+      this.#startWriting();
+    });
+  }
+
+  #replay(json: string, events: NumberedEvent[]): void {
+    // The seam to JSON: lines with a right checksum were written by `commit`.
+    const line = JSON.parse(json) as JournalLine;
+    for (const [table, row] of line.put) {
+      const shard = this.#shard(table, keyOfPut(table, row));
+      shard.rows.set(keyOfPut(table, row), row);
+      shard.dirty = true;
+    }
+    for (const [table, key] of line.del) {
+      const shard = this.#shard(table, key);
+      shard.rows.delete(key);
+      shard.dirty = true;
+    }
+    this.#number = Math.max(this.#number, line.n);
+    for (const event of line.events) events.push({ commit: line.n, atMs: line.at, event });
+  }
+
+  #row<T extends TableName>(table: T, key: string): Stored<Tables[T]> | undefined {
+    // The seam of the tables, as in `rows`.
+    return this.#shard(table, key).rows.get(key) as Stored<Tables[T]> | undefined;
+  }
+
+  #shard(table: TableName, key: string): Shard {
+    const shards = this.#shards[table];
+    const shard = shards[shards.length === 1 ? 0 : crc32(key) % shards.length];
+    if (shard === undefined) throw new FlotillaError('internal');
+    return shard;
+  }
+
+  *#devices(): Iterable<DeviceRecord> {
+    for (const shard of this.#shards.devices) {
+      // The seam of the tables, as in `rows`.
+      for (const row of shard.rows.values()) yield row as Stored<DeviceRecord>;
+    }
+  }
+
+  #allShards(): readonly Shard[] {
+    return tableNames.flatMap((table) => this.#shards[table]);
+  }
+
+  #journalPath(number: number): string {
+    return join(this.#folder, `journal-${String(number).padStart(8, '0')}.jsonl`);
+  }
+
+  async #journalNumbers(): Promise<number[]> {
+    const names = await readdir(this.#folder);
+    return names
+      .map((name) => Number(/^journal-(\d{8,})\.jsonl$/.exec(name)?.[1] ?? Number.NaN))
+      .filter((number) => !Number.isNaN(number))
+      .sort((one, other) => one - other);
+  }
+}
+
+/** Files of a replacement that a crash interrupted. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+  }
+}
+
+function keyOfPut<T extends TableName>(table: T, record: Tables[T]): string {
+  return keyOf[table](record);
+}

@@ -1,0 +1,145 @@
+/**
+ * What the registry keeps. All times are ms since 1970, all digests lower-case hexadecimal, with
+ * `sha256:` in front where they are fingerprints.
+ *
+ * @module
+ */
+import type { DeviceId } from '../../core/device-id.ts';
+import type { RevocationReason } from '../../core/enrollment-api.ts';
+
+/** One certificate of an identity. The certificate itself is not kept: its holder has it. */
+export interface CertificateRecord {
+  readonly serial: string;
+  readonly fingerprint: string;
+  /** Over the SubjectPublicKeyInfo. */
+  readonly keyFingerprint: string;
+  /** The issuer's fingerprint. */
+  readonly issuer: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** `retired`: a newer one was seen connecting; still no longer valid, yet not a sign of trouble. */
+  readonly status: 'active' | 'revoked' | 'retired';
+  /** When a broker first saw it connect. */
+  readonly seenAtMs?: number;
+}
+
+/** One identity: a device, or a service, administrator or broker. */
+export interface DeviceRecord {
+  readonly id: DeviceId;
+  readonly role: string;
+  /** `pending`: registered, never enrolled. */
+  readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
+  readonly group: string | null;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** The enrollment profile that its certificates follow. */
+  readonly profile: string;
+  readonly createdAtMs: number;
+  /** Oldest first; bounded by `certificatesPerIdentityMax`. */
+  readonly certificates: readonly CertificateRecord[];
+}
+
+/** An enrollment token. The token itself is nowhere: this is the hash of it. */
+export interface TokenRecord {
+  /** SHA-256 over the token's 32 bytes. */
+  readonly hash: string;
+  /** Null: any identity that does not exist yet (a token for a group). */
+  readonly device: DeviceId | null;
+  readonly group: string | null;
+  readonly profile: string | null;
+  readonly usesMax: number;
+  readonly uses: number;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * A certificate that was issued and may be asked for again by the same request, because an answer
+ * can be lost. Kept for the replay time only.
+ */
+export interface AnswerRecord {
+  /** SHA-256 over what authorised the request and the CSR. */
+  readonly key: string;
+  readonly device: DeviceId;
+  readonly serial: string;
+  /** DER, base64. */
+  readonly certificate: string;
+  /** The issuer's fingerprint. */
+  readonly issuer: string;
+  readonly expiresAtMs: number;
+}
+
+/** An enrollment that waits for a person. */
+export interface RequestRecord {
+  /** Hexadecimal, derived from the CSR: the same CSR is the same request. */
+  readonly id: string;
+  readonly device: DeviceId;
+  /** DER, base64. */
+  readonly csr: string;
+  readonly keyFingerprint: string;
+  readonly remoteAddress: string;
+  readonly profile: string | null;
+  /** What vouches for it: nothing, or a factory certificate. */
+  readonly factory: { readonly name: string; readonly serial: string } | null;
+  readonly status: 'pending' | 'approved' | 'denied';
+  readonly receivedAtMs: number;
+  readonly expiresAtMs: number;
+  readonly group: string | null;
+  readonly decidedBy: string | null;
+}
+
+/** A certificate that must stand on the CRL until it ends, whatever becomes of its holder's row. */
+export interface RevocationRecord {
+  readonly serial: string;
+  readonly device: DeviceId;
+  /** The issuer's fingerprint: whose CRL it stands on. */
+  readonly issuer: string;
+  readonly keyFingerprint: string;
+  readonly atMs: number;
+  readonly reason: RevocationReason;
+  readonly notAfterMs: number;
+}
+
+/** A public key that was revoked as compromised: never again, for nobody. */
+export interface BlockedKeyRecord {
+  readonly keyFingerprint: string;
+  readonly device: DeviceId;
+  readonly atMs: number;
+}
+
+/** A manufacturer's CA whose device certificates may ask for enrollment. */
+export interface FactoryRecord {
+  readonly name: string;
+  /** PEM of the certificate that directly signs the factory certificates. */
+  readonly certificate: string;
+  readonly fingerprint: string;
+  readonly group: string | null;
+  readonly profile: string | null;
+  /** Serial numbers (hexadecimal) and common names that may enroll; null: all that it signed. */
+  readonly allowed: readonly string[] | null;
+  /** Whether each enrollment waits for a person. */
+  readonly approval: boolean;
+  readonly createdAtMs: number;
+}
+
+/** The tables of the registry and what a row of each is. */
+export interface Tables {
+  readonly devices: DeviceRecord;
+  readonly tokens: TokenRecord;
+  readonly answers: AnswerRecord;
+  readonly requests: RequestRecord;
+  readonly revocations: RevocationRecord;
+  readonly blockedKeys: BlockedKeyRecord;
+  readonly factories: FactoryRecord;
+}
+export type TableName = keyof Tables;
+
+/** The key of a row. */
+export const keyOf: { readonly [T in TableName]: (record: Tables[T]) => string } = {
+  devices: (record) => record.id,
+  tokens: (record) => record.hash,
+  answers: (record) => record.key,
+  requests: (record) => record.id,
+  revocations: (record) => record.serial,
+  blockedKeys: (record) => record.keyFingerprint,
+  factories: (record) => record.name,
+};
