@@ -12,11 +12,13 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
+import { LinkError } from '../device/link.ts';
 import { Board } from '../measure/board.ts';
 import type { CounterName } from '../measure/meter.ts';
 import { phasesOf, type Plan } from '../plan.ts';
 import type { PhaseSpec } from '../plan/plan-schema.ts';
 import { epochNow, type FleetState, type PhaseOutcome } from '../phases/phase-context.ts';
+import { keepCredentials } from '../phases/enroll-phase.ts';
 import { runPhase } from '../phases/registry.ts';
 import type { Progress } from '../progress.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
@@ -119,6 +121,9 @@ export class Simulation {
     } catch (error) {
       failure ??= lost() ?? messageOf(error);
     }
+    await this.#keepCredentials(crew, credentials).catch((error: unknown) => {
+      log.warn({ err: error }, 'the certificates could not be kept');
+    });
     clearInterval(ticking);
     this.#board.turn(epochNow());
     const report = reportOf({
@@ -198,7 +203,13 @@ export class Simulation {
       const name = `sim-observer-${this.#run}-${index + 1}`;
       const { key, chain, name: own } = await credentials.observer(name);
       const client = plan.run.observerClient;
-      await hand.call('observe', { name: own ?? name, key, chain, filters, client });
+      try {
+        await hand.call('observe', { name, key, chain, filters, client });
+      } catch (error) {
+        // Some brokers allow no other client id than the name in the certificate.
+        if (own === undefined || !(error instanceof LinkError)) throw error;
+        await hand.call('observe', { name: own, key, chain, filters, client });
+      }
     }
     return crew;
   }
@@ -304,6 +315,20 @@ export class Simulation {
       if (complete || performance.now() >= endMs) return account;
       await delay(200);
     }
+  }
+
+  /** What is kept must be what devices hold now, and nothing that a drill revoked. */
+  async #keepCredentials(crew: Crew, { keeper }: RunCredentials): Promise<void> {
+    const { retired, joined } = this.#fleet;
+    if (retired.size > 0) {
+      await keeper.forget(new Set([...retired].map((device) => this.#roster.idOf(device))));
+    }
+    const renewed = this.#board.totals.counter('renewed') > 0;
+    if (!this.#plan.run.keep || !renewed) return;
+    await keepCredentials(
+      [...joined].filter((device) => !retired.has(device)),
+      { crew, keeper },
+    );
   }
 
   #notes(account: Account | undefined): string[] {

@@ -18,12 +18,15 @@ export interface CredentialKeeper {
   find(ids: ReadonlySet<string>): Promise<Map<string, Credential>>;
   /** Keeps all of these beside what is there, or does nothing. */
   keep(credentials: readonly Credential[]): Promise<void>;
+  /** Drops what is no longer of use: revoked by a drill. */
+  forget(ids: ReadonlySet<string>): Promise<void>;
 }
 
 /** Keeps nothing. */
 export const noKeeper: CredentialKeeper = {
   find: () => Promise.resolve(new Map()),
   keep: () => Promise.resolve(),
+  forget: () => Promise.resolve(),
 };
 
 /**
@@ -49,6 +52,25 @@ export function fileKeeper(
     }
     return all;
   };
+  const writeAll = async (all: ReadonlyMap<string, Credential>): Promise<void> => {
+    await mkdir(folder, { recursive: true, mode: secretFolderMode });
+    const beside = `${path}.new`;
+    const file = await open(beside, 'w', secretFileMode);
+    try {
+      let lines: string[] = [];
+      for (const credential of all.values()) {
+        lines.push(`${JSON.stringify(credential)}\n`);
+        if (lines.length < 1000) continue;
+        await file.write(lines.join(''));
+        lines = [];
+      }
+      await file.write(lines.join(''));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  };
   return {
     async find(ids) {
       const all = await readAll();
@@ -59,23 +81,13 @@ export function fileKeeper(
       if (credentials.length === 0) return;
       const all = await readAll();
       for (const credential of credentials) all.set(credential.id, credential);
-      await mkdir(folder, { recursive: true, mode: secretFolderMode });
-      const beside = `${path}.new`;
-      const file = await open(beside, 'w', secretFileMode);
-      try {
-        let lines: string[] = [];
-        for (const credential of all.values()) {
-          lines.push(`${JSON.stringify(credential)}\n`);
-          if (lines.length < 1000) continue;
-          await file.write(lines.join(''));
-          lines = [];
-        }
-        await file.write(lines.join(''));
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(beside, path);
+      await writeAll(all);
+    },
+    async forget(ids) {
+      const all = await readAll();
+      const before = all.size;
+      for (const id of ids) all.delete(id);
+      if (all.size < before) await writeAll(all);
     },
   };
 }

@@ -53,7 +53,11 @@ export async function openCredentials(
       ca,
       enroll: undefined,
       api: undefined,
-      keeper: { find: () => Promise.resolve(credentials), keep: () => Promise.resolve() },
+      keeper: {
+        find: () => Promise.resolve(credentials),
+        keep: () => Promise.resolve(),
+        forget: () => Promise.resolve(),
+      },
       observer: () =>
         observer === undefined
           ? Promise.reject(new FlotillaError('sim-certificate-missing', { detail: folder }))
@@ -71,7 +75,7 @@ export async function openCredentials(
     enroll: { url: enrollUrl, ca },
     api,
     keeper:
-      plan.run.keep && keepFolder !== undefined
+      keepFolder !== undefined
         ? fileKeeper(keepFolder, plan.name, root, () => clock.now())
         : noKeeper,
     async observer(name) {

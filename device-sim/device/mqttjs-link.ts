@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { MqttClient, type IClientOptions } from 'mqtt';
+import { MqttClient, Store, type IClientOptions } from 'mqtt';
 import { dial, failureOf, type Dialed, type DialOptions, type Failure } from './dial.ts';
 import {
   connackReason,
@@ -238,6 +238,13 @@ function clientOptions(options: LinkOptions): IClientOptions {
     resubscribe: false,
     queueQoSZero: false,
     timerVariant: 'native',
+    // Stores that outlive `end()`: what was not acknowledged is sent again by the next connection.
+    ...(options.kept
+      ? {
+          incomingStore: new Store({ clean: false }),
+          outgoingStore: new Store({ clean: false }),
+        }
+      : {}),
     ...(five && options.kept
       ? { properties: { sessionExpiryInterval: options.sessionExpirySeconds } }
       : {}),

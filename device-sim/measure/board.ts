@@ -175,7 +175,9 @@ export class Board {
 
   #keep(column: Column): void {
     const last = this.columns.at(-1);
-    if (last !== undefined && last.spanMs + column.spanMs <= this.#spanMs) {
+    // The rest of a second at the end would make rates out of next to nothing.
+    const scrap = column.spanMs < 500;
+    if (last !== undefined && (scrap || last.spanMs + column.spanMs <= this.#spanMs)) {
       this.columns[this.columns.length - 1] = joined(last, column);
     } else {
       this.columns.push(column);

@@ -39,7 +39,7 @@ export async function runEnroll(
   for (const { credential } of known) fleet.keys.add(credential.keyFingerprint);
   fleet.enrolled += known.length;
   const result = await enrollFresh(fresh, spec, context);
-  if (plan.run.keep && api !== undefined && fresh.length > 0) await keep(fresh, context);
+  if (plan.run.keep && api !== undefined && fresh.length > 0) await keepCredentials(fresh, context);
   return {
     evidence: [
       ...(known.length > 0 ? [`${known.length} devices had a certificate already`] : []),
@@ -111,7 +111,11 @@ async function enrollFresh(
   return { enrolled, perSecond: (enrolled * 1000) / elapsedMs };
 }
 
-async function keep(devices: readonly number[], { crew, keeper }: PhaseContext): Promise<void> {
+/** Writes what devices hold now to where it is kept. */
+export async function keepCredentials(
+  devices: readonly number[],
+  { crew, keeper }: Pick<PhaseContext, 'crew' | 'keeper'>,
+): Promise<void> {
   const all: Credential[] = [];
   for (const { hand, devices: share } of crew.shares(devices)) {
     for (let first = 0; first < share.length; first += adoptSlice) {

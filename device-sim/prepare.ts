@@ -1,0 +1,142 @@
+/**
+ * Keys and certificates made ahead: enrolled at a Flotilla and kept, or signed by an authority made
+ * for the purpose, for any other broker.
+ *
+ * @module
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Authority, createRoot } from '../certs/authority.ts';
+import { generateKey, privateKeyPem, spkiOf, type KeyType } from '../certs/key.ts';
+import { subjectNamesOf } from '../certs/subject-names.ts';
+import { secretFileMode, secretFolderMode } from '../core/atomic-file.ts';
+import type { Clock } from '../core/clock.ts';
+import type { SimulationDeps } from './control/simulation.ts';
+import { observerFolder } from './credentials/certificate-folder.ts';
+import { checkPlan, type Plan } from './plan.ts';
+import { rosterOf } from './roster.ts';
+import { runSimulation } from './run.ts';
+import { newSeed } from './seed.ts';
+
+const dayMs = 86_400_000;
+
+export interface Prepared {
+  readonly devices: number;
+  /** That were there already. */
+  readonly reused: number;
+  readonly failed: number;
+  readonly elapsedMs: number;
+}
+
+/**
+ * Enrolls the fleet of a plan at a Flotilla and keeps keys and certificates in the target's
+ * `keepFolder`; a later run of a plan of this name uses them. What is there already stays.
+ *
+ * @throws FlotillaError as `runSimulation`
+ */
+export async function prepareFleet(plan: Plan, deps: SimulationDeps): Promise<Prepared> {
+  const report = await runSimulation(
+    {
+      ...plan,
+      run: { ...plan.run, observers: 0, keep: true, removeDevices: false },
+      phases: checkPlan({
+        name: 'prepare',
+        fleet: [{ group: 'none', count: 1 }],
+        phases: [{ phase: 'enroll' }],
+      }).phases,
+      thresholds: [],
+    },
+    deps,
+  );
+  const figures = report.phases[0]?.figures ?? {};
+  return {
+    devices: report.devices.planned,
+    reused: figures['reused'] ?? 0,
+    failed: figures['failed'] ?? report.devices.planned,
+    elapsedMs: report.durationMs,
+  };
+}
+
+/**
+ * Makes a folder for any broker: `ca.pem`, `ca.key.pem`, one `{id}/key.pem` and `{id}/chain.pem` for
+ * each device of the plan, `observer/`, and `server/` for the broker itself. Devices that have a
+ * folder keep it; an authority that is there is used again.
+ *
+ * @param names host names and addresses of the broker, for its server certificate
+ */
+export async function prepareFolder(
+  plan: Plan,
+  folder: string,
+  names: readonly string[],
+  clock: Clock,
+): Promise<Prepared> {
+  const beganMs = clock.monotonicMs();
+  await mkdir(folder, { recursive: true, mode: secretFolderMode });
+  const authority = await authorityIn(folder, clock);
+  const roster = rosterOf(plan, plan.seed ?? newSeed());
+  let reused = 0;
+  const one = async (
+    name: string,
+    keyType: KeyType,
+    profile: 'device' | 'service' | 'server',
+  ): Promise<void> => {
+    const at = join(folder, name);
+    if (await isThere(join(at, 'chain.pem'))) {
+      reused++;
+      return;
+    }
+    const key = await generateKey(keyType);
+    const issued = authority.issue({
+      spki: spkiOf(key),
+      profile,
+      commonName: name === 'server' ? (names[0] ?? 'localhost') : name,
+      validityMs: 90 * dayMs,
+      ...(profile === 'server' ? { names: subjectNamesOf(names) } : {}),
+    });
+    await mkdir(at, { recursive: true, mode: secretFolderMode });
+    await writeFile(join(at, 'key.pem'), privateKeyPem(key), { mode: secretFileMode });
+    await writeFile(join(at, 'chain.pem'), issued.pem);
+  };
+  await one('server', 'p256', 'server');
+  await one(observerFolder, 'p256', 'service');
+  reused = 0;
+  for (const number of roster.numbersOf()) {
+    await one(roster.idOf(number), roster.groupOf(number).keyType, 'device');
+  }
+  return {
+    devices: roster.size,
+    reused,
+    failed: 0,
+    elapsedMs: Math.round(clock.monotonicMs() - beganMs),
+  };
+}
+
+async function authorityIn(folder: string, clock: Clock): Promise<Authority> {
+  const certificatePath = join(folder, 'ca.pem');
+  const keyPath = join(folder, 'ca.key.pem');
+  if ((await isThere(certificatePath)) && (await isThere(keyPath))) {
+    const key = createPrivateKey(await readFile(keyPath, 'utf8'));
+    const certificate = new X509Certificate(await readFile(certificatePath)).raw;
+    return new Authority({ key, certificate, clock });
+  }
+  const key = await generateKey('p256');
+  const root = createRoot({
+    commonName: 'Flotilla simulation CA',
+    validityMs: 365 * dayMs,
+    key,
+    clock,
+  });
+  await writeFile(keyPath, privateKeyPem(key), { mode: secretFileMode });
+  await writeFile(certificatePath, root.pem);
+  return new Authority({ key, certificate: root.der, clock });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
