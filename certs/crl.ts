@@ -32,9 +32,9 @@ export interface CrlOptions {
 }
 
 /** The longest slice of work on the event loop, in ms; far below the 50 ms that others may wait. */
-const sliceMs = 8;
+const sliceMs = 4;
 
-/** Signs a list, DER. 100,000 entries take about 0.2 s, in slices of 8 ms. */
+/** Signs a list, DER. 100,000 entries take about 0.2 s, in slices of 4 ms. */
 export async function signCrl(options: CrlOptions): Promise<Buffer> {
   const { signer, number, thisUpdateMs, nextUpdateMs, revoked } = options;
   const entries = new CrlEntries();
@@ -46,6 +46,8 @@ export async function signCrl(options: CrlOptions): Promise<Buffer> {
     await nextTurn();
     sliceEndMs = performance.now() + sliceMs;
   }
+  // What follows copies the list, some 5 ms for 100,000 entries: in a turn of its own.
+  if (count > 1000) await nextTurn();
   const { privateKey, keyId, certificate } = signer;
   const head = [
     integer(1),
