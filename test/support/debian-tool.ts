@@ -10,6 +10,8 @@ import type { ExecutionContext } from 'ava';
 const system = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const packages: Readonly<Record<string, string>> = {
+  curl: 'curl',
+  jq: 'jq',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',

@@ -1,0 +1,186 @@
+/** Wrong usage, help, and what is said when something is missing: without any service. @module */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { runChild } from '../support/child.ts';
+import { flotilla, flotillaPath } from '../support/cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+/** The names of the commands below a command, out of its own help. */
+async function commandsOf(path: readonly string[]): Promise<string[]> {
+  const help = await flotilla([...path, '--help']);
+  const [, list = ''] = help.stdout.split(/^Commands:$/m);
+  return Array.from(list.matchAll(/^ {2}([a-z]+)/gm), ([, name]) => name ?? '').filter(
+    (name) => name !== 'help',
+  );
+}
+
+async function allCommands(path: readonly string[] = []): Promise<string[][]> {
+  const below = await commandsOf(path);
+  const deeper = await Promise.all(below.map((name) => allCommands([...path, name])));
+  return [[...path], ...deeper.flat()];
+}
+
+test('every command has a help that names its options, and all of the contract are there', async (t) => {
+  const all = await allCommands();
+  const names = all.map((path) => path.join(' '));
+  for (const wanted of [
+    ...['up', 'init', 'status', 'enroll serve', 'broker serve', 'token create', 'service create'],
+    ...['device enroll', 'device renew', 'device list', 'device show', 'device revoke'],
+    ...['device suspend', 'device resume', 'device delete'],
+    ...['request list', 'request approve', 'request deny', 'policy check', 'policy explain'],
+    'sim run',
+  ]) {
+    t.true(names.includes(wanted), wanted);
+  }
+  for (const path of all) {
+    const help = await flotilla([...path, '--help']);
+    const name = ['flotilla', ...path].join(' ');
+    t.is(help.code, 0, name);
+    t.is(help.stderr, '', name);
+    t.true(help.stdout.startsWith(`Usage: ${name} `), help.stdout);
+    if ((await commandsOf(path)).length === 0) t.regex(help.stdout, /--json/, name);
+  }
+});
+
+const wrong: readonly (readonly string[])[] = [
+  ['no-such-command'],
+  ['device'],
+  ['device', 'no-such-command'],
+  ['up', '--no-such-option'],
+  ['up', 'extra-argument'],
+  ['up', '--mqtts-port', '65536'],
+  ['up', '--mqtts-port', '-1'],
+  ['up', '--mqtts-port', '80.5'],
+  ['up', '--mqtts-port', ''],
+  ['up', '--devices', 'many'],
+  ['up', '--log-level', 'loud'],
+  ['token', 'create'],
+  ['token', 'create', '--device', 'a/b'],
+  ['token', 'create', '--device', '#'],
+  ['token', 'create', '--device', 'a', '--ttl', '5'],
+  ['token', 'create', '--device', 'a', '--uses', '-1'],
+  ['device', 'show'],
+  ['device', 'show', '+'],
+  ['device', 'revoke', 'a', '--reason', 'boredom'],
+  ['device', 'enroll', '--out', 'x'],
+  ['device', 'enroll', '--id', 'a', '--out', 'x', '--key-type', 'rsa512'],
+  ['device', 'renew'],
+  ['service', 'create', '--name', 'a', '--out', 'x', '--role', 'king'],
+  ['policy', 'explain', '--device', 'a', '--action', 'fly', '--topic', 't'],
+  ['sim', 'run', '--qos', '3'],
+];
+
+for (const args of wrong) {
+  test(`flotilla ${args.join(' ')} is wrong usage: exit 2, and nothing on stdout`, async (t) => {
+    const done = await flotilla(args);
+    t.is(done.code, 2, done.stderr);
+    t.is(done.stdout, '');
+    t.regex(done.stderr, /\S/);
+  });
+}
+
+test('a setting that is wrong stops the start with exit 2 and names its place', async (t) => {
+  const state = tempFolder(t);
+  writeFileSync(join(state, 'flotilla.yaml'), 'broker:\n  mqttPort: 1\n');
+  const done = await flotilla(['up', '--state', state]);
+  t.is(done.code, 2);
+  t.regex(done.stderr, /flotilla\.yaml:2:3: broker\.mqttPort: unknown setting.*\[config-invalid\]/);
+  const env = await flotilla(['init', '--state', state], { FLOTILLA_HOSTS: 'x' });
+  t.is(env.code, 2);
+  t.regex(env.stderr, /FLOTILLA_HOSTS: hosts: unknown setting/);
+  t.false(existsSync(join(state, 'ca')), 'nothing was made');
+});
+
+test('the configuration in force is printed, and nothing is started or made', async (t) => {
+  const state = join(tempFolder(t), 'state');
+  const done = await flotilla(['up', '--state', state, '--print-config', '--mqtts-port', '7'], {
+    FLOTILLA_BROKER__WSS_PORT: '8',
+    FLOTILLA_CA_PASSPHRASE: 'hunter2hunter2',
+  });
+  t.is(done.code, 0, done.stderr);
+  t.regex(done.stdout, /^ {2}mqttsPort: 7$/m);
+  t.regex(done.stdout, /^ {2}wssPort: 8$/m);
+  t.notRegex(done.stdout + done.stderr, /hunter2/);
+  t.false(existsSync(state));
+});
+
+test('commands for a state that is not there, or where nothing runs, say what to do', async (t) => {
+  const state = join(tempFolder(t), 'none');
+  for (const args of [
+    ['device', 'list'],
+    ['device', 'show', 'a'],
+    ['token', 'create', '--device', 'a'],
+    ['status'],
+  ]) {
+    const done = await flotilla([...args, '--state', state, '--json']);
+    t.is(done.code, 2, args.join(' '));
+    t.like(done.json(), { error: { code: 'state-missing' } });
+    t.regex(done.stderr, /flotilla init or flotilla up first/);
+  }
+  t.false(existsSync(state));
+});
+
+test('a device that enrolls without the means is told which are missing', async (t) => {
+  const folder = tempFolder(t);
+  const done = await flotilla([
+    'device',
+    'enroll',
+    '--id',
+    'a',
+    '--out',
+    join(folder, 'a'),
+    '--state',
+    join(folder, 'none'),
+  ]);
+  t.is(done.code, 2);
+  t.regex(done.stderr, /--url.*--fingerprint.*--token/);
+  t.false(existsSync(join(folder, 'a')));
+});
+
+test('an identity is never written over', async (t) => {
+  const out = tempFolder(t);
+  writeFileSync(join(out, 'cert.pem'), 'mine');
+  mkdirSync(join(out, 'more'));
+  const done = await flotilla([
+    ...['device', 'enroll', '--id', 'a', '--out', out, '--token', 't'],
+    ...['--url', 'https://127.0.0.1:1', '--fingerprint', `sha256:${'0'.repeat(64)}`],
+  ]);
+  t.is(done.code, 2);
+  t.regex(done.stderr, /\[output-exists\]/);
+  t.is(readFileSync(join(out, 'cert.pem'), 'utf8'), 'mine');
+});
+
+test('an address or a fingerprint that is none is refused before anything is sent', async (t) => {
+  const out = join(tempFolder(t), 'a');
+  const enroll = (url: string, fingerprint: string): ReturnType<typeof flotilla> =>
+    flotilla([
+      ...['device', 'enroll', '--id', 'a', '--out', out, '--token', 't'],
+      ...['--url', url, '--fingerprint', fingerprint],
+    ]);
+  const pin = `sha256:${'0'.repeat(64)}`;
+  for (const [url, fingerprint, code] of [
+    ['http://127.0.0.1:1', pin, 'service-address-invalid'],
+    ['127.0.0.1:8443', pin, 'service-address-invalid'],
+    ['https://127.0.0.1:1', 'abc', 'fingerprint-invalid'],
+  ] as const) {
+    const done = await enroll(url, fingerprint);
+    t.is(done.code, 2, done.stderr);
+    t.true(done.stderr.includes(`[${code}]`), done.stderr);
+  }
+  const unreachable = await enroll('https://127.0.0.1:1', pin);
+  t.is(unreachable.code, 1);
+  t.regex(unreachable.stderr, /127\.0\.0\.1:1: ECONNREFUSED.*\[service-unreachable\]/);
+});
+
+test('the program itself runs, tells its version and keeps the exit code', async (t) => {
+  const version = await runChild(t, process.execPath, [flotillaPath, '--version']);
+  const { version: expected } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+    version: string;
+  };
+  t.is(version.stdout, `${expected}\n`);
+  t.is(version.code, 0);
+  const bad = await runChild(t, process.execPath, [flotillaPath, 'nonsense']);
+  t.is(bad.code, 2);
+  t.is(bad.stdout, '');
+});
