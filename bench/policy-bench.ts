@@ -1,0 +1,112 @@
+/**
+ * What the policy costs: one decision alone, and the CPU of a whole broker per message with policy,
+ * admission and metrics (`flotilla`) beside the session layer that allows everything (`session`), in
+ * turns. Run: `node bench/policy-bench.ts [--micro]`.
+ *
+ * @module
+ */
+import { PolicyAuthorizer } from '../broker/policy/policy-authorizer.ts';
+import { defaultPolicyText } from '../broker/policy/default-policy.ts';
+import { parsePolicy } from '../broker/policy/policy-file.ts';
+import type { Identity } from '../broker/identity.ts';
+import { brokerLimitsSchema } from '../core/limits.ts';
+import { parseDeviceId } from '../core/device-id.ts';
+import { writeBenchState } from './bench-state.ts';
+import { startBroker } from './brokers.ts';
+import { makeCertificates } from './certificates.ts';
+import { clientNames, Clients } from './clients.ts';
+import { measureLoad } from './delivery.ts';
+
+const rounds = 5;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function identityOf(index: number): Identity {
+  const id = parseDeviceId(`device-${index}`);
+  return {
+    id,
+    entry: { id, role: 'device', status: 'active', group: null, attributes: {}, certificates: [] },
+    standing: 'full',
+    serial: '0a',
+    fingerprint: '',
+    notAfterMs: Infinity,
+    remoteAddress: '127.0.0.1',
+    tlsVersion: 'TLSv1.3',
+    tlsResumed: false,
+  };
+}
+
+/** Nanoseconds of one call, over many. */
+function nanoseconds(calls: number, call: (index: number) => unknown): number {
+  for (let index = 0; index < calls / 10; index++) call(index);
+  const began = process.hrtime.bigint();
+  for (let index = 0; index < calls; index++) call(index);
+  return Number(process.hrtime.bigint() - began) / calls;
+}
+
+function micro(): void {
+  const policy = parsePolicy(defaultPolicyText);
+  const authorizer = new PolicyAuthorizer(policy, brokerLimitsSchema.parse({}), 'close');
+  const count = 1000;
+  const identities = Array.from({ length: count }, (_, index) => identityOf(index));
+  const topics = identities.map(({ id }) => `devices/${id}/telemetry`);
+  const ask = (index: number): unknown =>
+    authorizer.publish(identities[index % count]!, topics[index % count]!, 1, false, 100);
+  say(`a decision seen before, ${count} devices in turn: ${nanoseconds(2e6, ask).toFixed(0)} ns`);
+  const fresh = (index: number): unknown =>
+    authorizer.publish(
+      identities[index % count]!,
+      `devices/device-${index % count}/${index}`,
+      1,
+      false,
+      100,
+    );
+  say(`a decision on a topic never seen: ${nanoseconds(2e5, fresh).toFixed(0)} ns`);
+  const subscribe = (index: number): unknown =>
+    authorizer.subscribe(identities[index % count]!, `devices/device-${index % count}/#`, 1);
+  say(`a subscription: ${nanoseconds(2e5, subscribe).toFixed(0)} ns`);
+  const first = (index: number): unknown =>
+    authorizer.publish(identityOf(index), topics[index % count]!, 1, false, 100);
+  say(`the first decision of a connection: ${nanoseconds(1e5, first).toFixed(0)} ns`);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+async function whole(): Promise<void> {
+  process.env['FLOTILLA_BENCH_STORE'] = 'memory';
+  const certificates = await makeCertificates(clientNames);
+  await writeBenchState(certificates);
+  const clients = new Clients(certificates);
+  for (const qos of [0, 1] as const) {
+    const costs = { session: [] as number[], flotilla: [] as number[] };
+    for (let round = 0; round < rounds; round++) {
+      for (const name of round % 2 === 0
+        ? (['session', 'flotilla'] as const)
+        : (['flotilla', 'session'] as const)) {
+        const broker = await startBroker(name, certificates);
+        try {
+          const plan = {
+            shape: 'fan-in',
+            qos,
+            payloadBytes: 100,
+            warmUpMs: 1500,
+            measureMs: 2500,
+          } as const;
+          const { cpuMicrosecondsPerDelivery } = await measureLoad(broker, clients, plan);
+          costs[name].push(cpuMicrosecondsPerDelivery);
+        } finally {
+          await broker.stop();
+        }
+      }
+    }
+    const off = median(costs.session);
+    const on = median(costs.flotilla);
+    say(
+      `fan-in QoS ${qos}: ${off.toFixed(2)} µs without, ${on.toFixed(2)} µs with: ${((on / off - 1) * 100).toFixed(1)} %  (${rounds} rounds, medians; without ${costs.session.map((one) => one.toFixed(2)).join(' ')}, with ${costs.flotilla.map((one) => one.toFixed(2)).join(' ')})`,
+    );
+  }
+}
+
+micro();
+if (!process.argv.includes('--micro')) await whole();
