@@ -1,0 +1,125 @@
+/**
+ * The simulator through the command line: beside `up`, against it, and with a plan that cannot hold.
+ *
+ * @module
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { z } from 'zod';
+import { devicePageSchema } from '../../core/enrollment-api.ts';
+import { runChild } from '../support/child.ts';
+import { flotilla, flotillaPath, startUp, type Up } from '../support/cli.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const latency = z.looseObject({
+  ...{ p50: z.number(), p95: z.number(), p99: z.number(), max: z.number(), count: z.int() },
+});
+
+/** The report as the contract has it; more is allowed. */
+const reportSchema = z.looseObject({
+  seed: z.string(),
+  plan: z.string(),
+  startedAt: z.iso.datetime(),
+  durationMs: z.number(),
+  devices: z.looseObject({
+    ...{ planned: z.int(), enrolled: z.int(), connected: z.int(), failed: z.int() },
+  }),
+  messages: z.looseObject({
+    ...{ published: z.int(), acknowledged: z.int(), expected: z.int(), delivered: z.int() },
+    ...{ lost: z.int(), duplicated: z.int(), misdelivered: z.int() },
+  }),
+  latencyMs: z.looseObject({
+    ...{ enroll: latency, handshake: latency, connect: latency },
+    ...{ publishAck: latency, endToEnd: latency },
+  }),
+  rates: z.looseObject({
+    ...{ enrollPerSecond: z.number(), connectPerSecond: z.number(), publishPerSecond: z.number() },
+  }),
+  phases: z.array(z.looseObject({ name: z.string() })),
+  thresholds: z.array(
+    z.looseObject({ name: z.string(), limit: z.string(), value: z.unknown(), ok: z.boolean() }),
+  ),
+  ok: z.boolean(),
+});
+
+let up: Up;
+test.before(async () => {
+  up = await startUp('--devices', '3');
+});
+test.after.always(() => up.close());
+
+const run = (...args: string[]): ReturnType<typeof runChild> =>
+  runChild(
+    { teardown: () => undefined },
+    process.execPath,
+    [flotillaPath, 'sim', 'run', '--state', up.ready.state, '--json', ...args],
+    { timeoutMs: 60_000 },
+  );
+
+test('a fleet beside up is enrolled for real and talks, a line a second', async (t) => {
+  await up.child.errorLine((line) => /3\/3 online.*\d+ received/.test(line), 30_000);
+  const { devices } = await up.ask(devicePageSchema, 'device', 'list');
+  t.true(devices.filter(({ role }) => role === 'device').length >= 3);
+});
+
+test('a quick run loses nothing, says so in the form of the contract, and exits with 0', async (t) => {
+  const reports = join(up.folder, 'reports');
+  const done = await run(
+    ...['--devices', '20', '--duration', '2s', '--rate', '5', '--qos', '1'],
+    ...['--seed', 'fixed', '--report', reports],
+  );
+  t.is(done.code, 0, done.stderr);
+  const report = reportSchema.parse(JSON.parse(done.stdout));
+  t.true(report.ok);
+  t.is(report.seed, 'fixed');
+  t.like(report.devices, { planned: 20, enrolled: 20, connected: 20, failed: 0 });
+  t.like(report.messages, { lost: 0, misdelivered: 0, duplicated: 0 });
+  t.true(report.messages.published >= 100, String(report.messages.published));
+  t.is(report.messages.delivered, report.messages.expected);
+  t.is(report.latencyMs.endToEnd.count, report.messages.delivered);
+  t.deepEqual(
+    JSON.parse(readFileSync(join(reports, 'report.json'), 'utf8')),
+    JSON.parse(done.stdout),
+  );
+  t.true(existsSync(join(reports, 'report.txt')));
+});
+
+test('a threshold that is missed is exit 3', async (t) => {
+  const plan = join(tempFolder(t), 'impossible.yaml');
+  writeFileSync(
+    plan,
+    [
+      'name: impossible',
+      'fleet:',
+      '  - { group: pumps, count: 2, publish: [{ topic: "devices/{device}/t", qos: 1, rate: 5/s }] }',
+      'phases:',
+      '  - { phase: enroll }',
+      '  - { phase: ramp, rate: 10/s }',
+      '  - { phase: steady, duration: 1s }',
+      'thresholds:',
+      '  - latencyMs.endToEnd.p50 <= 0',
+      '',
+    ].join('\n'),
+  );
+  const checked = await flotilla(['sim', 'check', plan, '--json']);
+  t.is(checked.code, 0, checked.stderr);
+  const done = await run(plan);
+  t.is(done.code, 3, done.stderr);
+  const report = reportSchema.parse(JSON.parse(done.stdout));
+  t.false(report.ok);
+  t.true(report.thresholds.some(({ ok }) => !ok));
+});
+
+test('a plan that is broken stops before the first connection, with line and column', async (t) => {
+  const plan = join(tempFolder(t), 'broken.yaml');
+  writeFileSync(plan, 'name: x\nphases:\n  - phase: teleport\n');
+  for (const args of [
+    ['sim', 'check', plan],
+    ['sim', 'run', plan, '--state', up.ready.state],
+  ]) {
+    const done = await flotilla(args);
+    t.is(done.code, 2, done.stderr);
+    t.regex(done.stderr, /:\d+:\d+/);
+  }
+});
