@@ -127,20 +127,33 @@ function contextFor(
 ): SecureContext {
   const options = { ca, ecdhCurve, ...versions[version] };
   if (identity === undefined) return createSecureContext(options);
-  const name = `${version} ${ca}`;
+  const { key, chain } = identity;
+  const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
+  const issuers = chain.slice(leafEnd).trim();
+  // The first characters of a PKCS#8 key name its algorithm, of which a context holds one each.
+  const name = [version, keyKind(key), issuers, ca].join(' ');
   let context = shared.get(name);
   if (context === undefined) {
+    context = createSecureContext({ ...options, key, cert: chain });
+    if (!isRekeyable(context.context)) return context;
     if (shared.size >= sharedMax) shared.clear();
-    context = createSecureContext(options);
     shared.set(name, context);
+    return context;
   }
   const native: unknown = context.context;
   if (isRekeyable(native)) {
-    native.setCert(identity.chain);
-    native.setKey(identity.key);
-    return context;
+    // The leaf alone: issuers given again would be added to those that are there, each time.
+    native.setCert(chain.slice(0, leafEnd));
+    native.setKey(key);
   }
-  return createSecureContext({ ...options, key: identity.key, cert: identity.chain });
+  return context;
+}
+
+const pemEnd = '-----END CERTIFICATE-----';
+
+function keyKind(key: string): string {
+  const begin = key.indexOf('\n') + 1;
+  return key.slice(begin, begin + 20);
 }
 
 /**

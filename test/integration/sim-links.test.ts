@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
 import test from 'ava';
 import { LightLink } from '../../device-sim/device/light-link.ts';
 import {
@@ -8,7 +11,7 @@ import {
   type LinkOptions,
 } from '../../device-sim/device/link.ts';
 import { MqttJsLink } from '../../device-sim/device/mqttjs-link.ts';
-import type { DialOptions, Failure } from '../../device-sim/device/dial.ts';
+import { dial, type DialOptions, type Failure } from '../../device-sim/device/dial.ts';
 import { probeConnection } from '../../device-sim/probe.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import {
@@ -122,8 +125,8 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
       async (t) => {
         const id = `kept-${kind}-${mqtt}`;
         const { link, messages, closed } = open(kind, { clientId: id, mqtt, kept: true });
-        const dial = await dialAs(id);
-        await link.connect(dial);
+        const where = await dialAs(id);
+        await link.connect(where);
         await link.subscribe(`devices/${id}/in`, 1);
         link.destroy();
         await until(() => closed.length === 1);
@@ -133,10 +136,10 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
           answers.push(failure),
         );
         const other = open('light', { clientId: `observer-${id}` });
-        await other.link.connect({ ...dial, identity: await observerIdentity() });
+        await other.link.connect({ ...where, identity: await observerIdentity() });
         await other.link.subscribe(`devices/${id}/out`, 1);
         t.is(await publish(other.link, `devices/${id}/in`, 'waited', 1), undefined);
-        const { sessionPresent } = await link.connect(dial);
+        const { sessionPresent } = await link.connect(where);
         t.true(sessionPresent);
         await until(
           () => messages.length === 1 && other.messages.length === 1 && answers.length === 1,
@@ -170,31 +173,31 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
   );
 
   when(`${kind} names why a connection did not come about`, async (t) => {
-    const dial = await dialAs(`why-${kind}`);
+    const where = await dialAs(`why-${kind}`);
     const reasonOf = async (options: DialOptions): Promise<string> => {
       const { link } = open(kind, { clientId: `why-${kind}`, connectTimeoutMs: 2000 });
       const error = await t.throwsAsync(() => link.connect(options), { instanceOf: LinkError });
       return error.reason;
     };
-    t.is(await reasonOf({ ...dial, port: 1 }), 'tcp-refused');
-    t.regex(await reasonOf({ ...dial, identity: undefined }), /^tls-alert-certificate-required$/);
+    t.is(await reasonOf({ ...where, port: 1 }), 'tcp-refused');
+    t.regex(await reasonOf({ ...where, identity: undefined }), /^tls-alert-certificate-required$/);
     const foreign = await certificateFolder(['thief']);
     t.teardown(() => foreign.close());
-    t.is(await reasonOf({ ...dial, ca: foreign.ca }), 'tls-untrusted');
+    t.is(await reasonOf({ ...where, ca: foreign.ca }), 'tls-untrusted');
     const stolen = await foreign.add('copy');
-    t.regex(await reasonOf({ ...dial, identity: stolen }), /^tls-alert-/);
+    t.regex(await reasonOf({ ...where, identity: stolen }), /^tls-alert-/);
   });
 
   when(`${kind} resumes a TLS session that it is given`, async (t) => {
     const id = `resume-${kind}`;
     let session: Buffer | undefined;
-    const dial = { ...(await dialAs(id)), onSession: (ticket: Buffer) => (session = ticket) };
+    const where = { ...(await dialAs(id)), onSession: (ticket: Buffer) => (session = ticket) };
     const first = open(kind, { clientId: id });
-    t.false((await first.link.connect(dial)).timing.resumed);
+    t.false((await first.link.connect(where)).timing.resumed);
     await until(() => session !== undefined);
     await first.link.end();
     const again = open(kind, { clientId: id });
-    t.true((await again.link.connect({ ...dial, session })).timing.resumed);
+    t.true((await again.link.connect({ ...where, session })).timing.resumed);
     await again.link.end();
   });
 
@@ -234,3 +237,48 @@ async function observerIdentity(): Promise<{ key: string; chain: string }> {
   const chain = await readFile(`${folder.folder}/observer/chain.pem`, 'utf8');
   return { key, chain };
 }
+
+when(
+  'every connection presents its own leaf and its issuers once, whoever dialled before',
+  async (t) => {
+    const own = await certificateFolder([]);
+    t.teardown(() => own.close());
+    const server = await own.add('peer', 'server');
+    const seen: { name: string; bytes: number }[] = [];
+    const listener = createServer(
+      { key: server.key, cert: server.chain, ca: own.ca, requestCert: true, maxVersion: 'TLSv1.2' },
+      (socket) => {
+        const name = String(socket.getPeerCertificate().subject.CN);
+        seen.push({ name, bytes: socket.bytesRead });
+        socket.end();
+      },
+    );
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    t.teardown(() => listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const names = Array.from({ length: 30 }, (_item, index) => `leaf-${10 + index}`);
+    for (const name of names) {
+      const identity = await own.add(name);
+      // Issuers as an enrollment service gives them.
+      const chain = `${identity.chain}${own.ca}`;
+      const { socket } = dial({
+        host: '127.0.0.1',
+        port,
+        ca: own.ca,
+        identity: { ...identity, chain },
+      });
+      socket.resume();
+      await once(socket, 'close');
+    }
+    t.deepEqual(
+      seen.map(({ name }) => name),
+      names,
+    );
+    const sizes = seen.map(({ bytes }) => bytes);
+    t.true(
+      Math.max(...sizes) - Math.min(...sizes) < 40,
+      `signatures differ by a byte or two, chains by hundreds: ${sizes.join(' ')}`,
+    );
+  },
+);
