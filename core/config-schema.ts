@@ -125,6 +125,11 @@ export const configSchema = z.strictObject({
           'Where brokers, devices and the command line find the service; made of host and port unless set.',
         ),
       tokenTtl: duration('24h', '1s', 'How long an enrollment token is good.'),
+      importedTokenTtl: duration(
+        '365d',
+        '1s',
+        'How long a token that came with an import of devices is good.',
+      ),
       certificateValidity: duration('365d', '1s', 'How long a certificate is good.'),
       serverCertificateValidity: duration(
         '90d',

@@ -223,13 +223,8 @@ export class Devices {
   }
 
   async #tokensOf(id: DeviceId): Promise<Deletion[]> {
-    const deletions: Deletion[] = [];
-    for await (const token of this.#registry.rows('tokens')) {
-      if (token.device === id) {
-        deletions.push({ table: 'tokens', key: token.hash, expected: token.version });
-      }
-    }
-    return deletions;
+    const tokens = await this.#registry.tokensOf(id);
+    return tokens.map(({ hash, version }) => ({ table: 'tokens', key: hash, expected: version }));
   }
 }
 

@@ -7,11 +7,16 @@ import type { IssuedCertificate } from '../certs/authority.ts';
 import type { CertificateRecord, DeviceRecord } from './registry/records.ts';
 
 /** The row of a certificate that was just issued. */
-export function certificateRow(issued: IssuedCertificate, issuer: string): CertificateRecord {
+export function certificateRow(
+  issued: IssuedCertificate,
+  spki: Buffer,
+  issuer: string,
+): CertificateRecord {
   return {
     serial: issued.serial,
     fingerprint: issued.fingerprint,
     keyFingerprint: issued.keyFingerprint,
+    key: spki.toString('base64'),
     issuer,
     notBeforeMs: issued.notBeforeMs,
     notAfterMs: issued.notAfterMs,

@@ -12,6 +12,7 @@ import type { Effect, Feed } from './feed/feed.ts';
 
 /** How long an answer waits for the brokers, in ms: one that does not answer must not hold it up. */
 export const brokersTimeoutMs = 2000;
+const idsAtOnce = 200;
 
 export interface RevocationDeps {
   readonly devices: Devices;
@@ -52,6 +53,30 @@ export class Revocations {
     });
   }
 
+  /** Lets in again, and takes the hold off the revocation list. */
+  async resume(id: DeviceId, actor: string): Promise<void> {
+    await this.#deps.devices.resume(id, actor);
+    await bounded(this.#renewedCrl(), brokersTimeoutMs, this.#deps.clock);
+  }
+
+  /** Many at a time, but not all at once: each is a commit of its own. */
+  async #each(
+    ids: readonly DeviceId[],
+    change: (id: DeviceId) => Promise<string[]>,
+  ): Promise<string[]> {
+    const serials: string[] = [];
+    for (let at = 0; at < ids.length; at += idsAtOnce) {
+      const some = await Promise.all(ids.slice(at, at + idsAtOnce).map(change));
+      serials.push(...some.flat());
+    }
+    return serials;
+  }
+
+  /** A list that cannot be signed does not undo a revocation: the brokers go by the directory. */
+  #renewedCrl(): Promise<number | undefined> {
+    return this.#deps.renewCrl().catch(() => undefined);
+  }
+
   async #act(
     ids: readonly DeviceId[],
     actor: string,
@@ -59,11 +84,8 @@ export class Revocations {
   ): Promise<Revoked> {
     const { feed, audit, clock } = this.#deps;
     const startMs = clock.monotonicMs();
-    const serials = (await Promise.all(ids.map(change))).flat();
-    const crl =
-      serials.length === 0
-        ? Promise.resolve(undefined)
-        : this.#deps.renewCrl().catch(() => undefined);
+    const serials = await this.#each(ids, change);
+    const crl = this.#renewedCrl();
     const sequences = ids.map((id) => feed.sequenceOf(id)).filter((sequence) => sequence > 0);
     const [effect, crlNumber] = await Promise.all([
       feed.effectOf(sequences, brokersTimeoutMs),

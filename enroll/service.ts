@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { systemClock } from '../core/clock.ts';
+import { systemClock, type Cancel } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
 import { statusSchema } from '../core/enrollment-api.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
@@ -23,12 +23,26 @@ import { enrollmentRoutes } from './http/routes/enrollment-routes.ts';
 import { feedRoutes, serveFeed } from './http/routes/feed-routes.ts';
 import { requestRoutes } from './http/routes/request-routes.ts';
 import { tokenRoutes } from './http/routes/token-routes.ts';
-import { route } from './http/route.ts';
-import { HttpServer } from './http/server.ts';
+import { route, type Route } from './http/route.ts';
+import { HttpServer, type TlsMaterial } from './http/server.ts';
+import { serveEst } from './http/est-routes.ts';
+import { openApi } from './http/openapi.ts';
+import { serveTransfer } from './http/transfer-routes.ts';
+import { serveValidity } from './http/validity-routes.ts';
+import { caRoutes } from './http/routes/ca-routes.ts';
+import { authorityUrls } from './ca/authority-urls.ts';
+import { IssuerRollover } from './ca/issuer-rollover.ts';
+import { readPassphrase } from './ca/passphrase.ts';
+import { OcspDesk } from './validity/ocsp-desk.ts';
+import { RevocationList } from './validity/revocation-list.ts';
 import { Presence } from './presence.ts';
 import { Revocations } from './revocations.ts';
 import { ensureServerIdentity, openState, type StateDeps } from './state.ts';
 import { statusOfService } from './status.ts';
+
+const refreshPeriodMs = 3_600_000;
+/** Of the API, not of the package. */
+const apiVersion = '1';
 
 export interface EnrollDeps extends StateDeps {
   readonly state: StateFolder;
@@ -50,11 +64,10 @@ export interface EnrollService {
  *   `address-in-use`, `config-unreadable`
  */
 export async function startEnroll(config: Config, deps: EnrollDeps): Promise<EnrollService> {
-  const { state, clock = systemClock, log } = deps;
+  const { state, clock = systemClock, log, env = process.env } = deps;
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
     const { registry, audit, ca } = await openState(state, config, deps, lifecycle);
-    const identity = await ensureServerIdentity(state, config, ca, clock);
     const hook = await openHook(config, clock, log);
     const factories = new Factories(clock);
     await factories.load(registry);
@@ -75,52 +88,123 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       changesKeptMax: config.limits.enroll.feedChangesKeptMax,
       lagMaxBytes: config.limits.enroll.feedLagMaxBytes,
     });
+    const lists = new RevocationList({
+      registry,
+      ca,
+      clock,
+      log,
+      validityMs: config.enroll.crlValidity,
+    });
+    const ocsp = new OcspDesk({
+      registry,
+      ca,
+      clock,
+      validityMs: config.enroll.ocspValidity,
+      signaturesPerSecond: config.limits.enroll.signaturesPerSecond,
+    });
+    const rollover = new IssuerRollover({
+      state,
+      ca,
+      audit,
+      clock,
+      feed,
+      registry,
+      caDeps: { clock, urls: authorityUrls(config) },
+      passphrase: () => readPassphrase(state, env),
+    });
     const revocations = new Revocations({
       devices,
       feed,
       audit,
       clock,
-      renewCrl: () => Promise.resolve(undefined),
+      renewCrl: () => lists.renew(),
     });
     const feedDeps = { audit, devices, feed, presence, log };
     let url = config.enroll.url ?? '';
-    const http = new HttpServer({
+    let identity = await ensureServerIdentity(state, config, ca, clock);
+    const tls = (): TlsMaterial => ({
+      key: identity.key,
+      cert: identity.chain,
+      ca: [...ca.pems, ...factories.pems],
+    });
+    const routes: Route[] = [
+      ...enrollmentRoutes({ ca, enrollment, renewal, factories }),
+      ...tokenRoutes({ ...shared, tokens, url: () => url }),
+      ...deviceRoutes({ clock, config, devices, presence, registry, revocations }),
+      ...requestRoutes(new Approvals(registry, clock)),
+      ...caRoutes({
+        ca,
+        clock,
+        factories,
+        registry,
+        rollover,
+        factoriesChanged: () => http.replaceTls(tls()),
+      }),
+      ...feedRoutes(feedDeps),
+      route({
+        method: 'GET',
+        path: '/v1/status',
+        summary: 'What is well and what is not',
+        access: 'admin',
+        answer: statusSchema,
+        handle: () =>
+          statusOfService({
+            audit,
+            ca,
+            clock,
+            feed,
+            registry,
+            state,
+            serverCertificate: () => identity.certificate,
+          }),
+      }),
+    ];
+    const description = JSON.stringify(openApi(routes, apiVersion));
+    const http: HttpServer = new HttpServer({
       config,
       clock,
       log,
       registry,
-      tls: { key: identity.key, cert: identity.chain, ca: [...ca.pems, ...factories.pems] },
-      routes: [
-        ...enrollmentRoutes({ ca, enrollment, renewal, factories }),
-        ...tokenRoutes({ ...shared, tokens, url: () => url }),
-        ...deviceRoutes({ clock, config, devices, presence, registry, revocations }),
-        ...requestRoutes(new Approvals(registry, clock)),
-        ...feedRoutes(feedDeps),
-        route({
-          method: 'GET',
-          path: '/v1/status',
-          summary: 'What is well and what is not',
-          access: 'admin',
-          answer: statusSchema,
-          handle: () =>
-            statusOfService({
-              audit,
-              ca,
-              clock,
-              feed,
-              registry,
-              state,
-              serverCertificate: () => identity.certificate,
-            }),
-        }),
-      ],
-      more: (server) => serveFeed(server, feedDeps),
+      tls: tls(),
+      routes,
+      more(server) {
+        serveFeed(server, feedDeps);
+        serveTransfer(server, { clock, config, presence, registry });
+        serveValidity(server, { ca, clock, lists, ocsp });
+        serveEst(server, { ca, config, enrollment, factories, renewal });
+        server.app.get('/v1/openapi.json', (request, reply) => {
+          server.assertRate(request);
+          return reply.type('application/json').send(description);
+        });
+      },
     });
+    /** The service's own certificate is looked at each hour, and after each change of the CA. */
+    const refresh = async (): Promise<void> => {
+      identity = await ensureServerIdentity(state, config, ca, clock);
+      http.replaceTls(tls());
+    };
+    const refreshed = (): void => {
+      refresh().catch((error: unknown) =>
+        log.error({ err: error }, 'the certificate of the service could not be renewed'),
+      );
+    };
+    ca.onChange(refreshed);
+    let cancelRefresh: Cancel;
+    const planRefresh = (): void => {
+      cancelRefresh = clock.after(refreshPeriodMs, () => {
+        refreshed();
+        planRefresh();
+      });
+    };
+    planRefresh();
+    lifecycle.add('certificate refresh', () => cancelRefresh());
+    lifecycle.add('CRL', () => lists.close());
     const housekeeping = new Housekeeping(registry, clock, log);
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());
     lifecycle.add('HTTPS', () => http.close());
     lifecycle.add('feed', () => feed.close());
+    lists.renew().catch(() => undefined);
     const { host, port } = await http.listen();
     url = config.enroll.url ?? urlOf(host, port);
     await audit.append({

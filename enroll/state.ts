@@ -164,7 +164,7 @@ async function ensureIdentity(
   const row = before ?? newIdentity({ id: own.id, role: own.role, createdAtMs: clock.now() });
   const certificates = withCertificate(
     row.certificates,
-    certificateRow(issued, issuer.certificate.fingerprint),
+    certificateRow(issued, spkiOf(key), issuer.certificate.fingerprint),
     { max: config.limits.enroll.certificatesPerIdentityMax, nowMs: clock.now() },
   );
   await registry.commit({

@@ -185,6 +185,12 @@ export const enrollErrors = errors({
     advice: 'Renew within the window that the enrollment profile gives.',
     http: 409,
   },
+  'relay-proof-missing': {
+    title: 'A relayed renewal with a new key needs the word of the old one',
+    advice:
+      'Keep the key, or send as proof the signature (SHA-256; none for Ed25519) of the current key over the CSR in DER, base64.',
+    http: 403,
+  },
   'registry-conflict': {
     title: 'Something else changed the registry at the same moment',
     advice: 'Try again.',
@@ -226,6 +232,11 @@ export const enrollErrors = errors({
     advice:
       'Wait until no active certificate of it is left, or make another issuer the current one.',
     http: 409,
+  },
+  'brokers-late': {
+    title: 'Not every broker trusts the new issuer yet',
+    advice: 'Check the brokers that flotilla status names, then ask again: it goes on from there.',
+    http: 503,
   },
   'ca-passphrase-missing': {
     title: 'The passphrase of the certificate authority is missing',

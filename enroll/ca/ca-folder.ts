@@ -34,7 +34,8 @@ export const issuersMax = 8;
 
 export interface CaDeps {
   readonly clock: Clock;
-  readonly urls?: AuthorityUrls;
+  /** The addresses that an issuer's certificates carry, by its fingerprint. */
+  readonly urls?: (fingerprint: string) => AuthorityUrls;
 }
 
 export interface OpenedCa {
@@ -179,7 +180,8 @@ export async function openCa(
     if (key === undefined) {
       throw new FlotillaError('ca-missing', { detail: `the key of ${certificate.fingerprint}` });
     }
-    return new Authority({ key, certificate: pem, ...deps });
+    const urls = deps.urls?.(certificate.fingerprint) ?? {};
+    return new Authority({ key, certificate: pem, clock: deps.clock, urls });
   });
   const [current, ...others] = authorities;
   if (current === undefined) throw new FlotillaError('ca-missing');

@@ -77,7 +77,7 @@ export class Issuing {
       validityMs: wish.validityMs,
     });
     const { fingerprint } = issuer.certificate;
-    const added: CertificateRecord = certificateRow(issued, fingerprint);
+    const added: CertificateRecord = certificateRow(issued, csr.spki, fingerprint);
     const now = clock.now();
     const certificates = withCertificate(row.certificates, added, {
       max: config.limits.enroll.certificatesPerIdentityMax,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { createPublicKey, verify } from 'node:crypto';
 import { parseCsr, type Csr } from '../../certs/csr.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { plainNames, type SubjectNames } from '../../certs/subject-names.ts';
@@ -34,8 +35,13 @@ export interface RenewWish {
   /** The certificate that asks; its holder has proved to own it. */
   readonly serial: string;
   readonly fingerprint: string;
-  /** Whose it is said to be, when somebody else asks for the holder. */
-  readonly device?: DeviceId;
+  /** Set when a broker asks for the holder, whose connection has proved nothing to us. */
+  readonly relayed?: {
+    /** Whose the certificate is said to be. */
+    readonly device: DeviceId;
+    /** Base64: the signature of the certificate's key over the CSR, DER. */
+    readonly proof?: string;
+  };
   /** The names in it, which its successor gets too. */
   readonly names: SubjectNames;
   /** RFC 7030, 4.2.2: subject and alternative names must be those of the current certificate. */
@@ -81,12 +87,11 @@ export class Renewal {
     const { registry, ca, config, clock, issuing } = this.#deps;
     const row = await registry.holderOfSerial(wish.serial);
     const current = row?.certificates.find(({ fingerprint }) => fingerprint === wish.fingerprint);
-    const isOther = wish.device !== undefined && wish.device !== row?.id;
+    const isOther = wish.relayed !== undefined && wish.relayed.device !== row?.id;
     if (row === undefined || current === undefined || isOther) {
       throw new FlotillaError('client-certificate-untrusted');
     }
-    // A broker relays for devices, never for those who administer.
-    if (wish.device !== undefined && row.role !== 'device') throw new FlotillaError('role-missing');
+    if (wish.relayed !== undefined) assertRelayed(csr, row, current, wish.relayed.proof);
     assertStanding(row, current, clock.now(), config.enroll.renewGrace);
     const key = answerKey(`renew:${wish.serial}`, csr.der);
     const before = await registry.get('answers', key);
@@ -147,6 +152,31 @@ export function assertStanding(
     throw new FlotillaError('client-certificate-expired', {
       detail: new Date(certificate.notAfterMs).toISOString(),
     });
+  }
+}
+
+/**
+ * A broker that was taken over must not get certificates for keys of its own. So the key stays the
+ * same, or the current key has signed the request for the new one. And a broker relays for devices,
+ * never for those who administer.
+ */
+function assertRelayed(
+  csr: Csr,
+  row: DeviceRecord,
+  current: CertificateRecord,
+  proof: string | undefined,
+): void {
+  if (row.role !== 'device') throw new FlotillaError('role-missing', { detail: 'device' });
+  if (csr.keyFingerprint === current.keyFingerprint) return;
+  if (proof === undefined) throw new FlotillaError('relay-proof-missing');
+  const key = createPublicKey({
+    key: Buffer.from(current.key, 'base64'),
+    format: 'der',
+    type: 'spki',
+  });
+  const hash = key.asymmetricKeyType === 'ed25519' ? null : 'sha256';
+  if (!verify(hash, csr.der, key, Buffer.from(proof, 'base64'))) {
+    throw new FlotillaError('relay-proof-missing', { detail: 'the proof is not right' });
   }
 }
 

@@ -49,7 +49,13 @@ import { DeviceIndex } from './device-index.ts';
 import { matchesQuery } from './device-query.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
-import { keyOf, type DeviceRecord, type TableName, type Tables } from './records.ts';
+import {
+  keyOf,
+  type DeviceRecord,
+  type TableName,
+  type Tables,
+  type TokenRecord,
+} from './records.ts';
 import {
   conflict,
   type Change,
@@ -163,6 +169,8 @@ export class LowdbRegistry implements Registry {
   readonly #unlock: () => Promise<void>;
   readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
   readonly #index = new DeviceIndex();
+  /** Hashes of tokens by the identity that they are for. */
+  readonly #tokens = new Map<string, Set<string>>();
   readonly #watchers = new Set<(committed: Committed) => void>();
   readonly #openFile: OpenJournalFile;
   #journal: Journal | undefined;
@@ -238,6 +246,7 @@ export class LowdbRegistry implements Registry {
     await file.flush();
     this.#journal = new Journal(path, file, bytes);
     this.#index.fill(this.#devices());
+    for await (const token of this.rows('tokens')) this.#indexToken(token, 'know');
     await this.#deps.sink(events, true);
     if (numbers.length > 1) this.#startCheckpoint();
   }
@@ -253,6 +262,11 @@ export class LowdbRegistry implements Registry {
 
   holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
     return Promise.resolve(this.#index.byKey(keyFingerprint));
+  }
+
+  tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
+    const hashes = [...(this.#tokens.get(device) ?? [])];
+    return Promise.resolve(hashes.flatMap((hash) => this.#row('tokens', hash) ?? []));
   }
 
   async list(query: DeviceQuery): Promise<DevicePage> {
@@ -379,9 +393,23 @@ export class LowdbRegistry implements Registry {
         // The seam of the tables, as in `rows`.
         this.#index.replace(from as DeviceRecord | undefined, to as DeviceRecord | undefined);
       }
+      if (table === 'tokens') {
+        this.#indexToken(from as TokenRecord | undefined, 'forget');
+        this.#indexToken(to as TokenRecord | undefined, 'know');
+      }
     };
     apply(before, row);
     return () => apply(row, before);
+  }
+
+  #indexToken(token: TokenRecord | undefined, what: 'know' | 'forget'): void {
+    if (token === undefined || token.device === null) return;
+    const known = this.#tokens.get(token.device);
+    if (what === 'forget') {
+      known?.delete(token.hash);
+      if (known?.size === 0) this.#tokens.delete(token.device);
+    } else if (known === undefined) this.#tokens.set(token.device, new Set([token.hash]));
+    else known.add(token.hash);
   }
 
   #startWriting(): void {

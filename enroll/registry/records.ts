@@ -13,6 +13,8 @@ export interface CertificateRecord {
   readonly fingerprint: string;
   /** Over the SubjectPublicKeyInfo. */
   readonly keyFingerprint: string;
+  /** SubjectPublicKeyInfo, DER, base64: what a renewal that others relay is checked with. */
+  readonly key: string;
   /** The issuer's fingerprint. */
   readonly issuer: string;
   readonly notBeforeMs: number;

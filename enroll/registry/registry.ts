@@ -34,7 +34,7 @@
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
-import type { DeviceRecord, TableName, Tables } from './records.ts';
+import type { DeviceRecord, TableName, Tables, TokenRecord } from './records.ts';
 
 /** A row as it was read. */
 export type Stored<T> = T & { readonly version: number };
@@ -93,6 +93,8 @@ export interface Registry {
   holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined>;
   /** The identity that has a certificate over this key. */
   holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined>;
+  /** The tokens that were made for one identity. */
+  tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]>;
   list(query: DeviceQuery): Promise<DevicePage>;
   /**
    * All rows of a table, in no order. Rows changed meanwhile come in their old or new state; rows

@@ -161,7 +161,10 @@ export function deviceRoutes(deps: DeviceRouteDeps): Route[] {
       params: idParams,
       body: empty,
       answer: deviceSchema,
-      handle: async ({ params, actor }) => view(await devices.resume(params.id, actor)),
+      async handle({ params, actor }) {
+        await revocations.resume(params.id, actor);
+        return view(await devices.get(params.id));
+      },
     }),
   ];
 }

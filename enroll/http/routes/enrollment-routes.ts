@@ -110,7 +110,10 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): Route[] {
       async handle({ body, actor }) {
         const answer = await renewal.renew({
           csr: body.csr,
-          device: body.device,
+          relayed: {
+            device: body.device,
+            ...(body.proof === undefined ? {} : { proof: body.proof }),
+          },
           serial: body.serial,
           fingerprint: body.fingerprint,
           names: noNames,

@@ -1,0 +1,175 @@
+/**
+ * The OpenAPI document (3.1), made from the same schemas that check the calls.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import {
+  importedSchema,
+  importRowSchema,
+  deviceSchema,
+  problemSchema,
+} from '../../core/enrollment-api.ts';
+import { feedLineSchema } from '../../core/directory.ts';
+import { problemMediaType } from './problem.ts';
+import type { Access, Route } from './route.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The document of the service. */
+export function openApi(routes: readonly Route[], version: string): Json {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const one of routes) {
+    const path = one.path.replaceAll(/:([a-z]+)/gi, '{$1}');
+    paths[path] = { ...paths[path], [one.method.toLowerCase()]: operation(one) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Flotilla enrollment service',
+      version,
+      description:
+        'The JSON API. Beside it: EST (RFC 7030) under /.well-known/est/, CRLs at /crl, OCSP at /ocsp. Errors are problem documents (RFC 9457) with a stable `code`.',
+    },
+    paths: { ...paths, ...streams() },
+    components: {
+      securitySchemes: {
+        certificate: { type: 'mutualTLS', description: 'A certificate that this service issued' },
+        token: { type: 'http', scheme: 'bearer', description: 'An enrollment token' },
+      },
+      schemas: { Problem: schemaOf(problemSchema, 'output') },
+    },
+  };
+}
+
+function operation(one: Route): Json {
+  const { body, answer, status, summary, access } = one;
+  return {
+    summary,
+    ...securityOf(access, one.path),
+    ...parametersOf(one),
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: !body.safeParse(undefined).success,
+            content: { 'application/json': { schema: schemaOf(body, 'input') } },
+          },
+        }),
+    responses: {
+      [String(status)]: {
+        description: 'Done',
+        ...(answer === undefined
+          ? {}
+          : { content: { 'application/json': { schema: schemaOf(answer, 'output') } } }),
+      },
+      default: problem,
+    },
+  };
+}
+
+const problem = {
+  description: 'Refused; nothing was changed',
+  content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
+};
+
+/** Calls whose answer or body is no JSON document. */
+function streams(): Json {
+  const lines = 'application/x-ndjson';
+  const admin = securityOf('admin', '');
+  return {
+    '/v1/feed': {
+      get: {
+        summary: 'The directory for brokers: one line a change; does not end',
+        ...securityOf('broker', ''),
+        responses: {
+          200: {
+            description: 'JSON lines',
+            content: { [lines]: { schema: schemaOf(feedLineSchema, 'output') } },
+          },
+          default: problem,
+        },
+      },
+    },
+    '/v1/devices/import': {
+      post: {
+        summary: 'Registers many devices, and tokens that were made elsewhere',
+        ...admin,
+        requestBody: {
+          required: true,
+          content: {
+            [lines]: { schema: schemaOf(importRowSchema, 'input') },
+            'text/csv': { schema: { type: 'string' } },
+          },
+        },
+        responses: {
+          200: {
+            description: 'What was taken, and what not',
+            content: { 'application/json': { schema: schemaOf(importedSchema, 'output') } },
+          },
+          default: problem,
+        },
+      },
+    },
+    '/v1/devices/export': {
+      get: {
+        summary: 'Every identity, one a line',
+        ...admin,
+        responses: {
+          200: {
+            description: 'JSON lines',
+            content: { [lines]: { schema: schemaOf(deviceSchema, 'output') } },
+          },
+          default: problem,
+        },
+      },
+    },
+  };
+}
+
+function securityOf(access: Access, path: string): Json {
+  if (access !== 'anyone') {
+    const who = access === 'admin' || access === 'broker' ? { 'x-role': access } : {};
+    return { security: [{ certificate: [] }], ...who };
+  }
+  return path === '/v1/enroll' ? { security: [{ token: [] }, { certificate: [] }, {}] } : {};
+}
+
+function parametersOf({ params, query }: Route): Json {
+  const parameters = (
+    [
+      ['path', params],
+      ['query', query],
+    ] as const
+  ).flatMap(([where, schema]) => {
+    if (schema === undefined) return [];
+    const { properties = {}, required = [] } = schemaOf(schema, 'input') as {
+      properties?: Readonly<Record<string, unknown>>;
+      required?: readonly string[];
+    };
+    return Object.entries(properties).map(([name, value]) => ({
+      name,
+      in: where,
+      required: where === 'path' || required.includes(name),
+      schema: value,
+    }));
+  });
+  return parameters.length === 0 ? {} : { parameters };
+}
+
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override({ zodSchema, jsonSchema }) {
+      // The one custom type of the API is an identity.
+      if (zodSchema._zod.def.type === 'custom') {
+        jsonSchema.type = 'string';
+        jsonSchema.pattern = '^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$';
+      }
+    },
+  });
+  // OpenAPI 3.1 has its own dialect, and names it once.
+  void $schema;
+  return rest;
+}

@@ -1,0 +1,164 @@
+/**
+ * Calls of operators about issuers and factory CAs.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { readCertificate, type CertificateFacts } from '../../../certs/certificate.ts';
+import type { Clock } from '../../../core/clock.ts';
+import {
+  factoriesSchema,
+  factoryRequestSchema,
+  factorySchema,
+  issuerSchema,
+  issuersSchema,
+} from '../../../core/enrollment-api.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { IssuerRollover } from '../../ca/issuer-rollover.ts';
+import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
+import type { FactoryRecord } from '../../registry/records.ts';
+import { attempt, type Registry } from '../../registry/registry.ts';
+import { iso } from '../device-view.ts';
+import { route, type Route } from '../route.ts';
+
+export interface CaRouteDeps {
+  readonly ca: CertificateAuthority;
+  readonly clock: Clock;
+  readonly factories: Factories;
+  readonly registry: Registry;
+  readonly rollover: IssuerRollover;
+  /** Has TLS name the factory CAs to clients. */
+  readonly factoriesChanged: () => void;
+}
+
+const nameParams = z.strictObject({ name: z.string().min(1).max(64) });
+
+export function caRoutes(deps: CaRouteDeps): Route[] {
+  const { ca, clock, registry, rollover } = deps;
+  const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
+    fingerprint: certificate.fingerprint,
+    name: certificate.x509.subject,
+    current: certificate.fingerprint === ca.current.certificate.fingerprint,
+    notAfter: iso(certificate.notAfterMs),
+  });
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/issuers',
+      summary: 'The trusted issuers, the current one first',
+      access: 'admin',
+      answer: issuersSchema,
+      handle: () =>
+        Promise.resolve({
+          issuers: ca.issuers.map(({ certificate }) => issuerView(certificate)),
+        }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/issuers',
+      summary: 'A new issuer: published, and, when every broker trusts it, the one that signs',
+      access: 'admin',
+      status: 201,
+      body: z.strictObject({}).optional(),
+      answer: issuerSchema,
+      handle: async ({ actor }) => issuerView(await rollover.introduce(actor)),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/issuers/:fingerprint',
+      summary: 'Takes a former issuer out of trust, when nobody needs it any more',
+      access: 'admin',
+      status: 204,
+      params: z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
+      async handle({ params, actor }) {
+        await rollover.retire(params.fingerprint, actor);
+        return undefined;
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/factories',
+      summary: "The registered manufacturers' CAs",
+      access: 'admin',
+      answer: factoriesSchema,
+      async handle() {
+        const factories: z.infer<typeof factorySchema>[] = [];
+        for await (const row of registry.rows('factories')) factories.push(factoryView(row));
+        return { factories };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/factories',
+      summary: "Registers a manufacturer's CA, or replaces it",
+      access: 'admin',
+      status: 201,
+      body: factoryRequestSchema,
+      bodyMaxBytes: 16 * 1024 * 1024,
+      answer: factorySchema,
+      async handle({ body, actor }) {
+        const record = factoryRecord(body, clock.now());
+        if (ca.issuer(record.fingerprint) !== undefined || ca.fingerprint === record.fingerprint) {
+          throw new FlotillaError('factory-invalid', { detail: 'it is the CA of this service' });
+        }
+        await attempt(async () => {
+          const before = await registry.get('factories', record.name);
+          if (before === undefined && (await registry.count('factories')) >= factoriesMax) {
+            throw new FlotillaError('factory-invalid', { detail: `at most ${factoriesMax}` });
+          }
+          await registry.commit({
+            puts: [{ table: 'factories', record, expected: before?.version ?? 0 }],
+            events: [
+              {
+                action: 'factory-added',
+                actor,
+                detail: { name: record.name, fingerprint: record.fingerprint },
+              },
+            ],
+          });
+        });
+        await reload(deps);
+        return factoryView(record);
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/factories/:name',
+      summary: "Forgets a manufacturer's CA",
+      access: 'admin',
+      status: 204,
+      params: nameParams,
+      async handle({ params: { name }, actor }) {
+        await attempt(async () => {
+          const row = await registry.get('factories', name);
+          if (row === undefined) throw new FlotillaError('factory-not-found', { detail: name });
+          await registry.commit({
+            deletions: [{ table: 'factories', key: name, expected: row.version }],
+            events: [{ action: 'factory-removed', actor, detail: { name } }],
+          });
+        });
+        await reload(deps);
+        return undefined;
+      },
+    }),
+  ];
+}
+
+async function reload({ factories, registry, factoriesChanged }: CaRouteDeps): Promise<void> {
+  await factories.load(registry);
+  factoriesChanged();
+}
+
+function factoryView(record: FactoryRecord): z.infer<typeof factorySchema> {
+  const { name, fingerprint, group, profile, allowed, approval, certificate } = record;
+  return {
+    name,
+    fingerprint,
+    notAfter: iso(readCertificate(certificate).notAfterMs),
+    group,
+    profile,
+    allowed: allowed?.length ?? null,
+    approval,
+  };
+}
