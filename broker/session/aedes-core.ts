@@ -30,6 +30,8 @@ interface Inside {
 
 /** What a plug-in hands to `publish`. */
 export interface PlugInPacket {
+  readonly cmd?: 'publish';
+  readonly dup?: boolean;
   readonly topic: string;
   readonly payload?: string | Buffer;
   readonly qos?: 0 | 1 | 2;

@@ -57,6 +57,8 @@ export const pauses = { pace: 1, store: 2, outbound: 4 } as const;
 const lingerMs = 1000;
 /** How long a client may read nothing of what waits for it, in ms. */
 const stalledMaxMs = 20_000;
+/** What gathers for one connection in a turn before it is written. */
+const boxMaxBytes = 256 * 1024;
 const writeMaxBytes = 64 * 1024;
 const heldChunksMax = 64;
 
@@ -99,7 +101,7 @@ export class Client implements Connection, Holder, Flushable {
   #lastActiveMs: number;
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
-  #stalledSinceMs = 0;
+  #stalledSinceMs = -1;
   #stalledBytes = 0;
   #closeCode: ErrorCode | undefined = undefined;
   #cleanEnd = false;
@@ -118,11 +120,22 @@ export class Client implements Connection, Holder, Flushable {
       host.dispatch(this, bytes, start, body, end);
       return this.#pauses === 0 && !this.closed;
     });
+    this.#framer.firstByte = 0x10;
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
     stream.on('drain', () => this.#drained());
     stream.on('end', () => this.#lost());
     stream.on('error', () => this.#lost());
     stream.on('close', () => this.#lost());
+  }
+
+  // ---- what plug-ins of Aedes read ----
+
+  get id(): string {
+    return this.clientId ?? '';
+  }
+
+  get version(): number {
+    return this.protocolVersion ?? 0;
   }
 
   // ---- what handlers use ----
@@ -132,6 +145,7 @@ export class Client implements Connection, Holder, Flushable {
     this.session = session;
     this.clientId = session.clientId;
     this.setVersion(version);
+    this.#framer.firstByte = 0;
     this.#framer.packetMaxBytes = this.host.services.limits.packetMaxBytes;
   }
 
@@ -243,6 +257,8 @@ export class Client implements Connection, Holder, Flushable {
     const box = this.#connackLeft ? this.#openBox() : this.#openGatedBox();
     if (retain) box.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
     else box.add(encoded.bytes, encoded.start, encoded.end);
+    // So much in one turn is written before its end: else it would look like a slow reader.
+    if (box.bytes > boxMaxBytes && this.#connackLeft) this.flush();
   }
 
   sendNumbered(delivery: Pending, packetId: number, afterCommit: boolean): boolean {
@@ -466,7 +482,7 @@ export class Client implements Connection, Holder, Flushable {
     this.#held.push(bytes);
     this.#heldBytes += bytes.length;
     if (this.#held.length > heldChunksMax) this.#held = [Buffer.concat(this.#held)];
-    if (this.#stalledSinceMs === 0) {
+    if (this.#stalledSinceMs < 0) {
       this.#stalledSinceMs = this.host.services.clock.monotonicMs();
       this.#stalledBytes = this.#buffered();
     }
@@ -477,7 +493,7 @@ export class Client implements Connection, Holder, Flushable {
 
   #drained(): void {
     const held = this.#held;
-    this.#stalledSinceMs = 0;
+    this.#stalledSinceMs = -1;
     if (held !== undefined) {
       this.#held = undefined;
       this.#heldBytes = 0;
@@ -503,7 +519,7 @@ export class Client implements Connection, Holder, Flushable {
   }
 
   #sweepStall(nowMs: number): void {
-    if (this.#stalledSinceMs === 0) return;
+    if (this.#stalledSinceMs < 0) return;
     const waiting = this.stream.writableLength + this.#heldBytes;
     if (waiting < this.#stalledBytes) {
       this.#stalledBytes = waiting;

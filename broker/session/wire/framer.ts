@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { malformed, ProtocolFault } from './fault.ts';
+import { malformed, ProtocolFault, protocolError } from './fault.ts';
 
 /**
  * Takes one packet that is whole: `bytes` from `start` (its fixed header) to `end`, its variable
@@ -24,6 +24,8 @@ export class Framer {
   packetMaxBytes: number;
   /** Whether Remaining Length must be in the fewest bytes: 5.0 [MQTT-1.5.5-1]. */
   shortestLength = false;
+  /** What the next chunk must begin with, 0: anything. Tells other protocols before they fill up. */
+  firstByte = 0;
   readonly #take: PacketTaker;
   /** A packet of which only a part has come. */
   #partial: Buffer | undefined;
@@ -49,6 +51,9 @@ export class Framer {
     if (this.#stopped || this.#cutting) {
       this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
       return;
+    }
+    if (this.firstByte !== 0 && this.#partial === undefined && chunk[0] !== this.firstByte) {
+      throw protocolError('[MQTT-3.1.0-1] the first packet is not CONNECT');
     }
     this.#cutting = true;
     try {
