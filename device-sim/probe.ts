@@ -16,14 +16,17 @@ export interface ProbeOptions {
   /** Certificate chain and key, PEM. */
   readonly cert: string;
   readonly key: string;
-  /** A live session under this client id is taken over: MQTT allows one connection for each. */
+  /**
+   * Not the id of a session that matters: MQTT allows one connection for each, and this one is clean.
+   */
   readonly clientId: string;
   /** From TCP to CONNACK; 10 s unless told. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Connects with MQTT.js and a clean session, and disconnects again. Resolves when CONNACK said yes.
+ * Connects with MQTT.js and a clean session, and disconnects again. Resolves when the certificate was
+ * let in: CONNACK said yes, or refused no more than the client id, which is read after the certificate.
  *
  * @throws FlotillaError `sim-target-unreachable`, `sim-target-untrusted`, or `sim-target-refused` with
  *   the reason: a TLS alert, a CONNACK code, or a connection closed before CONNACK
@@ -45,6 +48,7 @@ export async function probeConnection(options: ProbeOptions): Promise<void> {
     await link.connect({ host, port, ca, identity: { key, chain: cert } });
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
+    if (error.reason === 'connack-client-id-rejected') return;
     throw targetError(`${host}:${port}`, error);
   }
   await link.end();

@@ -77,7 +77,8 @@ const renew: Action<RenewOptions> = async (options, context) => {
       ca: issued.ca,
       cert: issued.chain,
       key: keyPem,
-      clientId: id,
+      // Not the device's own client id: that would take over its live connection and its kept session.
+      clientId: `${id}/probe`,
     });
   } else {
     await callJson(

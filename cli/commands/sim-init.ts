@@ -1,0 +1,22 @@
+/** `flotilla sim init`: a plan with comments. @module */
+import { open } from 'node:fs/promises';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { commentedPlan } from '../../device-sim/plan/commented-plan.ts';
+import type { CommonOptions, Context } from '../context.ts';
+
+export const initPlan = async (
+  file: string,
+  _options: CommonOptions,
+  context: Context,
+): Promise<number> => {
+  try {
+    // 'wx': what is there is somebody's work and stays.
+    const made = await open(file, 'wx', 0o644);
+    await made.writeFile(commentedPlan);
+    await made.close();
+  } catch (error) {
+    throw new FlotillaError('file-write-failed', { detail: file, cause: error });
+  }
+  context.out.result({ file }, `${file} is written; run it with: flotilla sim run ${file}`);
+  return 0;
+};

@@ -1,0 +1,45 @@
+/** `flotilla sim prepare`: keys and certificates ahead of a run. @module */
+import { systemClock } from '../../core/clock.ts';
+import { createLog } from '../../core/log.ts';
+import { readPlan } from '../../device-sim/plan.ts';
+import { prepareFleet, prepareFolder } from '../../device-sim/prepare.ts';
+import type { Context } from '../context.ts';
+import { simTarget, type TargetOptions } from '../sim-target.ts';
+import { progressView } from '../progress-view.ts';
+
+interface PrepareOptions extends TargetOptions {
+  readonly names?: readonly string[];
+}
+
+export const prepare = async (
+  file: string,
+  options: PrepareOptions,
+  context: Context,
+): Promise<number> => {
+  const { out, world } = context;
+  const plan = await readPlan(file);
+  if (options.certs !== undefined) {
+    const names = options.names ?? ['localhost', '127.0.0.1'];
+    const made = await prepareFolder(plan, options.certs, names, systemClock);
+    out.result(
+      made,
+      `${options.certs}: ${made.devices} devices, ${made.reused} were there already`,
+    );
+    return made.failed === 0 ? 0 : 1;
+  }
+  const stop = new AbortController();
+  void world.stopAsked().then(() => stop.abort());
+  const view = progressView(out.streams.stderr);
+  const made = await prepareFleet(plan, {
+    target: await simTarget(options, context),
+    log: createLog({ level: 'warn' }),
+    clock: systemClock,
+    progress: (progress) => view.update(progress),
+    signal: stop.signal,
+  }).finally(() => view.close());
+  out.result(
+    made,
+    `${made.devices} devices prepared, ${made.reused} were there already, ${made.failed} failed`,
+  );
+  return made.failed === 0 ? 0 : 1;
+};

@@ -1,0 +1,92 @@
+/** `flotilla sim run`: a plan, or a quick one, against a running fleet. @module */
+import { systemClock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { Lifecycle } from '../../core/lifecycle.ts';
+import { createLog } from '../../core/log.ts';
+import { quickPlan, readPlan, type Plan } from '../../device-sim/plan.ts';
+import type { Progress } from '../../device-sim/progress.ts';
+import { reportText } from '../../device-sim/report/report-text.ts';
+import { writeReport } from '../../device-sim/report/write-report.ts';
+import { startRunMetrics } from '../../device-sim/run-metrics.ts';
+import { runSimulation } from '../../device-sim/run.ts';
+import type { Context } from '../context.ts';
+import { simTarget, type TargetOptions } from '../sim-target.ts';
+import { progressView } from '../progress-view.ts';
+
+interface RunOptions extends TargetOptions {
+  readonly devices?: number;
+  readonly duration?: number;
+  readonly rate?: number;
+  readonly qos?: string;
+  readonly client?: 'mqttjs' | 'light';
+  readonly seed?: string;
+  readonly report?: string;
+  readonly metricsPort?: number;
+}
+
+/** Exit code 3 when a threshold was missed or a drill failed. */
+export const run = async (
+  file: string | undefined,
+  options: RunOptions,
+  context: Context,
+): Promise<number> => {
+  const { out, world } = context;
+  const plan = await planOf(file, options);
+  const target = await simTarget(options, context);
+  const stop = new AbortController();
+  void world.stopAsked().then(() => {
+    out.warn('ending in order; once more ends at once');
+    stop.abort();
+  });
+  const lifecycle = new Lifecycle();
+  return lifecycle.guard(async () => {
+    const view = progressView(out.streams.stderr);
+    lifecycle.add('screen', () => view.close());
+    const watchers: ((progress: Progress) => void)[] = [(progress) => view.update(progress)];
+    if (options.metricsPort !== undefined) {
+      const metrics = await startRunMetrics({ host: '127.0.0.1', port: options.metricsPort });
+      lifecycle.add('metrics', () => metrics.close());
+      watchers.push((progress) => metrics.update(progress));
+      out.warn(`figures of the run at ${metrics.url}`);
+    }
+    const report = await runSimulation(plan, {
+      target,
+      log: createLog({ level: 'warn' }),
+      clock: systemClock,
+      progress: (progress) => {
+        for (const watch of watchers) watch(progress);
+      },
+      signal: stop.signal,
+    });
+    await lifecycle.close();
+    if (options.report !== undefined) {
+      const paths = await writeReport(options.report, report);
+      out.warn(`report: ${paths.join(', ')}`);
+    }
+    out.result(report, reportText(report).trimEnd());
+    return report.ok ? 0 : 3;
+  });
+};
+
+async function planOf(file: string | undefined, options: RunOptions): Promise<Plan> {
+  const { devices, rate, qos, client, seed } = options;
+  if (file === undefined) {
+    return quickPlan({
+      devices: devices ?? 100,
+      durationMs: options.duration ?? 30_000,
+      ratePerSecond: rate ?? 1,
+      qos: Number(qos ?? '1') as 0 | 1 | 2,
+      seed,
+      client,
+    });
+  }
+  for (const name of ['devices', 'duration', 'rate', 'qos', 'client'] as const) {
+    if (options[name] !== undefined) {
+      throw new FlotillaError('usage', {
+        detail: `--${name} goes without a plan: the plan says it`,
+      });
+    }
+  }
+  const plan = await readPlan(file);
+  return seed === undefined ? plan : { ...plan, seed };
+}
