@@ -482,10 +482,6 @@ export class Client implements Connection, Holder, Flushable {
     this.#held.push(bytes);
     this.#heldBytes += bytes.length;
     if (this.#held.length > heldChunksMax) this.#held = [Buffer.concat(this.#held)];
-    if (this.#stalledSinceMs < 0) {
-      this.#stalledSinceMs = this.host.services.clock.monotonicMs();
-      this.#stalledBytes = this.#buffered();
-    }
     if (this.#heldBytes > 4 * this.host.services.limits.outboundPerConnectionMaxBytes) {
       this.close('outbound-too-slow');
     }
@@ -493,7 +489,6 @@ export class Client implements Connection, Holder, Flushable {
 
   #drained(): void {
     const held = this.#held;
-    this.#stalledSinceMs = -1;
     if (held !== undefined) {
       this.#held = undefined;
       this.#heldBytes = 0;
@@ -507,8 +502,6 @@ export class Client implements Connection, Holder, Flushable {
       if (at < whole.length) {
         this.#held = [whole.subarray(at)];
         this.#heldBytes = whole.length - at;
-        this.#stalledSinceMs = this.host.services.clock.monotonicMs();
-        this.#stalledBytes = this.#buffered();
       } else if (this.closed) {
         this.stream.end();
       }
@@ -519,11 +512,12 @@ export class Client implements Connection, Holder, Flushable {
   }
 
   #sweepStall(nowMs: number): void {
-    if (this.#stalledSinceMs < 0) return;
     const waiting = this.stream.writableLength + this.#heldBytes;
-    if (waiting < this.#stalledBytes) {
-      this.#stalledBytes = waiting;
+    if (!this.stream.writableNeedDrain) {
+      this.#stalledSinceMs = -1;
+    } else if (this.#stalledSinceMs < 0 || waiting < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
+      this.#stalledBytes = waiting;
     } else if (nowMs - this.#stalledSinceMs >= stalledMaxMs) {
       this.close('outbound-too-slow');
     }
