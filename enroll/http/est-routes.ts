@@ -185,6 +185,7 @@ function bodyOf(request: FastifyRequest): Buffer {
   throw new FlotillaError('media-type-unsupported', { detail: 'expected was application/pkcs10' });
 }
 
-function base64(der: Buffer): string {
-  return der.toString('base64');
+/** As bytes: to a text the framework could add a charset. */
+function base64(der: Buffer): Buffer {
+  return Buffer.from(der.toString('base64'));
 }

@@ -158,7 +158,7 @@ function parametersOf({ params, query }: Route): Json {
 }
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
-  const { $schema, ...rest } = z.toJSONSchema(schema, {
+  const json = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
     override({ zodSchema, jsonSchema }) {
@@ -169,7 +169,6 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
       }
     },
   });
-  // OpenAPI 3.1 has its own dialect, and names it once.
-  void $schema;
-  return rest;
+  // OpenAPI 3.1 names its dialect once, for the whole document.
+  return Object.fromEntries(Object.entries(json).filter(([name]) => name !== '$schema'));
 }

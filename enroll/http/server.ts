@@ -178,10 +178,13 @@ export class HttpServer {
       if (status === 401) void reply.header('www-authenticate', 'Basic realm="flotilla"');
       // What was not read of the body must not be taken for the next request.
       if (status === 413) void reply.header('connection', 'close');
-      return reply
-        .status(status)
-        .type(problemMediaType)
-        .send(JSON.stringify(problemOf(error, pathOf(request))));
+      return (
+        reply
+          .status(status)
+          .type(problemMediaType)
+          // As bytes: to a text the framework would add a charset, which the media type does not have.
+          .send(Buffer.from(JSON.stringify(problemOf(error, pathOf(request)))))
+      );
     });
   }
 

@@ -31,6 +31,7 @@
  *
  * @module
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
@@ -127,6 +128,8 @@ export async function attempt<T>(decide: () => Promise<T>): Promise<T> {
       return await decide();
     } catch (error) {
       if (left <= 1 || !isFlotillaError(error, 'registry-conflict')) throw error;
+      // Those who collided must not come back in step: most of them would collide again.
+      await delay(Math.random() * Math.min(32, 2 ** (attemptsMax - left)));
     }
   }
 }

@@ -1,0 +1,169 @@
+/**
+ * An enrollment service in the test's own process, and what one does with it.
+ *
+ * @module
+ */
+import type { KeyObject } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync, privateKeyPem, type KeyType } from '../../certs/key.ts';
+import { systemClock, type Clock } from '../../core/clock.ts';
+import { checkConfig, type Config, type ConfigInput } from '../../core/config.ts';
+import { parseDeviceId } from '../../core/device-id.ts';
+import {
+  issuedSchema,
+  tokenSchema,
+  type Issued,
+  type TokenAnswer,
+} from '../../core/enrollment-api.ts';
+import { callHttps, type Answer, type Call } from '../../core/https-client.ts';
+import { silentLog, type Logger } from '../../core/log.ts';
+import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import { tailAudit } from '../../enroll/audit/audit-reader.ts';
+import { startEnroll, type EnrollService } from '../../enroll/service.ts';
+import { initialiseState } from '../../enroll/state.ts';
+import { tempFolder } from './temp-folder.ts';
+
+export interface Credential {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface TestDevice {
+  readonly id: string;
+  readonly key: KeyObject;
+  readonly csr: string;
+  readonly issued: Issued;
+  readonly credential: Credential;
+}
+
+export interface TestService {
+  readonly service: EnrollService;
+  readonly config: Config;
+  readonly state: StateFolder;
+  readonly url: string;
+  readonly ca: string;
+  readonly admin: Credential;
+  readonly broker: Credential;
+  /** Any call, with whatever credential. */
+  call(call: Omit<Call, 'url' | 'ca'> & { readonly path: string }): Promise<Answer>;
+  /** A call of the administrator; gives status and parsed body. */
+  asAdmin(method: Call['method'], path: string, body?: object): Promise<Reply>;
+  token(device: string, more?: object): Promise<TokenAnswer>;
+  /** A device that is enrolled with a token. */
+  device(id: string, keyType?: KeyType): Promise<TestDevice>;
+  enroll(device: string, csr: string, token?: string): Promise<Reply>;
+  audit(): Promise<{ action: string; actor: string; device?: string; detail?: object }[]>;
+  /** Stops and starts on the same state. */
+  restart(): Promise<TestService>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Answer['headers'];
+  // Answers are compared with what a test expects; shapes are checked by the schemas' own tests.
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export interface ServiceOptions {
+  readonly config?: ConfigInput;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+}
+
+/** Starts a service on an empty state folder; it is closed with the test. */
+export async function enrollService(
+  t: Pick<ExecutionContext, 'teardown'>,
+  options: ServiceOptions = {},
+): Promise<TestService> {
+  const state = stateFolder(join(tempFolder(t), 'state'));
+  return startOn(t, state, options);
+}
+
+/** Key pairs are made once for each kind: they cost more than the rest of most tests. */
+export function csrOf(
+  commonName: string,
+  keyType: KeyType = 'p256',
+): { key: KeyObject; pem: string; der: Buffer } {
+  const key = generateKeySync(keyType);
+  return { key, ...createCsr({ key, commonName }) };
+}
+
+export function replyOf(answer: Answer): Reply {
+  const text = answer.body.toString('utf8');
+  return {
+    status: answer.status,
+    headers: answer.headers,
+    body: text.startsWith('{') ? (JSON.parse(text) as Reply['body']) : { text },
+  };
+}
+
+async function startOn(
+  t: Pick<ExecutionContext, 'teardown'>,
+  state: StateFolder,
+  options: ServiceOptions,
+): Promise<TestService> {
+  const { clock = systemClock, log = silentLog } = options;
+  const config = checkConfig({
+    ...options.config,
+    enroll: { port: 0, ...options.config?.enroll },
+  });
+  const env = { FLOTILLA_CA_PASSPHRASE: undefined };
+  await initialiseState(state, config, { clock, log, env });
+  const service = await startEnroll(config, { state, clock, log, env });
+  t.teardown(service.close);
+  const { url } = service.addresses.https;
+  const credential = async (folder: string): Promise<Credential> => {
+    const files = identityFiles(folder);
+    return { cert: await readFile(files.chain, 'utf8'), key: await readFile(files.key, 'utf8') };
+  };
+  const ca = await readFile(identityFiles(state.admin).ca, 'utf8');
+  const admin = await credential(state.admin);
+  const call: TestService['call'] = ({ path, ...rest }) =>
+    callHttps({ ...rest, url: url + path, ca });
+  const asAdmin: TestService['asAdmin'] = async (method, path, body) =>
+    replyOf(await call({ method, path, ...admin, ...(body === undefined ? {} : { body }) }));
+  const token: TestService['token'] = async (device, more = {}) =>
+    tokenSchema.parse((await asAdmin('POST', '/v1/tokens', { device, ...more })).body);
+  const enroll: TestService['enroll'] = async (device, csr, bearer) =>
+    replyOf(
+      await call({
+        method: 'POST',
+        path: '/v1/enroll',
+        body: { device, csr },
+        ...(bearer === undefined ? {} : { bearer }),
+      }),
+    );
+  return {
+    service,
+    config,
+    state,
+    url,
+    ca,
+    admin,
+    broker: await credential(state.broker.identity),
+    call,
+    asAdmin,
+    token,
+    enroll,
+    async device(id, keyType) {
+      const { key, pem } = csrOf(id, keyType);
+      const made = await token(parseDeviceId(id));
+      const issued = issuedSchema.parse((await enroll(id, pem, made.token)).body);
+      return {
+        id,
+        key,
+        csr: pem,
+        issued,
+        credential: { cert: issued.chain, key: privateKeyPem(key) },
+      };
+    },
+    audit: () => tailAudit(state.enroll.audit, 1000),
+    async restart() {
+      await service.close();
+      return startOn(t, state, options);
+    },
+  };
+}
