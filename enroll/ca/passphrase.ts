@@ -1,0 +1,59 @@
+/**
+ * The passphrase that the CA's keys are encrypted with.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { assertSecret, makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * From the file that `FLOTILLA_CA_PASSPHRASE_FILE` names, or `FLOTILLA_CA_PASSPHRASE`, or the state
+ * folder's own file.
+ *
+ * @throws FlotillaError `ca-passphrase-missing`, `file-too-open`
+ */
+export async function readPassphrase(state: StateFolder, env: Environment): Promise<string> {
+  const given = await givenPassphrase(env);
+  if (given !== undefined) return given;
+  try {
+    await assertSecret(state.ca.passphrase);
+    const text = (await readFile(state.ca.passphrase, 'utf8')).trim();
+    if (text !== '') return text;
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+  }
+  throw new FlotillaError('ca-passphrase-missing', { detail: state.ca.passphrase });
+}
+
+/** The same for a CA that is made now: when none is given, one is made and written down. */
+export async function makePassphrase(state: StateFolder, env: Environment): Promise<string> {
+  const given = await givenPassphrase(env);
+  if (given !== undefined) return given;
+  try {
+    return await readPassphrase(state, env);
+  } catch (error) {
+    if (!(error instanceof FlotillaError) || error.code !== 'ca-passphrase-missing') throw error;
+  }
+  const made = randomBytes(32).toString('base64url');
+  await makeSecretFolder(state.ca.folder);
+  await writeFileAtomic(state.ca.passphrase, `${made}\n`);
+  return made;
+}
+
+async function givenPassphrase(env: Environment): Promise<string | undefined> {
+  const path = env['FLOTILLA_CA_PASSPHRASE_FILE'];
+  if (path !== undefined && path !== '') {
+    const text = await readFile(path, 'utf8').catch((error: unknown) => {
+      throw new FlotillaError('ca-passphrase-missing', { detail: path, cause: error });
+    });
+    if (text.trim() === '') throw new FlotillaError('ca-passphrase-missing', { detail: path });
+    return text.trim();
+  }
+  const text = env['FLOTILLA_CA_PASSPHRASE'];
+  return text === undefined || text === '' ? undefined : text;
+}
