@@ -26,6 +26,7 @@ import { first, plainAcknowledgement, reasonedAcknowledgement } from './wire/ack
 import { disconnect } from './wire/answers.ts';
 import { ProtocolFault } from './wire/fault.ts';
 import { Framer } from './wire/framer.ts';
+import { reasonOf } from './wire/reasons.ts';
 
 /** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
 export type Dispatch = (
@@ -169,13 +170,16 @@ export class Client implements Connection, Holder, Flushable {
 
   /** Sends bytes once the store committed what this turn put in it, or at once when nothing was. */
   sendGated(bytes: Buffer): void {
-    if (this.#mustGate()) this.#openGatedBox().add(bytes, 0, bytes.length);
+    if (!this.#fits(bytes)) this.close('packet-too-large');
+    else if (this.#mustGate()) this.#openGatedBox().add(bytes, 0, bytes.length);
     else this.#openBox().add(bytes, 0, bytes.length);
   }
 
-  /** CONNACK: nothing leaves before it. */
+  /** CONNACK: nothing leaves before it. A client that cannot take it cannot stay [MQTT-3.1.2-24]. */
   sendConnack(bytes: Buffer): void {
-    if (this.host.services.store.pending) {
+    if (!this.#fits(bytes)) {
+      this.close('packet-too-large');
+    } else if (this.host.services.store.pending) {
       this.#openGatedBox().add(bytes, 0, bytes.length);
     } else {
       this.#connackLeft = true;
@@ -297,10 +301,13 @@ export class Client implements Connection, Holder, Flushable {
   closeWith(code: ErrorCode, detail: string | undefined): void {
     if (this.closed) return;
     this.#closeCode = code;
-    const reason = catalogue[code].mqtt5;
-    if (this.session !== undefined && this.five && reason !== undefined && reason >= 0x80) {
+    // A code without one for MQTT 5.0 is of the network: there is nobody to tell.
+    const told = catalogue[code].mqtt5;
+    if (this.session !== undefined && this.five && told !== undefined && told >= 0x80) {
+      const reason = reasonOf(code, 'disconnect');
       const bytes = disconnect(reason, detail);
-      if (this.packetOutMaxBytes === 0 || bytes.length <= this.packetOutMaxBytes) this.send(bytes);
+      // [MQTT-3.14.2-3]: the words go before the packet is too large for the client.
+      this.send(this.#fits(bytes) ? bytes : disconnect(reason, undefined));
     }
     this.#end();
   }
@@ -428,6 +435,10 @@ export class Client implements Connection, Holder, Flushable {
       if (this.#tooLarge(encoded)) this.aliasesOut.forget(message.topic);
     }
     return this.#tooLarge(encoded) ? undefined : encoded;
+  }
+
+  #fits(bytes: Buffer): boolean {
+    return this.packetOutMaxBytes === 0 || bytes.length <= this.packetOutMaxBytes;
   }
 
   #tooLarge(encoded: Encoded): boolean {

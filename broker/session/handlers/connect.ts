@@ -15,6 +15,7 @@ import { readConnect, readProtocol, type Connect, type ConnectWill } from '../wi
 import { ProtocolFault, protocolError } from '../wire/fault.ts';
 import { isUtf8Payload } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
+import { reasonOf } from '../wire/reasons.ts';
 
 /** Takes the first packet of a connection [MQTT-3.1.0-1]. */
 export function onConnect(client: Client, bytes: Buffer, body: number, end: number): void {
@@ -42,6 +43,7 @@ export function onConnect(client: Client, bytes: Buffer, body: number, end: numb
     refuse(client, version, error.code, error.message);
     return;
   }
+  client.packetOutMaxBytes = Math.max(0, connect.properties.maximumPacketSize);
   client.problemInformation = connect.properties.requestProblemInformation !== 0;
   const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
   const fault = faultOf(client, connect, clientId);
@@ -101,13 +103,15 @@ function willFault(client: Client, will: ConnectWill): Fault | undefined {
 
 /**
  * The id for a client that sends none: one of its own if the policy lets it have suffixes, else the
- * device's. Empty when 3.1.1 does not allow to assign one [MQTT-3.1.3-6], -7; 5.0: [MQTT-3.1.3-6].
+ * device's, unless a session has it [MQTT-3.2.2-16]. Empty when there is none to give; on 3.1.1 with
+ * Clean Session 0 none may be given [MQTT-3.1.3-8].
  */
 function assignedId(client: Client, connect: Connect): string {
   if (connect.version < 5 && !connect.clean) return '';
   const { identity } = client;
   const own = `${identity.id}/${randomBytes(8).toString('hex')}`;
-  return client.host.services.authorizer.connect(identity, own).allowed ? own : identity.id;
+  if (client.host.services.authorizer.connect(identity, own).allowed) return own;
+  return client.host.sessions.get(identity.id) === undefined ? identity.id : '';
 }
 
 function accept(client: Client, connect: Connect, clientId: string): void {
@@ -132,7 +136,6 @@ function accept(client: Client, connect: Connect, clientId: string): void {
     window,
   };
   client.silenceMaxMs = keepAlive * 1500;
-  client.packetOutMaxBytes = Math.max(0, properties.maximumPacketSize);
   client.askedExpirySeconds = asked;
   client.receiveMaximum = receiveMax;
   const aliasesOut = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
@@ -195,10 +198,12 @@ function refuse(client: Client, version: 3 | 4 | 5, code: ErrorCode, detail: str
   client.host.services.events.refused(client.identity, code, detail);
   const spec = catalogue[code];
   if (version === 5) {
+    const reason = reasonOf(code, 'connack');
     const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
-    // [MQTT-3.2.2-19]: not beyond what the client takes; CONNACK may always say why.
-    const properties = client.problemInformation ? { reasonString } : {};
-    client.refuse(connack(5, Math.max(0x80, spec.mqtt5 ?? 0x87), false, properties));
+    const told = connack(5, reason, false, { reasonString });
+    // [MQTT-3.2.2-19]: the words go before the packet is too large for the client.
+    const fits = client.packetOutMaxBytes === 0 || told.length <= client.packetOutMaxBytes;
+    client.refuse(fits ? told : connack(5, reason, false));
   } else {
     client.refuse(connack(version, spec.mqtt3 ?? 5, false));
   }

@@ -5,7 +5,7 @@
  * @module
  */
 import { isUtf8 } from 'node:buffer';
-import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import type { Qos } from '../../store/session-store.ts';
 import { pauses, type Client } from '../client.ts';
@@ -16,6 +16,7 @@ import { first } from '../wire/acknowledgement.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
 import { isUtf8Payload, readProperties, type PropertySet } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
+import { reasonOf } from '../wire/reasons.ts';
 
 export function onPublish(
   client: Client,
@@ -157,7 +158,7 @@ function remember(client: Client, session: Session, qos: Qos, packetId: number):
   if (session.kept) client.host.services.store.putIncoming(session.clientId, packetId);
 }
 
-/** [MQTT-3.3.4-9] the client must not have more in flight than our Receive Maximum. */
+/** [MQTT-3.3.4-7] the client must not have more in flight than our Receive Maximum. */
 function countInflight(client: Client, session: Session, qos: Qos): void {
   const inFlight = (session.incoming?.size ?? 0) + (client.five ? client.unacknowledgedIn : 0);
   if (inFlight < client.receiveMaximum) return;
@@ -165,7 +166,7 @@ function countInflight(client: Client, session: Session, qos: Qos): void {
   if (client.five || qos === 2) {
     throw new ProtocolFault(
       'receive-maximum-exceeded',
-      `[MQTT-3.3.4-9] more than ${client.receiveMaximum} publishes in flight`,
+      `[MQTT-3.3.4-7] more than ${client.receiveMaximum} publishes in flight`,
     );
   }
 }
@@ -251,7 +252,7 @@ function deny(
   events.denied(client.identity, 'publish', topic, code);
   if (client.five) {
     // [MQTT-3.3.5-2]: said in the acknowledgement; the connection stays.
-    const reason = catalogue[code].mqtt5 ?? 0x87;
+    const reason = reasonOf(code, 'publish');
     if (qos === 1) client.acknowledge(first.puback, packetId, reason, false);
     if (qos === 2) client.acknowledge(first.pubrec, packetId, reason, false);
     return;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { Client } from '../client.ts';
 import { sendRetained } from '../retained.ts';
@@ -12,6 +12,7 @@ import { putSubscription } from '../subscriptions.ts';
 import { suback } from '../wire/answers.ts';
 import { protocolError } from '../wire/fault.ts';
 import { PacketReader } from '../wire/reader.ts';
+import { reasonOf } from '../wire/reasons.ts';
 import { readSubscribe, type SubscribeRequest } from '../wire/subscribe.ts';
 import type { SubscriptionRecord } from '../../store/session-store.ts';
 
@@ -39,7 +40,7 @@ export function onSubscribe(
     }
     const code = refusal(client, session, request);
     if (code !== undefined) {
-      codes.push(client.five ? (catalogue[code].mqtt5 ?? 0x80) : 0x80);
+      codes.push(client.five ? reasonOf(code, 'suback') : 0x80);
       continue;
     }
     const known = session.subscriptions.has(request.filter);
