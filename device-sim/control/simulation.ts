@@ -78,6 +78,8 @@ export class Simulation {
   readonly #stop: AbortSignal;
   readonly #peakOnline = { devices: 0, rssBytes: 0 };
   #idleRssBytes = 0;
+  /** What carries devices: their memory is what devices cost. */
+  #carriers: readonly object[] = [];
 
   constructor(plan: Plan, deps: SimulationDeps, lifecycle: Lifecycle) {
     this.#plan = plan;
@@ -197,7 +199,8 @@ export class Simulation {
       }),
     );
     await crew.everyone('flush', {});
-    this.#idleRssBytes = this.#board.rssBytes();
+    this.#carriers = carriers;
+    this.#idleRssBytes = this.#board.rssBytes(carriers);
     const filters = observedFilters(plan);
     for (const [index, hand] of observers.entries()) {
       const name = `sim-observer-${this.#run}-${index + 1}`;
@@ -222,7 +225,7 @@ export class Simulation {
         const { online } = this.#board.states();
         if (online < this.#peakOnline.devices) return;
         this.#peakOnline.devices = online;
-        this.#peakOnline.rssBytes = this.#board.rssBytes();
+        this.#peakOnline.rssBytes = this.#board.rssBytes(this.#carriers);
       },
       (error) => this.#lost.abort(error),
     );

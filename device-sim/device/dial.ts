@@ -26,6 +26,8 @@ export interface DialOptions {
   /** Undefined to present no certificate at all. */
   readonly identity: Identity | undefined;
   readonly version?: '1.2' | '1.3' | 'any';
+  /** A TLS context of its own, made through the documented interface alone. */
+  readonly ownContext?: boolean;
   readonly localAddress?: string | undefined;
   /** A session to resume. */
   readonly session?: Buffer | undefined;
@@ -48,7 +50,7 @@ export interface DialTiming {
 
 /** Begins a connection. The caller listens for `secureConnect`, `error` and `close`. */
 export function dial(options: DialOptions): Dialed {
-  const { host, port, identity, localAddress, session, onSession } = options;
+  const { host, port, localAddress, session, onSession } = options;
   const timing: DialTiming = {
     startMs: performance.now(),
     tcpMs: undefined,
@@ -58,7 +60,7 @@ export function dial(options: DialOptions): Dialed {
   const socket = connect({
     host,
     port,
-    secureContext: contextFor(options.ca, options.version ?? 'any', identity),
+    secureContext: contextFor(options),
     ...(isIP(host) === 0 ? { servername: host } : {}),
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(session === undefined ? {} : { session }),
@@ -120,14 +122,16 @@ const ecdhCurve = 'X25519:P-256:P-384';
 const shared = new Map<string, SecureContext>();
 const sharedMax = 16;
 
-function contextFor(
-  ca: string,
-  version: keyof typeof versions,
-  identity?: Identity,
-): SecureContext {
+function contextFor({
+  ca,
+  version = 'any',
+  identity,
+  ownContext = false,
+}: DialOptions): SecureContext {
   const options = { ca, ecdhCurve, ...versions[version] };
   if (identity === undefined) return createSecureContext(options);
   const { key, chain } = identity;
+  if (ownContext) return createSecureContext({ ...options, key, cert: chain });
   const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
   const issuers = chain.slice(leafEnd).trim();
   // The first characters of a PKCS#8 key name its algorithm, of which a context holds one each.

@@ -144,9 +144,12 @@ export class Board {
     return sum;
   }
 
-  rssBytes(): number {
+  /** Memory of all workers, or of some. */
+  rssBytes(whose?: readonly object[]): number {
     let sum = 0;
-    for (const tick of this.#last.values()) sum += tick.rssBytes;
+    for (const [who, tick] of this.#last) {
+      if (whose === undefined || whose.includes(who)) sum += tick.rssBytes;
+    }
     return sum;
   }
 

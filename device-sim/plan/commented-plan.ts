@@ -9,15 +9,15 @@ export const commentedPlan = `# A plan of the Flotilla simulator. Run it: flotil
 name: first
 description: Twenty-five devices that report, are stormed, and must lose nothing.
 # The same seed gives the same ids, schedules, payloads and faults. Left out: a new one each time.
-seed: "1"
+seed: '1'
 
 # Groups of devices. Each device has its own key and its own certificate.
 fleet:
   - group: meters
     count: 20
-    id: "{group}-{n}" # {group}, {n} (its number), {seed}
+    id: '{group}-{n}' # {group}, {n} (its number), {seed}
     client: mqttjs # as people run it; or light, for tens of thousands on one machine
-    mqtt: "3.1.1" # or "5.0"
+    mqtt: '3.1.1' # or "5.0"
     session: clean # or kept: the broker remembers subscriptions and queues while it is away
     keepAlive: 60s
     tls:
@@ -36,7 +36,7 @@ fleet:
   - group: gateways
     count: 5
     client: light
-    mqtt: "5.0"
+    mqtt: '5.0'
     session: kept
     publish:
       - topic: devices/{device}/events
