@@ -4,7 +4,9 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { createCsr } from '../../certs/csr.ts';
@@ -78,8 +80,23 @@ export async function enrollService(
   t: Pick<ExecutionContext, 'teardown'>,
   options: ServiceOptions = {},
 ): Promise<TestService> {
-  const state = stateFolder(join(tempFolder(t), 'state'));
-  return startOn(t, state, options);
+  const root = join(tempFolder(t), 'state');
+  await cp(await madeState(), root, { recursive: true });
+  return startOn(t, stateFolder(root), options);
+}
+
+let made: Promise<string> | undefined;
+
+/** A state folder that was made once for all tests of a process: opening the CA's keys takes long on purpose. */
+function madeState(): Promise<string> {
+  made ??= (async () => {
+    const root = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
+    process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+    const state = stateFolder(root);
+    await initialiseState(state, checkConfig({ enroll: { port: 0 } }), { log: silentLog, env: {} });
+    return root;
+  })();
+  return made;
 }
 
 /** Key pairs are made once for each kind: they cost more than the rest of most tests. */
@@ -110,7 +127,7 @@ async function startOn(
     ...options.config,
     enroll: { port: 0, ...options.config?.enroll },
   });
-  const env = { FLOTILLA_CA_PASSPHRASE: undefined };
+  const env = {};
   await initialiseState(state, config, { clock, log, env });
   const service = await startEnroll(config, { state, clock, log, env });
   t.teardown(service.close);

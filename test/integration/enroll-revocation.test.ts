@@ -1,0 +1,287 @@
+import test from 'ava';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { revokedSchema } from '../../core/enrollment-api.ts';
+import { runChild } from '../support/child.ts';
+import { debianTool } from '../support/debian-tool.ts';
+import { followFeed } from '../support/enroll-broker.ts';
+import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { until } from '../support/until.ts';
+
+test('the feed brings a snapshot, then each change, and goes on where a broker was', async (t) => {
+  const service = await enrollService(t);
+  await service.device('d1');
+  const broker = await followFeed(t, service);
+  await broker.line('the end of the snapshot', ({ type }) => type === 'snapshot-end');
+  const ids = broker.lines.flatMap((line) => (line.type === 'entry' ? [line.entry.id] : []));
+  t.deepEqual(ids.map(String).sort(), ['admin', 'broker', 'd1']);
+  t.true(broker.lines.some((line) => line.type === 'authorities' && line.pem.length === 2));
+  await service.device('d2');
+  const change = await broker.line('d2', (line) => line.type === 'change');
+  t.true(
+    change.type === 'change' && change.entry.id === 'd2' && change.entry.certificates.length === 1,
+  );
+  const { epoch, sequence } = broker;
+  broker.close();
+  await service.device('d3');
+  const again = await followFeed(t, service, `?epoch=${epoch}&since=${sequence}`);
+  await again.line('d3', (line) => line.type === 'change' && line.entry.id === 'd3');
+  t.false(again.lines.some(({ type }) => type === 'snapshot-begin' || type === 'entry'));
+  const other = await followFeed(t, service, `?epoch=another&since=${sequence}`);
+  await other.line('a snapshot', ({ type }) => type === 'snapshot-end');
+});
+
+test('the feed is for brokers alone', async (t) => {
+  const service = await enrollService(t);
+  const device = await service.device('d1');
+  const status = async (credential: object): Promise<number> =>
+    (await service.call({ method: 'GET', path: '/v1/feed', ...credential })).status;
+  t.is(await status({}), 401);
+  t.is(await status(device.credential), 403);
+  t.is(await status(service.admin), 403);
+  for (const path of ['/v1/devices', '/v1/status', '/v1/requests']) {
+    t.is((await service.call({ method: 'GET', path, ...device.credential })).status, 403, path);
+    t.is((await service.call({ method: 'GET', path, ...service.broker })).status, 403, path);
+    t.is((await service.call({ method: 'GET', path })).status, 401, path);
+  }
+});
+
+test('one call revokes, waits for the brokers, and says what happened', async (t) => {
+  const service = await enrollService(t);
+  const device = await service.device('d1');
+  const unused = await service.token('d1');
+  const broker = await followFeed(t, service);
+  broker.answering = () => 2;
+  const reply = await service.asAdmin('POST', '/v1/devices/d1/revoke', { reason: 'keyCompromise' });
+  const revoked = revokedSchema.parse(reply.body);
+  t.deepEqual(revoked.serials, [device.issued.serial]);
+  t.is(revoked.connectionsClosed, 2);
+  t.is(revoked.brokers, 1);
+  t.is(revoked.brokersLate, 0);
+  t.true(revoked.elapsedMs > 0 && revoked.elapsedMs < 2000);
+  t.truthy(revoked.crlNumber);
+  const line = await broker.line('d1', (one) => one.type === 'change' && one.entry.id === 'd1');
+  t.true(line.type === 'change' && line.entry.status === 'revoked');
+  const who = await service.call({ method: 'GET', path: '/v1/whoami', ...device.credential });
+  t.is(who.status, 403);
+  // A token from before the revocation is no way back in; a new one is.
+  t.is((await service.enroll('d1', csrOf('d1').pem, unused.token)).body['code'], 'token-invalid');
+  const { token } = await service.token('d1');
+  t.is((await service.enroll('d1', csrOf('d1').pem, token)).status, 201);
+  t.is((await service.asAdmin('POST', '/v1/devices/none/revoke', {})).status, 404);
+});
+
+test('a broker that says nothing does not hold a revocation up for long', async (t) => {
+  const service = await enrollService(t);
+  await service.device('d1');
+  await followFeed(t, service);
+  const revoked = revokedSchema.parse(
+    (await service.asAdmin('POST', '/v1/devices/d1/revoke', {})).body,
+  );
+  t.is(revoked.brokersLate, 1);
+  t.true(revoked.elapsedMs >= 1900 && revoked.elapsedMs < 4000);
+});
+
+test('suspend locks out, resume lets in, delete forgets; the brokers hear of each', async (t) => {
+  const service = await enrollService(t);
+  const device = await service.device('d1');
+  const broker = await followFeed(t, service);
+  broker.answering = () => 0;
+  const status = async (): Promise<number> =>
+    (await service.call({ method: 'GET', path: '/v1/whoami', ...device.credential })).status;
+  t.is((await service.asAdmin('POST', '/v1/devices/d1/suspend', {})).body['status'], 'suspended');
+  t.is(await status(), 403);
+  t.is((await service.asAdmin('POST', '/v1/devices/d1/resume', {})).body['status'], 'active');
+  t.is(await status(), 200);
+  t.is((await service.asAdmin('DELETE', '/v1/devices/d1')).status, 204);
+  t.is(await status(), 403);
+  await broker.line('the removal', (line) => line.type === 'removed' && line.id === 'd1');
+  t.is((await service.asAdmin('GET', '/v1/devices/d1')).status, 404);
+});
+
+test('a whole group is revoked by one call', async (t) => {
+  const service = await enrollService(t);
+  for (const id of ['a', 'b']) {
+    await service.device(id);
+    await service.asAdmin('PATCH', `/v1/devices/${id}`, { group: 'hall 7' });
+  }
+  await service.device('c');
+  const reply = await service.asAdmin('POST', '/v1/groups/hall%207/revoke', {});
+  t.deepEqual(reply.body['devices'], ['a', 'b']);
+  t.is((await service.asAdmin('GET', '/v1/devices/c')).body['status'], 'active');
+  t.is((await service.asAdmin('GET', '/v1/devices/b')).body['status'], 'revoked');
+});
+
+test('presence comes from reports, and the first sight of a new certificate retires the old one', async (t) => {
+  const service = await enrollService(t);
+  const device = await service.device('d1');
+  const broker = await followFeed(t, service);
+  const renewed = replyOf(
+    await service.call({
+      method: 'POST',
+      path: '/v1/renew',
+      body: { csr: csrOf('d1').pem },
+      ...device.credential,
+    }),
+  );
+  t.is(renewed.status, 201);
+  const states = async (): Promise<string[]> =>
+    (
+      (await service.asAdmin('GET', '/v1/devices/d1')).body['certificates'] as { status: string }[]
+    ).map(({ status }) => status);
+  t.deepEqual(await states(), ['active', 'active']);
+  const seen = (serial: string, connected: boolean): Promise<unknown> =>
+    broker.report({
+      presence: [
+        { id: 'd1' as never, connected, atMs: Date.now(), serial, remoteAddress: '10.0.0.1' },
+      ],
+    });
+  await seen(device.issued.serial, true);
+  t.deepEqual(await states(), ['active', 'active']);
+  t.true((await service.asAdmin('GET', '/v1/devices/d1')).body['connected']);
+  await seen(String(renewed.body['serial']), true);
+  t.deepEqual(await states(), ['retired', 'active']);
+  await seen(String(renewed.body['serial']), false);
+  const shown = await service.asAdmin('GET', '/v1/devices/d1');
+  t.false(shown.body['connected']);
+  t.truthy(shown.body['lastSeenAt']);
+  // The retired one is good for nothing, not even for renewing.
+  const again = await service.call({
+    method: 'POST',
+    path: '/v1/renew',
+    body: { csr: csrOf('d1').pem },
+    ...device.credential,
+  });
+  t.is(again.status, 403);
+});
+
+test('what a broker finds suspicious becomes lasting', async (t) => {
+  const service = await enrollService(t);
+  const device = await service.device('d1');
+  const broker = await followFeed(t, service);
+  const incident = {
+    id: 'd1' as never,
+    kind: 'clone' as const,
+    atMs: 1,
+    serial: device.issued.serial,
+    addresses: ['10.0.0.1', '10.0.0.2'],
+  };
+  await broker.report({ incidents: [{ ...incident, reaction: 'log' }] });
+  t.is((await service.asAdmin('GET', '/v1/devices/d1')).body['status'], 'active');
+  await broker.report({ incidents: [{ ...incident, reaction: 'quarantine' }] });
+  t.is((await service.asAdmin('GET', '/v1/devices/d1')).body['status'], 'quarantined');
+  t.true((await service.audit()).some(({ action }) => action === 'incident-reported'));
+});
+
+async function openssl(
+  t: Parameters<typeof runChild>[0],
+  folder: string,
+  args: string[],
+): Promise<string> {
+  const result = await runChild(t, '/usr/bin/openssl', args, { cwd: folder });
+  return `${result.code} ${result.stdout}${result.stderr}`;
+}
+
+async function pkiFolder(
+  t: Parameters<typeof tempFolder>[0],
+  service: TestService,
+): Promise<{ folder: string; issuer: string }> {
+  const folder = join(tempFolder(t), 'x');
+  await mkdir(folder);
+  const [root, issuer] = service.ca.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----\n/g) ?? [];
+  await writeFile(join(folder, 'root.pem'), root!);
+  await writeFile(join(folder, 'issuer.pem'), issuer!);
+  return { folder, issuer: issuer! };
+}
+
+test('openssl accepts the CRL and finds the revoked certificate on it, and the good one not', async (t) => {
+  if (debianTool(t, 'openssl') === undefined) return;
+  const service = await enrollService(t);
+  const good = await service.device('good');
+  const bad = await service.device('bad');
+  await service.asAdmin('POST', '/v1/devices/bad/revoke', { reason: 'keyCompromise' });
+  const { folder } = await pkiFolder(t, service);
+  const crl = await service.call({ method: 'GET', path: '/crl.pem' });
+  t.is(
+    (await service.call({ method: 'GET', path: '/crl' })).headers['content-type'],
+    'application/pkix-crl',
+  );
+  await writeFile(join(folder, 'crl.pem'), crl.body);
+  await writeFile(join(folder, 'good.pem'), good.issued.certificate);
+  await writeFile(join(folder, 'bad.pem'), bad.issued.certificate);
+  const verify = (leaf: string): Promise<string> =>
+    openssl(t, folder, [
+      ...['verify', '-x509_strict', '-purpose', 'sslclient', '-crl_check', '-CRLfile', 'crl.pem'],
+      ...['-CAfile', 'root.pem', '-untrusted', 'issuer.pem', leaf],
+    ]);
+  t.is(await verify('good.pem'), '0 good.pem: OK\n');
+  t.regex(await verify('bad.pem'), /^2 .*certificate revoked/s);
+  t.regex(
+    await openssl(t, folder, ['crl', '-in', 'crl.pem', '-CAfile', 'issuer.pem', '-noout', '-text']),
+    /Key Compromise.*verify OK/s,
+  );
+  await service.asAdmin('POST', '/v1/devices/good/suspend', {});
+  await until('the hold on the CRL', async () => {
+    const { body } = await service.call({ method: 'GET', path: '/crl.pem' });
+    await writeFile(join(folder, 'crl.pem'), body);
+    return (await verify('good.pem')).startsWith('2');
+  });
+});
+
+test('openssl ocsp gets good, revoked and unknown by POST, nonce and all', async (t) => {
+  if (debianTool(t, 'openssl') === undefined) return;
+  const service = await enrollService(t);
+  const good = await service.device('good');
+  const bad = await service.device('bad');
+  await service.asAdmin('POST', '/v1/devices/bad/revoke', { reason: 'superseded' });
+  const { folder } = await pkiFolder(t, service);
+  await writeFile(join(folder, 'good.pem'), good.issued.certificate);
+  await writeFile(join(folder, 'bad.pem'), bad.issued.certificate);
+  // openssl speaks OCSP over http only: the request and the answer go through files.
+  const ask = async (what: string[]): Promise<string> => {
+    const made = await openssl(t, folder, [
+      'ocsp',
+      '-issuer',
+      'issuer.pem',
+      ...what,
+      '-reqout',
+      'req.der',
+    ]);
+    t.true(made.startsWith('0'), made);
+    const { readFile } = await import('node:fs/promises');
+    const answer = await service.call({
+      method: 'POST',
+      path: '/ocsp',
+      headers: { 'content-type': 'application/ocsp-request' },
+      body: await readFile(join(folder, 'req.der')),
+    });
+    t.is(answer.headers['content-type'], 'application/ocsp-response');
+    await writeFile(join(folder, 'resp.der'), answer.body);
+    const byGet = await service.call({
+      method: 'GET',
+      path: `/ocsp/${encodeURIComponent((await readFile(join(folder, 'req.der'))).toString('base64'))}`,
+    });
+    t.is(byGet.status, 200);
+    // Against the request that was sent: signature, chain and nonce.
+    const trust = ['-CAfile', 'root.pem', '-verify_other', 'issuer.pem'];
+    const verified = await openssl(t, folder, [
+      ...['ocsp', '-reqin', 'req.der', '-respin', 'resp.der', ...trust],
+    ]);
+    t.regex(verified, /^0 .*Response verify OK/s);
+    t.notRegex(verified, /nonce/i);
+    return openssl(t, folder, [
+      ...['ocsp', '-issuer', 'issuer.pem', ...what, '-no_nonce', '-respin', 'resp.der', ...trust],
+    ]);
+  };
+  t.regex(await ask(['-cert', 'good.pem']), /good\.pem: good/);
+  t.regex(await ask(['-cert', 'bad.pem']), /revoked.*superseded/s);
+  t.regex(await ask(['-serial', '0x1234']), /unknown/);
+  const big = await service.call({
+    method: 'POST',
+    path: '/ocsp',
+    headers: { 'content-type': 'application/ocsp-request' },
+    body: Buffer.alloc(1024 * 1024),
+  });
+  t.is(big.status, 413);
+});

@@ -1,0 +1,83 @@
+/**
+ * A broker's end of the feed, in miniature: takes every line, reports what it is told to.
+ *
+ * @module
+ */
+import type { IncomingMessage } from 'node:http';
+import { createInterface } from 'node:readline';
+import type { ExecutionContext } from 'ava';
+import { feedLineSchema, type FeedLine, type FeedReport } from '../../core/directory.ts';
+import { openHttps } from '../../core/https-client.ts';
+import { replyOf, type Reply, type TestService } from './enroll-service.ts';
+import { until } from './until.ts';
+
+export interface TestBroker {
+  readonly lines: readonly FeedLine[];
+  readonly epoch: string;
+  /** The newest sequence number that came. */
+  readonly sequence: number;
+  /** Waits for a line. */
+  line(what: string, wanted: (line: FeedLine) => boolean): Promise<FeedLine>;
+  report(report: Partial<FeedReport>): Promise<Reply>;
+  /** Answers each change at once: in force, with so many connections closed. */
+  answering: ((line: FeedLine & { sequence: number }) => number) | undefined;
+  readonly ended: boolean;
+  close(): void;
+}
+
+/** Connects with the broker's certificate. */
+export async function followFeed(
+  t: Pick<ExecutionContext, 'teardown'>,
+  service: TestService,
+  query = '',
+): Promise<TestBroker> {
+  const { url, ca, broker } = service;
+  const response: IncomingMessage = await openHttps({
+    method: 'GET',
+    url: `${url}/v1/feed${query}`,
+    ca,
+    ...broker,
+  });
+  const lines: FeedLine[] = [];
+  let ended = false;
+  const made: TestBroker = {
+    lines,
+    answering: undefined,
+    get epoch() {
+      const [hello] = lines;
+      return hello?.type === 'hello' ? hello.epoch : '';
+    },
+    get sequence() {
+      return Math.max(0, ...lines.map((line) => ('sequence' in line ? line.sequence : 0)));
+    },
+    get ended() {
+      return ended;
+    },
+    line: (what, wanted) => until(what, () => lines.find(wanted)),
+    async report(report) {
+      return replyOf(
+        await service.call({
+          method: 'POST',
+          path: '/v1/feed/report',
+          ...broker,
+          body: { epoch: made.epoch, applied: made.sequence, ...report },
+        }),
+      );
+    },
+    close: () => void response.destroy(),
+  };
+  response.on('close', () => (ended = true));
+  response.on('error', () => undefined);
+  createInterface({ input: response }).on('line', (text) => {
+    const line = feedLineSchema.parse(JSON.parse(text));
+    lines.push(line);
+    const { answering } = made;
+    if (answering === undefined || !(line.type === 'change' || line.type === 'removed')) return;
+    const connections = answering(line);
+    const closed = connections === 0 ? [] : [{ sequence: line.sequence, connections }];
+    made.report({ applied: line.sequence, closed }).catch(() => undefined);
+  });
+  t.teardown(made.close);
+  await made.line('hello', ({ type }) => type === 'hello');
+  return made;
+}
