@@ -18,7 +18,7 @@ const config = checkConfig({
   limits: {
     broker: {
       connectionsPerDeviceMax: 1000,
-      handshakesHalfOpenPerAddressMax: 1000,
+      connectsPerDevicePerMinuteMax: 1_000_000,
       inflightOutMax: inflightWindow,
       // A receiver that is away while a benchmark runs.
       queuePerSessionMaxMessages: 1_000_000,

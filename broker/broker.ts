@@ -105,6 +105,7 @@ class Broker {
   readonly #directory = new Directory();
   readonly #metrics: BrokerMetrics;
   readonly #gate: HandshakeGate;
+  readonly #lag: LagWatch;
   readonly #expiry: ExpiryWatch;
   readonly #incidents: IncidentWatch;
   readonly #restraint = new Restraint();
@@ -134,8 +135,13 @@ class Broker {
     const { clock, log } = parts;
     this.#metrics = new BrokerMetrics(() => this.#gauges());
     this.#expiry = new ExpiryWatch(clock, (connection) => this.#endOf(connection));
+    this.#lag = new LagWatch(clock, (lagMs) => {
+      this.#lagMs = lagMs;
+      this.#metrics.eventLoopLag.observe(lagMs / 1000);
+    });
     this.#gate = new HandshakeGate(config.limits.broker, {
       clock,
+      busy: () => this.#lag.busy,
       refused: (address, code) => this.reports.door.handshakeFailed(address, code, ''),
     });
     this.#incidents = new IncidentWatch(clock, config.limits.broker.connectsPerDevicePerMinuteMax);
@@ -274,15 +280,11 @@ class Broker {
         await certificates.known();
       },
     });
-    const lag = new LagWatch(clock, (lagMs) => {
-      this.#lagMs = lagMs;
-      this.#metrics.eventLoopLag.observe(lagMs / 1000);
-    });
     this.#renewal.schedule();
-    lag.start();
+    this.#lag.start();
     await Promise.all([certificates.start(), policy.start()]);
     lifecycle.add('watches', async () => {
-      lag.stop();
+      this.#lag.stop();
       await Promise.all([certificates.stop(), policy.stop(), this.#renewal?.stop()]);
     });
   }

@@ -29,10 +29,10 @@ export const brokerLimitsSchema = z.strictObject({
     'From the TCP connection to the end of the TLS handshake.',
   ),
   handshakesRunningMax: whole(
-    64,
+    1000,
     1,
     10_000,
-    'TLS handshakes that are worked on at a time; the others wait their turn.',
+    'TLS handshakes that are worked on at a time, while there is time to spare.',
   ),
   handshakesHalfOpenMax: whole(
     20_000,

@@ -3,6 +3,8 @@
  * fleet comes back at once, only as many are begun as can be finished; the others wait their turn,
  * fairly by address, and cost nothing when they give up while they wait.
  *
+ * - How many are worked on at once: many while there is time to spare, for then it is the network that
+ *   takes long; few when the event loop is busy, so that those begun end before their clients give up.
  * - A connection gets a turn only after its first bytes came: silent ones never take one.
  * - A handshake that stalls gives its turn back after a moment, and is ended by its time limit.
  * - What is too much for the queue is closed at once, so that the device tries again later.
@@ -22,6 +24,8 @@ export interface GateLimits {
   readonly handshakeTimeoutMs: number;
 }
 
+/** So many at once when the event loop is busy. */
+const runningBusyMax = 64;
 /** A turn is given back after this time, whether the handshake is done or not. */
 const turnMs = 500;
 /** More than a ClientHello can have: such a client is not waiting for its turn. */
@@ -37,6 +41,8 @@ interface Waiting {
 
 export interface GateDeps {
   readonly clock: Clock;
+  /** Whether the event loop has hardly any time left. */
+  busy(): boolean;
   refused(address: string, code: ErrorCode): void;
 }
 
@@ -207,7 +213,7 @@ export class HandshakeGate {
 
   /** Gives turns as long as there are any: the address that waits longest comes first. */
   #next(): void {
-    while (!this.#closed && this.#running < this.#limits.handshakesRunningMax) {
+    while (!this.#closed && this.#running < this.#runningMax()) {
       const [first] = this.#lines;
       if (first === undefined) return;
       if (!this.#mayBegin()) return;
@@ -220,6 +226,11 @@ export class HandshakeGate {
       this.#waiting--;
       this.#begin(waiting);
     }
+  }
+
+  #runningMax(): number {
+    const max = this.#limits.handshakesRunningMax;
+    return this.#running >= runningBusyMax && this.#deps.busy() ? runningBusyMax : max;
   }
 
   #begin(waiting: Waiting): void {

@@ -15,6 +15,7 @@ const usual: GateLimits = {
 };
 
 interface Bench {
+  readonly state: { busy: boolean };
   readonly gate: HandshakeGate;
   /** Sockets whose turn has come, in order, with what they had sent. */
   readonly begun: Socket[];
@@ -25,9 +26,10 @@ interface Bench {
 async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Promise<Bench> {
   const begun: Socket[] = [];
   const refused: string[] = [];
+  const state = { busy: false };
   const gate = new HandshakeGate(
     { ...usual, ...limits },
-    { clock: systemClock, refused: (_address, code) => refused.push(code) },
+    { clock: systemClock, busy: () => state.busy, refused: (_address, code) => refused.push(code) },
   );
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -42,6 +44,7 @@ async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Pro
     server.close();
   });
   return {
+    state,
     gate,
     begun,
     refused,
@@ -142,4 +145,15 @@ test('a rate over all lets the others wait, not fail', async (t) => {
   await until('three are begun', () => begun.length === 3);
   await until('the others a second later', () => begun.length === 6, 3000);
   t.deepEqual(refused, []);
+});
+
+test('fewer at a time when the event loop is busy', async (t) => {
+  const { gate, begun, client, state } = await bench(t, { handshakesRunningMax: 1000 });
+  state.busy = true;
+  for (let n = 0; n < 80; n++) (await client()).write('x');
+  await until('those that may', () => begun.length === 64 && gate.waiting === 16);
+  state.busy = false;
+  gate.finished(begun[0]!);
+  await until('all', () => begun.length === 80);
+  t.is(gate.waiting, 0);
 });

@@ -1,0 +1,147 @@
+/**
+ * A fleet that comes back at once: all devices of a machine room connect in the same moment, with full
+ * handshakes and with TLS sessions kept, at Flotilla and at Mosquitto.
+ *
+ * Run: `node bench/storm-bench.ts [--devices 5000] [--brokers flotilla,mosquitto]`. The clients run in
+ * this one process: on two cores they take one of them whole.
+ *
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { writeBenchState } from './bench-state.ts';
+import { mosquittoVersion, startBroker, type BrokerName, type RunningBroker } from './brokers.ts';
+import { clientContext, makeCertificates } from './certificates.ts';
+import { connectPacket } from './load/frames.ts';
+import { cpuMicroseconds } from './process-usage.ts';
+
+const { values } = parseArgs({
+  options: {
+    devices: { type: 'string', default: '5000' },
+    brokers: { type: 'string', default: 'flotilla,mosquitto' },
+  },
+});
+const count = Number(values.devices);
+/** How long a device waits for its CONNACK before it gives up and tries again. */
+const patienceMs = 10_000;
+const backoffMs = 1000;
+
+interface Device {
+  readonly id: string;
+  readonly context: SecureContext;
+  socket?: TLSSocket;
+  session?: Buffer;
+}
+
+interface Storm {
+  readonly allBackMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly retries: number;
+  readonly resumed: number;
+  readonly brokerCpuMs: number;
+  readonly clientCpuMs: number;
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const names = Array.from({ length: count }, (_, index) => `device-${index}`);
+const certificates = await makeCertificates(names);
+await writeBenchState(certificates);
+const devices: Device[] = names.map((id) => ({
+  id,
+  context: clientContext(certificates.ca, certificates.clients.get(id)!),
+}));
+
+for (const name of values.brokers.split(',') as BrokerName[]) {
+  if (name === 'mosquitto' && mosquittoVersion() === undefined) continue;
+  const broker = await startBroker(name, certificates);
+  try {
+    say(`${name} ${broker.version}, ${count} devices`);
+    await gather(broker, devices);
+    for (const resume of [false, true]) {
+      for (const device of devices) device.socket?.destroy();
+      await delay(2000);
+      const storm = await run(broker, devices, resume);
+      say(`  ${resume ? 'kept TLS sessions' : 'full handshakes  '}: ${JSON.stringify(storm)}`);
+    }
+  } finally {
+    for (const device of devices) {
+      device.socket?.destroy();
+      delete device.session;
+    }
+    await broker.stop();
+  }
+}
+await certificates.remove();
+
+/** Connects all of them in good order. */
+async function gather(broker: RunningBroker, all: readonly Device[]): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: 32 }, async () => {
+      for (let device = all[next++]; device !== undefined; device = all[next++]) {
+        await connectOnce(broker, device, false);
+      }
+    }),
+  );
+}
+
+async function run(broker: RunningBroker, all: readonly Device[], resume: boolean): Promise<Storm> {
+  const cpuBefore = cpuMicroseconds(broker.pid);
+  const ownBefore = process.cpuUsage();
+  const beganMs = performance.now();
+  let retries = 0;
+  let resumed = 0;
+  const tookMs = await Promise.all(
+    all.map(async (device) => {
+      for (let tries = 0; ; tries++) {
+        try {
+          if (await connectOnce(broker, device, resume)) resumed++;
+          return performance.now() - beganMs;
+        } catch {
+          retries++;
+          await delay(backoffMs * Math.min(8, 2 ** tries) * (0.5 + Math.random() / 2));
+        }
+      }
+    }),
+  );
+  tookMs.sort((a, b) => a - b);
+  const at = (share: number): number => Math.round(tookMs[Math.floor((count - 1) * share)] ?? NaN);
+  const own = process.cpuUsage(ownBefore);
+  return {
+    allBackMs: at(1),
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    retries,
+    resumed,
+    brokerCpuMs: Math.round((cpuMicroseconds(broker.pid) - cpuBefore) / 1000),
+    clientCpuMs: Math.round((own.user + own.system) / 1000),
+  };
+}
+
+/** Connects until the CONNACK is there. @returns whether the TLS session was resumed */
+function connectOnce(broker: RunningBroker, device: Device, resume: boolean): Promise<boolean> {
+  const { session } = device;
+  const socket = connect({
+    ...broker.target,
+    secureContext: device.context,
+    servername: 'localhost',
+    ...(resume && session !== undefined ? { session } : {}),
+  });
+  device.socket = socket;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => socket.destroy(), patienceMs);
+    socket.on('session', (ticket: Buffer) => (device.session = ticket));
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      reject(new Error('closed'));
+    });
+    socket.once('data', () => {
+      clearTimeout(timer);
+      resolve(socket.isSessionReused());
+    });
+    socket.write(connectPacket(device.id));
+  });
+}
