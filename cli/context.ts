@@ -9,7 +9,7 @@ import { isDeviceId, type DeviceId } from '../core/device-id.ts';
 import { parseDuration } from '../core/duration.ts';
 import { messageOf } from '../core/errors/flotilla-error.ts';
 import { defaultStateFolder, stateFolder, type StateFolder } from '../core/state-folder.ts';
-import type { Output} from './output.ts';
+import type { Output } from './output.ts';
 import { type Streams } from './output.ts';
 
 /** The world outside, passed in so that a command can run inside a test. */

@@ -6,7 +6,6 @@ import { Lifecycle } from '../../core/lifecycle.ts';
 import { configured, stateCommand, type Action } from '../context.ts';
 import { readEnrollRun } from '../run-file.ts';
 import type { Runner } from '../runner.ts';
-import { holdState, serveBroker, serviceLog, settingsOf } from '../serving.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
@@ -21,6 +20,7 @@ export function brokerCommand(runner: Runner): Command {
 
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
+  const { holdState, serveBroker, serviceLog, settingsOf } = await import('../serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());

@@ -15,7 +15,6 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { issuedSchema } from '../../core/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/https-client.ts';
-import { probeConnection } from '../../device-sim/probe.ts';
 import { command, type Action, type CommonOptions } from '../context.ts';
 import { hostPort } from '../host-port.ts';
 import { loadIdentity, saveIdentity } from '../identity-folder.ts';
@@ -72,6 +71,7 @@ const renew: Action<RenewOptions> = async (options, context) => {
   );
   const mqtts = options.mqtts ?? origin.mqtts;
   if (mqtts !== undefined) {
+    const { probeConnection } = await import('../../device-sim/probe.ts');
     await probeConnection({
       ...hostPort(mqtts, 8883),
       ca: issued.ca,

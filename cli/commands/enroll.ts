@@ -4,7 +4,6 @@ import { formatConfig } from '../../core/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { configured, stateCommand, type Action } from '../context.ts';
 import type { Runner } from '../runner.ts';
-import { holdState, prepareState, serveEnroll, serviceLog, settingsOf } from '../serving.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
@@ -19,6 +18,8 @@ export function enrollCommand(runner: Runner): Command {
 
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
+  const { holdState, prepareState, serveEnroll, serviceLog, settingsOf } =
+    await import('../serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());

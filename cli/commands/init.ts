@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { configured, stateCommand, type Action, type StateOptions } from '../context.ts';
 import type { Runner } from '../runner.ts';
-import { holdState, prepareState, serviceLog } from '../serving.ts';
 
 export function initCommand(runner: Runner): Command {
   return stateCommand('init', 'create the CA, the certificates and the policy, and stop').action(
@@ -12,6 +11,7 @@ export function initCommand(runner: Runner): Command {
 }
 
 const init: Action<StateOptions> = async (options, context) => {
+  const { holdState, prepareState, serviceLog } = await import('../serving.ts');
   const { state, config } = await configured(options, context, { log: { level: 'warn' } });
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts';
 import { simTarget, type TargetOptions } from '../sim-target.ts';
 import { progressView } from '../progress-view.ts';
 
-interface PrepareOptions extends TargetOptions {
+export interface PrepareOptions extends TargetOptions {
   readonly names?: readonly string[];
 }
 

@@ -13,7 +13,7 @@ import type { Context } from '../context.ts';
 import { simTarget, type TargetOptions } from '../sim-target.ts';
 import { progressView } from '../progress-view.ts';
 
-interface RunOptions extends TargetOptions {
+export interface RunOptions extends TargetOptions {
   readonly devices?: number;
   readonly duration?: number;
   readonly rate?: number;

@@ -1,13 +1,10 @@
-/** `flotilla sim …`: the fleet simulator. @module */
+/** `flotilla sim …`: the fleet simulator, loaded when it is used. @module */
 import { Command, Option } from 'commander';
-import { comparisonText, compareReports } from '../../device-sim/report/compare.ts';
-import { readPlan } from '../../device-sim/plan.ts';
+import type { RunOptions } from './sim-run.ts';
+import type { PrepareOptions } from './sim-prepare.ts';
 import { command, duration, port, positive, stateCommand, whole } from '../context.ts';
 import type { CommonOptions, Context } from '../context.ts';
 import type { Runner } from '../runner.ts';
-import { initPlan } from './sim-init.ts';
-import { prepare } from './sim-prepare.ts';
-import { run } from './sim-run.ts';
 
 export function simCommand(runner: Runner): Command {
   return new Command('sim')
@@ -31,7 +28,11 @@ export function simCommand(runner: Runner): Command {
           .option('--seed <text>', 'the same seed makes the same traffic')
           .option('--report <dir>', 'write report.json, .txt, .html and junit.xml there')
           .option('--metrics-port <n>', 'serve the figures of the run for Prometheus', port),
-      ).action(runner.runWith(run)),
+      ).action(
+        runner.runWith(async (plan: string | undefined, options: RunOptions, context) =>
+          (await import('./sim-run.ts')).run(plan, options, context),
+        ),
+      ),
     )
     .addCommand(
       command('check', 'read a plan as sim run would')
@@ -41,14 +42,22 @@ export function simCommand(runner: Runner): Command {
     .addCommand(
       command('init', 'write a plan with comments, to begin with')
         .argument('[file]', 'where', 'plan.yaml')
-        .action(runner.runWith(initPlan)),
+        .action(
+          runner.runWith(async (file: string, options: CommonOptions, context) =>
+            (await import('./sim-init.ts')).initPlan(file, options, context),
+          ),
+        ),
     )
     .addCommand(
       targetOptions(
         stateCommand('prepare', 'make keys and certificates ahead, so that a run starts at once')
           .argument('<plan>', 'a plan, YAML')
           .option('--names <names...>', 'with --certs: the host names of the other broker'),
-      ).action(runner.runWith(prepare)),
+      ).action(
+        runner.runWith(async (plan: string, options: PrepareOptions, context) =>
+          (await import('./sim-prepare.ts')).prepare(plan, options, context),
+        ),
+      ),
     )
     .addCommand(
       command('compare', 'hold two reports against each other')
@@ -69,12 +78,14 @@ function targetOptions(under: Command): Command {
 }
 
 const check = async (file: string, _options: CommonOptions, context: Context): Promise<number> => {
+  const { readPlan } = await import('../../device-sim/plan.ts');
   const plan = await readPlan(file);
   context.out.result({ ok: true, plan: plan.name }, `${file} is a valid plan: ${plan.name}`);
   return 0;
 };
 
 async function compare(a: string, b: string, context: Context): Promise<number> {
+  const { comparisonText, compareReports } = await import('../../device-sim/report/compare.ts');
   const comparison = await compareReports(a, b);
   context.out.result(comparison, comparisonText(comparison).trimEnd());
   return 0;

@@ -15,6 +15,7 @@ type Check = Status['checks'][number];
 
 /** A certificate that ends sooner is worth a warning, in days. */
 const expiryWarningDays = 14;
+const answerMaxChars = 1024 * 1024;
 
 export function statusCommand(runner: Runner): Command {
   return stateCommand('status', 'what runs, what expires, what is wrong').action(
@@ -88,20 +89,25 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.pid}`;
   try {
-    const answer = await readiness(new URL('/readyz', run.metrics.url));
-    return [{ name, ok: answer.ok, detail: answer.ok ? where : `${where}: ${answer.text}` }];
+    const answer = statusSchema.parse(
+      JSON.parse(await fetchText(new URL('/statusz', run.metrics.url))),
+    );
+    return [
+      { name, ok: true, detail: where },
+      ...answer.checks.map((check) => ({ ...check, name: `broker: ${check.name}` })),
+    ];
   } catch (error) {
     return [{ name, ok: false, detail: `${where}: ${messageOf(error)}` }];
   }
 }
 
-function readiness(url: URL): Promise<{ ok: boolean; text: string }> {
+function fetchText(url: URL): Promise<string> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
-      response.on('data', (chunk: string) => (text = (text + chunk).slice(0, 4096)));
-      response.on('end', () => resolve({ ok: response.statusCode === 200, text: text.trim() }));
+      response.on('data', (chunk: string) => (text = (text + chunk).slice(0, answerMaxChars)));
+      response.on('end', () => resolve(text));
       response.on('error', reject);
     });
     outgoing.setTimeout(5000, () => outgoing.destroy(new Error('no answer in 5 s')));

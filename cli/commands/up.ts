@@ -10,18 +10,9 @@ import {
   type Action,
   type StateOptions,
 } from '../context.ts';
-import { runDemoFleet } from '../demo-fleet.ts';
 import { reachable } from '../host-port.ts';
 import type { Runner } from '../runner.ts';
-import {
-  holdState,
-  prepareState,
-  serveBroker,
-  serveEnroll,
-  serviceLog,
-  settingsOf,
-  type ServeFlags,
-} from '../serving.ts';
+import type { ServeFlags } from '../serving.ts';
 
 export interface UpOptions extends StateOptions, ServeFlags {
   readonly devices?: number;
@@ -59,6 +50,8 @@ export function addServeOptions(command: Command): Command {
 
 const up: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
+  const { holdState, prepareState, serveBroker, serveEnroll, serviceLog, settingsOf } =
+    await import('../serving.ts');
   // A first look wants to see the fleet, not the log; it is there when asked for.
   const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const { state, config } = await configured(options, context, {
@@ -80,6 +73,7 @@ const up: Action<UpOptions> = async (options, context) => {
     const ready = { event: 'ready', ...broker, https, ca, state: state.root };
     out.result(ready, welcome(ready));
     if ((options.devices ?? 0) > 0) {
+      const { runDemoFleet } = await import('../demo-fleet.ts');
       lifecycle.add(
         'simulated devices',
         await runDemoFleet({
