@@ -174,7 +174,7 @@ export class MqttJsLink implements Link {
 
   #clientFor(options: DialOptions): { client: MqttClient; fresh: boolean } {
     this.#builder = () => {
-      this.#dialed = dial({ ...options, ownContext: process.env['SIMOWN'] === '1' });
+      this.#dialed = dial(options);
       return this.#dialed.socket;
     };
     if (this.#client !== undefined && this.#options.kept) {

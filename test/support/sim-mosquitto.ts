@@ -11,7 +11,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Authority, createRoot } from '../../certs/authority.ts';
-import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
+import { generateKeySync, privateKeyPem, spkiOf, type KeyType } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock } from '../../core/clock.ts';
 
@@ -30,6 +30,8 @@ export interface TestFolder {
     name: string,
     profile?: 'device' | 'service' | 'server',
   ): Promise<{ key: string; chain: string }>;
+  /** Makes a certificate in memory only. */
+  issue(name: string, keyType: KeyType): { key: string; chain: string };
   close(): Promise<void>;
 }
 
@@ -39,8 +41,12 @@ export async function certificateFolder(ids: readonly string[]): Promise<TestFol
   const key = generateKeySync('p256');
   const root = createRoot({ commonName: 'test', validityMs: 30 * dayMs, key, clock: systemClock });
   const authority = new Authority({ key, certificate: root.der, clock: systemClock });
-  const add: TestFolder['add'] = async (name, profile = 'device') => {
-    const own = generateKeySync('p256');
+  const issue = (
+    name: string,
+    keyType: KeyType,
+    profile: 'device' | 'service' | 'server' = 'device',
+  ): { key: string; chain: string } => {
+    const own = generateKeySync(keyType);
     const issued = authority.issue({
       spki: spkiOf(own),
       profile,
@@ -48,7 +54,10 @@ export async function certificateFolder(ids: readonly string[]): Promise<TestFol
       validityMs: 7 * dayMs,
       ...(profile === 'server' ? { names: subjectNamesOf(['localhost', '127.0.0.1']) } : {}),
     });
-    const identity = { key: privateKeyPem(own), chain: issued.pem };
+    return { key: privateKeyPem(own), chain: issued.pem };
+  };
+  const add: TestFolder['add'] = async (name, profile = 'device') => {
+    const identity = issue(name, 'p256', profile);
     await mkdir(join(folder, name), { mode: 0o700 });
     await writeFile(join(folder, name, 'key.pem'), identity.key, { mode: 0o600 });
     await writeFile(join(folder, name, 'chain.pem'), identity.chain);
@@ -61,6 +70,7 @@ export async function certificateFolder(ids: readonly string[]): Promise<TestFol
     folder,
     ca: root.pem,
     add,
+    issue,
     close: () => rm(folder, { recursive: true, force: true }),
   };
 }
