@@ -37,7 +37,7 @@ import { OcspDesk } from './validity/ocsp-desk.ts';
 import { RevocationList } from './validity/revocation-list.ts';
 import { Presence } from './presence.ts';
 import { Revocations } from './revocations.ts';
-import { ensureServerIdentity, openState, type StateDeps } from './state.ts';
+import { ensureOwnIdentities, ensureServerIdentity, openState, type StateDeps } from './state.ts';
 import { statusOfService } from './status.ts';
 
 const refreshPeriodMs = 3_600_000;
@@ -178,8 +178,9 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         });
       },
     });
-    /** The service's own certificate is looked at each hour, and after each change of the CA. */
+    /** What the state folder holds itself is looked at each hour, and after each change of the CA. */
     const refresh = async (): Promise<void> => {
+      await ensureOwnIdentities(state, config, { registry, ca }, clock);
       identity = await ensureServerIdentity(state, config, ca, clock);
       http.replaceTls(tls());
     };

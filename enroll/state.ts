@@ -38,8 +38,8 @@ export interface OpenState {
 }
 
 /** The identities that the state folder itself holds. */
-export const adminId: DeviceId = parseDeviceId('admin');
-export const brokerId: DeviceId = parseDeviceId('broker');
+const adminId: DeviceId = parseDeviceId('admin');
+const brokerId: DeviceId = parseDeviceId('broker');
 
 /**
  * Makes what is missing: the CA, the service's own server certificate, the administrator's and the
@@ -65,18 +65,7 @@ export async function initialiseState(
   return lifecycle.guard(async () => {
     const open = await openState(state, config, deps, lifecycle);
     await ensureServerIdentity(state, config, open.ca, clock);
-    await ensureIdentity(open, config, clock, {
-      folder: state.admin,
-      id: adminId,
-      role: 'admin',
-      names: noNames,
-    });
-    await ensureIdentity(open, config, clock, {
-      folder: state.broker.identity,
-      id: brokerId,
-      role: 'broker',
-      names: serverNames(config),
-    });
+    await ensureOwnIdentities(state, config, open, clock);
     const { fingerprint } = open.ca;
     await lifecycle.close();
     return { fingerprint, created };
@@ -137,8 +126,29 @@ export async function ensureServerIdentity(
   return written;
 }
 
+/** The administrator's and the broker's identity in the state folder: good, or made anew. */
+export async function ensureOwnIdentities(
+  state: StateFolder,
+  config: Config,
+  open: Pick<OpenState, 'registry' | 'ca'>,
+  clock: Clock,
+): Promise<void> {
+  await ensureIdentity(open, config, clock, {
+    folder: state.admin,
+    id: adminId,
+    role: 'admin',
+    names: noNames,
+  });
+  await ensureIdentity(open, config, clock, {
+    folder: state.broker.identity,
+    id: brokerId,
+    role: 'broker',
+    names: serverNames(config),
+  });
+}
+
 async function ensureIdentity(
-  { registry, ca }: OpenState,
+  { registry, ca }: Pick<OpenState, 'registry' | 'ca'>,
   config: Config,
   clock: Clock,
   own: { folder: string; id: DeviceId; role: 'admin' | 'broker'; names: SubjectNames },

@@ -116,8 +116,7 @@ export class Renewal {
       row: { ...record, certificates: withoutUnseen(record.certificates, current) },
       expected: version,
       profile: kindOf(row),
-      validityMs:
-        row.role === 'device' ? profile.validityMs : config.enroll.serverCertificateValidity,
+      validityMs: profile.validityMs,
       names: wish.names,
       keep: current.serial,
       answerKey: key,

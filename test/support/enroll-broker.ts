@@ -68,7 +68,9 @@ export async function followFeed(
   };
   response.on('close', () => (ended = true));
   response.on('error', () => undefined);
-  createInterface({ input: response }).on('line', (text) => {
+  const reader = createInterface({ input: response });
+  reader.on('error', () => undefined);
+  reader.on('line', (text) => {
     const line = feedLineSchema.parse(JSON.parse(text));
     lines.push(line);
     const { answering } = made;

@@ -45,7 +45,7 @@ export function tokenRoutes(deps: TokenRouteDeps): Route[] {
   const answer = ({ token, record }: MadeToken): TokenAnswer => {
     if (record.device === null) throw new FlotillaError('internal');
     const fingerprint = ca.fingerprint;
-    const command = `flotilla device enroll --url ${url()} --fingerprint ${fingerprint} --token ${token} --id ${record.device} --out ${record.device}`;
+    const command = `npx flotilla device enroll --url ${url()} --fingerprint ${fingerprint} --token ${token} --id ${record.device} --out ${record.device}`;
     return {
       token,
       device: record.device,
