@@ -161,6 +161,7 @@ export class FeedClient {
     for (const text of lines) {
       if (text === '') continue;
       const line = feedLineSchema.parse(JSON.parse(text));
+      const before = directory.sequence;
       const change = directory.apply(line);
       const upToDate =
         line.type === 'hello' &&
@@ -174,6 +175,11 @@ export class FeedClient {
       if (change === undefined) continue;
       const closed = this.#deps.changed(change);
       if (change.kind === 'identities') this.#inForce.push({ sequence: change.sequence, closed });
+      // New authorities are a change like any other, which the service waits for; those that are only
+      // repeated after hello are not.
+      else if (directory.sequence !== before) {
+        this.#inForce.push({ sequence: directory.sequence, closed });
+      }
     }
     if (whole || kept.length > 0) this.#keep(whole ? 'all' : kept);
   }
