@@ -39,6 +39,12 @@ export interface StateOptions extends CommonOptions {
   readonly state: string;
 }
 
+/** `--url`, for commands that speak to the enrollment service. */
+export const urlOption = [
+  '--url <url>',
+  'the enrollment service, if not the one on the state folder',
+] as const;
+
 /** A command with `--json`. */
 export function command(name: string, description: string): Command {
   return new Command(name).description(description).option('--json', 'one JSON document on stdout');

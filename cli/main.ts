@@ -9,7 +9,10 @@ import { auditCommand } from './commands/audit.ts';
 import { brokerCommand } from './commands/broker.ts';
 import { deviceCommand } from './commands/device.ts';
 import { enrollCommand } from './commands/enroll.ts';
+import { factoryCommand } from './commands/factory.ts';
+import { groupCommand } from './commands/group.ts';
 import { initCommand } from './commands/init.ts';
+import { issuerCommand } from './commands/issuer.ts';
 import { policyCommand } from './commands/policy.ts';
 import { requestCommand } from './commands/request.ts';
 import { serviceCommand } from './commands/service.ts';
@@ -51,7 +54,10 @@ function build(runner: Runner, world: World): Command {
     statusCommand,
     tokenCommand,
     deviceCommand,
+    groupCommand,
     requestCommand,
+    factoryCommand,
+    issuerCommand,
     serviceCommand,
     policyCommand,
     simCommand,

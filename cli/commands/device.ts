@@ -1,4 +1,5 @@
 /** `flotilla device …`: enrolling on the device, and the registry for the operator. @module */
+import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { keyTypes, type KeyType } from '../../certs/key.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -13,16 +14,27 @@ import {
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../admin-client.ts';
 import { caFingerprint } from '../ca-fingerprint.ts';
-import { command, deviceId, duration, stateCommand, whole, type Action } from '../context.ts';
+import {
+  command,
+  deviceId,
+  duration,
+  stateCommand,
+  urlOption,
+  whole,
+  type Action,
+} from '../context.ts';
 import { enrollInto } from '../enrolling.ts';
 import { table } from '../output.ts';
 import { readToken } from '../token-source.ts';
 import type { Runner } from '../runner.ts';
 import { renewCommand } from './device-renew.ts';
+import { transferCommands } from './device-transfer.ts';
 
 interface EnrollOptions extends Partial<AdminOptions> {
   readonly fingerprint?: string;
-  readonly token?: string;
+  readonly token?: string | false;
+  readonly factoryCert?: string;
+  readonly factoryKey?: string;
   readonly id: DeviceId;
   readonly out: string;
   readonly keyType: KeyType;
@@ -43,14 +55,12 @@ interface RevokeOptions extends AdminOptions {
   readonly reason: (typeof revocationReasons)[number];
 }
 
-const url = ['--url <url>', 'the enrollment service, if not the one on the state folder'] as const;
-
 export function deviceCommand(runner: Runner): Command {
   const one = (name: string, description: string): Command =>
     stateCommand(name, description)
       .argument('<id>', 'the device', deviceId)
-      .option(...url);
-  return new Command('device')
+      .option(...urlOption);
+  const device = new Command('device')
     .description('devices: enroll and renew on the device; list, revoke and more for the operator')
     .addCommand(
       command('enroll', 'on the device: make the key, pin the root, get the certificate')
@@ -62,6 +72,12 @@ export function deviceCommand(runner: Runner): Command {
           '--token <token>',
           'the enrollment token; - reads it from stdin (or FLOTILLA_TOKEN)',
         )
+        .option(
+          '--factory-cert <file>',
+          'prove it with a factory certificate (chain, PEM) instead of a token',
+        )
+        .option('--factory-key <file>', 'the key of the factory certificate')
+        .option('--no-token', 'prove nothing: wait for an operator to approve')
         .option(
           '--state <dir>',
           'on the machine of the service: find it here, and make the token with its administrator',
@@ -82,7 +98,7 @@ export function deviceCommand(runner: Runner): Command {
         .option('--expires-within <duration>', 'whose certificate ends soon', duration)
         .option('--limit <n>', 'how many', whole)
         .option('--after <id>', 'the page after this id')
-        .option(...url)
+        .option(...urlOption)
         .action(runner.run(list)),
     )
     .addCommand(one('show', 'one device').action(runner.runWith(show)))
@@ -100,12 +116,16 @@ export function deviceCommand(runner: Runner): Command {
     )
     .addCommand(one('resume', 'let it in again').action(runner.runWith(change('resume'))))
     .addCommand(one('delete', 'revoke and forget it').action(runner.runWith(remove)));
+  for (const transfer of transferCommands(runner)) device.addCommand(transfer);
+  return device;
 }
 
 const enroll: Action<EnrollOptions> = async (options, context) => {
   let { url: service, fingerprint } = options;
-  let token = await readToken(options.token, context.world.env);
-  if (token === undefined || service === undefined || fingerprint === undefined) {
+  const factory = await factoryProof(options);
+  const tokenless = options.token === false || factory !== undefined;
+  let token = tokenless ? undefined : await readToken(options.token, context.world.env);
+  if ((!tokenless && token === undefined) || service === undefined || fingerprint === undefined) {
     // On the machine of the service itself, the administrator's certificate stands in.
     const local = { ...options, state: options.state ?? '.flotilla' };
     const client = await adminClient(local, context).catch((error: unknown) => {
@@ -116,9 +136,14 @@ const enroll: Action<EnrollOptions> = async (options, context) => {
     });
     service ??= client.url;
     fingerprint ??= caFingerprint(client.ca);
-    token ??= (
-      await client.json('POST', '/v1/tokens', tokenSchema, { device: options.id, ttlSeconds: 600 })
-    ).token;
+    token ??= tokenless
+      ? undefined
+      : (
+          await client.json('POST', '/v1/tokens', tokenSchema, {
+            device: options.id,
+            ttlSeconds: 600,
+          })
+        ).token;
   }
   const bearer = token;
   const target = service;
@@ -134,7 +159,8 @@ const enroll: Action<EnrollOptions> = async (options, context) => {
       method: 'POST',
       url: new URL('/v1/enroll', target).href,
       ca,
-      bearer,
+      ...(bearer === undefined ? {} : { bearer }),
+      ...factory,
       body: { device: options.id, csr },
     }),
   });
@@ -144,6 +170,25 @@ const enroll: Action<EnrollOptions> = async (options, context) => {
   );
   return 0;
 };
+
+async function factoryProof(
+  options: EnrollOptions,
+): Promise<{ cert: string; key: string } | undefined> {
+  const { factoryCert, factoryKey } = options;
+  if (factoryCert === undefined && factoryKey === undefined) return undefined;
+  if (factoryCert === undefined || factoryKey === undefined) {
+    throw new FlotillaError('usage', { detail: '--factory-cert and --factory-key go together' });
+  }
+  try {
+    const [cert, key] = await Promise.all([
+      readFile(factoryCert, 'utf8'),
+      readFile(factoryKey, 'utf8'),
+    ]);
+    return { cert, key };
+  } catch (error) {
+    throw new FlotillaError('input-unreadable', { detail: factoryCert, cause: error });
+  }
+}
 
 const list: Action<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);

@@ -15,6 +15,7 @@ import {
   command,
   deviceId,
   stateCommand,
+  urlOption,
   whole,
   type Action,
   type CommonOptions,
@@ -67,7 +68,7 @@ export function policyCommand(runner: Runner): Command {
         .option('--role <role>', 'with this role, instead of what the registry says')
         .option('--group <name>', 'in this group, instead of what the registry says')
         .option('--attribute <name=value...>', 'with these attributes', [] as string[])
-        .option('--url <url>', 'the enrollment service, if not the one on the state folder')
+        .option(...urlOption)
         .action(runner.run(explainDecision)),
     )
     .addCommand(

@@ -1,49 +1,36 @@
 /** `flotilla request list|approve|deny`: enrollments that wait for an operator. @module */
 import { Command } from 'commander';
-import { z } from 'zod';
+import { pendingRequestSchema, requestPageSchema } from '../../core/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { stateCommand, type Action } from '../context.ts';
+import { stateCommand, urlOption, type Action } from '../context.ts';
 import { table } from '../output.ts';
 import type { Runner } from '../runner.ts';
 
-const requestSchema = z.object({
-  id: z.string(),
-  device: z.string(),
-  fingerprint: z.string(),
-  remoteAddress: z.string(),
-  receivedAt: z.string(),
-});
-const pageSchema = z.object({ requests: z.array(requestSchema) });
-
 export function requestCommand(runner: Runner): Command {
-  const url = [
-    '--url <url>',
-    'the enrollment service, if not the one on the state folder',
-  ] as const;
   return new Command('request')
     .description('pending enrollments')
     .addCommand(
       stateCommand('list', 'what waits for a decision')
-        .option(...url)
+        .option(...urlOption)
         .action(runner.run(list)),
     )
     .addCommand(
       stateCommand('approve', 'let a device in; it gets its certificate when it asks again')
         .argument('<id>', 'the request, as listed')
-        .option(...url)
+        .option(...urlOption)
         .action(runner.runWith(decide('approve'))),
     )
     .addCommand(
       stateCommand('deny', 'refuse a device')
         .argument('<id>', 'the request, as listed')
-        .option(...url)
+        .option(...urlOption)
         .action(runner.runWith(decide('deny'))),
     );
 }
 
 const list: Action<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/requests', pageSchema);
+  const page = await client.json('GET', '/v1/requests', requestPageSchema);
   context.out.result(
     page,
     page.requests.length === 0
@@ -68,7 +55,7 @@ function decide(
   return async (id, options, context) => {
     const client = await adminClient(options, context);
     const path = `/v1/requests/${encodeURIComponent(id)}/${decision}`;
-    const request = await client.json('POST', path, requestSchema, {});
+    const request = await client.json('POST', path, pendingRequestSchema, {});
     context.out.result(
       request,
       `${decision === 'approve' ? 'approved' : 'denied'} ${request.device}`,

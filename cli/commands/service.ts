@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { serviceRoles } from '../../core/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { deviceId, stateCommand, type Action } from '../context.ts';
+import { deviceId, stateCommand, urlOption, type Action } from '../context.ts';
 import { enrollInto } from '../enrolling.ts';
 import type { Runner } from '../runner.ts';
 import { caFingerprint } from '../ca-fingerprint.ts';
@@ -28,7 +28,7 @@ export function serviceCommand(runner: Runner): Command {
         'for role broker: the host names and addresses that devices connect to',
         [] as string[],
       )
-      .option('--url <url>', 'the enrollment service, if not the one on the state folder')
+      .option(...urlOption)
       .action(runner.run(create)),
   );
 }

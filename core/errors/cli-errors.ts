@@ -24,6 +24,11 @@ export const cliErrors = errors({
     advice: 'Choose another folder with --out, or renew it with flotilla device renew.',
     exit: 2,
   },
+  'input-unreadable': {
+    title: 'A file that was named cannot be read',
+    advice: 'Check the path and the permissions.',
+    exit: 2,
+  },
   'identity-unreadable': {
     title: 'The identity in this folder cannot be used',
     advice: 'Check that key.pem, chain.pem and ca.pem are there and belong together.',

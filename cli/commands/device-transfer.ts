@@ -1,0 +1,113 @@
+/** `flotilla device import|export|edit`: the registry in bulk, and by hand. @module */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { deviceSchema, importedSchema } from '../../core/enrollment-api.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { openHttps } from '../../core/https-client.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { deviceId, stateCommand, urlOption, type Action } from '../context.ts';
+import type { Runner } from '../runner.ts';
+
+interface ExportOptions extends AdminOptions {
+  readonly out?: string;
+}
+
+interface EditOptions extends AdminOptions {
+  readonly group?: string | false;
+  readonly attribute: readonly string[];
+  readonly dropAttribute: readonly string[];
+}
+
+export function transferCommands(runner: Runner): Command[] {
+  return [
+    stateCommand('import', 'register many devices, with their tokens, from CSV or JSON lines')
+      .argument('<file>', 'devices.csv or devices.jsonl')
+      .option(...urlOption)
+      .action(runner.runWith(importDevices)),
+    stateCommand('export', 'every identity, one JSON document a line')
+      .option('--out <file>', 'where; stdout unless told')
+      .option(...urlOption)
+      .action(runner.run(exportDevices)),
+    stateCommand('edit', 'change group and attributes; live connections feel it at once')
+      .argument('<id>', 'the device', deviceId)
+      .option('--group <name>', 'put it in this group')
+      .option('--no-group', 'take it out of its group')
+      .option('--attribute <name=value...>', 'set attributes', [] as string[])
+      .option('--drop-attribute <name...>', 'take attributes away', [] as string[])
+      .option(...urlOption)
+      .action(runner.runWith(edit)),
+  ];
+}
+
+const importDevices = async (
+  file: string,
+  ...[options, context]: Parameters<Action<AdminOptions>>
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  const body = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new FlotillaError('input-unreadable', { detail: file, cause: error });
+  });
+  const type = file.endsWith('.csv') ? 'text/csv' : 'application/x-ndjson';
+  const answer = await client.raw('POST', '/v1/devices/import', body, { 'content-type': type });
+  const done = importedSchema.parse(JSON.parse(answer.toString('utf8')));
+  context.out.result(
+    done,
+    [
+      ...done.refused.map(({ line, reason }) => `line ${line}: ${reason}`),
+      `${done.created} created, ${done.updated} updated, ${done.tokens} tokens, ${done.refused.length} refused`,
+    ].join('\n'),
+  );
+  return done.refused.length === 0 ? 0 : 1;
+};
+
+const exportDevices: Action<ExportOptions> = async (options, context) => {
+  const client = await adminClient(options, context);
+  const { ca, cert, key } = client;
+  const url = new URL('/v1/devices/export', client.url).href;
+  const response = await openHttps({ method: 'GET', url, ca, cert, key });
+  if (response.statusCode !== 200) {
+    response.destroy();
+    throw new FlotillaError('service-answer-invalid', {
+      detail: `status ${response.statusCode ?? 0}`,
+    });
+  }
+  if (options.out === undefined) {
+    await pipeline(response, context.out.streams.stdout, { end: false });
+    return 0;
+  }
+  // Attributes can be confidential: the file is its owner's.
+  await pipeline(response, createWriteStream(options.out, { mode: 0o600 }));
+  let devices = 0;
+  for await (const chunk of createReadStream(options.out) as AsyncIterable<Buffer>) {
+    for (const byte of chunk) if (byte === 0x0a) devices++;
+  }
+  context.out.result({ file: options.out, devices }, `${devices} identities in ${options.out}`);
+  return 0;
+};
+
+const edit = async (
+  id: DeviceId,
+  ...[options, context]: Parameters<Action<EditOptions>>
+): Promise<number> => {
+  const attributes: Record<string, string | null> = {};
+  for (const pair of options.attribute) {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute wants name=value' });
+    attributes[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  for (const name of options.dropAttribute) attributes[name] = null;
+  const group = typeof options.group === 'boolean' ? null : options.group;
+  const client = await adminClient(options, context);
+  const device = await client.json('PATCH', `/v1/devices/${encodeURIComponent(id)}`, deviceSchema, {
+    ...(group === undefined ? {} : { group }),
+    ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
+  });
+  context.out.result(
+    device,
+    `${device.id}: group ${device.group ?? '-'}, attributes ${JSON.stringify(device.attributes)}`,
+  );
+  return 0;
+};

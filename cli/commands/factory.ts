@@ -1,0 +1,109 @@
+/** `flotilla factory add|list|remove`: manufacturers' CAs whose certificates may enroll. @module */
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { factoriesSchema, factorySchema } from '../../core/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../context.ts';
+import { table } from '../output.ts';
+import type { Runner } from '../runner.ts';
+
+interface AddOptions extends AdminOptions {
+  readonly cert: string;
+  readonly group?: string;
+  readonly profile?: string;
+  readonly allow?: string;
+  readonly approval?: boolean;
+}
+
+export function factoryCommand(runner: Runner): Command {
+  return new Command('factory')
+    .description("manufacturers' CAs whose device certificates may enroll, never connect")
+    .addCommand(
+      stateCommand('add', "register a manufacturer's CA, or replace it")
+        .argument('<name>', 'what to call it')
+        .requiredOption('--cert <file>', 'PEM of the CA that signs its device certificates')
+        .option('--group <name>', 'the group that its devices will belong to')
+        .option('--profile <name>', 'the enrollment profile that they follow')
+        .option('--allow <file>', 'serial numbers or names that may enroll, one a line; else all')
+        .option('--approval', 'let every enrollment wait for an operator')
+        .option(...urlOption)
+        .action(runner.runWith(add)),
+    )
+    .addCommand(
+      stateCommand('list', 'the registered ones')
+        .option(...urlOption)
+        .action(runner.run(list)),
+    )
+    .addCommand(
+      stateCommand('remove', 'forget one; devices that are enrolled stay so')
+        .argument('<name>', 'as listed')
+        .option(...urlOption)
+        .action(runner.runWith(remove)),
+    );
+}
+
+const add = async (
+  name: string,
+  ...[options, context]: Parameters<Action<AddOptions>>
+): Promise<number> => {
+  const certificate = await readText(options.cert);
+  const allowed =
+    options.allow === undefined
+      ? undefined
+      : (await readText(options.allow))
+          .split('\n')
+          .map((line) => line.trim())
+          .filter(Boolean);
+  const client = await adminClient(options, context);
+  const factory = await client.json('POST', '/v1/factories', factorySchema, {
+    name,
+    certificate,
+    approval: options.approval ?? false,
+    ...(options.group === undefined ? {} : { group: options.group }),
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(allowed === undefined ? {} : { allowed }),
+  });
+  context.out.result(factory, `${factory.name} is registered\n${factory.fingerprint}`);
+  return 0;
+};
+
+const list: Action<AdminOptions> = async (options, context) => {
+  const client = await adminClient(options, context);
+  const page = await client.json('GET', '/v1/factories', factoriesSchema);
+  context.out.result(
+    page,
+    page.factories.length === 0
+      ? 'no factories'
+      : table([
+          ['NAME', 'GROUP', 'MAY ENROLL', 'APPROVAL', 'ENDS', 'FINGERPRINT'],
+          ...page.factories.map((factory) => [
+            factory.name,
+            factory.group ?? '-',
+            factory.allowed === null ? 'all' : String(factory.allowed),
+            factory.approval ? 'yes' : 'no',
+            factory.notAfter,
+            factory.fingerprint,
+          ]),
+        ]),
+  );
+  return 0;
+};
+
+const remove = async (
+  name: string,
+  ...[options, context]: Parameters<Action<AdminOptions>>
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  await client.raw('DELETE', `/v1/factories/${encodeURIComponent(name)}`);
+  context.out.result({ name, removed: true }, `removed ${name}`);
+  return 0;
+};
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new FlotillaError('input-unreadable', { detail: path, cause: error });
+  }
+}

@@ -1,0 +1,43 @@
+/** `flotilla group revoke`: throws a whole group out. @module */
+import { Command, Option } from 'commander';
+import {
+  groupRevokedSchema,
+  revocationReasons,
+  type RevocationReason,
+} from '../../core/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../context.ts';
+import type { Runner } from '../runner.ts';
+
+interface RevokeOptions extends AdminOptions {
+  readonly reason: RevocationReason;
+}
+
+export function groupCommand(runner: Runner): Command {
+  return new Command('group').description('groups of devices').addCommand(
+    stateCommand('revoke', 'revoke every device of a group, and close their connections')
+      .argument('<group>', 'the group')
+      .addOption(
+        new Option('--reason <reason>', 'as in RFC 5280')
+          .choices(revocationReasons)
+          .default('unspecified'),
+      )
+      .option(...urlOption)
+      .action(runner.runWith(revoke)),
+  );
+}
+
+const revoke = async (
+  group: string,
+  ...[options, context]: Parameters<Action<RevokeOptions>>
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  const path = `/v1/groups/${encodeURIComponent(group)}/revoke`;
+  const done = await client.json('POST', path, groupRevokedSchema, { reason: options.reason });
+  context.out.result(
+    done,
+    `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +
+      `${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+  );
+  return 0;
+};
