@@ -14,6 +14,7 @@ const packages: Readonly<Record<string, string>> = {
   jq: 'jq',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
+  mosquitto_rr: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   openssl: 'openssl',
   pki: 'strongswan-pki',

@@ -1,0 +1,118 @@
+/**
+ * The commands of docs/devices.md and docs/operations.md, run as they stand there, in their order,
+ * against a running Flotilla.
+ *
+ * @module
+ */
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { deviceSchema, tokenSchema } from '../../core/enrollment-api.ts';
+import { runChild, type Finished } from '../support/child.ts';
+import { flotilla, flotillaPath, startUp, type Up } from '../support/cli.ts';
+import { debianTool } from '../support/debian-tool.ts';
+
+interface Block {
+  readonly section: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+function blocksOf(page: string): Block[] {
+  const markdown = readFileSync(page, 'utf8');
+  return markdown.split(/^##+ /m).flatMap((part) => {
+    const section = part.slice(0, part.indexOf('\n'));
+    const blocks = part.matchAll(/^```(sh|python|js)\n(.*?)^```$/gms);
+    return Array.from(blocks, ([, language = '', text = '']) => ({ section, language, text }));
+  });
+}
+
+/** The ways to enroll are alternatives: a device each. The others speak as the first. */
+const ids: Readonly<Record<string, string>> = {
+  'With openssl and curl (EST)': 'pump-8',
+  'With JSON': 'pump-9',
+  "With strongSwan's pki": 'pump-10',
+};
+const devicesPage = blocksOf('docs/devices.md');
+const operationsPage = blocksOf('docs/operations.md');
+let up: Up;
+let work: string;
+
+test.before(async () => {
+  up = await startUp();
+  work = join(up.folder, 'device');
+  mkdirSync(join(work, 'bin'), { recursive: true });
+  // `npx flotilla …` of the pages is this checkout's.
+  const npx = join(work, 'bin', 'npx');
+  writeFileSync(npx, `#!/bin/sh\nshift\nexec "${process.execPath}" "${flotillaPath}" "$@"\n`);
+  chmodSync(npx, 0o755);
+  symlinkSync(resolve('node_modules'), join(work, 'node_modules'));
+});
+test.after.always(() => up.close());
+
+test('the pages have the commands that this test is for', (t) => {
+  const count = (blocks: readonly Block[], language: string): number =>
+    blocks.filter((block) => block.language === language).length;
+  t.true(count(devicesPage, 'sh') >= 11);
+  t.is(count(devicesPage, 'python'), 1);
+  t.is(count(devicesPage, 'js'), 1);
+  t.true(count(operationsPage, 'sh') >= 4);
+  for (const section of Object.keys(ids)) {
+    t.true(
+      devicesPage.some((block) => block.section === section),
+      section,
+    );
+  }
+});
+
+// One after the other: the second page speaks of the device that the first one enrolled.
+test.serial('every command of docs/devices.md does what the page says', async (t) => {
+  if (!hasTools(t)) return;
+  for (const block of devicesPage) await works(t, block);
+  for (const file of ['cert.pem', 'renewed.pem', 'json-chain.pem', 'pki-cert.pem']) {
+    t.regex(readFileSync(join(work, file), 'utf8'), /-----BEGIN CERTIFICATE-----/, file);
+  }
+});
+
+test.serial('every command of docs/operations.md does what the page says', async (t) => {
+  if (!hasTools(t)) return;
+  for (const block of operationsPage) await works(t, block);
+  t.is((await up.ask(deviceSchema, 'device', 'show', 'pump-7')).status, 'revoked');
+  const status = await flotilla(['status', '--state', up.ready.state]);
+  t.is(status.code, 0, status.stdout);
+});
+
+function hasTools(t: ExecutionContext): boolean {
+  const tools = ['openssl', 'curl', 'jq', 'pki', 'mosquitto_pub', 'mosquitto_rr', 'python3'];
+  return tools.every((tool) => debianTool(t, tool) !== undefined);
+}
+
+async function works(t: ExecutionContext, block: Block): Promise<void> {
+  const done = await run(t, block);
+  t.is(done.code, 0, `${block.section}\n${block.text}\n${done.stdout}\n${done.stderr}`);
+}
+
+async function run(t: ExecutionContext, block: Block): Promise<Finished> {
+  const { language, text } = block;
+  const id = ids[block.section] ?? 'pump-7';
+  const { host, port } = up.ready.mqtts;
+  // A token of its own for each block: each enrolls once.
+  const { token } = await up.ask(tokenSchema, 'token', 'create', '--device', id);
+  const options = {
+    cwd: work,
+    env: {
+      PATH: `${join(work, 'bin')}:/usr/bin:/bin:/usr/sbin:/sbin`,
+      FLOTILLA_STATE: up.ready.state,
+      ID: id,
+      URL: up.ready.https.url,
+      FINGERPRINT: up.ready.ca.fingerprint,
+      TOKEN: token,
+      HOST: host,
+      PORT: String(port),
+    },
+  };
+  if (language === 'sh') return runChild(t, '/bin/bash', ['-euo', 'pipefail', '-c', text], options);
+  if (language === 'python') return runChild(t, '/usr/bin/python3', ['-c', text], options);
+  writeFileSync(join(work, 'example.mjs'), text);
+  return runChild(t, process.execPath, ['example.mjs'], options);
+}
