@@ -109,7 +109,8 @@ const vectors4: readonly Vector[] = [
 ].map((vector) => ({ ...vector, version: 4 }));
 
 for (const { what, version, bytes, reason } of [...vectors, ...vectors5, ...vectors4]) {
-  test(`level ${version}: ${what} ends the connection${version === 5 ? ` with 0x${reason.toString(16)}` : ''}`, async (t) => {
+  const told = version === 5 ? ` with 0x${reason.toString(16)}` : '';
+  test(`level ${version}: ${what} ends the connection${told}`, async (t) => {
     const world = await startWorld(t);
     const check = await healthy(world);
     const client = await world.connect({

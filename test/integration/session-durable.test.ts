@@ -1,0 +1,141 @@
+/** The session layer on the durable store: what a restart must not forget. */
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { openDurableStore } from '../../broker/store/durable-store.ts';
+import type { SessionStore } from '../../broker/store/session-store.ts';
+import { storeLimits } from '../../broker/store/store-limits.ts';
+import { systemClock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { checkConfig } from '../../core/config.ts';
+import { startWorld } from '../support/session-world.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { until } from '../support/until.ts';
+
+function storage(t: ExecutionContext): () => Promise<SessionStore> {
+  const folder = tempFolder(t);
+  const limits = storeLimits(checkConfig({}).limits.broker);
+  return () => openDurableStore({ path: join(folder, 'store.sqlite'), limits, clock: systemClock });
+}
+
+test('sessions, queues, packet ids, retained messages and wills outlive a restart', async (t) => {
+  const open = storage(t);
+  const before = await startWorld(t, { store: await open() });
+  const sub = await before.connect({
+    version: 5,
+    clientId: 'sub',
+    clean: false,
+    properties: { sessionExpiryInterval: 1000 },
+  });
+  await sub.subscribe('q/#', 2, { subscriptionIdentifier: 7 });
+  const pub = await before.connect({ clientId: 'pub', clean: false });
+  pub.publish('q/1', 'one', { qos: 1 });
+  const two = pub.publish('q/2', 'two', { qos: 2 });
+  pub.publish('q/3', 'three', { qos: 2 });
+  await pub.next('puback');
+  await pub.next('pubrec');
+  await pub.next('pubrec');
+  const got = [await sub.next('publish'), await sub.next('publish'), await sub.next('publish')];
+  sub.ack('pubrec', got[1]!.messageId!);
+  await sub.next('pubrel');
+  await sub.cut();
+  pub.publish('q/4', 'four', { qos: 1, retain: true });
+  await pub.next('puback');
+  await before.connect({
+    clientId: 'dying',
+    will: { topic: 'q/will', payload: Buffer.from('gone'), qos: 1 },
+  });
+  await before.close();
+
+  const after = await startWorld(t, { store: await open() });
+  t.is(after.layer.statistics().retained, 1);
+  t.is(after.layer.statistics().subscriptions, 1);
+  const again = await after.connect({
+    version: 5,
+    clientId: 'sub',
+    clean: false,
+    properties: { sessionExpiryInterval: 1000 },
+  });
+  t.true(again.connack?.sessionPresent);
+  t.is((await again.next('pubrel')).messageId, got[1]?.messageId);
+  const list = [
+    await again.next('publish'),
+    await again.next('publish'),
+    await again.next('publish'),
+  ];
+  t.deepEqual(
+    list.map((one) => [
+      String(one.payload),
+      one.dup,
+      one.messageId,
+      one.properties?.subscriptionIdentifier,
+    ]),
+    [
+      ['one', true, 1, 7],
+      ['three', true, 3, 7],
+      ['four', false, 4, 7],
+    ],
+  );
+  for (const one of list) again.ack(one.qos === 1 ? 'puback' : 'pubrec', one.messageId!);
+  const back = await after.connect({ clientId: 'pub', clean: false });
+  t.true(back.connack?.sessionPresent);
+  back.publish('q/2', 'two', { qos: 2, id: two, dup: true });
+  await back.next('pubrec');
+  back.ack('pubrel', two);
+  await back.next('pubcomp');
+  const will = await again.next('publish', 10_000);
+  t.deepEqual([will.topic, String(will.payload)], ['q/will', 'gone']);
+});
+
+test('thousands of queued messages come in order, window by window, out of the durable queue', async (t) => {
+  const open = storage(t);
+  const world = await startWorld(t, { store: await open() });
+  const sub = await world.connect({ clientId: 'sub', clean: false });
+  await sub.subscribe('q', 1);
+  await sub.cut();
+  const pub = await world.connect({ clientId: 'pub' });
+  const count = 3000;
+  for (let n = 0; n < count; n++) pub.publish('q', String(n), { qos: 1 });
+  await until('all acknowledged', () => pub.packets.length === count);
+  t.is(world.layer.statistics().queuedMessages, count);
+  const again = await world.connect({ clientId: 'sub', clean: false });
+  for (let n = 0; n < count; n++) {
+    const one = await again.next('publish');
+    if (String(one.payload) !== String(n)) return t.fail(`${String(one.payload)} instead of ${n}`);
+    again.ack('puback', one.messageId!);
+  }
+  await again.settle();
+  t.is(world.layer.statistics().queuedMessages, 0);
+});
+
+test('acknowledgements wait for the commit, in order; QoS 0 does not', async (t) => {
+  const open = storage(t);
+  const world = await startWorld(t, { store: await open() });
+  const kept = await world.connect({ clientId: 'kept', clean: false });
+  await kept.subscribe('k', 1);
+  const pub = await world.connect({ clientId: 'pub' });
+  const order: number[] = [];
+  for (let id = 1; id <= 200; id++)
+    pub.publish(id % 3 === 0 ? 'k' : 'free', 'x', { qos: id % 5 === 0 ? 2 : 1, id });
+  await until('all came', () => pub.packets.length === 200);
+  for (const packet of pub.packets) order.push(packet.messageId!);
+  t.deepEqual(
+    order,
+    Array.from({ length: 200 }, (_, n) => n + 1),
+  );
+  t.true(world.layer.statistics().storeCommits < 200);
+});
+
+test('a store that cannot write ends every connection instead of acknowledging', async (t) => {
+  const open = storage(t);
+  const store = await open();
+  const world = await startWorld(t, { store });
+  const kept = await world.connect({ clientId: 'kept', clean: false });
+  await kept.subscribe('k', 1);
+  const pub = await world.connect({ version: 5, clientId: 'pub' });
+  const failed = new FlotillaError('store-write-failed', { detail: 'disk full' });
+  store.afterCommit = (call) => setImmediate(call, failed);
+  pub.publish('k', 'x', { qos: 1 });
+  await pub.end();
+  t.is(pub.packets.filter((one) => one.cmd === 'puback').length, 0);
+  t.is(world.count('disconnected', 'store-write-failed'), 1);
+});
