@@ -126,8 +126,11 @@ export class HttpServer {
    * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `role-missing`, …
    */
   async admit(request: FastifyRequest, access: Access): Promise<ClientIdentity | undefined> {
-    this.assertRate(request);
-    if (access === 'anyone') return undefined;
+    if (access === 'anyone') {
+      this.assertRate(request);
+      return undefined;
+    }
+    this.#assertRequests(request);
     const { registry, clock, config } = this.#deps;
     const graceMs = access === 'renewing' ? config.enroll.renewGrace : 0;
     const identity = await identifyClient(request.raw.socket, registry, clock.now(), graceMs);
@@ -138,10 +141,19 @@ export class HttpServer {
     return identity;
   }
 
-  /** @throws FlotillaError `too-many-requests` */
+  /**
+   * For calls without a client certificate: the address must not be one that guesses.
+   *
+   * @throws FlotillaError `too-many-requests`
+   */
   assertRate(request: FastifyRequest): void {
-    const address = remoteAddressOf(request);
-    const retryAfterSeconds = Math.max(this.#requests.take(address), this.#failures.wait(address));
+    this.#assertRequests(request);
+    const retryAfterSeconds = this.#failures.wait(remoteAddressOf(request));
+    if (retryAfterSeconds > 0) throw new FlotillaError('too-many-requests', { retryAfterSeconds });
+  }
+
+  #assertRequests(request: FastifyRequest): void {
+    const retryAfterSeconds = this.#requests.take(remoteAddressOf(request));
     if (retryAfterSeconds > 0) throw new FlotillaError('too-many-requests', { retryAfterSeconds });
   }
 

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { randomBytes, sign } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
+import { privateKeyPem } from '../../certs/key.ts';
 import { parseCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
 import { deviceSchema, type Issued } from '../../core/enrollment-api.ts';
@@ -70,7 +71,7 @@ test('profiles say when, and with which key, a certificate may be renewed', asyn
   const issued = (await service.enroll('d2', mine.pem, token)).body as unknown as Issued;
   const early = await renew(mine.pem, {
     cert: issued.chain,
-    key: mine.key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: privateKeyPem(mine.key),
   });
   t.is(early.body['code'], 'renewal-too-early');
   t.truthy(early.headers['retry-after']);
@@ -105,7 +106,7 @@ test('the certificates of services are usable, and each role reaches its own cal
     }
     const credential = {
       cert: issued.chain,
-      key: made.key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      key: privateKeyPem(made.key),
     };
     const list = await service.call({ method: 'GET', path: '/v1/devices', ...credential });
     t.is(list.status, role === 'admin' ? 200 : 403);

@@ -22,7 +22,7 @@ export interface TestBroker {
   /** Answers each change at once: in force, with so many connections closed. */
   answering: ((line: FeedLine & { sequence: number }) => number) | undefined;
   readonly ended: boolean;
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Connects with the broker's certificate. */

@@ -1,0 +1,200 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { once } from 'node:events';
+import { Agent } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { keyTypes } from '../../certs/key.ts';
+import { problemSchema } from '../../core/enrollment-api.ts';
+import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
+import { until } from '../support/until.ts';
+
+/** Sends bytes over TLS and reads what comes until the server closes. */
+async function raw(service: TestService, text: string): Promise<string> {
+  const { port } = service.service.addresses.https;
+  const socket = connectTls({ port, host: '127.0.0.1', ca: service.ca });
+  await once(socket, 'secureConnect');
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+  socket.on('error', () => undefined);
+  socket.write(text);
+  await once(socket, 'close');
+  return answer;
+}
+
+test('a CSR with any one byte changed gives a problem document, nothing is issued, nothing changes', async (t) => {
+  const service = await enrollService(t, {
+    config: { limits: { enroll: { failuresPerAddressPerMinute: 100_000 } } },
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  t.teardown(() => agent.destroy());
+  for (const keyType of keyTypes) {
+    const { token } = await service.token(keyType);
+    const { der } = csrOf(keyType, keyType);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(der.length - 1),
+        fc.integer({ min: 1, max: 255 }),
+        async (at, change) => {
+          const bytes = Buffer.from(der);
+          bytes[at] = bytes[at]! ^ change;
+          const reply = replyOf(
+            await service.call({
+              method: 'POST',
+              path: '/v1/enroll',
+              agent,
+              bearer: token,
+              body: { device: keyType, csr: bytes.toString('base64') },
+            }),
+          );
+          return reply.status === 400 && problemSchema.safeParse(reply.body).success;
+        },
+      ),
+      { numRuns: 40 },
+    );
+    t.is((await service.asAdmin('GET', `/v1/devices/${keyType}`)).status, 404);
+    const right = await service.enroll(keyType, der.toString('base64'), token);
+    t.is(right.status, 201, `${keyType}: the token is still good`);
+  }
+});
+
+test('too large, of a wrong kind, not JSON, with unknown fields: refused with the status that says so', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('d1');
+  const post = async (body: string, type = 'application/json'): Promise<string> => {
+    const reply = replyOf(
+      await service.call({
+        method: 'POST',
+        path: '/v1/enroll',
+        headers: { 'content-type': type },
+        body,
+        bearer: token,
+      }),
+    );
+    t.is(reply.headers['content-type'], 'application/problem+json');
+    t.truthy(problemSchema.parse(reply.body).advice);
+    return `${reply.status} ${String(reply.body['code'])}`;
+  };
+  const csr = csrOf('d1').pem;
+  t.is(await post('x'.repeat(17_000)), '413 request-too-large');
+  t.is(await post('{'), '400 request-invalid');
+  t.is(await post('null'), '400 request-invalid');
+  t.is(await post('{"__proto__":{"device":"d1"}}'), '400 request-invalid');
+  t.is(await post(JSON.stringify({ device: 'd1', csr, role: 'admin' })), '400 request-invalid');
+  t.is(await post(JSON.stringify({ device: '../x', csr })), '400 request-invalid');
+  t.is(await post(JSON.stringify({ device: 'd1', csr }), 'text/xml'), '415 media-type-unsupported');
+  t.is((await service.asAdmin('GET', '/v1/devices?limit=0')).status, 400);
+  t.is((await service.asAdmin('GET', '/v1/devices?nonsense=1')).status, 400);
+  t.is((await service.asAdmin('GET', '/v1/devices/a%2Fb')).status, 400);
+  t.is((await service.asAdmin('GET', '/v1/devices/__proto__')).status, 400);
+  t.is((await service.asAdmin('GET', '/v1/devices/constructor')).status, 404);
+  t.is((await service.call({ method: 'DELETE', path: '/v1/enroll' })).status, 404);
+  t.is((await service.enroll('d1', csr, token)).status, 201, 'the token is still good');
+});
+
+test('nonsense instead of HTTP, in paths and in headers, is answered and the service goes on', async (t) => {
+  const service = await enrollService(t);
+  const nonsense = [
+    'GET / HTTP/9.9\r\n\r\n',
+    '\u0000\u0001\u0002\r\n\r\n',
+    'GET /%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`,
+    'GET /v1/devices/%00 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+    'POST /v1/enroll HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    `GET /v1/ca HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${'x'.repeat(5000)}\r\nconnection: close\r\n\r\n`,
+    'GET /ocsp/%%% HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+  ];
+  for (const text of nonsense) {
+    t.regex(
+      await raw(service, text),
+      /^HTTP\/1\.1 (?:200|4\d\d) /,
+      JSON.stringify(text.slice(0, 40)),
+    );
+  }
+  t.is((await service.call({ method: 'GET', path: '/v1/ca' })).status, 200);
+});
+
+test('who is silent, slow or never shakes hands is cut off', async (t) => {
+  const service = await enrollService(t, {
+    config: {
+      limits: {
+        enroll: { handshakeTimeoutMs: 500, headersTimeoutMs: 500, requestTimeoutMs: 1000 },
+      },
+    },
+  });
+  const { port } = service.service.addresses.https;
+  const silent = connectTcp(port, '127.0.0.1');
+  silent.on('error', () => undefined);
+  const slow = raw(service, 'GET /v1/ca HTTP/1.1\r\nhost: x\r\nx-slow: ');
+  const idle = raw(
+    service,
+    'POST /v1/enroll HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+  );
+  await Promise.all([once(silent, 'close'), slow, idle]);
+  t.pass();
+});
+
+test('a thousand half-open connections do not keep a device from enrolling', async (t) => {
+  const service = await enrollService(t, {
+    config: { limits: { enroll: { connectionsPerAddressMax: 1100 } } },
+  });
+  const { port } = service.service.addresses.https;
+  const open: Socket[] = [];
+  t.teardown(() => {
+    for (const socket of open) socket.destroy();
+  });
+  for (let at = 0; at < 1000; at++) {
+    const socket = connectTcp(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    open.push(socket);
+  }
+  await until('all are open', () => open.every((socket) => socket.readyState === 'open'));
+  const startMs = performance.now();
+  const device = await service.device('d1');
+  t.is(device.issued.device, 'd1' as never);
+  t.true(performance.now() - startMs < 5000);
+});
+
+test('one address has so many connections, requests and failures, and no more', async (t) => {
+  const service = await enrollService(t, {
+    config: {
+      limits: {
+        enroll: {
+          connectionsPerAddressMax: 20,
+          failuresPerAddressPerMinute: 5,
+          enrollmentsPerDevicePerHour: 2,
+        },
+      },
+    },
+  });
+  const { port } = service.service.addresses.https;
+  const device = await service.device('d1');
+  const renew = async (): Promise<number> =>
+    (
+      await service.call({
+        method: 'POST',
+        path: '/v1/renew',
+        body: { csr: csrOf('d1').pem },
+        ...device.credential,
+      })
+    ).status;
+  t.is(await renew(), 201);
+  t.is(await renew(), 429, 'per device');
+  const open = Array.from({ length: 30 }, () => connectTcp(port, '127.0.0.1'));
+  for (const socket of open) socket.on('error', () => undefined);
+  await until(
+    'those above the limit are closed',
+    () => open.filter((one) => one.closed).length >= 10,
+  );
+  for (const socket of open) socket.destroy();
+  await until('a connection is free', async () => {
+    const answer = await service.call({ method: 'GET', path: '/v1/ca' }).catch(() => undefined);
+    return answer?.status === 200;
+  });
+  const guess = async (): Promise<ReturnType<typeof replyOf>> =>
+    service.enroll('x', csrOf('x').pem, 'A'.repeat(43));
+  for (let at = 0; at < 5; at++) t.is((await guess()).status, 401);
+  const last = await guess();
+  t.is(last.status, 429);
+  t.truthy(last.headers['retry-after']);
+});
