@@ -83,6 +83,12 @@ export class Hand {
     });
   }
 
+  /** It does not answer: nobody waits for it any more. */
+  giveUp(why: string): void {
+    this.#ended ??= why;
+    this.#dismissed = true;
+  }
+
   /** From now on its end is no surprise. */
   dismiss(): void {
     this.#dismissed = true;
@@ -106,6 +112,7 @@ function errorOf(code: string, detail: string): Error {
 export class Crew {
   readonly carriers: readonly Hand[];
   readonly observers: readonly Hand[];
+  #dismissal: Promise<void> | undefined;
 
   constructor(carriers: readonly Hand[], observers: readonly Hand[]) {
     this.carriers = carriers;
@@ -143,7 +150,11 @@ export class Crew {
   }
 
   /** Lets everybody say goodbye, at most so long; then ends them. */
-  async dismiss(graceMs: number): Promise<void> {
+  dismiss(graceMs: number): Promise<void> {
+    return (this.#dismissal ??= this.#dismiss(graceMs));
+  }
+
+  async #dismiss(graceMs: number): Promise<void> {
     const hands = this.all();
     for (const hand of hands) hand.dismiss();
     const goodbyes = Promise.allSettled(hands.map((hand) => hand.call('close', {})));
@@ -168,7 +179,7 @@ export function forkedPort(label: string): OpenPort {
     );
     const child: ChildProcess = fork(entry, {
       // A small young generation: a worker's own memory must not hide that of its devices.
-      execArgv: ['--max-semi-space-size=2'],
+      execArgv: ['--max-semi-space-size=2', '--expose-gc'],
       // glibc gives freed memory of handshakes back; without these a connection costs 10 KB more.
       env: { ...process.env, MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -11,6 +11,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
+import { AgentHub } from '../agent/agent-hub.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
 import { LinkError } from '../device/link.ts';
 import { Board } from '../measure/board.ts';
@@ -48,6 +49,8 @@ export interface SimulationDeps {
 
 /** Phases that another broker cannot serve. */
 const needsService: ReadonlySet<string> = new Set(['revocation-drill', 'mass-renewal']);
+/** How long an agent may take to answer at the beginning. */
+const agentPatienceMs = 5000;
 const goodbyeMs = 10_000;
 const tickMs = 1000;
 /** Up to this many devices one worker carries them and the observer too. */
@@ -73,6 +76,7 @@ export class Simulation {
     keys: new Set(),
     enrolled: 0,
   };
+  readonly #remarks: string[] = [];
   readonly #running = new Map<string, { sinceMs: number; ofMs: number | undefined }>();
   readonly #lost = new AbortController();
   readonly #stop: AbortSignal;
@@ -158,7 +162,8 @@ export class Simulation {
   }
 
   #workers(): number {
-    const { workers } = this.#plan.run;
+    const { workers, agents } = this.#plan.run;
+    if (agents.length > 0) return (workers ?? 0) + agents.length;
     const enough = Math.ceil(this.#roster.size / devicesPerWorkerMin);
     return workers ?? Math.max(1, Math.min(availableParallelism(), enough));
   }
@@ -171,10 +176,14 @@ export class Simulation {
   ): Promise<Crew> {
     const plan = this.#plan;
     const open = this.#deps.inProcess === true ? localPort : forkedPort;
-    const carriers = Array.from({ length: workers }, (_item, index) =>
-      this.#hand(open(`worker ${index + 1}`)),
-    );
-    const small = this.#roster.size <= smallFleetMax;
+    const hub = await this.#agentHub(broker, credentials);
+    const local = workers - plan.run.agents.length;
+    const carriers = [
+      ...Array.from({ length: local }, (_item, index) => this.#hand(open(`worker ${index + 1}`))),
+      ...(hub === undefined ? [] : plan.run.agents.map((agent) => this.#hand(hub.port(agent)))),
+    ];
+    const shifts = await this.#clockShifts(carriers.slice(local));
+    const small = local > 0 && this.#roster.size <= smallFleetMax;
     const observers = Array.from({ length: plan.run.observers }, (_item, index) =>
       small && index === 0 && carriers[0] !== undefined
         ? carriers[0]
@@ -195,7 +204,7 @@ export class Simulation {
         const index = carriers.indexOf(hand);
         const shard =
           index === -1 ? { index: this.#roster.size, of: 1 } : { index, of: carriers.length };
-        return hand.call('setup', { ...setup, shard });
+        return hand.call('setup', { ...setup, shard, clockShiftMs: shifts.get(hand) ?? 0 });
       }),
     );
     await crew.everyone('flush', {});
@@ -215,6 +224,50 @@ export class Simulation {
       }
     }
     return crew;
+  }
+
+  /** The way to the agents that the plan names; undefined when it names none. */
+  async #agentHub(
+    broker: BrokerAddress,
+    credentials: RunCredentials,
+  ): Promise<AgentHub | undefined> {
+    const { agents } = this.#plan.run;
+    if (agents.length === 0) return undefined;
+    if (credentials.api === undefined) {
+      throw new FlotillaError('sim-phase-unsupported', {
+        detail: 'agents enroll their devices themselves',
+      });
+    }
+    const name = `sim-controller-${this.#run}`;
+    const hub = new AgentHub(name, await credentials.observer(name), broker);
+    this.#lifecycle.add('agents', () => hub.close());
+    await hub.start(agents);
+    return hub;
+  }
+
+  /** By how much the clocks of agents are off, from the quickest of a few questions. */
+  async #clockShifts(agents: readonly Hand[]): Promise<Map<Hand, number>> {
+    const shifts = new Map<Hand, number>();
+    for (const hand of agents) {
+      let best = Infinity;
+      for (let question = 0; question < 5; question++) {
+        const askedMs = epochNow();
+        const answer = await Promise.race([hand.call('clock', {}), delay(agentPatienceMs)]);
+        const answeredMs = epochNow();
+        if (answer === undefined) {
+          for (const agent of agents) agent.giveUp('it does not answer');
+          throw new FlotillaError('sim-agent-missing', { detail: hand.port.label });
+        }
+        if (answeredMs - askedMs >= best) continue;
+        best = answeredMs - askedMs;
+        shifts.set(hand, (askedMs + answeredMs) / 2 - answer.atMs);
+      }
+      const shiftMs = Math.round(shifts.get(hand) ?? 0);
+      this.#remarks.push(
+        `${hand.port.label}: its clock is ${Math.abs(shiftMs)} ms ${shiftMs > 0 ? 'behind' : 'ahead'}, known within ${(best / 2).toFixed(1)} ms`,
+      );
+    }
+    return shifts;
   }
 
   #hand(open: OpenPort): Hand {
@@ -327,7 +380,7 @@ export class Simulation {
       await keeper.forget(new Set([...retired].map((device) => this.#roster.idOf(device))));
     }
     const renewed = this.#board.totals.counter('renewed') > 0;
-    if (!this.#plan.run.keep || !renewed) return;
+    if (!this.#plan.run.keep || !renewed || this.#plan.run.agents.length > 0) return;
     await keepCredentials(
       [...joined].filter((device) => !retired.has(device)),
       { crew, keeper },
@@ -337,6 +390,7 @@ export class Simulation {
   #notes(account: Account | undefined): string[] {
     const id = (device: number): string => this.#roster.idOf(device);
     return [
+      ...this.#remarks,
       ...(account?.losses ?? []).map(
         ({ device, ranges }) => `${id(device)} lost ${ranges.join('-')}`,
       ),

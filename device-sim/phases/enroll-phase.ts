@@ -19,7 +19,10 @@ export async function runEnroll(
 ): Promise<PhaseOutcome> {
   const { crew, roster, fleet, keeper, plan, api } = context;
   const wanted = participants(context, spec.groups);
-  const kept = await keeper.find(new Set(wanted.map((number) => roster.idOf(number))));
+  // Private keys are not sent to agents: their devices make their own each time.
+  const far = plan.run.agents.length > 0;
+  const ids = far ? [] : wanted.map((number) => roster.idOf(number));
+  const kept = await keeper.find(new Set<string>(ids));
   const fresh: number[] = [];
   const known: { device: number; credential: Credential }[] = [];
   for (const device of wanted) {
@@ -39,7 +42,8 @@ export async function runEnroll(
   for (const { credential } of known) fleet.keys.add(credential.keyFingerprint);
   fleet.enrolled += known.length;
   const result = await enrollFresh(fresh, spec, context);
-  if (plan.run.keep && api !== undefined && fresh.length > 0) await keepCredentials(fresh, context);
+  if (plan.run.keep && !far && api !== undefined && fresh.length > 0)
+    await keepCredentials(fresh, context);
   return {
     evidence: [
       ...(known.length > 0 ? [`${known.length} devices had a certificate already`] : []),

@@ -80,7 +80,4 @@ export function serviceOf({ api, name }: PhaseContext): ServiceApi {
   return api;
 }
 
-/** Now, in ms since 1970, on the clock that workers share. */
-export function epochNow(): number {
-  return performance.timeOrigin + performance.now();
-}
+export { epochNow } from '../traffic/shared-clock.ts';

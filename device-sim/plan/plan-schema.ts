@@ -333,6 +333,11 @@ export const planSchema = z
           .max(256)
           .optional()
           .describe('Processes; one for each core unless told'),
+        agents: z
+          .array(groupName)
+          .max(256)
+          .default([])
+          .describe('Devices that run flotilla sim agent on other hosts; they carry the fleet'),
         sourceAddresses: z
           .array(z.union([z.ipv4(), z.cidrv4()]))
           .max(256)

@@ -42,8 +42,3 @@ export function unwrap(payload: Buffer): Envelope | undefined {
   const [, run = '', id = '', seq, at] = found;
   return { run, id, seq: Number(seq), atUs: Number(at) };
 }
-
-/** Now, in µs since 1970, from a clock that does not go back while the process lives. */
-export function nowUs(): number {
-  return (performance.timeOrigin + performance.now()) * 1000;
-}

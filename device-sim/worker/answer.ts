@@ -9,6 +9,7 @@ import type { CallMessage, CallName, WorkerCalls, WorkerMessage } from './protoc
 
 /** Every call that a worker takes. */
 export const callNames = [
+  'clock',
   'setup',
   'load',
   'adopt',

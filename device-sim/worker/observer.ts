@@ -12,7 +12,8 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import { topicFor, type Roster } from '../roster.ts';
-import { nowUs, unwrap, wrap } from '../traffic/envelope.ts';
+import { unwrap, wrap } from '../traffic/envelope.ts';
+import { nowUs } from '../traffic/shared-clock.ts';
 import type { BrokerAddress, ObserverAccount } from './protocol.ts';
 
 export interface ObserverOptions {

@@ -29,6 +29,8 @@ export interface SetupParams {
   /** This worker carries the devices whose number leaves `index` when divided by `of`. */
   readonly shard: { readonly index: number; readonly of: number };
   readonly sourceAddresses: readonly string[];
+  /** What an agent must add to its own clock, in ms; 0 on the controller's host. */
+  readonly clockShiftMs: number;
 }
 
 /** A time that both sides understand: ms since 1970. */
@@ -117,6 +119,8 @@ export interface AttemptResult {
 
 /** Every call, by name. */
 export interface WorkerCalls {
+  /** The worker's own clock, ms since 1970, unshifted. */
+  clock(params: object): Promise<{ readonly atMs: EpochMs }>;
   setup(params: SetupParams): Promise<void>;
   /** Takes over keys and certificates made earlier, from a file of this host. */
   load(params: { readonly path: string }): Promise<{ readonly loaded: number }>;
@@ -241,11 +245,3 @@ export type WorkerMessage =
       readonly message: string;
     }
   | { readonly kind: 'tick'; readonly tick: Tick };
-
-/** Clocks of the process: `performance.now()` as ms since 1970, and back. */
-export function toLocalMs(epochMs: EpochMs): number {
-  return epochMs - performance.timeOrigin;
-}
-export function toEpochMs(localMs: number): EpochMs {
-  return localMs + performance.timeOrigin;
-}

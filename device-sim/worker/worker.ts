@@ -16,11 +16,10 @@ import { rosterOf, topicFor, type Roster } from '../roster.ts';
 import { seeded } from '../seed.ts';
 import { payloadSource } from '../traffic/payload.ts';
 import { Schedule } from '../traffic/schedule.ts';
+import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
 import { Timekeeper } from '../traffic/timekeeper.ts';
 import { Observer } from './observer.ts';
 import {
-  toEpochMs,
-  toLocalMs,
   type AttemptResult,
   type DeviceStatus,
   type EnrollResult,
@@ -56,7 +55,12 @@ export class Worker implements WorkerCalls {
     this.#emit = emit;
   }
 
+  clock(): Promise<{ atMs: number }> {
+    return Promise.resolve({ atMs: performance.timeOrigin + performance.now() });
+  }
+
   setup(params: SetupParams): Promise<void> {
+    setClockShift(params.clockShiftMs);
     const roster = rosterOf(params.plan, params.seed);
     this.#setup = { ...params, roster };
     const { sourceAddresses } = params;
@@ -142,6 +146,8 @@ export class Worker implements WorkerCalls {
     } finally {
       enroller.close();
     }
+    // What enrolling left behind must not count as memory of connections.
+    globalThis.gc?.();
     return { failed, keys };
   }
 

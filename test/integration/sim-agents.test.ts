@@ -1,0 +1,127 @@
+import test from 'ava';
+import { systemClock } from '../../core/clock.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { silentLog } from '../../core/log.ts';
+import { runAgent } from '../../device-sim/agent/run-agent.ts';
+import { answerTopic, callTopic, cut, Joiner } from '../../device-sim/agent/wire.ts';
+import { Enroller } from '../../device-sim/credentials/enrolling.ts';
+import { ServiceApi } from '../../device-sim/credentials/service-api.ts';
+import { LightLink } from '../../device-sim/device/light-link.ts';
+import { parsePlan } from '../../device-sim/plan.ts';
+import { runSimulation } from '../../device-sim/run.ts';
+import type { FlotillaTarget } from '../../device-sim/target.ts';
+import { simFlotilla } from '../support/sim-flotilla.ts';
+import { until } from '../support/until.ts';
+
+const plan = parsePlan(`
+name: far
+fleet: [{ group: far, count: 6, client: light, publish: [{ rate: 10 }] }]
+run: { agents: [agent-1, agent-2] }
+phases:
+  - phase: enroll
+  - { phase: ramp, rate: 100 }
+  - parallel:
+      - { phase: steady, duration: 1s }
+      - { phase: command-roundtrip, duration: 1s, rate: 10 }
+  - { phase: revocation-drill, devices: 1 }
+`);
+
+function deps(target: FlotillaTarget): Parameters<typeof runSimulation>[1] {
+  return {
+    target,
+    log: silentLog,
+    clock: systemClock,
+    progress: () => undefined,
+    signal: new AbortController().signal,
+    inProcess: true,
+  };
+}
+
+test('agents are devices of the fleet that carry its load, steered over its own MQTT', async (t) => {
+  const target = await simFlotilla(t);
+  const api = new ServiceApi(target.enrollUrl, target.ca, target.admin);
+  const enroller = new Enroller(target.enrollUrl, target.ca, 2);
+  t.teardown(() => {
+    api.close();
+    enroller.close();
+  });
+  const names = ['agent-1', 'agent-2'];
+  const tokens = await api.createTokens(names, 'agents', 60);
+  const stop = new AbortController();
+  t.teardown(() => stop.abort());
+  const agents = await Promise.all(
+    names.map(async (name, index) => {
+      const identity = await enroller.enroll(name, 'p256', tokens[index] ?? '', () => undefined);
+      return { name, identity, ...target, log: silentLog, signal: stop.signal };
+    }),
+  );
+  const missing = await t.throwsAsync(runSimulation(plan, deps(target)));
+  t.true(isFlotillaError(missing, 'sim-agent-missing'), String(missing));
+
+  const running = agents.map((agent) => runAgent(agent));
+  const report = await runSimulation(plan, deps(target));
+  t.true(report.ok, JSON.stringify([report.thresholds, report.phases, report.notes], null, 1));
+  t.like(report.devices, { planned: 6, enrolled: 6, connected: 6, retired: 1 });
+  t.like(report.telemetry, { published: 60, delivered: 60, lost: 0 });
+  t.like(report.commands, { published: 10, delivered: 10, lost: 0 });
+  t.true(report.notes.some((note) => /agent agent-2: its clock is \d+ ms/.test(note)));
+  // A second run by the same agents.
+  const again = await runSimulation({ ...plan, seed: 'again' }, deps(target));
+  t.true(again.ok, JSON.stringify(again.thresholds));
+
+  // Whoever may command an agent still gets no file and no key of its host from it.
+  const spy = new LightLink(
+    {
+      clientId: 'spy',
+      mqtt: '5.0',
+      kept: false,
+      sessionExpirySeconds: 0,
+      keepAliveSeconds: 30,
+      connectTimeoutMs: 5000,
+    },
+    { message: (_topic, payload) => void heard.push(joiner.add(payload)), closed: () => undefined },
+  );
+  const heard: unknown[] = [];
+  const joiner = new Joiner();
+  await spy.connect({ ...target.mqtts, ca: target.ca, identity: await api.createService('spy') });
+  await spy.subscribe(answerTopic('agent-1'), 1);
+  const ask = (word: object): void => {
+    for (const payload of cut(word, 'spy'))
+      spy.publish(callTopic('agent-1'), payload, 1, false, () => undefined);
+  };
+  ask({ call: 1, name: 'load', params: { path: '/etc/passwd' } });
+  ask({ call: 2, name: 'credentials', params: { devices: [0] } });
+  const replay = { fleet: [{ publish: [{ payload: { kind: 'replay', file: '/etc/passwd' } }] }] };
+  ask({ call: 3, name: 'setup', params: { plan: replay } });
+  await until('an answer', () => heard.length > 0);
+  t.deepEqual(heard, [
+    {
+      kind: 'error',
+      call: 3,
+      code: 'sim-phase-unsupported',
+      message: 'an agent reads no files: no payload of kind replay',
+    },
+  ]);
+  await spy.end();
+  stop.abort();
+  await Promise.all(running);
+});
+
+test('words between controller and agent survive being cut, and garbage is dropped', (t) => {
+  const word = { text: 'ä"\\'.repeat(100_000), list: [1, 2, 3] };
+  const pieces = cut(word, 'w');
+  t.true(pieces.length > 3);
+  const joiner = new Joiner();
+  for (const junk of [
+    '',
+    '{',
+    '[]',
+    '{"m":"x","i":0,"n":9999,"d":""}',
+    '{"m":"x","i":5,"n":2,"d":""}',
+  ]) {
+    t.is(joiner.add(Buffer.from(junk)), undefined);
+  }
+  const results = pieces.toReversed().map((piece) => joiner.add(Buffer.from(piece)));
+  t.deepEqual(results.at(-1), word);
+  t.true(results.slice(0, -1).every((result) => result === undefined));
+});
