@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { writeSync } from 'node:fs';
 import { systemClock } from '../../core/clock.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { deliveryOf, sessionRecord, storedMessage, wideLimits } from './store-contract.ts';
@@ -25,7 +24,7 @@ const turn = (): void => {
   }
   const said = last;
   store.afterCommit((error) => {
-    if (error === undefined) writeSync(1, `committed ${said}\n`);
+    if (error === undefined) process.stdout.write(`committed ${said}\n`);
     else process.exitCode = 1;
   });
   if (store.congested) store.afterCommit(turn);

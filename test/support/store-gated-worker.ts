@@ -1,0 +1,20 @@
+/**
+ * A writing thread on a disk that stands still as long as a file `{store}.gate` exists: a flush that
+ * takes exactly as long as a test wants.
+ *
+ * @module
+ */
+import { existsSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { serveStore } from '../../broker/store/serve-store.ts';
+
+const flag = new Int32Array(new SharedArrayBuffer(4));
+const gate = `${String(workerData)}.gate`;
+
+if (parentPort !== null) {
+  serveStore(parentPort, workerData, {
+    beforeCommit() {
+      while (existsSync(gate)) Atomics.wait(flag, 0, 0, 2);
+    },
+  });
+}
