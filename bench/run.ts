@@ -138,8 +138,8 @@ async function measureRow(
 ): Promise<DeliveryRow> {
   const plan: DeliveryPlan = {
     ...what,
-    warmUpMs: quick ? 1000 : 2000,
-    measureMs: quick ? 2000 : 6000,
+    warmUpMs: quick ? 1000 : 1500,
+    measureMs: quick ? 2000 : 4000,
   };
   const row: {
     plan: typeof what;
