@@ -28,8 +28,8 @@ const config = checkConfig({
 });
 const broker = await startBroker(config, {
   state: stateFolder(join(folder, 'state')),
-  // Nobody is there: the broker works with the directory that it has.
-  enrollUrl: 'https://127.0.0.1:9',
+  // Unless told, nobody is there: the broker works with the directory that it has.
+  enrollUrl: process.env['FLOTILLA_BENCH_ENROLL_URL'] ?? 'https://127.0.0.1:9',
   log: createLog({ level: 'error' }),
 });
 const version = (

@@ -21,6 +21,9 @@ import type { SessionEvents } from './session-layer.ts';
 /** Log lines a second for one identity or address. */
 const linesPerSecond = 10;
 
+/** The client hung up in the middle of a handshake: no news, though it is counted. */
+const hungUp: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ERR_SSL_UNEXPECTED_EOF']);
+
 export interface ReportsDeps {
   readonly config: Config;
   readonly clock: Clock;
@@ -99,7 +102,8 @@ export class Reports {
     handshakeFailed: (address, code, detail) => {
       this.#deps.metrics.handshakesFailed.inc({ reason: code });
       const facts = { address, reason: code, detail };
-      this.#quiet.write('warn', `handshake ${address}`, facts, 'handshake failed');
+      if (hungUp.has(detail)) this.#deps.log.debug(facts, 'handshake failed');
+      else this.#quiet.write('warn', `handshake ${address} ${code}`, facts, 'handshake failed');
     },
     refused: (address, { id, code, detail }, { version, resumed }) => {
       this.refused(id, address, code, detail, resumed ? `${version} resumed` : version);
@@ -116,7 +120,7 @@ export class Reports {
   ): void {
     this.#deps.metrics.refused.inc({ reason: code });
     const facts = { id, address, reason: code, detail, stage };
-    this.#quiet.write('warn', `refused ${id ?? address}`, facts, 'refused');
+    this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
     this.#presence?.refused(id, code, address);
   }
 

@@ -44,7 +44,7 @@ export type Admission =
       readonly admitted: false;
       readonly code: ErrorCode;
       readonly detail: string;
-      /** Whose certificate it was, as far as that could be read. */
+      /** Whose certificate it was; undefined when none of our CA's said so. */
       readonly id: string | undefined;
     };
 
@@ -57,7 +57,12 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
   const { commonName } = certificate;
   const claimed = commonName.ok ? commonName.id : undefined;
   const chain = judgeChain(certificate, facts.chainFault);
-  if (chain !== undefined) return refuse(chain, facts.chainFault ?? 'key usage', claimed);
+  if (chain !== undefined) {
+    // What a certificate of a stranger claims is told, and believed by nobody.
+    const believed = chain === 'certificate-untrusted' ? undefined : claimed;
+    const says = believed === undefined && claimed !== undefined ? `, claims ${claimed}` : '';
+    return refuse(chain, `${facts.chainFault ?? 'key usage'}${says}`, believed);
+  }
   if (!commonName.ok) return refuse(commonName.code, 'common name', undefined);
   if (!directory.ready) return refuse('directory-missing', '', commonName.id);
   const entry = directory.get(commonName.id);

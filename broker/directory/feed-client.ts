@@ -103,7 +103,8 @@ export class FeedClient {
       try {
         await this.#follow();
       } catch (error) {
-        this.#deps.log.warn({ error: messageOf(error), failures: this.#failures }, 'feed lost');
+        const facts = { error: messageOf(error), failures: this.#failures };
+        if (!this.#isStopped()) this.#deps.log.warn(facts, 'feed lost');
       }
       this.#connected = false;
       this.#deps.directory.linkLost();

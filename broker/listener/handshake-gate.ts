@@ -27,7 +27,7 @@ export interface GateLimits {
 /** So many at once when the event loop is busy. */
 const runningBusyMax = 64;
 /** A turn is given back after this time, whether the handshake is done or not. */
-const turnMs = 500;
+const turnMs = 100;
 /** More than a ClientHello can have: such a client is not waiting for its turn. */
 const helloMaxBytes = 16 * 1024;
 

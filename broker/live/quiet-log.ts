@@ -1,13 +1,14 @@
 /**
- * A log that hostile clients cannot flood: a bounded number of lines a second for each key, the rest
- * counted and told in one line.
+ * A log that hostile clients cannot flood: a bounded number of lines a second for each key and in all,
+ * the rest counted and told in one line.
  *
  * @module
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../../core/clock.ts';
 
-const keysMax = 1000;
+/** Lines a second in all. */
+export const linesPerSecondMax = 200;
 
 export class QuietLog {
   readonly #log: Logger;
@@ -15,6 +16,7 @@ export class QuietLog {
   readonly #linesPerSecond: number;
   #second = -1;
   readonly #counts = new Map<string, number>();
+  #written = 0;
   #suppressed = 0;
 
   constructor(log: Logger, clock: Clock, linesPerSecond: number) {
@@ -35,13 +37,15 @@ export class QuietLog {
       if (this.#suppressed > 0) this.#log.warn({ lines: this.#suppressed }, 'lines left out');
       this.#second = second;
       this.#suppressed = 0;
+      this.#written = 0;
       this.#counts.clear();
     }
     const count = (this.#counts.get(key) ?? 0) + 1;
-    if (count > this.#linesPerSecond || (count === 1 && this.#counts.size >= keysMax)) {
+    if (count > this.#linesPerSecond || this.#written >= linesPerSecondMax) {
       this.#suppressed++;
       return;
     }
+    this.#written++;
     this.#counts.set(key, count);
     this.#log[level](facts, text);
   }

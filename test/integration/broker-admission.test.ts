@@ -56,6 +56,9 @@ test('a certificate of another CA is refused before MQTT', async (t) => {
   world.device('sensor-1');
   const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'sensor-1' });
   t.deepEqual(await refusedBeforeMqtt(world, foreign), ['certificate-untrusted']);
+  const line = world.capture.lines.find(({ msg }) => msg === 'refused');
+  t.is(line?.['id'], undefined, 'nobody vouches for its name');
+  t.regex(String(line?.['detail']), /claims sensor-1/);
 });
 
 test('an expired certificate of another CA is not taken for one of ours', async (t) => {

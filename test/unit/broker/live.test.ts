@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Connection } from '../../../broker/session-layer.ts';
 import { ExpiryWatch, type End } from '../../../broker/live/expiry-watch.ts';
 import { cloneWindowMs, IncidentWatch } from '../../../broker/live/incident-watch.ts';
-import { QuietLog } from '../../../broker/live/quiet-log.ts';
+import { linesPerSecondMax, QuietLog } from '../../../broker/live/quiet-log.ts';
 import { Restraint } from '../../../broker/live/restraint.ts';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { identityOf } from '../../support/broker-identity.ts';
@@ -146,4 +146,8 @@ test('a flood of lines is cut, counted and told', (t) => {
   clock.advance(1000);
   quiet.write('warn', 'one', {}, 'line');
   t.like(capture.lines[4], { msg: 'lines left out', lines: 97 });
+  clock.advance(1000);
+  const from = capture.lines.length;
+  for (let n = 0; n < 5000; n++) quiet.write('warn', `key ${n}`, {}, 'line');
+  t.is(capture.lines.length - from, linesPerSecondMax, 'ever new keys do not help');
 });
