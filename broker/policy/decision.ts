@@ -7,7 +7,7 @@
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { filterContains, filtersOverlap, topicMatches } from '../../core/topic.ts';
 import type { Verdict } from '../authorizer.ts';
-import type { Action, ClientIdRule, Rule } from './policy.ts';
+import type { ClientIdRule, Rule } from './policy.ts';
 import type { ExpandedRule } from './rules-for.ts';
 
 /** What a rule may ask about a publish. */
@@ -132,11 +132,6 @@ export function clientIdAllowed(rule: ClientIdRule, id: string, clientId: string
   );
 }
 const slash = 47;
-
-/** The error that stands for a denied action. */
-export function denialCode(action: Action): ErrorCode {
-  return `${action}-denied`;
-}
 
 function inOrder(rules: readonly ExpandedRule[]): readonly Rule[] {
   const plain = rules.map(({ rule }) => rule);
