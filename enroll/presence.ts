@@ -95,7 +95,8 @@ export class Presence {
       const row = await this.#registry.get('devices', id);
       const at = row?.certificates.findIndex((certificate) => certificate.serial === serial) ?? -1;
       const certificate = row?.certificates[at];
-      if (row === undefined || certificate === undefined) return;
+      // A service may run in several places, each with a certificate of its own.
+      if (row?.role !== 'device' || certificate === undefined) return;
       if (certificate.seenAtMs !== undefined || certificate.status !== 'active') return;
       const older = row.certificates.slice(0, at).filter(({ status }) => status === 'active');
       // The only certificate: nothing to decide, and not worth a write for each new device.

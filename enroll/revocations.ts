@@ -86,7 +86,7 @@ export class Revocations {
     const startMs = clock.monotonicMs();
     const serials = await this.#each(ids, change);
     const crl = this.#renewedCrl();
-    const sequences = ids.map((id) => feed.sequenceOf(id)).filter((sequence) => sequence > 0);
+    const sequences = feed.sequencesOf(ids);
     const [effect, crlNumber] = await Promise.all([
       feed.effectOf(sequences, brokersTimeoutMs),
       bounded(crl, brokersTimeoutMs, clock),

@@ -113,7 +113,12 @@ export class Renewal {
     const { version, ...record } = row;
     return issuing.issue({
       csr,
-      row: { ...record, certificates: withoutUnseen(record.certificates, current) },
+      row: {
+        ...record,
+        // A service may run in several places, each with a certificate of its own.
+        certificates:
+          row.role === 'device' ? withoutUnseen(record.certificates, current) : record.certificates,
+      },
       expected: version,
       profile: kindOf(row),
       validityMs: profile.validityMs,

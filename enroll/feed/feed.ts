@@ -98,9 +98,15 @@ export class Feed {
     return [...new Set([...this.#subscribers].map(({ broker }) => broker))];
   }
 
-  /** The newest change of an identity; 0 when none is kept. */
-  sequenceOf(id: DeviceId): number {
-    return this.#kept.findLast((kept) => kept.id === id)?.sequence ?? 0;
+  /** The newest change of each identity, as far as it is kept. */
+  sequencesOf(ids: readonly DeviceId[]): number[] {
+    const wanted = new Set(ids);
+    const found: number[] = [];
+    for (let at = this.#kept.length - 1; at >= 0 && wanted.size > 0; at--) {
+      const kept = this.#kept[at];
+      if (kept?.id !== undefined && wanted.delete(kept.id)) found.push(kept.sequence);
+    }
+    return found;
   }
 
   /**

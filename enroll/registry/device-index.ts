@@ -5,10 +5,13 @@
  */
 import type { DeviceId } from '../../core/device-id.ts';
 import type { DeviceRecord } from './records.ts';
+import type { Stored } from './registry.ts';
 
 export class DeviceIndex {
   readonly #bySerial = new Map<string, DeviceId>();
   readonly #byKey = new Map<string, DeviceId>();
+  /** The rows once more, so that a walk over all of them need not find the shard of each. */
+  readonly #rows = new Map<DeviceId, Stored<DeviceRecord>>();
   /** In the order of their bytes; ids are ASCII, so the order of strings is that of bytes. */
   #ids: DeviceId[] = [];
 
@@ -29,15 +32,18 @@ export class DeviceIndex {
   }
 
   /** Fills an empty index. */
-  fill(records: Iterable<DeviceRecord>): void {
+  fill(records: Iterable<Stored<DeviceRecord>>): void {
     for (const record of records) {
+      this.#rows.set(record.id, record);
       this.#ids.push(record.id);
       this.#addCertificates(record);
     }
     this.#ids.sort();
   }
 
-  replace(before: DeviceRecord | undefined, after: DeviceRecord | undefined): void {
+  replace(before: Stored<DeviceRecord> | undefined, after: Stored<DeviceRecord> | undefined): void {
+    if (after !== undefined) this.#rows.set(after.id, after);
+    else if (before !== undefined) this.#rows.delete(before.id);
     if (before !== undefined) this.#removeCertificates(before);
     if (after !== undefined) this.#addCertificates(after);
     if (before === undefined && after !== undefined) {
@@ -65,6 +71,10 @@ export class DeviceIndex {
 
   at(place: number): DeviceId | undefined {
     return this.#ids[place];
+  }
+
+  row(id: DeviceId): Stored<DeviceRecord> | undefined {
+    return this.#rows.get(id);
   }
 
   #addCertificates(record: DeviceRecord): void {

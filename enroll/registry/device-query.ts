@@ -6,16 +6,26 @@
 import type { DeviceRecord } from './records.ts';
 import type { DeviceQuery } from './registry.ts';
 
-/** Whether all conditions hold. Paging is not looked at. */
-export function matchesQuery(record: DeviceRecord, query: DeviceQuery): boolean {
-  if (query.idPrefix !== undefined && !record.id.startsWith(query.idPrefix)) return false;
-  if (query.group !== undefined && record.group !== query.group) return false;
-  if (query.role !== undefined && record.role !== query.role) return false;
-  if (query.status !== undefined && record.status !== query.status) return false;
-  for (const [name, value] of Object.entries(query.attributes ?? {})) {
-    if (!Object.hasOwn(record.attributes, name) || record.attributes[name] !== value) return false;
-  }
-  if (query.expiresBeforeMs === undefined) return true;
-  const newest = record.certificates.findLast(({ status }) => status === 'active');
-  return newest !== undefined && newest.notAfterMs < query.expiresBeforeMs;
+/** A test for all conditions of a query; made once, asked for each row. Paging is not looked at. */
+export function matcherOf(query: DeviceQuery): (record: DeviceRecord) => boolean {
+  const { idPrefix, group, role, status, expiresBeforeMs } = query;
+  const attributes = Object.entries(query.attributes ?? {}).map(
+    ([name, value]) =>
+      ({ attributes }: DeviceRecord) =>
+        attributes[name] === value && Object.hasOwn(attributes, name),
+  );
+  return (record) => {
+    if (idPrefix !== undefined && !record.id.startsWith(idPrefix)) return false;
+    if (group !== undefined && record.group !== group) return false;
+    if (role !== undefined && record.role !== role) return false;
+    if (status !== undefined && record.status !== status) return false;
+    if (!attributes.every((has) => has(record))) return false;
+    if (expiresBeforeMs === undefined) return true;
+    const { certificates } = record;
+    for (let at = certificates.length - 1; at >= 0; at--) {
+      const certificate = certificates[at];
+      if (certificate?.status === 'active') return certificate.notAfterMs < expiresBeforeMs;
+    }
+    return false;
+  };
 }

@@ -46,7 +46,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
 import { DeviceIndex } from './device-index.ts';
-import { matchesQuery } from './device-query.ts';
+import { matcherOf } from './device-query.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
 import {
@@ -271,6 +271,7 @@ export class LowdbRegistry implements Registry {
 
   async list(query: DeviceQuery): Promise<DevicePage> {
     const devices: Stored<DeviceRecord>[] = [];
+    const matches = matcherOf(query);
     const prefix = query.idPrefix ?? '';
     let after = query.after ?? '';
     let place = this.#index.firstAfter(after);
@@ -282,8 +283,8 @@ export class LowdbRegistry implements Registry {
     for (let looked = 1; ; looked++, place++) {
       const id = this.#index.at(place);
       if (id === undefined || (prefix !== '' && id > prefix && !id.startsWith(prefix))) break;
-      const row = this.#row('devices', id);
-      if (row !== undefined && matchesQuery(row, query)) {
+      const row = this.#index.row(id);
+      if (row !== undefined && matches(row)) {
         if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
         devices.push(row);
       }
@@ -391,7 +392,10 @@ export class LowdbRegistry implements Registry {
       shard.dirty = true;
       if (table === 'devices') {
         // The seam of the tables, as in `rows`.
-        this.#index.replace(from as DeviceRecord | undefined, to as DeviceRecord | undefined);
+        this.#index.replace(
+          from as Stored<DeviceRecord> | undefined,
+          to as Stored<DeviceRecord> | undefined,
+        );
       }
       if (table === 'tokens') {
         this.#indexToken(from as TokenRecord | undefined, 'forget');
@@ -574,7 +578,7 @@ export class LowdbRegistry implements Registry {
     return shard;
   }
 
-  *#devices(): Iterable<DeviceRecord> {
+  *#devices(): Iterable<Stored<DeviceRecord>> {
     for (const shard of this.#shards.devices) {
       // The seam of the tables, as in `rows`.
       for (const row of shard.rows.values()) yield row as Stored<DeviceRecord>;

@@ -156,6 +156,33 @@ test('presence comes from reports, and the first sight of a new certificate reti
   t.is(again.status, 403);
 });
 
+test('a service that runs in two places keeps both of its certificates', async (t) => {
+  const service = await enrollService(t);
+  const broker = await followFeed(t, service);
+  const made = [csrOf('backend'), csrOf('backend')];
+  const serials: string[] = [];
+  for (const { pem } of made) {
+    const reply = await service.asAdmin('POST', '/v1/services', {
+      name: 'backend',
+      role: 'service',
+      csr: pem,
+    });
+    serials.push(String(reply.body['serial']));
+  }
+  for (const serial of serials) {
+    await broker.report({
+      presence: [
+        { id: 'backend' as never, connected: true, atMs: 1, serial, remoteAddress: '10.0.0.1' },
+      ],
+    });
+  }
+  const shown = await service.asAdmin('GET', '/v1/devices/backend');
+  t.deepEqual(
+    (shown.body['certificates'] as { status: string }[]).map(({ status }) => status),
+    ['active', 'active'],
+  );
+});
+
 test('what a broker finds suspicious becomes lasting', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
