@@ -390,7 +390,20 @@ class Broker {
     }
     const closed = this.#review.identities(change.ids);
     this.#effective(startMs);
+    // Later, when their connections have said goodbye.
+    if (change.removed.length > 0) setImmediate(() => this.#forget(change.removed));
     return closed;
+  }
+
+  /** Nothing stays behind of identities that were deleted: sessions, queues, presence. */
+  #forget(ids: readonly string[]): void {
+    for (const id of ids) {
+      if (this.#directory.get(id) !== undefined) continue;
+      this.#presence.clear(id);
+      this.#layer.forget(id).catch((error: unknown) => {
+        this.#parts.log.error({ id, error: messageOf(error) }, 'session not forgotten');
+      });
+    }
   }
 
   #effective(startMs: number): void {

@@ -19,10 +19,14 @@ export interface DirectoryState {
 
 /** What a line changed for those who watch. */
 export type DirectoryChange =
-  /** These identities may have changed (`all`: any); `sequence` is the change that did it. */
+  /**
+   * These identities may have changed (`all`: any), and `removed` are no more; `sequence` is the
+   * change that did it.
+   */
   | {
       readonly kind: 'identities';
       readonly ids: readonly string[] | 'all';
+      readonly removed: readonly string[];
       readonly sequence: number;
     }
   | { readonly kind: 'authorities'; readonly pem: readonly string[] };
@@ -130,21 +134,22 @@ export class Directory implements DirectoryView {
         return undefined;
       case 'snapshot-end':
         if (this.#snapshot === undefined) throw new FeedBroken('end of no snapshot');
-        this.#entries = this.#snapshot;
-        this.#snapshot = undefined;
-        this.#ready = true;
-        this.#follow(line.sequence);
-        return { kind: 'identities', ids: 'all', sequence: line.sequence };
+        return this.#replace(this.#snapshot, line.sequence);
       case 'change':
         this.#assertInOrder(line.sequence);
         this.#entries.set(line.entry.id, line.entry);
         this.#follow(line.sequence);
-        return { kind: 'identities', ids: [line.entry.id], sequence: line.sequence };
+        return { kind: 'identities', ids: [line.entry.id], removed: [], sequence: line.sequence };
       case 'removed':
         this.#assertInOrder(line.sequence);
         this.#entries.delete(line.id);
         this.#follow(line.sequence);
-        return { kind: 'identities', ids: [line.id], sequence: line.sequence };
+        return {
+          kind: 'identities',
+          ids: [line.id],
+          removed: [line.id],
+          sequence: line.sequence,
+        };
       case 'authorities':
         this.#authorities = line.pem;
         // Authorities are also repeated after hello, then with a sequence number already known.
@@ -159,6 +164,15 @@ export class Directory implements DirectoryView {
         }
         return undefined;
     }
+  }
+
+  #replace(entries: Map<string, DirectoryEntry>, sequence: number): DirectoryChange {
+    const removed = [...this.#entries.keys()].filter((id) => !entries.has(id));
+    this.#entries = entries;
+    this.#snapshot = undefined;
+    this.#ready = true;
+    this.#follow(sequence);
+    return { kind: 'identities', ids: 'all', removed, sequence };
   }
 
   #sameEpoch(): boolean {

@@ -115,6 +115,11 @@ export class PresencePublisher {
     this.event('$fleet/refused', message);
   }
 
+  /** Takes away what is retained of an identity that is no more. */
+  clear(id: string): void {
+    this.#publish(`$fleet/presence/${id}`, undefined, true);
+  }
+
   /** Publishes an event that is not retained. */
   event(topic: string, message: object): void {
     this.#publish(topic, message, false);
@@ -180,8 +185,8 @@ export class PresencePublisher {
     this.#publish(`$fleet/presence/${message.id}`, message, true);
   }
 
-  #publish(topic: string, message: object, retain: boolean): void {
-    const payload = Buffer.from(JSON.stringify(message));
+  #publish(topic: string, message: object | undefined, retain: boolean): void {
+    const payload = Buffer.from(message === undefined ? '' : JSON.stringify(message));
     const done = this.#deps.layer
       .publish({ topic, payload, qos: 1, retain })
       .catch((error: unknown) => {

@@ -19,7 +19,7 @@ async function watcher(world: BrokerWorld): Promise<PresenceMessage[]> {
   });
   const seen: PresenceMessage[] = [];
   backend.on('message', (topic, payload) => {
-    if (topic.startsWith('$fleet/presence/sensor')) {
+    if (topic.startsWith('$fleet/presence/sensor') && payload.length > 0) {
       seen.push(JSON.parse(payload.toString()) as PresenceMessage);
     }
   });
@@ -148,6 +148,27 @@ test('a device that takes its own session over is not offline in between', async
   await second.publishAsync('devices/sensor-1/x', '', { qos: 1 });
   t.true(second.connected);
   t.deepEqual([...new Set(presence.map(({ status }) => status))], ['online']);
+});
+
+test('nothing stays behind of a device that is deleted: session, queue, presence', async (t) => {
+  const world = await brokerWorld(t);
+  const kept = { clientId: 'sensor-1', clean: false } as const;
+  const first = await world.mqtt(world.device('sensor-1'), kept);
+  await subscribe(first, ['devices/sensor-1/#'], 1);
+  world.feed.remove('sensor-1');
+  await ended(first);
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  await backend.publishAsync('devices/sensor-1/commands/x', 'secret', { qos: 1 });
+  const seen = collect(backend);
+  await backend.subscribeAsync('$fleet/presence/+', { qos: 1 });
+  const again = await world.mqtt(world.device('sensor-1'), kept);
+  const got = collect(again);
+  t.deepEqual(await subscribe(again, ['devices/sensor-1/more']), [0]);
+  t.deepEqual(got, []);
+  await until('it is online again', () => seen.some((line) => line.includes('sensor-1')));
+  t.false(seen.some((line) => line.includes('device-removed')));
 });
 
 test('refused connections are events', async (t) => {

@@ -39,6 +39,7 @@ test('a snapshot replaces what was known, all at once', (t) => {
   t.deepEqual(directory.apply({ type: 'snapshot-end', sequence: 9 }), {
     kind: 'identities',
     ids: 'all',
+    removed: ['a', 'b'],
     sequence: 9,
   });
   t.is(directory.get('a'), undefined);
