@@ -20,15 +20,22 @@ export function formatConfig(config: Config): string {
 }
 
 type Schema = z.core.JSONSchema.BaseSchema;
+type Node = Schema | boolean | null | undefined;
 
-function written(value: unknown, schema: Schema | boolean | undefined): unknown {
-  const known = typeof schema === 'object' ? schema : {};
+function written(value: unknown, schema: Node): unknown {
+  const known = typeof schema === 'object' && schema !== null ? schema : {};
   if (typeof value === 'number' && 'durationMin' in known) return formatDuration(value);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  if (Array.isArray(value)) {
+    const { items } = known;
+    return value.map((part) => written(part, Array.isArray(items) ? undefined : items));
+  }
+  if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, part]): [string, unknown] => [
       name,
-      secretNames.includes(name) ? '[hidden]' : written(part, known.properties?.[name]),
+      secretNames.includes(name)
+        ? '[hidden]'
+        : written(part, known.properties?.[name] ?? known.additionalProperties),
     ]),
   );
 }

@@ -112,6 +112,12 @@ export const brokerLimitsSchema = z.strictObject({
     1024 * mib,
     'Bytes written to one connection that its client has not read yet.',
   ),
+  outboundStalledMaxMs: whole(
+    20_000,
+    1000,
+    3_600_000,
+    'How long a client may read nothing of what waits for it, before it is cut.',
+  ),
   sessionExpiryMaxSeconds: whole(
     7 * 86_400,
     0,
@@ -203,4 +209,3 @@ export const enrollLimitsSchema = z.strictObject({
     'Bytes that a broker may lag behind before it is cut off.',
   ),
 });
-export type EnrollLimits = Readonly<z.infer<typeof enrollLimitsSchema>>;

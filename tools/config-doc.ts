@@ -86,7 +86,7 @@ ${table(limits)}
 function table(rows: readonly Setting[]): string {
   const lines = rows.map(
     ({ name, environment, meaning, usual, range }) =>
-      `| \`${name}\`<br>\`${environment}\` | ${meaning} | ${usual} | ${range} |`,
+      `| \`${name}\`${environment === '' ? '' : `<br>\`${environment}\``} | ${meaning} | ${usual} | ${range} |`,
   );
   return ['| setting | meaning | default | may be |', '|---|---|---|---|', ...lines].join('\n');
 }
@@ -95,18 +95,30 @@ function settingsOf(path: readonly string[], schema: z.core.JSONSchema.BaseSchem
   return Object.entries(schema.properties ?? {}).flatMap(([key, part]) => {
     const name = [...path, key];
     if (typeof part === 'boolean') throw new Error(`${name.join('.')} has no schema`);
-    if (part.type === 'object') return settingsOf(name, part);
-    if (part.description === undefined) throw new Error(`${name.join('.')} has no meaning`);
-    return [
-      {
-        name: name.join('.'),
-        environment: environmentName(name),
-        meaning: part.description.replaceAll('|', '\\|'),
-        usual: part.default === undefined ? '' : `\`${shown(part.default)}\``,
-        range: rangeOf(part),
-      },
-    ];
+    // A section of settings; else one setting, whose own parts are listed below it.
+    if (part.properties !== undefined) return settingsOf(name, part);
+    return [settingOf(name, part), ...partsOf(name, part)];
   });
+}
+
+function settingOf(name: readonly string[], schema: z.core.JSONSchema.BaseSchema): Setting {
+  if (schema.description === undefined) throw new Error(`${name.join('.')} has no meaning`);
+  return {
+    name: name.join('.'),
+    // What stands inside a map or a list is reached by the name of the whole.
+    environment: /[[{]/.test(name.join()) ? '' : environmentName(name),
+    meaning: schema.description.replaceAll('|', '\\|'),
+    usual: schema.default === undefined ? '' : `\`${shown(schema.default)}\``,
+    range: rangeOf(schema),
+  };
+}
+
+function partsOf(name: readonly string[], schema: z.core.JSONSchema.BaseSchema): Setting[] {
+  const { additionalProperties: values, items } = schema;
+  if (typeof values === 'object') return settingsOf([...name, '{name}'], values);
+  const last = `${name.at(-1) ?? ''}[]`;
+  if (typeof items !== 'object' || Array.isArray(items)) return [];
+  return settingsOf([...name.slice(0, -1), last], items);
 }
 
 function rangeOf(schema: z.core.JSONSchema.BaseSchema): string {
@@ -116,7 +128,9 @@ function rangeOf(schema: z.core.JSONSchema.BaseSchema): string {
   if (schema.enum !== undefined)
     return schema.enum.map((value) => `\`${shown(value)}\``).join(', ');
   if (type === 'integer') return `${minimum ?? 0} to ${maximum ?? 0}`;
-  if (type === 'array') return `a list of at most ${maxItems ?? 0}`;
+  if (type === 'number') return `above ${schema.exclusiveMinimum ?? 0}, to ${maximum ?? 0}`;
+  if (type === 'array') return maxItems === undefined ? 'a list' : `a list of at most ${maxItems}`;
+  if (type === 'object') return 'a map by name';
   if (type === 'boolean') return '`true`, `false`';
   return format === 'uri' ? 'a URL' : 'text';
 }
