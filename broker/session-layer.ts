@@ -10,6 +10,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../core/errors/catalogue.ts';
+import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
 
@@ -51,6 +52,11 @@ export interface SessionEvents {
   ): void;
   /** Something was thrown away by a limit: `reason` is a stable word for the metrics. */
   dropped(identity: Identity, reason: string, messages: number): void;
+  /**
+   * The store cannot write any more (disk full): nothing can be acknowledged from now on, and the
+   * broker should end, so that what watches it starts it again. At most once.
+   */
+  storeFailed?(error: FlotillaError): void;
 }
 
 /** A message that the broker itself publishes. */

@@ -56,8 +56,6 @@ export const pauses = { pace: 1, store: 2, outbound: 4 } as const;
 
 /** How long a stream that was ended may take to say goodbye, in ms. */
 const lingerMs = 1000;
-/** How long a client may read nothing of what waits for it, in ms. */
-const stalledMaxMs = 20_000;
 /** What gathers for one connection in a turn before it is written. */
 const boxMaxBytes = 256 * 1024;
 const writeMaxBytes = 64 * 1024;
@@ -87,7 +85,7 @@ export class Client implements Connection, Holder, Flushable {
   aliasesOut: AliasesOut | undefined = undefined;
   topics: TopicMemory | undefined = undefined;
   pace: Pace | undefined = undefined;
-  /** QoS 1 and 2 publishes that are not acknowledged yet, because the store did not commit. */
+  /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
   unacknowledgedIn = 0;
   /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
   receiveMaximum = 65_535;
@@ -96,6 +94,9 @@ export class Client implements Connection, Holder, Flushable {
   #gatedBox: Outbox | undefined = undefined;
   /** Gated boxes on their way through the store. */
   #gatesOpen = 0;
+  /** PUBACKs in the gated box, and in each of those on their way. */
+  #gatedPubacks = 0;
+  #pubacksOnTheWay: number[] | undefined = undefined;
   #connackLeft = false;
   #pauses = 0;
   #active = false;
@@ -168,18 +169,27 @@ export class Client implements Connection, Holder, Flushable {
     else this.#openGatedBox().add(bytes, start, end);
   }
 
-  /** Sends bytes once the store committed what this turn put in it, or at once when nothing was. */
+  /**
+   * SUBACK and UNSUBACK: once the store committed what this turn put in it for a session that is
+   * kept; at once for others.
+   */
   sendGated(bytes: Buffer): void {
+    const waits = this.session?.kept === true && this.host.services.store.pending;
     if (!this.#fits(bytes)) this.close('packet-too-large');
-    else if (this.#mustGate()) this.#openGatedBox().add(bytes, 0, bytes.length);
-    else this.#openBox().add(bytes, 0, bytes.length);
+    else if (waits || !this.#connackLeft || this.#mustGateOrder()) {
+      this.#openGatedBox().add(bytes, 0, bytes.length);
+    } else this.#openBox().add(bytes, 0, bytes.length);
   }
 
-  /** CONNACK: nothing leaves before it. A client that cannot take it cannot stay [MQTT-3.1.2-24]. */
-  sendConnack(bytes: Buffer): void {
+  /**
+   * CONNACK: nothing leaves before it. A client that cannot take it cannot stay [MQTT-3.1.2-24].
+   *
+   * @param stored whether session or will were put in the store
+   */
+  sendConnack(bytes: Buffer, stored: boolean): void {
     if (!this.#fits(bytes)) {
       this.close('packet-too-large');
-    } else if (this.host.services.store.pending) {
+    } else if (stored && this.host.services.store.pending) {
       this.#openGatedBox().add(bytes, 0, bytes.length);
     } else {
       this.#connackLeft = true;
@@ -194,7 +204,10 @@ export class Client implements Connection, Holder, Flushable {
   acknowledge(type: number, packetId: number, reasonCode: number, gated: boolean): void {
     const waits = (gated && this.host.services.store.pending) || this.#mustGateOrder();
     const box = waits ? this.#openGatedBox() : this.#openBox();
-    if (waits) this.unacknowledgedIn++;
+    if (waits && type === first.puback) {
+      this.unacknowledgedIn++;
+      this.#gatedPubacks++;
+    }
     if (reasonCode === 0 || !this.five) {
       box.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
     } else {
@@ -334,12 +347,17 @@ export class Client implements Connection, Holder, Flushable {
   takeGated(): Outbox | undefined {
     const box = this.#gatedBox;
     this.#gatedBox = undefined;
-    if (box !== undefined) this.#gatesOpen++;
+    if (box !== undefined) {
+      this.#gatesOpen++;
+      (this.#pubacksOnTheWay ??= []).push(this.#gatedPubacks);
+      this.#gatedPubacks = 0;
+    }
     return box;
   }
 
   releaseGated(box: Outbox, failed: boolean): void {
     this.#gatesOpen--;
+    this.unacknowledgedIn -= this.#pubacksOnTheWay?.shift() ?? 0;
     if (failed) {
       // Nothing may be acknowledged any more.
       this.host.services.boxes.give(box);
@@ -347,7 +365,6 @@ export class Client implements Connection, Holder, Flushable {
       return;
     }
     this.#connackLeft = true;
-    this.unacknowledgedIn = 0;
     if (!this.closed) this.#openBox().addAll(box);
     this.host.services.boxes.give(box);
     this.resume(pauses.store);
@@ -465,10 +482,6 @@ export class Client implements Connection, Holder, Flushable {
     return this.#gatedBox;
   }
 
-  #mustGate(): boolean {
-    return !this.#connackLeft || this.host.services.store.pending || this.#mustGateOrder();
-  }
-
   #mustGateOrder(): boolean {
     return this.#gatesOpen > 0 || this.#gatedBox !== undefined;
   }
@@ -529,7 +542,7 @@ export class Client implements Connection, Holder, Flushable {
     } else if (this.#stalledSinceMs < 0 || waiting < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
       this.#stalledBytes = waiting;
-    } else if (nowMs - this.#stalledSinceMs >= stalledMaxMs) {
+    } else if (nowMs - this.#stalledSinceMs >= this.host.services.limits.outboundStalledMaxMs) {
       this.close('outbound-too-slow');
     }
   }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Outbox } from './outbox.ts';
 import type { Services } from './services.ts';
 
@@ -22,6 +23,7 @@ export class Flusher {
   #ready: Flushable[] = [];
   #gated: Flushable[] = [];
   #scheduled = false;
+  #broken = false;
   readonly #run: () => void;
 
   constructor(services: Services) {
@@ -63,8 +65,17 @@ export class Flusher {
     store.afterCommit((error) => {
       counters.storeCommits++;
       counters.storeCommitMs += clock.monotonicMs() - startMs;
+      if (error !== undefined) this.#failed(error);
       for (const { connection, box } of boxes) connection.releaseGated(box, error !== undefined);
     });
+  }
+
+  /** The store writes no more: told once, whatever waits. */
+  #failed(error: FlotillaError): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#services.log.fatal({ err: error }, 'the store cannot write: nothing can be acknowledged');
+    this.#services.events.storeFailed?.(error);
   }
 
   #schedule(): void {

@@ -86,16 +86,18 @@ export class Sessions {
    * Gives a connection its session: the one that is kept, or a new one. Who held it is closed first
    * [MQTT-3.1.4-3]. A session of another identity under the same client id is not handed over.
    *
-   * @returns whether the session was there already [MQTT-3.2.2-2], [MQTT-3.2.2-3]
+   * @returns whether the session was there already [MQTT-3.2.2-2], [MQTT-3.2.2-3]; and whether the
+   *   store was given something that CONNACK must wait for
    */
   open(
     holder: Holder,
     identity: Identity,
     request: OpenRequest,
-  ): { session: Session; present: boolean } {
+  ): { session: Session; present: boolean; stored: boolean } {
     const { clientId } = request;
     this.#byId.get(clientId)?.holder?.close('session-taken-over');
     let session = this.#byId.get(clientId);
+    let stored = request.will !== undefined || session?.kept === true;
     if (session !== undefined && (request.clean || session.identityId !== identity.id)) {
       this.end(session); // [MQTT-3.1.2-4], and the delayed will goes out with it.
       session = undefined;
@@ -116,7 +118,8 @@ export class Sessions {
     };
     session.save(undefined);
     this.#setWill(session, request.will);
-    return { session, present };
+    stored ||= session.kept;
+    return { session, present, stored };
   }
 
   /**

@@ -138,4 +138,5 @@ test('a store that cannot write ends every connection instead of acknowledging',
   await pub.end();
   t.is(pub.packets.filter((one) => one.cmd === 'puback').length, 0);
   t.is(world.count('disconnected', 'store-write-failed'), 1);
+  t.is(world.count('store-failed', 'store-write-failed'), 1);
 });

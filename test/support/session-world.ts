@@ -93,7 +93,7 @@ export interface WorldOptions {
 }
 
 export interface WorldEvent {
-  readonly kind: 'connected' | 'disconnected' | 'refused' | 'denied' | 'dropped';
+  readonly kind: 'connected' | 'disconnected' | 'refused' | 'denied' | 'dropped' | 'store-failed';
   readonly id: string;
   readonly code: string | undefined;
   readonly count: number;
@@ -210,6 +210,7 @@ export async function startWorld(
       disconnected: ({ identity }, code) => tell('disconnected', identity.id, code),
       refused: ({ id }, code) => tell('refused', id, code),
       denied: ({ id }, _action, _topic, code) => tell('denied', id, code),
+      storeFailed: (error) => tell('store-failed', '', error.code),
       dropped: ({ id }, reason, messages) => tell('dropped', id, reason, messages),
     },
     ...(options.store === undefined ? {} : { store: options.store }),

@@ -140,7 +140,7 @@ function accept(client: Client, connect: Connect, clientId: string): void {
   client.receiveMaximum = receiveMax;
   const aliasesOut = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
   if (aliasesOut > 0) client.aliasesOut = new AliasesOut(aliasesOut);
-  const { session, present } = host.sessions.open(client, identity, request);
+  const { session, present, stored } = host.sessions.open(client, identity, request);
   client.open(session, version);
   client.setPace();
   if (present) host.sessions.reauthorise(session);
@@ -160,7 +160,7 @@ function accept(client: Client, connect: Connect, clientId: string): void {
       answer.responseInformation = `devices/${identity.id}/`;
     }
   }
-  client.sendConnack(connack(version, 0, present, answer));
+  client.sendConnack(connack(version, 0, present, answer), stored);
   session.outgoing.attach(client, window, session.kept);
 }
 
