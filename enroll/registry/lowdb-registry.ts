@@ -35,29 +35,20 @@
  *
  * @module
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { setImmediate as turn } from 'node:timers/promises';
-import { makeSecretFolder, secretFolderMode, syncFolder } from '../../core/atomic-file.ts';
+import { makeSecretFolder, syncFolder } from '../../core/atomic-file.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
-import { DeviceIndex } from './device-index.ts';
 import { matcherOf } from './device-query.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
+import { type DeviceRecord, type TableName, type Tables, type TokenRecord } from './records.ts';
 import {
-  keyOf,
-  type DeviceRecord,
-  type TableName,
-  type Tables,
-  type TokenRecord,
-} from './records.ts';
-import {
-  conflict,
   type Change,
   type Committed,
   type DevicePage,
@@ -65,7 +56,7 @@ import {
   type Registry,
   type Stored,
 } from './registry.ts';
-import { Shard } from './shard.ts';
+import { keyOfRow, RegistryRows, type AnyRow } from './registry-rows.ts';
 
 /** An event with the commit that it belongs to. */
 export interface NumberedEvent {
@@ -97,26 +88,6 @@ export type CrashPoint =
   | 'before-deletion'
   | 'after-checkpoint';
 
-/** How many files the rows of a table are spread over. Fixed: a row's shard follows from its key. */
-const shardCounts: Readonly<Record<TableName, number>> = {
-  devices: 64,
-  tokens: 16,
-  answers: 8,
-  requests: 1,
-  revocations: 16,
-  blockedKeys: 1,
-  factories: 1,
-};
-const tableNames: readonly TableName[] = [
-  'devices',
-  'tokens',
-  'answers',
-  'requests',
-  'revocations',
-  'blockedKeys',
-  'factories',
-];
-
 /** A journal smaller than this never causes a checkpoint by its size. */
 const journalMinBytes = 4 * 1024 * 1024;
 const idleCheckpointMs = 60_000;
@@ -127,7 +98,7 @@ const rowsPerTurn = 4000;
 interface JournalLine {
   readonly n: number;
   readonly at: number;
-  readonly put: readonly (readonly [TableName, Stored<Tables[TableName]>])[];
+  readonly put: readonly (readonly [TableName, AnyRow])[];
   readonly del: readonly (readonly [TableName, string])[];
   readonly events: readonly AuditEvent[];
 }
@@ -167,10 +138,7 @@ export class LowdbRegistry implements Registry {
   readonly #folder: string;
   readonly #deps: LowdbRegistryDeps;
   readonly #unlock: () => Promise<void>;
-  readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
-  readonly #index = new DeviceIndex();
-  /** Hashes of tokens by the identity that they are for. */
-  readonly #tokens = new Map<string, Set<string>>();
+  readonly #rows: RegistryRows;
   readonly #watchers = new Set<(committed: Committed) => void>();
   readonly #openFile: OpenJournalFile;
   #journal: Journal | undefined;
@@ -194,37 +162,13 @@ export class LowdbRegistry implements Registry {
     this.#deps = deps;
     this.#unlock = unlock;
     this.#openFile = deps.openFile ?? openJournalFile;
-    const shards = (table: TableName): readonly Shard[] =>
-      Array.from(
-        { length: shardCounts[table] },
-        (_none, at) =>
-          new Shard(join(folder, table, `${String(at).padStart(2, '0')}.json`), () =>
-            this.#durableUpTo(this.#number),
-          ),
-      );
-    this.#shards = {
-      devices: shards('devices'),
-      tokens: shards('tokens'),
-      answers: shards('answers'),
-      requests: shards('requests'),
-      revocations: shards('revocations'),
-      blockedKeys: shards('blockedKeys'),
-      factories: shards('factories'),
-    };
+    this.#rows = new RegistryRows(folder, () => this.#durableUpTo(this.#number));
   }
 
   /** Reads what is on the disk. Called once, by {@link openLowdbRegistry}. */
   async start(): Promise<void> {
-    for (const table of tableNames) {
-      const path = join(this.#folder, table);
-      await mkdir(path, { recursive: true, mode: secretFolderMode });
-      await removeLeftovers(path);
-    }
-    await Promise.all(this.#allShards().map((shard) => shard.read()));
-    for (const shard of this.#allShards()) {
-      for (const { version } of shard.rows.values()) this.#number = Math.max(this.#number, version);
-      this.#shardBytes += shard.bytes;
-    }
+    this.#number = await this.#rows.read();
+    this.#shardBytes = this.#rows.bytes;
     const numbers = await this.#journalNumbers();
     const events: NumberedEvent[] = [];
     let bytes = 0;
@@ -245,45 +189,44 @@ export class LowdbRegistry implements Registry {
     await file.truncate(bytes);
     await file.flush();
     this.#journal = new Journal(path, file, bytes);
-    this.#index.fill(this.#devices());
-    for await (const token of this.rows('tokens')) this.#indexToken(token, 'know');
+    this.#rows.index();
     await this.#deps.sink(events, true);
     if (numbers.length > 1) this.#startCheckpoint();
   }
 
   get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
-    return Promise.resolve(this.#row(table, key));
+    return Promise.resolve(this.#rows.row(table, key));
   }
 
   holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined> {
-    const id = this.#index.bySerial(serial);
-    return Promise.resolve(id === undefined ? undefined : this.#row('devices', id));
+    const id = this.#rows.devices.bySerial(serial);
+    return Promise.resolve(id === undefined ? undefined : this.#rows.row('devices', id));
   }
 
   holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
-    return Promise.resolve(this.#index.byKey(keyFingerprint));
+    return Promise.resolve(this.#rows.devices.byKey(keyFingerprint));
   }
 
   tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
-    const hashes = [...(this.#tokens.get(device) ?? [])];
-    return Promise.resolve(hashes.flatMap((hash) => this.#row('tokens', hash) ?? []));
+    return Promise.resolve(this.#rows.tokensOf(device));
   }
 
   async list(query: DeviceQuery): Promise<DevicePage> {
     const devices: Stored<DeviceRecord>[] = [];
+    const index = this.#rows.devices;
     const matches = matcherOf(query);
     const prefix = query.idPrefix ?? '';
     let after = query.after ?? '';
-    let place = this.#index.firstAfter(after);
+    let place = index.firstAfter(after);
     if (prefix > after) {
-      place = this.#index.firstAfter(prefix);
+      place = index.firstAfter(prefix);
       // An id that equals the prefix lies just below.
-      if (place > 0 && this.#index.at(place - 1) === prefix) place--;
+      if (place > 0 && index.at(place - 1) === prefix) place--;
     }
     for (let looked = 1; ; looked++, place++) {
-      const id = this.#index.at(place);
+      const id = index.at(place);
       if (id === undefined || (prefix !== '' && id > prefix && !id.startsWith(prefix))) break;
-      const row = this.#index.row(id);
+      const row = index.row(id);
       if (row !== undefined && matches(row)) {
         if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
         devices.push(row);
@@ -291,7 +234,7 @@ export class LowdbRegistry implements Registry {
       after = id;
       if (looked % rowsPerTurn === 0) {
         await turn();
-        place = this.#index.firstAfter(after) - 1;
+        place = index.firstAfter(after) - 1;
       }
     }
     return { devices, next: null };
@@ -299,37 +242,34 @@ export class LowdbRegistry implements Registry {
 
   async *rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
     let looked = 0;
-    for (const shard of this.#shards[table]) {
-      for (const row of shard.rows.values()) {
-        // The seam of the tables: a shard of table T holds rows of table T only.
-        yield row as Stored<Tables[T]>;
-        if (++looked % rowsPerTurn === 0) await turn();
-      }
+    for (const row of this.#rows.all(table)) {
+      yield row;
+      if (++looked % rowsPerTurn === 0) await turn();
     }
   }
 
   count(table: TableName): Promise<number> {
-    return Promise.resolve(this.#shards[table].reduce((sum, { rows }) => sum + rows.size, 0));
+    return Promise.resolve(this.#rows.count(table));
   }
 
   commit(change: Change): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) throw this.#broken;
       if (this.#closing !== undefined) throw new FlotillaError('registry-unavailable');
-      this.#check(change);
+      this.#rows.assertFits(change);
       const number = ++this.#number;
       const atMs = this.#deps.clock.now();
       const undo: (() => void)[] = [];
-      const put: [TableName, Stored<Tables[TableName]>][] = [];
+      const put: [TableName, AnyRow][] = [];
       for (const { table, record } of change.puts ?? []) {
         const row = { ...record, version: number };
         put.push([table, row]);
-        undo.push(this.#set(table, keyOfPut(table, record), row));
+        undo.push(this.#rows.set(table, keyOfRow(table, record), row));
       }
       const del: [TableName, string][] = [];
       for (const { table, key } of change.deletions ?? []) {
         del.push([table, key]);
-        undo.push(this.#set(table, key, undefined));
+        undo.push(this.#rows.set(table, key, undefined));
       }
       const line: JournalLine = { n: number, at: atMs, put, del, events: change.events ?? [] };
       const json = JSON.stringify(line);
@@ -369,51 +309,6 @@ export class LowdbRegistry implements Registry {
       await this.#journal?.close();
       await this.#unlock();
     }
-  }
-
-  #check({ puts = [], deletions = [] }: Change): void {
-    for (const { table, record, expected } of puts) {
-      const key = keyOfPut(table, record);
-      if ((this.#row(table, key)?.version ?? 0) !== expected) throw conflict(table, key);
-      if (table === 'devices' && this.#index.clashes(record)) throw conflict(table, key);
-    }
-    for (const { table, key, expected } of deletions) {
-      if (expected === 0 || this.#row(table, key)?.version !== expected) throw conflict(table, key);
-    }
-  }
-
-  /** Sets or deletes a row in memory; gives what takes it back. */
-  #set(table: TableName, key: string, row: Stored<Tables[TableName]> | undefined): () => void {
-    const before = this.#row(table, key);
-    const shard = this.#shard(table, key);
-    const apply = (from: typeof row, to: typeof row): void => {
-      if (to === undefined) shard.rows.delete(key);
-      else shard.rows.set(key, to);
-      shard.dirty = true;
-      if (table === 'devices') {
-        // The seam of the tables, as in `rows`.
-        this.#index.replace(
-          from as Stored<DeviceRecord> | undefined,
-          to as Stored<DeviceRecord> | undefined,
-        );
-      }
-      if (table === 'tokens') {
-        this.#indexToken(from as TokenRecord | undefined, 'forget');
-        this.#indexToken(to as TokenRecord | undefined, 'know');
-      }
-    };
-    apply(before, row);
-    return () => apply(row, before);
-  }
-
-  #indexToken(token: TokenRecord | undefined, what: 'know' | 'forget'): void {
-    if (token === undefined || token.device === null) return;
-    const known = this.#tokens.get(token.device);
-    if (what === 'forget') {
-      known?.delete(token.hash);
-      if (known?.size === 0) this.#tokens.delete(token.device);
-    } else if (known === undefined) this.#tokens.set(token.device, new Set([token.hash]));
-    else known.add(token.hash);
   }
 
   #startWriting(): void {
@@ -509,10 +404,10 @@ export class LowdbRegistry implements Registry {
   }
 
   async #checkpointOnce(): Promise<void> {
-    if (!this.#allShards().some(({ dirty }) => dirty)) return;
+    if (!this.#rows.shards.some(({ dirty }) => dirty)) return;
     await this.#rotateJournal();
     await this.#deps.step?.('after-rotation');
-    for (const shard of this.#allShards()) {
+    for (const shard of this.#rows.shards) {
       if (!shard.dirty) continue;
       await this.#deps.step?.('before-shard');
       await shard.write();
@@ -525,7 +420,7 @@ export class LowdbRegistry implements Registry {
       await rm(this.#journalPath(number));
       await syncFolder(this.#folder);
     }
-    this.#shardBytes = this.#allShards().reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#shardBytes = this.#rows.bytes;
     await this.#deps.step?.('after-checkpoint');
   }
 
@@ -552,41 +447,10 @@ export class LowdbRegistry implements Registry {
   #replay(json: string, events: NumberedEvent[]): void {
     // The seam to JSON: lines with a right checksum were written by `commit`.
     const line = JSON.parse(json) as JournalLine;
-    for (const [table, row] of line.put) {
-      const shard = this.#shard(table, keyOfPut(table, row));
-      shard.rows.set(keyOfPut(table, row), row);
-      shard.dirty = true;
-    }
-    for (const [table, key] of line.del) {
-      const shard = this.#shard(table, key);
-      shard.rows.delete(key);
-      shard.dirty = true;
-    }
+    for (const [table, row] of line.put) this.#rows.replay(table, keyOfRow(table, row), row);
+    for (const [table, key] of line.del) this.#rows.replay(table, key, undefined);
     this.#number = Math.max(this.#number, line.n);
     for (const event of line.events) events.push({ commit: line.n, atMs: line.at, event });
-  }
-
-  #row<T extends TableName>(table: T, key: string): Stored<Tables[T]> | undefined {
-    // The seam of the tables, as in `rows`.
-    return this.#shard(table, key).rows.get(key) as Stored<Tables[T]> | undefined;
-  }
-
-  #shard(table: TableName, key: string): Shard {
-    const shards = this.#shards[table];
-    const shard = shards[shards.length === 1 ? 0 : crc32(key) % shards.length];
-    if (shard === undefined) throw new FlotillaError('internal');
-    return shard;
-  }
-
-  *#devices(): Iterable<Stored<DeviceRecord>> {
-    for (const shard of this.#shards.devices) {
-      // The seam of the tables, as in `rows`.
-      for (const row of shard.rows.values()) yield row as Stored<DeviceRecord>;
-    }
-  }
-
-  #allShards(): readonly Shard[] {
-    return tableNames.flatMap((table) => this.#shards[table]);
   }
 
   #journalPath(number: number): string {
@@ -600,15 +464,4 @@ export class LowdbRegistry implements Registry {
       .filter((number) => !Number.isNaN(number))
       .sort((one, other) => one - other);
   }
-}
-
-/** Files of a replacement that a crash interrupted. */
-async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
-  }
-}
-
-function keyOfPut<T extends TableName>(table: T, record: Tables[T]): string {
-  return keyOf[table](record);
 }

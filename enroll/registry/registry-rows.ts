@@ -1,0 +1,194 @@
+/**
+ * All rows of the embedded registry, in memory, spread over the shards that keep them on the disk,
+ * with what they are looked up by. Knows nothing of journals and of durability.
+ *
+ * @module
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { secretFolderMode } from '../../core/atomic-file.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { DeviceIndex } from './device-index.ts';
+import {
+  keyOf,
+  type DeviceRecord,
+  type TableName,
+  type Tables,
+  type TokenRecord,
+} from './records.ts';
+import { conflict, type Change, type Stored } from './registry.ts';
+import { Shard } from './shard.ts';
+
+/** A row of whichever table. */
+export type AnyRow = Stored<Tables[TableName]>;
+
+/** How many files the rows of a table are spread over. Fixed: a row's shard follows from its key. */
+const shardCounts: Readonly<Record<TableName, number>> = {
+  devices: 64,
+  tokens: 16,
+  answers: 8,
+  requests: 1,
+  revocations: 16,
+  blockedKeys: 1,
+  factories: 1,
+};
+
+const tableNames = [
+  'devices',
+  'tokens',
+  'answers',
+  'requests',
+  'revocations',
+  'blockedKeys',
+  'factories',
+] as const satisfies readonly TableName[];
+
+export class RegistryRows {
+  readonly devices = new DeviceIndex();
+  readonly #folder: string;
+  readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
+  /** Hashes of tokens by the identity that they are for. */
+  readonly #tokens = new Map<string, Set<string>>();
+
+  /** @param beforeReplace awaited before a shard's file is replaced by what was in memory */
+  constructor(folder: string, beforeReplace: () => Promise<void>) {
+    this.#folder = folder;
+    const shards = (table: TableName): readonly Shard[] =>
+      Array.from({ length: shardCounts[table] }, (_none, at) => {
+        const name = `${String(at).padStart(2, '0')}.json`;
+        return new Shard(join(folder, table, name), beforeReplace);
+      });
+    this.#shards = {
+      devices: shards('devices'),
+      tokens: shards('tokens'),
+      answers: shards('answers'),
+      requests: shards('requests'),
+      revocations: shards('revocations'),
+      blockedKeys: shards('blockedKeys'),
+      factories: shards('factories'),
+    };
+  }
+
+  /** Reads every shard. Gives the newest version in them. @throws FlotillaError `registry-damaged` */
+  async read(): Promise<number> {
+    for (const table of tableNames) {
+      const path = join(this.#folder, table);
+      await mkdir(path, { recursive: true, mode: secretFolderMode });
+      await removeLeftovers(path);
+    }
+    await Promise.all(this.shards.map((shard) => shard.read()));
+    let newest = 0;
+    for (const shard of this.shards) {
+      for (const { version } of shard.rows.values()) newest = Math.max(newest, version);
+    }
+    return newest;
+  }
+
+  /** Puts a row in its place as it stood in the journal. Before {@link index}. */
+  replay(table: TableName, key: string, row: AnyRow | undefined): void {
+    const shard = this.#shard(table, key);
+    if (row === undefined) shard.rows.delete(key);
+    else shard.rows.set(key, row);
+    shard.dirty = true;
+  }
+
+  /** Makes the lookups, once, when all rows are there. */
+  index(): void {
+    this.devices.fill(this.all('devices'));
+    for (const token of this.all('tokens')) this.#indexToken(token, 'know');
+  }
+
+  get shards(): readonly Shard[] {
+    return tableNames.flatMap((table) => this.#shards[table]);
+  }
+
+  /** The size of all shards' files, in characters. */
+  get bytes(): number {
+    return this.shards.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  row<T extends TableName>(table: T, key: string): Stored<Tables[T]> | undefined {
+    // The seam of the tables: a shard of table T holds rows of table T only.
+    return this.#shard(table, key).rows.get(key) as Stored<Tables[T]> | undefined;
+  }
+
+  *all<T extends TableName>(table: T): Generator<Stored<Tables[T]>> {
+    for (const shard of this.#shards[table]) {
+      // The seam of the tables, as in `row`.
+      for (const row of shard.rows.values()) yield row as Stored<Tables[T]>;
+    }
+  }
+
+  count(table: TableName): number {
+    return this.#shards[table].reduce((sum, { rows }) => sum + rows.size, 0);
+  }
+
+  tokensOf(device: string): readonly Stored<TokenRecord>[] {
+    return [...(this.#tokens.get(device) ?? [])].flatMap((hash) => this.row('tokens', hash) ?? []);
+  }
+
+  /** @throws FlotillaError `registry-conflict` when a change is not about the rows as they are */
+  assertFits({ puts = [], deletions = [] }: Change): void {
+    for (const { table, record, expected } of puts) {
+      const key = keyOfRow(table, record);
+      if ((this.row(table, key)?.version ?? 0) !== expected) throw conflict(table, key);
+      if (table === 'devices' && this.devices.clashes(record)) throw conflict(table, key);
+    }
+    for (const { table, key, expected } of deletions) {
+      if (expected === 0 || this.row(table, key)?.version !== expected) throw conflict(table, key);
+    }
+  }
+
+  /** Sets a row, or deletes it; gives what takes that back. */
+  set(table: TableName, key: string, row: AnyRow | undefined): () => void {
+    const before = this.row(table, key);
+    const shard = this.#shard(table, key);
+    const apply = (from: AnyRow | undefined, to: AnyRow | undefined): void => {
+      if (to === undefined) shard.rows.delete(key);
+      else shard.rows.set(key, to);
+      shard.dirty = true;
+      // The seam of the tables, as in `row`.
+      if (table === 'devices') {
+        this.devices.replace(
+          from as Stored<DeviceRecord> | undefined,
+          to as Stored<DeviceRecord> | undefined,
+        );
+      }
+      if (table === 'tokens') {
+        this.#indexToken(from as TokenRecord | undefined, 'forget');
+        this.#indexToken(to as TokenRecord | undefined, 'know');
+      }
+    };
+    apply(before, row);
+    return () => apply(row, before);
+  }
+
+  #indexToken(token: TokenRecord | undefined, what: 'know' | 'forget'): void {
+    if (token === undefined || token.device === null) return;
+    const known = this.#tokens.get(token.device);
+    if (what === 'forget') {
+      known?.delete(token.hash);
+      if (known?.size === 0) this.#tokens.delete(token.device);
+    } else if (known === undefined) this.#tokens.set(token.device, new Set([token.hash]));
+    else known.add(token.hash);
+  }
+
+  #shard(table: TableName, key: string): Shard {
+    const shards = this.#shards[table];
+    const shard = shards[shards.length === 1 ? 0 : crc32(key) % shards.length];
+    if (shard === undefined) throw new FlotillaError('internal');
+    return shard;
+  }
+}
+
+export function keyOfRow<T extends TableName>(table: T, record: Tables[T]): string {
+  return keyOf[table](record);
+}
+
+/** Files of a replacement that a crash interrupted. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+  }
+}
