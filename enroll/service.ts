@@ -184,10 +184,18 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       identity = await ensureServerIdentity(state, config, ca, clock);
       http.replaceTls(tls());
     };
+    let refreshing: Promise<void> | undefined;
+    let stale = false;
     const refreshed = (): void => {
-      refresh().catch((error: unknown) =>
-        log.error({ err: error }, 'the certificate of the service could not be renewed'),
-      );
+      stale = refreshing !== undefined;
+      refreshing ??= refresh()
+        .catch((error: unknown) => {
+          log.error({ err: error }, 'the certificates of the service could not be renewed');
+        })
+        .finally(() => {
+          refreshing = undefined;
+          if (stale) refreshed();
+        });
     };
     ca.onChange(refreshed);
     let cancelRefresh: Cancel;
@@ -198,7 +206,10 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       });
     };
     planRefresh();
-    lifecycle.add('certificate refresh', () => cancelRefresh());
+    lifecycle.add('certificate refresh', async () => {
+      cancelRefresh();
+      await refreshing;
+    });
     lifecycle.add('CRL', () => lists.close());
     const housekeeping = new Housekeeping(registry, clock, log);
     housekeeping.start();
