@@ -58,6 +58,20 @@ export function checkRoom(
 }
 
 /**
+ * Checks that a broker on this machine may open a file for each device. What it does not tell (it is
+ * elsewhere, or belongs to somebody else) is not checked.
+ *
+ * @throws FlotillaError `sim-file-descriptors`
+ */
+export function checkBrokerRoom(devices: number, openFiles: number | undefined): void {
+  const needed = devices + filesBeside;
+  if (openFiles === undefined || needed <= openFiles) return;
+  throw new FlotillaError('sim-file-descriptors', {
+    detail: `the broker's own process may open ${openFiles} files and needs ${needed} for ${devices} devices: start it after ulimit -n ${needed}`,
+  });
+}
+
+/**
  * Checks that the broker answers and proves itself.
  *
  * @throws FlotillaError `sim-target-unreachable`, `sim-target-untrusted`: naming the address and the

@@ -28,10 +28,10 @@ import { newSeed } from '../seed.ts';
 import { isFlotilla, type Target } from '../target.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
-import { listenerOf, useOf } from './broker-process.ts';
+import { listenerOf, openFilesLimitOf, useOf } from './broker-process.ts';
 import { Crew, forkedPort, Hand, localPort, type OpenPort } from './crew.ts';
 import { phaseReportOf } from './phase-report.ts';
-import { checkBroker, checkRoom, machineLimits } from './preflight.ts';
+import { checkBroker, checkBrokerRoom, checkRoom, machineLimits } from './preflight.ts';
 import { addressesOf } from './source-addresses.ts';
 import { reportOf } from './verdict.ts';
 
@@ -111,6 +111,8 @@ export class Simulation {
     const sourceAddresses = addressesOf(plan.run.sourceAddresses);
     const workers = this.#workers();
     checkRoom(this.#roster.size, workers, Math.max(1, sourceAddresses.length), machineLimits());
+    const pid = listenerOf(target.mqtts);
+    checkBrokerRoom(this.#roster.size, pid === undefined ? undefined : openFilesLimitOf(pid));
     await checkBroker(target.mqtts, credentials.ca);
     const broker = { ...target.mqtts, ca: credentials.ca };
     const crew = await this.#hire(workers, broker, credentials, sourceAddresses);

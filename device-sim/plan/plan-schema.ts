@@ -99,7 +99,6 @@ const publishSchema = z.strictObject({
   jitter: z.number().min(0).max(0.5).default(0.1).describe('Share of the interval, for jitter'),
   payload: payloadSchema.prefault({ kind: 'sequence' }),
 });
-export type PublishSpec = z.output<typeof publishSchema>;
 
 const groupName = z
   .string()
@@ -313,7 +312,6 @@ const stepSchema = z.union([
   phaseSchema,
   z.strictObject({ parallel: z.array(phaseSchema).min(2).max(8) }),
 ]);
-export type StepSpec = z.output<typeof stepSchema>;
 
 export const planSchema = z
   .strictObject({
@@ -428,8 +426,6 @@ export const planSchema = z
 
 /** A plan as it was checked: durations in ms, rates a second, every default filled in. */
 export type Plan = z.output<typeof planSchema>;
-/** A plan as people write it. */
-export type PlanInput = z.input<typeof planSchema>;
 
 function ratePerSecond(text: string): number {
   const [, count, every, unit] = /^([\d.]+)\/(\d*)(s|m|h)$/.exec(text) ?? [];
