@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
@@ -148,6 +148,19 @@ test('what was there before a stop, or a kill, is there after it', async (t) => 
   });
   await until('the command that was acknowledged before the kill', () => got.length > 0);
   t.deepEqual(got, ['devices/lasting/commands/do it']);
+
+  const policy = join(state, 'policy.yaml');
+  const good = readFileSync(policy);
+  const status = (): ReturnType<typeof flotilla> => flotilla(['status', '--state', state]);
+  writeFileSync(policy, `${good.toString()}\nrolez: {}\n`);
+  const wrong = await until('status tells the broken policy', async () => {
+    const told = await status();
+    return told.code === 1 && told;
+  });
+  t.regex(wrong.stdout, /WRONG.*policy.*rolez/);
+  writeFileSync(policy, good);
+  await until('status is content again', async () => (await status()).code === 0);
+
   const done = await second.child.stop('SIGINT');
   t.is(done.code, 0, done.stderr);
 });
