@@ -112,6 +112,12 @@ export const brokerLimitsSchema = z.strictObject({
     1024 * mib,
     'Bytes written to one connection that its client has not read yet.',
   ),
+  sessionsPerDeviceMax: whole(
+    16,
+    1,
+    100_000,
+    'Sessions of one identity that are kept; one more ends the one that is away the longest.',
+  ),
   outboundStalledMaxMs: whole(
     20_000,
     1000,
@@ -128,7 +134,7 @@ export const brokerLimitsSchema = z.strictObject({
     3600,
     10,
     65_535,
-    'The longest keep-alive; longer ones, and none, are cut to it.',
+    'The longest keep-alive; on MQTT 5.0 longer ones, and none, are cut to it, and the client is told.',
   ),
   retainedMax: whole(1_000_000, 0, 100_000_000, 'Retained messages in all.'),
   retainedTotalMaxBytes: whole(256 * mib, 0, 65_536 * mib, 'Bytes of all retained messages.'),

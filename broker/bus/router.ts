@@ -27,6 +27,8 @@ export class Router<S extends object> {
   readonly #routes = new Map<string, Route<S>>();
   readonly #index = new TopicIndex<Route<S>>();
   readonly #options: RouterOptions<S>;
+  /** What the cached routes take in memory, about. */
+  #weight = 0;
 
   constructor(options: RouterOptions<S>) {
     this.#options = options;
@@ -71,12 +73,14 @@ export class Router<S extends object> {
   /** Forgets all routes: the policy changed. */
   invalidateAll(): void {
     for (const route of this.#routes.values()) route.stale = true;
+    this.#weight = 0;
     this.#routes.clear();
     this.#index.clear();
   }
 
   #forget(route: Route<S>): void {
     route.stale = true;
+    this.#weight -= weightOf(route.topic);
     this.#routes.delete(route.topic);
     this.#index.delete(route.topic);
   }
@@ -102,15 +106,33 @@ export class Router<S extends object> {
       route.stale = true;
       return route;
     }
-    if (this.#routes.size >= cacheMaxTopics) {
+    this.#weight += weightOf(topic);
+    while (
+      this.#routes.size >= cacheMaxTopics ||
+      (this.#weight > cacheMaxTopics * usualBytes && this.#routes.size > 0)
+    ) {
       const [oldest] = this.#routes.values();
-      if (oldest !== undefined) this.#forget(oldest);
+      if (oldest === undefined) break;
+      this.#forget(oldest);
     }
     this.#routes.set(topic, route);
     this.#index.set(topic, route);
     return route;
   }
 }
+
+/**
+ * What a cached route takes, about: its topic twice, a node of the index a level. A client that makes
+ * up long topics fills the cache with fewer of them.
+ */
+function weightOf(topic: string): number {
+  let levels = 1;
+  for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels++;
+  return 200 + 2 * topic.length + 200 * levels;
+}
+
+/** Of a usual topic: four levels, thirty characters. */
+const usualBytes = 1060;
 
 function targetsOf<S extends object>(
   subscriptions: readonly Subscription<S>[],

@@ -67,7 +67,8 @@ export type DropReason =
   | 'too-large'
   | 'outbound-full'
   | 'not-allowed'
-  | 'retained-full';
+  | 'retained-full'
+  | 'session-evicted';
 
 /** In flight. One object for all of an ephemeral session: only the id and the state count there. */
 interface InFlight {
@@ -113,15 +114,6 @@ export class Outgoing {
     this.#clientId = clientId;
     this.#context = context;
     this.#kept = kept;
-  }
-
-  /** Messages that wait or are in flight, for an ephemeral session (a kept one: ask the store). */
-  get waitingMessages(): number {
-    return this.#tail.length - this.#tailHead + (this.#inFlight?.size ?? 0);
-  }
-
-  get waitingBytes(): number {
-    return this.#tailBytes;
   }
 
   /** Whether a message would leave at once. */

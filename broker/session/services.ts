@@ -15,7 +15,6 @@ import type { OutboxPool } from './outbox.ts';
 export class Counters {
   readonly messagesIn: [number, number, number] = [0, 0, 0];
   readonly messagesOut: [number, number, number] = [0, 0, 0];
-  connects = 0;
   bytesIn = 0;
   bytesOut = 0;
   storeCommits = 0;

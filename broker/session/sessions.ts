@@ -31,6 +31,8 @@ const recoveredWillMinMs = 5000;
 
 export class Sessions {
   readonly #byId = new Map<string, Session>();
+  /** Kept sessions of each identity, those that were used last behind the others. */
+  readonly #keptOf = new Map<string, Set<Session>>();
   readonly #services: Services;
   readonly #exchange: Exchange;
   /**
@@ -104,6 +106,7 @@ export class Sessions {
     }
     // Kept with another expiry than it stands in the store with: only a new one can change that.
     const present = session !== undefined;
+    if (!present && request.expirySeconds > 0) this.#makeRoom(identity.id);
     session ??= this.#create(clientId, identity.id, request.expirySeconds);
     this.#cancelTimers(session);
     session.expirySeconds = request.expirySeconds;
@@ -142,6 +145,7 @@ export class Sessions {
     }
     const nowMs = this.#services.clock.now();
     session.save(nowMs);
+    this.#usedLast(session);
     this.#expireLater(session, nowMs);
   }
 
@@ -152,6 +156,9 @@ export class Sessions {
     session.subscriptions.clear();
     session.outgoing.detach();
     if (this.#byId.get(session.clientId) === session) this.#byId.delete(session.clientId);
+    const kept = this.#keptOf.get(session.identityId);
+    kept?.delete(session);
+    if (kept?.size === 0) this.#keptOf.delete(session.identityId);
     if (session.kept) this.#services.store.deleteSession(session.clientId);
   }
 
@@ -174,8 +181,7 @@ export class Sessions {
 
   /** Ends all sessions of an identity without a word: its wills are not published. */
   forget(identityId: string): void {
-    for (const session of [...this.#byId.values()]) {
-      if (session.identityId !== identityId) continue;
+    for (const session of [...(this.#keptOf.get(identityId) ?? [])]) {
       this.#deleteWill(session);
       if (session.holder === undefined) this.end(session);
       else session.expirySeconds = 0;
@@ -202,7 +208,31 @@ export class Sessions {
       this.#exchange,
     );
     this.#byId.set(clientId, session);
+    if (session.kept) this.#usedLast(session);
     return session;
+  }
+
+  #usedLast(session: Session): void {
+    let kept = this.#keptOf.get(session.identityId);
+    if (kept === undefined) this.#keptOf.set(session.identityId, (kept = new Set()));
+    kept.delete(session);
+    kept.add(session);
+  }
+
+  /**
+   * A device that takes a new client id at each start must not fill the broker: of the sessions of
+   * its identity the one that is away the longest ends.
+   */
+  #makeRoom(identityId: string): void {
+    const kept = this.#keptOf.get(identityId);
+    if (kept === undefined || kept.size < this.#services.limits.sessionsPerDeviceMax) return;
+    for (const session of kept) {
+      if (session.holder !== undefined) continue;
+      const { messages } = this.#services.store.queueOf(session.clientId);
+      if (messages > 0) session.dropped('session-evicted', messages);
+      this.end(session);
+      return;
+    }
   }
 
   #removeFromRouter(session: Session, filter: string): void {

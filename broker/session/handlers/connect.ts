@@ -116,7 +116,7 @@ function assignedId(client: Client, connect: Connect): string {
 
 function accept(client: Client, connect: Connect, clientId: string): void {
   const { host, identity } = client;
-  const { limits, authorizer, events, counters } = host.services;
+  const { limits, authorizer, events } = host.services;
   const { properties, version } = connect;
   const own = authorizer.limits(identity);
   const expiryMax = Math.min(limits.sessionExpiryMaxSeconds, own.sessionExpiryMaxSeconds);
@@ -146,7 +146,6 @@ function accept(client: Client, connect: Connect, clientId: string): void {
   if (present) host.sessions.reauthorise(session);
   host.accepted(client);
   events.connected(client);
-  counters.connects++;
   const answer: ConnackProperties = {};
   if (version === 5) {
     // Capabilities are said when they differ from what their absence would mean.

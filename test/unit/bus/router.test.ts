@@ -137,6 +137,17 @@ test('the cache of routes is bounded: the oldest gives way', (t) => {
   t.true(first.stale);
 });
 
+test('long topics fill the cache sooner than short ones', (t) => {
+  const routes = router(100);
+  const deep = 'x/'.repeat(30);
+  for (let n = 0; n < 200; n++) routes.route(`${n}/${deep}`);
+  t.true(routes.cachedRoutes < 20, `${routes.cachedRoutes} routes`);
+  for (let n = 0; n < 200; n++) routes.route(`t/${n}`);
+  t.is(routes.cachedRoutes, 100);
+  routes.invalidate('#');
+  t.is(routes.cachedRoutes, 0);
+});
+
 test('who may not receive a topic is not in its route', (t) => {
   const asked: string[] = [];
   const routes = new Router<Someone>({

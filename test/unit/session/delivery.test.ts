@@ -1,6 +1,6 @@
 import test from 'ava';
 import { fakeClock } from '../../support/fake-clock.ts';
-import { startWorld, TestAuthorizer } from '../../support/session-world.ts';
+import { startWorld, TestAuthorizer, type RawClient } from '../../support/session-world.ts';
 import { until } from '../../support/until.ts';
 
 test('QoS 2 in: a packet id that is not released is not published again', async (t) => {
@@ -384,6 +384,28 @@ test('connections of one identity are bounded by its limits', async (t) => {
   t.is(third.connack?.reasonCode, 0x97);
   const same = await world.connect({ identity: 'd', clientId: 'd/2', version: 5 });
   t.is(same.connack?.reasonCode, 0);
+});
+
+test('kept sessions of one identity are bounded: the one that is away the longest ends', async (t) => {
+  const world = await startWorld(t, {
+    config: { limits: { broker: { sessionsPerDeviceMax: 3 } } },
+  });
+  const open = (n: number): Promise<RawClient> =>
+    world.connect({ identity: 'd', clientId: `d/${n}`, clean: false });
+  const stays = await open(0);
+  for (let n = 1; n <= 2; n++) {
+    const client = await open(n);
+    await client.subscribe('x', 1);
+    await client.disconnect();
+  }
+  await world.layer.publish({ topic: 'x', payload: Buffer.from('m'), qos: 1, retain: false });
+  await (await open(1)).disconnect();
+  await open(3);
+  t.is(world.layer.statistics().sessions, 3);
+  t.is(world.count('dropped', 'session-evicted'), 1);
+  await stays.settle();
+  t.true((await open(1)).connack?.sessionPresent);
+  t.false((await open(2)).connack?.sessionPresent);
 });
 
 test('plug-ins of Aedes see clients and messages, listen and publish', async (t) => {
