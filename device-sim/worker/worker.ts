@@ -13,10 +13,8 @@ import { LightLink } from '../device/light-link.ts';
 import { SimDevice, type DeviceHost, type DeviceState } from '../device/sim-device.ts';
 import { Meter } from '../measure/meter.ts';
 import { rosterOf, topicFor, type Roster } from '../roster.ts';
-import { seeded } from '../seed.ts';
-import { payloadSource } from '../traffic/payload.ts';
-import { Schedule } from '../traffic/schedule.ts';
 import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
+import { streamsOf } from '../traffic/stream.ts';
 import { Timekeeper } from '../traffic/timekeeper.ts';
 import { Observer } from './observer.ts';
 import {
@@ -179,32 +177,13 @@ export class Worker implements WorkerCalls {
       };
       for (const number of params.devices) {
         const device = this.#device(number);
-        for (const [index, stream] of device.group.publish.entries()) {
-          const schedule = new Schedule(
-            {
-              intervalMs: 1000 / (stream.rate * params.factor),
-              spread: stream.spread,
-              jitter: stream.jitter,
-            },
-            seeded(seed, 'schedule', params.phase, device.id, index),
-            startMs,
-            endMs,
-          );
-          const source = payloadSource(stream.payload, device.author, () =>
-            seeded(seed, 'payload', params.phase, device.id, index),
-          );
-          const topic = topicFor(stream.topic, device.author);
+        const streams = streamsOf(device.author, device.group, { ...params, seed, startMs, endMs });
+        for (const { topic, qos, retain, schedule, source } of streams) {
           const step = (intendedMs: number): void => {
             if (!this.#halted) {
               const epochMs = toEpochMs(intendedMs);
               this.#meter.time('scheduleError', (performance.now() - intendedMs) * 1000);
-              device.send(
-                topic,
-                stream.qos,
-                stream.retain,
-                source.body(device.sent, epochMs),
-                epochMs * 1000,
-              );
+              device.send(topic, qos, retain, source.body(device.sent, epochMs), epochMs * 1000);
             }
             next();
           };
