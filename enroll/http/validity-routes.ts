@@ -6,6 +6,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ocspRequestMaxBytes, ocspRequestOfPath } from '../../certs/ocsp.ts';
 import { ocspFailure } from '../../certs/ocsp.ts';
+import { pemOf } from '../../certs/pem.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
@@ -35,7 +36,7 @@ export function serveValidity(http: HttpServer, deps: ValidityRouteDeps): void {
     const leftSeconds = Math.floor((found.nextUpdateMs - deps.clock.now()) / 1000);
     void reply.header('cache-control', `max-age=${Math.max(0, Math.min(300, leftSeconds))}`);
     return pem
-      ? reply.type('application/x-pem-file').send(found.pem)
+      ? reply.type('application/x-pem-file').send(pemOf('X509 CRL', found.der))
       : reply.type('application/pkix-crl').send(found.der);
   };
   const current = (): string => deps.ca.current.certificate.fingerprint;

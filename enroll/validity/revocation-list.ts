@@ -7,7 +7,6 @@
  */
 import type { RevokedCertificate } from '../../certs/crl-entries.ts';
 import { signCrl } from '../../certs/crl.ts';
-import { pemOf } from '../../certs/pem.ts';
 import type { Authority } from '../../certs/authority.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
@@ -16,7 +15,6 @@ import type { Registry } from '../registry/registry.ts';
 
 export interface SignedList {
   readonly der: Buffer;
-  readonly pem: string;
   readonly number: number;
   readonly nextUpdateMs: number;
 }
@@ -106,7 +104,6 @@ export class RevocationList {
       });
       lists.set(certificate.fingerprint, {
         der,
-        pem: pemOf('X509 CRL', der),
         number,
         nextUpdateMs,
       });
