@@ -8,6 +8,7 @@ import { simTarget, type TargetOptions } from '../sim-target.ts';
 import { progressView } from '../progress-view.ts';
 
 export interface PrepareOptions extends TargetOptions {
+  readonly out?: string;
   readonly names?: readonly string[];
 }
 
@@ -18,13 +19,10 @@ export const prepare = async (
 ): Promise<number> => {
   const { out, world } = context;
   const plan = await readPlan(file);
-  if (options.certs !== undefined) {
+  if (options.out !== undefined) {
     const names = options.names ?? ['localhost', '127.0.0.1'];
-    const made = await prepareFolder(plan, options.certs, names, systemClock);
-    out.result(
-      made,
-      `${options.certs}: ${made.devices} devices, ${made.reused} were there already`,
-    );
+    const made = await prepareFolder(plan, options.out, names, systemClock);
+    out.result(made, `${options.out}: ${made.devices} devices, ${made.reused} were there already`);
     return made.failed === 0 ? 0 : 1;
   }
   const stop = new AbortController();

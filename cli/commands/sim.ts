@@ -1,8 +1,9 @@
 /** `flotilla sim …`: the fleet simulator, loaded when it is used. @module */
 import { Command, Option } from 'commander';
+import type { AgentOptions } from './sim-agent.ts';
 import type { RunOptions } from './sim-run.ts';
 import type { PrepareOptions } from './sim-prepare.ts';
-import { command, duration, port, positive, stateCommand, whole } from '../context.ts';
+import { command, duration, port, positive, stateCommand, urlOption, whole } from '../context.ts';
 import type { CommonOptions, Context } from '../context.ts';
 import type { Runner } from '../runner.ts';
 
@@ -49,15 +50,27 @@ export function simCommand(runner: Runner): Command {
         ),
     )
     .addCommand(
-      targetOptions(
-        stateCommand('prepare', 'make keys and certificates ahead, so that a run starts at once')
-          .argument('<plan>', 'a plan, YAML')
-          .option('--names <names...>', 'with --certs: the host names of the other broker'),
-      ).action(
-        runner.runWith(async (plan: string, options: PrepareOptions, context) =>
-          (await import('./sim-prepare.ts')).prepare(plan, options, context),
+      stateCommand('prepare', 'make keys and certificates ahead, so that a run starts at once')
+        .argument('<plan>', 'a plan, YAML')
+        .option('--out <dir>', 'for any other broker: a CA and certificates into this folder')
+        .option('--names <names...>', 'with --out: the host names of that broker')
+        .option(...urlOption)
+        .option('--mqtts <host:port>', 'the broker, if not the one on the state folder')
+        .action(
+          runner.runWith(async (plan: string, options: PrepareOptions, context) =>
+            (await import('./sim-prepare.ts')).prepare(plan, options, context),
+          ),
         ),
-      ),
+    )
+    .addCommand(
+      command('agent', 'carry devices on this host for plans that name it under run.agents')
+        .requiredOption('--dir <dir>', "the agent's identity, as device enroll wrote it")
+        .requiredOption('--mqtts <host:port>', "the fleet's broker")
+        .action(
+          runner.run(async (options: AgentOptions, context) =>
+            (await import('./sim-agent.ts')).agent(options, context),
+          ),
+        ),
     )
     .addCommand(
       command('compare', 'hold two reports against each other')
@@ -71,7 +84,7 @@ export function simCommand(runner: Runner): Command {
 
 function targetOptions(under: Command): Command {
   return under
-    .option('--url <url>', 'the enrollment service, if not the one on the state folder')
+    .option(...urlOption)
     .option('--mqtts <host:port>', 'the broker, if not the one on the state folder')
     .option('--certs <dir>', 'any broker: certificates from a folder, instead of enrolling')
     .option('--ca <file>', 'any broker: what it is trusted by (default: ca.pem in --certs)');

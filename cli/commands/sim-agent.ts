@@ -1,0 +1,33 @@
+/** `flotilla sim agent`: a worker on this host for a controller elsewhere. @module */
+import { readCertificate } from '../../certs/certificate.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { createLog } from '../../core/log.ts';
+import { runAgent } from '../../device-sim/agent/run-agent.ts';
+import type { Action, CommonOptions } from '../context.ts';
+import { hostPort } from '../host-port.ts';
+import { loadIdentity } from '../identity-folder.ts';
+
+export interface AgentOptions extends CommonOptions {
+  readonly dir: string;
+  readonly mqtts: string;
+}
+
+export const agent: Action<AgentOptions> = async (options, { out, world }) => {
+  const mqtts = hostPort(options.mqtts, 8883);
+  const { key, chain, ca, cert } = await loadIdentity(options.dir);
+  const { commonName } = readCertificate(cert);
+  if (!commonName.ok) throw new FlotillaError(commonName.code, { detail: options.dir });
+  const stop = new AbortController();
+  void world.stopAsked().then(() => stop.abort());
+  out.say(`agent ${commonName.id} at mqtts://${mqtts.host}:${mqtts.port}; Ctrl-C stops`);
+  await runAgent({
+    name: commonName.id,
+    identity: { key, chain },
+    mqtts,
+    ca,
+    log: createLog({ level: 'info' }),
+    signal: stop.signal,
+  });
+  out.result({ agent: commonName.id, ended: true }, `agent ${commonName.id} has ended`);
+  return 0;
+};
