@@ -51,6 +51,21 @@ const state = stateFolder(join(certificates.folder, 'state'));
 writeFileSync(state.policy, policy(''));
 const kept = await new DirectoryFile(state.broker.directory).read();
 const entries = new Map(kept?.entries);
+/** When the certificates of the last devices end, as the directory says; by `performance.now`. */
+const ends = new Map<string, number>();
+for (const [index, id] of names.slice(-samples).entries()) {
+  const inMs = 60_000 + index * 10;
+  const entry = entries.get(id)!;
+  const [certificate] = entry.certificates;
+  entries.set(id, {
+    ...entry,
+    certificates: [{ ...certificate!, notAfterMs: Date.now() + inMs }],
+  });
+  ends.set(id, performance.now() + inMs);
+}
+const ending = new DirectoryFile(state.broker.directory);
+await ending.writeSnapshot({ ...kept!, entries });
+await ending.close();
 const links = new Set<ServerResponse>();
 let sequence = 1;
 
@@ -145,19 +160,6 @@ for (const [what, part] of [
   tell(what, tookMs);
 }
 
-const late: number[] = [];
-const ending = devices.splice(0, samples).map((device, index) => {
-  const [certificate] = entries.get(device.id)!.certificates;
-  const inMs = 2000 + index * 10;
-  change(device.id, { certificates: [{ ...certificate!, notAfterMs: Date.now() + inMs }] });
-  return { device, dueMs: performance.now() + inMs };
-});
-for (const { device, dueMs } of ending) {
-  while (device.closedAtMs === 0) await delay(2);
-  late.push(device.closedAtMs - dueMs);
-}
-tell('expire', late);
-
 const effects: number[] = [];
 for (const device of devices.splice(0, Math.min(100, samples))) {
   change(device.id, { group: 'in' });
@@ -189,6 +191,13 @@ for (let round = 0; round < 10; round++) {
   for (const { lastReceivedMs } of watching) flips.push(Math.max(0, lastReceivedMs - atMs));
 }
 tell('policy', flips);
+
+const late: number[] = [];
+for (const device of devices.filter(({ id }) => ends.has(id))) {
+  while (device.closedAtMs === 0) await delay(20);
+  late.push(device.closedAtMs - ends.get(device.id)!);
+}
+tell('expire', late);
 
 for (const { socket } of [service, ...devices]) socket.destroy();
 await broker.stop();

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
-import { messageOf } from '../core/errors/flotilla-error.ts';
+import { messageOf, type FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import { identityFiles, type StateFolder } from '../core/state-folder.ts';
@@ -64,6 +64,8 @@ const lagMaxMs = 5000;
 /** The parts of one broker that runs. */
 export interface RunningBroker {
   readonly addresses: BrokerAddresses;
+  /** Resolves when the broker cannot do its job any more, with the reason. */
+  readonly failed: Promise<FlotillaError>;
   reload(): Promise<void>;
 }
 
@@ -94,7 +96,7 @@ export async function openBroker(
   await broker.correctPresence();
   const addresses = { ...(await broker.listen(lifecycle)), metrics };
   await broker.keepFresh(lifecycle);
-  return { addresses, reload: () => broker.reload() };
+  return { addresses, failed: broker.failed, reload: () => broker.reload() };
 }
 
 class Broker {
@@ -110,6 +112,8 @@ class Broker {
   readonly #incidents: IncidentWatch;
   readonly #restraint = new Restraint();
   readonly reports: Reports;
+  readonly #failure = Promise.withResolvers<FlotillaError>();
+  #fault: FlotillaError | undefined;
   readonly relay: RenewalRelay;
   readonly #listeners: TlsListener[] = [];
   #layer!: SessionLayer;
@@ -151,6 +155,7 @@ class Broker {
       log,
       metrics: this.#metrics,
       incidents: this.#incidents,
+      storeFailed: (error) => this.#fail(error),
       restrain: (id, reaction, code) => {
         this.#restraint.hold(id, reaction, code);
         // Later: this is told from inside an event of the session layer.
@@ -224,7 +229,7 @@ class Broker {
     const metrics = new MetricsServer({
       metrics: () => this.#metrics.registry.metrics(),
       metricsType: this.#metrics.registry.contentType,
-      health: () => [this.#loopCheck()],
+      health: () => this.#health(),
       readiness: () => this.#readiness(),
       status: () => this.#status(),
     });
@@ -433,6 +438,23 @@ class Broker {
     }
   }
 
+  #fail(error: FlotillaError): void {
+    if (this.#fault !== undefined) return;
+    this.#fault = error;
+    this.#parts.log.error({ reason: error.code, error: error.message }, 'the broker cannot go on');
+    this.#failure.resolve(error);
+  }
+
+  /** Resolves when the broker cannot do its job any more. */
+  get failed(): Promise<FlotillaError> {
+    return this.#failure.promise;
+  }
+
+  #health(): readonly Check[] {
+    const detail = this.#fault === undefined ? 'it writes' : this.#fault.message;
+    return [this.#loopCheck(), { name: 'store', ok: this.#fault === undefined, detail }];
+  }
+
   #loopCheck(): Check {
     const ok = this.#lagMs < lagMaxMs;
     return { name: 'event loop', ok, detail: `${Math.round(this.#lagMs)} ms late` };
@@ -466,6 +488,7 @@ class Broker {
     const { leaf } = this.#material.identity;
     const endsMs = leaf.validToDate.getTime();
     return [
+      { name: 'store', ok: this.#fault === undefined, detail: this.#fault?.message ?? 'it writes' },
       { name: 'listening', ok: this.#listening, detail: this.#listening ? 'yes' : 'no' },
       {
         name: 'directory',

@@ -7,6 +7,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
 import type { ErrorCode } from '../core/errors/catalogue.ts';
+import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Logger } from '../core/log.ts';
 import type { FeedReporter } from './directory/feed-report.ts';
 import type { Identity } from './identity.ts';
@@ -30,6 +31,8 @@ export interface ReportsDeps {
   readonly log: Logger;
   readonly metrics: BrokerMetrics;
   readonly incidents: IncidentWatch;
+  /** The store cannot write any more. */
+  storeFailed(error: FlotillaError): void;
   /** Restrains an identity at once. */
   restrain(id: string, reaction: Reaction, code: ErrorCode): void;
 }
@@ -87,6 +90,7 @@ export class Reports {
       this.#quiet.write('info', `denied ${id}`, facts, 'denied');
       this.#feed?.denied(id, { atMs: this.#deps.clock.now(), action, topic, code });
     },
+    storeFailed: (error) => this.#deps.storeFailed(error),
     dropped: (identity, reason, messages) => {
       const { id } = identity;
       this.#deps.metrics.dropped.inc({ reason }, messages);

@@ -6,6 +6,7 @@
  */
 import { systemClock, type Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
+import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
@@ -21,6 +22,11 @@ export interface BrokerDeps {
 
 export interface BrokerService {
   readonly addresses: BrokerAddresses;
+  /**
+   * Resolves, with the reason, when the broker cannot do its job any more: the process should end,
+   * so that a supervisor starts it anew.
+   */
+  readonly failed: Promise<FlotillaError>;
   readonly close: () => Promise<void>;
   /** Reads certificates, CA and policy anew. What is broken keeps what was in force. */
   reload(): Promise<void>;
@@ -39,6 +45,7 @@ export function startBroker(config: Config, deps: BrokerDeps): Promise<BrokerSer
     const broker = await openBroker(config, { ...deps, clock }, lifecycle);
     return {
       addresses: broker.addresses,
+      failed: broker.failed,
       close: lifecycle.close,
       reload: () => broker.reload(),
     };

@@ -272,7 +272,13 @@ test('after a crash presence is true again, and the directory and sessions are t
   const script = new URL('../support/broker-process.ts', import.meta.url).pathname;
   const child = spawnNode(t, [script, world.state.root, world.feed.url]);
   const addresses = JSON.parse(await child.line(() => true)) as BrokerService['addresses'];
-  world.broker = { addresses, close: () => Promise.resolve(), reload: () => Promise.resolve() };
+  const failed = new Promise<never>(() => undefined);
+  world.broker = {
+    addresses,
+    failed,
+    close: () => Promise.resolve(),
+    reload: () => Promise.resolve(),
+  };
   await world.mqtt(device, { clientId: 'sensor-1' });
   await world.mqtt(stays, { clientId: 'sensor-2' });
   const watching = await world.mqtt(backend, { clientId: 'backend' });
