@@ -288,6 +288,8 @@ test('after a crash presence is true again, and the directory and sessions are t
     'both are online',
     () => before.filter((line) => line.includes('sensor-')).length >= 2,
   );
+  // Acknowledged is stored, and so is all that came before it.
+  await watching.publishAsync('devices/x/commands/y', 'z', { qos: 1, retain: true });
   await child.stop('SIGKILL');
   await world.feed.close();
   await world.restart({ config: { broker: { store: 'durable' } } });
