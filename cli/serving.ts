@@ -51,6 +51,12 @@ export interface EnrollReady {
   readonly ca: { readonly file: string; readonly fingerprint: string };
 }
 
+export interface ServingBroker {
+  readonly ready: BrokerReady;
+  /** Resolves when the broker can no longer do its job, and why. */
+  readonly failed: Promise<FlotillaError>;
+}
+
 export interface BrokerReady {
   readonly mqtts: { readonly host: string; readonly port: number };
   readonly wss: { readonly host: string; readonly port: number };
@@ -110,7 +116,7 @@ export async function serveBroker(
   log: Logger,
   world: World,
   lifecycle: Lifecycle,
-): Promise<BrokerReady> {
+): Promise<ServingBroker> {
   await writePolicyIfMissing(state);
   const brokerLog = log.child({ service: 'broker' });
   const service = await startBroker(config, {
@@ -133,7 +139,7 @@ export async function serveBroker(
     metrics,
   };
   lifecycle.add('run file', await writeRun(state.run.broker, { pid: process.pid, ...ready }));
-  return ready;
+  return { ready, failed: service.failed };
 }
 
 /** Keeps a second process off the state. */
@@ -157,4 +163,21 @@ async function writePolicyIfMissing(state: StateFolder): Promise<void> {
     }
     throw new FlotillaError('config-unreadable', { detail: state.policy, cause: error });
   }
+}
+
+/**
+ * Waits until the process is asked to stop, or a service can no longer do its job; then closes all.
+ *
+ * @returns the exit code: 1 after a failure, so that a supervisor starts it again
+ */
+export async function serveUntil(
+  stop: Promise<string>,
+  failed: Promise<FlotillaError> | undefined,
+  lifecycle: Lifecycle,
+  say: (text: string) => void,
+): Promise<number> {
+  const end = await Promise.race([stop, ...(failed === undefined ? [] : [failed])]);
+  say(typeof end === 'string' ? `${end}: stopping` : `${end.message} [${end.code}]: stopping`);
+  await lifecycle.close();
+  return typeof end === 'string' ? 0 : (end.spec.exit ?? 1);
 }

@@ -20,7 +20,8 @@ export function brokerCommand(runner: Runner): Command {
 
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, serveBroker, serviceLog, settingsOf } = await import('../serving.ts');
+  const { holdState, serveBroker, serveUntil, serviceLog, settingsOf } =
+    await import('../serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
@@ -32,15 +33,21 @@ const serve: Action<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const stop = world.stopAsked();
-  await lifecycle.guard(async () => {
+  const failed = await lifecycle.guard(async () => {
     await holdState(state, ['broker'], lifecycle);
-    const ready = await serveBroker(state, config, url, serviceLog(config), world, lifecycle);
+    const { ready, failed: failure } = await serveBroker(
+      state,
+      config,
+      url,
+      serviceLog(config),
+      world,
+      lifecycle,
+    );
     out.result(
       { event: 'ready', ...ready, state: state.root },
       `broker is ready at mqtts://${ready.mqtts.host}:${ready.mqtts.port}`,
     );
+    return { failure };
   });
-  out.say(`${await stop}: stopping`);
-  await lifecycle.close();
-  return 0;
+  return serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
 };

@@ -18,7 +18,7 @@ export function enrollCommand(runner: Runner): Command {
 
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, prepareState, serveEnroll, serviceLog, settingsOf } =
+  const { holdState, prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
@@ -37,7 +37,5 @@ const serve: Action<UpOptions> = async (options, context) => {
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
     );
   });
-  out.say(`${await stop}: stopping`);
-  await lifecycle.close();
-  return 0;
+  return serveUntil(stop, undefined, lifecycle, (text) => out.say(text));
 };

@@ -50,7 +50,7 @@ export function addServeOptions(command: Command): Command {
 
 const up: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, prepareState, serveBroker, serveEnroll, serviceLog, settingsOf } =
+  const { holdState, prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../serving.ts');
   // A first look wants to see the fleet, not the log; it is there when asked for.
   const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
@@ -64,13 +64,13 @@ const up: Action<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const stop = world.stopAsked();
-  await lifecycle.guard(async () => {
+  const failed = await lifecycle.guard(async () => {
     const log = serviceLog(config);
     await holdState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, world);
     const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
     const broker = await serveBroker(state, config, https.url, log, world, lifecycle);
-    const ready = { event: 'ready', ...broker, https, ca, state: state.root };
+    const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
     out.result(ready, welcome(ready));
     if ((options.devices ?? 0) > 0) {
       const { runDemoFleet } = await import('../demo-fleet.ts');
@@ -79,17 +79,16 @@ const up: Action<UpOptions> = async (options, context) => {
         await runDemoFleet({
           devices: options.devices ?? 0,
           state,
-          mqtts: broker.mqtts,
+          mqtts: broker.ready.mqtts,
           enrollUrl: https.url,
           log,
           out,
         }),
       );
     }
+    return { failure: broker.failed };
   });
-  out.say(`${await stop}: stopping`);
-  await lifecycle.close();
-  return 0;
+  return serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
 };
 
 export interface Ready {
