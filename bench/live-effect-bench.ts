@@ -54,7 +54,7 @@ const entries = new Map(kept?.entries);
 /** When the certificates of the last devices end, as the directory says; by `performance.now`. */
 const ends = new Map<string, number>();
 for (const [index, id] of names.slice(-samples).entries()) {
-  const inMs = 60_000 + index * 10;
+  const inMs = 75_000 + index * 10;
   const entry = entries.get(id)!;
   const [certificate] = entry.certificates;
   entries.set(id, {

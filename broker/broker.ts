@@ -10,31 +10,31 @@ import type { Config } from '../core/config.ts';
 import { messageOf, type FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
-import { identityFiles, type StateFolder } from '../core/state-folder.ts';
+import type { StateFolder } from '../core/state-folder.ts';
 import { admit, type Admission } from './admission/admission.ts';
 import { tlsFactsOf } from './admission/tls-facts.ts';
 import { Directory, type DirectoryChange } from './directory/directory.ts';
 import { DirectoryFile } from './directory/directory-file.ts';
 import { FeedClient, type FeedCredentials } from './directory/feed-client.ts';
+import { Freshness } from './freshness.ts';
+import { healthChecks, readinessChecks, statusChecks, type Vitals } from './health.ts';
 import type { Identity } from './identity.ts';
 import { HandshakeGate } from './listener/handshake-gate.ts';
 import { Material } from './listener/material.ts';
 import { TlsListener } from './listener/tls-listener.ts';
 import { WebSocketDoor } from './listener/websocket-door.ts';
 import { ExpiryWatch, type End } from './live/expiry-watch.ts';
-import { FileWatch } from './live/file-watch.ts';
 import { IncidentWatch } from './live/incident-watch.ts';
 import { LiveReview } from './live/live-review.ts';
 import { Restraint } from './live/restraint.ts';
 import { brokerGauges } from './metrics/broker-gauges.ts';
 import { BrokerMetrics } from './metrics/broker-metrics.ts';
 import { LagWatch } from './metrics/lag-watch.ts';
-import { MetricsServer, type Check } from './metrics/metrics-server.ts';
+import { MetricsServer } from './metrics/metrics-server.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import { PresencePublisher } from './presence/presence.ts';
 import { relayOver, RenewalRelay } from './renewal/renewal-relay.ts';
-import { ServerRenewal } from './renewal/server-renewal.ts';
 import { Reports } from './reports.ts';
 import { createSessionLayer } from './session/session-layer.ts';
 import type { Connection, SessionLayer } from './session-layer.ts';
@@ -57,9 +57,6 @@ export interface BrokerAddresses {
 const firstDirectoryMs = 3000;
 /** How long a close waits for connections to end. */
 const drainMs = 2000;
-
-/** An event loop that is later than this cannot do its job. */
-const lagMaxMs = 5000;
 
 /** The parts of one broker that runs. */
 export interface RunningBroker {
@@ -108,6 +105,7 @@ class Broker {
   readonly #metrics: BrokerMetrics;
   readonly #gate: HandshakeGate;
   readonly #lag: LagWatch;
+  readonly #fresh: Freshness;
   readonly #expiry: ExpiryWatch;
   readonly #incidents: IncidentWatch;
   readonly #restraint = new Restraint();
@@ -120,9 +118,7 @@ class Broker {
   #presence!: PresencePublisher;
   #review!: LiveReview;
   #feed: FeedClient | undefined;
-  #renewal: ServerRenewal | undefined;
   #connections = 0;
-  readonly #reloadFaults = new Map<string, string>();
   #lagMs = 0;
   #listening = false;
 
@@ -160,6 +156,21 @@ class Broker {
         this.#restraint.hold(id, reaction, code);
         // Later: this is told from inside an event of the session layer.
         setImmediate(() => this.#review.identities([id]));
+      },
+    });
+    this.#fresh = new Freshness({
+      ...parts,
+      material,
+      metrics: this.#metrics,
+      materialChanged: () => {
+        this.#replaceMaterial();
+        this.#feed?.reconnect();
+      },
+      policyChanged: (policy) => {
+        const startMs = clock.monotonicMs();
+        this.#authorizer.replace(policy);
+        this.#review.policy();
+        this.#effective(startMs);
       },
     });
     this.relay = new RenewalRelay({
@@ -229,9 +240,9 @@ class Broker {
     const metrics = new MetricsServer({
       metrics: () => this.#metrics.registry.metrics(),
       metricsType: this.#metrics.registry.contentType,
-      health: () => this.#health(),
-      readiness: () => this.#readiness(),
-      status: () => this.#status(),
+      health: () => healthChecks(this.#vitals()),
+      readiness: () => readinessChecks(this.#vitals()),
+      status: () => statusChecks(this.#vitals()),
     });
     const address = await metrics.listen(broker.metricsHost, broker.metricsPort);
     lifecycle.add('metrics', () => metrics.close());
@@ -269,53 +280,17 @@ class Broker {
 
   /** Watches files and the own certificate from now on. */
   async keepFresh(lifecycle: Lifecycle): Promise<void> {
-    const { state, clock, log, enrollUrl } = this.#parts;
-    const { key, chain, ca } = identityFiles(state.broker.identity);
-    const certificates = new FileWatch(clock, [key, chain, ca], () => this.#reloadCertificates());
-    const policy = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
-    this.#renewal = new ServerRenewal({
-      clock,
-      log,
-      url: enrollUrl,
-      folder: state.broker.identity,
-      random: Math.random,
-      current: () => this.#material.identity,
-      renewed: async () => {
-        await this.#reloadCertificates();
-        await certificates.known();
-      },
-    });
-    this.#renewal.schedule();
     this.#lag.start();
-    await Promise.all([certificates.start(), policy.start()]);
+    await this.#fresh.start();
     lifecycle.add('watches', async () => {
       this.#lag.stop();
-      await Promise.all([certificates.stop(), policy.stop(), this.#renewal?.stop()]);
+      await this.#fresh.stop();
     });
   }
 
   /** Reads certificates and policy anew; what is broken keeps what was in force. */
-  async reload(): Promise<void> {
-    await this.#reloadCertificates();
-    await this.#reloadPolicy();
-  }
-
-  #reloadCertificates(): Promise<void> {
-    return this.#reloading('certificates', async () => {
-      if (!(await this.#material.reload())) return;
-      this.#replaceMaterial();
-      this.#feed?.reconnect();
-      this.#renewal?.schedule();
-    });
-  }
-
-  #reloadPolicy(): Promise<void> {
-    return this.#reloading('policy', async () => {
-      this.#authorizer.replace(await readPolicy(this.#parts.state.policy));
-      const startMs = this.#parts.clock.monotonicMs();
-      this.#review.policy();
-      this.#effective(startMs);
-    });
+  reload(): Promise<void> {
+    return this.#fresh.reload();
   }
 
   #listener(
@@ -426,18 +401,6 @@ class Broker {
     for (const listener of this.#listeners) listener.replace(this.#material.tls());
   }
 
-  async #reloading(what: string, act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-      this.#reloadFaults.delete(what);
-      this.#metrics.reloads.inc({ what, outcome: 'done' });
-    } catch (error) {
-      this.#reloadFaults.set(what, messageOf(error));
-      this.#metrics.reloads.inc({ what, outcome: 'failed' });
-      this.#parts.log.error({ what, error: messageOf(error) }, 'reload failed, the old one stays');
-    }
-  }
-
   #fail(error: FlotillaError): void {
     if (this.#fault !== undefined) return;
     this.#fault = error;
@@ -450,57 +413,18 @@ class Broker {
     return this.#failure.promise;
   }
 
-  #health(): readonly Check[] {
-    const detail = this.#fault === undefined ? 'it writes' : this.#fault.message;
-    return [this.#loopCheck(), { name: 'store', ok: this.#fault === undefined, detail }];
-  }
-
-  #loopCheck(): Check {
-    const ok = this.#lagMs < lagMaxMs;
-    return { name: 'event loop', ok, detail: `${Math.round(this.#lagMs)} ms late` };
-  }
-
-  /** All that readiness asks, and what needs a person though the broker does its job. */
-  #status(): readonly Check[] {
-    const faults = [...this.#reloadFaults].map(([what, fault]) => `${what}: ${fault}`);
-    return [
-      this.#loopCheck(),
-      ...this.#readiness(),
-      {
-        name: 'feed',
-        ok: this.#feed?.connected === true,
-        detail: this.#feed?.connected === true ? 'connected' : 'the enrollment service is away',
-      },
-      {
-        name: 'reload',
-        ok: faults.length === 0,
-        detail: faults.length === 0 ? 'files are in force' : faults.join('; '),
-      },
-      {
-        name: 'restrained',
-        ok: this.#restraint.size === 0,
-        detail: `${this.#restraint.size} identities are held for an incident`,
-      },
-    ];
-  }
-
-  #readiness(): readonly Check[] {
-    const { leaf } = this.#material.identity;
-    const endsMs = leaf.validToDate.getTime();
-    return [
-      { name: 'store', ok: this.#fault === undefined, detail: this.#fault?.message ?? 'it writes' },
-      { name: 'listening', ok: this.#listening, detail: this.#listening ? 'yes' : 'no' },
-      {
-        name: 'directory',
-        ok: this.#directory.ready,
-        detail: `${this.#directory.size} identities, change ${this.#directory.sequence}`,
-      },
-      {
-        name: 'server certificate',
-        ok: endsMs > this.#parts.clock.now(),
-        detail: `ends ${leaf.validToDate.toISOString()}`,
-      },
-    ];
+  #vitals(): Vitals {
+    return {
+      nowMs: this.#parts.clock.now(),
+      lagMs: this.#lagMs,
+      fault: this.#fault,
+      listening: this.#listening,
+      directory: this.#directory,
+      leaf: this.#material.identity.leaf,
+      feedConnected: this.#feed?.connected === true,
+      reloadFaults: this.#fresh.faults,
+      restrained: this.#restraint.size,
+    };
   }
 
   #gauges(): ReturnType<typeof brokerGauges> {
@@ -512,7 +436,7 @@ class Broker {
       feedConnected: this.#feed?.connected === true,
       leaf: this.#material.identity.leaf,
       authorities: this.#material.authorities,
-      reloadFailed: this.#reloadFaults.size > 0,
+      reloadFailed: this.#fresh.faults.size > 0,
       layer: this.#layer,
       deniedByRule: this.#authorizer.deniedByRule,
     });

@@ -6,6 +6,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { assertSecret } from '../../core/atomic-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { identityFiles } from '../../core/state-folder.ts';
@@ -73,6 +74,12 @@ export function checkIdentity(pem: { key: string; chain: string; ca: string }): 
     throw new FlotillaError('broker-identity-invalid', {
       detail: 'key.pem is not the key of the certificate',
     });
+  }
+  try {
+    // What OpenSSL would refuse later, say a key that is too weak, is refused before it is in force.
+    createSecureContext({ key: pem.key, cert: pem.chain, ca: pem.ca });
+  } catch (error) {
+    throw new FlotillaError('broker-identity-invalid', { detail: messageOf(error), cause: error });
   }
   return { ...pem, leaf: first, authorities };
 }
