@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
+import type { DeviceId } from '../core/device-id.ts';
 import type { ErrorCode } from '../core/errors/catalogue.ts';
 import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Logger } from '../core/log.ts';
@@ -79,9 +80,7 @@ export class Reports {
       if (offline) this.#tellPresence(identity, false, reason);
     },
     refused: (identity, code, detail) => {
-      this.refused(identity.id, identity.remoteAddress, code, detail, 'connect');
-      const atMs = this.#deps.clock.now();
-      this.#feed?.denied(identity.id, { atMs, action: 'connect', topic: detail, code });
+      this.#refused(identity.id, identity.remoteAddress, code, detail, 'connect');
     },
     denied: (identity, action, topic, code) => {
       const { id } = identity;
@@ -110,23 +109,9 @@ export class Reports {
       else this.#quiet.write('warn', `handshake ${address} ${code}`, facts, 'handshake failed');
     },
     refused: (address, { id, code, detail }, { version, resumed }) => {
-      this.refused(id, address, code, detail, resumed ? `${version} resumed` : version);
+      this.#refused(id, address, code, detail, resumed ? `${version} resumed` : version);
     },
   };
-
-  /** A connection was refused at some stage. */
-  refused(
-    id: string | undefined,
-    address: string,
-    code: ErrorCode,
-    detail: string,
-    stage: string,
-  ): void {
-    this.#deps.metrics.refused.inc({ reason: code });
-    const facts = { id, address, reason: code, detail, stage };
-    this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
-    this.#presence?.refused(id, code, address);
-  }
 
   /** A clone or a flapping device was found: told, and answered as configured. */
   incident(identity: Identity, { kind, addresses }: Finding): void {
@@ -141,6 +126,23 @@ export class Reports {
     this.#feed?.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });
     const code = kind === 'clone' ? 'device-cloned' : 'device-flapping';
     if (reaction !== 'log') this.#deps.restrain(id, reaction, code);
+  }
+
+  /** A connection was refused at some stage. */
+  #refused(
+    id: DeviceId | undefined,
+    address: string,
+    code: ErrorCode,
+    detail: string,
+    stage: string,
+  ): void {
+    this.#deps.metrics.refused.inc({ reason: code });
+    const facts = { id, address, reason: code, detail, stage };
+    this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
+    this.#presence?.refused(id, code, address);
+    if (id === undefined) return;
+    const atMs = this.#deps.clock.now();
+    this.#feed?.denied(id, { atMs, action: 'connect', topic: detail, code });
   }
 
   #tellPresence(identity: Identity, connected: boolean, reason?: string): void {

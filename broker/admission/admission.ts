@@ -45,7 +45,7 @@ export type Admission =
       readonly code: ErrorCode;
       readonly detail: string;
       /** Whose certificate it was; undefined when none of our CA's said so. */
-      readonly id: string | undefined;
+      readonly id: DeviceId | undefined;
     };
 
 /** Decides over one TLS connection. */
@@ -147,6 +147,6 @@ const toldApart: ReadonlySet<string> = new Set([
   'INVALID_PURPOSE',
 ]);
 
-function refuse(code: ErrorCode, detail: string, id: string | undefined): Admission {
+function refuse(code: ErrorCode, detail: string, id: DeviceId | undefined): Admission {
   return { admitted: false, code, detail, id };
 }

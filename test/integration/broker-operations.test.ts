@@ -375,3 +375,15 @@ test('denials are told to the service, counted, with the last ones', async (t) =
     'flotilla_policy_denied_total{action="subscribe",reason="subscribe-denied"} 2',
   );
 });
+
+test('what a revoked device tries is told to the service too', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  world.mark('sensor-1', 'revoked');
+  await until('applied', () => applied(world));
+  await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
+  const told = (): Denied[] => world.feed.reports.flatMap(({ denied }) => denied);
+  await until('it is told', () => told().length > 0);
+  t.like(told()[0], { id: 'sensor-1', count: 1 });
+  t.like(told()[0]?.last[0], { action: 'connect', code: 'certificate-revoked' });
+});
