@@ -101,6 +101,7 @@ export class Client implements Connection, Holder, Flushable {
   #pauses = 0;
   #active = false;
   #lastActiveMs: number;
+  #written: (() => void) | undefined = undefined;
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #stalledSinceMs = -1;
@@ -394,6 +395,8 @@ export class Client implements Connection, Holder, Flushable {
       this.close('keep-alive-timeout');
     }
     this.#sweepStall(nowMs);
+    // A limit below the stream's own mark is passed without a `drain` to tell that there is room again.
+    if (!this.stream.writableNeedDrain) this.#goOn();
   }
 
   // ---- inside ----
@@ -498,7 +501,11 @@ export class Client implements Connection, Holder, Flushable {
   #write(bytes: Buffer): void {
     this.host.services.counters.bytesOut += bytes.length;
     if (this.#held === undefined && !this.stream.writableNeedDrain) {
-      this.stream.write(bytes);
+      // Who waits for room is told when these bytes are gone: below the stream's mark nothing drains.
+      const waits =
+        (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true;
+      if (waits) this.stream.write(bytes, (this.#written ??= () => this.#goOn()));
+      else this.stream.write(bytes);
       return;
     }
     // The client does not keep up: gather, so that a slow reader costs bytes and not objects.
@@ -530,6 +537,11 @@ export class Client implements Connection, Holder, Flushable {
         this.stream.end();
       }
     }
+    this.#goOn();
+  }
+
+  /** There may be room again: for what waits to be sent, and for reading. */
+  #goOn(): void {
     if (!this.hasRoom) return;
     this.resume(pauses.outbound);
     this.session?.outgoing.pump();

@@ -116,6 +116,11 @@ export class Outgoing {
     this.#kept = kept;
   }
 
+  /** Whether something waits for room, in the window or on the wire. */
+  get hasWaiting(): boolean {
+    return this.#beyond > 0 || this.#tail.length > this.#tailHead;
+  }
+
   /** Whether a message would leave at once. */
   get idle(): boolean {
     return (
