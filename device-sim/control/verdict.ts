@@ -12,6 +12,8 @@ import { sumOf, type Account } from './accounting.ts';
 
 /** Above this p99 of the schedule error the simulator was late itself. */
 export const scheduleErrorMaxMs = 10;
+/** The same for connections: a handshake takes milliseconds of CPU on both sides. */
+const connectErrorMaxMs = 100;
 /** Above this share of busy time on average a worker had no room left. */
 export const loopBusyMax = 0.9;
 /** With fewer devices the memory of the process itself hides theirs. */
@@ -48,7 +50,8 @@ export function reportOf(findings: Findings): Report {
     totals.timer(name).percentiles();
   const scheduleErrorMs = percentiles('scheduleError');
   const busy = board.loopBusy();
-  const invalidBecause = bottlenecks(scheduleErrorMs.p99, busy.mean);
+  const connectScheduleErrorMs = percentiles('connectScheduleError');
+  const invalidBecause = bottlenecks(scheduleErrorMs.p99, connectScheduleErrorMs.p99, busy.mean);
   const brokerCpuMs = board.brokerCpuMs ?? null;
   const brokerRss = board.columns.flatMap(({ brokerRssBytes }) => brokerRssBytes ?? []);
   const { peakOnline } = findings;
@@ -91,6 +94,7 @@ export function reportOf(findings: Findings): Report {
       valid: invalidBecause.length === 0,
       invalidBecause,
       scheduleErrorMs,
+      connectScheduleErrorMs,
       missed: totals.counter('missed'),
       workers: findings.workers,
       cpuMs: Math.round(board.cpuMs),
@@ -156,11 +160,20 @@ function drillThresholds(phases: readonly PhaseReport[]): JudgedThreshold[] {
     }));
 }
 
-function bottlenecks(scheduleErrorP99Ms: number, loopBusyMean: number): string[] {
+function bottlenecks(
+  scheduleErrorP99Ms: number,
+  connectErrorP99Ms: number,
+  loopBusyMean: number,
+): string[] {
   return [
     ...(scheduleErrorP99Ms > scheduleErrorMaxMs
       ? [
           `messages left late by the simulator's own doing: p99 ${scheduleErrorP99Ms} ms, more than ${scheduleErrorMaxMs} ms`,
+        ]
+      : []),
+    ...(connectErrorP99Ms > connectErrorMaxMs
+      ? [
+          `connections were begun late by the simulator's own doing: p99 ${connectErrorP99Ms} ms, more than ${connectErrorMaxMs} ms`,
         ]
       : []),
     ...(loopBusyMean > loopBusyMax

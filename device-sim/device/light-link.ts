@@ -362,6 +362,7 @@ export class LightLink implements Link {
             reason: secured ? 'closed-before-connack' : 'tls-closed',
             detail: 'the broker closed the connection',
           },
+          dialed.timing.resumed,
         ),
       );
     }

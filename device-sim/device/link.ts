@@ -61,12 +61,15 @@ export interface Link {
 export class LinkError extends Error implements Failure {
   readonly reason: string;
   readonly detail: string;
+  /** Whether TLS had resumed a session before it came to this. */
+  readonly resumed: boolean;
 
-  constructor({ reason, detail }: Failure) {
+  constructor({ reason, detail }: Failure, resumed = false) {
     super(`${reason}: ${detail}`);
     this.name = 'LinkError';
     this.reason = reason;
     this.detail = detail;
+    this.resumed = resumed;
   }
 }
 

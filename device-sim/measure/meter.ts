@@ -45,6 +45,7 @@ export const timerNames = [
   'roundtrip',
   'renew',
   'scheduleError',
+  'connectScheduleError',
 ] as const;
 export type TimerName = (typeof timerNames)[number];
 

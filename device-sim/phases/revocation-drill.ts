@@ -103,6 +103,7 @@ export function judgeRevocation(
   const returned = back(({ fresh }) => fresh);
   const returnedResumed = back(({ resumed }) => resumed);
   const offered = victims.filter(({ resumed }) => resumed.resumeOffered).length;
+  const atTls = victims.filter(({ resumed }) => resumed.resumed).length;
   const renewed = victims.filter(({ renewal }) => renewal === undefined).length;
   const words = (pick: (victim: Victim) => string): string =>
     [...new Set(victims.map(pick))].join(', ');
@@ -125,7 +126,7 @@ export function judgeRevocation(
       offered === 0
         ? 'the broker had given no TLS session to resume'
         : returnedResumed === 0
-          ? `none of ${offered} could return with its TLS session of before: ${words(({ resumed }) => resumed.reason)}`
+          ? `none of ${offered} could return with its TLS session of before, though TLS itself resumed ${atTls} of them: ${words(({ resumed }) => resumed.reason)}`
           : `${returnedResumed} of ${offered} returned with a resumed TLS session`,
       renewed === 0
         ? `none could renew: ${words(({ renewal }) => renewal ?? '')}`

@@ -90,7 +90,10 @@ export interface Report {
     /** False when the simulator itself was the bottleneck: the latencies are not the broker's alone. */
     readonly valid: boolean;
     readonly invalidBecause: readonly string[];
+    /** How late messages left by the simulator's own doing. */
     readonly scheduleErrorMs: Percentiles;
+    /** How late connections were begun by it. */
+    readonly connectScheduleErrorMs: Percentiles;
     /** Messages that devices could not send at their time because they were not connected. */
     readonly missed: number;
     readonly workers: number;

@@ -159,7 +159,7 @@ export class Worker implements WorkerCalls {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
       this.#time.at(toLocalMs(atMs[at] ?? 0), (intendedMs) => {
-        this.#meter.time('scheduleError', (performance.now() - intendedMs) * 1000);
+        this.#meter.time('connectScheduleError', (performance.now() - intendedMs) * 1000);
         if (!this.#halted) device.join(intendedMs);
       });
     }
@@ -352,7 +352,8 @@ export class Worker implements WorkerCalls {
     } catch (error) {
       const reason = error instanceof LinkError ? error.reason : messageOf(error);
       const elapsedMs = performance.now() - beganMs;
-      return { outcome: 'refused', reason, ...offered, resumed: false, elapsedMs };
+      const resumed = error instanceof LinkError && error.resumed;
+      return { outcome: 'refused', reason, ...offered, resumed, elapsedMs };
     }
   }
 
