@@ -3,9 +3,14 @@
  *
  * | command | functions |
  * |---|---|
- * | `sim run` | `readPlan` or `quickPlan` (plan.ts), {@link runSimulation}, `progressLine` (progress.ts), `reportText` (report/report-text.ts) |
+ * | `sim run` | `readPlan` or `quickPlan` (plan.ts), {@link runSimulation}; `progressLine` (progress.ts) or `Screen` (screen.ts), `startRunMetrics` (run-metrics.ts), `reportText` and `writeReport` (report/) |
  * | `sim check` | `readPlan` |
+ * | `sim init` | `commentedPlan` (plan/commented-plan.ts) |
+ * | `sim prepare` | `prepareFleet`, or `prepareFolder` for any other broker (prepare.ts) |
+ * | `sim compare` | `compareReports`, `comparisonText` (report/compare.ts) |
+ * | `sim agent` | `runAgent` (agent/run-agent.ts); the plan names agents under `run.agents` |
  * | `up --devices N` | {@link startFleet}, `progressLine` |
+ * | `device renew` | `probeConnection` (probe.ts) |
  *
  * @module
  */
