@@ -10,10 +10,8 @@ import type { Stored } from './registry.ts';
 export class DeviceIndex {
   readonly #bySerial = new Map<string, DeviceId>();
   readonly #byKey = new Map<string, DeviceId>();
-  /** The rows once more, so that a walk over all of them need not find the shard of each. */
-  readonly #rows = new Map<DeviceId, Stored<DeviceRecord>>();
-  /** In the order of their bytes; ids are ASCII, so the order of strings is that of bytes. */
-  #ids: DeviceId[] = [];
+  /** The rows in the order of their ids' bytes; ids are ASCII, so the order of strings is that of bytes. */
+  #sorted: Stored<DeviceRecord>[] = [];
 
   bySerial(serial: string): DeviceId | undefined {
     return this.#bySerial.get(serial);
@@ -34,47 +32,39 @@ export class DeviceIndex {
   /** Fills an empty index. */
   fill(records: Iterable<Stored<DeviceRecord>>): void {
     for (const record of records) {
-      this.#rows.set(record.id, record);
-      this.#ids.push(record.id);
+      this.#sorted.push(record);
       this.#addCertificates(record);
     }
-    this.#ids.sort();
+    this.#sorted.sort(({ id: one }, { id: other }) => (one < other ? -1 : 1));
   }
 
   replace(before: Stored<DeviceRecord> | undefined, after: Stored<DeviceRecord> | undefined): void {
-    if (after !== undefined) this.#rows.set(after.id, after);
-    else if (before !== undefined) this.#rows.delete(before.id);
     if (before !== undefined) this.#removeCertificates(before);
     if (after !== undefined) this.#addCertificates(after);
-    if (before === undefined && after !== undefined) {
-      const at = this.firstAfter(after.id);
-      if (at === this.#ids.length) this.#ids.push(after.id);
-      else this.#ids.splice(at, 0, after.id);
-    }
-    if (before !== undefined && after === undefined) {
-      this.#ids.splice(this.firstAfter(before.id) - 1, 1);
-    }
+    const id = (after ?? before)?.id;
+    if (id === undefined) return;
+    const place = this.firstAfter(id);
+    if (after === undefined) this.#sorted.splice(place - 1, 1);
+    else if (before !== undefined) this.#sorted[place - 1] = after;
+    else if (place === this.#sorted.length) this.#sorted.push(after);
+    else this.#sorted.splice(place, 0, after);
   }
 
   /** The place of the first id above `text`. */
   firstAfter(text: string): number {
     let low = 0;
-    let high = this.#ids.length;
+    let high = this.#sorted.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const id = this.#ids[middle];
-      if (id !== undefined && id <= text) low = middle + 1;
+      const row = this.#sorted[middle];
+      if (row !== undefined && row.id <= text) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  at(place: number): DeviceId | undefined {
-    return this.#ids[place];
-  }
-
-  row(id: DeviceId): Stored<DeviceRecord> | undefined {
-    return this.#rows.get(id);
+  at(place: number): Stored<DeviceRecord> | undefined {
+    return this.#sorted[place];
   }
 
   #addCertificates(record: DeviceRecord): void {

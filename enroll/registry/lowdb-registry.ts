@@ -221,13 +221,14 @@ export class LowdbRegistry implements Registry {
     if (prefix > after) {
       place = index.firstAfter(prefix);
       // An id that equals the prefix lies just below.
-      if (place > 0 && index.at(place - 1) === prefix) place--;
+      if (place > 0 && index.at(place - 1)?.id === prefix) place--;
     }
     for (let looked = 1; ; looked++, place++) {
-      const id = index.at(place);
-      if (id === undefined || (prefix !== '' && id > prefix && !id.startsWith(prefix))) break;
-      const row = index.row(id);
-      if (row !== undefined && matches(row)) {
+      const row = index.at(place);
+      if (row === undefined) break;
+      const { id } = row;
+      if (prefix !== '' && id > prefix && !id.startsWith(prefix)) break;
+      if (matches(row)) {
         if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
         devices.push(row);
       }
