@@ -22,6 +22,8 @@ export interface Report {
     readonly cores: number;
     readonly memoryGb: number;
     readonly kernel: string;
+    /** Over the last minute, at the start and at the end of the run. */
+    readonly load: readonly [number, number];
   };
   readonly node: string;
   readonly openssl: string;
@@ -71,7 +73,8 @@ export function markdownOf(report: Report): string {
 Made by \`npm run bench\` on ${report.startedAt}${report.quick ? ' (quick run: short measurements)' : ''}.
 ${versions}; Node ${report.node} with OpenSSL ${report.openssl}.
 Machine: ${report.machine.cpu}, ${report.machine.cores} cores, ${report.machine.memoryGb} GB, Linux ${report.machine.kernel};
-broker and load generator share it. All connections: TLS 1.3, mutual authentication, P-256, the same
+broker and load generator share it; its load average was ${report.machine.load[0]} at the start and
+${report.machine.load[1]} at the end (a machine that does nothing else gives lower and steadier latencies). All connections: TLS 1.3, mutual authentication, P-256, the same
 certificates for all brokers; policy, limits and metrics on. CPU is that of the broker's whole process
 (all threads, user and system). Below 1 in the last column is better than Mosquitto.
 

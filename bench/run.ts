@@ -9,7 +9,7 @@
  * @module
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureDurable, type DurableResult } from './durable.ts';
@@ -47,6 +47,8 @@ const certificates = await makeCertificates(clientNames);
 await writeBenchState(certificates);
 const clients = new Clients(certificates);
 const startedAt = new Date().toISOString();
+const loadNow = (): number => Math.round((loadavg()[0] ?? 0) * 10) / 10;
+const loadAtStart = loadNow();
 const versions: Partial<Record<BrokerName, string>> = {};
 const deliveries: DeliveryRow[] = [];
 const connects: Mutable<Report['connects']> = {};
@@ -118,6 +120,7 @@ try {
       cores: cpus().length,
       memoryGb: Math.round(totalmem() / 1024 ** 3),
       kernel: release(),
+      load: [loadAtStart, loadNow()],
     },
     node: process.versions.node,
     openssl: process.versions.openssl,
