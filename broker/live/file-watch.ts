@@ -1,5 +1,5 @@
 /**
- * Notices that files were changed, by looking some ten times a second: works on every file system, over
+ * Notices that files were changed, by looking twenty times a second: works on every file system, over
  * renames and mounts, and costs a few system calls.
  *
  * @module
@@ -7,7 +7,7 @@
 import { stat } from 'node:fs/promises';
 import type { Cancel, Clock } from '../../core/clock.ts';
 
-const lookEveryMs = 80;
+const lookEveryMs = 50;
 
 export class FileWatch {
   readonly #clock: Clock;
