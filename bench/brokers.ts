@@ -96,11 +96,10 @@ async function startOurs(
   );
   // FLOTILLA_BENCH_NODE: more options for the broker's Node, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
-  const memory = memorySettings();
   const child = spawn(
     process.execPath,
-    [...memory.options, ...options, script.pathname, certificates.folder, String(wantedPort)],
-    { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...memory.env } },
+    [...options, script.pathname, certificates.folder, String(wantedPort)],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
   );
   const lines = createInterface({ input: child.stdout });
   const [line] = (await Promise.race([
@@ -111,17 +110,6 @@ async function startOurs(
   ])) as [string];
   const { port, version } = JSON.parse(line) as { port: number; version: string };
   return running(name, version, child, port);
-}
-
-/** As `flotilla up` starts itself (cli/flotilla.mjs); not where the environment has its own. */
-function memorySettings(): { options: readonly string[]; env: Readonly<Record<string, string>> } {
-  if (Object.keys(process.env).some((name) => name.startsWith('MALLOC_'))) {
-    return { options: [], env: {} };
-  }
-  return {
-    options: ['--max-semi-space-size=4'],
-    env: { MALLOC_MMAP_THRESHOLD_: '8192', MALLOC_MMAP_MAX_: '30000' },
-  };
 }
 
 function running(

@@ -7,7 +7,6 @@ import { createRequire } from 'node:module';
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major >= 24) {
-  settleMemory();
   const sources = new URL('./main.ts', import.meta.url);
   const { main } = await import(
     existsSync(sources) ? sources.href : new URL('./main.js', import.meta.url).href
@@ -28,21 +27,4 @@ if (major >= 24) {
     if (signal) process.kill(process.pid, signal);
     else process.exit(code ?? 1);
   });
-}
-
-// A broker holds thousands of connections, each with buffers of which little is touched. With own
-// mappings for those, and a small young generation, an idle one costs 56 instead of 64 KB. The
-// allocator reads its settings before the first line runs, so the process begins once more, in place.
-function settleMemory() {
-  const [command, sub] = process.argv.slice(2);
-  const serves = command === 'up' || (command === 'broker' && sub === 'serve');
-  const { env } = process;
-  if (!serves || process.platform !== 'linux' || typeof process.execve !== 'function') return;
-  if (Object.keys(env).some((name) => name.startsWith('MALLOC_')) || env.LD_PRELOAD) return;
-  const own = { ...env, MALLOC_MMAP_THRESHOLD_: '8192', MALLOC_MMAP_MAX_: '30000' };
-  process.execve(
-    process.execPath,
-    [process.execPath, '--max-semi-space-size=4', ...process.execArgv, ...process.argv.slice(1)],
-    own,
-  );
 }
