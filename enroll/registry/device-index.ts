@@ -4,6 +4,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import { endOf } from './device-query.ts';
 import type { DeviceRecord } from './records.ts';
 import type { Stored } from './registry.ts';
 
@@ -12,6 +13,8 @@ export class DeviceIndex {
   readonly #byKey = new Map<string, DeviceId>();
   /** The rows in the order of their ids' bytes; ids are ASCII, so the order of strings is that of bytes. */
   #sorted: Stored<DeviceRecord>[] = [];
+  /** What {@link endOf} says of each row of `#sorted`: numbers side by side are walked faster. */
+  #ends: number[] = [];
 
   bySerial(serial: string): DeviceId | undefined {
     return this.#bySerial.get(serial);
@@ -36,6 +39,7 @@ export class DeviceIndex {
       this.#addCertificates(record);
     }
     this.#sorted.sort(({ id: one }, { id: other }) => (one < other ? -1 : 1));
+    this.#ends = this.#sorted.map(endOf);
   }
 
   replace(before: Stored<DeviceRecord> | undefined, after: Stored<DeviceRecord> | undefined): void {
@@ -44,10 +48,16 @@ export class DeviceIndex {
     const id = (after ?? before)?.id;
     if (id === undefined) return;
     const place = this.firstAfter(id);
-    if (after === undefined) this.#sorted.splice(place - 1, 1);
-    else if (before !== undefined) this.#sorted[place - 1] = after;
-    else if (place === this.#sorted.length) this.#sorted.push(after);
-    else this.#sorted.splice(place, 0, after);
+    if (after === undefined) {
+      this.#sorted.splice(place - 1, 1);
+      this.#ends.splice(place - 1, 1);
+    } else if (before !== undefined) {
+      this.#sorted[place - 1] = after;
+      this.#ends[place - 1] = endOf(after);
+    } else {
+      this.#sorted.splice(place, 0, after);
+      this.#ends.splice(place, 0, endOf(after));
+    }
   }
 
   /** The place of the first id above `text`. */
@@ -65,6 +75,11 @@ export class DeviceIndex {
 
   at(place: number): Stored<DeviceRecord> | undefined {
     return this.#sorted[place];
+  }
+
+  /** When the newest active certificate of the row at a place ends; see {@link endOf}. */
+  endAt(place: number): number {
+    return this.#ends[place] ?? Infinity;
   }
 
   #addCertificates(record: DeviceRecord): void {

@@ -20,12 +20,15 @@ export function matcherOf(query: DeviceQuery): (record: DeviceRecord) => boolean
     if (role !== undefined && record.role !== role) return false;
     if (status !== undefined && record.status !== status) return false;
     if (!attributes.every((has) => has(record))) return false;
-    if (expiresBeforeMs === undefined) return true;
-    const { certificates } = record;
-    for (let at = certificates.length - 1; at >= 0; at--) {
-      const certificate = certificates[at];
-      if (certificate?.status === 'active') return certificate.notAfterMs < expiresBeforeMs;
-    }
-    return false;
+    return expiresBeforeMs === undefined || endOf(record) < expiresBeforeMs;
   };
+}
+
+/** When the newest active certificate of an identity ends, in ms; `Infinity` when it has none. */
+export function endOf({ certificates }: DeviceRecord): number {
+  for (let at = certificates.length - 1; at >= 0; at--) {
+    const certificate = certificates[at];
+    if (certificate?.status === 'active') return certificate.notAfterMs;
+  }
+  return Infinity;
 }

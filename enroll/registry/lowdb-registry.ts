@@ -215,6 +215,8 @@ export class LowdbRegistry implements Registry {
     const devices: Stored<DeviceRecord>[] = [];
     const index = this.#rows.devices;
     const matches = matcherOf(query);
+    // Asked before the row itself is touched: most rows are passed over by it.
+    const { expiresBeforeMs: endsBeforeMs } = query;
     const prefix = query.idPrefix ?? '';
     let after = query.after ?? '';
     let place = index.firstAfter(after);
@@ -228,7 +230,7 @@ export class LowdbRegistry implements Registry {
       if (row === undefined) break;
       const { id } = row;
       if (prefix !== '' && id > prefix && !id.startsWith(prefix)) break;
-      if (matches(row)) {
+      if ((endsBeforeMs === undefined || index.endAt(place) < endsBeforeMs) && matches(row)) {
         if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
         devices.push(row);
       }
