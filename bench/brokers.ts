@@ -94,11 +94,18 @@ async function startOurs(
     name === 'flotilla' ? 'flotilla-broker.ts' : 'session-harness.ts',
     import.meta.url,
   );
+  // The young generation as `flotilla up` sets it (cli/flotilla.mjs).
   // FLOTILLA_BENCH_NODE: more options for the broker's Node, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
   const child = spawn(
     process.execPath,
-    [...options, script.pathname, certificates.folder, String(wantedPort)],
+    [
+      '--max-semi-space-size=4',
+      ...options,
+      script.pathname,
+      certificates.folder,
+      String(wantedPort),
+    ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
   const lines = createInterface({ input: child.stdout });

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major >= 24) {
+  settleMemory();
   const sources = new URL('./main.ts', import.meta.url);
   const { main } = await import(
     existsSync(sources) ? sources.href : new URL('./main.js', import.meta.url).href
@@ -27,4 +28,20 @@ if (major >= 24) {
     if (signal) process.kill(process.pid, signal);
     else process.exit(code ?? 1);
   });
+}
+
+// A broker's thousands of connections leave little behind in each turn: with a small young generation
+// an idle one costs 65 instead of 72 KB. It can only be set before the first line runs, so the process
+// begins once more, in place.
+function settleMemory() {
+  const [command, sub] = process.argv.slice(2);
+  const serves = command === 'up' || (command === 'broker' && sub === 'serve');
+  const chosen = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
+  if (!serves || typeof process.execve !== 'function' || chosen.includes('semi-space')) return;
+  process.execve(process.execPath, [
+    process.execPath,
+    '--max-semi-space-size=4',
+    ...process.execArgv,
+    ...process.argv.slice(1),
+  ]);
 }
