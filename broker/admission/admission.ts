@@ -89,19 +89,24 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
 export type Judgement =
   { readonly standing: Standing; readonly notAfterMs: number } | { readonly code: ErrorCode };
 
-/** Decides over one certificate of a directory entry. */
+/**
+ * Decides over one certificate of a directory entry. A certificate that was retired opens no new
+ * connection; one that is `live` may finish what it began, and obeys everything else.
+ */
 export function judge(
   entry: DirectoryEntry,
   fingerprint: string,
   graceMs: number,
   nowMs: number,
+  connection: 'new' | 'live' = 'new',
 ): Judgement {
   const certificate = certificateOf(entry, fingerprint);
   if (certificate === undefined) return { code: 'certificate-unknown' };
   if (certificate.status === 'revoked') return { code: 'certificate-revoked' };
   if (entry.status === 'revoked') return { code: 'device-revoked' };
   if (entry.status === 'suspended') return { code: 'device-suspended' };
-  if (certificate.status === 'retired') return { code: 'certificate-retired' };
+  if (certificate.status === 'retired' && connection === 'new')
+    return { code: 'certificate-retired' };
   const { notBeforeMs, notAfterMs } = certificate;
   if (nowMs < notBeforeMs) return { code: 'certificate-not-yet-valid' };
   if (nowMs >= notAfterMs + graceMs) return { code: 'certificate-expired' };
@@ -109,18 +114,11 @@ export function judge(
   return { standing: nowMs >= notAfterMs ? 'renewal-only' : 'full', notAfterMs };
 }
 
-/**
- * Decides again over a live connection, after the directory changed. A certificate that was retired
- * meanwhile may finish what it began: only new connections need the newer one.
- */
+/** Decides again over a live connection, after the directory changed. */
 export function review(identity: Identity, directory: DirectoryView, nowMs: number): Judgement {
   const entry = directory.get(identity.id);
   if (entry === undefined) return { code: 'device-removed' };
-  const verdict = judge(entry, identity.fingerprint, directory.graceMs, nowMs);
-  if ('code' in verdict && verdict.code === 'certificate-retired') {
-    return { standing: identity.standing, notAfterMs: identity.notAfterMs };
-  }
-  return verdict;
+  return judge(entry, identity.fingerprint, directory.graceMs, nowMs, 'live');
 }
 
 /**
