@@ -43,6 +43,8 @@ const sessionLimits: SessionLimits = {
   inflightMax: limits.inflightOutMax,
   queueMaxMessages: limits.queuePerSessionMaxMessages,
   queueMaxBytes: limits.queuePerSessionMaxBytes,
+  queueOverflow: 'drop-oldest',
+  queueQos0: false,
   payloadMaxBytes: limits.packetMaxBytes,
   sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds,
 };

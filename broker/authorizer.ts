@@ -6,6 +6,7 @@
  * @module
  */
 import type { ErrorCode } from '../core/errors/catalogue.ts';
+import type { QueueOverflow } from '../core/limits.ts';
 import type { Identity } from './identity.ts';
 
 /** Allow, or deny with a reason from the catalogue; `rule` names what decided, for people. */
@@ -24,6 +25,8 @@ export interface SessionLimits {
   readonly inflightMax: number;
   readonly queueMaxMessages: number;
   readonly queueMaxBytes: number;
+  readonly queueOverflow: QueueOverflow;
+  readonly queueQos0: boolean;
   readonly payloadMaxBytes: number;
   readonly sessionExpiryMaxSeconds: number;
 }

@@ -13,6 +13,10 @@ const mib = 1024 * kib;
 const whole = (usual: number, min: number, max: number, meaning: string): z.ZodDefault<z.ZodInt> =>
   z.int().min(min).max(max).default(usual).describe(meaning);
 
+/** What gives way when a queue is full. */
+export const queueOverflows = ['drop-oldest', 'drop-newest'] as const;
+export type QueueOverflow = (typeof queueOverflows)[number];
+
 /** What one MQTT connection, and all of them together, may use. */
 export const brokerLimitsSchema = z.strictObject({
   connectionsMax: whole(50_000, 1, 1_000_000, 'Connections in all, those before CONNECT included.'),
@@ -106,6 +110,18 @@ export const brokerLimitsSchema = z.strictObject({
     1024 * mib,
     'Bytes of the messages that wait for one session.',
   ),
+  queueOverflow: z
+    .enum(queueOverflows)
+    .default('drop-oldest')
+    .describe(
+      'What gives way when the queue of a session is full and nothing of QoS 0 waits in it: the oldest message that is not in flight, or the new one.',
+    ),
+  queueQos0: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether QoS 0 messages wait, in memory, for kept sessions that are away. They are the first to give way.',
+    ),
   outboundPerConnectionMaxBytes: whole(
     4 * mib,
     16 * kib,

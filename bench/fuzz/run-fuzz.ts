@@ -50,6 +50,8 @@ const limits: SessionLimits = {
   inflightMax: 100,
   queueMaxMessages: 100,
   queueMaxBytes: 100_000,
+  queueOverflow: 'drop-oldest',
+  queueQos0: false,
   payloadMaxBytes: 100_000,
   sessionExpiryMaxSeconds: 1,
 };

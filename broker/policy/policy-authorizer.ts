@@ -164,6 +164,8 @@ export class PolicyAuthorizer implements Authorizer {
       inflightMax: own.inflightMax ?? usual.inflightOutMax,
       queueMaxMessages: own.queueMaxMessages ?? usual.queuePerSessionMaxMessages,
       queueMaxBytes: own.queueMaxBytes ?? usual.queuePerSessionMaxBytes,
+      queueOverflow: own.queueOverflow ?? usual.queueOverflow,
+      queueQos0: own.queueQos0 ?? usual.queueQos0,
       payloadMaxBytes: own.payloadMaxBytes ?? usual.packetMaxBytes,
       sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? usual.sessionExpiryMaxSeconds,
     };

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { queueOverflows } from '../../core/limits.ts';
 import { defaultPolicyText } from './default-policy.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
@@ -31,6 +32,8 @@ const limitsSchema = z.strictObject({
   inflightMax: z.int().min(1).max(65_535).optional(),
   queueMaxMessages: count(10_000_000),
   queueMaxBytes: count(1024 ** 3),
+  queueOverflow: z.enum(queueOverflows).optional(),
+  queueQos0: z.boolean().optional(),
   payloadMaxBytes: count(268_435_455),
   sessionExpiryMaxSeconds: count(4_294_967_295),
 });
@@ -60,6 +63,8 @@ const policySchema = z.strictObject({
   onDenied: z.enum(['close', 'drop']).optional(),
   roles: z.record(roleName, roleSchema),
 });
+/** What a role can limit: docs/policy.md says what each means. */
+export const roleLimitNames: readonly string[] = Object.keys(limitsSchema.shape);
 type RoleText = z.infer<typeof roleSchema>;
 type RuleText = z.infer<typeof ruleSchema>;
 

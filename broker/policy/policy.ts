@@ -4,6 +4,7 @@
  * @module
  */
 import type { BlockList } from 'node:net';
+import type { QueueOverflow } from '../../core/limits.ts';
 import type { TopicTemplate } from './topic-template.ts';
 
 export type Action = 'publish' | 'subscribe' | 'receive';
@@ -40,6 +41,8 @@ export interface RoleLimits {
   readonly inflightMax?: number | undefined;
   readonly queueMaxMessages?: number | undefined;
   readonly queueMaxBytes?: number | undefined;
+  readonly queueOverflow?: QueueOverflow | undefined;
+  readonly queueQos0?: boolean | undefined;
   readonly payloadMaxBytes?: number | undefined;
   readonly sessionExpiryMaxSeconds?: number | undefined;
 }

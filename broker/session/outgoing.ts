@@ -1,17 +1,22 @@
 /**
- * What one session is owed at QoS 1 and 2: the window of what is in flight, and the queue behind it.
+ * What one session is owed: the window of what is in flight at QoS 1 and 2, and the queue behind it.
  *
  * A session that ends with its connection has its queue in memory. A session that is kept has it in
  * the store; in memory stand only the packet ids in flight and a short run of what comes next (the
  * tail). What lies beyond the tail is read from the store when the window has room.
  *
- * Order: everything of a session leaves in the order in which it was queued [MQTT-4.6.0-6].
+ * QoS 0 waits only for a kept session that is away, if its limits say so, and only in memory: it is not
+ * worth a write to the disk, and what a crash forgets cannot come twice. It counts in the same limits,
+ * and is what gives way first.
+ *
+ * Order: everything of a session and a QoS leaves in the order in which it was queued [MQTT-4.6.0-6].
  *
  * @module
  */
+import type { QueueOverflow } from '../../core/limits.ts';
 import type { QueuedMessage, SessionStore } from '../store/session-store.ts';
-import { messageOverheadBytes } from '../store/session-store.ts';
 import { Message } from './message.ts';
+import { MessageQueue, weightOf } from './message-queue.ts';
 
 /** The connection, as far as deliveries need it. */
 export interface Outlet {
@@ -40,10 +45,27 @@ export interface Pending {
   readonly packetId: number;
 }
 
+/** A QoS 0 message that waits for its session to come back. */
+interface Plain {
+  readonly message: Message;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[];
+}
+
 /** What one session's deliveries may use. */
 export interface OutgoingLimits {
   readonly queueMaxMessages: number;
   readonly queueMaxBytes: number;
+  /** What gives way when the queue is full and nothing of QoS 0 is in it. */
+  readonly queueOverflow: QueueOverflow;
+  /** Whether QoS 0 is queued while the session is away. */
+  readonly queueQos0: boolean;
+}
+
+/** What waits at QoS 0 for all sessions together. */
+export class PlainTotals {
+  messages = 0;
+  bytes = 0;
 }
 
 /** What deliveries need from the layer. */
@@ -57,6 +79,9 @@ export interface OutgoingContext {
   touched(): void;
   failed(error: unknown): void;
   readonly limits: OutgoingLimits;
+  readonly plainTotals: PlainTotals;
+  /** Whether so much more may wait, among all sessions. */
+  fitsInAll(bytes: number): boolean;
 }
 
 /** Stable words for the metrics. */
@@ -97,9 +122,9 @@ export class Outgoing {
   #kept: boolean;
   #inFlight: Map<number, InFlight> | undefined = undefined;
   #lastId = 0;
-  #tail: Pending[] = [];
-  #tailHead = 0;
-  #tailBytes = 0;
+  readonly #tail = new MessageQueue<Pending>();
+  /** Undefined when nothing waits at QoS 0. */
+  #plain: MessageQueue<Plain> | undefined = undefined;
   /** How many entries of the store's queue lie behind the tail. */
   #beyond = 0;
   /** The highest sequence that was taken into memory in this connection. */
@@ -118,15 +143,18 @@ export class Outgoing {
 
   /** Whether something waits for room, in the window or on the wire. */
   get hasWaiting(): boolean {
-    return this.#beyond > 0 || this.#tail.length > this.#tailHead;
+    return this.#beyond > 0 || this.#tail.length > 0 || this.#plain !== undefined;
+  }
+
+  /** Whether QoS 0 waits: more of it has its place behind that. */
+  get plainWaits(): boolean {
+    return this.#plain !== undefined;
   }
 
   /** Whether a message would leave at once. */
   get idle(): boolean {
     return (
-      this.#beyond === 0 &&
-      this.#tail.length === this.#tailHead &&
-      (this.#inFlight?.size ?? 0) < this.#window
+      this.#beyond === 0 && this.#tail.length === 0 && (this.#inFlight?.size ?? 0) < this.#window
     );
   }
 
@@ -180,7 +208,7 @@ export class Outgoing {
     if (
       this.#beyond === 0 &&
       !this.#reading &&
-      this.#tail.length === this.#tailHead &&
+      this.#tail.length === 0 &&
       (this.#inFlight?.size ?? 0) < this.#window &&
       outlet.hasRoom
     ) {
@@ -191,14 +219,39 @@ export class Outgoing {
     this.#queue(pending);
   }
 
+  /** Queues at QoS 0, for a session that is away or has such messages waiting. */
+  deliverPlain(message: Message, retain: boolean, identifiers: readonly number[]): void {
+    const { limits, plainTotals } = this.#context;
+    // Others are not kept for those who are away (which 3.1.1 and 5.0 leave to the server).
+    if (this.#outlet === undefined && !(this.#kept && limits.queueQos0)) return;
+    const bytes = weightOf(message);
+    while (!this.#hasRoomFor(bytes) || !this.#context.fitsInAll(bytes)) {
+      // It gives way itself when no other of QoS 0 is there: it is not worth one of QoS 1 or 2.
+      const reason = this.#hasRoomFor(bytes) ? 'store-full' : 'queue-full';
+      const older = this.#shiftPlain();
+      this.#context.dropped(reason, 1);
+      if (older === undefined) return;
+    }
+    message.own();
+    (this.#plain ??= new MessageQueue()).push({ message, retain, identifiers });
+    plainTotals.messages++;
+    plainTotals.bytes += bytes;
+  }
+
+  /** Forgets what waits at QoS 0: the session ends. */
+  forgetPlain(): void {
+    while (this.#shiftPlain() !== undefined);
+  }
+
   /** Sends while the window has room. */
   pump(): void {
+    if (this.#plain !== undefined) this.#pumpPlain();
     for (;;) {
       const outlet = this.#outlet;
       if (outlet === undefined || (this.#inFlight?.size ?? 0) >= this.#window || !outlet.hasRoom) {
         return;
       }
-      const pending = this.#shift();
+      const pending = this.#tail.shift();
       if (pending === undefined) {
         if (this.#beyond > 0 && !this.#reading) this.#readPage();
         return;
@@ -258,7 +311,7 @@ export class Outgoing {
   #finish(packetId: number, entry: InFlight): void {
     this.#inFlight?.delete(packetId);
     if (entry.sequence !== 0) this.#context.store.dequeue(this.#clientId, entry.sequence);
-    if (this.#tail.length > this.#tailHead || this.#beyond > 0) this.pump();
+    if (this.#tail.length > 0 || this.#beyond > 0) this.pump();
   }
 
   #send(outlet: Outlet, pending: Pending): void {
@@ -293,63 +346,72 @@ export class Outgoing {
       if (
         this.#beyond > 0 ||
         this.#reading ||
-        this.#tail.length - this.#tailHead >= tailMaxMessages ||
-        this.#tailBytes >= tailMaxBytes
+        this.#tail.length >= tailMaxMessages ||
+        this.#tail.bytes >= tailMaxBytes
       ) {
         this.#beyond++;
         return;
       }
     } else {
-      const { queueMaxMessages, queueMaxBytes } = this.#context.limits;
-      const bytes = weight(pending);
-      while (
-        this.#tail.length - this.#tailHead + 1 > queueMaxMessages ||
-        this.#tailBytes + bytes > queueMaxBytes
-      ) {
-        const oldest = this.#shift();
+      const { queueMaxMessages, queueMaxBytes, queueOverflow } = this.#context.limits;
+      const bytes = weightOf(pending.message);
+      while (this.#tail.length + 1 > queueMaxMessages || this.#tail.bytes + bytes > queueMaxBytes) {
         this.#context.dropped('queue-full', 1);
-        if (oldest === undefined) return;
+        if (queueOverflow === 'drop-newest' || this.#tail.shift() === undefined) return;
       }
     }
     pending.message.own();
     this.#tail.push(pending);
-    this.#tailBytes += weight(pending);
     if (pending.sequence > this.#readUpTo) this.#readUpTo = pending.sequence;
-  }
-
-  #shift(): Pending | undefined {
-    const pending = this.#tail[this.#tailHead];
-    if (pending === undefined) return undefined;
-    this.#tailHead++;
-    this.#tailBytes -= weight(pending);
-    if (this.#tailHead === this.#tail.length) {
-      this.#tail = [];
-      this.#tailHead = 0;
-    } else if (this.#tailHead >= 1024) {
-      this.#tail = this.#tail.slice(this.#tailHead);
-      this.#tailHead = 0;
-    }
-    return pending;
   }
 
   /** Makes room in the kept queue; false when the new message itself gives way. */
   #makeRoom(message: Message): boolean {
     const { store, limits } = this.#context;
-    const bytes = message.payloadBytes + message.topic.length + messageOverheadBytes;
-    for (;;) {
-      const size = store.queueOf(this.#clientId);
-      if (
-        size.messages + 1 <= limits.queueMaxMessages &&
-        size.bytes + bytes <= limits.queueMaxBytes
-      ) {
-        return true;
-      }
-      const sequence = store.dropOldest(this.#clientId);
+    const bytes = weightOf(message);
+    while (!this.#hasRoomFor(bytes)) {
       this.#context.dropped('queue-full', 1);
-      if (sequence === 0) return false; // All that is there is in flight.
+      if (this.#shiftPlain() !== undefined) continue;
+      const sequence =
+        limits.queueOverflow === 'drop-newest' ? 0 : store.dropOldest(this.#clientId);
+      // The policy's choice, or all that is there is in flight.
+      if (sequence === 0) return false;
       this.#droppedUpTo = sequence;
-      if (this.#tail[this.#tailHead]?.sequence === sequence) this.#shift();
+      if (this.#tail.first?.sequence === sequence) this.#tail.shift();
       else if (this.#beyond > 0) this.#beyond--;
+    }
+    return true;
+  }
+
+  /** Whether one more fits into what this session may have waiting. */
+  #hasRoomFor(bytes: number): boolean {
+    const { store, limits } = this.#context;
+    const size = store.queueOf(this.#clientId);
+    return (
+      size.messages + (this.#plain?.length ?? 0) + 1 <= limits.queueMaxMessages &&
+      size.bytes + (this.#plain?.bytes ?? 0) + bytes <= limits.queueMaxBytes
+    );
+  }
+
+  #shiftPlain(): Plain | undefined {
+    const plain = this.#plain?.shift();
+    if (plain === undefined) return undefined;
+    const { plainTotals } = this.#context;
+    plainTotals.messages--;
+    plainTotals.bytes -= weightOf(plain.message);
+    if (this.#plain?.length === 0) this.#plain = undefined;
+    return plain;
+  }
+
+  #pumpPlain(): void {
+    const outlet = this.#outlet;
+    while (outlet?.hasRoom === true) {
+      const plain = this.#shiftPlain();
+      if (plain === undefined) return;
+      const { message, retain, identifiers } = plain;
+      if (message.expired(this.#context.nowMs())) this.#context.dropped('expired', 1);
+      else if (!this.#context.mayReceive(message.topic)) this.#context.dropped('not-allowed', 1);
+      else outlet.sendPlain(message, retain, identifiers);
     }
   }
 
@@ -398,21 +460,14 @@ export class Outgoing {
         packetId: entry.packetId ?? 0,
       };
       this.#tail.push(pending);
-      this.#tailBytes += weight(pending);
     }
   }
 
   #clearMemory(): void {
     this.#inFlight = undefined;
     this.#lastId = 0;
-    this.#tail = [];
-    this.#tailHead = 0;
-    this.#tailBytes = 0;
+    this.#tail.clear();
     this.#reading = false;
     this.#beyond = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
   }
-}
-
-function weight(pending: Pending): number {
-  return pending.message.payloadBytes + pending.message.topic.length + messageOverheadBytes;
 }

@@ -10,6 +10,7 @@ import type { Authorizer } from '../authorizer.ts';
 import type { Intercept, SessionEvents } from '../session-layer.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import type { OutboxPool } from './outbox.ts';
+import type { PlainTotals } from './outgoing.ts';
 
 /** Totals since the start; plain fields, cheap to count. */
 export class Counters {
@@ -31,4 +32,5 @@ export interface Services {
   readonly store: SessionStore;
   readonly counters: Counters;
   readonly boxes: OutboxPool;
+  readonly plainTotals: PlainTotals;
 }

@@ -27,6 +27,7 @@ import { Exchange } from './exchange.ts';
 import { Flusher } from './flusher.ts';
 import { Message } from './message.ts';
 import { OutboxPool } from './outbox.ts';
+import { PlainTotals } from './outgoing.ts';
 import { Counters, type Services } from './services.ts';
 import { Sessions } from './sessions.ts';
 
@@ -64,6 +65,7 @@ export async function createSessionLayer(
     store,
     counters: new Counters(),
     boxes: new OutboxPool(),
+    plainTotals: new PlainTotals(),
   });
   layer.sessions.recover(recovered);
   await layer.core.listen();
@@ -140,7 +142,7 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
   }
 
   statistics(): SessionStatistics {
-    const { counters, store } = this.services;
+    const { counters, store, plainTotals } = this.services;
     const { queuedMessages, queuedBytes } = store.statistics;
     return {
       messagesIn: counters.messagesIn,
@@ -150,8 +152,8 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
       sessions: this.sessions.size,
       subscriptions: this.exchange.router.subscriptions,
       retained: store.retainedCount,
-      queuedMessages,
-      queuedBytes,
+      queuedMessages: queuedMessages + plainTotals.messages,
+      queuedBytes: queuedBytes + plainTotals.bytes,
       storeCommits: counters.storeCommits,
       storeCommitMs: counters.storeCommitMs,
     };

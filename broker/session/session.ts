@@ -9,7 +9,13 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../identity.ts';
 import type { Qos, SubscriptionRecord, WillRecord } from '../store/session-store.ts';
 import type { Message } from './message.ts';
-import { Outgoing, type DropReason, type Outlet, type OutgoingLimits } from './outgoing.ts';
+import {
+  Outgoing,
+  type DropReason,
+  type Outlet,
+  type OutgoingLimits,
+  type PlainTotals,
+} from './outgoing.ts';
 import type { Readiness, Receiver } from './receiver.ts';
 import type { Services } from './services.ts';
 
@@ -64,16 +70,26 @@ export class Session implements Receiver {
     this.expirySeconds = expirySeconds;
     this.#services = services;
     this.#touch = touch;
-    this.limits = {
-      queueMaxMessages: services.limits.queuePerSessionMaxMessages,
-      queueMaxBytes: services.limits.queuePerSessionMaxBytes,
-    };
+    this.limits = outgoingLimits(services, undefined);
     this.kept = expirySeconds > 0;
     this.outgoing = new Outgoing(clientId, this, this.kept);
   }
 
   get store(): Services['store'] {
     return this.#services.store;
+  }
+
+  get plainTotals(): PlainTotals {
+    return this.#services.plainTotals;
+  }
+
+  fitsInAll(bytes: number): boolean {
+    const { store, plainTotals, limits } = this.#services;
+    const { queuedMessages, queuedBytes } = store.statistics;
+    return (
+      queuedMessages + plainTotals.messages < limits.queuedTotalMaxMessages &&
+      queuedBytes + plainTotals.bytes + bytes <= limits.queuedTotalMaxBytes
+    );
   }
 
   get readiness(): Readiness {
@@ -83,8 +99,12 @@ export class Session implements Receiver {
 
   take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
     if (qos === 0) {
-      // QoS 0 is not kept for those who are away (which 3.1.1 and 5.0 leave to the server).
-      this.holder?.sendPlain(message, retain, identifiers);
+      const { holder, outgoing } = this;
+      if (holder === undefined || outgoing.plainWaits) {
+        outgoing.deliverPlain(message, retain, identifiers);
+      } else {
+        holder.sendPlain(message, retain, identifiers);
+      }
     } else {
       this.outgoing.deliver(message, qos, retain, identifiers);
     }
@@ -125,4 +145,22 @@ export class Session implements Receiver {
       disconnectedAtMs,
     });
   }
+}
+
+/**
+ * What may wait for the sessions of an identity. Of one that has not connected since the broker
+ * started, the configuration's word holds.
+ */
+export function outgoingLimits(
+  { authorizer, limits }: Pick<Services, 'authorizer' | 'limits'>,
+  identity: Identity | undefined,
+): OutgoingLimits {
+  const { queuePerSessionMaxMessages, queuePerSessionMaxBytes, queueOverflow, queueQos0 } = limits;
+  const own = identity === undefined ? undefined : authorizer.limits(identity);
+  return {
+    queueMaxMessages: Math.min(own?.queueMaxMessages ?? Infinity, queuePerSessionMaxMessages),
+    queueMaxBytes: Math.min(own?.queueMaxBytes ?? Infinity, queuePerSessionMaxBytes),
+    queueOverflow: own?.queueOverflow ?? queueOverflow,
+    queueQos0: own?.queueQos0 ?? queueQos0,
+  };
 }

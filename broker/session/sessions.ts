@@ -10,7 +10,7 @@ import type { Recovered, StoredMessage, WillRecord } from '../store/session-stor
 import type { Exchange } from './exchange.ts';
 import { Message } from './message.ts';
 import type { Services } from './services.ts';
-import { neverExpires, Session, type Holder } from './session.ts';
+import { neverExpires, outgoingLimits, Session, type Holder } from './session.ts';
 import { addToRouter, dropSubscription } from './subscriptions.ts';
 
 /** What a CONNECT asks of its session. */
@@ -113,12 +113,7 @@ export class Sessions {
     session.protocolVersion = request.version;
     session.holder = holder;
     session.identity = identity;
-    const limits = this.#services.authorizer.limits(identity);
-    const { queuePerSessionMaxMessages, queuePerSessionMaxBytes } = this.#services.limits;
-    session.limits = {
-      queueMaxMessages: Math.min(limits.queueMaxMessages, queuePerSessionMaxMessages),
-      queueMaxBytes: Math.min(limits.queueMaxBytes, queuePerSessionMaxBytes),
-    };
+    session.limits = outgoingLimits(this.#services, identity);
     session.save(undefined);
     this.#setWill(session, request.will);
     stored ||= session.kept;
@@ -155,6 +150,7 @@ export class Sessions {
     for (const filter of session.subscriptions.keys()) this.#removeFromRouter(session, filter);
     session.subscriptions.clear();
     session.outgoing.detach();
+    session.outgoing.forgetPlain();
     if (this.#byId.get(session.clientId) === session) this.#byId.delete(session.clientId);
     const kept = this.#keptOf.get(session.identityId);
     kept?.delete(session);
@@ -166,6 +162,7 @@ export class Sessions {
   reauthorise(session: Session): void {
     const { identity } = session;
     if (identity === undefined) return;
+    session.limits = outgoingLimits(this.#services, identity);
     for (const [filter, one] of session.subscriptions) {
       const shared = splitShared(filter);
       const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;

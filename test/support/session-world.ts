@@ -45,6 +45,8 @@ export class TestAuthorizer implements Authorizer {
     inflightMax: 65_535,
     queueMaxMessages: 10_000,
     queueMaxBytes: 16_777_216,
+    queueOverflow: 'drop-oldest',
+    queueQos0: false,
     payloadMaxBytes: 1_048_576,
     sessionExpiryMaxSeconds: 604_800,
   };

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { defaultPolicyText } from '../../../broker/policy/default-policy.ts';
-import { parsePolicy, policyMaxBytes } from '../../../broker/policy/policy-file.ts';
+import { parsePolicy, policyMaxBytes, roleLimitNames } from '../../../broker/policy/policy-file.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 
 /** The detail of the error that a policy text gives. */
@@ -48,6 +49,32 @@ test('each fault names its line and column', (t) => {
     /line 5.*10\.0\.0\.0\/33/,
   );
   t.regex(fault(rule("{ allow: publish, topics: ['$share/g/a'] }")), /line 5.*share/);
+});
+
+test('what gives way in a full queue is set by role, and inherited', (t) => {
+  const limits = (text: string): string =>
+    `version: 1\nroles:\n  base:\n    limits: ${text}\n  own: { extends: base }\n`;
+  const policy = parsePolicy(limits('{ queueOverflow: drop-newest, queueQos0: true }'));
+  t.deepEqual(policy.roles.get('own')?.limits, { queueOverflow: 'drop-newest', queueQos0: true });
+  t.regex(fault(limits('{ queueOverflow: drop-some }')), /^line 4, column 15: .*queueOverflow/);
+  t.regex(fault(limits('{ queueQos0: 1 }')), /^line 4, column 15: .*queueQos0/);
+});
+
+test('the page about the policy file names every limit of a role, with a value that is taken', (t) => {
+  const page = readFileSync('docs/policy.md', 'utf8');
+  const rows = [...page.matchAll(/^\| `(\w+)` \| (\S+) \|/gm)];
+  t.deepEqual(
+    rows.map(([, name]) => name),
+    roleLimitNames,
+  );
+  for (const [, name = '', value = ''] of rows) {
+    const policy = parsePolicy(
+      `version: 1\nroles:\n  device:\n    limits: { ${name}: ${value} }\n`,
+    );
+    t.is(String(Object.values(policy.roles.get('device')?.limits ?? {})[0]), value, name);
+  }
+  const example = /```yaml\n([^`]+)```/.exec(page)?.[1] ?? '';
+  t.is(parsePolicy(example).roles.get('gateway')?.limits.queueOverflow, 'drop-newest');
 });
 
 test('duplicate roles, unknown parents and circles are refused', (t) => {
