@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
@@ -162,6 +163,7 @@ class Broker {
       ...parts,
       material,
       metrics: this.#metrics,
+      refused: (what, error) => this.reports.reloadRefused(what, error),
       materialChanged: () => {
         this.#replaceMaterial();
         this.#feed?.reconnect();
@@ -210,6 +212,8 @@ class Broker {
       clock,
       log,
       random: Math.random,
+      run: randomUUID(),
+      refusalsMax: this.#config.limits.broker.refusalsKeptMax,
       changed: (change) => {
         const closed = this.#changed(change);
         if (this.#directory.ready) arrived();
@@ -321,12 +325,13 @@ class Broker {
     const admission = admit(facts, this.#directory, this.#parts.clock.now());
     if (!admission.admitted) return admission;
     const { identity } = admission;
-    const { id, standing, notAfterMs } = identity;
+    const { id, serial, standing, notAfterMs } = identity;
+    const refused = { admitted: false, detail: '', id, serial } as const;
     const { refuse, finding } = this.#incidents.admitted(identity);
     if (finding !== undefined) this.reports.incident(identity, finding);
-    if (refuse) return { admitted: false, code: 'device-flapping', detail: '', id };
+    if (refuse) return { ...refused, code: 'device-flapping' };
     const judgement = this.#restraint.over(id, { standing, notAfterMs });
-    if ('code' in judgement) return { admitted: false, code: judgement.code, detail: '', id };
+    if ('code' in judgement) return { ...refused, code: judgement.code };
     identity.standing = judgement.standing;
     return admission;
   }

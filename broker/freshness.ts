@@ -5,7 +5,7 @@
  * @module
  */
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors/flotilla-error.ts';
+import { isFlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import type { Logger } from '../core/log.ts';
 import { identityFiles, type StateFolder } from '../core/state-folder.ts';
 import type { Material } from './listener/material.ts';
@@ -22,6 +22,8 @@ export interface FreshnessDeps {
   readonly enrollUrl: string;
   readonly material: Material;
   readonly metrics: BrokerMetrics;
+  /** Files were not taken over; what was in force stays. */
+  refused(what: string, error: unknown): void;
   /** Other certificates are in force: shows them from now on. */
   materialChanged(): void;
   /** Puts another policy in force. */
@@ -87,15 +89,14 @@ export class Freshness {
   }
 
   async #reloading(what: string, act: () => Promise<void>): Promise<void> {
-    const { log, metrics } = this.#deps;
     try {
       await act();
       this.faults.delete(what);
-      metrics.reloads.inc({ what, outcome: 'done' });
+      this.#deps.metrics.reloads.inc({ what, outcome: 'done' });
     } catch (error) {
-      this.faults.set(what, messageOf(error));
-      metrics.reloads.inc({ what, outcome: 'failed' });
-      log.error({ what, error: messageOf(error) }, 'reload failed, the old one stays');
+      const code = isFlotillaError(error) ? `${error.code}: ` : '';
+      this.faults.set(what, code + messageOf(error));
+      this.#deps.refused(what, error);
     }
   }
 }

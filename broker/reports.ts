@@ -6,11 +6,13 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
-import type { DeviceId } from '../core/device-id.ts';
+import { visible } from '../core/device-id.ts';
+import { toldMaxChars } from '../core/directory.ts';
 import type { ErrorCode } from '../core/errors/catalogue.ts';
-import type { FlotillaError } from '../core/errors/flotilla-error.ts';
+import { isFlotillaError, messageOf, type FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Logger } from '../core/log.ts';
-import type { FeedReporter } from './directory/feed-report.ts';
+import type { Told } from './directory/feed-client.ts';
+import type { Refused } from './admission/admission.ts';
 import type { Identity } from './identity.ts';
 import type { DoorEvents } from './listener/tls-listener.ts';
 import type { Finding, IncidentWatch } from './live/incident-watch.ts';
@@ -42,7 +44,7 @@ export class Reports {
   readonly #deps: ReportsDeps;
   readonly #quiet: QuietLog;
   #presence: PresencePublisher | undefined;
-  #feed: Pick<FeedReporter, 'presence' | 'denied' | 'incident'> | undefined;
+  #feed: Told | undefined;
 
   constructor(deps: ReportsDeps) {
     this.#deps = deps;
@@ -50,10 +52,7 @@ export class Reports {
   }
 
   /** Names those that exist only once the session layer does. */
-  use(
-    presence: PresencePublisher,
-    feed: Pick<FeedReporter, 'presence' | 'denied' | 'incident'>,
-  ): void {
+  use(presence: PresencePublisher, feed: Told): void {
     this.#presence = presence;
     this.#feed = feed;
   }
@@ -80,14 +79,22 @@ export class Reports {
       if (offline) this.#tellPresence(identity, false, reason);
     },
     refused: (identity, code, detail) => {
-      this.#refused(identity.id, identity.remoteAddress, code, detail, 'connect');
+      const { id, serial, remoteAddress } = identity;
+      this.#refused(remoteAddress, { id, serial, code, detail }, 'connect');
+    },
+    faulted: (identity, code, detail) => {
+      const { id, serial, remoteAddress: address } = identity;
+      const facts = { id, reason: code, detail: visible(detail, toldMaxChars) };
+      this.#quiet.write('info', `faulted ${id}`, facts, 'packet refused');
+      this.#feed?.refused({ code, stage: 'packet', id, serial, address, detail });
     },
     denied: (identity, action, topic, code) => {
-      const { id } = identity;
+      const { id, serial, remoteAddress: address } = identity;
       this.#deps.metrics.denied.inc({ action, reason: code });
       const facts = { id, action, topic: topic.slice(0, 256), reason: code };
       this.#quiet.write('info', `denied ${id}`, facts, 'denied');
       this.#feed?.denied(id, { atMs: this.#deps.clock.now(), action, topic, code });
+      this.#feed?.refused({ code, stage: action, id, serial, address, topic });
     },
     storeFailed: (error) => this.#deps.storeFailed(error),
     dropped: (identity, reason, messages) => {
@@ -105,13 +112,27 @@ export class Reports {
     handshakeFailed: (address, code, detail) => {
       this.#deps.metrics.handshakesFailed.inc({ reason: code });
       const facts = { address, reason: code, detail };
-      if (hungUp.has(detail)) this.#deps.log.debug(facts, 'handshake failed');
-      else this.#quiet.write('warn', `handshake ${address} ${code}`, facts, 'handshake failed');
+      if (hungUp.has(detail)) {
+        this.#deps.log.debug(facts, 'handshake failed');
+        return;
+      }
+      this.#quiet.write('warn', `handshake ${address} ${code}`, facts, 'handshake failed');
+      this.#feed?.refused({ code, stage: 'handshake', address, detail });
     },
-    refused: (address, { id, code, detail }, { version, resumed }) => {
-      this.#refused(id, address, code, detail, resumed ? `${version} resumed` : version);
+    refused: (address, refusal, { version, resumed }) => {
+      this.#refused(address, refusal, resumed ? `${version} resumed` : version);
     },
   };
+
+  /** A file was not taken over: what was in force stays. */
+  reloadRefused(what: string, error: unknown): void {
+    const code = isFlotillaError(error) ? error.code : 'internal';
+    const detail = (isFlotillaError(error) ? error.detail : undefined) ?? messageOf(error);
+    this.#deps.metrics.reloads.inc({ what, outcome: 'failed', reason: code });
+    const facts = { what, reason: code, error: messageOf(error) };
+    this.#deps.log.error(facts, 'reload failed, the old one stays');
+    this.#feed?.refused({ code, stage: 'reload', detail: `${what}: ${detail}` });
+  }
 
   /** A clone or a flapping device was found: told, and answered as configured. */
   incident(identity: Identity, { kind, addresses }: Finding): void {
@@ -130,19 +151,26 @@ export class Reports {
 
   /** A connection was refused at some stage. */
   #refused(
-    id: DeviceId | undefined,
     address: string,
-    code: ErrorCode,
-    detail: string,
+    { id, serial, code, detail: said }: Omit<Refused, 'admitted'>,
     stage: string,
   ): void {
     this.#deps.metrics.refused.inc({ reason: code });
-    const facts = { id, address, reason: code, detail, stage };
+    const detail = visible(said, toldMaxChars);
+    const facts = { id, serial, address, reason: code, detail, stage };
     this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
     this.#presence?.refused(id, code, address);
+    this.#feed?.refused({
+      code,
+      stage: 'connect',
+      ...(id === undefined ? {} : { id }),
+      serial,
+      address,
+      detail: said,
+    });
     if (id === undefined) return;
     const atMs = this.#deps.clock.now();
-    this.#feed?.denied(id, { atMs, action: 'connect', topic: detail, code });
+    this.#feed?.denied(id, { atMs, action: 'connect', topic: said, code });
   }
 
   #tellPresence(identity: Identity, connected: boolean, reason?: string): void {

@@ -43,6 +43,8 @@ export interface SessionEvents {
   disconnected(connection: Connection, code: ErrorCode | undefined): void;
   /** A CONNECT was refused. */
   refused(identity: Identity, code: ErrorCode, detail: string): void;
+  /** An accepted client broke a rule of the protocol: its connection ends. */
+  faulted?(identity: Identity, code: ErrorCode, detail: string): void;
   /** A publish, subscribe or delivery was denied. */
   denied(
     identity: Identity,

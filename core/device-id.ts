@@ -40,7 +40,32 @@ export function parseDeviceId(text: string): DeviceId {
  */
 export function printable(text: string, maxChars = 64): string {
   const cut = text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
-  return JSON.stringify(cut).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
+  return escaped(JSON.stringify(cut));
+}
+
+/**
+ * The same without quotes, for a field of its own: at most `maxChars` characters come out, escapes
+ * included, so that a limit on the field holds whatever went in. A backslash is doubled: what looks
+ * like an escape is one.
+ */
+export function visible(text: string, maxChars: number): string {
+  let out = '';
+  let beforeTheMark = '';
+  for (const character of text.slice(0, maxChars + 1)) {
+    const next = character === '\\' ? '\\\\' : escaped(character);
+    if (out.length + next.length > maxChars) return `${beforeTheMark}…`;
+    out += next;
+    if (out.length < maxChars) beforeTheMark = out;
+  }
+  return out;
+}
+
+/** What {@link printable} and {@link visible} leave in no text. */
+export const invisible = /[\p{C}\p{Zl}\p{Zp}]/u;
+const eachInvisible = new RegExp(invisible, 'gu');
+
+function escaped(text: string): string {
+  return text.replaceAll(eachInvisible, (character) =>
     Array.from(
       { length: character.length },
       (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,

@@ -9,22 +9,30 @@
  * restart). A line `heartbeat` comes at least every 5 s, so that a broker notices a dead link.
  *
  * The way back is `POST /v1/feed/report` ({@link FeedReport}): what a broker has applied, how many
- * connections it closed by it, and which devices came and went.
+ * connections it closed by it, which devices came and went, and whom it refused.
  *
  * @module
  */
 import { z } from 'zod';
-import { isDeviceId, type DeviceId } from './device-id.ts';
+import { invisible, isDeviceId, type DeviceId } from './device-id.ts';
 
 /** How often the service sends a heartbeat, in ms. */
 export const feedHeartbeatMs = 5000;
 
 const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value));
 
+/** Without leading zeros, as many digits as needed, even count. */
+const serialShape = /^(?:[0-9a-f]{2}){1,20}$/;
+const serial = z.string().regex(serialShape);
+
+/** Whether a text is the serial number of a certificate, as reports tell it. */
+export function isSerial(text: string): boolean {
+  return serialShape.test(text);
+}
+
 /** One certificate of an identity. Serial and fingerprint are lower-case hexadecimal. */
 export const directoryCertificateSchema = z.strictObject({
-  /** Without leading zeros, as many digits as needed, even count. */
-  serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
+  serial,
   /** `sha256:` and 64 hexadecimal digits over the DER. */
   fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   notBeforeMs: z.int(),
@@ -75,12 +83,35 @@ export const presenceSchema = z.strictObject({
   connected: z.boolean(),
   atMs: z.int(),
   /** The serial number of the certificate that was used. */
-  serial: z.string(),
+  serial,
   remoteAddress: z.string().max(64),
   /** Why it went; absent when it came. */
   reason: z.string().max(128).optional(),
 });
 export type Presence = z.infer<typeof presenceSchema>;
+
+/** The most of each list in one report. */
+export const reportMax = {
+  closed: 1000,
+  presence: 1000,
+  denied: 100,
+  incidents: 100,
+  refusals: 1000,
+} as const;
+/**
+ * The largest body of a report, in bytes. A report with every list full of the longest entries is
+ * smaller (a test builds it): one that is too large would be refused, and come again, for ever.
+ */
+export const feedReportMaxBytes = 4 * 1024 * 1024;
+
+/** How long what strangers wrote may be in an entry, in characters. */
+export const toldMaxChars = 128;
+/** What strangers wrote, made visible (see `visible`): nothing in it that a terminal could obey. */
+const told = (maxChars: number): z.ZodType<string> =>
+  z
+    .string()
+    .max(maxChars)
+    .refine((text) => !invisible.test(text), 'Expected visible text');
 
 /** Denials of one identity since the last report. */
 export const deniedSchema = z.strictObject({
@@ -93,7 +124,7 @@ export const deniedSchema = z.strictObject({
       z.strictObject({
         atMs: z.int(),
         action: z.enum(['connect', 'publish', 'subscribe', 'receive']),
-        topic: z.string().max(256),
+        topic: told(256),
         code: z.string().max(64),
       }),
     )
@@ -109,11 +140,68 @@ export const incidentSchema = z.strictObject({
   id: deviceId,
   kind: z.enum(['clone', 'flapping']),
   atMs: z.int(),
-  serial: z.string(),
+  serial,
   addresses: z.array(z.string().max(64)).max(16),
   reaction: z.enum(['log', 'quarantine', 'suspend']),
 });
 export type Incident = z.infer<typeof incidentSchema>;
+
+/**
+ * Where somebody was refused: in the TLS handshake or before it; between it and CONNACK; by the policy,
+ * on publishing, subscribing, or being sent something; for a packet that broke a rule, which ended the
+ * connection; or it was a file that was not taken over.
+ */
+export const refusalStages = [
+  'handshake',
+  'connect',
+  'publish',
+  'subscribe',
+  'receive',
+  'packet',
+  'reload',
+] as const;
+
+const timeMs = z.int().min(0).max(8_640_000_000_000_000);
+
+/** Refusals that are alike: same reason, same party, same topic. */
+export const refusalSchema = z.strictObject({
+  /** The reason, of the error catalogue. */
+  code: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
+  stage: z.enum(refusalStages),
+  /** Only a name that our own CA vouches for, as it does for the serial. */
+  id: deviceId.optional(),
+  serial: serial.optional(),
+  address: told(64).optional(),
+  topic: told(toldMaxChars).optional(),
+  /** Of the first of them. */
+  detail: told(toldMaxChars).optional(),
+  count: z.int().min(1),
+  firstAtMs: timeMs,
+  lastAtMs: timeMs,
+  /** The sum of those of this reason for which there was no room apart: of any party and topic. */
+  rest: z.literal(true).optional(),
+});
+export type Refusal = z.infer<typeof refusalSchema>;
+
+/** What makes refusals alike. */
+export function refusalKey(refusal: Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>): string {
+  const { code, stage, id, serial, address, topic, detail, rest } = refusal;
+  if (rest === true) return code;
+  // Each fault of a file is one of its own.
+  const fault = stage === 'reload' ? detail : undefined;
+  return JSON.stringify([code, stage, id, serial, address, topic, fault]);
+}
+
+/**
+ * The refusals of one report. A batch is sent again, unchanged and under its number, until it was
+ * taken: `run` names the run of the broker, in which numbers grow by one.
+ */
+export const refusalBatchSchema = z.strictObject({
+  run: z.string().min(1).max(64),
+  number: z.int().min(1),
+  entries: z.array(refusalSchema).min(1).max(reportMax.refusals),
+});
+export type RefusalBatch = z.infer<typeof refusalBatchSchema>;
 
 /** What a broker tells the service. */
 export const feedReportSchema = z.strictObject({
@@ -123,10 +211,11 @@ export const feedReportSchema = z.strictObject({
   /** How many live connections each change closed; zeros left out. */
   closed: z
     .array(z.strictObject({ sequence, connections: z.int().min(1) }))
-    .max(1000)
+    .max(reportMax.closed)
     .default([]),
-  presence: z.array(presenceSchema).max(1000).default([]),
-  denied: z.array(deniedSchema).max(1000).default([]),
-  incidents: z.array(incidentSchema).max(100).default([]),
+  presence: z.array(presenceSchema).max(reportMax.presence).default([]),
+  denied: z.array(deniedSchema).max(reportMax.denied).default([]),
+  incidents: z.array(incidentSchema).max(reportMax.incidents).default([]),
+  refusals: refusalBatchSchema.optional(),
 });
 export type FeedReport = z.infer<typeof feedReportSchema>;

@@ -172,6 +172,12 @@ export const brokerLimitsSchema = z.strictObject({
     1024 * mib,
     'Bytes on their way to the disk, before publishers of QoS 1 and 2 are paused.',
   ),
+  refusalsKeptMax: whole(
+    500,
+    10,
+    500,
+    'Refusals that are told apart until the enrollment service has them; more are summed by reason.',
+  ),
   routeCacheMaxTopics: whole(
     100_000,
     0,
@@ -223,6 +229,12 @@ export const enrollLimitsSchema = z.strictObject({
     1,
     10_000_000,
     'Changes kept for brokers that come back; older ones need a snapshot.',
+  ),
+  refusalLinesPerBrokerPerMinute: whole(
+    100,
+    10,
+    10_000,
+    'Lines of the audit log for refusals that a broker tells, those that repeat or are too many apart: they are summed, and told when the minute is over.',
   ),
   feedLagMaxBytes: whole(
     64 * mib,

@@ -8,6 +8,7 @@ import type { Config } from '../core/config.ts';
 import { statusSchema } from '../core/enrollment-api.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
 import type { StateFolder } from '../core/state-folder.ts';
+import { RefusalBook } from './audit/refusal-book.ts';
 import { Devices } from './devices.ts';
 import { Approvals } from './enrollment/approvals.ts';
 import { Enrollment } from './enrollment/enrollment.ts';
@@ -119,7 +120,13 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       clock,
       renewCrl: () => lists.renew(),
     });
-    const feedDeps = { audit, devices, feed, presence, log };
+    const refusals = new RefusalBook({
+      audit,
+      clock,
+      log,
+      linesPerMinute: config.limits.enroll.refusalLinesPerBrokerPerMinute,
+    });
+    const feedDeps = { audit, devices, feed, presence, refusals, log };
     let url = config.enroll.url ?? '';
     let identity = await ensureServerIdentity(state, config, ca, clock);
     const tls = (): TlsMaterial => ({
@@ -214,6 +221,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const housekeeping = new Housekeeping(registry, clock, log);
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());
+    lifecycle.add('refusals', () => refusals.close());
     lifecycle.add('HTTPS', () => http.close());
     lifecycle.add('feed', () => feed.close());
     lists.renew().catch(() => undefined);

@@ -22,6 +22,8 @@ export interface PresentedCertificate {
   readonly fingerprint: string;
   readonly commonName:
     { readonly ok: true; readonly id: DeviceId } | { readonly ok: false; readonly code: ErrorCode };
+  /** The subject as it stands there, one relative name a line. */
+  subject(): string;
   /** Whether its extended key usage names TLS clients. */
   readonly forClients: boolean;
   /** Whether one of the CA certificates in force signed it. Costs a signature check: asked last. */
@@ -38,21 +40,25 @@ export interface TlsFacts {
   readonly resumed: boolean;
 }
 
-export type Admission =
-  | { readonly admitted: true; readonly identity: Identity }
-  | {
-      readonly admitted: false;
-      readonly code: ErrorCode;
-      readonly detail: string;
-      /** Whose certificate it was; undefined when none of our CA's said so. */
-      readonly id: DeviceId | undefined;
-    };
+/** Who is not let in, and why. */
+export interface Refused {
+  readonly admitted: false;
+  readonly code: ErrorCode;
+  /** What a stranger wrote may be in it. */
+  readonly detail: string;
+  /** Whose certificate it was; undefined when none of our CA's said so. */
+  readonly id: DeviceId | undefined;
+  /** Of a certificate of our CA; undefined when it was none, or none was shown. */
+  readonly serial: string | undefined;
+}
+
+export type Admission = { readonly admitted: true; readonly identity: Identity } | Refused;
 
 /** Decides over one TLS connection. */
 export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number): Admission {
   const { certificate } = facts;
   if (certificate === undefined) {
-    return refuse('certificate-missing', '', undefined);
+    return refuse('certificate-missing', '');
   }
   const { commonName } = certificate;
   const claimed = commonName.ok ? commonName.id : undefined;
@@ -61,21 +67,25 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
     // What a certificate of a stranger claims is told, and believed by nobody.
     const believed = chain === 'certificate-untrusted' ? undefined : claimed;
     const says = believed === undefined && claimed !== undefined ? `, claims ${claimed}` : '';
-    return refuse(chain, `${facts.chainFault ?? 'key usage'}${says}`, believed);
+    const serial = chain === 'certificate-untrusted' ? undefined : certificate.serial;
+    return refuse(chain, `${facts.chainFault ?? 'key usage'}${says}`, believed, serial);
   }
-  if (!commonName.ok) return refuse(commonName.code, 'common name', undefined);
-  if (!directory.ready) return refuse('directory-missing', '', commonName.id);
+  const { serial } = certificate;
+  if (!commonName.ok) {
+    return refuse(commonName.code, `subject ${certificate.subject()}`, undefined, serial);
+  }
+  if (!directory.ready) return refuse('directory-missing', '', commonName.id, serial);
   const entry = directory.get(commonName.id);
-  if (entry === undefined) return refuse('device-unknown', '', commonName.id);
+  if (entry === undefined) return refuse('device-unknown', '', commonName.id, serial);
   const verdict = judge(entry, certificate.fingerprint, directory.graceMs, nowMs);
   if ('code' in verdict) {
-    return refuse(verdict.code, `serial ${certificate.serial}`, commonName.id);
+    return refuse(verdict.code, `serial ${serial}`, commonName.id, serial);
   }
   const identity: Identity = {
     id: commonName.id,
     entry,
     standing: verdict.standing,
-    serial: certificate.serial,
+    serial,
     fingerprint: certificate.fingerprint,
     notAfterMs: verdict.notAfterMs,
     remoteAddress: facts.remoteAddress,
@@ -145,6 +155,6 @@ const toldApart: ReadonlySet<string> = new Set([
   'INVALID_PURPOSE',
 ]);
 
-function refuse(code: ErrorCode, detail: string, id: DeviceId | undefined): Admission {
-  return { admitted: false, code, detail, id };
+function refuse(code: ErrorCode, detail: string, id?: DeviceId, serial?: string): Refused {
+  return { admitted: false, code, detail, id, serial };
 }

@@ -13,7 +13,7 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { callHttps, openHttps, problemOf } from '../../core/https-client.ts';
 import type { Directory, DirectoryChange } from './directory.ts';
 import type { DirectoryFile, KeptChange } from './directory-file.ts';
-import { FeedReporter } from './feed-report.ts';
+import { FeedReporter, isForGood } from './feed-report.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 const lineMaxBytes = 256 * 1024;
@@ -37,9 +37,16 @@ export interface FeedDeps {
   readonly clock: Clock;
   readonly log: Logger;
   random(): number;
+  /** Names this run of the broker, unlike any other. */
+  readonly run: string;
+  /** How many refusals are told apart until they are told to the service. */
+  readonly refusalsMax: number;
   /** Puts a change in force; gives the number of connections that it closed. */
   changed(change: DirectoryChange): number;
 }
+
+/** What is told to the service. */
+export type Told = Pick<FeedReporter, 'presence' | 'denied' | 'incident' | 'refused'>;
 
 export class FeedClient {
   readonly #deps: FeedDeps;
@@ -60,8 +67,14 @@ export class FeedClient {
     this.#deps = deps;
     this.#reporter = new FeedReporter({
       clock: deps.clock,
+      run: deps.run,
+      refusalsMax: deps.refusalsMax,
       send: (report) => this.#send(report),
-      failed: (error) => deps.log.debug({ error: messageOf(error) }, 'report not delivered'),
+      failed: (error) => {
+        const facts = { error: messageOf(error) };
+        if (isForGood(error)) deps.log.error(facts, 'report refused by the service, and dropped');
+        else deps.log.debug(facts, 'report not delivered');
+      },
     });
   }
 
@@ -76,7 +89,7 @@ export class FeedClient {
   }
 
   /** What is told to the service on the way back. */
-  get reporter(): Pick<FeedReporter, 'presence' | 'denied' | 'incident'> {
+  get reporter(): Told {
     return this.#reporter;
   }
 

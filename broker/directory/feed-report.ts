@@ -1,25 +1,41 @@
 /**
  * The way back of the feed: tells the enrollment service what is in force here, how many connections
- * it closed, and which devices came and went. One report is under way at a time; what happens
- * meanwhile goes into the next. Nothing here is needed for the broker's own decisions.
+ * it closed, which devices came and went, and whom this broker refused. One report is under way at a
+ * time; what happens meanwhile goes into the next. Nothing here is needed for the broker's own
+ * decisions.
+ *
+ * Everything is told at least once while both sides live, refusals exactly once (their batches are
+ * numbered). What waits here when the process is killed is lost; an ordered stop tells it first.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { Denied, FeedReport, Incident, Presence } from '../../core/directory.ts';
+import { visible } from '../../core/device-id.ts';
+import {
+  reportMax,
+  type Denied,
+  type FeedReport,
+  type Incident,
+  type Presence,
+} from '../../core/directory.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { RefusalTally, type SeenRefusal } from '../live/refusal-tally.ts';
 
 /** The most comings and goings that are kept while the service is away; one is kept per identity. */
 const waitingMax = 200_000;
-const batchMax = 1000;
 const retryMs = 1000;
-/** Denials are gathered for this long. */
-const denialsMs = 1000;
+/** Denials and refusals are gathered for this long. */
+const gatherMs = 1000;
 const deniedMax = 10_000;
 const lastMax = 10;
-const incidentsMax = 100;
+const topicMaxChars = 256;
 
 export interface ReporterDeps {
   readonly clock: Clock;
+  /** Names this run of the broker, unlike any other. */
+  readonly run: string;
+  /** How many refusals are told apart until they are told. */
+  readonly refusalsMax: number;
   /** Sends one report. Rejects when it could not be delivered. */
   send(report: FeedReport): Promise<void>;
   failed(error: unknown): void;
@@ -34,13 +50,15 @@ export class FeedReporter {
   #presence = new Map<string, Presence>();
   #denied = new Map<string, Denied>();
   #incidents: Incident[] = [];
-  #denialsDue: (() => void) | undefined;
+  readonly #refusals: RefusalTally;
+  #gathering: (() => void) | undefined;
   #sending: Promise<void> | undefined;
   #retry: (() => void) | undefined;
   #stopped = false;
 
   constructor(deps: ReporterDeps) {
     this.#deps = deps;
+    this.#refusals = new RefusalTally(deps.clock, deps.run, deps.refusalsMax);
   }
 
   /** All changes up to `sequence` of this epoch are in force. */
@@ -51,7 +69,7 @@ export class FeedReporter {
       this.#closed = [];
     }
     this.#applied = sequence;
-    if (connectionsClosed > 0 && this.#closed.length < batchMax) {
+    if (connectionsClosed > 0 && this.#closed.length < reportMax.closed) {
       this.#closed.push({ sequence, connections: connectionsClosed });
     }
     this.#wake();
@@ -69,30 +87,46 @@ export class FeedReporter {
   denied(id: Denied['id'], last: Denied['last'][number]): void {
     const known = this.#denied.get(id);
     if (known === undefined && this.#denied.size >= deniedMax) return;
-    const lines = [...(known?.last ?? []), { ...last, topic: last.topic.slice(0, 256) }];
+    const lines = [...(known?.last ?? []), { ...last, topic: visible(last.topic, topicMaxChars) }];
     this.#denied.set(id, { id, count: (known?.count ?? 0) + 1, last: lines.slice(-lastMax) });
-    this.#denialsDue ??= this.#deps.clock.after(denialsMs, () => {
-      this.#denialsDue = undefined;
-      this.#wake();
-    });
+    this.#gather();
+  }
+
+  /** Somebody was refused, or something: for the audit log. Counted, and told within a second or so. */
+  refused(refusal: SeenRefusal): void {
+    this.#refusals.add(refusal);
+    this.#gather();
   }
 
   /** A clone or a flapping device was found. */
   incident(incident: Incident): void {
-    if (this.#incidents.length >= incidentsMax) return;
+    if (this.#incidents.length >= reportMax.incidents) return;
     this.#incidents.push(incident);
     this.#wake();
   }
 
-  /** Sends what waits, once, and then nothing more. */
+  /** Sends what waits, as far as it can be delivered, and then nothing more. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#retry?.();
-    this.#denialsDue?.();
-    this.#denialsDue = undefined;
+    this.#gathering?.();
+    this.#gathering = undefined;
     await this.#sending;
-    const last = this.#next();
-    if (last !== undefined) await this.#deps.send(last).catch(() => undefined);
+    try {
+      for (let last = this.#next(); last !== undefined; last = this.#next()) {
+        await this.#deliver(last);
+      }
+    } catch (error) {
+      this.#deps.failed(error);
+    }
+  }
+
+  #gather(): void {
+    if (this.#stopped) return;
+    this.#gathering ??= this.#deps.clock.after(gatherMs, () => {
+      this.#gathering = undefined;
+      this.#wake();
+    });
   }
 
   #wake(): void {
@@ -107,9 +141,10 @@ export class FeedReporter {
     await new Promise((resolve) => setImmediate(resolve));
     for (let report = this.#next(); report !== undefined; report = this.#next()) {
       try {
-        await this.#deps.send(report);
+        await this.#deliver(report);
       } catch (error) {
-        this.#putBack(report);
+        if (isForGood(error)) this.#putBack({ ...report, presence: [], denied: [], incidents: [] });
+        else this.#putBack(report);
         this.#deps.failed(error);
         if (this.#stopped) return;
         this.#retry = this.#deps.clock.after(retryMs, () => {
@@ -122,31 +157,52 @@ export class FeedReporter {
     }
   }
 
+  async #deliver(report: FeedReport): Promise<void> {
+    try {
+      await this.#deps.send(report);
+    } catch (error) {
+      if (report.refusals !== undefined && isForGood(error)) this.#refusals.taken(report.refusals);
+      throw error;
+    }
+    if (report.refusals !== undefined) this.#refusals.taken(report.refusals);
+  }
+
   #next(): FeedReport | undefined {
     if (this.#epoch === '') return undefined;
+    const gathered = this.#gathering === undefined;
+    const refusals = this.#refusals.next(gathered);
     const nothing =
       this.#applied === this.#reported &&
       this.#closed.length === 0 &&
       this.#presence.size === 0 &&
       this.#incidents.length === 0 &&
-      (this.#denied.size === 0 || this.#denialsDue !== undefined);
+      refusals === undefined &&
+      (this.#denied.size === 0 || !gathered);
     if (nothing) return undefined;
-    const presence = takeFirst(this.#presence);
-    const denied = takeFirst(this.#denied);
+    const presence = takeFirst(this.#presence, reportMax.presence);
+    const denied = takeFirst(this.#denied, reportMax.denied);
     const incidents = this.#incidents;
     this.#incidents = [];
     const closed = this.#closed;
     this.#closed = [];
     this.#reported = this.#applied;
-    return { epoch: this.#epoch, applied: this.#applied, closed, presence, denied, incidents };
+    return {
+      epoch: this.#epoch,
+      applied: this.#applied,
+      closed,
+      presence,
+      denied,
+      incidents,
+      ...(refusals === undefined ? {} : { refusals }),
+    };
   }
 
   #putBack(report: FeedReport): void {
     this.#reported = -1;
     if (report.epoch === this.#epoch) {
-      this.#closed = [...report.closed, ...this.#closed].slice(0, batchMax);
+      this.#closed = [...report.closed, ...this.#closed].slice(0, reportMax.closed);
     }
-    this.#incidents = [...report.incidents, ...this.#incidents].slice(0, incidentsMax);
+    this.#incidents = [...report.incidents, ...this.#incidents].slice(0, reportMax.incidents);
     for (const one of report.denied) {
       const newer = this.#denied.get(one.id);
       const count = one.count + (newer?.count ?? 0);
@@ -161,11 +217,19 @@ export class FeedReporter {
   }
 }
 
+/**
+ * Whether the service will never take this report: it is older than this broker, and does not know all
+ * that is told. What was told is lost then, but not that changes are in force, which people wait for.
+ */
+export function isForGood(error: unknown): boolean {
+  return isFlotillaError(error, 'request-invalid') || isFlotillaError(error, 'request-too-large');
+}
+
 /** Takes a report's share out of a map. */
-function takeFirst<T>(map: Map<string, T>): T[] {
+function takeFirst<T>(map: Map<string, T>, max: number): T[] {
   const taken: T[] = [];
   for (const [key, value] of map) {
-    if (taken.length >= batchMax) break;
+    if (taken.length >= max) break;
     taken.push(value);
     map.delete(key);
   }

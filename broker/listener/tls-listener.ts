@@ -12,7 +12,7 @@ import { Server as TlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Admission } from '../admission/admission.ts';
+import type { Admission, Refused } from '../admission/admission.ts';
 import type { Identity } from '../identity.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
 
@@ -37,7 +37,7 @@ export interface TlsListenerOptions {
 export interface DoorEvents {
   handshake(outcome: 'full' | 'resumed', durationMs: number): void;
   handshakeFailed(address: string, code: ErrorCode, detail: string): void;
-  refused(address: string, refusal: Extract<Admission, { admitted: false }>, tls: TlsSeen): void;
+  refused(address: string, refusal: Refused, tls: TlsSeen): void;
 }
 
 /** What can be said of a TLS connection that is refused. */
@@ -174,10 +174,11 @@ export class TlsListener {
       return;
     }
     if (this.#deps.connectionCount() >= this.#options.connectionsMax) {
+      const { id, serial, remoteAddress, tlsVersion } = admission.identity;
       events.refused(
-        admission.identity.remoteAddress,
-        { admitted: false, code: 'connections-too-many', detail: '', id: admission.identity.id },
-        { version: admission.identity.tlsVersion, resumed },
+        remoteAddress,
+        { admitted: false, code: 'connections-too-many', detail: '', id, serial },
+        { version: tlsVersion, resumed },
       );
       socket.destroy();
       return;

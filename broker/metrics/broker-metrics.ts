@@ -73,7 +73,7 @@ export class BrokerMetrics {
   readonly reloads = this.#counter(
     'flotilla_reloads_total',
     'Certificates and policies taken over while running.',
-    ['what', 'outcome'],
+    ['what', 'outcome', 'reason'],
   );
   readonly handshakeSeconds = new Histogram({
     name: 'flotilla_tls_handshake_duration_seconds',

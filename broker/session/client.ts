@@ -426,8 +426,10 @@ export class Client implements Connection, Holder, Flushable {
         this.close('internal');
         return;
       }
-      if (this.session === undefined && !this.closed) {
-        this.host.services.events.refused(this.identity, error.code, error.message);
+      const { events } = this.host.services;
+      if (!this.closed) {
+        if (this.session === undefined) events.refused(this.identity, error.code, error.message);
+        else events.faulted?.(this.identity, error.code, error.message);
       }
       this.closeWith(error.code, this.problemInformation ? error.message : undefined);
     }

@@ -276,6 +276,12 @@ export const brokerErrors = errors({
     advice: 'Use wildcards, or raise subscriptions in the limits of the role.',
     mqtt5: 0x97,
   },
+  'filters-too-many': {
+    title: 'A packet names more topic filters than it may',
+    advice:
+      'Use wildcards, or several packets; the limit is limits.broker.subscriptionsPerPacketMax.',
+    mqtt5: 0x97,
+  },
   'disconnected-with-will': {
     title: 'The client left and asked for its will to be published',
     advice: 'This is what the client chose.',

@@ -32,6 +32,7 @@ export const auditActions = [
   'issuer-added',
   'issuer-retired',
   'access-refused',
+  'reload-refused',
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

@@ -40,6 +40,7 @@ export function onSubscribe(
     }
     const code = refusal(client, session, request);
     if (code !== undefined) {
+      services.events.denied(client.identity, 'subscribe', request.filter, code);
       codes.push(client.five ? reasonOf(code, 'suback') : 0x80);
       continue;
     }
@@ -61,7 +62,7 @@ function refusal(
   session: Session,
   request: SubscribeRequest,
 ): ErrorCode | undefined {
-  const { authorizer, limits, events } = client.host.services;
+  const { authorizer, limits } = client.host.services;
   const { filter, qos } = request;
   const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
@@ -70,15 +71,11 @@ function refusal(
     subscriptionsPerSessionMax,
     authorizer.limits(client.identity).subscriptionsMax,
   );
-  let code: ErrorCode | undefined;
   if (!session.subscriptions.has(filter) && session.subscriptions.size >= max) {
-    code = 'subscriptions-too-many';
-  } else {
-    const shared = splitShared(filter);
-    const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
-    const verdict = authorizer.subscribe(client.identity, plain, qos);
-    if (!verdict.allowed) ({ code } = verdict);
+    return 'subscriptions-too-many';
   }
-  if (code !== undefined) events.denied(client.identity, 'subscribe', filter, code);
-  return code;
+  const shared = splitShared(filter);
+  const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
+  const verdict = authorizer.subscribe(client.identity, plain, qos);
+  return verdict.allowed ? undefined : verdict.code;
 }

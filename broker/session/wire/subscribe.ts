@@ -4,7 +4,7 @@
  * @module
  */
 import type { Qos } from '../../store/session-store.ts';
-import { malformed, protocolError } from './fault.ts';
+import { malformed, protocolError, ProtocolFault } from './fault.ts';
 import { readProperties } from './properties.ts';
 import type { PacketReader } from './reader.ts';
 
@@ -36,7 +36,7 @@ export function readSubscribe(reader: PacketReader, five: boolean, requestsMax: 
   const requests: SubscribeRequest[] = [];
   while (reader.left > 0) {
     if (requests.length === requestsMax) {
-      throw protocolError(`SUBSCRIBE with more than ${requestsMax} topic filters`);
+      throw new ProtocolFault('filters-too-many', `SUBSCRIBE with more than ${requestsMax}`);
     }
     const filter = reader.text();
     const options = reader.byte();
@@ -76,7 +76,7 @@ export function readUnsubscribe(
   const filters: string[] = [];
   while (reader.left > 0) {
     if (filters.length === filtersMax) {
-      throw protocolError(`UNSUBSCRIBE with more than ${filtersMax} topic filters`);
+      throw new ProtocolFault('filters-too-many', `UNSUBSCRIBE with more than ${filtersMax}`);
     }
     filters.push(reader.text());
   }

@@ -5,11 +5,12 @@
  */
 import { PassThrough } from 'node:stream';
 import { z } from 'zod';
-import { feedReportSchema, type Incident } from '../../../core/directory.ts';
+import { feedReportMaxBytes, feedReportSchema, type Incident } from '../../../core/directory.ts';
 import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { Devices } from '../../devices.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
+import type { RefusalBook } from '../../audit/refusal-book.ts';
 import type { Feed } from '../../feed/feed.ts';
 import type { Presence } from '../../presence.ts';
 import { route, type Route } from '../route.ts';
@@ -20,10 +21,10 @@ export interface FeedRouteDeps {
   readonly devices: Devices;
   readonly feed: Feed;
   readonly presence: Presence;
+  readonly refusals: RefusalBook;
   readonly log: Logger;
 }
 
-const reportMaxBytes = 2 * 1024 * 1024;
 const feedQuery = z.strictObject({
   epoch: z.string().min(1).max(64).optional(),
   since: z.coerce.number().int().min(0).optional(),
@@ -35,17 +36,18 @@ export function feedRoutes(deps: FeedRouteDeps): Route[] {
     route({
       method: 'POST',
       path: '/v1/feed/report',
-      summary: 'What a broker has put in force, and who came and went',
+      summary: 'What a broker has put in force, who came and went, and whom it refused',
       access: 'broker',
       status: 204,
       body: feedReportSchema,
-      bodyMaxBytes: reportMaxBytes,
+      bodyMaxBytes: feedReportMaxBytes,
       async handle({ body, identity }) {
         if (identity === undefined) throw new FlotillaError('client-certificate-required');
         const broker = identity.record.id;
         deps.feed.report(broker, body);
         for (const incident of body.incidents) await takeIncident(deps, incident, broker);
         await deps.presence.take(broker, body.presence, body.denied);
+        if (body.refusals !== undefined) await deps.refusals.take(broker, body.refusals);
         return undefined;
       },
     }),

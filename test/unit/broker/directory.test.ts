@@ -140,6 +140,8 @@ test('reports are gathered while one is under way, and repeated when it failed',
   let release = (): void => undefined;
   const reporter = new FeedReporter({
     clock,
+    run: 'run-1',
+    refusalsMax: 500,
     failed: () => undefined,
     send: async (report) => {
       await new Promise<void>((resolve) => (release = resolve));

@@ -1,7 +1,14 @@
 /** The grammar of identities, and what hostile text looks like in a message. @module */
 import test from 'ava';
 import fc from 'fast-check';
-import { deviceIdMaxChars, isDeviceId, parseDeviceId, printable } from '../../../core/device-id.ts';
+import {
+  deviceIdMaxChars,
+  invisible,
+  isDeviceId,
+  parseDeviceId,
+  printable,
+  visible,
+} from '../../../core/device-id.ts';
 import { isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 
@@ -110,6 +117,24 @@ test('hostile text in a message is quoted, short, and can command no terminal', 
       t.notRegex(shown, /[\p{Cc}\p{Cf}\p{Cs}]/u);
       t.true(shown.length <= 2 + 17 * 6);
       if (text.length <= 16) t.is(JSON.parse(shown), text);
+    }),
+  );
+});
+
+test('hostile text in a field is visible, and never longer than the field', (t) => {
+  t.is(visible('plain', 64), 'plain');
+  t.is(visible('a/b\0"c"', 64), 'a/b\\u0000"c"');
+  t.is(visible('\\u0000', 64), '\\\\u0000', 'what looks like an escape is one');
+  t.is(visible('abcdef', 6), 'abcdef');
+  t.is(visible('abcdefg', 6), 'abcde…');
+  t.is(visible('abc\0', 6), 'abc…', 'an escape is whole or not there');
+  t.is(visible('abcd\u{1f600}x', 6), 'abcd…', 'so is a character of two units');
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 1, max: 20 }), (text, max) => {
+      const shown = visible(text, max);
+      t.notRegex(shown, invisible);
+      t.true(shown.isWellFormed());
+      t.true(shown.length <= max);
     }),
   );
 });

@@ -3,7 +3,11 @@ import test from 'ava';
 import {
   directoryEntrySchema,
   feedLineSchema,
+  feedReportMaxBytes,
   feedReportSchema,
+  refusalSchema,
+  reportMax,
+  toldMaxChars,
   type DirectoryEntry,
 } from '../../../core/directory.ts';
 import { parseDeviceId } from '../../../core/device-id.ts';
@@ -109,4 +113,79 @@ test('a report of a broker is bounded', (t) => {
   t.false(
     feedReportSchema.safeParse({ ...report, closed: [{ sequence: 1, connections: 0 }] }).success,
   );
+});
+
+test('the largest report that there can be is one that is taken', (t) => {
+  const id = 'd'.repeat(128);
+  const serial = 'ff'.repeat(20);
+  // Three bytes for one character is the most: what takes four is two characters.
+  const text = (length: number): string => '\u20ac'.repeat(length);
+  const times = <T>(length: number, make: () => T): T[] => Array.from({ length }, make);
+  const timeMs = 8_640_000_000_000_000;
+  const report = {
+    epoch: text(64),
+    applied: Number.MAX_SAFE_INTEGER,
+    closed: times(reportMax.closed, () => ({
+      sequence: Number.MAX_SAFE_INTEGER,
+      connections: Number.MAX_SAFE_INTEGER,
+    })),
+    presence: times(reportMax.presence, () => ({
+      id,
+      connected: false,
+      atMs: Number.MAX_SAFE_INTEGER,
+      serial,
+      remoteAddress: text(64),
+      reason: text(128),
+    })),
+    denied: times(reportMax.denied, () => ({
+      id,
+      count: Number.MAX_SAFE_INTEGER,
+      last: times(10, () => ({
+        atMs: Number.MAX_SAFE_INTEGER,
+        action: 'subscribe',
+        topic: text(256),
+        code: text(64),
+      })),
+    })),
+    incidents: times(reportMax.incidents, () => ({
+      id,
+      kind: 'flapping',
+      atMs: Number.MAX_SAFE_INTEGER,
+      serial,
+      addresses: times(16, () => text(64)),
+      reaction: 'quarantine',
+    })),
+    refusals: {
+      run: text(64),
+      number: Number.MAX_SAFE_INTEGER,
+      entries: times(reportMax.refusals, () => ({
+        code: 'c'.repeat(64),
+        stage: 'handshake',
+        id,
+        serial,
+        address: text(64),
+        topic: text(toldMaxChars),
+        detail: text(toldMaxChars),
+        count: Number.MAX_SAFE_INTEGER,
+        firstAtMs: timeMs,
+        lastAtMs: timeMs,
+      })),
+    },
+  };
+  const result = feedReportSchema.safeParse(report);
+  t.true(result.success, result.error?.message);
+  const bytes = Buffer.byteLength(JSON.stringify(report));
+  t.true(bytes <= feedReportMaxBytes, `${bytes} bytes`);
+});
+
+test('what strangers wrote is in a report only when nothing of it can command a terminal', (t) => {
+  const refusal = { code: 'device-unknown', stage: 'connect', count: 1, firstAtMs: 1, lastAtMs: 1 };
+  t.true(refusalSchema.safeParse({ ...refusal, topic: 'a/b "c" \u20ac' }).success);
+  for (const bad of ['\0', '\u001b[2J', '\u009b', '\u202e', '\u2028', '\ud800', 'x'.repeat(129)]) {
+    for (const field of ['topic', 'detail', 'address']) {
+      t.false(refusalSchema.safeParse({ ...refusal, [field]: bad }).success, JSON.stringify(bad));
+    }
+  }
+  t.false(refusalSchema.safeParse({ ...refusal, code: 'Not a code' }).success);
+  t.false(refusalSchema.safeParse({ ...refusal, lastAtMs: 9e15 }).success, 'no date has it');
 });
