@@ -1,19 +1,22 @@
 /**
- * What enrollment costs: `node bench/enroll-bench.ts [--devices 100000] [--seconds 10]`.
+ * What enrollment costs: `node bench/enroll-bench.ts [--devices 100000] [--seconds 10] [--only crl]`.
  *
  * The service runs in a process of its own, the clients in this one, on the same machine. An
  * enrollment is complete: a new TLS connection, token, CSR, certificate issued and on the disk.
  * Measured at 1,000 registered devices and at `--devices`: latency at 250 a second (open loop: the
  * next one starts when its time has come, whether or not the ones before are done), the most a second,
- * start, memory, list and search, revocation, and the CRL with 100,000 entries.
+ * start, memory, list and search, revocation, and the CRL with 100,000 entries: how long others wait
+ * meanwhile, beside how long they wait when nothing is signed, for the clients share the machine.
  *
  * @module
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { Agent } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -33,7 +36,7 @@ import { initialiseState } from '../enroll/state.ts';
 
 const self = fileURLToPath(import.meta.url);
 const config = checkConfig({
-  enroll: { port: 0 },
+  enroll: { port: 0, crlValidity: '1m' },
   limits: {
     enroll: {
       // All clients have one address here.
@@ -53,7 +56,16 @@ async function serve(root: string): Promise<void> {
   const log = createLog({ level: 'error' });
   const service = await startEnroll(config, { state: stateFolder(root), log });
   process.send?.({ url: service.addresses.https.url, startMs: performance.now() - startMs });
-  process.on('message', () => void service.close().then(() => process.exit(0)));
+  const delays = monitorEventLoopDelay({ resolution: 1 });
+  process.on('message', (message) => {
+    if (message === 'watch') {
+      delays.reset();
+      delays.enable();
+    } else if (message === 'seen') {
+      delays.disable();
+      process.send?.({ loopMs: delays.max / 1e6 });
+    } else void service.close().then(() => process.exit(0));
+  });
 }
 
 interface Served {
@@ -83,13 +95,15 @@ async function main(): Promise<void> {
     options: {
       devices: { type: 'string', default: '100000' },
       seconds: { type: 'string', default: '10' },
+      only: { type: 'string' },
     },
   });
   const root = await mkdtemp(join(tmpdir(), 'flotilla-bench-'));
   try {
     const state = stateFolder(join(root, 'state'));
     await initialiseState(state, config, { log: silentLog });
-    for (const devices of [1000, Number(values.devices)]) {
+    if (values.only === 'crl') await seed(state, Number(values.devices));
+    for (const devices of values.only === 'crl' ? [] : [1000, Number(values.devices)]) {
       await seed(state, devices);
       const served = await start(state);
       console.log(`\n${devices} devices: start ${ms(served.startMs)}, ${await memory(served)}`);
@@ -293,37 +307,64 @@ async function crl(state: StateFolder): Promise<void> {
   }
   await registry.close();
   const served = await start(state);
-  const waits: number[] = [];
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const call = { method: 'GET', url: `${served.url}/crl`, ca: served.admin.ca } as const;
-  await callHttps(call);
-  const load = new AbortController();
-  const probe = (async () => {
-    while (!load.signal.aborted) {
-      const startMs = performance.now();
-      await callHttps({ ...call, url: `${served.url}/v1/ca` });
-      waits.push(performance.now() - startMs);
-    }
-  })();
-  const times: number[] = [];
-  for (let at = 0; at < 10; at++) {
-    const startMs = performance.now();
-    await callJson(
-      {
-        method: 'POST',
-        url: `${served.url}/v1/devices/seed-${String(at).padStart(7, '0')}/revoke`,
-        ...served.admin,
-        body: {},
-      },
-      revokedSchema,
-    );
-    times.push(performance.now() - startMs);
-  }
-  load.abort();
-  await probe;
   const { body } = await callHttps(call);
   console.log(`\nCRL of 100,000 entries, ${(body.length / 1e6).toFixed(1)} MB:`);
-  console.log(`  revocation with a new list: ${spread(times)}`);
-  console.log(`  other calls meanwhile, new connection each: ${spread(waits)}`);
+  const others = async (work: () => Promise<void>): Promise<string> => {
+    const load = new AbortController();
+    const probe = async (on: { agent?: Agent }, pauseMs: number): Promise<string> => {
+      const waits: number[] = [];
+      while (!load.signal.aborted) {
+        const startMs = performance.now();
+        await callHttps({ ...call, ...on, url: `${served.url}/v1/ca` });
+        waits.push(performance.now() - startMs);
+        await delay(pauseMs);
+      }
+      return spread(waits);
+    };
+    served.child.send('watch');
+    const probes = [probe({}, 5), probe({ agent }, 2)] as const;
+    await work();
+    load.abort();
+    const [fresh, kept] = await Promise.all(probes);
+    served.child.send('seen');
+    const [{ loopMs }] = (await once(served.child, 'message')) as [{ loopMs: number }];
+    return `new connection each ${fresh}; kept connection ${kept}; event loop stood still at most ${ms(loopMs)}`;
+  };
+  console.log(`  other calls, nothing signed: ${await others(() => delay(4000))}`);
+  const revoked = 300;
+  const times: number[] = [];
+  const meanwhile = await others(async () => {
+    for (let at = 0; at < revoked; at++) {
+      const startMs = performance.now();
+      const { crlNumber } = await callJson(
+        {
+          method: 'POST',
+          url: `${served.url}/v1/devices/seed-${String(at).padStart(7, '0')}/revoke`,
+          ...served.admin,
+          body: {},
+        },
+        revokedSchema,
+      );
+      if (crlNumber !== undefined) times.push(performance.now() - startMs);
+    }
+  });
+  // Half of its validity after the last one the list comes anew, with every row read again.
+  const refreshed = await others(() => delay(32_000));
+  console.log(`  other calls, 30 s with one list made from all rows: ${refreshed}`);
+  console.log(`  other calls, list after list: ${meanwhile}`);
+  const fetched = await others(async () => {
+    for (let at = 0; at < 20; at++) {
+      await callHttps(call);
+      await callHttps({ ...call, url: `${call.url}.pem` });
+    }
+  });
+  console.log(`  other calls, the list fetched by others: ${fetched}`);
+  console.log(
+    `  revocation with a new list: ${spread(times)}, ${times.length} of ${revoked} in time`,
+  );
+  agent.destroy();
   await stop(served);
 }
 

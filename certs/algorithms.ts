@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { sign, verify, type KeyObject } from 'node:crypto';
+import { createSign, sign, verify, type KeyObject } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { tags, type DerNode } from './der.ts';
 import { derNull, oid, sequence } from './der-encode.ts';
 import { Fields, oidOf } from './der-fields.ts';
@@ -28,15 +29,36 @@ export function signDer(data: Uint8Array, key: KeyObject): Signature {
   return { algorithm, value: sign(digest, data, key) };
 }
 
-/** The same off the event loop, for data that takes long to hash. */
-export function signDerAsync(data: Uint8Array, key: KeyObject): Promise<Signature> {
+/** How long hashing keeps the event loop at a time, in ms. */
+const hashTurnMs = 1;
+
+/**
+ * The same over data in pieces, of any length: they are hashed one by one, other work in between.
+ * Ed25519, which hashes twice, takes them in one piece and on another thread.
+ */
+export async function signPieces(
+  pieces: readonly Uint8Array[],
+  key: KeyObject,
+): Promise<Signature> {
   const { algorithm, digest } = rowOf(key);
-  return new Promise((resolve, reject) => {
-    sign(digest, data, key, (error, value) => {
-      if (error === null) resolve({ algorithm, value });
-      else reject(error);
+  if (digest === null) {
+    const value = await new Promise<Buffer>((resolve, reject) => {
+      sign(digest, Buffer.concat(pieces), key, (error, signature) => {
+        if (error === null) resolve(signature);
+        else reject(error);
+      });
     });
-  });
+    return { algorithm, value };
+  }
+  const signer = createSign(digest);
+  let turnEndMs = performance.now() + hashTurnMs;
+  for (const piece of pieces) {
+    signer.update(piece);
+    if (performance.now() < turnEndMs) continue;
+    await nextTurn();
+    turnEndMs = performance.now() + hashTurnMs;
+  }
+  return { algorithm, value: signer.sign(key) };
 }
 
 /** The hash that an AlgorithmIdentifier names, or null when the scheme has its own (Ed25519). */

@@ -1,6 +1,6 @@
 /**
  * The entries of a CRL, written straight into large chunks: 100,000 of them make no garbage that
- * would stop the event loop, and can be written in slices.
+ * would stop the event loop, and whoever adds them chooses when to give way to other work.
  *
  * @module
  */
@@ -37,24 +37,41 @@ const chunkBytes = 64 * 1024;
 /** Header 2, serial 2 + 21, time 2 + 15, reason 14: always below the 128 of a short length. */
 const entryMaxBytes = 64;
 
-/** Collects entries. */
+/** Collects entries: some 0.3 µs each. What was added never changes, so that lists share it. */
 export class CrlEntries {
   readonly #chunks: Buffer[] = [];
-  #chunk = Buffer.allocUnsafe(chunkBytes);
+  #chunk = Buffer.alloc(0);
   #at = 0;
+  #second = Number.NaN;
+  #time: Buffer = Buffer.alloc(0);
+
+  /** Entries of a list that is short enough to be added in one go. */
+  static of(revoked: Iterable<RevokedCertificate>): CrlEntries {
+    const entries = new CrlEntries();
+    for (const one of revoked) entries.add(one);
+    return entries;
+  }
+
+  /** A list that begins with the same entries, without copying them. */
+  fork(): CrlEntries {
+    const made = new CrlEntries();
+    made.#chunks.push(...this.#chunks);
+    if (this.#at > 0) made.#chunks.push(Buffer.from(this.#chunk.subarray(0, this.#at)));
+    return made;
+  }
 
   /** @throws RangeError for a serial number that is none */
   add({ serial, atMs, reason = 'unspecified' }: RevokedCertificate): void {
     if (!/^(?:[0-9a-fA-F]{2}){1,20}$/.test(serial)) throw new RangeError('not a serial number');
-    if (this.#at + entryMaxBytes > chunkBytes) {
-      this.#chunks.push(this.#chunk.subarray(0, this.#at));
+    if (this.#at + entryMaxBytes > this.#chunk.length) {
+      if (this.#at > 0) this.#chunks.push(this.#chunk.subarray(0, this.#at));
       this.#chunk = Buffer.allocUnsafe(chunkBytes);
       this.#at = 0;
     }
     const chunk = this.#chunk;
     const start = this.#at;
     let at = this.#serial(start + 2, serial);
-    at += time(atMs).copy(chunk, at);
+    at += this.#timeOf(atMs).copy(chunk, at);
     if (reason !== 'unspecified') at += reasonExtensions[reason].copy(chunk, at);
     chunk[start] = tags.sequence;
     chunk[start + 1] = at - start - 2;
@@ -67,6 +84,16 @@ export class CrlEntries {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     // An empty list is left out (RFC 5280, 5.1.2.6).
     return bytes === 0 ? [] : [elementHeader(tags.sequence, bytes), ...chunks];
+  }
+
+  /** Those who are revoked together have one time, and a time is dearer than the rest. */
+  #timeOf(atMs: number): Buffer {
+    const second = Math.floor(atMs / 1000);
+    if (second !== this.#second) {
+      this.#time = time(atMs);
+      this.#second = second;
+    }
+    return this.#time;
   }
 
   /** INTEGER: no leading zeros, a sign octet when the top bit is set. Gives where it ends. */

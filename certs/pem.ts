@@ -13,12 +13,32 @@ export type PemLabel =
   | 'X509 CRL'
   | 'PKCS7';
 
+const lineBytes = 48; // 64 characters
+
 /** PEM of a DER, lines of 64 characters, with a final line break. */
 export function pemOf(label: PemLabel, der: Uint8Array): string {
-  const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');
-  const lines: string[] = [];
-  for (let at = 0; at < base64.length; at += 64) lines.push(base64.slice(at, at + 64));
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+  return [...pemPieces(label, [der])].join('');
+}
+
+/** The same of a DER that comes in pieces, a piece of text for each. */
+export function* pemPieces(label: PemLabel, der: Iterable<Uint8Array>): Generator<string> {
+  yield `-----BEGIN ${label}-----\n`;
+  let rest = Buffer.alloc(0);
+  for (const piece of der) {
+    const bytes = Buffer.concat([rest, piece]);
+    const whole = bytes.length - (bytes.length % lineBytes);
+    if (whole > 0) yield linesOf(bytes.subarray(0, whole));
+    rest = bytes.subarray(whole);
+  }
+  if (rest.length > 0) yield linesOf(rest);
+  yield `-----END ${label}-----\n`;
+}
+
+function linesOf(bytes: Buffer): string {
+  const base64 = bytes.toString('base64');
+  let lines = '';
+  for (let at = 0; at < base64.length; at += 64) lines += `${base64.slice(at, at + 64)}\n`;
+  return lines;
 }
 
 /** The certificates in a PEM text, one PEM each with a final line break, in their order. */

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ocspRequestMaxBytes, ocspRequestOfPath } from '../../certs/ocsp.ts';
-import { ocspFailure } from '../../certs/ocsp.ts';
-import { pemOf } from '../../certs/pem.ts';
+import { bytesOf } from '../../certs/crl.ts';
+import { ocspFailure, ocspRequestMaxBytes, ocspRequestOfPath } from '../../certs/ocsp.ts';
+import { pemPieces } from '../../certs/pem.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
@@ -19,6 +21,14 @@ export interface ValidityRouteDeps {
   readonly clock: Clock;
   readonly lists: RevocationList;
   readonly ocsp: OcspDesk;
+}
+
+/** A socket that takes all at once would have all of it made and encrypted at once. */
+async function* inTurns<T>(pieces: Iterable<T>): AsyncGenerator<T> {
+  for (const piece of pieces) {
+    yield piece;
+    await nextTurn();
+  }
 }
 
 /** `/crl`, `/crl.pem`: of the current issuer. `/crl/{issuer}`, `/crl/{issuer}.pem`: of each. */
@@ -35,9 +45,15 @@ export function serveValidity(http: HttpServer, deps: ValidityRouteDeps): void {
     if (found === undefined) throw new FlotillaError('issuer-not-found');
     const leftSeconds = Math.floor((found.nextUpdateMs - deps.clock.now()) / 1000);
     void reply.header('cache-control', `max-age=${Math.max(0, Math.min(300, leftSeconds))}`);
+    const { der } = found;
     return pem
-      ? reply.type('application/x-pem-file').send(pemOf('X509 CRL', found.der))
-      : reply.type('application/pkix-crl').send(found.der);
+      ? reply
+          .type('application/x-pem-file')
+          .send(Readable.from(inTurns(pemPieces('X509 CRL', der))))
+      : reply
+          .type('application/pkix-crl')
+          .header('content-length', bytesOf(der))
+          .send(Readable.from(inTurns(der)));
   };
   const current = (): string => deps.ca.current.certificate.fingerprint;
   app.get('/crl', (request, reply) => list(request, reply, current(), false));

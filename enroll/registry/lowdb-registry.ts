@@ -92,6 +92,12 @@ export type CrashPoint =
 const journalMinBytes = 4 * 1024 * 1024;
 const idleCheckpointMs = 60_000;
 const batchMaxLines = 1000;
+/**
+ * How long the readers of all rows keep the event loop at a time, in ms. A request with a handshake
+ * takes some ten turns, and each of them would wait that long.
+ */
+const rowsTurnMs = 1;
+const rowsPerLook = 32;
 /** Rows looked at before other work gets its turn: some 2 ms. */
 const rowsPerTurn = 4000;
 
@@ -194,6 +200,10 @@ export class LowdbRegistry implements Registry {
     if (numbers.length > 1) this.#startCheckpoint();
   }
 
+  get number(): number {
+    return this.#durable;
+  }
+
   get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
     return Promise.resolve(this.#rows.row(table, key));
   }
@@ -245,9 +255,13 @@ export class LowdbRegistry implements Registry {
 
   async *rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
     let looked = 0;
+    let turnEndMs = performance.now() + rowsTurnMs;
     for (const row of this.#rows.all(table)) {
       yield row;
-      if (++looked % rowsPerTurn === 0) await turn();
+      // What is done with the rows counts as well.
+      if (++looked % rowsPerLook !== 0 || performance.now() < turnEndMs) continue;
+      await turn();
+      turnEndMs = performance.now() + rowsTurnMs;
     }
   }
 

@@ -89,6 +89,8 @@ export interface DevicePage {
 }
 
 export interface Registry {
+  /** The number of the newest commit that is durable; a row's version is that of its commit. */
+  readonly number: number;
   get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined>;
   /** The identity that has a certificate of this serial number (lower-case hexadecimal). */
   holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined>;
@@ -99,7 +101,8 @@ export interface Registry {
   list(query: DeviceQuery): Promise<DevicePage>;
   /**
    * All rows of a table, in no order. Rows changed meanwhile come in their old or new state; rows
-   * untouched meanwhile come exactly once. Gives way to other work at least every few ms.
+   * untouched meanwhile come exactly once. Gives way to other work after each ms, the time that the
+   * reader spends on the rows included.
    */
   rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>>;
   /** How many rows a table has. */

@@ -5,16 +5,17 @@
  *
  * @module
  */
-import type { RevokedCertificate } from '../../certs/crl-entries.ts';
+import { CrlEntries } from '../../certs/crl-entries.ts';
 import { signCrl } from '../../certs/crl.ts';
-import type { Authority } from '../../certs/authority.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { Registry } from '../registry/registry.ts';
+import { RevokedEntries } from './revoked-entries.ts';
 
 export interface SignedList {
-  readonly der: Buffer;
+  /** DER, in pieces to be sent one after the other. */
+  readonly der: readonly Buffer[];
   readonly number: number;
   readonly nextUpdateMs: number;
 }
@@ -29,6 +30,7 @@ export interface RevocationListDeps {
 
 export class RevocationList {
   readonly #deps: RevocationListDeps;
+  readonly #entries: RevokedEntries;
   readonly #stop: () => void;
   #lists: ReadonlyMap<string, SignedList> = new Map();
   #number = 0;
@@ -39,6 +41,7 @@ export class RevocationList {
 
   constructor(deps: RevocationListDeps) {
     this.#deps = deps;
+    this.#entries = new RevokedEntries(deps.registry, deps.clock);
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
 
@@ -70,6 +73,7 @@ export class RevocationList {
     this.#stop();
     await this.#next?.catch(() => undefined);
     await this.#signing?.catch(() => undefined);
+    this.#entries.close();
   }
 
   #start(): Promise<number> {
@@ -89,69 +93,32 @@ export class RevocationList {
     const { ca, clock, validityMs } = this.#deps;
     // Numbers must grow over restarts too (RFC 5280, 5.2.3): the time does.
     const number = (this.#number = Math.max(this.#number + 1, clock.now()));
-    const revoked = await this.#revoked();
+    const entries = await this.#entries.current();
     const lists = new Map<string, SignedList>();
     for (const { certificate } of ca.issuers) {
       const signer = ca.issuer(certificate.fingerprint);
       if (signer === undefined) continue;
       const thisUpdateMs = clock.now();
       const nextUpdateMs = Math.min(thisUpdateMs + validityMs, certificate.notAfterMs);
-      const der = await sign(signer, {
+      const der = await signCrl({
+        signer,
         number,
         thisUpdateMs,
         nextUpdateMs,
-        revoked: revoked.get(certificate.fingerprint) ?? [],
+        entries: entries.get(certificate.fingerprint) ?? new CrlEntries(),
       });
-      lists.set(certificate.fingerprint, {
-        der,
-        number,
-        nextUpdateMs,
-      });
+      lists.set(certificate.fingerprint, { der, number, nextUpdateMs });
     }
     this.#lists = lists;
     return number;
-  }
-
-  /** By issuer. The certificates of who is suspended are on hold. */
-  async #revoked(): Promise<Map<string, RevokedCertificate[]>> {
-    const { registry, clock } = this.#deps;
-    const found = new Map<string, RevokedCertificate[]>();
-    const add = (issuer: string, one: RevokedCertificate): void => {
-      const list = found.get(issuer);
-      if (list === undefined) found.set(issuer, [one]);
-      else list.push(one);
-    };
-    for await (const { issuer, serial, atMs, reason } of registry.rows('revocations')) {
-      add(issuer, { serial, atMs, reason });
-    }
-    const now = clock.now();
-    for await (const { status, certificates } of registry.rows('devices')) {
-      if (status !== 'suspended' && status !== 'quarantined') continue;
-      for (const { issuer, serial, status: state, notAfterMs } of certificates) {
-        if (state === 'revoked' || notAfterMs <= now) continue;
-        add(issuer, { serial, atMs: now, reason: 'certificateHold' });
-      }
-    }
-    return found;
   }
 
   #plan(): void {
     this.#timer();
     if (this.#stopped) return;
     this.#timer = this.#deps.clock.after(this.#deps.validityMs / 2, () => {
+      this.#entries.forget();
       void this.renew().catch(() => undefined);
     });
   }
-}
-
-function sign(
-  signer: Authority,
-  list: {
-    number: number;
-    thisUpdateMs: number;
-    nextUpdateMs: number;
-    revoked: RevokedCertificate[];
-  },
-): Promise<Buffer> {
-  return signCrl({ signer, ...list });
 }

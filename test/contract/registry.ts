@@ -261,6 +261,30 @@ export function registryContract(
     t.is(await registry.count('devices'), 300);
   });
 
+  test(`${name}: who reads all rows leaves time to others, however long he takes over them`, async (t) => {
+    const { registry } = await open(t);
+    await registry.commit({
+      puts: Array.from({ length: 1000 }, (_none, at) => put(deviceRow(`r${at}`)).puts[0]),
+    });
+    let turns = 0;
+    let done = false;
+    const other = (): void => {
+      turns++;
+      if (!done) setImmediate(other);
+    };
+    setImmediate(other);
+    let read = 0;
+    for await (const row of registry.rows('devices')) {
+      const endMs = performance.now() + 0.1;
+      while (performance.now() < endMs) read += row.id === '' ? 1 : 0;
+      read++;
+    }
+    done = true;
+    t.is(read, 1000);
+    // 100 ms of work at the least; one turn for each ms is promised.
+    t.true(turns >= 10, `${turns} turns`);
+  });
+
   test(`${name}: after closing nothing can be committed`, async (t) => {
     const { registry } = await open(t);
     await registry.close();

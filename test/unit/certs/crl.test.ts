@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { createRoot } from '../../../certs/authority.ts';
 import { readCertificate } from '../../../certs/certificate.ts';
 import { systemClock } from '../../../core/clock.ts';
-import { crlReasonCodes, type RevokedCertificate } from '../../../certs/crl-entries.ts';
-import { parseCrl, signCrl } from '../../../certs/crl.ts';
+import { CrlEntries, crlReasonCodes, type RevokedCertificate } from '../../../certs/crl-entries.ts';
+import { parseCrl, signCrl as signPieces, type CrlOptions } from '../../../certs/crl.ts';
 import { pemOf } from '../../../certs/pem.ts';
 import { isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { X509Certificate as PeculiarCertificate, X509Crl } from '../../support/certs-peculiar.ts';
@@ -13,6 +13,8 @@ import { opensslFor } from '../../support/certs-openssl.ts';
 import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.ts';
 import { spkiOf } from '../../../certs/key.ts';
 
+const signCrl = async (options: CrlOptions): Promise<Buffer> =>
+  Buffer.concat(await signPieces(options));
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
 const dates = { thisUpdateMs: nowMs - 60_000, nextUpdateMs: nowMs + 7 * dayMs };
 
@@ -29,9 +31,9 @@ for (const type of quickKeyTypes) {
       signer: issuer,
       number: 7,
       ...dates,
-      revoked: [{ serial: bad.serial, atMs: nowMs - 1000, reason: 'keyCompromise' }],
+      entries: CrlEntries.of([{ serial: bad.serial, atMs: nowMs - 1000, reason: 'keyCompromise' }]),
     });
-    const ofRoot = await signCrl({ signer: root, number: 1, ...dates, revoked: [] });
+    const ofRoot = await signCrl({ signer: root, number: 1, ...dates, entries: new CrlEntries() });
     const rootFile = openssl.file('root.pem', root.certificate.pem);
     const crls = openssl.file('crls.pem', pemOf('X509 CRL', ofIssuer) + pemOf('X509 CRL', ofRoot));
     const issuerFile = openssl.file('issuer.pem', issuer.certificate.pem);
@@ -76,7 +78,9 @@ test('a second library reads the list and agrees', async (t) => {
     { serial: 'fe01', atMs: nowMs - 4000, reason: 'superseded' },
     { serial: '7f'.repeat(20), atMs: nowMs - 3000, reason: 'unspecified' },
   ];
-  const crl = new X509Crl(await signCrl({ signer: issuer, number: 3, ...dates, revoked }));
+  const crl = new X509Crl(
+    await signCrl({ signer: issuer, number: 3, ...dates, entries: CrlEntries.of(revoked) }),
+  );
   t.is(crl.issuer, 'CN=Test issuer');
   t.is(crl.thisUpdate.getTime(), dates.thisUpdateMs);
   t.is(crl.nextUpdate?.getTime(), dates.nextUpdateMs);
@@ -107,7 +111,7 @@ test('what is written is what is read, for any entries', async (t) => {
   await fc.assert(
     fc.asyncProperty(lists, fc.bigInt({ min: 0n, max: 2n ** 64n }), async (revoked, number) => {
       const crl = await parseCrl(
-        await signCrl({ signer: issuer, number, ...dates, revoked }),
+        await signCrl({ signer: issuer, number, ...dates, entries: CrlEntries.of(revoked) }),
         issuer.certificate,
       );
       t.is(crl.number, number);
@@ -125,7 +129,12 @@ test('what is written is what is read, for any entries', async (t) => {
 test('lists of others, and lists changed in any byte, are refused by name', async (t) => {
   const { issuer, root } = await world();
   const revoked = [{ serial: 'ab', atMs: nowMs, reason: 'superseded' as const }];
-  const der = await signCrl({ signer: issuer, number: 1, ...dates, revoked });
+  const der = await signCrl({
+    signer: issuer,
+    number: 1,
+    ...dates,
+    entries: CrlEntries.of(revoked),
+  });
   await t.throwsAsync(parseCrl(der, root.certificate), { code: 'crl-untrusted' });
   // A CA of the same key under another name is another CA.
   const { privateKey: key, certificate } = issuer;
@@ -156,7 +165,7 @@ test('lists of others, and lists changed in any byte, are refused by name', asyn
 });
 
 test.serial(
-  'a list of 100,000 entries is signed and read in slices of the event loop',
+  'a list of 100,000 entries is signed beside the event loop, and read in slices of it',
   async (t) => {
     const { issuer } = await world();
     const revoked = Array.from({ length: 100_000 }, () => ({
@@ -164,17 +173,17 @@ test.serial(
       atMs: nowMs - 1000,
       reason: 'cessationOfOperation' as const,
     }));
-    const signing = await watched(() => signCrl({ signer: issuer, number: 2, ...dates, revoked }));
+    const entries = CrlEntries.of(revoked);
+    const signing = await watched(() => signCrl({ signer: issuer, number: 2, ...dates, entries }));
     const reading = await watched(() => parseCrl(signing.result, issuer.certificate));
     t.log({ bytes: signing.result.length, signing: signing.seen, reading: reading.seen });
     t.is(reading.result.revoked.size, 100_000);
-    // The promise is 2 s and 50 ms: bench/certs-bench.ts measures it on a quiet machine. Here others
-    // run beside it, so it is held to its slices, and to the promise with room.
-    for (const { turns, ms, longestMs } of [signing.seen, reading.seen]) {
-      t.true(turns >= 8, `${turns} turns`);
-      t.true(longestMs < ms / 2, `${longestMs} ms of ${ms}`);
-      t.true(ms < 10_000);
-    }
+    // The promise is 2 s and 50 ms: bench/enroll-bench.ts measures it. Here others run beside it, so
+    // it is held to leaving the event loop to others.
+    t.true(signing.seen.turns >= 2, `${signing.seen.turns} turns`);
+    const { turns, ms, longestMs } = reading.seen;
+    t.true(turns >= 8, `${turns} turns`);
+    t.true(longestMs < ms / 2, `${longestMs} ms of ${ms}`);
   },
 );
 

@@ -1,0 +1,110 @@
+/**
+ * The entries of the CRLs, kept written: a list of 100,000 is not written anew for each revocation,
+ * which gets its entry at the end. Who is suspended is kept beside them, for that may end.
+ *
+ * They are read from the registry when they are first asked for, and again by {@link
+ * RevokedEntries.forget}: so the entries of certificates that have ended leave the lists.
+ *
+ * @module
+ */
+import { CrlEntries } from '../../certs/crl-entries.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
+import type { Committed, Registry } from '../registry/registry.ts';
+
+export class RevokedEntries {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+  readonly #unwatch: () => void;
+  /** By issuer. */
+  #revoked = new Map<string, CrlEntries>();
+  /** Rows of who is suspended or quarantined, by id. */
+  #restrained = new Map<string, DeviceRecord>();
+  #isRead = false;
+  /** What was committed while the registry is read. */
+  #meanwhile: Committed[] | undefined;
+
+  constructor(registry: Registry, clock: Clock) {
+    this.#registry = registry;
+    this.#clock = clock;
+    this.#unwatch = registry.watch((committed) => {
+      if (this.#meanwhile !== undefined) this.#meanwhile.push(committed);
+      else if (this.#isRead) this.#take(committed);
+    });
+  }
+
+  /** Has everything read anew the next time. */
+  forget(): void {
+    this.#isRead = false;
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  /** All that is durable now, by issuer. Not to be called again before it is done. */
+  async current(): Promise<ReadonlyMap<string, CrlEntries>> {
+    while (!this.#isRead) await this.#read();
+    const now = this.#clock.now();
+    const found = new Map([...this.#revoked].map(([issuer, list]) => [issuer, list.fork()]));
+    for (const { certificates } of this.#restrained.values()) {
+      for (const { issuer, serial, status, notAfterMs } of certificates) {
+        if (status === 'revoked' || notAfterMs <= now) continue;
+        listOf(found, issuer).add({ serial, atMs: now, reason: 'certificateHold' });
+      }
+    }
+    return found;
+  }
+
+  async #read(): Promise<void> {
+    this.#revoked = new Map();
+    this.#restrained = new Map();
+    this.#meanwhile = [];
+    this.#isRead = true;
+    try {
+      // Rows that are newer than this are told of when they are durable.
+      const upTo = this.#registry.number;
+      for await (const row of this.#registry.rows('revocations')) {
+        if (row.version <= upTo) this.#add(row);
+      }
+      for await (const row of this.#registry.rows('devices')) {
+        if (row.version <= upTo && isRestrained(row)) this.#restrained.set(row.id, row);
+      }
+      for (const committed of this.#meanwhile) this.#take(committed);
+    } catch (error) {
+      this.#isRead = false;
+      throw error;
+    } finally {
+      this.#meanwhile = undefined;
+    }
+  }
+
+  #take({ puts, deletions }: Committed): void {
+    for (const { table, record, expected } of puts) {
+      if (table === 'revocations') {
+        if (expected === 0) this.#add(record);
+        else this.#isRead = false;
+      } else if (table === 'devices') {
+        if (isRestrained(record)) this.#restrained.set(record.id, record);
+        else this.#restrained.delete(record.id);
+      }
+    }
+    for (const { table, key } of deletions) if (table === 'devices') this.#restrained.delete(key);
+  }
+
+  #add(record: RevocationRecord): void {
+    listOf(this.#revoked, record.issuer).add(record);
+  }
+}
+
+function isRestrained({ status }: DeviceRecord): boolean {
+  return status === 'suspended' || status === 'quarantined';
+}
+
+function listOf(lists: Map<string, CrlEntries>, issuer: string): CrlEntries {
+  const known = lists.get(issuer);
+  if (known !== undefined) return known;
+  const made = new CrlEntries();
+  lists.set(issuer, made);
+  return made;
+}
