@@ -84,14 +84,14 @@ export class Reports {
     },
     faulted: (identity, code, detail) => {
       const { id, serial, remoteAddress: address } = identity;
-      const facts = { id, reason: code, detail: visible(detail, toldMaxChars) };
+      const facts = { id, address, reason: code, detail: visible(detail, toldMaxChars) };
       this.#quiet.write('info', `faulted ${id}`, facts, 'packet refused');
       this.#feed?.refused({ code, stage: 'packet', id, serial, address, detail });
     },
     denied: (identity, action, topic, code) => {
       const { id, serial, remoteAddress: address } = identity;
       this.#deps.metrics.denied.inc({ action, reason: code });
-      const facts = { id, action, topic: topic.slice(0, 256), reason: code };
+      const facts = { id, address, action, topic: topic.slice(0, 256), reason: code };
       this.#quiet.write('info', `denied ${id}`, facts, 'denied');
       this.#feed?.denied(id, { atMs: this.#deps.clock.now(), action, topic, code });
       this.#feed?.refused({ code, stage: action, id, serial, address, topic });

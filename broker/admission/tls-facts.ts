@@ -35,8 +35,7 @@ function presented(
     serial: certificate.serialNumber.toLowerCase(),
     fingerprint: `sha256:${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}`,
     commonName: commonNameOf(certificate),
-    // Typed as always there; a certificate without a subject has none.
-    subject: () => String(certificate.subject),
+    subject: () => certificate.subject,
     // Typed as always there; a certificate without the extension has none.
     forClients:
       (certificate.keyUsage as readonly string[] | undefined)?.includes(clientAuth) ?? false,

@@ -15,7 +15,7 @@ const hourMs = 3_600_000;
 
 /** A leaf with any subject, below the issuer of a test CA. */
 export async function hostileCertificate(
-  ca: TestCa,
+  ca: Pick<TestCa, 'issuer'>,
   subject: x509.JsonName,
   usages: string[] = [clientAuth],
 ): Promise<TestIdentity> {

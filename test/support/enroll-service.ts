@@ -58,8 +58,8 @@ export interface TestService {
   device(id: string, keyType?: KeyType): Promise<TestDevice>;
   enroll(device: string, csr: string, token?: string): Promise<Reply>;
   audit(): Promise<{ action: string; actor: string; device?: string; detail?: object }[]>;
-  /** Stops and starts on the same state. */
-  restart(): Promise<TestService>;
+  /** Stops and starts on the same state; what is set in `config` is another. */
+  restart(config?: ConfigInput): Promise<TestService>;
 }
 
 export interface Reply {
@@ -178,9 +178,9 @@ async function startOn(
       };
     },
     audit: () => tailAudit(state.enroll.audit, 1000),
-    async restart() {
+    async restart(other = {}) {
       await service.close();
-      return startOn(t, state, options);
+      return startOn(t, state, { ...options, config: { ...options.config, ...other } });
     },
   };
 }

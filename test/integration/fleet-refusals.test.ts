@@ -1,0 +1,637 @@
+/**
+ * Bad input at the broker's door, through real doors: each case has its own reason, and that reason
+ * stands in the log, in the audit log and in the metrics.
+ *
+ * @module
+ */
+import test, { type ExecutionContext } from 'ava';
+import { X509Certificate } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { JsonName } from '@peculiar/x509';
+import { invisible } from '../../core/device-id.ts';
+import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { identityFiles } from '../../core/state-folder.ts';
+import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import { auditFilePath } from '../../enroll/audit/audit-log.ts';
+import { hostileCertificate } from '../support/broker-hostile-certificate.ts';
+import { collect, connectPacket, ended, subscribe, untilClosed } from '../support/broker-world.ts';
+import { flotilla } from '../support/cli.ts';
+import { fleetWorld, type FleetWorld, type Shown } from '../support/fleet-world.ts';
+import { testCa } from '../support/test-ca.ts';
+import { until } from '../support/until.ts';
+
+/** One bad input: what it does, from an address of its own, and the reason that must come out. */
+interface BadInput {
+  readonly what: string;
+  readonly code: ErrorCode;
+  readonly stage: 'handshake' | 'connect' | 'publish' | 'subscribe' | 'packet';
+  /** Whose certificate it is, where our CA says so. */
+  readonly id?: string;
+  /** What the audit line tells beside that. */
+  readonly tells?: RegExp;
+  readonly act: (world: FleetWorld, from: string, t: ExecutionContext) => Promise<void>;
+}
+
+const metricOf = {
+  handshake: 'flotilla_tls_handshakes_failed_total',
+  connect: 'flotilla_connections_refused_total',
+  publish: 'flotilla_policy_denied_total',
+  subscribe: 'flotilla_policy_denied_total',
+  packet: 'flotilla_connections_closed_total',
+} as const;
+
+const logOf = {
+  handshake: 'handshake failed',
+  connect: 'refused',
+  publish: 'denied',
+  subscribe: 'denied',
+  packet: 'packet refused',
+} as const;
+
+async function auditOf(world: FleetWorld, address: string, code: string): Promise<AuditLine> {
+  return until(`${code} from ${address} in the audit log`, async () =>
+    (await world.audit()).find(
+      ({ remoteAddress, detail }) => remoteAddress === address && detail?.['code'] === code,
+    ),
+  );
+}
+
+/** The reason must be in all three places, for this address alone. */
+async function isTold(
+  t: ExecutionContext,
+  world: FleetWorld,
+  { code, stage, id, tells }: BadInput,
+  from: string,
+): Promise<void> {
+  const line = await auditOf(world, from, code);
+  t.like(line, { action: 'access-refused', actor: 'broker', remoteAddress: from });
+  t.is(line.device, id);
+  t.like(line.detail, { code, stage });
+  if (tells !== undefined) t.regex(JSON.stringify(line.detail), tells);
+  const logged = world.capture.lines.filter(({ address }) => address === from);
+  const told = logged.filter(({ msg }) => msg === logOf[stage]);
+  t.deepEqual(
+    told.map(({ reason }) => reason),
+    told.map(() => code),
+    'no other reason',
+  );
+  t.true(told.length > 0, 'in the log');
+  t.true((await world.metric(metricOf[stage], { reason: code })) > 0, 'in the metrics');
+}
+
+/** Sends a CONNECT as soon as TLS stands, and is answered with nothing at all. */
+async function knocks(
+  t: ExecutionContext,
+  world: FleetWorld,
+  shown: Shown | undefined,
+  from: string,
+): Promise<void> {
+  await isNotAnswered(t, await world.tls(shown, from));
+}
+
+async function isNotAnswered(t: ExecutionContext, socket: TLSSocket): Promise<void> {
+  socket.write(connectPacket('sensor'));
+  t.is((await untilClosed(socket)).length, 0);
+}
+
+const named = (what: string, name: JsonName, code: ErrorCode, tells: RegExp): BadInput => ({
+  what,
+  code,
+  stage: 'connect',
+  tells,
+  act: async (world, from, t) => {
+    await knocks(t, world, await hostileCertificate(world, name), from);
+  },
+});
+
+/** All of these are refused before MQTT: nobody gets past the door of their world. */
+const atTheDoor: readonly BadInput[] = [
+  {
+    what: 'no certificate',
+    code: 'certificate-missing',
+    stage: 'connect',
+    act: (world, from, t) => knocks(t, world, undefined, from),
+  },
+  {
+    what: 'a certificate of a foreign CA',
+    code: 'certificate-untrusted',
+    stage: 'connect',
+    tells: /claims foreign-1/,
+    act: async (world, from, t) => {
+      await world.device('foreign-1');
+      const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'foreign-1' });
+      await knocks(t, world, foreign, from);
+    },
+  },
+  {
+    what: 'an expired certificate',
+    code: 'certificate-expired',
+    stage: 'connect',
+    id: 'expired-1',
+    tells: /"serial":"[0-9a-f]+"/,
+    act: async (world, from, t) => {
+      const shown = await world.device('expired-1', 'short');
+      await until('its end', () => Date.now() > new Date(endOf(shown)).getTime());
+      await knocks(t, world, shown, from);
+    },
+  },
+  {
+    what: 'a server certificate used as a client',
+    code: 'certificate-wrong-purpose',
+    stage: 'connect',
+    // The name that our CA gave to that server.
+    id: 'enrollment',
+    act: async (world, from, t) => {
+      const files = identityFiles(world.enroll.state.enroll.tls);
+      const server = {
+        cert: await readFile(files.chain, 'utf8'),
+        key: await readFile(files.key, 'utf8'),
+      };
+      await knocks(t, world, server, from);
+    },
+  },
+  named('a CN with a slash', [{ CN: ['a/b'] }], 'certificate-cn-invalid', /CN=a\/b/),
+  named('a CN with a plus', [{ CN: ['a+b'] }], 'certificate-cn-invalid', /CN=a.*\+b/),
+  named('a CN with a hash', [{ CN: ['a#'] }], 'certificate-cn-invalid', /CN=.*#/),
+  named('a CN with a dollar', [{ CN: ['$SYS'] }], 'certificate-cn-invalid', /CN=\$SYS/),
+  named('a CN with a NUL', [{ CN: ['admin\0.evil'] }], 'certificate-cn-invalid', /admin.*00.*evil/),
+  named(
+    'a CN that would command a terminal',
+    [{ CN: ['\u001b[2J\u202edm'] }],
+    'certificate-cn-invalid',
+    /"serial":"7a01/,
+  ),
+  named('no CN', [{ O: ['sensor-1'] }], 'certificate-cn-missing', /O=sensor-1/),
+  named(
+    'two CNs',
+    [{ CN: ['sensor-1'] }, { CN: ['admin'] }],
+    'certificate-cn-multiple',
+    /sensor-1.*admin/,
+  ),
+  named(
+    'two CNs in one name',
+    [{ CN: ['sensor-1', 'admin'] }],
+    'certificate-cn-multiple',
+    /sensor-1.*admin/,
+  ),
+  {
+    what: 'a certificate of our CA for nobody that is registered',
+    code: 'device-unknown',
+    stage: 'connect',
+    id: 'nobody',
+    act: async (world, from, t) => {
+      const stray = await hostileCertificate(world, [{ CN: ['nobody'] }]);
+      await knocks(t, world, stray, from);
+    },
+  },
+  {
+    what: 'a certificate of our CA that the registry does not list for its device',
+    code: 'certificate-unknown',
+    stage: 'connect',
+    id: 'listed-1',
+    act: async (world, from, t) => {
+      await world.device('listed-1');
+      const stray = await hostileCertificate(world, [{ CN: ['listed-1'] }]);
+      await knocks(t, world, stray, from);
+    },
+  },
+  {
+    what: 'a suspended device',
+    code: 'device-suspended',
+    stage: 'connect',
+    id: 'suspended-1',
+    act: async (world, from, t) => {
+      const shown = await world.device('suspended-1');
+      await world.enroll.asAdmin('POST', '/v1/devices/suspended-1/suspend', {});
+      await world.inForce('suspended-1', ({ status }) => status === 'suspended');
+      await knocks(t, world, shown, from);
+    },
+  },
+  ...(['TLSv1.2', 'TLSv1.3'] as const).map((version): BadInput => {
+    const id = `revoked-${version.at(-1) ?? ''}`;
+    return {
+      what: `a revoked serial on a resumed ${version} session`,
+      code: 'certificate-revoked',
+      stage: 'connect',
+      id,
+      tells: /"serial":"[0-9a-f]+"/,
+      act: async (world, from, t) => {
+        const shown = await world.device(id);
+        const range = { minVersion: version, maxVersion: version };
+        const first = await world.tls(shown, '127.0.0.1', range);
+        // On 1.3 the ticket follows the handshake; on 1.2 it is a part of it.
+        const session =
+          version === 'TLSv1.3'
+            ? await new Promise<Buffer>((resolve) => first.once('session', resolve))
+            : first.getSession()!;
+        first.destroy();
+        await world.enroll.asAdmin('POST', `/v1/devices/${id}/revoke`, { reason: 'unspecified' });
+        await world.inForce(id, ({ status }) => status === 'revoked');
+        const resumed = await world.tls(shown, from, { ...range, session });
+        t.true(resumed.isSessionReused());
+        await isNotAnswered(t, resumed);
+      },
+    };
+  }),
+  {
+    what: 'something else than TLS',
+    code: 'handshake-failed',
+    stage: 'handshake',
+    act: async (world, from) => {
+      const { host, port } = world.broker.addresses.mqtts;
+      const socket = connect({ host, port, localAddress: from });
+      socket.on('error', () => undefined);
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.end(connectPacket('sensor'));
+      socket.resume();
+      await closed;
+    },
+  },
+  {
+    what: 'a protocol in ALPN that is not spoken here',
+    code: 'alpn-unsupported',
+    stage: 'handshake',
+    act: async (world, from, t) => {
+      await t.throwsAsync(world.tls(undefined, from, { ALPNProtocols: ['h2'] }));
+    },
+  },
+];
+
+/** An address for each case: nothing else comes from there. */
+const addressOf = (group: number, at: number): string => `127.${group}.0.${at + 1}`;
+
+test('what is refused at the door has its reason in log, audit and metrics, and no byte of MQTT is read', async (t) => {
+  const world = await fleetWorld(t, {
+    config: { enroll: { renewGrace: '0ms', profiles: { short: { validity: '1s' } } } },
+  });
+  await Promise.all(
+    atTheDoor.map(async (input, at) => {
+      const from = addressOf(10, at);
+      await t.notThrowsAsync(async () => {
+        await input.act(world, from, t);
+        await isTold(t, world, input, from);
+      }, input.what);
+    }),
+  );
+  t.is(await world.metric('flotilla_received_bytes_total'), 0);
+  t.false(world.capture.lines.some(({ msg }) => msg === 'connected'));
+  const written = await readFile(auditFilePath(world.enroll.state.enroll.audit, 1), 'utf8');
+  t.notRegex(written.replaceAll('\n', ''), invisible, 'no line can command a terminal');
+
+  const { root } = world.enroll.state;
+  const tail = await flotilla(['audit', 'tail', '--lines', '200', '--state', root]);
+  t.is(tail.code, 0, tail.stderr);
+  for (const { code } of atTheDoor) t.true(tail.stdout.includes(`"code":"${code}"`), code);
+  const verdict = await flotilla(['audit', 'verify', '--state', root]);
+  t.is(verdict.code, 0, verdict.stderr);
+});
+
+const policy = `version: 1
+roles:
+  device:
+    rules:
+      - { allow: [publish, subscribe], topics: ['devices/{device}/#', 'site/{attr.site}/#'] }
+  service:
+    clientIds: prefix
+    rules: [{ allow: subscribe, topics: ['devices/#', 'site/#', '$fleet/#'] }]
+  broker: {}
+`;
+
+/** A device that is let in and then does what it may not. */
+const insider = (
+  what: string,
+  code: ErrorCode,
+  stage: BadInput['stage'],
+  tells: RegExp,
+  act: (
+    world: FleetWorld,
+    shown: Shown,
+    from: string,
+    id: string,
+    t: ExecutionContext,
+  ) => Promise<void>,
+): BadInput => {
+  const id = `in-${what.replaceAll(/[^a-z0-9]+/gi, '-')}`;
+  return {
+    what,
+    code,
+    stage,
+    id,
+    tells,
+    act: async (world, from, t) => act(world, await world.device(id), from, id, t),
+  };
+};
+
+const inside: readonly BadInput[] = [
+  insider(
+    'client id of another device',
+    'client-id-not-allowed',
+    'connect',
+    /victim-1/,
+    async (world, shown, from, _id, t) => {
+      const victim = await world.mqtt(await world.device('victim-1'), { clientId: 'victim-1' });
+      await t.throwsAsync(world.mqtt(shown, { clientId: 'victim-1' }, from));
+      t.true(victim.connected);
+    },
+  ),
+  insider(
+    'client id of 64 KB',
+    'client-id-not-allowed',
+    'connect',
+    /client id/,
+    async (world, shown, from, id, t) => {
+      await t.throwsAsync(world.mqtt(shown, { clientId: id.padEnd(65_535, 'x') }, from));
+    },
+  ),
+  insider(
+    'will outside its topics',
+    'publish-denied',
+    'connect',
+    /devices\/victim/,
+    async (world, shown, from, id, t) => {
+      const will = {
+        topic: 'devices/victim/t',
+        payload: Buffer.from('forged'),
+        qos: 1 as const,
+        retain: true,
+      };
+      await t.throwsAsync(world.mqtt(shown, { clientId: id, will }, from));
+    },
+  ),
+  insider(
+    'publish outside its topics',
+    'publish-denied',
+    'publish',
+    /"topic":"devices\/victim\/t"/,
+    async (world, shown, from, id) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      client.publish('devices/victim/t', 'forged');
+      await ended(client);
+    },
+  ),
+  insider(
+    'publish to the system',
+    'topic-reserved',
+    'publish',
+    /"topic":"\$fleet\/presence\/x"/,
+    async (world, shown, from, id) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      client.publish('$fleet/presence/x', 'forged');
+      await ended(client);
+    },
+  ),
+  insider(
+    'subscribe outside its topics',
+    'subscribe-denied',
+    'subscribe',
+    /"topic":"devices\/#"/,
+    async (world, shown, from, id, t) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      t.deepEqual(await subscribe(client, ['devices/#']), [128]);
+      t.true(client.connected);
+    },
+  ),
+  insider(
+    'filter that is none',
+    'topic-filter-invalid',
+    'subscribe',
+    /"topic":"a\/#\/b"/,
+    async (world, shown, from, id, t) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      const suback = new Promise<number[]>((resolve) => {
+        client.on('packetreceive', (packet) => {
+          if (packet.cmd === 'suback') resolve(packet.granted as number[]);
+        });
+      });
+      // MQTT.js would not send it: SUBSCRIBE, packet identifier 7.
+      const filter = Buffer.from('a/#/b');
+      client.stream.write(
+        Buffer.from([0x82, 5 + filter.length, 0, 7, 0, filter.length, ...filter, 0]),
+      );
+      t.deepEqual(await suback, [128]);
+    },
+  ),
+  insider(
+    '10000 filters in one SUBSCRIBE',
+    'filters-too-many',
+    'packet',
+    /more than 100/,
+    async (world, shown, from, id) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      const filters = Array.from({ length: 10_000 }, (_, n) => `devices/${id}/${n}`);
+      client.subscribe(filters);
+      await ended(client);
+    },
+  ),
+  insider(
+    'packet that is none',
+    'packet-malformed',
+    'packet',
+    /MQTT-/,
+    async (world, shown, from, id) => {
+      const client = await world.mqtt(shown, { clientId: id }, from);
+      client.stream.write(Buffer.from([0x36, 2, 0, 0]));
+      await ended(client);
+    },
+  ),
+  insider(
+    'no CONNECT first',
+    'protocol-error',
+    'connect',
+    /CONNECT/,
+    async (world, shown, from) => {
+      const socket = await world.tls(shown, from);
+      socket.write(Buffer.from([0xc0, 0]));
+      await untilClosed(socket);
+    },
+  ),
+  ...['a/b', 'a+', 'a#'].map((site): BadInput => {
+    const hostile = site.slice(1, 2);
+    const name = hostile === '/' ? 'slash' : hostile === '+' ? 'plus' : 'hash';
+    return insider(
+      `attribute with a ${name}`,
+      'subscribe-denied',
+      'subscribe',
+      /"topic":"site\//,
+      async (world, shown, from, id, t) => {
+        await world.enroll.asAdmin('PATCH', `/v1/devices/${id}`, { attributes: { site } });
+        await world.inForce(id, ({ attributes }) => attributes['site'] === site);
+        const client = await world.mqtt(shown, { clientId: id }, from);
+        const filters = [`site/${site}/#`, 'site/a/#', 'site/#'].filter(
+          (one) => !/[^/][+#]/.test(one),
+        );
+        t.deepEqual(
+          await subscribe(client, filters),
+          filters.map(() => 128),
+        );
+      },
+    );
+  }),
+];
+
+test('what a device does that it may not has its reason in log, audit and metrics, and nobody else sees it', async (t) => {
+  const world = await fleetWorld(t, { policy });
+  const backend = await world.mqtt(await world.backend('backend'), { clientId: 'backend' });
+  const seen = collect(backend);
+  await backend.subscribeAsync(['devices/#', 'site/#', '$fleet/presence/x'], { qos: 1 });
+  const bystander = await world.mqtt(await world.device('bystander'), { clientId: 'bystander' });
+  await Promise.all(
+    inside.map(async (input, at) => {
+      const from = addressOf(11, at);
+      await t.notThrowsAsync(async () => {
+        await input.act(world, from, t);
+        await isTold(t, world, input, from);
+      }, input.what);
+    }),
+  );
+  await bystander.publishAsync('devices/bystander/t', 'good', { qos: 1 });
+  await until('the last message', () => seen.includes('devices/bystander/t good'));
+  t.deepEqual(seen, ['devices/bystander/t good'], 'nothing else came through');
+});
+
+test('slow handshakes of a thousand sockets end, are one line, and those above the limit another', async (t) => {
+  const world = await fleetWorld(t, {
+    config: {
+      limits: { broker: { handshakeTimeoutMs: 5000, handshakesHalfOpenPerAddressMax: 1000 } },
+    },
+  });
+  const shown = await world.device('sensor-1');
+  const from = addressOf(12, 1);
+  const { host, port } = world.broker.addresses.mqtts;
+  // A half of a ClientHello each: a record header that promises more than comes.
+  const hello = Buffer.from([22, 3, 1, 2, 0, 1]);
+  const sockets = Array.from({ length: 1100 }, () => {
+    const socket = connect({ port, host, localAddress: from }, () => socket.write(hello));
+    return socket.on('error', () => undefined);
+  });
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await until(
+    'they are there',
+    async () => (await world.metric('flotilla_tls_handshakes_half_open')) >= 1000,
+  );
+  const client = await world.mqtt(shown, { clientId: 'sensor-1' });
+  t.true(client.connected, 'a device from elsewhere gets in');
+  await until('they are ended', () => sockets.every(({ destroyed }) => destroyed), 20_000);
+  const codes = ['handshake-timeout', 'handshakes-too-many'] as const;
+  const counted: number[] = [];
+  for (const code of codes) {
+    const line = await auditOf(world, from, code);
+    t.like(line, { action: 'access-refused', actor: 'broker' });
+    t.is(line.device, undefined);
+    t.true(world.capture.lines.some(({ reason, address }) => reason === code && address === from));
+    counted.push(await world.metric('flotilla_tls_handshakes_failed_total', { reason: code }));
+  }
+  t.is(counted[0]! + counted[1]!, 1100);
+  t.true(counted[0]! >= 1000);
+  await world.broker.close();
+  await world.enroll.service.close();
+  const lines = await world.audit();
+  const sums = codes.map((code) =>
+    lines
+      .filter(({ detail }) => detail?.['code'] === code)
+      .reduce((sum, { detail }) => sum + Number(detail?.['count']), 0),
+  );
+  t.deepEqual(sums, counted, 'each is counted in the audit log');
+  t.true(lines.filter(({ action }) => action === 'access-refused').length <= 4, 'in few lines');
+});
+
+test('limits at the door have their reasons too', async (t) => {
+  const world = await fleetWorld(t, {
+    config: { limits: { broker: { connectionsMax: 3, connectsPerDevicePerMinuteMax: 2 } } },
+  });
+  const often = await world.device('often-1');
+  const first = await world.mqtt(often, { clientId: 'often-1' });
+  await first.endAsync();
+  const second = await world.mqtt(often, { clientId: 'often-1' });
+  await t.throwsAsync(world.mqtt(often, { clientId: 'often-1' }, addressOf(13, 1)));
+  const flapping = await auditOf(world, addressOf(13, 1), 'device-flapping');
+  t.is(flapping.device, 'often-1');
+  for (const id of ['other-1', 'other-2']) {
+    await world.mqtt(await world.device(id), { clientId: id });
+  }
+  const late = await world.device('late-1');
+  await t.throwsAsync(world.mqtt(late, { clientId: 'late-1' }, addressOf(13, 2)));
+  const full = await auditOf(world, addressOf(13, 2), 'connections-too-many');
+  t.is(full.device, 'late-1');
+  t.true(second.connected);
+  for (const reason of ['device-flapping', 'connections-too-many']) {
+    t.is(await world.metric('flotilla_connections_refused_total', { reason }), 1);
+    t.true(world.capture.lines.some((line) => line['reason'] === reason));
+  }
+});
+
+const policyFaults: readonly [string, string, RegExp][] = [
+  ['of 1 MB', `version: 1\n#${'x'.repeat(1024 * 1024)}\nroles: {}\n`, /at most 262144/],
+  [
+    'with roles in a circle',
+    'version: 1\nroles:\n  device: { extends: [other] }\n  other: { extends: [device] }\n',
+    /circle/,
+  ],
+  [
+    'with a role that stands there twice',
+    'version: 1\nroles:\n  device: {}\n  device: {}\n',
+    /line 4, column 3/,
+  ],
+  [
+    'with an unknown variable',
+    "version: 1\nroles:\n  device:\n    rules: [{ allow: publish, topics: ['a/{owner}'] }]\n",
+    /\{owner\} is not known/,
+  ],
+];
+
+test('a policy file that is not taken over has its reason in log, audit, metrics and status, and the old one stays', async (t) => {
+  const world = await fleetWorld(t, { policy });
+  const client = await world.mqtt(await world.device('sensor-1'), { clientId: 'sensor-1' });
+  const { state } = world.enroll;
+  for (const [at, [what, text, fault]] of policyFaults.entries()) {
+    await writeFile(state.policy, text);
+    await world.broker.reload();
+    const logged = world.capture.lines.findLast(({ msg }) =>
+      String(msg).startsWith('reload failed'),
+    );
+    t.like(logged, { what: 'policy', reason: 'policy-invalid' }, what);
+    t.regex(String(logged?.['error']), fault, what);
+    t.is(await world.metric('flotilla_reload_failed'), 1);
+    const labels = { what: 'policy', outcome: 'failed', reason: 'policy-invalid' };
+    t.true((await world.metric('flotilla_reloads_total', labels)) > at);
+    const status = await fetch(`${world.broker.addresses.metrics.url}/statusz`);
+    t.is(status.status, 503);
+    t.regex(await status.text(), /policy-invalid/);
+    const line = await until('it is in the audit log', async () =>
+      (await world.audit()).find(({ detail }) => fault.test(String(detail?.['detail']))),
+    );
+    t.like(line, { action: 'reload-refused', actor: 'broker' });
+    t.like(line.detail, { code: 'policy-invalid', stage: 'reload' });
+    t.deepEqual(await subscribe(client, ['devices/sensor-1/#', 'a/#']), [0, 128], 'the old one');
+  }
+  await writeFile(state.policy, policy);
+  await world.broker.reload();
+  t.is(await world.metric('flotilla_reload_failed'), 0);
+});
+
+test('what is refused while the enrollment service is away is in the audit log when it is back', async (t) => {
+  const world = await fleetWorld(t);
+  await world.device('sensor-1');
+  const { port } = new URL(world.enroll.url);
+  await world.enroll.service.close();
+  for (let n = 0; n < 3; n++) await knocks(t, world, undefined, addressOf(14, 1));
+  await world.enroll.restart({ enroll: { port: Number(port) } });
+  const line = await auditOf(world, addressOf(14, 1), 'certificate-missing');
+  t.is(line.detail?.['count'], 3);
+});
+
+test('a broker that is stopped tells what it refused in its last second', async (t) => {
+  const world = await fleetWorld(t);
+  await knocks(t, world, undefined, addressOf(15, 1));
+  await world.broker.close();
+  const found = (await world.audit()).filter(({ action }) => action === 'access-refused');
+  t.is(found.length, 1);
+});
+
+function endOf({ cert }: Shown): string {
+  return new X509Certificate(cert).validTo;
+}

@@ -1,0 +1,176 @@
+/**
+ * A whole fleet in the test's own process: the real enrollment service, the real broker behind its
+ * feed, and clients that come from addresses of their own, so that what was refused to each can be
+ * found in the log and in the audit log.
+ *
+ * @module
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { ExecutionContext } from 'ava';
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { DirectoryFile } from '../../broker/directory/directory-file.ts';
+import { startBroker, type BrokerService } from '../../broker/service.ts';
+import { Authority } from '../../certs/authority.ts';
+import { decryptPrivateKey } from '../../certs/encrypted-key.ts';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { systemClock } from '../../core/clock.ts';
+import type { ConfigInput } from '../../core/config.ts';
+import type { DirectoryEntry } from '../../core/directory.ts';
+import { issuedSchema } from '../../core/enrollment-api.ts';
+import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import { tailAudit } from '../../enroll/audit/audit-reader.ts';
+import { enrollService, type Credential, type TestService } from './enroll-service.ts';
+import { captureLog, type LogCapture } from './log-capture.ts';
+import { until } from './until.ts';
+
+export interface FleetOptions {
+  readonly config?: ConfigInput;
+  readonly policy?: string;
+}
+
+/** A certificate and its key, as node:tls and MQTT.js take them. */
+export type Shown = Pick<Credential, 'cert' | 'key'>;
+
+export interface FleetWorld {
+  readonly enroll: TestService;
+  /** The log of the broker. */
+  readonly capture: LogCapture;
+  broker: BrokerService;
+  /** The issuer of the fleet, its key included: what an attacker dreams of. */
+  readonly issuer: Authority;
+  /** Enrolls a device; waits until the broker lets it in. */
+  readonly device: (id: string, profile?: string) => Promise<Shown>;
+  /** A backend's certificate. */
+  readonly backend: (id: string) => Promise<Shown>;
+  /** Waits until the broker has something of the directory in force. */
+  readonly inForce: (id: string, wanted: (entry: DirectoryEntry) => boolean) => Promise<void>;
+  readonly mqtt: (shown: Shown, options: IClientOptions, from?: string) => Promise<MqttClient>;
+  readonly tls: (
+    shown: Shown | undefined,
+    from: string,
+    options?: ConnectionOptions,
+  ) => Promise<TLSSocket>;
+  /** Every line of the audit log, parsed. */
+  readonly audit: () => Promise<AuditLine[]>;
+  /** The sum of a metric over all label sets that have these labels. */
+  readonly metric: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number>;
+  readonly restartBroker: () => Promise<void>;
+}
+
+/** Starts both; they are closed with the test. */
+export async function fleetWorld(
+  t: Pick<ExecutionContext, 'teardown'>,
+  options: FleetOptions = {},
+): Promise<FleetWorld> {
+  const ends: (() => Promise<void> | void)[] = [];
+  const enroll = await enrollService(
+    { teardown: (end) => void ends.unshift(end) },
+    options.config === undefined ? {} : { config: options.config },
+  );
+  const { state, ca } = enroll;
+  if (options.policy !== undefined) await writeFile(state.policy, options.policy);
+  const capture = captureLog('debug');
+  const config = {
+    ...enroll.config,
+    broker: {
+      ...enroll.config.broker,
+      mqttsPort: 0,
+      wssPort: 0,
+      metricsPort: 0,
+      store: 'memory' as const,
+    },
+  };
+  const begin = (): Promise<BrokerService> =>
+    startBroker(config, { state, enrollUrl: enroll.url, log: capture.log });
+  const passphrase = (await readFile(state.ca.passphrase, 'utf8')).trim();
+  const issuer = new Authority({
+    key: decryptPrivateKey(await readFile(state.ca.issuerKey, 'utf8'), passphrase),
+    certificate: await readFile(state.ca.issuerCert, 'utf8'),
+    clock: systemClock,
+  });
+  const clients: MqttClient[] = [];
+  const sockets: TLSSocket[] = [];
+  const world: FleetWorld = {
+    enroll,
+    capture,
+    issuer,
+    broker: await begin(),
+    async device(id, profile) {
+      const key = generateKeySync('p256');
+      const { token } = await enroll.token(id, profile === undefined ? {} : { profile });
+      const csr = createCsr({ key, commonName: id });
+      const issued = issuedSchema.parse((await enroll.enroll(id, csr.pem, token)).body);
+      await world.inForce(id, ({ certificates }) =>
+        certificates.some(({ serial }) => serial === issued.serial),
+      );
+      return { cert: issued.chain, key: privateKeyPem(key) };
+    },
+    async backend(id) {
+      const key = generateKeySync('p256');
+      const csr = createCsr({ key, commonName: id }).pem;
+      const { body } = await enroll.asAdmin('POST', '/v1/services', {
+        name: id,
+        role: 'service',
+        csr,
+      });
+      await world.inForce(id, () => true);
+      return { cert: issuedSchema.parse(body).chain, key: privateKeyPem(key) };
+    },
+    async inForce(id, wanted) {
+      await until(`${id} is in force`, async () => {
+        const kept = await new DirectoryFile(state.broker.directory).read();
+        const entry = kept?.entries.get(id);
+        return entry !== undefined && wanted(entry);
+      });
+    },
+    async mqtt(shown, more, from = '127.0.0.1') {
+      const { host, port } = world.broker.addresses.mqtts;
+      const all = {
+        servername: 'localhost',
+        ca,
+        ...shown,
+        reconnectPeriod: 0,
+        connectTimeout: 5000,
+        localAddress: from,
+        ...more,
+      };
+      const client = await connectAsync(`mqtts://${host}:${port}`, all, false);
+      client.on('error', () => undefined);
+      clients.push(client);
+      return client;
+    },
+    tls(shown, from, more = {}) {
+      return new Promise((resolve, reject) => {
+        const { host, port } = world.broker.addresses.mqtts;
+        const all = { host, port, servername: 'localhost', ca, localAddress: from };
+        const socket = connectTls({ ...all, ...shown, ...more });
+        sockets.push(socket);
+        socket.once('secureConnect', () => resolve(socket));
+        socket.once('error', reject);
+      });
+    },
+    audit: () => tailAudit(state.enroll.audit, 100_000),
+    async metric(name, labels = {}) {
+      const text = await (await fetch(`${world.broker.addresses.metrics.url}/metrics`)).text();
+      const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+      return text
+        .split('\n')
+        .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+        .filter((line) => wanted.every((label) => line.includes(label)))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    },
+    async restartBroker() {
+      await world.broker.close();
+      world.broker = await begin();
+    },
+  };
+  t.teardown(async () => {
+    for (const client of clients) client.end(true);
+    for (const socket of sockets) socket.destroy();
+    await world.broker.close();
+    for (const end of ends) await end();
+  });
+  return world;
+}
