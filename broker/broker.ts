@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import type { Aedes } from 'aedes';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
 import { messageOf, type FlotillaError } from '../core/errors/flotilla-error.ts';
@@ -62,6 +63,7 @@ const drainMs = 2000;
 /** The parts of one broker that runs. */
 export interface RunningBroker {
   readonly addresses: BrokerAddresses;
+  readonly aedes: Aedes;
   /** Resolves when the broker cannot do its job any more, with the reason. */
   readonly failed: Promise<FlotillaError>;
   reload(): Promise<void>;
@@ -94,7 +96,7 @@ export async function openBroker(
   await broker.correctPresence();
   const addresses = { ...(await broker.listen(lifecycle)), metrics };
   await broker.keepFresh(lifecycle);
-  return { addresses, failed: broker.failed, reload: () => broker.reload() };
+  return { addresses, aedes: layer.core, failed: broker.failed, reload: () => broker.reload() };
 }
 
 class Broker {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Aedes } from 'aedes';
 import { systemClock, type Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
 import type { FlotillaError } from '../core/errors/flotilla-error.ts';
@@ -22,6 +23,8 @@ export interface BrokerDeps {
 
 export interface BrokerService {
   readonly addresses: BrokerAddresses;
+  /** For plug-ins: the broker as an Aedes instance, with its events and hooks (docs/plug-ins.md). */
+  readonly aedes: Aedes;
   /**
    * Resolves, with the reason, when the broker cannot do its job any more: the process should end,
    * so that a supervisor starts it anew.
@@ -45,6 +48,7 @@ export function startBroker(config: Config, deps: BrokerDeps): Promise<BrokerSer
     const broker = await openBroker(config, { ...deps, clock }, lifecycle);
     return {
       addresses: broker.addresses,
+      aedes: broker.aedes,
       failed: broker.failed,
       close: lifecycle.close,
       reload: () => broker.reload(),

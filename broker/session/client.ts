@@ -11,6 +11,7 @@ import type { Cancel } from '../../core/clock.ts';
 import { catalogue, type ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../identity.ts';
 import { silencingCodes, type Connection } from '../session-layer.ts';
+import type { Qos } from '../store/session-store.ts';
 import type { AliasesOut } from './aliases-out.ts';
 import type { Exchange } from './exchange.ts';
 import type { Flushable, Flusher } from './flusher.ts';
@@ -18,6 +19,7 @@ import { deliveryProperties, type Encoded, type Message } from './message.ts';
 import type { Outbox } from './outbox.ts';
 import type { Pending } from './outgoing.ts';
 import { paceOf, type Pace } from './pace.ts';
+import { forwarded } from './plug-in-forward.ts';
 import type { Services } from './services.ts';
 import type { Holder, Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -52,7 +54,7 @@ export interface ClientHost {
 }
 
 /** Why reading is paused; several can hold at a time. */
-export const pauses = { pace: 1, store: 2, outbound: 4 } as const;
+export const pauses = { pace: 1, store: 2, outbound: 4, plugIn: 8 } as const;
 
 /** How long a stream that was ended may take to say goodbye, in ms. */
 const lingerMs = 1000;
@@ -231,6 +233,13 @@ export class Client implements Connection, Holder, Flushable {
     if (!this.isPaused && this.#isOpen()) this.stream.resume();
   }
 
+  /** Goes on with a packet that waited, as if it had come now, then with what stands behind it. */
+  goOnWith(reason: number, run: () => void): void {
+    if (this.closed) return;
+    this.#guarded(run);
+    this.resume(reason);
+  }
+
   get isPaused(): boolean {
     return this.#pauses !== 0;
   }
@@ -260,8 +269,10 @@ export class Client implements Connection, Holder, Flushable {
     return this.#buffered() < outboundPerConnectionMaxBytes;
   }
 
-  sendPlain(message: Message, retain: boolean, identifiers: readonly number[]): void {
+  sendPlain(given: Message, retain: boolean, identifiers: readonly number[]): void {
     if (this.closed) return;
+    const message = this.#forwarded(given, 0, retain);
+    if (message === undefined) return this.#dropped('not-allowed');
     if (!this.hasRoom) {
       this.#dropped('outbound-full');
       return;
@@ -279,16 +290,22 @@ export class Client implements Connection, Holder, Flushable {
     if (box.bytes > boxMaxBytes && this.#connackLeft) this.flush();
   }
 
-  sendNumbered(delivery: Pending, packetId: number, afterCommit: boolean): boolean {
-    const { message, qos, retain, identifiers } = delivery;
+  sendNumbered(
+    delivery: Pending,
+    packetId: number,
+    afterCommit: boolean,
+  ): 'too-large' | 'not-allowed' | undefined {
+    const { qos, retain, identifiers } = delivery;
+    const message = this.#forwarded(delivery.message, qos, retain);
+    if (message === undefined) return 'not-allowed';
     const encoded = this.#encode(message, true, identifiers);
-    if (encoded === undefined) return false;
+    if (encoded === undefined) return 'too-large';
     this.host.services.counters.messagesOut[qos]++;
     const header = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
     const waits = !this.#connackLeft || (afterCommit && this.host.services.store.pending);
     const box = waits ? this.#openGatedBox() : this.#openBox();
     box.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
-    return true;
+    return undefined;
   }
 
   sendRelease(packetId: number, afterCommit: boolean): void {
@@ -392,6 +409,8 @@ export class Client implements Connection, Holder, Flushable {
         this.close('connect-timeout');
       }
     } else if (this.silenceMaxMs > 0 && silentMs >= this.silenceMaxMs) {
+      const { hooks } = this.host.services;
+      if (hooks.heard.keepaliveTimeout) hooks.tell('keepaliveTimeout', hooks.clientOf(this));
       this.close('keep-alive-timeout');
     }
     this.#sweepStall(nowMs);
@@ -421,6 +440,7 @@ export class Client implements Connection, Holder, Flushable {
     try {
       run();
     } catch (error) {
+      if (error instanceof Error && !this.closed) this.host.services.hooks.failed(this, error);
       if (!(error instanceof ProtocolFault)) {
         this.host.services.log.error({ err: error, device: this.identity.id }, 'a packet failed');
         this.close('internal');
@@ -433,6 +453,14 @@ export class Client implements Connection, Holder, Flushable {
       }
       this.closeWith(error.code, this.problemInformation ? error.message : undefined);
     }
+  }
+
+  /** What a plug-in lets through to this client; undefined: nothing. */
+  #forwarded(message: Message, qos: Qos, retain: boolean): Message | undefined {
+    const { services } = this.host;
+    return services.hooks.authorizeForward === undefined
+      ? message
+      : forwarded(services, this, message, qos, retain);
   }
 
   #encode(
@@ -467,7 +495,7 @@ export class Client implements Connection, Holder, Flushable {
     return this.packetOutMaxBytes !== 0 && encoded.end - encoded.start > this.packetOutMaxBytes;
   }
 
-  #dropped(reason: 'outbound-full' | 'too-large'): void {
+  #dropped(reason: 'outbound-full' | 'too-large' | 'not-allowed'): void {
     this.host.services.events.dropped(this.identity, reason, 1);
   }
 

@@ -10,6 +10,7 @@ import { onDisconnect } from './handlers/disconnect.ts';
 import { onPublish } from './handlers/publish.ts';
 import { onSubscribe } from './handlers/subscribe.ts';
 import { onUnsubscribe } from './handlers/unsubscribe.ts';
+import { tellPing } from './plug-in-questions.ts';
 import { pingresp } from './wire/answers.ts';
 import { malformed, ProtocolFault, protocolError } from './wire/fault.ts';
 
@@ -56,6 +57,7 @@ export function dispatch(
     case 0xc0:
       if (end !== body) throw malformed('PINGREQ with a body');
       client.send(pingresp); // [MQTT-3.12.4-1]
+      if (client.host.services.hooks.heard.ping) tellPing(client);
       return;
     case 0xe0:
       onDisconnect(client, session, bytes, body, end);

@@ -68,6 +68,20 @@ export class Message {
     this.#owned = false;
   }
 
+  /** A message that did not come off a connection: of the broker itself, or of a plug-in. */
+  static from(
+    topic: string,
+    qos: Qos,
+    retain: boolean,
+    payload: string | Buffer,
+    like?: Message,
+  ): Message {
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    const { properties, expiresAtMs = 0, publisher } = like ?? {};
+    const end = bytes.length;
+    return new Message(topic, qos, retain, bytes, 0, end, properties, expiresAtMs, publisher);
+  }
+
   /** A message out of the store. Its bytes are its own. */
   static of(stored: StoredMessage): Message {
     const message = new Message(

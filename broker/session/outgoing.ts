@@ -27,9 +27,13 @@ export interface Outlet {
   /**
    * At QoS 1 or 2. `afterCommit`: must not leave before what was put in the store is durable.
    *
-   * @returns false when the packet is larger than the client takes: it was not sent
+   * @returns why it was not sent: it is larger than the client takes, or a plug-in keeps it back
    */
-  sendNumbered(delivery: Pending, packetId: number, afterCommit: boolean): boolean;
+  sendNumbered(
+    delivery: Pending,
+    packetId: number,
+    afterCommit: boolean,
+  ): 'too-large' | 'not-allowed' | undefined;
   sendRelease(packetId: number, afterCommit: boolean): void;
 }
 
@@ -320,9 +324,10 @@ export class Outgoing {
     if (sequence !== 0 && pending.packetId === 0) {
       this.#context.store.markSent(this.#clientId, sequence, packetId);
     }
-    if (!outlet.sendNumbered(pending, packetId, sequence !== 0 && qos === 2)) {
+    const kept = outlet.sendNumbered(pending, packetId, sequence !== 0 && qos === 2);
+    if (kept !== undefined) {
       // [MQTT-3.1.2-25]: too large for this client: as if it had been delivered.
-      this.#drop(pending, 'too-large');
+      this.#drop(pending, kept);
       return;
     }
     this.#inFlight ??= new Map();

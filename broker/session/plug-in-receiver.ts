@@ -7,6 +7,16 @@ import type { BusListener, BusPacket } from '../bus/listeners.ts';
 import type { Message } from './message.ts';
 import type { Readiness, Receiver } from './receiver.ts';
 
+/** What a plug-in hands to `publish`. */
+export interface PlugInPacket {
+  readonly cmd?: 'publish';
+  readonly dup?: boolean;
+  readonly topic: string;
+  readonly payload?: string | Buffer;
+  readonly qos?: 0 | 1 | 2;
+  readonly retain?: boolean;
+}
+
 export class PlugInReceiver implements Receiver {
   readonly readiness: Readiness = 'able';
   readonly #listener: BusListener;

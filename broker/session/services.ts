@@ -9,6 +9,7 @@ import type { Logger } from '../../core/log.ts';
 import type { Authorizer } from '../authorizer.ts';
 import type { Intercept, SessionEvents } from '../session-layer.ts';
 import type { SessionStore } from '../store/session-store.ts';
+import type { Hooks } from './hooks.ts';
 import type { OutboxPool } from './outbox.ts';
 import type { PlainTotals } from './outgoing.ts';
 
@@ -33,4 +34,5 @@ export interface Services {
   readonly counters: Counters;
   readonly boxes: OutboxPool;
   readonly plainTotals: PlainTotals;
+  readonly hooks: Hooks;
 }

@@ -25,6 +25,7 @@ import { Client, type ClientHost } from './client.ts';
 import { dispatch } from './dispatch.ts';
 import { Exchange } from './exchange.ts';
 import { Flusher } from './flusher.ts';
+import { Hooks } from './hooks.ts';
 import { Message } from './message.ts';
 import { OutboxPool } from './outbox.ts';
 import { PlainTotals } from './outgoing.ts';
@@ -66,6 +67,7 @@ export async function createSessionLayer(
     counters: new Counters(),
     boxes: new OutboxPool(),
     plainTotals: new PlainTotals(),
+    hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);
   await layer.core.listen();

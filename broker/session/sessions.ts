@@ -8,7 +8,9 @@ import { splitShared } from '../../core/topic.ts';
 import type { Identity } from '../identity.ts';
 import type { Recovered, StoredMessage, WillRecord } from '../store/session-store.ts';
 import type { Exchange } from './exchange.ts';
+import { ask } from './hooks.ts';
 import { Message } from './message.ts';
+import { busPacket } from './plug-in-receiver.ts';
 import type { Services } from './services.ts';
 import { neverExpires, outgoingLimits, Session, type Holder } from './session.ts';
 import { addToRouter, dropSubscription } from './subscriptions.ts';
@@ -310,7 +312,21 @@ export class Sessions {
         return;
       }
     }
-    this.#send(message, session);
+    this.#offer(message, session);
+  }
+
+  /** Wills are publishes that plug-ins are asked about too, without a client: it is gone. */
+  #offer(stored: StoredMessage, session: Session | undefined): void {
+    const { authorizePublish } = this.#services.hooks;
+    if (authorizePublish === undefined) return this.#send(stored, session);
+    const packet = { ...busPacket(Message.of(stored)) };
+    ask<undefined>(
+      (reply) => authorizePublish(null, packet, reply),
+      ({ error }) => {
+        const { topic, payload, qos, retain } = packet;
+        if (error === undefined) this.#send({ ...stored, topic, payload, qos, retain }, session);
+      },
+    );
   }
 
   #recoverWill(will: WillRecord, nowMs: number): void {
@@ -329,7 +345,7 @@ export class Sessions {
       this.#orphans.get(will.clientId)?.cancel();
       this.#orphans.delete(will.clientId);
       this.#services.store.deleteWill(will.clientId);
-      this.#send(will.message, undefined);
+      this.#offer(will.message, undefined);
     };
     const cancel = this.#services.clock.after(waitMs, publish);
     this.#orphans.set(will.clientId, { publish, cancel });

@@ -135,6 +135,17 @@ export const brokerErrors = errors({
     advice: 'Send less at once, or raise payloadMaxBytes of the role.',
     mqtt5: 0x99,
   },
+  'plug-in-refused': {
+    title: 'A plug-in of the broker refused it',
+    advice: 'The reason is in what the plug-in logs.',
+    mqtt5: 0x87,
+    mqtt3: 5,
+  },
+  'closed-by-plug-in': {
+    title: 'A plug-in of the broker ended the connection',
+    advice: 'The reason is in what the plug-in logs.',
+    mqtt5: 0x98,
+  },
   'publish-denied': {
     title: 'The policy does not allow to publish this',
     advice: 'Ask flotilla policy explain for the rule.',

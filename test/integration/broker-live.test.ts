@@ -274,6 +274,7 @@ test('after a crash presence is true again, and the directory and sessions are t
   const addresses = JSON.parse(await child.line(() => true)) as BrokerService['addresses'];
   const failed = new Promise<never>(() => undefined);
   world.broker = {
+    ...world.broker,
     addresses,
     failed,
     close: () => Promise.resolve(),

@@ -38,6 +38,34 @@ test('a publish outside its own topics closes the connection, and nobody sees it
   t.is(line?.['reason'], 'publish-denied');
 });
 
+test('a plug-in judges behind admission and policy, and knows who is on a connection', async (t) => {
+  const world = await brokerWorld(t);
+  const asked: string[] = [];
+  world.broker.aedes.authorizePublish = (client, packet, callback) => {
+    const { identity } = client as unknown as { identity: { id: string; serial: string } };
+    asked.push(`${identity.id} ${packet.topic}`);
+    callback(packet.payload.length > 3 ? new Error('too long') : null);
+  };
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const options = { clientId: 'sensor-1', protocolVersion: 5 } as const;
+  const client = await world.mqtt(world.device('sensor-1'), options);
+  await client.publishAsync('devices/sensor-1/t', 'yes', { qos: 1 });
+  await t.throwsAsync(client.publishAsync('devices/sensor-1/t', 'no, too long', { qos: 1 }));
+  await t.throwsAsync(client.publishAsync('devices/sensor-2/t', 'abc', { qos: 1 }));
+  await marker(world, seen, 'm');
+  t.deepEqual(seen.slice(0, -1), ['devices/sensor-1/t yes']);
+  // What the policy denies is not asked for.
+  t.deepEqual(
+    asked.filter((line) => line.startsWith('sensor')),
+    ['sensor-1 devices/sensor-1/t', 'sensor-1 devices/sensor-1/t'],
+  );
+  t.true(world.reasons().includes('plug-in-refused'));
+});
+
 test('onDenied: drop keeps the connection and drops the message', async (t) => {
   const policy = `version: 1
 onDenied: drop

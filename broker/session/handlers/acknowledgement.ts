@@ -5,6 +5,7 @@
  */
 import type { Client } from '../client.ts';
 import type { AckResult } from '../outgoing.ts';
+import { tellAck } from '../plug-in-questions.ts';
 import type { Session } from '../session.ts';
 import {
   first,
@@ -29,7 +30,9 @@ export function onPuback(
       ? ((bytes[body] ?? 0) << 8) | (bytes[body + 1] ?? 0)
       : readAcknowledgement(bytes, body, end, client.five, true).packetId;
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
-  mustFit(session.outgoing.onPuback(packetId), 'PUBACK');
+  const result = session.outgoing.onPuback(packetId);
+  mustFit(result, 'PUBACK');
+  if (result === 'done' && client.host.services.hooks.heard.ack) tellAck(client, packetId, 1);
 }
 
 /** PUBREC: answered by PUBREL, also when nothing is known of it [MQTT-4.3.3-4]. */
@@ -72,7 +75,9 @@ export function onPubcomp(
   end: number,
 ): void {
   const { packetId } = readAcknowledgement(bytes, body, end, client.five, false);
-  mustFit(session.outgoing.onPubcomp(packetId), 'PUBCOMP');
+  const result = session.outgoing.onPubcomp(packetId);
+  mustFit(result, 'PUBCOMP');
+  if (result === 'done' && client.host.services.hooks.heard.ack) tellAck(client, packetId, 2);
 }
 
 function mustFit(result: AckResult, packet: string): void {

@@ -8,6 +8,7 @@ import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import { AliasesOut } from '../aliases-out.ts';
 import type { Client } from '../client.ts';
+import { askToConnect, tellConnack } from '../plug-in-questions.ts';
 import { neverExpires } from '../session.ts';
 import type { OpenRequest } from '../sessions.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
@@ -51,7 +52,19 @@ export function onConnect(client: Client, bytes: Buffer, body: number, end: numb
     refuse(client, version, fault.code, fault.detail);
     return;
   }
-  accept(client, connect, clientId);
+  const { hooks } = client.host.services;
+  if (hooks.preConnect === undefined && hooks.authenticate === undefined) {
+    accept(client, connect, clientId);
+    return;
+  }
+  askToConnect(client, connect, clientId, (allowed) => {
+    // While the plug-in thought, others may have come.
+    const late = allowed
+      ? faultOf(client, connect, clientId)
+      : { code: 'plug-in-refused' as const, detail: '' };
+    if (late === undefined) accept(client, connect, clientId);
+    else refuse(client, version, late.code, late.detail);
+  });
 }
 
 interface Fault {
@@ -160,6 +173,7 @@ function accept(client: Client, connect: Connect, clientId: string): void {
     }
   }
   client.sendConnack(connack(version, 0, present, answer), stored);
+  if (host.services.hooks.heard.connackSent) tellConnack(client, 0, present);
   session.outgoing.attach(client, window, session.kept);
 }
 

@@ -7,9 +7,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
+import type { Route } from '../../bus/subscription.ts';
 import type { Qos } from '../../store/session-store.ts';
 import { pauses, type Client } from '../client.ts';
 import { Message } from '../message.ts';
+import { askToPublish } from '../plug-in-questions.ts';
+import type { Receiver } from '../receiver.ts';
 import type { Session } from '../session.ts';
 import { KnownTopic, TopicMemory } from '../topic-memory.ts';
 import { first } from '../wire/acknowledgement.ts';
@@ -129,7 +132,30 @@ export function onPublish(
     } else if (qos === 0) message.plain3 = frame;
     else message.numbered3 = frame;
   }
-  const kept = exchange.publish(message, known.route, session);
+  if (services.hooks.authorizePublish !== undefined) {
+    askToPublish(client, message, packetId, (allowed) => {
+      if (allowed === undefined) {
+        deny(client, session, message.topic, qos, packetId, 'plug-in-refused');
+      } else {
+        route(client, session, allowed, exchange.route(allowed.topic), qos, packetId);
+      }
+    });
+    return;
+  }
+  route(client, session, message, known.route, qos, packetId);
+}
+
+/** Everything allows it: it is routed, and acknowledged at the QoS that it came with. */
+function route(
+  client: Client,
+  session: Session,
+  message: Message,
+  targets: Route<Receiver>,
+  qos: Qos,
+  packetId: number,
+): void {
+  const { services, exchange } = client.host;
+  const kept = exchange.publish(message, targets, session);
   if (qos === 0) {
     if (!kept) services.events.dropped(client.identity, 'retained-full', 1);
     return;

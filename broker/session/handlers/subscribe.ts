@@ -6,6 +6,7 @@
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { Client } from '../client.ts';
+import { askToSubscribe } from '../plug-in-questions.ts';
 import { sendRetained } from '../retained.ts';
 import type { Session } from '../session.ts';
 import { putSubscription } from '../subscriptions.ts';
@@ -13,7 +14,7 @@ import { suback } from '../wire/answers.ts';
 import { protocolError } from '../wire/fault.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
-import { readSubscribe, type SubscribeRequest } from '../wire/subscribe.ts';
+import { readSubscribe, type Subscribe, type SubscribeRequest } from '../wire/subscribe.ts';
 import type { SubscriptionRecord } from '../../store/session-store.ts';
 
 export function onSubscribe(
@@ -23,22 +24,33 @@ export function onSubscribe(
   body: number,
   end: number,
 ): void {
-  const { services, exchange } = client.host;
+  const { hooks, limits } = client.host.services;
   const reader = new PacketReader(bytes, body, end);
-  const { subscriptionsPerPacketMax } = services.limits;
-  const { packetId, identifier, requests } = readSubscribe(
-    reader,
-    client.five,
-    subscriptionsPerPacketMax,
-  );
+  const packet = readSubscribe(reader, client.five, limits.subscriptionsPerPacketMax);
+  if (hooks.authorizeSubscribe === undefined) subscribe(client, session, packet, packet.requests);
+  else askToSubscribe(client, packet, (answers) => subscribe(client, session, packet, answers));
+}
+
+/** @param answers the requests as they stand now, in their order; undefined where a plug-in refused */
+function subscribe(
+  client: Client,
+  session: Session,
+  { packetId, identifier, requests }: Subscribe,
+  answers: readonly (SubscribeRequest | undefined)[],
+): void {
+  const { services, exchange } = client.host;
+  const { hooks } = services;
   const codes: number[] = [];
+  const granted: SubscriptionRecord[] = [];
   const retained: SubscriptionRecord[] = [];
-  for (const request of requests) {
+  for (const [index, asked] of requests.entries()) {
+    const request = answers[index] ?? asked;
     const shared = splitShared(request.filter);
     if (request.noLocal && shared !== undefined && client.five) {
       throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
     }
-    const code = refusal(client, session, request);
+    const code =
+      answers[index] === undefined ? 'plug-in-refused' : refusal(client, session, request);
     if (code !== undefined) {
       services.events.denied(client.identity, 'subscribe', request.filter, code);
       codes.push(client.five ? reasonOf(code, 'suback') : 0x80);
@@ -48,11 +60,16 @@ export function onSubscribe(
     const record: SubscriptionRecord = { ...request, identifier };
     putSubscription(services, exchange, session, record);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
+    granted.push(record);
     // [MQTT-3.3.1-9], -10, -11; never for shared ones.
     const wanted = request.retainHandling === 0 || (request.retainHandling === 1 && !known);
     if (shared === undefined && wanted) retained.push(record);
   }
   client.sendGated(suback(client.five ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
+  if (hooks.heard.subscribe && granted.length > 0) {
+    const told = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
+    hooks.tell('subscribe', told, hooks.clientOf(client));
+  }
   for (const record of retained) sendRetained(client, session, record);
 }
 

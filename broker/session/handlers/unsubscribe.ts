@@ -31,4 +31,6 @@ export function onUnsubscribe(
     dropSubscription(services, exchange, session, filter) ? success : noSubscription,
   );
   client.sendGated(unsuback(client.five ? 5 : 4, packetId, codes));
+  const { hooks } = services;
+  if (hooks.heard.unsubscribe) hooks.tell('unsubscribe', filters, hooks.clientOf(client));
 }

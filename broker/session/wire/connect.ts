@@ -24,6 +24,8 @@ export interface Connect {
   readonly clientId: string;
   readonly properties: PropertySet;
   readonly will: ConnectWill | undefined;
+  readonly userName: string | undefined;
+  readonly password: Buffer | undefined;
 }
 
 const noProperties = new PropertySet();
@@ -74,9 +76,9 @@ export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
   }
   const clientId = reader.text();
   const will = hasWill ? readWill(reader, version, toQos(qos), willRetain) : undefined;
-  // Who a client is, its certificate says: user name and password are read and not used.
-  if (hasUser) reader.skipText();
-  if (hasPassword) reader.binary();
+  // Who a client is, its certificate says: user name and password are for plug-ins.
+  const userName = hasUser ? reader.text() : undefined;
+  const password = hasPassword ? reader.binary() : undefined;
   reader.finish();
   return {
     version,
@@ -85,6 +87,8 @@ export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
     clientId,
     properties,
     will,
+    userName,
+    password,
   };
 }
 
