@@ -27,6 +27,9 @@ export interface Edit {
 /** How many attributes one identity may have. */
 export const attributesMax = 64;
 
+/** How strictly a status holds an identity. One that waits for its first certificate can do nothing. */
+const strictness = { active: 0, quarantined: 1, suspended: 2, revoked: 3, pending: 3 } as const;
+
 export class Devices {
   readonly #registry: Registry;
   readonly #clock: Clock;
@@ -100,20 +103,28 @@ export class Devices {
     });
   }
 
-  /** What a broker found makes lasting: a status, and a line in the audit log. */
+  /**
+   * What a broker found makes lasting: a stricter status, and a line in the audit log. Nothing happens
+   * to an identity that is held as strictly already.
+   *
+   * @returns whether it is held more strictly now
+   * @throws FlotillaError `device-not-found`
+   */
   restrain(
     id: DeviceId,
     status: 'suspended' | 'quarantined',
     actor: string,
     detail: Readonly<Record<string, string | number>>,
-  ): Promise<DeviceRecord> {
-    return this.#change(
-      id,
-      'device-suspended',
-      actor,
-      (record) => (record.status === 'active' ? { ...record, status } : record),
-      { ...detail, status },
-    );
+  ): Promise<boolean> {
+    return attempt(async () => {
+      const { version, ...record } = await this.get(id);
+      if (strictness[record.status] >= strictness[status]) return false;
+      await this.#registry.commit({
+        puts: [{ table: 'devices', record: { ...record, status }, expected: version }],
+        events: [{ action: 'device-suspended', actor, device: id, detail: { ...detail, status } }],
+      });
+      return true;
+    });
   }
 
   /** Group and attributes. @throws FlotillaError `request-invalid` when there are too many */
@@ -166,7 +177,6 @@ export class Devices {
     action: AuditAction,
     actor: string,
     change: (record: DeviceRecord) => DeviceRecord,
-    detail?: Readonly<Record<string, string | number>>,
   ): Promise<DeviceRecord> {
     return attempt(async () => {
       const { version, ...before } = await this.get(id);
@@ -178,7 +188,7 @@ export class Devices {
             action,
             actor,
             device: id,
-            detail: detail ?? { status: record.status, group: record.group },
+            detail: { status: record.status, group: record.group },
           },
         ],
       });

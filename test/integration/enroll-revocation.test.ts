@@ -1,6 +1,7 @@
 import test from 'ava';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseDeviceId } from '../../core/device-id.ts';
 import { revokedSchema } from '../../core/enrollment-api.ts';
 import { runChild } from '../support/child.ts';
 import { debianTool } from '../support/debian-tool.ts';
@@ -199,6 +200,26 @@ test('what a broker finds suspicious becomes lasting', async (t) => {
   await broker.report({ incidents: [{ ...incident, reaction: 'quarantine' }] });
   t.is((await service.asAdmin('GET', '/v1/devices/d1')).body['status'], 'quarantined');
   t.true((await service.audit()).some(({ action }) => action === 'incident-reported'));
+});
+
+test('an incident makes a status stricter, never milder, and the audit log tells what became of it', async (t) => {
+  const service = await enrollService(t);
+  await service.device('d1');
+  const broker = await followFeed(t, service);
+  const report = async (reaction: 'quarantine' | 'suspend'): Promise<unknown> => {
+    const incident = { id: parseDeviceId('d1'), kind: 'clone', atMs: 1, serial: '0a' } as const;
+    await broker.report({ incidents: [{ ...incident, addresses: ['10.0.0.1'], reaction }] });
+    const { action, detail } = (await service.audit()).at(-1)!;
+    const { status } = { status: undefined, ...detail };
+    const { body } = await service.asAdmin('GET', '/v1/devices/d1');
+    return [body['status'], action, status];
+  };
+  t.deepEqual(await report('quarantine'), ['quarantined', 'device-suspended', 'quarantined']);
+  t.deepEqual(await report('quarantine'), ['quarantined', 'incident-reported', undefined]);
+  t.deepEqual(await report('suspend'), ['suspended', 'device-suspended', 'suspended']);
+  t.deepEqual(await report('quarantine'), ['suspended', 'incident-reported', undefined]);
+  await service.asAdmin('POST', '/v1/devices/d1/revoke', { reason: 'unspecified' });
+  t.deepEqual(await report('suspend'), ['revoked', 'incident-reported', undefined]);
 });
 
 async function openssl(

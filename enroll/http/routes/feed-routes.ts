@@ -94,12 +94,11 @@ async function takeIncident(
   const { id, kind, reaction, serial, addresses } = incident;
   const detail = { kind, reaction, serial, addresses: addresses.join(' ') };
   try {
-    if (reaction === 'log') {
-      await audit.append({ action: 'incident-reported', actor: broker, device: id, detail });
-    } else {
+    if (reaction !== 'log') {
       const status = reaction === 'suspend' ? 'suspended' : 'quarantined';
-      await devices.restrain(id, status, broker, detail);
+      if (await devices.restrain(id, status, broker, detail)) return;
     }
+    await audit.append({ action: 'incident-reported', actor: broker, device: id, detail });
   } catch (error) {
     // The device was deleted meanwhile.
     if (!isFlotillaError(error, 'device-not-found')) throw error;

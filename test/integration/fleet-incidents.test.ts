@@ -1,0 +1,93 @@
+/**
+ * A stolen key in use beside its device: found by the real broker, made lasting by the real enrollment
+ * service.
+ *
+ * @module
+ */
+import test from 'ava';
+import type { MqttClient } from 'mqtt';
+import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import { ended, subscribe } from '../support/broker-world.ts';
+import { fleetWorld, type FleetWorld, type Shown } from '../support/fleet-world.ts';
+import { until } from '../support/until.ts';
+
+const [here, there] = ['127.20.0.1', '127.20.0.2'];
+
+/** The same certificate from two addresses in turn, until that is a clone. Gives the last connection. */
+async function cloned(world: FleetWorld, shown: Shown): Promise<MqttClient> {
+  const options = { clientId: 'pump-7' };
+  for (const from of [here, there, here]) await world.mqtt(shown, options, from);
+  return world.mqtt(shown, options, there);
+}
+
+/** The line by which the service made it lasting. */
+function suspendedLine(world: FleetWorld): Promise<AuditLine> {
+  return until('the line of the audit log', async () =>
+    (await world.audit()).find(({ action }) => action === 'device-suspended'),
+  );
+}
+
+async function statusOf(world: FleetWorld): Promise<unknown> {
+  return (await world.enroll.asAdmin('GET', '/v1/devices/pump-7')).body['status'];
+}
+
+test('a clone is suspended for good: its connection ends, the registry has it, a restart changes nothing', async (t) => {
+  const world = await fleetWorld(t, { config: { broker: { cloneReaction: 'suspend' } } });
+  const shown = await world.device('pump-7');
+  const bystander = await world.mqtt(await world.device('pump-8'), { clientId: 'pump-8' });
+  await ended(await cloned(world, shown));
+  const closed = world.capture.lines.filter(({ msg }) => msg === 'connection ended').at(-1);
+  t.like(closed, { id: 'pump-7', reason: 'device-cloned' });
+
+  const line = await suspendedLine(world);
+  t.like(line, { actor: 'broker', device: 'pump-7' });
+  t.like(line.detail, { kind: 'clone', reaction: 'suspend', status: 'suspended' });
+  t.is(line.detail?.['addresses'], `${here} ${there}`);
+  t.regex(String(line.detail?.['serial']), /^[0-9a-f]+$/);
+  t.is(await statusOf(world), 'suspended');
+  await world.inForce('pump-7', ({ status }) => status === 'suspended');
+  t.is(await world.metric('flotilla_incidents_total', { kind: 'clone' }), 1);
+  t.true(bystander.connected);
+
+  await world.restartBroker();
+  await t.throwsAsync(world.mqtt(shown, { clientId: 'pump-7' }, here));
+  const refused = await until('the refusal', async () =>
+    (await world.audit()).find(({ action }) => action === 'access-refused'),
+  );
+  t.like(refused, { device: 'pump-7', remoteAddress: here });
+  t.is(refused.detail?.['code'], 'device-suspended');
+
+  await world.enroll.asAdmin('POST', '/v1/devices/pump-7/resume', {});
+  await world.inForce('pump-7', ({ status }) => status === 'active');
+  t.true((await world.mqtt(shown, { clientId: 'pump-7' }, here)).connected);
+});
+
+test('a clone is quarantined: it stays connected and may do nothing, after a restart neither, until an operator lets it', async (t) => {
+  const world = await fleetWorld(t, { config: { broker: { cloneReaction: 'quarantine' } } });
+  const shown = await world.device('pump-7');
+  const last = await cloned(world, shown);
+  const line = await suspendedLine(world);
+  t.like(line.detail, { kind: 'clone', reaction: 'quarantine', status: 'quarantined' });
+  await world.inForce('pump-7', ({ status }) => status === 'quarantined');
+  t.is(await statusOf(world), 'quarantined');
+  t.deepEqual(await subscribe(last, ['devices/pump-7/#']), [128]);
+  t.true(last.connected);
+
+  await world.restartBroker();
+  const again = await world.mqtt(shown, { clientId: 'pump-7' }, here);
+  t.deepEqual(await subscribe(again, ['devices/pump-7/#']), [128]);
+  const refused = await until('the refusal', async () =>
+    (await world.audit()).findLast(({ action }) => action === 'access-refused'),
+  );
+  t.like(refused, { device: 'pump-7' });
+  t.like(refused.detail, { stage: 'subscribe', topic: 'devices/pump-7/#' });
+
+  await world.enroll.asAdmin('POST', '/v1/devices/pump-7/resume', {});
+  await world.inForce('pump-7', ({ status }) => status === 'active');
+  await until(
+    'the operator let it go',
+    async () => (await subscribe(again, ['devices/pump-7/#']))[0] === 0,
+  );
+  again.publish('devices/pump-8/x', '');
+  await ended(again);
+});
