@@ -28,7 +28,7 @@ import {
   time,
   unsignedInteger,
 } from './der-encode.ts';
-import { nameOf } from './distinguished-name.ts';
+import { assertFitsCommonName, nameOf } from './distinguished-name.ts';
 import { extension } from './extensions.ts';
 import { fingerprintOf, keyTypeOf, spkiOf } from './key.ts';
 import { oids } from './oids.ts';
@@ -140,7 +140,7 @@ export class Authority {
   /**
    * Issues a certificate, on the event loop: 0.1 ms with an EC key.
    *
-   * @throws FlotillaError `ca-expired`, `certificate-subject-invalid`, `subject-name-invalid`,
+   * @throws FlotillaError `ca-expired`, `certificate-subject-invalid`, `device-id-too-long`, `subject-name-invalid`,
    *   `csr-key-unsupported` (also for this CA's own key), `csr-malformed` for an SPKI that is none
    */
   issue(options: IssueOptions): IssuedCertificate {
@@ -278,8 +278,11 @@ function checkedCommonName(profile: CertificateProfile, commonName: string): str
     profiles[profile].subject === 'identity'
       ? isDeviceId(commonName)
       : /^\P{C}{1,64}$/u.test(commonName) && commonName.isWellFormed();
-  if (ok) return commonName;
-  throw new FlotillaError('certificate-subject-invalid', { detail: printable(commonName) });
+  if (!ok) {
+    throw new FlotillaError('certificate-subject-invalid', { detail: printable(commonName) });
+  }
+  assertFitsCommonName(commonName);
+  return commonName;
 }
 
 function checkedSpki(spki: Buffer): PublicKeyFacts {

@@ -13,6 +13,15 @@ import { oids } from './oids.ts';
 /** How many relative names a subject in a request may have. */
 export const subjectPartsMax = 16;
 
+/** RFC 5280, appendix A.1: ub-common-name. An identity alone may have more characters. */
+export const commonNameMaxChars = 64;
+
+/** Has an identity refused that cannot be a common name. @throws FlotillaError `device-id-too-long` */
+export function assertFitsCommonName(id: string): void {
+  if (id.length <= commonNameMaxChars) return;
+  throw new FlotillaError('device-id-too-long', { detail: `${id.length} characters` });
+}
+
 /** The Name (DER) of one common name, as UTF8String. */
 export function nameOf(commonName: string): Buffer {
   return sequence(setOf(sequence(oid(oids.commonName), utf8String(commonName))));

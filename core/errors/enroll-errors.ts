@@ -95,6 +95,12 @@ export const enrollErrors = errors({
       'Use the device id as the only common name, or leave the subject empty; ask for no other names.',
     http: 400,
   },
+  'device-id-too-long': {
+    title: 'This id is too long for a certificate',
+    advice: 'Use at most 64 characters: a common name holds no more (RFC 5280, appendix A.1).',
+    http: 400,
+    exit: 2,
+  },
   'key-type-refused': {
     title: 'This kind of key is not allowed here',
     advice: 'Make a key of a type that the enrollment profile names.',

@@ -66,7 +66,7 @@ export async function createCa(
   if ((await readText(state.ca.rootCert)) === undefined) {
     const key = await generateKey('p256');
     const root = createRoot({
-      commonName: 'Flotilla Root CA',
+      commonName: `Flotilla Root CA ${suffixOf(key)}`,
       validityMs: rootValidityMs,
       key,
       clock: deps.clock,
@@ -102,11 +102,10 @@ export async function createIssuer(
   });
   const key = await generateKey('p256');
   const year = new Date(deps.clock.now()).getUTCFullYear();
-  const serial = Buffer.from(spkiOf(key)).subarray(-4).toString('hex');
   const issued = root.issue({
     spki: spkiOf(key),
     profile: 'issuer',
-    commonName: `Flotilla Issuing CA ${year}-${serial}`,
+    commonName: `Flotilla Issuing CA ${year}-${suffixOf(key)}`,
     validityMs: issuerValidityMs,
   });
   const folder = issuerFolder(state, issued.fingerprint);
@@ -187,6 +186,11 @@ export async function openCa(
   if (current === undefined) throw new FlotillaError('ca-missing');
   others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
   return { root: readCertificate(rootPem), current, issuers: [current, ...others] };
+}
+
+/** Who trusts two systems must be able to tell their CAs by name (RFC 5280, 4.1.2.4). */
+function suffixOf(key: KeyObject): string {
+  return spkiOf(key).subarray(-4).toString('hex');
 }
 
 function issuerFolder(state: StateFolder, fingerprint: string): string {

@@ -10,6 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { parseCsr, type Csr } from '../../certs/csr.ts';
+import { assertFitsCommonName } from '../../certs/distinguished-name.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config.ts';
 import { printable, type DeviceId, isDeviceId } from '../../core/device-id.ts';
@@ -106,6 +107,7 @@ export class Enrollment {
     }
     const csr = parseCsr(wish.csr);
     const device = wish.device ?? deviceOf(csr);
+    assertFitsCommonName(device);
     try {
       return await attempt(() => this.#decide(wish, csr, device));
     } catch (error) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { createHash, randomBytes } from 'node:crypto';
+import { assertFitsCommonName } from '../../certs/distinguished-name.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -54,10 +55,11 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** Makes tokens, all in one commit. @throws FlotillaError `profile-not-found` */
+  /** Makes tokens, all in one commit. @throws FlotillaError `profile-not-found`, `device-id-too-long` */
   async create(wishes: readonly TokenWish[], actor: string): Promise<MadeToken[]> {
     const now = this.#clock.now();
     const made = wishes.map((wish): MadeToken => {
+      if (wish.device !== null) assertFitsCommonName(wish.device);
       if (wish.profile !== undefined) profileOf(this.#config, wish.profile);
       const bytes = randomBytes(tokenBytes);
       const ttlMs =

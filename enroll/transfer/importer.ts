@@ -7,6 +7,7 @@
  * @module
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { commonNameMaxChars } from '../../certs/distinguished-name.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config.ts';
 import type { ImportRow } from '../../core/enrollment-api.ts';
@@ -82,6 +83,10 @@ async function commitBatch(
     const refuse = (reason: string): void => void done.refused.push({ line, reason });
     const before = await registry.get('devices', row.id);
     const hash = row.token === undefined ? undefined : tokenHash(row.token);
+    if (row.id.length > commonNameMaxChars) {
+      refuse(`the id has more than ${commonNameMaxChars} characters`);
+      continue;
+    }
     if (before !== undefined && before.role !== 'device') {
       refuse(`${row.id} is an identity of role ${before.role}`);
       continue;

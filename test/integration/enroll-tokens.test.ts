@@ -2,6 +2,7 @@ import test from 'ava';
 import { X509Certificate } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseDeviceId } from '../../core/device-id.ts';
 import { problemSchema } from '../../core/enrollment-api.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import { verifyAudit } from '../../enroll/audit/audit-reader.ts';
@@ -86,6 +87,37 @@ test('wrong, foreign, expired and malformed tokens are refused and nothing is is
   clock.advance(61_000);
   t.is(await code('d1', pem, token), 'token-expired');
   t.is((await service.asAdmin('GET', '/v1/devices/d1')).status, 404);
+});
+
+test('an id that no common name can hold is refused wherever it would come in', async (t) => {
+  const service = await enrollService(t, { config: { enroll: { approval: { enabled: true } } } });
+  const fits = `d${'x'.repeat(63)}`;
+  const long = `d${'x'.repeat(64)}`;
+  t.is((await service.device(fits)).issued.device, parseDeviceId(fits));
+  const { pem } = csrOf(long);
+  const token = await service.asAdmin('POST', '/v1/tokens', { device: long });
+  t.is(token.status, 400);
+  t.is(token.body['code'], 'device-id-too-long');
+  const group = await service.asAdmin('POST', '/v1/tokens/group', { group: 'hall', uses: 9 });
+  const byGroup = await service.enroll(long, pem, String(group.body['token']));
+  t.is(byGroup.body['code'], 'device-id-too-long');
+  t.is((await service.enroll(long, pem)).body['code'], 'device-id-too-long');
+  t.deepEqual((await service.asAdmin('GET', '/v1/requests')).body['requests'], []);
+  const backend = await service.asAdmin('POST', '/v1/services', {
+    name: long,
+    role: 'service',
+    csr: pem,
+  });
+  t.is(backend.body['code'], 'device-id-too-long');
+  const imported = await service.call({
+    method: 'POST',
+    path: '/v1/devices/import',
+    ...service.admin,
+    headers: { 'content-type': 'text/csv' },
+    body: `id\n${long}\n`,
+  });
+  t.regex(imported.body.toString(), /"refused":\[\{"line":2,"reason":"the id has more than 64/);
+  t.is((await service.asAdmin('GET', `/v1/devices/${long}`)).status, 404);
 });
 
 test('neither a token nor a key of the CA stands anywhere on the disk or in the log', async (t) => {

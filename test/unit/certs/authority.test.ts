@@ -255,6 +255,18 @@ test('a given serial number is taken as it is, and only when it is one', async (
   }
 });
 
+test('an identity is no longer than a common name can be, as RFC 5280 and the lints have it', async (t) => {
+  const { issuer } = await world();
+  const spki = spkiOf(await keyFor('p256', 'subject'));
+  const issue = (commonName: string): string =>
+    issuer.issue({ spki, profile: 'device', commonName, validityMs: dayMs }).pem;
+  t.is(readCertificate(issue('x'.repeat(64))).x509.subject, `CN=${'x'.repeat(64)}`);
+  for (const chars of [65, 128]) {
+    t.throws(() => issue('x'.repeat(chars)), { code: 'device-id-too-long' });
+  }
+  t.throws(() => issue('x'.repeat(129)), { code: 'certificate-subject-invalid' });
+});
+
 test('names that are no identity are refused at issue', async (t) => {
   const { issuer, root } = await world();
   const spki = spkiOf(await keyFor('p256', 'subject'));
