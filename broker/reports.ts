@@ -78,6 +78,7 @@ export class Reports {
       const offline = this.#presence?.disconnected(connection, code) === true;
       if (offline) this.#tellPresence(identity, false, reason);
     },
+    retainedAsked: (filter) => this.#presence?.asked(filter),
     refused: (identity, code, detail) => {
       const { id, serial, remoteAddress } = identity;
       this.#refused(remoteAddress, { id, serial, code, detail }, 'connect');

@@ -41,6 +41,8 @@ export interface SessionEvents {
   connected(connection: Connection): void;
   /** `code`: why; undefined after a clean DISCONNECT by the client. Only after `connected`. */
   disconnected(connection: Connection, code: ErrorCode | undefined): void;
+  /** A subscription was granted: the messages that are retained under its filter are read next. */
+  retainedAsked?(filter: string): void;
   /** A CONNECT was refused. */
   refused(identity: Identity, code: ErrorCode, detail: string): void;
   /** An accepted client broke a rule of the protocol: its connection ends. */
@@ -115,8 +117,11 @@ export interface SessionLayer {
   connections(): Iterable<Connection>;
   /** The live connections of one identity. */
   connectionsOf(id: string): readonly Connection[];
-  /** Publishes for the broker itself, past the policy. Resolves when stored. */
-  publish(message: OwnMessage): Promise<void>;
+  /**
+   * Publishes for the broker itself, past the policy, in the order given and with one commit of the
+   * store. Resolves when stored.
+   */
+  publish(...messages: readonly OwnMessage[]): Promise<void>;
   /** The retained messages that match a filter, in any order; not limited by the policy. */
   retained(filter: string): AsyncIterable<{ readonly topic: string; readonly payload: Buffer }>;
   statistics(): SessionStatistics;

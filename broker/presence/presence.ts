@@ -5,13 +5,18 @@
  * An identity is online while one of its connections is. `version` grows with every event of this
  * broker, through restarts too, and orders them.
  *
+ * An event that comes alone is published at once. Those that come close behind one another are
+ * gathered for a moment and published together: when a fleet comes back they are one commit of the
+ * store and not thousands. Nobody sees an event before it is on its way to the disk, so what a crash
+ * takes of them nobody has seen; and whoever subscribes finds what is true at that moment.
+ *
  * @module
  */
 import type { Logger } from 'pino';
-import type { Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
-import type { Connection, SessionLayer } from '../session-layer.ts';
+import type { Connection, OwnMessage, SessionLayer } from '../session-layer.ts';
 
 const dayMs = 86_400_000;
 
@@ -48,17 +53,23 @@ export interface RefusedMessage {
 export interface PresenceDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly layer: SessionLayer;
+  readonly layer: Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
 }
 
 /** At most so many refusals become events each second: an attacker must not flood subscribers. */
 const refusalsPerSecondMax = 100;
+/** For how long presence is gathered after it was published, and how much of it at most. */
+export const presenceGatherMs = 50;
+export const presenceGatheredMax = 1000;
 
 export class PresencePublisher {
   readonly #deps: PresenceDeps;
   #version = 0;
   #second = -1;
   #refusals = 0;
+  /** Presence that waits for the end of the moment, in its order. */
+  #gathered: OwnMessage[] = [];
+  #moment: Cancel | undefined;
   #last: Promise<void> = Promise.resolve();
 
   constructor(deps: PresenceDeps) {
@@ -117,12 +128,23 @@ export class PresencePublisher {
 
   /** Takes away what is retained of an identity that is no more. */
   clear(id: string): void {
-    this.#publish(`$fleet/presence/${id}`, undefined, true);
+    this.#gather({
+      topic: `$fleet/presence/${id}`,
+      payload: Buffer.alloc(0),
+      qos: 1,
+      retain: true,
+    });
+  }
+
+  /** Somebody subscribed: what is gathered is retained before it is read. */
+  asked(filter: string): void {
+    // A filter that begins with a wildcard matches no topic of ours [MQTT-4.7.2-1].
+    if (this.#gathered.length > 0 && filter.startsWith('$fleet/')) this.#publishGathered();
   }
 
   /** Publishes an event that is not retained. */
   event(topic: string, message: object): void {
-    this.#publish(topic, message, false);
+    this.#publish([{ topic, payload: json(message), qos: 1, retain: false }]);
   }
 
   /**
@@ -149,11 +171,16 @@ export class PresencePublisher {
         ...this.#stamp(),
       });
     }
+    // Nobody may come in and see what is not true.
+    this.#publishGathered();
     return corrected;
   }
 
-  /** Resolves when all that was published is stored. */
+  /** Publishes what was gathered; resolves when all that was published is stored. */
   settled(): Promise<void> {
+    this.#publishGathered();
+    this.#moment?.();
+    this.#moment = undefined;
     return this.#last;
   }
 
@@ -182,18 +209,41 @@ export class PresencePublisher {
   }
 
   #publishPresence(message: PresenceMessage): void {
-    this.#publish(`$fleet/presence/${message.id}`, message, true);
+    const topic = `$fleet/presence/${message.id}`;
+    this.#gather({ topic, payload: json(message), qos: 1, retain: true });
   }
 
-  #publish(topic: string, message: object | undefined, retain: boolean): void {
-    const payload = Buffer.from(message === undefined ? '' : JSON.stringify(message));
-    const done = this.#deps.layer
-      .publish({ topic, payload, qos: 1, retain })
-      .catch((error: unknown) => {
-        this.#deps.log.error({ topic, error: messageOf(error) }, 'event not published');
-      });
+  #gather(message: OwnMessage): void {
+    this.#gathered.push(message);
+    if (this.#moment === undefined || this.#gathered.length >= presenceGatheredMax) {
+      this.#publishGathered();
+    }
+  }
+
+  #publishGathered(): void {
+    this.#moment?.();
+    this.#moment = undefined;
+    const messages = this.#gathered;
+    if (messages.length === 0) return;
+    this.#gathered = [];
+    this.#moment = this.#deps.clock.after(presenceGatherMs, () => {
+      this.#moment = undefined;
+      this.#publishGathered();
+    });
+    this.#publish(messages);
+  }
+
+  #publish(messages: readonly OwnMessage[]): void {
+    const done = this.#deps.layer.publish(...messages).catch((error: unknown) => {
+      const topic = messages[0]?.topic;
+      this.#deps.log.error({ topic, error: messageOf(error) }, 'event not published');
+    });
     this.#last = Promise.all([this.#last, done]).then(() => undefined);
   }
+}
+
+function json(message: object): Buffer {
+  return Buffer.from(JSON.stringify(message));
 }
 
 /** What an earlier run left, as far as it can be believed. */

@@ -114,27 +114,21 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
     return [...(this.#byIdentity.get(id) ?? [])].filter((client) => !client.closed);
   }
 
-  publish(message: OwnMessage): Promise<void> {
-    const { topic, payload, qos, retain } = message;
-    const own = new Message(
-      topic,
-      qos,
-      retain,
-      payload,
-      0,
-      payload.length,
-      undefined,
-      0,
-      undefined,
-    );
-    const kept = this.exchange.publish(own, this.exchange.route(topic), undefined);
+  publish(...messages: readonly OwnMessage[]): Promise<void> {
+    let kept = true;
+    let touched = false;
+    for (const { topic, payload, qos, retain } of messages) {
+      const bytes = payload.length;
+      const own = new Message(topic, qos, retain, payload, 0, bytes, undefined, 0, undefined);
+      kept = this.exchange.publish(own, this.exchange.route(topic), undefined) && kept;
+      touched ||= this.exchange.touched;
+    }
     if (!kept) {
       return Promise.reject(
         new FlotillaError('internal', { detail: 'no room for retained messages' }),
       );
     }
-    if (!this.exchange.touched) return Promise.resolve();
-    return this.#committed();
+    return touched ? this.#committed() : Promise.resolve();
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the contract leaves room for a store that must wait

@@ -58,12 +58,16 @@ function subscribe(
     }
     const known = session.subscriptions.has(request.filter);
     const record: SubscriptionRecord = { ...request, identifier };
+    // [MQTT-3.3.1-9], -10, -11; never for shared ones.
+    const wanted =
+      shared === undefined &&
+      (request.retainHandling === 0 || (request.retainHandling === 1 && !known));
+    // Before it is routed to: else what comes now would come twice.
+    if (wanted) services.events.retainedAsked?.(request.filter);
     putSubscription(services, exchange, session, record);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);
-    // [MQTT-3.3.1-9], -10, -11; never for shared ones.
-    const wanted = request.retainHandling === 0 || (request.retainHandling === 1 && !known);
-    if (shared === undefined && wanted) retained.push(record);
+    if (wanted) retained.push(record);
   }
   client.sendGated(suback(client.five ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
   if (hooks.heard.subscribe && granted.length > 0) {
