@@ -13,7 +13,7 @@ import { messageOf, type FlotillaError } from '../core/errors/flotilla-error.ts'
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
-import { admit, type Admission } from './admission/admission.ts';
+import { admit, review, type Admission } from './admission/admission.ts';
 import { tlsFactsOf } from './admission/tls-facts.ts';
 import { Directory, type DirectoryChange } from './directory/directory.ts';
 import { DirectoryFile } from './directory/directory-file.ts';
@@ -121,6 +121,7 @@ class Broker {
   #presence!: PresencePublisher;
   #review!: LiveReview;
   #feed: FeedClient | undefined;
+  #door: WebSocketDoor | undefined;
   #connections = 0;
   #lagMs = 0;
   #listening = false;
@@ -263,9 +264,14 @@ class Broker {
         packetMaxBytes: this.#config.limits.broker.packetMaxBytes,
         upgradeTimeoutMs: this.#config.limits.broker.connectTimeoutMs,
       },
-      (stream, identity) => this.#accept(stream, identity),
+      {
+        clock: this.#parts.clock,
+        accept: (stream, identity) => this.#acceptLate(stream, identity),
+        refused: (...refusal) => this.reports.session.refused(...refusal),
+      },
     );
     lifecycle.add('websocket door', () => door.close());
+    this.#door = door;
     const mqtts = this.#listener(
       host,
       broker.mqttsPort,
@@ -313,7 +319,7 @@ class Broker {
         clock: this.#parts.clock,
         gate: this.#gate,
         events: this.reports.door,
-        connectionCount: () => this.#connections,
+        connectionCount: () => this.#admitted(),
         admit: (socket) => this.#admit(socket),
         accept,
       },
@@ -346,6 +352,25 @@ class Broker {
       this.#connections--;
       this.#expiry.forget(connection);
     });
+  }
+
+  /** Connections that live, those included that have not come to MQTT. */
+  #admitted(): number {
+    return this.#connections + (this.#door?.waiting ?? 0);
+  }
+
+  /** As {@link #accept}, when the directory may have changed since admission. */
+  #acceptLate(stream: Duplex, identity: Identity): void {
+    const found = review(identity, this.#directory, this.#parts.clock.now());
+    const verdict = this.#restraint.over(identity.id, found);
+    if ('code' in verdict) {
+      this.reports.session.refused(identity, verdict.code, '');
+      stream.destroy();
+      return;
+    }
+    identity.entry = this.#directory.get(identity.id) ?? identity.entry;
+    identity.standing = verdict.standing;
+    this.#accept(stream, identity);
   }
 
   #endOf({ identity, connectedAtMs }: Connection): End {
@@ -437,7 +462,7 @@ class Broker {
   #gauges(): ReturnType<typeof brokerGauges> {
     return brokerGauges({
       nowMs: this.#parts.clock.now(),
-      connections: this.#connections,
+      connections: this.#admitted(),
       gate: this.#gate,
       directory: this.#directory,
       feedConnected: this.#feed?.connected === true,

@@ -8,6 +8,8 @@ import { createServer, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../identity.ts';
 
 export interface WebSocketDoorOptions {
@@ -15,14 +17,28 @@ export interface WebSocketDoorOptions {
   readonly upgradeTimeoutMs: number;
 }
 
+export interface WebSocketDoorDeps {
+  readonly clock: Clock;
+  /** Takes over what speaks WebSocket now. Some time has passed since admission. */
+  accept(stream: Duplex, identity: Identity): void;
+  /** What was no upgrade. */
+  refused(identity: Identity, code: ErrorCode, detail: string): void;
+}
+
+/** The client hung up: nobody was refused. */
+const hungUp: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'HPE_INVALID_EOF_STATE']);
+
 export class WebSocketDoor {
   readonly #http: Server;
   readonly #sockets: WebSocketServer;
   readonly #identities = new WeakMap<Duplex, Identity>();
-  readonly #accept: (stream: Duplex, identity: Identity) => void;
+  readonly #deps: WebSocketDoorDeps;
+  readonly #upgradeTimeoutMs: number;
+  /** Connections whose upgrade has not come, each with its time limit. */
+  readonly #waiting = new Map<Duplex, Cancel>();
 
-  constructor(options: WebSocketDoorOptions, accept: (stream: Duplex, identity: Identity) => void) {
-    this.#accept = accept;
+  constructor(options: WebSocketDoorOptions, deps: WebSocketDoorDeps) {
+    this.#deps = deps;
     this.#sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -32,13 +48,13 @@ export class WebSocketDoor {
       // [MQTT-6.0.0-3], [MQTT-6.0.0-4]: the subprotocol is "mqtt".
       handleProtocols: (offered) => (offered.has('mqtt') ? 'mqtt' : false),
     });
-    this.#http = createServer({
-      headersTimeout: options.upgradeTimeoutMs,
-      requestTimeout: options.upgradeTimeoutMs,
-      connectionsCheckingInterval: Math.min(options.upgradeTimeoutMs, 5000),
-    });
+    this.#sockets.on('wsClientError', (error, socket) => this.#refuse(socket, error.message));
+    this.#upgradeTimeoutMs = options.upgradeTimeoutMs;
+    // Its own time limits hold only for connections that it accepted itself.
+    this.#http = createServer();
     this.#http.maxHeadersCount = 64;
-    this.#http.on('request', (_request, response) => {
+    this.#http.on('request', (request, response) => {
+      this.#tell(request.socket, `${request.method ?? ''} without an upgrade`);
       response.writeHead(426, { connection: 'close', upgrade: 'websocket' });
       response.end('Upgrade Required\n');
     });
@@ -46,21 +62,41 @@ export class WebSocketDoor {
       const identity = this.#identities.get(socket);
       const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
       if (identity === undefined || !offered.includes('mqtt')) {
-        socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+        this.#refuse(socket, 'without the subprotocol mqtt');
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        this.#waiting.get(socket)?.();
+        this.#waiting.delete(socket);
         const stream = createWebSocketStream(webSocket, { allowHalfOpen: false });
         stream.on('error', () => undefined);
-        this.#accept(stream, identity);
+        this.#deps.accept(stream, identity);
       });
     });
-    this.#http.on('clientError', (_error, socket) => socket.destroy());
+    this.#http.on('clientError', (error, socket) => {
+      const code = 'code' in error ? String(error.code) : error.message;
+      if (!hungUp.has(code)) this.#tell(socket, code);
+      socket.destroy();
+    });
+  }
+
+  /** Connections whose upgrade has not come. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** Takes an admitted TLS connection. */
   take(socket: TLSSocket, identity: Identity): void {
     this.#identities.set(socket, identity);
+    const cancel = this.#deps.clock.after(this.#upgradeTimeoutMs, () => {
+      this.#tell(socket, 'no upgrade to WebSocket', 'connect-timeout');
+      socket.destroy();
+    });
+    this.#waiting.set(socket, cancel);
+    socket.once('close', () => {
+      cancel();
+      this.#waiting.delete(socket);
+    });
     this.#http.emit('connection', socket);
   }
 
@@ -68,5 +104,15 @@ export class WebSocketDoor {
     this.#http.close();
     this.#http.closeAllConnections();
     this.#sockets.close();
+  }
+
+  #refuse(socket: Duplex, detail: string): void {
+    this.#tell(socket, detail);
+    socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  }
+
+  #tell(socket: Duplex, detail: string, code: ErrorCode = 'websocket-invalid'): void {
+    const identity = this.#identities.get(socket);
+    if (identity !== undefined) this.#deps.refused(identity, code, detail);
   }
 }

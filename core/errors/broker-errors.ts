@@ -196,6 +196,12 @@ export const brokerErrors = errors({
     http: 429,
   },
   // The session layer.
+  'websocket-invalid': {
+    title: 'This is not an upgrade to MQTT over WebSocket',
+    advice:
+      'Ask for WebSocket version 13 with the subprotocol mqtt; MQTT over TLS has its own port.',
+    http: 400,
+  },
   'connect-timeout': {
     title: 'No CONNECT came in time',
     advice: 'The client must send CONNECT right after the TLS handshake.',

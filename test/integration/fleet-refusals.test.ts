@@ -299,6 +299,19 @@ roles:
   broker: {}
 `;
 
+/** What a device sends to the port of WebSocket, and gets for it. */
+async function overHttp(
+  world: FleetWorld,
+  shown: Shown,
+  from: string,
+  request: string,
+): Promise<string> {
+  const { port } = world.broker.addresses.wss;
+  const socket = await world.tls(shown, from, { port });
+  socket.write(`${request}\r\nHost: localhost\r\n\r\n`);
+  return (await untilClosed(socket)).toString();
+}
+
 /** A device that is let in and then does what it may not. */
 const insider = (
   what: string,
@@ -447,6 +460,48 @@ const inside: readonly BadInput[] = [
       await untilClosed(socket);
     },
   ),
+  insider(
+    'HTTP without an upgrade',
+    'websocket-invalid',
+    'connect',
+    /GET without an upgrade/,
+    async (world, shown, from, _id, t) => {
+      t.regex(await overHttp(world, shown, from, 'GET /mqtt HTTP/1.1'), /^HTTP\/1\.1 426/);
+    },
+  ),
+  insider(
+    'WebSocket for something else than MQTT',
+    'websocket-invalid',
+    'connect',
+    /subprotocol/,
+    async (world, shown, from, _id, t) => {
+      const request = 'GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade';
+      t.regex(await overHttp(world, shown, from, request), /^HTTP\/1\.1 400/);
+    },
+  ),
+  insider(
+    'WebSocket without a key',
+    'websocket-invalid',
+    'connect',
+    /Sec-WebSocket-Key/,
+    async (world, shown, from, _id, t) => {
+      const request =
+        'GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: mqtt';
+      t.regex(await overHttp(world, shown, from, request), /^HTTP\/1\.1 400/);
+    },
+  ),
+  insider(
+    'something else than HTTP',
+    'websocket-invalid',
+    'connect',
+    /HPE_/,
+    async (world, shown, from, id) => {
+      const { port } = world.broker.addresses.wss;
+      const socket = await world.tls(shown, from, { port });
+      socket.write(connectPacket(id));
+      await untilClosed(socket);
+    },
+  ),
   ...['a/b', 'a+', 'a#'].map((site): BadInput => {
     const hostile = site.slice(1, 2);
     const name = hostile === '/' ? 'slash' : hostile === '+' ? 'plus' : 'hash';
@@ -537,6 +592,46 @@ test('slow handshakes of a thousand sockets end, are one line, and those above t
   );
   t.deepEqual(sums, counted, 'each is counted in the audit log');
   t.true(lines.filter(({ action }) => action === 'access-refused').length <= 4, 'in few lines');
+});
+
+test('a device that is let in and says nothing is refused in time, at both ports', async (t) => {
+  const world = await fleetWorld(t, { config: { limits: { broker: { connectTimeoutMs: 500 } } } });
+  const shown = await world.device('silent-1');
+  const { mqtts, wss } = world.broker.addresses;
+  for (const [at, { port }] of [mqtts, wss].entries()) {
+    const from = addressOf(16, at);
+    await untilClosed(await world.tls(shown, from, { port }));
+    const line = await auditOf(world, from, 'connect-timeout');
+    t.like(line, { action: 'access-refused', device: 'silent-1' });
+    t.true(world.capture.lines.some(({ address }) => address === from));
+  }
+  const reason = 'connect-timeout';
+  t.is(await world.metric('flotilla_connections_refused_total', { reason }), 2);
+});
+
+test('a device that is revoked between TLS and WebSocket does not get in', async (t) => {
+  const world = await fleetWorld(t);
+  const shown = await world.device('waits-1');
+  const from = addressOf(17, 1);
+  const { port } = world.broker.addresses.wss;
+  const socket = await world.tls(shown, from, { port });
+  await until('TLS is done', async () => (await world.metric('flotilla_tls_handshakes_total')) > 0);
+  await world.enroll.asAdmin('POST', '/v1/devices/waits-1/revoke', { reason: 'keyCompromise' });
+  await world.inForce('waits-1', ({ status }) => status === 'revoked');
+  const upgrade = [
+    'GET /mqtt HTTP/1.1',
+    'Host: localhost',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Sec-WebSocket-Protocol: mqtt',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+  ];
+  socket.write(`${upgrade.join('\r\n')}\r\n\r\n`);
+  await untilClosed(socket);
+  const line = await auditOf(world, from, 'certificate-revoked');
+  t.is(line.device, 'waits-1');
+  t.is(await world.metric('flotilla_received_bytes_total'), 0);
 });
 
 test('limits at the door have their reasons too', async (t) => {
