@@ -11,6 +11,7 @@ import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../identity.ts';
+import { BinaryWebSocket } from './binary-web-socket.ts';
 
 export interface WebSocketDoorOptions {
   readonly packetMaxBytes: number;
@@ -43,6 +44,7 @@ export class WebSocketDoor {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      WebSocket: BinaryWebSocket,
       // A frame may carry many packets; what is bounded is each packet, by the session layer.
       maxPayload: options.packetMaxBytes + 5,
       // [MQTT-6.0.0-3], [MQTT-6.0.0-4]: the subprotocol is "mqtt".

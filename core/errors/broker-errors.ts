@@ -133,7 +133,7 @@ export const brokerErrors = errors({
   'payload-too-large': {
     title: 'The payload is larger than the limits of the role allow',
     advice: 'Send less at once, or raise payloadMaxBytes of the role.',
-    mqtt5: 0x99,
+    mqtt5: 0x97,
   },
   'plug-in-refused': {
     title: 'A plug-in of the broker refused it',

@@ -1,0 +1,261 @@
+/** MQTT over WebSocket over mutual TLS: the same admission, policy and limits as on MQTTS. */
+import { once } from 'node:events';
+import test, { type ExecutionContext } from 'ava';
+import { connect, type IClientOptions } from 'mqtt';
+import { generate, parser, type Packet } from 'mqtt-packet';
+import { WebSocket } from 'ws';
+import {
+  brokerWorld,
+  collect,
+  connectPacket,
+  ended,
+  subscribe,
+  type BrokerWorld,
+  type TestIdentity,
+} from '../support/broker-world.ts';
+import { until } from '../support/until.ts';
+
+const policy = `version: 1
+roles:
+  device:
+    clientIds: prefix
+    rules:
+      - { allow: [publish, subscribe], topics: ['devices/{device}/#'] }
+      - { allow: publish, topics: ['$fleet/certs/{device}/renew'] }
+    limits: { subscriptionsMax: 3, payloadMaxBytes: 1000, connectionsMax: 2 }
+  service:
+    clientIds: prefix
+    rules: [{ allow: [publish, subscribe], topics: ['devices/#', '$fleet/#'] }]
+`;
+
+function wss(world: BrokerWorld, identity: TestIdentity, more: IClientOptions): IClientOptions {
+  const { cert, key } = identity;
+  const tls = { ca: world.ca.ca, cert, key, servername: 'localhost' };
+  return { protocol: 'wss', wsOptions: tls, ...more };
+}
+
+/** A bare WebSocket with the certificate of an identity. */
+async function socket(
+  t: ExecutionContext,
+  world: BrokerWorld,
+  identity: TestIdentity | undefined,
+  protocols: string[] = ['mqtt'],
+): Promise<WebSocket> {
+  const { host, port } = world.broker.addresses.wss;
+  const tls = {
+    ca: world.ca.ca,
+    servername: 'localhost',
+    ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
+  };
+  const webSocket = new WebSocket(`wss://${host}:${port}/anything`, protocols, tls);
+  t.teardown(() => webSocket.terminate());
+  const opened = once(webSocket, 'open');
+  await Promise.race([
+    opened,
+    once(webSocket, 'error').then(([error]) => {
+      throw error as Error;
+    }),
+  ]);
+  webSocket.on('error', () => undefined);
+  return webSocket;
+}
+
+/** The packets that come out of a bare WebSocket. */
+function packets(webSocket: WebSocket): Packet[] {
+  const found: Packet[] = [];
+  const reader = parser();
+  reader.on('packet', (packet) => void found.push(packet));
+  webSocket.on('message', (data: Buffer) => void reader.parse(data));
+  return found;
+}
+
+for (const protocolVersion of [4, 5] as const) {
+  test(`level ${protocolVersion} over WebSocket: each QoS, retained, a kept session, a will, refusals`, async (t) => {
+    const world = await brokerWorld(t, { policy });
+    const device = world.device('sensor-1');
+    const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+      clientId: 'backend',
+    });
+    const seen = collect(backend);
+    await backend.subscribeAsync('devices/#', { qos: 2 });
+    const options = wss(world, device, {
+      protocolVersion,
+      clientId: 'sensor-1',
+      clean: false,
+      will: { topic: 'devices/sensor-1/will', payload: Buffer.from('gone'), qos: 1, retain: false },
+      ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 1000 } } : {}),
+    });
+    const client = await world.mqtt(device, options);
+    const own = collect(client);
+    t.deepEqual(await subscribe(client, ['devices/sensor-1/in/#'], 2), [2]);
+    for (const qos of [0, 1, 2] as const) {
+      await client.publishAsync(`devices/sensor-1/out/${qos}`, 'x', { qos, retain: qos === 1 });
+      await backend.publishAsync(`devices/sensor-1/in/${qos}`, 'y', { qos });
+    }
+    await until('all three came', () => own.length === 3 && seen.length >= 6);
+    t.deepEqual(
+      own.toSorted(),
+      [0, 1, 2].map((qos) => `devices/sensor-1/in/${qos} y`),
+    );
+
+    // What the policy denies, and what its limits are.
+    const notAuthorized = protocolVersion === 5 ? 0x87 : refused;
+    t.deepEqual(await subscribe(client, ['devices/sensor-2/#', '#']), [
+      notAuthorized,
+      notAuthorized,
+    ]);
+    await subscribe(client, ['devices/sensor-1/a', 'devices/sensor-1/b']);
+    t.deepEqual(await subscribe(client, ['devices/sensor-1/c']), [
+      protocolVersion === 5 ? 0x97 : refused,
+    ]);
+    if (protocolVersion === 5) {
+      const denied = await t.throwsAsync(
+        client.publishAsync('devices/sensor-2/t', 'forged', { qos: 1 }),
+      );
+      t.is(Reflect.get(denied, 'code'), 0x87);
+      const large = await t.throwsAsync(
+        client.publishAsync('devices/sensor-1/t', Buffer.alloc(1001), { qos: 1 }),
+      );
+      t.is(Reflect.get(large, 'code'), 0x97);
+    }
+
+    // A connection that is lost leaves a will, and a session that goes on.
+    client.stream.destroy();
+    await until('the will', () => seen.includes('devices/sensor-1/will gone'));
+    await backend.publishAsync('devices/sensor-1/in/later', 'waited', { qos: 1 });
+    const { host, port } = world.broker.addresses.wss;
+    const again = connect(`wss://${host}:${port}`, { ...options, reconnectPeriod: 0 });
+    t.teardown(() => again.end(true));
+    again.on('error', () => undefined);
+    const later = collect(again);
+    await until('what waited', () => later.includes('devices/sensor-1/in/later waited'));
+    if (protocolVersion === 4) {
+      again.publish('devices/sensor-2/t', 'forged', { qos: 1 });
+      await ended(again);
+    }
+    t.false(seen.some((line) => line.includes('forged')));
+    t.true(world.reasons().includes('publish-denied'));
+
+    const stranger = world.mqtt(device, wss(world, device, { protocolVersion, clientId: 'other' }));
+    const error = await t.throwsAsync(stranger);
+    t.is(Reflect.get(error, 'code'), protocolVersion === 5 ? 0x85 : 2);
+  });
+}
+const refused = 128;
+
+test('revoked while connected over WebSocket: the connection ends, and no other comes', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  const options = wss(world, device, { clientId: 'sensor-1', protocolVersion: 5 });
+  const client = await world.mqtt(device, options);
+  const told = new Promise<number | undefined>((resolve) =>
+    client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)),
+  );
+  world.mark('sensor-1', 'revoked');
+  t.is(await told, 0x87);
+  await ended(client);
+  await t.throwsAsync(world.mqtt(device, options));
+});
+
+test('without a certificate no WebSocket is opened', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  await t.throwsAsync(socket(t, world, undefined));
+  await until('it is told', () => world.reasons().includes('certificate-missing'));
+});
+
+test('without the sub-protocol mqtt no WebSocket is opened; among others it is the one chosen', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  for (const protocols of [[], ['mqttv3.1'], ['soap', 'wamp']]) {
+    await t.throwsAsync(socket(t, world, device, protocols), { message: /400/ });
+  }
+  const webSocket = await socket(t, world, device, ['soap', 'mqtt']);
+  t.is(webSocket.protocol, 'mqtt');
+});
+
+test('a text frame ends the connection, before CONNECT and after, and nothing in it is read', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  const early = await socket(t, world, device);
+  early.send(connectPacket('sensor-1').toString('latin1'));
+  const [code] = (await once(early, 'close')) as [number];
+  t.is(code, 1003);
+  const late = await socket(t, world, device);
+  const found = packets(late);
+  late.send(connectPacket('sensor-1'));
+  await until('CONNACK', () => found.length === 1);
+  late.send(generate({ cmd: 'pingreq' }).toString('latin1'));
+  const [again] = (await once(late, 'close')) as [number];
+  t.is(again, 1003);
+  t.deepEqual(
+    found.map(({ cmd }) => cmd),
+    ['connack'],
+  );
+});
+
+test('packets and frames need not meet: many in one, one in many, and in fragments', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  const webSocket = await socket(t, world, device);
+  const found = packets(webSocket);
+  const publish = (payload: string): Buffer =>
+    generate({
+      cmd: 'publish',
+      topic: 'devices/sensor-1/x',
+      payload,
+      qos: 0,
+      retain: false,
+      dup: false,
+    });
+  const subscription = generate({
+    cmd: 'subscribe',
+    messageId: 1,
+    subscriptions: [{ topic: 'devices/sensor-1/x', qos: 0 }],
+  });
+  for (const byte of connectPacket('sensor-1')) webSocket.send(Buffer.from([byte]));
+  webSocket.send(Buffer.concat([subscription, publish('one'), publish('two').subarray(0, 3)]));
+  webSocket.send(publish('two').subarray(3, 9), { fin: false });
+  webSocket.send(publish('two').subarray(9, 12), { fin: false });
+  webSocket.send(Buffer.concat([publish('two').subarray(12), publish('three')]), { fin: true });
+  await until('all came', () => found.length === 5);
+  t.deepEqual(
+    found.map((packet) => (packet.cmd === 'publish' ? String(packet.payload) : packet.cmd)),
+    ['connack', 'suback', 'one', 'two', 'three'],
+  );
+});
+
+test('a frame over the limit, and a packet over it in many frames, end the connection', async (t) => {
+  const config = { limits: { broker: { packetMaxBytes: 4096 } } };
+  const world = await brokerWorld(t, { policy, config });
+  const device = world.device('sensor-1');
+  for (const sizes of [[5000], [2, 1000, 1000]]) {
+    const webSocket = await socket(t, world, device);
+    const found = packets(webSocket);
+    webSocket.send(connectPacket('sensor-1'));
+    await until('CONNACK', () => found.length === 1);
+    const closed = once(webSocket, 'close');
+    // PUBLISH that declares 16,383 bytes.
+    const declared = Buffer.concat([Buffer.from([0x30, 0xff, 0x7f]), Buffer.alloc(5000)]);
+    let at = 0;
+    for (const size of sizes) webSocket.send(declared.subarray(at, (at += size)));
+    await closed;
+    t.is(found.length, 1);
+  }
+});
+
+test('what is no WebSocket upgrade gets no further than HTTP', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  const { host, port } = world.broker.addresses.wss;
+  for (const [bytes, wanted] of [
+    ['GET / HTTP/1.1\r\nhost: localhost\r\n\r\n', /^HTTP\/1\.1 426 /],
+    [connectPacket('sensor-1'), /^$/],
+  ] as const) {
+    const tls = await world.tls(device, { host, port });
+    const chunks: Buffer[] = [];
+    tls.on('data', (chunk: Buffer) => chunks.push(chunk));
+    tls.write(bytes);
+    await once(tls, 'close');
+    t.regex(Buffer.concat(chunks).toString('latin1'), wanted);
+  }
+});
