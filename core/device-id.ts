@@ -49,6 +49,7 @@ export function printable(text: string, maxChars = 64): string {
  * like an escape is one.
  */
 export function visible(text: string, maxChars: number): string {
+  if (text.length <= maxChars && !text.includes('\\') && !invisible.test(text)) return text;
   let out = '';
   let beforeTheMark = '';
   for (const character of text.slice(0, maxChars + 1)) {

@@ -183,15 +183,6 @@ export const refusalSchema = z.strictObject({
 });
 export type Refusal = z.infer<typeof refusalSchema>;
 
-/** What makes refusals alike. */
-export function refusalKey(refusal: Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>): string {
-  const { code, stage, id, serial, address, topic, detail, rest } = refusal;
-  if (rest === true) return code;
-  // Each fault of a file is one of its own.
-  const fault = stage === 'reload' ? detail : undefined;
-  return JSON.stringify([code, stage, id, serial, address, topic, fault]);
-}
-
 /**
  * The refusals of one report. A batch is sent again, unchanged and under its number, until it was
  * taken: `run` names the run of the broker, in which numbers grow by one.

@@ -8,13 +8,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { visible } from '../../core/device-id.ts';
-import {
-  isSerial,
-  refusalKey,
-  toldMaxChars,
-  type Refusal,
-  type RefusalBatch,
-} from '../../core/directory.ts';
+import { isSerial, toldMaxChars, type Refusal, type RefusalBatch } from '../../core/directory.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FairShare } from '../../core/fair-share.ts';
 
@@ -51,21 +45,19 @@ export class RefusalTally {
 
   add(seen: SeenRefusal): void {
     const { code, stage } = seen;
-    const own = entryOf(seen);
-    const key = refusalKey(own);
     const atMs = this.#clock.now();
+    const key = keyOf(seen);
     const known = this.#entries.get(key);
     if (known !== undefined) {
-      this.#entries.set(key, { ...known, count: known.count + 1, lastAtMs: atMs });
-      return;
+      count(known, atMs);
+    } else if (this.#share.take(stage === 'reload' ? stage : seen.id)) {
+      this.#entries.set(key, { ...told(seen), count: 1, firstAtMs: atMs, lastAtMs: atMs });
+    } else {
+      const sum = this.#entries.get(code);
+      const first = { code, stage, rest: true, count: 1, firstAtMs: atMs, lastAtMs: atMs } as const;
+      if (sum === undefined) this.#entries.set(code, first);
+      else count(sum, atMs);
     }
-    if (this.#share.take(stage === 'reload' ? stage : seen.id)) {
-      this.#entries.set(key, { ...own, count: 1, firstAtMs: atMs, lastAtMs: atMs });
-      return;
-    }
-    const { count = 0, firstAtMs = atMs } = this.#entries.get(code) ?? {};
-    const sum = { code, stage, rest: true, count: count + 1, firstAtMs, lastAtMs: atMs } as const;
-    this.#entries.set(code, sum);
   }
 
   /**
@@ -89,7 +81,19 @@ export class RefusalTally {
   }
 }
 
-function entryOf(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'> {
+function count(entry: Refusal, atMs: number): void {
+  entry.count++;
+  entry.lastAtMs = atMs;
+}
+
+/** What makes refusals alike, from what can be told of them. A flood costs this for each of them. */
+function keyOf({ code, stage, id, serial, address, topic, detail }: SeenRefusal): string {
+  // Each fault of a file is one of its own.
+  const last = stage === 'reload' ? detail : topic;
+  return `${code}\n${stage}\n${id ?? ''}\n${serial ?? ''}\n${address ?? ''}\n${last?.slice(0, toldMaxChars) ?? ''}`;
+}
+
+function told(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'> {
   const { code, stage, id, serial, address, topic, detail } = seen;
   return {
     code,

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { queueOverflows } from '../../core/limits.ts';
 import { defaultPolicyText } from './default-policy.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy.ts';
@@ -90,14 +90,28 @@ export function parsePolicy(text: string): Policy {
 export async function readPolicy(path: string): Promise<Policy> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await textOf(path);
   } catch (error) {
+    if (isFlotillaError(error)) throw error;
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       return parsePolicy(defaultPolicyText);
     }
     throw new FlotillaError('policy-unreadable', { detail: path, cause: error });
   }
   return parsePolicy(text);
+}
+
+/** The text of a file that is not too large to be a policy: it is not even read then. */
+async function textOf(path: string): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    if (size <= policyMaxBytes) return await file.readFile('utf8');
+    const detail = `${size} bytes; at most ${policyMaxBytes} are read`;
+    throw new FlotillaError('policy-invalid', { detail });
+  } finally {
+    await file.close();
+  }
 }
 
 /** Folds what a role extends into it, and refuses circles. */

@@ -13,7 +13,7 @@
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import { refusalKey, type Refusal, type RefusalBatch } from '../../core/directory.ts';
+import type { Refusal, RefusalBatch } from '../../core/directory.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { FairShare } from '../../core/fair-share.ts';
 import type { Logger } from '../../core/log.ts';
@@ -66,7 +66,7 @@ export class RefusalBook {
     if (last !== undefined && last.run === run && number <= last.number) return last.done;
     const lines: AuditEvent[] = [];
     for (const entry of entries) {
-      const key = refusalKey(entry);
+      const key = keyOf(entry);
       if (page.told.has(key)) {
         page.told.set(key, sum(page.told.get(key), entry));
       } else if (entry.rest !== true && page.share.take(nameOf(entry))) {
@@ -120,6 +120,14 @@ export class RefusalBook {
     }
     return page;
   }
+}
+
+/** What makes entries alike. */
+function keyOf({ code, stage, id, serial, address, topic, detail, rest }: Refusal): string {
+  if (rest === true) return code;
+  // Each fault of a file is one of its own.
+  const fault = stage === 'reload' ? detail : undefined;
+  return JSON.stringify([code, stage, id, serial, address, topic, fault]);
 }
 
 function nameOf({ stage, id }: Refusal): string | undefined {
