@@ -9,7 +9,7 @@ import type { ErrorCode } from '../core/errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import { contextTag, decodeDer, tags } from './der.ts';
 import { expectTag, Fields, oidOf, serialOf, timeOf } from './der-fields.ts';
-import { readExtensions } from './extensions.ts';
+import { readExtensions, type Extension } from './extensions.ts';
 import { fingerprintOf } from './key.ts';
 import { oids } from './oids.ts';
 import { pemOf } from './pem.ts';
@@ -53,6 +53,10 @@ export interface CertificateFacts {
   /** OIDs; empty when there is no such extension. */
   readonly extendedKeyUsage: readonly string[];
   readonly subjectKeyId: Buffer | undefined;
+  /** By OID. */
+  readonly extensions: ReadonlyMap<string, Extension>;
+  /** AlgorithmIdentifier, DER, of the signature. */
+  readonly signatureAlgorithm: Buffer;
 }
 
 /** The largest certificate that is read, as DER, in bytes. */
@@ -118,8 +122,9 @@ function read(x509: X509Certificate): CertificateFacts {
   tbs.end();
   const found =
     wrapped === undefined ? undefined : new Fields(wrapped, contextTag(3), 'extensions');
-  const extensions = found === undefined ? undefined : readExtensions(found.next(tags.sequence));
-  const value = (name: string): Buffer | undefined => extensions?.get(name)?.value;
+  const extensions =
+    found === undefined ? new Map<string, Extension>() : readExtensions(found.next(tags.sequence));
+  const value = (name: string): Buffer | undefined => extensions.get(name)?.value;
   const altNames = value(oids.subjectAltName);
   const keyId = value(oids.subjectKeyIdentifier);
   const usages = value(oids.extendedKeyUsage);
@@ -144,6 +149,8 @@ function read(x509: X509Certificate): CertificateFacts {
       keyId === undefined
         ? undefined
         : expectTag(inner(keyId), tags.octetString, 'subject key identifier').content,
+    extensions,
+    signatureAlgorithm: outer.next(tags.sequence).der,
   };
 }
 

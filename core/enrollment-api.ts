@@ -278,7 +278,7 @@ export const whoamiSchema = z.object({
 
 export const factoryRequestSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
-  /** PEM of the CA that directly signs the factory certificates. */
+  /** PEM of the manufacturer's CA: the root, or one below it. Devices show the CAs between. */
   certificate: z.string().min(1).max(65_536),
   group: z.string().min(1).max(128).optional(),
   profile: z.string().min(1).max(64).optional(),

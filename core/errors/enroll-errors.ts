@@ -158,7 +158,8 @@ export const enrollErrors = errors({
   },
   'factory-invalid': {
     title: "This cannot be a manufacturer's CA",
-    advice: 'Give the certificate, PEM, of the CA that directly signs the factory certificates.',
+    advice:
+      'Give one certificate, PEM: the root of the factory certificates, or a CA between; good now, with a key of a known kind.',
     http: 400,
   },
   'factory-not-found': {
@@ -168,7 +169,8 @@ export const enrollErrors = errors({
   },
   'factory-certificate-refused': {
     title: 'This factory certificate may not enroll',
-    advice: 'Check that it has not ended, is on the list of its factory CA, and names this device.',
+    advice:
+      'Check that it and the CAs shown with it have not ended, that it is on the list of its factory CA, and names this device.',
     http: 403,
   },
   'hook-refused': {

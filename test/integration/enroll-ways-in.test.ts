@@ -1,13 +1,15 @@
 import test from 'ava';
 import { createHmac } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:https';
+import { Agent, createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { Authority, createRoot } from '../../certs/authority.ts';
 import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock } from '../../core/clock.ts';
+import { foreignCertificate } from '../support/certs-foreign-path.ts';
 import {
   csrOf,
   enrollService,
@@ -132,6 +134,84 @@ test('foreign, expired and unlisted factory certificates are refused', async (t)
   });
   t.is(leaf.body['code'], 'factory-invalid');
 });
+
+test('a device shows the CAs between its factory certificate and the one that is registered', async (t) => {
+  const service = await enrollService(t);
+  const root = await foreignCertificate({ name: 'Maker root', ca: {} });
+  const region = await foreignCertificate({ name: 'Maker region', by: root, ca: {} });
+  const plant = await foreignCertificate({ name: 'Maker plant', by: region, ca: {} });
+  await service.asAdmin('POST', '/v1/factories', { name: 'maker', certificate: root.pem });
+  const deviceOf = async (name: string, ...above: { pem: string }[]): Promise<Credential> => {
+    const leaf = await foreignCertificate({ name, by: plant });
+    const cert = [leaf, ...above].map(({ pem }) => pem).join('');
+    return { cert, key: privateKeyPem(leaf.key) };
+  };
+  const whole = await deviceOf('f1', plant, region);
+  t.is((await enrollWith(service, 'f1', whole)).status, 201);
+  const est = await service.call({
+    method: 'POST',
+    path: '/.well-known/est/simpleenroll',
+    headers: { 'content-type': 'application/pkcs10' },
+    body: csrOf('f2').pem,
+    ...(await deviceOf('f2', plant, region, root)),
+  });
+  t.is(est.status, 200);
+  const code = async (name: string, credential: Credential): Promise<unknown> =>
+    (await enrollWith(service, name, credential)).body['code'];
+  t.is(await code('f3', await deviceOf('f3')), 'credentials-required', 'nothing between');
+  t.is(await code('f4', await deviceOf('f4', plant)), 'credentials-required', 'a gap');
+  // Somebody who names himself as the plant and has its key identifier has not its key.
+  const key = generateKeySync('p256');
+  const liar = await foreignCertificate({ name: 'f5', by: { name: 'Maker plant', key } });
+  const forged = { cert: liar.pem + plant.pem + region.pem, key: privateKeyPem(liar.key) };
+  t.is(await code('f5', forged), 'factory-certificate-refused');
+  // The plant itself is no device, whatever its name.
+  const itself = { cert: plant.pem + region.pem, key: privateKeyPem(plant.key) };
+  t.is(await code('Maker-plant', itself), 'factory-certificate-refused');
+  const both = await service.asAdmin('POST', '/v1/factories', {
+    name: 'both',
+    certificate: root.pem + region.pem,
+  });
+  t.is(both.body['code'], 'factory-invalid');
+});
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a factory certificate counts in a resumed session of ${maxVersion} too, with its path decided anew`, async (t) => {
+    const clock = fakeClock(Date.now());
+    const service = await enrollService(t, { clock });
+    const root = await foreignCertificate({ name: 'Maker root', ca: {} });
+    const plant = await foreignCertificate({ name: 'Maker plant', by: root, ca: {} });
+    await service.asAdmin('POST', '/v1/factories', { name: 'maker', certificate: root.pem });
+    const leaf = await foreignCertificate({ name: 'f1', by: plant });
+    const agent = new Agent({
+      ca: service.ca,
+      cert: leaf.pem + plant.pem,
+      key: privateKeyPem(leaf.key),
+      maxVersion,
+    });
+    t.teardown(() => agent.destroy());
+    const seen: boolean[] = [];
+    const enroll = (csr: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const call = request(`${service.url}/v1/enroll`, { method: 'POST', agent }, (response) => {
+          seen.push((call.socket as TLSSocket).isSessionReused());
+          let text = '';
+          response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+          response.on('end', () => resolve(text));
+        });
+        call.on('error', reject);
+        call.setHeader('content-type', 'application/json');
+        call.end(JSON.stringify({ device: 'f1', csr }));
+      });
+    const { pem } = csrOf('f1');
+    const first = await enroll(pem);
+    t.regex(first, /"chain"/);
+    t.is(await enroll(pem), first);
+    clock.advance(2 * 3_600_000);
+    t.regex(await enroll(csrOf('f1').pem), /factory-certificate-refused/);
+    t.deepEqual(seen, [false, true, true]);
+  });
+}
 
 test('without a token a device waits for an operator; the same request is one request', async (t) => {
   const service = await enrollService(t, {

@@ -6,4 +6,10 @@
  */
 import 'reflect-metadata';
 
-export { Pkcs10CertificateRequest, X509Certificate, X509Crl } from '@peculiar/x509';
+export {
+  Extension,
+  KeyUsageFlags,
+  Pkcs10CertificateRequest,
+  X509Certificate,
+  X509Crl,
+} from '@peculiar/x509';
