@@ -86,6 +86,8 @@ const vectors5: readonly Vector[] = [
   { what: 'SUBSCRIBE with retain handling 3', bytes: '820700010000016130', reason: 0x81 },
   { what: 'subscription identifier 0', bytes: '82090001020b00000161' + '00', reason: 0x82 },
   { what: 'a filter with U+0000', bytes: '820700010000010000', reason: 0x81 },
+  { what: 'a filter that is no UTF-8', bytes: '82070001000001ff00', reason: 0x81 },
+  { what: 'UNSUBSCRIBE of what is no UTF-8', bytes: 'a206000100' + '0001ff', reason: 0x81 },
   { what: 'UNSUBSCRIBE without filters', bytes: 'a203000100', reason: 0x82 },
   { what: 'UNSUBSCRIBE with packet id 0', bytes: 'a206000000000161', reason: 0x82 },
   { what: 'PUBACK with an unknown reason', bytes: '4003000177', reason: 0x81 },
@@ -102,6 +104,12 @@ const vectors5: readonly Vector[] = [
 const vectors4: readonly Vector[] = [
   { what: 'SUBSCRIBE without filters', bytes: '82020001', reason: 0 },
   { what: 'SUBSCRIBE with reserved option bits', bytes: '8206000100016104', reason: 0 },
+  { what: 'SUBSCRIBE with packet id 0', bytes: '8206000000016100', reason: 0 },
+  { what: 'SUBSCRIBE with QoS 3', bytes: '8206000100016103', reason: 0 },
+  { what: 'a filter with U+0000', bytes: '8206000100010000', reason: 0 },
+  { what: 'a filter that is no UTF-8', bytes: '820600010001ff00', reason: 0 },
+  { what: 'UNSUBSCRIBE with packet id 0', bytes: 'a2050000000161', reason: 0 },
+  { what: 'UNSUBSCRIBE of what is no UTF-8', bytes: 'a20500010001ff', reason: 0 },
   { what: 'UNSUBSCRIBE without filters', bytes: 'a2020001', reason: 0 },
   { what: 'an empty topic', bytes: '30020000', reason: 0 },
   { what: 'AUTH, which it does not know', bytes: 'f000', reason: 0 },
@@ -161,6 +169,11 @@ for (const [what, bytes, wanted] of [
   ['an empty will topic', connectBytes(4, 6, '00016100000000'), /^20020005$/],
   ['a will topic with a wildcard', connectBytes(5, 6, '0000016100' + '0001230000'), /^20..0090/],
   ['a will topic that is no UTF-8', connectBytes(5, 6, '0000016100' + '0001ff0000'), /^20..0081/],
+  ['a user name flag without a user name', connectBytes(5, 0x82, '00000161'), /^20..0081/],
+  ['a password flag without a password', connectBytes(4, 0xc2, '00016100017a'), /^$/],
+  ['a user name that is no UTF-8', connectBytes(5, 0x82, '000001610001ff'), /^20..0081/],
+  ['a user name that is no UTF-8 on 3.1.1', connectBytes(4, 0x82, '0001610001ff'), /^$/],
+  ['a client id that is no UTF-8 on 3.1.1', connectBytes(4, 2, '0001ff'), /^$/],
   ['PUBLISH first', Buffer.from('300400016161', 'hex'), /^$/],
   ['PINGREQ first', Buffer.from('c000', 'hex'), /^$/],
   ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n'), /^$/],
@@ -178,6 +191,9 @@ test('a packet over the limit is refused at its declared length, before it is bu
   client.write('30ffffff7f');
   t.is((await client.next('disconnect')).reasonCode, 0x95);
   await client.end();
+  const old = await world.connect({ clientId: 'old' });
+  old.write('30ffffff7f');
+  await old.end();
   const limit = await world.connect({ version: 5, clientId: 'd' });
   limit.publish('t', Buffer.alloc(1_048_576 - 20), { qos: 1 });
   t.is((await limit.next('puback')).reasonCode, 0);
@@ -196,6 +212,16 @@ test('300 levels of topic are refused, in PUBLISH, SUBSCRIBE and a will', async 
     will: { topic: deep, payload: Buffer.alloc(0) },
   });
   t.is(will.connack?.reasonCode, 0x90);
+  const old = await world.connect({ clientId: 'old' });
+  t.deepEqual((await old.subscribe(deep, 0)).granted, [0x80]);
+  old.publish(deep, 'x', { qos: 1 });
+  await old.end();
+  t.deepEqual(old.packets, []);
+  const oldWill = await world.connect({
+    clientId: 'old-will',
+    will: { topic: deep, payload: Buffer.alloc(0) },
+  });
+  t.is(oldWill.connack?.returnCode, 5);
 });
 
 test('a PUBREL for nothing is answered with 0x92 in 5.0, plainly on 3.1.1', async (t) => {

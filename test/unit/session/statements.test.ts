@@ -250,6 +250,86 @@ test('a will is retained when it says so, at its QoS, and goes out at most once'
   t.deepEqual(await sub.received(), []);
 });
 
+test('PUBREL follow in the order of PUBREC', async (t) => {
+  const world = await startWorld(t);
+  const client = await world.connect({ clientId: 'c', clean: false });
+  await client.subscribe('x', 2);
+  for (let n = 1; n <= 3; n++) client.publish('x', String(n), { qos: 2 });
+  t.is((await client.received()).length, 3);
+  for (const id of [3, 1, 2]) client.ack('pubrec', id);
+  for (const id of [3, 1, 2]) t.is((await client.next('pubrel')).messageId, id);
+});
+
+test('a will without RETAIN is not retained', async (t) => {
+  const world = await startWorld(t);
+  const sub = await world.connect({ clientId: 'sub' });
+  await sub.subscribe('w/#', 1);
+  for (const version of [4, 5] as const) {
+    const will = { topic: `w/${version}`, payload: Buffer.from('gone'), qos: 1 as const };
+    const device = await world.connect({ version, clientId: 'd', will });
+    await device.cut();
+    t.false((await sub.next('publish')).retain);
+  }
+  t.is(world.layer.statistics().retained, 0);
+});
+
+test('the properties of a will travel unchanged and in order; its expiry runs from its publication', async (t) => {
+  const clock = fakeClock();
+  const world = await startWorld(t, { clock });
+  const sub = await world.connect({ version: 5, clientId: 'sub' });
+  await sub.subscribe('w', 1);
+  const device = await world.raw('d');
+  device.connect({
+    version: 5,
+    clientId: 'd',
+    properties: { sessionExpiryInterval: 100 },
+    will: {
+      topic: 'w',
+      payload: Buffer.from('gone'),
+      properties: {
+        willDelayInterval: 30,
+        messageExpiryInterval: 50,
+        payloadFormatIndicator: true,
+        contentType: 'text',
+        responseTopic: 'answer',
+        correlationData: Buffer.from([1, 2]),
+        userProperties: { b: ['2', '3'], a: '1' },
+      },
+    },
+  });
+  await device.next('connack');
+  await device.cut();
+  await until('released', () => world.count('disconnected') === 1);
+  const seen: Buffer[] = [];
+  sub.socket.on('data', (chunk: Buffer) => seen.push(chunk));
+  clock.advance(30_001);
+  const { properties } = await sub.next('publish');
+  t.is(properties?.['messageExpiryInterval'], 50);
+  t.is(properties?.['payloadFormatIndicator'], true);
+  t.is(properties?.['contentType'], 'text');
+  t.is(properties?.['responseTopic'], 'answer');
+  t.deepEqual(properties?.['correlationData'], Buffer.from([1, 2]));
+  t.is(properties?.['willDelayInterval'], undefined);
+  // b=2, b=3, a=1, by hand: the codec gives a dictionary.
+  t.true(
+    Buffer.concat(seen).includes(
+      Buffer.from('26000162000132' + '26000162000133' + '26000161000131', 'hex'),
+    ),
+  );
+});
+
+test('an empty client id with Clean Session 1 is given one of its own on 3.1.1', async (t) => {
+  const world = await startWorld(t);
+  const ids: (string | undefined)[] = [];
+  for (let n = 0; n < 2; n++) {
+    const client = await world.connect({ identity: 'device-9', clientId: '', clean: true });
+    t.is(client.connack?.returnCode, 0);
+  }
+  for (const { clientId } of world.layer.connections()) ids.push(clientId);
+  t.is(new Set(ids).size, 2);
+  t.true(ids.every((id) => id?.startsWith('device-9/')));
+});
+
 test('retained messages outlive the session that published them', async (t) => {
   const world = await startWorld(t);
   const pub = await world.connect({ clientId: 'p' });
