@@ -95,7 +95,7 @@ export async function openBroker(
   await broker.openDirectory(lifecycle);
   await broker.correctPresence();
   const addresses = { ...(await broker.listen(lifecycle)), metrics };
-  await broker.keepFresh(lifecycle);
+  broker.keepFresh(lifecycle);
   return { addresses, aedes: layer.core, failed: broker.failed, reload: () => broker.reload() };
 }
 
@@ -291,9 +291,9 @@ class Broker {
   }
 
   /** Watches files and the own certificate from now on. */
-  async keepFresh(lifecycle: Lifecycle): Promise<void> {
+  keepFresh(lifecycle: Lifecycle): void {
     this.#lag.start();
-    await this.#fresh.start();
+    this.#fresh.start();
     lifecycle.add('watches', async () => {
       this.#lag.stop();
       await this.#fresh.stop();

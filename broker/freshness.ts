@@ -53,15 +53,16 @@ export class Freshness {
       current: () => material.identity,
       renewed: async () => {
         await this.#reloadCertificates();
-        await this.#certificates.known();
+        this.#certificates.known();
       },
     });
   }
 
   /** Begins to watch. */
-  async start(): Promise<void> {
+  start(): void {
     this.#renewal.schedule();
-    await Promise.all([this.#certificates.start(), this.#policy.start()]);
+    this.#certificates.start();
+    this.#policy.start();
   }
 
   async stop(): Promise<void> {

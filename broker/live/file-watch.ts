@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import type { Cancel, Clock } from '../../core/clock.ts';
 
 const lookEveryMs = 50;
@@ -27,14 +27,14 @@ export class FileWatch {
   }
 
   /** Begins; what the files are now counts as known. */
-  async start(): Promise<void> {
-    await this.known();
+  start(): void {
+    this.known();
     this.#arm();
   }
 
   /** Takes the files as they are now for known: whoever wrote them has told already. */
-  async known(): Promise<void> {
-    this.#seen = this.#acted = await this.#look();
+  known(): void {
+    this.#seen = this.#acted = this.#look();
   }
 
   async stop(): Promise<void> {
@@ -51,7 +51,7 @@ export class FileWatch {
   }
 
   async #compare(): Promise<void> {
-    const now = await this.#look();
+    const now = this.#look();
     const still = now === this.#seen;
     this.#seen = now;
     if (!still || now === this.#acted) return;
@@ -59,17 +59,17 @@ export class FileWatch {
     await this.#changed();
   }
 
-  async #look(): Promise<string> {
-    const marks = await Promise.all(
-      this.#paths.map(async (path) => {
-        try {
-          const { ino, size, mtimeMs, ctimeMs } = await stat(path);
-          return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
-        } catch {
-          return 'none';
-        }
-      }),
-    );
-    return marks.join('\n');
+  /** In this thread: a look takes microseconds, handing it to another one ten times that. */
+  #look(): string {
+    return this.#paths.map(markOf).join('\n');
+  }
+}
+
+function markOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+  } catch {
+    return 'none';
   }
 }

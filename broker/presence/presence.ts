@@ -65,6 +65,9 @@ export const presenceGatheredMax = 1000;
 export class PresencePublisher {
   readonly #deps: PresenceDeps;
   #version = 0;
+  /** The moment of the last stamp, and how it is written: many fall into one. */
+  #stampedMs = -1;
+  #stamped = '';
   #second = -1;
   #refusals = 0;
   /** Presence that waits for the end of the moment, in its order. */
@@ -205,7 +208,11 @@ export class PresencePublisher {
     const nowMs = this.#deps.clock.now();
     // Milliseconds, times 1000 for those inside one: later than every version of an earlier run.
     this.#version = Math.max(this.#version + 1, nowMs * 1000);
-    return { at: new Date(nowMs).toISOString(), version: this.#version };
+    if (nowMs !== this.#stampedMs) {
+      this.#stampedMs = nowMs;
+      this.#stamped = new Date(nowMs).toISOString();
+    }
+    return { at: this.#stamped, version: this.#version };
   }
 
   #publishPresence(message: PresenceMessage): void {
