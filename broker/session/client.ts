@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Cancel } from '../../core/clock.ts';
 import { catalogue, type ErrorCode } from '../../core/errors/catalogue.ts';
@@ -13,6 +14,7 @@ import type { Identity } from '../identity.ts';
 import { silencingCodes, type Connection } from '../session-layer.ts';
 import type { Qos } from '../store/session-store.ts';
 import type { AliasesOut } from './aliases-out.ts';
+import { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
 import type { Flushable, Flusher } from './flusher.ts';
 import { deliveryProperties, type Encoded, type Message } from './message.ts';
@@ -29,6 +31,7 @@ import { disconnect } from './wire/answers.ts';
 import { ProtocolFault } from './wire/fault.ts';
 import { Framer } from './wire/framer.ts';
 import { reasonOf } from './wire/reasons.ts';
+import { blockMinBytes, type WriteBlock, type WriteBlocks } from './write-blocks.ts';
 
 /** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
 export type Dispatch = (
@@ -60,8 +63,6 @@ export const pauses = { pace: 1, store: 2, outbound: 4, plugIn: 8 } as const;
 const lingerMs = 1000;
 /** What gathers for one connection in a turn before it is written. */
 const boxMaxBytes = 256 * 1024;
-const writeMaxBytes = 64 * 1024;
-const heldChunksMax = 64;
 
 export class Client implements Connection, Holder, Flushable {
   readonly identity: Identity;
@@ -104,8 +105,7 @@ export class Client implements Connection, Holder, Flushable {
   #active = false;
   #lastActiveMs: number;
   #written: (() => void) | undefined = undefined;
-  #held: Buffer[] | undefined = undefined;
-  #heldBytes = 0;
+  #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
   #stalledBytes = 0;
   #closeCode: ErrorCode | undefined = undefined;
@@ -358,7 +358,7 @@ export class Client implements Connection, Holder, Flushable {
     const box = this.#box;
     if (box === undefined) return;
     this.#box = undefined;
-    if (!this.stream.destroyed && !this.stream.writableEnded) this.#write(box.join());
+    if (!this.stream.destroyed && !this.stream.writableEnded) this.#write(box);
     this.host.services.boxes.give(box);
   }
 
@@ -522,49 +522,70 @@ export class Client implements Connection, Holder, Flushable {
   #buffered(): number {
     return (
       this.stream.writableLength +
-      this.#heldBytes +
+      (this.#backlog?.bytes ?? 0) +
       (this.#box?.bytes ?? 0) +
       (this.#gatedBox?.bytes ?? 0)
     );
   }
 
-  #write(bytes: Buffer): void {
-    this.host.services.counters.bytesOut += bytes.length;
-    if (this.#held === undefined && !this.stream.writableNeedDrain) {
-      // Who waits for room is told when these bytes are gone: below the stream's mark nothing drains.
-      const waits =
-        (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true;
-      if (waits) this.stream.write(bytes, (this.#written ??= () => this.#goOn()));
-      else this.stream.write(bytes);
+  #write(box: Outbox): void {
+    this.host.services.counters.bytesOut += box.bytes;
+    if (this.#backlog !== undefined || this.stream.writableNeedDrain) {
+      this.#backlog ??= new Backlog(this.#lender);
+      this.#backlog.add(box);
+      if (this.#backlog.bytes > 4 * this.host.services.limits.outboundPerConnectionMaxBytes) {
+        this.close('outbound-too-slow');
+      }
       return;
     }
-    // The client does not keep up: gather, so that a slow reader costs bytes and not objects.
-    this.#held ??= [];
-    this.#held.push(bytes);
-    this.#heldBytes += bytes.length;
-    if (this.#held.length > heldChunksMax) this.#held = [Buffer.concat(this.#held)];
-    if (this.#heldBytes > 4 * this.host.services.limits.outboundPerConnectionMaxBytes) {
-      this.close('outbound-too-slow');
+    // Behind bytes that still wait there is no telling when a block would come back.
+    const block =
+      box.isView || box.bytes < blockMinBytes || this.stream.writableLength > 0
+        ? undefined
+        : this.#lender?.take(box.bytes);
+    if (block === undefined) this.#writeFrom(undefined, box.join());
+    else {
+      box.copyTo(block.bytes, 0);
+      this.#writeFrom(block, block.bytes.subarray(0, box.bytes));
     }
   }
 
+  /** @param block comes back when `bytes` are written */
+  #writeFrom(block: WriteBlock | undefined, bytes: Buffer): void {
+    const written = this.#whenWritten();
+    if (block !== undefined) {
+      block.after = written;
+      this.stream.write(bytes, block.release);
+    } else if (written !== undefined) this.stream.write(bytes, written);
+    else this.stream.write(bytes);
+  }
+
+  /**
+   * Who lends blocks: a socket is done with the bytes when it calls back; any other stream may have
+   * handed them on.
+   */
+  get #lender(): WriteBlocks | undefined {
+    return this.stream instanceof Socket ? this.host.services.boxes.blocks : undefined;
+  }
+
+  /** Who waits for room is told when bytes are gone: below the stream's mark nothing drains. */
+  #whenWritten(): (() => void) | undefined {
+    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true
+      ? (this.#written ??= () => this.#goOn())
+      : undefined;
+  }
+
   #drained(): void {
-    const held = this.#held;
-    if (held !== undefined) {
-      this.#held = undefined;
-      this.#heldBytes = 0;
-      const whole = held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held);
-      // In pieces, so that progress shows.
-      let at = 0;
-      while (at < whole.length && !this.stream.writableNeedDrain && !this.stream.destroyed) {
-        this.stream.write(whole.subarray(at, at + writeMaxBytes));
-        at += writeMaxBytes;
+    const backlog = this.#backlog;
+    if (backlog !== undefined) {
+      while (!this.stream.writableNeedDrain && !this.stream.destroyed) {
+        const next = backlog.shift();
+        if (next === undefined) break;
+        this.#writeFrom(next.block, next.bytes);
       }
-      if (at < whole.length) {
-        this.#held = [whole.subarray(at)];
-        this.#heldBytes = whole.length - at;
-      } else if (this.closed) {
-        this.stream.end();
+      if (backlog.isEmpty) {
+        this.#backlog = undefined;
+        if (this.closed) this.stream.end();
       }
     }
     this.#goOn();
@@ -578,7 +599,7 @@ export class Client implements Connection, Holder, Flushable {
   }
 
   #sweepStall(nowMs: number): void {
-    const waiting = this.stream.writableLength + this.#heldBytes;
+    const waiting = this.stream.writableLength + (this.#backlog?.bytes ?? 0);
     if (!this.stream.writableNeedDrain) {
       this.#stalledSinceMs = -1;
     } else if (this.#stalledSinceMs < 0 || waiting < this.#stalledBytes) {
@@ -602,7 +623,7 @@ export class Client implements Connection, Holder, Flushable {
     if (this.stream.destroyed) return;
     // What the client still sends is read and thrown away, so that its end is seen.
     this.stream.resume();
-    if (this.#held === undefined) this.stream.end();
+    if (this.#backlog === undefined) this.stream.end();
     else if (this.#closeCode === 'outbound-too-slow') this.stream.destroy();
   }
 
@@ -617,6 +638,8 @@ export class Client implements Connection, Holder, Flushable {
       this.#release();
     }
     if (!this.stream.destroyed) this.stream.destroy();
+    this.#backlog?.clear();
+    this.#backlog = undefined;
     this.host.gone(this);
   }
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { WriteBlocks } from './write-blocks.ts';
 
 export class Outbox {
   bytes = 0;
@@ -68,26 +69,37 @@ export class Outbox {
     }
   }
 
+  /** Whether it can leave as it lies in what was read, without a copy. */
+  get isView(): boolean {
+    return this.#count === 1 && this.#patches[0] === 0;
+  }
+
   /** Everything as one buffer: a view when it is one piece, else a fresh copy. */
   join(): Buffer {
     const first = this.#buffers[0];
-    if (this.#count === 1 && first !== undefined && this.#patches[0] === 0) {
+    if (this.isView && first !== undefined) {
       const start = this.#starts[0] ?? 0;
       const end = this.#ends[0] ?? 0;
       return start === 0 && end === first.length ? first : first.subarray(start, end);
     }
     const joined = Buffer.allocUnsafe(this.bytes);
-    let at = 0;
+    this.copyTo(joined, 0);
+    return joined;
+  }
+
+  /** Copies everything, patched, into `joined` from `start`: there must be room for {@link bytes}. */
+  copyTo(joined: Buffer, start: number): void {
+    let at = start;
     for (let index = 0; index < this.#count; index++) {
       const buffer = this.#buffers[index];
-      const start = this.#starts[index] ?? 0;
+      const from = this.#starts[index] ?? 0;
       const end = this.#ends[index] ?? 0;
       if (buffer === undefined) continue;
-      const size = end - start;
+      const size = end - from;
       if (size <= byHandMaxBytes) {
-        for (let from = start, to = at; from < end; from++, to++) joined[to] = buffer[from] ?? 0;
+        for (let next = from, to = at; next < end; next++, to++) joined[to] = buffer[next] ?? 0;
       } else {
-        buffer.copy(joined, at, start, end);
+        buffer.copy(joined, at, from, end);
       }
       const patch = this.#patches[index] ?? 0;
       if (patch !== 0) {
@@ -100,7 +112,6 @@ export class Outbox {
       }
       at += size;
     }
-    return joined;
   }
 
   clear(): void {
@@ -130,6 +141,8 @@ const pooledMax = 4096;
 
 /** Boxes that nobody uses now. */
 export class OutboxPool {
+  /** What they are joined in. */
+  readonly blocks = new WriteBlocks();
   readonly #free: Outbox[] = [];
 
   take(): Outbox {

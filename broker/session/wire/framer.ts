@@ -83,6 +83,7 @@ export class Framer {
 
   #cut(chunk: Buffer, from: number): void {
     let at = from;
+    let whole = this.packetMaxBytes;
     const { length } = chunk;
     while (at < length) {
       if (this.#stopped) {
@@ -98,11 +99,14 @@ export class Framer {
       if (size === incomplete) break;
       const end = body + size;
       this.#judge(end - at);
-      if (end > length) break;
+      if (end > length) {
+        whole = end - at;
+        break;
+      }
       if (!this.#take(chunk, at, body, end)) this.#stopped = true;
       at = end;
     }
-    if (at < length) this.#keep(chunk, at, length);
+    if (at < length) this.#keep(chunk, at, length, whole);
   }
 
   /** Fills up the packet in parts; hands it on when it is whole. Returns how much was used. */
@@ -112,13 +116,13 @@ export class Framer {
     let needed = this.#neededBytes();
     while (needed < 0) {
       if (used === chunk.length) return used;
-      this.#keep(chunk, used, used + 1);
+      this.#keep(chunk, used, used + 1, this.packetMaxBytes);
       used++;
       needed = this.#neededBytes();
     }
     const missing = Math.min(needed - this.#partialLength, chunk.length - used);
     if (missing > 0) {
-      this.#keep(chunk, used, used + missing);
+      this.#keep(chunk, used, used + missing, needed);
       used += missing;
     }
     if (this.#partialLength < needed) return used;
@@ -141,16 +145,13 @@ export class Framer {
     return needed;
   }
 
-  #keep(chunk: Buffer, start: number, end: number): void {
+  /** @param wholeBytes what the packet takes in all, or may: there is no use for more memory */
+  #keep(chunk: Buffer, start: number, end: number, wholeBytes: number): void {
     const wanted = this.#partialLength + end - start;
     let partial = this.#partial;
     if (partial === undefined || partial.length < wanted) {
       const grown = Buffer.allocUnsafeSlow(
-        Math.max(
-          wanted,
-          Math.min(2 * wanted, this.packetMaxBytes),
-          Math.min(firstCapacityBytes, 2 * wanted),
-        ),
+        Math.max(wanted, Math.min(Math.max(2 * wanted, firstCapacityBytes), wholeBytes)),
       );
       if (partial !== undefined) partial.copy(grown, 0, 0, this.#partialLength);
       this.#partial = partial = grown;

@@ -3,7 +3,7 @@ import test from 'ava';
 import { fakeClock } from '../../support/fake-clock.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../../../broker/session/client.ts';
-import { startWorld } from '../../support/session-world.ts';
+import { startWorld, type RawClient } from '../../support/session-world.ts';
 import { until } from '../../support/until.ts';
 
 test('fault 1: Session Present is 1 for a kept session without subscriptions', async (t) => {
@@ -236,3 +236,60 @@ test('a small outbound limit stops nobody for good: reading and the queue go on'
   await client.settle();
   t.is(client.packets.filter((one) => one.cmd === 'puback').length, 50);
 });
+
+test('memory that is used again for writing never shows in what a slow or a fast reader gets', async (t) => {
+  const world = await startWorld(t, {
+    config: {
+      limits: {
+        broker: { inflightOutMax: 65_535, outboundPerConnectionMaxBytes: 64 * 1024 * 1024 },
+      },
+    },
+  });
+  const slow = await world.connect({ clientId: 'slow' });
+  const fast = await world.connect({ clientId: 'fast' });
+  const third = await world.connect({ clientId: 'third' });
+  // A QoS 1 delivery is a copy of its own for each receiver.
+  await slow.subscribe('big', 1);
+  await fast.subscribe('big', 1);
+  await third.subscribe('big', 0);
+  slow.socket.pause();
+  const pub = await world.connect({ clientId: 'pub' });
+  const [connection] = world.layer.connectionsOf('slow');
+  const { stream } = connection as Client;
+  const got = new Map<RawClient, number>([
+    [slow, 0],
+    [fast, 0],
+    [third, 0],
+  ]);
+  const take = async (client: RawClient): Promise<void> => {
+    for (const packet of await client.received()) {
+      const number = got.get(client) ?? 0;
+      const { payload, messageId } = packet;
+      if (!Buffer.isBuffer(payload) || !payload.equals(payloadOf(number))) {
+        throw new Error(`message ${number} is not what was sent`);
+      }
+      got.set(client, number + 1);
+      if (packet.qos === 1 && messageId !== undefined) client.ack('puback', messageId);
+    }
+  };
+  let sent = 0;
+  let beyond = 0;
+  // Until the kernel takes no more for the slow one, and then some.
+  while (beyond < 30) {
+    for (let one = 0; one < 7; one++) pub.publish('big', payloadOf(sent++), { qos: 1 });
+    await pub.settle();
+    pub.packets.length = 0;
+    await take(fast);
+    await take(third);
+    if (stream.writableNeedDrain) beyond++;
+    else if (sent > 20_000) throw new Error('the socket never fills up');
+  }
+  slow.socket.resume();
+  while ((got.get(slow) ?? 0) < sent) await take(slow);
+  t.deepEqual([...got.values()], [sent, sent, sent]);
+});
+
+/** Its length and each byte of it tell its number. */
+function payloadOf(number: number): Buffer {
+  return Buffer.alloc(3000 + (number % 5) * 1500, `${number},`);
+}

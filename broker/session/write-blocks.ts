@@ -1,0 +1,86 @@
+/**
+ * Memory that what leaves is gathered in: a block is lent for one write and used again once its bytes
+ * are on their way. A fresh buffer for each write would be memory outside of V8's heap, and each 64 MB
+ * of that make V8 mark its whole heap: with payloads of some KB, ten times a second.
+ *
+ * @module
+ */
+
+/** A block that is lent. */
+export interface WriteBlock {
+  /** At least as long as was asked for; what stands in it means nothing. */
+  readonly bytes: Buffer;
+  /** Called once when the block comes back. */
+  after: (() => void) | undefined;
+  /** Gives it back, when nobody reads it any more: the callback of a write. */
+  readonly release: () => void;
+}
+
+/** The smallest block. Less than that is as cheap as a slice of Node's own pool. */
+export const blockMinBytes = 4 * 1024;
+/** Sizes are multiples of the smallest up to here, then powers of two. */
+const fineMaxBytes = 64 * 1024;
+const fineSteps = fineMaxBytes / blockMinBytes;
+/** Larger blocks are not kept: so much in one write is rare. */
+const blockMaxBytes = 512 * 1024;
+/** What is kept for later, of all sizes together. */
+const keptMaxBytes = 16 * 1024 * 1024;
+
+export class WriteBlocks {
+  /** By size. */
+  readonly #free: (WriteBlock[] | undefined)[] = [];
+  #keptBytes = 0;
+
+  /** Bytes that are here and not lent. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** Lends a block of at least `size` bytes. */
+  take(size: number): WriteBlock {
+    if (size > blockMaxBytes) return ownBlock(size);
+    const step = stepOf(size);
+    const kept = this.#free[step]?.pop();
+    if (kept !== undefined) {
+      this.#keptBytes -= kept.bytes.length;
+      return kept;
+    }
+    const made = block(sizeOf(step), () => this.#give(made, step));
+    return made;
+  }
+
+  #give(back: WriteBlock, step: number): void {
+    if (this.#keptBytes + back.bytes.length > keptMaxBytes) return;
+    this.#keptBytes += back.bytes.length;
+    (this.#free[step] ??= []).push(back);
+  }
+}
+
+/** A block for a stream that may hand on what it is given: it is never used again. */
+export function ownBlock(size: number): WriteBlock {
+  return block(size, undefined);
+}
+
+function block(size: number, back: (() => void) | undefined): WriteBlock {
+  const made: WriteBlock = {
+    bytes: Buffer.allocUnsafeSlow(size),
+    after: undefined,
+    release() {
+      const { after } = made;
+      made.after = undefined;
+      back?.();
+      after?.();
+    },
+  };
+  return made;
+}
+
+/** 0 for up to 4 KB, 1 for up to 8 KB … 15 for up to 64 KB, 16 for up to 128 KB and so on. */
+function stepOf(size: number): number {
+  if (size <= fineMaxBytes) return Math.max(0, Math.ceil(size / blockMinBytes) - 1);
+  return fineSteps - 1 + Math.ceil(Math.log2(size / fineMaxBytes));
+}
+
+function sizeOf(step: number): number {
+  return step < fineSteps ? (step + 1) * blockMinBytes : fineMaxBytes << (step - fineSteps + 1);
+}
