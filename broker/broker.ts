@@ -157,7 +157,7 @@ class Broker {
       incidents: this.#incidents,
       storeFailed: (error) => this.#fail(error),
       restrain: (id, reaction, code) => {
-        this.#restraint.hold(id, reaction, code);
+        this.#restraint.hold(id, reaction, code, this.#directory.get(id));
         // Later: this is told from inside an event of the session layer.
         setImmediate(() => this.#review.identities([id]));
       },
@@ -397,8 +397,8 @@ class Broker {
       return 0;
     }
     const startMs = this.#parts.clock.monotonicMs();
-    if (change.ids !== 'all') {
-      for (const id of change.ids) this.#restraint.follow(this.#directory.get(id), id);
+    for (const id of change.ids === 'all' ? this.#restraint.ids : change.ids) {
+      this.#restraint.follow(this.#directory.get(id), id);
     }
     const closed = this.#review.identities(change.ids);
     this.#effective(startMs);

@@ -100,7 +100,8 @@ function told(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtM
     stage,
     ...(id === undefined ? {} : { id }),
     ...(serial === undefined || !isSerial(serial) ? {} : { serial }),
-    ...(address === undefined ? {} : { address: visible(address, 64) }),
+    // A socket that has gone already has none.
+    ...(address === undefined || address === '' ? {} : { address: visible(address, 64) }),
     ...(topic === undefined ? {} : { topic: visible(topic, toldMaxChars) }),
     ...(detail === undefined || detail === '' ? {} : { detail: visible(detail, toldMaxChars) }),
   };

@@ -22,9 +22,11 @@ const heldMax = 10_000;
 export class Restraint {
   readonly #held = new Map<string, Held>();
 
-  /** Holds an identity. */
-  hold(id: string, reaction: Reaction, code: ErrorCode): void {
-    if (this.#held.size < heldMax) this.#held.set(id, { reaction, code, confirmed: false });
+  /** Holds an identity. @param entry what the directory says of it now */
+  hold(id: string, reaction: Reaction, code: ErrorCode, entry: DirectoryEntry | undefined): void {
+    // Where the directory restrains it already, no change of it may follow.
+    const confirmed = entry !== undefined && entry.status !== 'active';
+    if (this.#held.size < heldMax) this.#held.set(id, { reaction, code, confirmed });
   }
 
   /** Lets go of an identity that the directory restrained and then set free again. */
@@ -41,6 +43,11 @@ export class Restraint {
     if (held === undefined || 'code' in judgement) return judgement;
     if (held.reaction === 'suspend') return { code: held.code };
     return { ...judgement, standing: 'quarantined' };
+  }
+
+  /** Who is held. */
+  get ids(): readonly string[] {
+    return [...this.#held.keys()];
   }
 
   get size(): number {

@@ -259,6 +259,23 @@ test('a clone is found, told to operators and service, and quarantined at once',
   t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [0], 'an operator let it go');
 });
 
+test('a broker that hears of a suspension in a snapshot lets go when the operator does', async (t) => {
+  const world = await brokerWorld(t, { config: { broker: { cloneReaction: 'suspend' } } });
+  const device = world.device('sensor-1');
+  for (const localAddress of ['127.0.0.1', '127.0.0.2', '127.0.0.1', '127.0.0.2']) {
+    await world.mqtt(device, { clientId: 'sensor-1', localAddress } as object);
+  }
+  await until('the service knows', () =>
+    world.feed.reports.some(({ incidents }) => incidents.length > 0),
+  );
+  world.feed.cut();
+  world.change('sensor-1', { status: 'suspended' });
+  await until('the link is back', () => applied(world));
+  world.change('sensor-1', { status: 'active' });
+  await until('the operator let it go', () => applied(world));
+  t.true((await world.mqtt(device, { clientId: 'sensor-1' })).connected);
+});
+
 test('a device that connects in a storm is refused until the minute is over', async (t) => {
   const world = await brokerWorld(t, {
     config: { limits: { broker: { connectsPerDevicePerMinuteMax: 3 } } },

@@ -123,7 +123,7 @@ test('a restraint holds until the directory has followed and let go again', (t) 
   const restraint = new Restraint();
   const { entry } = identityOf('dev');
   const good = { standing: 'full', notAfterMs: 1 } as const;
-  restraint.hold('dev', 'quarantine', 'device-cloned');
+  restraint.hold('dev', 'quarantine', 'device-cloned', entry);
   t.deepEqual(restraint.over('dev', good), { standing: 'quarantined', notAfterMs: 1 });
   t.deepEqual(restraint.over('other', good), good);
   restraint.follow({ ...entry, group: 'x' }, 'dev');
@@ -131,9 +131,20 @@ test('a restraint holds until the directory has followed and let go again', (t) 
   restraint.follow({ ...entry, status: 'quarantined' }, 'dev');
   restraint.follow(entry, 'dev');
   t.deepEqual(restraint.over('dev', good), good);
-  restraint.hold('dev', 'suspend', 'device-cloned');
+  restraint.hold('dev', 'suspend', 'device-cloned', entry);
   t.deepEqual(restraint.over('dev', good), { code: 'device-cloned' });
   t.deepEqual(restraint.over('dev', { code: 'device-revoked' }), { code: 'device-revoked' });
+});
+
+test('a restraint of what the directory restrains already ends when the directory lets go', (t) => {
+  const restraint = new Restraint();
+  const { entry } = identityOf('dev');
+  restraint.hold('dev', 'quarantine', 'device-cloned', { ...entry, status: 'quarantined' });
+  restraint.follow(entry, 'dev');
+  t.is(restraint.size, 0);
+  restraint.hold('dev', 'quarantine', 'device-cloned', entry);
+  restraint.follow(entry, 'dev');
+  t.is(restraint.size, 1, 'the directory has not followed yet');
 });
 
 test('a flood of lines is cut, counted and told', (t) => {
