@@ -1,8 +1,8 @@
 import test from 'ava';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { HandshakeGate, type GateLimits } from '../../../broker/listener/handshake-gate.ts';
-import { systemClock } from '../../../core/clock.ts';
 import type { ExecutionContext } from 'ava';
+import { fakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import { until } from '../../support/until.ts';
 
 const usual: GateLimits = {
@@ -15,6 +15,8 @@ const usual: GateLimits = {
 };
 
 interface Bench {
+  /** The gate's: however long a machine takes over a test, no turn ends by itself. */
+  readonly clock: FakeClock;
   readonly state: { busy: boolean };
   readonly gate: HandshakeGate;
   /** Sockets whose turn has come, in order, with what they had sent. */
@@ -27,9 +29,10 @@ async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Pro
   const begun: Socket[] = [];
   const refused: string[] = [];
   const state = { busy: false };
+  const clock = fakeClock();
   const gate = new HandshakeGate(
     { ...usual, ...limits },
-    { clock: systemClock, busy: () => state.busy, refused: (_address, code) => refused.push(code) },
+    { clock, busy: () => state.busy, refused: (_address, code) => refused.push(code) },
   );
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -44,6 +47,7 @@ async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Pro
     server.close();
   });
   return {
+    clock,
     state,
     gate,
     begun,
@@ -74,23 +78,27 @@ test('so many at a time, the next when one is finished, first bytes kept', async
 });
 
 test('silent connections never take a turn, and are ended in time', async (t) => {
-  const { gate, begun, refused, client } = await bench(t, { handshakeTimeoutMs: 200 });
+  const { clock, gate, begun, refused, client } = await bench(t, { handshakeTimeoutMs: 200 });
   const silent = await Promise.all(Array.from({ length: 20 }, () => client()));
   (await client()).write('hello');
-  await until('the one that spoke', () => begun.length === 1);
+  await until('the one that spoke', () => begun.length === 1 && gate.halfOpen === 21);
+  clock.advance(199);
+  t.deepEqual(refused, []);
+  clock.advance(1);
   await until('the others are ended', () => refused.length === 20);
   t.true(refused.every((code) => code === 'handshake-timeout'));
   await until('all are closed', () => silent.every((socket) => socket.destroyed));
   await until('nothing is left but one', () => gate.halfOpen === 1);
-  t.pass();
+  t.is(begun.length, 1);
 });
 
 test('a stalled handshake gives its turn back', async (t) => {
-  const { begun, client } = await bench(t, { handshakesRunningMax: 1 });
+  const { clock, gate, begun, client } = await bench(t, { handshakesRunningMax: 1 });
   (await client()).write('stalls');
   (await client()).write('next');
-  await until('the second has its turn', () => begun.length === 2, 2000);
-  t.pass();
+  await until('the second waits', () => begun.length === 1 && gate.waiting === 1);
+  clock.advance(100);
+  t.is(begun.length, 2);
 });
 
 test('who gives up while waiting costs no handshake', async (t) => {
@@ -137,13 +145,14 @@ test('too many are closed at once: in all, from one address, and by rate', async
 });
 
 test('a rate over all lets the others wait, not fail', async (t) => {
-  const { begun, refused, client } = await bench(t, {
+  const { clock, gate, begun, refused, client } = await bench(t, {
     handshakesPerSecondMax: 3,
     handshakesRunningMax: 100,
   });
   for (let n = 0; n < 6; n++) (await client()).write('x');
-  await until('three are begun', () => begun.length === 3);
-  await until('the others a second later', () => begun.length === 6, 3000);
+  await until('three are begun', () => begun.length === 3 && gate.waiting === 3);
+  clock.advance(1000);
+  t.is(begun.length, 6, 'the others a second later');
   t.deepEqual(refused, []);
 });
 
