@@ -36,6 +36,8 @@ export interface DeliveryResult {
   /** Of one core. */
   readonly brokerCpuPercent: number;
   readonly generatorCpuPercent: number;
+  /** Deliveries of the whole run that never came, although nobody published any more. */
+  readonly missing: number;
 }
 
 export interface LatencyResult extends DeliveryResult {
@@ -47,6 +49,9 @@ export interface LatencyResult extends DeliveryResult {
 
 const fanOutReceivers = 200;
 const commandTopic = 'devices/all/commands/go';
+
+/** How long deliveries that are still owed may take after the last publish, in ms. */
+const settleMaxMs = 5000;
 
 /** Runs at full load. */
 export async function measureLoad(
@@ -96,7 +101,7 @@ export async function measureLoad(
     await delay(plan.warmUpMs);
     const result = await measured(broker, plan.measureMs, () => delivered);
     stopped = true;
-    return result;
+    return { ...result, missing: await missingOf(() => published * receivers - delivered) };
   } finally {
     stopped = true;
     await crowd.end();
@@ -135,10 +140,13 @@ export async function measureLatency(
     sampling = true;
     const result = await measured(broker, plan.measureMs, () => delivered);
     sampling = false;
+    clearInterval(ticker);
+    const missing = await missingOf(() => sent * receivers - delivered);
     samples.sort((a, b) => a - b);
     const at = (share: number): number => samples[Math.floor((samples.length - 1) * share)] ?? NaN;
     return {
       ...result,
+      missing,
       ratePerSecond: deliveriesPerSecond,
       p50Ms: at(0.5),
       p99Ms: at(0.99),
@@ -207,11 +215,18 @@ async function connectCrowd(
   };
 }
 
+/** Both brokers must have done the same work: what was published arrives, or is told. */
+async function missingOf(owed: () => number): Promise<number> {
+  const untilMs = performance.now() + settleMaxMs;
+  while (owed() > 0 && performance.now() < untilMs) await delay(20);
+  return owed();
+}
+
 async function measured(
   broker: RunningBroker,
   measureMs: number,
   delivered: () => number,
-): Promise<DeliveryResult> {
+): Promise<Omit<DeliveryResult, 'missing'>> {
   const before = delivered();
   const brokerBefore = cpuMicroseconds(broker.pid);
   const ownBefore = process.cpuUsage();

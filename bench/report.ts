@@ -84,12 +84,16 @@ ${deliveryTable('µs', 2, (row, name) => row.load[name]?.cpuMicrosecondsPerDeliv
 
 ## Deliveries a second, at full load
 
-Here more is better. The load generator's own CPU stands below: where it is near 100 % the number is
-the generator's, not the broker's.
+Here more is better. The CPU of broker and load generator stands below: where the generator's is near 100 % the
+number is the generator's, not the broker's; where neither is, the two wait for one another.
 
 ${deliveryTable('deliveries/s', 0, (row, name) => row.load[name]?.deliveriesPerSecond)}
 
+${deliveryTable('CPU of the broker, %', 0, (row, name) => row.load[name]?.brokerCpuPercent)}
+
 ${deliveryTable('CPU of the generator, %', 0, (row, name) => row.load[name]?.generatorCpuPercent)}
+
+${missingText(report, names)}
 
 ## Latency at a fixed rate
 
@@ -138,6 +142,19 @@ ${table(
 
 Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each with one subscription.
 ${memoryText}${durableText(report)}`;
+}
+
+/** Whether the brokers did the same work: one that drops what it cannot send spends less on it. */
+function missingText(report: Report, names: readonly BrokerName[]): string {
+  const sum = (name: BrokerName): number =>
+    report.deliveries.reduce(
+      (total, { load, latency }) =>
+        total + (load[name]?.missing ?? 0) + (latency[name]?.missing ?? 0),
+      0,
+    );
+  return `Of all that was published in these runs and those at a fixed rate, deliveries that never came: ${names
+    .map((name) => `${name} ${sum(name)}`)
+    .join(', ')}.`;
 }
 
 /** Not measured by the run: what stands behind its number. */

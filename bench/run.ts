@@ -155,7 +155,7 @@ async function measureRow(
       const load = await measureLoad(broker, clients, plan);
       row.load[broker.name] = load;
       say(
-        `${title}: ${load.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${load.deliveriesPerSecond.toFixed(0)}/s, broker ${load.brokerCpuPercent.toFixed(0)} %, generator ${load.generatorCpuPercent.toFixed(0)} %`,
+        `${title}: ${load.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${load.deliveriesPerSecond.toFixed(0)}/s, broker ${load.brokerCpuPercent.toFixed(0)} %, generator ${load.generatorCpuPercent.toFixed(0)} %, missing ${load.missing}`,
       );
     }
     if (parts.has('latency')) {
@@ -163,7 +163,7 @@ async function measureRow(
       const latency = await measureLatency(broker, clients, plan, rate);
       row.latency[broker.name] = latency;
       say(
-        `${title} at ${rate}/s: p50 ${latency.p50Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms, ${latency.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${latency.deliveriesPerSecond.toFixed(0)}/s, generator ${latency.generatorCpuPercent.toFixed(0)} %`,
+        `${title} at ${rate}/s: p50 ${latency.p50Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms, ${latency.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${latency.deliveriesPerSecond.toFixed(0)}/s, generator ${latency.generatorCpuPercent.toFixed(0)} %, missing ${latency.missing}`,
       );
     }
   }
