@@ -9,7 +9,7 @@ import { AedesPersistence } from '../../broker/store/aedes-persistence.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { openMemoryStore } from '../../broker/store/memory-store.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
-import { wideLimits } from '../support/store-contract.ts';
+import { wideLimits } from '../support/store-samples.ts';
 
 // aedes-persistence's own suite, as it is shipped, for node:test: here it runs under ava.
 

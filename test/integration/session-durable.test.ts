@@ -86,6 +86,31 @@ test('sessions, queues, packet ids, retained messages and wills outlive a restar
   t.deepEqual([will.topic, String(will.payload)], ['q/will', 'gone']);
 });
 
+test('a packet id that was released before a restart is that of a new message behind it', async (t) => {
+  const open = storage(t);
+  const before = await startWorld(t, { store: await open() });
+  const pub = await before.connect({ clientId: 'pub', clean: false });
+  for (const id of [7, 8]) pub.publish('x', 'old', { qos: 2, id });
+  await pub.next('pubrec');
+  await pub.next('pubrec');
+  pub.ack('pubrel', 7);
+  await pub.next('pubcomp');
+  await before.close();
+
+  const after = await startWorld(t, { store: await open() });
+  const sub = await after.connect({ clientId: 'sub' });
+  await sub.subscribe('x', 0);
+  const again = await after.connect({ clientId: 'pub', clean: false });
+  again.publish('x', 'old', { qos: 2, id: 8, dup: true });
+  again.publish('x', 'new', { qos: 2, id: 7 });
+  await again.next('pubrec');
+  await again.next('pubrec');
+  t.deepEqual(
+    (await sub.received()).map(({ payload }) => String(payload)),
+    ['new'],
+  );
+});
+
 test('thousands of queued messages come in order, window by window, out of the durable queue', async (t) => {
   const open = storage(t);
   const world = await startWorld(t, { store: await open() });

@@ -4,7 +4,7 @@ import test from 'ava';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { startWorld } from '../support/session-world.ts';
-import { wideLimits } from '../support/store-contract.ts';
+import { wideLimits } from '../support/store-samples.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const gated = new URL('../support/store-gated-worker.ts', import.meta.url);

@@ -6,7 +6,7 @@
  */
 import { systemClock } from '../../core/clock.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
-import { deliveryOf, sessionRecord, storedMessage, wideLimits } from './store-contract.ts';
+import { deliveryOf, sessionRecord, storedMessage, wideLimits } from './store-samples.ts';
 
 const store = await openDurableStore({
   path: process.argv[2] ?? '',

@@ -79,6 +79,54 @@ test('a slow disk holds up what must be durable, and nothing else', async (t) =>
   slow.commit();
 });
 
+test('to a kept session QoS 2 and PUBREL leave when they are durable: it cannot come twice', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const kept = await world.raw('kept');
+  kept.connect({ clientId: 'kept', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await kept.next('connack');
+  const done = kept.subscribe('k', 2);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await done;
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('k', 'two', { qos: 2, id: 1 });
+  await pub.settle();
+  await kept.settle();
+  t.deepEqual(kept.packets, []);
+  slow.commit();
+  const { messageId } = await kept.next('publish');
+  kept.ack('pubrec', messageId!);
+  await kept.settle();
+  t.deepEqual(kept.packets, []);
+  slow.commit();
+  t.is((await kept.next('pubrel')).messageId, messageId);
+});
+
+test('PUBREC and PUBCOMP of a kept session wait for the disk, whoever listens', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const pub = await world.raw('pub');
+  pub.connect({ clientId: 'pub', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await pub.next('connack');
+  pub.publish('nobody/listens', 'x', { qos: 2, id: 1 });
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  await pub.next('pubrec');
+  pub.ack('pubrel', 1);
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  await pub.next('pubcomp');
+});
+
 test('QoS 2 publishes that wait for the disk count once against the receive maximum', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, {

@@ -13,7 +13,7 @@ import {
   storedMessage,
   wholeQueue,
   wideLimits,
-} from '../../support/store-contract.ts';
+} from '../../support/store-samples.ts';
 import { spawnNode } from '../../support/child.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { until } from '../../support/until.ts';
@@ -158,7 +158,7 @@ test('a process killed while it writes has lost nothing that was committed, and 
   }
 });
 
-test('a start with 100,000 queued messages takes less than 2 s', async (t) => {
+test.serial('a start with 100,000 queued messages takes less than 2 s of CPU', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path);
   for (let client = 0; client < 100; client++) store.putSession(sessionRecord(`device-${client}`));
@@ -168,12 +168,16 @@ test('a start with 100,000 queued messages takes less than 2 s', async (t) => {
   }
   await store.close();
   const startMs = performance.now();
+  const before = process.cpuUsage();
   const again = await open(path);
   const { sessions } = await again.load();
   const page = await again.readQueue('device-99', 0, 100);
   const tookMs = performance.now() - startMs;
-  t.log(`${Math.round(tookMs)} ms`);
-  t.true(tookMs < 2000, `${tookMs} ms`);
+  // Of all threads: what else runs on the machine must not decide.
+  const { user, system } = process.cpuUsage(before);
+  const cpuMs = (user + system) / 1000;
+  t.log(`${Math.round(cpuMs)} ms of CPU in ${Math.round(tookMs)} ms`);
+  t.true(cpuMs < 2000, `${cpuMs} ms`);
   t.is(sessions.length, 100);
   t.is(page.length, 100);
   t.is(again.statistics.queuedMessages, 100_000);

@@ -16,7 +16,7 @@ import {
   storedMessage,
   wholeQueue,
   wideLimits,
-} from '../../support/store-contract.ts';
+} from '../../support/store-samples.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 const open = (path: string): Promise<SessionStore> =>

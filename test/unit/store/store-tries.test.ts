@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { topicMatches } from '../../../core/topic.ts';
 import { FilterTrie } from '../../../broker/store/filter-trie.ts';
 import { RetainedTrie } from '../../../broker/store/retained-trie.ts';
-import { storedMessage } from '../../support/store-contract.ts';
+import { storedMessage } from '../../support/store-samples.ts';
 
 test('a wildcard lookup among 200,000 retained messages costs what it finds, not what there is', (t) => {
   const trie = new RetainedTrie();

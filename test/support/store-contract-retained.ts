@@ -1,0 +1,122 @@
+/**
+ * Retained messages of every session store: what is found, what gives way.
+ *
+ * @module
+ */
+import type { ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { topicMatches } from '../../core/topic.ts';
+import type { StoreLimits } from '../../broker/store/session-store.ts';
+import { openStore, storedMessage, type OpenedStore, type StoreKind } from './store-samples.ts';
+
+const topicsOf = (entries: Iterable<{ topic: string }>): string[] =>
+  [...entries].map(({ topic }) => topic).sort();
+
+/** Declares these tests for one kind of store. */
+export function retainedContract(kindOfStore: StoreKind): void {
+  const { test, kind } = kindOfStore;
+  const open = (t: ExecutionContext, limits?: Partial<StoreLimits>): Promise<OpenedStore> =>
+    openStore(kindOfStore, t, limits);
+
+  test(`${kind}: retained messages are found by every filter that matches, and by no other`, async (t) => {
+    const { store } = await open(t);
+    const topics = [
+      'a',
+      'a/b',
+      'a/b/c',
+      'a//c',
+      '/a',
+      'a/',
+      '$s/x',
+      '$s',
+      'a/$x',
+      'b/$x/y',
+      '/',
+      'q',
+    ];
+    for (const topic of topics) t.true(store.putRetained(storedMessage(topic, 'x')));
+    const filters = [
+      ...topics,
+      ...['#', '+', '+/#', 'a/#', 'a/+', 'a/+/c', '+/+', '+/b/#', '/+', '+/', '$s/#', '$s/+', '/#'],
+      ...['b/+/y', 'a/b/c/#', 'a/b/c/+', 'nothing', 'a/+/+/+', '+/+/#', '#'],
+    ];
+    for (const filter of filters) {
+      t.deepEqual(
+        topicsOf(store.retained(filter)),
+        topics.filter((topic) => topicMatches(filter, topic)).sort(),
+        filter,
+      );
+    }
+  });
+
+  test(`${kind}: retained messages are replaced, deleted by an empty payload, and counted`, async (t) => {
+    const { store } = await open(t);
+    store.putRetained(storedMessage('a/b', 'one'));
+    store.putRetained(storedMessage('a/b', 'two', { qos: 2 }));
+    store.putRetained(storedMessage('a', 'three'));
+    t.is(store.retainedCount, 2);
+    t.deepEqual(
+      [...store.retained('a/b')].map(({ payload, qos }) => [payload.toString(), qos]),
+      [['two', 2]],
+    );
+    t.true(store.putRetained(storedMessage('a/b', '')));
+    t.is(store.retainedCount, 1);
+    store.deleteRetained('a');
+    t.is(store.retainedCount, 0);
+    t.is(store.statistics.retainedBytes, 0);
+    t.deepEqual([...store.retained('#')], []);
+  });
+
+  test(`${kind}: retained messages obey a model, whatever comes in which order`, async (t) => {
+    const level = fc.constantFrom('a', 'b', '', '$c');
+    const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
+    const filter = fc
+      .tuple(
+        fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+      )
+      .map(([levels, wild]) => [...levels, ...(wild ? ['#'] : [])].join('/'));
+    const { store } = await open(t);
+    const model = new Set<string>();
+    fc.assert(
+      fc.property(fc.array(fc.tuple(topic, fc.boolean())), fc.array(filter), (steps, filters) => {
+        for (const [name, put] of steps) {
+          if (put) {
+            store.putRetained(storedMessage(name));
+            model.add(name);
+          } else {
+            store.deleteRetained(name);
+            model.delete(name);
+          }
+        }
+        t.is(store.retainedCount, model.size);
+        for (const one of filters) {
+          const expected = [...model].filter((name) => topicMatches(one, name)).sort();
+          t.deepEqual(topicsOf(store.retained(one)), expected);
+        }
+      }),
+      { numRuns: 100 },
+    );
+    t.pass();
+  });
+
+  test(`${kind}: a retained message that expired is not found, and makes room`, async (t) => {
+    const { store, home } = await open(t, { retainedMax: 2 });
+    store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
+    store.putRetained(storedMessage('b', 'x'));
+    t.false(store.putRetained(storedMessage('c', 'x')), 'full');
+    t.true(store.putRetained(storedMessage('b', 'y')), 'a known topic needs no room');
+    home.clock.advance(1001);
+    t.deepEqual(topicsOf(store.retained('#')), ['b']);
+    t.true(store.putRetained(storedMessage('c', 'x')));
+    t.deepEqual(topicsOf(store.retained('#')), ['b', 'c']);
+  });
+
+  test(`${kind}: a full retained set finds by itself what has expired`, async (t) => {
+    const { store, home } = await open(t, { retainedMax: 1 });
+    store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
+    home.clock.advance(5000);
+    t.true(store.putRetained(storedMessage('c', 'x')));
+    t.is(store.retainedCount, 1);
+  });
+}
