@@ -21,15 +21,23 @@ export interface TargetOptions extends AdminOptions {
 /**
  * A Flotilla, found through the state folder, or any broker with certificates from a folder.
  *
+ * @param planned the brokers that the plan names, for when no option does
  * @throws FlotillaError `usage`, `broker-not-running`, `service-not-running`, `state-missing`
  */
-export async function simTarget(options: TargetOptions, context: Context): Promise<Target> {
-  const named = options.mqtts === undefined ? undefined : hostPort(options.mqtts, 8883);
+export async function simTarget(
+  options: TargetOptions,
+  context: Context,
+  planned: readonly string[] = [],
+): Promise<Target> {
+  const [named, ...further] = (options.mqtts?.split(',') ?? planned).map((text) =>
+    hostPort(text.trim(), 8883),
+  );
+  const more = further.length === 0 ? {} : { moreMqtts: further };
   if (options.certs !== undefined) {
     if (named === undefined)
       throw new FlotillaError('usage', { detail: '--certs goes with --mqtts' });
     const ca = options.ca === undefined ? {} : { ca: await readCa(options.ca) };
-    return { mqtts: named, certificates: options.certs, ...ca };
+    return { mqtts: named, ...more, certificates: options.certs, ...ca };
   }
   const state = stateFolder(options.state);
   const client = await adminClient(options, context);
@@ -38,6 +46,7 @@ export async function simTarget(options: TargetOptions, context: Context): Promi
   return {
     enrollUrl: client.url,
     mqtts: { host: reachable(mqtts.host), port: mqtts.port },
+    ...more,
     ca: client.ca,
     admin: { cert: client.cert, key: client.key },
     keepFolder: state.sim,

@@ -17,9 +17,11 @@ import {
 } from 'yaml';
 import { z } from 'zod';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
-import { planSchema, type GroupSpec, type PhaseSpec, type Plan } from './plan/plan-schema.ts';
+import { checkedPlanSchema } from './plan/checked-plan.ts';
+import { planSchema, type GroupSpec, type Plan } from './plan/plan-schema.ts';
 import { newSeed } from './seed.ts';
 
+export { phasesOf } from './plan/phase-names.ts';
 export type { Plan } from './plan/plan-schema.ts';
 
 /** The largest plan that is read, in bytes. */
@@ -115,7 +117,7 @@ export function parsePlan(text: string, label = 'plan'): Plan {
       cause: error,
     });
   }
-  const result = planSchema.safeParse(content);
+  const result = checkedPlanSchema.safeParse(content);
   if (result.success) return result.data;
   const details = result.error.issues.slice(0, 10).map((issue) => {
     const { path, message, atKey } = deepest(issue);
@@ -128,7 +130,7 @@ export function parsePlan(text: string, label = 'plan'): Plan {
 
 /** Checks a plan that was made by a program. @throws FlotillaError `plan-invalid` */
 export function checkPlan(content: unknown): Plan {
-  const result = planSchema.safeParse(content);
+  const result = checkedPlanSchema.safeParse(content);
   if (result.success) return result.data;
   const details = result.error.issues.slice(0, 10).map((issue) => {
     const { path, message } = deepest(issue);
@@ -144,24 +146,6 @@ export function planJsonSchema(): object {
     $id: 'urn:flotilla:plan',
     title: 'Flotilla simulation plan',
   };
-}
-
-/** All phases of a plan with their names, in order; a name that repeats gets a number. */
-export function phasesOf(plan: Plan): { step: number; name: string; spec: PhaseSpec }[] {
-  const used = new Map<string, number>();
-  for (const step of plan.phases) {
-    for (const spec of 'parallel' in step ? step.parallel : [step]) {
-      if (spec.name !== undefined) used.set(spec.name, 1);
-    }
-  }
-  return plan.phases.flatMap((step, index) =>
-    ('parallel' in step ? step.parallel : [step]).map((spec) => {
-      if (spec.name !== undefined) return { step: index, name: spec.name, spec };
-      const times = (used.get(spec.phase) ?? 0) + 1;
-      used.set(spec.phase, times);
-      return { step: index, name: times === 1 ? spec.phase : `${spec.phase}-${times}`, spec };
-    }),
-  );
 }
 
 interface Fault {

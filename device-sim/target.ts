@@ -14,6 +14,8 @@ export interface HostPort {
 export interface FlotillaTarget {
   readonly enrollUrl: string;
   readonly mqtts: HostPort;
+  /** Further brokers of the same fleet: devices are spread over all of them. */
+  readonly moreMqtts?: readonly HostPort[];
   /** PEM: root, then issuers. */
   readonly ca: string;
   /** A certificate (chain) of role `admin` and its key, PEM: it makes tokens and revokes. */
@@ -25,6 +27,7 @@ export interface FlotillaTarget {
 /** Any broker with mutual TLS. */
 export interface BrokerTarget {
   readonly mqtts: HostPort;
+  readonly moreMqtts?: readonly HostPort[];
   /** See credentials/certificate-folder.ts for what it holds. */
   readonly certificates: string;
   /** PEM; `ca.pem` in the folder unless told. */
@@ -32,6 +35,11 @@ export interface BrokerTarget {
 }
 
 export type Target = FlotillaTarget | BrokerTarget;
+
+/** All brokers of a target, the first one first. */
+export function brokersOf({ mqtts, moreMqtts = [] }: Target): readonly HostPort[] {
+  return [mqtts, ...moreMqtts];
+}
 
 export function isFlotilla(target: Target): target is FlotillaTarget {
   return 'enrollUrl' in target;

@@ -29,7 +29,7 @@ export const prepare = async (
   void world.stopAsked().then(() => stop.abort());
   const view = progressView(out.streams.stderr);
   const made = await prepareFleet(plan, {
-    target: await simTarget(options, context),
+    target: await simTarget(options, context, plan.run.brokers),
     log: createLog({ level: 'warn' }),
     clock: systemClock,
     progress: (progress) => view.update(progress),

@@ -32,7 +32,7 @@ export const run = async (
 ): Promise<number> => {
   const { out, world } = context;
   const plan = await planOf(file, options);
-  const target = await simTarget(options, context);
+  const target = await simTarget(options, context, plan.run.brokers);
   const stop = new AbortController();
   void world.stopAsked().then(() => {
     out.warn('ending in order; once more ends at once');

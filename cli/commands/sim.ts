@@ -55,7 +55,7 @@ export function simCommand(runner: Runner): Command {
         .option('--out <dir>', 'for any other broker: a CA and certificates into this folder')
         .option('--names <names...>', 'with --out: the host names of that broker')
         .option(...urlOption)
-        .option('--mqtts <host:port>', 'the broker, if not the one on the state folder')
+        .option(...brokersOption)
         .action(
           runner.runWith(async (plan: string, options: PrepareOptions, context) =>
             (await import('./sim-prepare.ts')).prepare(plan, options, context),
@@ -82,10 +82,15 @@ export function simCommand(runner: Runner): Command {
     );
 }
 
+const brokersOption = [
+  '--mqtts <host:port,…>',
+  'the broker, if not the one on the state folder; devices are spread over several',
+] as const;
+
 function targetOptions(under: Command): Command {
   return under
     .option(...urlOption)
-    .option('--mqtts <host:port>', 'the broker, if not the one on the state folder')
+    .option(...brokersOption)
     .option('--certs <dir>', 'any broker: certificates from a folder, instead of enrolling')
     .option('--ca <file>', 'any broker: what it is trusted by (default: ca.pem in --certs)');
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { brokerIndexOf } from '../broker-choice.ts';
 import { missingFrom, sizeOfRanges, type Ranges } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import type { MessageCounts } from '../report/report-model.ts';
@@ -37,20 +38,27 @@ export async function collectAccounts(crew: Crew): Promise<{
   return { devices, observers };
 }
 
-/** Settles the account. Pure. */
+/**
+ * Settles the account. Pure.
+ *
+ * @param brokers how many there are: each observer answers for the devices of its own
+ */
 export function settleAccount(
   devices: readonly DeviceAccount[],
   observers: readonly ObserverAccount[],
   totals: Meter,
+  brokers = 1,
 ): Account {
   const losses: { device: number; ranges: Ranges }[] = [];
-  const received = observers.map(
-    (observer) => new Map(observer.received.map(({ device, ranges }) => [device, ranges])),
-  );
+  const received = observers.map(({ broker, received: ranges }) => ({
+    broker,
+    had: new Map(ranges.map((item) => [item.device, item.ranges])),
+  }));
   let expected = 0;
   let lost = 0;
   for (const { device, settled } of devices) {
-    for (const had of received) {
+    for (const { broker, had } of received) {
+      if (brokerIndexOf(device, brokers) !== broker) continue;
       expected += sizeOfRanges(settled);
       const missing = missingFrom(settled, had.get(device) ?? []);
       lost += sizeOfRanges(missing);

@@ -43,6 +43,19 @@ export function useOf(pid: number): ProcessUse | undefined {
   return { cpuMs: (cpuTicks * 1000) / ticksPerSecond, rssBytes: Number(rss) * 1024 };
 }
 
+/** What several processes used together, each once; undefined when one of them cannot be read. */
+export function useOfAll(pids: readonly (number | undefined)[]): ProcessUse | undefined {
+  let cpuMs = 0;
+  let rssBytes = 0;
+  for (const pid of new Set(pids)) {
+    const use = pid === undefined ? undefined : useOf(pid);
+    if (use === undefined) return undefined;
+    cpuMs += use.cpuMs;
+    rssBytes += use.rssBytes;
+  }
+  return { cpuMs, rssBytes };
+}
+
 /** The most files that a process may open; undefined when it cannot be told. */
 export function openFilesLimitOf(pid: number): number | undefined {
   const soft = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`))?.[1];

@@ -12,6 +12,7 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import { AgentHub } from '../agent/agent-hub.ts';
+import { devicesAt } from '../broker-choice.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
 import { LinkError } from '../device/link.ts';
 import { Board } from '../measure/board.ts';
@@ -25,10 +26,10 @@ import type { Progress } from '../progress.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import { filterFor, rosterOf, type Roster } from '../roster.ts';
 import { newSeed } from '../seed.ts';
-import { isFlotilla, type Target } from '../target.ts';
+import { brokersOf, isFlotilla, type Target } from '../target.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
-import { listenerOf, openFilesLimitOf, useOf } from './broker-process.ts';
+import { listenerOf, openFilesLimitOf, useOfAll } from './broker-process.ts';
 import { Crew, forkedPort, Hand, localPort, type OpenPort } from './crew.ts';
 import { phaseReportOf } from './phase-report.ts';
 import { checkBroker, checkBrokerRoom, checkRoom, machineLimits } from './preflight.ts';
@@ -93,8 +94,8 @@ export class Simulation {
     this.#roster = rosterOf(plan, this.#seed);
     this.#startedAtMs = deps.clock.now();
     this.#stop = AbortSignal.any([deps.signal, this.#lost.signal]);
-    const pid = listenerOf(deps.target.mqtts);
-    this.#board = new Board(this.#startMs, () => (pid === undefined ? undefined : useOf(pid)));
+    const pids = brokersOf(deps.target).map(listenerOf);
+    this.#board = new Board(this.#startMs, () => useOfAll(pids));
   }
 
   async run(): Promise<Report> {
@@ -111,21 +112,28 @@ export class Simulation {
     const sourceAddresses = addressesOf(plan.run.sourceAddresses);
     const workers = this.#workers();
     checkRoom(this.#roster.size, workers, Math.max(1, sourceAddresses.length), machineLimits());
-    const pid = listenerOf(target.mqtts);
-    checkBrokerRoom(this.#roster.size, pid === undefined ? undefined : openFilesLimitOf(pid));
-    await checkBroker(target.mqtts, credentials.ca);
-    const broker = { ...target.mqtts, ca: credentials.ca };
-    const crew = await this.#hire(workers, broker, credentials, sourceAddresses);
+    const addresses = brokersOf(target);
+    // One process may listen at several addresses.
+    const shares = new Map<number, number>();
+    for (const [index, address] of addresses.entries()) {
+      const pid = listenerOf(address);
+      const share = devicesAt(index, addresses.length, this.#roster.size);
+      if (pid !== undefined) shares.set(pid, (shares.get(pid) ?? 0) + share);
+    }
+    for (const [pid, share] of shares) checkBrokerRoom(share, openFilesLimitOf(pid));
+    for (const address of addresses) await checkBroker(address, credentials.ca);
+    const brokers = addresses.map((address) => ({ ...address, ca: credentials.ca }));
+    const crew = await this.#hire(workers, brokers, credentials, sourceAddresses);
     const ticking = setInterval(() => this.#second(), tickMs);
     this.#lifecycle.add('progress', () => clearInterval(ticking));
 
-    const phases = await this.#phases(crew, broker, credentials);
+    const phases = await this.#phases(crew, brokers, credentials);
     const lost = (): string | null =>
       this.#lost.signal.aborted ? messageOf(this.#lost.signal.reason) : null;
     let failure = lost();
     let account: Account | undefined;
     try {
-      account = await this.#finish(crew, signal.aborted ? 2000 : plan.run.drain);
+      account = await this.#finish(crew, brokers.length, signal.aborted ? 2000 : plan.run.drain);
     } catch (error) {
       failure ??= lost() ?? messageOf(error);
     }
@@ -145,7 +153,7 @@ export class Simulation {
       planned: this.#roster.size,
       account: account ?? settleAccount([], [], this.#board.totals),
       phases,
-      brokerAddress: `${target.mqtts.host}:${target.mqtts.port}`,
+      brokerAddress: addresses.map(({ host, port }) => `${host}:${port}`).join(', '),
       workers,
       idleRssBytes: this.#idleRssBytes,
       peakOnline: this.#peakOnline,
@@ -172,13 +180,13 @@ export class Simulation {
 
   async #hire(
     workers: number,
-    broker: BrokerAddress,
+    brokers: readonly BrokerAddress[],
     credentials: RunCredentials,
     sourceAddresses: readonly string[],
   ): Promise<Crew> {
     const plan = this.#plan;
     const open = this.#deps.inProcess === true ? localPort : forkedPort;
-    const hub = await this.#agentHub(broker, credentials);
+    const hub = await this.#agentHub(brokers, credentials);
     const local = workers - plan.run.agents.length;
     const carriers = [
       ...Array.from({ length: local }, (_item, index) => this.#hand(open(`worker ${index + 1}`))),
@@ -186,18 +194,18 @@ export class Simulation {
     ];
     const shifts = await this.#clockShifts(carriers.slice(local));
     const small = local > 0 && this.#roster.size <= smallFleetMax;
-    const observers = Array.from({ length: plan.run.observers }, (_item, index) =>
+    const observers = Array.from({ length: plan.run.observers * brokers.length }, (_item, index) =>
       small && index === 0 && carriers[0] !== undefined
         ? carriers[0]
         : this.#hand(open(`observer ${index + 1}`)),
     );
-    const crew = new Crew(carriers, observers);
+    const crew = new Crew(carriers, observers, brokers.length);
     this.#lifecycle.add('workers', () => crew.dismiss(goodbyeMs));
     const setup = {
       plan,
       seed: this.#seed,
       run: this.#run,
-      broker,
+      brokers,
       enroll: credentials.enroll,
       sourceAddresses,
     };
@@ -216,13 +224,17 @@ export class Simulation {
     for (const [index, hand] of observers.entries()) {
       const name = `sim-observer-${this.#run}-${index + 1}`;
       const { key, chain, name: own } = await credentials.observer(name);
-      const client = plan.run.observerClient;
+      const where = {
+        filters,
+        client: plan.run.observerClient,
+        broker: index % brokers.length,
+      };
       try {
-        await hand.call('observe', { name, key, chain, filters, client });
+        await hand.call('observe', { name, key, chain, ...where });
       } catch (error) {
         // Some brokers allow no other client id than the name in the certificate.
         if (own === undefined || !(error instanceof LinkError)) throw error;
-        await hand.call('observe', { name: own, key, chain, filters, client });
+        await hand.call('observe', { name: own, key, chain, ...where });
       }
     }
     return crew;
@@ -230,11 +242,11 @@ export class Simulation {
 
   /** The way to the agents that the plan names; undefined when it names none. */
   async #agentHub(
-    broker: BrokerAddress,
+    [broker]: readonly BrokerAddress[],
     credentials: RunCredentials,
   ): Promise<AgentHub | undefined> {
     const { agents } = this.#plan.run;
-    if (agents.length === 0) return undefined;
+    if (agents.length === 0 || broker === undefined) return undefined;
     if (credentials.api === undefined) {
       throw new FlotillaError('sim-phase-unsupported', {
         detail: 'agents enroll their devices themselves',
@@ -289,7 +301,7 @@ export class Simulation {
 
   async #phases(
     crew: Crew,
-    broker: BrokerAddress,
+    brokers: readonly BrokerAddress[],
     credentials: RunCredentials,
   ): Promise<PhaseReport[]> {
     const reports: PhaseReport[] = [];
@@ -300,7 +312,7 @@ export class Simulation {
         phases
           .filter((phase) => phase.step === step)
           .map(async ({ name, spec }) => {
-            reports.push(await this.#phase(name, spec, crew, broker, credentials));
+            reports.push(await this.#phase(name, spec, crew, brokers, credentials));
           }),
       );
     }
@@ -311,7 +323,7 @@ export class Simulation {
     name: string,
     spec: PhaseSpec,
     crew: Crew,
-    broker: BrokerAddress,
+    brokers: readonly BrokerAddress[],
     { api, keeper }: RunCredentials,
   ): Promise<PhaseReport> {
     const sinceMs = epochNow() - this.#startMs;
@@ -325,7 +337,7 @@ export class Simulation {
       run: this.#run,
       roster: this.#roster,
       crew,
-      broker,
+      brokers,
       api,
       keeper,
       board: this.#board,
@@ -361,14 +373,14 @@ export class Simulation {
   }
 
   /** Waits for what is under way, then collects and settles the accounts. */
-  async #finish(crew: Crew, drainMs: number): Promise<Account> {
+  async #finish(crew: Crew, brokers: number, drainMs: number): Promise<Account> {
     await crew.everyone('halt', {});
     await crew.everyone('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
     const endMs = performance.now() + drainMs;
     for (;;) {
       await crew.everyone('flush', {});
       const { devices, observers } = await collectAccounts(crew);
-      const account = settleAccount(devices, observers, this.#board.totals);
+      const account = settleAccount(devices, observers, this.#board.totals, brokers);
       const complete = account.telemetry.lost === 0 && account.commands.lost === 0;
       if (complete || performance.now() >= endMs) return account;
       await delay(200);

@@ -260,16 +260,15 @@ export class LightLink implements Link {
     }
     const outgoing = this.#outgoing.get(id);
     if (outgoing === undefined) return;
-    if (code >= 0x80) {
-      this.#outgoing.delete(id);
-      outgoing.done(`puback-0x${code.toString(16)}`);
-    } else if (kind === 5) {
+    if (code < 0x80 && kind === 5) {
       outgoing.released = true;
       this.#send(writeAck(6, id));
-    } else {
-      this.#outgoing.delete(id);
-      outgoing.done(undefined);
+      return;
     }
+    this.#outgoing.delete(id);
+    // Between two messages a device keeps no table.
+    if (this.#outgoing.size === 0) this.#outgoing = nothing;
+    outgoing.done(code >= 0x80 ? `puback-0x${code.toString(16)}` : undefined);
   }
 
   #other(packet: Packet): void {

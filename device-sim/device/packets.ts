@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { generate, parser, type Packet } from 'mqtt-packet';
+import { generate, parser, writeToStream, type Packet } from 'mqtt-packet';
+
+// The library would keep a buffer for each of the 65,536 numbers of two bytes: 9 MB in each worker,
+// which is 2 KB a device.
+writeToStream.cacheNumbers = false;
 
 /** A PUBLISH as it came in. */
 export interface Publish {

@@ -35,8 +35,12 @@ export interface DeviceHost {
   readonly run: string;
   readonly seed: string;
   readonly meter: Meter;
-  /** Where to connect, as whom is the device's own matter. */
-  readonly target: { readonly host: string; readonly port: number; readonly ca: string };
+  /** Where a device connects; as whom is its own matter. */
+  brokerOf(number: number): {
+    readonly host: string;
+    readonly port: number;
+    readonly ca: string;
+  };
   localAddress(number: number): string | undefined;
   /** Calls once at a time of the process's own clock. */
   at(ms: number, call: () => void): void;
@@ -62,7 +66,6 @@ export class SimDevice {
   readonly settled = new IntervalSet();
   /** Sequence numbers of commands that arrived. */
   readonly commands = new IntervalSet();
-  credential: Credential | undefined;
   state: DeviceState = 'new';
   /** Whether it was ever connected. */
   everOnline = false;
@@ -80,6 +83,9 @@ export class SimDevice {
   /** Called when the connection ends, before a reconnect is thought of. */
   onClosed: ((failure: Failure) => void) | undefined;
   readonly #host: DeviceHost;
+  /** Its chain is the leaf alone; {@link #issuers} follow. */
+  #credential: Credential | undefined;
+  #issuers = '';
   #link: Link | undefined;
   #waiting: Waiting[] | undefined;
   #seq = 0;
@@ -114,8 +120,17 @@ export class SimDevice {
     return this.#session;
   }
 
+  /** What it holds now, its chain complete. */
+  get credential(): Credential | undefined {
+    return this.#credential === undefined
+      ? undefined
+      : { ...this.#credential, chain: this.#credential.chain + this.#issuers };
+  }
+
   adopt(credential: Credential): void {
-    this.credential = credential;
+    const { leaf, issuers } = splitChain(credential.chain);
+    this.#credential = { ...credential, chain: leaf };
+    this.#issuers = issuers;
     if (this.state === 'new' || this.state === 'failed') this.state = 'enrolled';
   }
 
@@ -304,7 +319,7 @@ export class SimDevice {
   dialOptions(credential: Credential): DialOptions {
     const { version, resume } = this.group.tls;
     return {
-      ...this.#host.target,
+      ...this.#host.brokerOf(this.number),
       identity: { key: credential.key, chain: credential.chain },
       version,
       localAddress: this.#host.localAddress(this.number),
@@ -379,6 +394,30 @@ export class SimDevice {
       if (failure !== undefined) this.#host.meter.fail(`reply: ${failure}`);
     });
   }
+}
+
+/**
+ * The leaf as text of its own and the issuers as one text that all devices of a process share: ten
+ * thousand copies of the same issuers are 6 MB.
+ */
+function splitChain(chain: string): { leaf: string; issuers: string } {
+  const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
+  const issuers = chain.slice(leafEnd);
+  let known = knownIssuers.get(issuers);
+  if (known === undefined) {
+    if (knownIssuers.size >= knownIssuersMax) knownIssuers.clear();
+    knownIssuers.set((known = ownText(issuers)), known);
+  }
+  return { leaf: ownText(chain.slice(0, leafEnd)), issuers: known };
+}
+
+const pemEnd = '-----END CERTIFICATE-----';
+const knownIssuers = new Map<string, string>();
+const knownIssuersMax = 16;
+
+/** A copy: a slice would keep the whole text that it was cut from. */
+function ownText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 /** How many foreign topics a device remembers as evidence. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { brokerIndexOf } from '../broker-choice.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
 import { seeded, shuffled } from '../seed.ts';
 import { wrap } from '../traffic/envelope.ts';
@@ -46,7 +47,10 @@ export async function runAclProbe(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { crew, roster, seed, name, run, signal } = context;
-  const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'acl', name));
+  const all = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'acl', name));
+  // Leaks are looked for inside one broker.
+  const home = brokerIndexOf(all[0] ?? 0, context.brokers.length);
+  const order = all.filter((device) => brokerIndexOf(device, context.brokers.length) === home);
   const probers = order.slice(0, spec.devices);
   const other = order.at(-1);
   if (other === undefined || probers.includes(other)) {
@@ -77,8 +81,8 @@ export async function runAclProbe(
   }
   // Now others send, both ways: whoever listens where it must not would hear it.
   await crew.of(other).call('sendOne', { devices: [other] });
-  const [observer] = crew.observers;
-  await observer?.call('command', {
+  const listening = crew.observers.length > 0;
+  await crew.command({
     commands: [{ device: other, atMs: epochNow() }],
     qos: 1,
     bytes: 0,
@@ -93,9 +97,15 @@ export async function runAclProbe(
         { run, id: roster.idOf(device), seq: 2_000_000_000, atUs: epochNow() * 1000 },
         '',
       );
-      const { failure, stillOnline } = await crew
-        .of(device)
-        .call('publish', { device, topic: topic.replaceAll('{other}', otherId), payload, qos: 1 });
+      const { session, mqtt } = roster.groupOf(device);
+      const { failure, stillOnline } = await crew.of(device).call('publish', {
+        device,
+        topic: topic.replaceAll('{other}', otherId),
+        payload,
+        // A kept session sends again what was not acknowledged, and MQTT 3.1.1 has no other way to say
+        // no than to close: such a device would be thrown out for ever.
+        qos: session === 'kept' && mqtt === '3.1.1' ? 0 : 1,
+      });
       const word =
         !stillOnline || failure === 'closed'
           ? 'the connection was closed'
@@ -122,7 +132,7 @@ export async function runAclProbe(
     outcomes,
     leaks,
     forged: Math.max(0, forged),
-    listening: observer !== undefined,
+    listening,
   });
 }
 

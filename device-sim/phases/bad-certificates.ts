@@ -11,6 +11,7 @@ import { splitPem } from '../../certs/pem.ts';
 import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
+import { brokerOf } from '../broker-choice.ts';
 import type { Identity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
@@ -73,7 +74,7 @@ export async function runBadCertificates(
   spec: PhaseOf<'bad-certificates'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { roster, seed, name, broker, signal } = context;
+  const { roster, seed, name, brokers, signal } = context;
   const order = shuffled(
     connectedOnes(context, spec.groups),
     seeded(seed, 'bad-certificates', name),
@@ -82,6 +83,7 @@ export async function runBadCertificates(
   if (device === undefined)
     return { passed: false, evidence: ['no device was connected'], figures: {} };
   const id = roster.idOf(device);
+  const broker = brokerOf(brokers, device);
   const bystanders = await watchBystanders(context, []);
   const outcomes = new Map<string, Set<string>>();
   const accepted: string[] = [];

@@ -23,8 +23,7 @@ export async function runCommandRoundtrip(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { crew, seed, name } = context;
-  const [observer] = crew.observers;
-  if (observer === undefined) return noObserver;
+  if (crew.observers.length === 0) return noObserver;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'commands', name));
   const count = order.length === 0 ? 0 : Math.floor((spec.duration / 1000) * spec.rate);
   const startMs = epochNow() + leadMs;
@@ -33,7 +32,7 @@ export async function runCommandRoundtrip(
     atMs: startMs + (index * 1000) / spec.rate,
   }));
   const before = await commandsAt(context, order);
-  await observer.call('command', {
+  await crew.command({
     commands,
     qos: spec.qos,
     bytes: spec.bytes,
@@ -59,8 +58,7 @@ export async function runOfflineQueue(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { crew, roster, seed, name, signal } = context;
-  const [observer] = crew.observers;
-  if (observer === undefined) return noObserver;
+  if (crew.observers.length === 0) return noObserver;
   const keeping = connectedOnes(context, spec.groups).filter(
     (device) =>
       roster.groupOf(device).session === 'kept' && roster.groupOf(device).commands !== null,
@@ -82,7 +80,7 @@ export async function runOfflineQueue(
   const commands = devices.flatMap((device) =>
     Array.from({ length: spec.messages }, () => ({ device, atMs: nowMs })),
   );
-  await observer.call('command', { commands, qos: 1, bytes: 0, reply: false, accounted: true });
+  await crew.command({ commands, qos: 1, bytes: 0, reply: false, accounted: true });
   await crew.everyone('settle', { timeoutMs: 10_000 });
   const early = (await commandsAt(context, devices)) - before;
   const backMs = epochNow();
@@ -111,8 +109,7 @@ export async function runSlowReaders(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { crew, seed, name, board, signal } = context;
-  const [observer] = crew.observers;
-  if (observer === undefined) return noObserver;
+  if (crew.observers.length === 0) return noObserver;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'slow', name));
   const slow = order.slice(0, spec.devices);
   const healthy = order.slice(spec.devices, spec.devices * 2);
@@ -149,7 +146,7 @@ export async function runSlowReaders(
     ),
   ].toSorted((one, two) => one.atMs - two.atMs);
   const before = await commandsAt(context, healthy);
-  await observer.call('command', {
+  await crew.command({
     commands,
     qos: 0,
     bytes: spec.bytes,

@@ -6,6 +6,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { brokerOf } from '../broker-choice.ts';
 import { dial } from '../device/dial.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
 import { seeded, shuffled } from '../seed.ts';
@@ -26,7 +27,7 @@ export async function runHalfOpen(
   spec: PhaseOf<'half-open'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name, broker, signal } = context;
+  const { crew, seed, name, brokers, signal } = context;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'half-open', name));
   const [witness] = order;
   if (witness === undefined)
@@ -48,6 +49,7 @@ export async function runHalfOpen(
   for (let index = 0; index < spec.connections; index++) {
     const kind = kinds[index % kinds.length] ?? 'after TCP';
     const identity = identities[index % Math.max(1, identities.length)];
+    const broker = brokerOf(brokers, Math.floor(index / kinds.length));
     const socket =
       kind === 'after TCP' || kind === 'inside TLS' || identity === undefined
         ? connectTcp(broker.port, broker.host)

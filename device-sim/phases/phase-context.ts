@@ -21,7 +21,7 @@ export interface PhaseContext {
   readonly run: string;
   readonly roster: Roster;
   readonly crew: Crew;
-  readonly broker: BrokerAddress;
+  readonly brokers: readonly BrokerAddress[];
   /** Undefined when the broker is not a Flotilla. */
   readonly api: ServiceApi | undefined;
   readonly keeper: CredentialKeeper;

@@ -47,6 +47,10 @@ const qos = z.literal([0, 1, 2]);
 const share = z.number().min(0).max(1);
 const topicText = z.string().min(1).max(1024);
 
+const hostPortText = z
+  .string()
+  .regex(/^(?:\[[0-9A-Fa-f:.]+\]|[^:[\]/\s,]{1,255}):\d{1,5}$/, 'not an address: write host:port');
+
 const field = z.strictObject({
   start: z.number().default(0),
   step: z.number().positive().default(1).describe('Standard deviation of one step'),
@@ -341,12 +345,20 @@ export const planSchema = z
           .max(256)
           .default([])
           .describe('Local addresses to connect from, e.g. 127.0.0.0/28'),
+        brokers: z
+          .array(hostPortText)
+          .min(1)
+          .max(64)
+          .optional()
+          .describe(
+            'Brokers of the fleet, host:port: devices are spread over them by their number; --mqtts goes first',
+          ),
         observers: z
           .int()
           .min(0)
           .max(16)
           .default(1)
-          .describe('Service subscribers that check what arrives'),
+          .describe('Service subscribers that check what arrives, at each broker'),
         observerClient: z.enum(['mqttjs', 'light']).default('light'),
         observe: z
           .array(topicText)

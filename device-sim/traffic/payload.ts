@@ -39,7 +39,7 @@ export function payloadSource(
 ): PayloadSource {
   switch (spec.kind) {
     case 'sequence': {
-      const text = filled('', spec.bytes);
+      const text = padding(spec.bytes);
       return { body: () => text };
     }
     case 'walk':
@@ -117,6 +117,18 @@ class Walk implements PayloadSource {
     return filled(parts.join(','), this.#bytes);
   }
 }
+
+/** The body of a bare sequence: one text for all devices of a process. */
+function padding(bytes: number): string {
+  let text = paddings.get(bytes);
+  if (text === undefined) {
+    if (paddings.size >= 64) paddings.clear();
+    paddings.set(bytes, (text = filled('', bytes)));
+  }
+  return text;
+}
+
+const paddings = new Map<number, string>();
 
 /** `{…}` with what is given, made at least so long by a field `pad`. */
 function filled(inner: string, bytes: number): string {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { brokerIndexOf, brokerOf } from '../broker-choice.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { Connected, Link } from '../device/link.ts';
 import { MqttJsLink } from '../device/mqttjs-link.ts';
@@ -19,7 +20,9 @@ import type { BrokerAddress, ObserverAccount } from './protocol.ts';
 export interface ObserverOptions {
   readonly name: string;
   readonly identity: Identity;
-  readonly broker: BrokerAddress;
+  readonly brokers: readonly BrokerAddress[];
+  /** The place of the broker to listen at: only its devices are checked. */
+  readonly broker: number;
   readonly filters: readonly string[];
   readonly client: 'mqttjs' | 'light';
   readonly run: string;
@@ -112,6 +115,7 @@ export class Observer {
 
   account(): ObserverAccount {
     return {
+      broker: this.#options.broker,
       received: [...this.#known.values()].map(({ number, received }) => ({
         device: number,
         ranges: received.toRanges(),
@@ -126,8 +130,8 @@ export class Observer {
   }
 
   #connect(): Promise<Connected> {
-    const { broker, identity } = this.#options;
-    return this.#link.connect({ ...broker, identity });
+    const { brokers, broker, identity } = this.#options;
+    return this.#link.connect({ ...brokerOf(brokers, broker), identity });
   }
 
   #return(): void {
@@ -139,14 +143,17 @@ export class Observer {
   }
 
   #message(topic: string, payload: Buffer): void {
-    const { run, meter } = this.#options;
+    const { run, meter, brokers, broker } = this.#options;
     const envelope = unwrap(payload);
     if (envelope === undefined || envelope.run !== run) {
       meter.count('foreign');
       return;
     }
     const known = this.#knownOf(envelope.id);
-    if (known !== undefined && topic === `devices/${envelope.id}/replies`) {
+    if (known !== undefined && brokerIndexOf(known.number, brokers.length) !== broker) {
+      // Brokers that pass messages on to each other: the device's own broker is the one that is held to it.
+      meter.count('foreign');
+    } else if (known !== undefined && topic === `devices/${envelope.id}/replies`) {
       meter.count('repliesReceived');
       meter.time('roundtrip', nowUs() - envelope.atUs);
     } else if (known === undefined || !known.topics.includes(topic)) {

@@ -23,7 +23,8 @@ export interface SetupParams {
   readonly seed: string;
   /** 8 hexadecimal digits. */
   readonly run: string;
-  readonly broker: BrokerAddress;
+  /** Devices are spread over them, see broker-choice.ts. */
+  readonly brokers: readonly BrokerAddress[];
   /** Where devices enroll; undefined when the broker is not a Flotilla. */
   readonly enroll: { readonly url: string; readonly ca: string } | undefined;
   /** This worker carries the devices whose number leaves `index` when divided by `of`. */
@@ -85,6 +86,8 @@ export interface DeviceAccount {
 
 /** The account of an observer. */
 export interface ObserverAccount {
+  /** The place of the broker that it listens at. */
+  readonly broker: number;
   readonly received: readonly { readonly device: number; readonly ranges: Ranges }[];
   /** Commands that the broker acknowledged. */
   readonly commanded: readonly { readonly device: number; readonly ranges: Ranges }[];
@@ -202,6 +205,8 @@ export interface WorkerCalls {
     readonly chain: string;
     readonly filters: readonly string[];
     readonly client: 'mqttjs' | 'light';
+    /** The place of the broker to listen at. */
+    readonly broker: number;
   }): Promise<void>;
   command(params: CommandParams): Promise<void>;
   observed(params: object): Promise<ObserverAccount>;

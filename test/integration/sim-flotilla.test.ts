@@ -53,6 +53,7 @@ const samples = [
   'security.yaml',
   'commands.yaml',
   'ten-thousand.yaml',
+  'twenty-thousand.yaml',
   'soak.yaml',
 ];
 const elsewhere = ['mosquitto.yaml', 'emqx.yaml'];

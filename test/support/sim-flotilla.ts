@@ -4,14 +4,18 @@
  *
  * @module
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
 import { startBroker } from '../../broker/service.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import { checkConfig } from '../../core/config.ts';
+import { issuedSchema } from '../../core/enrollment-api.ts';
+import { callJson } from '../../core/https-client.ts';
 import { silentLog } from '../../core/log.ts';
 import { identityFiles, stateFolder } from '../../core/state-folder.ts';
 import type { FlotillaTarget } from '../../device-sim/target.ts';
@@ -22,7 +26,7 @@ import { tempFolder } from './temp-folder.ts';
 /** Starts both services; they are closed with the test. */
 export async function simFlotilla(
   t: Pick<ExecutionContext, 'teardown'>,
-): Promise<Required<FlotillaTarget>> {
+): Promise<FlotillaTarget & { readonly keepFolder: string }> {
   const state = stateFolder(join(tempFolder(t), 'state'));
   const config = checkConfig({
     enroll: { port: 0 },
@@ -46,4 +50,44 @@ export async function simFlotilla(
     admin: { cert: await readFile(files.chain, 'utf8'), key: await readFile(files.key, 'utf8') },
     keepFolder: state.sim,
   };
+}
+
+/** Starts a further broker on the feed of a Flotilla, with a state folder and a certificate of its own. */
+export async function furtherBroker(
+  t: Pick<ExecutionContext, 'teardown'>,
+  { enrollUrl, ca, admin }: FlotillaTarget,
+  name: string,
+): Promise<{ mqtts: FlotillaTarget['mqtts']; metricsUrl: string }> {
+  const state = stateFolder(join(tempFolder(t), 'state'));
+  const files = identityFiles(state.broker.identity);
+  const key = await generateKey('p256');
+  const names = ['localhost', '127.0.0.1'];
+  const issued = await callJson(
+    {
+      method: 'POST',
+      url: new URL('/v1/services', enrollUrl).href,
+      ca,
+      ...admin,
+      body: { name, role: 'broker', csr: createCsr({ key, commonName: name }).pem, names },
+    },
+    issuedSchema,
+  );
+  await makeSecretFolder(state.root);
+  await mkdir(state.broker.identity, { recursive: true });
+  await writeFile(files.key, privateKeyPem(key), { mode: 0o600 });
+  await writeFile(files.cert, issued.certificate);
+  await writeFile(files.chain, issued.chain);
+  await writeFile(files.ca, ca);
+  await writeFile(state.policy, defaultPolicyText);
+  const config = checkConfig({
+    broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, store: 'memory' },
+  });
+  const broker = await startBroker(config, {
+    state,
+    clock: systemClock,
+    log: silentLog,
+    enrollUrl,
+  });
+  t.teardown(broker.close);
+  return { mqtts: broker.addresses.mqtts, metricsUrl: broker.addresses.metrics.url };
 }

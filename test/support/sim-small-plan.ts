@@ -22,7 +22,9 @@ export function smallPlan(plan: Plan): Plan {
       'parallel' in step ? { parallel: step.parallel.map(smallPhase) } : smallPhase(step),
     ),
     thresholds:
-      plan.thresholds?.filter((text) => !/latencyMs|Ms\b|Bytes|simulator/.test(text)) ?? [],
+      plan.thresholds?.filter(
+        (text) => !/latencyMs|Ms\b|Bytes|simulator|devices.connected/.test(text),
+      ) ?? [],
   };
 }
 

@@ -34,6 +34,7 @@ test('the account names what was acknowledged and never arrived, once for each o
     ],
     [
       {
+        broker: 0,
         received: [{ device: 0, ranges: [0, 10] }],
         commanded: [
           { device: 0, ranges: [0, 3] },
@@ -41,6 +42,7 @@ test('the account names what was acknowledged and never arrived, once for each o
         ],
       },
       {
+        broker: 0,
         received: [
           { device: 0, ranges: [0, 4, 5, 10] },
           { device: 1, ranges: [0, 9] },
@@ -56,6 +58,33 @@ test('the account names what was acknowledged and never arrived, once for each o
     { device: 0, ranges: [4, 5] },
     { device: 1, ranges: [0, 2] },
   ]);
+});
+
+test('of several brokers each observer answers for the devices of its own', (t) => {
+  const account = settleAccount(
+    [0, 1, 2, 3].map((device) => ({ device, settled: [0, 10], commands: [], hadGap: false })),
+    [
+      {
+        broker: 0,
+        received: [0, 2].map((device) => ({ device, ranges: [0, 10] })),
+        commanded: [],
+      },
+      {
+        broker: 1,
+        // What reached it of the other broker's devices does not make up for its own.
+        received: [
+          { device: 0, ranges: [0, 10] },
+          { device: 1, ranges: [0, 10] },
+          { device: 3, ranges: [0, 4] },
+        ],
+        commanded: [],
+      },
+    ],
+    new Meter(),
+    2,
+  );
+  t.like(account.telemetry, { expected: 40, delivered: 34, lost: 6 });
+  t.deepEqual(account.losses, [{ device: 3, ranges: [4, 10] }]);
 });
 
 test('a revocation drill fails when one device stays, is late, returns, resumes, renews, or another suffers', (t) => {

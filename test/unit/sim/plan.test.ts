@@ -2,7 +2,11 @@ import { readFile } from 'node:fs/promises';
 import test from 'ava';
 import { isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { parsePlan, phasesOf, planJsonSchema, quickPlan } from '../../../device-sim/plan.ts';
+import { settleAccount } from '../../../device-sim/control/accounting.ts';
+import { reportOf } from '../../../device-sim/control/verdict.ts';
+import { Board } from '../../../device-sim/measure/board.ts';
 import { commentedPlan } from '../../../device-sim/plan/commented-plan.ts';
+import { runFigures } from '../../../device-sim/plan/figures.ts';
 import { judge, parseComparison } from '../../../device-sim/plan/threshold.ts';
 import { filterFor, rosterOf, topicFor } from '../../../device-sim/roster.ts';
 
@@ -70,6 +74,21 @@ test('each fault in a plan is named with line and column', (t) => {
       'thresholds: [messages.lost is 0]\nphases:',
       /a\.yaml:7:14: thresholds\.0: not a threshold/,
     ],
+    [
+      'phases:',
+      'thresholds:\n  - messages.lost <= 0\n  - mesages.lost <= 0\nphases:',
+      /a\.yaml:9:5: thresholds\.1: no report has a figure mesages\.lost; messages\.lost is near it/,
+    ],
+    [
+      'phases:',
+      'thresholds: [phases.storm.figures.lastBackMs <= 5s]\nphases:',
+      /a\.yaml:7:14: thresholds\.0: this plan has no phase storm/,
+    ],
+    [
+      'phases:',
+      'thresholds: [phases.steady.figures.lastBackMs <= 5s]\nphases:',
+      /a\.yaml:7:14: thresholds\.0: no report has a figure figures\.lastBackMs/,
+    ],
   ];
   for (const [part, broken, expected] of cases) {
     t.true(good.includes(part));
@@ -129,6 +148,54 @@ test('the commented plan that sim init writes is a valid plan', (t) => {
   const plan = parsePlan(commentedPlan);
   t.true(plan.phases.length >= 3);
   t.true(commentedPlan.split('\n').filter((line) => line.includes('#')).length > 15);
+});
+
+test('every number of a report can be named by a threshold, and nothing else can', (t) => {
+  const plan = parsePlan(good);
+  const board = new Board(0, () => undefined);
+  const report = reportOf({
+    plan,
+    seed: '1',
+    run: '00000000',
+    startedAtMs: 0,
+    durationMs: 1,
+    board,
+    fleet: {
+      retired: new Set(),
+      failed: new Map(),
+      joined: new Set(),
+      keys: new Set(),
+      enrolled: 0,
+    },
+    planned: 3,
+    account: settleAccount([], [], board.totals),
+    phases: [],
+    brokerAddress: 'localhost:8883',
+    workers: 1,
+    idleRssBytes: 0,
+    peakOnline: { devices: 0, rssBytes: 0 },
+    aborted: false,
+    failure: null,
+    notes: [],
+  });
+  // What is judged, or only tells which report it is.
+  const { ok, aborted, version, failure, thresholds, phases, series, errors, notes, ...facts } =
+    report;
+  t.deepEqual(
+    [typeof ok, aborted, version, failure, series.length],
+    ['boolean', false, 1, null, 0],
+  );
+  t.deepEqual([phases, notes, errors], [[], [], {}]);
+  t.true(thresholds.length > 0);
+  const leaves = (value: unknown, path: string): string[] =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.entries(value).flatMap(([key, inner]) =>
+          leaves(inner, path === '' ? key : `${path}.${key}`),
+        )
+      : typeof value === 'string' || Array.isArray(value)
+        ? []
+        : [path];
+  t.deepEqual(leaves(facts, '').toSorted(), [...runFigures].toSorted());
 });
 
 test('thresholds compare figures of the report, phases by name, durations as ms', (t) => {

@@ -1,0 +1,138 @@
+/**
+ * Every figure of a report that a threshold may name. A name that no run can ever produce is told
+ * when the plan is read, not after the run.
+ *
+ * @module
+ */
+import { timerNames } from '../measure/meter.ts';
+import { phasesOf } from './phase-names.ts';
+import type { PhaseKind, Plan } from './plan-schema.ts';
+
+/** The numbers that each kind of phase reports under `figures`. */
+export const phaseFigures: Readonly<Record<PhaseKind, readonly string[]>> = {
+  enroll: ['enrolled', 'reused', 'failed', 'perSecond'],
+  ramp: ['connected', 'missing', 'perSecond'],
+  steady: ['devices'],
+  soak: ['devices', 'brokerMemoryGrowthBytes'],
+  burst: ['devices'],
+  pause: [],
+  churn: ['turns', 'missing'],
+  'reconnect-storm': ['devices', 'missing', 'lastBackMs'],
+  'mass-renewal': ['renewed', 'failed', 'missing', 'elapsedMs'],
+  'revocation-drill': [
+    'devices',
+    'disconnectMaxMs',
+    'stillConnected',
+    'returned',
+    'returnedResumed',
+    'resumeOffered',
+    'renewed',
+    'bystanderDrops',
+  ],
+  'clone-attack': [
+    'attempts',
+    'asOthers',
+    'asInvented',
+    'takeovers',
+    'both',
+    'away',
+    'bystanderDrops',
+  ],
+  'acl-probe': ['refused', 'granted', 'leaks', 'forgeries', 'forged'],
+  'bad-certificates': ['attempts', 'accepted', 'bystanderDrops'],
+  'slow-readers': [
+    'slow',
+    'commands',
+    'healthyMissing',
+    'away',
+    'bystanderDrops',
+    'brokerMemoryGrowthBytes',
+  ],
+  'half-open': ['connections', 'closedByBroker', 'witnessMs', 'witnessAway', 'bystanderDrops'],
+  'command-roundtrip': ['commands', 'missing'],
+  'offline-queue': ['commands', 'missing', 'away'],
+};
+
+const percentiles = ['p50', 'p95', 'p99', 'max', 'count'];
+const counts = [
+  'published',
+  'acknowledged',
+  'expected',
+  'delivered',
+  'lost',
+  'duplicated',
+  'misdelivered',
+];
+const latencies = timerNames.filter((name) => !name.toLowerCase().endsWith('scheduleerror'));
+
+/** The numbers of a report outside of its phases. */
+export const runFigures: readonly string[] = [
+  'durationMs',
+  ...under('devices', ['planned', 'enrolled', 'connected', 'failed', 'retired', 'distinctKeys']),
+  ...under('messages', counts),
+  ...under('telemetry', counts),
+  ...under('commands', [...counts, 'undeliverable']),
+  ...latencies.flatMap((name) => under(`latencyMs.${name}`, percentiles)),
+  ...under('rates', ['enrollPerSecond', 'connectPerSecond', 'publishPerSecond']),
+  ...under('simulator', [
+    'valid',
+    ...under('scheduleErrorMs', percentiles),
+    ...under('connectScheduleErrorMs', percentiles),
+    'missed',
+    'workers',
+    'cpuMs',
+    'cpuPerMessageUs',
+    'loopBusyMax',
+    'loopBusyMean',
+    'rssBytes',
+    'rssPerDeviceBytes',
+  ]),
+  ...under('broker', ['local', 'cpuMs', 'cpuPerMessageUs', 'rssBytes', 'rssPeakBytes']),
+];
+
+/** What is wrong with the name of a figure in this plan; undefined when nothing is. */
+export function figureFault(figure: string, plan: Pick<Plan, 'phases'>): string | undefined {
+  const [head, name = '', ...rest] = figure.split('.');
+  if (head !== 'phases') return faultAmong(figure, runFigures);
+  const phase = phasesOf(plan).find((found) => found.name === name);
+  if (phase === undefined) return `this plan has no phase ${name}`;
+  return faultAmong(rest.join('.'), [
+    'ok',
+    'atMs',
+    'durationMs',
+    ...under('figures', phaseFigures[phase.spec.phase]),
+    ...timerNames.flatMap((timer) => under(`latencyMs.${timer}`, percentiles)),
+  ]);
+}
+
+function faultAmong(figure: string, known: readonly string[]): string | undefined {
+  if (known.includes(figure)) return undefined;
+  const near = known
+    .map((name) => ({ name, far: distance(figure.toLowerCase(), name.toLowerCase()) }))
+    .toSorted((one, two) => one.far - two.far)[0];
+  const hint = near === undefined || near.far > 4 ? '' : `; ${near.name} is near it`;
+  return `no report has a figure ${figure}${hint}`;
+}
+
+/** How many letters must change to make one word of the other (Levenshtein). */
+function distance(one: string, two: string): number {
+  let row = Array.from({ length: two.length + 1 }, (_item, at) => at);
+  for (const [at, letter] of Array.from(one).entries()) {
+    const next = [at + 1];
+    for (const [place, other] of Array.from(two).entries()) {
+      next.push(
+        Math.min(
+          (next[place] ?? 0) + 1,
+          (row[place + 1] ?? 0) + 1,
+          (row[place] ?? 0) + (letter === other ? 0 : 1),
+        ),
+      );
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
+function under(path: string, names: readonly string[]): string[] {
+  return names.map((name) => `${path}.${name}`);
+}
