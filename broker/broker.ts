@@ -348,7 +348,7 @@ class Broker {
     const connection = this.#layer.accept(stream, identity);
     this.#connections++;
     this.#expiry.watch(connection);
-    stream.once('close', () => {
+    stream.on('close', () => {
       this.#connections--;
       this.#expiry.forget(connection);
     });

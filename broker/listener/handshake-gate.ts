@@ -94,9 +94,9 @@ export class HandshakeGate {
       return;
     }
     this.#count(address, 1);
-    const turn: Turn = { address, counted: true, running: false };
-    turns.set(socket, turn);
-    socket.once('close', () => this.finished(socket));
+    const gone = (): void => this.finished(socket);
+    turns.set(socket, { address, running: false, gone });
+    socket.on('close', gone);
     this.#awaitHello(socket, address, begin);
   }
 
@@ -105,7 +105,9 @@ export class HandshakeGate {
     const turn = turns.get(socket);
     if (turn === undefined) return;
     turns.delete(socket);
-    if (turn.counted) this.#count(turn.address, -1);
+    // Nothing of the handshake stays with a connection that lives for months.
+    socket.off('close', turn.gone);
+    this.#count(turn.address, -1);
     this.#giveBack(turn);
   }
 
@@ -281,8 +283,8 @@ export class HandshakeGate {
 
 interface Turn {
   readonly address: string;
-  readonly counted: boolean;
   running: boolean;
+  readonly gone: () => void;
   cancel?: Cancel;
 }
 const turns = new WeakMap<Socket, Turn>();

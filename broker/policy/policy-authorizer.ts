@@ -31,8 +31,9 @@ interface Memory {
   readonly standing: Identity['standing'];
   readonly rules: readonly ExpandedRule[];
   readonly limits: SessionLimits;
-  readonly publish: Map<string, Verdict | readonly Rule[]>;
-  readonly receive: Map<string, boolean>;
+  /** Made when they are used first: most connections are idle, or use one of the two. */
+  publish: Map<string, Verdict | readonly Rule[]> | undefined;
+  receive: Map<string, boolean> | undefined;
 }
 
 export class PolicyAuthorizer implements Authorizer {
@@ -41,6 +42,8 @@ export class PolicyAuthorizer implements Authorizer {
   readonly #onDenied: 'close' | 'drop';
   readonly #limits: BrokerLimits;
   readonly #memories = new WeakMap<Identity, Memory>();
+  /** By role: thousands of connections share one. `undefined`: all roles the policy does not know. */
+  readonly #limitsOfRoles = new Map<string | undefined, SessionLimits>();
   /** How often each rule denied something; `none`: no rule allowed it. */
   readonly deniedByRule = new Map<string, number>();
 
@@ -66,6 +69,7 @@ export class PolicyAuthorizer implements Authorizer {
   replace(policy: Policy): void {
     this.#policy = policy;
     this.#version++;
+    this.#limitsOfRoles.clear();
   }
 
   connect(identity: Identity, clientId: string): Verdict {
@@ -86,10 +90,10 @@ export class PolicyAuthorizer implements Authorizer {
   ): Verdict {
     const memory = this.#memoryOf(identity);
     if (payloadBytes > memory.limits.payloadMaxBytes) return this.#denied(payloadTooLarge);
-    let known = memory.publish.get(topic);
+    let known = memory.publish?.get(topic);
     if (known === undefined) {
       known = this.#learnPublish(memory, identity, topic);
-      remember(memory.publish, topic, known);
+      remember((memory.publish ??= new Map<string, Verdict | readonly Rule[]>()), topic, known);
     }
     if (!('allowed' in known)) known = decidePublish(known, { qos, retain, payloadBytes });
     return known.allowed ? known : this.#denied(known);
@@ -103,10 +107,10 @@ export class PolicyAuthorizer implements Authorizer {
 
   receive(identity: Identity, topic: string): boolean {
     const memory = this.#memoryOf(identity);
-    let known = memory.receive.get(topic);
+    let known = memory.receive?.get(topic);
     if (known === undefined) {
       known = !isReservedForSubscribe(topic) && decideReceive(memory.rules, topic).allowed;
-      remember(memory.receive, topic, known);
+      remember((memory.receive ??= new Map<string, boolean>()), topic, known);
     }
     return known;
   }
@@ -144,17 +148,20 @@ export class PolicyAuthorizer implements Authorizer {
       standing: identity.standing,
       rules: rulesFor(this.#policy, subjectOf(identity)),
       limits: this.#limitsOf(identity.entry.role),
-      publish: new Map(),
-      receive: new Map(),
+      publish: undefined,
+      receive: undefined,
     };
     this.#memories.set(identity, memory);
     return memory;
   }
 
   #limitsOf(roleName: string): SessionLimits {
-    const own = this.#policy.roles.get(roleName)?.limits ?? {};
+    const role = this.#policy.roles.get(roleName);
+    const known = this.#limitsOfRoles.get(role?.name);
+    if (known !== undefined) return known;
+    const own = role?.limits ?? {};
     const usual = this.#limits;
-    return {
+    const limits: SessionLimits = {
       messagesPerSecond: own.messagesPerSecond ?? 0,
       messagesBurst: own.messagesBurst ?? own.messagesPerSecond ?? 0,
       bytesPerSecond: own.bytesPerSecond ?? 0,
@@ -169,6 +176,8 @@ export class PolicyAuthorizer implements Authorizer {
       payloadMaxBytes: own.payloadMaxBytes ?? usual.packetMaxBytes,
       sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? usual.sessionExpiryMaxSeconds,
     };
+    this.#limitsOfRoles.set(role?.name, limits);
+    return limits;
   }
 }
 

@@ -128,9 +128,10 @@ export class Client implements Connection, Holder, Flushable {
     this.#framer.firstByte = 0x10;
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
     stream.on('drain', () => this.#drained());
-    stream.on('end', () => this.#lost());
-    stream.on('error', () => this.#lost());
-    stream.on('close', () => this.#lost());
+    const lost = (): void => this.#lost();
+    stream.on('end', lost);
+    stream.on('error', lost);
+    stream.on('close', lost);
   }
 
   // ---- what plug-ins of Aedes read ----
