@@ -7,7 +7,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { JsonName } from '@peculiar/x509';
 import { invisible } from '../../core/device-id.ts';
@@ -50,11 +50,17 @@ const logOf = {
   packet: 'packet refused',
 } as const;
 
+/** On a busy machine all of this takes long; nothing here depends on how long. */
+const patienceMs = 60_000;
+
 async function auditOf(world: FleetWorld, address: string, code: string): Promise<AuditLine> {
-  return until(`${code} from ${address} in the audit log`, async () =>
-    (await world.audit()).find(
-      ({ remoteAddress, detail }) => remoteAddress === address && detail?.['code'] === code,
-    ),
+  return until(
+    `${code} from ${address} in the audit log`,
+    async () =>
+      (await world.audit()).find(
+        ({ remoteAddress, detail }) => remoteAddress === address && detail?.['code'] === code,
+      ),
+    patienceMs,
   );
 }
 
@@ -93,7 +99,7 @@ async function knocks(
 
 async function isNotAnswered(t: ExecutionContext, socket: TLSSocket): Promise<void> {
   socket.write(connectPacket('sensor'));
-  t.is((await untilClosed(socket)).length, 0);
+  t.is((await untilClosed(socket, patienceMs)).length, 0);
 }
 
 const named = (what: string, name: JsonName, code: ErrorCode, tells: RegExp): BadInput => ({
@@ -309,7 +315,7 @@ async function overHttp(
   const { port } = world.broker.addresses.wss;
   const socket = await world.tls(shown, from, { port });
   socket.write(`${request}\r\nHost: localhost\r\n\r\n`);
-  return (await untilClosed(socket)).toString();
+  return (await untilClosed(socket, patienceMs)).toString();
 }
 
 /** A device that is let in and then does what it may not. */
@@ -457,7 +463,7 @@ const inside: readonly BadInput[] = [
     async (world, shown, from) => {
       const socket = await world.tls(shown, from);
       socket.write(Buffer.from([0xc0, 0]));
-      await untilClosed(socket);
+      await untilClosed(socket, patienceMs);
     },
   ),
   insider(
@@ -499,7 +505,7 @@ const inside: readonly BadInput[] = [
       const { port } = world.broker.addresses.wss;
       const socket = await world.tls(shown, from, { port });
       socket.write(connectPacket(id));
-      await untilClosed(socket);
+      await untilClosed(socket, patienceMs);
     },
   ),
   ...['a/b', 'a+', 'a#'].map((site): BadInput => {
@@ -546,52 +552,71 @@ test('what a device does that it may not has its reason in log, audit and metric
   t.deepEqual(seen, ['devices/bystander/t good'], 'nothing else came through');
 });
 
-test('slow handshakes of a thousand sockets end, are one line, and those above the limit another', async (t) => {
-  const world = await fleetWorld(t, {
-    config: {
-      limits: { broker: { handshakeTimeoutMs: 5000, handshakesHalfOpenPerAddressMax: 1000 } },
-    },
-  });
-  const shown = await world.device('sensor-1');
-  const from = addressOf(12, 1);
+/** Sockets from one address that begin a handshake, or do not even do that. */
+function idle(
+  t: ExecutionContext,
+  world: FleetWorld,
+  from: string,
+  count: number,
+  says: Buffer,
+): Socket[] {
   const { host, port } = world.broker.addresses.mqtts;
-  // A half of a ClientHello each: a record header that promises more than comes.
-  const hello = Buffer.from([22, 3, 1, 2, 0, 1]);
-  const sockets = Array.from({ length: 1100 }, () => {
-    const socket = connect({ port, host, localAddress: from }, () => socket.write(hello));
+  const sockets = Array.from({ length: count }, () => {
+    const socket = connect({ port, host, localAddress: from }, () => socket.write(says));
     return socket.on('error', () => undefined);
   });
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
   });
-  await until(
-    'they are there',
-    async () => (await world.metric('flotilla_tls_handshakes_half_open')) >= 1000,
-  );
+  return sockets;
+}
+
+/** How often the audit log says that this was refused, and in how many lines. */
+async function sumOf(world: FleetWorld, code: string): Promise<{ count: number; lines: number }> {
+  const lines = (await world.audit()).filter(({ detail }) => detail?.['code'] === code);
+  const count = lines.reduce((sum, { detail }) => sum + Number(detail?.['count']), 0);
+  return { count, lines: lines.length };
+}
+
+test('slow handshakes of a thousand sockets end, each counted, in a few lines', async (t) => {
+  const world = await fleetWorld(t, {
+    config: { limits: { broker: { handshakeTimeoutMs: 3000 } } },
+  });
+  const shown = await world.device('sensor-1');
+  const from = addressOf(12, 1);
+  // A half of a ClientHello each: a record header that promises more than comes.
+  const sockets = idle(t, world, from, 1000, Buffer.from([22, 3, 1, 2, 0, 1]));
   const client = await world.mqtt(shown, { clientId: 'sensor-1' });
   t.true(client.connected, 'a device from elsewhere gets in');
-  await until('they are ended', () => sockets.every(({ destroyed }) => destroyed), 20_000);
-  const codes = ['handshake-timeout', 'handshakes-too-many'] as const;
-  const counted: number[] = [];
-  for (const code of codes) {
-    const line = await auditOf(world, from, code);
-    t.like(line, { action: 'access-refused', actor: 'broker' });
-    t.is(line.device, undefined);
-    t.true(world.capture.lines.some(({ reason, address }) => reason === code && address === from));
-    counted.push(await world.metric('flotilla_tls_handshakes_failed_total', { reason: code }));
-  }
-  t.is(counted[0]! + counted[1]!, 1100);
-  t.true(counted[0]! >= 1000);
+  await until('they are ended', () => sockets.every(({ destroyed }) => destroyed), patienceMs);
+  const line = await auditOf(world, from, 'handshake-timeout');
+  t.like(line, { action: 'access-refused', actor: 'broker' });
+  t.is(line.device, undefined);
+  const reason = 'handshake-timeout';
+  t.is(await world.metric('flotilla_tls_handshakes_failed_total', { reason }), 1000);
+  t.true(world.capture.lines.some((one) => one['reason'] === reason && one['address'] === from));
   await world.broker.close();
   await world.enroll.service.close();
-  const lines = await world.audit();
-  const sums = codes.map((code) =>
-    lines
-      .filter(({ detail }) => detail?.['code'] === code)
-      .reduce((sum, { detail }) => sum + Number(detail?.['count']), 0),
-  );
-  t.deepEqual(sums, counted, 'each is counted in the audit log');
-  t.true(lines.filter(({ action }) => action === 'access-refused').length <= 4, 'in few lines');
+  const { count, lines } = await sumOf(world, reason);
+  t.is(count, 1000);
+  t.true(lines <= 4, `${lines} lines`);
+});
+
+test('more half-open handshakes from one address than it may have are refused at once', async (t) => {
+  const world = await fleetWorld(t, {
+    config: { limits: { broker: { handshakesHalfOpenPerAddressMax: 20 } } },
+  });
+  const shown = await world.device('sensor-1');
+  const from = addressOf(12, 2);
+  const sockets = idle(t, world, from, 25, Buffer.alloc(0));
+  await until('five are ended', () => sockets.filter(({ destroyed }) => destroyed).length === 5);
+  const client = await world.mqtt(shown, { clientId: 'sensor-1' });
+  t.true(client.connected, 'a device from elsewhere gets in');
+  const reason = 'handshakes-too-many';
+  const line = await auditOf(world, from, reason);
+  t.like(line, { action: 'access-refused', actor: 'broker' });
+  t.is(await world.metric('flotilla_tls_handshakes_failed_total', { reason }), 5);
+  t.true(world.capture.lines.some((one) => one['reason'] === reason && one['address'] === from));
 });
 
 test('a device that is let in and says nothing is refused in time, at both ports', async (t) => {
@@ -600,7 +625,7 @@ test('a device that is let in and says nothing is refused in time, at both ports
   const { mqtts, wss } = world.broker.addresses;
   for (const [at, { port }] of [mqtts, wss].entries()) {
     const from = addressOf(16, at);
-    await untilClosed(await world.tls(shown, from, { port }));
+    await untilClosed(await world.tls(shown, from, { port }), patienceMs);
     const line = await auditOf(world, from, 'connect-timeout');
     t.like(line, { action: 'access-refused', device: 'silent-1' });
     t.true(world.capture.lines.some(({ address }) => address === from));
@@ -628,7 +653,7 @@ test('a device that is revoked between TLS and WebSocket does not get in', async
     'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
   ];
   socket.write(`${upgrade.join('\r\n')}\r\n\r\n`);
-  await untilClosed(socket);
+  await untilClosed(socket, patienceMs);
   const line = await auditOf(world, from, 'certificate-revoked');
   t.is(line.device, 'waits-1');
   t.is(await world.metric('flotilla_received_bytes_total'), 0);
