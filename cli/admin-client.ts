@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { callHttps, callJson, problemOf, type Call } from '../core/https-client.ts';
-import { identityFiles, stateFolder } from '../core/state-folder.ts';
+import { stateFolder } from '../core/state-folder.ts';
 import type { Config } from '../core/config.ts';
+import { readAdministrator } from './administrator.ts';
 import { configured, type Context, type StateOptions } from './context.ts';
 import { readEnrollRun } from './run-file.ts';
 
@@ -40,20 +40,12 @@ export interface AdminClient {
  */
 export async function adminClient(options: AdminOptions, context: Context): Promise<AdminClient> {
   const state = stateFolder(options.state);
-  const files = identityFiles(state.admin);
-  let cert: string, key: string, ca: string;
-  try {
-    [cert, key, ca] = await Promise.all([
-      readFile(files.chain, 'utf8'),
-      readFile(files.key, 'utf8'),
-      readFile(files.ca, 'utf8'),
-    ]);
-  } catch (error) {
+  const { cert, key, ca } = await readAdministrator(state.admin).catch((error: unknown) => {
     throw new FlotillaError('state-missing', {
       detail: `no administrator in ${options.state}`,
       cause: error,
     });
-  }
+  });
   const { config } = await configured(options, context);
   const url = options.url ?? (await readEnrollRun(state))?.https.url ?? config.enroll.url;
   if (url === undefined) throw new FlotillaError('service-not-running', { detail: options.state });

@@ -4,10 +4,16 @@
  * @module
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { readCertificate, type CertificateFacts } from '../certs/certificate.ts';
 import { privateKeyPem } from '../certs/key.ts';
-import { assertSecret, makeSecretFolder, writeFileAtomic } from '../core/atomic-file.ts';
+import {
+  assertSecret,
+  makeSecretFolder,
+  syncFolder,
+  writeFileAtomic,
+} from '../core/atomic-file.ts';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { identityFiles } from '../core/state-folder.ts';
 
@@ -23,8 +29,10 @@ export interface HeldIdentity {
 }
 
 /**
- * Writes key, certificate, chain and trusted certificates. The certificate comes last: what is found
- * without one that fits the key was interrupted.
+ * Writes key, certificate, chain and trusted certificates: first beside the old ones, then all four
+ * take their places in one turn, so that who reads meanwhile hardly ever finds a key beside another
+ * one's certificate. The certificate comes last: what is found without one that fits the key was
+ * interrupted.
  */
 export async function writeIdentity(
   folder: string,
@@ -32,10 +40,19 @@ export async function writeIdentity(
 ): Promise<void> {
   const files = identityFiles(folder);
   await makeSecretFolder(folder);
-  await writeFileAtomic(files.key, privateKeyPem(identity.key));
-  await writeFileAtomic(files.ca, identity.ca, 0o644);
-  await writeFileAtomic(files.chain, identity.certificate + identity.issuer, 0o644);
-  await writeFileAtomic(files.cert, identity.certificate, 0o644);
+  const { key, certificate, issuer, ca } = identity;
+  await writeFileAtomic(beside(files.key), privateKeyPem(key));
+  await writeFileAtomic(beside(files.ca), ca, 0o644);
+  await writeFileAtomic(beside(files.chain), certificate + issuer, 0o644);
+  await writeFileAtomic(beside(files.cert), certificate, 0o644);
+  for (const path of [files.key, files.ca, files.chain, files.cert]) {
+    renameSync(beside(path), path);
+  }
+  await syncFolder(folder);
+}
+
+function beside(path: string): string {
+  return `${path}.making`;
 }
 
 /** Reads an identity. @returns undefined when it is not there whole */

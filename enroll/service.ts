@@ -111,6 +111,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       feed,
       registry,
       caDeps: { clock, urls: authorityUrls(config) },
+      graceMs: config.enroll.renewGrace,
       passphrase: () => readPassphrase(state, env),
     });
     const revocations = new Revocations({

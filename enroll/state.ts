@@ -95,7 +95,7 @@ export async function openState(
 
 /**
  * The certificate that the service shows on its own port: the one on the disk, or a new one when it
- * is near its end, lacks a name or was issued by an issuer that is no longer trusted.
+ * is near its end, lacks a name or was issued by another issuer than the current one.
  */
 export async function ensureServerIdentity(
   state: StateFolder,
@@ -212,7 +212,8 @@ function isGood(
   return (
     isFresh(certificate, nowMs) &&
     plainNames(names).every((name) => has.has(name)) &&
-    ca.issuers.some((issuer) => certificate.x509.verify(issuer.certificate.x509.publicKey))
+    // After a rollover the service itself is the first to move to the new issuer.
+    certificate.x509.verify(ca.current.certificate.x509.publicKey)
   );
 }
 

@@ -36,6 +36,8 @@ export interface RolloverDeps {
   readonly feed: Feed;
   readonly registry: Registry;
   readonly caDeps: CaDeps;
+  /** How long after its end a certificate may still renew. */
+  readonly graceMs: number;
   /** Read anew each time: it is not kept. */
   readonly passphrase: () => Promise<string>;
 }
@@ -83,23 +85,24 @@ export class IssuerRollover {
   }
 
   /**
-   * Takes a former issuer out of trust.
+   * Takes a former issuer out of trust, when no certificate of it is good, or may still renew.
    *
    * @throws FlotillaError `issuer-not-found`, `issuer-in-use`
    */
   retire(fingerprint: string, actor: string): Promise<void> {
     return this.#alone(async () => {
-      const { state, ca, audit, clock, registry, caDeps } = this.#deps;
+      const { state, ca, audit, clock, registry, caDeps, graceMs } = this.#deps;
       const issuer = ca.issuer(fingerprint);
       if (issuer === undefined) throw new FlotillaError('issuer-not-found');
       if (issuer === ca.current) {
         throw new FlotillaError('issuer-in-use', { detail: 'it is the one that signs' });
       }
       let left = 0;
-      const now = clock.now();
+      const endedMs = clock.now() - graceMs;
       for await (const { certificates } of registry.rows('devices')) {
         for (const one of certificates) {
-          if (one.issuer === fingerprint && one.status === 'active' && one.notAfterMs > now) left++;
+          const isNeeded = one.status === 'active' && one.notAfterMs > endedMs;
+          if (one.issuer === fingerprint && isNeeded) left++;
         }
       }
       if (left > 0) {

@@ -1,8 +1,15 @@
 import test from 'ava';
 import { readFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { Agent } from 'node:https';
 import { PassThrough } from 'node:stream';
+import { connect } from 'node:tls';
 import { parseCrl } from '../../certs/crl.ts';
-import { readCertificate, splitPem } from '../../certs/certificate.ts';
+import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
+import { decodeDer } from '../../certs/der.ts';
+import { octetString, oid, sequence, unsignedInteger } from '../../certs/der-encode.ts';
+import { oids } from '../../certs/oids.ts';
+import { readSpkiBytes } from '../../certs/public-key.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { silentLog } from '../../core/log.ts';
 import { identityFiles } from '../../core/state-folder.ts';
@@ -57,6 +64,71 @@ test('a service that runs on renews what its state folder holds, and nobody is l
   t.is((again.body['certificates'] as unknown[]).length, 2);
 });
 
+test('three years without a restart: every certificate of the service, its CRL and its OCSP answers stay fresh', async (t) => {
+  const clock = fakeClock(Date.now());
+  const service = await enrollService(t, { clock });
+  const { state } = service;
+  const folders = [state.admin, state.broker.identity, state.enroll.tls];
+  const certificateIn = async (folder: string): Promise<CertificateFacts> =>
+    readCertificate(await readFile(identityFiles(folder).cert, 'utf8'));
+  const isFreshNow = async (folder: string): Promise<boolean> => {
+    const { notBeforeMs, notAfterMs } = await certificateIn(folder);
+    return notAfterMs - clock.now() > (notAfterMs - notBeforeMs) / 4;
+  };
+  // One connection through all of it: what is put in force anew must not drop what stands.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => agent.destroy());
+  const sockets = new Set<number | undefined>();
+  const get = async (path: string): Promise<Buffer> => {
+    const { status, body } = await service.call({ method: 'GET', path, agent });
+    t.is(status, 200);
+    for (const open of Object.values(agent.freeSockets).flat()) sockets.add(open?.localPort);
+    return body;
+  };
+  const issuer = readCertificate(splitPem(service.ca)[1]!);
+  const serial = (await certificateIn(state.admin)).serial;
+  const question = ocspQuestion(issuer, serial);
+  const serials = folders.map(() => new Set<string>());
+  const responders = new Set<string>();
+  let number = 0n;
+  const startMs = clock.now();
+  for (let step = 0; clock.now() < startMs + 3 * 365.25 * dayMs; step++) {
+    clock.advance(10 * dayMs);
+    await until(`step ${step}: every certificate is fresh`, async () => {
+      const fresh = await Promise.all(folders.map(isFreshNow));
+      return fresh.every(Boolean);
+    });
+    for (const [at, folder] of folders.entries()) {
+      serials[at]!.add((await certificateIn(folder)).serial);
+    }
+    const crl = await until(`step ${step}: a list of now`, async () => {
+      const list = await parseCrl(await get('/crl'), issuer);
+      return list.nextUpdateMs > clock.now() && list.number > number ? list : undefined;
+    });
+    number = crl.number;
+    const answer = await get(`/ocsp/${encodeURIComponent(question.toString('base64'))}`);
+    const responder = responderOf(answer);
+    t.true(responder.notBeforeMs <= clock.now() && clock.now() < responder.notAfterMs);
+    responders.add(responder.serial);
+  }
+  t.is(sockets.size, 1, 'no connection was dropped');
+  t.true(
+    serials.every(({ size }) => size >= 15),
+    serials.map(({ size }) => size).join(' '),
+  );
+  t.true(responders.size >= 100, String(responders.size));
+  // What TLS shows is what is in the folder.
+  const shown = await new Promise<string>((resolve, reject) => {
+    const { host, port } = service.service.addresses.https;
+    const socket = connect({ host, port, rejectUnauthorized: false }, () => {
+      resolve(readCertificate(socket.getPeerX509Certificate()!).serial);
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+  t.is(shown, (await certificateIn(state.enroll.tls)).serial);
+});
+
 test('a broker that does not read is cut off, and a snapshot holds nobody up', async (t) => {
   const service = await enrollService(t);
   const { state } = service;
@@ -105,3 +177,23 @@ test('a broker that does not read is cut off, and a snapshot holds nobody up', a
   t.false(changes.includes('snapshot'));
   t.is(changes.split('\n').filter((line) => line.includes('"change"')).length, 3);
 });
+
+function ocspQuestion({ subject, spki }: CertificateFacts, serial: string): Buffer {
+  const { keyBits } = readSpkiBytes(spki);
+  const id = sequence(
+    sequence(oid(oids.sha256)),
+    octetString(hash('sha256', subject, 'buffer')),
+    octetString(hash('sha256', keyBits, 'buffer')),
+    unsignedInteger(Buffer.from(serial, 'hex')),
+  );
+  return sequence(sequence(sequence(sequence(id))));
+}
+
+/** The certificate that stands in an OCSPResponse (RFC 6960, 4.2.1). */
+function responderOf(answer: Buffer): CertificateFacts {
+  const response = decodeDer(answer, limits).children[1]!.children[0]!.children[1]!;
+  const certificates = decodeDer(response.content, limits).children[3]!;
+  return readCertificate(certificates.children[0]!.children[0]!.der);
+}
+
+const limits = { maxBytes: 16 * 1024 };

@@ -1,0 +1,118 @@
+import test from 'ava';
+import { readFile } from 'node:fs/promises';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { readCertificate, splitPem } from '../../certs/certificate.ts';
+import { issuedSchema } from '../../core/enrollment-api.ts';
+import { identityFiles } from '../../core/state-folder.ts';
+import { readAdministrator } from '../../cli/administrator.ts';
+import { DirectoryFile } from '../../broker/directory/directory-file.ts';
+import { connectPacket, untilClosed } from '../support/broker-world.ts';
+import { replyOf } from '../support/enroll-service.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+import { fleetWorld, type Shown } from '../support/fleet-world.ts';
+import { until } from '../support/until.ts';
+
+const minuteMs = 60_000;
+
+test('a second issuer comes, the fleet renews, the first one goes, and nobody is disconnected', async (t) => {
+  const clock = fakeClock(Date.now());
+  const world = await fleetWorld(t, {
+    config: {
+      enroll: { certificateValidity: '90d', serverCertificateValidity: '90d', renewGrace: '1m' },
+    },
+    enrollClock: clock,
+  });
+  const { enroll } = world;
+  const { state } = enroll;
+  const admin = async (method: 'GET' | 'POST' | 'DELETE', path: string) => {
+    const { cert, key } = await readAdministrator(state.admin);
+    const body = method === 'POST' ? { body: {} } : {};
+    return replyOf(await enroll.call({ method, path, cert, key, ...body }));
+  };
+  const trusted = async (): Promise<number> =>
+    (await new DirectoryFile(state.broker.directory).read())?.authorities.length ?? 0;
+  const published = async (): Promise<number> =>
+    splitPem(String(replyOf(await enroll.call({ method: 'GET', path: '/v1/ca' })).body['ca']))
+      .length;
+  const [old] = (await admin('GET', '/v1/issuers')).body['issuers'] as { fingerprint: string }[];
+  const retire = async (): Promise<unknown> => admin('DELETE', `/v1/issuers/${old!.fingerprint}`);
+  const device = await world.device('d1');
+  const backend = await world.backend('backend');
+  const listener = await world.mqtt(backend, { clientId: 'backend' });
+  const live = await world.mqtt(device, { clientId: 'd1' });
+  let closed = 0;
+  for (const client of [live, listener]) client.on('close', () => closed++);
+
+  // Certificates begin five minutes in the past: these are good by the time of TLS as well.
+  clock.advance(4 * minuteMs);
+  const made = await admin('POST', '/v1/issuers');
+  t.is(made.status, 201, JSON.stringify(made.body));
+  const next = String(made.body['fingerprint']);
+  t.is(await published(), 3, 'root and both issuers');
+  await until('the broker trusts both', async () => (await trusted()) === 3);
+  const issuerOf = async (path: string): Promise<string> =>
+    readCertificate(splitPem(await readFile(path, 'utf8'))[1]!).fingerprint;
+  for (const folder of [state.admin, state.broker.identity, state.enroll.tls]) {
+    await until(`${folder} is of the new issuer`, async () => {
+      return (await issuerOf(identityFiles(folder).chain)) === next;
+    });
+  }
+  t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } });
+
+  const renewed = async (shown: Shown, id: string): Promise<Shown> => {
+    const key = generateKeySync('p256');
+    const csr = createCsr({ key, commonName: id }).pem;
+    const call = { method: 'POST', path: '/v1/renew', body: { csr }, ...shown } as const;
+    const issued = issuedSchema.parse(replyOf(await enroll.call(call)).body);
+    await world.inForce(id, ({ certificates }) =>
+      certificates.some(({ serial }) => serial === issued.serial),
+    );
+    return { cert: issued.chain, key: privateKeyPem(key) };
+  };
+  const deviceNext = await renewed(device, 'd1');
+  const backendNext = await renewed(backend, 'backend');
+  t.is(closed, 0, 'nobody was disconnected');
+  // They go over to their new certificates, each when it suits them.
+  await Promise.all([live.endAsync(), listener.endAsync()]);
+  const live2 = await world.mqtt(deviceNext, { clientId: 'd1' });
+  const listener2 = await world.mqtt(backendNext, { clientId: 'backend' });
+  closed = 0;
+  for (const client of [live2, listener2]) client.on('close', () => closed++);
+  await until('the old certificate of the device is retired', async () => {
+    const { body } = await admin('GET', '/v1/devices/d1');
+    const states = (body['certificates'] as { status: string }[]).map(({ status }) => status);
+    return states.join(' ') === 'retired active';
+  });
+
+  // Those of services are good, and may renew, to their ends.
+  t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } });
+  const backendEndMs = readCertificate(splitPem(backend.cert)[0]!).notAfterMs;
+  clock.jump(backendEndMs - clock.now() + 1000);
+  t.like(
+    await retire(),
+    { status: 409, body: { code: 'issuer-in-use' } },
+    'inside the grace period',
+  );
+  clock.jump(2 * minuteMs);
+  t.like(await retire(), { status: 204 });
+  t.is(await published(), 2);
+  await until('the broker trusts one', async () => (await trusted()) === 2);
+
+  // Through the whole of it, and after it, messages go as before.
+  const heard = new Promise<string>((resolve) =>
+    listener2.on('message', (topic) => resolve(topic)),
+  );
+  await listener2.subscribeAsync('devices/d1/#', { qos: 1 });
+  await live2.publishAsync('devices/d1/hello', 'x', { qos: 1 });
+  t.is(await heard, 'devices/d1/hello');
+  t.is(closed, 0, 'nobody was disconnected');
+  const refused = await world.tls(device, '127.0.0.7').catch(() => undefined);
+  refused?.write(connectPacket('d1'));
+  if (refused !== undefined) t.is((await untilClosed(refused)).length, 0);
+  const who = await enroll.call({ method: 'GET', path: '/v1/whoami', ...device });
+  t.is(who.status, 403, 'of the retired issuer');
+  t.is((await enroll.call({ method: 'GET', path: '/v1/whoami', ...deviceNext })).status, 200);
+  const crl = await enroll.call({ method: 'GET', path: `/crl/${old!.fingerprint.slice(7, 23)}` });
+  t.is(crl.status, 404);
+});
