@@ -39,7 +39,7 @@ export class Sessions {
   readonly #exchange: Exchange;
   /**
    * The broker is shutting down: wills stay in a durable store and go out after the restart, unless
-   * their client is back (3.1.1, 3.1.2.5: a server may defer them so). A store that forgets
+   * their client is back in its kept session (3.1.1, 3.1.2.5: a server may defer them so). A store that forgets
    * publishes them now.
    */
   closing = false;

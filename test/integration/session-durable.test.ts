@@ -7,6 +7,7 @@ import { storeLimits } from '../../broker/store/store-limits.ts';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { checkConfig } from '../../core/config.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { startWorld } from '../support/session-world.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
@@ -109,6 +110,61 @@ test('a packet id that was released before a restart is that of a new message be
     (await sub.received()).map(({ payload }) => String(payload)),
     ['new'],
   );
+});
+
+test('a shutdown sends out no wills; behind it they wait five seconds, and are dropped for kept sessions that are back', async (t) => {
+  const open = storage(t);
+  const clock = fakeClock();
+  const before = await startWorld(t, { store: await open(), clock });
+  const sub = await before.connect({ clientId: 'sub', clean: false });
+  await sub.subscribe('w/#', 1);
+  await sub.disconnect();
+  for (const clientId of ['kept', 'back', 'away']) {
+    const will = { topic: `w/${clientId}`, payload: Buffer.from('gone'), qos: 1 as const };
+    await before.connect({ clientId, will, clean: clientId !== 'kept' });
+  }
+  await before.close();
+
+  const after = await startWorld(t, { store: await open(), clock });
+  const again = await after.connect({ clientId: 'sub', clean: false });
+  await after.connect({ clientId: 'kept', clean: false });
+  await after.connect({ clientId: 'back' });
+  clock.advance(4999);
+  // Back: its old session ended with the broker, so the will went out. Away: still waits.
+  t.deepEqual(
+    (await again.received()).map(({ topic }) => topic),
+    ['w/back'],
+  );
+  clock.advance(1);
+  t.is((await again.next('publish')).topic, 'w/away');
+  clock.advance(60_000);
+  t.deepEqual(await again.received(), []);
+});
+
+test('a session that a crash cut off expires from the start on, over further restarts', async (t) => {
+  const open = storage(t);
+  const clock = fakeClock();
+  const crashed = await open();
+  const before = await startWorld(t, { store: crashed, clock });
+  const options = {
+    version: 5,
+    clientId: 'c',
+    properties: { sessionExpiryInterval: 100 },
+  } as const;
+  await (await before.connect(options)).subscribe('x', 1);
+  // The file as a crash leaves it: the session counts as connected.
+  await crashed.close();
+  clock.advance(1000);
+
+  const first = await startWorld(t, { store: await open(), clock });
+  t.is(first.layer.statistics().sessions, 1);
+  clock.advance(60_000);
+  await first.close();
+  const second = await startWorld(t, { store: await open(), clock });
+  clock.advance(39_000);
+  t.is(second.layer.statistics().sessions, 1);
+  clock.advance(1000);
+  t.is(second.layer.statistics().sessions, 0);
 });
 
 test('thousands of queued messages come in order, window by window, out of the durable queue', async (t) => {

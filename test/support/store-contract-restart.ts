@@ -93,6 +93,38 @@ export function restartContract(kindOfStore: StoreKind): void {
     t.is((await wholeQueue(fourth, 'b'))[0]?.message.payload.length, 0);
   });
 
+  test(`${kind}: content that its only receiver let go comes again for another one`, async (t) => {
+    const { store, again } = await open(t);
+    const message = storedMessage('t', 'again');
+    for (const id of ['a', 'b']) store.putSession(sessionRecord(id));
+    store.dequeue('a', store.enqueue('a', deliveryOf(message)));
+    store.enqueue('b', deliveryOf(message));
+    const second = await again();
+    await second.load();
+    t.is((await wholeQueue(second, 'b'))[0]?.message.payload.toString(), 'again');
+  });
+
+  test(`${kind}: content shared before a start and behind it is kept apart`, async (t) => {
+    const { store, again } = await open(t);
+    const ids = ['a', 'b'];
+    for (const id of ids) store.putSession(sessionRecord(id));
+    const old = storedMessage('t', 'old');
+    for (const id of ids) store.enqueue(id, deliveryOf(old));
+    const second = await again();
+    await second.load();
+    const fresh = storedMessage('t', 'new');
+    for (const id of ids) second.enqueue(id, deliveryOf(fresh));
+    await committed(second);
+    const third = await again();
+    await third.load();
+    for (const id of ids) {
+      t.deepEqual(
+        (await wholeQueue(third, id)).map(({ message }) => message.payload.toString()),
+        ['old', 'new'],
+      );
+    }
+  });
+
   test(`${kind}: any mutations, cut into batches anywhere, come back as a model says`, async (t) => {
     const id = fc.constantFrom('a', 'b');
     const nth = fc.nat(5);

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import test from 'ava';
 import { systemClock } from '../../../core/clock.ts';
@@ -156,6 +157,25 @@ test('a process killed while it writes has lost nothing that was committed, and 
     );
     await store.close();
   }
+});
+
+test('content that many shared leaves the disk with its last receiver', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path);
+  const ids = ['a', 'b', 'c'];
+  for (const id of ids) store.putSession(sessionRecord(id));
+  const shared = storedMessage('t', 'shared');
+  const sequences = ids.map((id) => store.enqueue(id, deliveryOf(shared)));
+  await committed(store);
+  for (const [index, id] of ids.entries()) {
+    store.dequeue(id, sequences[index]!);
+    await committed(store);
+  }
+  await store.close();
+  const database = new DatabaseSync(path);
+  t.is(database.prepare('SELECT count(*) AS rows FROM body').get()?.['rows'], 0);
+  t.is(database.prepare('SELECT count(*) AS rows FROM queue').get()?.['rows'], 0);
+  database.close();
 });
 
 test.serial('a start with 100,000 queued messages takes less than 2 s of CPU', async (t) => {
