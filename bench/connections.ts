@@ -13,6 +13,8 @@ export interface ConnectResult {
   readonly connects: number;
   readonly perSecond: number;
   readonly brokerCpuMsPerConnect: number;
+  /** The same of the first connects, while the broker's code is still being compiled. */
+  readonly coldCpuMsPerConnect: number;
   readonly generatorCpuPercent: number;
   /** How many were really resumed. */
   readonly resumed: number;
@@ -27,7 +29,10 @@ export interface IdleResult {
 /** How many handshakes are under way at a time. */
 const atATime = 16;
 
-/** Connects with TLS 1.3, mutual authentication and CONNECT, and goes; `resumed`: with a ticket. */
+/**
+ * Connects with TLS 1.3, mutual authentication and CONNECT, and goes; `resumed`: with a ticket. Half as
+ * many again come before: what a process spends once on compiling its code is told apart.
+ */
 export async function measureConnects(
   broker: RunningBroker,
   clients: Clients,
@@ -53,6 +58,14 @@ export async function measureConnects(
   // Warm up, and collect tickets.
   await inParallel(names.length, (index) => visit(names[index] ?? '', `${names[index]}/first`));
   await delay(300);
+  const coldBefore = cpuMicroseconds(broker.pid);
+  const coldConnects = Math.ceil(connects / 2);
+  await inParallel(coldConnects, (index) => {
+    const name = names[index % names.length] ?? '';
+    return visit(name, `${name}/w${index}`);
+  });
+  await delay(300);
+  const coldCpu = cpuMicroseconds(broker.pid) - coldBefore;
   const cpuBefore = cpuMicroseconds(broker.pid);
   const ownBefore = process.cpuUsage();
   const beganMs = performance.now();
@@ -70,6 +83,7 @@ export async function measureConnects(
     connects,
     perSecond: (connects * 1000) / elapsedMs,
     brokerCpuMsPerConnect: cpu / 1000 / connects,
+    coldCpuMsPerConnect: coldCpu / 1000 / coldConnects,
     generatorCpuPercent: (own.user + own.system) / elapsedMs / 10,
     resumed: reused,
   };

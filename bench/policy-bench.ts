@@ -15,7 +15,7 @@ import { writeBenchState } from './bench-state.ts';
 import { startBroker } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
-import { measureLoad } from './delivery.ts';
+import { measureLoad, type Shape } from './delivery.ts';
 
 const rounds = 5;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -78,7 +78,10 @@ async function whole(): Promise<void> {
   const certificates = await makeCertificates(clientNames);
   await writeBenchState(certificates);
   const clients = new Clients(certificates);
-  for (const qos of [0, 1] as const) {
+  const cases = (['fan-in', 'fan-out'] as const).flatMap((shape) =>
+    ([0, 1] as const).map((qos): { shape: Shape; qos: 0 | 1 } => ({ shape, qos })),
+  );
+  for (const { shape, qos } of cases) {
     const costs = { session: [] as number[], flotilla: [] as number[] };
     for (let round = 0; round < rounds; round++) {
       for (const name of round % 2 === 0
@@ -87,7 +90,7 @@ async function whole(): Promise<void> {
         const broker = await startBroker(name, certificates);
         try {
           const plan = {
-            shape: 'fan-in',
+            shape,
             qos,
             payloadBytes: 100,
             warmUpMs: 1500,
@@ -103,7 +106,7 @@ async function whole(): Promise<void> {
     const off = median(costs.session);
     const on = median(costs.flotilla);
     say(
-      `fan-in QoS ${qos}: ${off.toFixed(2)} µs without, ${on.toFixed(2)} µs with: ${((on / off - 1) * 100).toFixed(1)} %  (${rounds} rounds, medians; without ${costs.session.map((one) => one.toFixed(2)).join(' ')}, with ${costs.flotilla.map((one) => one.toFixed(2)).join(' ')})`,
+      `${shape} QoS ${qos}: ${off.toFixed(2)} µs without, ${on.toFixed(2)} µs with: ${((on / off - 1) * 100).toFixed(1)} %  (${rounds} rounds, medians; without ${costs.session.map((one) => one.toFixed(2)).join(' ')}, with ${costs.flotilla.map((one) => one.toFixed(2)).join(' ')})`,
     );
   }
 }

@@ -125,6 +125,10 @@ ${table(
       ...ratio((name) => report.connects[name]?.full.brokerCpuMsPerConnect, 2),
     ],
     [
+      'CPU ms a connect, full, the first of a process',
+      ...ratio((name) => report.connects[name]?.full.coldCpuMsPerConnect, 2),
+    ],
+    [
       'CPU ms a connect, resumed',
       ...ratio((name) => report.connects[name]?.resumed.brokerCpuMsPerConnect, 2),
     ],
@@ -192,6 +196,7 @@ itself: every read buffer becomes a mapping too, which makes 4 KB messages 15 to
 | --- | ---: |
 | as it is | 71.8 |
 | \`--max-semi-space-size=4\` (as \`flotilla up\` starts itself) | 64 to 66 |
+| the same, with less kept of a connection that is idle | 61 |
 | the same and \`MALLOC_MMAP_THRESHOLD_=8192\` | 62.6 |
 `;
 
