@@ -305,11 +305,15 @@ export class LowdbRegistry implements Registry {
   }
 
   /** Writes every shard that changed and deletes the journals that are no longer needed. */
-  async checkpoint(): Promise<void> {
-    await this.#checkpointing;
-    await (this.#checkpointing = this.#checkpointOnce().finally(() => {
-      this.#checkpointing = undefined;
-    }));
+  checkpoint(): Promise<void> {
+    // One after the other: each takes the journal over from the one before.
+    const before = this.#checkpointing ?? Promise.resolve();
+    const one = before.catch(() => undefined).then(() => this.#checkpointOnce());
+    const kept = one.finally(() => {
+      if (this.#checkpointing === kept) this.#checkpointing = undefined;
+    });
+    this.#checkpointing = kept;
+    return kept;
   }
 
   close(): Promise<void> {
@@ -340,8 +344,10 @@ export class LowdbRegistry implements Registry {
     // Whatever else commits in this turn shares the flush.
     await Promise.resolve();
     while (this.#waiting.length > 0 || this.#rotate !== undefined) {
-      await this.#rotate?.();
+      const rotate = this.#rotate;
+      // Taken before it runs: one that is asked for meanwhile is another one.
       this.#rotate = undefined;
+      await rotate?.();
       const batch = this.#waiting.splice(0, batchMaxLines);
       if (batch.length > 0 && !(await this.#writeBatch(batch))) return;
     }

@@ -292,3 +292,25 @@ test('shards are JSON that a person can read, one row a line', async (t) => {
   await open(t, folder);
   t.false((await readdir(join(folder, 'devices'))).includes('note.tmp'));
 });
+
+test('checkpoints that are asked for at once come one after the other, and all end', async (t) => {
+  const folder = join(tempFolder(t), 'registry');
+  const registry = await openLowdbRegistry(folder, {
+    clock: systemClock,
+    log: silentLog,
+    sink: () => Promise.resolve(),
+  });
+  for (let round = 0; round < 3; round++) {
+    const record = deviceRow(`d${round}`);
+    await registry.commit({ puts: [{ table: 'devices', record, expected: 0 }] });
+    await Promise.all([registry.checkpoint(), registry.checkpoint(), registry.checkpoint()]);
+  }
+  await registry.close();
+  const again = await openLowdbRegistry(folder, {
+    clock: systemClock,
+    log: silentLog,
+    sink: () => Promise.resolve(),
+  });
+  t.is(await again.count('devices'), 3);
+  await again.close();
+});
