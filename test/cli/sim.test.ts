@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
 import { devicePageSchema } from '../../core/enrollment-api.ts';
-import { runChild } from '../support/child.ts';
+import { runChild, spawnNode, type Child } from '../support/child.ts';
 import { flotilla, flotillaPath, startUp, type Up } from '../support/cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -123,3 +124,52 @@ test('a plan that is broken stops before the first connection, with line and col
     t.regex(done.stderr, /:\d+:\d+/);
   }
 });
+
+test('Ctrl-C ends a run in order, with the report of what was done until then', async (t) => {
+  const reports = join(up.folder, 'interrupted');
+  const running = longRun(t, '--report', reports);
+  await running.errorLine((line) => /10\/10 online.* [1-9]\d* received in all/.test(line), 40_000);
+  const done = await running.stop('SIGINT');
+  t.is(done.code, 3, done.stderr);
+  const report = reportSchema.parse(JSON.parse(done.stdout));
+  t.like(report, { aborted: true, ok: false, failure: null });
+  t.like(report.messages, { lost: 0, misdelivered: 0 });
+  t.true(report.messages.delivered > 0);
+  t.true(existsSync(join(reports, 'report.html')));
+});
+
+test('a second Ctrl-C ends at once, whatever the first one waits for', async (t) => {
+  const running = longRun(t);
+  await running.errorLine((line) => line.includes('10/10 online'), 40_000);
+  // A worker that does not answer: ending in order would wait for it.
+  const workers = childrenOf(running.pid);
+  t.true(workers.length > 0);
+  for (const worker of workers) process.kill(worker, 'SIGSTOP');
+  t.teardown(() => {
+    for (const worker of workers) process.kill(worker, 'SIGKILL');
+  });
+  running.process.kill('SIGINT');
+  await running.errorLine((line) => line.includes('once more ends at once'));
+  const ended = once(running.process, 'exit');
+  running.process.kill('SIGINT');
+  t.deepEqual(await ended, [130, null]);
+  t.is(running.stdout(), '');
+});
+
+function longRun(t: ExecutionContext, ...more: string[]): Child {
+  return spawnNode(
+    t,
+    [
+      ...[flotillaPath, 'sim', 'run', '--state', up.ready.state, '--json'],
+      ...['--devices', '10', '--rate', '10', '--duration', '10m', ...more],
+    ],
+    { timeoutMs: 90_000 },
+  );
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter((text) => text !== '')
+    .map(Number);
+}
