@@ -93,15 +93,18 @@ export function restartContract(kindOfStore: StoreKind): void {
     t.is((await wholeQueue(fourth, 'b'))[0]?.message.payload.length, 0);
   });
 
-  test(`${kind}: content that its only receiver let go comes again for another one`, async (t) => {
+  test(`${kind}: content that its receivers let go comes again for another one`, async (t) => {
     const { store, again } = await open(t);
     const message = storedMessage('t', 'again');
-    for (const id of ['a', 'b']) store.putSession(sessionRecord(id));
-    store.dequeue('a', store.enqueue('a', deliveryOf(message)));
-    store.enqueue('b', deliveryOf(message));
+    const ids = ['a', 'b', 'c'];
+    for (const id of ids) store.putSession(sessionRecord(id));
+    const sequences = ['a', 'b'].map((id) => store.enqueue(id, deliveryOf(message)));
+    store.dequeue('a', sequences[0]!);
+    store.dequeue('b', sequences[1]!);
+    store.enqueue('c', deliveryOf(message));
     const second = await again();
     await second.load();
-    t.is((await wholeQueue(second, 'b'))[0]?.message.payload.toString(), 'again');
+    t.is((await wholeQueue(second, 'c'))[0]?.message.payload.toString(), 'again');
   });
 
   test(`${kind}: content shared before a start and behind it is kept apart`, async (t) => {
