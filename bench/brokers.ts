@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RunCertificates } from './certificates.ts';
 import type { LoadTarget } from './load/load-client.ts';
 
-export type BrokerName = 'mosquitto' | 'flotilla' | 'session';
+export type BrokerName = 'mosquitto' | 'flotilla' | 'session' | 'bare';
 
 export interface RunningBroker {
   readonly name: BrokerName;
@@ -84,16 +84,19 @@ user root
   return running('mosquitto', version, child, port);
 }
 
+const scripts = {
+  flotilla: 'flotilla-broker.ts',
+  session: 'session-harness.ts',
+  bare: 'bare-router.ts',
+} as const;
+
 /** Our own, from a script that prints one JSON line when it listens. */
 async function startOurs(
-  name: 'flotilla' | 'session',
+  name: Exclude<BrokerName, 'mosquitto'>,
   certificates: RunCertificates,
   wantedPort: number,
 ): Promise<RunningBroker> {
-  const script = new URL(
-    name === 'flotilla' ? 'flotilla-broker.ts' : 'session-harness.ts',
-    import.meta.url,
-  );
+  const script = new URL(scripts[name], import.meta.url);
   // The young generation as `flotilla up` sets it (cli/flotilla.mjs).
   // FLOTILLA_BENCH_NODE: more options for the broker's Node, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');

@@ -2,7 +2,7 @@
  * `npm run bench`: Flotilla beside Mosquitto, in turns, in one run.
  *
  * `--quick` short measurements; `--brokers a,b` of mosquitto, flotilla, session (the session layer
- * alone, without admission, policy and metrics); `--only load,latency,connects,idle,durable`;
+ * alone, without admission, policy and metrics), bare (what `node:tls` costs by itself; QoS 0 only); `--only load,latency,connects,idle,durable`;
  * `--qos 0,1`; `--shapes fan-in,fan-out`; `--payloads 100,4096`; `--no-docs` leaves docs/benchmarks.md
  * as it is. Without Mosquitto on the machine Flotilla is measured alone.
  *
@@ -103,7 +103,7 @@ try {
     });
   }
   let durable: DurableResult | undefined;
-  const own = names.find((name) => name !== 'mosquitto');
+  const own = names.find((name) => name !== 'mosquitto' && name !== 'bare');
   if (parts.has('durable') && own !== undefined) {
     durable = await measureDurable(
       () => startBroker(own, certificates),
@@ -150,6 +150,7 @@ async function measureRow(
     latency: Mutable<DeliveryRow['latency']>;
   } = { plan: what, load: {}, latency: {} };
   for (const broker of brokers) {
+    if (broker.name === 'bare' && what.qos > 0) continue;
     const title = `${what.shape} QoS ${what.qos} ${what.payloadBytes} B ${broker.name}`;
     if (parts.has('load')) {
       const load = await measureLoad(broker, clients, plan);

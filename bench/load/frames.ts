@@ -8,12 +8,14 @@
 export type Qos = 0 | 1 | 2;
 
 export const packetType = {
+  connect: 1,
   connack: 2,
   publish: 3,
   puback: 4,
   pubrec: 5,
   pubrel: 6,
   pubcomp: 7,
+  subscribe: 8,
   suback: 9,
 } as const;
 
