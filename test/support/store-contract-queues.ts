@@ -118,6 +118,18 @@ export function queueContract(kindOfStore: StoreKind): void {
     t.is(store.queueOf('a').messages, 1);
   });
 
+  test(`${kind}: the queue goes on behind an entry whose successor is gone`, async (t) => {
+    const { store } = await open(t);
+    store.putSession(sessionRecord('a'));
+    store.enqueue('a', deliveryOf(storedMessage('t', '1')));
+    store.dequeue('a', store.enqueue('a', deliveryOf(storedMessage('t', '2'))));
+    store.enqueue('a', deliveryOf(storedMessage('t', '3')));
+    t.deepEqual(
+      (await wholeQueue(store, 'a')).map(({ message }) => message.payload.toString()),
+      ['1', '3'],
+    );
+  });
+
   test(`${kind}: a full store refuses by count and by bytes, and takes again when there is room`, async (t) => {
     const message = storedMessage('t', 'x'.repeat(100));
     const bytes = messageBytes(message);
