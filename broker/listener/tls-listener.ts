@@ -149,7 +149,7 @@ export class TlsListener {
     this.#sockets.add(socket);
     socket.on('error', ignore);
     const key = peerOf(socket);
-    socket.once('close', () => {
+    socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#shaking.delete(key);
     });
