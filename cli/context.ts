@@ -16,9 +16,9 @@ import { type Streams } from './output.ts';
 export interface World {
   readonly streams: Streams;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Resolves when the process is asked to stop (SIGINT, SIGTERM). */
+  /** Resolves when the process is asked to stop: SIGINT, SIGTERM, or its terminal closed. */
   stopAsked(): Promise<string>;
-  /** Called at each SIGHUP. */
+  /** Called at each SIGHUP that does not mean that the terminal closed. */
   onReload(call: () => void): () => void;
 }
 

@@ -3,9 +3,15 @@
  *
  * @module
  */
+import { closeSync, openSync } from 'node:fs';
 import type { World } from './context.ts';
 
 export function processWorld(): World {
+  const hadTerminal = hasTerminal();
+  // SIGHUP means two things: a terminal that closed, and "read your files again" to a service.
+  const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();
+  let reloads = 0;
+  if (hadTerminal) for (const stream of [process.stdout, process.stderr]) outlive(stream);
   return {
     streams: { stdout: process.stdout, stderr: process.stderr },
     env: process.env,
@@ -20,10 +26,38 @@ export function processWorld(): World {
         };
         process.on('SIGINT', ask);
         process.on('SIGTERM', ask);
+        process.on('SIGHUP', (signal) => {
+          // Kernel and shell may both tell that a terminal closed: that is no second wish.
+          if (!asked && (reloads === 0 || terminalIsGone())) ask(signal);
+        });
       }),
     onReload(call) {
-      process.on('SIGHUP', call);
-      return () => process.off('SIGHUP', call);
+      const reload = (): void => {
+        if (!terminalIsGone()) call();
+      };
+      reloads++;
+      process.on('SIGHUP', reload);
+      return () => {
+        reloads--;
+        process.off('SIGHUP', reload);
+      };
     },
   };
+}
+
+/** Words into a terminal that closed go nowhere; they must not keep the process from ending in order. */
+function outlive(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EIO') throw error;
+  });
+}
+
+/** Whether this process has a terminal that is still open. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }

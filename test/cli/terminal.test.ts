@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import test from 'ava';
+import { runChild, type Finished } from '../support/child.ts';
+import { anyPorts, flotillaPath } from '../support/cli.ts';
+import { debianTool } from '../support/debian-tool.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+/** Runs a command in a terminal of its own and does something to it when it is ready. */
+const inTerminal = `
+import os, pty, signal, sys, time
+action, command = sys.argv[1], sys.argv[2:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+said = b''
+while b'is ready' not in said:
+    said += os.read(terminal, 65536)
+if action == 'close':
+    os.close(terminal)
+else:
+    os.kill(pid, signal.SIGHUP)
+    time.sleep(1)
+    print('alive' if os.waitpid(pid, os.WNOHANG)[0] == 0 else 'gone', flush=True)
+    os.kill(pid, signal.SIGTERM)
+signal.alarm(20)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+for (const [action, what, expected] of [
+  ['close', 'a service whose terminal closes ends in order', '0'],
+  ['reload', 'SIGHUP while the terminal is there asks for a reload, not for the end', 'alive\n0'],
+] as const) {
+  test(what, async (t) => {
+    const python = debianTool(t, 'python3');
+    if (python === undefined) return;
+    const state = join(tempFolder(t), 'state');
+    const done: Finished = await runChild(
+      t,
+      python,
+      [
+        ...['-c', inTerminal, action],
+        ...[process.execPath, flotillaPath, 'up', '--state', state, ...anyPorts],
+      ],
+      { timeoutMs: 60_000 },
+    );
+    t.is(done.stdout.trim(), expected, done.stderr);
+  });
+}
