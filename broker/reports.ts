@@ -28,6 +28,13 @@ const linesPerSecond = 10;
 /** The client hung up in the middle of a handshake: no news, though it is counted. */
 const hungUp: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ERR_SSL_UNEXPECTED_EOF']);
 
+/** Why an identity is held that was found so. */
+const incidentCodes = {
+  clone: 'device-cloned',
+  overlap: 'device-overlapping',
+  flapping: 'device-flapping',
+} as const satisfies Record<Finding['kind'], ErrorCode>;
+
 export interface ReportsDeps {
   readonly config: Config;
   readonly clock: Clock;
@@ -77,6 +84,7 @@ export class Reports {
       else this.#quiet.write('info', id, { id, reason }, 'connection ended');
       const offline = this.#presence?.disconnected(connection, code) === true;
       if (offline) this.#tellPresence(identity, false, reason);
+      if (code === 'session-taken-over') this.#deps.incidents.taken(identity);
     },
     retainedAsked: (filter) => this.#presence?.asked(filter),
     refused: (identity, code, detail) => {
@@ -135,10 +143,10 @@ export class Reports {
     this.#feed?.refused({ code, stage: 'reload', detail: `${what}: ${detail}` });
   }
 
-  /** A clone or a flapping device was found: told, and answered as configured. */
+  /** A clone, an overlap or a flapping device was found: told, and answered as configured. */
   incident(identity: Identity, { kind, addresses }: Finding): void {
     const { broker } = this.#deps.config;
-    const reaction = kind === 'clone' ? broker.cloneReaction : broker.flappingReaction;
+    const reaction = broker[`${kind}Reaction`];
     const { id, serial } = identity;
     const atMs = this.#deps.clock.now();
     this.#deps.metrics.incidents.inc({ kind });
@@ -146,8 +154,7 @@ export class Reports {
     const event = { id, kind, serial, addresses, reaction, at: new Date(atMs).toISOString() };
     this.#presence?.event('$fleet/incidents', event);
     this.#feed?.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });
-    const code = kind === 'clone' ? 'device-cloned' : 'device-flapping';
-    if (reaction !== 'log') this.#deps.restrain(id, reaction, code);
+    if (reaction !== 'log') this.#deps.restrain(id, reaction, incidentCodes[kind]);
   }
 
   /** A connection was refused at some stage. */

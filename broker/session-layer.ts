@@ -108,6 +108,7 @@ export const silencingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'device-suspended',
   'device-removed',
   'device-cloned',
+  'device-overlapping',
 ]);
 
 export interface SessionLayer {

@@ -223,6 +223,12 @@ export const configSchema = z.strictObject({
         .enum(['log', 'quarantine', 'suspend'])
         .default('log')
         .describe('What happens to an identity whose certificate is used in two places in turn.'),
+      overlapReaction: z
+        .enum(['log', 'quarantine', 'suspend'])
+        .default('log')
+        .describe(
+          'What happens to an identity whose connections take the session from each other; a bad network causes it too.',
+        ),
       flappingReaction: z
         .enum(['log', 'quarantine', 'suspend'])
         .default('log')

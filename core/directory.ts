@@ -133,12 +133,12 @@ export const deniedSchema = z.strictObject({
 export type Denied = z.infer<typeof deniedSchema>;
 
 /**
- * A clone or a flapping device, seen by a broker. `reaction` is what the service must make lasting:
+ * A clone, an overlap or a flapping device, seen by a broker. `reaction` is what the service must make lasting:
  * `suspend` and `quarantine` are the status that the identity gets; `log` is for the audit alone.
  */
 export const incidentSchema = z.strictObject({
   id: deviceId,
-  kind: z.enum(['clone', 'flapping']),
+  kind: z.enum(['clone', 'overlap', 'flapping']),
   atMs: z.int(),
   serial,
   addresses: z.array(z.string().max(64)).max(16),

@@ -98,7 +98,7 @@ export class FeedReporter {
     this.#gather();
   }
 
-  /** A clone or a flapping device was found. */
+  /** A clone, an overlap or a flapping device was found. */
   incident(incident: Incident): void {
     if (this.#incidents.length >= reportMax.incidents) return;
     this.#incidents.push(incident);

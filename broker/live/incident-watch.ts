@@ -1,8 +1,10 @@
 /**
- * Finds clones and flapping devices as they happen.
+ * Finds clones, overlapping connections and flapping devices as they happen.
  *
  * - A *clone*: the same certificate connects from one address, then from another, then from the
  *   first again, and again, inside a window. One change of address is a device that moved.
+ * - *Overlap*: again and again a connection takes the session from one that had not ended, from the same
+ *   address. Two copies behind it do that to each other, but so does a device to its own dead connections.
  * - *Flapping*: more connections of one identity in a minute than allowed.
  *
  * Memory is bounded: identities that did not connect for a window are forgotten, and the oldest when
@@ -11,19 +13,22 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
+import type { Incident } from '../../core/directory.ts';
 import type { Identity } from '../identity.ts';
 
-/** How long connects are remembered for clones. */
+/** How long connects are remembered for clones and overlaps. */
 export const cloneWindowMs = 10 * 60_000;
 /** So many returns to an address left before make a clone. */
 export const cloneReturns = 2;
+/** So many sessions taken from a living connection make an overlap. */
+export const overlapTakings = 3;
 const minuteMs = 60_000;
 const identitiesMax = 200_000;
 const addressesMax = 16;
 
 /** What was found, once for each window. */
 export interface Finding {
-  readonly kind: 'clone' | 'flapping';
+  readonly kind: Incident['kind'];
   readonly addresses: readonly string[];
 }
 
@@ -35,7 +40,11 @@ interface Past {
   sinceMs: number;
   minute: number;
   connects: number;
+  /** Whether the connection that comes next takes the session from a living one. */
+  taken: boolean;
+  takings: number;
   toldClone: boolean;
+  toldOverlap: boolean;
   toldFlapping: boolean;
 }
 
@@ -73,21 +82,24 @@ export class IncidentWatch {
   connected(identity: Identity): Finding | undefined {
     const past = this.#of(identity);
     const nowMs = this.#clock.monotonicMs();
+    const { taken } = past;
+    past.taken = false;
     if (past.serial !== identity.serial || nowMs - past.sinceMs > cloneWindowMs) {
-      Object.assign(past, fresh(identity, nowMs), {
-        minute: past.minute,
-        connects: past.connects,
-        toldFlapping: past.toldFlapping,
-      });
+      begin(past, identity, nowMs);
       return undefined;
     }
-    if (past.address === identity.remoteAddress) return undefined;
+    if (past.address === identity.remoteAddress) return taken ? overlap(past) : undefined;
     if (past.addresses.has(identity.remoteAddress)) past.returns++;
     else if (past.addresses.size < addressesMax) past.addresses.add(identity.remoteAddress);
     past.address = identity.remoteAddress;
     if (past.returns < cloneReturns || past.toldClone) return undefined;
     past.toldClone = true;
     return { kind: 'clone', addresses: [...past.addresses] };
+  }
+
+  /** A connection that had not ended loses its session to a new one, of which {@link connected} tells next. */
+  taken(identity: Identity): void {
+    this.#of(identity).taken = true;
   }
 
   #of(identity: Identity): Past {
@@ -103,6 +115,19 @@ export class IncidentWatch {
   }
 }
 
+function overlap(past: Past): Finding | undefined {
+  past.takings++;
+  if (past.takings < overlapTakings || past.toldOverlap) return undefined;
+  past.toldOverlap = true;
+  return { kind: 'overlap', addresses: [past.address] };
+}
+
+/** Begins a new window; the minute of the connects goes on. */
+function begin(past: Past, identity: Identity, nowMs: number): void {
+  const { minute, connects, toldFlapping } = past;
+  Object.assign(past, fresh(identity, nowMs), { minute, connects, toldFlapping });
+}
+
 function fresh(identity: Identity, nowMs: number): Past {
   return {
     serial: identity.serial,
@@ -112,7 +137,10 @@ function fresh(identity: Identity, nowMs: number): Past {
     sinceMs: nowMs,
     minute: -1,
     connects: 0,
+    taken: false,
+    takings: 0,
     toldClone: false,
+    toldOverlap: false,
     toldFlapping: false,
   };
 }

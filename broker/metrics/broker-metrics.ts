@@ -67,7 +67,7 @@ export class BrokerMetrics {
   );
   readonly incidents = this.#counter(
     'flotilla_incidents_total',
-    'Clones and flapping devices found.',
+    'Clones, overlapping connections and flapping devices found.',
     ['kind'],
   );
   readonly reloads = this.#counter(

@@ -111,6 +111,13 @@ export const brokerErrors = errors({
     mqtt5: 0x98,
     mqtt3: 5,
   },
+  'device-overlapping': {
+    title: 'Connections of the same identity take the session from each other',
+    advice:
+      'Look for a copy of the certificate; where it is the network, let the device send keep-alives more often.',
+    mqtt5: 0x98,
+    mqtt3: 5,
+  },
   'connection-too-old': {
     title: 'The connection has reached its greatest age',
     advice: 'The device may connect again at once.',

@@ -259,6 +259,27 @@ test('a clone is found, told to operators and service, and quarantined at once',
   t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [0], 'an operator let it go');
 });
 
+test('connections that take the session from each other are an event, and do as configured', async (t) => {
+  const world = await brokerWorld(t, { config: { broker: { overlapReaction: 'quarantine' } } });
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const events = collect(backend);
+  await backend.subscribeAsync('$fleet/incidents');
+  const device = world.device('sensor-1');
+  const connect = (): ReturnType<BrokerWorld['mqtt']> =>
+    world.mqtt(device, { clientId: 'sensor-1' });
+  for (let n = 0; n < 3; n++) await connect();
+  t.deepEqual(events, []);
+  const last = await connect();
+  await until('the event', () => events.length === 1);
+  t.regex(events[0] ?? '', /"kind":"overlap".*127\.0\.0\.1.*"quarantine"/);
+  t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [128]);
+  await until('the service knows', () =>
+    world.feed.reports.some(({ incidents }) => incidents.some(({ kind }) => kind === 'overlap')),
+  );
+});
+
 test('a broker that hears of a suspension in a snapshot lets go when the operator does', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { cloneReaction: 'suspend' } } });
   const device = world.device('sensor-1');

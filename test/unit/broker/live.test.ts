@@ -89,6 +89,27 @@ test('a device that moves, once or on and on, is no clone', (t) => {
   }
 });
 
+test('sessions taken again and again from a living connection are an overlap, told once a window', (t) => {
+  const clock = fakeClock();
+  const watch = new IncidentWatch(clock, 1000);
+  const dev = identityOf('dev', { remoteAddress: '10.0.0.1' });
+  const taken = (): string | undefined => {
+    clock.advance(1000);
+    watch.taken(dev);
+    return watch.connected(dev)?.kind;
+  };
+  watch.connected(dev);
+  t.deepEqual([1, 2, 3, 4, 5].map(taken), [undefined, undefined, 'overlap', undefined, undefined]);
+  clock.advance(cloneWindowMs);
+  watch.connected(dev);
+  t.deepEqual([1, 2, 3].map(taken), [undefined, undefined, 'overlap'], 'a new window');
+  for (let n = 0; n < 10; n++) {
+    clock.advance(cloneWindowMs / 2);
+    t.is(taken(), undefined, 'now and then is the network');
+  }
+  for (let n = 0; n < 10; n++) t.is(watch.connected(dev), undefined, 'nothing was taken');
+});
+
 test('a renewed certificate begins a new count', (t) => {
   const watch = new IncidentWatch(fakeClock(), 1000);
   const found = [
