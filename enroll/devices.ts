@@ -91,7 +91,7 @@ export class Devices {
   suspend(id: DeviceId, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-suspended', actor, (record) => {
       if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
-      return { ...record, status: 'suspended' };
+      return held(record, 'suspended', this.#clock.now());
     });
   }
 
@@ -99,7 +99,7 @@ export class Devices {
   resume(id: DeviceId, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-resumed', actor, (record) => {
       if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
-      return { ...record, status: 'active' };
+      return { ...record, status: 'active', heldSinceMs: undefined };
     });
   }
 
@@ -120,7 +120,13 @@ export class Devices {
       const { version, ...record } = await this.get(id);
       if (strictness[record.status] >= strictness[status]) return false;
       await this.#registry.commit({
-        puts: [{ table: 'devices', record: { ...record, status }, expected: version }],
+        puts: [
+          {
+            table: 'devices',
+            record: held(record, status, this.#clock.now()),
+            expected: version,
+          },
+        ],
         events: [{ action: 'device-suspended', actor, device: id, detail: { ...detail, status } }],
       });
       return true;
@@ -236,6 +242,14 @@ export class Devices {
     const tokens = await this.#registry.tokensOf(id);
     return tokens.map(({ hash, version }) => ({ table: 'tokens', key: hash, expected: version }));
   }
+}
+
+function held(
+  record: DeviceRecord,
+  status: 'suspended' | 'quarantined',
+  nowMs: number,
+): DeviceRecord {
+  return { ...record, status, heldSinceMs: record.heldSinceMs ?? nowMs };
 }
 
 function stateConflict({ id, status }: DeviceRecord): FlotillaError {

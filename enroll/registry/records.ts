@@ -31,6 +31,8 @@ export interface DeviceRecord {
   readonly role: string;
   /** `pending`: registered, never enrolled. */
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
+  /** Since when it is suspended or quarantined, without a break. */
+  readonly heldSinceMs?: number | undefined;
   readonly group: string | null;
   readonly attributes: Readonly<Record<string, string>>;
   /** The enrollment profile that its certificates follow. */

@@ -79,7 +79,8 @@ export class OcspDesk {
     if (certificate.status === 'revoked')
       return { status: 'revoked', atMs: certificate.notAfterMs };
     if (holder.status === 'suspended' || holder.status === 'quarantined') {
-      return { status: 'revoked', atMs: this.#deps.clock.now(), reason: 'certificateHold' };
+      const atMs = holder.heldSinceMs ?? this.#deps.clock.now();
+      return { status: 'revoked', atMs, reason: 'certificateHold' };
     }
     return { status: 'good' };
   }

@@ -47,10 +47,10 @@ export class RevokedEntries {
     while (!this.#isRead) await this.#read();
     const now = this.#clock.now();
     const found = new Map([...this.#revoked].map(([issuer, list]) => [issuer, list.fork()]));
-    for (const { certificates } of this.#restrained.values()) {
+    for (const { certificates, heldSinceMs: atMs = now } of this.#restrained.values()) {
       for (const { issuer, serial, status, notAfterMs } of certificates) {
         if (status === 'revoked' || notAfterMs <= now) continue;
-        listOf(found, issuer).add({ serial, atMs: now, reason: 'certificateHold' });
+        listOf(found, issuer).add({ serial, atMs, reason: 'certificateHold' });
       }
     }
     return found;

@@ -1,8 +1,9 @@
 import test, { type ExecutionContext } from 'ava';
 import type { CrlEntries } from '../../../certs/crl-entries.ts';
 import { decodeDer, tags } from '../../../certs/der.ts';
-import { Fields, serialOf } from '../../../certs/der-fields.ts';
+import { Fields, serialOf, timeOf } from '../../../certs/der-fields.ts';
 import { parseDeviceId } from '../../../core/device-id.ts';
+import { Devices } from '../../../enroll/devices.ts';
 import { silentLog } from '../../../core/log.ts';
 import { openLowdbRegistry, type LowdbRegistry } from '../../../enroll/registry/lowdb-registry.ts';
 import type { DeviceRecord, RevocationRecord } from '../../../enroll/registry/records.ts';
@@ -105,6 +106,35 @@ test('who is suspended is on hold until he is resumed, deleted, or his certifica
   t.deepEqual(await serials(), ['b1']);
   clock.advance(hourMs);
   t.deepEqual(await serials(), []);
+});
+
+test('a hold has the date of its beginning, whatever becomes of it until it ends', async (t) => {
+  const { registry, clock, entries } = await open(t);
+  const devices = new Devices(registry, clock);
+  const id = parseDeviceId('a');
+  const certificates = [
+    { ...certificateOf('a'), serial: 'a1', issuer, notAfterMs: clock.now() + 90 * hourMs },
+  ];
+  const record = deviceRow('a', { status: 'active', certificates });
+  await registry.commit({ puts: [{ table: 'devices', record, expected: 0 }] });
+  const heldSince = async (): Promise<number> => {
+    clock.advance(hourMs);
+    const list = Buffer.concat((await entries.current()).get(issuer)?.list() ?? []);
+    const [entry] = decodeDer(list, { maxBytes: 1024 }).children;
+    const fields = new Fields(entry!, tags.sequence, 'entry');
+    fields.next(tags.integer);
+    return timeOf(fields.next(tags.utcTime));
+  };
+  const second = (ms: number): number => Math.floor(ms / 1000) * 1000;
+  const first = second(clock.now());
+  await devices.restrain(id, 'quarantined', 'broker', {});
+  t.is(await heldSince(), first);
+  await devices.suspend(id, 'operator');
+  t.is(await heldSince(), first, 'held more strictly');
+  await devices.resume(id, 'operator');
+  const again = second(clock.now());
+  await devices.suspend(id, 'operator');
+  t.is(await heldSince(), again, 'held anew');
 });
 
 test('entries of rows that are gone leave when all is read anew', async (t) => {
