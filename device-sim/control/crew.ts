@@ -197,7 +197,7 @@ export class Crew {
 const carrierMemory = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_TRIM_THRESHOLD_: '65536',
-  MALLOC_MMAP_THRESHOLD_: '16384',
+  MALLOC_MMAP_THRESHOLD_: '8192',
   // Without this, two buffers in three fit into what was asked for in advance.
   MALLOC_TOP_PAD_: '0',
   // Below the kernel's limit on mappings of a process (65,530).

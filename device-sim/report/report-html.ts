@@ -79,7 +79,7 @@ function notices(report: Report): string {
 }
 
 function tiles(report: Report): string {
-  const { devices, messages, latencyMs, rates } = report;
+  const { devices, messages, latencyMs, rates, simulator } = report;
   const tile = (value: string, name: string, detail: string, bad = false): string =>
     `<div class="tile${bad ? ' bad' : ''}"><b>${escape(value)}</b><span>${escape(name)}</span><small>${escape(detail)}</small></div>`;
   return `<section class="tiles">
@@ -90,6 +90,7 @@ ${tile(count(messages.misdelivered), 'misdelivered', 'reached somebody they were
 ${tile(latencyMs.endToEnd.count === 0 ? '–' : ms(latencyMs.endToEnd.p99), 'end to end, p99', `half of all within ${ms(latencyMs.endToEnd.p50)}`)}
 ${tile(latencyMs.handshake.count === 0 ? '–' : ms(latencyMs.handshake.p99), 'TLS handshake, p99', `half of all within ${ms(latencyMs.handshake.p50)}`)}
 ${tile(rate(rates.publishPerSecond), 'messages a second', `${rate(rates.connectPerSecond)} connects/s, ${rate(rates.enrollPerSecond)} enrollments/s`)}
+${simulator.rssPerDeviceBytes === null ? '' : tile(`${(simulator.rssPerDeviceBytes / 1024).toFixed(0)} KB`, 'memory of a device', 'in the simulator: key, certificate and connection')}
 </section>`;
 }
 
@@ -385,7 +386,7 @@ section{background:var(--paper);border:1px solid var(--line);border-radius:10px;
 .mark{padding:1px 9px;font-size:11px}
 .passed{background:var(--good)}.failed{background:var(--bad)}.done{background:var(--soft)}
 @media(prefers-color-scheme:dark){.badge,.mark{color:#10151a}}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:14px;background:none;border:0;padding:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px;background:none;border:0;padding:0}
 .tile{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:14px 16px}
 .tile b{display:block;font-size:25px;line-height:1.2;font-variant-numeric:tabular-nums}
 .tile span{display:block;font-weight:600}.tile small{color:var(--soft)}

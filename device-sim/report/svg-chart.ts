@@ -79,7 +79,7 @@ ${scale.ticks
 ${timeTicks(endMs)
   .map(
     (tick) =>
-      `<text class="tick" x="${n(x(tick))}" y="${height - 8}" text-anchor="middle">${timeText(tick)}</text>`,
+      `<text class="tick" x="${n(x(tick))}" y="${height - 8}" text-anchor="middle">${timeText(tick, endMs)}</text>`,
   )
   .join('\n')}
 ${areas.join('\n')}
@@ -206,9 +206,10 @@ function timeTicks(endMs: number): number[] {
   return Array.from({ length: Math.floor(endMs / step) + 1 }, (_item, index) => index * step);
 }
 
-function timeText(ms: number): string {
+function timeText(ms: number, endMs: number): string {
   const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
+  // One way of writing for the whole axis.
+  if (endMs < 120_000) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
   const two = (value: number): string => value.toString().padStart(2, '0');
   return minutes < 60
