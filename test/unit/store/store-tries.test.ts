@@ -3,23 +3,27 @@ import fc from 'fast-check';
 import { topicMatches } from '../../../core/topic.ts';
 import { FilterTrie } from '../../../broker/store/filter-trie.ts';
 import { RetainedTrie } from '../../../broker/store/retained-trie.ts';
+import type { StoredMessage } from '../../../broker/store/session-store.ts';
 import { storedMessage } from '../../support/store-samples.ts';
 
 test('a wildcard lookup among 200,000 retained messages costs what it finds, not what there is', (t) => {
   const trie = new RetainedTrie();
+  // Whoever looks through all of them asks each for its topic.
+  let looks = 0;
+  const counted = (topic: string): StoredMessage =>
+    Object.defineProperty(storedMessage(topic), 'topic', {
+      enumerable: true,
+      get: () => (looks++, topic),
+    });
   for (let device = 0; device < 100_000; device++) {
-    trie.set(storedMessage(`devices/d${device}/status`));
-    trie.set(storedMessage(`devices/d${device}/config`));
+    trie.set(counted(`devices/d${device}/status`));
+    trie.set(counted(`devices/d${device}/config`));
   }
-  const startMs = performance.now();
-  let found = 0;
+  looks = 0;
   for (let round = 0; round < 1000; round++) {
-    for (const { topic } of trie.match(`devices/d${round}/+`)) found += topic.length > 0 ? 1 : 0;
+    t.is([...trie.match(`devices/d${round}/+`)].length, 2);
   }
-  const tookMs = performance.now() - startMs;
-  t.is(found, 2000);
-  // A list of 200,000 takes milliseconds for one lookup: seconds for these.
-  t.true(tookMs < 500, `${tookMs} ms`);
+  t.true(looks <= 2000, `${looks} looks`);
   t.is([...trie.match('devices/+/status')].length, 100_000);
   t.is([...trie.match('#')].length, 200_000);
   t.is([...trie.all()].length, 200_000);
