@@ -394,10 +394,13 @@ test.serial('a new issuer takes over while devices are connected', async (t) => 
 });
 
 test('status says that all is well', async (t) => {
-  const done = await flotilla(['status', '--state', up.ready.state, '--json']);
-  t.is(done.code, 0, done.stdout);
-  const { ok, checks } = statusSchema.parse(done.json());
-  t.true(ok);
+  // The broker's link begins anew when its certificate does, which another test here sees to.
+  const { checks } = await until('all is well', async () => {
+    const done = await flotilla(['status', '--state', up.ready.state, '--json']);
+    const status = statusSchema.parse(done.json());
+    t.is(done.code, status.ok ? 0 : 1);
+    return status.ok && status;
+  });
   t.true(checks.length >= 6);
   t.true(checks.every((check) => check.ok));
 });
