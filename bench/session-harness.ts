@@ -32,7 +32,7 @@ const config = checkConfig({
   },
 });
 const limits = config.limits.broker;
-const yes: Verdict = { allowed: true, rule: 'all' };
+const yes: Verdict = { allowed: true, rule: 'all', always: true };
 const sessionLimits: SessionLimits = {
   messagesPerSecond: 0,
   messagesBurst: 0,

@@ -9,9 +9,13 @@ import type { ErrorCode } from '../core/errors/catalogue.ts';
 import type { QueueOverflow } from '../core/limits.ts';
 import type { Identity } from './identity.ts';
 
-/** Allow, or deny with a reason from the catalogue; `rule` names what decided, for people. */
+/**
+ * Allow, or deny with a reason from the catalogue; `rule` names what decided, for people. A publish that
+ * is allowed `always` is allowed with any QoS and RETAIN, and with any smaller payload: the answer may be
+ * kept. One without is for this message alone.
+ */
 export type Verdict =
-  | { readonly allowed: true; readonly rule: string }
+  | { readonly allowed: true; readonly rule: string; readonly always?: true }
   | { readonly allowed: false; readonly code: ErrorCode; readonly rule: string | undefined };
 
 /** What one session of an identity may use. Rates are 0 when unlimited. */

@@ -56,7 +56,7 @@ const limits: SessionLimits = {
   sessionExpiryMaxSeconds: 1,
 };
 
-const yes: Verdict = { allowed: true, rule: 'all' };
+const yes: Verdict = { allowed: true, rule: 'all', always: true };
 const no: Verdict = { allowed: false, code: 'publish-denied', rule: undefined };
 const healthTopic = 'health/1';
 

@@ -115,6 +115,8 @@ export function decideReceive(rules: readonly ExpandedRule[], topic: string): Ve
   const concerned = rules.filter(
     ({ rule, filters }) =>
       (rule.actions.has('receive') || rule.actions.has('subscribe')) &&
+      // A QoS to subscribe with was asked when the subscription was made; `receive` has none.
+      (rule.effect === 'allow' || rule.qos === undefined) &&
       filters.some((filter) => topicMatches(filter, topic)),
   );
   return verdict(inOrder(concerned)[0], 'receive-denied');

@@ -128,9 +128,9 @@ export class PolicyAuthorizer implements Authorizer {
   #learnPublish(memory: Memory, identity: Identity, topic: string): Verdict | readonly Rule[] {
     if (isReservedForPublish(topic, identity.id)) return reserved;
     const matching = publishRules(memory.rules, topic);
-    return matching.some(isConditional)
-      ? matching
-      : decidePublish(matching, { qos: 0, retain: false, payloadBytes: 0 });
+    if (matching.some(isConditional)) return matching;
+    const verdict = decidePublish(matching, { qos: 0, retain: false, payloadBytes: 0 });
+    return verdict.allowed ? { ...verdict, always: true } : verdict;
   }
 
   #memoryOf(identity: Identity): Memory {

@@ -16,13 +16,8 @@ export class KnownTopic {
   route: Route<Receiver>;
   /** The policy's version for which {@link allowedBytes} holds. */
   policyVersion = -1;
-  /**
-   * The largest payload that was allowed, by QoS and RETAIN (index `qos * 2 + retain`); -1: none.
-   * Smaller ones are allowed too: a policy limits payloads from above only.
-   */
-  readonly allowedBytes: [number, number, number, number, number, number] = [
-    -1, -1, -1, -1, -1, -1,
-  ];
+  /** The largest payload that was allowed always: with any QoS and RETAIN, and if smaller; -1: none. */
+  allowedBytes = -1;
 
   constructor(topic: string, bytes: Buffer, route: Route<Receiver>) {
     this.topic = topic;

@@ -90,6 +90,37 @@ roles:
   t.true(client.connected);
 });
 
+test('a condition is asked of every message, whatever was allowed on its topic before', async (t) => {
+  const policy = `version: 1
+onDenied: drop
+roles:
+  device:
+    rules:
+      - { allow: publish, topics: ['devices/{device}/#'], payloadMinBytes: 4 }
+      - { deny: publish, topics: ['devices/{device}/#'], payloadMaxBytes: 9, qos: 0 }
+  service:
+    rules: [{ allow: subscribe, topics: ['devices/#'] }]
+`;
+  const world = await brokerWorld(t, { policy });
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
+  const topic = 'devices/sensor-1/t';
+  await client.publishAsync(topic, 'long enough', { qos: 1 });
+  await client.publishAsync(topic, 'bad', { qos: 1 });
+  await client.publishAsync(topic, 'long enough', { qos: 0 });
+  await client.publishAsync(topic, 'too short', { qos: 0 });
+  await client.publishAsync(topic, 'the end', { qos: 1 });
+  await until('the last one', () => seen.some((line) => line.endsWith('the end')));
+  t.deepEqual(
+    seen,
+    ['long enough', 'long enough', 'the end'].map((text) => `${topic} ${text}`),
+  );
+});
+
 test('nobody writes to $fleet or touches $SYS', async (t) => {
   const policy = `version: 1
 onDenied: drop

@@ -83,7 +83,7 @@ export class TestAuthorizer implements Authorizer {
 function verdict(denied: boolean | undefined, code: ErrorCode): Verdict {
   return denied === true
     ? { allowed: false, code, rule: undefined }
-    : { allowed: true, rule: 'test' };
+    : { allowed: true, rule: 'test', always: true };
 }
 
 export interface WorldOptions {

@@ -253,16 +253,15 @@ function refusal(
   payloadBytes: number,
 ): ErrorCode | undefined {
   const { authorizer } = client.host.services;
-  const kind = qos * 2 + (retain ? 1 : 0);
   if (known.policyVersion !== authorizer.version) {
     known.policyVersion = authorizer.version;
-    known.allowedBytes.fill(-1);
+    known.allowedBytes = -1;
     known.route = client.host.exchange.route(known.topic);
   }
-  if (payloadBytes <= (known.allowedBytes[kind] ?? -1)) return undefined;
+  if (payloadBytes <= known.allowedBytes) return undefined;
   const verdict = authorizer.publish(client.identity, known.topic, qos, retain, payloadBytes);
   if (!verdict.allowed) return verdict.code;
-  known.allowedBytes[kind] = payloadBytes;
+  if (verdict.always === true) known.allowedBytes = payloadBytes;
   return undefined;
 }
 

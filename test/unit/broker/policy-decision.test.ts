@@ -30,6 +30,16 @@ test('what no rule allows is denied, and a rule that denies wins in any order', 
   }
 });
 
+test('a QoS that may not be subscribed with denies the subscription, not what another one brings', (t) => {
+  const authorizer = authorizerOf(
+    withRules("{ allow: subscribe, topics: ['s'] }", "{ deny: subscribe, topics: ['s'], qos: 2 }"),
+  );
+  const dev = identityOf('dev');
+  t.false(authorizer.subscribe(dev, 's', 2).allowed);
+  t.true(authorizer.subscribe(dev, 's', 1).allowed);
+  t.true(authorizer.receive(dev, 's'));
+});
+
 test('conditions on QoS, retain, payload and address', (t) => {
   const authorizer = authorizerOf(
     withRules(
