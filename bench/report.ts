@@ -232,6 +232,7 @@ itself: every read buffer becomes a mapping too, which makes 4 KB messages 15 to
 | \`--max-semi-space-size=4\`, with less kept of an idle connection | 61.8 |
 | the same with \`--max-semi-space-size=2\` | 61.7 |
 | with 4 again, twenty seconds later: V8 has taken away what connecting left | 60.7 |
+| the same on a quiet machine, four runs | 59.7, 59.8, 59.8, 61.3 |
 
 The same with 1,500 connections: 64.4 before, 61.3 with less kept (no list of protocols that Node copies
 for each connection, nothing of the handshake gate, topic memories made when they are used), 57 at rest;
