@@ -1,6 +1,6 @@
 /**
  * Certificate revocation lists, version 2 (RFC 5280, 5), of any length without holding up the event
- * loop: entries are collected, and read, in slices; hashing and signing happen on another thread.
+ * loop: entries are collected, hashed and read in slices.
  *
  * @module
  */

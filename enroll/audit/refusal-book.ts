@@ -41,9 +41,19 @@ interface Page {
   readonly told: Map<string, Refusal | undefined>;
   /** What has none, by its reason. */
   readonly rest: Map<string, Refusal>;
-  /** The newest batch that was taken, and when it was on the disk. */
-  last: { readonly run: string; readonly number: number; readonly done: Promise<void> } | undefined;
+  /** The newest batch that was taken. */
+  last: Taken | undefined;
   over: Cancel | undefined;
+}
+
+/** A batch whose entries were shared out. */
+interface Taken {
+  readonly run: string;
+  readonly number: number;
+  /** What is left to be written when the batch comes again: a disk may have been full. */
+  lines: readonly AuditEvent[];
+  /** The writing that is under way. */
+  writing: Promise<void> | undefined;
 }
 
 export class RefusalBook {
@@ -63,7 +73,7 @@ export class RefusalBook {
   take(broker: DeviceId, { run, number, entries }: RefusalBatch): Promise<void> {
     const page = this.#page(broker);
     const { last } = page;
-    if (last !== undefined && last.run === run && number <= last.number) return last.done;
+    if (last !== undefined && last.run === run && number <= last.number) return this.#write(last);
     const lines: AuditEvent[] = [];
     for (const entry of entries) {
       const key = keyOf(entry);
@@ -81,9 +91,21 @@ export class RefusalBook {
         this.#deps.log.error({ broker, error: messageOf(error) }, 'refusals not in the audit log');
       });
     });
-    const done = lines.length === 0 ? Promise.resolve() : this.#deps.audit.append(...lines);
-    page.last = { run, number, done };
-    return done;
+    page.last = { run, number, lines, writing: undefined };
+    return this.#write(page.last);
+  }
+
+  #write(taken: Taken): Promise<void> {
+    if (taken.lines.length === 0) return Promise.resolve();
+    taken.writing ??= this.#deps.audit
+      .append(...taken.lines)
+      .then(() => {
+        taken.lines = [];
+      })
+      .finally(() => {
+        taken.writing = undefined;
+      });
+    return taken.writing;
   }
 
   /** Writes the sums. */

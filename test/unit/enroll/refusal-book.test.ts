@@ -99,6 +99,34 @@ test('a batch that comes twice is counted once, one of another run is another', 
   t.is((await lines()).length, 2);
 });
 
+test('a batch whose lines could not be written is written when it comes again, and counted once', async (t) => {
+  const { audit, clock, lines } = await opened(t);
+  let isFull = true;
+  const book = new RefusalBook({
+    audit: {
+      append: (...events) =>
+        isFull ? Promise.reject(new Error('disk full')) : audit.append(...events),
+    },
+    clock,
+    log: silentLog,
+    linesPerMinute: 100,
+  });
+  const batch = { run: 'r', number: 1, entries: [entry(), entry({ code: 'device-unknown' })] };
+  await t.throwsAsync(book.take(broker, batch), { message: 'disk full' });
+  isFull = false;
+  await book.take(broker, batch);
+  await book.take(broker, batch);
+  t.deepEqual(
+    (await lines()).map(({ detail }) => [detail?.['code'], detail?.['count']]),
+    [
+      ['certificate-missing', 1],
+      ['device-unknown', 1],
+    ],
+  );
+  await book.close();
+  t.is((await lines()).length, 2, 'nothing was summed on top');
+});
+
 test('what repeats is told when the minute is over, with its number', async (t) => {
   const { book, clock, lines } = await opened(t);
   for (let number = 1; number <= 30; number++) {
