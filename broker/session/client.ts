@@ -1,12 +1,12 @@
 /**
  * One connection: reads packets off its stream, is owed packets, and ends.
  *
- * What to do with a packet stands in handlers/, one file a packet type; when bytes leave stands in
- * `flusher.ts`. Here stands what every packet has in common: order, limits, pausing, closing.
+ * What to do with a packet stands in handlers/, one file a packet type; what leaves when, and behind
+ * what, in `departures.ts` and `flusher.ts`; how it gets out in `outflow.ts`. Here stands what every
+ * packet has in common: limits, pausing, closing.
  *
  * @module
  */
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Cancel } from '../../core/clock.ts';
 import { catalogue, type ErrorCode } from '../../core/errors/catalogue.ts';
@@ -14,11 +14,13 @@ import type { Identity } from '../identity.ts';
 import { silencingCodes, type Connection } from '../session-layer.ts';
 import type { Qos } from '../store/session-store.ts';
 import type { AliasesOut } from './aliases-out.ts';
-import { Backlog } from './backlog.ts';
+import { deliveryBytes, fits, type Taker } from './delivery-bytes.ts';
+import { Departures } from './departures.ts';
 import type { Exchange } from './exchange.ts';
 import type { Flushable, Flusher } from './flusher.ts';
-import { deliveryProperties, type Encoded, type Message } from './message.ts';
+import type { Message } from './message.ts';
 import type { Outbox } from './outbox.ts';
+import { Outflow, type OutflowOwner } from './outflow.ts';
 import type { Pending } from './outgoing.ts';
 import { paceOf, type Pace } from './pace.ts';
 import { forwarded } from './plug-in-forward.ts';
@@ -31,7 +33,6 @@ import { disconnect } from './wire/answers.ts';
 import { ProtocolFault } from './wire/fault.ts';
 import { Framer } from './wire/framer.ts';
 import { reasonOf } from './wire/reasons.ts';
-import { blockMinBytes, type WriteBlock, type WriteBlocks } from './write-blocks.ts';
 
 /** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
 export type Dispatch = (
@@ -64,7 +65,7 @@ const lingerMs = 1000;
 /** What gathers for one connection in a turn before it is written. */
 const boxMaxBytes = 256 * 1024;
 
-export class Client implements Connection, Holder, Flushable {
+export class Client implements Connection, Holder, Flushable, OutflowOwner, Taker {
   readonly identity: Identity;
   readonly connectedAtMs: number;
   readonly host: ClientHost;
@@ -88,26 +89,14 @@ export class Client implements Connection, Holder, Flushable {
   aliasesOut: AliasesOut | undefined = undefined;
   topics: TopicMemory | undefined = undefined;
   pace: Pace | undefined = undefined;
-  /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
-  unacknowledgedIn = 0;
   /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
   receiveMaximum = 65_535;
   readonly #framer: Framer;
-  #box: Outbox | undefined = undefined;
-  #gatedBox: Outbox | undefined = undefined;
-  /** Gated boxes on their way through the store. */
-  #gatesOpen = 0;
-  /** PUBACKs in the gated box, and in each of those on their way. */
-  #gatedPubacks = 0;
-  #pubacksOnTheWay: number[] | undefined = undefined;
-  #connackLeft = false;
+  readonly #departures: Departures;
+  readonly #outflow: Outflow;
   #pauses = 0;
   #active = false;
   #lastActiveMs: number;
-  #written: (() => void) | undefined = undefined;
-  #backlog: Backlog | undefined = undefined;
-  #stalledSinceMs = -1;
-  #stalledBytes = 0;
   #closeCode: ErrorCode | undefined = undefined;
   #cleanEnd = false;
   #released = false;
@@ -126,8 +115,9 @@ export class Client implements Connection, Holder, Flushable {
       return this.#pauses === 0 && !this.closed;
     });
     this.#framer.firstByte = 0x10;
+    this.#departures = new Departures(this, host);
+    this.#outflow = new Outflow(this, stream, host.services);
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
-    stream.on('drain', () => this.#drained());
     const lost = (): void => this.#lost();
     stream.on('end', lost);
     stream.on('error', lost);
@@ -145,6 +135,11 @@ export class Client implements Connection, Holder, Flushable {
   }
 
   // ---- what handlers use ----
+
+  /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
+  get unacknowledgedIn(): number {
+    return this.#departures.pubacksHeld;
+  }
 
   /** CONNECT was accepted: packets may have their full size now. */
   open(session: Session, version: 3 | 4 | 5): void {
@@ -169,8 +164,7 @@ export class Client implements Connection, Holder, Flushable {
 
   /** Sends bytes as they are, in this turn. Before CONNACK left they stand behind it. */
   send(bytes: Buffer, start = 0, end = bytes.length): void {
-    if (this.#connackLeft) this.#openBox().add(bytes, start, end);
-    else this.#openGatedBox().add(bytes, start, end);
+    this.#departures.box(false).add(bytes, start, end);
   }
 
   /**
@@ -178,11 +172,9 @@ export class Client implements Connection, Holder, Flushable {
    * kept; at once for others.
    */
   sendGated(bytes: Buffer): void {
-    const waits = this.session?.kept === true && this.host.services.store.pending;
-    if (!this.#fits(bytes)) this.close('packet-too-large');
-    else if (waits || !this.#connackLeft || this.#mustGateOrder()) {
-      this.#openGatedBox().add(bytes, 0, bytes.length);
-    } else this.#openBox().add(bytes, 0, bytes.length);
+    if (fits(this, bytes.length)) {
+      this.#departures.orderedBox(this.session?.kept === true).add(bytes, 0, bytes.length);
+    } else this.close('packet-too-large');
   }
 
   /**
@@ -191,27 +183,17 @@ export class Client implements Connection, Holder, Flushable {
    * @param stored whether session or will were put in the store
    */
   sendConnack(bytes: Buffer, stored: boolean): void {
-    if (!this.#fits(bytes)) {
-      this.close('packet-too-large');
-    } else if (stored && this.host.services.store.pending) {
-      this.#openGatedBox().add(bytes, 0, bytes.length);
-    } else {
-      this.#connackLeft = true;
-      this.#openBox().add(bytes, 0, bytes.length);
-    }
+    if (fits(this, bytes.length)) this.#departures.connackBox(stored).add(bytes, 0, bytes.length);
+    else this.close('packet-too-large');
   }
 
   /**
-   * PUBACK, PUBREC or PUBCOMP. `gated`: something waits for the store. What has nothing to wait for
-   * stands behind what has: acknowledgements keep their order [MQTT-4.6.0-2].
+   * PUBACK, PUBREC or PUBCOMP, in the order in which they are given [MQTT-4.6.0-2]. `gated`:
+   * something waits for the store.
    */
   acknowledge(type: number, packetId: number, reasonCode: number, gated: boolean): void {
-    const waits = (gated && this.host.services.store.pending) || this.#mustGateOrder();
-    const box = waits ? this.#openGatedBox() : this.#openBox();
-    if (waits && type === first.puback) {
-      this.unacknowledgedIn++;
-      this.#gatedPubacks++;
-    }
+    const departures = this.#departures;
+    const box = type === first.puback ? departures.pubackBox(gated) : departures.orderedBox(gated);
     if (reasonCode === 0 || !this.five) {
       box.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
     } else {
@@ -267,7 +249,7 @@ export class Client implements Connection, Holder, Flushable {
   get hasRoom(): boolean {
     if (this.closed) return false;
     const { outboundPerConnectionMaxBytes } = this.host.services.limits;
-    return this.#buffered() < outboundPerConnectionMaxBytes;
+    return this.#outflow.bytes + this.#departures.bytes < outboundPerConnectionMaxBytes;
   }
 
   sendPlain(given: Message, retain: boolean, identifiers: readonly number[]): void {
@@ -278,17 +260,17 @@ export class Client implements Connection, Holder, Flushable {
       this.#dropped('outbound-full');
       return;
     }
-    const encoded = this.#encode(message, false, identifiers);
+    const encoded = deliveryBytes(this, message, false, identifiers, this.host.services.clock);
     if (encoded === undefined) {
       this.#dropped('too-large');
       return;
     }
     this.host.services.counters.messagesOut[0]++;
-    const box = this.#connackLeft ? this.#openBox() : this.#openGatedBox();
+    const box = this.#departures.box(false);
     if (retain) box.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
     else box.add(encoded.bytes, encoded.start, encoded.end);
     // So much in one turn is written before its end: else it would look like a slow reader.
-    if (box.bytes > boxMaxBytes && this.#connackLeft) this.flush();
+    if (box.bytes > boxMaxBytes) this.flush();
   }
 
   sendNumbered(
@@ -299,20 +281,18 @@ export class Client implements Connection, Holder, Flushable {
     const { qos, retain, identifiers } = delivery;
     const message = this.#forwarded(delivery.message, qos, retain);
     if (message === undefined) return 'not-allowed';
-    const encoded = this.#encode(message, true, identifiers);
+    const encoded = deliveryBytes(this, message, true, identifiers, this.host.services.clock);
     if (encoded === undefined) return 'too-large';
     this.host.services.counters.messagesOut[qos]++;
     const header = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
-    const waits = !this.#connackLeft || (afterCommit && this.host.services.store.pending);
-    const box = waits ? this.#openGatedBox() : this.#openBox();
+    const box = this.#departures.box(afterCommit);
     box.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
     return undefined;
   }
 
   sendRelease(packetId: number, afterCommit: boolean): void {
     if (this.closed) return;
-    const waits = !this.#connackLeft || (afterCommit && this.host.services.store.pending);
-    const box = waits ? this.#openGatedBox() : this.#openBox();
+    const box = this.#departures.box(afterCommit);
     box.addPatched(plainAcknowledgement, 0, 4, 2, first.pubrel, packetId);
   }
 
@@ -339,7 +319,7 @@ export class Client implements Connection, Holder, Flushable {
       const reason = reasonOf(code, 'disconnect');
       const bytes = disconnect(reason, detail);
       // [MQTT-3.14.2-3]: the words go before the packet is too large for the client.
-      this.send(this.#fits(bytes) ? bytes : disconnect(reason, undefined));
+      this.send(fits(this, bytes.length) ? bytes : disconnect(reason, undefined));
     }
     this.#end();
   }
@@ -347,7 +327,7 @@ export class Client implements Connection, Holder, Flushable {
   /** Refuses a CONNECT: the answer leaves, the stream ends. */
   refuse(connack: Buffer | undefined): void {
     if (connack !== undefined) {
-      this.#connackLeft = true;
+      this.#departures.open();
       this.send(connack);
     }
     this.#end();
@@ -356,37 +336,33 @@ export class Client implements Connection, Holder, Flushable {
   // ---- Flushable ----
 
   flush(): void {
-    const box = this.#box;
+    const box = this.#departures.take();
     if (box === undefined) return;
-    this.#box = undefined;
-    if (!this.stream.destroyed && !this.stream.writableEnded) this.#write(box);
+    this.#outflow.write(box);
     this.host.services.boxes.give(box);
   }
 
   takeGated(): Outbox | undefined {
-    const box = this.#gatedBox;
-    this.#gatedBox = undefined;
-    if (box !== undefined) {
-      this.#gatesOpen++;
-      (this.#pubacksOnTheWay ??= []).push(this.#gatedPubacks);
-      this.#gatedPubacks = 0;
-    }
-    return box;
+    return this.#departures.takeGated();
   }
 
   releaseGated(box: Outbox, failed: boolean): void {
-    this.#gatesOpen--;
-    this.unacknowledgedIn -= this.#pubacksOnTheWay?.shift() ?? 0;
-    if (failed) {
-      // Nothing may be acknowledged any more.
-      this.host.services.boxes.give(box);
-      this.close('store-write-failed');
-      return;
-    }
-    this.#connackLeft = true;
-    if (!this.closed) this.#openBox().addAll(box);
-    this.host.services.boxes.give(box);
-    this.resume(pauses.store);
+    this.#departures.release(box, !failed && !this.closed);
+    // Nothing may be acknowledged any more.
+    if (failed) this.close('store-write-failed');
+    else this.resume(pauses.store);
+  }
+
+  // ---- OutflowOwner ----
+
+  get waitsForRoom(): boolean {
+    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true;
+  }
+
+  goOn(): void {
+    if (!this.hasRoom) return;
+    this.resume(pauses.outbound);
+    this.session?.outgoing.pump();
   }
 
   // ---- time ----
@@ -414,9 +390,7 @@ export class Client implements Connection, Holder, Flushable {
       if (hooks.heard.keepaliveTimeout) hooks.tell('keepaliveTimeout', hooks.clientOf(this));
       this.close('keep-alive-timeout');
     }
-    this.#sweepStall(nowMs);
-    // A limit below the stream's own mark is passed without a `drain` to tell that there is room again.
-    if (!this.stream.writableNeedDrain) this.#goOn();
+    this.#outflow.sweep(nowMs);
   }
 
   // ---- inside ----
@@ -464,151 +438,8 @@ export class Client implements Connection, Holder, Flushable {
       : forwarded(services, this, message, qos, retain);
   }
 
-  #encode(
-    message: Message,
-    numbered: boolean,
-    identifiers: readonly number[],
-  ): Encoded | undefined {
-    let encoded: Encoded;
-    if (
-      !this.five ||
-      (this.aliasesOut === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
-    ) {
-      encoded = message.encoded(this.five, numbered);
-    } else if (this.aliasesOut === undefined) {
-      const left = message.expiryLeftSeconds(this.host.services.clock.now());
-      encoded = message.variant(numbered, left, identifiers);
-    } else {
-      const { alias, known } = this.aliasesOut.of(message.topic);
-      const left = message.expiryLeftSeconds(this.host.services.clock.now());
-      const properties = deliveryProperties(message, left, identifiers, alias);
-      encoded = message.encode(true, numbered, properties, known ? '' : message.topic);
-      if (this.#tooLarge(encoded)) this.aliasesOut.forget(message.topic);
-    }
-    return this.#tooLarge(encoded) ? undefined : encoded;
-  }
-
-  #fits(bytes: Buffer): boolean {
-    return this.packetOutMaxBytes === 0 || bytes.length <= this.packetOutMaxBytes;
-  }
-
-  #tooLarge(encoded: Encoded): boolean {
-    return this.packetOutMaxBytes !== 0 && encoded.end - encoded.start > this.packetOutMaxBytes;
-  }
-
   #dropped(reason: 'outbound-full' | 'too-large' | 'not-allowed'): void {
     this.host.services.events.dropped(this.identity, reason, 1);
-  }
-
-  #openBox(): Outbox {
-    if (this.#box === undefined) {
-      this.#box = this.host.services.boxes.take();
-      this.host.flusher.ready(this);
-    }
-    return this.#box;
-  }
-
-  #openGatedBox(): Outbox {
-    if (this.#gatedBox === undefined) {
-      this.#gatedBox = this.host.services.boxes.take();
-      this.host.flusher.gated(this);
-    }
-    return this.#gatedBox;
-  }
-
-  #mustGateOrder(): boolean {
-    return this.#gatesOpen > 0 || this.#gatedBox !== undefined;
-  }
-
-  #buffered(): number {
-    return (
-      this.stream.writableLength +
-      (this.#backlog?.bytes ?? 0) +
-      (this.#box?.bytes ?? 0) +
-      (this.#gatedBox?.bytes ?? 0)
-    );
-  }
-
-  #write(box: Outbox): void {
-    this.host.services.counters.bytesOut += box.bytes;
-    if (this.#backlog !== undefined || this.stream.writableNeedDrain) {
-      this.#backlog ??= new Backlog(this.#lender);
-      this.#backlog.add(box);
-      if (this.#backlog.bytes > 4 * this.host.services.limits.outboundPerConnectionMaxBytes) {
-        this.close('outbound-too-slow');
-      }
-      return;
-    }
-    // Behind bytes that still wait there is no telling when a block would come back.
-    const block =
-      box.isView || box.bytes < blockMinBytes || this.stream.writableLength > 0
-        ? undefined
-        : this.#lender?.take(box.bytes);
-    if (block === undefined) this.#writeFrom(undefined, box.join());
-    else {
-      box.copyTo(block.bytes, 0);
-      this.#writeFrom(block, block.bytes.subarray(0, box.bytes));
-    }
-  }
-
-  /** @param block comes back when `bytes` are written */
-  #writeFrom(block: WriteBlock | undefined, bytes: Buffer): void {
-    const written = this.#whenWritten();
-    if (block !== undefined) {
-      block.after = written;
-      this.stream.write(bytes, block.release);
-    } else if (written !== undefined) this.stream.write(bytes, written);
-    else this.stream.write(bytes);
-  }
-
-  /**
-   * Who lends blocks: a socket is done with the bytes when it calls back; any other stream may have
-   * handed them on.
-   */
-  get #lender(): WriteBlocks | undefined {
-    return this.stream instanceof Socket ? this.host.services.boxes.blocks : undefined;
-  }
-
-  /** Who waits for room is told when bytes are gone: below the stream's mark nothing drains. */
-  #whenWritten(): (() => void) | undefined {
-    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true
-      ? (this.#written ??= () => this.#goOn())
-      : undefined;
-  }
-
-  #drained(): void {
-    const backlog = this.#backlog;
-    if (backlog !== undefined) {
-      while (!this.stream.writableNeedDrain && !this.stream.destroyed) {
-        const next = backlog.shift();
-        if (next === undefined) break;
-        this.#writeFrom(next.block, next.bytes);
-      }
-      if (backlog.isEmpty) {
-        this.#backlog = undefined;
-        if (this.closed) this.stream.end();
-      }
-    }
-    this.#goOn();
-  }
-
-  /** There may be room again: for what waits to be sent, and for reading. */
-  #goOn(): void {
-    if (!this.hasRoom) return;
-    this.resume(pauses.outbound);
-    this.session?.outgoing.pump();
-  }
-
-  #sweepStall(nowMs: number): void {
-    const waiting = this.stream.writableLength + (this.#backlog?.bytes ?? 0);
-    if (!this.stream.writableNeedDrain) {
-      this.#stalledSinceMs = -1;
-    } else if (this.#stalledSinceMs < 0 || waiting < this.#stalledBytes) {
-      this.#stalledSinceMs = nowMs;
-      this.#stalledBytes = waiting;
-    } else if (nowMs - this.#stalledSinceMs >= this.host.services.limits.outboundStalledMaxMs) {
-      this.close('outbound-too-slow');
-    }
   }
 
   /** Ends in order: the session is given back, what is owed leaves, the stream ends. */
@@ -624,8 +455,7 @@ export class Client implements Connection, Holder, Flushable {
     if (this.stream.destroyed) return;
     // What the client still sends is read and thrown away, so that its end is seen.
     this.stream.resume();
-    if (this.#backlog === undefined) this.stream.end();
-    else if (this.#closeCode === 'outbound-too-slow') this.stream.destroy();
+    this.#outflow.end(this.#closeCode === 'outbound-too-slow');
   }
 
   /** The stream ended or failed. */
@@ -639,8 +469,7 @@ export class Client implements Connection, Holder, Flushable {
       this.#release();
     }
     if (!this.stream.destroyed) this.stream.destroy();
-    this.#backlog?.clear();
-    this.#backlog = undefined;
+    this.#outflow.clear();
     this.host.gone(this);
   }
 

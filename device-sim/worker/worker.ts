@@ -5,30 +5,42 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
-import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { Enroller, type Credential } from '../credentials/enrolling.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { brokerOf } from '../broker-choice.ts';
 import { credentialLine } from '../credentials/credential-file.ts';
-import { LinkError, type Link } from '../device/link.ts';
-import { LightLink } from '../device/light-link.ts';
-import { SimDevice, type DeviceHost, type DeviceState } from '../device/sim-device.ts';
-import { Meter } from '../measure/meter.ts';
+import type { Credential } from '../credentials/enrolling.ts';
+import { LinkError } from '../device/link.ts';
+import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
 import { rosterOf, topicFor, type Roster } from '../roster.ts';
 import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
-import { streamsOf } from '../traffic/stream.ts';
-import { Timekeeper } from '../traffic/timekeeper.ts';
+import { accountOf, CarriedDevices, statusOf } from './carried-devices.ts';
+import { enrollRound, renewRound } from './certificate-rounds.ts';
+import { sendCommands } from './command-series.ts';
+import { connectionAttempt } from './connection-attempt.ts';
 import { Observer } from './observer.ts';
-import {
-  type AttemptResult,
-  type DeviceStatus,
-  type EnrollResult,
-  type ParamsOf,
-  type SetupParams,
-  type Tick,
-  type WorkerCalls,
+import type {
+  AttemptResult,
+  DeviceAccount,
+  DeviceStatus,
+  EnrollResult,
+  ParamsOf,
+  SetupParams,
+  Tick,
+  WorkerCalls,
 } from './protocol.ts';
+import { TickSource } from './tick-source.ts';
+import { playTraffic } from './traffic.ts';
+import { Work } from './work.ts';
 
 const tickMs = 1000;
+/** How often what is waited for is looked at. */
+const lookMs = 50;
+/** How long a broker may take to answer a message of a drill. */
+const answerMaxMs = 3000;
+/** Nothing answers QoS 0; what the broker thinks of it shows so much later. */
+const opinionMs = 250;
+/** How many devices say goodbye at once. */
+const goodbyesAtOnce = 200;
 /** From so many on, what connecting left behind is worth a collection. */
 const manyDevices = 500;
 
@@ -38,19 +50,12 @@ interface Setup extends SetupParams {
 
 export class Worker implements WorkerCalls {
   readonly #emit: (tick: Tick) => void;
-  readonly #meter = new Meter();
-  readonly #time = new Timekeeper();
-  readonly #devices = new Map<number, SimDevice>();
+  readonly #work = new Work();
+  readonly #devices = new CarriedDevices();
+  readonly #ticks = new TickSource();
   #observer: Observer | undefined;
   #setup: Setup | undefined;
-  #host: DeviceHost | undefined;
   #ticking: NodeJS.Timeout | undefined;
-  #cpu = process.cpuUsage();
-  #loop = performance.eventLoopUtilization();
-  /** No new work. */
-  #halted = false;
-  /** No way back. */
-  #stopping = false;
 
   constructor(emit: (tick: Tick) => void) {
     this.#emit = emit;
@@ -65,23 +70,22 @@ export class Worker implements WorkerCalls {
     const roster = rosterOf(params.plan, params.seed);
     this.#setup = { ...params, roster };
     const { sourceAddresses, brokers } = params;
-    const stopping = (): boolean => this.#stopping;
-    this.#host = {
+    const work = this.#work;
+    const host: DeviceHost = {
       run: params.run,
       seed: params.seed,
-      meter: this.#meter,
+      meter: work.meter,
       brokerOf: (number) => brokerOf(brokers, number),
       localAddress: (number) => sourceAddresses[number % Math.max(1, sourceAddresses.length)],
-      at: (ms, call) => this.#time.at(ms, call),
+      at: (ms, call) => work.time.at(ms, call),
       get stopping() {
-        return stopping();
+        return work.stopping;
       },
     };
     const { index, of } = params.shard;
     for (let number = index; number < roster.size; number += of) {
-      this.#devices.set(
-        number,
-        new SimDevice(number, roster.authorOf(number), roster.groupOf(number), this.#host),
+      this.#devices.add(
+        new SimDevice(number, roster.authorOf(number), roster.groupOf(number), host),
       );
     }
     this.#ticking = setInterval(() => this.#tick(), tickMs);
@@ -95,7 +99,7 @@ export class Worker implements WorkerCalls {
       if (line === '') continue;
       const credential = credentialLine(line);
       const number = credential === undefined ? undefined : roster.numberOf(credential.id);
-      const device = number === undefined ? undefined : this.#devices.get(number);
+      const device = number === undefined ? undefined : this.#devices.find(number);
       if (credential === undefined || device === undefined) continue;
       device.adopt(credential);
       loaded++;
@@ -108,62 +112,26 @@ export class Worker implements WorkerCalls {
     return Promise.resolve();
   }
 
-  async enroll({ devices, tokens, atMs, atOnce }: ParamsOf<'enroll'>): Promise<EnrollResult> {
-    const { enroll } = this.#ready();
-    if (enroll === undefined)
-      throw new FlotillaError('sim-phase-unsupported', { detail: 'enroll' });
-    const enroller = new Enroller(enroll.url, enroll.ca, atOnce);
-    const failed: { device: number; reason: string }[] = [];
-    const keys: string[] = [];
-    let next = 0;
-    const one = async (): Promise<void> => {
-      for (let at = next++; at < devices.length && !this.#halted; at = next++) {
-        const device = this.#device(devices[at] ?? -1);
-        const dueMs = atMs === undefined ? undefined : toLocalMs(atMs[at] ?? 0);
-        if (dueMs !== undefined) await this.#until(dueMs);
-        const beganMs = dueMs ?? performance.now();
-        try {
-          const credential = await enroller.enroll(
-            device.id,
-            device.group.keyType,
-            tokens[at] ?? '',
-            () => this.#meter.count('enrollRetried'),
-          );
-          device.adopt(credential);
-          keys.push(credential.keyFingerprint);
-          this.#meter.count('enrolled');
-          this.#meter.time('enroll', (performance.now() - beganMs) * 1000);
-        } catch (error) {
-          const reason = isFlotillaError(error) ? error.code : messageOf(error);
-          device.state = 'failed';
-          failed.push({ device: device.number, reason });
-          this.#meter.count('enrollFailed');
-          this.#meter.fail(`enroll: ${reason}`);
-        }
-      }
-    };
-    try {
-      await Promise.all(Array.from({ length: Math.min(atOnce, devices.length) }, one));
-    } finally {
-      enroller.close();
-    }
+  async enroll(params: ParamsOf<'enroll'>): Promise<EnrollResult> {
+    const devices = this.#devices.those(params.devices);
+    const result = await enrollRound(this.#work, this.#service('enroll'), devices, params);
     // What enrolling left behind must not count as memory of connections.
     globalThis.gc?.();
-    return { failed, keys };
+    return result;
   }
 
   credentials({ devices }: ParamsOf<'credentials'>): Promise<Credential[]> {
     return Promise.resolve(
-      devices.flatMap((number) => this.#devices.get(number)?.credential ?? []),
+      devices.flatMap((number) => this.#devices.find(number)?.credential ?? []),
     );
   }
 
   connect({ devices, atMs }: ParamsOf<'connect'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#time.at(toLocalMs(atMs[at] ?? 0), (intendedMs) => {
-        this.#meter.time('connectScheduleError', (performance.now() - intendedMs) * 1000);
-        if (!this.#halted) device.join(intendedMs);
+      this.#work.time.at(toLocalMs(atMs[at] ?? 0), (intendedMs) => {
+        this.#work.meter.time('connectScheduleError', (performance.now() - intendedMs) * 1000);
+        if (!this.#work.halted) device.join(intendedMs);
       });
     }
     return Promise.resolve();
@@ -171,43 +139,18 @@ export class Worker implements WorkerCalls {
 
   traffic(params: ParamsOf<'traffic'>): Promise<void> {
     const { seed } = this.#ready();
-    const startMs = toLocalMs(params.startMs);
-    const endMs = toLocalMs(params.endMs);
-    return new Promise((resolve) => {
-      let open = 1;
-      const finish = (): void => {
-        if (--open === 0) resolve();
-      };
-      for (const number of params.devices) {
-        const device = this.#device(number);
-        const streams = streamsOf(device.author, device.group, { ...params, seed, startMs, endMs });
-        for (const { topic, qos, retain, schedule, source } of streams) {
-          const step = (intendedMs: number): void => {
-            if (!this.#halted) {
-              const epochMs = toEpochMs(intendedMs);
-              this.#meter.time('scheduleError', (performance.now() - intendedMs) * 1000);
-              device.send(topic, qos, retain, source.body(device.sent, epochMs), epochMs * 1000);
-            }
-            next();
-          };
-          const next = (): void => {
-            const atMs = this.#halted ? undefined : schedule.next();
-            if (atMs === undefined) finish();
-            else this.#time.at(atMs, step);
-          };
-          open++;
-          next();
-        }
-      }
-      // The phase lasts to its end, however early the last message was due.
-      this.#time.at(endMs, finish);
+    return playTraffic(this.#work, this.#devices.those(params.devices), {
+      ...params,
+      seed,
+      startMs: toLocalMs(params.startMs),
+      endMs: toLocalMs(params.endMs),
     });
   }
 
   lose({ devices, atMs, how }: ParamsOf<'lose'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#time.at(toLocalMs(atMs[at] ?? 0), () => device.lose(how));
+      this.#work.time.at(toLocalMs(atMs[at] ?? 0), () => device.lose(how));
     }
     return Promise.resolve();
   }
@@ -219,11 +162,11 @@ export class Worker implements WorkerCalls {
   churn({ devices, atMs, backAtMs }: ParamsOf<'churn'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#time.at(toLocalMs(atMs[at] ?? 0), () => {
-        if (!this.#halted) void device.leave('clean');
+      this.#work.time.at(toLocalMs(atMs[at] ?? 0), () => {
+        if (!this.#work.halted) void device.leave('clean');
       });
-      this.#time.at(toLocalMs(backAtMs[at] ?? 0), (intendedMs) => {
-        if (!this.#halted) device.join(intendedMs);
+      this.#work.time.at(toLocalMs(backAtMs[at] ?? 0), (intendedMs) => {
+        if (!this.#work.halted) device.join(intendedMs);
       });
     }
     return Promise.resolve();
@@ -232,8 +175,7 @@ export class Worker implements WorkerCalls {
   drops({ except }: ParamsOf<'drops'>): Promise<{ drops: number }> {
     const left = new Set(except);
     let drops = 0;
-    for (const device of this.#devices.values())
-      if (!left.has(device.number)) drops += device.drops;
+    for (const device of this.#devices.all()) if (!left.has(device.number)) drops += device.drops;
     return Promise.resolve({ drops });
   }
 
@@ -261,43 +203,10 @@ export class Worker implements WorkerCalls {
     return Promise.resolve({ topics: devices.flatMap((number) => this.#device(number).leaks) });
   }
 
-  async renew({ devices, atMs, rekey }: ParamsOf<'renew'>): Promise<{
-    failed: { device: number; reason: string }[];
-  }> {
-    const { enroll } = this.#ready();
-    if (enroll === undefined)
-      throw new FlotillaError('sim-phase-unsupported', { detail: 'mass-renewal' });
-    const enroller = new Enroller(enroll.url, enroll.ca, 16);
-    const failed: { device: number; reason: string }[] = [];
-    let next = 0;
-    const one = async (): Promise<void> => {
-      for (let at = next++; at < devices.length && !this.#halted; at = next++) {
-        const device = this.#device(devices[at] ?? -1);
-        const dueMs = toLocalMs(atMs[at] ?? 0);
-        await this.#until(dueMs);
-        const { credential } = device;
-        if (credential === undefined) continue;
-        try {
-          device.adopt(
-            await enroller.renew(credential, device.group.keyType, rekey, () =>
-              this.#meter.count('enrollRetried'),
-            ),
-          );
-          this.#meter.count('renewed');
-          this.#meter.time('renew', (performance.now() - dueMs) * 1000);
-          // Comes back with the new certificate.
-          device.lose('clean');
-        } catch (error) {
-          const reason = isFlotillaError(error) ? error.code : messageOf(error);
-          failed.push({ device: device.number, reason });
-          this.#meter.count('renewFailed');
-          this.#meter.fail(`renew: ${reason}`);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(16, devices.length) }, one));
-    enroller.close();
-    return { failed };
+  async renew(params: ParamsOf<'renew'>): Promise<Pick<EnrollResult, 'failed'>> {
+    const devices = this.#devices.those(params.devices);
+    const service = this.#service('mass-renewal');
+    return { failed: await renewRound(this.#work, service, devices, params) };
   }
 
   watchClose({ device: number, timeoutMs }: ParamsOf<'watchClose'>): Promise<{
@@ -318,46 +227,8 @@ export class Worker implements WorkerCalls {
     });
   }
 
-  async attempt(params: ParamsOf<'attempt'>): Promise<AttemptResult> {
-    const device = this.#device(params.device);
-    const { credential } = device;
-    if (credential === undefined)
-      throw new FlotillaError('sim-certificate-missing', { detail: device.id });
-    const session = params.resume ? device.session : undefined;
-    const link: Link = new LightLink(
-      {
-        ...device.linkOptions(),
-        kept: false,
-        clientId: params.clientId ?? device.id,
-        connectTimeoutMs: 5000,
-      },
-      { message: () => undefined, closed: () => undefined },
-    );
-    const beganMs = performance.now();
-    const offered = { resumeOffered: session !== undefined };
-    try {
-      const { timing } = await link.connect({
-        ...device.dialOptions(credential),
-        session,
-        onSession: undefined,
-      });
-      const elapsedMs = performance.now() - beganMs;
-      await this.#until(performance.now() + params.holdMs);
-      const stayed = link.online;
-      link.destroy();
-      return {
-        outcome: 'accepted',
-        reason: stayed ? 'accepted' : 'accepted, then closed',
-        ...offered,
-        resumed: timing.resumed,
-        elapsedMs,
-      };
-    } catch (error) {
-      const reason = error instanceof LinkError ? error.reason : messageOf(error);
-      const elapsedMs = performance.now() - beganMs;
-      const resumed = error instanceof LinkError && error.resumed;
-      return { outcome: 'refused', reason, ...offered, resumed, elapsedMs };
-    }
+  attempt(params: ParamsOf<'attempt'>): Promise<AttemptResult> {
+    return connectionAttempt(this.#work, this.#device(params.device), params);
   }
 
   async subscribe({ device, filter, qos }: ParamsOf<'subscribe'>): Promise<{
@@ -382,10 +253,9 @@ export class Worker implements WorkerCalls {
   }> {
     const device = this.#device(number);
     const result = device.publishRaw(topic, payload, qos);
-    const late = this.#until(performance.now() + 3000).then(() => 'no answer');
+    const late = this.#work.pause(answerMaxMs).then(() => 'no answer');
     const failure = await Promise.race([result, late]);
-    // Nothing answers QoS 0; what the broker thinks of it shows a moment later.
-    if (qos === 0) await this.#until(performance.now() + 250);
+    if (qos === 0) await this.#work.pause(opinionMs);
     return { failure: failure ?? null, stillOnline: device.online };
   }
 
@@ -395,44 +265,21 @@ export class Worker implements WorkerCalls {
   }
 
   status({ devices }: ParamsOf<'status'>): Promise<DeviceStatus[]> {
-    return Promise.resolve(
-      devices.map((number) => {
-        const { state, everOnline, lastFailure, online, commands } = this.#device(number);
-        return {
-          device: number,
-          state: state === 'online' && !online ? 'offline' : state,
-          everOnline,
-          reason: lastFailure?.reason,
-          commands: commands.size,
-        };
-      }),
-    );
+    return Promise.resolve(this.#devices.those(devices).map(statusOf));
   }
 
   async settle({ timeoutMs }: ParamsOf<'settle'>): Promise<{ unsettled: number }> {
     const endMs = performance.now() + timeoutMs;
     for (;;) {
       let unsettled = this.#observer?.unsettled ?? 0;
-      for (const device of this.#devices.values()) if (device.online) unsettled += device.unsettled;
+      for (const device of this.#devices.all()) if (device.online) unsettled += device.unsettled;
       if (unsettled === 0 || performance.now() >= endMs) return { unsettled };
-      await this.#until(performance.now() + 50);
+      await this.#work.pause(lookMs);
     }
   }
 
-  account({
-    from,
-    count,
-  }: ParamsOf<'account'>): Promise<
-    { device: number; settled: readonly number[]; commands: readonly number[]; hadGap: boolean }[]
-  > {
-    return Promise.resolve(
-      [...this.#devices.values()].slice(from, from + count).map((device) => ({
-        device: device.number,
-        settled: device.settled.toRanges(),
-        commands: device.commands.toRanges(),
-        hadGap: device.hadGap,
-      })),
-    );
+  account({ from, count }: ParamsOf<'account'>): Promise<DeviceAccount[]> {
+    return Promise.resolve([...this.#devices.all()].slice(from, from + count).map(accountOf));
   }
 
   async observe(params: ParamsOf<'observe'>): Promise<void> {
@@ -448,25 +295,14 @@ export class Worker implements WorkerCalls {
       client,
       run,
       roster,
-      meter: this.#meter,
+      meter: this.#work.meter,
     });
     await this.#observer.start();
   }
 
-  command({ commands, qos, bytes, reply, accounted }: ParamsOf<'command'>): Promise<void> {
+  command(params: ParamsOf<'command'>): Promise<void> {
     const observer = this.#observer;
-    if (observer === undefined || commands.length === 0) return Promise.resolve();
-    const pad = bytes > 12 ? `"pad":"${'x'.repeat(bytes - 12)}"` : '';
-    const body = `{${[...(reply ? ['"reply":1'] : []), ...(pad === '' ? [] : [pad])].join(',')}}`;
-    let left = commands.length;
-    return new Promise((resolve) => {
-      for (const { device, atMs } of commands) {
-        this.#time.at(toLocalMs(atMs), () => {
-          if (!this.#halted) observer.command(device, qos, body, atMs * 1000, accounted);
-          if (--left === 0) resolve();
-        });
-      }
-    });
+    return observer === undefined ? Promise.resolve() : sendCommands(this.#work, observer, params);
   }
 
   observed(): ReturnType<WorkerCalls['observed']> {
@@ -484,15 +320,15 @@ export class Worker implements WorkerCalls {
         if (devices.length >= manyDevices) globalThis.gc?.();
         return { missing: [] };
       }
-      if (performance.now() >= endMs || this.#halted) {
+      if (performance.now() >= endMs || this.#work.halted) {
         return { missing: await this.status({ devices: missing }) };
       }
-      await this.#until(performance.now() + 50);
+      await this.#work.pause(lookMs);
     }
   }
 
   halt(): Promise<void> {
-    this.#halted = true;
+    this.#work.halted = true;
     return Promise.resolve();
   }
 
@@ -502,64 +338,35 @@ export class Worker implements WorkerCalls {
   }
 
   async close(): Promise<void> {
-    this.#halted = true;
-    this.#stopping = true;
+    this.#work.halted = true;
+    this.#work.stopping = true;
     clearInterval(this.#ticking);
     await this.#observer?.close();
     // In slices, so that ten thousand goodbyes do not stall the process.
-    const devices = [...this.#devices.values()];
-    for (let first = 0; first < devices.length; first += 200) {
-      await Promise.all(devices.slice(first, first + 200).map((device) => device.leave('clean')));
+    const devices = [...this.#devices.all()];
+    for (let first = 0; first < devices.length; first += goodbyesAtOnce) {
+      const slice = devices.slice(first, first + goodbyesAtOnce);
+      await Promise.all(slice.map((device) => device.leave('clean')));
     }
-    this.#time.close();
+    this.#work.time.close();
   }
 
   #tick(): void {
-    const devices: Record<DeviceState, number> = {
-      new: 0,
-      enrolled: 0,
-      connecting: 0,
-      online: 0,
-      offline: 0,
-      failed: 0,
-    };
-    let everOnline = 0;
-    for (const device of this.#devices.values()) {
-      devices[device.state]++;
-      if (device.everOnline) everOnline++;
-    }
-    const cpu = process.cpuUsage();
-    const loop = performance.eventLoopUtilization();
-    const loopBusy = performance.eventLoopUtilization(loop, this.#loop).utilization;
-    const cpuMs = (cpu.user - this.#cpu.user + cpu.system - this.#cpu.system) / 1000;
-    this.#cpu = cpu;
-    this.#loop = loop;
-    this.#emit({
-      atMs: toEpochMs(performance.now()),
-      meter: this.#meter.take(),
-      devices,
-      everOnline,
-      cpuMs,
-      rssBytes: process.memoryUsage.rss(),
-      loopBusy,
-    });
+    this.#emit(this.#ticks.take(this.#work.meter, this.#devices.all()));
   }
 
   #device(number: number): SimDevice {
-    const device = this.#devices.get(number);
-    if (device === undefined) throw new RangeError(`device number ${number} is not carried here`);
-    return device;
+    return this.#devices.of(number);
+  }
+
+  #service(phase: string): NonNullable<SetupParams['enroll']> {
+    const { enroll } = this.#ready();
+    if (enroll === undefined) throw new FlotillaError('sim-phase-unsupported', { detail: phase });
+    return enroll;
   }
 
   #ready(): Setup {
     if (this.#setup === undefined) throw new Error('the worker was not set up');
     return this.#setup;
-  }
-
-  #until(localMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#stopping) resolve();
-      else this.#time.at(localMs, () => resolve());
-    });
   }
 }

@@ -8,6 +8,7 @@ import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import { AliasesOut } from '../aliases-out.ts';
 import type { Client } from '../client.ts';
+import { fits } from '../delivery-bytes.ts';
 import { askToConnect, tellConnack } from '../plug-in-questions.ts';
 import { neverExpires } from '../session.ts';
 import type { OpenRequest } from '../sessions.ts';
@@ -215,8 +216,7 @@ function refuse(client: Client, version: 3 | 4 | 5, code: ErrorCode, detail: str
     const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
     const told = connack(5, reason, false, { reasonString });
     // [MQTT-3.2.2-19]: the words go before the packet is too large for the client.
-    const fits = client.packetOutMaxBytes === 0 || told.length <= client.packetOutMaxBytes;
-    client.refuse(fits ? told : connack(5, reason, false));
+    client.refuse(fits(client, told.length) ? told : connack(5, reason, false));
   } else {
     client.refuse(connack(version, spec.mqtt3 ?? 5, false));
   }

@@ -1,0 +1,53 @@
+/**
+ * The devices that a worker carries, by their number.
+ *
+ * @module
+ */
+import type { SimDevice } from '../device/sim-device.ts';
+import type { DeviceAccount, DeviceStatus } from './protocol.ts';
+
+export class CarriedDevices {
+  readonly #devices = new Map<number, SimDevice>();
+
+  add(device: SimDevice): void {
+    this.#devices.set(device.number, device);
+  }
+
+  /** Undefined when another worker carries it. */
+  find(number: number): SimDevice | undefined {
+    return this.#devices.get(number);
+  }
+
+  /** @throws RangeError when another worker carries it */
+  of(number: number): SimDevice {
+    const device = this.#devices.get(number);
+    if (device === undefined) throw new RangeError(`device number ${number} is not carried here`);
+    return device;
+  }
+
+  /** @throws RangeError when another worker carries one of them */
+  those(numbers: readonly number[]): SimDevice[] {
+    return numbers.map((number) => this.of(number));
+  }
+
+  all(): IterableIterator<SimDevice> {
+    return this.#devices.values();
+  }
+}
+
+/** Where a device stands. */
+export function statusOf(device: SimDevice): DeviceStatus {
+  const { number, state, everOnline, lastFailure, online, commands } = device;
+  return {
+    device: number,
+    state: state === 'online' && !online ? 'offline' : state,
+    everOnline,
+    reason: lastFailure?.reason,
+    commands: commands.size,
+  };
+}
+
+/** What must have arrived from a device and at it, and what did. */
+export function accountOf({ number, settled, commands, hadGap }: SimDevice): DeviceAccount {
+  return { device: number, settled: settled.toRanges(), commands: commands.toRanges(), hadGap };
+}
