@@ -5,11 +5,11 @@
  * @module
  */
 import { join } from 'node:path';
-import { DirectoryFile } from '../broker/directory/directory-file.ts';
+import { DirectoryFile } from '../broker/feed/directory-file.ts';
 import { readCertificate } from '../certs/certificate.ts';
 import { makeSecretFolder, writeFileAtomic } from '../core/atomic-file.ts';
 import { parseDeviceId } from '../core/device-id.ts';
-import type { DirectoryEntry } from '../core/directory.ts';
+import type { DirectoryEntry } from '../core/protocol/feed.ts';
 import { identityFiles, stateFolder } from '../core/state-folder.ts';
 import type { RunCertificates } from './certificates.ts';
 

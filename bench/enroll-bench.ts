@@ -23,16 +23,16 @@ import { parseArgs } from 'node:util';
 import { createCsr } from '../certs/csr.ts';
 import { generateKeySync } from '../certs/key.ts';
 import { systemClock } from '../core/clock.ts';
-import { checkConfig } from '../core/config.ts';
+import { checkConfig } from '../core/config/config.ts';
 import { parseDeviceId } from '../core/device-id.ts';
-import { revokedSchema, tokenBatchSchema } from '../core/enrollment-api.ts';
-import { callHttps, callJson } from '../core/https-client.ts';
+import { revokedSchema, tokenBatchSchema } from '../core/protocol/enrollment-api.ts';
+import { callHttps, callJson } from '../core/protocol/https-client.ts';
 import { createLog, silentLog } from '../core/log.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../core/state-folder.ts';
 import { openLowdbRegistry } from '../enroll/registry/lowdb-registry.ts';
 import type { Put } from '../enroll/registry/registry.ts';
-import { startEnroll } from '../enroll/service.ts';
-import { initialiseState } from '../enroll/state.ts';
+import { startEnroll } from '../enroll/enroll-service.ts';
+import { initialiseState } from '../enroll/bootstrap/state.ts';
 
 const self = fileURLToPath(import.meta.url);
 const config = checkConfig({

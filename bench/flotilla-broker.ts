@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startBroker } from '../broker/service.ts';
-import { checkConfig } from '../core/config.ts';
+import { startBroker } from '../broker/broker-service.ts';
+import { checkConfig } from '../core/config/config.ts';
 import { createLog } from '../core/log.ts';
 import { stateFolder } from '../core/state-folder.ts';
 import { inflightWindow } from './brokers.ts';

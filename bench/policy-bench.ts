@@ -8,8 +8,8 @@
 import { PolicyAuthorizer } from '../broker/policy/policy-authorizer.ts';
 import { defaultPolicyText } from '../broker/policy/default-policy.ts';
 import { parsePolicy } from '../broker/policy/policy-file.ts';
-import type { Identity } from '../broker/identity.ts';
-import { brokerLimitsSchema } from '../core/limits.ts';
+import type { Identity } from '../broker/contracts/identity.ts';
+import { brokerLimitsSchema } from '../core/config/limits.ts';
 import { parseDeviceId } from '../core/device-id.ts';
 import { writeBenchState } from './bench-state.ts';
 import { startBroker } from './brokers.ts';

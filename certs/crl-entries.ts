@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RevocationReason } from '../core/enrollment-api.ts';
+import type { RevocationReason } from '../core/protocol/enrollment-api.ts';
 import { tags } from './der.ts';
 import { elementHeader, enumerated, sequence, time } from './der-encode.ts';
 import { extension } from './extensions.ts';

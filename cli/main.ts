@@ -20,10 +20,10 @@ import { simCommand } from './commands/sim.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
-import type { World } from './context.ts';
-import { tellError } from './output.ts';
-import { processWorld } from './process-world.ts';
-import { Runner } from './runner.ts';
+import type { World } from './lib/context.ts';
+import { tellError } from './lib/output.ts';
+import { processWorld } from './lib/process-world.ts';
+import { Runner } from './lib/runner.ts';
 
 /** Runs one command; gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 a missed threshold. */
 export async function main(

@@ -12,12 +12,12 @@ import { generateKey, privateKeyPem, spkiOf, type KeyType } from '../certs/key.t
 import { subjectNamesOf } from '../certs/subject-names.ts';
 import { secretFileMode, secretFolderMode } from '../core/atomic-file.ts';
 import type { Clock } from '../core/clock.ts';
-import type { SimulationDeps } from './control/simulation.ts';
+import type { SimulationDeps } from './controller/simulation.ts';
 import { observerFolder } from './credentials/certificate-folder.ts';
-import { checkPlan, type Plan } from './plan.ts';
-import { rosterOf } from './roster.ts';
+import { checkPlan, type Plan } from './plan/read-plan.ts';
+import { rosterOf } from './fleet/roster.ts';
 import { runSimulation } from './run.ts';
-import { newSeed } from './seed.ts';
+import { newSeed } from './plan/seed.ts';
 
 const dayMs = 86_400_000;
 

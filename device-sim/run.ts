@@ -15,11 +15,11 @@
  * @module
  */
 import { Lifecycle } from '../core/lifecycle.ts';
-import { Simulation, type SimulationDeps } from './control/simulation.ts';
-import { checkPlan, type Plan } from './plan.ts';
+import { Simulation, type SimulationDeps } from './controller/simulation.ts';
+import { checkPlan, type Plan } from './plan/read-plan.ts';
 import type { Report } from './report/report-model.ts';
 
-export type { SimulationDeps } from './control/simulation.ts';
+export type { SimulationDeps } from './controller/simulation.ts';
 
 /**
  * Runs a plan against a target. What is wrong before the first connection is thrown; what goes

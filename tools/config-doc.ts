@@ -6,8 +6,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { configSchema } from '../core/config-schema.ts';
-import { environmentName } from '../core/config.ts';
+import { configSchema } from '../core/config/config-schema.ts';
+import { environmentName } from '../core/config/config.ts';
 
 export const configDocPath = 'docs/configuration.md';
 
@@ -31,7 +31,7 @@ export function configDoc(): string {
   const all = settings();
   const limits = all.filter(({ name }) => name.startsWith('limits.'));
   const others = all.filter((setting) => !limits.includes(setting));
-  return `<!-- Made from core/config-schema.ts and core/limits.ts by "node tools/config-doc.ts". Do not edit. -->
+  return `<!-- Made from core/config/config-schema.ts and core/config/limits.ts by "node tools/config-doc.ts". Do not edit. -->
 
 # Configuration
 

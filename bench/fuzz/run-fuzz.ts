@@ -7,11 +7,11 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate, parser, type IPublishPacket } from 'mqtt-packet';
-import type { Authorizer, SessionLimits, Verdict } from '../../broker/authorizer.ts';
-import type { Identity } from '../../broker/identity.ts';
-import { createSessionLayer } from '../../broker/session/session-layer.ts';
+import type { Authorizer, SessionLimits, Verdict } from '../../broker/contracts/authorizer.ts';
+import type { Identity } from '../../broker/contracts/identity.ts';
+import { createSessionLayer } from '../../broker/session/mqtt-session-layer.ts';
 import { systemClock } from '../../core/clock.ts';
-import { checkConfig } from '../../core/config.ts';
+import { checkConfig } from '../../core/config/config.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import type { Logger } from '../../core/log.ts';
 import { script, type Script } from './garbage.ts';

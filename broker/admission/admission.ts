@@ -9,10 +9,10 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
-import type { DirectoryEntry } from '../../core/directory.ts';
+import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
-import { certificateOf, type DirectoryView } from '../directory/directory.ts';
-import type { Identity, Standing } from '../identity.ts';
+import { certificateOf, type DirectoryView } from '../feed/broker-directory.ts';
+import type { Identity, Standing } from '../contracts/identity.ts';
 
 /** The certificate that a client presented, as far as it matters. */
 export interface PresentedCertificate {

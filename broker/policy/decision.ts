@@ -6,8 +6,8 @@
  */
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { filterContains, filtersOverlap, topicMatches } from '../../core/topic.ts';
-import type { Verdict } from '../authorizer.ts';
-import type { ClientIdRule, Rule } from './policy.ts';
+import type { Verdict } from '../contracts/authorizer.ts';
+import type { ClientIdRule, Rule } from './policy-model.ts';
 import type { ExpandedRule } from './rules-for.ts';
 
 /** What a rule may ask about a publish. */

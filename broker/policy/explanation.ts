@@ -23,7 +23,7 @@ import {
   publishRules,
   unmetCondition,
 } from './decision.ts';
-import type { Action, Policy, Rule } from './policy.ts';
+import type { Action, Policy, Rule } from './policy-model.ts';
 import { expandRule, inRange, roleOf, rulesFor, rulesOf, type Subject } from './rules-for.ts';
 
 /** What is asked. Unset: QoS 0, no retain, an empty payload. */

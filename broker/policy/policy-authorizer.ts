@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { BrokerLimits } from '../../core/limits.ts';
-import type { Authorizer, SessionLimits, Verdict } from '../authorizer.ts';
-import type { Identity } from '../identity.ts';
+import type { BrokerLimits } from '../../core/config/limits.ts';
+import type { Authorizer, SessionLimits, Verdict } from '../contracts/authorizer.ts';
+import type { Identity } from '../contracts/identity.ts';
 import {
   builtInRule,
   clientIdAllowed,
@@ -18,7 +18,7 @@ import {
   isReservedForSubscribe,
   publishRules,
 } from './decision.ts';
-import type { Policy, Rule } from './policy.ts';
+import type { Policy, Rule } from './policy-model.ts';
 import { rulesFor, type ExpandedRule, type Subject } from './rules-for.ts';
 
 /** How many topics are remembered for one identity and action. */

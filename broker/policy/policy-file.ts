@@ -8,9 +8,9 @@ import { open } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
-import { queueOverflows } from '../../core/limits.ts';
+import { queueOverflows } from '../../core/config/limits.ts';
 import { defaultPolicyText } from './default-policy.ts';
-import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy.ts';
+import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy-model.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
 import { readYaml, type Path, type Source } from './yaml-source.ts';
 

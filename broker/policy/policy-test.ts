@@ -18,7 +18,7 @@
 import { z } from 'zod';
 import { isDeviceId } from '../../core/device-id.ts';
 import { explain, type Question } from './explanation.ts';
-import type { Policy } from './policy.ts';
+import type { Policy } from './policy-model.ts';
 import type { Subject } from './rules-for.ts';
 import { readYaml } from './yaml-source.ts';
 

@@ -5,8 +5,8 @@
  * @module
  */
 import { isIP } from 'node:net';
-import type { Standing } from '../identity.ts';
-import type { Action, AddressRanges, Policy, Role, Rule } from './policy.ts';
+import type { Standing } from '../contracts/identity.ts';
+import type { Action, AddressRanges, Policy, Role, Rule } from './policy-model.ts';
 import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
 
 /** Whom a decision is about. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 import { openDurableStore } from './durable-store.ts';
 import { openMemoryStore } from './memory-store.ts';
 import type { SessionStore } from './session-store.ts';

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BrokerLimits } from '../../core/limits.ts';
+import type { BrokerLimits } from '../../core/config/limits.ts';
 import type { StoreLimits } from './session-store.ts';
 
 export function storeLimits(limits: BrokerLimits): StoreLimits {

@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
-import { stateCommand, whole, type Action, type StateOptions } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import { stateCommand, whole, type Action, type StateOptions } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface TailOptions extends StateOptions {
   readonly lines: number;

@@ -1,11 +1,11 @@
 /** `flotilla broker serve`: a broker on a machine of its own, without any CA key. @module */
 import { Command } from 'commander';
-import { formatConfig } from '../../core/config-text.ts';
+import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action } from '../context.ts';
-import { readEnrollRun } from '../run-file.ts';
-import type { Runner } from '../runner.ts';
+import { configured, stateCommand, type Action } from '../lib/context.ts';
+import { readEnrollRun } from '../lib/run-file.ts';
+import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
@@ -21,7 +21,7 @@ export function brokerCommand(runner: Runner): Command {
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
   const { holdState, serveBroker, serveUntil, serviceLog, settingsOf } =
-    await import('../serving.ts');
+    await import('../lib/serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());

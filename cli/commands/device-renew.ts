@@ -12,13 +12,13 @@ import { z } from 'zod';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKey, keyTypes, privateKeyPem, type KeyType } from '../../certs/key.ts';
 import { readCertificate } from '../../certs/certificate.ts';
-import { issuedSchema } from '../../core/enrollment-api.ts';
+import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { callJson } from '../../core/https-client.ts';
-import { command, type Action, type CommonOptions } from '../context.ts';
-import { hostPort } from '../host-port.ts';
-import { loadIdentity, saveIdentity } from '../identity-folder.ts';
-import type { Runner } from '../runner.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
+import { command, type Action, type CommonOptions } from '../lib/context.ts';
+import { hostPort } from '../lib/host-port.ts';
+import { loadIdentity, saveIdentity } from '../lib/identity-folder.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface RenewOptions extends CommonOptions {
   readonly dir: string;
@@ -71,7 +71,7 @@ const renew: Action<RenewOptions> = async (options, context) => {
   );
   const mqtts = options.mqtts ?? origin.mqtts;
   if (mqtts !== undefined) {
-    const { probeConnection } = await import('../../device-sim/probe.ts');
+    const { probeConnection } = await import('../../device-sim/device/probe.ts');
     await probeConnection({
       ...hostPort(mqtts, 8883),
       ca: issued.ca,

@@ -3,13 +3,13 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { deviceSchema, importedSchema } from '../../core/enrollment-api.ts';
+import { deviceSchema, importedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { openHttps } from '../../core/https-client.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { deviceId, stateCommand, urlOption, type Action } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import { openHttps } from '../../core/protocol/https-client.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { deviceId, stateCommand, urlOption, type Action } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface ExportOptions extends AdminOptions {
   readonly out?: string;

@@ -10,10 +10,10 @@ import {
   revokedSchema,
   tokenSchema,
   type DeviceAnswer,
-} from '../../core/enrollment-api.ts';
+} from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { caFingerprint } from '../ca-fingerprint.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { caFingerprint } from '../lib/ca-fingerprint.ts';
 import {
   command,
   deviceId,
@@ -22,11 +22,11 @@ import {
   urlOption,
   whole,
   type Action,
-} from '../context.ts';
-import { enrollInto } from '../enrolling.ts';
-import { table } from '../output.ts';
-import { readToken } from '../token-source.ts';
-import type { Runner } from '../runner.ts';
+} from '../lib/context.ts';
+import { enrollInto } from '../lib/enroll-device.ts';
+import { table } from '../lib/output.ts';
+import { readToken } from '../lib/token-source.ts';
+import type { Runner } from '../lib/runner.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
 

@@ -1,9 +1,9 @@
 /** `flotilla enroll serve`: the enrollment service on a machine of its own. @module */
 import { Command } from 'commander';
-import { formatConfig } from '../../core/config-text.ts';
+import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import { configured, stateCommand, type Action } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
@@ -19,7 +19,7 @@ export function enrollCommand(runner: Runner): Command {
 const serve: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
   const { holdState, prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
-    await import('../serving.ts');
+    await import('../lib/serving.ts');
   const { state, config } = await configured(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());

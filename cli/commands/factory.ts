@@ -1,12 +1,12 @@
 /** `flotilla factory add|list|remove`: manufacturers' CAs whose certificates may enroll. @module */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { factoriesSchema, factorySchema } from '../../core/enrollment-api.ts';
+import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../context.ts';
-import { table } from '../output.ts';
-import type { Runner } from '../runner.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { table } from '../lib/output.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface AddOptions extends AdminOptions {
   readonly cert: string;

@@ -4,10 +4,10 @@ import {
   groupRevokedSchema,
   revocationReasons,
   type RevocationReason,
-} from '../../core/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../context.ts';
-import type { Runner } from '../runner.ts';
+} from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface RevokeOptions extends AdminOptions {
   readonly reason: RevocationReason;

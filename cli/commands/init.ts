@@ -1,8 +1,8 @@
 /** `flotilla init`: creates the state and nothing else. @module */
 import type { Command } from 'commander';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action, type StateOptions } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import { configured, stateCommand, type Action, type StateOptions } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 export function initCommand(runner: Runner): Command {
   return stateCommand('init', 'create the CA, the certificates and the policy, and stop').action(
@@ -11,7 +11,7 @@ export function initCommand(runner: Runner): Command {
 }
 
 const init: Action<StateOptions> = async (options, context) => {
-  const { holdState, prepareState, serviceLog } = await import('../serving.ts');
+  const { holdState, prepareState, serviceLog } = await import('../lib/serving.ts');
   const { state, config } = await configured(options, context, { log: { level: 'warn' } });
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {

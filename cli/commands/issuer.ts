@@ -1,10 +1,10 @@
 /** `flotilla issuer list|add|retire`: replacing the CA that signs, with nobody disconnected. @module */
 import { Command } from 'commander';
-import { issuerSchema, issuersSchema } from '../../core/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../context.ts';
-import { table } from '../output.ts';
-import type { Runner } from '../runner.ts';
+import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { table } from '../lib/output.ts';
+import type { Runner } from '../lib/runner.ts';
 
 export function issuerCommand(runner: Runner): Command {
   return new Command('issuer')

@@ -3,14 +3,14 @@ import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { explain, type Explanation } from '../../broker/policy/explanation.ts';
 import { parsePolicy, policyMaxBytes } from '../../broker/policy/policy-file.ts';
-import type { Policy } from '../../broker/policy/policy.ts';
+import type { Policy } from '../../broker/policy/policy-model.ts';
 import { testPolicy } from '../../broker/policy/policy-test.ts';
 import type { Subject } from '../../broker/policy/rules-for.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import { deviceSchema } from '../../core/enrollment-api.ts';
+import { deviceSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   command,
   deviceId,
@@ -20,8 +20,8 @@ import {
   type Action,
   type CommonOptions,
   type Context,
-} from '../context.ts';
-import type { Runner } from '../runner.ts';
+} from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface ExplainOptions extends AdminOptions {
   readonly device: DeviceId;

@@ -1,10 +1,10 @@
 /** `flotilla request list|approve|deny`: enrollments that wait for an operator. @module */
 import { Command } from 'commander';
-import { pendingRequestSchema, requestPageSchema } from '../../core/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../context.ts';
-import { table } from '../output.ts';
-import type { Runner } from '../runner.ts';
+import { pendingRequestSchema, requestPageSchema } from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { table } from '../lib/output.ts';
+import type { Runner } from '../lib/runner.ts';
 
 export function requestCommand(runner: Runner): Command {
   return new Command('request')

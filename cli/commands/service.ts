@@ -1,12 +1,12 @@
 /** `flotilla service create`: a certificate for a backend, an operator or a broker. @module */
 import { Command, Option } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
-import { serviceRoles } from '../../core/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { deviceId, stateCommand, urlOption, type Action } from '../context.ts';
-import { enrollInto } from '../enrolling.ts';
-import type { Runner } from '../runner.ts';
-import { caFingerprint } from '../ca-fingerprint.ts';
+import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { deviceId, stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { enrollInto } from '../lib/enroll-device.ts';
+import type { Runner } from '../lib/runner.ts';
+import { caFingerprint } from '../lib/ca-fingerprint.ts';
 
 interface ServiceOptions extends AdminOptions {
   readonly name: DeviceId;

@@ -3,9 +3,9 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
-import type { Action, CommonOptions } from '../context.ts';
-import { hostPort } from '../host-port.ts';
-import { loadIdentity } from '../identity-folder.ts';
+import type { Action, CommonOptions } from '../lib/context.ts';
+import { hostPort } from '../lib/host-port.ts';
+import { loadIdentity } from '../lib/identity-folder.ts';
 
 export interface AgentOptions extends CommonOptions {
   readonly dir: string;

@@ -1,11 +1,11 @@
 /** `flotilla sim prepare`: keys and certificates ahead of a run. @module */
 import { systemClock } from '../../core/clock.ts';
 import { createLog } from '../../core/log.ts';
-import { readPlan } from '../../device-sim/plan.ts';
+import { readPlan } from '../../device-sim/plan/read-plan.ts';
 import { prepareFleet, prepareFolder } from '../../device-sim/prepare.ts';
-import type { Context } from '../context.ts';
-import { simTarget, type TargetOptions } from '../sim-target.ts';
-import { progressView } from '../progress-view.ts';
+import type { Context } from '../lib/context.ts';
+import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
+import { progressView } from '../lib/progress-view.ts';
 
 export interface PrepareOptions extends TargetOptions {
   readonly out?: string;

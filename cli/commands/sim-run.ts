@@ -3,15 +3,15 @@ import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { createLog } from '../../core/log.ts';
-import { quickPlan, readPlan, type Plan } from '../../device-sim/plan.ts';
-import type { Progress } from '../../device-sim/progress.ts';
+import { quickPlan, readPlan, type Plan } from '../../device-sim/plan/read-plan.ts';
+import type { Progress } from '../../device-sim/view/progress.ts';
 import { reportText } from '../../device-sim/report/report-text.ts';
 import { writeReport } from '../../device-sim/report/write-report.ts';
-import { startRunMetrics } from '../../device-sim/run-metrics.ts';
+import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
 import { runSimulation } from '../../device-sim/run.ts';
-import type { Context } from '../context.ts';
-import { simTarget, type TargetOptions } from '../sim-target.ts';
-import { progressView } from '../progress-view.ts';
+import type { Context } from '../lib/context.ts';
+import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
+import { progressView } from '../lib/progress-view.ts';
 
 export interface RunOptions extends TargetOptions {
   readonly devices?: number;

@@ -3,9 +3,17 @@ import { Command, Option } from 'commander';
 import type { AgentOptions } from './sim-agent.ts';
 import type { RunOptions } from './sim-run.ts';
 import type { PrepareOptions } from './sim-prepare.ts';
-import { command, duration, port, positive, stateCommand, urlOption, whole } from '../context.ts';
-import type { CommonOptions, Context } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import {
+  command,
+  duration,
+  port,
+  positive,
+  stateCommand,
+  urlOption,
+  whole,
+} from '../lib/context.ts';
+import type { CommonOptions, Context } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 export function simCommand(runner: Runner): Command {
   return new Command('sim')
@@ -96,7 +104,7 @@ function targetOptions(under: Command): Command {
 }
 
 const check = async (file: string, _options: CommonOptions, context: Context): Promise<number> => {
-  const { readPlan } = await import('../../device-sim/plan.ts');
+  const { readPlan } = await import('../../device-sim/plan/read-plan.ts');
   const plan = await readPlan(file);
   context.out.result({ ok: true, plan: plan.name }, `${file} is a valid plan: ${plan.name}`);
   return 0;

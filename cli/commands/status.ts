@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
-import { statusSchema, type Status } from '../../core/enrollment-api.ts';
+import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
-import { adminClient } from '../admin-client.ts';
-import { stateCommand, type Action, type Context, type StateOptions } from '../context.ts';
-import { readBrokerRun, readEnrollRun } from '../run-file.ts';
-import type { Runner } from '../runner.ts';
+import { adminClient } from '../lib/admin-client.ts';
+import { stateCommand, type Action, type Context, type StateOptions } from '../lib/context.ts';
+import { readBrokerRun, readEnrollRun } from '../lib/run-file.ts';
+import type { Runner } from '../lib/runner.ts';
 
 type Check = Status['checks'][number];
 

@@ -1,11 +1,11 @@
 /** `flotilla token create`: a one-time enrollment token. @module */
 import { Command } from 'commander';
-import { groupTokenSchema, tokenSchema } from '../../core/enrollment-api.ts';
+import { groupTokenSchema, tokenSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { adminClient, type AdminOptions } from '../admin-client.ts';
-import { deviceId, duration, stateCommand, urlOption, whole, type Action } from '../context.ts';
-import type { Runner } from '../runner.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { deviceId, duration, stateCommand, urlOption, whole, type Action } from '../lib/context.ts';
+import type { Runner } from '../lib/runner.ts';
 
 interface TokenOptions extends AdminOptions {
   readonly device?: DeviceId;

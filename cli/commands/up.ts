@@ -1,6 +1,6 @@
 /** `flotilla up`: everything on one machine, from an empty folder. @module */
 import { Option, type Command } from 'commander';
-import { formatConfig } from '../../core/config-text.ts';
+import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import {
   configured,
@@ -9,10 +9,10 @@ import {
   whole,
   type Action,
   type StateOptions,
-} from '../context.ts';
-import { reachable } from '../host-port.ts';
-import type { Runner } from '../runner.ts';
-import type { ServeFlags } from '../serving.ts';
+} from '../lib/context.ts';
+import { reachable } from '../lib/host-port.ts';
+import type { Runner } from '../lib/runner.ts';
+import type { ServeFlags } from '../lib/serving.ts';
 
 export interface UpOptions extends StateOptions, ServeFlags {
   readonly devices?: number;
@@ -51,7 +51,7 @@ export function addServeOptions(command: Command): Command {
 const up: Action<UpOptions> = async (options, context) => {
   const { out, world } = context;
   const { holdState, prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
-    await import('../serving.ts');
+    await import('../lib/serving.ts');
   // A first look wants to see the fleet, not the log; it is there when asked for.
   const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const { state, config } = await configured(options, context, {
@@ -73,7 +73,7 @@ const up: Action<UpOptions> = async (options, context) => {
     const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
     out.result(ready, welcome(ready));
     if ((options.devices ?? 0) > 0) {
-      const { runDemoFleet } = await import('../demo-fleet.ts');
+      const { runDemoFleet } = await import('../lib/demo-fleet.ts');
       lifecycle.add(
         'simulated devices',
         await runDemoFleet({

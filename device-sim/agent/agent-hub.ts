@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { OpenPort, PortEvents } from '../control/crew.ts';
+import type { OpenPort, PortEvents } from '../worker/worker-pool.ts';
 import type { Identity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { BrokerAddress, CallMessage, WorkerMessage } from '../worker/protocol.ts';

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod';
-import type { Credential } from './enrolling.ts';
+import type { Credential } from './enrollment-client.ts';
 
 const credentialSchema = z.strictObject({
   id: z.string(),

@@ -14,8 +14,8 @@ import {
   tokenBatchSchema,
   type DeviceAnswer,
   type RevocationReason,
-} from '../../core/enrollment-api.ts';
-import { callHttps, callJson, problemOf, type Call } from '../../core/https-client.ts';
+} from '../../core/protocol/enrollment-api.ts';
+import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
 import type { Identity } from '../device/dial.ts';
 
 /** The most devices of one request for tokens. */

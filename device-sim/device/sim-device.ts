@@ -5,12 +5,12 @@
  * @module
  */
 import { topicMatches } from '../../core/topic.ts';
-import type { Credential } from '../credentials/enrolling.ts';
+import type { Credential } from '../credentials/enrollment-client.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import type { GroupSpec } from '../plan/plan-schema.ts';
-import { topicFor } from '../roster.ts';
-import { seeded, type Random } from '../seed.ts';
+import { topicFor } from '../fleet/roster.ts';
+import { seeded, type Random } from '../plan/seed.ts';
 import { unwrap, wrap, type Envelope } from '../traffic/envelope.ts';
 import { nowUs } from '../traffic/shared-clock.ts';
 import type { Author } from '../traffic/payload.ts';

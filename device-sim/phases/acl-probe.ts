@@ -6,9 +6,9 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { brokerIndexOf } from '../broker-choice.ts';
+import { brokerIndexOf } from '../fleet/broker-choice.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import { wrap } from '../traffic/envelope.ts';
 import { connectedOnes, epochNow, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 import { stillAway } from './reconnect-phases.ts';

@@ -11,12 +11,12 @@ import { splitPem } from '../../certs/pem.ts';
 import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
-import { brokerOf } from '../broker-choice.ts';
+import { brokerOf } from '../fleet/broker-choice.ts';
 import type { Identity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 

@@ -9,7 +9,7 @@
  * @module
  */
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import type { AttemptResult } from '../worker/protocol.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';

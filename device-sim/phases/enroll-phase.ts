@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Credential } from '../credentials/enrolling.ts';
+import type { Credential } from '../credentials/enrollment-client.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import { epochNow, participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 
 /** How long the tokens of a run live: they are used at once. */

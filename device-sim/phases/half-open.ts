@@ -6,10 +6,10 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { brokerOf } from '../broker-choice.ts';
+import { brokerOf } from '../fleet/broker-choice.ts';
 import { dial } from '../device/dial.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import { connectedOnes, epochNow, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 import { stillAway } from './reconnect-phases.ts';

@@ -5,12 +5,12 @@
  */
 import type { Logger } from '../../core/log.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Crew } from '../control/crew.ts';
+import type { Crew } from '../worker/worker-pool.ts';
 import type { CredentialKeeper } from '../credentials/credential-keeper.ts';
 import type { ServiceApi } from '../credentials/service-api.ts';
-import type { Board } from '../measure/board.ts';
+import type { Board } from '../stats/run-stats.ts';
 import type { Plan } from '../plan/plan-schema.ts';
-import type { Roster } from '../roster.ts';
+import type { Roster } from '../fleet/roster.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
 
 export interface PhaseContext {

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import { leadMs } from './load-phases.ts';
 import {
   connectedOnes,

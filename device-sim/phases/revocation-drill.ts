@@ -6,7 +6,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PhaseOf } from '../plan/plan-schema.ts';
-import { seeded, shuffled } from '../seed.ts';
+import { seeded, shuffled } from '../plan/seed.ts';
 import type { AttemptResult } from '../worker/protocol.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import {

@@ -4,9 +4,9 @@
  * @module
  */
 import { z } from 'zod';
-import { parseDuration } from '../../core/duration.ts';
+import { parseDuration } from '../../core/config/duration.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
-import { revocationReasons } from '../../core/enrollment-api.ts';
+import { revocationReasons } from '../../core/protocol/enrollment-api.ts';
 import { isComparison } from './threshold.ts';
 
 /** The most devices of one plan. */

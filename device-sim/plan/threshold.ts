@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parseDuration } from '../../core/duration.ts';
+import { parseDuration } from '../../core/config/duration.ts';
 
 export interface Comparison {
   /** The path of the figure in the report; a phase by its name below `phases`. */

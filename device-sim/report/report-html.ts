@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Column } from '../measure/board.ts';
-import { ms } from '../progress.ts';
+import type { Column } from '../stats/run-stats.ts';
+import { ms } from '../view/progress.ts';
 import type { Report } from './report-model.ts';
 import { latencyNames } from './report-text.ts';
 import { chart, escape, type Band, type ChartOptions } from './svg-chart.ts';

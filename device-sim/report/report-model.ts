@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Column } from '../measure/board.ts';
+import type { Column } from '../stats/run-stats.ts';
 import type { Percentiles } from '../measure/histogram.ts';
 import type { JudgedThreshold } from '../plan/threshold.ts';
 

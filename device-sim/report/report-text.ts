@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ms } from '../progress.ts';
+import { ms } from '../view/progress.ts';
 import type { Percentiles } from '../measure/histogram.ts';
 import type { Report } from './report-model.ts';
 

@@ -7,7 +7,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { PayloadSpec } from '../plan/plan-schema.ts';
-import type { Random } from '../seed.ts';
+import type { Random } from '../plan/seed.ts';
 
 /** Whom a body is for. */
 export interface Author {

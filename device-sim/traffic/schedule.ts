@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Random } from '../seed.ts';
+import type { Random } from '../plan/seed.ts';
 
 /** How the times of one stream are spread. */
 export interface Pace {

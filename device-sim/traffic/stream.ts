@@ -5,8 +5,8 @@
  * @module
  */
 import type { GroupSpec } from '../plan/plan-schema.ts';
-import { topicFor } from '../roster.ts';
-import { seeded } from '../seed.ts';
+import { topicFor } from '../fleet/roster.ts';
+import { seeded } from '../plan/seed.ts';
 import { payloadSource, type Author, type PayloadSource } from './payload.ts';
 import { Schedule } from './schedule.ts';
 

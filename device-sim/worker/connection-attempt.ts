@@ -8,7 +8,7 @@ import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { AttemptParams, AttemptResult } from './protocol.ts';
-import type { Work } from './work.ts';
+import type { Work } from './worker-context.ts';
 
 const attemptTimeoutMs = 5000;
 

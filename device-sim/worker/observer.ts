@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { brokerIndexOf, brokerOf } from '../broker-choice.ts';
+import { brokerIndexOf, brokerOf } from '../fleet/broker-choice.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { Connected, Link } from '../device/link.ts';
 import { MqttJsLink } from '../device/mqttjs-link.ts';
@@ -12,7 +12,7 @@ import type { Identity } from '../device/dial.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
-import { topicFor, type Roster } from '../roster.ts';
+import { topicFor, type Roster } from '../fleet/roster.ts';
 import { unwrap, wrap } from '../traffic/envelope.ts';
 import { nowUs } from '../traffic/shared-clock.ts';
 import type { BrokerAddress, ObserverAccount } from './protocol.ts';

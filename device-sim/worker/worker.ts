@@ -6,16 +6,16 @@
  */
 import { readFile } from 'node:fs/promises';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { brokerOf } from '../broker-choice.ts';
+import { brokerOf } from '../fleet/broker-choice.ts';
 import { credentialLine } from '../credentials/credential-file.ts';
-import type { Credential } from '../credentials/enrolling.ts';
+import type { Credential } from '../credentials/enrollment-client.ts';
 import { LinkError } from '../device/link.ts';
 import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
-import { rosterOf, topicFor, type Roster } from '../roster.ts';
+import { rosterOf, topicFor, type Roster } from '../fleet/roster.ts';
 import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
-import { accountOf, CarriedDevices, statusOf } from './carried-devices.ts';
-import { enrollRound, renewRound } from './certificate-rounds.ts';
-import { sendCommands } from './command-series.ts';
+import { accountOf, CarriedDevices, statusOf } from './worker-devices.ts';
+import { enrollRound, renewRound } from './enroll-calls.ts';
+import { sendCommands } from './command-calls.ts';
 import { connectionAttempt } from './connection-attempt.ts';
 import { Observer } from './observer.ts';
 import type {
@@ -29,8 +29,8 @@ import type {
   WorkerCalls,
 } from './protocol.ts';
 import { TickSource } from './tick-source.ts';
-import { playTraffic } from './traffic.ts';
-import { Work } from './work.ts';
+import { playTraffic } from './traffic-calls.ts';
+import { Work } from './worker-context.ts';
 
 const tickMs = 1000;
 /** How often what is waited for is looked at. */

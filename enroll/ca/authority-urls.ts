@@ -4,7 +4,7 @@
  * @module
  */
 import type { AuthorityUrls } from '../../certs/authority.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 
 /**
  * From the settings: nothing is guessed, because these addresses stay in certificates for years. They

@@ -4,7 +4,7 @@
  * @module
  */
 import { BlockList, isIP } from 'node:net';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 
 type Rule = Config['enroll']['approval']['autoApprove'][number];
 

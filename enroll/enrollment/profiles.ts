@@ -4,7 +4,7 @@
  * @module
  */
 import { keyTypes, type KeyType } from '../../certs/key.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 import { printable } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 

@@ -9,7 +9,7 @@ import { parseCsr, type Csr } from '../../certs/csr.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { plainNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -17,8 +17,8 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { attempt, type Registry } from '../registry/registry.ts';
 import { assertKeyType, assertNames } from './csr-checks.ts';
-import { answerAgain, answerKey, type IssuedAnswer } from './issued.ts';
-import type { Issuing } from './issuing.ts';
+import { answerAgain, answerKey, type IssuedAnswer } from './issue-result.ts';
+import type { Issuing } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
 
 export interface RenewalDeps {

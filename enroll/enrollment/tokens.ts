@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { assertFitsCommonName } from '../../certs/distinguished-name.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { TokenRecord } from '../registry/records.ts';

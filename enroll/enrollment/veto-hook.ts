@@ -15,9 +15,9 @@ import { rootCertificates } from 'node:tls';
 import { z } from 'zod';
 import { assertSecret } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config.ts';
+import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { callHttps } from '../../core/https-client.ts';
+import { callHttps } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
 
 export interface HookQuestion {

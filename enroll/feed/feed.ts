@@ -1,5 +1,5 @@
 /**
- * The feed: the directory on its way to the brokers (core/directory.ts says what travels), and what
+ * The feed: the directory on its way to the brokers (core/protocol/feed.ts says what travels), and what
  * they report back.
  *
  * Every commit that touches an identity becomes a numbered line, kept for brokers that come back, and
@@ -18,7 +18,7 @@ import {
   type DirectoryEntry,
   type FeedLine,
   type FeedReport,
-} from '../../core/directory.ts';
+} from '../../core/protocol/feed.ts';
 import type { Logger } from '../../core/log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DeviceAnswer } from '../../core/enrollment-api.ts';
-import { statusOf, type Presence } from '../presence.ts';
+import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
+import { statusOf, type Presence } from '../devices/presence-table.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
 export function deviceJson(record: DeviceRecord, presence: Presence, nowMs: number): DeviceAnswer {

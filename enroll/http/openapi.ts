@@ -9,8 +9,8 @@ import {
   importRowSchema,
   deviceSchema,
   problemSchema,
-} from '../../core/enrollment-api.ts';
-import { feedLineSchema } from '../../core/directory.ts';
+} from '../../core/protocol/enrollment-api.ts';
+import { feedLineSchema } from '../../core/protocol/feed.ts';
 import { problemMediaType } from './problem.ts';
 import type { Access, Route } from './route.ts';
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Problem } from '../../core/enrollment-api.ts';
+import type { Problem } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export const problemMediaType = 'application/problem+json';

@@ -5,7 +5,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
-import type { RevocationReason } from '../../core/enrollment-api.ts';
+import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 
 /** One certificate of an identity. The certificate itself is not kept: its holder has it. */
 export interface CertificateRecord {

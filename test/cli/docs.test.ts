@@ -7,7 +7,7 @@
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { deviceSchema, tokenSchema } from '../../core/enrollment-api.ts';
+import { deviceSchema, tokenSchema } from '../../core/protocol/enrollment-api.ts';
 import { runChild, type Finished } from '../support/child.ts';
 import { flotilla, flotillaPath, startUp, type Up } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
-import { devicePageSchema } from '../../core/enrollment-api.ts';
+import { devicePageSchema } from '../../core/protocol/enrollment-api.ts';
 import { runChild, spawnNode, type Child } from '../support/child.ts';
 import { flotilla, flotillaPath, startUp, type Up } from '../support/cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';

@@ -16,8 +16,8 @@ import {
   revokedSchema,
   statusSchema,
   tokenSchema,
-} from '../../core/enrollment-api.ts';
-import { callJson } from '../../core/https-client.ts';
+} from '../../core/protocol/enrollment-api.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
 import { runChild, spawnChild, type Child } from '../support/child.ts';
 import {
   flotilla,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
-import { AedesPersistence } from '../../broker/store/aedes-persistence.ts';
+import { AedesPersistence } from '../../broker/session/aedes/aedes-persistence.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { openMemoryStore } from '../../broker/store/memory-store.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';

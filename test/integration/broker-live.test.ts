@@ -8,8 +8,8 @@ import {
   subscribe,
   type BrokerWorld,
 } from '../support/broker-world.ts';
-import type { BrokerService } from '../../broker/service.ts';
-import type { PresenceMessage } from '../../broker/presence/presence.ts';
+import type { BrokerService } from '../../broker/broker-service.ts';
+import type { PresenceMessage } from '../../broker/fleet-topics/presence.ts';
 import { spawnNode } from '../support/child.ts';
 import { until } from '../support/until.ts';
 

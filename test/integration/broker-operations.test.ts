@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createCsr, parseCsr } from '../../certs/csr.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
-import type { Denied } from '../../core/directory.ts';
-import type { Issued } from '../../core/enrollment-api.ts';
+import type { Denied } from '../../core/protocol/feed.ts';
+import type { Issued } from '../../core/protocol/enrollment-api.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import {
   applied,

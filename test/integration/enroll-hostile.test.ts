@@ -5,7 +5,7 @@ import { Agent } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { keyTypes } from '../../certs/key.ts';
-import { problemSchema } from '../../core/enrollment-api.ts';
+import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
 import { until } from '../support/until.ts';
 

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { privateKeyPem } from '../../certs/key.ts';
 import { parseCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
-import { deviceSchema, type Issued } from '../../core/enrollment-api.ts';
+import { deviceSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
 import { auditFilePath } from '../../enroll/audit/audit-log.ts';
 import { followFeed } from '../support/enroll-broker.ts';

@@ -2,7 +2,7 @@ import test from 'ava';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDeviceId } from '../../core/device-id.ts';
-import { revokedSchema } from '../../core/enrollment-api.ts';
+import { revokedSchema } from '../../core/protocol/enrollment-api.ts';
 import { runChild } from '../support/child.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { followFeed } from '../support/enroll-broker.ts';

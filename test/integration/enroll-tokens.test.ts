@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDeviceId } from '../../core/device-id.ts';
-import { problemSchema } from '../../core/enrollment-api.ts';
+import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import { verifyAudit } from '../../enroll/audit/audit-reader.ts';
 import { fakeClock } from '../support/fake-clock.ts';

@@ -6,7 +6,7 @@ import type { SessionStore } from '../../broker/store/session-store.ts';
 import { storeLimits } from '../../broker/store/store-limits.ts';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { checkConfig } from '../../core/config.ts';
+import { checkConfig } from '../../core/config/config.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { startWorld } from '../support/session-world.ts';
 import { tempFolder } from '../support/temp-folder.ts';

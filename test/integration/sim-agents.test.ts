@@ -4,12 +4,12 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
 import { answerTopic, callTopic, cut, Joiner } from '../../device-sim/agent/wire.ts';
-import { Enroller } from '../../device-sim/credentials/enrolling.ts';
+import { Enroller } from '../../device-sim/credentials/enrollment-client.ts';
 import { ServiceApi } from '../../device-sim/credentials/service-api.ts';
 import { LightLink } from '../../device-sim/device/light-link.ts';
-import { parsePlan } from '../../device-sim/plan.ts';
+import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { runSimulation } from '../../device-sim/run.ts';
-import type { FlotillaTarget } from '../../device-sim/target.ts';
+import type { FlotillaTarget } from '../../device-sim/fleet/target.ts';
 import { simFlotilla } from '../support/sim-flotilla.ts';
 import { until } from '../support/until.ts';
 

@@ -5,16 +5,16 @@ import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
-import { listenerOf, useOf } from '../../device-sim/control/broker-process.ts';
-import { parsePlan } from '../../device-sim/plan.ts';
+import { listenerOf, useOf } from '../../device-sim/controller/broker-process.ts';
+import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { prepareFolder } from '../../device-sim/prepare.ts';
-import { progressLine, type Progress } from '../../device-sim/progress.ts';
+import { progressLine, type Progress } from '../../device-sim/view/progress.ts';
 import { compareReports, comparisonText } from '../../device-sim/report/compare.ts';
 import type { Report } from '../../device-sim/report/report-model.ts';
 import { writeReport } from '../../device-sim/report/write-report.ts';
 import { runSimulation, type SimulationDeps } from '../../device-sim/run.ts';
-import { startRunMetrics } from '../../device-sim/run-metrics.ts';
-import { Screen } from '../../device-sim/screen.ts';
+import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
+import { Screen } from '../../device-sim/view/screen.ts';
 import {
   certificateFolder,
   hasMosquitto,

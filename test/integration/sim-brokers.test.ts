@@ -1,7 +1,7 @@
 import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
 import { silentLog } from '../../core/log.ts';
-import { parsePlan } from '../../device-sim/plan.ts';
+import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { runSimulation } from '../../device-sim/run.ts';
 import { furtherBroker, simFlotilla } from '../support/sim-flotilla.ts';
 

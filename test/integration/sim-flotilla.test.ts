@@ -1,22 +1,22 @@
 import { readdir, readFile } from 'node:fs/promises';
 import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
-import { deviceSchema } from '../../core/enrollment-api.ts';
-import { callHttps, callJson } from '../../core/https-client.ts';
+import { deviceSchema } from '../../core/protocol/enrollment-api.ts';
+import { callHttps, callJson } from '../../core/protocol/https-client.ts';
 import { silentLog } from '../../core/log.ts';
-import { parsePlan, quickPlan, readPlan, type Plan } from '../../device-sim/plan.ts';
+import { parsePlan, quickPlan, readPlan, type Plan } from '../../device-sim/plan/read-plan.ts';
 import { commentedPlan } from '../../device-sim/plan/commented-plan.ts';
 import { prepareFleet } from '../../device-sim/prepare.ts';
 import type { Report } from '../../device-sim/report/report-model.ts';
 import { runSimulation, startFleet, type SimulationDeps } from '../../device-sim/run.ts';
-import type { FlotillaTarget } from '../../device-sim/target.ts';
+import type { FlotillaTarget } from '../../device-sim/fleet/target.ts';
 import { certificateFolder, hasMosquitto, startMosquitto } from '../support/sim-mosquitto.ts';
 import { simFlotilla } from '../support/sim-flotilla.ts';
 import { smallPlan } from '../support/sim-small-plan.ts';
 import { prepareFolder } from '../../device-sim/prepare.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const plansFolder = new URL('../../docs/plans/', import.meta.url);
+const plansFolder = new URL('../../examples/plans/', import.meta.url);
 
 function deps(
   target: SimulationDeps['target'],

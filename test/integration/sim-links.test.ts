@@ -12,7 +12,7 @@ import {
 } from '../../device-sim/device/link.ts';
 import { MqttJsLink } from '../../device-sim/device/mqttjs-link.ts';
 import { dial, type DialOptions, type Failure } from '../../device-sim/device/dial.ts';
-import { probeConnection } from '../../device-sim/probe.ts';
+import { probeConnection } from '../../device-sim/device/probe.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import {
   certificateFolder,

@@ -1,5 +1,5 @@
 /**
- * A feed for brokers under test: the service's side of core/directory.ts over real mutual TLS, with
+ * A feed for brokers under test: the service's side of core/protocol/feed.ts over real mutual TLS, with
  * everything that a test wants to do to it.
  *
  * @module
@@ -7,7 +7,11 @@
 import { createServer, type Server } from 'node:https';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { feedReportSchema, type DirectoryEntry, type FeedReport } from '../../core/directory.ts';
+import {
+  feedReportSchema,
+  type DirectoryEntry,
+  type FeedReport,
+} from '../../core/protocol/feed.ts';
 import type { TestCa, TestIdentity } from './test-ca.ts';
 
 /** A stand-in for the enrollment service: the feed, its reports, and calls that a test answers. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Identity } from '../../broker/identity.ts';
+import type { Identity } from '../../broker/contracts/identity.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
-import type { DirectoryEntry } from '../../core/directory.ts';
+import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 
 const dayMs = 86_400_000;
 

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { startBroker } from '../../broker/service.ts';
-import { checkConfig } from '../../core/config.ts';
+import { startBroker } from '../../broker/broker-service.ts';
+import { checkConfig } from '../../core/config/config.ts';
 import { createLog } from '../../core/log.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 

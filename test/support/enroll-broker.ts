@@ -6,8 +6,8 @@
 import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { ExecutionContext } from 'ava';
-import { feedLineSchema, type FeedLine, type FeedReport } from '../../core/directory.ts';
-import { openHttps } from '../../core/https-client.ts';
+import { feedLineSchema, type FeedLine, type FeedReport } from '../../core/protocol/feed.ts';
+import { openHttps } from '../../core/protocol/https-client.ts';
 import { replyOf, type Reply, type TestService } from './enroll-service.ts';
 import { until } from './until.ts';
 

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { checkConfig } from '../../core/config.ts';
+import { checkConfig } from '../../core/config/config.ts';
 import { createLog } from '../../core/log.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import { startEnroll } from '../../enroll/service.ts';
-import { initialiseState } from '../../enroll/state.ts';
+import { startEnroll } from '../../enroll/enroll-service.ts';
+import { initialiseState } from '../../enroll/bootstrap/state.ts';
 
 const state = stateFolder(process.argv[2] ?? '');
 const config = checkConfig({ enroll: { port: 0 } });

@@ -12,20 +12,20 @@ import type { ExecutionContext } from 'ava';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKeySync, privateKeyPem, type KeyType } from '../../certs/key.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
-import { checkConfig, type Config, type ConfigInput } from '../../core/config.ts';
+import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import {
   issuedSchema,
   tokenSchema,
   type Issued,
   type TokenAnswer,
-} from '../../core/enrollment-api.ts';
-import { callHttps, type Answer, type Call } from '../../core/https-client.ts';
+} from '../../core/protocol/enrollment-api.ts';
+import { callHttps, type Answer, type Call } from '../../core/protocol/https-client.ts';
 import { silentLog, type Logger } from '../../core/log.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { tailAudit } from '../../enroll/audit/audit-reader.ts';
-import { startEnroll, type EnrollService } from '../../enroll/service.ts';
-import { initialiseState } from '../../enroll/state.ts';
+import { startEnroll, type EnrollService } from '../../enroll/enroll-service.ts';
+import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import { tempFolder } from './temp-folder.ts';
 
 export interface Credential {

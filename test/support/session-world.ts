@@ -11,14 +11,17 @@ import type { ExecutionContext } from 'ava';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { commonNameOf } from '../../certs/certificate.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
-import { checkConfig, type Config, type ConfigInput } from '../../core/config.ts';
+import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { silentLog } from '../../core/log.ts';
-import type { Authorizer, SessionLimits, Verdict } from '../../broker/authorizer.ts';
-import type { Identity } from '../../broker/identity.ts';
-import type { Connection } from '../../broker/session-layer.ts';
-import { createSessionLayer, type OwnSessionLayer } from '../../broker/session/session-layer.ts';
+import type { Authorizer, SessionLimits, Verdict } from '../../broker/contracts/authorizer.ts';
+import type { Identity } from '../../broker/contracts/identity.ts';
+import type { Connection } from '../../broker/contracts/session-layer.ts';
+import {
+  createSessionLayer,
+  type OwnSessionLayer,
+} from '../../broker/session/mqtt-session-layer.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
 import { until } from './until.ts';

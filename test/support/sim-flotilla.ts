@@ -8,19 +8,19 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
-import { startBroker } from '../../broker/service.ts';
+import { startBroker } from '../../broker/broker-service.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
-import { checkConfig } from '../../core/config.ts';
-import { issuedSchema } from '../../core/enrollment-api.ts';
-import { callJson } from '../../core/https-client.ts';
+import { checkConfig } from '../../core/config/config.ts';
+import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
 import { silentLog } from '../../core/log.ts';
 import { identityFiles, stateFolder } from '../../core/state-folder.ts';
-import type { FlotillaTarget } from '../../device-sim/target.ts';
-import { startEnroll } from '../../enroll/service.ts';
-import { initialiseState } from '../../enroll/state.ts';
+import type { FlotillaTarget } from '../../device-sim/fleet/target.ts';
+import { startEnroll } from '../../enroll/enroll-service.ts';
+import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import { tempFolder } from './temp-folder.ts';
 
 /** Starts both services; they are closed with the test. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Plan } from '../../device-sim/plan.ts';
+import type { Plan } from '../../device-sim/plan/read-plan.ts';
 import type { PhaseSpec } from '../../device-sim/plan/plan-schema.ts';
 
 const devicesEach = 8;

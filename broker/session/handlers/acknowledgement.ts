@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Client } from '../client.ts';
-import type { AckResult } from '../outgoing.ts';
-import { tellAck } from '../plug-in-questions.ts';
-import type { Session } from '../session.ts';
+import type { Client } from '../connection/connection.ts';
+import type { AckResult } from '../delivery/outbound-queue.ts';
+import { tellAck } from './plugin-hooks.ts';
+import type { Session } from '../state/session.ts';
 import {
   first,
   readAcknowledgement,

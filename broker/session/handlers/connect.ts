@@ -6,12 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
-import { AliasesOut } from '../aliases-out.ts';
-import type { Client } from '../client.ts';
-import { fits } from '../delivery-bytes.ts';
-import { askToConnect, tellConnack } from '../plug-in-questions.ts';
-import { neverExpires } from '../session.ts';
-import type { OpenRequest } from '../sessions.ts';
+import { AliasesOut } from '../connection/topic-aliases.ts';
+import type { Client } from '../connection/connection.ts';
+import { fits } from '../delivery/delivery-bytes.ts';
+import { askToConnect, tellConnack } from './plugin-hooks.ts';
+import { neverExpires } from '../state/session.ts';
+import type { OpenRequest } from '../state/session-registry.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
 import { readConnect, readProtocol, type Connect, type ConnectWill } from '../wire/connect.ts';
 import { ProtocolFault, protocolError } from '../wire/fault.ts';

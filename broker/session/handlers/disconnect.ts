@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Client } from '../client.ts';
-import { neverExpires, type Session } from '../session.ts';
+import type { Client } from '../connection/connection.ts';
+import { neverExpires, type Session } from '../state/session.ts';
 import { readDisconnect } from '../wire/disconnect.ts';
 import { protocolError } from '../wire/fault.ts';
 

@@ -5,11 +5,11 @@
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { splitShared, topicFilterFault } from '../../../core/topic.ts';
-import type { Client } from '../client.ts';
-import { askToSubscribe } from '../plug-in-questions.ts';
-import { sendRetained } from '../retained.ts';
-import type { Session } from '../session.ts';
-import { putSubscription } from '../subscriptions.ts';
+import type { Client } from '../connection/connection.ts';
+import { askToSubscribe } from './plugin-hooks.ts';
+import { sendRetained } from './retained.ts';
+import type { Session } from '../state/session.ts';
+import { putSubscription } from '../state/subscriptions.ts';
 import { suback } from '../wire/answers.ts';
 import { protocolError } from '../wire/fault.ts';
 import { PacketReader } from '../wire/reader.ts';

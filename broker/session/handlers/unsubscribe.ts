@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Client } from '../client.ts';
-import type { Session } from '../session.ts';
-import { dropSubscription } from '../subscriptions.ts';
+import type { Client } from '../connection/connection.ts';
+import type { Session } from '../state/session.ts';
+import { dropSubscription } from '../state/subscriptions.ts';
 import { unsuback } from '../wire/answers.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { readUnsubscribe } from '../wire/subscribe.ts';

@@ -12,10 +12,10 @@ import {
   factorySchema,
   issuerSchema,
   issuersSchema,
-} from '../../../core/enrollment-api.ts';
+} from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import type { IssuerRollover } from '../../ca/issuer-rollover.ts';
+import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
 import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
 import type { FactoryRecord } from '../../registry/records.ts';
 import { attempt, type Registry } from '../../registry/registry.ts';

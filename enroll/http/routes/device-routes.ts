@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { Clock } from '../../../core/clock.ts';
-import type { Config } from '../../../core/config.ts';
+import type { Config } from '../../../core/config/config.ts';
 import { isDeviceId, type DeviceId } from '../../../core/device-id.ts';
 import {
   devicePageSchema,
@@ -14,12 +14,12 @@ import {
   groupRevokedSchema,
   revokedSchema,
   revokeRequestSchema,
-} from '../../../core/enrollment-api.ts';
-import type { Devices } from '../../devices.ts';
-import type { Presence } from '../../presence.ts';
+} from '../../../core/protocol/enrollment-api.ts';
+import type { Devices } from '../../devices/devices.ts';
+import type { Presence } from '../../devices/presence-table.ts';
 import type { DeviceRecord } from '../../registry/records.ts';
 import type { DeviceQuery, Registry } from '../../registry/registry.ts';
-import type { Revocations, Revoked } from '../../revocations.ts';
+import type { Revocations, Revoked } from '../../devices/device-actions.ts';
 import { deviceJson } from '../device-view.ts';
 import { route, type Route } from '../route.ts';
 

@@ -13,16 +13,16 @@ import {
   renewRequestSchema,
   waitingSchema,
   whoamiSchema,
-} from '../../../core/enrollment-api.ts';
+} from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { z } from 'zod';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
-import { issuedJson } from '../../enrollment/issued.ts';
+import { issuedJson } from '../../enrollment/issue-result.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
 import type { ClientIdentity } from '../client-certificate.ts';
-import { bearerOf } from '../credentials.ts';
+import { bearerOf } from '../authorization-header.ts';
 import { iso } from '../device-view.ts';
 import { route, type Route } from '../route.ts';
 

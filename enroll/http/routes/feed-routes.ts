@@ -5,14 +5,18 @@
  */
 import { PassThrough } from 'node:stream';
 import { z } from 'zod';
-import { feedReportMaxBytes, feedReportSchema, type Incident } from '../../../core/directory.ts';
+import {
+  feedReportMaxBytes,
+  feedReportSchema,
+  type Incident,
+} from '../../../core/protocol/feed.ts';
 import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../../core/log.ts';
-import type { Devices } from '../../devices.ts';
+import type { Devices } from '../../devices/devices.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
-import type { RefusalBook } from '../../audit/refusal-book.ts';
+import type { RefusalBook } from '../../audit/refusal-audit-writer.ts';
 import type { Feed } from '../../feed/feed.ts';
-import type { Presence } from '../../presence.ts';
+import type { Presence } from '../../devices/presence-table.ts';
 import { route, type Route } from '../route.ts';
 import type { HttpServer } from '../server.ts';
 

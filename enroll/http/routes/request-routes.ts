@@ -9,7 +9,7 @@ import {
   pendingRequestSchema,
   requestPageSchema,
   type PendingRequest,
-} from '../../../core/enrollment-api.ts';
+} from '../../../core/protocol/enrollment-api.ts';
 import type { Approvals } from '../../enrollment/approvals.ts';
 import type { RequestRecord } from '../../registry/records.ts';
 import { iso } from '../device-view.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { parseCsr } from '../../../certs/csr.ts';
 import { noNames, subjectNamesOf } from '../../../certs/subject-names.ts';
 import type { Clock } from '../../../core/clock.ts';
-import type { Config } from '../../../core/config.ts';
+import type { Config } from '../../../core/config/config.ts';
 import {
   groupTokenRequestSchema,
   groupTokenSchema,
@@ -18,13 +18,13 @@ import {
   tokenRequestSchema,
   tokenSchema,
   type TokenAnswer,
-} from '../../../core/enrollment-api.ts';
+} from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import { issuedJson } from '../../enrollment/issued.ts';
-import type { Issuing } from '../../enrollment/issuing.ts';
+import { issuedJson } from '../../enrollment/issue-result.ts';
+import type { Issuing } from '../../enrollment/certificate-issuer.ts';
 import { tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
-import { newIdentity } from '../../identity-issue.ts';
+import { newIdentity } from '../../registry/device-rows.ts';
 import { attempt, type Registry } from '../../registry/registry.ts';
 import { iso } from '../device-view.ts';
 import { route, type Route } from '../route.ts';

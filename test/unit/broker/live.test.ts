@@ -1,9 +1,9 @@
 import test from 'ava';
-import type { Connection } from '../../../broker/session-layer.ts';
-import { ExpiryWatch, type End } from '../../../broker/live/expiry-watch.ts';
-import { cloneWindowMs, IncidentWatch } from '../../../broker/live/incident-watch.ts';
-import { linesPerSecondMax, QuietLog } from '../../../broker/live/quiet-log.ts';
-import { Restraint } from '../../../broker/live/restraint.ts';
+import type { Connection } from '../../../broker/contracts/session-layer.ts';
+import { ExpiryWatch, type End } from '../../../broker/enforcement/connection-expiry.ts';
+import { cloneWindowMs, IncidentWatch } from '../../../broker/admission/incident-detector.ts';
+import { linesPerSecondMax, QuietLog } from '../../../broker/telemetry/rate-limited-log.ts';
+import { Restraint } from '../../../broker/admission/incident-holds.ts';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { identityOf } from '../../support/broker-identity.ts';
 import { fakeClock } from '../../support/fake-clock.ts';

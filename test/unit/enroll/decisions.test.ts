@@ -1,13 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { checkConfig } from '../../../core/config.ts';
+import { checkConfig } from '../../../core/config/config.ts';
 import { isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { approvingRule } from '../../../enroll/enrollment/approval-rules.ts';
 import { profileOf, profileOrDefault } from '../../../enroll/enrollment/profiles.ts';
 import { tokenHash } from '../../../enroll/enrollment/tokens.ts';
-import { basicOf, bearerOf } from '../../../enroll/http/credentials.ts';
-import { withCertificate } from '../../../enroll/identity-issue.ts';
-import { RateLimiter } from '../../../enroll/rate-limiter.ts';
+import { basicOf, bearerOf } from '../../../enroll/http/authorization-header.ts';
+import { withCertificate } from '../../../enroll/registry/device-rows.ts';
+import { RateLimiter } from '../../../core/rate-limiter.ts';
 import { certificateOf } from '../../contract/registry.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 

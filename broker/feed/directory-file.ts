@@ -1,0 +1,121 @@
+/**
+ * The directory on the broker's disk: a snapshot, and beside it the changes since, one line each.
+ * With it a broker starts and decides while the enrollment service is away; a revocation that was
+ * once in force stays in force through a crash.
+ *
+ * @module
+ */
+import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { makeSecretFolder, secretFileMode, writeFileAtomic } from '../../core/atomic-file.ts';
+import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
+import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
+import type { Directory, DirectoryState } from './broker-directory.ts';
+
+/** After so many changes beside it (or as many as it has entries) the snapshot is written anew. */
+const changesMin = 1000;
+
+const snapshotSchema = z.strictObject({
+  version: z.literal(1),
+  epoch: z.string().min(1).max(64),
+  sequence: z.int().min(0),
+  graceMs: z.int().min(0),
+  authorities: z.array(z.string()).max(16),
+  entries: z.array(directoryEntrySchema),
+});
+
+const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value));
+const changeSchema = z.union([
+  z.strictObject({ epoch: z.string(), sequence: z.int(), entry: directoryEntrySchema }),
+  z.strictObject({ epoch: z.string(), sequence: z.int(), removed: deviceId }),
+]);
+
+/** One change, as it is kept. */
+export type KeptChange =
+  | { readonly epoch: string; readonly sequence: number; readonly entry: DirectoryEntry }
+  | { readonly epoch: string; readonly sequence: number; readonly removed: string };
+
+export class DirectoryFile {
+  readonly #path: string;
+  readonly #changesPath: string;
+  #changes: FileHandle | undefined;
+  #lines = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#changesPath = `${path}.changes`;
+  }
+
+  /**
+   * Reads what is kept. Undefined when there is nothing, or nothing that can be understood: the
+   * feed will bring all of it again.
+   */
+  async read(): Promise<DirectoryState | undefined> {
+    const snapshot = snapshotSchema.safeParse(parse(await textOf(this.#path)));
+    if (!snapshot.success) return undefined;
+    const { epoch, graceMs, authorities } = snapshot.data;
+    let { sequence } = snapshot.data;
+    const entries = new Map(snapshot.data.entries.map((entry) => [entry.id as string, entry]));
+    for (const line of (await textOf(this.#changesPath)).split('\n')) {
+      if (line === '') continue;
+      const change = changeSchema.safeParse(parse(line));
+      // The last line may have been cut by a crash; what follows a gap cannot be trusted.
+      if (!change.success || change.data.epoch !== epoch) break;
+      if (change.data.sequence <= sequence) continue;
+      if (change.data.sequence !== sequence + 1) break;
+      sequence = change.data.sequence;
+      if ('entry' in change.data) entries.set(change.data.entry.id, change.data.entry);
+      else entries.delete(change.data.removed);
+    }
+    return { epoch, sequence, graceMs, authorities, entries };
+  }
+
+  /** Appends changes; on the disk when it resolves. */
+  async append(changes: readonly KeptChange[], directory: Directory): Promise<void> {
+    if (this.#lines + changes.length > Math.max(changesMin, directory.size)) {
+      await this.writeSnapshot(directory.state());
+      return;
+    }
+    this.#changes ??= await open(this.#changesPath, 'a', secretFileMode);
+    await this.#changes.appendFile(changes.map((change) => `${JSON.stringify(change)}\n`).join(''));
+    await this.#changes.datasync();
+    this.#lines += changes.length;
+  }
+
+  /** Writes all of it; on the disk when it resolves. */
+  async writeSnapshot(state: DirectoryState): Promise<void> {
+    const { epoch, sequence, graceMs, authorities } = state;
+    const entries = [...state.entries.values()];
+    await makeSecretFolder(dirname(this.#path));
+    await writeFileAtomic(
+      this.#path,
+      JSON.stringify({ version: 1, epoch, sequence, graceMs, authorities, entries }),
+    );
+    await this.#changes?.close();
+    this.#changes = undefined;
+    this.#lines = 0;
+    await rm(this.#changesPath, { force: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#changes?.close();
+    this.#changes = undefined;
+  }
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Certificate renewal over MQTT, for devices that reach nothing but the broker: a CSR published to
+ * `$fleet/certs/{id}/renew` is passed to the enrollment service, its answer published to
+ * `…/accepted` or `…/rejected`. The broker vouches only for the certificate of the connection; for a
+ * new key the device's own proof goes along.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { pemOf } from '../../certs/pem.ts';
+import {
+  issuedSchema,
+  type Issued,
+  type RelayRenewRequest,
+} from '../../core/protocol/enrollment-api.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
+import type { Logger } from '../../core/log.ts';
+import type { FeedCredentials } from '../feed/feed-client.ts';
+import type { Identity } from '../contracts/identity.ts';
+
+/** The largest request that is looked at, in bytes. */
+export const renewalMaxBytes = 20 * 1024;
+/** How many renewals are under way at a time, over all devices. */
+export const renewalsMax = 256;
+
+const requestSchema = z.object({
+  csr: z.string().min(1).max(16_384),
+  proof: z.string().min(1).max(1024).optional(),
+});
+
+export interface RenewalRelayDeps {
+  readonly log: Logger;
+  /** Asks the enrollment service. */
+  renew(request: RelayRenewRequest): Promise<Issued>;
+  publish(topic: string, message: object): void;
+}
+
+export class RenewalRelay {
+  readonly #deps: RenewalRelayDeps;
+  readonly #busy = new Set<string>();
+
+  constructor(deps: RenewalRelayDeps) {
+    this.#deps = deps;
+  }
+
+  /** The session layer's intercept: takes what is addressed to this relay. */
+  readonly intercept = (identity: Identity, topic: string, payload: Buffer): boolean => {
+    if (topic !== `$fleet/certs/${identity.id}/renew`) return false;
+    void this.#answer(identity, payload);
+    return true;
+  };
+
+  async #answer(identity: Identity, payload: Buffer): Promise<void> {
+    const { id } = identity;
+    const base = `$fleet/certs/${id}`;
+    try {
+      const { csr, proof } = requestIn(payload);
+      if (this.#busy.has(id) || this.#busy.size >= renewalsMax) {
+        throw new FlotillaError('renewal-busy', { retryAfterSeconds: 5 });
+      }
+      this.#busy.add(id);
+      try {
+        const issued = await this.#deps.renew({
+          device: id,
+          serial: identity.serial,
+          fingerprint: identity.fingerprint,
+          csr,
+          ...(proof === undefined ? {} : { proof }),
+          remoteAddress: identity.remoteAddress.slice(0, 64),
+        });
+        this.#deps.publish(`${base}/accepted`, issued);
+        this.#deps.log.info({ id, serial: issued.serial }, 'renewed over MQTT');
+      } finally {
+        this.#busy.delete(id);
+      }
+    } catch (error) {
+      const known = isFlotillaError(error)
+        ? error
+        : new FlotillaError('internal', { cause: error });
+      this.#deps.log.warn({ id, reason: known.code, detail: known.detail }, 'renewal rejected');
+      this.#deps.publish(`${base}/rejected`, rejection(known));
+    }
+  }
+}
+
+/** Asks the enrollment service over mutual TLS with the broker's own certificate. */
+export function relayOver(
+  url: string,
+  credentials: () => FeedCredentials,
+): RenewalRelayDeps['renew'] {
+  return (request) =>
+    callJson(
+      {
+        method: 'POST',
+        url: new URL('/v1/relay/renew', url).href,
+        ...credentials(),
+        body: request,
+      },
+      issuedSchema,
+    );
+}
+
+/** A CSR as DER or PEM, or JSON with the CSR as PEM and, for a new key, the proof. */
+function requestIn(payload: Buffer): z.infer<typeof requestSchema> {
+  if (payload.length > renewalMaxBytes) {
+    throw new FlotillaError('renewal-invalid', { detail: `${payload.length} bytes` });
+  }
+  if (payload[0] === derSequence) return { csr: pemOf('CERTIFICATE REQUEST', payload) };
+  const text = payload.toString('utf8').trim();
+  if (text.startsWith('-----BEGIN')) return { csr: text };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new FlotillaError('renewal-invalid', {
+      detail: 'neither DER nor PEM nor JSON',
+      cause: error,
+    });
+  }
+  const request = requestSchema.safeParse(value);
+  if (!request.success) throw new FlotillaError('renewal-invalid', { detail: 'no "csr"' });
+  return request.data;
+}
+const derSequence = 0x30;
+
+function rejection(error: FlotillaError): object {
+  const { code, detail, retryAfterSeconds, spec } = error;
+  return {
+    code,
+    title: spec.title,
+    advice: spec.advice,
+    ...(detail === undefined ? {} : { detail }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  };
+}

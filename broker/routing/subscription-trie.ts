@@ -1,0 +1,146 @@
+/**
+ * All subscriptions by filter: a trie with one node a level, walked by topic.
+ *
+ * @module
+ */
+import type { Subscription, Turn } from './topic-route.ts';
+
+/** A group of a shared subscription on one filter [MQTT-4.8.2-3]. */
+export interface Group<S> {
+  readonly turn: Turn;
+  readonly members: Map<S, Subscription<S>>;
+}
+
+/** What a walk finds. */
+export interface Matches<S> {
+  readonly plain: Subscription<S>[];
+  readonly groups: Group<S>[];
+}
+
+export class SubscriptionTree<S extends object> {
+  readonly #root = new TreeNode<S>();
+  #size = 0;
+
+  /** Subscriptions, those of groups included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds a subscription, or replaces the one of the same subscriber, filter and group. */
+  add(subscription: Subscription<S>): void {
+    let node = this.#root;
+    for (const level of subscription.filter.split('/')) node = node.child(level);
+    const holder =
+      subscription.group === undefined ? node.plainMap() : node.group(subscription.group).members;
+    if (!holder.has(subscription.subscriber)) this.#size++;
+    holder.set(subscription.subscriber, subscription);
+  }
+
+  /** Removes it and the branch that only led to it. @returns false when it was not there */
+  remove(subscriber: S, filter: string, group: string | undefined): boolean {
+    const levels = filter.split('/');
+    const path = [this.#root];
+    for (const level of levels) {
+      const next = path.at(-1)?.children?.get(level);
+      if (next === undefined) return false;
+      path.push(next);
+    }
+    if (path.at(-1)?.drop(subscriber, group) !== true) return false;
+    this.#size--;
+    for (let depth = levels.length; depth > 0; depth--) {
+      if (path[depth]?.isEmpty !== true) break;
+      path[depth - 1]?.dropChild(levels[depth - 1] ?? '');
+    }
+    return true;
+  }
+
+  /**
+   * Finds what matches a topic name. [MQTT-4.7.2-1] wildcards in the first level do not match names
+   * that begin with `$`; [MQTT-4.7.1-3] `+` matches an empty level; `a/#` matches `a`.
+   */
+  match(topic: string): Matches<S> {
+    const matches: Matches<S> = { plain: [], groups: [] };
+    const levels = topic.split('/');
+    // A stack, not recursion: the depth is the client's.
+    const nodes: TreeNode<S>[] = [this.#root];
+    const depths: number[] = [0];
+    const system = topic.startsWith('$');
+    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+      const depth = depths.pop() ?? 0;
+      const { children } = node;
+      const level = levels[depth];
+      const wild = depth > 0 || !system;
+      if (wild) children?.get('#')?.collect(matches);
+      if (level === undefined) {
+        node.collect(matches);
+        continue;
+      }
+      const exact = children?.get(level);
+      if (exact !== undefined) {
+        nodes.push(exact);
+        depths.push(depth + 1);
+      }
+      const plus = wild ? children?.get('+') : undefined;
+      if (plus !== undefined) {
+        nodes.push(plus);
+        depths.push(depth + 1);
+      }
+    }
+    return matches;
+  }
+}
+
+class TreeNode<S extends object> {
+  children: Map<string, TreeNode<S>> | undefined = undefined;
+  #plain: Map<S, Subscription<S>> | undefined = undefined;
+  #groups: Map<string, Group<S>> | undefined = undefined;
+
+  get isEmpty(): boolean {
+    return this.children === undefined && this.#plain === undefined && this.#groups === undefined;
+  }
+
+  child(level: string): TreeNode<S> {
+    this.children ??= new Map();
+    let child = this.children.get(level);
+    if (child === undefined) this.children.set(level, (child = new TreeNode()));
+    return child;
+  }
+
+  dropChild(level: string): void {
+    this.children?.delete(level);
+    if (this.children?.size === 0) this.children = undefined;
+  }
+
+  plainMap(): Map<S, Subscription<S>> {
+    return (this.#plain ??= new Map<S, Subscription<S>>());
+  }
+
+  group(name: string): Group<S> {
+    this.#groups ??= new Map();
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      group = { turn: { next: 0 }, members: new Map() };
+      this.#groups.set(name, group);
+    }
+    return group;
+  }
+
+  drop(subscriber: S, name: string | undefined): boolean {
+    if (name === undefined) {
+      const found = this.#plain?.delete(subscriber) ?? false;
+      if (this.#plain?.size === 0) this.#plain = undefined;
+      return found;
+    }
+    const group = this.#groups?.get(name);
+    const found = group?.members.delete(subscriber) ?? false;
+    if (group?.members.size === 0) this.#groups?.delete(name);
+    if (this.#groups?.size === 0) this.#groups = undefined;
+    return found;
+  }
+
+  collect(matches: Matches<S>): void {
+    if (this.#plain !== undefined) for (const one of this.#plain.values()) matches.plain.push(one);
+    if (this.#groups !== undefined)
+      for (const one of this.#groups.values()) matches.groups.push(one);
+  }
+}

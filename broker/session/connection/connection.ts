@@ -1,0 +1,488 @@
+/**
+ * One connection: reads packets off its stream, is owed packets, and ends.
+ *
+ * What to do with a packet stands in handlers/, one file a packet type; what leaves when, and behind
+ * what, in `departures.ts` and `flusher.ts`; how it gets out in `outflow.ts`. Here stands what every
+ * packet has in common: limits, pausing, closing.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream';
+import type { Cancel } from '../../../core/clock.ts';
+import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { Identity } from '../../contracts/identity.ts';
+import { silencingCodes, type Connection } from '../../contracts/session-layer.ts';
+import type { Qos } from '../../store/session-store.ts';
+import type { AliasesOut } from './topic-aliases.ts';
+import { deliveryBytes, fits, type Taker } from '../delivery/delivery-bytes.ts';
+import { Departures } from './commit-gate.ts';
+import type { Exchange } from '../state/publisher.ts';
+import type { Flushable, Flusher } from './write-scheduler.ts';
+import type { Message } from '../delivery/message.ts';
+import type { Outbox } from '../output/write-batch.ts';
+import { Outflow, type OutflowOwner } from './connection-writer.ts';
+import type { Pending } from '../delivery/outbound-queue.ts';
+import { paceOf, type Pace } from './rate-limit.ts';
+import { forwarded } from '../plugins/plugin-forward.ts';
+import type { Services } from '../state/context.ts';
+import type { Holder, Session } from '../state/session.ts';
+import type { Sessions } from '../state/session-registry.ts';
+import type { TopicMemory } from './topic-cache.ts';
+import { first, plainAcknowledgement, reasonedAcknowledgement } from '../wire/acknowledgement.ts';
+import { disconnect } from '../wire/answers.ts';
+import { ProtocolFault } from '../wire/fault.ts';
+import { Framer } from '../wire/framer.ts';
+import { reasonOf } from '../wire/reasons.ts';
+
+/** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
+export type Dispatch = (
+  client: Client,
+  bytes: Buffer,
+  start: number,
+  body: number,
+  end: number,
+) => void;
+
+/** What connections share beside the {@link Services}. */
+export interface ClientHost {
+  readonly services: Services;
+  readonly exchange: Exchange;
+  readonly sessions: Sessions;
+  readonly flusher: Flusher;
+  readonly dispatch: Dispatch;
+  /** Told when a connection came through CONNECT, and when it is gone. */
+  accepted(client: Client): void;
+  gone(client: Client): void;
+  /** Connections of one identity that came through CONNECT. */
+  connectionsOf(id: string): readonly Connection[];
+}
+
+/** Why reading is paused; several can hold at a time. */
+export const pauses = { pace: 1, store: 2, outbound: 4, plugIn: 8 } as const;
+
+/** How long a stream that was ended may take to say goodbye, in ms. */
+const lingerMs = 1000;
+/** What gathers for one connection in a turn before it is written. */
+const boxMaxBytes = 256 * 1024;
+
+export class Client implements Connection, Holder, Flushable, OutflowOwner, Taker {
+  readonly identity: Identity;
+  readonly connectedAtMs: number;
+  readonly host: ClientHost;
+  readonly stream: Duplex;
+  clientId: string | undefined = undefined;
+  protocolVersion: 3 | 4 | 5 | undefined = undefined;
+  /** Whether it speaks 5.0. */
+  five = false;
+  session: Session | undefined = undefined;
+  closed = false;
+  /** 1.5 keep alives, in ms; 0: no limit [MQTT-3.1.2-22]. */
+  silenceMaxMs = 0;
+  /** What the client takes, in bytes; 0: anything [MQTT-3.1.2-24]. */
+  packetOutMaxBytes = 0;
+  /** Whether reason strings may be sent with anything but CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
+  problemInformation = true;
+  /** Session expiry that CONNECT asked for: DISCONNECT may not raise it from 0. */
+  askedExpirySeconds = 0;
+  /** Topic aliases that the client set. */
+  aliasesIn: (string | undefined)[] | undefined = undefined;
+  aliasesOut: AliasesOut | undefined = undefined;
+  topics: TopicMemory | undefined = undefined;
+  pace: Pace | undefined = undefined;
+  /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
+  receiveMaximum = 65_535;
+  readonly #framer: Framer;
+  readonly #departures: Departures;
+  readonly #outflow: Outflow;
+  #pauses = 0;
+  #active = false;
+  #lastActiveMs: number;
+  #closeCode: ErrorCode | undefined = undefined;
+  #cleanEnd = false;
+  #released = false;
+  #lingerUntilMs = 0;
+  #cancelPace: Cancel | undefined = undefined;
+
+  constructor(host: ClientHost, stream: Duplex, identity: Identity) {
+    const { clock, limits } = host.services;
+    this.host = host;
+    this.stream = stream;
+    this.identity = identity;
+    this.connectedAtMs = clock.now();
+    this.#lastActiveMs = clock.monotonicMs();
+    this.#framer = new Framer(limits.connectPacketMaxBytes, (bytes, start, body, end) => {
+      host.dispatch(this, bytes, start, body, end);
+      return this.#pauses === 0 && !this.closed;
+    });
+    this.#framer.firstByte = 0x10;
+    this.#departures = new Departures(this, host);
+    this.#outflow = new Outflow(this, stream, host.services);
+    stream.on('data', (chunk: Buffer) => this.#read(chunk));
+    const lost = (): void => this.#lost();
+    stream.on('end', lost);
+    stream.on('error', lost);
+    stream.on('close', lost);
+  }
+
+  // ---- what plug-ins of Aedes read ----
+
+  get id(): string {
+    return this.clientId ?? '';
+  }
+
+  get version(): number {
+    return this.protocolVersion ?? 0;
+  }
+
+  // ---- what handlers use ----
+
+  /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
+  get unacknowledgedIn(): number {
+    return this.#departures.pubacksHeld;
+  }
+
+  /** CONNECT was accepted: packets may have their full size now. */
+  open(session: Session, version: 3 | 4 | 5): void {
+    this.session = session;
+    this.clientId = session.clientId;
+    this.setVersion(version);
+    this.#framer.firstByte = 0;
+    this.#framer.packetMaxBytes = this.host.services.limits.packetMaxBytes;
+  }
+
+  setVersion(version: 3 | 4 | 5): void {
+    this.protocolVersion = version;
+    this.five = version === 5;
+    this.#framer.shortestLength = this.five;
+  }
+
+  /** Holds the client to the rates of its identity. */
+  setPace(): void {
+    const { authorizer, clock } = this.host.services;
+    this.pace = paceOf(authorizer.limits(this.identity), clock.monotonicMs());
+  }
+
+  /** Sends bytes as they are, in this turn. Before CONNACK left they stand behind it. */
+  send(bytes: Buffer, start = 0, end = bytes.length): void {
+    this.#departures.box(false).add(bytes, start, end);
+  }
+
+  /**
+   * SUBACK and UNSUBACK: once the store committed what this turn put in it for a session that is
+   * kept; at once for others.
+   */
+  sendGated(bytes: Buffer): void {
+    if (fits(this, bytes.length)) {
+      this.#departures.orderedBox(this.session?.kept === true).add(bytes, 0, bytes.length);
+    } else this.close('packet-too-large');
+  }
+
+  /**
+   * CONNACK: nothing leaves before it. A client that cannot take it cannot stay [MQTT-3.1.2-24].
+   *
+   * @param stored whether session or will were put in the store
+   */
+  sendConnack(bytes: Buffer, stored: boolean): void {
+    if (fits(this, bytes.length)) this.#departures.connackBox(stored).add(bytes, 0, bytes.length);
+    else this.close('packet-too-large');
+  }
+
+  /**
+   * PUBACK, PUBREC or PUBCOMP, in the order in which they are given [MQTT-4.6.0-2]. `gated`:
+   * something waits for the store.
+   */
+  acknowledge(type: number, packetId: number, reasonCode: number, gated: boolean): void {
+    const departures = this.#departures;
+    const box = type === first.puback ? departures.pubackBox(gated) : departures.orderedBox(gated);
+    if (reasonCode === 0 || !this.five) {
+      box.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
+    } else {
+      box.add(reasonedAcknowledgement(type, packetId, reasonCode), 0, 5);
+    }
+  }
+
+  pause(reason: number): void {
+    if (this.closed) return;
+    this.#pauses |= reason;
+    this.stream.pause();
+  }
+
+  resume(reason: number): void {
+    if ((this.#pauses & reason) === 0) return;
+    this.#pauses &= ~reason;
+    if (this.#pauses !== 0 || this.closed) return;
+    this.#guarded(() => this.#framer.resume());
+    // Packets that were waiting may have paused it again.
+    if (!this.isPaused && this.#isOpen()) this.stream.resume();
+  }
+
+  /** Goes on with a packet that waited, as if it had come now, then with what stands behind it. */
+  goOnWith(reason: number, run: () => void): void {
+    if (this.closed) return;
+    this.#guarded(run);
+    this.resume(reason);
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses !== 0;
+  }
+
+  /** Stops reading for a while: the identity's rate is used up. */
+  rest(ms: number): void {
+    if (this.#cancelPace !== undefined || this.closed) return;
+    this.pause(pauses.pace);
+    this.#cancelPace = this.host.services.clock.after(ms, () => {
+      this.#cancelPace = undefined;
+      this.resume(pauses.pace);
+    });
+  }
+
+  /** The client said DISCONNECT; `code` when it asked for its will. */
+  leave(code: ErrorCode | undefined): void {
+    this.#closeCode = code;
+    this.#cleanEnd = code === undefined;
+    this.#end();
+  }
+
+  // ---- Outlet ----
+
+  get hasRoom(): boolean {
+    if (this.closed) return false;
+    const { outboundPerConnectionMaxBytes } = this.host.services.limits;
+    return this.#outflow.bytes + this.#departures.bytes < outboundPerConnectionMaxBytes;
+  }
+
+  sendPlain(given: Message, retain: boolean, identifiers: readonly number[]): void {
+    if (this.closed) return;
+    const message = this.#forwarded(given, 0, retain);
+    if (message === undefined) return this.#dropped('not-allowed');
+    if (!this.hasRoom) {
+      this.#dropped('outbound-full');
+      return;
+    }
+    const encoded = deliveryBytes(this, message, false, identifiers, this.host.services.clock);
+    if (encoded === undefined) {
+      this.#dropped('too-large');
+      return;
+    }
+    this.host.services.counters.messagesOut[0]++;
+    const box = this.#departures.box(false);
+    if (retain) box.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
+    else box.add(encoded.bytes, encoded.start, encoded.end);
+    // So much in one turn is written before its end: else it would look like a slow reader.
+    if (box.bytes > boxMaxBytes) this.flush();
+  }
+
+  sendNumbered(
+    delivery: Pending,
+    packetId: number,
+    afterCommit: boolean,
+  ): 'too-large' | 'not-allowed' | undefined {
+    const { qos, retain, identifiers } = delivery;
+    const message = this.#forwarded(delivery.message, qos, retain);
+    if (message === undefined) return 'not-allowed';
+    const encoded = deliveryBytes(this, message, true, identifiers, this.host.services.clock);
+    if (encoded === undefined) return 'too-large';
+    this.host.services.counters.messagesOut[qos]++;
+    const header = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
+    const box = this.#departures.box(afterCommit);
+    box.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
+    return undefined;
+  }
+
+  sendRelease(packetId: number, afterCommit: boolean): void {
+    if (this.closed) return;
+    const box = this.#departures.box(afterCommit);
+    box.addPatched(plainAcknowledgement, 0, 4, 2, first.pubrel, packetId);
+  }
+
+  // ---- Connection ----
+
+  reauthorise(): void {
+    this.topics = undefined;
+    if (this.session === undefined) return;
+    this.setPace();
+    this.host.sessions.reauthorise(this.session);
+  }
+
+  close(code: ErrorCode): void {
+    this.closeWith(code, undefined);
+  }
+
+  /** Ends the connection with a reason, and, for 5.0, words. */
+  closeWith(code: ErrorCode, detail: string | undefined): void {
+    if (this.closed) return;
+    this.#closeCode = code;
+    // A code without one for MQTT 5.0 is of the network: there is nobody to tell.
+    const told = catalogue[code].mqtt5;
+    if (this.session !== undefined && this.five && told !== undefined && told >= 0x80) {
+      const reason = reasonOf(code, 'disconnect');
+      const bytes = disconnect(reason, detail);
+      // [MQTT-3.14.2-3]: the words go before the packet is too large for the client.
+      this.send(fits(this, bytes.length) ? bytes : disconnect(reason, undefined));
+    }
+    this.#end();
+  }
+
+  /** Refuses a CONNECT: the answer leaves, the stream ends. */
+  refuse(connack: Buffer | undefined): void {
+    if (connack !== undefined) {
+      this.#departures.open();
+      this.send(connack);
+    }
+    this.#end();
+  }
+
+  // ---- Flushable ----
+
+  flush(): void {
+    const box = this.#departures.take();
+    if (box === undefined) return;
+    this.#outflow.write(box);
+    this.host.services.boxes.give(box);
+  }
+
+  takeGated(): Outbox | undefined {
+    return this.#departures.takeGated();
+  }
+
+  releaseGated(box: Outbox, failed: boolean): void {
+    this.#departures.release(box, !failed && !this.closed);
+    // Nothing may be acknowledged any more.
+    if (failed) this.close('store-write-failed');
+    else this.resume(pauses.store);
+  }
+
+  // ---- OutflowOwner ----
+
+  get waitsForRoom(): boolean {
+    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true;
+  }
+
+  goOn(): void {
+    if (!this.hasRoom) return;
+    this.resume(pauses.outbound);
+    this.session?.outgoing.pump();
+  }
+
+  // ---- time ----
+
+  /** Looks after silence and stalls; called every half second or so. */
+  sweep(nowMs: number): void {
+    if (this.closed) {
+      if (nowMs >= this.#lingerUntilMs) this.stream.destroy();
+      return;
+    }
+    if (this.#active || this.isPaused) {
+      this.#active = false;
+      this.#lastActiveMs = nowMs;
+    }
+    const silentMs = nowMs - this.#lastActiveMs;
+    if (this.session === undefined) {
+      // The time for CONNECT runs from the connection, whatever trickles in.
+      const ageMs = this.host.services.clock.now() - this.connectedAtMs;
+      if (ageMs >= this.host.services.limits.connectTimeoutMs) {
+        this.host.services.events.refused(this.identity, 'connect-timeout', '');
+        this.close('connect-timeout');
+      }
+    } else if (this.silenceMaxMs > 0 && silentMs >= this.silenceMaxMs) {
+      const { hooks } = this.host.services;
+      if (hooks.heard.keepaliveTimeout) hooks.tell('keepaliveTimeout', hooks.clientOf(this));
+      this.close('keep-alive-timeout');
+    }
+    this.#outflow.sweep(nowMs);
+  }
+
+  // ---- inside ----
+
+  #read(chunk: Buffer): void {
+    if (this.closed) return;
+    this.#active = true;
+    this.host.services.counters.bytesIn += chunk.length;
+    this.#guarded(() => this.#framer.push(chunk));
+    const waitMs = this.pace?.bytes(chunk.length, this.host.services.clock.monotonicMs()) ?? 0;
+    if (waitMs > 0) this.rest(waitMs);
+    // Who does not read its acknowledgements gets no more read from it.
+    if (this.#isOpen() && !this.hasRoom) this.pause(pauses.outbound);
+  }
+
+  /** Asked anew: handlers that ran in between may have closed it. */
+  #isOpen(): boolean {
+    return !this.closed;
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof Error && !this.closed) this.host.services.hooks.failed(this, error);
+      if (!(error instanceof ProtocolFault)) {
+        this.host.services.log.error({ err: error, device: this.identity.id }, 'a packet failed');
+        this.close('internal');
+        return;
+      }
+      const { events } = this.host.services;
+      if (!this.closed) {
+        if (this.session === undefined) events.refused(this.identity, error.code, error.message);
+        else events.faulted?.(this.identity, error.code, error.message);
+      }
+      this.closeWith(error.code, this.problemInformation ? error.message : undefined);
+    }
+  }
+
+  /** What a plug-in lets through to this client; undefined: nothing. */
+  #forwarded(message: Message, qos: Qos, retain: boolean): Message | undefined {
+    const { services } = this.host;
+    return services.hooks.authorizeForward === undefined
+      ? message
+      : forwarded(services, this, message, qos, retain);
+  }
+
+  #dropped(reason: 'outbound-full' | 'too-large' | 'not-allowed'): void {
+    this.host.services.events.dropped(this.identity, reason, 1);
+  }
+
+  /** Ends in order: the session is given back, what is owed leaves, the stream ends. */
+  #end(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#framer.clear();
+    this.#cancelPace?.();
+    this.#cancelPace = undefined;
+    this.#lingerUntilMs = this.host.services.clock.monotonicMs() + lingerMs;
+    this.#release();
+    this.flush();
+    if (this.stream.destroyed) return;
+    // What the client still sends is read and thrown away, so that its end is seen.
+    this.stream.resume();
+    this.#outflow.end(this.#closeCode === 'outbound-too-slow');
+  }
+
+  /** The stream ended or failed. */
+  #lost(): void {
+    if (!this.closed) {
+      this.#closeCode = 'connection-lost';
+      this.closed = true;
+      this.#framer.clear();
+      this.#cancelPace?.();
+      this.#cancelPace = undefined;
+      this.#release();
+    }
+    if (!this.stream.destroyed) this.stream.destroy();
+    this.#outflow.clear();
+    this.host.gone(this);
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    const { session } = this;
+    const code = this.#closeCode;
+    if (session === undefined) return;
+    const silenced = code !== undefined && silencingCodes.has(code);
+    if (session.holder === this) {
+      this.host.sessions.release(session, !this.#cleanEnd && !silenced);
+    }
+    this.host.services.events.disconnected(this, this.#cleanEnd ? undefined : code);
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The session layer: speaks MQTT 3.1, 3.1.1 and 5.0 with every admitted connection.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Identity } from '../contracts/identity.ts';
+import type {
+  Connection,
+  OwnMessage,
+  SessionLayer,
+  SessionLayerDeps,
+  SessionStatistics,
+} from '../contracts/session-layer.ts';
+import { AedesPersistence } from './aedes/aedes-persistence.ts';
+import { openMemoryStore } from '../store/memory-store.ts';
+import type { SessionStore } from '../store/session-store.ts';
+import { storeLimits } from '../store/store-limits.ts';
+import { AedesCore } from './aedes/aedes-core.ts';
+import { Client, type ClientHost } from './connection/connection.ts';
+import { dispatch } from './handlers/dispatch.ts';
+import { Exchange } from './state/publisher.ts';
+import { Flusher } from './connection/write-scheduler.ts';
+import { Hooks } from './plugins/hooks.ts';
+import { Message } from './delivery/message.ts';
+import { OutboxPool } from './output/write-batch.ts';
+import { PlainTotals } from './delivery/outbound-queue.ts';
+import { Counters, type Services } from './state/context.ts';
+import { Sessions } from './state/session-registry.ts';
+
+export type SessionLayerOptions = SessionLayerDeps & {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Opened, not loaded. The layer loads it, and closes it. In memory when there is none. */
+  readonly store?: SessionStore;
+};
+
+/** How often silence and stalls are looked for, in ms. */
+const sweepMs = 500;
+/** How long connections may take to say goodbye when the layer closes, in ms. */
+const closeMaxMs = 2000;
+
+/**
+ * Starts the layer: takes up the sessions, queues and wills of the store.
+ *
+ * @throws FlotillaError of the store, `store-damaged` among them
+ */
+export async function createSessionLayer(
+  config: Config,
+  deps: SessionLayerOptions,
+): Promise<OwnSessionLayer> {
+  const limits = config.limits.broker;
+  const store = deps.store ?? openMemoryStore({ limits: storeLimits(limits), clock: deps.clock });
+  const recovered = await store.load();
+  const layer = new OwnSessionLayer({
+    limits,
+    authorizer: deps.authorizer,
+    events: deps.events,
+    intercept: deps.intercept,
+    clock: deps.clock,
+    log: deps.log,
+    store,
+    counters: new Counters(),
+    boxes: new OutboxPool(),
+    plainTotals: new PlainTotals(),
+    hooks: new Hooks(),
+  });
+  layer.sessions.recover(recovered);
+  await layer.core.listen();
+  return layer;
+}
+
+/** {@link SessionLayer}, and the Aedes instance inside for plug-ins. */
+export class OwnSessionLayer implements SessionLayer, ClientHost {
+  readonly services: Services;
+  readonly exchange: Exchange;
+  readonly sessions: Sessions;
+  readonly flusher: Flusher;
+  readonly core: AedesCore;
+  readonly dispatch = dispatch;
+  readonly #clients = new Set<Client>();
+  readonly #byIdentity = new Map<string, Set<Client>>();
+  #cancelSweep: Cancel | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  constructor(services: Services) {
+    this.services = services;
+    this.exchange = new Exchange(services);
+    this.sessions = new Sessions(services, this.exchange);
+    this.flusher = new Flusher(services);
+    this.core = new AedesCore(services, this.exchange, new AedesPersistence(services.store));
+    this.#sweepLater();
+  }
+
+  accept(stream: Duplex, identity: Identity): Connection {
+    const client = new Client(this, stream, identity);
+    this.#clients.add(client);
+    const own = this.#byIdentity.get(identity.id);
+    if (own === undefined) this.#byIdentity.set(identity.id, new Set([client]));
+    else own.add(client);
+    if (this.#closing !== undefined) client.close('server-shutting-down');
+    return client;
+  }
+
+  connections(): Iterable<Connection> {
+    return this.#clients;
+  }
+
+  connectionsOf(id: string): readonly Connection[] {
+    return [...(this.#byIdentity.get(id) ?? [])].filter((client) => !client.closed);
+  }
+
+  publish(...messages: readonly OwnMessage[]): Promise<void> {
+    let kept = true;
+    let touched = false;
+    for (const { topic, payload, qos, retain } of messages) {
+      const bytes = payload.length;
+      const own = new Message(topic, qos, retain, payload, 0, bytes, undefined, 0, undefined);
+      kept = this.exchange.publish(own, this.exchange.route(topic), undefined) && kept;
+      touched ||= this.exchange.touched;
+    }
+    if (!kept) {
+      return Promise.reject(
+        new FlotillaError('internal', { detail: 'no room for retained messages' }),
+      );
+    }
+    return touched ? this.#committed() : Promise.resolve();
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- the contract leaves room for a store that must wait
+  async *retained(filter: string): AsyncIterable<{ topic: string; payload: Buffer }> {
+    const found = [...this.services.store.retained(filter)];
+    for (const { topic, payload } of found) yield { topic, payload };
+  }
+
+  statistics(): SessionStatistics {
+    const { counters, store, plainTotals } = this.services;
+    const { queuedMessages, queuedBytes } = store.statistics;
+    return {
+      messagesIn: counters.messagesIn,
+      messagesOut: counters.messagesOut,
+      bytesIn: counters.bytesIn,
+      bytesOut: counters.bytesOut,
+      sessions: this.sessions.size,
+      subscriptions: this.exchange.router.subscriptions,
+      retained: store.retainedCount,
+      queuedMessages: queuedMessages + plainTotals.messages,
+      queuedBytes: queuedBytes + plainTotals.bytes,
+      storeCommits: counters.storeCommits,
+      storeCommitMs: counters.storeCommitMs,
+    };
+  }
+
+  forget(id: string): Promise<void> {
+    this.sessions.forget(id);
+    return this.#committed();
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  accepted(client: Client): void {
+    this.core.register(client);
+  }
+
+  gone(client: Client): void {
+    if (!this.#clients.delete(client)) return;
+    const own = this.#byIdentity.get(client.identity.id);
+    own?.delete(client);
+    if (own?.size === 0) this.#byIdentity.delete(client.identity.id);
+    this.core.unregister(client);
+  }
+
+  async #close(): Promise<void> {
+    // Acknowledgements that wait for the store leave first.
+    this.flusher.flush();
+    await this.#committed().catch(() => undefined);
+    this.flusher.flush();
+    this.sessions.closing = true;
+    for (const client of this.#clients) client.close('server-shutting-down');
+    await this.#allGone();
+    this.#cancelSweep?.();
+    this.sessions.close();
+    await new Promise<void>((resolve) => this.core.close(resolve));
+    await this.services.store.close();
+  }
+
+  /** Waits until all connections are gone; those that do not go are cut. */
+  async #allGone(): Promise<void> {
+    const untilMs = performance.now() + closeMaxMs;
+    while (this.#clients.size > 0) {
+      const late = performance.now() >= untilMs;
+      for (const client of this.#clients) {
+        if (late || client.stream.writableFinished) client.stream.destroy();
+      }
+      // Real time, not the clock's: sockets do not wait for a test to move it.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  #committed(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.services.store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  #sweepLater(): void {
+    this.#cancelSweep = this.services.clock.after(sweepMs, () => {
+      const nowMs = this.services.clock.monotonicMs();
+      for (const client of this.#clients) client.sweep(nowMs);
+      this.#sweepLater();
+    });
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * A connection as plug-ins of Aedes know it. Made only for those who look.
+ *
+ * @module
+ */
+import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type { Client as AedesClient } from 'aedes';
+import type { ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { Identity } from '../../contracts/identity.ts';
+import type { Qos, SessionStore } from '../../store/session-store.ts';
+import { Message } from '../delivery/message.ts';
+import type { PlugInPacket } from './plugin-receiver.ts';
+
+/** The connection, as far as plug-ins see it. */
+export interface PlugInTarget {
+  readonly id: string;
+  readonly version: number;
+  readonly stream: Duplex;
+  readonly closed: boolean;
+  readonly identity: Identity;
+  /** Undefined until CONNECT was accepted. */
+  readonly session:
+    | {
+        readonly kept: boolean;
+        readonly holder: unknown;
+        readonly store: SessionStore;
+        take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
+      }
+    | undefined;
+  close(code: ErrorCode): void;
+}
+
+export class PlugInClient extends EventEmitter {
+  readonly #client: PlugInTarget;
+
+  constructor(client: PlugInTarget) {
+    super();
+    this.#client = client;
+  }
+
+  /** Empty until CONNECT was accepted. */
+  get id(): string {
+    return this.#client.id;
+  }
+
+  get version(): number {
+    return this.#client.version;
+  }
+
+  /** Whether its session ends with it. */
+  get clean(): boolean {
+    return this.#client.session?.kept !== true;
+  }
+
+  get conn(): AedesClient['conn'] {
+    return this.#client.stream;
+  }
+
+  get connecting(): boolean {
+    return this.#client.session === undefined && !this.#client.closed;
+  }
+
+  get connected(): boolean {
+    return this.#client.session !== undefined && !this.#client.closed;
+  }
+
+  get closed(): boolean {
+    return this.#client.closed;
+  }
+
+  /** Who its certificate says it is. Beyond what Aedes has. */
+  get identity(): Identity {
+    return this.#client.identity;
+  }
+
+  /** Sends to this client alone, whatever it subscribed to. `done`: when it is stored. */
+  publish(packet: PlugInPacket, done: (error?: Error) => void = () => undefined): void {
+    const { session } = this.#client;
+    if (session === undefined || session.holder !== this.#client) {
+      done(new Error('the client is not connected'));
+      return;
+    }
+    const { topic, payload = '', qos = 0, retain = false } = packet;
+    const message = Message.from(topic, qos, retain, payload);
+    session.take(message, qos, retain, []);
+    session.store.afterCommit(done);
+  }
+
+  /** Ends the connection. */
+  close(done: () => void = () => undefined): void {
+    this.#client.close('closed-by-plug-in');
+    if (this.#client.stream.destroyed) done();
+    else this.#client.stream.once('close', done);
+  }
+}
+
+/** The types of Aedes have more than a plug-in of this broker can use: subscriptions are the client's own. */
+export function typed(client: PlugInClient): AedesClient {
+  return client as unknown as AedesClient;
+}

@@ -1,0 +1,31 @@
+/**
+ * `authorizeForward`: what plug-ins of Aedes let leave to one client.
+ *
+ * @module
+ */
+import type { AedesPublishPacket } from 'aedes';
+import type { Qos } from '../../store/session-store.ts';
+import { Message } from '../delivery/message.ts';
+import { typed, type PlugInTarget } from './plugin-client.ts';
+import { busPacket } from './plugin-receiver.ts';
+import type { Services } from '../state/context.ts';
+
+/** The message as the hook leaves it; undefined when it keeps it back, or throws. */
+export function forwarded(
+  { hooks, log }: Services,
+  client: PlugInTarget,
+  message: Message,
+  qos: Qos,
+  retain: boolean,
+): Message | undefined {
+  const packet = { ...busPacket(message), qos, retain } as AedesPublishPacket;
+  try {
+    const given = hooks.authorizeForward?.(typed(hooks.clientOf(client)), packet);
+    if (given === null || given === undefined) return undefined;
+    const { topic, payload } = given;
+    return Message.from(topic, message.qos, message.retain, payload, message);
+  } catch (error) {
+    log.error({ err: error }, 'a plug-in failed on a message: it is not forwarded');
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * A function of a plug-in (`broker.subscribe`, `mq.on`) as a receiver of messages.
+ *
+ * @module
+ */
+import type { BusListener, BusPacket } from './mq-emitter.ts';
+import type { Message } from '../delivery/message.ts';
+import type { Readiness, Receiver } from '../delivery/receiver.ts';
+
+/** What a plug-in hands to `publish`. */
+export interface PlugInPacket {
+  readonly cmd?: 'publish';
+  readonly dup?: boolean;
+  readonly topic: string;
+  readonly payload?: string | Buffer;
+  readonly qos?: 0 | 1 | 2;
+  readonly retain?: boolean;
+}
+
+export class PlugInReceiver implements Receiver {
+  readonly readiness: Readiness = 'able';
+  readonly #listener: BusListener;
+  readonly #failed: (error: unknown) => void;
+
+  constructor(listener: BusListener, failed: (error: unknown) => void) {
+    this.#listener = listener;
+    this.#failed = failed;
+  }
+
+  take(message: Message): void {
+    try {
+      this.#listener(busPacket(message), () => undefined);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  mayReceive(): boolean {
+    return true;
+  }
+}
+
+/** A message as plug-ins know it. The payload is a copy: they may keep it. */
+export function busPacket(message: Message): BusPacket {
+  return {
+    cmd: 'publish',
+    topic: message.topic,
+    payload: Buffer.from(message.payload),
+    qos: message.qos,
+    retain: message.retain,
+    dup: false,
+    ...(message.publisher === undefined ? {} : { clientId: message.publisher }),
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * What every connection and session of one layer shares.
+ *
+ * @module
+ */
+import type { Clock } from '../../../core/clock.ts';
+import type { BrokerLimits } from '../../../core/config/limits.ts';
+import type { Logger } from '../../../core/log.ts';
+import type { Authorizer } from '../../contracts/authorizer.ts';
+import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
+import type { SessionStore } from '../../store/session-store.ts';
+import type { Hooks } from '../plugins/hooks.ts';
+import type { OutboxPool } from '../output/write-batch.ts';
+import type { PlainTotals } from '../delivery/outbound-queue.ts';
+
+/** Totals since the start; plain fields, cheap to count. */
+export class Counters {
+  readonly messagesIn: [number, number, number] = [0, 0, 0];
+  readonly messagesOut: [number, number, number] = [0, 0, 0];
+  bytesIn = 0;
+  bytesOut = 0;
+  storeCommits = 0;
+  storeCommitMs = 0;
+}
+
+export interface Services {
+  readonly limits: BrokerLimits;
+  readonly authorizer: Authorizer;
+  readonly events: SessionEvents;
+  readonly intercept: Intercept;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: SessionStore;
+  readonly counters: Counters;
+  readonly boxes: OutboxPool;
+  readonly plainTotals: PlainTotals;
+  readonly hooks: Hooks;
+}

@@ -1,0 +1,123 @@
+/**
+ * Where a message meets its receivers: retained messages are kept, the route is walked, each
+ * receiver is given what its subscriptions ask for.
+ *
+ * @module
+ */
+import type { Qos } from '../../store/session-store.ts';
+import { Router } from '../../routing/router.ts';
+import type { Route, SharedTarget, Target } from '../../routing/topic-route.ts';
+import type { Message } from '../delivery/message.ts';
+import type { Receiver } from '../delivery/receiver.ts';
+import type { Services } from './context.ts';
+import type { Touch } from './session.ts';
+
+/** How many members of a group are looked at for one that is able to take a message. */
+const sharedLookMax = 64;
+
+export class Exchange implements Touch {
+  readonly router: Router<Receiver>;
+  /** Set when the message that was just published waits for the store. */
+  touched = false;
+  /** Called for each message when somebody listens: Aedes's `publish` event. */
+  tap: ((message: Message) => void) | undefined = undefined;
+  readonly #services: Services;
+  #policyVersion: number;
+
+  constructor(services: Services) {
+    this.#services = services;
+    this.#policyVersion = services.authorizer.version;
+    this.router = new Router<Receiver>({
+      cacheMaxTopics: services.limits.routeCacheMaxTopics,
+      mayReceive: (receiver, topic) => receiver.mayReceive(topic),
+    });
+  }
+
+  /** The route of a topic now; good while neither it nor the policy changed. */
+  route(topic: string): Route<Receiver> {
+    if (this.#policyVersion !== this.#services.authorizer.version) {
+      this.#policyVersion = this.#services.authorizer.version;
+      this.router.invalidateAll();
+    }
+    return this.router.route(topic);
+  }
+
+  /**
+   * Publishes a message; {@link touched} tells whether its acknowledgement must wait for the store.
+   *
+   * @param route what {@link route} gave for its topic, and is not stale
+   * @param publisher whose own messages No Local keeps from it
+   * @returns false when the message was to be retained and there was no room
+   */
+  publish(message: Message, route: Route<Receiver>, publisher: Receiver | undefined): boolean {
+    this.touched = false;
+    const kept = !message.retain || this.#retain(message);
+    const { targets } = route;
+    for (let index = 0; index < targets.length; index++) {
+      const target = targets[index];
+      if (target !== undefined) deliver(target, message, publisher);
+    }
+    if (route.shared.length > 0) {
+      for (const shared of route.shared) choose(shared, message, publisher);
+    }
+    this.tap?.(message);
+    return kept;
+  }
+
+  /** [MQTT-3.3.1-5] to -11: kept in place of the one before; an empty payload removes it. */
+  #retain(message: Message): boolean {
+    message.own();
+    this.touched = true;
+    const { store, clock } = this.#services;
+    return store.putRetained(message.stored(clock.now()));
+  }
+}
+
+function deliver(
+  target: Target<Receiver>,
+  message: Message,
+  publisher: Receiver | undefined,
+): void {
+  let actual = target;
+  if (target.own !== undefined && target.subscriber === publisher) {
+    if (target.own === null) return; // [MQTT-3.8.3-3]
+    actual = target.own;
+  }
+  const qos: Qos = message.qos < actual.qos ? message.qos : actual.qos;
+  actual.subscriber.take(
+    message,
+    qos,
+    message.retain && actual.retainAsPublished,
+    actual.identifiers,
+  );
+}
+
+/** One member of a group gets it: in turn, those first who can take it now [MQTT-4.8.2-4]. */
+function choose(
+  shared: SharedTarget<Receiver>,
+  message: Message,
+  publisher: Receiver | undefined,
+): void {
+  const { members, turn } = shared;
+  const count = members.length;
+  const start = turn.next % count;
+  let best: Target<Receiver> | undefined;
+  let bestIndex = start;
+  for (let step = 0; step < count && step < sharedLookMax; step++) {
+    const index = (start + step) % count;
+    const member = members[index];
+    if (member === undefined) continue;
+    const { readiness } = member.subscriber;
+    if (readiness === 'able') {
+      best = member;
+      bestIndex = index;
+      break;
+    }
+    if (best === undefined || (readiness === 'busy' && best.subscriber.readiness === 'away')) {
+      best = member;
+      bestIndex = index;
+    }
+  }
+  turn.next = bestIndex + 1;
+  if (best !== undefined) deliver(best, message, publisher);
+}

@@ -1,0 +1,166 @@
+/**
+ * The state of one session [MQTT-4.1.0-1]: subscriptions, what is owed, what came in at QoS 2 and is
+ * not released, the will; and the connection that holds it now, if any.
+ *
+ * @module
+ */
+import type { Cancel } from '../../../core/clock.ts';
+import type { ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { Identity } from '../../contracts/identity.ts';
+import type { Qos, SubscriptionRecord, WillRecord } from '../../store/session-store.ts';
+import type { Message } from '../delivery/message.ts';
+import {
+  Outgoing,
+  type DropReason,
+  type Outlet,
+  type OutgoingLimits,
+  type PlainTotals,
+} from '../delivery/outbound-queue.ts';
+import type { Readiness, Receiver } from '../delivery/receiver.ts';
+import type { Services } from './context.ts';
+
+/** Session Expiry Interval of a session that never expires. */
+export const neverExpires = 0xffff_ffff;
+
+/** The connection, as far as its session needs it. */
+export interface Holder extends Outlet {
+  readonly identity: Identity;
+  close(code: ErrorCode): void;
+}
+
+/** Where a session reports that the message being routed waits for the store. */
+export interface Touch {
+  touched: boolean;
+}
+
+export class Session implements Receiver {
+  readonly clientId: string;
+  readonly identityId: string;
+  /** Seconds after the connection; 0: ends with it. */
+  expirySeconds = 0;
+  protocolVersion: 3 | 4 | 5 = 4;
+  holder: Holder | undefined = undefined;
+  /** Of the last connection; undefined after a restart of the broker. */
+  identity: Identity | undefined = undefined;
+  readonly subscriptions = new Map<string, SubscriptionRecord>();
+  /** Packet ids of QoS 2 publishes that wait for PUBREL. */
+  incoming: Set<number> | undefined = undefined;
+  will: WillRecord | undefined = undefined;
+  limits: OutgoingLimits;
+  readonly outgoing: Outgoing;
+  cancelExpiry: Cancel | undefined = undefined;
+  cancelWill: Cancel | undefined = undefined;
+  /**
+   * Whether it stands in the store. It still does when a later connection set its expiry to 0: until
+   * it ends.
+   */
+  readonly kept: boolean;
+  readonly #services: Services;
+  readonly #touch: Touch;
+
+  constructor(
+    clientId: string,
+    identityId: string,
+    expirySeconds: number,
+    services: Services,
+    touch: Touch,
+  ) {
+    this.clientId = clientId;
+    this.identityId = identityId;
+    this.expirySeconds = expirySeconds;
+    this.#services = services;
+    this.#touch = touch;
+    this.limits = outgoingLimits(services, undefined);
+    this.kept = expirySeconds > 0;
+    this.outgoing = new Outgoing(clientId, this, this.kept);
+  }
+
+  get store(): Services['store'] {
+    return this.#services.store;
+  }
+
+  get plainTotals(): PlainTotals {
+    return this.#services.plainTotals;
+  }
+
+  fitsInAll(bytes: number): boolean {
+    const { store, plainTotals, limits } = this.#services;
+    const { queuedMessages, queuedBytes } = store.statistics;
+    return (
+      queuedMessages + plainTotals.messages < limits.queuedTotalMaxMessages &&
+      queuedBytes + plainTotals.bytes + bytes <= limits.queuedTotalMaxBytes
+    );
+  }
+
+  get readiness(): Readiness {
+    if (this.holder === undefined) return 'away';
+    return this.holder.hasRoom && this.outgoing.idle ? 'able' : 'busy';
+  }
+
+  take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
+    if (qos === 0) {
+      const { holder, outgoing } = this;
+      if (holder === undefined || outgoing.plainWaits) {
+        outgoing.deliverPlain(message, retain, identifiers);
+      } else {
+        holder.sendPlain(message, retain, identifiers);
+      }
+    } else {
+      this.outgoing.deliver(message, qos, retain, identifiers);
+    }
+  }
+
+  mayReceive(topic: string): boolean {
+    const { identity } = this;
+    // Nobody of it has connected since the start: what is queued now is judged when it connects.
+    return identity === undefined || this.#services.authorizer.receive(identity, topic);
+  }
+
+  nowMs(): number {
+    return this.#services.clock.now();
+  }
+
+  touched(): void {
+    this.#touch.touched = true;
+  }
+
+  dropped(reason: DropReason, messages: number): void {
+    const { identity } = this;
+    if (identity !== undefined) this.#services.events.dropped(identity, reason, messages);
+  }
+
+  failed(error: unknown): void {
+    this.#services.log.error({ err: error, clientId: this.clientId }, 'the queue cannot be read');
+    this.holder?.close('internal');
+  }
+
+  /** Puts the session's record in the store, if it is kept. */
+  save(disconnectedAtMs: number | undefined): void {
+    if (!this.kept) return;
+    this.store.putSession({
+      clientId: this.clientId,
+      identityId: this.identityId,
+      protocolVersion: this.protocolVersion,
+      expirySeconds: this.expirySeconds,
+      disconnectedAtMs,
+    });
+  }
+}
+
+/**
+ * What may wait for the sessions of an identity. Of one that has not connected since the broker
+ * started, the configuration's word holds.
+ */
+export function outgoingLimits(
+  { authorizer, limits }: Pick<Services, 'authorizer' | 'limits'>,
+  identity: Identity | undefined,
+): OutgoingLimits {
+  const { queuePerSessionMaxMessages, queuePerSessionMaxBytes, queueOverflow, queueQos0 } = limits;
+  const own = identity === undefined ? undefined : authorizer.limits(identity);
+  return {
+    queueMaxMessages: Math.min(own?.queueMaxMessages ?? Infinity, queuePerSessionMaxMessages),
+    queueMaxBytes: Math.min(own?.queueMaxBytes ?? Infinity, queuePerSessionMaxBytes),
+    queueOverflow: own?.queueOverflow ?? queueOverflow,
+    queueQos0: own?.queueQos0 ?? queueQos0,
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * What stands at the moment of a scrape, gathered from the parts of a broker.
+ *
+ * @module
+ */
+import type { X509Certificate } from 'node:crypto';
+import type { Directory } from '../feed/broker-directory.ts';
+import type { HandshakeGate } from '../listeners/handshake-gate.ts';
+import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { Gauges } from './broker-metrics.ts';
+
+const dayMs = 86_400_000;
+
+export interface GaugeSources {
+  readonly nowMs: number;
+  readonly connections: number;
+  readonly gate: HandshakeGate;
+  readonly directory: Directory;
+  readonly feedConnected: boolean;
+  readonly leaf: X509Certificate;
+  readonly authorities: readonly X509Certificate[];
+  readonly reloadFailed: boolean;
+  readonly layer: SessionLayer;
+  readonly deniedByRule: ReadonlyMap<string, number>;
+}
+
+export function brokerGauges(from: GaugeSources): Gauges {
+  const { gate, directory, layer, nowMs } = from;
+  const statistics = layer.statistics();
+  return {
+    connections: from.connections,
+    handshakesHalfOpen: gate.halfOpen,
+    handshakesWaiting: gate.waiting,
+    handshakesAbandoned: gate.abandoned,
+    directoryEntries: directory.size,
+    directorySequence: directory.sequence,
+    feedConnected: from.feedConnected,
+    serverCertificateNotAfterMs: endOf(from.leaf),
+    authorityNotAfterMs: Math.min(...from.authorities.map(endOf)),
+    reloadFailed: from.reloadFailed,
+    nowMs,
+    deniedByRule: from.deniedByRule,
+    *fleetDaysLeft() {
+      for (const { role, certificates } of directory.entries()) {
+        if (role === 'broker') continue;
+        let newest = -Infinity;
+        for (const { status, notAfterMs } of certificates) {
+          if (status === 'active') newest = Math.max(newest, notAfterMs);
+        }
+        if (newest !== -Infinity) yield (newest - nowMs) / dayMs;
+      }
+    },
+    statistics: () => statistics,
+  };
+}
+
+function endOf(certificate: X509Certificate): number {
+  return certificate.validToDate.getTime();
+}

@@ -1,0 +1,125 @@
+/**
+ * The device's side of enrollment: makes the key where it stays, pins the root, trades a token and a
+ * signing request for a certificate.
+ *
+ * The key and the request are on the disk before the request leaves: when the answer is lost, the
+ * same request goes out again, and the service gives the same certificate.
+ *
+ * @module
+ */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createPrivateKey } from 'node:crypto';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKey, privateKeyPem, type KeyType } from '../../certs/key.ts';
+import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { issuedSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import {
+  callHttps,
+  fetchPinnedCa,
+  problemOf,
+  type Call,
+} from '../../core/protocol/https-client.ts';
+import type { IdentityFiles } from '../../core/state-folder.ts';
+import { holdsIdentity, saveIdentity } from './identity-folder.ts';
+
+export interface Enrolled {
+  readonly device: string;
+  readonly serial: string;
+  readonly notAfter: string;
+  readonly files: IdentityFiles;
+}
+
+export interface Enrolling {
+  readonly folder: string;
+  readonly id: DeviceId;
+  readonly keyType: KeyType;
+  readonly url: string;
+  readonly fingerprint: string;
+  /** How the call proves itself and what it sends beside the request. */
+  call(ca: string, csr: string): Call;
+  /** How long to wait for an operator's approval, in ms. */
+  readonly waitMs: number;
+  /** Told when the request waits for an operator. */
+  waiting(seconds: number): void;
+}
+
+/**
+ * @throws FlotillaError `output-exists`, `service-untrusted` (the fingerprint differs), and what the
+ *   service refuses with
+ */
+export async function enrollInto(options: Enrolling): Promise<Enrolled> {
+  const { folder, url, fingerprint } = options;
+  if (await holdsIdentity(folder)) throw new FlotillaError('output-exists', { detail: folder });
+  const { ca } = await fetchPinnedCa(url, fingerprint);
+  const pending = await pendingRequest(options);
+  const issued = await submit(options, options.call(ca, pending.csr));
+  const files = await saveIdentity(folder, {
+    key: pending.key,
+    cert: issued.certificate,
+    chain: issued.chain,
+    ca: issued.ca,
+    enrollment: `${JSON.stringify({ id: options.id, url, fingerprint }, null, 2)}\n`,
+  });
+  await rm(pending.folder, { recursive: true, force: true });
+  return { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
+}
+
+/** The key and request of an enrollment that was begun before, or new ones. */
+async function pendingRequest(
+  options: Enrolling,
+): Promise<{ folder: string; key: string; csr: string }> {
+  const folder = join(options.folder, '.pending');
+  const keyPath = join(folder, 'key.pem');
+  const csrPath = join(folder, `${options.id}.csr.pem`);
+  await makeSecretFolder(options.folder);
+  await makeSecretFolder(folder);
+  try {
+    const [key, csr] = await Promise.all([readFile(keyPath, 'utf8'), readFile(csrPath, 'utf8')]);
+    createPrivateKey(key);
+    return { folder, key, csr };
+  } catch {
+    const made = await generateKey(options.keyType);
+    const key = privateKeyPem(made);
+    const csr = createCsr({ key: made, commonName: options.id }).pem;
+    await writeFileAtomic(keyPath, key);
+    await writeFileAtomic(csrPath, csr);
+    return { folder, key, csr };
+  }
+}
+
+/** Sends the request until it is decided: 202 means that an operator is being asked. */
+async function submit(options: Enrolling, call: Call): Promise<Issued> {
+  const giveUpAt = Date.now() + options.waitMs;
+  for (;;) {
+    const answer = await callHttps(call);
+    if (answer.status === 202) {
+      const seconds = Math.min(300, Math.max(1, Number(answer.headers['retry-after'] ?? 5) || 5));
+      if (Date.now() + seconds * 1000 > giveUpAt) {
+        throw new FlotillaError('enrollment-pending', { detail: options.id });
+      }
+      options.waiting(seconds);
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      continue;
+    }
+    if (answer.status < 200 || answer.status > 299) {
+      const problem = problemOf(answer);
+      // Refused for good: the next attempt starts with a fresh key.
+      if (
+        !isFlotillaError(problem, 'service-unreachable') &&
+        answer.status < 500 &&
+        answer.status !== 429
+      ) {
+        await rm(join(options.folder, '.pending'), { recursive: true, force: true });
+      }
+      throw problem;
+    }
+    const issued = issuedSchema.safeParse(JSON.parse(answer.body.toString('utf8')));
+    if (!issued.success) {
+      throw new FlotillaError('service-answer-invalid', { detail: issued.error.message });
+    }
+    return issued.data;
+  }
+}

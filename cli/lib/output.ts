@@ -1,0 +1,84 @@
+/**
+ * What a command says: one JSON document on stdout with `--json` and talk on stderr; else text for
+ * people on stdout. The only module, with the commands, that prints.
+ *
+ * @module
+ */
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+
+export interface Streams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+export class Output {
+  readonly json: boolean;
+  readonly streams: Streams;
+
+  constructor(json: boolean, streams: Streams) {
+    this.json = json;
+    this.streams = streams;
+  }
+
+  /** The result: the document with `--json`, else the text. */
+  result(document: object, text: string): void {
+    const line = this.json ? JSON.stringify(document) : text;
+    if (line !== '') this.streams.stdout.write(`${line}\n`);
+  }
+
+  /** Something worth saying on the way, which is no result. */
+  say(text: string): void {
+    (this.json ? this.streams.stderr : this.streams.stdout).write(`${text}\n`);
+  }
+
+  /** Something that needs attention. */
+  warn(text: string): void {
+    this.streams.stderr.write(`${text}\n`);
+  }
+}
+
+/** Tells a failure, for people on stderr and with `--json` as a document on stdout too. */
+export function tellError(error: unknown, json: boolean, streams: Streams): number {
+  if (error instanceof FlotillaError) {
+    streams.stderr.write(`flotilla: ${error.message} [${error.code}]\n`);
+    for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+      if (!error.message.includes(cause.message))
+        streams.stderr.write(`  because: ${cause.message}\n`);
+    }
+    if (json) {
+      const { code, detail, spec } = error;
+      streams.stdout.write(
+        `${JSON.stringify({ error: { code, title: spec.title, detail, advice: spec.advice } })}\n`,
+      );
+    }
+    return error.spec.exit ?? 1;
+  }
+  streams.stderr.write(`flotilla: ${messageOf(error)}\n`);
+  if (
+    error instanceof Error &&
+    error.stack !== undefined &&
+    process.env['FLOTILLA_LOG__LEVEL'] === 'debug'
+  ) {
+    streams.stderr.write(`${error.stack}\n`);
+  }
+  if (json)
+    streams.stdout.write(
+      `${JSON.stringify({ error: { code: 'internal', title: messageOf(error) } })}\n`,
+    );
+  return 1;
+}
+
+/** Lays rows out in columns; the first row is the heading. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

@@ -1,0 +1,183 @@
+/**
+ * Starting the two services as the commands `up`, `enroll serve` and `broker serve` do.
+ *
+ * @module
+ */
+import { access } from 'node:fs/promises';
+import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
+import { startBroker } from '../../broker/broker-service.ts';
+import type { Config, ConfigInput } from '../../core/config/config.ts';
+import { writeFileAtomic } from '../../core/atomic-file.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { systemClock } from '../../core/clock.ts';
+import type { Lifecycle } from '../../core/lifecycle.ts';
+import { createLog, type Logger } from '../../core/log.ts';
+import { makeSecretFolder } from '../../core/atomic-file.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { startEnroll } from '../../enroll/enroll-service.ts';
+import { initialiseState } from '../../enroll/bootstrap/state.ts';
+import type { World } from './context.ts';
+import { takeState, writeRun } from './run-file.ts';
+
+export interface ServeFlags {
+  readonly host?: string;
+  readonly mqttsPort?: number;
+  readonly wssPort?: number;
+  readonly httpsPort?: number;
+  readonly metricsPort?: number;
+  readonly enrollUrl?: string;
+  readonly logLevel?: Config['log']['level'];
+}
+
+/** Flags as settings. */
+export function settingsOf(flags: ServeFlags): ConfigInput {
+  return {
+    ...(flags.host === undefined ? {} : { host: flags.host }),
+    ...(flags.logLevel === undefined ? {} : { log: { level: flags.logLevel } }),
+    enroll: {
+      ...(flags.httpsPort === undefined ? {} : { port: flags.httpsPort }),
+      ...(flags.enrollUrl === undefined ? {} : { url: flags.enrollUrl }),
+    },
+    broker: {
+      ...(flags.mqttsPort === undefined ? {} : { mqttsPort: flags.mqttsPort }),
+      ...(flags.wssPort === undefined ? {} : { wssPort: flags.wssPort }),
+      ...(flags.metricsPort === undefined ? {} : { metricsPort: flags.metricsPort }),
+    },
+  };
+}
+
+export interface EnrollReady {
+  readonly https: { readonly url: string };
+  readonly ca: { readonly file: string; readonly fingerprint: string };
+}
+
+export interface ServingBroker {
+  readonly ready: BrokerReady;
+  /** Resolves when the broker can no longer do its job, and why. */
+  readonly failed: Promise<FlotillaError>;
+}
+
+export interface BrokerReady {
+  readonly mqtts: { readonly host: string; readonly port: number };
+  readonly wss: { readonly host: string; readonly port: number };
+  readonly metrics: { readonly url: string };
+}
+
+/** The log of a service. */
+export function serviceLog(config: Config): Logger {
+  return createLog({ level: config.log.level });
+}
+
+/** Makes what is missing in the state folder: CA, certificates, policy. */
+export async function prepareState(
+  state: StateFolder,
+  config: Config,
+  log: Logger,
+  world: World,
+): Promise<{ fingerprint: string; created: boolean }> {
+  await makeSecretFolder(state.root);
+  const made = await initialiseState(state, config, { clock: systemClock, log, env: world.env });
+  await writePolicyIfMissing(state);
+  return made;
+}
+
+/** Starts enrollment on a prepared state and tells the other commands where. */
+export async function serveEnroll(
+  state: StateFolder,
+  config: Config,
+  log: Logger,
+  world: World,
+  lifecycle: Lifecycle,
+): Promise<EnrollReady> {
+  const service = await startEnroll(config, {
+    state,
+    clock: systemClock,
+    log: log.child({ service: 'enroll' }),
+    env: world.env,
+  });
+  lifecycle.add('enrollment', service.close);
+  const https = { url: service.addresses.https.url };
+  lifecycle.add(
+    'run file',
+    await writeRun(state.run.enroll, {
+      pid: process.pid,
+      https,
+      fingerprint: service.ca.fingerprint,
+    }),
+  );
+  return { https, ca: service.ca };
+}
+
+/** Starts a broker and tells the other commands where. SIGHUP reloads it. */
+export async function serveBroker(
+  state: StateFolder,
+  config: Config,
+  enrollUrl: string,
+  log: Logger,
+  world: World,
+  lifecycle: Lifecycle,
+): Promise<ServingBroker> {
+  await writePolicyIfMissing(state);
+  const brokerLog = log.child({ service: 'broker' });
+  const service = await startBroker(config, {
+    state,
+    enrollUrl,
+    clock: systemClock,
+    log: brokerLog,
+  });
+  lifecycle.add('broker', service.close);
+  lifecycle.add(
+    'reload on SIGHUP',
+    world.onReload(() => {
+      service.reload().catch((error: unknown) => brokerLog.error({ err: error }, 'reload failed'));
+    }),
+  );
+  const { mqtts, wss, metrics } = service.addresses;
+  const ready = {
+    mqtts: { host: mqtts.host, port: mqtts.port },
+    wss: { host: wss.host, port: wss.port },
+    metrics,
+  };
+  lifecycle.add('run file', await writeRun(state.run.broker, { pid: process.pid, ...ready }));
+  return { ready, failed: service.failed };
+}
+
+/** Keeps a second process off the state. */
+export async function holdState(
+  state: StateFolder,
+  services: readonly ('enroll' | 'broker')[],
+  lifecycle: Lifecycle,
+): Promise<void> {
+  for (const service of services) {
+    lifecycle.add(`lock of ${service}`, await takeState(state, service));
+  }
+}
+
+async function writePolicyIfMissing(state: StateFolder): Promise<void> {
+  try {
+    await access(state.policy);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      await writeFileAtomic(state.policy, defaultPolicyText, 0o644);
+      return;
+    }
+    throw new FlotillaError('config-unreadable', { detail: state.policy, cause: error });
+  }
+}
+
+/**
+ * Waits until the process is asked to stop, or a service can no longer do its job; then closes all.
+ *
+ * @returns the exit code: 1 after a failure, so that a supervisor starts it again
+ */
+export async function serveUntil(
+  stop: Promise<string>,
+  failed: Promise<FlotillaError> | undefined,
+  lifecycle: Lifecycle,
+  say: (text: string) => void,
+): Promise<number> {
+  const end = await Promise.race([stop, ...(failed === undefined ? [] : [failed])]);
+  say(typeof end === 'string' ? `${end}: stopping` : `${end.message} [${end.code}]: stopping`);
+  await lifecycle.close();
+  return typeof end === 'string' ? 0 : (end.spec.exit ?? 1);
+}

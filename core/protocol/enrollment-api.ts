@@ -1,0 +1,347 @@
+/**
+ * The enrollment service's JSON API as it stands on the wire: what the service promises and what its
+ * clients (command line, simulator, broker) rely on. Errors are problem documents (RFC 9457).
+ *
+ * | call | who | body | answer |
+ * |---|---|---|---|
+ * | `GET /v1/ca` | anyone | | {@link caSchema} |
+ * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
+ * | `POST /v1/renew` | the current certificate | {@link renewRequestSchema} | {@link issuedSchema} 201 |
+ * | `POST /v1/relay/renew` | broker | {@link relayRenewRequestSchema} | {@link issuedSchema} 201 |
+ * | `POST /v1/tokens` | admin | {@link tokenRequestSchema} | {@link tokenSchema} 201 |
+ * | `POST /v1/tokens/batch` | admin | {@link tokenBatchRequestSchema} | {@link tokenBatchSchema} 201 |
+ * | `POST /v1/services` | admin | {@link serviceRequestSchema} | {@link issuedSchema} 201 |
+ * | `GET /v1/devices`, `/v1/devices/{id}` | admin | | {@link devicePageSchema}, {@link deviceSchema} |
+ * | `POST /v1/devices/{id}/revoke` | admin | {@link revokeRequestSchema} | {@link revokedSchema} |
+ * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link deviceSchema}, 204 |
+ * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see directory.ts | |
+ * | `GET /v1/status` | admin | | {@link statusSchema} |
+ * | `GET /v1/whoami` | any certificate | | {@link whoamiSchema} |
+ * | `POST /v1/tokens/group` | admin | {@link groupTokenRequestSchema} | {@link groupTokenSchema} 201 |
+ * | `DELETE /v1/tokens/{name}` | admin | | 204; the name is that of the audit log |
+ * | `GET /v1/requests` | admin | | {@link requestPageSchema} |
+ * | `POST /v1/requests/{id}/approve`, `deny` | admin | {@link approveRequestSchema}, `{}` | {@link pendingRequestSchema} |
+ * | `PATCH /v1/devices/{id}` | admin | {@link editRequestSchema} | {@link deviceSchema} |
+ * | `POST /v1/groups/{group}/revoke` | admin | {@link revokeRequestSchema} | {@link groupRevokedSchema} |
+ * | `GET /v1/factories`, `POST`, `DELETE /v1/factories/{name}` | admin | {@link factoryRequestSchema} | {@link factoriesSchema}, {@link factorySchema} 201, 204 |
+ * | `GET /v1/issuers`, `POST`, `DELETE /v1/issuers/{fingerprint}` | admin | | {@link issuersSchema}, {@link issuerSchema} 201, 204 |
+ * | `POST /v1/devices/import` | admin | CSV or JSON lines, {@link importRowSchema} | {@link importedSchema} |
+ * | `GET /v1/devices/export` | admin | | JSON lines of {@link deviceSchema} |
+ * | `GET /v1/openapi.json` | anyone | | OpenAPI 3.1 |
+ *
+ * `POST /v1/enroll` without a token is an enrollment by factory certificate, when the client shows
+ * one, or else asks for an operator's approval where that is switched on: then the answer is 202,
+ * `Retry-After` and {@link waitingSchema}, until the same request is approved.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { isDeviceId, type DeviceId } from '../device-id.ts';
+
+const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
+  error: 'not a device id',
+});
+const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const time = z.iso.datetime();
+
+/** The CA's certificates. `fingerprint` is the root's: what devices pin. */
+export const caSchema = z.object({
+  fingerprint,
+  /** PEM: root, then issuers. */
+  ca: z.string(),
+});
+export type CaAnswer = z.infer<typeof caSchema>;
+
+export const enrollRequestSchema = z.strictObject({
+  device: deviceId,
+  /** PKCS#10, PEM. */
+  csr: z.string().min(1).max(16_384),
+});
+
+export const renewRequestSchema = z.strictObject({ csr: z.string().min(1).max(16_384) });
+
+/** A certificate that was issued. Serial is lower-case hexadecimal. */
+export const issuedSchema = z.object({
+  device: deviceId,
+  serial: z.string(),
+  fingerprint,
+  notBefore: time,
+  notAfter: time,
+  /** PEM: leaf. */
+  certificate: z.string(),
+  /** PEM: leaf, then issuer. */
+  chain: z.string(),
+  /** PEM: root, then issuers. */
+  ca: z.string(),
+});
+export type Issued = z.infer<typeof issuedSchema>;
+
+/**
+ * A renewal that a device asked for over MQTT. The broker vouches for the certificate that the
+ * device's connection was admitted with; the service decides as for `/v1/renew` with it, the grace
+ * period included.
+ */
+export const relayRenewRequestSchema = z.strictObject({
+  device: deviceId,
+  /** Of the connection's certificate: lower-case hexadecimal. */
+  serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
+  fingerprint,
+  csr: z.string().min(1).max(16_384),
+  /**
+   * The device's word for a new key, which a broker cannot give: base64 of the signature by the key
+   * of its current certificate over the CSR (DER). Not needed when the CSR keeps that key.
+   */
+  proof: z.string().min(1).max(1024).optional(),
+  remoteAddress: z.string().max(64),
+});
+export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;
+
+export const tokenRequestSchema = z.strictObject({
+  device: deviceId,
+  group: z.string().min(1).max(128).optional(),
+  profile: z.string().min(1).max(64).optional(),
+  ttlSeconds: z
+    .int()
+    .min(1)
+    .max(365 * 86_400)
+    .optional(),
+  uses: z.int().min(1).max(1_000_000).optional(),
+});
+
+/** A token for as many new devices as `uses` says. */
+export const groupTokenRequestSchema = z.strictObject({
+  group: z.string().min(1).max(128),
+  profile: z.string().min(1).max(64).optional(),
+  ttlSeconds: z
+    .int()
+    .min(1)
+    .max(365 * 86_400)
+    .optional(),
+  uses: z.int().min(1).max(1_000_000),
+});
+export const groupTokenSchema = z.object({
+  token: z.string(),
+  /** How the audit log names it. */
+  name: z.string(),
+  group: z.string(),
+  uses: z.int(),
+  expiresAt: time,
+  url: z.string(),
+  fingerprint,
+});
+
+/** The one moment when a token can be seen. */
+export const tokenSchema = z.object({
+  token: z.string(),
+  device: deviceId,
+  group: z.string().nullable(),
+  expiresAt: time,
+  url: z.string(),
+  fingerprint,
+  /** Ready to paste on the device. */
+  command: z.string(),
+});
+export type TokenAnswer = z.infer<typeof tokenSchema>;
+
+export const tokenBatchRequestSchema = z.strictObject({
+  devices: z.array(deviceId).min(1).max(1000),
+  group: z.string().min(1).max(128).optional(),
+  ttlSeconds: z
+    .int()
+    .min(1)
+    .max(365 * 86_400)
+    .optional(),
+});
+export const tokenBatchSchema = z.object({ tokens: z.array(tokenSchema) });
+
+export const serviceRoles = ['service', 'admin', 'broker'] as const;
+export const serviceRequestSchema = z.strictObject({
+  name: deviceId,
+  role: z.enum(serviceRoles),
+  csr: z.string().min(1).max(16_384),
+  /** For role `broker`: the names and addresses that its server certificate must carry. */
+  names: z.array(z.string().min(1).max(253)).max(32).default([]),
+});
+
+export const revocationReasons = [
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+  'privilegeWithdrawn',
+] as const;
+export type RevocationReason = (typeof revocationReasons)[number];
+
+export const revokeRequestSchema = z.strictObject({
+  reason: z.enum(revocationReasons).default('unspecified'),
+});
+
+/** What a revocation did: all of it is in force when this is answered. */
+export const revokedSchema = z.object({
+  id: deviceId,
+  serials: z.array(z.string()),
+  connectionsClosed: z.int(),
+  elapsedMs: z.number(),
+  /** Brokers that listen, and how many of them have not said in time that it is in force. */
+  brokers: z.int().optional(),
+  brokersLate: z.int().optional(),
+  /** The number of the CRL that carries it; absent when that is still being signed. */
+  crlNumber: z.int().optional(),
+});
+
+export const deviceSchema = z.object({
+  id: deviceId,
+  role: z.string(),
+  status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']),
+  group: z.string().nullable(),
+  attributes: z.record(z.string(), z.string()),
+  certificates: z.array(
+    z.object({
+      serial: z.string(),
+      notBefore: time,
+      notAfter: time,
+      status: z.enum(['active', 'revoked', 'retired', 'expired']),
+      fingerprint,
+    }),
+  ),
+  connected: z.boolean(),
+  lastSeenAt: time.nullable(),
+  /** What the policy denied it since the service started, and the latest of it. */
+  denied: z
+    .object({
+      count: z.int(),
+      last: z.array(
+        z.object({ at: time, action: z.string(), topic: z.string(), code: z.string() }),
+      ),
+    })
+    .optional(),
+});
+export type DeviceAnswer = z.infer<typeof deviceSchema>;
+
+export const devicePageSchema = z.object({
+  devices: z.array(deviceSchema),
+  /** Pass as `after` for the next page; null at the end. */
+  next: z.string().nullable(),
+});
+
+/** An enrollment that waits for an operator: ask again with the same request. */
+export const waitingSchema = z.object({
+  status: z.literal('pending'),
+  request: z.string(),
+  device: deviceId,
+  retryAfterSeconds: z.int(),
+});
+
+export const pendingRequestSchema = z.object({
+  id: z.string(),
+  device: deviceId,
+  /** Of the public key: compare it with what the device shows. */
+  fingerprint,
+  remoteAddress: z.string(),
+  receivedAt: time,
+  expiresAt: time,
+  status: z.enum(['pending', 'approved', 'denied']),
+  profile: z.string().nullable(),
+  /** The factory CA that vouches. */
+  factory: z.string().nullable(),
+});
+export type PendingRequest = z.infer<typeof pendingRequestSchema>;
+export const requestPageSchema = z.object({ requests: z.array(pendingRequestSchema) });
+export const approveRequestSchema = z.strictObject({
+  group: z.string().min(1).max(128).optional(),
+});
+
+export const editRequestSchema = z.strictObject({
+  /** Null takes the group away. */
+  group: z.string().min(1).max(128).nullable().optional(),
+  /** Null takes an attribute away; what is not named stays. */
+  attributes: z.record(z.string().min(1).max(64), z.string().max(256).nullable()).optional(),
+});
+
+export const groupRevokedSchema = z.object({
+  group: z.string(),
+  devices: z.array(deviceId),
+  serials: z.array(z.string()),
+  connectionsClosed: z.int(),
+  elapsedMs: z.number(),
+});
+
+/** The certificate that the call was made with. */
+export const whoamiSchema = z.object({
+  id: deviceId,
+  role: z.string(),
+  serial: z.string(),
+  status: z.string(),
+  notAfter: time,
+});
+
+export const factoryRequestSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  /** PEM of the manufacturer's CA: the root, or one below it. Devices show the CAs between. */
+  certificate: z.string().min(1).max(65_536),
+  group: z.string().min(1).max(128).optional(),
+  profile: z.string().min(1).max(64).optional(),
+  /** Serial numbers and common names that may enroll; all when absent. */
+  allowed: z.array(z.string().min(1).max(128)).max(200_000).optional(),
+  /** Whether each enrollment waits for an operator. */
+  approval: z.boolean().default(false),
+});
+export const factorySchema = z.object({
+  name: z.string(),
+  fingerprint,
+  notAfter: time,
+  group: z.string().nullable(),
+  profile: z.string().nullable(),
+  /** How many stand on the list; null: all that it signed may enroll. */
+  allowed: z.int().nullable(),
+  approval: z.boolean(),
+});
+export const factoriesSchema = z.object({ factories: z.array(factorySchema) });
+
+export const issuerSchema = z.object({
+  fingerprint,
+  name: z.string(),
+  /** Whether it signs now; the others are still trusted. */
+  current: z.boolean(),
+  notAfter: time,
+});
+export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });
+
+/** One row of an import. */
+export const importRowSchema = z.strictObject({
+  id: deviceId,
+  group: z.string().min(1).max(128).optional(),
+  profile: z.string().min(1).max(64).optional(),
+  attributes: z.record(z.string().min(1).max(64), z.string().max(256)).default({}),
+  /** A token that was made elsewhere: 32 random bytes, base64url. */
+  token: z.string().optional(),
+});
+export type ImportRow = z.infer<typeof importRowSchema>;
+export const importedSchema = z.object({
+  created: z.int(),
+  updated: z.int(),
+  tokens: z.int(),
+  /** Rows that were refused, and why; the others are in. */
+  refused: z.array(z.object({ line: z.int(), reason: z.string() })),
+});
+
+export const statusSchema = z.object({
+  ok: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
+});
+export type Status = z.infer<typeof statusSchema>;
+
+/** A problem document (RFC 9457). `type` is `urn:flotilla:error:{code}`. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string().optional(),
+  instance: z.string().optional(),
+  /** The code of the error catalogue. */
+  code: z.string(),
+  /** What to do next. */
+  advice: z.string().optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;

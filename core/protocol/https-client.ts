@@ -1,0 +1,302 @@
+/**
+ * A small HTTPS client for the enrollment service: pinned CA, client certificate, JSON in and out,
+ * problem documents turned into errors of the catalogue. No redirects, no proxies, bounded answers.
+ *
+ * @module
+ */
+import { createHash, X509Certificate } from 'node:crypto';
+import { request, type Agent, type RequestOptions } from 'node:https';
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { z } from 'zod';
+import { printable } from '../device-id.ts';
+import { caSchema, problemSchema, type CaAnswer } from './enrollment-api.ts';
+import { isErrorCode } from '../errors/catalogue.ts';
+import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
+
+/** The largest answer that is read, in bytes. */
+export const answerMaxBytes = 64 * 1024 * 1024;
+const timeoutUsualMs = 20_000;
+const caAnswerMaxBytes = 256 * 1024;
+const caMaxCertificates = 16;
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+  readonly url: string;
+  /** PEM of what is trusted; the only roots that count. */
+  readonly ca: string;
+  /** Client certificate (chain) and key, PEM. */
+  readonly cert?: string;
+  readonly key?: string;
+  readonly bearer?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as it is with its media type; an object goes out as JSON. */
+  readonly body?: string | Buffer | object;
+  /**
+   * For the whole call, 20 s unless told. An answer that is read as a stream is held to it until it
+   * begins, and from then on to no more than this between two pieces.
+   */
+  readonly timeoutMs?: number;
+  /** Keeps connections; without one each call makes its own. */
+  readonly agent?: Agent;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/**
+ * Makes one call and reads the whole answer, whatever its status.
+ *
+ * @throws FlotillaError `service-address-invalid`, `service-unreachable`, `service-untrusted`,
+ *   `credentials-unusable`, `credentials-refused`, `service-answer-invalid` (too large)
+ */
+export async function callHttps(call: Call): Promise<Answer> {
+  return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? timeoutUsualMs);
+}
+
+/**
+ * Makes one call and gives the response as a stream, for answers that do not end (the feed).
+ *
+ * @throws FlotillaError as {@link callHttps}, but the size is the reader's to bound
+ */
+export async function openHttps(call: Call): Promise<IncomingMessage> {
+  return await begun(call.url, send(call), call.timeoutMs ?? timeoutUsualMs);
+}
+
+/**
+ * Makes one call, expects success and JSON of a shape.
+ *
+ * @throws FlotillaError the service's own error by its code; else as {@link callHttps}
+ */
+export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
+  const answer = await callHttps(call);
+  if (answer.status < 200 || answer.status > 299) throw problemOf(answer);
+  const result = schema.safeParse(jsonOf(answer));
+  if (!result.success) {
+    throw new FlotillaError('service-answer-invalid', { detail: result.error.message });
+  }
+  return result.data;
+}
+
+/** The error that a refusal stands for. */
+export function problemOf(answer: Answer): FlotillaError {
+  const problem = problemSchema.safeParse(jsonOf(answer));
+  const retryAfter = /^\d{1,9}$/.exec(answer.headers['retry-after'] ?? '');
+  const retry = retryAfter === null ? {} : { retryAfterSeconds: Number(retryAfter[0]) };
+  if (problem.success && isErrorCode(problem.data.code)) {
+    const { code, detail } = problem.data;
+    return new FlotillaError(code, {
+      ...(detail === undefined ? {} : { detail: oneLine(detail) }),
+      ...retry,
+    });
+  }
+  const code = problem.success ? `, ${oneLine(problem.data.code)}` : '';
+  return new FlotillaError('service-answer-invalid', {
+    detail: `HTTP status ${answer.status}${code}`,
+    ...retry,
+  });
+}
+
+/**
+ * Fetches the CA over a connection that proves nothing, and believes it only when the root's
+ * fingerprint is the pinned one. Nothing secret is sent. The caller makes its real calls with the
+ * returned `ca` over verified connections.
+ *
+ * Whoever stands in between can send the true root, which is public, together with a CA of his own:
+ * only what the pinned root has signed, directly or through another of them, is given back.
+ *
+ * @param fingerprint `sha256:` and 64 hexadecimal digits over the root's DER
+ * @throws FlotillaError `fingerprint-invalid`; `service-untrusted` when no certificate has it; else
+ *   as {@link callHttps}
+ */
+export async function fetchPinnedCa(url: string, fingerprint: string): Promise<CaAnswer> {
+  const pin = fingerprint.toLowerCase();
+  if (!/^sha256:[0-9a-f]{64}$/.test(pin)) {
+    throw new FlotillaError('fingerprint-invalid', { detail: printable(fingerprint, 80) });
+  }
+  const answer = await fetchUnverified(caUrl(url));
+  const result = caSchema.safeParse(jsonOf(answer));
+  if (answer.status !== 200 || !result.success) {
+    throw new FlotillaError('service-answer-invalid', { detail: `${url} does not give a CA` });
+  }
+  const certificates = certificatesIn(result.data.ca);
+  const root = certificates.find((one) => fingerprintOf(one) === pin);
+  if (root === undefined) {
+    const seen = certificates[0] === undefined ? 'nothing' : fingerprintOf(certificates[0]);
+    throw new FlotillaError('service-untrusted', {
+      detail: `${url} has the root ${seen}, expected was ${pin}`,
+    });
+  }
+  const proven = [root, ...provenBy(root, certificates)];
+  return { fingerprint: pin, ca: proven.map((one) => one.toString()).join('') };
+}
+
+function caUrl(url: string): string {
+  if (!URL.canParse('/v1/ca', url)) throw addressInvalid(url);
+  return new URL('/v1/ca', url).href;
+}
+
+function certificatesIn(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return blocks.slice(0, caMaxCertificates).map((block) => new X509Certificate(block));
+  } catch (error) {
+    throw new FlotillaError('service-answer-invalid', { detail: 'no certificate', cause: error });
+  }
+}
+
+/** The CA certificates that chain to `root`, in the order in which they are proven. */
+function provenBy(
+  root: X509Certificate,
+  certificates: readonly X509Certificate[],
+): X509Certificate[] {
+  const proven: X509Certificate[] = [];
+  const open = new Set(certificates.filter((one) => !one.raw.equals(root.raw) && one.ca));
+  for (let issuer: X509Certificate | undefined = root, at = 0; issuer; issuer = proven[at++]) {
+    for (const one of open) {
+      if (!one.checkIssued(issuer) || !one.verify(issuer.publicKey)) continue;
+      proven.push(one);
+      open.delete(one);
+    }
+  }
+  return proven;
+}
+
+function fingerprintOf(certificate: X509Certificate): string {
+  return `sha256:${createHash('sha256').update(certificate.raw).digest('hex')}`;
+}
+
+async function fetchUnverified(url: string): Promise<Answer> {
+  // The one place where a certificate is not verified: what comes back is compared with the pin.
+  const outgoing = started(url, { method: 'GET', agent: false, rejectUnauthorized: false });
+  outgoing.end();
+  return await readAnswer(url, outgoing, caAnswerMaxBytes, timeoutUsualMs);
+}
+
+function send(call: Call): ClientRequest {
+  const { body, type } = encode(call.body);
+  const outgoing = started(call.url, {
+    method: call.method,
+    ca: call.ca,
+    cert: call.cert,
+    key: call.key,
+    agent: call.agent ?? false,
+    minVersion: 'TLSv1.2',
+    // Said, for NODE_TLS_REJECT_UNAUTHORIZED=0 would turn the usual answer round.
+    rejectUnauthorized: true,
+    headers: {
+      ...(body === undefined ? {} : { 'content-type': type, 'content-length': body.length }),
+      ...(call.bearer === undefined ? {} : { authorization: `Bearer ${call.bearer}` }),
+      ...call.headers,
+    },
+  });
+  outgoing.end(body);
+  return outgoing;
+}
+
+function started(url: string, options: RequestOptions): ClientRequest {
+  if (!URL.canParse(url) || new URL(url).protocol !== 'https:') throw addressInvalid(url);
+  try {
+    return request(url, options);
+  } catch (error) {
+    throw unreachable(url, error);
+  }
+}
+
+/** Waits for the head of the answer. */
+function begun(url: string, outgoing: ClientRequest, timeoutMs: number): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => outgoing.destroy(tooLate()), timeoutMs);
+    outgoing.on('error', (error) => {
+      clearTimeout(timer);
+      reject(unreachable(url, error));
+    });
+    outgoing.on('response', (response) => {
+      clearTimeout(timer);
+      outgoing.setTimeout(timeoutMs, () => response.destroy(tooLate()));
+      resolve(response);
+    });
+  });
+}
+
+async function readAnswer(
+  url: string,
+  outgoing: ClientRequest,
+  maxBytes: number,
+  timeoutMs: number,
+): Promise<Answer> {
+  const deadlineMs = performance.now() + timeoutMs;
+  const response = await begun(url, outgoing, timeoutMs);
+  const timer = setTimeout(
+    () => response.destroy(tooLate()),
+    Math.max(0, deadlineMs - performance.now()),
+  );
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        throw new FlotillaError('service-answer-invalid', { detail: 'the answer is too large' });
+      }
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof FlotillaError ? error : unreachable(url, error);
+  } finally {
+    clearTimeout(timer);
+  }
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    body: Buffer.concat(chunks),
+  };
+}
+
+function tooLate(): Error {
+  return new Error('no answer in time');
+}
+
+function encode(body: Call['body']): { body: Buffer | undefined; type: string } {
+  if (body === undefined) return { body: undefined, type: '' };
+  if (Buffer.isBuffer(body)) return { body, type: 'application/octet-stream' };
+  if (typeof body === 'string') return { body: Buffer.from(body), type: 'text/plain' };
+  return { body: Buffer.from(JSON.stringify(body)), type: 'application/json' };
+}
+
+function jsonOf(answer: Answer): unknown {
+  try {
+    return JSON.parse(answer.body.toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a service says of itself, fit for a terminal: one line, short, no control characters. */
+function oneLine(text: string): string {
+  return text.slice(0, 400).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+// Codes of Node for what OpenSSL said: of the peer's certificate, of our own files, of our certificate.
+const untrusted =
+  /^(?:ERR_TLS_CERT_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_(?:CA|PURPOSE)|HOSTNAME_|PATH_LENGTH_)/;
+const unusable = /^ERR_OSSL_/;
+// As a code when it came while reading, in the message of EPROTO when it came while writing.
+const refused = /^(?:ERR_SSL_.*ALERT_|EPROTO .*alert ).*(?:certificate|unknown[ _]ca)/is;
+
+function unreachable(url: string, error: unknown): FlotillaError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const detail = `${new URL(url).origin}: ${code === '' ? messageOf(error) : code}`;
+  const options = { detail, cause: error };
+  if (untrusted.test(code)) return new FlotillaError('service-untrusted', options);
+  if (unusable.test(code)) return new FlotillaError('credentials-unusable', options);
+  if (refused.test(`${code} ${messageOf(error)}`))
+    return new FlotillaError('credentials-refused', options);
+  return new FlotillaError('service-unreachable', options);
+}
+
+function addressInvalid(url: string): FlotillaError {
+  return new FlotillaError('service-address-invalid', { detail: printable(url) });
+}

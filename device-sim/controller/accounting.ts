@@ -1,0 +1,117 @@
+/**
+ * The account at the end: what the broker took responsibility for against what arrived, device by
+ * device and number by number.
+ *
+ * @module
+ */
+import { brokerIndexOf } from '../fleet/broker-choice.ts';
+import { missingFrom, sizeOfRanges, type Ranges } from '../measure/interval-set.ts';
+import type { Meter } from '../measure/meter.ts';
+import type { MessageCounts } from '../report/report-model.ts';
+import type { DeviceAccount, ObserverAccount } from '../worker/protocol.ts';
+import type { Crew } from '../worker/worker-pool.ts';
+
+export interface Account {
+  readonly telemetry: MessageCounts;
+  readonly commands: MessageCounts & { readonly undeliverable: number };
+  /** The first losses, for people: device number and ranges of sequence numbers. */
+  readonly losses: readonly { readonly device: number; readonly ranges: Ranges }[];
+}
+
+const slice = 1000;
+const lossesMax = 20;
+
+/** Collects the accounts of all workers. */
+export async function collectAccounts(crew: Crew): Promise<{
+  devices: DeviceAccount[];
+  observers: ObserverAccount[];
+}> {
+  const devices: DeviceAccount[] = [];
+  for (const hand of crew.carriers) {
+    for (let from = 0; ; from += slice) {
+      const part = await hand.call('account', { from, count: slice });
+      devices.push(...part);
+      if (part.length < slice) break;
+    }
+  }
+  const observers = await Promise.all(crew.observers.map((hand) => hand.call('observed', {})));
+  return { devices, observers };
+}
+
+/**
+ * Settles the account. Pure.
+ *
+ * @param brokers how many there are: each observer answers for the devices of its own
+ */
+export function settleAccount(
+  devices: readonly DeviceAccount[],
+  observers: readonly ObserverAccount[],
+  totals: Meter,
+  brokers = 1,
+): Account {
+  const losses: { device: number; ranges: Ranges }[] = [];
+  const received = observers.map(({ broker, received: ranges }) => ({
+    broker,
+    had: new Map(ranges.map((item) => [item.device, item.ranges])),
+  }));
+  let expected = 0;
+  let lost = 0;
+  for (const { device, settled } of devices) {
+    for (const { broker, had } of received) {
+      if (brokerIndexOf(device, brokers) !== broker) continue;
+      expected += sizeOfRanges(settled);
+      const missing = missingFrom(settled, had.get(device) ?? []);
+      lost += sizeOfRanges(missing);
+      if (missing.length > 0 && losses.length < lossesMax) losses.push({ device, ranges: missing });
+    }
+  }
+  const byNumber = new Map(devices.map((account) => [account.device, account]));
+  let commandsExpected = 0;
+  let commandsLost = 0;
+  let undeliverable = 0;
+  for (const { commanded } of observers) {
+    for (const { device, ranges } of commanded) {
+      const account = byNumber.get(device);
+      const missing = sizeOfRanges(missingFrom(ranges, account?.commands ?? []));
+      // A clean session that broke off takes with it what was on its way: MQTT promises no more.
+      if (account?.hadGap === true) undeliverable += missing;
+      else commandsLost += missing;
+      commandsExpected += sizeOfRanges(ranges) - (account?.hadGap === true ? missing : 0);
+    }
+  }
+  return {
+    telemetry: {
+      published: totals.counter('published'),
+      acknowledged: totals.counter('acknowledged'),
+      expected,
+      delivered: expected - lost,
+      lost,
+      duplicated: totals.counter('duplicated'),
+      misdelivered: totals.counter('misdelivered'),
+    },
+    commands: {
+      published: totals.counter('commandsSent'),
+      acknowledged: totals.counter('commandsAcknowledged'),
+      expected: commandsExpected,
+      delivered: commandsExpected - commandsLost,
+      lost: commandsLost,
+      duplicated: totals.counter('commandsDuplicated'),
+      misdelivered: totals.counter('commandsMisdelivered'),
+      undeliverable,
+    },
+    losses,
+  };
+}
+
+/** Both ways together. */
+export function sumOf(one: MessageCounts, two: MessageCounts): MessageCounts {
+  return {
+    published: one.published + two.published,
+    acknowledged: one.acknowledged + two.acknowledged,
+    expected: one.expected + two.expected,
+    delivered: one.delivered + two.delivered,
+    lost: one.lost + two.lost,
+    duplicated: one.duplicated + two.duplicated,
+    misdelivered: one.misdelivered + two.misdelivered,
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * The broker's own process, when it runs on this machine: found by the port it listens on, read
+ * from /proc.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ProcessUse } from '../stats/run-stats.ts';
+import type { HostPort } from '../fleet/target.ts';
+
+const ticksPerSecond = 100;
+
+/** The process that listens on a port of this machine; undefined when it cannot be told. */
+export function listenerOf({ host, port }: HostPort): number | undefined {
+  if (!/^(?:localhost|127\.|::1$|0\.0\.0\.0$)/.test(host)) return undefined;
+  const inodes = new Set<string>();
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const line of read(table).split('\n').slice(1)) {
+      const columns = line.trim().split(/\s+/);
+      const [, local = '', , state] = columns;
+      const listens = state === '0A' && Number.parseInt(local.split(':')[1] ?? '', 16) === port;
+      if (listens && columns[9] !== undefined) inodes.add(`socket:[${columns[9]}]`);
+    }
+  }
+  if (inodes.size === 0) return undefined;
+  for (const name of list('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    for (const file of list(`/proc/${name}/fd`)) {
+      if (inodes.has(link(`/proc/${name}/fd/${file}`))) return Number(name);
+    }
+  }
+  return undefined;
+}
+
+/** Reads what a process used so far; undefined when it is gone or may not be read. */
+export function useOf(pid: number): ProcessUse | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  // The name in parentheses may hold anything; the numbers come after the last one.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const cpuTicks = Number(fields[11]) + Number(fields[12]);
+  const rss = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1];
+  if (!Number.isFinite(cpuTicks) || rss === undefined) return undefined;
+  return { cpuMs: (cpuTicks * 1000) / ticksPerSecond, rssBytes: Number(rss) * 1024 };
+}
+
+/** What several processes used together, each once; undefined when one of them cannot be read. */
+export function useOfAll(pids: readonly (number | undefined)[]): ProcessUse | undefined {
+  let cpuMs = 0;
+  let rssBytes = 0;
+  for (const pid of new Set(pids)) {
+    const use = pid === undefined ? undefined : useOf(pid);
+    if (use === undefined) return undefined;
+    cpuMs += use.cpuMs;
+    rssBytes += use.rssBytes;
+  }
+  return { cpuMs, rssBytes };
+}
+
+/** The most files that a process may open; undefined when it cannot be told. */
+export function openFilesLimitOf(pid: number): number | undefined {
+  const soft = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`))?.[1];
+  return soft === undefined ? undefined : Number(soft);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}

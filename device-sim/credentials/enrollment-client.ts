@@ -1,0 +1,169 @@
+/**
+ * How a simulated device gets its certificate: as any device does, with its own key, a CSR and a
+ * one-time token over the service's API.
+ *
+ * @module
+ */
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { Agent } from 'node:https';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createCsr } from '../../certs/csr.ts';
+import {
+  fingerprintOf,
+  generateKey,
+  privateKeyPem,
+  spkiOf,
+  type KeyType,
+} from '../../certs/key.ts';
+import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
+
+/** What a device holds after enrollment; PEM. */
+export interface Credential {
+  readonly id: string;
+  readonly key: string;
+  /** Leaf, then issuer. */
+  readonly chain: string;
+  /** Lower-case hexadecimal. */
+  readonly serial: string;
+  readonly notAfterMs: number;
+  /** `sha256:…` over the public key. */
+  readonly keyFingerprint: string;
+}
+
+/** How often a busy service (429, 503) is asked again. */
+const attemptsMax = 6;
+
+/** Enrolls and renews over a few connections that stay open. */
+export class Enroller {
+  readonly #url: string;
+  readonly #ca: string;
+  readonly #agent: Agent;
+
+  /** @param atOnce how many connections at most */
+  constructor(url: string, ca: string, atOnce: number) {
+    this.#url = url;
+    this.#ca = ca;
+    this.#agent = new Agent({ keepAlive: true, maxSockets: atOnce, maxFreeSockets: atOnce });
+  }
+
+  /**
+   * Makes a key, enrolls, and checks that the certificate is for this key.
+   *
+   * @param onRetry called each time the service was busy
+   * @throws FlotillaError the service's own, or `sim-certificate-unusable`
+   */
+  async enroll(
+    id: string,
+    keyType: KeyType,
+    token: string,
+    onRetry: () => void,
+  ): Promise<Credential> {
+    const key = await generateKey(keyType);
+    const csr = createCsr({ key, commonName: id });
+    const issued = await this.#patiently(onRetry, () =>
+      callJson(
+        {
+          method: 'POST',
+          url: new URL('/v1/enroll', this.#url).href,
+          ca: this.#ca,
+          bearer: token,
+          body: { device: id, csr: csr.pem },
+          agent: this.#agent,
+        },
+        issuedSchema,
+      ),
+    );
+    return checked(id, privateKeyPem(key), fingerprintOf(spkiOf(key)), issued);
+  }
+
+  /**
+   * Renews with the current certificate.
+   *
+   * @param rekey whether with a new key
+   * @throws FlotillaError the service's own, or `sim-certificate-unusable`
+   */
+  async renew(
+    current: Credential,
+    keyType: KeyType,
+    rekey: boolean,
+    onRetry: () => void,
+  ): Promise<Credential> {
+    const key = rekey ? await generateKey(keyType) : current.key;
+    const pem = typeof key === 'string' ? key : privateKeyPem(key);
+    const csr = createCsr({
+      key: typeof key === 'string' ? keyOf(key) : key,
+      commonName: current.id,
+    });
+    const issued = await this.#patiently(onRetry, () =>
+      callJson(
+        {
+          method: 'POST',
+          url: new URL('/v1/renew', this.#url).href,
+          ca: this.#ca,
+          cert: current.chain,
+          key: current.key,
+          body: { csr: csr.pem },
+        },
+        issuedSchema,
+      ),
+    );
+    return checked(current.id, pem, fingerprintOf(spkiOf(keyOf(pem))), issued);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #patiently<T>(onRetry: () => void, call: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call();
+      } catch (error) {
+        if (attempt >= attemptsMax || !isBusy(error)) throw error;
+        onRetry();
+        const seconds = isFlotillaError(error) ? error.retryAfterSeconds : undefined;
+        await delay(Math.min(10_000, seconds === undefined ? 100 * 2 ** attempt : seconds * 1000));
+      }
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  if (!isFlotillaError(error)) return false;
+  if (error.retryAfterSeconds !== undefined) return true;
+  // A kept connection that the service closed at the same moment: nothing was lost, ask again.
+  return (
+    error.code === 'service-unreachable' && /ECONNRESET|EPIPE|hang up/.test(error.detail ?? '')
+  );
+}
+
+function keyOf(pem: string): KeyObject {
+  return createPrivateKey(pem);
+}
+
+interface IssuedParts {
+  readonly certificate: string;
+  readonly chain: string;
+  readonly serial: string;
+  readonly notAfter: string;
+}
+
+function checked(id: string, key: string, keyFingerprint: string, issued: IssuedParts): Credential {
+  const certificate = new X509Certificate(issued.certificate);
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  if (fingerprintOf(spki) !== keyFingerprint) {
+    throw new FlotillaError('sim-certificate-unusable', {
+      detail: `${id}: the certificate that came is for another key`,
+    });
+  }
+  return {
+    id,
+    key,
+    chain: issued.chain,
+    serial: issued.serial,
+    notAfterMs: Date.parse(issued.notAfter),
+    keyFingerprint,
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * Plans: read from YAML with errors that name line and column, made from a few numbers, written as
+ * a commented example.
+ *
+ * @module
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import {
+  isCollection,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type Document,
+} from 'yaml';
+import { z } from 'zod';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { checkedPlanSchema } from './checked-plan.ts';
+import { planSchema, type GroupSpec, type Plan } from './plan-schema.ts';
+import { newSeed } from './seed.ts';
+
+export { phasesOf } from './phase-names.ts';
+export type { Plan } from './plan-schema.ts';
+
+/** The largest plan that is read, in bytes. */
+export const planMaxBytes = 1024 * 1024;
+
+/** The numbers of a run without a plan. */
+export interface QuickNumbers {
+  readonly devices: number;
+  readonly durationMs: number;
+  readonly ratePerSecond: number;
+  readonly qos: 0 | 1 | 2;
+  readonly seed?: string | undefined;
+  readonly client?: GroupSpec['client'] | undefined;
+}
+
+/**
+ * The plan of `flotilla sim run --devices …`: enroll all, connect all, publish for the duration;
+ * nothing may be lost or misdelivered, and every device must be in.
+ *
+ * @throws FlotillaError `plan-invalid` when a number is out of its bounds
+ */
+export function quickPlan(numbers: QuickNumbers): Plan {
+  const seed = numbers.seed ?? newSeed();
+  const lossless = numbers.qos > 0;
+  return checkPlan({
+    name: 'quick',
+    seed,
+    fleet: [
+      {
+        group: 'sim',
+        count: numbers.devices,
+        id: 'sim-{seed}-{n}',
+        client: numbers.client ?? 'mqttjs',
+        publish: [{ qos: numbers.qos, rate: numbers.ratePerSecond }],
+      },
+    ],
+    phases: [
+      { phase: 'enroll' },
+      { phase: 'ramp', rate: Math.max(20, Math.min(200, numbers.devices / 5)) },
+      { phase: 'steady', duration: `${Math.max(1, Math.round(numbers.durationMs))}ms` },
+    ],
+    thresholds: [
+      'devices.failed <= 0',
+      ...(lossless ? ['messages.lost <= 0'] : []),
+      'messages.misdelivered <= 0',
+    ],
+  });
+}
+
+/**
+ * Reads a plan from a file. Relative paths in it (replay files) count from its folder.
+ *
+ * @throws FlotillaError `plan-unreadable`, `plan-invalid`: naming line and column
+ */
+export async function readPlan(path: string): Promise<Plan> {
+  let text: string;
+  try {
+    if ((await stat(path)).size > planMaxBytes) throw new Error('larger than 1 MiB');
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FlotillaError('plan-unreadable', { detail: `${path}: ${why}`, cause: error });
+  }
+  return withFilesFrom(parsePlan(text, path), dirname(resolve(path)));
+}
+
+/**
+ * Reads a plan from YAML text.
+ *
+ * @param label how errors call the text
+ * @throws FlotillaError `plan-unreadable`, `plan-invalid`: naming line and column
+ */
+export function parsePlan(text: string, label = 'plan'): Plan {
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    prettyErrors: false,
+  });
+  const [fault] = document.errors;
+  if (fault !== undefined) {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    throw new FlotillaError('plan-unreadable', {
+      detail: `${label}:${line}:${col}: ${fault.message}`,
+    });
+  }
+  let content: unknown;
+  try {
+    content = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new FlotillaError('plan-unreadable', {
+      detail: `${label}: too many aliases`,
+      cause: error,
+    });
+  }
+  const result = checkedPlanSchema.safeParse(content);
+  if (result.success) return result.data;
+  const details = result.error.issues.slice(0, 10).map((issue) => {
+    const { path, message, atKey } = deepest(issue);
+    const { line, col } = lines.linePos(offsetOf(document, path, atKey));
+    const place = path.length === 0 ? '(top)' : path.join('.');
+    return `${label}:${line}:${col}: ${place}: ${message}`;
+  });
+  throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
+}
+
+/** Checks a plan that was made by a program. @throws FlotillaError `plan-invalid` */
+export function checkPlan(content: unknown): Plan {
+  const result = checkedPlanSchema.safeParse(content);
+  if (result.success) return result.data;
+  const details = result.error.issues.slice(0, 10).map((issue) => {
+    const { path, message } = deepest(issue);
+    return `${path.join('.') || '(top)'}: ${message}`;
+  });
+  throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
+}
+
+/** The JSON Schema of a plan as people write it: what docs/plan.schema.json holds. */
+export function planJsonSchema(): object {
+  return {
+    ...z.toJSONSchema(planSchema, { io: 'input', target: 'draft-2020-12' }),
+    $id: 'urn:flotilla:plan',
+    title: 'Flotilla simulation plan',
+  };
+}
+
+interface Fault {
+  readonly path: PropertyKey[];
+  readonly message: string;
+  /** The key is wrong, not its value. */
+  readonly atKey: boolean;
+}
+
+/** The most telling fault inside a union: the one of the branch that went furthest. */
+function deepest(issue: z.core.$ZodIssue): Fault {
+  if (issue.code === 'unrecognized_keys') {
+    const [key = ''] = issue.keys;
+    return { path: [...issue.path, key], message: `there is no setting ${key} here`, atKey: true };
+  }
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
+    return { path: issue.path, message: issue.message, atKey: false };
+  }
+  const faults = issue.errors.flatMap((branch) =>
+    branch.map((inner) => {
+      const { path, ...rest } = deepest(inner);
+      return { path: [...issue.path, ...path], ...rest };
+    }),
+  );
+  const [best] = faults.toSorted((one, two) => two.path.length - one.path.length);
+  return best ?? { path: issue.path, message: issue.message, atKey: false };
+}
+
+/** Where a setting stands in the text: its value, or its key; of its parent when it is not there. */
+function offsetOf(document: Document, path: readonly PropertyKey[], atKey: boolean): number {
+  for (let length = path.length; length > 0; length--) {
+    const part = path.slice(0, length);
+    const node: unknown = document.getIn(part, true);
+    if (!isNode(node) || !node.range) continue;
+    return atKey && length === path.length ? keyOffset(document, part) : node.range[0];
+  }
+  return isNode(document.contents) ? (document.contents.range?.[0] ?? 0) : 0;
+}
+
+function keyOffset(document: Document, path: readonly PropertyKey[]): number {
+  const parent: unknown =
+    path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  for (const item of isCollection(parent) ? parent.items : []) {
+    const key = isPair(item) && isScalar(item.key) ? item.key : undefined;
+    if (key?.value === path.at(-1) && key?.range) return key.range[0];
+  }
+  return 0;
+}
+
+function withFilesFrom(plan: Plan, folder: string): Plan {
+  const fleet = plan.fleet.map((group) => ({
+    ...group,
+    publish: group.publish.map((publish) =>
+      publish.payload.kind === 'replay'
+        ? {
+            ...publish,
+            payload: { ...publish.payload, file: resolve(folder, publish.payload.file) },
+          }
+        : publish,
+    ),
+  }));
+  return { ...plan, fleet };
+}

@@ -1,0 +1,33 @@
+/**
+ * Commands that an observer sends to devices, each at its time.
+ *
+ * @module
+ */
+import { toLocalMs } from '../traffic/shared-clock.ts';
+import type { Observer } from './observer.ts';
+import type { CommandParams } from './protocol.ts';
+import type { Work } from './worker-context.ts';
+
+/** Resolves when the time of the last one came. */
+export function sendCommands(
+  work: Work,
+  observer: Observer,
+  { commands, qos, bytes, reply, accounted }: CommandParams,
+): Promise<void> {
+  if (commands.length === 0) return Promise.resolve();
+  const body = bodyOf(bytes, reply);
+  let left = commands.length;
+  return new Promise((resolve) => {
+    for (const { device, atMs } of commands) {
+      work.time.at(toLocalMs(atMs), () => {
+        if (!work.halted) observer.command(device, qos, body, atMs * 1000, accounted);
+        if (--left === 0) resolve();
+      });
+    }
+  });
+}
+
+function bodyOf(bytes: number, reply: boolean): string {
+  const pad = bytes > 12 ? `"pad":"${'x'.repeat(bytes - 12)}"` : '';
+  return `{${[...(reply ? ['"reply":1'] : []), ...(pad === '' ? [] : [pad])].join(',')}}`;
+}

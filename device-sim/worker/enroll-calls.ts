@@ -1,0 +1,123 @@
+/**
+ * Rounds in which many devices get a certificate, a few at once: the first one, or the next.
+ *
+ * @module
+ */
+import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { Enroller, type Credential } from '../credentials/enrollment-client.ts';
+import type { SimDevice } from '../device/sim-device.ts';
+import type { CounterName } from '../measure/meter.ts';
+import { toLocalMs } from '../traffic/shared-clock.ts';
+import type { EnrollParams, EnrollResult, ParamsOf, SetupParams } from './protocol.ts';
+import type { Work } from './worker-context.ts';
+
+type Service = NonNullable<SetupParams['enroll']>;
+type Failures = EnrollResult['failed'];
+
+/** How many devices of a worker renew at once. */
+const renewalsAtOnce = 16;
+
+/** Devices enroll with their tokens; who fails is told, not thrown. */
+export async function enrollRound(
+  work: Work,
+  service: Service,
+  devices: readonly SimDevice[],
+  { tokens, atMs, atOnce }: EnrollParams,
+): Promise<EnrollResult> {
+  const keys: string[] = [];
+  const failed = await round(work, service, devices, {
+    name: 'enroll',
+    done: 'enrolled',
+    failed: 'enrollFailed',
+    atMs,
+    atOnce,
+    issue: ({ id, group }, place, enroller, onRetry) =>
+      enroller.enroll(id, group.keyType, tokens[place] ?? '', onRetry),
+    adopted: (_device, { keyFingerprint }) => {
+      keys.push(keyFingerprint);
+    },
+    refused: (device) => {
+      device.state = 'failed';
+    },
+  });
+  return { failed, keys };
+}
+
+/** Devices renew what they hold and come back with it; those that hold nothing are passed over. */
+export async function renewRound(
+  work: Work,
+  service: Service,
+  devices: readonly SimDevice[],
+  { atMs, rekey }: ParamsOf<'renew'>,
+): Promise<Failures> {
+  return round(work, service, devices, {
+    name: 'renew',
+    done: 'renewed',
+    failed: 'renewFailed',
+    atMs,
+    atOnce: renewalsAtOnce,
+    issue: async ({ credential, group }, _place, enroller, onRetry) =>
+      credential && (await enroller.renew(credential, group.keyType, rekey, onRetry)),
+    adopted: (device) => device.lose('clean'),
+    refused: () => undefined,
+  });
+}
+
+interface Round {
+  /** Names the timer, and the failures among the errors. */
+  readonly name: 'enroll' | 'renew';
+  readonly done: CounterName;
+  readonly failed: CounterName;
+  /** When each is meant to begin; one after the other when undefined. */
+  readonly atMs: EnrollParams['atMs'];
+  readonly atOnce: number;
+  /** Undefined: this device has no part in the round. */
+  readonly issue: (
+    device: SimDevice,
+    place: number,
+    enroller: Enroller,
+    onRetry: () => void,
+  ) => Promise<Credential | undefined>;
+  readonly adopted: (device: SimDevice, credential: Credential) => void;
+  readonly refused: (device: SimDevice) => void;
+}
+
+async function round(
+  work: Work,
+  service: Service,
+  devices: readonly SimDevice[],
+  { name, done, failed: failedCount, atMs, atOnce, issue, adopted, refused }: Round,
+): Promise<Failures> {
+  const { meter } = work;
+  const enroller = new Enroller(service.url, service.ca, atOnce);
+  const failed: { device: number; reason: string }[] = [];
+  const waiting = devices.entries();
+  const one = async (): Promise<void> => {
+    for (const [place, device] of waiting) {
+      if (work.halted) return;
+      const dueMs = atMs === undefined ? undefined : toLocalMs(atMs[place] ?? 0);
+      if (dueMs !== undefined) await work.until(dueMs);
+      const beganMs = dueMs ?? performance.now();
+      try {
+        const credential = await issue(device, place, enroller, () => meter.count('enrollRetried'));
+        if (credential === undefined) continue;
+        device.adopt(credential);
+        meter.count(done);
+        meter.time(name, (performance.now() - beganMs) * 1000);
+        adopted(device, credential);
+      } catch (error) {
+        const reason = isFlotillaError(error) ? error.code : messageOf(error);
+        refused(device);
+        failed.push({ device: device.number, reason });
+        meter.count(failedCount);
+        meter.fail(`${name}: ${reason}`);
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(atOnce, devices.length) }, one));
+  } finally {
+    enroller.close();
+  }
+  return failed;
+}

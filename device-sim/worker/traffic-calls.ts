@@ -1,0 +1,46 @@
+/**
+ * What devices publish in one phase: each stream at the times that its schedule fixed.
+ *
+ * @module
+ */
+import type { SimDevice } from '../device/sim-device.ts';
+import { toEpochMs } from '../traffic/shared-clock.ts';
+import { streamsOf, type StreamWindow } from '../traffic/stream.ts';
+import type { Work } from './worker-context.ts';
+
+/** Resolves when all that was due was sent, not before the end of the window. */
+export function playTraffic(
+  work: Work,
+  devices: readonly SimDevice[],
+  window: StreamWindow,
+): Promise<void> {
+  const { meter, time } = work;
+  return new Promise((resolve) => {
+    let open = 1;
+    const finish = (): void => {
+      if (--open === 0) resolve();
+    };
+    for (const device of devices) {
+      const streams = streamsOf(device.author, device.group, window);
+      for (const { topic, qos, retain, schedule, source } of streams) {
+        const step = (intendedMs: number): void => {
+          if (!work.halted) {
+            const epochMs = toEpochMs(intendedMs);
+            meter.time('scheduleError', (performance.now() - intendedMs) * 1000);
+            device.send(topic, qos, retain, source.body(device.sent, epochMs), epochMs * 1000);
+          }
+          next();
+        };
+        const next = (): void => {
+          const atMs = work.halted ? undefined : schedule.next();
+          if (atMs === undefined) finish();
+          else time.at(atMs, step);
+        };
+        open++;
+        next();
+      }
+    }
+    // The phase lasts to its end, however early the last message was due.
+    time.at(window.endMs, finish);
+  });
+}

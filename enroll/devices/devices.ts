@@ -1,0 +1,257 @@
+/**
+ * What an operator does to identities: revoke, suspend, resume, delete, edit, register.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { AuditAction } from '../audit/audit-event.ts';
+import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
+import {
+  attempt,
+  type Deletion,
+  type Put,
+  type Registry,
+  type Stored,
+} from '../registry/registry.ts';
+
+export interface Edit {
+  /** Null takes the group away. */
+  readonly group?: string | null | undefined;
+  /** Null takes an attribute away; what is not named stays. */
+  readonly attributes?: Readonly<Record<string, string | null>> | undefined;
+}
+
+/** How many attributes one identity may have. */
+export const attributesMax = 64;
+
+/** How strictly a status holds an identity. One that waits for its first certificate can do nothing. */
+const strictness = { active: 0, quarantined: 1, suspended: 2, revoked: 3, pending: 3 } as const;
+
+export class Devices {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+
+  constructor(registry: Registry, clock: Clock) {
+    this.#registry = registry;
+    this.#clock = clock;
+  }
+
+  /** @throws FlotillaError `device-not-found` */
+  async get(id: string): Promise<Stored<DeviceRecord>> {
+    const row = await this.#registry.get('devices', id);
+    if (row === undefined) throw new FlotillaError('device-not-found', { detail: id });
+    return row;
+  }
+
+  /**
+   * Revokes every certificate of an identity and every token that was made for it.
+   *
+   * @returns the serial numbers that were revoked by this call
+   * @throws FlotillaError `device-not-found`
+   */
+  revoke(id: DeviceId, reason: RevocationReason, actor: string): Promise<string[]> {
+    return attempt(async () => {
+      const row = await this.get(id);
+      const revoked = this.#revocations(row, reason);
+      const { version, ...record } = row;
+      await this.#registry.commit({
+        puts: [
+          {
+            table: 'devices',
+            record: {
+              ...record,
+              status: 'revoked',
+              certificates: row.certificates.map((certificate) => ({
+                ...certificate,
+                status: 'revoked',
+              })),
+            },
+            expected: version,
+          },
+          ...(await this.#revocationPuts(revoked)),
+        ],
+        deletions: await this.#tokensOf(id),
+        events: [
+          {
+            action: 'device-revoked',
+            actor,
+            device: id,
+            detail: { reason, serials: revoked.map(({ serial }) => serial).join(' ') },
+          },
+        ],
+      });
+      return revoked.map(({ serial }) => serial);
+    });
+  }
+
+  /** Locks an identity out until {@link resume}. @throws FlotillaError `device-state-conflict` */
+  suspend(id: DeviceId, actor: string): Promise<DeviceRecord> {
+    return this.#change(id, 'device-suspended', actor, (record) => {
+      if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
+      return held(record, 'suspended', this.#clock.now());
+    });
+  }
+
+  /** Lets an identity in again that was suspended or quarantined. */
+  resume(id: DeviceId, actor: string): Promise<DeviceRecord> {
+    return this.#change(id, 'device-resumed', actor, (record) => {
+      if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
+      return { ...record, status: 'active', heldSinceMs: undefined };
+    });
+  }
+
+  /**
+   * What a broker found makes lasting: a stricter status, and a line in the audit log. Nothing happens
+   * to an identity that is held as strictly already.
+   *
+   * @returns whether it is held more strictly now
+   * @throws FlotillaError `device-not-found`
+   */
+  restrain(
+    id: DeviceId,
+    status: 'suspended' | 'quarantined',
+    actor: string,
+    detail: Readonly<Record<string, string | number>>,
+  ): Promise<boolean> {
+    return attempt(async () => {
+      const { version, ...record } = await this.get(id);
+      if (strictness[record.status] >= strictness[status]) return false;
+      await this.#registry.commit({
+        puts: [
+          {
+            table: 'devices',
+            record: held(record, status, this.#clock.now()),
+            expected: version,
+          },
+        ],
+        events: [{ action: 'device-suspended', actor, device: id, detail: { ...detail, status } }],
+      });
+      return true;
+    });
+  }
+
+  /** Group and attributes. @throws FlotillaError `request-invalid` when there are too many */
+  edit(id: DeviceId, edit: Edit, actor: string): Promise<DeviceRecord> {
+    return this.#change(id, 'device-changed', actor, (record) => {
+      const attributes = new Map(Object.entries(record.attributes));
+      for (const [name, value] of Object.entries(edit.attributes ?? {})) {
+        if (value === null) attributes.delete(name);
+        else attributes.set(name, value);
+      }
+      if (attributes.size > attributesMax) {
+        throw new FlotillaError('request-invalid', {
+          detail: `at most ${attributesMax} attributes`,
+        });
+      }
+      return {
+        ...record,
+        group: edit.group === undefined ? record.group : edit.group,
+        attributes: Object.fromEntries(attributes),
+      };
+    });
+  }
+
+  /** Forgets an identity. Its certificates are revoked, and stay on the CRL until they end. */
+  delete(id: DeviceId, actor: string): Promise<string[]> {
+    return attempt(async () => {
+      const row = await this.get(id);
+      const revoked = this.#revocations(row, 'cessationOfOperation');
+      await this.#registry.commit({
+        puts: await this.#revocationPuts(revoked),
+        deletions: [
+          { table: 'devices', key: id, expected: row.version },
+          ...(await this.#tokensOf(id)),
+        ],
+        events: [
+          {
+            action: 'device-deleted',
+            actor,
+            device: id,
+            detail: { serials: revoked.map(({ serial }) => serial).join(' ') },
+          },
+        ],
+      });
+      return revoked.map(({ serial }) => serial);
+    });
+  }
+
+  #change(
+    id: DeviceId,
+    action: AuditAction,
+    actor: string,
+    change: (record: DeviceRecord) => DeviceRecord,
+  ): Promise<DeviceRecord> {
+    return attempt(async () => {
+      const { version, ...before } = await this.get(id);
+      const record = change(before);
+      await this.#registry.commit({
+        puts: [{ table: 'devices', record, expected: version }],
+        events: [
+          {
+            action,
+            actor,
+            device: id,
+            detail: { status: record.status, group: record.group },
+          },
+        ],
+      });
+      return record;
+    });
+  }
+
+  /** Certificates that are not revoked yet and have not ended. */
+  #revocations(row: DeviceRecord, reason: RevocationReason): RevocationRecord[] {
+    const atMs = this.#clock.now();
+    return row.certificates
+      .filter(({ status, notAfterMs }) => status !== 'revoked' && notAfterMs > atMs)
+      .map(({ serial, issuer, keyFingerprint, notAfterMs }) => ({
+        serial,
+        device: row.id,
+        issuer,
+        keyFingerprint,
+        atMs,
+        reason,
+        notAfterMs,
+      }));
+  }
+
+  /** Rows for the CRL, and, when the keys leaked, for the list of keys that nobody may use again. */
+  async #revocationPuts(revoked: readonly RevocationRecord[]): Promise<Put[]> {
+    const puts: Put[] = [];
+    const keys = new Set<string>();
+    for (const record of revoked) {
+      const known = await this.#registry.get('revocations', record.serial);
+      puts.push({ table: 'revocations', record, expected: known?.version ?? 0 });
+      const { keyFingerprint, device, atMs } = record;
+      if (record.reason !== 'keyCompromise' || keys.has(keyFingerprint)) continue;
+      keys.add(keyFingerprint);
+      const blocked = await this.#registry.get('blockedKeys', keyFingerprint);
+      puts.push({
+        table: 'blockedKeys',
+        record: { keyFingerprint, device, atMs },
+        expected: blocked?.version ?? 0,
+      });
+    }
+    return puts;
+  }
+
+  async #tokensOf(id: DeviceId): Promise<Deletion[]> {
+    const tokens = await this.#registry.tokensOf(id);
+    return tokens.map(({ hash, version }) => ({ table: 'tokens', key: hash, expected: version }));
+  }
+}
+
+function held(
+  record: DeviceRecord,
+  status: 'suspended' | 'quarantined',
+  nowMs: number,
+): DeviceRecord {
+  return { ...record, status, heldSinceMs: record.heldSinceMs ?? nowMs };
+}
+
+function stateConflict({ id, status }: DeviceRecord): FlotillaError {
+  return new FlotillaError('device-state-conflict', { detail: `${id} is ${status}` });
+}

@@ -1,0 +1,142 @@
+/**
+ * Who is connected, as brokers report it. In memory: brokers tell it again after a restart.
+ *
+ * A certificate that is seen connecting for the first time retires the older ones of its identity,
+ * when the profile says so: that is the end of a renewal's overlap.
+ *
+ * @module
+ */
+import type { Config } from '../../core/config/config.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import type { Denied, Presence as PresenceReport } from '../../core/protocol/feed.ts';
+import { profileOrDefault } from '../enrollment/profiles.ts';
+import type { CertificateRecord } from '../registry/records.ts';
+import { attempt, type Registry } from '../registry/registry.ts';
+
+interface Seen {
+  readonly brokers: Set<DeviceId>;
+  lastSeenAtMs: number;
+}
+
+/** How many identities are remembered. */
+const seenMax = 2_000_000;
+
+export interface DeniedSummary {
+  readonly count: number;
+  readonly last: Denied['last'];
+}
+
+export class Presence {
+  readonly #registry: Registry;
+  readonly #config: Config;
+  readonly #seen = new Map<DeviceId, Seen>();
+  readonly #denied = new Map<DeviceId, DeniedSummary>();
+
+  constructor(registry: Registry, config: Config) {
+    this.#registry = registry;
+    this.#config = config;
+  }
+
+  isConnected(id: DeviceId): boolean {
+    return (this.#seen.get(id)?.brokers.size ?? 0) > 0;
+  }
+
+  lastSeenAtMs(id: DeviceId): number | null {
+    return this.#seen.get(id)?.lastSeenAtMs ?? null;
+  }
+
+  deniedOf(id: DeviceId): DeniedSummary {
+    return this.#denied.get(id) ?? { count: 0, last: [] };
+  }
+
+  /** Takes what a broker reports of comings, goings and denials. */
+  async take(
+    broker: DeviceId,
+    reports: readonly PresenceReport[],
+    denied: readonly Denied[],
+  ): Promise<void> {
+    for (const { id, connected, atMs } of reports) {
+      const seen = this.#entry(id);
+      seen.lastSeenAtMs = Math.max(seen.lastSeenAtMs, atMs);
+      if (connected) seen.brokers.add(broker);
+      else seen.brokers.delete(broker);
+    }
+    for (const { id, count, last } of denied) {
+      const before = this.deniedOf(id);
+      this.#denied.delete(id);
+      this.#denied.set(id, {
+        count: before.count + count,
+        last: [...before.last, ...last].slice(-10),
+      });
+      trim(this.#denied, 100_000);
+    }
+    for (const { id, connected, serial, atMs } of reports) {
+      if (connected) await this.#firstSeen(id, serial, atMs);
+    }
+  }
+
+  /** Forgets what a broker said: it is gone. */
+  forget(broker: DeviceId): void {
+    for (const { brokers } of this.#seen.values()) brokers.delete(broker);
+  }
+
+  #entry(id: DeviceId): Seen {
+    const known = this.#seen.get(id);
+    if (known !== undefined) return known;
+    const made: Seen = { brokers: new Set(), lastSeenAtMs: 0 };
+    this.#seen.set(id, made);
+    trim(this.#seen, seenMax);
+    return made;
+  }
+
+  /** Marks a certificate as seen and retires those before it. Once for each certificate. */
+  async #firstSeen(id: DeviceId, serial: string, atMs: number): Promise<void> {
+    await attempt(async () => {
+      const row = await this.#registry.get('devices', id);
+      const at = row?.certificates.findIndex((certificate) => certificate.serial === serial) ?? -1;
+      const certificate = row?.certificates[at];
+      // A service may run in several places, each with a certificate of its own.
+      if (row?.role !== 'device' || certificate === undefined) return;
+      if (certificate.seenAtMs !== undefined || certificate.status !== 'active') return;
+      const older = row.certificates.slice(0, at).filter(({ status }) => status === 'active');
+      // The only certificate: nothing to decide, and not worth a write for each new device.
+      if (older.length === 0) return;
+      const { overlap } = profileOrDefault(this.#config, row.profile);
+      const retires = overlap === 'until-seen';
+      const { version, ...record } = row;
+      const certificates = record.certificates.map((one, place): CertificateRecord =>
+        place === at
+          ? { ...one, seenAtMs: atMs }
+          : retires && place < at && one.status === 'active'
+            ? { ...one, status: 'retired' }
+            : one,
+      );
+      await this.#registry.commit({
+        puts: [{ table: 'devices', record: { ...record, certificates }, expected: version }],
+        events: retires
+          ? older.map((one) => ({
+              action: 'certificate-retired' as const,
+              actor: 'system',
+              device: id,
+              detail: { serial: one.serial, by: serial },
+            }))
+          : [],
+      });
+    });
+  }
+}
+
+function trim<K, V>(map: Map<K, V>, max: number): void {
+  if (map.size <= max) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}
+
+/** Whether a certificate has ended, as people see it. */
+export function statusOf(
+  certificate: CertificateRecord,
+  nowMs: number,
+): CertificateRecord['status'] | 'expired' {
+  const { status, notAfterMs } = certificate;
+  return status === 'active' && notAfterMs <= nowMs ? 'expired' : status;
+}

@@ -1,0 +1,60 @@
+/**
+ * Rows of the registry and the certificates in them: what one more certificate does to a row.
+ *
+ * @module
+ */
+import type { IssuedCertificate } from '../../certs/authority.ts';
+import type { CertificateRecord, DeviceRecord } from './records.ts';
+
+/** The row of a certificate that was just issued. */
+export function certificateRow(
+  issued: IssuedCertificate,
+  spki: Buffer,
+  issuer: string,
+): CertificateRecord {
+  return {
+    serial: issued.serial,
+    fingerprint: issued.fingerprint,
+    keyFingerprint: issued.keyFingerprint,
+    key: spki.toString('base64'),
+    issuer,
+    notBeforeMs: issued.notBeforeMs,
+    notAfterMs: issued.notAfterMs,
+    status: 'active',
+  };
+}
+
+/**
+ * An identity's certificates with a new one at the end. When there are too many, those go first that
+ * are good for nothing any more, then the oldest; `keep`, which made the request, stays.
+ */
+export function withCertificate(
+  certificates: readonly CertificateRecord[],
+  added: CertificateRecord,
+  limits: { readonly max: number; readonly nowMs: number; readonly keep?: string },
+): CertificateRecord[] {
+  const kept = [...certificates];
+  while (kept.length >= limits.max) {
+    const spent = kept.findIndex(
+      ({ status, notAfterMs, serial }) =>
+        serial !== limits.keep && (status !== 'active' || notAfterMs < limits.nowMs),
+    );
+    const oldest = kept.findIndex(({ serial }) => serial !== limits.keep);
+    kept.splice(spent === -1 ? Math.max(0, oldest) : spent, 1);
+  }
+  return [...kept, added];
+}
+
+/** A row for an identity that does not exist yet. */
+export function newIdentity(
+  fields: Pick<DeviceRecord, 'id' | 'role' | 'createdAtMs'> & Partial<DeviceRecord>,
+): DeviceRecord {
+  return {
+    status: 'active',
+    group: null,
+    attributes: {},
+    profile: 'default',
+    certificates: [],
+    ...fields,
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * What time makes void leaves the registry: used and expired tokens, answers that can no longer be
+ * asked for, requests that nobody decided, revocations of certificates that have ended.
+ *
+ * @module
+ */
+import type { Cancel, Clock } from '../../core/clock.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Deletion, Registry } from './registry.ts';
+
+const periodMs = 60_000;
+const commitMaxRows = 500;
+/** How long a void token is still known, so that its use can be told from nonsense, in ms. */
+const tokenMemoryMs = 86_400_000;
+
+export class Housekeeping {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #next: Cancel = () => undefined;
+  #running: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(registry: Registry, clock: Clock, log: Logger) {
+    this.#registry = registry;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#next = this.#clock.after(periodMs, () => {
+      this.#running = this.sweep()
+        .catch((error: unknown) => {
+          if (isFlotillaError(error, 'registry-conflict')) return;
+          this.#log.warn({ err: error }, 'housekeeping failed; it is tried again');
+        })
+        .then(() => {
+          if (!this.#stopped) this.start();
+        });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#next();
+    await this.#running;
+  }
+
+  /** Deletes what is void now. */
+  async sweep(): Promise<void> {
+    const now = this.#clock.now();
+    const found: Deletion[] = [];
+    for await (const row of this.#registry.rows('tokens')) {
+      if (row.expiresAtMs + tokenMemoryMs <= now) {
+        found.push({ table: 'tokens', key: row.hash, expected: row.version });
+      }
+    }
+    for await (const row of this.#registry.rows('answers')) {
+      if (row.expiresAtMs <= now) {
+        found.push({ table: 'answers', key: row.key, expected: row.version });
+      }
+    }
+    for await (const row of this.#registry.rows('requests')) {
+      if (row.expiresAtMs <= now) {
+        found.push({ table: 'requests', key: row.id, expected: row.version });
+      }
+    }
+    for await (const row of this.#registry.rows('revocations')) {
+      if (row.notAfterMs <= now) {
+        found.push({ table: 'revocations', key: row.serial, expected: row.version });
+      }
+    }
+    for (let at = 0; at < found.length && !this.#stopped; at += commitMaxRows) {
+      await this.#registry.commit({ deletions: found.slice(at, at + commitMaxRows) });
+    }
+  }
+}

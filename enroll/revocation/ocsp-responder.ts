@@ -1,0 +1,98 @@
+/**
+ * Answers to OCSP requests (RFC 6960), signed by a delegated responder for each issuer.
+ *
+ * @module
+ */
+import type { CertificateFacts } from '../../certs/certificate.ts';
+import {
+  answerOcsp,
+  createResponder,
+  ocspFailure,
+  parseOcspRequest,
+  type CertificateStatus,
+  type OcspResponder,
+} from '../../certs/ocsp.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { RateLimiter } from '../../core/rate-limiter.ts';
+import type { Registry } from '../registry/registry.ts';
+
+/** How long a responder's certificate is good; a new one is made at half of it. */
+const responderValidityMs = 7 * 86_400_000;
+
+export interface OcspDeskDeps {
+  readonly registry: Registry;
+  readonly ca: CertificateAuthority;
+  readonly clock: Clock;
+  readonly validityMs: number;
+  readonly signaturesPerSecond: number;
+}
+
+export class OcspDesk {
+  readonly #deps: OcspDeskDeps;
+  readonly #signatures: RateLimiter;
+  readonly #responders = new Map<string, OcspResponder>();
+
+  constructor(deps: OcspDeskDeps) {
+    this.#deps = deps;
+    this.#signatures = new RateLimiter(deps.clock, deps.signaturesPerSecond, 1000);
+  }
+
+  /** OCSPResponse, DER, whatever came in. */
+  async answer(request: Buffer): Promise<Buffer> {
+    if (this.#signatures.take('') > 0) return ocspFailure('tryLater');
+    const statuses = new Map<string, CertificateStatus>();
+    let serials: string[];
+    try {
+      serials = parseOcspRequest(request).certificates.map(({ serial }) => serial);
+    } catch {
+      return ocspFailure('malformedRequest');
+    }
+    for (const serial of serials) {
+      for (const { certificate } of this.#deps.ca.issuers) {
+        const { fingerprint } = certificate;
+        statuses.set(`${fingerprint} ${serial}`, await this.#statusOf(serial, fingerprint));
+      }
+    }
+    await this.#deps.registry.settled();
+    return answerOcsp({
+      request,
+      responders: this.#deps.ca.issuers.map((issuer) => this.#responder(issuer.certificate)),
+      statusOf: (serial, issuer) =>
+        statuses.get(`${issuer.fingerprint} ${serial}`) ?? { status: 'unknown' },
+      nowMs: this.#deps.clock.now(),
+      validityMs: this.#deps.validityMs,
+    });
+  }
+
+  async #statusOf(serial: string, issuer: string): Promise<CertificateStatus> {
+    const { registry } = this.#deps;
+    const revoked = await registry.get('revocations', serial);
+    if (revoked !== undefined && revoked.issuer === issuer) {
+      return { status: 'revoked', atMs: revoked.atMs, reason: revoked.reason };
+    }
+    const holder = await registry.holderOfSerial(serial);
+    const certificate = holder?.certificates.find((one) => one.serial === serial);
+    if (holder === undefined || certificate === undefined || certificate.issuer !== issuer) {
+      return { status: 'unknown' };
+    }
+    if (certificate.status === 'revoked')
+      return { status: 'revoked', atMs: certificate.notAfterMs };
+    if (holder.status === 'suspended' || holder.status === 'quarantined') {
+      const atMs = holder.heldSinceMs ?? this.#deps.clock.now();
+      return { status: 'revoked', atMs, reason: 'certificateHold' };
+    }
+    return { status: 'good' };
+  }
+
+  #responder({ fingerprint }: CertificateFacts): OcspResponder {
+    const known = this.#responders.get(fingerprint);
+    const leftMs = (known?.certificate.notAfterMs ?? 0) - this.#deps.clock.now();
+    if (known !== undefined && leftMs > responderValidityMs / 2) return known;
+    const authority = this.#deps.ca.issuer(fingerprint);
+    if (authority === undefined) throw new Error('an issuer without an authority');
+    const made = createResponder(authority, responderValidityMs);
+    this.#responders.set(fingerprint, made);
+    return made;
+  }
+}

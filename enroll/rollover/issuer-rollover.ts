@@ -1,0 +1,126 @@
+/**
+ * A second issuer comes in, and the first one goes, without anybody being disconnected.
+ *
+ * 1. The new issuer is made and published: `cacerts`, `/v1/ca` and the feed carry both.
+ * 2. When every broker that listens trusts it, it becomes the one that signs.
+ * 3. Devices renew, at their own pace, and get certificates of the new one.
+ * 4. When no active certificate of the old one is left, it can be retired.
+ *
+ * @module
+ */
+import type { CertificateFacts } from '../../certs/certificate.ts';
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { Feed } from '../feed/feed.ts';
+import type { Registry } from '../registry/registry.ts';
+import {
+  activateIssuer,
+  createIssuer,
+  issuersMax,
+  openCa,
+  removeIssuer,
+  type CaDeps,
+} from '../ca/ca-folder.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+
+/** How long the brokers have to take the new issuer, in ms. */
+const brokersTimeoutMs = 10_000;
+
+export interface RolloverDeps {
+  readonly state: StateFolder;
+  readonly ca: CertificateAuthority;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly feed: Feed;
+  readonly registry: Registry;
+  readonly caDeps: CaDeps;
+  /** How long after its end a certificate may still renew. */
+  readonly graceMs: number;
+  /** Read anew each time: it is not kept. */
+  readonly passphrase: () => Promise<string>;
+}
+
+export class IssuerRollover {
+  readonly #deps: RolloverDeps;
+  #busy = false;
+
+  constructor(deps: RolloverDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Makes a new issuer the one that signs.
+   *
+   * @throws FlotillaError `root-key-missing`, `issuer-in-use` (there are too many, or a change is
+   *   under way), `brokers-late` (the new issuer is trusted, and does not sign yet: try again)
+   */
+  introduce(actor: string): Promise<CertificateFacts> {
+    return this.#alone(async () => {
+      const { state, ca, audit, feed, caDeps } = this.#deps;
+      const passphrase = await this.#deps.passphrase();
+      // One that was introduced before and could not be activated is taken up again.
+      const waiting = ca.issuers.find(
+        ({ certificate }) => certificate.notBeforeMs > ca.current.certificate.notBeforeMs,
+      )?.certificate;
+      if (waiting === undefined && ca.issuers.length >= issuersMax) {
+        throw new FlotillaError('issuer-in-use', { detail: `at most ${issuersMax} issuers` });
+      }
+      const made = waiting ?? (await createIssuer(state, passphrase, caDeps));
+      if (waiting === undefined) ca.replace(await openCa(state, passphrase, caDeps));
+      const effect = await feed.effectOf([feed.sequence], brokersTimeoutMs);
+      if (effect.late > 0) {
+        throw new FlotillaError('brokers-late', { detail: `${effect.late} of ${effect.brokers}` });
+      }
+      await activateIssuer(state, made.fingerprint);
+      ca.replace(await openCa(state, passphrase, caDeps));
+      await audit.append({
+        action: 'issuer-added',
+        actor,
+        detail: { fingerprint: made.fingerprint },
+      });
+      return made;
+    });
+  }
+
+  /**
+   * Takes a former issuer out of trust, when no certificate of it is good, or may still renew.
+   *
+   * @throws FlotillaError `issuer-not-found`, `issuer-in-use`
+   */
+  retire(fingerprint: string, actor: string): Promise<void> {
+    return this.#alone(async () => {
+      const { state, ca, audit, clock, registry, caDeps, graceMs } = this.#deps;
+      const issuer = ca.issuer(fingerprint);
+      if (issuer === undefined) throw new FlotillaError('issuer-not-found');
+      if (issuer === ca.current) {
+        throw new FlotillaError('issuer-in-use', { detail: 'it is the one that signs' });
+      }
+      let left = 0;
+      const endedMs = clock.now() - graceMs;
+      for await (const { certificates } of registry.rows('devices')) {
+        for (const one of certificates) {
+          const isNeeded = one.status === 'active' && one.notAfterMs > endedMs;
+          if (one.issuer === fingerprint && isNeeded) left++;
+        }
+      }
+      if (left > 0) {
+        throw new FlotillaError('issuer-in-use', { detail: `${left} active certificates` });
+      }
+      await audit.append({ action: 'issuer-retired', actor, detail: { fingerprint } });
+      await removeIssuer(state, fingerprint);
+      ca.replace(await openCa(state, await this.#deps.passphrase(), caDeps));
+    });
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is under way' });
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+    }
+  }
+}

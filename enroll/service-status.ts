@@ -1,0 +1,78 @@
+/**
+ * What is well and what is not, for `flotilla status`.
+ *
+ * @module
+ */
+import { statfs } from 'node:fs/promises';
+import type { CertificateFacts } from '../certs/certificate.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Status } from '../core/protocol/enrollment-api.ts';
+import type { StateFolder } from '../core/state-folder.ts';
+import type { AuditLog } from './audit/audit-log.ts';
+import type { CertificateAuthority } from './ca/certificate-authority.ts';
+import type { Feed } from './feed/feed.ts';
+import type { Registry } from './registry/registry.ts';
+
+type Check = Status['checks'][number];
+
+export interface StatusDeps {
+  readonly audit: AuditLog;
+  readonly ca: CertificateAuthority;
+  readonly clock: Clock;
+  readonly feed: Feed;
+  readonly registry: Registry;
+  readonly state: StateFolder;
+  readonly serverCertificate: () => CertificateFacts;
+}
+
+const dayMs = 86_400_000;
+const caWarningMs = 180 * dayMs;
+const serverWarningMs = 7 * dayMs;
+const diskFreeMinBytes = 256 * 1024 * 1024;
+
+export async function statusOfService(deps: StatusDeps): Promise<Status> {
+  const { ca, clock, feed, registry, audit } = deps;
+  const now = clock.now();
+  const { brokers } = feed;
+  const head = audit.head;
+  const checks: Check[] = [
+    expiry('root', ca.root, now, caWarningMs),
+    ...ca.issuers.map(({ certificate }, at) =>
+      expiry(at === 0 ? 'issuer' : `issuer, former ${at}`, certificate, now, caWarningMs),
+    ),
+    expiry('certificate of the service', deps.serverCertificate(), now, serverWarningMs),
+    {
+      name: 'brokers on the feed',
+      ok: brokers.length > 0,
+      detail: brokers.length === 0 ? 'none' : brokers.join(', '),
+    },
+    { name: 'registry', ok: true, detail: `${await registry.count('devices')} identities` },
+    {
+      name: 'audit log',
+      ok: !audit.isBroken,
+      detail: `line ${head.seq}, hash ${head.hash.slice(0, 16)}`,
+    },
+    await disk(deps.state.root),
+  ];
+  return { ok: checks.every(({ ok }) => ok), checks };
+}
+
+function expiry(
+  name: string,
+  { notAfterMs }: CertificateFacts,
+  nowMs: number,
+  warningMs: number,
+): Check {
+  const leftMs = notAfterMs - nowMs;
+  return { name, ok: leftMs > warningMs, detail: `${Math.floor(leftMs / dayMs)} days left` };
+}
+
+async function disk(path: string): Promise<Check> {
+  const { bavail, bsize } = await statfs(path);
+  const free = bavail * bsize;
+  return {
+    name: 'disk',
+    ok: free > diskFreeMinBytes,
+    detail: `${Math.floor(free / 1024 / 1024)} MiB free`,
+  };
+}

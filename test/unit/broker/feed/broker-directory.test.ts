@@ -1,0 +1,213 @@
+import test from 'ava';
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Directory, FeedBroken } from '../../../../broker/feed/broker-directory.ts';
+import { DirectoryFile } from '../../../../broker/feed/directory-file.ts';
+import { FeedReporter } from '../../../../broker/feed/feed-reporter.ts';
+import { LineSplitter } from '../../../../broker/feed/line-splitter.ts';
+import { parseDeviceId } from '../../../../core/device-id.ts';
+import type { DirectoryEntry, FeedLine, FeedReport } from '../../../../core/protocol/feed.ts';
+import { fakeClock } from '../../../support/fake-clock.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
+import { until } from '../../../support/until.ts';
+
+const entry = (id: string, group: string | null = null): DirectoryEntry => ({
+  id: parseDeviceId(id),
+  role: 'device',
+  status: 'active',
+  group,
+  attributes: {},
+  certificates: [],
+});
+const hello: FeedLine = { type: 'hello', epoch: 'e', sequence: 5, graceMs: 1 };
+
+function filled(...ids: string[]): Directory {
+  const directory = new Directory();
+  directory.apply(hello);
+  directory.apply({ type: 'snapshot-begin', sequence: 5 });
+  for (const id of ids) directory.apply({ type: 'entry', entry: entry(id) });
+  directory.apply({ type: 'snapshot-end', sequence: 5 });
+  return directory;
+}
+
+test('a snapshot replaces what was known, all at once', (t) => {
+  const directory = filled('a', 'b');
+  directory.apply({ type: 'snapshot-begin', sequence: 9 });
+  directory.apply({ type: 'entry', entry: entry('c') });
+  t.truthy(directory.get('a'), 'the old one holds until the new one is whole');
+  t.is(directory.get('c'), undefined);
+  t.deepEqual(directory.apply({ type: 'snapshot-end', sequence: 9 }), {
+    kind: 'identities',
+    ids: 'all',
+    removed: ['a', 'b'],
+    sequence: 9,
+  });
+  t.is(directory.get('a'), undefined);
+  t.is(directory.size, 1);
+});
+
+test('a snapshot that was cut off changes nothing', (t) => {
+  const directory = filled('a');
+  directory.apply({ type: 'snapshot-begin', sequence: 9 });
+  directory.linkLost();
+  directory.apply(hello);
+  directory.apply({ type: 'change', sequence: 6, entry: entry('b') });
+  t.deepEqual([directory.size, directory.sequence], [2, 6]);
+});
+
+test('lines that do not follow are refused', (t) => {
+  const refused = (directory: Directory, line: FeedLine): void =>
+    void t.throws(() => directory.apply(line), { instanceOf: FeedBroken });
+  refused(new Directory(), { type: 'change', sequence: 1, entry: entry('a') });
+  refused(filled('a'), { type: 'change', sequence: 7, entry: entry('a') });
+  refused(filled('a'), { type: 'removed', sequence: 5, id: parseDeviceId('a') });
+  refused(filled('a'), { type: 'entry', entry: entry('a') });
+  refused(filled('a'), { type: 'snapshot-end', sequence: 6 });
+  refused(filled('a'), { type: 'heartbeat', sequence: 6 });
+  const other = filled('a');
+  other.apply({ type: 'hello', epoch: 'other', sequence: 5, graceMs: 1 });
+  refused(other, { type: 'change', sequence: 6, entry: entry('a') });
+});
+
+test('what is kept on disk comes back, changes included', async (t) => {
+  const path = join(tempFolder(t), 'directory.json');
+  const directory = filled('a', 'b');
+  const file = new DirectoryFile(path);
+  await file.writeSnapshot(directory.state());
+  directory.apply({ type: 'change', sequence: 6, entry: entry('c', 'red') });
+  directory.apply({ type: 'removed', sequence: 7, id: parseDeviceId('a') });
+  await file.append(
+    [
+      { epoch: 'e', sequence: 6, entry: entry('c', 'red') },
+      { epoch: 'e', sequence: 7, removed: 'a' },
+    ],
+    directory,
+  );
+  await file.close();
+  const again = new Directory();
+  again.restore((await new DirectoryFile(path).read())!);
+  t.deepEqual([...again.entries()].map(({ id }) => id).toSorted(), ['b', 'c']);
+  t.deepEqual([again.epoch, again.sequence, again.graceMs, again.ready], ['e', 7, 1, true]);
+});
+
+test('a change that a crash cut off, and garbage after it, are left out', async (t) => {
+  const path = join(tempFolder(t), 'directory.json');
+  const directory = filled('a');
+  const file = new DirectoryFile(path);
+  await file.writeSnapshot(directory.state());
+  await file.append([{ epoch: 'e', sequence: 6, entry: entry('b') }], directory);
+  await file.append([{ epoch: 'e', sequence: 7, entry: entry('c') }], directory);
+  await file.close();
+  const changes = `${path}.changes`;
+  truncateSync(changes, readFileSync(changes).length - 10);
+  t.is((await new DirectoryFile(path).read())?.sequence, 6);
+  appendFileSync(changes, '\nnot json\n');
+  t.is((await new DirectoryFile(path).read())?.sequence, 6);
+  writeFileSync(path, '{"version":1');
+  t.is(await new DirectoryFile(path).read(), undefined);
+});
+
+test('many changes are folded into a new snapshot', async (t) => {
+  const path = join(tempFolder(t), 'directory.json');
+  const directory = filled('a');
+  const file = new DirectoryFile(path);
+  await file.writeSnapshot(directory.state());
+  for (let n = 0; n < 3; n++) {
+    const changes = Array.from({ length: 400 }, (_, at) => {
+      const sequence = 6 + n * 400 + at;
+      directory.apply({ type: 'change', sequence, entry: entry(`d${at}`) });
+      return { epoch: 'e', sequence, entry: entry(`d${at}`) };
+    });
+    await file.append(changes, directory);
+  }
+  await file.close();
+  t.is((await new DirectoryFile(path).read())?.sequence, 5 + 1200);
+  t.throws(() => readFileSync(`${path}.changes`), { code: 'ENOENT' });
+});
+
+test('lines come whole whatever the chunks are, and not without end', (t) => {
+  const lines = new LineSplitter(16);
+  t.deepEqual(lines.push(Buffer.from('a\nbc')), ['a']);
+  t.deepEqual(lines.push(Buffer.from('d\n\n')), ['bcd', '']);
+  t.deepEqual(lines.push(Buffer.from('0123456789')), []);
+  t.throws(() => lines.push(Buffer.from('0123456789')), { instanceOf: RangeError });
+});
+
+test('reports are gathered while one is under way, and repeated when it failed', async (t) => {
+  const clock = fakeClock();
+  const sent: FeedReport[] = [];
+  let fail = false;
+  let release = (): void => undefined;
+  const reporter = new FeedReporter({
+    clock,
+    run: 'run-1',
+    refusalsMax: 500,
+    failed: () => undefined,
+    send: async (report) => {
+      await new Promise<void>((resolve) => (release = resolve));
+      if (fail) throw new Error('away');
+      sent.push(report);
+    },
+  });
+  const presence = (id: string, connected: boolean): void =>
+    reporter.presence({
+      id: parseDeviceId(id),
+      connected,
+      atMs: 1,
+      serial: '0a',
+      remoteAddress: '::1',
+    });
+  reporter.applied('e', 1, 0);
+  await until('the first is under way', () => release.length === 1 || release());
+  for (let n = 2; n <= 10; n++) reporter.applied('e', n, n === 5 ? 3 : 0);
+  presence('a', true);
+  presence('a', false);
+  release();
+  await until('the second', () => {
+    release();
+    return sent.length === 2;
+  });
+  t.like(sent[1], { applied: 10, closed: [{ sequence: 5, connections: 3 }] });
+  t.deepEqual(
+    sent[1]?.presence.map(({ connected }) => connected),
+    [false],
+    'the latest of an identity',
+  );
+  fail = true;
+  reporter.incident({
+    id: parseDeviceId('a'),
+    kind: 'clone',
+    atMs: 1,
+    serial: '0a',
+    addresses: [],
+    reaction: 'log',
+  });
+  await until('it failed', () => {
+    release();
+    return clock.pending > 0;
+  });
+  fail = false;
+  for (let n = 0; n < 25; n++) {
+    reporter.denied(parseDeviceId('a'), {
+      atMs: n,
+      action: 'publish',
+      topic: 'x',
+      code: 'publish-denied',
+    });
+  }
+  clock.advance(1000);
+  await until('it was repeated', () => {
+    release();
+    return sent.some(({ incidents }) => incidents.length === 1);
+  });
+  await until('denials came', () => {
+    release();
+    return sent.some(({ denied }) => denied.length === 1);
+  });
+  const denied = sent.flatMap((report) => report.denied);
+  t.is(denied[0]?.count, 25);
+  t.deepEqual(
+    denied[0]?.last.map(({ atMs }) => atMs),
+    [15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+  );
+});

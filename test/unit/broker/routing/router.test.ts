@@ -1,0 +1,176 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { Router } from '../../../../broker/routing/router.ts';
+import { TopicIndex } from '../../../../broker/routing/topic-index.ts';
+import { topicMatches } from '../../../../core/topic.ts';
+
+interface Someone {
+  readonly name: string;
+}
+const people: readonly Someone[] = ['a', 'b', 'c'].map((name) => ({ name }));
+
+const level = fc.constantFrom('a', 'b', '', '$x');
+const name = fc
+  .array(level, { minLength: 1, maxLength: 4 })
+  .map((levels) => levels.join('/'))
+  .filter((text) => text !== '');
+const filter = fc
+  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .map(([levels, many]) => [...levels, ...(many ? ['#'] : [])].join('/'))
+  .filter((text) => text !== '');
+const change = fc.record({
+  who: fc.nat(2),
+  filter,
+  group: fc.constantFrom(undefined, undefined, 'g', 'h'),
+  qos: fc.constantFrom<(0 | 1 | 2)[]>(0, 1, 2),
+  add: fc.boolean(),
+});
+
+function router(cacheMaxTopics = 100): Router<Someone> {
+  return new Router<Someone>({ cacheMaxTopics, mayReceive: () => true });
+}
+
+const plain = { group: undefined, noLocal: false, retainAsPublished: false, identifier: undefined };
+
+test('routes are those of the grammar, at the highest QoS, whatever was cached before', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(change, { maxLength: 30 }),
+      fc.array(name, { minLength: 1, maxLength: 5 }),
+      fc.nat(3),
+      (changes, names, cacheMaxTopics) => {
+        const routes = router(cacheMaxTopics);
+        const model = new Map<string, (typeof changes)[number]>();
+        for (const one of changes) {
+          const subscriber = people[one.who]!;
+          const key = `${one.who} ${one.group ?? ''} ${one.filter}`;
+          if (one.add) {
+            model.set(key, one);
+            routes.add({
+              ...plain,
+              subscriber,
+              filter: one.filter,
+              group: one.group,
+              qos: one.qos,
+            });
+          } else if (routes.remove(subscriber, one.filter, one.group) !== model.delete(key))
+            return false;
+          for (const topic of names) {
+            const route = routes.route(topic);
+            const matching = [...model.values()].filter((sub) => topicMatches(sub.filter, topic));
+            const wanted = new Map<string, number>();
+            for (const sub of matching.filter((sub) => sub.group === undefined)) {
+              const { name: person } = people[sub.who]!;
+              wanted.set(person, Math.max(wanted.get(person) ?? 0, sub.qos));
+            }
+            const got = new Map(
+              route.targets.map((target) => [target.subscriber.name, target.qos]),
+            );
+            const members = route.shared.reduce((sum, { members: list }) => sum + list.length, 0);
+            if (
+              route.targets.length !== wanted.size ||
+              [...wanted].some(([person, qos]) => got.get(person) !== qos) ||
+              members !== matching.filter((sub) => sub.group !== undefined).length
+            ) {
+              return false;
+            }
+          }
+          if (
+            routes.subscriptions !== model.size ||
+            routes.cachedRoutes > Math.max(cacheMaxTopics, 0)
+          )
+            return false;
+        }
+        return true;
+      },
+    ),
+    { numRuns: 300 },
+  );
+  t.pass();
+});
+
+test('the index of topics finds what the grammar finds, and forgets what it is told to', (t) => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(name, { maxLength: 12 }),
+      fc.uniqueArray(name, { maxLength: 5 }),
+      filter,
+      (names, gone, wanted) => {
+        const index = new TopicIndex<{ topic: string }>();
+        for (const topic of names) index.set(topic, { topic });
+        for (const topic of gone) index.delete(topic);
+        const left = names.filter((topic) => !gone.includes(topic) && topicMatches(wanted, topic));
+        return (
+          index
+            .match(wanted)
+            .map(({ topic }) => topic)
+            .sort()
+            .join() === left.sort().join()
+        );
+      },
+    ),
+  );
+  t.pass();
+});
+
+test('a route is kept until a subscription that concerns its topic changes', (t) => {
+  const routes = router();
+  const [one, two] = people as [Someone, Someone];
+  routes.add({ ...plain, subscriber: one, filter: 'a/+', qos: 0 });
+  const route = routes.route('a/b');
+  routes.add({ ...plain, subscriber: two, filter: 'b/#', qos: 0 });
+  routes.add({ ...plain, subscriber: two, filter: 'a/c', qos: 0 });
+  t.is(routes.route('a/b'), route);
+  t.false(route.stale);
+  routes.add({ ...plain, subscriber: two, filter: 'a/#', qos: 1 });
+  t.true(route.stale);
+  t.is(routes.route('a/b').targets.length, 2);
+  routes.invalidateAll();
+  t.is(routes.cachedRoutes, 0);
+});
+
+test('the cache of routes is bounded: the oldest gives way', (t) => {
+  const routes = router(3);
+  const first = routes.route('t/0');
+  for (let n = 1; n < 10; n++) routes.route(`t/${n}`);
+  t.is(routes.cachedRoutes, 3);
+  t.true(first.stale);
+});
+
+test('long topics fill the cache sooner than short ones', (t) => {
+  const routes = router(100);
+  const deep = 'x/'.repeat(30);
+  for (let n = 0; n < 200; n++) routes.route(`${n}/${deep}`);
+  t.true(routes.cachedRoutes < 20, `${routes.cachedRoutes} routes`);
+  for (let n = 0; n < 200; n++) routes.route(`t/${n}`);
+  t.is(routes.cachedRoutes, 100);
+  routes.invalidate('#');
+  t.is(routes.cachedRoutes, 0);
+});
+
+test('who may not receive a topic is not in its route', (t) => {
+  const asked: string[] = [];
+  const routes = new Router<Someone>({
+    cacheMaxTopics: 10,
+    mayReceive: ({ name: person }, topic) => {
+      asked.push(`${person} ${topic}`);
+      return person !== 'b';
+    },
+  });
+  for (const subscriber of people) {
+    routes.add({ ...plain, subscriber, filter: '#', qos: 0 });
+    routes.add({ ...plain, subscriber, filter: 's', group: 'g', qos: 0 });
+  }
+  const { targets, shared } = routes.route('s');
+  t.deepEqual(
+    targets.map(({ subscriber }) => subscriber.name),
+    ['a', 'c'],
+  );
+  t.deepEqual(
+    shared[0]?.members.map(({ subscriber }) => subscriber.name),
+    ['a', 'c'],
+  );
+  const before = asked.length;
+  routes.route('s');
+  t.is(asked.length, before);
+});

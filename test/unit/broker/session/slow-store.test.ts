@@ -1,0 +1,158 @@
+/** A store whose commits take as long as the test wants: who waits, and who does not. */
+import test from 'ava';
+import { openMemoryStore } from '../../../../broker/store/memory-store.ts';
+import { storeLimits } from '../../../../broker/store/store-limits.ts';
+import type { SessionStore } from '../../../../broker/store/session-store.ts';
+import { systemClock } from '../../../../core/clock.ts';
+import { checkConfig } from '../../../../core/config/config.ts';
+import { startWorld } from '../../../support/session-world.ts';
+import { until } from '../../../support/until.ts';
+
+interface SlowStore {
+  readonly store: SessionStore;
+  /** Lets everything that waits be durable. */
+  commit(): void;
+  readonly waiting: () => number;
+}
+
+function slowStore(): SlowStore {
+  const limits = storeLimits(checkConfig({}).limits.broker);
+  const store = openMemoryStore({ limits, clock: systemClock });
+  const calls: (() => void)[] = [];
+  let open = false;
+  Object.defineProperty(store, 'pending', { get: () => !open });
+  store.afterCommit = (call) => {
+    if (open) call();
+    else calls.push(call);
+  };
+  return {
+    store,
+    commit() {
+      for (const call of calls.splice(0)) call();
+    },
+    waiting: () => {
+      open = false;
+      return calls.length;
+    },
+  };
+}
+
+test('a slow disk holds up what must be durable, and nothing else', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const kept = await world.raw('kept');
+  kept.connect({ clientId: 'kept', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  t.is(kept.packets.length, 0);
+  slow.commit();
+  await kept.next('connack');
+  const done = kept.subscribe('k', 1);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await done;
+
+  // Nothing of an ephemeral session waits, while the disk stands still.
+  const free = await world.connect({ clientId: 'free' });
+  await free.subscribe([{ topic: 'f', qos: 2 }]);
+  free.publish('f', 'zero');
+  free.publish('f', 'one', { qos: 1 });
+  free.publish('f', 'two', { qos: 2 });
+  await free.next('puback');
+  await free.next('pubrec');
+  t.is((await free.received()).length, 3);
+
+  // What a kept session is owed goes out at once at QoS 1; the publisher waits.
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('k', 'kept', { qos: 1, id: 1 });
+  pub.publish('f', 'behind it', { qos: 1, id: 2 });
+  t.is(String((await kept.next('publish')).payload), 'kept');
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  t.is((await pub.next('puback')).messageId, 1);
+  await until('the second follows', () => {
+    slow.commit();
+    return pub.packets.length === 1;
+  });
+  t.is((await pub.next('puback')).messageId, 2);
+  slow.commit();
+});
+
+test('to a kept session QoS 2 and PUBREL leave when they are durable: it cannot come twice', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const kept = await world.raw('kept');
+  kept.connect({ clientId: 'kept', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await kept.next('connack');
+  const done = kept.subscribe('k', 2);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await done;
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('k', 'two', { qos: 2, id: 1 });
+  await pub.settle();
+  await kept.settle();
+  t.deepEqual(kept.packets, []);
+  slow.commit();
+  const { messageId } = await kept.next('publish');
+  kept.ack('pubrec', messageId!);
+  await kept.settle();
+  t.deepEqual(kept.packets, []);
+  slow.commit();
+  t.is((await kept.next('pubrel')).messageId, messageId);
+});
+
+test('PUBREC and PUBCOMP of a kept session wait for the disk, whoever listens', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const pub = await world.raw('pub');
+  pub.connect({ clientId: 'pub', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await pub.next('connack');
+  pub.publish('nobody/listens', 'x', { qos: 2, id: 1 });
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  await pub.next('pubrec');
+  pub.ack('pubrel', 1);
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  await pub.next('pubcomp');
+});
+
+test('QoS 2 publishes that wait for the disk count once against the receive maximum', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, {
+    store: slow.store,
+    config: { limits: { broker: { inflightInMax: 10 } } },
+  });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const pub = await world.raw('pub');
+  pub.connect({
+    version: 5,
+    clientId: 'pub',
+    clean: false,
+    properties: { sessionExpiryInterval: 100 },
+  });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await pub.next('connack');
+  for (let id = 1; id <= 10; id++) pub.publish('x', 'x', { qos: 2, id });
+  await pub.settle();
+  t.false(pub.ended);
+  slow.commit();
+  await until('all came', () => pub.packets.filter((one) => one.cmd === 'pubrec').length === 10);
+  for (let id = 1; id <= 10; id++) pub.ack('pubrel', id);
+  await pub.settle();
+  for (let id = 11; id <= 20; id++) pub.publish('x', 'x', { qos: 2, id });
+  await pub.settle();
+  t.false(pub.ended);
+  slow.commit();
+});

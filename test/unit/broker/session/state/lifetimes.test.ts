@@ -1,0 +1,112 @@
+/** Connections and sessions: how long they live, what ends them, and how many one identity has. */
+import test from 'ava';
+import { fakeClock } from '../../../../support/fake-clock.ts';
+import { startWorld, TestAuthorizer, type RawClient } from '../../../../support/session-world.ts';
+import { until } from '../../../../support/until.ts';
+
+test('keep alive: any packet counts, one and a half times the interval is the limit', async (t) => {
+  const clock = fakeClock();
+  const world = await startWorld(t, { clock });
+  const client = await world.connect({ clientId: 'c', keepAlive: 10 });
+  const none = await world.connect({ clientId: 'n', keepAlive: 0 });
+  for (let n = 0; n < 5; n++) {
+    clock.advance(9000);
+    await client.settle();
+  }
+  clock.advance(14_400);
+  t.is(world.count('disconnected'), 0);
+  clock.advance(2000);
+  t.is(world.count('disconnected', 'keep-alive-timeout'), 1);
+  clock.advance(86_400_000);
+  await none.settle();
+});
+
+test('a takeover keeps the session, and three at once leave one', async (t) => {
+  const world = await startWorld(t);
+  const first = await world.connect({ clientId: 'c', clean: false });
+  await first.subscribe('x', 1);
+  const raced = await Promise.all(
+    [1, 2, 3].map(() => world.connect({ clientId: 'c', clean: false })),
+  );
+  await first.end();
+  await until('one is left', () => raced.filter((one) => !one.ended).length === 1);
+  const last = raced.find((one) => !one.ended)!;
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('x', 'm', { qos: 1 });
+  t.is(String((await last.next('publish')).payload), 'm');
+  t.is(world.layer.statistics().sessions, 2);
+});
+
+test('a new Clean Session ends the old one with its queue and subscriptions', async (t) => {
+  const world = await startWorld(t);
+  const first = await world.connect({ clientId: 'c', clean: false });
+  await first.subscribe('x', 1);
+  await first.disconnect();
+  await world.layer.publish({ topic: 'x', payload: Buffer.from('m'), qos: 1, retain: false });
+  t.is(world.layer.statistics().queuedMessages, 1);
+  const clean = await world.connect({ clientId: 'c', clean: true });
+  t.false(clean.connack?.sessionPresent);
+  const { queuedMessages, subscriptions } = world.layer.statistics();
+  t.deepEqual([queuedMessages, subscriptions], [0, 0]);
+});
+
+test('a silenced connection publishes no will; another end does', async (t) => {
+  const world = await startWorld(t);
+  const sub = await world.connect({ clientId: 'sub' });
+  await sub.subscribe('w', 0);
+  const will = { topic: 'w', payload: Buffer.from('gone') };
+  for (const [code, wills] of [
+    ['device-revoked', 0],
+    ['connection-too-old', 1],
+  ] as const) {
+    const client = await world.connect({ clientId: 'd', will, version: 5 });
+    for (const connection of world.layer.connectionsOf('d')) connection.close(code);
+    await client.end();
+    t.is((await sub.received()).length, wills);
+  }
+});
+
+test('forget ends the sessions of an identity, with queue, subscriptions and wills', async (t) => {
+  const world = await startWorld(t);
+  const sub = await world.connect({ clientId: 'd', clean: false });
+  await sub.subscribe('x', 1);
+  await sub.disconnect();
+  await world.layer.publish({ topic: 'x', payload: Buffer.from('m'), qos: 1, retain: false });
+  await world.layer.forget('d');
+  const { sessions, subscriptions, queuedMessages } = world.layer.statistics();
+  t.deepEqual([sessions, subscriptions, queuedMessages], [0, 0, 0]);
+});
+
+test('connections of one identity are bounded by its limits', async (t) => {
+  const authorizer = new TestAuthorizer();
+  authorizer.own = { ...authorizer.own, connectionsMax: 2 };
+  const world = await startWorld(t, { authorizer });
+  await world.connect({ identity: 'd', clientId: 'd/1' });
+  await world.connect({ identity: 'd', clientId: 'd/2' });
+  const third = await world.connect({ identity: 'd', clientId: 'd/3', version: 5 });
+  t.is(third.connack?.reasonCode, 0x97);
+  const same = await world.connect({ identity: 'd', clientId: 'd/2', version: 5 });
+  t.is(same.connack?.reasonCode, 0);
+});
+
+test('kept sessions of one identity are bounded: the one that is away the longest ends', async (t) => {
+  const world = await startWorld(t, {
+    config: { limits: { broker: { sessionsPerDeviceMax: 3 } } },
+  });
+  const open = (n: number): Promise<RawClient> =>
+    world.connect({ identity: 'd', clientId: `d/${n}`, clean: false });
+  const stays = await open(0);
+  for (let n = 1; n <= 2; n++) {
+    const client = await open(n);
+    await client.subscribe('x', 1);
+    await client.disconnect();
+  }
+  await world.layer.publish({ topic: 'x', payload: Buffer.from('m'), qos: 1, retain: false });
+  await (await open(1)).disconnect();
+  await open(3);
+  t.is(world.layer.statistics().sessions, 3);
+  t.is(world.count('dropped', 'session-evicted'), 1);
+  await stays.settle();
+  t.true((await open(1)).connack?.sessionPresent);
+  t.false((await open(2)).connack?.sessionPresent);
+});

@@ -1,0 +1,147 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { generate, parser, type Packet } from 'mqtt-packet';
+import { deliveryProperties, Message } from '../../../../../broker/session/delivery/message.ts';
+import { Outbox } from '../../../../../broker/session/output/write-batch.ts';
+import { Framer } from '../../../../../broker/session/wire/framer.ts';
+import { PacketReader } from '../../../../../broker/session/wire/reader.ts';
+import { readProperties } from '../../../../../broker/session/wire/properties.ts';
+
+test('packets are the same however they are cut into chunks', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 10 }),
+      fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 }),
+      fc.boolean(),
+      (payloads, sizes, stops) => {
+        const packets = payloads.map((payload, index) =>
+          generate({
+            cmd: 'publish',
+            topic: `t/${index}`,
+            payload: Buffer.from(payload),
+            qos: 0,
+            dup: false,
+            retain: false,
+          }),
+        );
+        const stream = Buffer.concat(packets);
+        const got: Buffer[] = [];
+        const framer = new Framer(1000, (bytes, start, body, end) => {
+          got.push(Buffer.from(bytes.subarray(start, end)));
+          if (bytes[body] !== 0) throw new Error('the body does not begin with its topic');
+          return !stops;
+        });
+        for (let at = 0, n = 0; at < stream.length; n++) {
+          const size = sizes[n % sizes.length]!;
+          framer.push(stream.subarray(at, at + size));
+          at += size;
+        }
+        for (let n = 0; n < packets.length && stops; n++) framer.resume();
+        return (
+          Buffer.concat(got).equals(stream) &&
+          got.length === packets.length &&
+          framer.bufferedBytes === 0
+        );
+      },
+    ),
+  );
+  t.pass();
+});
+
+test('memory for a packet in parts grows with what came, not with what was declared', (t) => {
+  const framer = new Framer(100 * 1024 * 1024, () => true);
+  framer.push(Buffer.from('30ffffff1f', 'hex'));
+  framer.push(Buffer.alloc(10));
+  t.is(framer.bufferedBytes, 15);
+});
+
+test('random bytes never make a property section throw anything but a fault, nor read beyond', (t) => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 60 }),
+      fc.constantFrom(
+        'connect',
+        'will',
+        'publish',
+        'subscribe',
+        'disconnect',
+        'auth',
+        'acknowledgement',
+        'unsubscribe',
+      ),
+      (bytes, place) => {
+        const reader = new PacketReader(Buffer.from(bytes), 0, bytes.length);
+        try {
+          readProperties(reader, place);
+        } catch (error) {
+          return error instanceof Error && error.name === 'ProtocolFault';
+        }
+        return reader.at <= bytes.length;
+      },
+    ),
+    { numRuns: 5000 },
+  );
+  t.pass();
+});
+
+test('what is encoded is what the codec reads, in each family, with and without packet id', (t) => {
+  fc.assert(
+    fc.property(
+      fc.string({ minLength: 1, maxLength: 200 }).filter((text) => text.isWellFormed()),
+      fc.uint8Array({ maxLength: 20_000 }),
+      fc.constantFrom<(0 | 1 | 2)[]>(0, 1, 2),
+      fc.boolean(),
+      fc.array(fc.integer({ min: 1, max: 268_435_455 }), { maxLength: 3 }),
+      fc.option(fc.nat(4_294_967_295), { nil: undefined }),
+      (topic, payload, qos, five, identifiers, expiry) => {
+        const bytes = Buffer.from(payload);
+        const message = new Message(topic, qos, false, bytes, 0, bytes.length, undefined, 0, 'me');
+        const encoded = five
+          ? message.encode(true, qos > 0, deliveryProperties(message, expiry, identifiers, 0))
+          : message.encoded(false, qos > 0);
+        const box = new Outbox();
+        box.addPatched(
+          encoded.bytes,
+          encoded.start,
+          encoded.end,
+          encoded.idAt,
+          0x30 | (qos << 1),
+          4660,
+        );
+        const packets: Packet[] = [];
+        const codec = parser({ protocolVersion: five ? 5 : 4 });
+        codec.on('packet', (packet) => packets.push(packet));
+        codec.parse(box.join());
+        const [packet] = packets;
+        if (packet?.cmd !== 'publish') return false;
+        const ids = [packet.properties?.subscriptionIdentifier ?? []].flat();
+        return (
+          packets.length === 1 &&
+          packet.topic === topic &&
+          bytes.equals(packet.payload as Buffer) &&
+          packet.qos === qos &&
+          (qos === 0 || packet.messageId === 4660) &&
+          (!five ||
+            (ids.join() === identifiers.join() &&
+              packet.properties?.messageExpiryInterval === expiry))
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
+  t.pass();
+});
+
+test('an outbox joins touching views, patches copies only, and keeps its order', (t) => {
+  const chunk = Buffer.from('300400016101300400016102320600016100ff03', 'hex');
+  const box = new Outbox();
+  box.add(chunk, 0, 6);
+  box.add(chunk, 6, 12);
+  t.is(box.join().buffer, chunk.buffer);
+  t.is(box.join().length, 12);
+  box.addPatched(chunk, 12, 20, 5, 0x34, 0x0102);
+  box.add(chunk, 0, 6);
+  t.is(box.join().toString('hex'), '300400016101300400016102340600016101020330' + '0400016101');
+  t.is(chunk.toString('hex'), '300400016101300400016102320600016100ff03');
+  t.is(box.bytes, 26);
+});

@@ -1,0 +1,205 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import test from 'ava';
+import { systemClock } from '../../../../core/clock.ts';
+import { isFlotillaError, type FlotillaError } from '../../../../core/errors/flotilla-error.ts';
+import { openDurableStore } from '../../../../broker/store/durable-store.ts';
+import type { SessionStore } from '../../../../broker/store/session-store.ts';
+import {
+  committed,
+  deliveryOf,
+  sessionRecord,
+  storedMessage,
+  wholeQueue,
+  wideLimits,
+} from '../../../support/store-samples.ts';
+import { spawnNode } from '../../../support/child.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
+import { until } from '../../../support/until.ts';
+
+const support = new URL('../../../support/', import.meta.url);
+const gated = new URL('store-gated-worker.ts', support);
+const failing = new URL('store-failing-worker.ts', support);
+
+const open = (path: string, worker?: URL): Promise<SessionStore> =>
+  openDurableStore({
+    path,
+    limits: { ...wideLimits, pendingMaxBytes: 64 * 1024 },
+    clock: systemClock,
+    ...(worker === undefined ? {} : { worker }),
+  });
+
+/** Stops the disk under a store; gives the call that lets it go on. */
+function stopDisk(path: string): () => void {
+  writeFileSync(`${path}.gate`, '');
+  return () => rmSync(`${path}.gate`, { force: true });
+}
+
+test('a disk that stands still holds up neither the event loop nor the mutations of other turns', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path, gated);
+  t.teardown(() => store.close());
+  store.putSession(sessionRecord('a'));
+  await committed(store);
+  const before = store.statistics.transactions;
+  const goOn = stopDisk(path);
+  t.teardown(goOn);
+  let done = 0;
+  for (let index = 0; index < 400; index++) {
+    store.enqueue('a', deliveryOf(storedMessage('t', `${index}`)));
+    store.afterCommit(() => done++);
+    await nextTurn();
+  }
+  t.is(done, 0, '400 turns ran, and nothing is said to be durable');
+  goOn();
+  await until('all committed', () => done === 400);
+  // One was written, one waited behind it, everything else gathered in a third.
+  const transactions = store.statistics.transactions - before;
+  t.true(transactions <= 3, `400 turns made ${transactions} transactions`);
+  t.is((await wholeQueue(store, 'a')).length, 400);
+});
+
+test('what was queued and acknowledged while the disk was busy never reaches it', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path, gated);
+  const goOn = stopDisk(path);
+  t.teardown(goOn);
+  store.putSession(sessionRecord('a'));
+  store.afterCommit(() => undefined); // The first batch is under way.
+  store.putIncoming('a', 1);
+  store.afterCommit(() => undefined); // And one behind it.
+  const message = storedMessage('t', Buffer.alloc(10_000));
+  const sequences = Array.from({ length: 5 }, () => store.enqueue('a', deliveryOf(message)));
+  await nextTurn();
+  for (const sequence of sequences) store.dequeue('a', sequence);
+  t.is(store.queueOf('a').messages, 0);
+  goOn();
+  await store.close();
+  const again = await open(path);
+  t.teardown(() => again.close());
+  t.is(again.statistics.queuedMessages, 0);
+  again.putSession(sessionRecord('b'));
+  t.is(again.enqueue('b', deliveryOf(storedMessage('t'))), 1, 'no sequence was used');
+});
+
+test('too much on its way to the disk is said to be too much, until it is there', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path, gated);
+  t.teardown(() => store.close());
+  const goOn = stopDisk(path);
+  t.teardown(goOn);
+  store.putSession(sessionRecord('a'));
+  t.false(store.congested);
+  const payload = Buffer.alloc(10_000);
+  for (let count = 0; count < 7; count++) {
+    store.enqueue('a', deliveryOf(storedMessage('t', payload)));
+  }
+  t.true(store.congested);
+  t.true(store.pending);
+  goOn();
+  await committed(store);
+  t.false(store.congested);
+  t.is(store.statistics.pendingBytes, 0);
+});
+
+test('a disk that fails stops every acknowledgement for good; what was committed stays', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path, failing);
+  store.putSession(sessionRecord('a'));
+  await committed(store);
+  store.enqueue('a', deliveryOf(storedMessage('t', 'kept')));
+  await committed(store);
+  const answers: (FlotillaError | undefined)[] = [];
+  for (const payload of ['lost', 'lost too']) {
+    store.enqueue('a', deliveryOf(storedMessage('t', payload)));
+    store.afterCommit((error) => answers.push(error));
+    await nextTurn();
+  }
+  await until('both were told', () => answers.length === 2);
+  // Mutations go on to do no harm.
+  for (let count = 0; count < 1000; count++) {
+    const sequence = store.enqueue('a', deliveryOf(storedMessage('t', 'x'.repeat(100))));
+    store.markSent('a', sequence, 1);
+    if (count % 3 === 0) store.dequeue('a', sequence);
+  }
+  store.afterCommit((error) => answers.push(error));
+  t.is(answers.length, 3);
+  for (const error of answers) t.true(isFlotillaError(error, 'store-write-failed'), String(error));
+  t.true(store.pending);
+  await t.throwsAsync(store.readQueue('a', 0, 10), { code: 'store-write-failed' });
+  await store.close();
+  const again = await open(path);
+  t.teardown(() => again.close());
+  t.deepEqual(
+    (await wholeQueue(again, 'a')).map(({ message }) => message.payload.toString()),
+    ['kept'],
+  );
+});
+
+test('a process killed while it writes has lost nothing that was committed, and nothing in between', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  for (let round = 1; round <= 3; round++) {
+    const child = spawnNode(t, [new URL('store-kill-child.ts', support).pathname, path]);
+    await child.line((line) => line.startsWith('committed'));
+    await until('some more commits', () => child.stdout().length > 400 * round);
+    const { stdout, signal } = await child.stop('SIGKILL');
+    t.is(signal, 'SIGKILL');
+    const lines = stdout.split('\n').filter((line) => /^committed \d+$/.test(line));
+    const said = Number(lines.at(-1)?.split(' ')[1]);
+    const store = await open(path);
+    const queue = await wholeQueue(store, 'a', 1000);
+    t.true(queue.length >= said, `${queue.length} of at least ${said}`);
+    t.deepEqual(
+      queue.map(({ message }) => Number(message.payload.toString())),
+      queue.map((_entry, index) => index + 1),
+    );
+    await store.close();
+  }
+});
+
+test('content that many shared leaves the disk with its last receiver', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path);
+  const ids = ['a', 'b', 'c'];
+  for (const id of ids) store.putSession(sessionRecord(id));
+  const shared = storedMessage('t', 'shared');
+  const sequences = ids.map((id) => store.enqueue(id, deliveryOf(shared)));
+  await committed(store);
+  for (const [index, id] of ids.entries()) {
+    store.dequeue(id, sequences[index]!);
+    await committed(store);
+  }
+  await store.close();
+  const database = new DatabaseSync(path);
+  t.is(database.prepare('SELECT count(*) AS rows FROM body').get()?.['rows'], 0);
+  t.is(database.prepare('SELECT count(*) AS rows FROM queue').get()?.['rows'], 0);
+  database.close();
+});
+
+test.serial('a start with 100,000 queued messages takes less than 2 s of CPU', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path);
+  for (let client = 0; client < 100; client++) store.putSession(sessionRecord(`device-${client}`));
+  for (let index = 0; index < 100_000; index++) {
+    store.enqueue(`device-${index % 100}`, deliveryOf(storedMessage('t', 'x'.repeat(100))));
+    if (index % 5000 === 0) await committed(store);
+  }
+  await store.close();
+  const startMs = performance.now();
+  const before = process.cpuUsage();
+  const again = await open(path);
+  const { sessions } = await again.load();
+  const page = await again.readQueue('device-99', 0, 100);
+  const tookMs = performance.now() - startMs;
+  // Of all threads: what else runs on the machine must not decide.
+  const { user, system } = process.cpuUsage(before);
+  const cpuMs = (user + system) / 1000;
+  t.log(`${Math.round(cpuMs)} ms of CPU in ${Math.round(tookMs)} ms`);
+  t.true(cpuMs < 2000, `${cpuMs} ms`);
+  t.is(sessions.length, 100);
+  t.is(page.length, 100);
+  t.is(again.statistics.queuedMessages, 100_000);
+  await again.close();
+});

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cp, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import test, { type ExecutionContext } from 'ava';
+import { systemClock } from '../../../../core/clock.ts';
+import type { ErrorCode } from '../../../../core/errors/catalogue.ts';
+import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
+import { openDurableStore } from '../../../../broker/store/durable-store.ts';
+import type { SessionStore } from '../../../../broker/store/session-store.ts';
+import {
+  committed,
+  deliveryOf,
+  sessionRecord,
+  storedMessage,
+  wholeQueue,
+  wideLimits,
+} from '../../../support/store-samples.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
+
+const open = (path: string): Promise<SessionStore> =>
+  openDurableStore({ path, limits: wideLimits, clock: systemClock });
+
+/** A store with 500 queued messages; gives the path of its file. */
+async function filledStore(folder: string): Promise<string> {
+  const path = join(folder, 'store.sqlite');
+  const store = await open(path);
+  store.putSession(sessionRecord('a'));
+  for (let index = 0; index < 500; index++) {
+    store.enqueue('a', deliveryOf(storedMessage('t', `${index}`.repeat(50))));
+  }
+  await store.close();
+  return path;
+}
+
+/** Everything in a folder, by name. */
+function contentsOf(folder: string): Record<string, string> {
+  const names = readdirSync(folder);
+  return Object.fromEntries(names.map((name) => [name, digest(join(folder, name))]));
+}
+
+const digest = (path: string): string =>
+  createHash('sha256').update(readFileSync(path)).digest('hex');
+
+async function assertRefused(t: ExecutionContext, path: string, code: ErrorCode): Promise<void> {
+  const folder = join(path, '..');
+  const before = contentsOf(folder);
+  const error = await t.throwsAsync(open(path));
+  t.true(isFlotillaError(error, code), String(error));
+  t.true(error.message.includes(path));
+  t.deepEqual(contentsOf(folder), before, 'nothing was touched');
+}
+
+test('a store of a newer format stops the start and is not touched', async (t) => {
+  const path = await filledStore(tempFolder(t));
+  const database = new DatabaseSync(path);
+  database.exec('PRAGMA user_version = 2');
+  database.close();
+  await assertRefused(t, path, 'store-newer');
+});
+
+test('a file that is no store stops the start and is not touched', async (t) => {
+  const folder = tempFolder(t);
+  for (const [name, content] of [
+    ['text', 'these are somebody’s notes'],
+    ['zeros', Buffer.alloc(8192)],
+    ['header', 'SQLite format 3\0'],
+  ] as const) {
+    writeFileSync(join(folder, name), content);
+    await assertRefused(t, join(folder, name), 'store-damaged');
+  }
+  const foreign = join(folder, 'foreign');
+  const database = new DatabaseSync(foreign);
+  database.exec('CREATE TABLE notes (text TEXT)');
+  database.close();
+  await assertRefused(t, foreign, 'store-damaged');
+});
+
+test('a damaged store stops the start and is not touched', async (t) => {
+  const whole = await filledStore(tempFolder(t));
+  const size = statSync(whole).size;
+  const damages: Record<string, (path: string) => void> = {
+    'a page overwritten': (path) => overwrite(path, 4096 * 3, Buffer.alloc(4096, 0xa5)),
+    'the schema overwritten': (path) => overwrite(path, 100, Buffer.alloc(200, 0xff)),
+    'the end cut off': (path) => truncateSync(path, size - 4096 * 2),
+    'a table missing': (path) => inside(path, 'DROP TABLE queue'),
+    'an entry without its session': (path) => inside(path, 'DELETE FROM session'),
+    'a state that is none': (path) => inside(path, 'UPDATE queue SET state = 9 WHERE sequence = 7'),
+    'a will that is none': (path) =>
+      inside(path, "INSERT INTO will VALUES ('a', 'a', 0, NULL, x'0102')"),
+    'the format 0': (path) => inside(path, 'PRAGMA user_version = 0'),
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    const folder = join(tempFolder(t), 'broker');
+    await mkdir(folder);
+    const path = join(folder, 'store.sqlite');
+    await cp(whole, path);
+    damage(path);
+    await t.notThrowsAsync(() => assertRefused(t, path, 'store-damaged'), name);
+  }
+});
+
+test('a damaged store with a log beside it stops the start, and neither is touched', async (t) => {
+  const folder = tempFolder(t);
+  const live = await filledStore(folder);
+  const store = await open(live);
+  store.enqueue('a', deliveryOf(storedMessage('t', 'in the log')));
+  await committed(store);
+  // As a kill leaves it: database and log, copied while the store lives.
+  const killed = tempFolder(t);
+  for (const end of ['', '-wal']) await cp(live + end, join(killed, `store.sqlite${end}`));
+  await store.close();
+  const path = join(killed, 'store.sqlite');
+  t.true(statSync(`${path}-wal`).size > 0);
+  const intact = tempFolder(t);
+  for (const end of ['', '-wal']) await cp(path + end, join(intact, `store.sqlite${end}`));
+  overwrite(path, 4096 * 5, Buffer.alloc(4096, 0xa5));
+  await assertRefused(t, path, 'store-damaged');
+  // The counter-test: the same files without the damage open, log included.
+  const reopened = await open(join(intact, 'store.sqlite'));
+  t.is((await wholeQueue(reopened, 'a')).at(-1)?.message.payload.toString(), 'in the log');
+  await reopened.close();
+});
+
+test('a store that another holds is not opened, and works on', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const first = await open(path);
+  first.putSession(sessionRecord('a'));
+  await committed(first);
+  const error = await t.throwsAsync(open(path));
+  t.true(isFlotillaError(error, 'store-in-use'), String(error));
+  first.enqueue('a', deliveryOf(storedMessage('t')));
+  await committed(first);
+  t.is((await wholeQueue(first, 'a')).length, 1);
+  await first.close();
+  const second = await open(path);
+  t.is(second.queueOf('a').messages, 1);
+  await second.close();
+});
+
+test('a store is made for its owner only, and what an interrupted start left is replaced', async (t) => {
+  const folder = join(tempFolder(t), 'deep', 'broker');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, 'store.sqlite');
+  writeFileSync(`${path}.new`, 'half a database');
+  writeFileSync(path, '');
+  const store = await open(path);
+  store.putSession(sessionRecord('a'));
+  await committed(store);
+  for (const name of readdirSync(folder)) t.is(statSync(join(folder, name)).mode & 0o077, 0, name);
+  await store.close();
+  t.deepEqual(readdirSync(folder), ['store.sqlite']);
+});
+
+test('a store that cannot be made says so', async (t) => {
+  const file = join(tempFolder(t), 'file');
+  writeFileSync(file, '');
+  const error = await t.throwsAsync(open(join(file, 'store.sqlite')));
+  t.true(isFlotillaError(error, 'store-open-failed'), String(error));
+});
+
+function overwrite(path: string, at: number, bytes: Buffer): void {
+  const content = readFileSync(path);
+  bytes.copy(content, at);
+  writeFileSync(path, content);
+}
+
+function inside(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}

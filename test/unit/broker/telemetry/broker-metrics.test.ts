@@ -1,0 +1,136 @@
+import test from 'ava';
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { BrokerMetrics, type Gauges } from '../../../../broker/telemetry/broker-metrics.ts';
+import type { SessionStatistics } from '../../../../broker/contracts/session-layer.ts';
+
+const statistics: SessionStatistics = {
+  messagesIn: [1, 2, 3],
+  messagesOut: [4, 5, 6],
+  bytesIn: 7,
+  bytesOut: 8,
+  sessions: 9,
+  subscriptions: 10,
+  retained: 11,
+  queuedMessages: 12,
+  queuedBytes: 13,
+  storeCommits: 14,
+  storeCommitMs: 1500,
+};
+const gauges: Gauges = {
+  connections: 1,
+  handshakesHalfOpen: 2,
+  handshakesWaiting: 3,
+  handshakesAbandoned: 4,
+  directoryEntries: 5,
+  directorySequence: 6,
+  feedConnected: true,
+  serverCertificateNotAfterMs: 10_000,
+  authorityNotAfterMs: 20_000,
+  reloadFailed: false,
+  nowMs: 0,
+  fleetDaysLeft: () => [-1, 0.5, 400],
+  deniedByRule: new Map([['device/own', 3]]),
+  statistics: () => statistics,
+};
+
+/** Names and labels of everything that is exported, with a sample of each labelled one. */
+async function exported(): Promise<{
+  text: string;
+  names: Set<string>;
+  labels: Map<string, Set<string>>;
+}> {
+  const metrics = new BrokerMetrics(() => gauges);
+  metrics.connectionsOpened.inc({ protocol: '5' });
+  metrics.connectionsClosed.inc({ reason: 'x' });
+  metrics.refused.inc({ reason: 'x' });
+  metrics.denied.inc({ action: 'publish', reason: 'x' });
+  metrics.dropped.inc({ reason: 'x' });
+  metrics.handshakes.inc({ kind: 'full' });
+  metrics.handshakesFailed.inc({ reason: 'x' });
+  metrics.incidents.inc({ kind: 'clone' });
+  metrics.reloads.inc({ what: 'policy', outcome: 'done' });
+  metrics.handshakeSeconds.observe({ kind: 'full' }, 0.01);
+  metrics.liveEffectSeconds.observe(0.01);
+  metrics.eventLoopLag.observe(0.01);
+  const text = await metrics.registry.metrics();
+  const names = new Set<string>();
+  const labels = new Map<string, Set<string>>();
+  for (const line of text.split('\n')) {
+    const [, name, inside = ''] = /^(flotilla_\w+)(?:\{(.*)\})? /.exec(line) ?? [];
+    if (name === undefined) continue;
+    names.add(name);
+    const known = labels.get(name) ?? new Set();
+    for (const [, label] of inside.matchAll(/(\w+)="/g)) known.add(label!);
+    labels.set(name, known);
+  }
+  return { text, names, labels };
+}
+
+/** Every PromQL expression of the alert rules and of the dashboard. */
+function expressions(): string[] {
+  const rules = parse(readFileSync('examples/alerts.yaml', 'utf8')) as {
+    groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[];
+  };
+  const dashboard = JSON.parse(readFileSync('examples/grafana-dashboard.json', 'utf8')) as {
+    panels: { title: string; targets: { expr: string }[] }[];
+  };
+  return [
+    ...rules.groups.flatMap((group) => group.rules.map(({ expr }) => expr)),
+    ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+  ];
+}
+
+test('alert rules and dashboard use only names and labels that are exported', async (t) => {
+  const { names, labels } = await exported();
+  const all = expressions();
+  t.true(all.length > 30, 'there was something to look at');
+  for (const expr of all) {
+    const used = [...expr.matchAll(/flotilla_\w+/g)].map(([name]) => name);
+    if (used.length === 0) {
+      t.true(expr.startsWith('up{'), expr);
+      continue;
+    }
+    for (const name of used) t.true(names.has(name), `${name} in ${expr}`);
+    const known = new Set(used.flatMap((name) => [...(labels.get(name) ?? [])]));
+    const grouped = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list]) =>
+      list!.split(/,\s*/),
+    );
+    const matched = [...expr.matchAll(/flotilla_\w+\{(\w+)=/g)].map(([, label]) => label!);
+    for (const label of [...grouped, ...matched]) t.true(known.has(label), `${label} in ${expr}`);
+  }
+});
+
+test('every metric that is exported is shown on the dashboard or in an alert', async (t) => {
+  const { names } = await exported();
+  const shown = expressions().join('\n');
+  const families = [...names].map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
+  for (const family of new Set(families)) t.true(shown.includes(family), family);
+});
+
+test('totals of the session layer are exported as they stand, at every scrape', async (t) => {
+  const metrics = new BrokerMetrics(() => gauges);
+  await metrics.registry.metrics();
+  const text = await metrics.registry.metrics();
+  for (const line of [
+    'flotilla_messages_received_total{qos="1"} 2',
+    'flotilla_messages_sent_total{qos="2"} 6',
+    'flotilla_received_bytes_total 7',
+    'flotilla_store_commit_seconds_total 1.5',
+    'flotilla_policy_denied_by_rule_total{rule="device/own"} 3',
+    'flotilla_fleet_certificate_days_left_bucket{le="0"} 1',
+    'flotilla_fleet_certificate_days_left_bucket{le="1"} 2',
+    'flotilla_fleet_certificate_days_left_count 3',
+    'flotilla_server_certificate_expires_in_seconds 10',
+  ]) {
+    t.true(text.split('\n').includes(line), `${line}\n${text}`);
+  }
+});
+
+test('names follow the rules of the field: units at the end, _total for counters alone', async (t) => {
+  const { text } = await exported();
+  for (const [, name, type] of text.matchAll(/^# TYPE (\w+) (\w+)$/gm)) {
+    t.is(name!.endsWith('_total'), type === 'counter', name);
+    if (type === 'histogram') t.regex(name!, /_(?:seconds|days_left)$/);
+  }
+});

@@ -1,0 +1,223 @@
+import test from 'ava';
+import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
+import { settleAccount } from '../../../../device-sim/controller/accounting.ts';
+import {
+  checkBrokerRoom,
+  checkRoom,
+  machineLimits,
+} from '../../../../device-sim/controller/preflight.ts';
+import { addressesOf } from '../../../../device-sim/controller/source-addresses.ts';
+import { Board } from '../../../../device-sim/stats/run-stats.ts';
+import { Meter } from '../../../../device-sim/measure/meter.ts';
+import { judgeProbe } from '../../../../device-sim/phases/acl-probe.ts';
+import { judgeClones } from '../../../../device-sim/phases/clone-attack.ts';
+import { judgeRevocation } from '../../../../device-sim/phases/revocation-drill.ts';
+import { comparisonOf } from '../../../../device-sim/report/compare.ts';
+import type { AttemptResult } from '../../../../device-sim/worker/protocol.ts';
+
+const refused: AttemptResult = {
+  outcome: 'refused',
+  reason: 'closed-before-connack',
+  resumeOffered: true,
+  resumed: false,
+  elapsedMs: 3,
+};
+const accepted: AttemptResult = { ...refused, outcome: 'accepted', reason: 'accepted' };
+
+test('the account names what was acknowledged and never arrived, once for each observer', (t) => {
+  const totals = new Meter();
+  totals.count('published', 12);
+  const account = settleAccount(
+    [
+      { device: 0, settled: [0, 10], commands: [0, 2], hadGap: false },
+      { device: 1, settled: [0, 2], commands: [], hadGap: true },
+    ],
+    [
+      {
+        broker: 0,
+        received: [{ device: 0, ranges: [0, 10] }],
+        commanded: [
+          { device: 0, ranges: [0, 3] },
+          { device: 1, ranges: [0, 1] },
+        ],
+      },
+      {
+        broker: 0,
+        received: [
+          { device: 0, ranges: [0, 4, 5, 10] },
+          { device: 1, ranges: [0, 9] },
+        ],
+        commanded: [],
+      },
+    ],
+    totals,
+  );
+  t.like(account.telemetry, { published: 12, expected: 24, delivered: 21, lost: 3 });
+  t.like(account.commands, { expected: 3, delivered: 2, lost: 1, undeliverable: 1 });
+  t.deepEqual(account.losses, [
+    { device: 0, ranges: [4, 5] },
+    { device: 1, ranges: [0, 2] },
+  ]);
+});
+
+test('of several brokers each observer answers for the devices of its own', (t) => {
+  const account = settleAccount(
+    [0, 1, 2, 3].map((device) => ({ device, settled: [0, 10], commands: [], hadGap: false })),
+    [
+      {
+        broker: 0,
+        received: [0, 2].map((device) => ({ device, ranges: [0, 10] })),
+        commanded: [],
+      },
+      {
+        broker: 1,
+        // What reached it of the other broker's devices does not make up for its own.
+        received: [
+          { device: 0, ranges: [0, 10] },
+          { device: 1, ranges: [0, 10] },
+          { device: 3, ranges: [0, 4] },
+        ],
+        commanded: [],
+      },
+    ],
+    new Meter(),
+    2,
+  );
+  t.like(account.telemetry, { expected: 40, delivered: 34, lost: 6 });
+  t.deepEqual(account.losses, [{ device: 3, ranges: [4, 10] }]);
+});
+
+test('a revocation drill fails when one device stays, is late, returns, resumes, renews, or another suffers', (t) => {
+  const good = {
+    id: 'a',
+    disconnectMs: 8,
+    reason: 'closed',
+    fresh: refused,
+    resumed: refused,
+    renewal: 'device-revoked',
+  };
+  t.true(judgeRevocation([good], 1000, 0).passed);
+  for (const bad of [
+    { ...good, disconnectMs: undefined },
+    { ...good, disconnectMs: 1001 },
+    { ...good, fresh: accepted },
+    { ...good, resumed: accepted },
+    { ...good, renewal: undefined },
+  ]) {
+    const outcome = judgeRevocation([good, bad], 1000, 0);
+    t.false(outcome.passed, JSON.stringify(bad));
+    t.true(outcome.evidence.length > 3);
+  }
+  t.false(judgeRevocation([good], 1000, 1).passed);
+});
+
+test('a clone attack fails when the thief gets another name, both are in at once, or others suffer', (t) => {
+  const good = { own: accepted, displaced: true, others: refused, invented: refused };
+  t.true(judgeClones([good], 0, 0).passed);
+  t.true(judgeClones([{ ...good, own: refused, displaced: false }], 0, 0).passed);
+  t.false(judgeClones([{ ...good, displaced: false }], 0, 0).passed);
+  t.false(judgeClones([{ ...good, others: accepted }], 0, 0).passed);
+  t.false(judgeClones([{ ...good, invented: accepted }], 0, 0).passed);
+  t.false(judgeClones([good], 1, 0).passed);
+  t.false(judgeClones([good], 0, 2).passed);
+  t.false(judgeClones([], 0, 0).passed, 'nothing tried is nothing proven');
+});
+
+test('an access probe fails on a leak or a forgery that arrived, not on a filter that gave nothing', (t) => {
+  const good = {
+    refused: 3,
+    granted: new Map<string, number>(),
+    outcomes: new Map([['closed', 2]]),
+    leaks: [],
+    forged: 0,
+    listening: true,
+  };
+  t.true(judgeProbe(good).passed);
+  t.true(judgeProbe({ ...good, granted: new Map([['#', 1]]) }).passed);
+  t.false(judgeProbe({ ...good, leaks: ['devices/b/telemetry'] }).passed);
+  t.false(judgeProbe({ ...good, forged: 1 }).passed);
+  t.false(judgeProbe({ ...good, refused: 0 }).passed);
+});
+
+test('too few files or ports are told with the number needed, before anything is opened', (t) => {
+  const limits = { openFiles: 1024, ports: 28_000 };
+  t.notThrows(() => checkRoom(1600, 2, 1, limits));
+  const files = t.throws(() => checkRoom(10_000, 2, 1, limits));
+  t.true(isFlotillaError(files, 'sim-file-descriptors'));
+  t.regex(files.message, /5120 files each, 1024 are allowed: ulimit -n 5120, or run\.workers: 12/);
+  const ports = t.throws(() => checkRoom(60_000, 100, 2, limits));
+  t.true(isFlotillaError(ports, 'sim-ports'));
+  t.regex(ports.message, /2 source addresses give 50400: 3 addresses are needed/);
+  t.notThrows(() => checkRoom(60_000, 100, 3, limits));
+  t.throws(() => checkBrokerRoom(20_000, 20_000), {
+    message: /may open 20000 files and needs 20120/,
+  });
+  t.notThrows(() => checkBrokerRoom(20_000, undefined));
+  t.true((machineLimits().openFiles ?? 0) > 0);
+});
+
+test('blocks of source addresses are spread out without their first and last', (t) => {
+  t.deepEqual(addressesOf(['127.0.0.0/29', '127.0.1.9']), [
+    '127.0.0.1',
+    '127.0.0.2',
+    '127.0.0.3',
+    '127.0.0.4',
+    '127.0.0.5',
+    '127.0.0.6',
+    '127.0.1.9',
+  ]);
+  t.is(addressesOf(['127.0.0.0/8']).length, 1024);
+});
+
+test('a board thins out a long run and forgets no count', (t) => {
+  const board = new Board(0, () => undefined);
+  const devices = { new: 0, enrolled: 0, connecting: 0, online: 5, offline: 0, failed: 0 };
+  const who = {};
+  for (let second = 1; second <= 5000; second++) {
+    const meter = new Meter();
+    meter.count('published', 3);
+    meter.time('endToEnd', second * 1000);
+    board.take(who, {
+      atMs: second * 1000,
+      meter: meter.take(),
+      devices,
+      everOnline: 5,
+      cpuMs: 100,
+      rssBytes: 1,
+      loopBusy: 0.5,
+    });
+    board.turn(second * 1000);
+  }
+  t.true(board.columns.length <= 1200);
+  t.is(
+    board.columns.reduce((sum, { published }) => sum + published, 0),
+    15_000,
+  );
+  t.is(Math.round(board.columns.at(-1)!.endToEnd!.max), 5000);
+  t.true(board.columns.every(({ atMs }, index) => atMs > (board.columns[index - 1]?.atMs ?? 0)));
+  t.is(board.cpuMs, 500_000);
+});
+
+test('two reports are compared by what is better and what is worse, with care where they differ', (t) => {
+  const report = (lost: number, p99: number, seed = 's') => ({
+    plan: 'p',
+    seed,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    ok: true,
+    version: 1 as const,
+    devices: { planned: 10, connected: 10, failed: 0 },
+    messages: { lost, misdelivered: 0, duplicated: 0 },
+    latencyMs: { endToEnd: { p50: 1, p99, count: 5 }, renew: { p50: 0, p99: 0, count: 0 } },
+    rates: { publishPerSecond: 100 },
+    simulator: { valid: true },
+    broker: { address: 'a:1' },
+  });
+  const { figures, warnings } = comparisonOf(report(0, 10), report(2, 5, 'other'));
+  const verdict = (name: string): string | undefined =>
+    figures.find((figure) => figure.name === name)?.verdict;
+  t.is(verdict('messages.lost'), 'worse');
+  t.is(verdict('latencyMs.endToEnd.p99'), 'better');
+  t.is(verdict('rates.publishPerSecond'), 'same');
+  t.is(verdict('latencyMs.renew.p99'), undefined);
+  t.deepEqual(warnings, ['the seeds differ: the traffic was not the same']);
+});

@@ -1,0 +1,94 @@
+import test from 'ava';
+import { silentLog } from '../../../../core/log.ts';
+import { Crew, Hand } from '../../../../device-sim/worker/worker-pool.ts';
+import { Board } from '../../../../device-sim/stats/run-stats.ts';
+import { runPhase } from '../../../../device-sim/phases/phase-registry.ts';
+import { parsePlan, phasesOf } from '../../../../device-sim/plan/read-plan.ts';
+import { rosterOf } from '../../../../device-sim/fleet/roster.ts';
+import type { CallName } from '../../../../device-sim/worker/protocol.ts';
+
+const refused = { outcome: 'refused', reason: 'no', resumeOffered: false, resumed: false };
+/** What a worker would answer; null for everything else. */
+const answers: Partial<Record<CallName, unknown>> = {
+  awaitOnline: { missing: [] },
+  attempt: { ...refused, elapsedMs: 1 },
+  drops: { drops: 0 },
+  leaks: { topics: [] },
+  status: [],
+  subscribe: { code: 0x80, reason: 'refused' },
+  publish: { failure: null, stillOnline: true },
+  renew: { failed: [] },
+};
+
+/** What a phase asks of the workers, in order, with times since the first of each call. */
+async function script(phase: string, seed: string): Promise<string[]> {
+  const plan = parsePlan(`name: drawn\nfleet: [{ group: a, count: 60 }]\nphases:\n  - ${phase}\n`);
+  const [first] = phasesOf(plan);
+  if (first === undefined) throw new Error('no phase');
+  const said: string[] = [];
+  const hand = new Hand(
+    ({ message }) => ({
+      label: 'recorder',
+      send: ({ call, name, params }) => {
+        const since = (times: number[]): number[] =>
+          times.map((ms) => Math.round(ms - (times[0] ?? 0)));
+        said.push(
+          `${name} ${JSON.stringify(params, (key, value: unknown) =>
+            (key === 'atMs' || key === 'backAtMs') && Array.isArray(value)
+              ? since(value.map(Number))
+              : key === 'payload' || key === 'timeoutMs'
+                ? undefined
+                : value,
+          )}`,
+        );
+        message({ kind: 'result', call, result: answers[name] ?? null });
+      },
+      kill: () => undefined,
+    }),
+    () => undefined,
+    () => undefined,
+  );
+  const roster = rosterOf(plan, seed);
+  const all = first.spec.phase === 'ramp' ? [] : roster.numbersOf();
+  await runPhase(first.spec, {
+    name: first.name,
+    plan,
+    seed,
+    run: '00000000',
+    roster,
+    crew: new Crew([hand], []),
+    brokers: [{ host: '127.0.0.1', port: 1, ca: '' }],
+    api: undefined,
+    keeper: {
+      find: () => Promise.resolve(new Map()),
+      keep: () => Promise.resolve(),
+      forget: () => Promise.resolve(),
+    },
+    board: new Board(0, () => undefined),
+    fleet: {
+      retired: new Set(),
+      failed: new Map(),
+      joined: new Set(all),
+      keys: new Set(),
+      enrolled: 0,
+    },
+    log: silentLog,
+    signal: new AbortController().signal,
+  });
+  return said;
+}
+
+for (const phase of [
+  '{ phase: ramp, rate: 1000 }',
+  '{ phase: reconnect-storm, share: 0.5, within: 100ms }',
+  '{ phase: churn, duration: 200ms, rate: 50, away: 50ms }',
+  '{ phase: clone-attack, devices: 3, attempts: 1 }',
+  '{ phase: acl-probe, devices: 3 }',
+]) {
+  test(`who is chosen, when, and for what follows from the seed: ${phase}`, async (t) => {
+    const one = await script(phase, '42');
+    t.true(one.length > 0);
+    t.deepEqual(await script(phase, '42'), one);
+    t.notDeepEqual(await script(phase, '43'), one);
+  });
+}
