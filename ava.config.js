@@ -1,7 +1,7 @@
 export default {
   files: ['test/**/*.test.ts'],
   extensions: ['ts'],
-  timeout: '2m',
+  timeout: '5m',
   workerThreads: false,
   concurrency: 2,
 };

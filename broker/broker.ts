@@ -18,26 +18,26 @@ import { tlsFactsOf } from './admission/tls-facts.ts';
 import { Directory, type DirectoryChange } from './feed/broker-directory.ts';
 import { DirectoryFile } from './feed/directory-file.ts';
 import { FeedClient, type FeedCredentials } from './feed/feed-client.ts';
-import { Freshness } from './reload/reloader.ts';
+import { Reloader } from './reload/reloader.ts';
 import { healthChecks, readinessChecks, statusChecks, type Vitals } from './telemetry/health.ts';
 import type { Identity } from './contracts/identity.ts';
 import { HandshakeGate } from './listeners/handshake-gate.ts';
-import { Material } from './certificates/tls-material.ts';
+import { BrokerTlsMaterial } from './certificates/tls-material.ts';
 import { TlsListener } from './listeners/tls-listener.ts';
-import { WebSocketDoor } from './listeners/websocket-upgrade.ts';
-import { ExpiryWatch, type End } from './enforcement/connection-expiry.ts';
-import { IncidentWatch } from './admission/incident-detector.ts';
-import { LiveReview } from './enforcement/connection-review.ts';
-import { Restraint } from './admission/incident-holds.ts';
+import { WebSocketUpgrade } from './listeners/websocket-upgrade.ts';
+import { ConnectionExpiry, type End } from './enforcement/connection-expiry.ts';
+import { IncidentDetector } from './admission/incident-detector.ts';
+import { ConnectionReview } from './enforcement/connection-review.ts';
+import { IncidentHolds } from './admission/incident-holds.ts';
 import { brokerGauges } from './telemetry/broker-gauges.ts';
 import { BrokerMetrics } from './telemetry/broker-metrics.ts';
-import { LagWatch } from './telemetry/event-loop-lag.ts';
+import { EventLoopLag } from './telemetry/event-loop-lag.ts';
 import { MetricsServer } from './telemetry/metrics-server.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import { PresencePublisher } from './fleet-topics/presence.ts';
 import { relayOver, RenewalRelay } from './fleet-topics/renewal-relay.ts';
-import { Reports } from './telemetry/event-reporter.ts';
+import { EventReporter } from './telemetry/event-reporter.ts';
 import { createSessionLayer } from './session/mqtt-session-layer.ts';
 import type { Connection, SessionLayer } from './contracts/session-layer.ts';
 import { openStore } from './store/open-store.ts';
@@ -76,7 +76,10 @@ export async function openBroker(
   lifecycle: Lifecycle,
 ): Promise<RunningBroker> {
   const { state, clock, log } = parts;
-  const material = await Material.read(state.broker.identity, config.broker.tlsSessionTickets);
+  const material = await BrokerTlsMaterial.read(
+    state.broker.identity,
+    config.broker.tlsSessionTickets,
+  );
   const policy = await readPolicy(state.policy);
   const limits = config.limits.broker;
   const authorizer = new PolicyAuthorizer(policy, limits, config.broker.onDenied);
@@ -102,26 +105,26 @@ export async function openBroker(
 class Broker {
   readonly #config: Config;
   readonly #parts: BrokerParts;
-  readonly #material: Material;
+  readonly #material: BrokerTlsMaterial;
   readonly #authorizer: PolicyAuthorizer;
   readonly #directory = new Directory();
   readonly #metrics: BrokerMetrics;
   readonly #gate: HandshakeGate;
-  readonly #lag: LagWatch;
-  readonly #fresh: Freshness;
-  readonly #expiry: ExpiryWatch;
-  readonly #incidents: IncidentWatch;
-  readonly #restraint = new Restraint();
-  readonly reports: Reports;
+  readonly #lag: EventLoopLag;
+  readonly #fresh: Reloader;
+  readonly #expiry: ConnectionExpiry;
+  readonly #incidents: IncidentDetector;
+  readonly #restraint = new IncidentHolds();
+  readonly reports: EventReporter;
   readonly #failure = Promise.withResolvers<FlotillaError>();
   #fault: FlotillaError | undefined;
   readonly relay: RenewalRelay;
   readonly #listeners: TlsListener[] = [];
   #layer!: SessionLayer;
   #presence!: PresencePublisher;
-  #review!: LiveReview;
+  #review!: ConnectionReview;
   #feed: FeedClient | undefined;
-  #door: WebSocketDoor | undefined;
+  #door: WebSocketUpgrade | undefined;
   #connections = 0;
   #lagMs = 0;
   #listening = false;
@@ -129,7 +132,7 @@ class Broker {
   constructor(
     config: Config,
     parts: BrokerParts,
-    material: Material,
+    material: BrokerTlsMaterial,
     authorizer: PolicyAuthorizer,
   ) {
     this.#config = config;
@@ -138,8 +141,8 @@ class Broker {
     this.#authorizer = authorizer;
     const { clock, log } = parts;
     this.#metrics = new BrokerMetrics(() => this.#gauges());
-    this.#expiry = new ExpiryWatch(clock, (connection) => this.#endOf(connection));
-    this.#lag = new LagWatch(clock, (lagMs) => {
+    this.#expiry = new ConnectionExpiry(clock, (connection) => this.#endOf(connection));
+    this.#lag = new EventLoopLag(clock, (lagMs) => {
       this.#lagMs = lagMs;
       this.#metrics.eventLoopLag.observe(lagMs / 1000);
     });
@@ -148,8 +151,11 @@ class Broker {
       busy: () => this.#lag.busy,
       refused: (address, code) => this.reports.door.handshakeFailed(address, code, ''),
     });
-    this.#incidents = new IncidentWatch(clock, config.limits.broker.connectsPerDevicePerMinuteMax);
-    this.reports = new Reports({
+    this.#incidents = new IncidentDetector(
+      clock,
+      config.limits.broker.connectsPerDevicePerMinuteMax,
+    );
+    this.reports = new EventReporter({
       config,
       clock,
       log,
@@ -157,12 +163,12 @@ class Broker {
       incidents: this.#incidents,
       storeFailed: (error) => this.#fail(error),
       restrain: (id, reaction, code) => {
-        this.#restraint.hold(id, reaction, code, this.#directory.get(id));
+        this.#restraint.add(id, reaction, code, this.#directory.get(id));
         // Later: this is told from inside an event of the session layer.
         setImmediate(() => this.#review.identities([id]));
       },
     });
-    this.#fresh = new Freshness({
+    this.#fresh = new Reloader({
       ...parts,
       material,
       metrics: this.#metrics,
@@ -189,7 +195,7 @@ class Broker {
     const { clock, log } = this.#parts;
     this.#layer = layer;
     this.#presence = new PresencePublisher({ clock, log, layer });
-    this.#review = new LiveReview({
+    this.#review = new ConnectionReview({
       clock,
       directory: this.#directory,
       layer,
@@ -259,7 +265,7 @@ class Broker {
   /** Opens the ports for devices. */
   async listen(lifecycle: Lifecycle): Promise<Omit<BrokerAddresses, 'metrics'>> {
     const { broker, host } = this.#config;
-    const door = new WebSocketDoor(
+    const door = new WebSocketUpgrade(
       {
         packetMaxBytes: this.#config.limits.broker.packetMaxBytes,
         upgradeTimeoutMs: this.#config.limits.broker.connectTimeoutMs,
@@ -338,7 +344,7 @@ class Broker {
     const { refuse, finding } = this.#incidents.admitted(identity);
     if (finding !== undefined) this.reports.incident(identity, finding);
     if (refuse) return { ...refused, code: 'device-flapping' };
-    const judgement = this.#restraint.over(id, { standing, notAfterMs });
+    const judgement = this.#restraint.apply(id, { standing, notAfterMs });
     if ('code' in judgement) return { ...refused, code: judgement.code };
     identity.standing = judgement.standing;
     return admission;
@@ -362,7 +368,7 @@ class Broker {
   /** As {@link #accept}, when the directory may have changed since admission. */
   #acceptLate(stream: Duplex, identity: Identity): void {
     const found = review(identity, this.#directory, this.#parts.clock.now());
-    const verdict = this.#restraint.over(identity.id, found);
+    const verdict = this.#restraint.apply(identity.id, found);
     if ('code' in verdict) {
       this.reports.session.refused(identity, verdict.code, '');
       stream.destroy();
@@ -398,7 +404,7 @@ class Broker {
     }
     const startMs = this.#parts.clock.monotonicMs();
     for (const id of change.ids === 'all' ? this.#restraint.ids : change.ids) {
-      this.#restraint.follow(this.#directory.get(id), id);
+      this.#restraint.sync(this.#directory.get(id), id);
     }
     const closed = this.#review.identities(change.ids);
     this.#effective(startMs);

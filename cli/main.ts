@@ -20,15 +20,15 @@ import { simCommand } from './commands/sim.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
-import type { World } from './lib/context.ts';
-import { tellError } from './lib/output.ts';
+import type { ProcessEnvironment } from './lib/context.ts';
+import { printError } from './lib/output.ts';
 import { processWorld } from './lib/process-world.ts';
 import { Runner } from './lib/runner.ts';
 
 /** Runs one command; gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 a missed threshold. */
 export async function main(
   args: readonly string[],
-  world: World = processWorld(),
+  world: ProcessEnvironment = processWorld(),
 ): Promise<number> {
   const runner = new Runner(world);
   const program = build(runner, world);
@@ -37,11 +37,11 @@ export async function main(
     return runner.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return tellError(error, args.includes('--json'), world.streams);
+    return printError(error, args.includes('--json'), world.streams);
   }
 }
 
-function build(runner: Runner, world: World): Command {
+function build(runner: Runner, world: ProcessEnvironment): Command {
   const program = new Command('flotilla')
     .description(
       'The front door of an IoT fleet: mTLS MQTT broker, certificate enrollment, simulator.',

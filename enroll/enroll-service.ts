@@ -8,12 +8,12 @@ import type { Config } from '../core/config/config.ts';
 import { statusSchema } from '../core/protocol/enrollment-api.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
 import type { StateFolder } from '../core/state-folder.ts';
-import { RefusalBook } from './audit/refusal-audit-writer.ts';
-import { Devices } from './devices/devices.ts';
+import { RefusalAuditWriter } from './audit/refusal-audit-writer.ts';
+import { DeviceAdmin } from './devices/devices.ts';
 import { Approvals } from './enrollment/approvals.ts';
 import { Enrollment } from './enrollment/enrollment.ts';
 import { Factories } from './enrollment/factories.ts';
-import { Issuing } from './enrollment/certificate-issuer.ts';
+import { CertificateIssuer } from './enrollment/certificate-issuer.ts';
 import { Renewal } from './enrollment/renewal.ts';
 import { Tokens } from './enrollment/tokens.ts';
 import { openHook } from './enrollment/veto-hook.ts';
@@ -24,20 +24,20 @@ import { enrollmentRoutes } from './http/routes/enrollment-routes.ts';
 import { feedRoutes, serveFeed } from './http/routes/feed-routes.ts';
 import { requestRoutes } from './http/routes/request-routes.ts';
 import { tokenRoutes } from './http/routes/token-routes.ts';
-import { route, type Route } from './http/route.ts';
-import { HttpServer, type TlsMaterial } from './http/server.ts';
+import { route, type HttpRoute } from './http/route.ts';
+import { HttpServer, type ServerCertificate } from './http/server.ts';
 import { serveEst } from './http/routes/est-routes.ts';
 import { openApi } from './http/openapi.ts';
-import { serveTransfer } from './http/routes/import-routes.ts';
-import { serveValidity } from './http/routes/revocation-routes.ts';
+import { serveImport } from './http/routes/import-routes.ts';
+import { serveRevocation } from './http/routes/revocation-routes.ts';
 import { caRoutes } from './http/routes/ca-routes.ts';
 import { authorityUrls } from './ca/authority-urls.ts';
 import { IssuerRollover } from './rollover/issuer-rollover.ts';
 import { readPassphrase } from './ca/passphrase.ts';
-import { OcspDesk } from './revocation/ocsp-responder.ts';
+import { OcspService } from './revocation/ocsp-responder.ts';
 import { RevocationList } from './revocation/revocation-list.ts';
-import { Presence } from './devices/presence-table.ts';
-import { Revocations } from './devices/device-actions.ts';
+import { PresenceTable } from './devices/presence-table.ts';
+import { DeviceActions } from './devices/device-actions.ts';
 import {
   ensureOwnIdentities,
   ensureServerIdentity,
@@ -79,12 +79,12 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     await factories.load(registry);
 
     const tokens = new Tokens(registry, config, clock);
-    const issuing = new Issuing({ registry, ca, config, clock });
+    const issuing = new CertificateIssuer({ registry, ca, config, clock });
     const shared = { registry, audit, ca, config, clock, issuing };
     const enrollment = new Enrollment({ ...shared, tokens, hook });
     const renewal = new Renewal(shared);
-    const devices = new Devices(registry, clock);
-    const presence = new Presence(registry, config);
+    const devices = new DeviceAdmin(registry, clock);
+    const presence = new PresenceTable(registry, config);
     const feed = new Feed({
       registry,
       ca,
@@ -101,7 +101,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       log,
       validityMs: config.enroll.crlValidity,
     });
-    const ocsp = new OcspDesk({
+    const ocsp = new OcspService({
       registry,
       ca,
       clock,
@@ -119,14 +119,14 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       graceMs: config.enroll.renewGrace,
       passphrase: () => readPassphrase(state, env),
     });
-    const revocations = new Revocations({
+    const revocations = new DeviceActions({
       devices,
       feed,
       audit,
       clock,
       renewCrl: () => lists.renew(),
     });
-    const refusals = new RefusalBook({
+    const refusals = new RefusalAuditWriter({
       audit,
       clock,
       log,
@@ -135,12 +135,12 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const feedDeps = { audit, devices, feed, presence, refusals, log };
     let url = config.enroll.url ?? '';
     let identity = await ensureServerIdentity(state, config, ca, clock);
-    const tls = (): TlsMaterial => ({
+    const tls = (): ServerCertificate => ({
       key: identity.key,
       cert: identity.chain,
       ca: [...ca.pems, ...factories.pems],
     });
-    const routes: Route[] = [
+    const routes: HttpRoute[] = [
       ...enrollmentRoutes({ ca, enrollment, renewal, factories }),
       ...tokenRoutes({ ...shared, tokens, url: () => url }),
       ...deviceRoutes({ clock, config, devices, presence, registry, revocations }),
@@ -182,8 +182,8 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       routes,
       more(server) {
         serveFeed(server, feedDeps);
-        serveTransfer(server, { clock, config, presence, registry });
-        serveValidity(server, { ca, clock, lists, ocsp });
+        serveImport(server, { clock, config, presence, registry });
+        serveRevocation(server, { ca, clock, lists, ocsp });
         serveEst(server, { ca, config, enrollment, factories, renewal });
         server.app.get('/v1/openapi.json', (request, reply) => {
           server.assertRate(request);

@@ -48,7 +48,7 @@ interface Past {
   toldFlapping: boolean;
 }
 
-export class IncidentWatch {
+export class IncidentDetector {
   readonly #clock: Clock;
   readonly #perMinuteMax: number;
   readonly #past = new Map<string, Past>();

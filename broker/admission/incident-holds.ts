@@ -19,18 +19,18 @@ interface Held {
 
 const heldMax = 10_000;
 
-export class Restraint {
+export class IncidentHolds {
   readonly #held = new Map<string, Held>();
 
   /** Holds an identity. @param entry what the directory says of it now */
-  hold(id: string, reaction: Reaction, code: ErrorCode, entry: DirectoryEntry | undefined): void {
+  add(id: string, reaction: Reaction, code: ErrorCode, entry: DirectoryEntry | undefined): void {
     // Where the directory restrains it already, no change of it may follow.
     const confirmed = entry !== undefined && entry.status !== 'active';
     if (this.#held.size < heldMax) this.#held.set(id, { reaction, code, confirmed });
   }
 
   /** Lets go of an identity that the directory restrained and then set free again. */
-  follow(entry: DirectoryEntry | undefined, id: string): void {
+  sync(entry: DirectoryEntry | undefined, id: string): void {
     const held = this.#held.get(id);
     if (held === undefined) return;
     if (entry === undefined || (held.confirmed && entry.status === 'active')) this.#held.delete(id);
@@ -38,7 +38,7 @@ export class Restraint {
   }
 
   /** What a judgement becomes for a held identity. */
-  over(id: string, judgement: Judgement): Judgement {
+  apply(id: string, judgement: Judgement): Judgement {
     const held = this.#held.get(id);
     if (held === undefined || 'code' in judgement) return judgement;
     if (held.reaction === 'suspend') return { code: held.code };

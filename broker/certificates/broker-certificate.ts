@@ -12,7 +12,7 @@ import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flo
 import { identityFiles } from '../../core/state-folder.ts';
 
 /** What the broker shows and trusts, PEM, and the same read once. */
-export interface ServerIdentity {
+export interface BrokerCertificate {
   readonly key: string;
   /** Leaf, then issuers. */
   readonly chain: string;
@@ -27,7 +27,7 @@ export interface ServerIdentity {
  *
  * @throws FlotillaError `broker-identity-invalid`, `file-too-open`
  */
-export async function readServerIdentity(folder: string): Promise<ServerIdentity> {
+export async function readBrokerCertificate(folder: string): Promise<BrokerCertificate> {
   const files = identityFiles(folder);
   try {
     await assertSecret(files.key);
@@ -64,7 +64,7 @@ async function keyOf(chain: string, key: string, nextPath: string): Promise<stri
 }
 
 /** Checks that a key, a chain and a CA can be used together. @throws FlotillaError */
-export function checkIdentity(pem: { key: string; chain: string; ca: string }): ServerIdentity {
+export function checkIdentity(pem: { key: string; chain: string; ca: string }): BrokerCertificate {
   const [first] = certificatesIn(pem.chain);
   const authorities = certificatesIn(pem.ca);
   if (first === undefined || authorities.length === 0) {

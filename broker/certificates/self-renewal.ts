@@ -15,33 +15,33 @@ import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
 import { identityFiles } from '../../core/state-folder.ts';
-import { checkIdentity, nextKeyPath, type ServerIdentity } from './broker-certificate.ts';
+import { checkIdentity, nextKeyPath, type BrokerCertificate } from './broker-certificate.ts';
 
 /** The part of its life that is left when it renews. */
 export const renewAtPart = 1 / 3;
 const retryMinMs = 30_000;
 const retryMaxMs = 3_600_000;
 
-export interface ServerRenewalDeps {
+export interface SelfRenewalDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly url: string;
   /** The identity folder of the broker. */
   readonly folder: string;
   readonly random: () => number;
-  readonly current: () => ServerIdentity;
+  readonly current: () => BrokerCertificate;
   /** The files were written: put them in force. */
   renewed(): Promise<void>;
 }
 
-export class ServerRenewal {
-  readonly #deps: ServerRenewalDeps;
+export class SelfRenewal {
+  readonly #deps: SelfRenewalDeps;
   #cancel: Cancel | undefined;
   #working: Promise<void> = Promise.resolve();
   #failures = 0;
   #stopped = false;
 
-  constructor(deps: ServerRenewalDeps) {
+  constructor(deps: SelfRenewalDeps) {
     this.#deps = deps;
   }
 

@@ -6,17 +6,21 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
-import { certificatesIn, readServerIdentity, type ServerIdentity } from './broker-certificate.ts';
+import {
+  certificatesIn,
+  readBrokerCertificate,
+  type BrokerCertificate,
+} from './broker-certificate.ts';
 import type { TlsMaterial } from '../listeners/tls-listener.ts';
 
-export class Material {
+export class BrokerTlsMaterial {
   readonly #folder: string;
   readonly #sessionTickets: boolean;
-  #identity: ServerIdentity;
+  #identity: BrokerCertificate;
   #fromFeed: readonly string[] = [];
   #authorities: readonly X509Certificate[] = [];
 
-  private constructor(folder: string, identity: ServerIdentity, sessionTickets: boolean) {
+  private constructor(folder: string, identity: BrokerCertificate, sessionTickets: boolean) {
     this.#folder = folder;
     this.#identity = identity;
     this.#sessionTickets = sessionTickets;
@@ -24,11 +28,11 @@ export class Material {
   }
 
   /** @throws FlotillaError `broker-identity-invalid`, `file-too-open` */
-  static async read(folder: string, sessionTickets: boolean): Promise<Material> {
-    return new Material(folder, await readServerIdentity(folder), sessionTickets);
+  static async read(folder: string, sessionTickets: boolean): Promise<BrokerTlsMaterial> {
+    return new BrokerTlsMaterial(folder, await readBrokerCertificate(folder), sessionTickets);
   }
 
-  get identity(): ServerIdentity {
+  get identity(): BrokerCertificate {
     return this.#identity;
   }
 
@@ -52,7 +56,7 @@ export class Material {
    * @throws FlotillaError; then the old ones stay
    */
   async reload(): Promise<boolean> {
-    const fresh = await readServerIdentity(this.#folder);
+    const fresh = await readBrokerCertificate(this.#folder);
     const old = this.#identity;
     if (fresh.key === old.key && fresh.chain === old.chain && fresh.ca === old.ca) return false;
     this.#identity = fresh;

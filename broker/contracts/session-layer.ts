@@ -102,7 +102,7 @@ export interface SessionStatistics {
 /**
  * Reasons to end a connection that also end the right to speak: the will is not published.
  */
-export const silencingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const willSuppressingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'certificate-revoked',
   'device-revoked',
   'device-suspended',

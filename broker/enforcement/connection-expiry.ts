@@ -19,7 +19,7 @@ export interface End {
 
 const wakeAtLeastMs = 30_000;
 
-export class ExpiryWatch {
+export class ConnectionExpiry {
   readonly #clock: Clock;
   readonly #endOf: (connection: Connection) => End;
   readonly #watched = new Map<Connection, End>();

@@ -8,21 +8,21 @@ import type { Clock } from '../../core/clock.ts';
 import { review } from '../admission/admission.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import type { Connection, SessionLayer } from '../contracts/session-layer.ts';
-import type { ExpiryWatch } from './connection-expiry.ts';
-import type { Restraint } from '../admission/incident-holds.ts';
+import type { ConnectionExpiry } from './connection-expiry.ts';
+import type { IncidentHolds } from '../admission/incident-holds.ts';
 
-export interface LiveReviewDeps {
+export interface ConnectionReviewDeps {
   readonly clock: Clock;
   readonly directory: DirectoryView;
   readonly layer: SessionLayer;
-  readonly expiry: ExpiryWatch;
-  readonly restraint: Restraint;
+  readonly expiry: ConnectionExpiry;
+  readonly restraint: IncidentHolds;
 }
 
-export class LiveReview {
-  readonly #deps: LiveReviewDeps;
+export class ConnectionReview {
+  readonly #deps: ConnectionReviewDeps;
 
-  constructor(deps: LiveReviewDeps) {
+  constructor(deps: ConnectionReviewDeps) {
     this.#deps = deps;
   }
 
@@ -48,7 +48,7 @@ export class LiveReview {
   #review(connection: Connection): boolean {
     const { clock, directory, expiry, restraint } = this.#deps;
     const { identity } = connection;
-    const verdict = restraint.over(identity.id, review(identity, directory, clock.now()));
+    const verdict = restraint.apply(identity.id, review(identity, directory, clock.now()));
     if ('code' in verdict) {
       connection.close(verdict.code);
       return true;

@@ -13,7 +13,7 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { callHttps, openHttps, problemOf } from '../../core/protocol/https-client.ts';
 import type { Directory, DirectoryChange } from './broker-directory.ts';
 import type { DirectoryFile, KeptChange } from './directory-file.ts';
-import { FeedReporter, isForGood } from './feed-reporter.ts';
+import { FeedReporter, isPermanent } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 const lineMaxBytes = 256 * 1024;
@@ -29,7 +29,7 @@ export interface FeedCredentials {
   readonly key: string;
 }
 
-export interface FeedDeps {
+export interface FeedClientDeps {
   readonly url: string;
   credentials(): FeedCredentials;
   readonly directory: Directory;
@@ -46,10 +46,10 @@ export interface FeedDeps {
 }
 
 /** What is told to the service. */
-export type Told = Pick<FeedReporter, 'presence' | 'denied' | 'incident' | 'refused'>;
+export type FeedReports = Pick<FeedReporter, 'presence' | 'denied' | 'incident' | 'refused'>;
 
 export class FeedClient {
-  readonly #deps: FeedDeps;
+  readonly #deps: FeedClientDeps;
   readonly #reporter: FeedReporter;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #response: IncomingMessage | undefined;
@@ -63,7 +63,7 @@ export class FeedClient {
   /** Work on the disk, one after the other. */
   #keeping: Promise<void> = Promise.resolve();
 
-  constructor(deps: FeedDeps) {
+  constructor(deps: FeedClientDeps) {
     this.#deps = deps;
     this.#reporter = new FeedReporter({
       clock: deps.clock,
@@ -72,7 +72,7 @@ export class FeedClient {
       send: (report) => this.#send(report),
       failed: (error) => {
         const facts = { error: messageOf(error) };
-        if (isForGood(error)) deps.log.error(facts, 'report refused by the service, and dropped');
+        if (isPermanent(error)) deps.log.error(facts, 'report refused by the service, and dropped');
         else deps.log.debug(facts, 'report not delivered');
       },
     });
@@ -89,7 +89,7 @@ export class FeedClient {
   }
 
   /** What is told to the service on the way back. */
-  get reporter(): Told {
+  get reporter(): FeedReports {
     return this.#reporter;
   }
 

@@ -30,7 +30,7 @@ const deniedMax = 10_000;
 const lastMax = 10;
 const topicMaxChars = 256;
 
-export interface ReporterDeps {
+export interface FeedReporterDeps {
   readonly clock: Clock;
   /** Names this run of the broker, unlike any other. */
   readonly run: string;
@@ -42,7 +42,7 @@ export interface ReporterDeps {
 }
 
 export class FeedReporter {
-  readonly #deps: ReporterDeps;
+  readonly #deps: FeedReporterDeps;
   #epoch = '';
   #applied = -1;
   #reported = -1;
@@ -56,7 +56,7 @@ export class FeedReporter {
   #retry: (() => void) | undefined;
   #stopped = false;
 
-  constructor(deps: ReporterDeps) {
+  constructor(deps: FeedReporterDeps) {
     this.#deps = deps;
     this.#refusals = new RefusalTally(deps.clock, deps.run, deps.refusalsMax);
   }
@@ -143,7 +143,8 @@ export class FeedReporter {
       try {
         await this.#deliver(report);
       } catch (error) {
-        if (isForGood(error)) this.#putBack({ ...report, presence: [], denied: [], incidents: [] });
+        if (isPermanent(error))
+          this.#putBack({ ...report, presence: [], denied: [], incidents: [] });
         else this.#putBack(report);
         this.#deps.failed(error);
         if (this.#stopped) return;
@@ -161,7 +162,8 @@ export class FeedReporter {
     try {
       await this.#deps.send(report);
     } catch (error) {
-      if (report.refusals !== undefined && isForGood(error)) this.#refusals.taken(report.refusals);
+      if (report.refusals !== undefined && isPermanent(error))
+        this.#refusals.taken(report.refusals);
       throw error;
     }
     if (report.refusals !== undefined) this.#refusals.taken(report.refusals);
@@ -221,7 +223,7 @@ export class FeedReporter {
  * Whether the service will never take this report: it is older than this broker, and does not know all
  * that is told. What was told is lost then, but not that changes are in force, which people wait for.
  */
-export function isForGood(error: unknown): boolean {
+export function isPermanent(error: unknown): boolean {
   return isFlotillaError(error, 'request-invalid') || isFlotillaError(error, 'request-too-large');
 }
 

@@ -10,7 +10,7 @@ import type { Clock } from '../../core/clock.ts';
 import { visible } from '../../core/device-id.ts';
 import {
   isSerial,
-  toldMaxChars,
+  reportedTextMaxChars,
   type Refusal,
   type RefusalBatch,
 } from '../../core/protocol/feed.ts';
@@ -95,7 +95,7 @@ function count(entry: Refusal, atMs: number): void {
 function keyOf({ code, stage, id, serial, address, topic, detail }: SeenRefusal): string {
   // Each fault of a file is one of its own.
   const last = stage === 'reload' ? detail : topic;
-  return `${code}\n${stage}\n${id ?? ''}\n${serial ?? ''}\n${address ?? ''}\n${last?.slice(0, toldMaxChars) ?? ''}`;
+  return `${code}\n${stage}\n${id ?? ''}\n${serial ?? ''}\n${address ?? ''}\n${last?.slice(0, reportedTextMaxChars) ?? ''}`;
 }
 
 function told(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'> {
@@ -107,7 +107,9 @@ function told(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtM
     ...(serial === undefined || !isSerial(serial) ? {} : { serial }),
     // A socket that has gone already has none.
     ...(address === undefined || address === '' ? {} : { address: visible(address, 64) }),
-    ...(topic === undefined ? {} : { topic: visible(topic, toldMaxChars) }),
-    ...(detail === undefined || detail === '' ? {} : { detail: visible(detail, toldMaxChars) }),
+    ...(topic === undefined ? {} : { topic: visible(topic, reportedTextMaxChars) }),
+    ...(detail === undefined || detail === ''
+      ? {}
+      : { detail: visible(detail, reportedTextMaxChars) }),
   };
 }

@@ -34,7 +34,7 @@ export interface TlsListenerOptions {
 }
 
 /** What happens at the door, for log, events and metrics. */
-export interface DoorEvents {
+export interface ListenerEvents {
   handshake(outcome: 'full' | 'resumed', durationMs: number): void;
   handshakeFailed(address: string, code: ErrorCode, detail: string): void;
   refused(address: string, refusal: Refused, tls: TlsSeen): void;
@@ -49,7 +49,7 @@ export interface TlsSeen {
 export interface TlsListenerDeps {
   readonly clock: Clock;
   readonly gate: HandshakeGate;
-  readonly events: DoorEvents;
+  readonly events: ListenerEvents;
   /** Connections that are admitted and alive, over all listeners. */
   connectionCount(): number;
   admit(socket: TLSSocket): Admission;

@@ -13,12 +13,12 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../contracts/identity.ts';
 import { BinaryWebSocket } from './binary-web-socket.ts';
 
-export interface WebSocketDoorOptions {
+export interface WebSocketUpgradeOptions {
   readonly packetMaxBytes: number;
   readonly upgradeTimeoutMs: number;
 }
 
-export interface WebSocketDoorDeps {
+export interface WebSocketUpgradeDeps {
   readonly clock: Clock;
   /** Takes over what speaks WebSocket now. Some time has passed since admission. */
   accept(stream: Duplex, identity: Identity): void;
@@ -29,16 +29,16 @@ export interface WebSocketDoorDeps {
 /** The client hung up: nobody was refused. */
 const hungUp: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'HPE_INVALID_EOF_STATE']);
 
-export class WebSocketDoor {
+export class WebSocketUpgrade {
   readonly #http: Server;
   readonly #sockets: WebSocketServer;
   readonly #identities = new WeakMap<Duplex, Identity>();
-  readonly #deps: WebSocketDoorDeps;
+  readonly #deps: WebSocketUpgradeDeps;
   readonly #upgradeTimeoutMs: number;
   /** Connections whose upgrade has not come, each with its time limit. */
   readonly #waiting = new Map<Duplex, Cancel>();
 
-  constructor(options: WebSocketDoorOptions, deps: WebSocketDoorDeps) {
+  constructor(options: WebSocketUpgradeOptions, deps: WebSocketUpgradeDeps) {
     this.#deps = deps;
     this.#sockets = new WebSocketServer({
       noServer: true,

@@ -8,19 +8,19 @@ import type { Clock } from '../../core/clock.ts';
 import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
-import type { Material } from '../certificates/tls-material.ts';
+import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import { FileWatch } from './file-watch.ts';
 import type { BrokerMetrics } from '../telemetry/broker-metrics.ts';
 import type { Policy } from '../policy/policy-model.ts';
 import { readPolicy } from '../policy/policy-file.ts';
-import { ServerRenewal } from '../certificates/self-renewal.ts';
+import { SelfRenewal } from '../certificates/self-renewal.ts';
 
-export interface FreshnessDeps {
+export interface ReloaderDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly state: StateFolder;
   readonly enrollUrl: string;
-  readonly material: Material;
+  readonly material: BrokerTlsMaterial;
   readonly metrics: BrokerMetrics;
   /** Files were not taken over; what was in force stays. */
   refused(what: string, error: unknown): void;
@@ -30,21 +30,21 @@ export interface FreshnessDeps {
   policyChanged(policy: Policy): void;
 }
 
-export class Freshness {
+export class Reloader {
   /** What could not be taken over, and why, by its name. */
   readonly faults = new Map<string, string>();
-  readonly #deps: FreshnessDeps;
+  readonly #deps: ReloaderDeps;
   readonly #certificates: FileWatch;
   readonly #policy: FileWatch;
-  readonly #renewal: ServerRenewal;
+  readonly #renewal: SelfRenewal;
 
-  constructor(deps: FreshnessDeps) {
+  constructor(deps: ReloaderDeps) {
     this.#deps = deps;
     const { clock, log, state, enrollUrl, material } = deps;
     const { key, chain, ca } = identityFiles(state.broker.identity);
     this.#certificates = new FileWatch(clock, [key, chain, ca], () => this.#reloadCertificates());
     this.#policy = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
-    this.#renewal = new ServerRenewal({
+    this.#renewal = new SelfRenewal({
       clock,
       log,
       url: enrollUrl,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SubscriptionTree } from './subscription-trie.ts';
+import { SubscriptionTrie } from './subscription-trie.ts';
 import {
   mergedTarget,
   targetOf,
@@ -23,7 +23,7 @@ export interface RouterOptions<S> {
 }
 
 export class Router<S extends object> {
-  readonly #tree = new SubscriptionTree<S>();
+  readonly #tree = new SubscriptionTrie<S>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #index = new TopicIndex<Route<S>>();
   readonly #options: RouterOptions<S>;

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Subscription, Turn } from './topic-route.ts';
+import type { Subscription, SharedTurn } from './topic-route.ts';
 
 /** A group of a shared subscription on one filter [MQTT-4.8.2-3]. */
 export interface Group<S> {
-  readonly turn: Turn;
+  readonly turn: SharedTurn;
   readonly members: Map<S, Subscription<S>>;
 }
 
@@ -17,7 +17,7 @@ export interface Matches<S> {
   readonly groups: Group<S>[];
 }
 
-export class SubscriptionTree<S extends object> {
+export class SubscriptionTrie<S extends object> {
   readonly #root = new TreeNode<S>();
   #size = 0;
 

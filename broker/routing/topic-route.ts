@@ -38,10 +38,10 @@ export interface Target<S> {
 export interface SharedTarget<S> {
   readonly members: readonly Target<S>[];
   /** Whose turn it is, shared by all topics of the group. */
-  readonly turn: Turn;
+  readonly turn: SharedTurn;
 }
 
-export interface Turn {
+export interface SharedTurn {
   next: number;
 }
 

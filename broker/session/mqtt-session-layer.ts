@@ -21,16 +21,16 @@ import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import { storeLimits } from '../store/store-limits.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
-import { Client, type ClientHost } from './connection/connection.ts';
+import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
-import { Exchange } from './state/publisher.ts';
-import { Flusher } from './connection/write-scheduler.ts';
+import { Publisher } from './state/publisher.ts';
+import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
-import { OutboxPool } from './output/write-batch.ts';
-import { PlainTotals } from './delivery/outbound-queue.ts';
-import { Counters, type Services } from './state/context.ts';
-import { Sessions } from './state/session-registry.ts';
+import { WriteBatchPool } from './output/write-batch.ts';
+import { Qos0Totals } from './delivery/outbound-queue.ts';
+import { Counters, type SessionContext } from './state/context.ts';
+import { SessionRegistry } from './state/session-registry.ts';
 
 export type SessionLayerOptions = SessionLayerDeps & {
   readonly clock: Clock;
@@ -52,11 +52,11 @@ const closeMaxMs = 2000;
 export async function createSessionLayer(
   config: Config,
   deps: SessionLayerOptions,
-): Promise<OwnSessionLayer> {
+): Promise<MqttSessionLayer> {
   const limits = config.limits.broker;
   const store = deps.store ?? openMemoryStore({ limits: storeLimits(limits), clock: deps.clock });
   const recovered = await store.load();
-  const layer = new OwnSessionLayer({
+  const layer = new MqttSessionLayer({
     limits,
     authorizer: deps.authorizer,
     events: deps.events,
@@ -65,8 +65,8 @@ export async function createSessionLayer(
     log: deps.log,
     store,
     counters: new Counters(),
-    boxes: new OutboxPool(),
-    plainTotals: new PlainTotals(),
+    batches: new WriteBatchPool(),
+    plainTotals: new Qos0Totals(),
     hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);
@@ -75,29 +75,29 @@ export async function createSessionLayer(
 }
 
 /** {@link SessionLayer}, and the Aedes instance inside for plug-ins. */
-export class OwnSessionLayer implements SessionLayer, ClientHost {
-  readonly services: Services;
-  readonly exchange: Exchange;
-  readonly sessions: Sessions;
-  readonly flusher: Flusher;
+export class MqttSessionLayer implements SessionLayer, ConnectionHost {
+  readonly context: SessionContext;
+  readonly publisher: Publisher;
+  readonly sessions: SessionRegistry;
+  readonly scheduler: WriteScheduler;
   readonly core: AedesCore;
   readonly dispatch = dispatch;
-  readonly #clients = new Set<Client>();
-  readonly #byIdentity = new Map<string, Set<Client>>();
+  readonly #clients = new Set<ClientConnection>();
+  readonly #byIdentity = new Map<string, Set<ClientConnection>>();
   #cancelSweep: Cancel | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  constructor(services: Services) {
-    this.services = services;
-    this.exchange = new Exchange(services);
-    this.sessions = new Sessions(services, this.exchange);
-    this.flusher = new Flusher(services);
-    this.core = new AedesCore(services, this.exchange, new AedesPersistence(services.store));
+  constructor(context: SessionContext) {
+    this.context = context;
+    this.publisher = new Publisher(context);
+    this.sessions = new SessionRegistry(context, this.publisher);
+    this.scheduler = new WriteScheduler(context);
+    this.core = new AedesCore(context, this.publisher, new AedesPersistence(context.store));
     this.#sweepLater();
   }
 
   accept(stream: Duplex, identity: Identity): Connection {
-    const client = new Client(this, stream, identity);
+    const client = new ClientConnection(this, stream, identity);
     this.#clients.add(client);
     const own = this.#byIdentity.get(identity.id);
     if (own === undefined) this.#byIdentity.set(identity.id, new Set([client]));
@@ -120,8 +120,8 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
     for (const { topic, payload, qos, retain } of messages) {
       const bytes = payload.length;
       const own = new Message(topic, qos, retain, payload, 0, bytes, undefined, 0, undefined);
-      kept = this.exchange.publish(own, this.exchange.route(topic), undefined) && kept;
-      touched ||= this.exchange.touched;
+      kept = this.publisher.publish(own, this.publisher.route(topic), undefined) && kept;
+      touched ||= this.publisher.touched;
     }
     if (!kept) {
       return Promise.reject(
@@ -133,12 +133,12 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the contract leaves room for a store that must wait
   async *retained(filter: string): AsyncIterable<{ topic: string; payload: Buffer }> {
-    const found = [...this.services.store.retained(filter)];
+    const found = [...this.context.store.retained(filter)];
     for (const { topic, payload } of found) yield { topic, payload };
   }
 
   statistics(): SessionStatistics {
-    const { counters, store, plainTotals } = this.services;
+    const { counters, store, plainTotals } = this.context;
     const { queuedMessages, queuedBytes } = store.statistics;
     return {
       messagesIn: counters.messagesIn,
@@ -146,7 +146,7 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
       bytesIn: counters.bytesIn,
       bytesOut: counters.bytesOut,
       sessions: this.sessions.size,
-      subscriptions: this.exchange.router.subscriptions,
+      subscriptions: this.publisher.router.subscriptions,
       retained: store.retainedCount,
       queuedMessages: queuedMessages + plainTotals.messages,
       queuedBytes: queuedBytes + plainTotals.bytes,
@@ -164,11 +164,11 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
     return (this.#closing ??= this.#close());
   }
 
-  accepted(client: Client): void {
+  accepted(client: ClientConnection): void {
     this.core.register(client);
   }
 
-  gone(client: Client): void {
+  gone(client: ClientConnection): void {
     if (!this.#clients.delete(client)) return;
     const own = this.#byIdentity.get(client.identity.id);
     own?.delete(client);
@@ -178,16 +178,16 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
 
   async #close(): Promise<void> {
     // Acknowledgements that wait for the store leave first.
-    this.flusher.flush();
+    this.scheduler.flush();
     await this.#committed().catch(() => undefined);
-    this.flusher.flush();
+    this.scheduler.flush();
     this.sessions.closing = true;
     for (const client of this.#clients) client.close('server-shutting-down');
     await this.#allGone();
     this.#cancelSweep?.();
     this.sessions.close();
     await new Promise<void>((resolve) => this.core.close(resolve));
-    await this.services.store.close();
+    await this.context.store.close();
   }
 
   /** Waits until all connections are gone; those that do not go are cut. */
@@ -205,13 +205,13 @@ export class OwnSessionLayer implements SessionLayer, ClientHost {
 
   #committed(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.services.store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));
+      this.context.store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));
     });
   }
 
   #sweepLater(): void {
-    this.#cancelSweep = this.services.clock.after(sweepMs, () => {
-      const nowMs = this.services.clock.monotonicMs();
+    this.#cancelSweep = this.context.clock.after(sweepMs, () => {
+      const nowMs = this.context.clock.monotonicMs();
       for (const client of this.#clients) client.sweep(nowMs);
       this.#sweepLater();
     });

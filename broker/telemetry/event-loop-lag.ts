@@ -9,7 +9,7 @@ const everyMs = 100;
 /** The part of its time that a busy event loop spends working. */
 const busyPart = 0.85;
 
-export class LagWatch {
+export class EventLoopLag {
   readonly #clock: Clock;
   readonly #observe: (lagMs: number) => void;
   #cancel: Cancel | undefined;

@@ -7,7 +7,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { visible } from '../../core/device-id.ts';
-import { toldMaxChars } from '../../core/protocol/feed.ts';
+import { reportedTextMaxChars } from '../../core/protocol/feed.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import {
   isFlotillaError,
@@ -15,12 +15,12 @@ import {
   type FlotillaError,
 } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Told } from '../feed/feed-client.ts';
+import type { FeedReports } from '../feed/feed-client.ts';
 import type { Refused } from '../admission/admission.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { DoorEvents } from '../listeners/tls-listener.ts';
-import type { Finding, IncidentWatch } from '../admission/incident-detector.ts';
-import { QuietLog } from './rate-limited-log.ts';
+import type { ListenerEvents } from '../listeners/tls-listener.ts';
+import type { Finding, IncidentDetector } from '../admission/incident-detector.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
 import type { Reaction } from '../admission/incident-holds.ts';
 import type { BrokerMetrics } from './broker-metrics.ts';
 import type { PresencePublisher } from '../fleet-topics/presence.ts';
@@ -39,31 +39,31 @@ const incidentCodes = {
   flapping: 'device-flapping',
 } as const satisfies Record<Finding['kind'], ErrorCode>;
 
-export interface ReportsDeps {
+export interface EventReporterDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: BrokerMetrics;
-  readonly incidents: IncidentWatch;
+  readonly incidents: IncidentDetector;
   /** The store cannot write any more. */
   storeFailed(error: FlotillaError): void;
   /** Restrains an identity at once. */
   restrain(id: string, reaction: Reaction, code: ErrorCode): void;
 }
 
-export class Reports {
-  readonly #deps: ReportsDeps;
-  readonly #quiet: QuietLog;
+export class EventReporter {
+  readonly #deps: EventReporterDeps;
+  readonly #quiet: RateLimitedLog;
   #presence: PresencePublisher | undefined;
-  #feed: Told | undefined;
+  #feed: FeedReports | undefined;
 
-  constructor(deps: ReportsDeps) {
+  constructor(deps: EventReporterDeps) {
     this.#deps = deps;
-    this.#quiet = new QuietLog(deps.log, deps.clock, linesPerSecond);
+    this.#quiet = new RateLimitedLog(deps.log, deps.clock, linesPerSecond);
   }
 
   /** Names those that exist only once the session layer does. */
-  use(presence: PresencePublisher, feed: Told): void {
+  use(presence: PresencePublisher, feed: FeedReports): void {
     this.#presence = presence;
     this.#feed = feed;
   }
@@ -97,7 +97,7 @@ export class Reports {
     },
     faulted: (identity, code, detail) => {
       const { id, serial, remoteAddress: address } = identity;
-      const facts = { id, address, reason: code, detail: visible(detail, toldMaxChars) };
+      const facts = { id, address, reason: code, detail: visible(detail, reportedTextMaxChars) };
       this.#quiet.write('info', `faulted ${id}`, facts, 'packet refused');
       this.#feed?.refused({ code, stage: 'packet', id, serial, address, detail });
     },
@@ -117,7 +117,7 @@ export class Reports {
     },
   };
 
-  readonly door: DoorEvents = {
+  readonly door: ListenerEvents = {
     handshake: (kind, durationMs) => {
       this.#deps.metrics.handshakes.inc({ kind });
       this.#deps.metrics.handshakeSeconds.observe({ kind }, durationMs / 1000);
@@ -168,7 +168,7 @@ export class Reports {
     stage: string,
   ): void {
     this.#deps.metrics.refused.inc({ reason: code });
-    const detail = visible(said, toldMaxChars);
+    const detail = visible(said, reportedTextMaxChars);
     const facts = { id, serial, address, reason: code, detail, stage };
     this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
     this.#presence?.refused(id, code, address);

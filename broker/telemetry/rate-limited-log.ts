@@ -10,7 +10,7 @@ import type { Clock } from '../../core/clock.ts';
 /** Lines a second in all. */
 export const linesPerSecondMax = 200;
 
-export class QuietLog {
+export class RateLimitedLog {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #linesPerSecond: number;

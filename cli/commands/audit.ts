@@ -2,7 +2,12 @@
 import { Command } from 'commander';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
-import { stateCommand, whole, type Action, type StateOptions } from '../lib/context.ts';
+import {
+  stateCommand,
+  wholeNumber,
+  type CommandAction,
+  type StateOptions,
+} from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TailOptions extends StateOptions {
@@ -19,12 +24,12 @@ export function auditCommand(runner: Runner): Command {
     )
     .addCommand(
       stateCommand('tail', 'the last decisions')
-        .option('--lines <n>', 'how many', whole, 20)
+        .option('--lines <n>', 'how many', wholeNumber, 20)
         .action(runner.run(tail)),
     );
 }
 
-const verify: Action<StateOptions> = async (options, context) => {
+const verify: CommandAction<StateOptions> = async (options, context) => {
   const result = await verifyAudit(stateFolder(options.state).enroll.audit);
   context.out.result(
     result,
@@ -35,7 +40,7 @@ const verify: Action<StateOptions> = async (options, context) => {
   return result.ok ? 0 : 1;
 };
 
-const tail: Action<TailOptions> = async (options, context) => {
+const tail: CommandAction<TailOptions> = async (options, context) => {
   const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
   context.out.result({ lines }, lines.map((line) => JSON.stringify(line)).join('\n'));
   return 0;

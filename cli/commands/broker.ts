@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action } from '../lib/context.ts';
+import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/context.ts';
 import { readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
@@ -18,11 +18,11 @@ export function brokerCommand(runner: Runner): Command {
     );
 }
 
-const serve: Action<UpOptions> = async (options, context) => {
+const serve: CommandAction<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, serveBroker, serveUntil, serviceLog, settingsOf } =
+  const { lockState, serveBroker, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
-  const { state, config } = await configured(options, context, settingsOf(options));
+  const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
     return 0;
@@ -34,7 +34,7 @@ const serve: Action<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = world.stopAsked();
   const failed = await lifecycle.guard(async () => {
-    await holdState(state, ['broker'], lifecycle);
+    await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(
       state,
       config,

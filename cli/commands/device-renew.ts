@@ -15,7 +15,7 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
-import { command, type Action, type CommonOptions } from '../lib/context.ts';
+import { command, type CommandAction, type CommonOptions } from '../lib/context.ts';
 import { hostPort } from '../lib/host-port.ts';
 import { loadIdentity, saveIdentity } from '../lib/identity-folder.ts';
 import type { Runner } from '../lib/runner.ts';
@@ -45,7 +45,7 @@ export function renewCommand(runner: Runner): Command {
     .action(runner.run(renew));
 }
 
-const renew: Action<RenewOptions> = async (options, context) => {
+const renew: CommandAction<RenewOptions> = async (options, context) => {
   const old = await loadIdentity(options.dir);
   const origin = enrollmentSchema.parse(JSON.parse(old.enrollment));
   const url = options.url ?? origin.url;

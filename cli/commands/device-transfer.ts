@@ -8,7 +8,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { openHttps } from '../../core/protocol/https-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { deviceId, stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface ExportOptions extends AdminOptions {
@@ -44,7 +44,7 @@ export function transferCommands(runner: Runner): Command[] {
 
 const importDevices = async (
   file: string,
-  ...[options, context]: Parameters<Action<AdminOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
   const body = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -63,7 +63,7 @@ const importDevices = async (
   return done.refused.length === 0 ? 0 : 1;
 };
 
-const exportDevices: Action<ExportOptions> = async (options, context) => {
+const exportDevices: CommandAction<ExportOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const { ca, cert, key } = client;
   const url = new URL('/v1/devices/export', client.url).href;
@@ -90,7 +90,7 @@ const exportDevices: Action<ExportOptions> = async (options, context) => {
 
 const edit = async (
   id: DeviceId,
-  ...[options, context]: Parameters<Action<EditOptions>>
+  ...[options, context]: Parameters<CommandAction<EditOptions>>
 ): Promise<number> => {
   const attributes: Record<string, string | null> = {};
   for (const pair of options.attribute) {

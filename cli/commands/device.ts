@@ -20,8 +20,8 @@ import {
   duration,
   stateCommand,
   urlOption,
-  whole,
-  type Action,
+  wholeNumber,
+  type CommandAction,
 } from '../lib/context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
 import { table } from '../lib/output.ts';
@@ -96,7 +96,7 @@ export function deviceCommand(runner: Runner): Command {
         .option('--status <status>', 'in one status')
         .option('--attribute <name=value>', 'with an attribute')
         .option('--expires-within <duration>', 'whose certificate ends soon', duration)
-        .option('--limit <n>', 'how many', whole)
+        .option('--limit <n>', 'how many', wholeNumber)
         .option('--after <id>', 'the page after this id')
         .option(...urlOption)
         .action(runner.run(list)),
@@ -120,7 +120,7 @@ export function deviceCommand(runner: Runner): Command {
   return device;
 }
 
-const enroll: Action<EnrollOptions> = async (options, context) => {
+const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   let { url: service, fingerprint } = options;
   const factory = await factoryProof(options);
   const tokenless = options.token === false || factory !== undefined;
@@ -190,7 +190,7 @@ async function factoryProof(
   }
 }
 
-const list: Action<ListOptions> = async (options, context) => {
+const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const query = new URLSearchParams();
   for (const name of ['prefix', 'group', 'status', 'attribute', 'limit', 'after'] as const) {
@@ -209,7 +209,7 @@ const list: Action<ListOptions> = async (options, context) => {
 const show = async (
   id: string,
   options: AdminOptions,
-  context: Parameters<Action<AdminOptions>>[1],
+  context: Parameters<CommandAction<AdminOptions>>[1],
 ): Promise<number> => {
   const client = await adminClient(options, context);
   const device = await client.json('GET', devicePath(id), deviceSchema);
@@ -220,7 +220,7 @@ const show = async (
 const revoke = async (
   id: string,
   options: RevokeOptions,
-  context: Parameters<Action<AdminOptions>>[1],
+  context: Parameters<CommandAction<AdminOptions>>[1],
 ): Promise<number> => {
   const client = await adminClient(options, context);
   const done = await client.json('POST', `${devicePath(id)}/revoke`, revokedSchema, {
@@ -235,7 +235,7 @@ const revoke = async (
 
 function change(
   verb: 'suspend' | 'resume',
-): (id: string, ...rest: Parameters<Action<AdminOptions>>) => Promise<number> {
+): (id: string, ...rest: Parameters<CommandAction<AdminOptions>>) => Promise<number> {
   return async (id, options, context) => {
     const client = await adminClient(options, context);
     const device = await client.json('POST', `${devicePath(id)}/${verb}`, deviceSchema, {});
@@ -247,7 +247,7 @@ function change(
 const remove = async (
   id: string,
   options: AdminOptions,
-  context: Parameters<Action<AdminOptions>>[1],
+  context: Parameters<CommandAction<AdminOptions>>[1],
 ): Promise<number> => {
   const client = await adminClient(options, context);
   await client.raw('DELETE', devicePath(id));

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action } from '../lib/context.ts';
+import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
@@ -16,11 +16,11 @@ export function enrollCommand(runner: Runner): Command {
     );
 }
 
-const serve: Action<UpOptions> = async (options, context) => {
+const serve: CommandAction<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
+  const { lockState, prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
-  const { state, config } = await configured(options, context, settingsOf(options));
+  const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
     return 0;
@@ -29,7 +29,7 @@ const serve: Action<UpOptions> = async (options, context) => {
   const stop = world.stopAsked();
   await lifecycle.guard(async () => {
     const log = serviceLog(config);
-    await holdState(state, ['enroll'], lifecycle);
+    await lockState(state, ['enroll'], lifecycle);
     await prepareState(state, config, log, world);
     const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
     out.result(

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -45,7 +45,7 @@ export function factoryCommand(runner: Runner): Command {
 
 const add = async (
   name: string,
-  ...[options, context]: Parameters<Action<AddOptions>>
+  ...[options, context]: Parameters<CommandAction<AddOptions>>
 ): Promise<number> => {
   const certificate = await readText(options.cert);
   const allowed =
@@ -68,7 +68,7 @@ const add = async (
   return 0;
 };
 
-const list: Action<AdminOptions> = async (options, context) => {
+const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const page = await client.json('GET', '/v1/factories', factoriesSchema);
   context.out.result(
@@ -92,7 +92,7 @@ const list: Action<AdminOptions> = async (options, context) => {
 
 const remove = async (
   name: string,
-  ...[options, context]: Parameters<Action<AdminOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
   await client.raw('DELETE', `/v1/factories/${encodeURIComponent(name)}`);

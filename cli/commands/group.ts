@@ -6,7 +6,7 @@ import {
   type RevocationReason,
 } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface RevokeOptions extends AdminOptions {
@@ -29,7 +29,7 @@ export function groupCommand(runner: Runner): Command {
 
 const revoke = async (
   group: string,
-  ...[options, context]: Parameters<Action<RevokeOptions>>
+  ...[options, context]: Parameters<CommandAction<RevokeOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
   const path = `/v1/groups/${encodeURIComponent(group)}/revoke`;

@@ -1,7 +1,12 @@
 /** `flotilla init`: creates the state and nothing else. @module */
 import type { Command } from 'commander';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { configured, stateCommand, type Action, type StateOptions } from '../lib/context.ts';
+import {
+  loadStateAndConfig,
+  stateCommand,
+  type CommandAction,
+  type StateOptions,
+} from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 export function initCommand(runner: Runner): Command {
@@ -10,12 +15,12 @@ export function initCommand(runner: Runner): Command {
   );
 }
 
-const init: Action<StateOptions> = async (options, context) => {
-  const { holdState, prepareState, serviceLog } = await import('../lib/serving.ts');
-  const { state, config } = await configured(options, context, { log: { level: 'warn' } });
+const init: CommandAction<StateOptions> = async (options, context) => {
+  const { lockState, prepareState, serviceLog } = await import('../lib/serving.ts');
+  const { state, config } = await loadStateAndConfig(options, context, { log: { level: 'warn' } });
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
-    await holdState(state, ['enroll', 'broker'], lifecycle);
+    await lockState(state, ['enroll', 'broker'], lifecycle);
     const { fingerprint, created } = await prepareState(
       state,
       config,

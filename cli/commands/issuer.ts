@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -27,7 +27,7 @@ export function issuerCommand(runner: Runner): Command {
     );
 }
 
-const list: Action<AdminOptions> = async (options, context) => {
+const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const page = await client.json('GET', '/v1/issuers', issuersSchema);
   context.out.result(
@@ -45,7 +45,7 @@ const list: Action<AdminOptions> = async (options, context) => {
   return 0;
 };
 
-const add: Action<AdminOptions> = async (options, context) => {
+const add: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const issuer = await client.json('POST', '/v1/issuers', issuerSchema, {});
   context.out.result(issuer, `${issuer.name} is trusted and signs\n${issuer.fingerprint}`);
@@ -54,7 +54,7 @@ const add: Action<AdminOptions> = async (options, context) => {
 
 const retire = async (
   fingerprint: string,
-  ...[options, context]: Parameters<Action<AdminOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
   await client.raw('DELETE', `/v1/issuers/${encodeURIComponent(fingerprint)}`);

@@ -16,8 +16,8 @@ import {
   deviceId,
   stateCommand,
   urlOption,
-  whole,
-  type Action,
+  wholeNumber,
+  type CommandAction,
   type CommonOptions,
   type Context,
 } from '../lib/context.ts';
@@ -62,7 +62,7 @@ export function policyCommand(runner: Runner): Command {
           new Option('--qos <n>', 'quality of service').choices(['0', '1', '2']).default('0'),
         )
         .option('--retain', 'as a retained message')
-        .option('--payload <bytes>', 'the size of the payload', whole, 0)
+        .option('--payload <bytes>', 'the size of the payload', wholeNumber, 0)
         .option('--address <ip>', 'where it connects from')
         .option('--policy <file>', 'another policy than the one in force')
         .option('--role <role>', 'with this role, instead of what the registry says')
@@ -93,7 +93,7 @@ const check = async (file: string, _options: CommonOptions, context: Context): P
   return 0;
 };
 
-const explainDecision: Action<ExplainOptions> = async (options, context) => {
+const explainDecision: CommandAction<ExplainOptions> = async (options, context) => {
   const policy = await readPolicy(options.policy ?? stateFolder(options.state).policy);
   const subject = await subjectOf(options, context);
   const explanation = explain(policy, subject, {

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { pendingRequestSchema, requestPageSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -28,7 +28,7 @@ export function requestCommand(runner: Runner): Command {
     );
 }
 
-const list: Action<AdminOptions> = async (options, context) => {
+const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const page = await client.json('GET', '/v1/requests', requestPageSchema);
   context.out.result(
@@ -51,7 +51,7 @@ const list: Action<AdminOptions> = async (options, context) => {
 
 function decide(
   decision: 'approve' | 'deny',
-): (id: string, ...rest: Parameters<Action<AdminOptions>>) => Promise<number> {
+): (id: string, ...rest: Parameters<CommandAction<AdminOptions>>) => Promise<number> {
   return async (id, options, context) => {
     const client = await adminClient(options, context);
     const path = `/v1/requests/${encodeURIComponent(id)}/${decision}`;

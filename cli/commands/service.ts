@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { deviceId, stateCommand, urlOption, type Action } from '../lib/context.ts';
+import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
 import type { Runner } from '../lib/runner.ts';
 import { caFingerprint } from '../lib/ca-fingerprint.ts';
@@ -33,7 +33,7 @@ export function serviceCommand(runner: Runner): Command {
   );
 }
 
-const create: Action<ServiceOptions> = async (options, context) => {
+const create: CommandAction<ServiceOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const made = await enrollInto({
     folder: options.out,

@@ -3,7 +3,7 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
-import type { Action, CommonOptions } from '../lib/context.ts';
+import type { CommandAction, CommonOptions } from '../lib/context.ts';
 import { hostPort } from '../lib/host-port.ts';
 import { loadIdentity } from '../lib/identity-folder.ts';
 
@@ -12,7 +12,7 @@ export interface AgentOptions extends CommonOptions {
   readonly mqtts: string;
 }
 
-export const agent: Action<AgentOptions> = async (options, { out, world }) => {
+export const agent: CommandAction<AgentOptions> = async (options, { out, world }) => {
   const mqtts = hostPort(options.mqtts, 8883);
   const { key, chain, ca, cert } = await loadIdentity(options.dir);
   const { commonName } = readCertificate(cert);

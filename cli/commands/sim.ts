@@ -10,7 +10,7 @@ import {
   positive,
   stateCommand,
   urlOption,
-  whole,
+  wholeNumber,
 } from '../lib/context.ts';
 import type { CommonOptions, Context } from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
@@ -22,7 +22,7 @@ export function simCommand(runner: Runner): Command {
       targetOptions(
         stateCommand('run', 'run a plan, or a quick one made of the numbers given')
           .argument('[plan]', 'a plan, YAML')
-          .option('--devices <n>', 'how many devices (default: 100)', whole)
+          .option('--devices <n>', 'how many devices (default: 100)', wholeNumber)
           .option('--duration <duration>', 'how long they publish (default: 30s)', duration)
           .option('--rate <n>', 'messages a second of each device (default: 1)', positive)
           .addOption(

@@ -7,7 +7,12 @@ import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { adminClient } from '../lib/admin-client.ts';
-import { stateCommand, type Action, type Context, type StateOptions } from '../lib/context.ts';
+import {
+  stateCommand,
+  type CommandAction,
+  type Context,
+  type StateOptions,
+} from '../lib/context.ts';
 import { readBrokerRun, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -23,7 +28,7 @@ export function statusCommand(runner: Runner): Command {
   );
 }
 
-const status: Action<StateOptions> = async (options, context) => {
+const status: CommandAction<StateOptions> = async (options, context) => {
   const state = stateFolder(options.state);
   const checks = [
     ...(await certificateChecks(state)),

@@ -4,7 +4,14 @@ import { groupTokenSchema, tokenSchema } from '../../core/protocol/enrollment-ap
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { deviceId, duration, stateCommand, urlOption, whole, type Action } from '../lib/context.ts';
+import {
+  deviceId,
+  duration,
+  stateCommand,
+  urlOption,
+  wholeNumber,
+  type CommandAction,
+} from '../lib/context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TokenOptions extends AdminOptions {
@@ -22,13 +29,13 @@ export function tokenCommand(runner: Runner): Command {
       .option('--group <name>', 'the group that the device will belong to; alone: for new devices')
       .option('--profile <name>', 'the enrollment profile to follow')
       .option('--ttl <duration>', 'how long it is valid (default: 24h)', duration)
-      .option('--uses <n>', 'how often it may be used (default: 1)', whole)
+      .option('--uses <n>', 'how often it may be used (default: 1)', wholeNumber)
       .option(...urlOption)
       .action(runner.run(create)),
   );
 }
 
-const create: Action<TokenOptions> = async (options, context) => {
+const create: CommandAction<TokenOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const { device, group, profile, uses } = options;
   const common = {

@@ -3,11 +3,11 @@ import { Option, type Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import {
-  configured,
+  loadStateAndConfig,
   port,
   stateCommand,
-  whole,
-  type Action,
+  wholeNumber,
+  type CommandAction,
   type StateOptions,
 } from '../lib/context.ts';
 import { reachable } from '../lib/host-port.ts';
@@ -23,7 +23,7 @@ export function upCommand(runner: Runner): Command {
   return addServeOptions(
     stateCommand('up', 'create what is missing, start enrollment and broker, run until stopped'),
   )
-    .option('--devices <n>', 'simulated devices to run beside', whole, 0)
+    .option('--devices <n>', 'simulated devices to run beside', wholeNumber, 0)
     .action(runner.run(up));
 }
 
@@ -48,13 +48,13 @@ export function addServeOptions(command: Command): Command {
     .option('--print-config', 'print the configuration in force, secrets hidden, and stop');
 }
 
-const up: Action<UpOptions> = async (options, context) => {
+const up: CommandAction<UpOptions> = async (options, context) => {
   const { out, world } = context;
-  const { holdState, prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
+  const { lockState, prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
   // A first look wants to see the fleet, not the log; it is there when asked for.
   const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
-  const { state, config } = await configured(options, context, {
+  const { state, config } = await loadStateAndConfig(options, context, {
     ...settingsOf(options),
     ...(quiet ? { log: { level: 'warn' } } : {}),
   });
@@ -66,7 +66,7 @@ const up: Action<UpOptions> = async (options, context) => {
   const stop = world.stopAsked();
   const failed = await lifecycle.guard(async () => {
     const log = serviceLog(config);
-    await holdState(state, ['enroll', 'broker'], lifecycle);
+    await lockState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, world);
     const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
     const broker = await serveBroker(state, config, https.url, log, world, lifecycle);

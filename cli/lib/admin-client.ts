@@ -10,7 +10,7 @@ import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/h
 import { stateFolder } from '../../core/state-folder.ts';
 import type { Config } from '../../core/config/config.ts';
 import { readAdministrator } from './administrator.ts';
-import { configured, type Context, type StateOptions } from './context.ts';
+import { loadStateAndConfig, type Context, type StateOptions } from './context.ts';
 import { readEnrollRun } from './run-file.ts';
 
 export interface AdminOptions extends StateOptions {
@@ -46,7 +46,7 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
       cause: error,
     });
   });
-  const { config } = await configured(options, context);
+  const { config } = await loadStateAndConfig(options, context);
   const url = options.url ?? (await readEnrollRun(state))?.https.url ?? config.enroll.url;
   if (url === undefined) throw new FlotillaError('service-not-running', { detail: options.state });
   const call = (method: Call['method'], path: string): Omit<Call, 'body'> => ({

@@ -13,7 +13,7 @@ import type { Output } from './output.ts';
 import { type Streams } from './output.ts';
 
 /** The world outside, passed in so that a command can run inside a test. */
-export interface World {
+export interface ProcessEnvironment {
   readonly streams: Streams;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Resolves when the process is asked to stop: SIGINT, SIGTERM, or its terminal closed. */
@@ -25,11 +25,11 @@ export interface World {
 /** What one command works with. */
 export interface Context {
   readonly out: Output;
-  readonly world: World;
+  readonly world: ProcessEnvironment;
 }
 
 /** An action of a command: its options, then what it works with. Gives the exit code. */
-export type Action<Options> = (options: Options, context: Context) => Promise<number>;
+export type CommandAction<Options> = (options: Options, context: Context) => Promise<number>;
 
 export interface CommonOptions {
   readonly json?: boolean;
@@ -60,7 +60,7 @@ export function stateCommand(name: string, description: string): Command {
 }
 
 /** The state folder that the options name, and its configuration with flags on top. */
-export async function configured(
+export async function loadStateAndConfig(
   options: StateOptions,
   context: Context,
   flags: ConfigInput = {},
@@ -72,13 +72,13 @@ export async function configured(
 
 /** Reads a port number. */
 export function port(text: string): number {
-  const value = whole(text);
+  const value = wholeNumber(text);
   if (value > 65_535) throw new InvalidArgumentError('A port is 0 to 65535.');
   return value;
 }
 
 /** Reads a whole number that is not negative. */
-export function whole(text: string): number {
+export function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Not a whole number.');
   return Number(text);
 }

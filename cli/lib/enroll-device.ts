@@ -25,14 +25,14 @@ import {
 import type { IdentityFiles } from '../../core/state-folder.ts';
 import { holdsIdentity, saveIdentity } from './identity-folder.ts';
 
-export interface Enrolled {
+export interface EnrolledDevice {
   readonly device: string;
   readonly serial: string;
   readonly notAfter: string;
   readonly files: IdentityFiles;
 }
 
-export interface Enrolling {
+export interface EnrollDeviceOptions {
   readonly folder: string;
   readonly id: DeviceId;
   readonly keyType: KeyType;
@@ -50,7 +50,7 @@ export interface Enrolling {
  * @throws FlotillaError `output-exists`, `service-untrusted` (the fingerprint differs), and what the
  *   service refuses with
  */
-export async function enrollInto(options: Enrolling): Promise<Enrolled> {
+export async function enrollInto(options: EnrollDeviceOptions): Promise<EnrolledDevice> {
   const { folder, url, fingerprint } = options;
   if (await holdsIdentity(folder)) throw new FlotillaError('output-exists', { detail: folder });
   const { ca } = await fetchPinnedCa(url, fingerprint);
@@ -69,7 +69,7 @@ export async function enrollInto(options: Enrolling): Promise<Enrolled> {
 
 /** The key and request of an enrollment that was begun before, or new ones. */
 async function pendingRequest(
-  options: Enrolling,
+  options: EnrollDeviceOptions,
 ): Promise<{ folder: string; key: string; csr: string }> {
   const folder = join(options.folder, '.pending');
   const keyPath = join(folder, 'key.pem');
@@ -91,7 +91,7 @@ async function pendingRequest(
 }
 
 /** Sends the request until it is decided: 202 means that an operator is being asked. */
-async function submit(options: Enrolling, call: Call): Promise<Issued> {
+async function submit(options: EnrollDeviceOptions, call: Call): Promise<Issued> {
   const giveUpAt = Date.now() + options.waitMs;
   for (;;) {
     const answer = await callHttps(call);

@@ -38,7 +38,7 @@ export class Output {
 }
 
 /** Tells a failure, for people on stderr and with `--json` as a document on stdout too. */
-export function tellError(error: unknown, json: boolean, streams: Streams): number {
+export function printError(error: unknown, json: boolean, streams: Streams): number {
   if (error instanceof FlotillaError) {
     streams.stderr.write(`flotilla: ${error.message} [${error.code}]\n`);
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {

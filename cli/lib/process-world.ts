@@ -4,9 +4,9 @@
  * @module
  */
 import { closeSync, openSync } from 'node:fs';
-import type { World } from './context.ts';
+import type { ProcessEnvironment } from './context.ts';
 
-export function processWorld(): World {
+export function processWorld(): ProcessEnvironment {
   const hadTerminal = hasTerminal();
   // SIGHUP means two things: a terminal that closed, and "read your files again" to a service.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();

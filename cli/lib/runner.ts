@@ -3,25 +3,25 @@
  *
  * @module
  */
-import type { Action, CommonOptions, World } from './context.ts';
+import type { CommandAction, CommonOptions, ProcessEnvironment } from './context.ts';
 import { Output } from './output.ts';
 
 export class Runner {
   exitCode = 0;
-  readonly #world: World;
+  readonly #world: ProcessEnvironment;
 
-  constructor(world: World) {
+  constructor(world: ProcessEnvironment) {
     this.#world = world;
   }
 
   /** For a command without arguments. */
-  run<O extends CommonOptions>(action: Action<O>): (options: O) => Promise<void> {
+  run<O extends CommonOptions>(action: CommandAction<O>): (options: O) => Promise<void> {
     return (options) => this.#call(options, (context) => action(options, context));
   }
 
   /** For a command with one argument, which may be left out if the action says so. */
   runWith<A extends string | undefined, O extends CommonOptions>(
-    action: (argument: A, ...rest: Parameters<Action<O>>) => Promise<number>,
+    action: (argument: A, ...rest: Parameters<CommandAction<O>>) => Promise<number>,
   ): (argument: A, options: O) => Promise<void> {
     return (argument, options) =>
       this.#call(options, (context) => action(argument, options, context));
@@ -29,7 +29,7 @@ export class Runner {
 
   async #call(
     options: CommonOptions,
-    act: (context: { out: Output; world: World }) => Promise<number>,
+    act: (context: { out: Output; world: ProcessEnvironment }) => Promise<number>,
   ): Promise<void> {
     const out = new Output(options.json ?? false, this.#world.streams);
     this.exitCode = await act({ out, world: this.#world });

@@ -16,7 +16,7 @@ import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { startEnroll } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
-import type { World } from './context.ts';
+import type { ProcessEnvironment } from './context.ts';
 import { takeState, writeRun } from './run-file.ts';
 
 export interface ServeFlags {
@@ -73,7 +73,7 @@ export async function prepareState(
   state: StateFolder,
   config: Config,
   log: Logger,
-  world: World,
+  world: ProcessEnvironment,
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   const made = await initialiseState(state, config, { clock: systemClock, log, env: world.env });
@@ -86,7 +86,7 @@ export async function serveEnroll(
   state: StateFolder,
   config: Config,
   log: Logger,
-  world: World,
+  world: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<EnrollReady> {
   const service = await startEnroll(config, {
@@ -114,7 +114,7 @@ export async function serveBroker(
   config: Config,
   enrollUrl: string,
   log: Logger,
-  world: World,
+  world: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<ServingBroker> {
   await writePolicyIfMissing(state);
@@ -143,7 +143,7 @@ export async function serveBroker(
 }
 
 /** Keeps a second process off the state. */
-export async function holdState(
+export async function lockState(
   state: StateFolder,
   services: readonly ('enroll' | 'broker')[],
   lifecycle: Lifecycle,

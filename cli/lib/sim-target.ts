@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import type { Target } from '../../device-sim/fleet/target.ts';
+import type { SimTarget } from '../../device-sim/fleet/target.ts';
 import { adminClient, type AdminOptions } from './admin-client.ts';
 import type { Context } from './context.ts';
 import { hostPort, reachable } from './host-port.ts';
@@ -28,7 +28,7 @@ export async function simTarget(
   options: TargetOptions,
   context: Context,
   planned: readonly string[] = [],
-): Promise<Target> {
+): Promise<SimTarget> {
   const [named, ...further] = (options.mqtts?.split(',') ?? planned).map((text) =>
     hostPort(text.trim(), 8883),
   );

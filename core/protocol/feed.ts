@@ -105,7 +105,7 @@ export const reportMax = {
 export const feedReportMaxBytes = 4 * 1024 * 1024;
 
 /** How long what strangers wrote may be in an entry, in characters. */
-export const toldMaxChars = 128;
+export const reportedTextMaxChars = 128;
 /** What strangers wrote, made visible (see `visible`): nothing in it that a terminal could obey. */
 const told = (maxChars: number): z.ZodType<string> =>
   z
@@ -172,9 +172,9 @@ export const refusalSchema = z.strictObject({
   id: deviceId.optional(),
   serial: serial.optional(),
   address: told(64).optional(),
-  topic: told(toldMaxChars).optional(),
+  topic: told(reportedTextMaxChars).optional(),
   /** Of the first of them. */
-  detail: told(toldMaxChars).optional(),
+  detail: told(reportedTextMaxChars).optional(),
   count: z.int().min(1),
   firstAtMs: timeMs,
   lastAtMs: timeMs,

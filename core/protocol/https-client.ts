@@ -40,7 +40,7 @@ export interface Call {
   readonly agent?: Agent;
 }
 
-export interface Answer {
+export interface HttpsResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
@@ -52,7 +52,7 @@ export interface Answer {
  * @throws FlotillaError `service-address-invalid`, `service-unreachable`, `service-untrusted`,
  *   `credentials-unusable`, `credentials-refused`, `service-answer-invalid` (too large)
  */
-export async function callHttps(call: Call): Promise<Answer> {
+export async function callHttps(call: Call): Promise<HttpsResponse> {
   return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? timeoutUsualMs);
 }
 
@@ -81,7 +81,7 @@ export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> 
 }
 
 /** The error that a refusal stands for. */
-export function problemOf(answer: Answer): FlotillaError {
+export function problemOf(answer: HttpsResponse): FlotillaError {
   const problem = problemSchema.safeParse(jsonOf(answer));
   const retryAfter = /^\d{1,9}$/.exec(answer.headers['retry-after'] ?? '');
   const retry = retryAfter === null ? {} : { retryAfterSeconds: Number(retryAfter[0]) };
@@ -168,7 +168,7 @@ function fingerprintOf(certificate: X509Certificate): string {
   return `sha256:${createHash('sha256').update(certificate.raw).digest('hex')}`;
 }
 
-async function fetchUnverified(url: string): Promise<Answer> {
+async function fetchUnverified(url: string): Promise<HttpsResponse> {
   // The one place where a certificate is not verified: what comes back is compared with the pin.
   const outgoing = started(url, { method: 'GET', agent: false, rejectUnauthorized: false });
   outgoing.end();
@@ -226,7 +226,7 @@ async function readAnswer(
   outgoing: ClientRequest,
   maxBytes: number,
   timeoutMs: number,
-): Promise<Answer> {
+): Promise<HttpsResponse> {
   const deadlineMs = performance.now() + timeoutMs;
   const response = await begun(url, outgoing, timeoutMs);
   const timer = setTimeout(
@@ -266,7 +266,7 @@ function encode(body: Call['body']): { body: Buffer | undefined; type: string } 
   return { body: Buffer.from(JSON.stringify(body)), type: 'application/json' };
 }
 
-function jsonOf(answer: Answer): unknown {
+function jsonOf(answer: HttpsResponse): unknown {
   try {
     return JSON.parse(answer.body.toString('utf8')) as unknown;
   } catch {

@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { OpenPort, PortEvents } from '../worker/worker-pool.ts';
-import type { Identity } from '../device/dial.ts';
+import type { OpenChannel, ChannelEvents } from '../worker/worker-pool.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { BrokerAddress, CallMessage, WorkerMessage } from '../worker/protocol.ts';
 import { answerTopic, callTopic, cut, Joiner } from './wire.ts';
@@ -17,14 +17,14 @@ const watchMs = 2000;
 const returnDelayMs = 500;
 
 interface Agent {
-  readonly events: PortEvents;
+  readonly events: ChannelEvents;
   readonly joiner: Joiner;
   lastWordMs: number;
 }
 
 export class AgentHub {
   readonly #broker: BrokerAddress;
-  readonly #identity: Identity;
+  readonly #identity: DialIdentity;
   readonly #agents = new Map<string, Agent>();
   readonly #link: LightLink;
   readonly #session = randomBytes(4).toString('hex');
@@ -33,7 +33,7 @@ export class AgentHub {
   #closing = false;
 
   /** @param name the client id: the name in the certificate */
-  constructor(name: string, identity: Identity, broker: BrokerAddress) {
+  constructor(name: string, identity: DialIdentity, broker: BrokerAddress) {
     this.#broker = broker;
     this.#identity = identity;
     this.#link = new LightLink(
@@ -67,7 +67,7 @@ export class AgentHub {
   }
 
   /** The way to one agent. */
-  port(agent: string): OpenPort {
+  port(agent: string): OpenChannel {
     return (events) => {
       this.#agents.set(agent, { events, joiner: new Joiner(), lastWordMs: performance.now() });
       return {

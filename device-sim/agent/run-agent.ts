@@ -10,12 +10,12 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import { LinkError } from '../device/link.ts';
 import { MqttJsLink } from '../device/mqttjs-link.ts';
 import { targetError } from '../device/probe.ts';
 import type { HostPort } from '../fleet/target.ts';
-import { answerCall, callNames } from '../worker/answer.ts';
+import { handleCall, callNames } from '../worker/answer.ts';
 import type { CallName, WorkerMessage } from '../worker/protocol.ts';
 import { Worker } from '../worker/worker.ts';
 import { answerTopic, callTopic, cut, Joiner } from './wire.ts';
@@ -23,7 +23,7 @@ import { answerTopic, callTopic, cut, Joiner } from './wire.ts';
 export interface AgentOptions {
   /** Its device id, which is in its certificate. */
   readonly name: string;
-  readonly identity: Identity;
+  readonly identity: DialIdentity;
   readonly mqtts: HostPort;
   /** PEM of what is trusted at the broker. */
   readonly ca: string;
@@ -94,7 +94,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
       log.info('a controller begins a run');
     }
     worker ??= new Worker((tick) => say({ kind: 'tick', tick }));
-    say(await answerCall(worker, call));
+    say(await handleCall(worker, call));
     if (call.name === 'close') {
       worker = undefined;
       log.info('the run has ended');

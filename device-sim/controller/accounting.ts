@@ -9,7 +9,7 @@ import { missingFrom, sizeOfRanges, type Ranges } from '../measure/interval-set.
 import type { Meter } from '../measure/meter.ts';
 import type { MessageCounts } from '../report/report-model.ts';
 import type { DeviceAccount, ObserverAccount } from '../worker/protocol.ts';
-import type { Crew } from '../worker/worker-pool.ts';
+import type { WorkerPool } from '../worker/worker-pool.ts';
 
 export interface Account {
   readonly telemetry: MessageCounts;
@@ -22,19 +22,19 @@ const slice = 1000;
 const lossesMax = 20;
 
 /** Collects the accounts of all workers. */
-export async function collectAccounts(crew: Crew): Promise<{
+export async function collectAccounts(pool: WorkerPool): Promise<{
   devices: DeviceAccount[];
   observers: ObserverAccount[];
 }> {
   const devices: DeviceAccount[] = [];
-  for (const hand of crew.carriers) {
+  for (const hand of pool.carriers) {
     for (let from = 0; ; from += slice) {
       const part = await hand.call('account', { from, count: slice });
       devices.push(...part);
       if (part.length < slice) break;
     }
   }
-  const observers = await Promise.all(crew.observers.map((hand) => hand.call('observed', {})));
+  const observers = await Promise.all(pool.observers.map((hand) => hand.call('observed', {})));
   return { devices, observers };
 }
 

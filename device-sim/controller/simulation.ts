@@ -15,7 +15,7 @@ import { AgentHub } from '../agent/agent-hub.ts';
 import { devicesAt } from '../fleet/broker-choice.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
 import { LinkError } from '../device/link.ts';
-import { Board } from '../stats/run-stats.ts';
+import { RunStats } from '../stats/run-stats.ts';
 import type { CounterName } from '../measure/meter.ts';
 import { phasesOf, type Plan } from '../plan/read-plan.ts';
 import type { PhaseSpec } from '../plan/plan-schema.ts';
@@ -26,18 +26,24 @@ import type { Progress } from '../view/progress.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import { filterFor, rosterOf, type Roster } from '../fleet/roster.ts';
 import { newSeed } from '../plan/seed.ts';
-import { brokersOf, isFlotilla, type Target } from '../fleet/target.ts';
+import { brokersOf, isFlotilla, type SimTarget } from '../fleet/target.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
 import { listenerOf, openFilesLimitOf, useOfAll } from './broker-process.ts';
-import { Crew, forkedPort, Hand, localPort, type OpenPort } from '../worker/worker-pool.ts';
+import {
+  WorkerPool,
+  forkedChannel,
+  WorkerHandle,
+  localChannel,
+  type OpenChannel,
+} from '../worker/worker-pool.ts';
 import { phaseReportOf } from './phase-report.ts';
 import { checkBroker, checkBrokerRoom, checkRoom, machineLimits } from './preflight.ts';
 import { addressesOf } from './source-addresses.ts';
 import { reportOf } from './verdict.ts';
 
 export interface SimulationDeps {
-  readonly target: Target;
+  readonly target: SimTarget;
   readonly log: Logger;
   readonly clock: Clock;
   /** Called once a second and at the turns of phases; must not throw. */
@@ -69,7 +75,7 @@ export class Simulation {
   readonly #lifecycle: Lifecycle;
   readonly #startMs = epochNow();
   readonly #startedAtMs: number;
-  readonly #board: Board;
+  readonly #board: RunStats;
   readonly #fleet: FleetState = {
     retired: new Set(),
     failed: new Map(),
@@ -95,7 +101,7 @@ export class Simulation {
     this.#startedAtMs = deps.clock.now();
     this.#stop = AbortSignal.any([deps.signal, this.#lost.signal]);
     const pids = brokersOf(deps.target).map(listenerOf);
-    this.#board = new Board(this.#startMs, () => useOfAll(pids));
+    this.#board = new RunStats(this.#startMs, () => useOfAll(pids));
   }
 
   async run(): Promise<Report> {
@@ -123,21 +129,21 @@ export class Simulation {
     for (const [pid, share] of shares) checkBrokerRoom(share, openFilesLimitOf(pid));
     for (const address of addresses) await checkBroker(address, credentials.ca);
     const brokers = addresses.map((address) => ({ ...address, ca: credentials.ca }));
-    const crew = await this.#hire(workers, brokers, credentials, sourceAddresses);
+    const pool = await this.#hire(workers, brokers, credentials, sourceAddresses);
     const ticking = setInterval(() => this.#second(), tickMs);
     this.#lifecycle.add('progress', () => clearInterval(ticking));
 
-    const phases = await this.#phases(crew, brokers, credentials);
+    const phases = await this.#phases(pool, brokers, credentials);
     const lost = (): string | null =>
       this.#lost.signal.aborted ? messageOf(this.#lost.signal.reason) : null;
     let failure = lost();
     let account: Account | undefined;
     try {
-      account = await this.#finish(crew, brokers.length, signal.aborted ? 2000 : plan.run.drain);
+      account = await this.#finish(pool, brokers.length, signal.aborted ? 2000 : plan.run.drain);
     } catch (error) {
       failure ??= lost() ?? messageOf(error);
     }
-    await this.#keepCredentials(crew, credentials).catch((error: unknown) => {
+    await this.#keepCredentials(pool, credentials).catch((error: unknown) => {
       log.warn({ err: error }, 'the certificates could not be kept');
     });
     clearInterval(ticking);
@@ -148,7 +154,7 @@ export class Simulation {
       run: this.#run,
       startedAtMs: this.#startedAtMs,
       durationMs: epochNow() - this.#startMs,
-      board: this.#board,
+      stats: this.#board,
       fleet: this.#fleet,
       planned: this.#roster.size,
       account: account ?? settleAccount([], [], this.#board.totals),
@@ -161,7 +167,7 @@ export class Simulation {
       failure,
       notes: this.#notes(account),
     });
-    await crew.dismiss(goodbyeMs);
+    await pool.dismiss(goodbyeMs);
     const gone = plan.run.removeDevices
       ? this.#roster.numbersOf().map((number) => this.#roster.idOf(number))
       : [];
@@ -183,9 +189,9 @@ export class Simulation {
     brokers: readonly BrokerAddress[],
     credentials: RunCredentials,
     sourceAddresses: readonly string[],
-  ): Promise<Crew> {
+  ): Promise<WorkerPool> {
     const plan = this.#plan;
-    const open = this.#deps.inProcess === true ? localPort : forkedPort;
+    const open = this.#deps.inProcess === true ? localChannel : forkedChannel;
     const hub = await this.#agentHub(brokers, credentials);
     const local = workers - plan.run.agents.length;
     const carriers = [
@@ -199,8 +205,8 @@ export class Simulation {
         ? carriers[0]
         : this.#hand(open(`observer ${index + 1}`)),
     );
-    const crew = new Crew(carriers, observers, brokers.length);
-    this.#lifecycle.add('workers', () => crew.dismiss(goodbyeMs));
+    const pool = new WorkerPool(carriers, observers, brokers.length);
+    this.#lifecycle.add('workers', () => pool.dismiss(goodbyeMs));
     const setup = {
       plan,
       seed: this.#seed,
@@ -210,14 +216,14 @@ export class Simulation {
       sourceAddresses,
     };
     await Promise.all(
-      crew.all().map((hand) => {
+      pool.all().map((hand) => {
         const index = carriers.indexOf(hand);
         const shard =
           index === -1 ? { index: this.#roster.size, of: 1 } : { index, of: carriers.length };
         return hand.call('setup', { ...setup, shard, clockShiftMs: shifts.get(hand) ?? 0 });
       }),
     );
-    await crew.everyone('flush', {});
+    await pool.everyone('flush', {});
     this.#carriers = carriers;
     this.#idleRssBytes = this.#board.rssBytes(carriers);
     const filters = observedFilters(plan);
@@ -237,7 +243,7 @@ export class Simulation {
         await hand.call('observe', { name: own, key, chain, ...where });
       }
     }
-    return crew;
+    return pool;
   }
 
   /** The way to the agents that the plan names; undefined when it names none. */
@@ -260,8 +266,8 @@ export class Simulation {
   }
 
   /** By how much the clocks of agents are off, from the quickest of a few questions. */
-  async #clockShifts(agents: readonly Hand[]): Promise<Map<Hand, number>> {
-    const shifts = new Map<Hand, number>();
+  async #clockShifts(agents: readonly WorkerHandle[]): Promise<Map<WorkerHandle, number>> {
+    const shifts = new Map<WorkerHandle, number>();
     for (const hand of agents) {
       let best = Infinity;
       for (let question = 0; question < 5; question++) {
@@ -284,8 +290,8 @@ export class Simulation {
     return shifts;
   }
 
-  #hand(open: OpenPort): Hand {
-    const hand: Hand = new Hand(
+  #hand(open: OpenChannel): WorkerHandle {
+    const hand: WorkerHandle = new WorkerHandle(
       open,
       (tick) => {
         this.#board.take(hand, tick);
@@ -300,7 +306,7 @@ export class Simulation {
   }
 
   async #phases(
-    crew: Crew,
+    pool: WorkerPool,
     brokers: readonly BrokerAddress[],
     credentials: RunCredentials,
   ): Promise<PhaseReport[]> {
@@ -312,7 +318,7 @@ export class Simulation {
         phases
           .filter((phase) => phase.step === step)
           .map(async ({ name, spec }) => {
-            reports.push(await this.#phase(name, spec, crew, brokers, credentials));
+            reports.push(await this.#phase(name, spec, pool, brokers, credentials));
           }),
       );
     }
@@ -322,7 +328,7 @@ export class Simulation {
   async #phase(
     name: string,
     spec: PhaseSpec,
-    crew: Crew,
+    pool: WorkerPool,
     brokers: readonly BrokerAddress[],
     { api, keeper }: RunCredentials,
   ): Promise<PhaseReport> {
@@ -336,11 +342,11 @@ export class Simulation {
       seed: this.#seed,
       run: this.#run,
       roster: this.#roster,
-      crew,
+      pool,
       brokers,
       api,
       keeper,
-      board: this.#board,
+      stats: this.#board,
       fleet: this.#fleet,
       log: this.#deps.log,
       signal: this.#stop,
@@ -353,7 +359,7 @@ export class Simulation {
       fault = error;
     }
     const durationMs = epochNow() - this.#startMs - sinceMs;
-    await crew.everyone('flush', {}).catch(() => undefined);
+    await pool.everyone('flush', {}).catch(() => undefined);
     part.close();
     this.#running.delete(name);
     const report = phaseReportOf({
@@ -373,13 +379,13 @@ export class Simulation {
   }
 
   /** Waits for what is under way, then collects and settles the accounts. */
-  async #finish(crew: Crew, brokers: number, drainMs: number): Promise<Account> {
-    await crew.everyone('halt', {});
-    await crew.everyone('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
+  async #finish(pool: WorkerPool, brokers: number, drainMs: number): Promise<Account> {
+    await pool.everyone('halt', {});
+    await pool.everyone('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
     const endMs = performance.now() + drainMs;
     for (;;) {
-      await crew.everyone('flush', {});
-      const { devices, observers } = await collectAccounts(crew);
+      await pool.everyone('flush', {});
+      const { devices, observers } = await collectAccounts(pool);
       const account = settleAccount(devices, observers, this.#board.totals, brokers);
       const complete = account.telemetry.lost === 0 && account.commands.lost === 0;
       if (complete || performance.now() >= endMs) return account;
@@ -388,7 +394,7 @@ export class Simulation {
   }
 
   /** What is kept must be what devices hold now, and nothing that a drill revoked. */
-  async #keepCredentials(crew: Crew, { keeper }: RunCredentials): Promise<void> {
+  async #keepCredentials(pool: WorkerPool, { keeper }: RunCredentials): Promise<void> {
     const { retired, joined } = this.#fleet;
     if (retired.size > 0) {
       await keeper.forget(new Set([...retired].map((device) => this.#roster.idOf(device))));
@@ -397,7 +403,7 @@ export class Simulation {
     if (!this.#plan.run.keep || !renewed || this.#plan.run.agents.length > 0) return;
     await keepCredentials(
       [...joined].filter((device) => !retired.has(device)),
-      { crew, keeper },
+      { pool, keeper },
     );
   }
 

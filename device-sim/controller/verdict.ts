@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Board } from '../stats/run-stats.ts';
-import { judge, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
+import type { RunStats } from '../stats/run-stats.ts';
+import { judgeThreshold, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import type { FleetState } from '../phases/phase-context.ts';
@@ -25,7 +25,7 @@ export interface Findings {
   readonly run: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
-  readonly board: Board;
+  readonly stats: RunStats;
   readonly fleet: FleetState;
   readonly planned: number;
   readonly account: Account;
@@ -42,18 +42,18 @@ export interface Findings {
 
 /** Makes the report. Pure over the findings. */
 export function reportOf(findings: Findings): Report {
-  const { plan, board, fleet, account, phases } = findings;
-  const { totals } = board;
+  const { plan, stats, fleet, account, phases } = findings;
+  const { totals } = stats;
   const messages = sumOf(account.telemetry, account.commands);
   const moved = messages.delivered + messages.duplicated;
   const percentiles = (name: Parameters<typeof totals.timer>[0]) =>
     totals.timer(name).percentiles();
   const scheduleErrorMs = percentiles('scheduleError');
-  const busy = board.loopBusy();
+  const busy = stats.loopBusy();
   const connectScheduleErrorMs = percentiles('connectScheduleError');
   const invalidBecause = bottlenecks(scheduleErrorMs.p99, connectScheduleErrorMs.p99, busy.mean);
-  const brokerCpuMs = board.brokerCpuMs ?? null;
-  const brokerRss = board.columns.flatMap(({ brokerRssBytes }) => brokerRssBytes ?? []);
+  const brokerCpuMs = stats.brokerCpuMs ?? null;
+  const brokerRss = stats.columns.flatMap(({ brokerRssBytes }) => brokerRssBytes ?? []);
   const { peakOnline } = findings;
   const perMessage = (cpuMs: number | null): number | null =>
     cpuMs === null || moved === 0 ? null : round((cpuMs * 1000) / moved);
@@ -65,7 +65,7 @@ export function reportOf(findings: Findings): Report {
     devices: {
       planned: findings.planned,
       enrolled: fleet.enrolled,
-      connected: board.everOnline(),
+      connected: stats.everOnline(),
       failed: fleet.failed.size,
       retired: fleet.retired.size,
       distinctKeys: fleet.keys.size,
@@ -97,11 +97,11 @@ export function reportOf(findings: Findings): Report {
       connectScheduleErrorMs,
       missed: totals.counter('missed'),
       workers: findings.workers,
-      cpuMs: Math.round(board.cpuMs),
-      cpuPerMessageUs: perMessage(trafficCpuMs(board, phases, 'simulatorCpu') ?? board.cpuMs),
+      cpuMs: Math.round(stats.cpuMs),
+      cpuPerMessageUs: perMessage(trafficCpuMs(stats, phases, 'simulatorCpu') ?? stats.cpuMs),
       loopBusyMax: round(busy.max),
       loopBusyMean: round(busy.mean),
-      rssBytes: board.rssBytes(),
+      rssBytes: stats.rssBytes(),
       rssPerDeviceBytes:
         peakOnline.devices < devicesForMemoryMin
           ? null
@@ -114,13 +114,13 @@ export function reportOf(findings: Findings): Report {
       address: findings.brokerAddress,
       local: brokerCpuMs !== null,
       cpuMs: brokerCpuMs === null ? null : Math.round(brokerCpuMs),
-      cpuPerMessageUs: perMessage(trafficCpuMs(board, phases, 'brokerCpu') ?? brokerCpuMs),
+      cpuPerMessageUs: perMessage(trafficCpuMs(stats, phases, 'brokerCpu') ?? brokerCpuMs),
       rssBytes: brokerRss.at(-1) ?? null,
       rssPeakBytes: brokerRss.length === 0 ? null : Math.max(...brokerRss),
     },
     errors: totals.errors(),
     notes: findings.notes,
-    series: board.columns,
+    series: stats.columns,
   };
   const thresholds = [...judgeAll(plan, facts), ...drillThresholds(phases)];
   const ok =
@@ -144,7 +144,7 @@ export function usualThresholds(plan: Plan): string[] {
 function judgeAll(plan: Plan, facts: object): JudgedThreshold[] {
   return (plan.thresholds ?? usualThresholds(plan)).flatMap((text) => {
     const comparison = parseComparison(text);
-    return comparison === undefined ? [] : [judge(comparison, facts)];
+    return comparison === undefined ? [] : [judgeThreshold(comparison, facts)];
   });
 }
 
@@ -184,7 +184,7 @@ function bottlenecks(
 
 /** CPU of what sends and receives messages only: connecting has its own price. */
 function trafficCpuMs(
-  board: Board,
+  stats: RunStats,
   phases: readonly PhaseReport[],
   which: 'simulatorCpu' | 'brokerCpu',
 ): number | undefined {
@@ -193,15 +193,15 @@ function trafficCpuMs(
   );
   if (windows.length === 0) return undefined;
   let sum = 0;
-  for (const column of board.columns) {
-    const share = column[which];
+  for (const second of stats.columns) {
+    const share = second[which];
     const inside = windows.some(
       ({ atMs, durationMs }) =>
-        column.atMs > atMs && column.atMs - column.spanMs < atMs + durationMs,
+        second.atMs > atMs && second.atMs - second.spanMs < atMs + durationMs,
     );
     if (!inside) continue;
     if (share === undefined) return undefined;
-    sum += share * column.spanMs;
+    sum += share * second.spanMs;
   }
   return sum;
 }

@@ -16,7 +16,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fingerprintOf, spkiOf } from '../../certs/key.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import type { Credential } from './enrollment-client.ts';
 
 /** The name of the folder that holds the observers' certificate. */
@@ -41,7 +41,7 @@ export async function readFolderCredentials(
   nowMs: number,
 ): Promise<Map<string, Credential>> {
   const result = new Map<string, Credential>();
-  let common: Identity | undefined;
+  let common: DialIdentity | undefined;
   for (const id of ids) {
     let identity = await identityIn(folder, id);
     identity ??= common ??= await pair(folder, 'key.pem', ['chain.pem', 'cert.pem']);
@@ -56,14 +56,14 @@ export async function readFolderCredentials(
 /** The certificate of the observers; that of all devices when there is no other; or undefined. */
 export async function readFolderObserver(
   folder: string,
-): Promise<(Identity & { readonly name: string | undefined }) | undefined> {
+): Promise<(DialIdentity & { readonly name: string | undefined }) | undefined> {
   const own = await identityIn(folder, observerFolder);
   if (own !== undefined) return { ...own, name: commonName(own.chain) };
   const common = await pair(folder, 'key.pem', ['chain.pem', 'cert.pem']);
   return common === undefined ? undefined : { ...common, name: undefined };
 }
 
-async function identityIn(folder: string, id: string): Promise<Identity | undefined> {
+async function identityIn(folder: string, id: string): Promise<DialIdentity | undefined> {
   return (
     (await pair(join(folder, id), 'key.pem', ['chain.pem', 'cert.pem'])) ??
     (await pair(folder, `${id}.key`, [`${id}.crt`, `${id}.pem`]))
@@ -74,7 +74,7 @@ async function pair(
   folder: string,
   keyName: string,
   chainNames: readonly string[],
-): Promise<Identity | undefined> {
+): Promise<DialIdentity | undefined> {
   const key = await text(join(folder, keyName));
   if (key === undefined) return undefined;
   for (const name of chainNames) {
@@ -84,7 +84,7 @@ async function pair(
   return undefined;
 }
 
-function credentialOf(id: string, { key, chain }: Identity, nowMs: number): Credential {
+function credentialOf(id: string, { key, chain }: DialIdentity, nowMs: number): Credential {
   const unusable = (detail: string, cause?: unknown): FlotillaError =>
     new FlotillaError('sim-certificate-unusable', { detail: `${id}: ${detail}`, cause });
   let leaf: X509Certificate;

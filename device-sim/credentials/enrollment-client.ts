@@ -36,7 +36,7 @@ export interface Credential {
 const attemptsMax = 6;
 
 /** Enrolls and renews over a few connections that stay open. */
-export class Enroller {
+export class EnrollmentClient {
   readonly #url: string;
   readonly #ca: string;
   readonly #agent: Agent;

@@ -7,10 +7,10 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import type { Roster } from '../fleet/roster.ts';
-import { isFlotilla, type Target } from '../fleet/target.ts';
+import { isFlotilla, type SimTarget } from '../fleet/target.ts';
 import { readFolderCa, readFolderCredentials, readFolderObserver } from './certificate-folder.ts';
 import { fileKeeper, noKeeper, type CredentialKeeper } from './credential-keeper.ts';
 import { ServiceApi } from './service-api.ts';
@@ -22,7 +22,7 @@ export interface RunCredentials {
   readonly api: ServiceApi | undefined;
   readonly keeper: CredentialKeeper;
   /** An identity to observe with. `name`: what its client id must be, when it is not the one given. */
-  observer(name: string): Promise<Identity & { readonly name: string | undefined }>;
+  observer(name: string): Promise<DialIdentity & { readonly name: string | undefined }>;
   /** Removes the observers, and these devices, from the registry. */
   cleanUp(devices: readonly string[]): Promise<void>;
   close(): void;
@@ -34,7 +34,7 @@ export interface RunCredentials {
  */
 export async function openCredentials(
   plan: Plan,
-  target: Target,
+  target: SimTarget,
   roster: Roster,
   clock: Clock,
 ): Promise<RunCredentials> {

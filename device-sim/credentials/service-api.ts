@@ -16,7 +16,7 @@ import {
   type RevocationReason,
 } from '../../core/protocol/enrollment-api.ts';
 import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 
 /** The most devices of one request for tokens. */
 const batchMax = 1000;
@@ -61,7 +61,7 @@ export class ServiceApi {
   }
 
   /** A certificate for an observer of the run. @throws FlotillaError the service's own */
-  async createService(name: string): Promise<Identity> {
+  async createService(name: string): Promise<DialIdentity> {
     const key = await generateKey('p256');
     const csr = createCsr({ key, commonName: name });
     const issued = await callJson(

@@ -12,7 +12,7 @@ import { connect, createSecureContext, type SecureContext, type TLSSocket } from
 import { isIP } from 'node:net';
 
 /** Key and certificate chain of one device, PEM. */
-export interface Identity {
+export interface DialIdentity {
   readonly key: string;
   /** Leaf, then issuers. */
   readonly chain: string;
@@ -24,7 +24,7 @@ export interface DialOptions {
   /** PEM of what is trusted. */
   readonly ca: string;
   /** Undefined to present no certificate at all. */
-  readonly identity: Identity | undefined;
+  readonly identity: DialIdentity | undefined;
   readonly version?: '1.2' | '1.3' | 'any';
   readonly localAddress?: string | undefined;
   /** A session to resume. */

@@ -9,7 +9,7 @@ import {
   connackReason,
   LinkError,
   type Connected,
-  type Done,
+  type LinkCallback,
   type Link,
   type LinkEvents,
   type LinkOptions,
@@ -29,7 +29,7 @@ interface Outgoing {
   readonly payload: string;
   readonly qos: 1 | 2;
   readonly retain: boolean;
-  readonly done: Done;
+  readonly done: LinkCallback;
   released: boolean;
 }
 
@@ -100,7 +100,13 @@ export class LightLink implements Link {
     });
   }
 
-  publish(topic: string, payload: string, qos: 0 | 1 | 2, retain: boolean, done: Done): void {
+  publish(
+    topic: string,
+    payload: string,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    done: LinkCallback,
+  ): void {
     if (qos === 0) {
       if (this.#online) this.#send(writePublish(topic, payload, 0, retain, false, 0, this.#five));
       done(this.#online ? undefined : 'offline');

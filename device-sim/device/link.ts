@@ -36,7 +36,7 @@ export interface Connected {
 }
 
 /** Called once: undefined when the message was acknowledged (QoS 0: handed to the socket). */
-export type Done = (failure: string | undefined) => void;
+export type LinkCallback = (failure: string | undefined) => void;
 
 export interface Link {
   readonly online: boolean;
@@ -44,7 +44,13 @@ export interface Link {
   readonly inflight: number;
   /** @throws LinkError when the broker cannot be reached, or refuses */
   connect(dial: DialOptions): Promise<Connected>;
-  publish(topic: string, payload: string, qos: 0 | 1 | 2, retain: boolean, done: Done): void;
+  publish(
+    topic: string,
+    payload: string,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    done: LinkCallback,
+  ): void;
   /** @returns the SUBACK code: 0 to 2 granted, 0x80 and above refused. @throws LinkError */
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number>;
   /** Resolves when the broker confirmed it, or the connection ended. */

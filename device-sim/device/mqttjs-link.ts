@@ -10,7 +10,7 @@ import {
   connackReason,
   LinkError,
   type Connected,
-  type Done,
+  type LinkCallback,
   type Link,
   type LinkEvents,
   type LinkOptions,
@@ -19,7 +19,7 @@ import {
 export class MqttJsLink implements Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
-  readonly #pending = new Set<Done>();
+  readonly #pending = new Set<LinkCallback>();
   #client: MqttClient | undefined;
   #dialed: Dialed | undefined;
   #online = false;
@@ -104,7 +104,13 @@ export class MqttJsLink implements Link {
     });
   }
 
-  publish(topic: string, payload: string, qos: 0 | 1 | 2, retain: boolean, done: Done): void {
+  publish(
+    topic: string,
+    payload: string,
+    qos: 0 | 1 | 2,
+    retain: boolean,
+    done: LinkCallback,
+  ): void {
     const client = this.#client;
     if (client === undefined || (!this.#online && !this.#options.kept)) {
       done('offline');

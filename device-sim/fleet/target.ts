@@ -34,13 +34,13 @@ export interface BrokerTarget {
   readonly ca?: string;
 }
 
-export type Target = FlotillaTarget | BrokerTarget;
+export type SimTarget = FlotillaTarget | BrokerTarget;
 
 /** All brokers of a target, the first one first. */
-export function brokersOf({ mqtts, moreMqtts = [] }: Target): readonly HostPort[] {
+export function brokersOf({ mqtts, moreMqtts = [] }: SimTarget): readonly HostPort[] {
   return [mqtts, ...moreMqtts];
 }
 
-export function isFlotilla(target: Target): target is FlotillaTarget {
+export function isFlotilla(target: SimTarget): target is FlotillaTarget {
   return 'enrollUrl' in target;
 }

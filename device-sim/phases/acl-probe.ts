@@ -46,7 +46,7 @@ export async function runAclProbe(
   spec: PhaseOf<'acl-probe'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, roster, seed, name, run, signal } = context;
+  const { pool, roster, seed, name, run, signal } = context;
   const all = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'acl', name));
   // Leaks are looked for inside one broker.
   const home = brokerIndexOf(all[0] ?? 0, context.brokers.length);
@@ -68,7 +68,7 @@ export async function runAclProbe(
   for (const filter of forbiddenFilters) {
     for (const device of probers) {
       const text = filter.replaceAll('{other}', otherId);
-      const { code } = await crew.of(device).call('subscribe', { device, filter: text, qos: 1 });
+      const { code } = await pool.of(device).call('subscribe', { device, filter: text, qos: 1 });
       if (code !== null && code < 0x80) {
         granted.set(filter, (granted.get(filter) ?? 0) + 1);
         standing.push({ device, filter: text });
@@ -80,9 +80,9 @@ export async function runAclProbe(
     if (signal.aborted) break;
   }
   // Now others send, both ways: whoever listens where it must not would hear it.
-  await crew.of(other).call('sendOne', { devices: [other] });
-  const listening = crew.observers.length > 0;
-  await crew.command({
+  await pool.of(other).call('sendOne', { devices: [other] });
+  const listening = pool.observers.length > 0;
+  await pool.command({
     commands: [{ device: other, atMs: epochNow() }],
     qos: 1,
     bytes: 0,
@@ -98,7 +98,7 @@ export async function runAclProbe(
         '',
       );
       const { session, mqtt } = roster.groupOf(device);
-      const { failure, stillOnline } = await crew.of(device).call('publish', {
+      const { failure, stillOnline } = await pool.of(device).call('publish', {
         device,
         topic: topic.replaceAll('{other}', otherId),
         payload,
@@ -116,15 +116,15 @@ export async function runAclProbe(
     if (signal.aborted) break;
   }
   await delay(500, undefined, { signal });
-  await crew.everyone('flush', {});
+  await pool.everyone('flush', {});
   const leaks = (
     await Promise.all(
-      crew.shares([...probers, other]).map(({ hand, devices }) => hand.call('leaks', { devices })),
+      pool.shares([...probers, other]).map(({ hand, devices }) => hand.call('leaks', { devices })),
     )
   ).flatMap(({ topics }) => topics);
   const forged = (await arrived(context)) - before - leaks.length;
   for (const { device, filter } of standing) {
-    await crew.of(device).call('unsubscribe', { device, filter });
+    await pool.of(device).call('unsubscribe', { device, filter });
   }
   return judgeProbe({
     refused,
@@ -172,7 +172,7 @@ export function judgeProbe(findings: ProbeFindings): PhaseOutcome {
 }
 
 /** Messages that arrived where they must not, in all. */
-async function arrived({ crew, board }: PhaseContext): Promise<number> {
-  await crew.everyone('flush', {});
-  return board.totals.counter('misdelivered') + board.totals.counter('commandsMisdelivered');
+async function arrived({ pool, stats }: PhaseContext): Promise<number> {
+  await pool.everyone('flush', {});
+  return stats.totals.counter('misdelivered') + stats.totals.counter('commandsMisdelivered');
 }

@@ -12,7 +12,7 @@ import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { brokerOf } from '../fleet/broker-choice.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
@@ -26,14 +26,18 @@ const timeoutMs = 5000;
 interface Case {
   readonly name: string;
   /** Undefined: presents none. */
-  readonly identity: Identity | undefined;
+  readonly identity: DialIdentity | undefined;
 }
 
 /** Every bad certificate in the name of a device. `ca`: PEM of the true authorities, to imitate. */
 export function badCertificates(device: string, ca: string, clock: Clock): Case[] {
   const trueName =
     /^CN=(.+)$/m.exec(new X509Certificate(splitPem(ca).at(-1) ?? ca).subject)?.[1] ?? 'ca';
-  const issueFrom = (caName: string, profile: 'device' | 'server', at: Clock = clock): Identity => {
+  const issueFrom = (
+    caName: string,
+    profile: 'device' | 'server',
+    at: Clock = clock,
+  ): DialIdentity => {
     const caKey = generateKeySync('p256');
     const root = createRoot({
       commonName: caName.slice(0, 64),
@@ -119,7 +123,7 @@ export async function runBadCertificates(
 /** Undefined when CONNACK said yes. */
 async function attempt(
   clientId: string,
-  dial: { host: string; port: number; ca: string; identity: Identity | undefined },
+  dial: { host: string; port: number; ca: string; identity: DialIdentity | undefined },
 ): Promise<string | undefined> {
   const link = new LightLink(
     {

@@ -12,11 +12,11 @@ export interface Bystanders {
 
 /** Watches all devices but those that the drill is about. */
 export async function watchBystanders(
-  { crew }: PhaseContext,
+  { pool }: PhaseContext,
   except: readonly number[],
 ): Promise<Bystanders> {
   const count = async (): Promise<number> => {
-    const parts = await Promise.all(crew.carriers.map((hand) => hand.call('drops', { except })));
+    const parts = await Promise.all(pool.carriers.map((hand) => hand.call('drops', { except })));
     return parts.reduce((sum, { drops }) => sum + drops, 0);
   };
   const before = await count();

@@ -29,7 +29,7 @@ export async function runCloneAttack(
   spec: PhaseOf<'clone-attack'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, roster, seed, name, run, signal } = context;
+  const { pool, roster, seed, name, run, signal } = context;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'clone', name));
   const robbed = order.slice(0, spec.devices);
   const neighbour = order.at(-1);
@@ -43,7 +43,7 @@ export async function runCloneAttack(
   const bystanders = await watchBystanders(context, robbed);
   const thefts: Theft[] = [];
   for (const device of robbed) {
-    const hand = crew.of(device);
+    const hand = pool.of(device);
     for (let attempt = 0; attempt < spec.attempts && !signal.aborted; attempt++) {
       const others = await hand.call('attempt', {
         device,

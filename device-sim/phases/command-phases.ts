@@ -22,8 +22,8 @@ export async function runCommandRoundtrip(
   spec: PhaseOf<'command-roundtrip'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name } = context;
-  if (crew.observers.length === 0) return noObserver;
+  const { pool, seed, name } = context;
+  if (pool.observers.length === 0) return noObserver;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'commands', name));
   const count = order.length === 0 ? 0 : Math.floor((spec.duration / 1000) * spec.rate);
   const startMs = epochNow() + leadMs;
@@ -32,7 +32,7 @@ export async function runCommandRoundtrip(
     atMs: startMs + (index * 1000) / spec.rate,
   }));
   const before = await commandsAt(context, order);
-  await crew.command({
+  await pool.command({
     commands,
     qos: spec.qos,
     bytes: spec.bytes,
@@ -41,7 +41,7 @@ export async function runCommandRoundtrip(
   });
   const arrived = await commandsArrive(context, order, before + count);
   // The answers follow.
-  await crew.everyone('settle', { timeoutMs: 2000 });
+  await pool.everyone('settle', { timeoutMs: 2000 });
   await delay(200);
   const missing = Math.max(0, count - arrived + before);
   return {
@@ -57,8 +57,8 @@ export async function runOfflineQueue(
   spec: PhaseOf<'offline-queue'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, roster, seed, name, signal } = context;
-  if (crew.observers.length === 0) return noObserver;
+  const { pool, roster, seed, name, signal } = context;
+  if (pool.observers.length === 0) return noObserver;
   const keeping = connectedOnes(context, spec.groups).filter(
     (device) =>
       roster.groupOf(device).session === 'kept' && roster.groupOf(device).commands !== null,
@@ -72,7 +72,7 @@ export async function runOfflineQueue(
     };
   }
   const before = await commandsAt(context, devices);
-  for (const { hand, devices: share } of crew.shares(devices)) {
+  for (const { hand, devices: share } of pool.shares(devices)) {
     await hand.call('leave', { devices: share, how: 'clean' });
   }
   await delay(300, undefined, { signal });
@@ -80,11 +80,11 @@ export async function runOfflineQueue(
   const commands = devices.flatMap((device) =>
     Array.from({ length: spec.messages }, () => ({ device, atMs: nowMs })),
   );
-  await crew.command({ commands, qos: 1, bytes: 0, reply: false, accounted: true });
-  await crew.everyone('settle', { timeoutMs: 10_000 });
+  await pool.command({ commands, qos: 1, bytes: 0, reply: false, accounted: true });
+  await pool.everyone('settle', { timeoutMs: 10_000 });
   const early = (await commandsAt(context, devices)) - before;
   const backMs = epochNow();
-  for (const { hand, devices: share } of crew.shares(devices)) {
+  for (const { hand, devices: share } of pool.shares(devices)) {
     await hand.call('connect', { devices: share, atMs: share.map(() => backMs) });
   }
   const away = await stillAway(context, devices, spec.timeout);
@@ -108,8 +108,8 @@ export async function runSlowReaders(
   spec: PhaseOf<'slow-readers'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name, board, signal } = context;
-  if (crew.observers.length === 0) return noObserver;
+  const { pool, seed, name, stats, signal } = context;
+  if (pool.observers.length === 0) return noObserver;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'slow', name));
   const slow = order.slice(0, spec.devices);
   const healthy = order.slice(spec.devices, spec.devices * 2);
@@ -121,9 +121,9 @@ export async function runSlowReaders(
     };
   }
   const bystanders = await watchBystanders(context, slow);
-  const memoryBefore = board.columns.at(-1)?.brokerRssBytes;
+  const memoryBefore = stats.columns.at(-1)?.brokerRssBytes;
   const pause = async (paused: boolean): Promise<void> => {
-    for (const { hand, devices } of crew.shares(slow))
+    for (const { hand, devices } of pool.shares(slow))
       await hand.call('pauseReading', { devices, paused });
   };
   await pause(true);
@@ -146,7 +146,7 @@ export async function runSlowReaders(
     ),
   ].toSorted((one, two) => one.atMs - two.atMs);
   const before = await commandsAt(context, healthy);
-  await crew.command({
+  await pool.command({
     commands,
     qos: 0,
     bytes: spec.bytes,
@@ -156,8 +156,8 @@ export async function runSlowReaders(
   await delay(200, undefined, { signal });
   const healthyGot = await commandsArrive(context, healthy, before + healthy.length * healthyEach);
   const healthyMissing = Math.max(0, before + healthy.length * healthyEach - healthyGot);
-  await crew.everyone('flush', {});
-  const memoryAfter = board.columns.at(-1)?.brokerRssBytes;
+  await pool.everyone('flush', {});
+  const memoryAfter = stats.columns.at(-1)?.brokerRssBytes;
   await pause(false);
   const away = await stillAway(context, slow, 30_000);
   const drops = await bystanders.drops();
@@ -190,9 +190,9 @@ export async function runSlowReaders(
 }
 
 /** How many commands these devices have received so far, in all. */
-async function commandsAt({ crew }: PhaseContext, devices: readonly number[]): Promise<number> {
+async function commandsAt({ pool }: PhaseContext, devices: readonly number[]): Promise<number> {
   const parts = await Promise.all(
-    crew.shares(devices).map(({ hand, devices: share }) => hand.call('status', { devices: share })),
+    pool.shares(devices).map(({ hand, devices: share }) => hand.call('status', { devices: share })),
   );
   return parts.flat().reduce((sum, { commands }) => sum + commands, 0);
 }

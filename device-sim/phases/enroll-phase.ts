@@ -17,7 +17,7 @@ export async function runEnroll(
   spec: PhaseOf<'enroll'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, roster, fleet, keeper, plan, api } = context;
+  const { pool, roster, fleet, keeper, plan, api } = context;
   const wanted = participants(context, spec.groups);
   // Private keys are not sent to agents: their devices make their own each time.
   const far = plan.run.agents.length > 0;
@@ -30,7 +30,7 @@ export async function runEnroll(
     if (credential === undefined) fresh.push(device);
     else known.push({ device, credential });
   }
-  for (const { hand, places } of crew.shares(known.map(({ device }) => device))) {
+  for (const { hand, places } of pool.shares(known.map(({ device }) => device))) {
     for (let first = 0; first < places.length; first += adoptSlice) {
       const credentials = places.slice(first, first + adoptSlice).flatMap((place) => {
         const item = known[place];
@@ -67,7 +67,7 @@ async function enrollFresh(
   spec: PhaseOf<'enroll'>,
   context: PhaseContext,
 ): Promise<{ enrolled: number; perSecond: number }> {
-  const { api, crew, roster, fleet, seed, name } = context;
+  const { api, pool, roster, fleet, seed, name } = context;
   if (devices.length === 0) return { enrolled: 0, perSecond: 0 };
   if (api === undefined) {
     for (const device of devices) fleet.failed.set(device, 'no certificate');
@@ -85,7 +85,7 @@ async function enrollFresh(
     );
     for (const [place, device] of members.entries()) tokens.set(device, made[place] ?? '');
   }
-  const shares = crew.shares(order);
+  const shares = pool.shares(order);
   const startMs = epochNow() + 50;
   const beganMs = performance.now();
   const results = await Promise.all(
@@ -118,10 +118,10 @@ async function enrollFresh(
 /** Writes what devices hold now to where it is kept. */
 export async function keepCredentials(
   devices: readonly number[],
-  { crew, keeper }: Pick<PhaseContext, 'crew' | 'keeper'>,
+  { pool, keeper }: Pick<PhaseContext, 'pool' | 'keeper'>,
 ): Promise<void> {
   const all: Credential[] = [];
-  for (const { hand, devices: share } of crew.shares(devices)) {
+  for (const { hand, devices: share } of pool.shares(devices)) {
     for (let first = 0; first < share.length; first += adoptSlice) {
       all.push(
         ...(await hand.call('credentials', { devices: share.slice(first, first + adoptSlice) })),

@@ -27,7 +27,7 @@ export async function runHalfOpen(
   spec: PhaseOf<'half-open'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name, brokers, signal } = context;
+  const { pool, seed, name, brokers, signal } = context;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'half-open', name));
   const [witness] = order;
   if (witness === undefined)
@@ -36,7 +36,7 @@ export async function runHalfOpen(
   const lenders = order.slice(1, 1 + identitiesMax);
   const identities = (
     await Promise.all(
-      crew.shares(lenders).map(({ hand, devices }) =>
+      pool.shares(lenders).map(({ hand, devices }) =>
         // Agents keep their keys to themselves.
         hand.call('credentials', { devices }).catch(() => []),
       ),
@@ -68,7 +68,7 @@ export async function runHalfOpen(
   try {
     await delay(Math.min(500, spec.duration / 2), undefined, { signal });
     const leftMs = epochNow();
-    await crew.of(witness).call('lose', { devices: [witness], atMs: [leftMs], how: 'clean' });
+    await pool.of(witness).call('lose', { devices: [witness], atMs: [leftMs], how: 'clean' });
     await delay(100, undefined, { signal });
     const away = await stillAway(context, [witness], witnessLimitMs);
     const witnessMs = epochNow() - leftMs;

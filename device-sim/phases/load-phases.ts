@@ -19,7 +19,7 @@ export const leadMs = 100;
 const rampUsualPerSecond = 100;
 
 export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Promise<PhaseOutcome> {
-  const { crew, fleet, seed, name } = context;
+  const { pool, fleet, seed, name } = context;
   const able = participants(context, spec.groups).filter(
     (number) => !fleet.failed.has(number) && !fleet.joined.has(number),
   );
@@ -34,7 +34,7 @@ export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Pro
   const beganMs = performance.now();
   const missing = (
     await Promise.all(
-      crew.shares(devices).map(async ({ hand, devices: share, places }) => {
+      pool.shares(devices).map(async ({ hand, devices: share, places }) => {
         await hand.call('connect', {
           devices: share,
           atMs: places.map((place) => startMs + place * gapMs),
@@ -59,12 +59,12 @@ export async function runTraffic(
   spec: PhaseOf<'steady' | 'burst' | 'soak'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, board, name } = context;
+  const { pool, stats, name } = context;
   const devices = connectedOnes(context, spec.groups);
   const startMs = epochNow() + leadMs;
-  const memoryBefore = board.columns.at(-1)?.brokerRssBytes;
+  const memoryBefore = stats.columns.at(-1)?.brokerRssBytes;
   await Promise.all(
-    crew.shares(devices).map(({ hand, devices: share }) =>
+    pool.shares(devices).map(({ hand, devices: share }) =>
       hand.call('traffic', {
         phase: name,
         devices: share,
@@ -74,8 +74,8 @@ export async function runTraffic(
       }),
     ),
   );
-  await crew.everyone('settle', { timeoutMs: 5000 });
-  const memoryAfter = board.columns.at(-1)?.brokerRssBytes;
+  await pool.everyone('settle', { timeoutMs: 5000 });
+  const memoryAfter = stats.columns.at(-1)?.brokerRssBytes;
   const grown =
     spec.phase === 'soak' && memoryBefore !== undefined && memoryAfter !== undefined
       ? memoryAfter - memoryBefore

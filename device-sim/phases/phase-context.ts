@@ -5,10 +5,10 @@
  */
 import type { Logger } from '../../core/log.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Crew } from '../worker/worker-pool.ts';
+import type { WorkerPool } from '../worker/worker-pool.ts';
 import type { CredentialKeeper } from '../credentials/credential-keeper.ts';
 import type { ServiceApi } from '../credentials/service-api.ts';
-import type { Board } from '../stats/run-stats.ts';
+import type { RunStats } from '../stats/run-stats.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import type { Roster } from '../fleet/roster.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
@@ -20,12 +20,12 @@ export interface PhaseContext {
   readonly seed: string;
   readonly run: string;
   readonly roster: Roster;
-  readonly crew: Crew;
+  readonly pool: WorkerPool;
   readonly brokers: readonly BrokerAddress[];
   /** Undefined when the broker is not a Flotilla. */
   readonly api: ServiceApi | undefined;
   readonly keeper: CredentialKeeper;
-  readonly board: Board;
+  readonly stats: RunStats;
   readonly fleet: FleetState;
   readonly log: Logger;
   readonly signal: AbortSignal;

@@ -19,13 +19,13 @@ export async function runReconnectStorm(
   spec: PhaseOf<'reconnect-storm'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name, signal } = context;
+  const { pool, seed, name, signal } = context;
   const random = seeded(seed, 'storm', name);
   const all = shuffled(connectedOnes(context, spec.groups), random);
   const devices = all.slice(0, Math.round(all.length * spec.share));
   const startMs = epochNow() + leadMs;
   const times = devices.map(() => startMs + random.next() * spec.within);
-  for (const { hand, devices: share, places } of crew.shares(devices)) {
+  for (const { hand, devices: share, places } of pool.shares(devices)) {
     await hand.call('lose', {
       devices: share,
       atMs: places.map((place) => times[place] ?? startMs),
@@ -51,7 +51,7 @@ export async function runChurn(
   spec: PhaseOf<'churn'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, seed, name, signal } = context;
+  const { pool, seed, name, signal } = context;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'churn', name));
   const startMs = epochNow() + leadMs;
   // Nobody goes again before it had time to come back.
@@ -63,7 +63,7 @@ export async function runChurn(
     device: order[turn % order.length] ?? 0,
     atMs: startMs + (turn * 1000) / spec.rate,
   }));
-  for (const { hand, devices, places } of crew.shares(goings.map(({ device }) => device))) {
+  for (const { hand, devices, places } of pool.shares(goings.map(({ device }) => device))) {
     const atMs = places.map((place) => goings[place]?.atMs ?? startMs);
     await hand.call('churn', { devices, atMs, backAtMs: atMs.map((at) => at + spec.away) });
   }
@@ -83,14 +83,14 @@ export async function runMassRenewal(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   serviceOf(context);
-  const { crew, seed, name } = context;
+  const { pool, seed, name } = context;
   const random = seeded(seed, 'renewal', name);
   const all = shuffled(connectedOnes(context, spec.groups), random);
   const devices = all.slice(0, Math.round(all.length * spec.share));
   const startMs = epochNow() + leadMs;
   const failed = (
     await Promise.all(
-      crew.shares(devices).map(async ({ hand, devices: share, places }) => {
+      pool.shares(devices).map(async ({ hand, devices: share, places }) => {
         const atMs = places.map((place) => startMs + (place * spec.over) / devices.length);
         return (await hand.call('renew', { devices: share, atMs, rekey: spec.rekey })).failed;
       }),
@@ -118,12 +118,12 @@ export async function runMassRenewal(
 
 /** Waits for devices to be online; how many are not in the end. */
 export async function stillAway(
-  { crew }: PhaseContext,
+  { pool }: PhaseContext,
   devices: readonly number[],
   timeoutMs: number,
 ): Promise<number> {
   const parts = await Promise.all(
-    crew
+    pool
       .shares(devices)
       .map(({ hand, devices: share }) => hand.call('awaitOnline', { devices: share, timeoutMs })),
   );

@@ -34,7 +34,7 @@ export async function runRevocationDrill(
   spec: PhaseOf<'revocation-drill'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { crew, fleet, seed, name, signal } = context;
+  const { pool, fleet, seed, name, signal } = context;
   const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'revocation', name));
   const victims = order.slice(0, spec.devices);
   if (victims.length === 0) {
@@ -42,7 +42,7 @@ export async function runRevocationDrill(
   }
   // From now on nobody counts on them.
   for (const victim of victims) fleet.retired.add(victim);
-  for (const { hand, devices } of crew.shares(victims))
+  for (const { hand, devices } of pool.shares(victims))
     await hand.call('keepSessions', { devices });
   await delay(100, undefined, { signal });
   await stillAway(context, victims, 20_000);
@@ -62,9 +62,9 @@ async function revokeOne(
   spec: PhaseOf<'revocation-drill'>,
   context: PhaseContext,
 ): Promise<Victim> {
-  const { crew, roster } = context;
+  const { pool, roster } = context;
   const api = serviceOf(context);
-  const hand = crew.of(device);
+  const hand = pool.of(device);
   const id = roster.idOf(device);
   const watched = hand.call('watchClose', { device, timeoutMs: spec.limit + patienceMs });
   // The watch must stand before the call goes out.

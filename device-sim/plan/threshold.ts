@@ -6,7 +6,7 @@
  */
 import { parseDuration } from '../../core/config/duration.ts';
 
-export interface Comparison {
+export interface ThresholdComparison {
   /** The path of the figure in the report; a phase by its name below `phases`. */
   readonly figure: string;
   readonly operator: '<=' | '>=' | '<' | '>' | '==';
@@ -31,16 +31,16 @@ export function isComparison(text: string): boolean {
 }
 
 /** Reads a threshold that {@link isComparison} accepted; undefined for any other text. */
-export function parseComparison(text: string): Comparison | undefined {
+export function parseComparison(text: string): ThresholdComparison | undefined {
   const found = comparison.exec(text);
   if (found === null) return undefined;
   const [, figure = '', operator = '<=', digits = '0', unit] = found;
   const limit = unit === undefined ? Number(digits) : Number(digits) * parseDuration(`1${unit}`);
-  return { figure, operator: operator as Comparison['operator'], limit };
+  return { figure, operator: operator as ThresholdComparison['operator'], limit };
 }
 
 /** Judges a threshold against a report. `phases` may be addressed by name. */
-export function judge(threshold: Comparison, report: object): JudgedThreshold {
+export function judgeThreshold(threshold: ThresholdComparison, report: object): JudgedThreshold {
   const value = figureOf(report, threshold.figure);
   return {
     name: threshold.figure,
@@ -66,7 +66,7 @@ export function figureOf(report: object, path: string): number | undefined {
   return typeof at === 'number' && Number.isFinite(at) ? at : undefined;
 }
 
-function holds(value: number, { operator, limit }: Comparison): boolean {
+function holds(value: number, { operator, limit }: ThresholdComparison): boolean {
   switch (operator) {
     case '<=':
       return value <= limit;

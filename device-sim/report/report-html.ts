@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Column } from '../stats/run-stats.ts';
+import type { Second } from '../stats/run-stats.ts';
 import { ms } from '../view/progress.ts';
 import type { Report } from './report-model.ts';
 import { latencyNames } from './report-text.ts';
@@ -112,8 +112,8 @@ function charts(report: Report): string {
     fromMs: atMs,
     toMs: atMs + durationMs,
   }));
-  const perSecond = (pick: (column: Column) => number) =>
-    series.map((column) => (pick(column) * 1000) / Math.max(1, column.spanMs));
+  const perSecond = (pick: (second: Second) => number) =>
+    series.map((second) => (pick(second) * 1000) / Math.max(1, second.spanMs));
   const plot = (options: Omit<ChartOptions, 'timesMs' | 'bands'>): string =>
     chart({ ...options, timesMs, bands });
   const line = (name: string, color: string, values: (number | undefined)[]) => ({
@@ -228,7 +228,7 @@ function charts(report: Report): string {
         line(
           'new',
           colors.grey,
-          series.map((column) => column.devices.new),
+          series.map((second) => second.devices.new),
         ),
       ],
     }),
@@ -244,7 +244,7 @@ function charts(report: Report): string {
           line(
             reason,
             palette[index] ?? colors.grey,
-            perSecond((column) => column.errors[reason] ?? 0),
+            perSecond((second) => second.errors[reason] ?? 0),
           ),
         ),
       }),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Column } from '../stats/run-stats.ts';
+import type { Second } from '../stats/run-stats.ts';
 import type { Percentiles } from '../measure/histogram.ts';
 import type { JudgedThreshold } from '../plan/threshold.ts';
 
@@ -114,5 +114,5 @@ export interface Report {
   };
   readonly errors: Readonly<Record<string, number>>;
   readonly notes: readonly string[];
-  readonly series: readonly Column[];
+  readonly series: readonly Second[];
 }

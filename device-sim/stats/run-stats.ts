@@ -9,7 +9,7 @@ import type { Tick } from '../worker/protocol.ts';
 import { Meter } from '../measure/meter.ts';
 
 /** One second of the whole run (or more, when a long run was thinned out). */
-export interface Column {
+export interface Second {
   /** Since the start of the run. */
   readonly atMs: number;
   readonly spanMs: number;
@@ -46,9 +46,9 @@ export interface ProcessUse {
   readonly rssBytes: number;
 }
 
-export class Board {
+export class RunStats {
   readonly totals = new Meter();
-  readonly columns: Column[] = [];
+  readonly columns: Second[] = [];
   readonly #startMs: number;
   readonly #brokerUse: () => ProcessUse | undefined;
   readonly #last = new Map<object, Tick>();
@@ -94,7 +94,7 @@ export class Board {
   }
 
   /** Closes the column of the second that ended. */
-  turn(nowMs: number): Column {
+  turn(nowMs: number): Second {
     const window = this.#window;
     this.#window = new Meter();
     const spanMs = Math.max(1, nowMs - this.#windowStartMs);
@@ -105,7 +105,7 @@ export class Board {
         : Math.max(0, brokerUse.cpuMs - this.#lastBrokerUse.cpuMs) / spanMs;
     this.#firstBrokerUse ??= brokerUse;
     this.#lastBrokerUse = brokerUse;
-    const column: Column = {
+    const second: Second = {
       atMs: Math.round(nowMs - this.#startMs),
       spanMs,
       enrolled: window.counter('enrolled'),
@@ -125,8 +125,8 @@ export class Board {
     };
     this.#windowStartMs = nowMs;
     this.#windowCpuMs = 0;
-    this.#keep(column);
-    return column;
+    this.#keep(second);
+    return second;
   }
 
   /** Devices by state, over all workers. */
@@ -176,18 +176,18 @@ export class Board {
     return { mean, max };
   }
 
-  #keep(column: Column): void {
+  #keep(second: Second): void {
     const last = this.columns.at(-1);
     // The rest of a second at the end would make rates out of next to nothing.
-    const scrap = column.spanMs < 500;
-    if (last !== undefined && (scrap || last.spanMs + column.spanMs <= this.#spanMs)) {
-      this.columns[this.columns.length - 1] = joined(last, column);
+    const scrap = second.spanMs < 500;
+    if (last !== undefined && (scrap || last.spanMs + second.spanMs <= this.#spanMs)) {
+      this.columns[this.columns.length - 1] = joined(last, second);
     } else {
-      this.columns.push(column);
+      this.columns.push(second);
     }
     if (this.columns.length <= columnsMax) return;
     this.#spanMs *= 2;
-    const thinned: Column[] = [];
+    const thinned: Second[] = [];
     for (let at = 0; at < this.columns.length; at += 2) {
       const [one, two] = [this.columns[at], this.columns[at + 1]];
       if (one !== undefined) thinned.push(two === undefined ? one : joined(one, two));
@@ -202,7 +202,7 @@ function sampleOf(meter: Meter, name: Parameters<Meter['timer']>[0]): Sample | u
 }
 
 /** Two columns as one: counts added, percentiles the worse of both, states the later. */
-function joined(one: Column, two: Column): Column {
+function joined(one: Second, two: Second): Second {
   const worse = (a: Sample | undefined, b: Sample | undefined): Sample | undefined =>
     a === undefined || b === undefined
       ? (a ?? b)

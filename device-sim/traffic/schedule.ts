@@ -8,7 +8,7 @@
 import type { Random } from '../plan/seed.ts';
 
 /** How the times of one stream are spread. */
-export interface Pace {
+export interface SendRate {
   readonly intervalMs: number;
   /**
    * `fixed`: every interval, from a start drawn once. `jitter`: each moved on its own by up to
@@ -21,7 +21,7 @@ export interface Pace {
 
 /** The times of one stream from `startMs` (inclusive) to `endMs` (exclusive), in ascending order. */
 export class Schedule {
-  readonly #pace: Pace;
+  readonly #pace: SendRate;
   readonly #random: Random;
   readonly #startMs: number;
   readonly #endMs: number;
@@ -29,7 +29,7 @@ export class Schedule {
   #step = 0;
   #lastMs: number;
 
-  constructor(pace: Pace, random: Random, startMs: number, endMs: number) {
+  constructor(pace: SendRate, random: Random, startMs: number, endMs: number) {
     this.#pace = pace;
     this.#random = random;
     this.#startMs = startMs;

@@ -5,7 +5,7 @@
  * @module
  */
 import type { DeviceState } from '../device/sim-device.ts';
-import type { Column } from '../stats/run-stats.ts';
+import type { Second } from '../stats/run-stats.ts';
 
 export interface Progress {
   readonly kind: 'second' | 'phase-start' | 'phase-end' | 'note';
@@ -23,7 +23,7 @@ export interface Progress {
   readonly connectedEver: number;
   readonly states: Readonly<Record<DeviceState, number>>;
   /** The last second; undefined in the first. */
-  readonly second: Column | undefined;
+  readonly second: Second | undefined;
   readonly totals: {
     readonly enrolled: number;
     readonly published: number;

@@ -44,7 +44,7 @@ export const callNames = [
 ] as const satisfies readonly CallName[];
 
 /** Runs a call; never throws. */
-export async function answerCall(
+export async function handleCall(
   worker: WorkerCalls,
   { call, name, params }: CallMessage,
 ): Promise<WorkerMessage> {

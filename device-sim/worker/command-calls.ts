@@ -6,11 +6,11 @@
 import { toLocalMs } from '../traffic/shared-clock.ts';
 import type { Observer } from './observer.ts';
 import type { CommandParams } from './protocol.ts';
-import type { Work } from './worker-context.ts';
+import type { WorkerContext } from './worker-context.ts';
 
 /** Resolves when the time of the last one came. */
 export function sendCommands(
-  work: Work,
+  work: WorkerContext,
   observer: Observer,
   { commands, qos, bytes, reply, accounted }: CommandParams,
 ): Promise<void> {

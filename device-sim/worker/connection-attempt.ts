@@ -8,13 +8,13 @@ import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { AttemptParams, AttemptResult } from './protocol.ts';
-import type { Work } from './worker-context.ts';
+import type { WorkerContext } from './worker-context.ts';
 
 const attemptTimeoutMs = 5000;
 
 /** @throws FlotillaError `sim-certificate-missing` when the device holds none */
 export async function connectionAttempt(
-  work: Work,
+  work: WorkerContext,
   device: SimDevice,
   { resume, clientId, holdMs }: AttemptParams,
 ): Promise<AttemptResult> {

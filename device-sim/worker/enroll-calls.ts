@@ -4,12 +4,12 @@
  * @module
  */
 import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { Enroller, type Credential } from '../credentials/enrollment-client.ts';
+import { EnrollmentClient, type Credential } from '../credentials/enrollment-client.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { CounterName } from '../measure/meter.ts';
 import { toLocalMs } from '../traffic/shared-clock.ts';
 import type { EnrollParams, EnrollResult, ParamsOf, SetupParams } from './protocol.ts';
-import type { Work } from './worker-context.ts';
+import type { WorkerContext } from './worker-context.ts';
 
 type Service = NonNullable<SetupParams['enroll']>;
 type Failures = EnrollResult['failed'];
@@ -19,7 +19,7 @@ const renewalsAtOnce = 16;
 
 /** Devices enroll with their tokens; who fails is told, not thrown. */
 export async function enrollRound(
-  work: Work,
+  work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
   { tokens, atMs, atOnce }: EnrollParams,
@@ -45,7 +45,7 @@ export async function enrollRound(
 
 /** Devices renew what they hold and come back with it; those that hold nothing are passed over. */
 export async function renewRound(
-  work: Work,
+  work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
   { atMs, rekey }: ParamsOf<'renew'>,
@@ -75,7 +75,7 @@ interface Round {
   readonly issue: (
     device: SimDevice,
     place: number,
-    enroller: Enroller,
+    enroller: EnrollmentClient,
     onRetry: () => void,
   ) => Promise<Credential | undefined>;
   readonly adopted: (device: SimDevice, credential: Credential) => void;
@@ -83,13 +83,13 @@ interface Round {
 }
 
 async function round(
-  work: Work,
+  work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
   { name, done, failed: failedCount, atMs, atOnce, issue, adopted, refused }: Round,
 ): Promise<Failures> {
   const { meter } = work;
-  const enroller = new Enroller(service.url, service.ca, atOnce);
+  const enroller = new EnrollmentClient(service.url, service.ca, atOnce);
   const failed: { device: number; reason: string }[] = [];
   const waiting = devices.entries();
   const one = async (): Promise<void> => {

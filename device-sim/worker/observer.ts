@@ -8,7 +8,7 @@ import { brokerIndexOf, brokerOf } from '../fleet/broker-choice.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { Connected, Link } from '../device/link.ts';
 import { MqttJsLink } from '../device/mqttjs-link.ts';
-import type { Identity } from '../device/dial.ts';
+import type { DialIdentity } from '../device/dial.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
@@ -19,7 +19,7 @@ import type { BrokerAddress, ObserverAccount } from './protocol.ts';
 
 export interface ObserverOptions {
   readonly name: string;
-  readonly identity: Identity;
+  readonly identity: DialIdentity;
   readonly brokers: readonly BrokerAddress[];
   /** The place of the broker to listen at: only its devices are checked. */
   readonly broker: number;

@@ -6,11 +6,11 @@
 import type { SimDevice } from '../device/sim-device.ts';
 import { toEpochMs } from '../traffic/shared-clock.ts';
 import { streamsOf, type StreamWindow } from '../traffic/stream.ts';
-import type { Work } from './worker-context.ts';
+import type { WorkerContext } from './worker-context.ts';
 
 /** Resolves when all that was due was sent, not before the end of the window. */
 export function playTraffic(
-  work: Work,
+  work: WorkerContext,
   devices: readonly SimDevice[],
   window: StreamWindow,
 ): Promise<void> {

@@ -6,7 +6,7 @@
 import { Meter } from '../measure/meter.ts';
 import { Timekeeper } from '../traffic/timekeeper.ts';
 
-export class Work {
+export class WorkerContext {
   readonly meter = new Meter();
   readonly time = new Timekeeper();
   /** No new work. */

@@ -6,7 +6,7 @@
 import type { SimDevice } from '../device/sim-device.ts';
 import type { DeviceAccount, DeviceStatus } from './protocol.ts';
 
-export class CarriedDevices {
+export class WorkerDevices {
   readonly #devices = new Map<number, SimDevice>();
 
   add(device: SimDevice): void {

@@ -10,12 +10,12 @@ import { isErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { brokerIndexOf } from '../fleet/broker-choice.ts';
 import { LinkError } from '../device/link.ts';
-import { answerCall } from './answer.ts';
+import { handleCall } from './answer.ts';
 import type { CallMessage, CallName, ParamsOf, ResultOf, Tick, WorkerMessage } from './protocol.ts';
 import { Worker } from './worker.ts';
 
 /** One way to a worker. */
-export interface Port {
+export interface Channel {
   readonly label: string;
   send(message: CallMessage): void;
   /** Ends it at once, without goodbyes. */
@@ -23,12 +23,12 @@ export interface Port {
 }
 
 /** What a way to a worker tells the crew. */
-export interface PortEvents {
+export interface ChannelEvents {
   readonly message: (message: WorkerMessage) => void;
   readonly ended: (why: string) => void;
 }
 
-export type OpenPort = (events: PortEvents) => Port;
+export type OpenChannel = (events: ChannelEvents) => Channel;
 
 interface Waiting {
   readonly resolve: (result: unknown) => void;
@@ -36,14 +36,14 @@ interface Waiting {
 }
 
 /** A worker that can be called. */
-export class Hand {
-  readonly port: Port;
+export class WorkerHandle {
+  readonly port: Channel;
   readonly #waiting = new Map<number, Waiting>();
   #lastCall = 0;
   #ended: string | undefined;
   #dismissed = false;
 
-  constructor(open: OpenPort, onTick: (tick: Tick) => void, onLost: (error: Error) => void) {
+  constructor(open: OpenChannel, onTick: (tick: Tick) => void, onLost: (error: Error) => void) {
     this.port = open({
       message: (message) => {
         if (message.kind === 'tick') onTick(message.tick);
@@ -103,34 +103,39 @@ function errorOf(code: string, detail: string): Error {
 }
 
 /** All workers: those that carry devices, and those that only observe. */
-export class Crew {
-  readonly carriers: readonly Hand[];
+export class WorkerPool {
+  readonly carriers: readonly WorkerHandle[];
   /** Of several brokers each has as many: the first of each, then the second, and so on. */
-  readonly observers: readonly Hand[];
+  readonly observers: readonly WorkerHandle[];
   readonly #brokers: number;
   #dismissal: Promise<void> | undefined;
 
-  constructor(carriers: readonly Hand[], observers: readonly Hand[], brokers = 1) {
+  constructor(carriers: readonly WorkerHandle[], observers: readonly WorkerHandle[], brokers = 1) {
     this.#brokers = brokers;
     this.carriers = carriers;
     this.observers = observers;
   }
 
   /** Each worker once. */
-  all(): Hand[] {
+  all(): WorkerHandle[] {
     return [...new Set([...this.carriers, ...this.observers])];
   }
 
   /** The worker that carries a device. */
-  of(device: number): Hand {
+  of(device: number): WorkerHandle {
     const hand = this.carriers[device % this.carriers.length];
     if (hand === undefined) throw new RangeError('a crew without workers');
     return hand;
   }
 
   /** Devices by the worker that carries them, with the place of each in the list. */
-  shares(devices: readonly number[]): { hand: Hand; devices: number[]; places: number[] }[] {
-    const shares = new Map<Hand, { hand: Hand; devices: number[]; places: number[] }>();
+  shares(
+    devices: readonly number[],
+  ): { hand: WorkerHandle; devices: number[]; places: number[] }[] {
+    const shares = new Map<
+      WorkerHandle,
+      { hand: WorkerHandle; devices: number[]; places: number[] }
+    >();
     for (const [place, device] of devices.entries()) {
       const hand = this.of(device);
       let share = shares.get(hand);
@@ -198,7 +203,7 @@ const carrierMemory = {
 };
 
 /** A worker in a process of its own. */
-export function forkedPort(label: string): OpenPort {
+export function forkedChannel(label: string): OpenChannel {
   return ({ message, ended }) => {
     const entry = new URL(`./worker-process${extname(import.meta.filename)}`, import.meta.url);
     const child: ChildProcess = fork(entry, {
@@ -221,12 +226,12 @@ export function forkedPort(label: string): OpenPort {
 }
 
 /** A worker inside this process, for small fleets in tests. */
-export function localPort(label: string): OpenPort {
+export function localChannel(label: string): OpenChannel {
   return ({ message }) => {
     const worker = new Worker((tick) => message({ kind: 'tick', tick }));
     return {
       label,
-      send: (call) => void answerCall(worker, call).then(message),
+      send: (call) => void handleCall(worker, call).then(message),
       kill: () => void worker.close(),
     };
   };

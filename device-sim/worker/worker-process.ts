@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { answerCall } from './answer.ts';
+import { handleCall } from './answer.ts';
 import { Worker } from './worker.ts';
 import type { CallMessage, WorkerMessage } from './protocol.ts';
 
@@ -15,7 +15,7 @@ const say = (message: WorkerMessage): void => {
 const worker = new Worker((tick) => say({ kind: 'tick', tick }));
 
 process.on('message', (message: CallMessage) => {
-  void answerCall(worker, message).then((answer) => {
+  void handleCall(worker, message).then((answer) => {
     say(answer);
     if (message.name === 'close') setTimeout(() => process.exit(0), 50);
   });

@@ -13,7 +13,7 @@ import { LinkError } from '../device/link.ts';
 import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
 import { rosterOf, topicFor, type Roster } from '../fleet/roster.ts';
 import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
-import { accountOf, CarriedDevices, statusOf } from './worker-devices.ts';
+import { accountOf, WorkerDevices, statusOf } from './worker-devices.ts';
 import { enrollRound, renewRound } from './enroll-calls.ts';
 import { sendCommands } from './command-calls.ts';
 import { connectionAttempt } from './connection-attempt.ts';
@@ -30,7 +30,7 @@ import type {
 } from './protocol.ts';
 import { TickSource } from './tick-source.ts';
 import { playTraffic } from './traffic-calls.ts';
-import { Work } from './worker-context.ts';
+import { WorkerContext } from './worker-context.ts';
 
 const tickMs = 1000;
 /** How often what is waited for is looked at. */
@@ -50,8 +50,8 @@ interface Setup extends SetupParams {
 
 export class Worker implements WorkerCalls {
   readonly #emit: (tick: Tick) => void;
-  readonly #work = new Work();
-  readonly #devices = new CarriedDevices();
+  readonly #work = new WorkerContext();
+  readonly #devices = new WorkerDevices();
   readonly #ticks = new TickSource();
   #observer: Observer | undefined;
   #setup: Setup | undefined;

@@ -26,7 +26,7 @@ const pagesMax = 1000;
 /** Reasons that are summed apart on one page; far more than the catalogue has. */
 const reasonsMax = 500;
 
-export interface RefusalBookDeps {
+export interface RefusalAuditWriterDeps {
   readonly audit: Pick<AuditLog, 'append'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -56,11 +56,11 @@ interface Taken {
   writing: Promise<void> | undefined;
 }
 
-export class RefusalBook {
-  readonly #deps: RefusalBookDeps;
+export class RefusalAuditWriter {
+  readonly #deps: RefusalAuditWriterDeps;
   readonly #pages = new Map<DeviceId, Page>();
 
-  constructor(deps: RefusalBookDeps) {
+  constructor(deps: RefusalAuditWriterDeps) {
     this.#deps = deps;
   }
 

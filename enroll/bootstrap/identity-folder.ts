@@ -20,7 +20,7 @@ import { identityFiles } from '../../core/state-folder.ts';
 /** The part of its validity that must be left, else a certificate of the service's own is made anew. */
 export const renewAtPart = 1 / 3;
 
-export interface HeldIdentity {
+export interface StoredIdentity {
   readonly certificate: CertificateFacts;
   /** PEM: leaf, then issuer. */
   readonly chain: string;
@@ -56,7 +56,7 @@ function beside(path: string): string {
 }
 
 /** Reads an identity. @returns undefined when it is not there whole */
-export async function readIdentity(folder: string): Promise<HeldIdentity | undefined> {
+export async function readIdentity(folder: string): Promise<StoredIdentity | undefined> {
   const files = identityFiles(folder);
   try {
     const [key, cert, chain] = await Promise.all([

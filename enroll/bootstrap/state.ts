@@ -17,7 +17,7 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
-import { isFresh, readIdentity, writeIdentity, type HeldIdentity } from './identity-folder.ts';
+import { isFresh, readIdentity, writeIdentity, type StoredIdentity } from './identity-folder.ts';
 import { certificateRow, newIdentity, withCertificate } from '../registry/device-rows.ts';
 import { openLowdbRegistry, type LowdbRegistry } from '../registry/lowdb-registry.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -102,7 +102,7 @@ export async function ensureServerIdentity(
   config: Config,
   ca: CertificateAuthority,
   clock: Clock,
-): Promise<HeldIdentity> {
+): Promise<StoredIdentity> {
   const names = serverNames(config);
   const held = await readIdentity(state.enroll.tls);
   if (held !== undefined && isGood(held, ca, names, clock.now())) return held;
@@ -203,7 +203,7 @@ async function ensureIdentity(
 }
 
 function isGood(
-  { certificate }: HeldIdentity,
+  { certificate }: StoredIdentity,
   ca: CertificateAuthority,
   names: SubjectNames,
   nowMs: number,
@@ -220,7 +220,7 @@ function isGood(
 async function isRegistered(
   registry: Registry,
   id: DeviceId,
-  { certificate }: HeldIdentity,
+  { certificate }: StoredIdentity,
 ): Promise<boolean> {
   const row = await registry.holderOfSerial(certificate.serial);
   return (

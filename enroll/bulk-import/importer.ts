@@ -17,7 +17,7 @@ import { defaultProfileName, profileOf } from '../enrollment/profiles.ts';
 import { tokenHash } from '../enrollment/tokens.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
-import { attempt, type Put, type Registry } from '../registry/registry.ts';
+import { retryOnConflict, type Put, type Registry } from '../registry/registry.ts';
 import type { ReadRow } from './import-rows.ts';
 
 const rowsPerCommit = 250;
@@ -50,7 +50,7 @@ export async function importRows(
   const flush = async (): Promise<void> => {
     const taken = batch;
     batch = new Map();
-    const done = await attempt(() => commitBatch([...taken.values()], actor, deps));
+    const done = await retryOnConflict(() => commitBatch([...taken.values()], actor, deps));
     imported.created += done.created;
     imported.updated += done.updated;
     imported.tokens += done.tokens;

@@ -7,15 +7,15 @@ import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import type { Devices } from './devices.ts';
+import type { DeviceAdmin } from './devices.ts';
 import type { Effect, Feed } from '../feed/feed.ts';
 
 /** How long an answer waits for the brokers, in ms: one that does not answer must not hold it up. */
 export const brokersTimeoutMs = 2000;
 const idsAtOnce = 200;
 
-export interface RevocationDeps {
-  readonly devices: Devices;
+export interface DeviceActionsDeps {
+  readonly devices: DeviceAdmin;
   readonly feed: Feed;
   readonly audit: AuditLog;
   readonly clock: Clock;
@@ -23,30 +23,30 @@ export interface RevocationDeps {
   readonly renewCrl: () => Promise<number | undefined>;
 }
 
-export interface Revoked {
+export interface RevokeResult {
   readonly serials: readonly string[];
   readonly effect: Effect;
   readonly elapsedMs: number;
   readonly crlNumber: number | undefined;
 }
 
-export class Revocations {
-  readonly #deps: RevocationDeps;
+export class DeviceActions {
+  readonly #deps: DeviceActionsDeps;
 
-  constructor(deps: RevocationDeps) {
+  constructor(deps: DeviceActionsDeps) {
     this.#deps = deps;
   }
 
-  revoke(ids: readonly DeviceId[], reason: RevocationReason, actor: string): Promise<Revoked> {
+  revoke(ids: readonly DeviceId[], reason: RevocationReason, actor: string): Promise<RevokeResult> {
     return this.#act(ids, actor, (id) => this.#deps.devices.revoke(id, reason, actor));
   }
 
-  delete(id: DeviceId, actor: string): Promise<Revoked> {
+  delete(id: DeviceId, actor: string): Promise<RevokeResult> {
     return this.#act([id], actor, () => this.#deps.devices.delete(id, actor));
   }
 
   /** Locks out, and waits until the brokers have done so. */
-  suspend(id: DeviceId, actor: string): Promise<Revoked> {
+  suspend(id: DeviceId, actor: string): Promise<RevokeResult> {
     return this.#act([id], actor, async () => {
       await this.#deps.devices.suspend(id, actor);
       return [];
@@ -81,7 +81,7 @@ export class Revocations {
     ids: readonly DeviceId[],
     actor: string,
     change: (id: DeviceId) => Promise<string[]>,
-  ): Promise<Revoked> {
+  ): Promise<RevokeResult> {
     const { feed, audit, clock } = this.#deps;
     const startMs = clock.monotonicMs();
     const serials = await this.#each(ids, change);

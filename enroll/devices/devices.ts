@@ -10,7 +10,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditAction } from '../audit/audit-event.ts';
 import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
 import {
-  attempt,
+  retryOnConflict,
   type Deletion,
   type Put,
   type Registry,
@@ -30,7 +30,7 @@ export const attributesMax = 64;
 /** How strictly a status holds an identity. One that waits for its first certificate can do nothing. */
 const strictness = { active: 0, quarantined: 1, suspended: 2, revoked: 3, pending: 3 } as const;
 
-export class Devices {
+export class DeviceAdmin {
   readonly #registry: Registry;
   readonly #clock: Clock;
 
@@ -53,7 +53,7 @@ export class Devices {
    * @throws FlotillaError `device-not-found`
    */
   revoke(id: DeviceId, reason: RevocationReason, actor: string): Promise<string[]> {
-    return attempt(async () => {
+    return retryOnConflict(async () => {
       const row = await this.get(id);
       const revoked = this.#revocations(row, reason);
       const { version, ...record } = row;
@@ -116,7 +116,7 @@ export class Devices {
     actor: string,
     detail: Readonly<Record<string, string | number>>,
   ): Promise<boolean> {
-    return attempt(async () => {
+    return retryOnConflict(async () => {
       const { version, ...record } = await this.get(id);
       if (strictness[record.status] >= strictness[status]) return false;
       await this.#registry.commit({
@@ -156,7 +156,7 @@ export class Devices {
 
   /** Forgets an identity. Its certificates are revoked, and stay on the CRL until they end. */
   delete(id: DeviceId, actor: string): Promise<string[]> {
-    return attempt(async () => {
+    return retryOnConflict(async () => {
       const row = await this.get(id);
       const revoked = this.#revocations(row, 'cessationOfOperation');
       await this.#registry.commit({
@@ -184,7 +184,7 @@ export class Devices {
     actor: string,
     change: (record: DeviceRecord) => DeviceRecord,
   ): Promise<DeviceRecord> {
-    return attempt(async () => {
+    return retryOnConflict(async () => {
       const { version, ...before } = await this.get(id);
       const record = change(before);
       await this.#registry.commit({

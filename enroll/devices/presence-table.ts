@@ -11,7 +11,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { Denied, Presence as PresenceReport } from '../../core/protocol/feed.ts';
 import { profileOrDefault } from '../enrollment/profiles.ts';
 import type { CertificateRecord } from '../registry/records.ts';
-import { attempt, type Registry } from '../registry/registry.ts';
+import { retryOnConflict, type Registry } from '../registry/registry.ts';
 
 interface Seen {
   readonly brokers: Set<DeviceId>;
@@ -26,7 +26,7 @@ export interface DeniedSummary {
   readonly last: Denied['last'];
 }
 
-export class Presence {
+export class PresenceTable {
   readonly #registry: Registry;
   readonly #config: Config;
   readonly #seen = new Map<DeviceId, Seen>();
@@ -91,7 +91,7 @@ export class Presence {
 
   /** Marks a certificate as seen and retires those before it. Once for each certificate. */
   async #firstSeen(id: DeviceId, serial: string, atMs: number): Promise<void> {
-    await attempt(async () => {
+    await retryOnConflict(async () => {
       const row = await this.#registry.get('devices', id);
       const at = row?.certificates.findIndex((certificate) => certificate.serial === serial) ?? -1;
       const certificate = row?.certificates[at];
@@ -133,7 +133,7 @@ function trim<K, V>(map: Map<K, V>, max: number): void {
 }
 
 /** Whether a certificate has ended, as people see it. */
-export function statusOf(
+export function certificateStatus(
   certificate: CertificateRecord,
   nowMs: number,
 ): CertificateRecord['status'] | 'expired' {

@@ -6,7 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { RequestRecord } from '../registry/records.ts';
-import { attempt, type Registry } from '../registry/registry.ts';
+import { retryOnConflict, type Registry } from '../registry/registry.ts';
 
 export class Approvals {
   readonly #registry: Registry;
@@ -38,7 +38,7 @@ export class Approvals {
     actor: string,
     group?: string,
   ): Promise<RequestRecord> {
-    return attempt(async () => {
+    return retryOnConflict(async () => {
       const row = await this.#registry.get('requests', id);
       if (row === undefined || row.expiresAtMs <= this.#clock.now()) {
         throw new FlotillaError('request-not-found', { detail: id });

@@ -19,14 +19,14 @@ import type { Change, Registry } from '../registry/registry.ts';
 import { assertKeyFree } from './csr-checks.ts';
 import type { IssuedAnswer } from './issue-result.ts';
 
-export interface IssuingDeps {
+export interface CertificateIssuerDeps {
   readonly registry: Registry;
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;
 }
 
-export interface IssueWish {
+export interface IssueRequest {
   readonly csr: Csr;
   /** The row as it shall be, but for the new certificate. */
   readonly row: DeviceRecord;
@@ -44,12 +44,12 @@ export interface IssueWish {
   readonly event: Omit<AuditEvent, 'device'>;
 }
 
-export class Issuing {
-  readonly #deps: IssuingDeps;
+export class CertificateIssuer {
+  readonly #deps: CertificateIssuerDeps;
   readonly #perDevice: RateLimiter;
   readonly #signatures: RateLimiter;
 
-  constructor(deps: IssuingDeps) {
+  constructor(deps: CertificateIssuerDeps) {
     this.#deps = deps;
     const { enrollmentsPerDevicePerHour, signaturesPerSecond } = deps.config.limits.enroll;
     this.#perDevice = new RateLimiter(deps.clock, enrollmentsPerDevicePerHour, 3_600_000);
@@ -62,19 +62,19 @@ export class Issuing {
    * @throws FlotillaError `key-in-use`, `key-blocked`, `too-many-requests`, `registry-conflict` (the
    *   caller reads again and decides anew), `registry-unavailable`
    */
-  async issue(wish: IssueWish): Promise<IssuedAnswer> {
+  async issue(request: IssueRequest): Promise<IssuedAnswer> {
     const { registry, ca, config, clock } = this.#deps;
-    const { csr, row } = wish;
+    const { csr, row } = request;
     await assertKeyFree(csr, row.id, registry, ca);
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
     const issuer = ca.current;
     const issued = issuer.issue({
       spki: csr.spki,
-      profile: wish.profile,
+      profile: request.profile,
       commonName: row.id,
-      names: wish.names ?? noNames,
-      validityMs: wish.validityMs,
+      names: request.names ?? noNames,
+      validityMs: request.validityMs,
     });
     const { fingerprint } = issuer.certificate;
     const added: CertificateRecord = certificateRow(issued, csr.spki, fingerprint);
@@ -82,38 +82,38 @@ export class Issuing {
     const certificates = withCertificate(row.certificates, added, {
       max: config.limits.enroll.certificatesPerIdentityMax,
       nowMs: now,
-      ...(wish.keep === undefined ? {} : { keep: wish.keep }),
+      ...(request.keep === undefined ? {} : { keep: request.keep }),
     });
     const replayMs = config.enroll.tokenReplay;
     await registry.commit({
       puts: [
-        { table: 'devices', record: { ...row, certificates }, expected: wish.expected },
-        ...(wish.answerKey === undefined || replayMs === 0
+        { table: 'devices', record: { ...row, certificates }, expected: request.expected },
+        ...(request.answerKey === undefined || replayMs === 0
           ? []
           : [
               {
                 table: 'answers',
                 record: {
-                  key: wish.answerKey,
+                  key: request.answerKey,
                   device: row.id,
                   serial: issued.serial,
                   certificate: issued.der.toString('base64'),
                   issuer: fingerprint,
                   expiresAtMs: now + replayMs,
                 },
-                expected: (await registry.get('answers', wish.answerKey))?.version ?? 0,
+                expected: (await registry.get('answers', request.answerKey))?.version ?? 0,
               } as const,
             ]),
-        ...(wish.change?.puts ?? []),
+        ...(request.change?.puts ?? []),
       ],
-      deletions: wish.change?.deletions ?? [],
+      deletions: request.change?.deletions ?? [],
       events: [
-        ...(wish.change?.events ?? []),
+        ...(request.change?.events ?? []),
         {
-          ...wish.event,
+          ...request.event,
           device: row.id,
           detail: {
-            ...wish.event.detail,
+            ...request.event.detail,
             serial: issued.serial,
             notAfter: new Date(issued.notAfterMs).toISOString(),
             key: issued.keyFingerprint,

@@ -20,12 +20,12 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord, RequestRecord, TokenRecord } from '../registry/records.ts';
-import { attempt, type Change, type Registry, type Stored } from '../registry/registry.ts';
+import { retryOnConflict, type Change, type Registry, type Stored } from '../registry/registry.ts';
 import { approvingRule } from './approval-rules.ts';
 import { assertKeyFree, assertKeyType, assertNames } from './csr-checks.ts';
-import type { FactoryWarrant } from './factories.ts';
-import { answerAgain, answerKey, type IssuedAnswer } from './issue-result.ts';
-import type { Issuing } from './certificate-issuer.ts';
+import type { FactoryAuthorization } from './factories.ts';
+import { replay, replayKey, type IssuedAnswer } from './issue-result.ts';
+import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOf, type EnrollmentProfile } from './profiles.ts';
 import { tokenName, type Tokens } from './tokens.ts';
 import type { VetoHook } from './veto-hook.ts';
@@ -36,17 +36,17 @@ export interface EnrollmentDeps {
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;
-  readonly issuing: Issuing;
+  readonly issuing: CertificateIssuer;
   readonly tokens: Tokens;
   readonly hook: VetoHook;
 }
 
-export interface EnrollWish {
+export interface EnrollRequest {
   readonly csr: Uint8Array | string;
   /** Who it says it is; the CSR's common name when absent. */
   readonly device?: DeviceId;
   readonly token?: string;
-  readonly factory?: FactoryWarrant;
+  readonly factory?: FactoryAuthorization;
   /** An enrollment profile that was asked for by name. */
   readonly profile?: string;
   readonly remoteAddress: string;
@@ -98,25 +98,25 @@ export class Enrollment {
    *   `profile-not-found`, `enrollment-denied`, `hook-refused`, `hook-failed`, `too-many-requests`,
    *   `registry-unavailable`; then nothing was issued
    */
-  async enroll(wish: EnrollWish): Promise<EnrollOutcome> {
-    const { token } = wish;
+  async enroll(request: EnrollRequest): Promise<EnrollOutcome> {
+    const { token } = request;
     // Who has no credential learns nothing, and costs no signature check.
     if (token !== undefined) await this.#deps.tokens.find(token);
-    else if (wish.factory === undefined && !this.#deps.config.enroll.approval.enabled) {
+    else if (request.factory === undefined && !this.#deps.config.enroll.approval.enabled) {
       throw new FlotillaError('credentials-required');
     }
-    const csr = parseCsr(wish.csr);
-    const device = wish.device ?? deviceOf(csr);
+    const csr = parseCsr(request.csr);
+    const device = request.device ?? deviceOf(csr);
     assertFitsCommonName(device);
     try {
-      return await attempt(() => this.#decide(wish, csr, device));
+      return await retryOnConflict(() => this.#decide(request, csr, device));
     } catch (error) {
       if (isFlotillaError(error) && alarming.has(error.code)) {
         await this.#deps.audit.append({
           action: error.code.startsWith('token-') ? 'token-refused' : 'enrollment-refused',
-          actor: await this.#actorOf(wish),
+          actor: await this.#actorOf(request),
           device,
-          remoteAddress: wish.remoteAddress,
+          remoteAddress: request.remoteAddress,
           detail: { code: error.code, key: csr.keyFingerprint },
         });
       }
@@ -124,12 +124,12 @@ export class Enrollment {
     }
   }
 
-  async #decide(wish: EnrollWish, csr: Csr, device: DeviceId): Promise<EnrollOutcome> {
+  async #decide(request: EnrollRequest, csr: Csr, device: DeviceId): Promise<EnrollOutcome> {
     const { registry, ca, clock, hook, issuing } = this.#deps;
-    const authority = await this.#authority(wish, csr, device);
-    const before = await registry.get('answers', answerKey(authority, csr.der));
+    const authority = await this.#authority(request, csr, device);
+    const before = await registry.get('answers', replayKey(authority, csr.der));
     if (before !== undefined && before.expiresAtMs > clock.now() && before.device === device) {
-      const again = answerAgain(before, ca);
+      const again = replay(before, ca);
       if (again !== undefined) {
         await registry.settled();
         return { kind: 'issued', answer: again };
@@ -137,21 +137,21 @@ export class Enrollment {
     }
     assertNames(csr, device);
     const row = await registry.get('devices', device);
-    const warrant = await this.#warrant(wish, csr, device, row, authority);
-    if ('kind' in warrant) return warrant;
-    assertKeyType(csr, warrant.profile);
-    assertState(row, warrant);
+    const authorization = await this.#warrant(request, csr, device, row, authority);
+    if ('kind' in authorization) return authorization;
+    assertKeyType(csr, authorization.profile);
+    assertState(row, authorization);
     // Before the hook hears of it: what cannot be issued is not worth a question.
     await assertKeyFree(csr, device, registry, ca);
-    const group = warrant.group ?? warrant.profile.group ?? row?.group ?? null;
+    const group = authorization.group ?? authorization.profile.group ?? row?.group ?? null;
     const added = await hook({
       event: 'enroll',
       device,
       group,
-      profile: warrant.profile.name,
-      way: warrant.way,
+      profile: authorization.profile.name,
+      way: authorization.way,
       keyFingerprint: csr.keyFingerprint,
-      remoteAddress: wish.remoteAddress,
+      remoteAddress: request.remoteAddress,
     });
     const known: DeviceRecord =
       row ?? newIdentity({ id: device, role: 'device', createdAtMs: clock.now() });
@@ -161,44 +161,49 @@ export class Enrollment {
         ...known,
         status: 'active',
         group: added.group ?? group,
-        attributes: { ...warrant.profile.attributes, ...known.attributes, ...added.attributes },
-        profile: warrant.profile.name,
+        attributes: {
+          ...authorization.profile.attributes,
+          ...known.attributes,
+          ...added.attributes,
+        },
+        profile: authorization.profile.name,
       },
       expected: row?.version ?? 0,
       profile: 'device',
-      validityMs: warrant.profile.validityMs,
-      answerKey: warrant.answerKey,
-      change: warrant.change,
+      validityMs: authorization.profile.validityMs,
+      answerKey: authorization.answerKey,
+      change: authorization.change,
       event: {
         action: 'certificate-issued',
-        actor: warrant.actor,
-        remoteAddress: wish.remoteAddress,
-        detail: { way: warrant.way, profile: warrant.profile.name },
+        actor: authorization.actor,
+        remoteAddress: request.remoteAddress,
+        detail: { way: authorization.way, profile: authorization.profile.name },
       },
     });
     return { kind: 'issued', answer };
   }
 
   /** What answers to this request are remembered under. */
-  async #authority(wish: EnrollWish, csr: Csr, device: DeviceId): Promise<string> {
-    if (wish.token !== undefined) return tokenAuthority(await this.#deps.tokens.find(wish.token));
-    if (wish.factory !== undefined) return `factory:${wish.factory.fingerprint}`;
+  async #authority(request: EnrollRequest, csr: Csr, device: DeviceId): Promise<string> {
+    if (request.token !== undefined)
+      return tokenAuthority(await this.#deps.tokens.find(request.token));
+    if (request.factory !== undefined) return `factory:${request.factory.fingerprint}`;
     return `request:${requestId(csr, device)}`;
   }
 
   async #warrant(
-    wish: EnrollWish,
+    request: EnrollRequest,
     csr: Csr,
     device: DeviceId,
     row: Stored<DeviceRecord> | undefined,
     authority: string,
   ): Promise<Warrant | EnrollOutcome> {
-    const key = answerKey(authority, csr.der);
-    if (wish.token !== undefined) {
-      const token = await this.#deps.tokens.find(wish.token);
-      return this.#tokenWarrant(token, device, wish.profile, key);
+    const key = replayKey(authority, csr.der);
+    if (request.token !== undefined) {
+      const token = await this.#deps.tokens.find(request.token);
+      return this.#tokenWarrant(token, device, request.profile, key);
     }
-    const { factory } = wish;
+    const { factory } = request;
     if (factory !== undefined) {
       if (factory.device !== device) {
         throw new FlotillaError('factory-certificate-refused', {
@@ -211,13 +216,13 @@ export class Enrollment {
           actor: `factory:${factory.factory.name}:${factory.serial}`,
           answerKey: key,
           group: factory.factory.group,
-          profile: this.#profile(factory.factory.profile, wish.profile),
+          profile: this.#profile(factory.factory.profile, request.profile),
           reenrolls: true,
           change: {},
         };
       }
     }
-    return this.#approvalWarrant(wish, csr, device, row, key);
+    return this.#approvalWarrant(request, csr, device, row, key);
   }
 
   #tokenWarrant(
@@ -245,7 +250,7 @@ export class Enrollment {
   }
 
   async #approvalWarrant(
-    wish: EnrollWish,
+    request: EnrollRequest,
     csr: Csr,
     device: DeviceId,
     row: Stored<DeviceRecord> | undefined,
@@ -255,7 +260,7 @@ export class Enrollment {
     const { approval } = config.enroll;
     const id = requestId(csr, device);
     const retryAfterSeconds = Math.max(1, Math.round(approval.retryAfter / 1000));
-    const profile = this.#profile(wish.factory?.factory.profile ?? null, wish.profile);
+    const profile = this.#profile(request.factory?.factory.profile ?? null, request.profile);
     const found = await registry.get('requests', id);
     const known = found !== undefined && found.expiresAtMs > clock.now() ? found : undefined;
     if (known?.status === 'pending') {
@@ -263,30 +268,30 @@ export class Enrollment {
       return { kind: 'pending', request: id, retryAfterSeconds };
     }
     if (known?.status === 'denied') throw new FlotillaError('enrollment-denied');
-    const warrant = (actor: string, change: Change): Warrant => ({
+    const authorization = (actor: string, change: Change): Warrant => ({
       way: 'approval',
       actor,
       answerKey: key,
-      group: known?.group ?? wish.factory?.factory.group ?? null,
+      group: known?.group ?? request.factory?.factory.group ?? null,
       profile,
       reenrolls: true,
       change,
     });
     if (known !== undefined) {
-      return warrant(known.decidedBy ?? 'system', {
+      return authorization(known.decidedBy ?? 'system', {
         deletions: [{ table: 'requests', key: id, expected: known.version }],
       });
     }
-    const factory = wish.factory?.factory.name ?? null;
+    const factory = request.factory?.factory.name ?? null;
     const isNew = row === undefined || row.status === 'pending';
     const rule = isNew
       ? approvingRule(approval.autoApprove, {
           device,
-          remoteAddress: wish.remoteAddress,
+          remoteAddress: request.remoteAddress,
           factory,
         })
       : undefined;
-    if (rule !== undefined) return warrant(`rule:${rule}`, {});
+    if (rule !== undefined) return authorization(`rule:${rule}`, {});
     assertKeyType(csr, profile);
     await assertKeyFree(csr, device, registry, this.#deps.ca);
     if ((await registry.count('requests')) >= config.limits.enroll.requestsPendingMax) {
@@ -297,12 +302,12 @@ export class Enrollment {
       device,
       csr: csr.der.toString('base64'),
       keyFingerprint: csr.keyFingerprint,
-      remoteAddress: wish.remoteAddress,
+      remoteAddress: request.remoteAddress,
       profile: profile.name,
       factory:
-        wish.factory === undefined
+        request.factory === undefined
           ? null
-          : { name: wish.factory.factory.name, serial: wish.factory.serial },
+          : { name: request.factory.factory.name, serial: request.factory.serial },
       status: 'pending',
       receivedAtMs: clock.now(),
       expiresAtMs: clock.now() + approval.expiry,
@@ -316,7 +321,7 @@ export class Enrollment {
           action: 'enrollment-requested',
           actor: factory === null ? 'anonymous' : `factory:${factory}`,
           device,
-          remoteAddress: wish.remoteAddress,
+          remoteAddress: request.remoteAddress,
           detail: { request: id, key: csr.keyFingerprint },
         },
       ],
@@ -334,12 +339,12 @@ export class Enrollment {
     return profileOf(this.#deps.config, given ?? wished);
   }
 
-  async #actorOf(wish: EnrollWish): Promise<string> {
-    if (wish.token !== undefined) {
-      const token = await this.#deps.tokens.find(wish.token).catch(() => undefined);
+  async #actorOf(request: EnrollRequest): Promise<string> {
+    if (request.token !== undefined) {
+      const token = await this.#deps.tokens.find(request.token).catch(() => undefined);
       return token === undefined ? 'token:unknown' : tokenName(token.hash);
     }
-    const { factory } = wish;
+    const { factory } = request;
     return factory === undefined
       ? 'anonymous'
       : `factory:${factory.factory.name}:${factory.serial}`;
@@ -365,15 +370,15 @@ function deviceOf({ commonName }: Csr): DeviceId {
   throw new FlotillaError('csr-name-mismatch', { detail: 'no common name says who asks' });
 }
 
-function assertState(row: DeviceRecord | undefined, warrant: Warrant): void {
+function assertState(row: DeviceRecord | undefined, authorization: Warrant): void {
   if (row === undefined || row.status === 'pending') return;
   const { id, role, status } = row;
   if (role !== 'device') throw new FlotillaError('identity-role-conflict', { detail: id });
   if (status === 'suspended' || status === 'quarantined') {
     throw new FlotillaError('device-suspended', { detail: id });
   }
-  if (status === 'revoked' && warrant.way === 'factory') {
+  if (status === 'revoked' && authorization.way === 'factory') {
     throw new FlotillaError('device-revoked', { detail: id });
   }
-  if (!warrant.reenrolls) throw new FlotillaError('device-exists', { detail: id });
+  if (!authorization.reenrolls) throw new FlotillaError('device-exists', { detail: id });
 }

@@ -14,14 +14,14 @@ import type { FactoryRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
 
 /** A factory certificate whose owner proved that he has its key. */
-export interface FactoryWarrant {
+export interface FactoryAuthorization {
   readonly factory: FactoryRecord;
   readonly device: DeviceId;
   readonly serial: string;
   readonly fingerprint: string;
 }
 
-export interface FactoryWish {
+export interface FactoryRequest {
   readonly name: string;
   readonly certificate: string;
   readonly group?: string | undefined;
@@ -34,21 +34,21 @@ export interface FactoryWish {
 export const factoriesMax = 64;
 
 /** A row for a manufacturer's CA. @throws FlotillaError `factory-invalid`, `certificate-unreadable` */
-export function factoryRecord(wish: FactoryWish, nowMs: number): FactoryRecord {
-  const facts = readCertificate(wish.certificate);
+export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRecord {
+  const facts = readCertificate(request.certificate);
   const fault =
-    splitPem(wish.certificate).length > 1
+    splitPem(request.certificate).length > 1
       ? 'give one certificate; devices show those below it'
       : anchorFault(facts, nowMs);
   if (fault !== undefined) throw new FlotillaError('factory-invalid', { detail: fault });
   return {
-    name: wish.name,
+    name: request.name,
     certificate: facts.pem,
     fingerprint: facts.fingerprint,
-    group: wish.group ?? null,
-    profile: wish.profile ?? null,
-    allowed: wish.allowed ?? null,
-    approval: wish.approval,
+    group: request.group ?? null,
+    profile: request.profile ?? null,
+    allowed: request.allowed ?? null,
+    approval: request.approval,
     createdAtMs: nowMs,
   };
 }
@@ -92,7 +92,7 @@ export class Factories {
    * @throws FlotillaError `factory-certificate-refused`: the path does not hold, the certificate is
    *   not listed, or has no identity
    */
-  warrant(certificate: X509Certificate): FactoryWarrant | undefined {
+  authorization(certificate: X509Certificate): FactoryAuthorization | undefined {
     const found = this.#pathOf(certificate);
     if (found === undefined) return undefined;
     const { record, ca } = found.factory;

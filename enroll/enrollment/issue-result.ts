@@ -23,15 +23,12 @@ export interface IssuedAnswer {
 }
 
 /** The key of an answer that may be asked for again: by the same authority, with the same CSR. */
-export function answerKey(authority: string, csr: Buffer): string {
+export function replayKey(authority: string, csr: Buffer): string {
   return createHash('sha256').update(authority).update('\0').update(csr).digest('hex');
 }
 
 /** An answer that was given before. @returns undefined when its issuer is gone */
-export function answerAgain(
-  record: AnswerRecord,
-  ca: CertificateAuthority,
-): IssuedAnswer | undefined {
+export function replay(record: AnswerRecord, ca: CertificateAuthority): IssuedAnswer | undefined {
   const issuer = ca.issuer(record.issuer)?.certificate;
   if (issuer === undefined) return undefined;
   const { serial, fingerprint, notBeforeMs, notAfterMs, der, pem } = readCertificate(

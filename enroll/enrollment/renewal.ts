@@ -15,10 +15,10 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
-import { attempt, type Registry } from '../registry/registry.ts';
+import { retryOnConflict, type Registry } from '../registry/registry.ts';
 import { assertKeyType, assertNames } from './csr-checks.ts';
-import { answerAgain, answerKey, type IssuedAnswer } from './issue-result.ts';
-import type { Issuing } from './certificate-issuer.ts';
+import { replay, replayKey, type IssuedAnswer } from './issue-result.ts';
+import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
 
 export interface RenewalDeps {
@@ -27,10 +27,10 @@ export interface RenewalDeps {
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;
-  readonly issuing: Issuing;
+  readonly issuing: CertificateIssuer;
 }
 
-export interface RenewWish {
+export interface RenewRequest {
   readonly csr: Uint8Array | string;
   /** The certificate that asks; its holder has proved to own it. */
   readonly serial: string;
@@ -64,45 +64,47 @@ export class Renewal {
    * @throws FlotillaError `client-certificate-…`, `device-…`, `csr-…`, `key-…`, `renewal-too-early`,
    *   `too-many-requests`, `registry-unavailable`
    */
-  async renew(wish: RenewWish): Promise<IssuedAnswer> {
-    const csr = parseCsr(wish.csr);
+  async renew(request: RenewRequest): Promise<IssuedAnswer> {
+    const csr = parseCsr(request.csr);
     try {
-      return await attempt(() => this.#decide(wish, csr));
+      return await retryOnConflict(() => this.#decide(request, csr));
     } catch (error) {
       if (isFlotillaError(error) && error.code !== 'too-many-requests') {
-        const row = await this.#deps.registry.holderOfSerial(wish.serial);
+        const row = await this.#deps.registry.holderOfSerial(request.serial);
         await this.#deps.audit.append({
           action: 'renewal-refused',
           actor: row?.id ?? 'unknown',
           ...(row === undefined ? {} : { device: row.id }),
-          remoteAddress: wish.remoteAddress,
-          detail: { code: error.code, serial: wish.serial, via: wish.via },
+          remoteAddress: request.remoteAddress,
+          detail: { code: error.code, serial: request.serial, via: request.via },
         });
       }
       throw error;
     }
   }
 
-  async #decide(wish: RenewWish, csr: Csr): Promise<IssuedAnswer> {
+  async #decide(request: RenewRequest, csr: Csr): Promise<IssuedAnswer> {
     const { registry, ca, config, clock, issuing } = this.#deps;
-    const row = await registry.holderOfSerial(wish.serial);
-    const current = row?.certificates.find(({ fingerprint }) => fingerprint === wish.fingerprint);
-    const isOther = wish.relayed !== undefined && wish.relayed.device !== row?.id;
+    const row = await registry.holderOfSerial(request.serial);
+    const current = row?.certificates.find(
+      ({ fingerprint }) => fingerprint === request.fingerprint,
+    );
+    const isOther = request.relayed !== undefined && request.relayed.device !== row?.id;
     if (row === undefined || current === undefined || isOther) {
       throw new FlotillaError('client-certificate-untrusted');
     }
-    if (wish.relayed !== undefined) assertRelayed(csr, row, current, wish.relayed.proof);
+    if (request.relayed !== undefined) assertRelayed(csr, row, current, request.relayed.proof);
     assertStanding(row, current, clock.now(), config.enroll.renewGrace);
-    const key = answerKey(`renew:${wish.serial}`, csr.der);
+    const key = replayKey(`renew:${request.serial}`, csr.der);
     const before = await registry.get('answers', key);
     if (before !== undefined && before.expiresAtMs > clock.now()) {
-      const again = answerAgain(before, ca);
+      const again = replay(before, ca);
       if (again !== undefined) {
         await registry.settled();
         return again;
       }
     }
-    if (wish.sameNames) assertSameNames(csr, row, wish.names);
+    if (request.sameNames) assertSameNames(csr, row, request.names);
     else if (row.role === 'device') assertNames(csr, row.id);
     else if (csr.commonName !== undefined && csr.commonName !== row.id) {
       throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${row.id}` });
@@ -122,14 +124,14 @@ export class Renewal {
       expected: version,
       profile: kindOf(row),
       validityMs: profile.validityMs,
-      names: wish.names,
+      names: request.names,
       keep: current.serial,
       answerKey: key,
       event: {
         action: 'certificate-renewed',
         actor: row.id,
-        remoteAddress: wish.remoteAddress,
-        detail: { replaces: current.serial, via: wish.via },
+        remoteAddress: request.remoteAddress,
+        detail: { replaces: current.serial, via: request.via },
       },
     });
   }

@@ -10,7 +10,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { TokenRecord } from '../registry/records.ts';
-import { attempt, type Registry, type Stored } from '../registry/registry.ts';
+import { retryOnConflict, type Registry, type Stored } from '../registry/registry.ts';
 import { profileOf } from './profiles.ts';
 
 const tokenBytes = 32;
@@ -30,7 +30,7 @@ export function tokenName(hash: string): string {
   return `token:${hash.slice(0, 16)}`;
 }
 
-export interface TokenWish {
+export interface TokenRequest {
   /** Null: any identity that does not exist yet. */
   readonly device: DeviceId | null;
   readonly group?: string | undefined;
@@ -56,22 +56,22 @@ export class Tokens {
   }
 
   /** Makes tokens, all in one commit. @throws FlotillaError `profile-not-found`, `device-id-too-long` */
-  async create(wishes: readonly TokenWish[], actor: string): Promise<MadeToken[]> {
+  async create(wishes: readonly TokenRequest[], actor: string): Promise<MadeToken[]> {
     const now = this.#clock.now();
-    const made = wishes.map((wish): MadeToken => {
-      if (wish.device !== null) assertFitsCommonName(wish.device);
-      if (wish.profile !== undefined) profileOf(this.#config, wish.profile);
+    const made = wishes.map((request): MadeToken => {
+      if (request.device !== null) assertFitsCommonName(request.device);
+      if (request.profile !== undefined) profileOf(this.#config, request.profile);
       const bytes = randomBytes(tokenBytes);
       const ttlMs =
-        wish.ttlSeconds === undefined ? this.#config.enroll.tokenTtl : wish.ttlSeconds * 1000;
+        request.ttlSeconds === undefined ? this.#config.enroll.tokenTtl : request.ttlSeconds * 1000;
       return {
         token: bytes.toString('base64url'),
         record: {
           hash: createHash('sha256').update(bytes).digest('hex'),
-          device: wish.device,
-          group: wish.group ?? null,
-          profile: wish.profile ?? null,
-          usesMax: wish.uses ?? 1,
+          device: request.device,
+          group: request.group ?? null,
+          profile: request.profile ?? null,
+          usesMax: request.uses ?? 1,
           uses: 0,
           createdAtMs: now,
           expiresAtMs: now + ttlMs,
@@ -110,7 +110,7 @@ export class Tokens {
 
   /** Takes a token away before its time, named as in the audit log. */
   async revoke(name: string, actor: string): Promise<void> {
-    await attempt(async () => {
+    await retryOnConflict(async () => {
       for await (const row of this.#registry.rows('tokens')) {
         if (tokenName(row.hash) !== name) continue;
         await this.#registry.commit({

@@ -40,7 +40,7 @@ export async function identifyClient(
 ): Promise<ClientIdentity> {
   const x509 = peerCertificate(socket);
   if (x509 === undefined) throw new FlotillaError('client-certificate-required');
-  const record = await registry.holderOfSerial(serialOf(x509));
+  const record = await registry.holderOfSerial(certificateSerial(x509));
   const certificate = record?.certificates.find((one) => one.fingerprint === fingerprintOf(x509));
   if (record === undefined || certificate === undefined || !isChained(socket)) {
     throw new FlotillaError('client-certificate-untrusted');
@@ -50,7 +50,7 @@ export async function identifyClient(
 }
 
 /** The serial number as the registry writes it. */
-export function serialOf(x509: X509Certificate): string {
+export function certificateSerial(x509: X509Certificate): string {
   const digits = x509.serialNumber.toLowerCase();
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }

@@ -4,10 +4,14 @@
  * @module
  */
 import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
-import { statusOf, type Presence } from '../devices/presence-table.ts';
+import { certificateStatus, type PresenceTable } from '../devices/presence-table.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
-export function deviceJson(record: DeviceRecord, presence: Presence, nowMs: number): DeviceAnswer {
+export function deviceJson(
+  record: DeviceRecord,
+  presence: PresenceTable,
+  nowMs: number,
+): DeviceAnswer {
   const { id, role, status, group, attributes } = record;
   const lastSeenAtMs = presence.lastSeenAtMs(id);
   const denied = presence.deniedOf(id);
@@ -21,7 +25,7 @@ export function deviceJson(record: DeviceRecord, presence: Presence, nowMs: numb
       serial: certificate.serial,
       notBefore: iso(certificate.notBeforeMs),
       notAfter: iso(certificate.notAfterMs),
-      status: statusOf(certificate, nowMs),
+      status: certificateStatus(certificate, nowMs),
       fingerprint: certificate.fingerprint,
     })),
     connected: presence.isConnected(id),

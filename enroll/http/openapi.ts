@@ -12,12 +12,12 @@ import {
 } from '../../core/protocol/enrollment-api.ts';
 import { feedLineSchema } from '../../core/protocol/feed.ts';
 import { problemMediaType } from './problem.ts';
-import type { Access, Route } from './route.ts';
+import type { Access, HttpRoute } from './route.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** The document of the service. */
-export function openApi(routes: readonly Route[], version: string): Json {
+export function openApi(routes: readonly HttpRoute[], version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const one of routes) {
     const path = one.path.replaceAll(/:([a-z]+)/gi, '{$1}');
@@ -42,7 +42,7 @@ export function openApi(routes: readonly Route[], version: string): Json {
   };
 }
 
-function operation(one: Route): Json {
+function operation(one: HttpRoute): Json {
   const { body, answer, status, summary, access } = one;
   return {
     summary,
@@ -135,7 +135,7 @@ function securityOf(access: Access, path: string): Json {
   return path === '/v1/enroll' ? { security: [{ token: [] }, { certificate: [] }, {}] } : {};
 }
 
-function parametersOf({ params, query }: Route): Json {
+function parametersOf({ params, query }: HttpRoute): Json {
   const parameters = (
     [
       ['path', params],

@@ -9,7 +9,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 export const problemMediaType = 'application/problem+json';
 
 /** The document of an error. */
-export function problemOf(error: FlotillaError, instance?: string): Problem {
+export function problemResponse(error: FlotillaError, instance?: string): Problem {
   const { title, advice, http = 500 } = error.spec;
   return {
     type: `urn:flotilla:error:${error.code}`,

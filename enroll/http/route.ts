@@ -17,7 +17,7 @@ import type { ClientIdentity } from './client-certificate.ts';
 export type Access = 'anyone' | 'identity' | 'renewing' | 'admin' | 'broker';
 
 /** One call as it came in. */
-export interface Incoming<B, Q, P> {
+export interface RouteRequest<B, Q, P> {
   readonly body: B;
   readonly query: Q;
   readonly params: P;
@@ -35,7 +35,7 @@ export interface Incoming<B, Q, P> {
   readonly status: (code: number) => void;
 }
 
-export interface Route {
+export interface HttpRoute {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `/v1/devices/:id` */
   readonly path: string;
@@ -50,27 +50,27 @@ export interface Route {
   /** The most bytes of a body; the usual limit when undefined. */
   readonly bodyMaxBytes: number | undefined;
   /** Checks, then answers. */
-  handle(incoming: Incoming<unknown, unknown, unknown>): Promise<unknown>;
+  handle(incoming: RouteRequest<unknown, unknown, unknown>): Promise<unknown>;
 }
 
 export interface RouteOptions<B, Q, P, A> {
-  readonly method: Route['method'];
+  readonly method: HttpRoute['method'];
   readonly path: string;
   readonly summary: string;
   readonly access: Access;
-  readonly status?: Route['status'];
+  readonly status?: HttpRoute['status'];
   readonly body?: z.ZodType<B>;
   readonly query?: z.ZodType<Q>;
   readonly params?: z.ZodType<P>;
   readonly answer?: z.ZodType<A>;
   readonly bodyMaxBytes?: number;
-  handle(incoming: Incoming<B, Q, P>): Promise<A>;
+  handle(incoming: RouteRequest<B, Q, P>): Promise<A>;
 }
 
 /** Makes a route whose handler sees only what its schemas let through. */
 export function route<B = undefined, Q = undefined, P = undefined, A = undefined>(
   options: RouteOptions<B, Q, P, A>,
-): Route {
+): HttpRoute {
   const { method, path, summary, access, status = 200, body, query, params, answer } = options;
   return {
     method,

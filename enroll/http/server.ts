@@ -13,11 +13,11 @@ import type { Logger } from '../../core/log.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
 import { identifyClient, peerCertificate, type ClientIdentity } from './client-certificate.ts';
-import { catalogued, problemMediaType, problemOf } from './problem.ts';
-import type { Access, Route } from './route.ts';
+import { catalogued, problemMediaType, problemResponse } from './problem.ts';
+import type { Access, HttpRoute } from './route.ts';
 
 /** What the server shows and trusts; replaced while it runs. */
-export interface TlsMaterial {
+export interface ServerCertificate {
   readonly key: string;
   readonly cert: string;
   readonly ca: readonly string[];
@@ -28,8 +28,8 @@ export interface HttpDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: Registry;
-  readonly tls: TlsMaterial;
-  readonly routes: readonly Route[];
+  readonly tls: ServerCertificate;
+  readonly routes: readonly HttpRoute[];
   /** Adds what is no JSON: the feed, EST, CRL, OCSP. */
   readonly more: (http: HttpServer) => void;
 }
@@ -112,7 +112,7 @@ export class HttpServer {
   }
 
   /** Shows another certificate and trusts other authorities from the next handshake on. */
-  replaceTls(material: TlsMaterial): void {
+  replaceTls(material: ServerCertificate): void {
     this.#server.setSecureContext(contextOf(material));
   }
 
@@ -195,12 +195,12 @@ export class HttpServer {
           .status(status)
           .type(problemMediaType)
           // As bytes: to a text the framework would add a charset, which the media type does not have.
-          .send(Buffer.from(JSON.stringify(problemOf(error, pathOf(request)))))
+          .send(Buffer.from(JSON.stringify(problemResponse(error, pathOf(request)))))
       );
     });
   }
 
-  #serve(one: Route): void {
+  #serve(one: HttpRoute): void {
     const identities = new WeakMap<FastifyRequest, ClientIdentity>();
     this.app.route({
       method: one.method,
@@ -259,7 +259,7 @@ function pathOf(request: FastifyRequest): string {
   return (request.url.split('?')[0] ?? '').slice(0, 200);
 }
 
-function contextOf({ key, cert, ca }: TlsMaterial): {
+function contextOf({ key, cert, ca }: ServerCertificate): {
   key: string;
   cert: string;
   ca: string[];
@@ -275,7 +275,9 @@ function refuseGarbage(error: Error, socket: Socket): void {
     return;
   }
   const problem = JSON.stringify(
-    problemOf(new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) })),
+    problemResponse(
+      new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) }),
+    ),
   );
   socket.end(
     `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\n` +

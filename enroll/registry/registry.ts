@@ -13,7 +13,7 @@
  *
  * **Concurrency.** Optimistic. A reader remembers the `version` of what it read; its change names
  * it in `expected`; when any row has another version by then, the whole change is refused with
- * `registry-conflict` and the caller reads again and decides anew ({@link attempt} does so). A
+ * `registry-conflict` and the caller reads again and decides anew ({@link retryOnConflict} does so). A
  * version is never used twice for a key, not even after the row was deleted. Reads may show changes
  * that are not durable yet; whoever answers from such a read alone first awaits {@link
  * Registry.settled}.
@@ -125,7 +125,7 @@ const attemptsMax = 20;
  *
  * @throws FlotillaError `registry-conflict` after twenty times in a row
  */
-export async function attempt<T>(decide: () => Promise<T>): Promise<T> {
+export async function retryOnConflict<T>(decide: () => Promise<T>): Promise<T> {
   for (let left = attemptsMax; ; left--) {
     try {
       return await decide();

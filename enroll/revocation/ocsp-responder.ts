@@ -20,7 +20,7 @@ import type { Registry } from '../registry/registry.ts';
 /** How long a responder's certificate is good; a new one is made at half of it. */
 const responderValidityMs = 7 * 86_400_000;
 
-export interface OcspDeskDeps {
+export interface OcspServiceDeps {
   readonly registry: Registry;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
@@ -28,12 +28,12 @@ export interface OcspDeskDeps {
   readonly signaturesPerSecond: number;
 }
 
-export class OcspDesk {
-  readonly #deps: OcspDeskDeps;
+export class OcspService {
+  readonly #deps: OcspServiceDeps;
   readonly #signatures: RateLimiter;
   readonly #responders = new Map<string, OcspResponder>();
 
-  constructor(deps: OcspDeskDeps) {
+  constructor(deps: OcspServiceDeps) {
     this.#deps = deps;
     this.#signatures = new RateLimiter(deps.clock, deps.signaturesPerSecond, 1000);
   }

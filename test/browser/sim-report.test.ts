@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { settleAccount } from '../../device-sim/controller/accounting.ts';
 import { reportOf } from '../../device-sim/controller/verdict.ts';
-import { Board } from '../../device-sim/stats/run-stats.ts';
+import { RunStats } from '../../device-sim/stats/run-stats.ts';
 import { Meter } from '../../device-sim/measure/meter.ts';
 import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { reportHtml } from '../../device-sim/report/report-html.ts';
@@ -15,7 +15,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const hostile = '<img src=x onerror="document.title=`taken`">';
 
 function html(): string {
-  const board = new Board(0, () => ({ cpuMs: performance.now(), rssBytes: 50_000_000 }));
+  const board = new RunStats(0, () => ({ cpuMs: performance.now(), rssBytes: 50_000_000 }));
   const who = {};
   for (let second = 1; second <= 30; second++) {
     const meter = new Meter();
@@ -45,7 +45,7 @@ function html(): string {
       run: '00000000',
       startedAtMs: 0,
       durationMs: 30_000,
-      board,
+      stats: board,
       fleet: {
         retired: new Set(),
         failed: new Map(),

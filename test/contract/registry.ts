@@ -8,7 +8,7 @@ import { parseDeviceId } from '../../core/device-id.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../../enroll/audit/audit-event.ts';
 import type { DeviceRecord, TokenRecord } from '../../enroll/registry/records.ts';
-import { attempt, type Registry } from '../../enroll/registry/registry.ts';
+import { retryOnConflict, type Registry } from '../../enroll/registry/registry.ts';
 
 export interface Opened {
   readonly registry: Registry;
@@ -153,7 +153,7 @@ export function registryContract(
     });
     await Promise.all(
       Array.from({ length: 100 }, () =>
-        attempt(async () => {
+        retryOnConflict(async () => {
           const { version, ...token } = (await registry.get('tokens', 't'))!;
           await registry.commit({
             puts: [

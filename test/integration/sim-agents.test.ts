@@ -4,7 +4,7 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
 import { answerTopic, callTopic, cut, Joiner } from '../../device-sim/agent/wire.ts';
-import { Enroller } from '../../device-sim/credentials/enrollment-client.ts';
+import { EnrollmentClient } from '../../device-sim/credentials/enrollment-client.ts';
 import { ServiceApi } from '../../device-sim/credentials/service-api.ts';
 import { LightLink } from '../../device-sim/device/light-link.ts';
 import { parsePlan } from '../../device-sim/plan/read-plan.ts';
@@ -40,7 +40,7 @@ function deps(target: FlotillaTarget): Parameters<typeof runSimulation>[1] {
 test('agents are devices of the fleet that carry its load, steered over its own MQTT', async (t) => {
   const target = await simFlotilla(t);
   const api = new ServiceApi(target.enrollUrl, target.ca, target.admin);
-  const enroller = new Enroller(target.enrollUrl, target.ca, 2);
+  const enroller = new EnrollmentClient(target.enrollUrl, target.ca, 2);
   t.teardown(() => {
     api.close();
     enroller.close();

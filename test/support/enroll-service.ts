@@ -20,7 +20,7 @@ import {
   type Issued,
   type TokenAnswer,
 } from '../../core/protocol/enrollment-api.ts';
-import { callHttps, type Answer, type Call } from '../../core/protocol/https-client.ts';
+import { callHttps, type HttpsResponse, type Call } from '../../core/protocol/https-client.ts';
 import { silentLog, type Logger } from '../../core/log.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { tailAudit } from '../../enroll/audit/audit-reader.ts';
@@ -50,7 +50,7 @@ export interface TestService {
   readonly admin: Credential;
   readonly broker: Credential;
   /** Any call, with whatever credential. */
-  call(call: Omit<Call, 'url' | 'ca'> & { readonly path: string }): Promise<Answer>;
+  call(call: Omit<Call, 'url' | 'ca'> & { readonly path: string }): Promise<HttpsResponse>;
   /** A call of the administrator; gives status and parsed body. */
   asAdmin(method: Call['method'], path: string, body?: object): Promise<Reply>;
   token(device: string, more?: object): Promise<TokenAnswer>;
@@ -64,7 +64,7 @@ export interface TestService {
 
 export interface Reply {
   readonly status: number;
-  readonly headers: Answer['headers'];
+  readonly headers: HttpsResponse['headers'];
   // Answers are compared with what a test expects; shapes are checked by the schemas' own tests.
   readonly body: Readonly<Record<string, unknown>>;
 }
@@ -108,7 +108,7 @@ export function csrOf(
   return { key, ...createCsr({ key, commonName }) };
 }
 
-export function replyOf(answer: Answer): Reply {
+export function replyOf(answer: HttpsResponse): Reply {
   const text = answer.body.toString('utf8');
   return {
     status: answer.status,

@@ -20,7 +20,7 @@ import type { Identity } from '../../broker/contracts/identity.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import {
   createSessionLayer,
-  type OwnSessionLayer,
+  type MqttSessionLayer,
 } from '../../broker/session/mqtt-session-layer.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
@@ -106,7 +106,7 @@ export interface WorldEvent {
 
 /** A running layer, and what it told the front. */
 export class World {
-  readonly layer: OwnSessionLayer;
+  readonly layer: MqttSessionLayer;
   readonly authorizer: TestAuthorizer;
   readonly config: Config;
   readonly events: WorldEvent[];
@@ -116,7 +116,7 @@ export class World {
   #servers: { close(): void }[] = [];
 
   constructor(
-    layer: OwnSessionLayer,
+    layer: MqttSessionLayer,
     authorizer: TestAuthorizer,
     config: Config,
     events: WorldEvent[],
@@ -388,7 +388,7 @@ export class RawClient {
   }
 
   /** The next packet of a type that was not taken yet; others stay. */
-  async next(cmd: Packet['cmd'], timeoutMs = 5000): Promise<Received> {
+  async next(cmd: Packet['cmd'], timeoutMs = 60_000): Promise<Received> {
     return until(
       `${cmd} (there is ${JSON.stringify(this.packets.map((packet) => packet.cmd))}, ended ${String(this.ended)})`,
       () => {
@@ -418,7 +418,7 @@ export class RawClient {
   }
 
   /** Waits for the end of the connection. */
-  async end(timeoutMs = 5000): Promise<void> {
+  async end(timeoutMs = 60_000): Promise<void> {
     await until('the end of the connection', () => this.ended, timeoutMs);
   }
 

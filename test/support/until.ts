@@ -9,12 +9,12 @@ import { setTimeout as delay } from 'node:timers/promises';
  * Asks until the answer is neither undefined nor false, and gives it.
  *
  * @param what named in the error
- * @throws Error when `timeoutMs` (10 s unless told) passed without one
+ * @throws Error when `timeoutMs` (60 s by default) passed without one
  */
 export async function until<T>(
   what: string,
   ask: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {

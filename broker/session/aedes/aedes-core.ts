@@ -11,16 +11,16 @@
  * @module
  */
 import { Aedes, type AedesPublishPacket, type Client as AedesClient } from 'aedes';
-import type { BusListener, BusPacket } from '../plugins/mq-emitter.ts';
+import type { EmitterListener, EmitterPacket } from '../plugins/mq-emitter.ts';
 import { RoutedEmitter } from '../plugins/mq-emitter.ts';
 import type { AedesPersistence } from './aedes-persistence.ts';
-import type { Client } from '../connection/connection.ts';
-import type { Exchange } from '../state/publisher.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import type { Publisher } from '../state/publisher.ts';
 import { Message } from '../delivery/message.ts';
-import { ask, type Heard, type Hooks } from '../plugins/hooks.ts';
+import { askHook, type ListenerFlags, type Hooks } from '../plugins/hooks.ts';
 import { typed } from '../plugins/plugin-client.ts';
-import { busPacket, PlugInReceiver, type PlugInPacket } from '../plugins/plugin-receiver.ts';
-import type { Services } from '../state/context.ts';
+import { emitterPacket, PluginReceiver, type PluginPacket } from '../plugins/plugin-receiver.ts';
+import type { SessionContext } from '../state/context.ts';
 
 /** What the published types of aedes 1.2 leave out. The one seam to it. */
 interface Inside {
@@ -33,14 +33,14 @@ interface Inside {
 type Callback = (error?: Error) => void;
 
 export class AedesCore extends Aedes {
-  readonly #services: Services;
-  readonly #exchange: Exchange;
+  readonly #services: SessionContext;
+  readonly #exchange: Publisher;
   readonly #persistence: AedesPersistence;
-  readonly #receivers = new Map<BusListener, PlugInReceiver>();
+  readonly #receivers = new Map<EmitterListener, PluginReceiver>();
   /** By client id. Plug-ins see it as `clients`. */
-  readonly #live = Object.create(null) as Record<string, Client | undefined>;
+  readonly #live = Object.create(null) as Record<string, ClientConnection | undefined>;
 
-  constructor(services: Services, exchange: Exchange, persistence: AedesPersistence) {
+  constructor(context: SessionContext, publisher: Publisher, persistence: AedesPersistence) {
     super({
       mq: new RoutedEmitter({
         add: (filter, listener) => this.#listen(filter, listener),
@@ -50,14 +50,14 @@ export class AedesCore extends Aedes {
       persistence,
       concurrency: 0,
     });
-    this.#services = services;
-    this.#exchange = exchange;
+    this.#services = context;
+    this.#exchange = publisher;
     this.#persistence = persistence;
-    this.#bindHooks(services.hooks);
+    this.#bindHooks(context.hooks);
     this.#inside.clients = new Proxy(this.#live, {
       get: (live, id) => {
         const client = typeof id === 'string' ? live[id] : undefined;
-        return client === undefined ? undefined : services.hooks.clientOf(client);
+        return client === undefined ? undefined : context.hooks.clientOf(client);
       },
       set: () => false,
       deleteProperty: () => false,
@@ -88,7 +88,7 @@ export class AedesCore extends Aedes {
   /**
    * Publishes for a plug-in, or for the broker itself. `done` is called when the message is stored.
    */
-  override publish(packet: PlugInPacket, client?: unknown, done?: Callback): void {
+  override publish(packet: PluginPacket, client?: unknown, done?: Callback): void {
     const callback = (typeof client === 'function' ? (client as Callback) : done) ?? noop;
     try {
       this.#publish(packet);
@@ -100,7 +100,7 @@ export class AedesCore extends Aedes {
   }
 
   /** A connection came through CONNECT. */
-  register(client: Client): void {
+  register(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined || client.closed) return;
     const inside = this.#inside;
@@ -111,7 +111,7 @@ export class AedesCore extends Aedes {
   }
 
   /** It is gone. Whoever has its id now stays. */
-  unregister(client: Client): void {
+  unregister(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined) return;
     const inside = this.#inside;
@@ -130,16 +130,16 @@ export class AedesCore extends Aedes {
     setImmediate(done);
   }
 
-  #publish(packet: PlugInPacket | BusPacket): void {
+  #publish(packet: PluginPacket | EmitterPacket): void {
     const { payload = '', topic, qos = 0, retain = false } = packet;
     const message = Message.from(topic, qos, retain, payload);
     this.#exchange.publish(message, this.#exchange.route(topic), undefined);
   }
 
-  #listen(filter: string, listener: BusListener): void {
+  #listen(filter: string, listener: EmitterListener): void {
     let receiver = this.#receivers.get(listener);
     if (receiver === undefined) {
-      receiver = new PlugInReceiver(listener, (error) =>
+      receiver = new PluginReceiver(listener, (error) =>
         this.#services.log.error({ err: error, filter }, 'a plug-in failed on a message'),
       );
       this.#receivers.set(listener, receiver);
@@ -155,17 +155,18 @@ export class AedesCore extends Aedes {
     });
   }
 
-  #unlisten(filter: string, listener: BusListener): void {
+  #unlisten(filter: string, listener: EmitterListener): void {
     const receiver = this.#receivers.get(listener);
     if (receiver !== undefined) this.#exchange.router.remove(receiver, filter, undefined);
   }
 
   /** Events that cost something to tell are told only while somebody listens. */
   #watchListeners(events: NodeJS.EventEmitter): void {
-    const { heard } = this.#services.hooks;
+    const { hasListeners } = this.#services.hooks;
     const look = (event: string | symbol, listened: boolean): void => {
       if (event === 'publish') this.#tapMessages(listened);
-      else if (typeof event === 'string' && event in heard) heard[event as keyof Heard] = listened;
+      else if (typeof event === 'string' && event in hasListeners)
+        hasListeners[event as keyof ListenerFlags] = listened;
     };
     events.on('newListener', (event: string | symbol) => look(event, true));
     events.on('removeListener', (event: string | symbol) => {
@@ -188,7 +189,7 @@ export class AedesCore extends Aedes {
         },
       });
     }
-    hooks.tell = (event, ...values) => this.#emit(event, ...values);
+    hooks.emit = (event, ...values) => this.#emit(event, ...values);
   }
 
   /** The `publish` event and the `published` hook cost a packet object a message. */
@@ -202,9 +203,9 @@ export class AedesCore extends Aedes {
     const { published } = hooks;
     const client = message.publisher === undefined ? undefined : this.#live[message.publisher];
     const plugInClient = client ? typed(hooks.clientOf(client)) : null;
-    const packet = busPacket(message);
+    const packet = emitterPacket(message);
     if (published !== undefined) {
-      ask<undefined>(
+      askHook<undefined>(
         // Null when the broker itself published, as in Aedes, whose types leave it out.
         (reply) => published(packet as AedesPublishPacket, plugInClient as AedesClient, reply),
         ({ error }) => {
@@ -217,7 +218,7 @@ export class AedesCore extends Aedes {
     this.#emit('publish', packet, plugInClient);
   }
 
-  #tellClient(event: string, client: Client): void {
+  #tellClient(event: string, client: ClientConnection): void {
     if (this.listenerCount(event) > 0) this.#emit(event, this.#services.hooks.clientOf(client));
   }
 

@@ -65,7 +65,7 @@ interface Tag {
 interface Kept {
   readonly subscriptions: Map<string, AedesSubscription>;
   /** By sequence; undefined until somebody asks and the store was read. */
-  outgoing: Map<number, Tag> | undefined;
+  outbound: Map<number, Tag> | undefined;
   /** Sequences by message id. */
   incoming: Map<number, number>;
 }
@@ -95,7 +95,7 @@ export class AedesPersistence {
     for (const session of recovered.sessions) {
       if (session.clientId.startsWith(incomingPrefix)) continue;
       const kept = this.#keep(session.clientId);
-      if (session.queue.messages > 0) kept.outgoing = undefined;
+      if (session.queue.messages > 0) kept.outbound = undefined;
       for (const record of session.subscriptions) {
         this.#index(session.clientId, kept, subscriptionOf(record));
       }
@@ -191,10 +191,10 @@ export class AedesPersistence {
   ): Promise<void> {
     const message = messageOf(packet);
     for (const { clientId } of subscriptions) {
-      const outgoing = await this.#outgoing(clientId);
+      const outbound = await this.#outgoing(clientId);
       const sequence = this.#store.enqueue(clientId, deliveryOf(message));
       if (sequence === 0) throw new Error('the store is full');
-      outgoing.set(sequence, {
+      outbound.set(sequence, {
         sequence,
         brokerId: packet.brokerId,
         brokerCounter: packet.brokerCounter ?? 0,
@@ -228,12 +228,12 @@ export class AedesPersistence {
     client: AedesClient,
     packet: AedesPacket,
   ): Promise<AedesPacket | undefined> {
-    const outgoing = await this.#outgoing(client.id);
-    for (const tag of outgoing.values()) {
+    const outbound = await this.#outgoing(client.id);
+    for (const tag of outbound.values()) {
       if (tag.messageId === undefined || tag.messageId !== packet.messageId) continue;
       const [entry] = await this.#store.readQueue(client.id, tag.sequence - 1, 1);
       this.#store.dequeue(client.id, tag.sequence);
-      outgoing.delete(tag.sequence);
+      outbound.delete(tag.sequence);
       this.#dropWhenEmpty(client.id);
       await this.#committed();
       return entry === undefined ? undefined : queuedPacket(entry, tag);
@@ -342,7 +342,7 @@ export class AedesPersistence {
   #keep(clientId: string): Kept {
     let kept = this.#clients.get(clientId);
     if (kept === undefined) {
-      kept = { subscriptions: new Map(), outgoing: new Map(), incoming: new Map() };
+      kept = { subscriptions: new Map(), outbound: new Map(), incoming: new Map() };
       this.#clients.set(clientId, kept);
       this.#store.putSession(sessionOf(clientId));
     }
@@ -364,7 +364,7 @@ export class AedesPersistence {
   #dropWhenEmpty(clientId: string): void {
     const kept = this.#clients.get(clientId);
     if (kept === undefined || kept.subscriptions.size > 0 || kept.incoming.size > 0) return;
-    if (kept.outgoing?.size !== 0) return;
+    if (kept.outbound?.size !== 0) return;
     this.#clients.delete(clientId);
     this.#store.deleteSession(clientId);
     this.#store.deleteSession(incomingPrefix + clientId);
@@ -372,10 +372,10 @@ export class AedesPersistence {
 
   async #outgoing(clientId: string): Promise<Map<number, Tag>> {
     const kept = this.#keep(clientId);
-    if (kept.outgoing !== undefined) return kept.outgoing;
-    const outgoing = new Map<number, Tag>();
+    if (kept.outbound !== undefined) return kept.outbound;
+    const outbound = new Map<number, Tag>();
     for await (const entry of pages(this.#store, clientId)) {
-      outgoing.set(entry.sequence, {
+      outbound.set(entry.sequence, {
         sequence: entry.sequence,
         brokerId: undefined,
         brokerCounter: 0,
@@ -384,15 +384,15 @@ export class AedesPersistence {
         released: entry.state === 'released',
       });
     }
-    return (kept.outgoing ??= outgoing);
+    return (kept.outbound ??= outbound);
   }
 
   async *#stream(clientId: string): AsyncGenerator<AedesPacket, void, undefined> {
     // Asking must not make a session.
     if (!this.#clients.has(clientId)) return;
-    const outgoing = await this.#outgoing(clientId);
+    const outbound = await this.#outgoing(clientId);
     for await (const entry of pages(this.#store, clientId)) {
-      const tag = outgoing.get(entry.sequence);
+      const tag = outbound.get(entry.sequence);
       if (tag !== undefined) yield queuedPacket(entry, tag);
     }
   }

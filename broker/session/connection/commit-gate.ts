@@ -5,41 +5,41 @@
  *
  * @module
  */
-import type { Flushable, Flusher } from './write-scheduler.ts';
-import type { Outbox } from '../output/write-batch.ts';
-import type { Services } from '../state/context.ts';
+import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
+import type { WriteBatch } from '../output/write-batch.ts';
+import type { SessionContext } from '../state/context.ts';
 
 /** What the departures of all connections share. */
-export interface DeparturesHost {
-  readonly services: Services;
-  readonly flusher: Flusher;
+export interface CommitGateHost {
+  readonly context: SessionContext;
+  readonly scheduler: WriteScheduler;
 }
 
-export class Departures {
+export class CommitGate {
   /** PUBACKs that have not left, because the store did not commit. */
   pubacksHeld = 0;
-  readonly #owner: Flushable;
-  readonly #host: DeparturesHost;
-  #box: Outbox | undefined = undefined;
-  #gatedBox: Outbox | undefined = undefined;
+  readonly #owner: FlushTarget;
+  readonly #host: CommitGateHost;
+  #batch: WriteBatch | undefined = undefined;
+  #batchAfterCommit: WriteBatch | undefined = undefined;
   /** PUBACKs in the gated box, and in each of those on their way through the store. */
-  #gatedPubacks = 0;
-  #pubacksOnTheWay: number[] | undefined = undefined;
-  #connackLeft = false;
+  #pubacksAfterCommit = 0;
+  #pubacksCommitting: number[] | undefined = undefined;
+  #connackSent = false;
 
-  constructor(owner: Flushable, host: DeparturesHost) {
+  constructor(owner: FlushTarget, host: CommitGateHost) {
     this.#owner = owner;
     this.#host = host;
   }
 
   /** What stands here. What is on its way through the store is not counted. */
   get bytes(): number {
-    return (this.#box?.bytes ?? 0) + (this.#gatedBox?.bytes ?? 0);
+    return (this.#batch?.bytes ?? 0) + (this.#batchAfterCommit?.bytes ?? 0);
   }
 
   /** CONNACK has left, or is what comes next: what comes from now on may leave. */
   open(): void {
-    this.#connackLeft = true;
+    this.#connackSent = true;
   }
 
   /**
@@ -47,74 +47,75 @@ export class Departures {
    *
    * @param afterCommit it must not leave before what was put in the store is durable
    */
-  box(afterCommit: boolean): Outbox {
-    const waits = !this.#connackLeft || (afterCommit && this.#host.services.store.pending);
-    return waits ? this.#openGatedBox() : this.#openBox();
+  batchFor(afterCommit: boolean): WriteBatch {
+    const waits = !this.#connackSent || (afterCommit && this.#host.context.store.pending);
+    return waits ? this.#openBatchAfterCommit() : this.#openBatch();
   }
 
   /** Where a packet goes that must not leave before what waits for the store. */
-  orderedBox(afterCommit: boolean): Outbox {
-    const behind = this.#gatedBox !== undefined || (this.#pubacksOnTheWay?.length ?? 0) > 0;
-    return behind ? this.#openGatedBox() : this.box(afterCommit);
+  orderedBatchFor(afterCommit: boolean): WriteBatch {
+    const behind =
+      this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
+    return behind ? this.#openBatchAfterCommit() : this.batchFor(afterCommit);
   }
 
   /** Where PUBACK goes: in order, and counted while it waits. */
-  pubackBox(afterCommit: boolean): Outbox {
-    const box = this.orderedBox(afterCommit);
-    if (box === this.#gatedBox) {
+  pubackBatchFor(afterCommit: boolean): WriteBatch {
+    const batch = this.orderedBatchFor(afterCommit);
+    if (batch === this.#batchAfterCommit) {
       this.pubacksHeld++;
-      this.#gatedPubacks++;
+      this.#pubacksAfterCommit++;
     }
-    return box;
+    return batch;
   }
 
   /** Where CONNACK goes. */
-  connackBox(afterCommit: boolean): Outbox {
-    if (afterCommit && this.#host.services.store.pending) return this.#openGatedBox();
+  connackBatch(afterCommit: boolean): WriteBatch {
+    if (afterCommit && this.#host.context.store.pending) return this.#openBatchAfterCommit();
     this.open();
-    return this.#openBox();
+    return this.#openBatch();
   }
 
   /** Takes what may leave; undefined when there is nothing. */
-  take(): Outbox | undefined {
-    const box = this.#box;
-    this.#box = undefined;
-    return box;
+  take(): WriteBatch | undefined {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    return batch;
   }
 
   /** Takes what waits for the store, to go its way through it; undefined when there is nothing. */
-  takeGated(): Outbox | undefined {
-    const box = this.#gatedBox;
-    if (box === undefined) return undefined;
-    this.#gatedBox = undefined;
-    (this.#pubacksOnTheWay ??= []).push(this.#gatedPubacks);
-    this.#gatedPubacks = 0;
-    return box;
+  takeAwaitingCommit(): WriteBatch | undefined {
+    const batch = this.#batchAfterCommit;
+    if (batch === undefined) return undefined;
+    this.#batchAfterCommit = undefined;
+    (this.#pubacksCommitting ??= []).push(this.#pubacksAfterCommit);
+    this.#pubacksAfterCommit = 0;
+    return batch;
   }
 
   /** The oldest of what was taken so is through. `leaves`: else it is forgotten. */
-  release(box: Outbox, leaves: boolean): void {
-    this.pubacksHeld -= this.#pubacksOnTheWay?.shift() ?? 0;
+  release(batch: WriteBatch, leaves: boolean): void {
+    this.pubacksHeld -= this.#pubacksCommitting?.shift() ?? 0;
     if (leaves) {
       this.open();
-      this.#openBox().addAll(box);
+      this.#openBatch().addAll(batch);
     }
-    this.#host.services.boxes.give(box);
+    this.#host.context.batches.give(batch);
   }
 
-  #openBox(): Outbox {
-    if (this.#box === undefined) {
-      this.#box = this.#host.services.boxes.take();
-      this.#host.flusher.ready(this.#owner);
+  #openBatch(): WriteBatch {
+    if (this.#batch === undefined) {
+      this.#batch = this.#host.context.batches.take();
+      this.#host.scheduler.ready(this.#owner);
     }
-    return this.#box;
+    return this.#batch;
   }
 
-  #openGatedBox(): Outbox {
-    if (this.#gatedBox === undefined) {
-      this.#gatedBox = this.#host.services.boxes.take();
-      this.#host.flusher.gated(this.#owner);
+  #openBatchAfterCommit(): WriteBatch {
+    if (this.#batchAfterCommit === undefined) {
+      this.#batchAfterCommit = this.#host.context.batches.take();
+      this.#host.scheduler.readyAfterCommit(this.#owner);
     }
-    return this.#gatedBox;
+    return this.#batchAfterCommit;
   }
 }

@@ -8,33 +8,33 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { Backlog } from '../output/backlog.ts';
-import type { Outbox } from '../output/write-batch.ts';
-import type { Services } from '../state/context.ts';
-import { blockMinBytes, type WriteBlock, type WriteBlocks } from '../output/buffer-pool.ts';
+import type { WriteBatch } from '../output/write-batch.ts';
+import type { SessionContext } from '../state/context.ts';
+import { bufferMinBytes, type PooledBuffer, type BufferPool } from '../output/buffer-pool.ts';
 
 /** The connection, as far as its way out needs it. */
-export interface OutflowOwner {
+export interface WriterOwner {
   readonly closed: boolean;
   /** Whether something waits until there is room again. */
   readonly waitsForRoom: boolean;
   /** There may be room again: for what waits to be sent, and for reading. */
-  goOn(): void;
+  onRoom(): void;
   close(code: ErrorCode): void;
 }
 
-export class Outflow {
-  readonly #owner: OutflowOwner;
+export class ConnectionWriter {
+  readonly #owner: WriterOwner;
   readonly #stream: Duplex;
-  readonly #services: Services;
+  readonly #services: SessionContext;
   #written: (() => void) | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
   #stalledBytes = 0;
 
-  constructor(owner: OutflowOwner, stream: Duplex, services: Services) {
+  constructor(owner: WriterOwner, stream: Duplex, context: SessionContext) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#services = services;
+    this.#services = context;
     stream.on('drain', () => this.#drained());
   }
 
@@ -47,12 +47,12 @@ export class Outflow {
    * Writes what a box holds, or a copy of it later. The box stays the caller's. Far more than may wait
    * ends the connection as `outbound-too-slow`.
    */
-  write(box: Outbox): void {
+  write(batch: WriteBatch): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
-    this.#services.counters.bytesOut += box.bytes;
+    this.#services.counters.bytesOut += batch.bytes;
     if (this.#backlog !== undefined || this.#stream.writableNeedDrain) {
-      this.#backlog ??= new Backlog(this.#lender);
-      this.#backlog.add(box);
+      this.#backlog ??= new Backlog(this.#pool);
+      this.#backlog.add(batch);
       if (this.#backlog.bytes > 4 * this.#services.limits.outboundPerConnectionMaxBytes) {
         this.#owner.close('outbound-too-slow');
       }
@@ -60,13 +60,13 @@ export class Outflow {
     }
     // Behind bytes that still wait there is no telling when a block would come back.
     const block =
-      box.isView || box.bytes < blockMinBytes || this.#stream.writableLength > 0
+      batch.isView || batch.bytes < bufferMinBytes || this.#stream.writableLength > 0
         ? undefined
-        : this.#lender?.take(box.bytes);
-    if (block === undefined) this.#writeFrom(undefined, box.join());
+        : this.#pool?.take(batch.bytes);
+    if (block === undefined) this.#writeFrom(undefined, batch.join());
     else {
-      box.copyTo(block.bytes, 0);
-      this.#writeFrom(block, block.bytes.subarray(0, box.bytes));
+      batch.copyTo(block.bytes, 0);
+      this.#writeFrom(block, block.bytes.subarray(0, batch.bytes));
     }
   }
 
@@ -75,7 +75,7 @@ export class Outflow {
     if (!this.#stream.writableNeedDrain) {
       this.#stalledSinceMs = -1;
       // A limit below the stream's own mark is passed without a `drain` to tell that there is room again.
-      this.#owner.goOn();
+      this.#owner.onRoom();
     } else if (this.#stalledSinceMs < 0 || this.bytes < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
       this.#stalledBytes = this.bytes;
@@ -101,7 +101,7 @@ export class Outflow {
   }
 
   /** @param block comes back when `bytes` are written */
-  #writeFrom(block: WriteBlock | undefined, bytes: Buffer): void {
+  #writeFrom(block: PooledBuffer | undefined, bytes: Buffer): void {
     const written = this.#whenWritten();
     if (block !== undefined) {
       block.after = written;
@@ -114,13 +114,13 @@ export class Outflow {
    * Who lends blocks: a socket is done with the bytes when it calls back; any other stream may have
    * handed them on.
    */
-  get #lender(): WriteBlocks | undefined {
-    return this.#stream instanceof Socket ? this.#services.boxes.blocks : undefined;
+  get #pool(): BufferPool | undefined {
+    return this.#stream instanceof Socket ? this.#services.batches.buffers : undefined;
   }
 
   /** Who waits for room is told when bytes are gone: below the stream's mark nothing drains. */
   #whenWritten(): (() => void) | undefined {
-    return this.#owner.waitsForRoom ? (this.#written ??= () => this.#owner.goOn()) : undefined;
+    return this.#owner.waitsForRoom ? (this.#written ??= () => this.#owner.onRoom()) : undefined;
   }
 
   #drained(): void {
@@ -136,6 +136,6 @@ export class Outflow {
         if (this.#owner.closed) this.#stream.end();
       }
     }
-    this.#owner.goOn();
+    this.#owner.onRoom();
   }
 }

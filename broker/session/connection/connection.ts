@@ -11,24 +11,28 @@ import type { Duplex } from 'node:stream';
 import type { Cancel } from '../../../core/clock.ts';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
-import { silencingCodes, type Connection } from '../../contracts/session-layer.ts';
+import { willSuppressingCodes, type Connection } from '../../contracts/session-layer.ts';
 import type { Qos } from '../../store/session-store.ts';
-import type { AliasesOut } from './topic-aliases.ts';
-import { deliveryBytes, fits, type Taker } from '../delivery/delivery-bytes.ts';
-import { Departures } from './commit-gate.ts';
-import type { Exchange } from '../state/publisher.ts';
-import type { Flushable, Flusher } from './write-scheduler.ts';
+import type { OutboundAliases } from './topic-aliases.ts';
+import { deliveryBytes, fitsClient, type DeliveryTarget } from '../delivery/delivery-bytes.ts';
+import { CommitGate } from './commit-gate.ts';
+import type { Publisher } from '../state/publisher.ts';
+import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
 import type { Message } from '../delivery/message.ts';
-import type { Outbox } from '../output/write-batch.ts';
-import { Outflow, type OutflowOwner } from './connection-writer.ts';
+import type { WriteBatch } from '../output/write-batch.ts';
+import { ConnectionWriter, type WriterOwner } from './connection-writer.ts';
 import type { Pending } from '../delivery/outbound-queue.ts';
-import { paceOf, type Pace } from './rate-limit.ts';
-import { forwarded } from '../plugins/plugin-forward.ts';
-import type { Services } from '../state/context.ts';
-import type { Holder, Session } from '../state/session.ts';
-import type { Sessions } from '../state/session-registry.ts';
-import type { TopicMemory } from './topic-cache.ts';
-import { first, plainAcknowledgement, reasonedAcknowledgement } from '../wire/acknowledgement.ts';
+import { rateLimitOf, type RateLimit } from './rate-limit.ts';
+import { runForwardHook } from '../plugins/plugin-forward.ts';
+import type { SessionContext } from '../state/context.ts';
+import type { SessionOwner, Session } from '../state/session.ts';
+import type { SessionRegistry } from '../state/session-registry.ts';
+import type { TopicCache } from './topic-cache.ts';
+import {
+  packetFirstByte,
+  plainAcknowledgement,
+  reasonedAcknowledgement,
+} from '../wire/acknowledgement.ts';
 import { disconnect } from '../wire/answers.ts';
 import { ProtocolFault } from '../wire/fault.ts';
 import { Framer } from '../wire/framer.ts';
@@ -36,48 +40,50 @@ import { reasonOf } from '../wire/reasons.ts';
 
 /** Takes one whole packet of a client; throws a ProtocolFault to end the connection. */
 export type Dispatch = (
-  client: Client,
+  client: ClientConnection,
   bytes: Buffer,
   start: number,
   body: number,
   end: number,
 ) => void;
 
-/** What connections share beside the {@link Services}. */
-export interface ClientHost {
-  readonly services: Services;
-  readonly exchange: Exchange;
-  readonly sessions: Sessions;
-  readonly flusher: Flusher;
+/** What connections share beside the {@link SessionContext}. */
+export interface ConnectionHost {
+  readonly context: SessionContext;
+  readonly publisher: Publisher;
+  readonly sessions: SessionRegistry;
+  readonly scheduler: WriteScheduler;
   readonly dispatch: Dispatch;
   /** Told when a connection came through CONNECT, and when it is gone. */
-  accepted(client: Client): void;
-  gone(client: Client): void;
+  accepted(client: ClientConnection): void;
+  gone(client: ClientConnection): void;
   /** Connections of one identity that came through CONNECT. */
   connectionsOf(id: string): readonly Connection[];
 }
 
 /** Why reading is paused; several can hold at a time. */
-export const pauses = { pace: 1, store: 2, outbound: 4, plugIn: 8 } as const;
+export const pauses = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8 } as const;
 
 /** How long a stream that was ended may take to say goodbye, in ms. */
 const lingerMs = 1000;
 /** What gathers for one connection in a turn before it is written. */
 const boxMaxBytes = 256 * 1024;
 
-export class Client implements Connection, Holder, Flushable, OutflowOwner, Taker {
+export class ClientConnection
+  implements Connection, SessionOwner, FlushTarget, WriterOwner, DeliveryTarget
+{
   readonly identity: Identity;
   readonly connectedAtMs: number;
-  readonly host: ClientHost;
+  readonly host: ConnectionHost;
   readonly stream: Duplex;
   clientId: string | undefined = undefined;
   protocolVersion: 3 | 4 | 5 | undefined = undefined;
   /** Whether it speaks 5.0. */
-  five = false;
+  isMqtt5 = false;
   session: Session | undefined = undefined;
   closed = false;
   /** 1.5 keep alives, in ms; 0: no limit [MQTT-3.1.2-22]. */
-  silenceMaxMs = 0;
+  keepAliveTimeoutMs = 0;
   /** What the client takes, in bytes; 0: anything [MQTT-3.1.2-24]. */
   packetOutMaxBytes = 0;
   /** Whether reason strings may be sent with anything but CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
@@ -85,15 +91,15 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   /** Session expiry that CONNECT asked for: DISCONNECT may not raise it from 0. */
   askedExpirySeconds = 0;
   /** Topic aliases that the client set. */
-  aliasesIn: (string | undefined)[] | undefined = undefined;
-  aliasesOut: AliasesOut | undefined = undefined;
-  topics: TopicMemory | undefined = undefined;
-  pace: Pace | undefined = undefined;
+  inboundAliases: (string | undefined)[] | undefined = undefined;
+  outboundAliases: OutboundAliases | undefined = undefined;
+  topics: TopicCache | undefined = undefined;
+  rateLimit: RateLimit | undefined = undefined;
   /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
   receiveMaximum = 65_535;
   readonly #framer: Framer;
-  readonly #departures: Departures;
-  readonly #outflow: Outflow;
+  readonly #gate: CommitGate;
+  readonly #writer: ConnectionWriter;
   #pauses = 0;
   #active = false;
   #lastActiveMs: number;
@@ -103,8 +109,8 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   #lingerUntilMs = 0;
   #cancelPace: Cancel | undefined = undefined;
 
-  constructor(host: ClientHost, stream: Duplex, identity: Identity) {
-    const { clock, limits } = host.services;
+  constructor(host: ConnectionHost, stream: Duplex, identity: Identity) {
+    const { clock, limits } = host.context;
     this.host = host;
     this.stream = stream;
     this.identity = identity;
@@ -115,8 +121,8 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
       return this.#pauses === 0 && !this.closed;
     });
     this.#framer.firstByte = 0x10;
-    this.#departures = new Departures(this, host);
-    this.#outflow = new Outflow(this, stream, host.services);
+    this.#gate = new CommitGate(this, host);
+    this.#writer = new ConnectionWriter(this, stream, host.context);
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
     const lost = (): void => this.#lost();
     stream.on('end', lost);
@@ -138,7 +144,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
 
   /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
   get unacknowledgedIn(): number {
-    return this.#departures.pubacksHeld;
+    return this.#gate.pubacksHeld;
   }
 
   /** CONNECT was accepted: packets may have their full size now. */
@@ -147,33 +153,33 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     this.clientId = session.clientId;
     this.setVersion(version);
     this.#framer.firstByte = 0;
-    this.#framer.packetMaxBytes = this.host.services.limits.packetMaxBytes;
+    this.#framer.packetMaxBytes = this.host.context.limits.packetMaxBytes;
   }
 
   setVersion(version: 3 | 4 | 5): void {
     this.protocolVersion = version;
-    this.five = version === 5;
-    this.#framer.shortestLength = this.five;
+    this.isMqtt5 = version === 5;
+    this.#framer.shortestLength = this.isMqtt5;
   }
 
   /** Holds the client to the rates of its identity. */
-  setPace(): void {
-    const { authorizer, clock } = this.host.services;
-    this.pace = paceOf(authorizer.limits(this.identity), clock.monotonicMs());
+  setRateLimit(): void {
+    const { authorizer, clock } = this.host.context;
+    this.rateLimit = rateLimitOf(authorizer.limits(this.identity), clock.monotonicMs());
   }
 
   /** Sends bytes as they are, in this turn. Before CONNACK left they stand behind it. */
   send(bytes: Buffer, start = 0, end = bytes.length): void {
-    this.#departures.box(false).add(bytes, start, end);
+    this.#gate.batchFor(false).add(bytes, start, end);
   }
 
   /**
    * SUBACK and UNSUBACK: once the store committed what this turn put in it for a session that is
    * kept; at once for others.
    */
-  sendGated(bytes: Buffer): void {
-    if (fits(this, bytes.length)) {
-      this.#departures.orderedBox(this.session?.kept === true).add(bytes, 0, bytes.length);
+  sendAfterCommit(bytes: Buffer): void {
+    if (fitsClient(this, bytes.length)) {
+      this.#gate.orderedBatchFor(this.session?.kept === true).add(bytes, 0, bytes.length);
     } else this.close('packet-too-large');
   }
 
@@ -183,7 +189,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
    * @param stored whether session or will were put in the store
    */
   sendConnack(bytes: Buffer, stored: boolean): void {
-    if (fits(this, bytes.length)) this.#departures.connackBox(stored).add(bytes, 0, bytes.length);
+    if (fitsClient(this, bytes.length)) this.#gate.connackBatch(stored).add(bytes, 0, bytes.length);
     else this.close('packet-too-large');
   }
 
@@ -192,12 +198,15 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
    * something waits for the store.
    */
   acknowledge(type: number, packetId: number, reasonCode: number, gated: boolean): void {
-    const departures = this.#departures;
-    const box = type === first.puback ? departures.pubackBox(gated) : departures.orderedBox(gated);
-    if (reasonCode === 0 || !this.five) {
-      box.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
+    const departures = this.#gate;
+    const batch =
+      type === packetFirstByte.puback
+        ? departures.pubackBatchFor(gated)
+        : departures.orderedBatchFor(gated);
+    if (reasonCode === 0 || !this.isMqtt5) {
+      batch.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
     } else {
-      box.add(reasonedAcknowledgement(type, packetId, reasonCode), 0, 5);
+      batch.add(reasonedAcknowledgement(type, packetId, reasonCode), 0, 5);
     }
   }
 
@@ -217,7 +226,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   }
 
   /** Goes on with a packet that waited, as if it had come now, then with what stands behind it. */
-  goOnWith(reason: number, run: () => void): void {
+  resumeWith(reason: number, run: () => void): void {
     if (this.closed) return;
     this.#guarded(run);
     this.resume(reason);
@@ -228,12 +237,12 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   }
 
   /** Stops reading for a while: the identity's rate is used up. */
-  rest(ms: number): void {
+  pauseFor(ms: number): void {
     if (this.#cancelPace !== undefined || this.closed) return;
-    this.pause(pauses.pace);
-    this.#cancelPace = this.host.services.clock.after(ms, () => {
+    this.pause(pauses.rateLimit);
+    this.#cancelPace = this.host.context.clock.after(ms, () => {
       this.#cancelPace = undefined;
-      this.resume(pauses.pace);
+      this.resume(pauses.rateLimit);
     });
   }
 
@@ -248,11 +257,11 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
 
   get hasRoom(): boolean {
     if (this.closed) return false;
-    const { outboundPerConnectionMaxBytes } = this.host.services.limits;
-    return this.#outflow.bytes + this.#departures.bytes < outboundPerConnectionMaxBytes;
+    const { outboundPerConnectionMaxBytes } = this.host.context.limits;
+    return this.#writer.bytes + this.#gate.bytes < outboundPerConnectionMaxBytes;
   }
 
-  sendPlain(given: Message, retain: boolean, identifiers: readonly number[]): void {
+  sendQos0(given: Message, retain: boolean, identifiers: readonly number[]): void {
     if (this.closed) return;
     const message = this.#forwarded(given, 0, retain);
     if (message === undefined) return this.#dropped('not-allowed');
@@ -260,20 +269,20 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
       this.#dropped('outbound-full');
       return;
     }
-    const encoded = deliveryBytes(this, message, false, identifiers, this.host.services.clock);
+    const encoded = deliveryBytes(this, message, false, identifiers, this.host.context.clock);
     if (encoded === undefined) {
       this.#dropped('too-large');
       return;
     }
-    this.host.services.counters.messagesOut[0]++;
-    const box = this.#departures.box(false);
-    if (retain) box.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
-    else box.add(encoded.bytes, encoded.start, encoded.end);
+    this.host.context.counters.messagesOut[0]++;
+    const batch = this.#gate.batchFor(false);
+    if (retain) batch.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
+    else batch.add(encoded.bytes, encoded.start, encoded.end);
     // So much in one turn is written before its end: else it would look like a slow reader.
-    if (box.bytes > boxMaxBytes) this.flush();
+    if (batch.bytes > boxMaxBytes) this.flush();
   }
 
-  sendNumbered(
+  sendWithPacketId(
     delivery: Pending,
     packetId: number,
     afterCommit: boolean,
@@ -281,19 +290,19 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     const { qos, retain, identifiers } = delivery;
     const message = this.#forwarded(delivery.message, qos, retain);
     if (message === undefined) return 'not-allowed';
-    const encoded = deliveryBytes(this, message, true, identifiers, this.host.services.clock);
+    const encoded = deliveryBytes(this, message, true, identifiers, this.host.context.clock);
     if (encoded === undefined) return 'too-large';
-    this.host.services.counters.messagesOut[qos]++;
+    this.host.context.counters.messagesOut[qos]++;
     const header = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
-    const box = this.#departures.box(afterCommit);
-    box.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
+    const batch = this.#gate.batchFor(afterCommit);
+    batch.addPatched(encoded.bytes, encoded.start, encoded.end, encoded.idAt, header, packetId);
     return undefined;
   }
 
   sendRelease(packetId: number, afterCommit: boolean): void {
     if (this.closed) return;
-    const box = this.#departures.box(afterCommit);
-    box.addPatched(plainAcknowledgement, 0, 4, 2, first.pubrel, packetId);
+    const batch = this.#gate.batchFor(afterCommit);
+    batch.addPatched(plainAcknowledgement, 0, 4, 2, packetFirstByte.pubrel, packetId);
   }
 
   // ---- Connection ----
@@ -301,7 +310,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   reauthorise(): void {
     this.topics = undefined;
     if (this.session === undefined) return;
-    this.setPace();
+    this.setRateLimit();
     this.host.sessions.reauthorise(this.session);
   }
 
@@ -315,11 +324,11 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     this.#closeCode = code;
     // A code without one for MQTT 5.0 is of the network: there is nobody to tell.
     const told = catalogue[code].mqtt5;
-    if (this.session !== undefined && this.five && told !== undefined && told >= 0x80) {
+    if (this.session !== undefined && this.isMqtt5 && told !== undefined && told >= 0x80) {
       const reason = reasonOf(code, 'disconnect');
       const bytes = disconnect(reason, detail);
       // [MQTT-3.14.2-3]: the words go before the packet is too large for the client.
-      this.send(fits(this, bytes.length) ? bytes : disconnect(reason, undefined));
+      this.send(fitsClient(this, bytes.length) ? bytes : disconnect(reason, undefined));
     }
     this.#end();
   }
@@ -327,7 +336,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   /** Refuses a CONNECT: the answer leaves, the stream ends. */
   refuse(connack: Buffer | undefined): void {
     if (connack !== undefined) {
-      this.#departures.open();
+      this.#gate.open();
       this.send(connack);
     }
     this.#end();
@@ -336,18 +345,18 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   // ---- Flushable ----
 
   flush(): void {
-    const box = this.#departures.take();
-    if (box === undefined) return;
-    this.#outflow.write(box);
-    this.host.services.boxes.give(box);
+    const batch = this.#gate.take();
+    if (batch === undefined) return;
+    this.#writer.write(batch);
+    this.host.context.batches.give(batch);
   }
 
-  takeGated(): Outbox | undefined {
-    return this.#departures.takeGated();
+  takeAwaitingCommit(): WriteBatch | undefined {
+    return this.#gate.takeAwaitingCommit();
   }
 
-  releaseGated(box: Outbox, failed: boolean): void {
-    this.#departures.release(box, !failed && !this.closed);
+  releaseAfterCommit(batch: WriteBatch, failed: boolean): void {
+    this.#gate.release(batch, !failed && !this.closed);
     // Nothing may be acknowledged any more.
     if (failed) this.close('store-write-failed');
     else this.resume(pauses.store);
@@ -356,13 +365,13 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   // ---- OutflowOwner ----
 
   get waitsForRoom(): boolean {
-    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outgoing.hasWaiting === true;
+    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outbound.hasWaiting === true;
   }
 
-  goOn(): void {
+  onRoom(): void {
     if (!this.hasRoom) return;
     this.resume(pauses.outbound);
-    this.session?.outgoing.pump();
+    this.session?.outbound.pump();
   }
 
   // ---- time ----
@@ -380,17 +389,17 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     const silentMs = nowMs - this.#lastActiveMs;
     if (this.session === undefined) {
       // The time for CONNECT runs from the connection, whatever trickles in.
-      const ageMs = this.host.services.clock.now() - this.connectedAtMs;
-      if (ageMs >= this.host.services.limits.connectTimeoutMs) {
-        this.host.services.events.refused(this.identity, 'connect-timeout', '');
+      const ageMs = this.host.context.clock.now() - this.connectedAtMs;
+      if (ageMs >= this.host.context.limits.connectTimeoutMs) {
+        this.host.context.events.refused(this.identity, 'connect-timeout', '');
         this.close('connect-timeout');
       }
-    } else if (this.silenceMaxMs > 0 && silentMs >= this.silenceMaxMs) {
-      const { hooks } = this.host.services;
-      if (hooks.heard.keepaliveTimeout) hooks.tell('keepaliveTimeout', hooks.clientOf(this));
+    } else if (this.keepAliveTimeoutMs > 0 && silentMs >= this.keepAliveTimeoutMs) {
+      const { hooks } = this.host.context;
+      if (hooks.hasListeners.keepaliveTimeout) hooks.emit('keepaliveTimeout', hooks.clientOf(this));
       this.close('keep-alive-timeout');
     }
-    this.#outflow.sweep(nowMs);
+    this.#writer.sweep(nowMs);
   }
 
   // ---- inside ----
@@ -398,10 +407,10 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
   #read(chunk: Buffer): void {
     if (this.closed) return;
     this.#active = true;
-    this.host.services.counters.bytesIn += chunk.length;
+    this.host.context.counters.bytesIn += chunk.length;
     this.#guarded(() => this.#framer.push(chunk));
-    const waitMs = this.pace?.bytes(chunk.length, this.host.services.clock.monotonicMs()) ?? 0;
-    if (waitMs > 0) this.rest(waitMs);
+    const waitMs = this.rateLimit?.bytes(chunk.length, this.host.context.clock.monotonicMs()) ?? 0;
+    if (waitMs > 0) this.pauseFor(waitMs);
     // Who does not read its acknowledgements gets no more read from it.
     if (this.#isOpen() && !this.hasRoom) this.pause(pauses.outbound);
   }
@@ -415,13 +424,13 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     try {
       run();
     } catch (error) {
-      if (error instanceof Error && !this.closed) this.host.services.hooks.failed(this, error);
+      if (error instanceof Error && !this.closed) this.host.context.hooks.failed(this, error);
       if (!(error instanceof ProtocolFault)) {
-        this.host.services.log.error({ err: error, device: this.identity.id }, 'a packet failed');
+        this.host.context.log.error({ err: error, device: this.identity.id }, 'a packet failed');
         this.close('internal');
         return;
       }
-      const { events } = this.host.services;
+      const { events } = this.host.context;
       if (!this.closed) {
         if (this.session === undefined) events.refused(this.identity, error.code, error.message);
         else events.faulted?.(this.identity, error.code, error.message);
@@ -432,14 +441,14 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
 
   /** What a plug-in lets through to this client; undefined: nothing. */
   #forwarded(message: Message, qos: Qos, retain: boolean): Message | undefined {
-    const { services } = this.host;
-    return services.hooks.authorizeForward === undefined
+    const { context } = this.host;
+    return context.hooks.authorizeForward === undefined
       ? message
-      : forwarded(services, this, message, qos, retain);
+      : runForwardHook(context, this, message, qos, retain);
   }
 
   #dropped(reason: 'outbound-full' | 'too-large' | 'not-allowed'): void {
-    this.host.services.events.dropped(this.identity, reason, 1);
+    this.host.context.events.dropped(this.identity, reason, 1);
   }
 
   /** Ends in order: the session is given back, what is owed leaves, the stream ends. */
@@ -449,13 +458,13 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     this.#framer.clear();
     this.#cancelPace?.();
     this.#cancelPace = undefined;
-    this.#lingerUntilMs = this.host.services.clock.monotonicMs() + lingerMs;
+    this.#lingerUntilMs = this.host.context.clock.monotonicMs() + lingerMs;
     this.#release();
     this.flush();
     if (this.stream.destroyed) return;
     // What the client still sends is read and thrown away, so that its end is seen.
     this.stream.resume();
-    this.#outflow.end(this.#closeCode === 'outbound-too-slow');
+    this.#writer.end(this.#closeCode === 'outbound-too-slow');
   }
 
   /** The stream ended or failed. */
@@ -469,7 +478,7 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
       this.#release();
     }
     if (!this.stream.destroyed) this.stream.destroy();
-    this.#outflow.clear();
+    this.#writer.clear();
     this.host.gone(this);
   }
 
@@ -479,10 +488,10 @@ export class Client implements Connection, Holder, Flushable, OutflowOwner, Take
     const { session } = this;
     const code = this.#closeCode;
     if (session === undefined) return;
-    const silenced = code !== undefined && silencingCodes.has(code);
-    if (session.holder === this) {
+    const silenced = code !== undefined && willSuppressingCodes.has(code);
+    if (session.owner === this) {
       this.host.sessions.release(session, !this.#cleanEnd && !silenced);
     }
-    this.host.services.events.disconnected(this, this.#cleanEnd ? undefined : code);
+    this.host.context.events.disconnected(this, this.#cleanEnd ? undefined : code);
   }
 }

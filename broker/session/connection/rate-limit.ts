@@ -5,7 +5,7 @@
  * @module
  */
 
-export interface PaceLimits {
+export interface RateLimits {
   /** 0: no limit. */
   readonly messagesPerSecond: number;
   readonly messagesBurst: number;
@@ -13,11 +13,11 @@ export interface PaceLimits {
   readonly bytesBurst: number;
 }
 
-export class Pace {
+export class RateLimit {
   readonly #messages: Bucket | undefined;
   readonly #bytes: Bucket | undefined;
 
-  constructor(limits: PaceLimits, nowMs: number) {
+  constructor(limits: RateLimits, nowMs: number) {
     this.#messages = bucket(limits.messagesPerSecond, limits.messagesBurst, nowMs);
     this.#bytes = bucket(limits.bytesPerSecond, limits.bytesBurst, nowMs);
   }
@@ -34,9 +34,9 @@ export class Pace {
 }
 
 /** Undefined when there is nothing to hold a client to. */
-export function paceOf(limits: PaceLimits, nowMs: number): Pace | undefined {
+export function rateLimitOf(limits: RateLimits, nowMs: number): RateLimit | undefined {
   return limits.messagesPerSecond > 0 || limits.bytesPerSecond > 0
-    ? new Pace(limits, nowMs)
+    ? new RateLimit(limits, nowMs)
     : undefined;
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-export class AliasesOut {
+export class OutboundAliases {
   readonly #max: number;
   readonly #byTopic = new Map<string, number>();
 

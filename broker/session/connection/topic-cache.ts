@@ -8,7 +8,7 @@ import type { Route } from '../../routing/topic-route.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 
 /** One topic as this connection may use it. */
-export class KnownTopic {
+export class CachedTopic {
   readonly topic: string;
   readonly bytes: Buffer;
   /** Whether it belongs to the system (`$…`): the broker itself may want it. */
@@ -29,11 +29,11 @@ export class KnownTopic {
 
 const slots = 16;
 
-export class TopicMemory {
-  readonly #slots: (KnownTopic | undefined)[] = [];
+export class TopicCache {
+  readonly #slots: (CachedTopic | undefined)[] = [];
 
   /** The topic whose bytes stand in `bytes` from `start` to `end`, if it is known. */
-  find(bytes: Buffer, start: number, end: number): KnownTopic | undefined {
+  find(bytes: Buffer, start: number, end: number): CachedTopic | undefined {
     const known = this.#slots[slotOf(bytes, start, end)];
     if (known === undefined) return undefined;
     const mine = known.bytes;
@@ -44,7 +44,7 @@ export class TopicMemory {
     return known;
   }
 
-  add(known: KnownTopic): void {
+  add(known: CachedTopic): void {
     const { bytes } = known;
     const slot = slotOf(bytes, 0, bytes.length);
     while (this.#slots.length <= slot) this.#slots.push(undefined);

@@ -5,40 +5,40 @@
  * @module
  */
 import type { FlotillaError } from '../../../core/errors/flotilla-error.ts';
-import type { Outbox } from '../output/write-batch.ts';
-import type { Services } from '../state/context.ts';
+import type { WriteBatch } from '../output/write-batch.ts';
+import type { SessionContext } from '../state/context.ts';
 
 /** A connection, as far as flushing needs it. */
-export interface Flushable {
+export interface FlushTarget {
   /** Writes what the connection is owed. */
   flush(): void;
   /** Takes the packets that wait for the store; undefined when there are none. */
-  takeGated(): Outbox | undefined;
+  takeAwaitingCommit(): WriteBatch | undefined;
   /** They may leave. `failed`: the store cannot write; they never may. */
-  releaseGated(box: Outbox, failed: boolean): void;
+  releaseAfterCommit(batch: WriteBatch, failed: boolean): void;
 }
 
-export class Flusher {
-  readonly #services: Services;
-  #ready: Flushable[] = [];
-  #gated: Flushable[] = [];
+export class WriteScheduler {
+  readonly #services: SessionContext;
+  #ready: FlushTarget[] = [];
+  #gated: FlushTarget[] = [];
   #scheduled = false;
   #broken = false;
   readonly #run: () => void;
 
-  constructor(services: Services) {
-    this.#services = services;
+  constructor(context: SessionContext) {
+    this.#services = context;
     this.#run = () => this.flush();
   }
 
   /** The connection has something to write. */
-  ready(connection: Flushable): void {
+  ready(connection: FlushTarget): void {
     this.#ready.push(connection);
     this.#schedule();
   }
 
   /** The connection has something to write once the store committed. */
-  gated(connection: Flushable): void {
+  readyAfterCommit(connection: FlushTarget): void {
     this.#gated.push(connection);
     this.#schedule();
   }
@@ -55,10 +55,10 @@ export class Flusher {
   #commit(): void {
     const gated = this.#gated;
     this.#gated = [];
-    const boxes: { connection: Flushable; box: Outbox }[] = [];
+    const boxes: { connection: FlushTarget; batch: WriteBatch }[] = [];
     for (const connection of gated) {
-      const box = connection.takeGated();
-      if (box !== undefined) boxes.push({ connection, box });
+      const batch = connection.takeAwaitingCommit();
+      if (batch !== undefined) boxes.push({ connection, batch });
     }
     const { store, counters, clock } = this.#services;
     const startMs = clock.monotonicMs();
@@ -66,7 +66,8 @@ export class Flusher {
       counters.storeCommits++;
       counters.storeCommitMs += clock.monotonicMs() - startMs;
       if (error !== undefined) this.#failed(error);
-      for (const { connection, box } of boxes) connection.releaseGated(box, error !== undefined);
+      for (const { connection, batch } of boxes)
+        connection.releaseAfterCommit(batch, error !== undefined);
     });
   }
 

@@ -5,47 +5,47 @@
  * @module
  */
 import type { Clock } from '../../../core/clock.ts';
-import type { AliasesOut } from '../connection/topic-aliases.ts';
+import type { OutboundAliases } from '../connection/topic-aliases.ts';
 import { deliveryProperties, type Encoded, type Message } from './message.ts';
 
 /** What a client takes. */
-export interface Taker {
+export interface DeliveryTarget {
   /** Whether it speaks 5.0. */
-  readonly five: boolean;
+  readonly isMqtt5: boolean;
   /** What the client takes, in bytes; 0: anything. */
   readonly packetOutMaxBytes: number;
-  readonly aliasesOut: AliasesOut | undefined;
+  readonly outboundAliases: OutboundAliases | undefined;
 }
 
 /** The delivery's bytes; undefined when they are more than the client takes. */
 export function deliveryBytes(
-  taker: Taker,
+  taker: DeliveryTarget,
   message: Message,
   numbered: boolean,
   identifiers: readonly number[],
   clock: Clock,
 ): Encoded | undefined {
-  const { five, aliasesOut } = taker;
+  const { isMqtt5, outboundAliases } = taker;
   let encoded: Encoded;
   if (
-    !five ||
-    (aliasesOut === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
+    !isMqtt5 ||
+    (outboundAliases === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
   ) {
-    encoded = message.encoded(five, numbered);
-  } else if (aliasesOut === undefined) {
+    encoded = message.encoded(isMqtt5, numbered);
+  } else if (outboundAliases === undefined) {
     const left = message.expiryLeftSeconds(clock.now());
     encoded = message.variant(numbered, left, identifiers);
   } else {
-    const { alias, known } = aliasesOut.of(message.topic);
+    const { alias, known } = outboundAliases.of(message.topic);
     const left = message.expiryLeftSeconds(clock.now());
     const properties = deliveryProperties(message, left, identifiers, alias);
     encoded = message.encode(true, numbered, properties, known ? '' : message.topic);
-    if (!fits(taker, encoded.end - encoded.start)) aliasesOut.forget(message.topic);
+    if (!fitsClient(taker, encoded.end - encoded.start)) outboundAliases.forget(message.topic);
   }
-  return fits(taker, encoded.end - encoded.start) ? encoded : undefined;
+  return fitsClient(taker, encoded.end - encoded.start) ? encoded : undefined;
 }
 
 /** Whether the client takes a packet of so many bytes. */
-export function fits({ packetOutMaxBytes }: Taker, bytes: number): boolean {
+export function fitsClient({ packetOutMaxBytes }: DeliveryTarget, bytes: number): boolean {
   return packetOutMaxBytes === 0 || bytes <= packetOutMaxBytes;
 }

@@ -3,7 +3,7 @@
  * a protocol family (3.1 and 3.1.1, or 5.0), with and without packet id. The packet id, the QoS, DUP
  * and RETAIN are patched into the copy that each receiver gets.
  *
- * A message begins as a view into what was read. Who keeps it beyond the turn calls {@link Message.own}.
+ * A message begins as a view into what was read. Who keeps it beyond the turn calls {@link Message.detach}.
  *
  * @module
  */
@@ -110,7 +110,7 @@ export class Message {
   }
 
   /** Lets go of the read chunk: from now on the message pins no more than itself. */
-  own(): void {
+  detach(): void {
     if (this.#owned) return;
     this.#owned = true;
     const bytes = Buffer.allocUnsafeSlow(this.payloadBytes);
@@ -141,8 +141,8 @@ export class Message {
    * Its bytes for a receiver of protocol family 5 or not, with room for a packet id or not. What is
    * shared: no subscription identifiers, no alias. Expiry only when there is none.
    */
-  encoded(five: boolean, numbered: boolean): Encoded {
-    if (five) {
+  encoded(isMqtt5: boolean, numbered: boolean): Encoded {
+    if (isMqtt5) {
       return numbered
         ? (this.numbered5 ??= this.encode(true, true, this.properties, undefined))
         : (this.plain5 ??= this.encode(true, false, this.properties, undefined));
@@ -178,7 +178,7 @@ export class Message {
    * @param topic what stands in the topic's place: empty when an alias says it
    */
   encode(
-    five: boolean,
+    isMqtt5: boolean,
     numbered: boolean,
     properties: Buffer | undefined,
     topic: string = this.topic,
@@ -189,7 +189,7 @@ export class Message {
       2 +
       topicBytes +
       (numbered ? 2 : 0) +
-      (five ? lengthBytes(propertyBytes) + propertyBytes : 0) +
+      (isMqtt5 ? lengthBytes(propertyBytes) + propertyBytes : 0) +
       this.payloadBytes;
     const bytes = Buffer.allocUnsafe(1 + lengthBytes(size) + size);
     bytes[0] = numbered ? 0x32 : 0x30;
@@ -202,7 +202,7 @@ export class Message {
       idAt = at;
       at += 2;
     }
-    if (five) {
+    if (isMqtt5) {
       at = writeLength(bytes, at, propertyBytes);
       if (properties !== undefined) at += properties.copy(bytes, at);
     }

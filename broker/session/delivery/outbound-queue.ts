@@ -19,17 +19,17 @@ import { Message } from './message.ts';
 import { MessageQueue, weightOf } from './message-queue.ts';
 
 /** The connection, as far as deliveries need it. */
-export interface Outlet {
+export interface PacketSink {
   /** Whether the connection takes more that can wait: false while its client does not read. */
   readonly hasRoom: boolean;
   /** At QoS 0; drops, and counts, when there is no room. */
-  sendPlain(message: Message, retain: boolean, identifiers: readonly number[]): void;
+  sendQos0(message: Message, retain: boolean, identifiers: readonly number[]): void;
   /**
    * At QoS 1 or 2. `afterCommit`: must not leave before what was put in the store is durable.
    *
    * @returns why it was not sent: it is larger than the client takes, or a plug-in keeps it back
    */
-  sendNumbered(
+  sendWithPacketId(
     delivery: Pending,
     packetId: number,
     afterCommit: boolean,
@@ -50,14 +50,14 @@ export interface Pending {
 }
 
 /** A QoS 0 message that waits for its session to come back. */
-interface Plain {
+interface WaitingQos0 {
   readonly message: Message;
   readonly retain: boolean;
   readonly identifiers: readonly number[];
 }
 
 /** What one session's deliveries may use. */
-export interface OutgoingLimits {
+export interface OutboundLimits {
   readonly queueMaxMessages: number;
   readonly queueMaxBytes: number;
   /** What gives way when the queue is full and nothing of QoS 0 is in it. */
@@ -67,13 +67,13 @@ export interface OutgoingLimits {
 }
 
 /** What waits at QoS 0 for all sessions together. */
-export class PlainTotals {
+export class Qos0Totals {
   messages = 0;
   bytes = 0;
 }
 
 /** What deliveries need from the layer. */
-export interface OutgoingContext {
+export interface OutboundContext {
   readonly store: SessionStore;
   nowMs(): number;
   /** Whether the session's identity may (still) be given this topic. */
@@ -82,8 +82,8 @@ export interface OutgoingContext {
   /** Something was put in the store on behalf of the message that is being routed. */
   touched(): void;
   failed(error: unknown): void;
-  readonly limits: OutgoingLimits;
-  readonly plainTotals: PlainTotals;
+  readonly limits: OutboundLimits;
+  readonly qos0Totals: Qos0Totals;
   /** Whether so much more may wait, among all sessions. */
   fitsInAll(bytes: number): boolean;
 }
@@ -117,20 +117,20 @@ const tailMaxMessages = 256;
 const tailMaxBytes = 256 * 1024;
 const pageMessages = 128;
 
-export class Outgoing {
+export class OutboundQueue {
   readonly #clientId: string;
-  readonly #context: OutgoingContext;
-  #outlet: Outlet | undefined = undefined;
+  readonly #context: OutboundContext;
+  #outlet: PacketSink | undefined = undefined;
   /** How many may be in flight: the client's receive maximum and our own limit. */
   #window = 0;
   #kept: boolean;
   #inFlight: Map<number, InFlight> | undefined = undefined;
   #lastId = 0;
-  readonly #tail = new MessageQueue<Pending>();
+  readonly #buffered = new MessageQueue<Pending>();
   /** Undefined when nothing waits at QoS 0. */
-  #plain: MessageQueue<Plain> | undefined = undefined;
+  #qos0: MessageQueue<WaitingQos0> | undefined = undefined;
   /** How many entries of the store's queue lie behind the tail. */
-  #beyond = 0;
+  #storedBehind = 0;
   /** The highest sequence that was taken into memory in this connection. */
   #readUpTo = 0;
   /** Everything queued with this sequence or a lower one has been dropped. */
@@ -139,7 +139,7 @@ export class Outgoing {
   #epoch = 0;
   #reading = false;
 
-  constructor(clientId: string, context: OutgoingContext, kept: boolean) {
+  constructor(clientId: string, context: OutboundContext, kept: boolean) {
     this.#clientId = clientId;
     this.#context = context;
     this.#kept = kept;
@@ -147,18 +147,20 @@ export class Outgoing {
 
   /** Whether something waits for room, in the window or on the wire. */
   get hasWaiting(): boolean {
-    return this.#beyond > 0 || this.#tail.length > 0 || this.#plain !== undefined;
+    return this.#storedBehind > 0 || this.#buffered.length > 0 || this.#qos0 !== undefined;
   }
 
   /** Whether QoS 0 waits: more of it has its place behind that. */
-  get plainWaits(): boolean {
-    return this.#plain !== undefined;
+  get qos0Waits(): boolean {
+    return this.#qos0 !== undefined;
   }
 
   /** Whether a message would leave at once. */
   get idle(): boolean {
     return (
-      this.#beyond === 0 && this.#tail.length === 0 && (this.#inFlight?.size ?? 0) < this.#window
+      this.#storedBehind === 0 &&
+      this.#buffered.length === 0 &&
+      (this.#inFlight?.size ?? 0) < this.#window
     );
   }
 
@@ -166,14 +168,14 @@ export class Outgoing {
    * A connection takes the session. What the store holds is sent again first: PUBLISH with DUP and
    * PUBREL under their old packet ids, in order [MQTT-4.4.0-1], [MQTT-4.6.0-1].
    */
-  attach(outlet: Outlet, window: number, kept: boolean): void {
+  attach(sink: PacketSink, window: number, kept: boolean): void {
     this.#epoch++;
-    this.#outlet = outlet;
+    this.#outlet = sink;
     this.#window = window;
     this.#kept = kept;
     this.#reading = false;
     this.#clearMemory();
-    this.#beyond = kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
+    this.#storedBehind = kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
     this.#readUpTo = 0;
     this.pump();
   }
@@ -203,61 +205,61 @@ export class Outgoing {
       }
       this.#context.touched();
     }
-    const outlet = this.#outlet;
-    if (outlet === undefined) {
-      if (this.#kept) this.#beyond++;
+    const sink = this.#outlet;
+    if (sink === undefined) {
+      if (this.#kept) this.#storedBehind++;
       return;
     }
     const pending: Pending = { message, qos, retain, identifiers, sequence, packetId: 0 };
     if (
-      this.#beyond === 0 &&
+      this.#storedBehind === 0 &&
       !this.#reading &&
-      this.#tail.length === 0 &&
+      this.#buffered.length === 0 &&
       (this.#inFlight?.size ?? 0) < this.#window &&
-      outlet.hasRoom
+      sink.hasRoom
     ) {
       if (sequence > this.#readUpTo) this.#readUpTo = sequence;
-      this.#send(outlet, pending);
+      this.#send(sink, pending);
       return;
     }
     this.#queue(pending);
   }
 
   /** Queues at QoS 0, for a session that is away or has such messages waiting. */
-  deliverPlain(message: Message, retain: boolean, identifiers: readonly number[]): void {
-    const { limits, plainTotals } = this.#context;
+  deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
+    const { limits, qos0Totals } = this.#context;
     // Others are not kept for those who are away (which 3.1.1 and 5.0 leave to the server).
     if (this.#outlet === undefined && !(this.#kept && limits.queueQos0)) return;
     const bytes = weightOf(message);
     while (!this.#hasRoomFor(bytes) || !this.#context.fitsInAll(bytes)) {
       // It gives way itself when no other of QoS 0 is there: it is not worth one of QoS 1 or 2.
       const reason = this.#hasRoomFor(bytes) ? 'store-full' : 'queue-full';
-      const older = this.#shiftPlain();
+      const older = this.#shiftQos0();
       this.#context.dropped(reason, 1);
       if (older === undefined) return;
     }
-    message.own();
-    (this.#plain ??= new MessageQueue()).push({ message, retain, identifiers });
-    plainTotals.messages++;
-    plainTotals.bytes += bytes;
+    message.detach();
+    (this.#qos0 ??= new MessageQueue()).push({ message, retain, identifiers });
+    qos0Totals.messages++;
+    qos0Totals.bytes += bytes;
   }
 
   /** Forgets what waits at QoS 0: the session ends. */
-  forgetPlain(): void {
-    while (this.#shiftPlain() !== undefined);
+  discardQos0(): void {
+    while (this.#shiftQos0() !== undefined);
   }
 
   /** Sends while the window has room. */
   pump(): void {
-    if (this.#plain !== undefined) this.#pumpPlain();
+    if (this.#qos0 !== undefined) this.#sendWaitingQos0();
     for (;;) {
-      const outlet = this.#outlet;
-      if (outlet === undefined || (this.#inFlight?.size ?? 0) >= this.#window || !outlet.hasRoom) {
+      const sink = this.#outlet;
+      if (sink === undefined || (this.#inFlight?.size ?? 0) >= this.#window || !sink.hasRoom) {
         return;
       }
-      const pending = this.#tail.shift();
+      const pending = this.#buffered.shift();
       if (pending === undefined) {
-        if (this.#beyond > 0 && !this.#reading) this.#readPage();
+        if (this.#storedBehind > 0 && !this.#reading) this.#readPage();
         return;
       }
       const { message, packetId } = pending;
@@ -267,7 +269,7 @@ export class Outgoing {
       } else if (packetId === 0 && !this.#context.mayReceive(message.topic)) {
         this.#drop(pending, 'not-allowed');
       } else {
-        this.#send(outlet, pending);
+        this.#send(sink, pending);
       }
     }
   }
@@ -315,16 +317,16 @@ export class Outgoing {
   #finish(packetId: number, entry: InFlight): void {
     this.#inFlight?.delete(packetId);
     if (entry.sequence !== 0) this.#context.store.dequeue(this.#clientId, entry.sequence);
-    if (this.#tail.length > 0 || this.#beyond > 0) this.pump();
+    if (this.#buffered.length > 0 || this.#storedBehind > 0) this.pump();
   }
 
-  #send(outlet: Outlet, pending: Pending): void {
+  #send(sink: PacketSink, pending: Pending): void {
     const { sequence, qos } = pending;
     const packetId = pending.packetId === 0 ? this.#freeId() : pending.packetId;
     if (sequence !== 0 && pending.packetId === 0) {
       this.#context.store.markSent(this.#clientId, sequence, packetId);
     }
-    const kept = outlet.sendNumbered(pending, packetId, sequence !== 0 && qos === 2);
+    const kept = sink.sendWithPacketId(pending, packetId, sequence !== 0 && qos === 2);
     if (kept !== undefined) {
       // [MQTT-3.1.2-25]: too large for this client: as if it had been delivered.
       this.#drop(pending, kept);
@@ -349,24 +351,27 @@ export class Outgoing {
     if (this.#kept) {
       // Behind entries that are only in the store, it must stay there too.
       if (
-        this.#beyond > 0 ||
+        this.#storedBehind > 0 ||
         this.#reading ||
-        this.#tail.length >= tailMaxMessages ||
-        this.#tail.bytes >= tailMaxBytes
+        this.#buffered.length >= tailMaxMessages ||
+        this.#buffered.bytes >= tailMaxBytes
       ) {
-        this.#beyond++;
+        this.#storedBehind++;
         return;
       }
     } else {
       const { queueMaxMessages, queueMaxBytes, queueOverflow } = this.#context.limits;
       const bytes = weightOf(pending.message);
-      while (this.#tail.length + 1 > queueMaxMessages || this.#tail.bytes + bytes > queueMaxBytes) {
+      while (
+        this.#buffered.length + 1 > queueMaxMessages ||
+        this.#buffered.bytes + bytes > queueMaxBytes
+      ) {
         this.#context.dropped('queue-full', 1);
-        if (queueOverflow === 'drop-newest' || this.#tail.shift() === undefined) return;
+        if (queueOverflow === 'drop-newest' || this.#buffered.shift() === undefined) return;
       }
     }
-    pending.message.own();
-    this.#tail.push(pending);
+    pending.message.detach();
+    this.#buffered.push(pending);
     if (pending.sequence > this.#readUpTo) this.#readUpTo = pending.sequence;
   }
 
@@ -376,14 +381,14 @@ export class Outgoing {
     const bytes = weightOf(message);
     while (!this.#hasRoomFor(bytes)) {
       this.#context.dropped('queue-full', 1);
-      if (this.#shiftPlain() !== undefined) continue;
+      if (this.#shiftQos0() !== undefined) continue;
       const sequence =
         limits.queueOverflow === 'drop-newest' ? 0 : store.dropOldest(this.#clientId);
       // The policy's choice, or all that is there is in flight.
       if (sequence === 0) return false;
       this.#droppedUpTo = sequence;
-      if (this.#tail.first?.sequence === sequence) this.#tail.shift();
-      else if (this.#beyond > 0) this.#beyond--;
+      if (this.#buffered.first?.sequence === sequence) this.#buffered.shift();
+      else if (this.#storedBehind > 0) this.#storedBehind--;
     }
     return true;
   }
@@ -393,30 +398,30 @@ export class Outgoing {
     const { store, limits } = this.#context;
     const size = store.queueOf(this.#clientId);
     return (
-      size.messages + (this.#plain?.length ?? 0) + 1 <= limits.queueMaxMessages &&
-      size.bytes + (this.#plain?.bytes ?? 0) + bytes <= limits.queueMaxBytes
+      size.messages + (this.#qos0?.length ?? 0) + 1 <= limits.queueMaxMessages &&
+      size.bytes + (this.#qos0?.bytes ?? 0) + bytes <= limits.queueMaxBytes
     );
   }
 
-  #shiftPlain(): Plain | undefined {
-    const plain = this.#plain?.shift();
+  #shiftQos0(): WaitingQos0 | undefined {
+    const plain = this.#qos0?.shift();
     if (plain === undefined) return undefined;
-    const { plainTotals } = this.#context;
-    plainTotals.messages--;
-    plainTotals.bytes -= weightOf(plain.message);
-    if (this.#plain?.length === 0) this.#plain = undefined;
+    const { qos0Totals } = this.#context;
+    qos0Totals.messages--;
+    qos0Totals.bytes -= weightOf(plain.message);
+    if (this.#qos0?.length === 0) this.#qos0 = undefined;
     return plain;
   }
 
-  #pumpPlain(): void {
-    const outlet = this.#outlet;
-    while (outlet?.hasRoom === true) {
-      const plain = this.#shiftPlain();
+  #sendWaitingQos0(): void {
+    const sink = this.#outlet;
+    while (sink?.hasRoom === true) {
+      const plain = this.#shiftQos0();
       if (plain === undefined) return;
       const { message, retain, identifiers } = plain;
       if (message.expired(this.#context.nowMs())) this.#context.dropped('expired', 1);
       else if (!this.#context.mayReceive(message.topic)) this.#context.dropped('not-allowed', 1);
-      else outlet.sendPlain(message, retain, identifiers);
+      else sink.sendQos0(message, retain, identifiers);
     }
   }
 
@@ -445,11 +450,11 @@ export class Outgoing {
 
   #take(page: readonly QueuedMessage[]): void {
     // An empty page: there is nothing, whatever was counted.
-    if (page.length === 0) this.#beyond = 0;
+    if (page.length === 0) this.#storedBehind = 0;
     for (const entry of page) {
       if (entry.sequence > this.#readUpTo) this.#readUpTo = entry.sequence;
       if (entry.state === 'queued' && entry.sequence <= this.#droppedUpTo) continue;
-      if (this.#beyond > 0) this.#beyond--;
+      if (this.#storedBehind > 0) this.#storedBehind--;
       if (entry.state === 'released' && entry.packetId !== undefined) {
         this.#inFlight ??= new Map();
         this.#inFlight.set(entry.packetId, { sequence: entry.sequence, qos: 2, released: true });
@@ -464,15 +469,15 @@ export class Outgoing {
         sequence: entry.sequence,
         packetId: entry.packetId ?? 0,
       };
-      this.#tail.push(pending);
+      this.#buffered.push(pending);
     }
   }
 
   #clearMemory(): void {
     this.#inFlight = undefined;
     this.#lastId = 0;
-    this.#tail.clear();
+    this.#buffered.clear();
     this.#reading = false;
-    this.#beyond = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
+    this.#storedBehind = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
   }
 }

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { Client } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
 import type { AckResult } from '../delivery/outbound-queue.ts';
-import { tellAck } from './plugin-hooks.ts';
+import { emitAck } from './plugin-hooks.ts';
 import type { Session } from '../state/session.ts';
 import {
-  first,
+  packetFirstByte,
   readAcknowledgement,
   reasonedAcknowledgement,
   plainAcknowledgement,
@@ -19,7 +19,7 @@ const packetIdNotFound = 0x92;
 
 /** PUBACK: hot, so its short form is read in place. */
 export function onPuback(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
@@ -28,56 +28,62 @@ export function onPuback(
   const packetId =
     end - body === 2
       ? ((bytes[body] ?? 0) << 8) | (bytes[body + 1] ?? 0)
-      : readAcknowledgement(bytes, body, end, client.five, true).packetId;
+      : readAcknowledgement(bytes, body, end, client.isMqtt5, true).packetId;
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
-  const result = session.outgoing.onPuback(packetId);
+  const result = session.outbound.onPuback(packetId);
   mustFit(result, 'PUBACK');
-  if (result === 'done' && client.host.services.hooks.heard.ack) tellAck(client, packetId, 1);
+  if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 1);
 }
 
 /** PUBREC: answered by PUBREL, also when nothing is known of it [MQTT-4.3.3-4]. */
 export function onPubrec(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { packetId, reasonCode } = readAcknowledgement(bytes, body, end, client.five, true);
-  const result = session.outgoing.onPubrec(packetId, reasonCode >= 0x80);
+  const { packetId, reasonCode } = readAcknowledgement(bytes, body, end, client.isMqtt5, true);
+  const result = session.outbound.onPubrec(packetId, reasonCode >= 0x80);
   mustFit(result, 'PUBREC');
   if (result !== 'unknown' || reasonCode >= 0x80) return;
-  if (client.five) client.send(reasonedAcknowledgement(first.pubrel, packetId, packetIdNotFound));
-  else client.send(numbered(first.pubrel, packetId));
+  if (client.isMqtt5)
+    client.send(reasonedAcknowledgement(packetFirstByte.pubrel, packetId, packetIdNotFound));
+  else client.send(numbered(packetFirstByte.pubrel, packetId));
 }
 
 /** PUBREL: the packet id is free, PUBCOMP says so [MQTT-4.3.3-11]. */
 export function onPubrel(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { packetId } = readAcknowledgement(bytes, body, end, client.five, false);
+  const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
   const known = session.incoming?.delete(packetId) === true;
   if (known && session.kept) {
-    client.host.services.store.deleteIncoming(session.clientId, packetId);
+    client.host.context.store.deleteIncoming(session.clientId, packetId);
   }
-  client.acknowledge(first.pubcomp, packetId, known ? 0 : packetIdNotFound, known && session.kept);
+  client.acknowledge(
+    packetFirstByte.pubcomp,
+    packetId,
+    known ? 0 : packetIdNotFound,
+    known && session.kept,
+  );
 }
 
 export function onPubcomp(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { packetId } = readAcknowledgement(bytes, body, end, client.five, false);
-  const result = session.outgoing.onPubcomp(packetId);
+  const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
+  const result = session.outbound.onPubcomp(packetId);
   mustFit(result, 'PUBCOMP');
-  if (result === 'done' && client.host.services.hooks.heard.ack) tellAck(client, packetId, 2);
+  if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 2);
 }
 
 function mustFit(result: AckResult, packet: string): void {

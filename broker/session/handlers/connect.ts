@@ -6,10 +6,10 @@
 import { randomBytes } from 'node:crypto';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
-import { AliasesOut } from '../connection/topic-aliases.ts';
-import type { Client } from '../connection/connection.ts';
-import { fits } from '../delivery/delivery-bytes.ts';
-import { askToConnect, tellConnack } from './plugin-hooks.ts';
+import { OutboundAliases } from '../connection/topic-aliases.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import { fitsClient } from '../delivery/delivery-bytes.ts';
+import { runConnectHook, emitConnack } from './plugin-hooks.ts';
 import { neverExpires } from '../state/session.ts';
 import type { OpenRequest } from '../state/session-registry.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
@@ -20,7 +20,12 @@ import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
 
 /** Takes the first packet of a connection [MQTT-3.1.0-1]. */
-export function onConnect(client: Client, bytes: Buffer, body: number, end: number): void {
+export function onConnect(
+  client: ClientConnection,
+  bytes: Buffer,
+  body: number,
+  end: number,
+): void {
   const reader = new PacketReader(bytes, body, end);
   let level: number;
   try {
@@ -30,8 +35,8 @@ export function onConnect(client: Client, bytes: Buffer, body: number, end: numb
       throw error;
     }
     // [MQTT-3.1.2-2]: in the words that the client is likely to understand.
-    const five = (bytes[reader.at - 1] ?? 0) > 5;
-    refuse(client, five ? 5 : 4, error.code, error.message);
+    const isMqtt5 = (bytes[reader.at - 1] ?? 0) > 5;
+    refuse(client, isMqtt5 ? 5 : 4, error.code, error.message);
     return;
   }
   const version = level === 3 ? 3 : level === 4 ? 4 : 5;
@@ -53,12 +58,12 @@ export function onConnect(client: Client, bytes: Buffer, body: number, end: numb
     refuse(client, version, fault.code, fault.detail);
     return;
   }
-  const { hooks } = client.host.services;
+  const { hooks } = client.host.context;
   if (hooks.preConnect === undefined && hooks.authenticate === undefined) {
     accept(client, connect, clientId);
     return;
   }
-  askToConnect(client, connect, clientId, (allowed) => {
+  runConnectHook(client, connect, clientId, (allowed) => {
     // While the plug-in thought, others may have come.
     const late = allowed
       ? faultOf(client, connect, clientId)
@@ -74,8 +79,8 @@ interface Fault {
 }
 
 /** The rules of the protocol, then the policy's. Undefined: welcome. */
-function faultOf(client: Client, connect: Connect, clientId: string): Fault | undefined {
-  const { authorizer } = client.host.services;
+function faultOf(client: ClientConnection, connect: Connect, clientId: string): Fault | undefined {
+  const { authorizer } = client.host.context;
   const { identity } = client;
   if (connect.properties.authenticationMethod !== undefined) {
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
@@ -85,8 +90,8 @@ function faultOf(client: Client, connect: Connect, clientId: string): Fault | un
   const verdict = authorizer.connect(identity, clientId);
   if (!verdict.allowed) return { code: verdict.code, detail: named };
   // A live session of somebody else is not to be taken, whatever the policy says of client ids.
-  const holder = client.host.sessions.get(clientId)?.holder;
-  if (holder !== undefined && holder.identity.id !== identity.id) {
+  const owner = client.host.sessions.get(clientId)?.owner;
+  if (owner !== undefined && owner.identity.id !== identity.id) {
     return { code: 'client-id-not-allowed', detail: named };
   }
   const others = client.host
@@ -99,8 +104,8 @@ function faultOf(client: Client, connect: Connect, clientId: string): Fault | un
 }
 
 /** A will that would be refused as a publish is refused here, at CONNECT. */
-function willFault(client: Client, will: ConnectWill): Fault | undefined {
-  const { authorizer, limits } = client.host.services;
+function willFault(client: ClientConnection, will: ConnectWill): Fault | undefined {
+  const { authorizer, limits } = client.host.context;
   const { topic, qos, retain, payload, properties } = will;
   const { topicMaxBytes, topicLevelsMax } = limits;
   // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: as for any topic name.
@@ -120,17 +125,17 @@ function willFault(client: Client, will: ConnectWill): Fault | undefined {
  * device's, unless a session has it [MQTT-3.2.2-16]. Empty when there is none to give; on 3.1.1 with
  * Clean Session 0 none may be given [MQTT-3.1.3-8].
  */
-function assignedId(client: Client, connect: Connect): string {
+function assignedId(client: ClientConnection, connect: Connect): string {
   if (connect.version < 5 && !connect.clean) return '';
   const { identity } = client;
   const own = `${identity.id}/${randomBytes(8).toString('hex')}`;
-  if (client.host.services.authorizer.connect(identity, own).allowed) return own;
+  if (client.host.context.authorizer.connect(identity, own).allowed) return own;
   return client.host.sessions.get(identity.id) === undefined ? identity.id : '';
 }
 
-function accept(client: Client, connect: Connect, clientId: string): void {
+function accept(client: ClientConnection, connect: Connect, clientId: string): void {
   const { host, identity } = client;
-  const { limits, authorizer, events } = host.services;
+  const { limits, authorizer, events } = host.context;
   const { properties, version } = connect;
   const own = authorizer.limits(identity);
   const expiryMax = Math.min(limits.sessionExpiryMaxSeconds, own.sessionExpiryMaxSeconds);
@@ -149,14 +154,14 @@ function accept(client: Client, connect: Connect, clientId: string): void {
     will: willOf(client, connect, clientId),
     window,
   };
-  client.silenceMaxMs = keepAlive * 1500;
+  client.keepAliveTimeoutMs = keepAlive * 1500;
   client.askedExpirySeconds = asked;
   client.receiveMaximum = receiveMax;
-  const aliasesOut = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
-  if (aliasesOut > 0) client.aliasesOut = new AliasesOut(aliasesOut);
+  const outboundAliases = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
+  if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
   const { session, present, stored } = host.sessions.open(client, identity, request);
   client.open(session, version);
-  client.setPace();
+  client.setRateLimit();
   if (present) host.sessions.reauthorise(session);
   host.accepted(client);
   events.connected(client);
@@ -174,8 +179,8 @@ function accept(client: Client, connect: Connect, clientId: string): void {
     }
   }
   client.sendConnack(connack(version, 0, present, answer), stored);
-  if (host.services.hooks.heard.connackSent) tellConnack(client, 0, present);
-  session.outgoing.attach(client, window, session.kept);
+  if (host.context.hooks.hasListeners.connackSent) emitConnack(client, 0, present);
+  session.outbound.attach(client, window, session.kept);
 }
 
 /** Longer keep alives than the limit, and none, are cut to it: silence must end some time. */
@@ -186,10 +191,10 @@ function keepAliveOf(connect: Connect, maxSeconds: number): number {
   return keepAliveSeconds === 0 ? maxSeconds : Math.min(keepAliveSeconds, maxSeconds);
 }
 
-function willOf(client: Client, connect: Connect, clientId: string): OpenRequest['will'] {
+function willOf(client: ClientConnection, connect: Connect, clientId: string): OpenRequest['will'] {
   const { will } = connect;
   if (will === undefined) return undefined;
-  const nowMs = client.host.services.clock.now();
+  const nowMs = client.host.context.clock.now();
   const { messageExpiry, willDelay, forward } = will.properties;
   return {
     message: {
@@ -208,15 +213,20 @@ function willOf(client: Client, connect: Connect, clientId: string): OpenRequest
   };
 }
 
-function refuse(client: Client, version: 3 | 4 | 5, code: ErrorCode, detail: string): void {
-  client.host.services.events.refused(client.identity, code, detail);
+function refuse(
+  client: ClientConnection,
+  version: 3 | 4 | 5,
+  code: ErrorCode,
+  detail: string,
+): void {
+  client.host.context.events.refused(client.identity, code, detail);
   const spec = catalogue[code];
   if (version === 5) {
     const reason = reasonOf(code, 'connack');
     const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
     const told = connack(5, reason, false, { reasonString });
     // [MQTT-3.2.2-19]: the words go before the packet is too large for the client.
-    client.refuse(fits(client, told.length) ? told : connack(5, reason, false));
+    client.refuse(fitsClient(client, told.length) ? told : connack(5, reason, false));
   } else {
     client.refuse(connack(version, spec.mqtt3 ?? 5, false));
   }

@@ -3,25 +3,25 @@
  *
  * @module
  */
-import type { Client } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
 import { neverExpires, type Session } from '../state/session.ts';
 import { readDisconnect } from '../wire/disconnect.ts';
 import { protocolError } from '../wire/fault.ts';
 
 export function onDisconnect(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { reasonCode, sessionExpiry } = readDisconnect(bytes, body, end, client.five);
+  const { reasonCode, sessionExpiry } = readDisconnect(bytes, body, end, client.isMqtt5);
   if (sessionExpiry >= 0) {
     // [MQTT-3.14.2.2.2]: a session that was to end with the connection cannot be kept after all.
     if (client.askedExpirySeconds === 0 && sessionExpiry > 0) {
       throw protocolError('DISCONNECT raises the session expiry from 0');
     }
-    const { limits, authorizer } = client.host.services;
+    const { limits, authorizer } = client.host.context;
     const max = Math.min(
       limits.sessionExpiryMaxSeconds,
       authorizer.limits(client.identity).sessionExpiryMaxSeconds,

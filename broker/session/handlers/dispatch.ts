@@ -3,20 +3,20 @@
  *
  * @module
  */
-import type { Client } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
 import { onPuback, onPubcomp, onPubrec, onPubrel } from './acknowledgement.ts';
 import { onConnect, onSecondConnect } from './connect.ts';
 import { onDisconnect } from './disconnect.ts';
 import { onPublish } from './publish.ts';
 import { onSubscribe } from './subscribe.ts';
 import { onUnsubscribe } from './unsubscribe.ts';
-import { tellPing } from './plugin-hooks.ts';
+import { emitPing } from './plugin-hooks.ts';
 import { pingresp } from '../wire/answers.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
 
 /** Handles one whole packet. @throws ProtocolFault */
 export function dispatch(
-  client: Client,
+  client: ClientConnection,
   bytes: Buffer,
   start: number,
   body: number,
@@ -57,7 +57,7 @@ export function dispatch(
     case 0xc0:
       if (end !== body) throw malformed('PINGREQ with a body');
       client.send(pingresp); // [MQTT-3.12.4-1]
-      if (client.host.services.hooks.heard.ping) tellPing(client);
+      if (client.host.context.hooks.hasListeners.ping) emitPing(client);
       return;
     case 0xe0:
       onDisconnect(client, session, bytes, body, end);
@@ -67,7 +67,7 @@ export function dispatch(
       return;
     case 0xf0:
       // [MQTT-4.12.0-6]: no method was agreed, so AUTH has no place; before 5.0 it is no packet.
-      if (!client.five) throw malformed('packet type 15');
+      if (!client.isMqtt5) throw malformed('packet type 15');
       throw new ProtocolFault('authentication-method-unsupported', 'AUTH');
     default:
       throw malformed(`unknown packet type or flags 0x${header.toString(16)}`);

@@ -5,11 +5,11 @@
  * @module
  */
 import type { PublishPacket, Subscription } from 'aedes';
-import { pauses, type Client } from '../connection/connection.ts';
-import { ask, type Answer, type Reply } from '../plugins/hooks.ts';
+import { pauses, type ClientConnection } from '../connection/connection.ts';
+import { askHook, type Answer, type Reply } from '../plugins/hooks.ts';
 import { Message } from '../delivery/message.ts';
 import { typed } from '../plugins/plugin-client.ts';
-import { busPacket } from '../plugins/plugin-receiver.ts';
+import { emitterPacket } from '../plugins/plugin-receiver.ts';
 import type { Qos } from '../../store/session-store.ts';
 import type { Connect } from '../wire/connect.ts';
 import type { Subscribe, SubscribeRequest } from '../wire/subscribe.ts';
@@ -18,13 +18,13 @@ import type { Subscribe, SubscribeRequest } from '../wire/subscribe.ts';
 export const answerMaxMs = 10_000;
 
 /** `preConnect`, then `authenticate`. What they change in the packet changes nothing. */
-export function askToConnect(
-  client: Client,
+export function runConnectHook(
+  client: ClientConnection,
   connect: Connect,
   clientId: string,
   answered: (allowed: boolean) => void,
 ): void {
-  const { hooks } = client.host.services;
+  const { hooks } = client.host.context;
   const { preConnect, authenticate } = hooks;
   const plugInClient = typed(hooks.clientOf(client));
   const { will, version, clean, keepAliveSeconds, userName, password } = connect;
@@ -67,17 +67,17 @@ export function askToConnect(
 }
 
 /** `authorizePublish`: the message as the hook leaves it; undefined when it refuses. */
-export function askToPublish(
-  client: Client,
+export function runPublishHook(
+  client: ClientConnection,
   message: Message,
   packetId: number,
   answered: (allowed: Message | undefined) => void,
 ): void {
-  const { hooks } = client.host.services;
+  const { hooks } = client.host.context;
   const { authorizePublish } = hooks;
   if (authorizePublish === undefined) return answered(message);
   const packet: PublishPacket = {
-    ...busPacket(message),
+    ...emitterPacket(message),
     ...(message.qos === 0 ? {} : { messageId: packetId }),
   };
   wait(
@@ -88,12 +88,12 @@ export function askToPublish(
 }
 
 /** `authorizeSubscribe`, filter by filter: with the QoS that it leaves; undefined where it refuses. */
-export function askToSubscribe(
-  client: Client,
+export function runSubscribeHook(
+  client: ClientConnection,
   { requests }: Subscribe,
   answered: (answers: readonly (SubscribeRequest | undefined)[]) => void,
 ): void {
-  const { hooks } = client.host.services;
+  const { hooks } = client.host.context;
   const answers: (SubscribeRequest | undefined)[] = [];
   const next = (): void => {
     const request = requests[answers.length];
@@ -116,47 +116,51 @@ export function askToSubscribe(
 }
 
 /** `connackSent`. */
-export function tellConnack(client: Client, returnCode: number, sessionPresent: boolean): void {
-  const { hooks } = client.host.services;
+export function emitConnack(
+  client: ClientConnection,
+  returnCode: number,
+  sessionPresent: boolean,
+): void {
+  const { hooks } = client.host.context;
   const packet = { cmd: 'connack', returnCode, reasonCode: returnCode, sessionPresent };
-  hooks.tell('connackSent', packet, hooks.clientOf(client));
+  hooks.emit('connackSent', packet, hooks.clientOf(client));
 }
 
 /** `ping`. */
-export function tellPing(client: Client): void {
-  const { hooks } = client.host.services;
-  hooks.tell('ping', { cmd: 'pingreq' }, hooks.clientOf(client));
+export function emitPing(client: ClientConnection): void {
+  const { hooks } = client.host.context;
+  hooks.emit('ping', { cmd: 'pingreq' }, hooks.clientOf(client));
 }
 
 /** `ack`: a delivery came to its end. Of the message only the packet id is known by then. */
-export function tellAck(client: Client, messageId: number, qos: 1 | 2): void {
-  const { hooks } = client.host.services;
+export function emitAck(client: ClientConnection, messageId: number, qos: 1 | 2): void {
+  const { hooks } = client.host.context;
   const packet = qos === 1 ? { cmd: 'publish', messageId, qos } : { cmd: 'pubrel', messageId };
-  hooks.tell('ack', packet, hooks.clientOf(client));
+  hooks.emit('ack', packet, hooks.clientOf(client));
 }
 
 /** Asks; while there is no answer yet the connection is not read. */
 function wait<T>(
-  client: Client,
+  client: ClientConnection,
   call: (reply: Reply<T>) => void,
   answered: (answer: Answer<T>) => void,
 ): void {
   let now: Answer<T> | undefined;
   let later = false;
   let cancel = (): void => undefined;
-  ask<T>(call, (answer) => {
+  askHook<T>(call, (answer) => {
     if (!later) {
       now = answer;
       return;
     }
     cancel();
-    client.goOnWith(pauses.plugIn, () => answered(answer));
+    client.resumeWith(pauses.plugIn, () => answered(answer));
   });
   if (now !== undefined) return answered(now);
   later = true;
   client.pause(pauses.plugIn);
   if (client.session === undefined) return;
-  const { clock, log } = client.host.services;
+  const { clock, log } = client.host.context;
   cancel = clock.after(answerMaxMs, () => {
     log.error({ device: client.identity.id }, 'a plug-in did not answer in time');
     client.close('internal');

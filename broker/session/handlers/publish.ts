@@ -9,28 +9,28 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import type { Route } from '../../routing/topic-route.ts';
 import type { Qos } from '../../store/session-store.ts';
-import { pauses, type Client } from '../connection/connection.ts';
+import { pauses, type ClientConnection } from '../connection/connection.ts';
 import { Message } from '../delivery/message.ts';
-import { askToPublish } from './plugin-hooks.ts';
+import { runPublishHook } from './plugin-hooks.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 import type { Session } from '../state/session.ts';
-import { KnownTopic, TopicMemory } from '../connection/topic-cache.ts';
-import { first } from '../wire/acknowledgement.ts';
+import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
+import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
 import { isUtf8Payload, readProperties, type PropertySet } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
 
 export function onPublish(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   start: number,
   body: number,
   end: number,
 ): void {
-  const { host, five } = client;
-  const { services, exchange } = host;
+  const { host, isMqtt5 } = client;
+  const { context, publisher } = host;
   const header = bytes[start] ?? 0;
   const qosBits = (header >> 1) & 3;
   // [MQTT-3.3.1-4] and [MQTT-3.3.1-2].
@@ -54,7 +54,7 @@ export function onPublish(
   if (qos > 0 && packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
 
   let properties: PropertySet | undefined;
-  if (five) {
+  if (isMqtt5) {
     if (at >= end) throw malformed('PUBLISH ends before its properties');
     if (bytes[at] === 0) {
       at++;
@@ -64,10 +64,10 @@ export function onPublish(
       ({ at } = reader);
     }
   }
-  services.counters.messagesIn[qos]++;
-  if (client.pace !== undefined) {
-    const waitMs = client.pace.message(services.clock.monotonicMs());
-    if (waitMs > 0) client.rest(waitMs);
+  context.counters.messagesIn[qos]++;
+  if (client.rateLimit !== undefined) {
+    const waitMs = client.rateLimit.message(context.clock.monotonicMs());
+    if (waitMs > 0) client.pauseFor(waitMs);
   }
 
   const known =
@@ -89,22 +89,27 @@ export function onPublish(
 
   // [MQTT-4.3.3-10], -11: known packet id, same message: acknowledged again, not published again.
   if (qos === 2 && session.incoming?.has(packetId) === true) {
-    client.acknowledge(first.pubrec, packetId, 0, true);
+    client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
     return;
   }
   if (qos > 0) countInflight(client, session, qos);
 
   if (
     known.system &&
-    services.intercept(client.identity, known.topic, Buffer.from(bytes.subarray(at, end)))
+    context.intercept(client.identity, known.topic, Buffer.from(bytes.subarray(at, end)))
   ) {
     remember(client, session, qos, packetId);
     if (qos > 0)
-      client.acknowledge(qos === 1 ? first.puback : first.pubrec, packetId, 0, qos === 2);
+      client.acknowledge(
+        qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec,
+        packetId,
+        0,
+        qos === 2,
+      );
     return;
   }
 
-  if (known.route.stale) known.route = exchange.route(known.topic);
+  if (known.route.stale) known.route = publisher.route(known.topic);
   const message = new Message(
     known.topic,
     qos,
@@ -115,7 +120,7 @@ export function onPublish(
     properties?.forward,
     properties === undefined || properties.messageExpiry < 0
       ? 0
-      : services.clock.now() + properties.messageExpiry * 1000,
+      : context.clock.now() + properties.messageExpiry * 1000,
     session.clientId,
   );
   if (properties === undefined && !retain) {
@@ -126,18 +131,18 @@ export function onPublish(
       end,
       idAt: qos === 0 ? 0 : topicEnd - start,
     };
-    if (five) {
+    if (isMqtt5) {
       if (qos === 0) message.plain5 = frame;
       else message.numbered5 = frame;
     } else if (qos === 0) message.plain3 = frame;
     else message.numbered3 = frame;
   }
-  if (services.hooks.authorizePublish !== undefined) {
-    askToPublish(client, message, packetId, (allowed) => {
+  if (context.hooks.authorizePublish !== undefined) {
+    runPublishHook(client, message, packetId, (allowed) => {
       if (allowed === undefined) {
         deny(client, session, message.topic, qos, packetId, 'plug-in-refused');
       } else {
-        route(client, session, allowed, exchange.route(allowed.topic), qos, packetId);
+        route(client, session, allowed, publisher.route(allowed.topic), qos, packetId);
       }
     });
     return;
@@ -147,49 +152,49 @@ export function onPublish(
 
 /** Everything allows it: it is routed, and acknowledged at the QoS that it came with. */
 function route(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   message: Message,
   targets: Route<Receiver>,
   qos: Qos,
   packetId: number,
 ): void {
-  const { services, exchange } = client.host;
-  const kept = exchange.publish(message, targets, session);
+  const { context, publisher } = client.host;
+  const kept = publisher.publish(message, targets, session);
   if (qos === 0) {
-    if (!kept) services.events.dropped(client.identity, 'retained-full', 1);
+    if (!kept) context.events.dropped(client.identity, 'retained-full', 1);
     return;
   }
-  const gated = exchange.touched;
+  const gated = publisher.touched;
   if (!kept) {
-    services.events.dropped(client.identity, 'retained-full', 1);
-    if (qos === 1) client.acknowledge(first.puback, packetId, 0x97, gated);
-    else client.acknowledge(first.pubrec, packetId, 0x97, gated);
+    context.events.dropped(client.identity, 'retained-full', 1);
+    if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, 0x97, gated);
+    else client.acknowledge(packetFirstByte.pubrec, packetId, 0x97, gated);
     return;
   }
   remember(client, session, qos, packetId);
   client.acknowledge(
-    qos === 1 ? first.puback : first.pubrec,
+    qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec,
     packetId,
     0,
     gated || (qos === 2 && session.kept),
   );
-  if (gated && services.store.congested) client.pause(pauses.store);
+  if (gated && context.store.congested) client.pause(pauses.store);
 }
 
 /** QoS 2: the packet id is remembered until PUBREL [MQTT-4.3.3-9]. */
-function remember(client: Client, session: Session, qos: Qos, packetId: number): void {
+function remember(client: ClientConnection, session: Session, qos: Qos, packetId: number): void {
   if (qos !== 2) return;
   (session.incoming ??= new Set()).add(packetId);
-  if (session.kept) client.host.services.store.putIncoming(session.clientId, packetId);
+  if (session.kept) client.host.context.store.putIncoming(session.clientId, packetId);
 }
 
 /** [MQTT-3.3.4-7] the client must not have more in flight than our Receive Maximum. */
-function countInflight(client: Client, session: Session, qos: Qos): void {
-  const inFlight = (session.incoming?.size ?? 0) + (client.five ? client.unacknowledgedIn : 0);
+function countInflight(client: ClientConnection, session: Session, qos: Qos): void {
+  const inFlight = (session.incoming?.size ?? 0) + (client.isMqtt5 ? client.unacknowledgedIn : 0);
   if (inFlight < client.receiveMaximum) return;
   // 3.1.1 knows no such window: only what must be remembered (QoS 2) is bounded there.
-  if (client.five || qos === 2) {
+  if (client.isMqtt5 || qos === 2) {
     throw new ProtocolFault(
       'receive-maximum-exceeded',
       `[MQTT-3.3.4-7] more than ${client.receiveMaximum} publishes in flight`,
@@ -198,44 +203,44 @@ function countInflight(client: Client, session: Session, qos: Qos): void {
 }
 
 /** The topic whose name stands in the packet. @throws ProtocolFault */
-function topicOf(client: Client, bytes: Buffer, start: number, end: number): KnownTopic {
-  const memory = (client.topics ??= new TopicMemory());
+function topicOf(client: ClientConnection, bytes: Buffer, start: number, end: number): CachedTopic {
+  const memory = (client.topics ??= new TopicCache());
   const known = memory.find(bytes, start, end);
   if (known !== undefined) return known;
   const raw = Buffer.from(bytes.subarray(start, end));
   // [MQTT-1.5.4-1], [MQTT-1.5.4-2]: not by topicNameFault: decoding would have hidden it.
   if (!isUtf8(raw)) throw malformed('[MQTT-1.5.4-1] ill-formed UTF-8 in the topic');
   if (raw.includes(0)) throw malformed('[MQTT-1.5.4-2] U+0000 in the topic');
-  if (raw.length === 0 && client.five) {
+  if (raw.length === 0 && client.isMqtt5) {
     throw protocolError('[MQTT-3.3.2-8] a zero length topic without an alias');
   }
   const topic = raw.toString('utf8');
-  const { topicMaxBytes, topicLevelsMax } = client.host.services.limits;
+  const { topicMaxBytes, topicLevelsMax } = client.host.context.limits;
   const fault = topicNameFault(topic, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   // [MQTT-3.3.2-2] no wildcards; [MQTT-4.7.3-1] not empty.
   if (fault !== undefined) throw new ProtocolFault('topic-name-invalid', `the topic is ${fault}`);
-  const fresh = new KnownTopic(topic, raw, client.host.exchange.route(topic));
+  const fresh = new CachedTopic(topic, raw, client.host.publisher.route(topic));
   memory.add(fresh);
   return fresh;
 }
 
 /** [MQTT-3.3.2-7] to -11: an alias with a name sets it, an alias alone stands for what it was set to. */
 function aliasedTopic(
-  client: Client,
+  client: ClientConnection,
   alias: number,
   bytes: Buffer,
   start: number,
   end: number,
-): KnownTopic {
-  if (alias === 0 || alias > client.host.services.limits.topicAliasesMax) {
+): CachedTopic {
+  if (alias === 0 || alias > client.host.context.limits.topicAliasesMax) {
     throw new ProtocolFault('topic-alias-invalid', `[MQTT-3.3.2-9] topic alias ${alias}`);
   }
   if (end > start) {
     const known = topicOf(client, bytes, start, end);
-    (client.aliasesIn ??= [])[alias] = known.topic;
+    (client.inboundAliases ??= [])[alias] = known.topic;
     return known;
   }
-  const topic = client.aliasesIn?.[alias];
+  const topic = client.inboundAliases?.[alias];
   if (topic === undefined) {
     // A Protocol Error by 3.3.2.3.4: an alias that nothing was ever said for.
     throw protocolError(`[MQTT-3.3.2-8] topic alias ${alias} stands for nothing`);
@@ -246,17 +251,17 @@ function aliasedTopic(
 
 /** Undefined: allowed. A decision that was made before is not made again. */
 function refusal(
-  client: Client,
-  known: KnownTopic,
+  client: ClientConnection,
+  known: CachedTopic,
   qos: Qos,
   retain: boolean,
   payloadBytes: number,
 ): ErrorCode | undefined {
-  const { authorizer } = client.host.services;
+  const { authorizer } = client.host.context;
   if (known.policyVersion !== authorizer.version) {
     known.policyVersion = authorizer.version;
     known.allowedBytes = -1;
-    known.route = client.host.exchange.route(known.topic);
+    known.route = client.host.publisher.route(known.topic);
   }
   if (payloadBytes <= known.allowedBytes) return undefined;
   const verdict = authorizer.publish(client.identity, known.topic, qos, retain, payloadBytes);
@@ -266,20 +271,20 @@ function refusal(
 }
 
 function deny(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   topic: string,
   qos: Qos,
   packetId: number,
   code: ErrorCode,
 ): void {
-  const { events, authorizer } = client.host.services;
+  const { events, authorizer } = client.host.context;
   events.denied(client.identity, 'publish', topic, code);
-  if (client.five) {
+  if (client.isMqtt5) {
     // [MQTT-3.3.5-2]: said in the acknowledgement; the connection stays.
     const reason = reasonOf(code, 'publish');
-    if (qos === 1) client.acknowledge(first.puback, packetId, reason, false);
-    if (qos === 2) client.acknowledge(first.pubrec, packetId, reason, false);
+    if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, reason, false);
+    if (qos === 2) client.acknowledge(packetFirstByte.pubrec, packetId, reason, false);
     return;
   }
   // 3.1.1 has no negative answer [MQTT-3.3.5-2]: acknowledge and drop, or close.
@@ -287,9 +292,9 @@ function deny(
     client.close(code);
     return;
   }
-  if (qos === 1) client.acknowledge(first.puback, packetId, 0, false);
+  if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, 0, false);
   if (qos === 2) {
     remember(client, session, qos, packetId);
-    client.acknowledge(first.pubrec, packetId, 0, session.kept);
+    client.acknowledge(packetFirstByte.pubrec, packetId, 0, session.kept);
   }
 }

@@ -5,22 +5,26 @@
  * @module
  */
 import type { StoredMessage, SubscriptionRecord } from '../../store/session-store.ts';
-import type { Client } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
 import { Message } from '../delivery/message.ts';
 import type { Session } from '../state/session.ts';
 
 const portion = 256;
 
 /** Sends what a subscription matches, with RETAIN set [MQTT-3.3.1-8]. */
-export function sendRetained(client: Client, session: Session, record: SubscriptionRecord): void {
-  const { store } = client.host.services;
+export function sendRetained(
+  client: ClientConnection,
+  session: Session,
+  record: SubscriptionRecord,
+): void {
+  const { store } = client.host.context;
   const found: StoredMessage[] = [];
   for (const message of store.retained(record.filter)) found.push(message);
   if (found.length > 0) sendPortion(client, session, record, found, 0);
 }
 
 function sendPortion(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   record: SubscriptionRecord,
   found: readonly StoredMessage[],
@@ -28,7 +32,7 @@ function sendPortion(
 ): void {
   // Gone, or taken back in the meantime.
   if (client.closed || session.subscriptions.get(record.filter) !== record) return;
-  const { clock, authorizer } = client.host.services;
+  const { clock, authorizer } = client.host.context;
   const nowMs = clock.now();
   const identifiers = record.identifier === undefined ? [] : [record.identifier];
   const to = Math.min(found.length, from + (client.hasRoom ? portion : 0));

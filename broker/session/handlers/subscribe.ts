@@ -5,8 +5,8 @@
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { splitShared, topicFilterFault } from '../../../core/topic.ts';
-import type { Client } from '../connection/connection.ts';
-import { askToSubscribe } from './plugin-hooks.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import { runSubscribeHook } from './plugin-hooks.ts';
 import { sendRetained } from './retained.ts';
 import type { Session } from '../state/session.ts';
 import { putSubscription } from '../state/subscriptions.ts';
@@ -18,42 +18,42 @@ import { readSubscribe, type Subscribe, type SubscribeRequest } from '../wire/su
 import type { SubscriptionRecord } from '../../store/session-store.ts';
 
 export function onSubscribe(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { hooks, limits } = client.host.services;
+  const { hooks, limits } = client.host.context;
   const reader = new PacketReader(bytes, body, end);
-  const packet = readSubscribe(reader, client.five, limits.subscriptionsPerPacketMax);
+  const packet = readSubscribe(reader, client.isMqtt5, limits.subscriptionsPerPacketMax);
   if (hooks.authorizeSubscribe === undefined) subscribe(client, session, packet, packet.requests);
-  else askToSubscribe(client, packet, (answers) => subscribe(client, session, packet, answers));
+  else runSubscribeHook(client, packet, (answers) => subscribe(client, session, packet, answers));
 }
 
 /** @param answers the requests as they stand now, in their order; undefined where a plug-in refused */
 function subscribe(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   { packetId, identifier, requests }: Subscribe,
   answers: readonly (SubscribeRequest | undefined)[],
 ): void {
-  const { services, exchange } = client.host;
-  const { hooks } = services;
+  const { context, publisher } = client.host;
+  const { hooks } = context;
   const codes: number[] = [];
   const granted: SubscriptionRecord[] = [];
   const retained: SubscriptionRecord[] = [];
   for (const [index, asked] of requests.entries()) {
     const request = answers[index] ?? asked;
     const shared = splitShared(request.filter);
-    if (request.noLocal && shared !== undefined && client.five) {
+    if (request.noLocal && shared !== undefined && client.isMqtt5) {
       throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
     }
     const code =
       answers[index] === undefined ? 'plug-in-refused' : refusal(client, session, request);
     if (code !== undefined) {
-      services.events.denied(client.identity, 'subscribe', request.filter, code);
-      codes.push(client.five ? reasonOf(code, 'suback') : 0x80);
+      context.events.denied(client.identity, 'subscribe', request.filter, code);
+      codes.push(client.isMqtt5 ? reasonOf(code, 'suback') : 0x80);
       continue;
     }
     const known = session.subscriptions.has(request.filter);
@@ -63,27 +63,27 @@ function subscribe(
       shared === undefined &&
       (request.retainHandling === 0 || (request.retainHandling === 1 && !known));
     // Before it is routed to: else what comes now would come twice.
-    if (wanted) services.events.retainedAsked?.(request.filter);
-    putSubscription(services, exchange, session, record);
+    if (wanted) context.events.retainedAsked?.(request.filter);
+    putSubscription(context, publisher, session, record);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);
     if (wanted) retained.push(record);
   }
-  client.sendGated(suback(client.five ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
-  if (hooks.heard.subscribe && granted.length > 0) {
+  client.sendAfterCommit(suback(client.isMqtt5 ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
+  if (hooks.hasListeners.subscribe && granted.length > 0) {
     const told = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
-    hooks.tell('subscribe', told, hooks.clientOf(client));
+    hooks.emit('subscribe', told, hooks.clientOf(client));
   }
   for (const record of retained) sendRetained(client, session, record);
 }
 
 /** Undefined: granted. */
 function refusal(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   request: SubscribeRequest,
 ): ErrorCode | undefined {
-  const { authorizer, limits } = client.host.services;
+  const { authorizer, limits } = client.host.context;
   const { filter, qos } = request;
   const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Client } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
 import type { Session } from '../state/session.ts';
 import { dropSubscription } from '../state/subscriptions.ts';
 import { unsuback } from '../wire/answers.ts';
@@ -14,23 +14,23 @@ const success = 0x00;
 const noSubscription = 0x11;
 
 export function onUnsubscribe(
-  client: Client,
+  client: ClientConnection,
   session: Session,
   bytes: Buffer,
   body: number,
   end: number,
 ): void {
-  const { services, exchange } = client.host;
+  const { context, publisher } = client.host;
   const reader = new PacketReader(bytes, body, end);
   const { packetId, filters } = readUnsubscribe(
     reader,
-    client.five,
-    services.limits.subscriptionsPerPacketMax,
+    client.isMqtt5,
+    context.limits.subscriptionsPerPacketMax,
   );
   const codes = filters.map((filter) =>
-    dropSubscription(services, exchange, session, filter) ? success : noSubscription,
+    dropSubscription(context, publisher, session, filter) ? success : noSubscription,
   );
-  client.sendGated(unsuback(client.five ? 5 : 4, packetId, codes));
-  const { hooks } = services;
-  if (hooks.heard.unsubscribe) hooks.tell('unsubscribe', filters, hooks.clientOf(client));
+  client.sendAfterCommit(unsuback(client.isMqtt5 ? 5 : 4, packetId, codes));
+  const { hooks } = context;
+  if (hooks.hasListeners.unsubscribe) hooks.emit('unsubscribe', filters, hooks.clientOf(client));
 }

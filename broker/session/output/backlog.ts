@@ -4,8 +4,13 @@
  *
  * @module
  */
-import type { Outbox } from './write-batch.ts';
-import { blockMinBytes, ownBlock, type WriteBlock, type WriteBlocks } from './buffer-pool.ts';
+import type { WriteBatch } from './write-batch.ts';
+import {
+  bufferMinBytes,
+  unpooledBuffer,
+  type PooledBuffer,
+  type BufferPool,
+} from './buffer-pool.ts';
 
 /** Blocks grow with the backlog to this size; only what is larger in one turn has a larger one. */
 const blockUsualMaxBytes = 64 * 1024;
@@ -16,22 +21,22 @@ const pieceMaxBytes = 64 * 1024;
 export interface Piece {
   readonly bytes: Buffer;
   /** With the last piece of a block: the block, which is the caller's to release. */
-  readonly block: WriteBlock | undefined;
+  readonly block: PooledBuffer | undefined;
 }
 
 export class Backlog {
   /** Bytes that wait. The blocks take at most twice that and one block more. */
   bytes = 0;
-  readonly #lender: WriteBlocks | undefined;
-  readonly #blocks: WriteBlock[] = [];
+  readonly #pool: BufferPool | undefined;
+  readonly #blocks: PooledBuffer[] = [];
   /** How much of each block is filled. */
   readonly #lengths: number[] = [];
   /** How much of the first block has been taken. */
   #taken = 0;
 
-  /** @param lender undefined: the blocks are not used again */
-  constructor(lender: WriteBlocks | undefined) {
-    this.#lender = lender;
+  /** @param pool undefined: the blocks are not used again */
+  constructor(pool: BufferPool | undefined) {
+    this.#pool = pool;
   }
 
   get isEmpty(): boolean {
@@ -39,20 +44,20 @@ export class Backlog {
   }
 
   /** Copies what a box holds behind what is here. */
-  add(box: Outbox): void {
+  add(batch: WriteBatch): void {
     let last = this.#blocks.length - 1;
     let block = this.#blocks[last];
     let length = this.#lengths[last] ?? 0;
-    if (block === undefined || block.bytes.length - length < box.bytes) {
-      const grown = block === undefined ? blockMinBytes : 2 * block.bytes.length;
-      const size = Math.max(box.bytes, Math.min(grown, blockUsualMaxBytes));
-      block = this.#lender?.take(size) ?? ownBlock(size);
+    if (block === undefined || block.bytes.length - length < batch.bytes) {
+      const grown = block === undefined ? bufferMinBytes : 2 * block.bytes.length;
+      const size = Math.max(batch.bytes, Math.min(grown, blockUsualMaxBytes));
+      block = this.#pool?.take(size) ?? unpooledBuffer(size);
       length = 0;
       last = this.#blocks.push(block) - 1;
     }
-    box.copyTo(block.bytes, length);
-    this.#lengths[last] = length + box.bytes;
-    this.bytes += box.bytes;
+    batch.copyTo(block.bytes, length);
+    this.#lengths[last] = length + batch.bytes;
+    this.bytes += batch.bytes;
   }
 
   /** Takes what has waited the longest, a piece at a time. */

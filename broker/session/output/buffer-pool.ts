@@ -7,7 +7,7 @@
  */
 
 /** A block that is lent. */
-export interface WriteBlock {
+export interface PooledBuffer {
   /** At least as long as was asked for; what stands in it means nothing. */
   readonly bytes: Buffer;
   /** Called once when the block comes back. */
@@ -17,18 +17,18 @@ export interface WriteBlock {
 }
 
 /** The smallest block. Less than that is as cheap as a slice of Node's own pool. */
-export const blockMinBytes = 4 * 1024;
+export const bufferMinBytes = 4 * 1024;
 /** Sizes are multiples of the smallest up to here, then powers of two. */
 const fineMaxBytes = 64 * 1024;
-const fineSteps = fineMaxBytes / blockMinBytes;
+const fineSteps = fineMaxBytes / bufferMinBytes;
 /** Larger blocks are not kept: so much in one write is rare. */
 const blockMaxBytes = 512 * 1024;
 /** What is kept for later, of all sizes together. */
 const keptMaxBytes = 16 * 1024 * 1024;
 
-export class WriteBlocks {
+export class BufferPool {
   /** By size. */
-  readonly #free: (WriteBlock[] | undefined)[] = [];
+  readonly #free: (PooledBuffer[] | undefined)[] = [];
   #keptBytes = 0;
 
   /** Bytes that are here and not lent. */
@@ -37,8 +37,8 @@ export class WriteBlocks {
   }
 
   /** Lends a block of at least `size` bytes. */
-  take(size: number): WriteBlock {
-    if (size > blockMaxBytes) return ownBlock(size);
+  take(size: number): PooledBuffer {
+    if (size > blockMaxBytes) return unpooledBuffer(size);
     const step = stepOf(size);
     const kept = this.#free[step]?.pop();
     if (kept !== undefined) {
@@ -49,7 +49,7 @@ export class WriteBlocks {
     return made;
   }
 
-  #give(back: WriteBlock, step: number): void {
+  #give(back: PooledBuffer, step: number): void {
     if (this.#keptBytes + back.bytes.length > keptMaxBytes) return;
     this.#keptBytes += back.bytes.length;
     (this.#free[step] ??= []).push(back);
@@ -57,12 +57,12 @@ export class WriteBlocks {
 }
 
 /** A block for a stream that may hand on what it is given: it is never used again. */
-export function ownBlock(size: number): WriteBlock {
+export function unpooledBuffer(size: number): PooledBuffer {
   return block(size, undefined);
 }
 
-function block(size: number, back: (() => void) | undefined): WriteBlock {
-  const made: WriteBlock = {
+function block(size: number, back: (() => void) | undefined): PooledBuffer {
+  const made: PooledBuffer = {
     bytes: Buffer.allocUnsafeSlow(size),
     after: undefined,
     release() {
@@ -77,10 +77,10 @@ function block(size: number, back: (() => void) | undefined): WriteBlock {
 
 /** 0 for up to 4 KB, 1 for up to 8 KB … 15 for up to 64 KB, 16 for up to 128 KB and so on. */
 function stepOf(size: number): number {
-  if (size <= fineMaxBytes) return Math.max(0, Math.ceil(size / blockMinBytes) - 1);
+  if (size <= fineMaxBytes) return Math.max(0, Math.ceil(size / bufferMinBytes) - 1);
   return fineSteps - 1 + Math.ceil(Math.log2(size / fineMaxBytes));
 }
 
 function sizeOf(step: number): number {
-  return step < fineSteps ? (step + 1) * blockMinBytes : fineMaxBytes << (step - fineSteps + 1);
+  return step < fineSteps ? (step + 1) * bufferMinBytes : fineMaxBytes << (step - fineSteps + 1);
 }

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { WriteBlocks } from './buffer-pool.ts';
+import { BufferPool } from './buffer-pool.ts';
 
-export class Outbox {
+export class WriteBatch {
   bytes = 0;
   #count = 0;
   readonly #buffers: Buffer[] = [];
@@ -54,7 +54,7 @@ export class Outbox {
   }
 
   /** Takes all that another box holds, behind what is here. */
-  addAll(other: Outbox): void {
+  addAll(other: WriteBatch): void {
     this.bytes += other.bytes;
     for (let index = 0; index < other.#count; index++) {
       const buffer = other.#buffers[index];
@@ -140,17 +140,17 @@ const keptEntriesMax = 4096;
 const pooledMax = 4096;
 
 /** Boxes that nobody uses now. */
-export class OutboxPool {
+export class WriteBatchPool {
   /** What they are joined in. */
-  readonly blocks = new WriteBlocks();
-  readonly #free: Outbox[] = [];
+  readonly buffers = new BufferPool();
+  readonly #free: WriteBatch[] = [];
 
-  take(): Outbox {
-    return this.#free.pop() ?? new Outbox();
+  take(): WriteBatch {
+    return this.#free.pop() ?? new WriteBatch();
   }
 
-  give(box: Outbox): void {
-    box.clear();
-    if (this.#free.length < pooledMax) this.#free.push(box);
+  give(batch: WriteBatch): void {
+    batch.clear();
+    if (this.#free.length < pooledMax) this.#free.push(batch);
   }
 }

@@ -5,12 +5,12 @@
  * @module
  */
 import type { AedesOptions } from 'aedes';
-import { PlugInClient, type PlugInTarget } from './plugin-client.ts';
+import { PluginClient, type PluginTarget } from './plugin-client.ts';
 
 type Hook<K extends keyof AedesOptions> = NonNullable<AedesOptions[K]> | undefined;
 
 /** Events that cost something to tell. */
-export interface Heard {
+export interface ListenerFlags {
   subscribe: boolean;
   unsubscribe: boolean;
   ping: boolean;
@@ -36,7 +36,7 @@ export class Hooks {
   authorizeSubscribe: Hook<'authorizeSubscribe'> = undefined;
   authorizeForward: Hook<'authorizeForward'> = undefined;
   published: Hook<'published'> = undefined;
-  readonly heard: Heard = {
+  readonly hasListeners: ListenerFlags = {
     subscribe: false,
     unsubscribe: false,
     ping: false,
@@ -47,25 +47,25 @@ export class Hooks {
     connectionError: false,
   };
   /** Emits an event to those who listen. */
-  tell: (event: string, ...values: unknown[]) => void = () => undefined;
-  readonly #clients = new WeakMap<PlugInTarget, PlugInClient>();
+  emit: (event: string, ...values: unknown[]) => void = () => undefined;
+  readonly #clients = new WeakMap<PluginTarget, PluginClient>();
 
   /** A connection as plug-ins know it: always the same object. */
-  clientOf(client: PlugInTarget): PlugInClient {
+  clientOf(client: PluginTarget): PluginClient {
     let known = this.#clients.get(client);
-    if (known === undefined) this.#clients.set(client, (known = new PlugInClient(client)));
+    if (known === undefined) this.#clients.set(client, (known = new PluginClient(client)));
     return known;
   }
 
   /** A packet could not be taken, and its connection ends. */
-  failed(client: PlugInTarget, error: Error): void {
+  failed(client: PluginTarget, error: Error): void {
     const event = client.session === undefined ? 'connectionError' : 'clientError';
-    if (this.heard[event]) this.tell(event, this.clientOf(client), error);
+    if (this.hasListeners[event]) this.emit(event, this.clientOf(client), error);
   }
 }
 
 /** Calls a hook. What it throws is its answer; more than one answer is one. */
-export function ask<T>(
+export function askHook<T>(
   call: (reply: Reply<T>) => void,
   answered: (answer: Answer<T>) => void,
 ): void {

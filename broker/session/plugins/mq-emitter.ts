@@ -7,7 +7,7 @@
 import type { Qos } from '../../store/session-store.ts';
 
 /** What a listener gets: the packet that Aedes's plug-ins know. */
-export interface BusPacket {
+export interface EmitterPacket {
   readonly cmd: 'publish';
   readonly topic: string;
   readonly payload: Buffer;
@@ -19,22 +19,22 @@ export interface BusPacket {
   readonly clientId?: string;
 }
 
-export type BusListener = (packet: BusPacket, done: () => void) => void;
+export type EmitterListener = (packet: EmitterPacket, done: () => void) => void;
 export type Done = (error?: Error | null) => void;
 
 /** What `mq` must be able to do. */
 export interface Emitter {
-  on(filter: string, listener: BusListener, done?: () => void): this;
-  removeListener(filter: string, listener: BusListener, done?: () => void): this;
-  emit(packet: BusPacket, done?: Done): this;
+  on(filter: string, listener: EmitterListener, done?: () => void): this;
+  removeListener(filter: string, listener: EmitterListener, done?: () => void): this;
+  emit(packet: EmitterPacket, done?: Done): this;
   close(done?: () => void): void;
 }
 
 /** How a listener is put into the routes and taken out again. */
 export interface ListenerHost {
-  add(filter: string, listener: BusListener): void;
-  remove(filter: string, listener: BusListener): void;
-  publish(packet: BusPacket): void;
+  add(filter: string, listener: EmitterListener): void;
+  remove(filter: string, listener: EmitterListener): void;
+  publish(packet: EmitterPacket): void;
 }
 
 /** The bus for plug-ins. */
@@ -46,19 +46,19 @@ export class RoutedEmitter implements Emitter {
     this.#host = host;
   }
 
-  on(filter: string, listener: BusListener, done?: () => void): this {
+  on(filter: string, listener: EmitterListener, done?: () => void): this {
     this.#host.add(filter, listener);
     if (done !== undefined) setImmediate(done);
     return this;
   }
 
-  removeListener(filter: string, listener: BusListener, done?: () => void): this {
+  removeListener(filter: string, listener: EmitterListener, done?: () => void): this {
     this.#host.remove(filter, listener);
     if (done !== undefined) setImmediate(done);
     return this;
   }
 
-  emit(packet: BusPacket, done?: Done): this {
+  emit(packet: EmitterPacket, done?: Done): this {
     if (this.#closed) {
       done?.(new Error('the bus is closed'));
       return this;

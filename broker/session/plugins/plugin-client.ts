@@ -10,10 +10,10 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Qos, SessionStore } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
-import type { PlugInPacket } from './plugin-receiver.ts';
+import type { PluginPacket } from './plugin-receiver.ts';
 
 /** The connection, as far as plug-ins see it. */
-export interface PlugInTarget {
+export interface PluginTarget {
   readonly id: string;
   readonly version: number;
   readonly stream: Duplex;
@@ -23,7 +23,7 @@ export interface PlugInTarget {
   readonly session:
     | {
         readonly kept: boolean;
-        readonly holder: unknown;
+        readonly owner: unknown;
         readonly store: SessionStore;
         take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
       }
@@ -31,10 +31,10 @@ export interface PlugInTarget {
   close(code: ErrorCode): void;
 }
 
-export class PlugInClient extends EventEmitter {
-  readonly #client: PlugInTarget;
+export class PluginClient extends EventEmitter {
+  readonly #client: PluginTarget;
 
-  constructor(client: PlugInTarget) {
+  constructor(client: PluginTarget) {
     super();
     this.#client = client;
   }
@@ -75,9 +75,9 @@ export class PlugInClient extends EventEmitter {
   }
 
   /** Sends to this client alone, whatever it subscribed to. `done`: when it is stored. */
-  publish(packet: PlugInPacket, done: (error?: Error) => void = () => undefined): void {
+  publish(packet: PluginPacket, done: (error?: Error) => void = () => undefined): void {
     const { session } = this.#client;
-    if (session === undefined || session.holder !== this.#client) {
+    if (session === undefined || session.owner !== this.#client) {
       done(new Error('the client is not connected'));
       return;
     }
@@ -96,6 +96,6 @@ export class PlugInClient extends EventEmitter {
 }
 
 /** The types of Aedes have more than a plug-in of this broker can use: subscriptions are the client's own. */
-export function typed(client: PlugInClient): AedesClient {
+export function typed(client: PluginClient): AedesClient {
   return client as unknown as AedesClient;
 }

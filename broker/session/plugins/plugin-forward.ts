@@ -6,19 +6,19 @@
 import type { AedesPublishPacket } from 'aedes';
 import type { Qos } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
-import { typed, type PlugInTarget } from './plugin-client.ts';
-import { busPacket } from './plugin-receiver.ts';
-import type { Services } from '../state/context.ts';
+import { typed, type PluginTarget } from './plugin-client.ts';
+import { emitterPacket } from './plugin-receiver.ts';
+import type { SessionContext } from '../state/context.ts';
 
 /** The message as the hook leaves it; undefined when it keeps it back, or throws. */
-export function forwarded(
-  { hooks, log }: Services,
-  client: PlugInTarget,
+export function runForwardHook(
+  { hooks, log }: SessionContext,
+  client: PluginTarget,
   message: Message,
   qos: Qos,
   retain: boolean,
 ): Message | undefined {
-  const packet = { ...busPacket(message), qos, retain } as AedesPublishPacket;
+  const packet = { ...emitterPacket(message), qos, retain } as AedesPublishPacket;
   try {
     const given = hooks.authorizeForward?.(typed(hooks.clientOf(client)), packet);
     if (given === null || given === undefined) return undefined;

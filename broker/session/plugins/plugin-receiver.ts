@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { BusListener, BusPacket } from './mq-emitter.ts';
+import type { EmitterListener, EmitterPacket } from './mq-emitter.ts';
 import type { Message } from '../delivery/message.ts';
 import type { Readiness, Receiver } from '../delivery/receiver.ts';
 
 /** What a plug-in hands to `publish`. */
-export interface PlugInPacket {
+export interface PluginPacket {
   readonly cmd?: 'publish';
   readonly dup?: boolean;
   readonly topic: string;
@@ -17,19 +17,19 @@ export interface PlugInPacket {
   readonly retain?: boolean;
 }
 
-export class PlugInReceiver implements Receiver {
+export class PluginReceiver implements Receiver {
   readonly readiness: Readiness = 'able';
-  readonly #listener: BusListener;
+  readonly #listener: EmitterListener;
   readonly #failed: (error: unknown) => void;
 
-  constructor(listener: BusListener, failed: (error: unknown) => void) {
+  constructor(listener: EmitterListener, failed: (error: unknown) => void) {
     this.#listener = listener;
     this.#failed = failed;
   }
 
   take(message: Message): void {
     try {
-      this.#listener(busPacket(message), () => undefined);
+      this.#listener(emitterPacket(message), () => undefined);
     } catch (error) {
       this.#failed(error);
     }
@@ -41,7 +41,7 @@ export class PlugInReceiver implements Receiver {
 }
 
 /** A message as plug-ins know it. The payload is a copy: they may keep it. */
-export function busPacket(message: Message): BusPacket {
+export function emitterPacket(message: Message): EmitterPacket {
   return {
     cmd: 'publish',
     topic: message.topic,

@@ -10,8 +10,8 @@ import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
 import type { SessionStore } from '../../store/session-store.ts';
 import type { Hooks } from '../plugins/hooks.ts';
-import type { OutboxPool } from '../output/write-batch.ts';
-import type { PlainTotals } from '../delivery/outbound-queue.ts';
+import type { WriteBatchPool } from '../output/write-batch.ts';
+import type { Qos0Totals } from '../delivery/outbound-queue.ts';
 
 /** Totals since the start; plain fields, cheap to count. */
 export class Counters {
@@ -23,7 +23,7 @@ export class Counters {
   storeCommitMs = 0;
 }
 
-export interface Services {
+export interface SessionContext {
   readonly limits: BrokerLimits;
   readonly authorizer: Authorizer;
   readonly events: SessionEvents;
@@ -32,7 +32,7 @@ export interface Services {
   readonly log: Logger;
   readonly store: SessionStore;
   readonly counters: Counters;
-  readonly boxes: OutboxPool;
-  readonly plainTotals: PlainTotals;
+  readonly batches: WriteBatchPool;
+  readonly plainTotals: Qos0Totals;
   readonly hooks: Hooks;
 }

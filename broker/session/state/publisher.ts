@@ -9,26 +9,26 @@ import { Router } from '../../routing/router.ts';
 import type { Route, SharedTarget, Target } from '../../routing/topic-route.ts';
 import type { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
-import type { Services } from './context.ts';
+import type { SessionContext } from './context.ts';
 import type { Touch } from './session.ts';
 
 /** How many members of a group are looked at for one that is able to take a message. */
 const sharedLookMax = 64;
 
-export class Exchange implements Touch {
+export class Publisher implements Touch {
   readonly router: Router<Receiver>;
   /** Set when the message that was just published waits for the store. */
   touched = false;
   /** Called for each message when somebody listens: Aedes's `publish` event. */
   tap: ((message: Message) => void) | undefined = undefined;
-  readonly #services: Services;
+  readonly #services: SessionContext;
   #policyVersion: number;
 
-  constructor(services: Services) {
-    this.#services = services;
-    this.#policyVersion = services.authorizer.version;
+  constructor(context: SessionContext) {
+    this.#services = context;
+    this.#policyVersion = context.authorizer.version;
     this.router = new Router<Receiver>({
-      cacheMaxTopics: services.limits.routeCacheMaxTopics,
+      cacheMaxTopics: context.limits.routeCacheMaxTopics,
       mayReceive: (receiver, topic) => receiver.mayReceive(topic),
     });
   }
@@ -66,7 +66,7 @@ export class Exchange implements Touch {
 
   /** [MQTT-3.3.1-5] to -11: kept in place of the one before; an empty payload removes it. */
   #retain(message: Message): boolean {
-    message.own();
+    message.detach();
     this.touched = true;
     const { store, clock } = this.#services;
     return store.putRetained(message.stored(clock.now()));

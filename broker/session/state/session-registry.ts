@@ -7,12 +7,12 @@ import type { Cancel } from '../../../core/clock.ts';
 import { splitShared } from '../../../core/topic.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Recovered, StoredMessage, WillRecord } from '../../store/session-store.ts';
-import type { Exchange } from './publisher.ts';
-import { ask } from '../plugins/hooks.ts';
+import type { Publisher } from './publisher.ts';
+import { askHook } from '../plugins/hooks.ts';
 import { Message } from '../delivery/message.ts';
-import { busPacket } from '../plugins/plugin-receiver.ts';
-import type { Services } from './context.ts';
-import { neverExpires, outgoingLimits, Session, type Holder } from './session.ts';
+import { emitterPacket } from '../plugins/plugin-receiver.ts';
+import type { SessionContext } from './context.ts';
+import { neverExpires, outboundLimits, Session, type SessionOwner } from './session.ts';
 import { addToRouter, dropSubscription } from './subscriptions.ts';
 
 /** What a CONNECT asks of its session. */
@@ -31,12 +31,12 @@ export interface OpenRequest {
 /** After a restart wills wait at least so long, in ms: a fleet that comes back at once left no will. */
 const recoveredWillMinMs = 5000;
 
-export class Sessions {
+export class SessionRegistry {
   readonly #byId = new Map<string, Session>();
   /** Kept sessions of each identity, those that were used last behind the others. */
   readonly #keptOf = new Map<string, Set<Session>>();
-  readonly #services: Services;
-  readonly #exchange: Exchange;
+  readonly #services: SessionContext;
+  readonly #exchange: Publisher;
   /**
    * The broker is shutting down: wills stay in a durable store and go out after the restart, unless
    * their client is back in its kept session (3.1.1, 3.1.2.5: a server may defer them so). A store that forgets
@@ -46,9 +46,9 @@ export class Sessions {
   /** Wills whose session is gone (a crash): they wait only for their delay. */
   readonly #orphans = new Map<string, { readonly publish: () => void; readonly cancel: Cancel }>();
 
-  constructor(services: Services, exchange: Exchange) {
-    this.#services = services;
-    this.#exchange = exchange;
+  constructor(context: SessionContext, publisher: Publisher) {
+    this.#services = context;
+    this.#exchange = publisher;
   }
 
   get size(): number {
@@ -94,12 +94,12 @@ export class Sessions {
    *   store was given something that CONNACK must wait for
    */
   open(
-    holder: Holder,
+    owner: SessionOwner,
     identity: Identity,
     request: OpenRequest,
   ): { session: Session; present: boolean; stored: boolean } {
     const { clientId } = request;
-    this.#byId.get(clientId)?.holder?.close('session-taken-over');
+    this.#byId.get(clientId)?.owner?.close('session-taken-over');
     let session = this.#byId.get(clientId);
     let stored = request.will !== undefined || session?.kept === true;
     if (session !== undefined && (request.clean || session.identityId !== identity.id)) {
@@ -113,9 +113,9 @@ export class Sessions {
     this.#cancelTimers(session);
     session.expirySeconds = request.expirySeconds;
     session.protocolVersion = request.version;
-    session.holder = holder;
+    session.owner = owner;
     session.identity = identity;
-    session.limits = outgoingLimits(this.#services, identity);
+    session.limits = outboundLimits(this.#services, identity);
     session.save(undefined);
     this.#setWill(session, request.will);
     stored ||= session.kept;
@@ -128,8 +128,8 @@ export class Sessions {
    * @param publishWill whether the will, if there is one, is to be published
    */
   release(session: Session, publishWill: boolean): void {
-    session.holder = undefined;
-    session.outgoing.detach();
+    session.owner = undefined;
+    session.outbound.detach();
     const { will } = session;
     if (will !== undefined && !(this.closing && this.#services.store.durable)) {
       if (!publishWill) this.#deleteWill(session);
@@ -151,8 +151,8 @@ export class Sessions {
     this.#cancelTimers(session, true);
     for (const filter of session.subscriptions.keys()) this.#removeFromRouter(session, filter);
     session.subscriptions.clear();
-    session.outgoing.detach();
-    session.outgoing.forgetPlain();
+    session.outbound.detach();
+    session.outbound.discardQos0();
     if (this.#byId.get(session.clientId) === session) this.#byId.delete(session.clientId);
     const kept = this.#keptOf.get(session.identityId);
     kept?.delete(session);
@@ -164,7 +164,7 @@ export class Sessions {
   reauthorise(session: Session): void {
     const { identity } = session;
     if (identity === undefined) return;
-    session.limits = outgoingLimits(this.#services, identity);
+    session.limits = outboundLimits(this.#services, identity);
     for (const [filter, one] of session.subscriptions) {
       const shared = splitShared(filter);
       const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
@@ -182,7 +182,7 @@ export class Sessions {
   forget(identityId: string): void {
     for (const session of [...(this.#keptOf.get(identityId) ?? [])]) {
       this.#deleteWill(session);
-      if (session.holder === undefined) this.end(session);
+      if (session.owner === undefined) this.end(session);
       else session.expirySeconds = 0;
     }
   }
@@ -192,7 +192,7 @@ export class Sessions {
     for (const session of this.#byId.values()) {
       session.cancelExpiry?.();
       session.cancelWill?.();
-      session.outgoing.detach();
+      session.outbound.detach();
     }
     for (const { cancel } of this.#orphans.values()) cancel();
     this.#orphans.clear();
@@ -226,7 +226,7 @@ export class Sessions {
     const kept = this.#keptOf.get(identityId);
     if (kept === undefined || kept.size < this.#services.limits.sessionsPerDeviceMax) return;
     for (const session of kept) {
-      if (session.holder !== undefined) continue;
+      if (session.owner !== undefined) continue;
       const { messages } = this.#services.store.queueOf(session.clientId);
       if (messages > 0) session.dropped('session-evicted', messages);
       this.end(session);
@@ -248,7 +248,7 @@ export class Sessions {
     const leftMs = fromMs + session.expirySeconds * 1000 - this.#services.clock.now();
     session.cancelExpiry = this.#services.clock.after(Math.max(0, leftMs), () => {
       session.cancelExpiry = undefined;
-      if (session.holder === undefined) this.end(session);
+      if (session.owner === undefined) this.end(session);
     });
   }
 
@@ -319,8 +319,8 @@ export class Sessions {
   #offer(stored: StoredMessage, session: Session | undefined): void {
     const { authorizePublish } = this.#services.hooks;
     if (authorizePublish === undefined) return this.#send(stored, session);
-    const packet = { ...busPacket(Message.of(stored)) };
-    ask<undefined>(
+    const packet = { ...emitterPacket(Message.of(stored)) };
+    askHook<undefined>(
       (reply) => authorizePublish(null, packet, reply),
       ({ error }) => {
         const { topic, payload, qos, retain } = packet;

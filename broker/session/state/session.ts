@@ -10,20 +10,20 @@ import type { Identity } from '../../contracts/identity.ts';
 import type { Qos, SubscriptionRecord, WillRecord } from '../../store/session-store.ts';
 import type { Message } from '../delivery/message.ts';
 import {
-  Outgoing,
+  OutboundQueue,
   type DropReason,
-  type Outlet,
-  type OutgoingLimits,
-  type PlainTotals,
+  type PacketSink,
+  type OutboundLimits,
+  type Qos0Totals,
 } from '../delivery/outbound-queue.ts';
 import type { Readiness, Receiver } from '../delivery/receiver.ts';
-import type { Services } from './context.ts';
+import type { SessionContext } from './context.ts';
 
 /** Session Expiry Interval of a session that never expires. */
 export const neverExpires = 0xffff_ffff;
 
 /** The connection, as far as its session needs it. */
-export interface Holder extends Outlet {
+export interface SessionOwner extends PacketSink {
   readonly identity: Identity;
   close(code: ErrorCode): void;
 }
@@ -39,15 +39,15 @@ export class Session implements Receiver {
   /** Seconds after the connection; 0: ends with it. */
   expirySeconds = 0;
   protocolVersion: 3 | 4 | 5 = 4;
-  holder: Holder | undefined = undefined;
+  owner: SessionOwner | undefined = undefined;
   /** Of the last connection; undefined after a restart of the broker. */
   identity: Identity | undefined = undefined;
   readonly subscriptions = new Map<string, SubscriptionRecord>();
   /** Packet ids of QoS 2 publishes that wait for PUBREL. */
   incoming: Set<number> | undefined = undefined;
   will: WillRecord | undefined = undefined;
-  limits: OutgoingLimits;
-  readonly outgoing: Outgoing;
+  limits: OutboundLimits;
+  readonly outbound: OutboundQueue;
   cancelExpiry: Cancel | undefined = undefined;
   cancelWill: Cancel | undefined = undefined;
   /**
@@ -55,31 +55,31 @@ export class Session implements Receiver {
    * it ends.
    */
   readonly kept: boolean;
-  readonly #services: Services;
+  readonly #services: SessionContext;
   readonly #touch: Touch;
 
   constructor(
     clientId: string,
     identityId: string,
     expirySeconds: number,
-    services: Services,
+    context: SessionContext,
     touch: Touch,
   ) {
     this.clientId = clientId;
     this.identityId = identityId;
     this.expirySeconds = expirySeconds;
-    this.#services = services;
+    this.#services = context;
     this.#touch = touch;
-    this.limits = outgoingLimits(services, undefined);
+    this.limits = outboundLimits(context, undefined);
     this.kept = expirySeconds > 0;
-    this.outgoing = new Outgoing(clientId, this, this.kept);
+    this.outbound = new OutboundQueue(clientId, this, this.kept);
   }
 
-  get store(): Services['store'] {
+  get store(): SessionContext['store'] {
     return this.#services.store;
   }
 
-  get plainTotals(): PlainTotals {
+  get qos0Totals(): Qos0Totals {
     return this.#services.plainTotals;
   }
 
@@ -93,20 +93,20 @@ export class Session implements Receiver {
   }
 
   get readiness(): Readiness {
-    if (this.holder === undefined) return 'away';
-    return this.holder.hasRoom && this.outgoing.idle ? 'able' : 'busy';
+    if (this.owner === undefined) return 'away';
+    return this.owner.hasRoom && this.outbound.idle ? 'able' : 'busy';
   }
 
   take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
     if (qos === 0) {
-      const { holder, outgoing } = this;
-      if (holder === undefined || outgoing.plainWaits) {
-        outgoing.deliverPlain(message, retain, identifiers);
+      const { owner, outbound } = this;
+      if (owner === undefined || outbound.qos0Waits) {
+        outbound.deliverQos0(message, retain, identifiers);
       } else {
-        holder.sendPlain(message, retain, identifiers);
+        owner.sendQos0(message, retain, identifiers);
       }
     } else {
-      this.outgoing.deliver(message, qos, retain, identifiers);
+      this.outbound.deliver(message, qos, retain, identifiers);
     }
   }
 
@@ -131,7 +131,7 @@ export class Session implements Receiver {
 
   failed(error: unknown): void {
     this.#services.log.error({ err: error, clientId: this.clientId }, 'the queue cannot be read');
-    this.holder?.close('internal');
+    this.owner?.close('internal');
   }
 
   /** Puts the session's record in the store, if it is kept. */
@@ -151,10 +151,10 @@ export class Session implements Receiver {
  * What may wait for the sessions of an identity. Of one that has not connected since the broker
  * started, the configuration's word holds.
  */
-export function outgoingLimits(
-  { authorizer, limits }: Pick<Services, 'authorizer' | 'limits'>,
+export function outboundLimits(
+  { authorizer, limits }: Pick<SessionContext, 'authorizer' | 'limits'>,
   identity: Identity | undefined,
-): OutgoingLimits {
+): OutboundLimits {
   const { queuePerSessionMaxMessages, queuePerSessionMaxBytes, queueOverflow, queueQos0 } = limits;
   const own = identity === undefined ? undefined : authorizer.limits(identity);
   return {

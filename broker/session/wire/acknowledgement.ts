@@ -8,7 +8,7 @@ import { readProperties } from './properties.ts';
 import { PacketReader } from './reader.ts';
 
 /** First bytes of the packets, flags included. */
-export const first = {
+export const packetFirstByte = {
   puback: 0x40,
   pubrec: 0x50,
   pubrel: 0x62,
@@ -33,14 +33,14 @@ export function readAcknowledgement(
   bytes: Buffer,
   body: number,
   end: number,
-  five: boolean,
+  isMqtt5: boolean,
   ofPublish: boolean,
 ): Acknowledgement {
   const reader = new PacketReader(bytes, body, end);
   const packetId = reader.uint16();
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
   let reasonCode = 0;
-  if (five && reader.left > 0) {
+  if (isMqtt5 && reader.left > 0) {
     reasonCode = reader.byte();
     if (!(ofPublish ? publishCodes : releaseCodes).has(reasonCode)) {
       throw malformed(`unknown reason code 0x${reasonCode.toString(16)}`);

@@ -23,12 +23,12 @@ export function readDisconnect(
   bytes: Buffer,
   body: number,
   end: number,
-  five: boolean,
+  isMqtt5: boolean,
 ): Disconnect {
   const reader = new PacketReader(bytes, body, end);
   let reasonCode = 0;
   let sessionExpiry = -1;
-  if (five && reader.left > 0) {
+  if (isMqtt5 && reader.left > 0) {
     reasonCode = reader.byte();
     if (!codes.has(reasonCode)) throw malformed(`DISCONNECT with reason ${reasonCode}`);
     if (reader.left > 0) ({ sessionExpiry } = readProperties(reader, 'disconnect'));

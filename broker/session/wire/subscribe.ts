@@ -27,10 +27,14 @@ export interface Subscribe {
  * @param requestsMax a packet with more is refused
  * @throws ProtocolFault
  */
-export function readSubscribe(reader: PacketReader, five: boolean, requestsMax: number): Subscribe {
+export function readSubscribe(
+  reader: PacketReader,
+  isMqtt5: boolean,
+  requestsMax: number,
+): Subscribe {
   const packetId = reader.uint16();
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
-  const identifier = five ? readProperties(reader, 'subscribe').subscriptionIdentifier : -1;
+  const identifier = isMqtt5 ? readProperties(reader, 'subscribe').subscriptionIdentifier : -1;
   // [MQTT-3.8.3-2] (3.1.1: [MQTT-3.8.3-3]) at least one.
   if (reader.left === 0) throw protocolError('[MQTT-3.8.3-2] SUBSCRIBE without a topic filter');
   const requests: SubscribeRequest[] = [];
@@ -43,7 +47,7 @@ export function readSubscribe(reader: PacketReader, five: boolean, requestsMax: 
     const qos = options & 3;
     const retainHandling = (options >> 4) & 3;
     // [MQTT-3.8.3-5] reserved bits (3.1.1: [MQTT-3-8.3-4]).
-    if ((options & (five ? 0xc0 : 0xfc)) !== 0 || qos === 3 || retainHandling === 3) {
+    if ((options & (isMqtt5 ? 0xc0 : 0xfc)) !== 0 || qos === 3 || retainHandling === 3) {
       throw malformed('[MQTT-3.8.3-5] reserved bits in the subscription options');
     }
     requests.push({
@@ -65,12 +69,12 @@ export interface Unsubscribe {
 /** UNSUBSCRIBE. @throws ProtocolFault */
 export function readUnsubscribe(
   reader: PacketReader,
-  five: boolean,
+  isMqtt5: boolean,
   filtersMax: number,
 ): Unsubscribe {
   const packetId = reader.uint16();
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
-  if (five) readProperties(reader, 'unsubscribe');
+  if (isMqtt5) readProperties(reader, 'unsubscribe');
   // [MQTT-3.10.3-2] at least one.
   if (reader.left === 0) throw protocolError('[MQTT-3.10.3-2] UNSUBSCRIBE without a topic filter');
   const filters: string[] = [];

@@ -18,9 +18,9 @@ import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
 import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
 import type { FactoryRecord } from '../../registry/records.ts';
-import { attempt, type Registry } from '../../registry/registry.ts';
+import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { iso } from '../device-view.ts';
-import { route, type Route } from '../route.ts';
+import { route, type HttpRoute } from '../route.ts';
 
 export interface CaRouteDeps {
   readonly ca: CertificateAuthority;
@@ -34,7 +34,7 @@ export interface CaRouteDeps {
 
 const nameParams = z.strictObject({ name: z.string().min(1).max(64) });
 
-export function caRoutes(deps: CaRouteDeps): Route[] {
+export function caRoutes(deps: CaRouteDeps): HttpRoute[] {
   const { ca, clock, registry, rollover } = deps;
   const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
     fingerprint: certificate.fingerprint,
@@ -102,7 +102,7 @@ export function caRoutes(deps: CaRouteDeps): Route[] {
         if (ca.issuer(record.fingerprint) !== undefined || ca.fingerprint === record.fingerprint) {
           throw new FlotillaError('factory-invalid', { detail: 'it is the CA of this service' });
         }
-        await attempt(async () => {
+        await retryOnConflict(async () => {
           const before = await registry.get('factories', record.name);
           if (before === undefined && (await registry.count('factories')) >= factoriesMax) {
             throw new FlotillaError('factory-invalid', { detail: `at most ${factoriesMax}` });
@@ -130,7 +130,7 @@ export function caRoutes(deps: CaRouteDeps): Route[] {
       status: 204,
       params: nameParams,
       async handle({ params: { name }, actor }) {
-        await attempt(async () => {
+        await retryOnConflict(async () => {
           const row = await registry.get('factories', name);
           if (row === undefined) throw new FlotillaError('factory-not-found', { detail: name });
           await registry.commit({

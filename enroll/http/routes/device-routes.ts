@@ -15,21 +15,21 @@ import {
   revokedSchema,
   revokeRequestSchema,
 } from '../../../core/protocol/enrollment-api.ts';
-import type { Devices } from '../../devices/devices.ts';
-import type { Presence } from '../../devices/presence-table.ts';
+import type { DeviceAdmin } from '../../devices/devices.ts';
+import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { DeviceRecord } from '../../registry/records.ts';
 import type { DeviceQuery, Registry } from '../../registry/registry.ts';
-import type { Revocations, Revoked } from '../../devices/device-actions.ts';
+import type { DeviceActions, RevokeResult } from '../../devices/device-actions.ts';
 import { deviceJson } from '../device-view.ts';
-import { route, type Route } from '../route.ts';
+import { route, type HttpRoute } from '../route.ts';
 
 export interface DeviceRouteDeps {
   readonly clock: Clock;
   readonly config: Config;
-  readonly devices: Devices;
-  readonly presence: Presence;
+  readonly devices: DeviceAdmin;
+  readonly presence: PresenceTable;
   readonly registry: Registry;
-  readonly revocations: Revocations;
+  readonly revocations: DeviceActions;
 }
 
 const pageItemsUsual = 100;
@@ -56,7 +56,7 @@ const listQuery = z.strictObject({
   after: z.string().min(1).max(128).optional(),
 });
 
-export function deviceRoutes(deps: DeviceRouteDeps): Route[] {
+export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
   const { clock, config, devices, presence, registry, revocations } = deps;
   const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
     deviceJson(record, presence, clock.now());
@@ -195,7 +195,7 @@ function queryOf(query: z.infer<typeof listQuery>, nowMs: number, maxItems: numb
   };
 }
 
-function revokedJson({ serials, effect, elapsedMs, crlNumber }: Revoked): {
+function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
   serials: string[];
   connectionsClosed: number;
   elapsedMs: number;

@@ -24,7 +24,7 @@ import type { Renewal } from '../../enrollment/renewal.ts';
 import type { ClientIdentity } from '../client-certificate.ts';
 import { bearerOf } from '../authorization-header.ts';
 import { iso } from '../device-view.ts';
-import { route, type Route } from '../route.ts';
+import { route, type HttpRoute } from '../route.ts';
 
 export interface EnrollmentRouteDeps {
   readonly ca: CertificateAuthority;
@@ -35,7 +35,7 @@ export interface EnrollmentRouteDeps {
 
 const profileQuery = z.strictObject({ profile: z.string().min(1).max(64).optional() });
 
-export function enrollmentRoutes(deps: EnrollmentRouteDeps): Route[] {
+export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
   const { ca, enrollment, renewal, factories } = deps;
   return [
     route({
@@ -59,7 +59,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): Route[] {
         const token = bearerOf(headers.authorization);
         const factory =
           token === undefined && certificate !== undefined
-            ? factories.warrant(certificate)
+            ? factories.authorization(certificate)
             : undefined;
         const outcome = await enrollment.enroll({
           csr: body.csr,

@@ -23,7 +23,7 @@ import type { Config } from '../../../core/config/config.ts';
 import { parseDeviceId } from '../../../core/device-id.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import type { Enrollment, EnrollWish } from '../../enrollment/enrollment.ts';
+import type { Enrollment, EnrollRequest } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import { profileOf } from '../../enrollment/profiles.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
@@ -166,7 +166,7 @@ async function renew(
 function credentialOf(
   request: FastifyRequest,
   factories: Factories,
-): Pick<EnrollWish, 'token' | 'device' | 'factory'> {
+): Pick<EnrollRequest, 'token' | 'device' | 'factory'> {
   const { authorization } = request.headers;
   const basic = basicOf(authorization);
   if (basic !== undefined) {
@@ -176,7 +176,7 @@ function credentialOf(
   const token = bearerOf(authorization);
   if (token !== undefined) return { token };
   const certificate = peerCertificate(request.raw.socket);
-  const factory = certificate === undefined ? undefined : factories.warrant(certificate);
+  const factory = certificate === undefined ? undefined : factories.authorization(certificate);
   return factory === undefined ? {} : { factory };
 }
 

@@ -12,20 +12,20 @@ import {
 } from '../../../core/protocol/feed.ts';
 import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../../core/log.ts';
-import type { Devices } from '../../devices/devices.ts';
+import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
-import type { RefusalBook } from '../../audit/refusal-audit-writer.ts';
+import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { Feed } from '../../feed/feed.ts';
-import type { Presence } from '../../devices/presence-table.ts';
-import { route, type Route } from '../route.ts';
+import type { PresenceTable } from '../../devices/presence-table.ts';
+import { route, type HttpRoute } from '../route.ts';
 import type { HttpServer } from '../server.ts';
 
 export interface FeedRouteDeps {
   readonly audit: AuditLog;
-  readonly devices: Devices;
+  readonly devices: DeviceAdmin;
   readonly feed: Feed;
-  readonly presence: Presence;
-  readonly refusals: RefusalBook;
+  readonly presence: PresenceTable;
+  readonly refusals: RefusalAuditWriter;
   readonly log: Logger;
 }
 
@@ -35,7 +35,7 @@ const feedQuery = z.strictObject({
 });
 
 /** `POST /v1/feed/report`. */
-export function feedRoutes(deps: FeedRouteDeps): Route[] {
+export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
   return [
     route({
       method: 'POST',

@@ -7,23 +7,23 @@ import { Readable } from 'node:stream';
 import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
-import type { Presence } from '../../devices/presence-table.ts';
+import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { importRows } from '../../bulk-import/importer.ts';
 import { csvRows, jsonRows } from '../../bulk-import/import-rows.ts';
 import { deviceJson } from '../device-view.ts';
 import type { HttpServer } from '../server.ts';
 
-export interface TransferRouteDeps {
+export interface ImportRouteDeps {
   readonly clock: Clock;
   readonly config: Config;
-  readonly presence: Presence;
+  readonly presence: PresenceTable;
   readonly registry: Registry;
 }
 
 const jsonLines = 'application/x-ndjson';
 
-export function serveTransfer(http: HttpServer, deps: TransferRouteDeps): void {
+export function serveImport(http: HttpServer, deps: ImportRouteDeps): void {
   const { clock, config, presence, registry } = deps;
   http.app.addContentTypeParser(
     ['text/csv', jsonLines],

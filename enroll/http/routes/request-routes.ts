@@ -13,11 +13,11 @@ import {
 import type { Approvals } from '../../enrollment/approvals.ts';
 import type { RequestRecord } from '../../registry/records.ts';
 import { iso } from '../device-view.ts';
-import { route, type Route } from '../route.ts';
+import { route, type HttpRoute } from '../route.ts';
 
 const idParams = z.strictObject({ id: z.string().regex(/^[0-9a-f]{32}$/) });
 
-export function requestRoutes(approvals: Approvals): Route[] {
+export function requestRoutes(approvals: Approvals): HttpRoute[] {
   return [
     route({
       method: 'GET',

@@ -12,15 +12,15 @@ import { pemPieces } from '../../../certs/pem.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import type { OcspDesk } from '../../revocation/ocsp-responder.ts';
+import type { OcspService } from '../../revocation/ocsp-responder.ts';
 import type { RevocationList } from '../../revocation/revocation-list.ts';
 import type { HttpServer } from '../server.ts';
 
-export interface ValidityRouteDeps {
+export interface RevocationRouteDeps {
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly lists: RevocationList;
-  readonly ocsp: OcspDesk;
+  readonly ocsp: OcspService;
 }
 
 /** A socket that takes all at once would have all of it made and encrypted at once. */
@@ -32,7 +32,7 @@ async function* inTurns<T>(pieces: Iterable<T>): AsyncGenerator<T> {
 }
 
 /** `/crl`, `/crl.pem`: of the current issuer. `/crl/{issuer}`, `/crl/{issuer}.pem`: of each. */
-export function serveValidity(http: HttpServer, deps: ValidityRouteDeps): void {
+export function serveRevocation(http: HttpServer, deps: RevocationRouteDeps): void {
   const { app } = http;
   const list = async (
     request: FastifyRequest,

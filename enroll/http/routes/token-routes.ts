@@ -22,25 +22,25 @@ import {
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
-import type { Issuing } from '../../enrollment/certificate-issuer.ts';
+import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
 import { tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
 import { newIdentity } from '../../registry/device-rows.ts';
-import { attempt, type Registry } from '../../registry/registry.ts';
+import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { iso } from '../device-view.ts';
-import { route, type Route } from '../route.ts';
+import { route, type HttpRoute } from '../route.ts';
 
 export interface TokenRouteDeps {
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly config: Config;
-  readonly issuing: Issuing;
+  readonly issuing: CertificateIssuer;
   readonly registry: Registry;
   readonly tokens: Tokens;
   /** Where devices find the service. */
   readonly url: () => string;
 }
 
-export function tokenRoutes(deps: TokenRouteDeps): Route[] {
+export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
   const { ca, tokens, url, config } = deps;
   const answer = ({ token, record }: MadeToken): TokenAnswer => {
     if (record.device === null) throw new FlotillaError('internal');
@@ -133,7 +133,7 @@ export function tokenRoutes(deps: TokenRouteDeps): Route[] {
   ];
 }
 
-function serviceRoute({ ca, clock, config, issuing, registry }: TokenRouteDeps): Route {
+function serviceRoute({ ca, clock, config, issuing, registry }: TokenRouteDeps): HttpRoute {
   return route({
     method: 'POST',
     path: '/v1/services',
@@ -148,7 +148,7 @@ function serviceRoute({ ca, clock, config, issuing, registry }: TokenRouteDeps):
       if (csr.commonName !== undefined && csr.commonName !== name) {
         throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${name}` });
       }
-      const answer = await attempt(async () => {
+      const answer = await retryOnConflict(async () => {
         const row = await registry.get('devices', name);
         if (row !== undefined && row.role !== role) {
           throw new FlotillaError('identity-role-conflict', { detail: `${name} is ${row.role}` });

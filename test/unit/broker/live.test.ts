@@ -1,9 +1,9 @@
 import test from 'ava';
 import type { Connection } from '../../../broker/contracts/session-layer.ts';
-import { ExpiryWatch, type End } from '../../../broker/enforcement/connection-expiry.ts';
-import { cloneWindowMs, IncidentWatch } from '../../../broker/admission/incident-detector.ts';
-import { linesPerSecondMax, QuietLog } from '../../../broker/telemetry/rate-limited-log.ts';
-import { Restraint } from '../../../broker/admission/incident-holds.ts';
+import { ConnectionExpiry, type End } from '../../../broker/enforcement/connection-expiry.ts';
+import { cloneWindowMs, IncidentDetector } from '../../../broker/admission/incident-detector.ts';
+import { linesPerSecondMax, RateLimitedLog } from '../../../broker/telemetry/rate-limited-log.ts';
+import { IncidentHolds } from '../../../broker/admission/incident-holds.ts';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { identityOf } from '../../support/broker-identity.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
@@ -26,7 +26,7 @@ class FakeConnection implements Connection {
 test('connections end at their time, in any order, and not before', (t) => {
   const clock = fakeClock();
   const ends = new Map<Connection, End>();
-  const watch = new ExpiryWatch(clock, (connection) => ends.get(connection)!);
+  const watch = new ConnectionExpiry(clock, (connection) => ends.get(connection)!);
   const add = (inMs: number): FakeConnection => {
     const connection = new FakeConnection();
     ends.set(connection, { atMs: clock.now() + inMs, code: 'certificate-expired' });
@@ -51,7 +51,7 @@ test('a wall clock that is set forward ends what is due within half a minute', (
   const clock = fakeClock();
   const connection = new FakeConnection();
   const atMs = clock.now() + 86_400_000;
-  const watch = new ExpiryWatch(clock, () => ({ atMs, code: 'certificate-expired' }));
+  const watch = new ConnectionExpiry(clock, () => ({ atMs, code: 'certificate-expired' }));
   watch.watch(connection);
   clock.jump(90_000_000);
   clock.advance(30_000);
@@ -60,7 +60,7 @@ test('a wall clock that is set forward ends what is due within half a minute', (
 
 test('a certificate that alternates between two addresses is a clone, told once', (t) => {
   const clock = fakeClock();
-  const watch = new IncidentWatch(clock, 1000);
+  const watch = new IncidentDetector(clock, 1000);
   const from = (remoteAddress: string): string | undefined => {
     clock.advance(1000);
     return watch.connected(identityOf('dev', { remoteAddress }))?.kind;
@@ -77,7 +77,7 @@ test('a certificate that alternates between two addresses is a clone, told once'
 
 test('a device that moves, once or on and on, is no clone', (t) => {
   const clock = fakeClock();
-  const watch = new IncidentWatch(clock, 1000);
+  const watch = new IncidentDetector(clock, 1000);
   for (let n = 0; n < 200; n++) {
     clock.advance(60_000);
     const remoteAddress = `10.0.${n >> 8}.${n & 255}`;
@@ -91,7 +91,7 @@ test('a device that moves, once or on and on, is no clone', (t) => {
 
 test('sessions taken again and again from a living connection are an overlap, told once a window', (t) => {
   const clock = fakeClock();
-  const watch = new IncidentWatch(clock, 1000);
+  const watch = new IncidentDetector(clock, 1000);
   const dev = identityOf('dev', { remoteAddress: '10.0.0.1' });
   const taken = (): string | undefined => {
     clock.advance(1000);
@@ -111,7 +111,7 @@ test('sessions taken again and again from a living connection are an overlap, to
 });
 
 test('a renewed certificate begins a new count', (t) => {
-  const watch = new IncidentWatch(fakeClock(), 1000);
+  const watch = new IncidentDetector(fakeClock(), 1000);
   const found = [
     ['0a', 'x'],
     ['0a', 'y'],
@@ -126,7 +126,7 @@ test('a renewed certificate begins a new count', (t) => {
 
 test('a device that connects too often is refused until the minute is over', (t) => {
   const clock = fakeClock();
-  const watch = new IncidentWatch(clock, 3);
+  const watch = new IncidentDetector(clock, 3);
   const dev = identityOf('dev');
   const admitted = Array.from({ length: 5 }, () => watch.admitted(dev));
   t.deepEqual(
@@ -141,37 +141,37 @@ test('a device that connects too often is refused until the minute is over', (t)
 });
 
 test('a restraint holds until the directory has followed and let go again', (t) => {
-  const restraint = new Restraint();
+  const restraint = new IncidentHolds();
   const { entry } = identityOf('dev');
   const good = { standing: 'full', notAfterMs: 1 } as const;
-  restraint.hold('dev', 'quarantine', 'device-cloned', entry);
-  t.deepEqual(restraint.over('dev', good), { standing: 'quarantined', notAfterMs: 1 });
-  t.deepEqual(restraint.over('other', good), good);
-  restraint.follow({ ...entry, group: 'x' }, 'dev');
+  restraint.add('dev', 'quarantine', 'device-cloned', entry);
+  t.deepEqual(restraint.apply('dev', good), { standing: 'quarantined', notAfterMs: 1 });
+  t.deepEqual(restraint.apply('other', good), good);
+  restraint.sync({ ...entry, group: 'x' }, 'dev');
   t.is(restraint.size, 1, 'a change that does not concern it');
-  restraint.follow({ ...entry, status: 'quarantined' }, 'dev');
-  restraint.follow(entry, 'dev');
-  t.deepEqual(restraint.over('dev', good), good);
-  restraint.hold('dev', 'suspend', 'device-cloned', entry);
-  t.deepEqual(restraint.over('dev', good), { code: 'device-cloned' });
-  t.deepEqual(restraint.over('dev', { code: 'device-revoked' }), { code: 'device-revoked' });
+  restraint.sync({ ...entry, status: 'quarantined' }, 'dev');
+  restraint.sync(entry, 'dev');
+  t.deepEqual(restraint.apply('dev', good), good);
+  restraint.add('dev', 'suspend', 'device-cloned', entry);
+  t.deepEqual(restraint.apply('dev', good), { code: 'device-cloned' });
+  t.deepEqual(restraint.apply('dev', { code: 'device-revoked' }), { code: 'device-revoked' });
 });
 
 test('a restraint of what the directory restrains already ends when the directory lets go', (t) => {
-  const restraint = new Restraint();
+  const restraint = new IncidentHolds();
   const { entry } = identityOf('dev');
-  restraint.hold('dev', 'quarantine', 'device-cloned', { ...entry, status: 'quarantined' });
-  restraint.follow(entry, 'dev');
+  restraint.add('dev', 'quarantine', 'device-cloned', { ...entry, status: 'quarantined' });
+  restraint.sync(entry, 'dev');
   t.is(restraint.size, 0);
-  restraint.hold('dev', 'quarantine', 'device-cloned', entry);
-  restraint.follow(entry, 'dev');
+  restraint.add('dev', 'quarantine', 'device-cloned', entry);
+  restraint.sync(entry, 'dev');
   t.is(restraint.size, 1, 'the directory has not followed yet');
 });
 
 test('a flood of lines is cut, counted and told', (t) => {
   const clock = fakeClock();
   const capture = captureLog();
-  const quiet = new QuietLog(capture.log, clock, 3);
+  const quiet = new RateLimitedLog(capture.log, clock, 3);
   for (let n = 0; n < 100; n++) quiet.write('warn', 'one', { n }, 'line');
   quiet.write('warn', 'two', {}, 'line');
   t.is(capture.lines.length, 4);

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '../../../../broker/session/connection/connection.ts';
+import type { ClientConnection } from '../../../../broker/session/connection/connection.ts';
 import { startWorld, type RawClient } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
 
@@ -209,7 +209,7 @@ test('fault 12: a client that reads nothing for too long is closed with outbound
   const payload = Buffer.alloc(60_000);
   // More than the kernel takes: when nothing was written for a while, it is stalled.
   const [connection] = world.layer.connectionsOf('stalled');
-  const { stream } = connection as Client;
+  const { stream } = connection as ClientConnection;
   const full = async (): Promise<boolean> => {
     pub.publish('big', payload);
     await new Promise((resolve) => setImmediate(resolve));
@@ -253,7 +253,7 @@ test('memory that is used again for writing never shows in what a slow or a fast
   slow.socket.pause();
   const pub = await world.connect({ clientId: 'pub' });
   const [connection] = world.layer.connectionsOf('slow');
-  const { stream } = connection as Client;
+  const { stream } = connection as ClientConnection;
   const got = new Map<RawClient, number>([
     [slow, 0],
     [fast, 0],

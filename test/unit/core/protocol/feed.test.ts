@@ -7,7 +7,7 @@ import {
   feedReportSchema,
   refusalSchema,
   reportMax,
-  toldMaxChars,
+  reportedTextMaxChars,
   type DirectoryEntry,
 } from '../../../../core/protocol/feed.ts';
 import { parseDeviceId } from '../../../../core/device-id.ts';
@@ -164,8 +164,8 @@ test('the largest report that there can be is one that is taken', (t) => {
         id,
         serial,
         address: text(64),
-        topic: text(toldMaxChars),
-        detail: text(toldMaxChars),
+        topic: text(reportedTextMaxChars),
+        detail: text(reportedTextMaxChars),
         count: Number.MAX_SAFE_INTEGER,
         firstAtMs: timeMs,
         lastAtMs: timeMs,

@@ -7,7 +7,7 @@ import {
   machineLimits,
 } from '../../../../device-sim/controller/preflight.ts';
 import { addressesOf } from '../../../../device-sim/controller/source-addresses.ts';
-import { Board } from '../../../../device-sim/stats/run-stats.ts';
+import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
 import { Meter } from '../../../../device-sim/measure/meter.ts';
 import { judgeProbe } from '../../../../device-sim/phases/acl-probe.ts';
 import { judgeClones } from '../../../../device-sim/phases/clone-attack.ts';
@@ -170,7 +170,7 @@ test('blocks of source addresses are spread out without their first and last', (
 });
 
 test('a board thins out a long run and forgets no count', (t) => {
-  const board = new Board(0, () => undefined);
+  const board = new RunStats(0, () => undefined);
   const devices = { new: 0, enrolled: 0, connecting: 0, online: 5, offline: 0, failed: 0 };
   const who = {};
   for (let second = 1; second <= 5000; second++) {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { silentLog } from '../../../../core/log.ts';
-import { Crew, Hand } from '../../../../device-sim/worker/worker-pool.ts';
-import { Board } from '../../../../device-sim/stats/run-stats.ts';
+import { WorkerPool, WorkerHandle } from '../../../../device-sim/worker/worker-pool.ts';
+import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
 import { runPhase } from '../../../../device-sim/phases/phase-registry.ts';
 import { parsePlan, phasesOf } from '../../../../device-sim/plan/read-plan.ts';
 import { rosterOf } from '../../../../device-sim/fleet/roster.ts';
@@ -26,7 +26,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
   const [first] = phasesOf(plan);
   if (first === undefined) throw new Error('no phase');
   const said: string[] = [];
-  const hand = new Hand(
+  const hand = new WorkerHandle(
     ({ message }) => ({
       label: 'recorder',
       send: ({ call, name, params }) => {
@@ -56,7 +56,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
     seed,
     run: '00000000',
     roster,
-    crew: new Crew([hand], []),
+    pool: new WorkerPool([hand], []),
     brokers: [{ host: '127.0.0.1', port: 1, ca: '' }],
     api: undefined,
     keeper: {
@@ -64,7 +64,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
       keep: () => Promise.resolve(),
       forget: () => Promise.resolve(),
     },
-    board: new Board(0, () => undefined),
+    stats: new RunStats(0, () => undefined),
     fleet: {
       retired: new Set(),
       failed: new Map(),

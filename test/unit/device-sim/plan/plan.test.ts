@@ -9,10 +9,10 @@ import {
 } from '../../../../device-sim/plan/read-plan.ts';
 import { settleAccount } from '../../../../device-sim/controller/accounting.ts';
 import { reportOf } from '../../../../device-sim/controller/verdict.ts';
-import { Board } from '../../../../device-sim/stats/run-stats.ts';
+import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
 import { commentedPlan } from '../../../../device-sim/plan/commented-plan.ts';
 import { runFigures } from '../../../../device-sim/plan/figures.ts';
-import { judge, parseComparison } from '../../../../device-sim/plan/threshold.ts';
+import { judgeThreshold, parseComparison } from '../../../../device-sim/plan/threshold.ts';
 import { filterFor, rosterOf, topicFor } from '../../../../device-sim/fleet/roster.ts';
 
 const good = `name: small
@@ -157,14 +157,14 @@ test('the commented plan that sim init writes is a valid plan', (t) => {
 
 test('every number of a report can be named by a threshold, and nothing else can', (t) => {
   const plan = parsePlan(good);
-  const board = new Board(0, () => undefined);
+  const board = new RunStats(0, () => undefined);
   const report = reportOf({
     plan,
     seed: '1',
     run: '00000000',
     startedAtMs: 0,
     durationMs: 1,
-    board,
+    stats: board,
     fleet: {
       retired: new Set(),
       failed: new Map(),
@@ -210,20 +210,20 @@ test('thresholds compare figures of the report, phases by name, durations as ms'
     phases: [{ name: 'storm', figures: { lastBackMs: 4200 } }],
     latencyMs: { endToEnd: { p99: 12.5 } },
   };
-  const verdict = (text: string): boolean => judge(parseComparison(text)!, report).ok;
+  const verdict = (text: string): boolean => judgeThreshold(parseComparison(text)!, report).ok;
   t.true(verdict('messages.lost <= 0'));
   t.true(verdict('messages.lost == 0'));
   t.true(verdict('latencyMs.endToEnd.p99 < 13ms'));
   t.false(verdict('latencyMs.endToEnd.p99 > 1s'));
   t.true(verdict('phases.storm.figures.lastBackMs <= 5s'));
   t.true(verdict('ok >= 1'));
-  t.deepEqual(judge(parseComparison('nothing.here <= 5')!, report), {
+  t.deepEqual(judgeThreshold(parseComparison('nothing.here <= 5')!, report), {
     name: 'nothing.here',
     limit: '<= 5',
     value: null,
     ok: false,
   });
-  t.is(judge(parseComparison('constructor.name <= 5')!, report).value, null);
+  t.is(judgeThreshold(parseComparison('constructor.name <= 5')!, report).value, null);
 });
 
 test('every device of a fleet has an id of its own and is found by it', (t) => {

@@ -7,13 +7,13 @@ import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { seeded, shuffled } from '../../../../device-sim/plan/seed.ts';
 import { unwrap, wrap } from '../../../../device-sim/traffic/envelope.ts';
 import { payloadSource } from '../../../../device-sim/traffic/payload.ts';
-import { Agenda, Schedule, type Pace } from '../../../../device-sim/traffic/schedule.ts';
+import { Agenda, Schedule, type SendRate } from '../../../../device-sim/traffic/schedule.ts';
 import { checkPlan } from '../../../../device-sim/plan/read-plan.ts';
 import type { PayloadSpec } from '../../../../device-sim/plan/plan-schema.ts';
 
 const author = { device: 'meter-0007', group: 'meter', number: 7 };
 
-function timesOf(pace: Pace, seed: string, startMs: number, endMs: number): number[] {
+function timesOf(pace: SendRate, seed: string, startMs: number, endMs: number): number[] {
   const schedule = new Schedule(pace, seeded(seed, 'test'), startMs, endMs);
   const times: number[] = [];
   for (let at = schedule.next(); at !== undefined; at = schedule.next()) times.push(at);

@@ -6,7 +6,7 @@ import type { Refusal } from '../../../../core/protocol/feed.ts';
 import { silentLog } from '../../../../core/log.ts';
 import { AuditLog, type AuditLine } from '../../../../enroll/audit/audit-log.ts';
 import { tailAudit, verifyAudit } from '../../../../enroll/audit/audit-reader.ts';
-import { RefusalBook } from '../../../../enroll/audit/refusal-audit-writer.ts';
+import { RefusalAuditWriter } from '../../../../enroll/audit/refusal-audit-writer.ts';
 import { fakeClock, type FakeClock } from '../../../support/fake-clock.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
@@ -14,7 +14,7 @@ const broker = parseDeviceId('broker-1');
 
 interface World {
   readonly clock: FakeClock;
-  readonly book: RefusalBook;
+  readonly book: RefusalAuditWriter;
   readonly audit: AuditLog;
   readonly lines: () => Promise<AuditLine[]>;
   readonly verdict: () => ReturnType<typeof verifyAudit>;
@@ -31,7 +31,7 @@ async function opened(
   return {
     clock,
     audit,
-    book: new RefusalBook({ audit, clock, log: silentLog, linesPerMinute }),
+    book: new RefusalAuditWriter({ audit, clock, log: silentLog, linesPerMinute }),
     lines: () => tailAudit(folder, 100_000),
     verdict: () => verifyAudit(folder),
   };
@@ -102,7 +102,7 @@ test('a batch that comes twice is counted once, one of another run is another', 
 test('a batch whose lines could not be written is written when it comes again, and counted once', async (t) => {
   const { audit, clock, lines } = await opened(t);
   let isFull = true;
-  const book = new RefusalBook({
+  const book = new RefusalAuditWriter({
     audit: {
       append: (...events) =>
         isFull ? Promise.reject(new Error('disk full')) : audit.append(...events),

@@ -3,7 +3,7 @@ import type { CrlEntries } from '../../../../certs/crl-entries.ts';
 import { decodeDer, tags } from '../../../../certs/der.ts';
 import { Fields, serialOf, timeOf } from '../../../../certs/der-fields.ts';
 import { parseDeviceId } from '../../../../core/device-id.ts';
-import { Devices } from '../../../../enroll/devices/devices.ts';
+import { DeviceAdmin } from '../../../../enroll/devices/devices.ts';
 import { silentLog } from '../../../../core/log.ts';
 import {
   openLowdbRegistry,
@@ -113,7 +113,7 @@ test('who is suspended is on hold until he is resumed, deleted, or his certifica
 
 test('a hold has the date of its beginning, whatever becomes of it until it ends', async (t) => {
   const { registry, clock, entries } = await open(t);
-  const devices = new Devices(registry, clock);
+  const devices = new DeviceAdmin(registry, clock);
   const id = parseDeviceId('a');
   const certificates = [
     { ...certificateOf('a'), serial: 'a1', issuer, notAfterMs: clock.now() + 90 * hourMs },

@@ -4,11 +4,11 @@ import { openMemoryStore } from '../../../../../broker/store/memory-store.ts';
 import type { QueuedMessage, SessionStore } from '../../../../../broker/store/session-store.ts';
 import { Message } from '../../../../../broker/session/delivery/message.ts';
 import {
-  Outgoing,
-  PlainTotals,
-  type OutgoingContext,
-  type OutgoingLimits,
-  type Outlet,
+  OutboundQueue,
+  Qos0Totals,
+  type OutboundContext,
+  type OutboundLimits,
+  type PacketSink,
 } from '../../../../../broker/session/delivery/outbound-queue.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import {
@@ -27,17 +27,17 @@ interface Sent {
 }
 
 /** A connection that takes everything down. */
-class Pen implements Outlet {
+class Pen implements PacketSink {
   hasRoom = true;
   readonly sent: Sent[] = [];
   readonly released: (readonly [number, boolean])[] = [];
 
-  sendPlain(): void {
+  sendQos0(): void {
     throw new Error('nothing of QoS 0 was owed');
   }
 
-  sendNumbered(
-    ...[delivery, packetId, afterCommit]: Parameters<Outlet['sendNumbered']>
+  sendWithPacketId(
+    ...[delivery, packetId, afterCommit]: Parameters<PacketSink['sendWithPacketId']>
   ): undefined {
     const payload = delivery.message.payload.toString();
     this.sent.push({ payload, packetId, again: delivery.packetId !== 0, afterCommit });
@@ -52,7 +52,7 @@ class Pen implements Outlet {
   }
 }
 
-const limits: OutgoingLimits = {
+const limits: OutboundLimits = {
   queueMaxMessages: 1000,
   queueMaxBytes: 1_000_000,
   queueOverflow: 'drop-oldest',
@@ -61,13 +61,13 @@ const limits: OutgoingLimits = {
 
 interface Bench {
   readonly store: SessionStore;
-  readonly outgoing: Outgoing;
+  readonly outgoing: OutboundQueue;
   readonly dropped: string[];
   /** Lets the oldest read of the queue that waits be answered. */
   readonly answer: () => Promise<void>;
 }
 
-function bench(kept: boolean, own: Partial<OutgoingLimits> = {}): Bench {
+function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
   const store = openMemoryStore({ limits: wideLimits, clock: fakeClock() });
   store.putSession(sessionRecord('c'));
   const waiting: (() => void)[] = [];
@@ -79,10 +79,10 @@ function bench(kept: boolean, own: Partial<OutgoingLimits> = {}): Bench {
     return page;
   };
   const dropped: string[] = [];
-  const context: OutgoingContext = {
+  const context: OutboundContext = {
     store,
     limits: { ...limits, ...own },
-    plainTotals: new PlainTotals(),
+    qos0Totals: new Qos0Totals(),
     nowMs: () => 0,
     mayReceive: () => true,
     fitsInAll: () => true,
@@ -94,7 +94,7 @@ function bench(kept: boolean, own: Partial<OutgoingLimits> = {}): Bench {
   };
   return {
     store,
-    outgoing: new Outgoing('c', context, kept),
+    outgoing: new OutboundQueue('c', context, kept),
     dropped,
     answer: async () => {
       await until('a read', () => waiting.length > 0);
@@ -104,7 +104,7 @@ function bench(kept: boolean, own: Partial<OutgoingLimits> = {}): Bench {
   };
 }
 
-const deliver = (outgoing: Outgoing, payload: string, qos: 1 | 2 = 1): void =>
+const deliver = (outgoing: OutboundQueue, payload: string, qos: 1 | 2 = 1): void =>
   outgoing.deliver(Message.from('t', qos, false, payload), qos, false, []);
 
 test('packet ids begin again at 1 behind 65,535, and pass over what is still in flight', (t) => {

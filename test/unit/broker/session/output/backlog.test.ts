@@ -1,17 +1,17 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { Backlog } from '../../../../../broker/session/output/backlog.ts';
-import { Outbox } from '../../../../../broker/session/output/write-batch.ts';
-import { ownBlock, WriteBlocks } from '../../../../../broker/session/output/buffer-pool.ts';
+import { WriteBatch } from '../../../../../broker/session/output/write-batch.ts';
+import { unpooledBuffer, BufferPool } from '../../../../../broker/session/output/buffer-pool.ts';
 
-function boxOf(bytes: Buffer): Outbox {
-  const box = new Outbox();
+function boxOf(bytes: Buffer): WriteBatch {
+  const box = new WriteBatch();
   box.add(bytes, 0, bytes.length);
   return box;
 }
 
 test('a block that came back is lent again, for the same size and smaller', (t) => {
-  const blocks = new WriteBlocks();
+  const blocks = new BufferPool();
   const first = blocks.take(5000);
   t.true(first.bytes.length >= 5000);
   const second = blocks.take(5000);
@@ -24,7 +24,7 @@ test('a block that came back is lent again, for the same size and smaller', (t) 
 });
 
 test('a block is as long as was asked for, and not much longer', (t) => {
-  const blocks = new WriteBlocks();
+  const blocks = new BufferPool();
   for (const size of [0, 1, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072, 131_073, 524_288]) {
     const { length } = blocks.take(size).bytes;
     t.true(length >= size, `${size}: ${length}`);
@@ -33,7 +33,7 @@ test('a block is as long as was asked for, and not much longer', (t) => {
 });
 
 test('whoever waits for a block to come back is told once', (t) => {
-  const block = new WriteBlocks().take(4096);
+  const block = new BufferPool().take(4096);
   let told = 0;
   block.after = () => told++;
   block.release();
@@ -43,17 +43,17 @@ test('whoever waits for a block to come back is told once', (t) => {
 });
 
 test('what is kept of blocks is bounded, and large ones are not kept', (t) => {
-  const blocks = new WriteBlocks();
+  const blocks = new BufferPool();
   const lent = Array.from({ length: 40 }, () => blocks.take(512 * 1024));
   for (const block of lent) block.release();
   t.is(blocks.keptBytes, 16 * 1024 * 1024);
-  const other = new WriteBlocks();
+  const other = new BufferPool();
   other.take(512 * 1024 + 1).release();
   t.is(other.keptBytes, 0);
 });
 
 test('a block of its own is not lent again', (t) => {
-  const block = ownBlock(10);
+  const block = unpooledBuffer(10);
   t.is(block.bytes.length, 10);
   t.notThrows(() => block.release());
 });
@@ -65,7 +65,7 @@ test('what goes through a backlog comes out in order, in pieces of bounded size,
       fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
       fc.boolean(),
       (sizes, takes, lends) => {
-        const blocks = new WriteBlocks();
+        const blocks = new BufferPool();
         const backlog = new Backlog(lends ? blocks : undefined);
         const put: Buffer[] = [];
         const got: Buffer[] = [];
@@ -102,7 +102,7 @@ test('what goes through a backlog comes out in order, in pieces of bounded size,
 });
 
 test('a backlog that is forgotten gives its blocks back, the one that is half written too', (t) => {
-  const blocks = new WriteBlocks();
+  const blocks = new BufferPool();
   const backlog = new Backlog(blocks);
   backlog.add(boxOf(Buffer.alloc(100_000)));
   backlog.add(boxOf(Buffer.alloc(100_000)));

@@ -127,8 +127,8 @@ test('every event of Aedes is told, and not asked for when nobody listens', asyn
     '"": [MQTT-3.1.0-1] the first packet is not CONNECT',
   ]);
   core.removeAllListeners('ping');
-  t.false(world.layer.services.hooks.heard.ping);
-  t.true(world.layer.services.hooks.heard.ack);
+  t.false(world.layer.context.hooks.hasListeners.ping);
+  t.true(world.layer.context.hooks.hasListeners.ack);
 });
 
 test('keepaliveTimeout is told before the connection ends', async (t) => {
@@ -384,7 +384,7 @@ test('a hook that is taken back is not asked any more', async (t) => {
   const { authorizePublish } = core;
   core.authorizePublish = (_client, _packet, callback) => callback(new Error('no'));
   core.authorizePublish = authorizePublish;
-  t.is(world.layer.services.hooks.authorizePublish, undefined);
+  t.is(world.layer.context.hooks.authorizePublish, undefined);
   const pub = await world.connect({ version: 5, clientId: 'pub' });
   pub.publish('x', 'x', { qos: 1 });
   t.is((await pub.next('puback')).reasonCode ?? 0, 0);

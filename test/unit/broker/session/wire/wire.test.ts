@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { deliveryProperties, Message } from '../../../../../broker/session/delivery/message.ts';
-import { Outbox } from '../../../../../broker/session/output/write-batch.ts';
+import { WriteBatch } from '../../../../../broker/session/output/write-batch.ts';
 import { Framer } from '../../../../../broker/session/wire/framer.ts';
 import { PacketReader } from '../../../../../broker/session/wire/reader.ts';
 import { readProperties } from '../../../../../broker/session/wire/properties.ts';
@@ -99,7 +99,7 @@ test('what is encoded is what the codec reads, in each family, with and without 
         const encoded = five
           ? message.encode(true, qos > 0, deliveryProperties(message, expiry, identifiers, 0))
           : message.encoded(false, qos > 0);
-        const box = new Outbox();
+        const box = new WriteBatch();
         box.addPatched(
           encoded.bytes,
           encoded.start,
@@ -134,7 +134,7 @@ test('what is encoded is what the codec reads, in each family, with and without 
 
 test('an outbox joins touching views, patches copies only, and keeps its order', (t) => {
   const chunk = Buffer.from('300400016101300400016102320600016100ff03', 'hex');
-  const box = new Outbox();
+  const box = new WriteBatch();
   box.add(chunk, 0, 6);
   box.add(chunk, 6, 12);
   t.is(box.join().buffer, chunk.buffer);
