@@ -1,11 +1,12 @@
 /** The import rules of the house. `tools/import-rules.ts` runs them and fails when they saw no module. */
 const rooms = ['broker', 'enroll', 'device-sim'];
-const only = (library, folder) => ({
-  name: `${library}-only-in-${folder.replaceAll('/', '-')}`,
+/** One importer for each big library: the folder, or the few files, that `where` matches. */
+const only = (library, where, comment) => ({
+  name: `${library}-has-one-importer`,
   severity: 'error',
-  comment: `${library} has one importer: ${folder}/`,
-  from: { path: '^(core|certs|enroll|broker|device-sim|cli)/', pathNot: `^${folder}/` },
-  to: { path: `node_modules/${library}/` },
+  comment,
+  from: { path: '^(core|certs|enroll|broker|device-sim|cli)/', pathNot: `^${where}` },
+  to: { path: `(node_modules/${library}/|^(node:)?${library}$)` },
 });
 
 module.exports = {
@@ -37,14 +38,32 @@ module.exports = {
       from: { path: '^(cli|bench|tools)/' },
       to: { path: '^test/' },
     },
-    only('aedes', 'broker'),
-    only('aedes-persistence', 'broker'),
-    only('ws', 'broker'),
-    only('mqtt', 'device-sim'),
-    only('node-forge', 'certs'),
-    only('lowdb', 'enroll/registry'),
-    only('fastify', 'enroll'),
-    only('commander', 'cli'),
+    {
+      name: 'no-folder-cycles',
+      severity: 'error',
+      comment: 'Two folders that import each other are one folder with a wall in it.',
+      scope: 'folder',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'contracts-export-types-only',
+      severity: 'error',
+      comment: 'broker/contracts/ holds interfaces; a value there would pull code behind it.',
+      from: { path: '^broker/' },
+      to: { path: '^broker/contracts/', dependencyTypesNot: ['type-only'] },
+    },
+    only('aedes', 'broker/(session/(aedes|plugins|handlers)/|broker(-service)?\\.ts$)'),
+    only('aedes-persistence', 'broker/session/aedes/'),
+    only('ws', 'broker/listeners/'),
+    only('prom-client', 'broker/telemetry/'),
+    only('sqlite', 'broker/store/'),
+    only('mqtt', '(device-sim/device|cli)/'),
+    only('node-forge', 'certs/'),
+    only('lowdb', 'enroll/registry/'),
+    only('fastify', 'enroll/http/'),
+    only('commander', 'cli/'),
+    only('pino', 'core/log\\.ts$'),
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {

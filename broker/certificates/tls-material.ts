@@ -11,7 +11,15 @@ import {
   readBrokerCertificate,
   type BrokerCertificate,
 } from './broker-certificate.ts';
-import type { TlsMaterial } from '../listeners/tls-listener.ts';
+
+/** What TLS is set up with; can be replaced while the listener runs. */
+export interface TlsMaterial {
+  readonly key: string;
+  readonly chain: string;
+  /** All CA certificates that clients' certificates may come from, PEM. */
+  readonly authorities: readonly string[];
+  readonly sessionTickets: boolean;
+}
 
 export class BrokerTlsMaterial {
   readonly #folder: string;

@@ -99,18 +99,6 @@ export interface SessionStatistics {
   readonly storeCommitMs: number;
 }
 
-/**
- * Reasons to end a connection that also end the right to speak: the will is not published.
- */
-export const willSuppressingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'certificate-revoked',
-  'device-revoked',
-  'device-suspended',
-  'device-removed',
-  'device-cloned',
-  'device-overlapping',
-]);
-
 export interface SessionLayer {
   /** Takes over an admitted stream. */
   accept(stream: Duplex, identity: Identity): Connection;

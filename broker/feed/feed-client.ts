@@ -6,7 +6,7 @@
  */
 import { Agent } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import type { Logger } from 'pino';
+import type { Logger } from '../../core/log.ts';
 import type { Clock } from '../../core/clock.ts';
 import { feedHeartbeatMs, feedLineSchema, type FeedReport } from '../../core/protocol/feed.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';

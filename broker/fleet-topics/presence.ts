@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { Logger } from 'pino';
+import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';

@@ -13,17 +13,9 @@ import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Admission, Refused } from '../admission/admission.ts';
+import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
-
-/** What TLS is set up with; can be replaced while the listener runs. */
-export interface TlsMaterial {
-  readonly key: string;
-  readonly chain: string;
-  /** All CA certificates that clients' certificates may come from, PEM. */
-  readonly authorities: readonly string[];
-  readonly sessionTickets: boolean;
-}
 
 export interface TlsListenerOptions {
   readonly host: string;

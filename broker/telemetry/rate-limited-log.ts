@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Logger } from 'pino';
+import type { Logger } from '../../core/log.ts';
 import type { Clock } from '../../core/clock.ts';
 
 /** Lines a second in all. */

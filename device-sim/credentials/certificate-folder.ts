@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { fingerprintOf, spkiOf } from '../../certs/key.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { DialIdentity } from '../device/dial.ts';
-import type { Credential } from './enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 
 /** The name of the folder that holds the observers' certificate. */
 export const observerFolder = 'observer';

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod';
-import type { Credential } from './enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 
 const credentialSchema = z.strictObject({
   id: z.string(),

@@ -8,7 +8,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { secretFileMode, secretFolderMode } from '../../core/atomic-file.ts';
 import { credentialLine } from './credential-file.ts';
-import type { Credential } from './enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 
 /** A credential that ends sooner than this is not used again. */
 const remainingMinMs = 60 * 60_000;

@@ -18,19 +18,7 @@ import {
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
-
-/** What a device holds after enrollment; PEM. */
-export interface Credential {
-  readonly id: string;
-  readonly key: string;
-  /** Leaf, then issuer. */
-  readonly chain: string;
-  /** Lower-case hexadecimal. */
-  readonly serial: string;
-  readonly notAfterMs: number;
-  /** `sha256:…` over the public key. */
-  readonly keyFingerprint: string;
-}
+import type { Credential } from '../device/credential.ts';
 
 /** How often a busy service (429, 503) is asked again. */
 const attemptsMax = 6;

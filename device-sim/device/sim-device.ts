@@ -5,7 +5,7 @@
  * @module
  */
 import { topicMatches } from '../../core/topic.ts';
-import type { Credential } from '../credentials/enrollment-client.ts';
+import type { Credential } from './credential.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import type { GroupSpec } from '../plan/plan-schema.ts';
@@ -13,7 +13,7 @@ import { topicFor } from '../fleet/roster.ts';
 import { seeded, type Random } from '../plan/seed.ts';
 import { unwrap, wrap, type Envelope } from '../traffic/envelope.ts';
 import { nowUs } from '../traffic/shared-clock.ts';
-import type { Author } from '../traffic/payload.ts';
+import type { Author } from '../fleet/roster.ts';
 import type { DialOptions, Failure } from './dial.ts';
 import { LightLink } from './light-link.ts';
 import { LinkError, type Connected, type Link, type LinkOptions } from './link.ts';

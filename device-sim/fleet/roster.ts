@@ -7,7 +7,14 @@
 import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { GroupSpec, Plan } from '../plan/plan-schema.ts';
-import type { Author } from '../traffic/payload.ts';
+
+/** The device that a message is published by. */
+export interface Author {
+  readonly device: string;
+  readonly group: string;
+  /** Its number in the group, from 1. */
+  readonly number: number;
+}
 
 export interface Roster {
   readonly size: number;

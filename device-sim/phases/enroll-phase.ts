@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Credential } from '../credentials/enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 import type { PhaseOf } from '../plan/plan-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { epochNow, participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';

@@ -7,15 +7,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { PayloadSpec } from '../plan/plan-schema.ts';
+import type { Author } from '../fleet/roster.ts';
 import type { Random } from '../plan/seed.ts';
-
-/** Whom a body is for. */
-export interface Author {
-  readonly device: string;
-  readonly group: string;
-  /** Its number in the group, from 1. */
-  readonly number: number;
-}
 
 /** Makes the bodies of one stream of one device, in order. */
 export interface PayloadSource {

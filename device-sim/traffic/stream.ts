@@ -7,7 +7,8 @@
 import type { GroupSpec } from '../plan/plan-schema.ts';
 import { topicFor } from '../fleet/roster.ts';
 import { seeded } from '../plan/seed.ts';
-import { payloadSource, type Author, type PayloadSource } from './payload.ts';
+import type { Author } from '../fleet/roster.ts';
+import { payloadSource, type PayloadSource } from './payload.ts';
 import { Schedule } from './schedule.ts';
 
 export interface Stream {

@@ -4,7 +4,8 @@
  * @module
  */
 import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { EnrollmentClient, type Credential } from '../credentials/enrollment-client.ts';
+import { EnrollmentClient } from '../credentials/enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { CounterName } from '../measure/meter.ts';
 import { toLocalMs } from '../traffic/shared-clock.ts';

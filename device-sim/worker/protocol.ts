@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Credential } from '../credentials/enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 import type { DeviceState } from '../device/sim-device.ts';
 import type { Ranges } from '../measure/interval-set.ts';
 import type { MeterData } from '../measure/meter.ts';

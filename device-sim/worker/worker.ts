@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { brokerOf } from '../fleet/broker-choice.ts';
 import { credentialLine } from '../credentials/credential-file.ts';
-import type { Credential } from '../credentials/enrollment-client.ts';
+import type { Credential } from '../device/credential.ts';
 import { LinkError } from '../device/link.ts';
 import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
 import { rosterOf, topicFor, type Roster } from '../fleet/roster.ts';

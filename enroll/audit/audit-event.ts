@@ -47,3 +47,13 @@ export interface AuditEvent {
   /** Numbers and names that matter. */
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
 }
+
+/** An event with the commit that it belongs to. */
+export interface NumberedEvent {
+  readonly commit: number;
+  readonly atMs: number;
+  readonly event: AuditEvent;
+}
+
+/** Where events go. Resolves when they are durable. Of replayed ones it ignores those it has already. */
+export type EventSink = (events: readonly NumberedEvent[], replayed: boolean) => Promise<void>;

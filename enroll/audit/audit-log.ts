@@ -18,8 +18,7 @@ import { join } from 'node:path';
 import { makeSecretFolder, secretFileMode, syncFolder } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { NumberedEvent } from '../registry/lowdb-registry.ts';
-import type { AuditEvent } from './audit-event.ts';
+import type { AuditEvent, NumberedEvent } from './audit-event.ts';
 
 /** One line, parsed. */
 export interface AuditLine extends AuditEvent {

@@ -14,6 +14,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
 import { assertKeyType, assertNames } from './csr-checks.ts';
@@ -133,30 +134,6 @@ export class Renewal {
         remoteAddress: request.remoteAddress,
         detail: { replaces: current.serial, via: request.via },
       },
-    });
-  }
-}
-
-/**
- * Whether an identity's certificate may renew.
- *
- * @throws FlotillaError `device-suspended`, `device-revoked`, `client-certificate-revoked`,
- *   `client-certificate-expired`
- */
-export function assertStanding(
-  row: DeviceRecord,
-  certificate: CertificateRecord,
-  nowMs: number,
-  graceMs: number,
-): void {
-  if (row.status === 'suspended' || row.status === 'quarantined') {
-    throw new FlotillaError('device-suspended', { detail: row.id });
-  }
-  if (row.status === 'revoked') throw new FlotillaError('device-revoked', { detail: row.id });
-  if (certificate.status !== 'active') throw new FlotillaError('client-certificate-revoked');
-  if (nowMs < certificate.notBeforeMs || nowMs >= certificate.notAfterMs + graceMs) {
-    throw new FlotillaError('client-certificate-expired', {
-      detail: new Date(certificate.notAfterMs).toISOString(),
     });
   }
 }

@@ -11,7 +11,7 @@ import { type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { assertStanding } from '../enrollment/renewal.ts';
+import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { IssuedCertificate } from '../../certs/authority.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { CertificateRecord, DeviceRecord } from './records.ts';
 
 /** The row of a certificate that was just issued. */
@@ -57,4 +58,28 @@ export function newIdentity(
     certificates: [],
     ...fields,
   };
+}
+
+/**
+ * Whether an identity's certificate may renew.
+ *
+ * @throws FlotillaError `device-suspended`, `device-revoked`, `client-certificate-revoked`,
+ *   `client-certificate-expired`
+ */
+export function assertStanding(
+  row: DeviceRecord,
+  certificate: CertificateRecord,
+  nowMs: number,
+  graceMs: number,
+): void {
+  if (row.status === 'suspended' || row.status === 'quarantined') {
+    throw new FlotillaError('device-suspended', { detail: row.id });
+  }
+  if (row.status === 'revoked') throw new FlotillaError('device-revoked', { detail: row.id });
+  if (certificate.status !== 'active') throw new FlotillaError('client-certificate-revoked');
+  if (nowMs < certificate.notBeforeMs || nowMs >= certificate.notAfterMs + graceMs) {
+    throw new FlotillaError('client-certificate-expired', {
+      detail: new Date(certificate.notAfterMs).toISOString(),
+    });
+  }
 }

@@ -43,7 +43,7 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { AuditEvent } from '../audit/audit-event.ts';
+import type { AuditEvent, EventSink, NumberedEvent } from '../audit/audit-event.ts';
 import { matcherOf } from './device-query.ts';
 import { lockFolder } from './folder-lock.ts';
 import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
@@ -57,16 +57,6 @@ import {
   type Stored,
 } from './registry.ts';
 import { keyOfRow, RegistryRows, type AnyRow } from './registry-rows.ts';
-
-/** An event with the commit that it belongs to. */
-export interface NumberedEvent {
-  readonly commit: number;
-  readonly atMs: number;
-  readonly event: AuditEvent;
-}
-
-/** Where events go. Resolves when they are durable. Of replayed ones it ignores those it has already. */
-export type EventSink = (events: readonly NumberedEvent[], replayed: boolean) => Promise<void>;
 
 export interface LowdbRegistryDeps {
   readonly clock: Clock;

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Clock } from '../../../core/clock.ts';
-import type { OutboundAliases } from '../connection/topic-aliases.ts';
+import type { OutboundAliases } from './topic-aliases.ts';
 import { deliveryProperties, type Encoded, type Message } from './message.ts';
 
 /** What a client takes. */

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
-import { OutboundAliases } from '../connection/topic-aliases.ts';
+import { OutboundAliases } from '../delivery/topic-aliases.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import { runConnectHook, emitConnack } from './plugin-hooks.ts';

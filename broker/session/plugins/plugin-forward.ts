@@ -8,11 +8,12 @@ import type { Qos } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
 import { typed, type PluginTarget } from './plugin-client.ts';
 import { emitterPacket } from './plugin-receiver.ts';
-import type { SessionContext } from '../state/context.ts';
+import type { Logger } from '../../../core/log.ts';
+import type { Hooks } from './hooks.ts';
 
 /** The message as the hook leaves it; undefined when it keeps it back, or throws. */
 export function runForwardHook(
-  { hooks, log }: SessionContext,
+  { hooks, log }: { readonly hooks: Hooks; readonly log: Logger },
   client: PluginTarget,
   message: Message,
   qos: Qos,
