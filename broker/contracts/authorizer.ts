@@ -38,7 +38,7 @@ export interface SessionLimits {
 export interface Authorizer {
   /**
    * Grows by one whenever the policy changed; caches compare it. When the entry or the standing of
-   * one identity changed, `Connection.reauthorise` is called for its connections instead: it must
+   * one identity changed, `Connection.reauthorize` is called for its connections instead: it must
    * void what was cached for that identity.
    */
   readonly version: number;

@@ -26,7 +26,7 @@ export interface Connection {
    * Authorises again what stands: subscriptions no longer allowed are removed at once. Called when
    * the policy, or the identity's entry or standing, changed.
    */
-  reauthorise(): void;
+  reauthorize(): void;
   /**
    * Ends the connection now: MQTT 5.0 gets DISCONNECT with the reason code of `code` from the
    * catalogue; the will is published unless `code` says that the identity lost its right to speak
@@ -42,11 +42,11 @@ export interface SessionEvents {
   /** `code`: why; undefined after a clean DISCONNECT by the client. Only after `connected`. */
   disconnected(connection: Connection, code: ErrorCode | undefined): void;
   /** A subscription was granted: the messages that are retained under its filter are read next. */
-  retainedAsked?(filter: string): void;
+  retainedRequested?(filter: string): void;
   /** A CONNECT was refused. */
   refused(identity: Identity, code: ErrorCode, detail: string): void;
   /** An accepted client broke a rule of the protocol: its connection ends. */
-  faulted?(identity: Identity, code: ErrorCode, detail: string): void;
+  protocolViolated?(identity: Identity, code: ErrorCode, detail: string): void;
   /** A publish, subscribe or delivery was denied. */
   denied(
     identity: Identity,
@@ -64,7 +64,7 @@ export interface SessionEvents {
 }
 
 /** A message that the broker itself publishes. */
-export interface OwnMessage {
+export interface BrokerMessage {
   readonly topic: string;
   readonly payload: Buffer;
   readonly qos: 0 | 1 | 2;
@@ -110,7 +110,7 @@ export interface SessionLayer {
    * Publishes for the broker itself, past the policy, in the order given and with one commit of the
    * store. Resolves when stored.
    */
-  publish(...messages: readonly OwnMessage[]): Promise<void>;
+  publish(...messages: readonly BrokerMessage[]): Promise<void>;
   /** The retained messages that match a filter, in any order; not limited by the policy. */
   retained(filter: string): AsyncIterable<{ readonly topic: string; readonly payload: Buffer }>;
   statistics(): SessionStatistics;

@@ -42,7 +42,7 @@ export class ConnectionReview {
 
   /** The policy changed: everybody is authorised again. */
   policy(): void {
-    for (const connection of [...this.#deps.layer.connections()]) connection.reauthorise();
+    for (const connection of [...this.#deps.layer.connections()]) connection.reauthorize();
   }
 
   #review(connection: Connection): boolean {
@@ -60,7 +60,7 @@ export class ConnectionReview {
     if (same) return false;
     identity.standing = verdict.standing;
     expiry.watch(connection);
-    connection.reauthorise();
+    connection.reauthorize();
     return false;
   }
 }

@@ -16,7 +16,7 @@ import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
-import type { Connection, OwnMessage, SessionLayer } from '../contracts/session-layer.ts';
+import type { Connection, BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
 
 const dayMs = 86_400_000;
 
@@ -71,7 +71,7 @@ export class PresencePublisher {
   #second = -1;
   #refusals = 0;
   /** Presence that waits for the end of the moment, in its order. */
-  #gathered: OwnMessage[] = [];
+  #gathered: BrokerMessage[] = [];
   #moment: Cancel | undefined;
   #last: Promise<void> = Promise.resolve();
 
@@ -220,7 +220,7 @@ export class PresencePublisher {
     this.#gather({ topic, payload: json(message), qos: 1, retain: true });
   }
 
-  #gather(message: OwnMessage): void {
+  #gather(message: BrokerMessage): void {
     this.#gathered.push(message);
     if (this.#moment === undefined || this.#gathered.length >= presenceGatheredMax) {
       this.#publishGathered();
@@ -240,7 +240,7 @@ export class PresencePublisher {
     this.#publish(messages);
   }
 
-  #publish(messages: readonly OwnMessage[]): void {
+  #publish(messages: readonly BrokerMessage[]): void {
     const done = this.#deps.layer.publish(...messages).catch((error: unknown) => {
       const topic = messages[0]?.topic;
       this.#deps.log.error({ topic, error: messageOf(error) }, 'event not published');

@@ -23,12 +23,12 @@ export interface RouterOptions<S> {
 }
 
 export class Router<S extends object> {
-  readonly #tree = new SubscriptionTrie<S>();
+  readonly #trie = new SubscriptionTrie<S>();
   readonly #routes = new Map<string, Route<S>>();
   readonly #index = new TopicIndex<Route<S>>();
   readonly #options: RouterOptions<S>;
   /** What the cached routes take in memory, about. */
-  #weight = 0;
+  #cacheBytes = 0;
 
   constructor(options: RouterOptions<S>) {
     this.#options = options;
@@ -36,7 +36,7 @@ export class Router<S extends object> {
 
   /** How many subscriptions stand. */
   get subscriptions(): number {
-    return this.#tree.size;
+    return this.#trie.size;
   }
 
   get cachedRoutes(): number {
@@ -44,13 +44,13 @@ export class Router<S extends object> {
   }
 
   add(subscription: Subscription<S>): void {
-    this.#tree.add(subscription);
+    this.#trie.add(subscription);
     this.invalidate(subscription.filter);
   }
 
   /** @returns false when there was no such subscription */
   remove(subscriber: S, filter: string, group: string | undefined): boolean {
-    if (!this.#tree.remove(subscriber, filter, group)) return false;
+    if (!this.#trie.remove(subscriber, filter, group)) return false;
     this.invalidate(filter);
     return true;
   }
@@ -73,24 +73,24 @@ export class Router<S extends object> {
   /** Forgets all routes: the policy changed. */
   invalidateAll(): void {
     for (const route of this.#routes.values()) route.stale = true;
-    this.#weight = 0;
+    this.#cacheBytes = 0;
     this.#routes.clear();
     this.#index.clear();
   }
 
   #forget(route: Route<S>): void {
     route.stale = true;
-    this.#weight -= weightOf(route.topic);
+    this.#cacheBytes -= routeBytes(route.topic);
     this.#routes.delete(route.topic);
     this.#index.delete(route.topic);
   }
 
   #compute(topic: string): Route<S> {
-    const { plain, groups } = this.#tree.match(topic);
+    const { subscriptions, groups } = this.#trie.match(topic);
     const { mayReceive, cacheMaxTopics } = this.#options;
     const route: Route<S> = {
       topic,
-      targets: targetsOf(plain, (subscriber) => mayReceive(subscriber, topic)),
+      targets: targetsOf(subscriptions, (subscriber) => mayReceive(subscriber, topic)),
       shared: groups
         .map((group): SharedTarget<S> => {
           const members: Target<S>[] = [];
@@ -106,10 +106,10 @@ export class Router<S extends object> {
       route.stale = true;
       return route;
     }
-    this.#weight += weightOf(topic);
+    this.#cacheBytes += routeBytes(topic);
     while (
       this.#routes.size >= cacheMaxTopics ||
-      (this.#weight > cacheMaxTopics * usualBytes && this.#routes.size > 0)
+      (this.#cacheBytes > cacheMaxTopics * typicalRouteBytes && this.#routes.size > 0)
     ) {
       const [oldest] = this.#routes.values();
       if (oldest === undefined) break;
@@ -125,14 +125,14 @@ export class Router<S extends object> {
  * What a cached route takes, about: its topic twice, a node of the index a level. A client that makes
  * up long topics fills the cache with fewer of them.
  */
-function weightOf(topic: string): number {
+function routeBytes(topic: string): number {
   let levels = 1;
   for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels++;
   return 200 + 2 * topic.length + 200 * levels;
 }
 
 /** Of a usual topic: four levels, thirty characters. */
-const usualBytes = 1060;
+const typicalRouteBytes = 1060;
 
 function targetsOf<S extends object>(
   subscriptions: readonly Subscription<S>[],

@@ -6,19 +6,19 @@
 import type { Subscription, SharedTurn } from './topic-route.ts';
 
 /** A group of a shared subscription on one filter [MQTT-4.8.2-3]. */
-export interface Group<S> {
+export interface SharedGroup<S> {
   readonly turn: SharedTurn;
   readonly members: Map<S, Subscription<S>>;
 }
 
 /** What a walk finds. */
 export interface Matches<S> {
-  readonly plain: Subscription<S>[];
-  readonly groups: Group<S>[];
+  readonly subscriptions: Subscription<S>[];
+  readonly groups: SharedGroup<S>[];
 }
 
 export class SubscriptionTrie<S extends object> {
-  readonly #root = new TreeNode<S>();
+  readonly #root = new TrieNode<S>();
   #size = 0;
 
   /** Subscriptions, those of groups included. */
@@ -31,7 +31,9 @@ export class SubscriptionTrie<S extends object> {
     let node = this.#root;
     for (const level of subscription.filter.split('/')) node = node.child(level);
     const holder =
-      subscription.group === undefined ? node.plainMap() : node.group(subscription.group).members;
+      subscription.group === undefined
+        ? node.directSubscriptions()
+        : node.group(subscription.group).members;
     if (!holder.has(subscription.subscriber)) this.#size++;
     holder.set(subscription.subscriber, subscription);
   }
@@ -45,11 +47,11 @@ export class SubscriptionTrie<S extends object> {
       if (next === undefined) return false;
       path.push(next);
     }
-    if (path.at(-1)?.drop(subscriber, group) !== true) return false;
+    if (path.at(-1)?.remove(subscriber, group) !== true) return false;
     this.#size--;
     for (let depth = levels.length; depth > 0; depth--) {
       if (path[depth]?.isEmpty !== true) break;
-      path[depth - 1]?.dropChild(levels[depth - 1] ?? '');
+      path[depth - 1]?.removeChild(levels[depth - 1] ?? '');
     }
     return true;
   }
@@ -59,10 +61,10 @@ export class SubscriptionTrie<S extends object> {
    * that begin with `$`; [MQTT-4.7.1-3] `+` matches an empty level; `a/#` matches `a`.
    */
   match(topic: string): Matches<S> {
-    const matches: Matches<S> = { plain: [], groups: [] };
+    const matches: Matches<S> = { subscriptions: [], groups: [] };
     const levels = topic.split('/');
     // A stack, not recursion: the depth is the client's.
-    const nodes: TreeNode<S>[] = [this.#root];
+    const nodes: TrieNode<S>[] = [this.#root];
     const depths: number[] = [0];
     const system = topic.startsWith('$');
     for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
@@ -90,32 +92,34 @@ export class SubscriptionTrie<S extends object> {
   }
 }
 
-class TreeNode<S extends object> {
-  children: Map<string, TreeNode<S>> | undefined = undefined;
-  #plain: Map<S, Subscription<S>> | undefined = undefined;
-  #groups: Map<string, Group<S>> | undefined = undefined;
+class TrieNode<S extends object> {
+  children: Map<string, TrieNode<S>> | undefined = undefined;
+  #subscriptions: Map<S, Subscription<S>> | undefined = undefined;
+  #groups: Map<string, SharedGroup<S>> | undefined = undefined;
 
   get isEmpty(): boolean {
-    return this.children === undefined && this.#plain === undefined && this.#groups === undefined;
+    return (
+      this.children === undefined && this.#subscriptions === undefined && this.#groups === undefined
+    );
   }
 
-  child(level: string): TreeNode<S> {
+  child(level: string): TrieNode<S> {
     this.children ??= new Map();
     let child = this.children.get(level);
-    if (child === undefined) this.children.set(level, (child = new TreeNode()));
+    if (child === undefined) this.children.set(level, (child = new TrieNode()));
     return child;
   }
 
-  dropChild(level: string): void {
+  removeChild(level: string): void {
     this.children?.delete(level);
     if (this.children?.size === 0) this.children = undefined;
   }
 
-  plainMap(): Map<S, Subscription<S>> {
-    return (this.#plain ??= new Map<S, Subscription<S>>());
+  directSubscriptions(): Map<S, Subscription<S>> {
+    return (this.#subscriptions ??= new Map<S, Subscription<S>>());
   }
 
-  group(name: string): Group<S> {
+  group(name: string): SharedGroup<S> {
     this.#groups ??= new Map();
     let group = this.#groups.get(name);
     if (group === undefined) {
@@ -125,10 +129,10 @@ class TreeNode<S extends object> {
     return group;
   }
 
-  drop(subscriber: S, name: string | undefined): boolean {
+  remove(subscriber: S, name: string | undefined): boolean {
     if (name === undefined) {
-      const found = this.#plain?.delete(subscriber) ?? false;
-      if (this.#plain?.size === 0) this.#plain = undefined;
+      const found = this.#subscriptions?.delete(subscriber) ?? false;
+      if (this.#subscriptions?.size === 0) this.#subscriptions = undefined;
       return found;
     }
     const group = this.#groups?.get(name);
@@ -139,7 +143,8 @@ class TreeNode<S extends object> {
   }
 
   collect(matches: Matches<S>): void {
-    if (this.#plain !== undefined) for (const one of this.#plain.values()) matches.plain.push(one);
+    if (this.#subscriptions !== undefined)
+      for (const one of this.#subscriptions.values()) matches.subscriptions.push(one);
     if (this.#groups !== undefined)
       for (const one of this.#groups.values()) matches.groups.push(one);
   }

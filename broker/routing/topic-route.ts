@@ -31,7 +31,7 @@ export interface Target<S> {
    * What it gets of its own messages, when No Local says something else [MQTT-3.8.3-3]: a target of
    * the other subscriptions, or `null` when nothing is left. Undefined: no difference.
    */
-  readonly own: Target<S> | null | undefined;
+  readonly forOwnMessages: Target<S> | null | undefined;
 }
 
 /** The members of one group of a shared subscription that may have a topic. */
@@ -63,7 +63,7 @@ export function targetOf<S>(subscription: Subscription<S>): Target<S> {
     qos,
     retainAsPublished,
     identifiers: identifier === undefined ? noIdentifiers : [identifier],
-    own: noLocal ? null : undefined,
+    forOwnMessages: noLocal ? null : undefined,
   };
 }
 
@@ -72,13 +72,19 @@ export function mergedTarget<S>(subscriptions: readonly Subscription<S>[]): Targ
   const [first] = subscriptions;
   if (first === undefined) return undefined;
   if (subscriptions.length === 1) return targetOf(first);
-  const all = merge(first.subscriber, subscriptions);
+  const all = mergeSubscriptions(first.subscriber, subscriptions);
   const foreign = subscriptions.filter((one) => !one.noLocal);
   if (foreign.length === subscriptions.length) return all;
-  return { ...all, own: foreign.length === 0 ? null : merge(first.subscriber, foreign) };
+  return {
+    ...all,
+    forOwnMessages: foreign.length === 0 ? null : mergeSubscriptions(first.subscriber, foreign),
+  };
 }
 
-function merge<S>(subscriber: S, subscriptions: readonly Subscription<S>[]): Target<S> {
+function mergeSubscriptions<S>(
+  subscriber: S,
+  subscriptions: readonly Subscription<S>[],
+): Target<S> {
   let qos: 0 | 1 | 2 = 0;
   let retainAsPublished = false;
   const identifiers: number[] = [];
@@ -87,5 +93,5 @@ function merge<S>(subscriber: S, subscriptions: readonly Subscription<S>[]): Tar
     retainAsPublished ||= one.retainAsPublished;
     if (one.identifier !== undefined) identifiers.push(one.identifier);
   }
-  return { subscriber, qos, retainAsPublished, identifiers, own: undefined };
+  return { subscriber, qos, retainAsPublished, identifiers, forOwnMessages: undefined };
 }

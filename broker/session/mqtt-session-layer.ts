@@ -11,7 +11,7 @@ import type { Logger } from '../../core/log.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type {
   Connection,
-  OwnMessage,
+  BrokerMessage,
   SessionLayer,
   SessionLayerDeps,
   SessionStatistics,
@@ -66,7 +66,7 @@ export async function createSessionLayer(
     store,
     counters: new Counters(),
     batches: new WriteBatchPool(),
-    plainTotals: new Qos0Totals(),
+    qos0Totals: new Qos0Totals(),
     hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);
@@ -93,7 +93,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.sessions = new SessionRegistry(context, this.publisher);
     this.scheduler = new WriteScheduler(context);
     this.core = new AedesCore(context, this.publisher, new AedesPersistence(context.store));
-    this.#sweepLater();
+    this.#scheduleSweep();
   }
 
   accept(stream: Duplex, identity: Identity): Connection {
@@ -114,7 +114,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     return [...(this.#byIdentity.get(id) ?? [])].filter((client) => !client.closed);
   }
 
-  publish(...messages: readonly OwnMessage[]): Promise<void> {
+  publish(...messages: readonly BrokerMessage[]): Promise<void> {
     let kept = true;
     let touched = false;
     for (const { topic, payload, qos, retain } of messages) {
@@ -138,7 +138,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   statistics(): SessionStatistics {
-    const { counters, store, plainTotals } = this.context;
+    const { counters, store, qos0Totals } = this.context;
     const { queuedMessages, queuedBytes } = store.statistics;
     return {
       messagesIn: counters.messagesIn,
@@ -148,8 +148,8 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
       sessions: this.sessions.size,
       subscriptions: this.publisher.router.subscriptions,
       retained: store.retainedCount,
-      queuedMessages: queuedMessages + plainTotals.messages,
-      queuedBytes: queuedBytes + plainTotals.bytes,
+      queuedMessages: queuedMessages + qos0Totals.messages,
+      queuedBytes: queuedBytes + qos0Totals.bytes,
       storeCommits: counters.storeCommits,
       storeCommitMs: counters.storeCommitMs,
     };
@@ -164,11 +164,11 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     return (this.#closing ??= this.#close());
   }
 
-  accepted(client: ClientConnection): void {
+  connectionAccepted(client: ClientConnection): void {
     this.core.register(client);
   }
 
-  gone(client: ClientConnection): void {
+  connectionClosed(client: ClientConnection): void {
     if (!this.#clients.delete(client)) return;
     const own = this.#byIdentity.get(client.identity.id);
     own?.delete(client);
@@ -183,7 +183,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.scheduler.flush();
     this.sessions.closing = true;
     for (const client of this.#clients) client.close('server-shutting-down');
-    await this.#allGone();
+    await this.#waitUntilClosed();
     this.#cancelSweep?.();
     this.sessions.close();
     await new Promise<void>((resolve) => this.core.close(resolve));
@@ -191,7 +191,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   /** Waits until all connections are gone; those that do not go are cut. */
-  async #allGone(): Promise<void> {
+  async #waitUntilClosed(): Promise<void> {
     const untilMs = performance.now() + closeMaxMs;
     while (this.#clients.size > 0) {
       const late = performance.now() >= untilMs;
@@ -209,11 +209,11 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     });
   }
 
-  #sweepLater(): void {
+  #scheduleSweep(): void {
     this.#cancelSweep = this.context.clock.after(sweepMs, () => {
       const nowMs = this.context.clock.monotonicMs();
       for (const client of this.#clients) client.sweep(nowMs);
-      this.#sweepLater();
+      this.#scheduleSweep();
     });
   }
 }

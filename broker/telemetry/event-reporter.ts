@@ -90,12 +90,12 @@ export class EventReporter {
       if (offline) this.#tellPresence(identity, false, reason);
       if (code === 'session-taken-over') this.#deps.incidents.taken(identity);
     },
-    retainedAsked: (filter) => this.#presence?.asked(filter),
+    retainedRequested: (filter) => this.#presence?.asked(filter),
     refused: (identity, code, detail) => {
       const { id, serial, remoteAddress } = identity;
       this.#refused(remoteAddress, { id, serial, code, detail }, 'connect');
     },
-    faulted: (identity, code, detail) => {
+    protocolViolated: (identity, code, detail) => {
       const { id, serial, remoteAddress: address } = identity;
       const facts = { id, address, reason: code, detail: visible(detail, reportedTextMaxChars) };
       this.#quiet.write('info', `faulted ${id}`, facts, 'packet refused');

@@ -17,13 +17,13 @@ import type { AedesPersistence } from './aedes-persistence.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Publisher } from '../state/publisher.ts';
 import { Message } from '../delivery/message.ts';
-import { askHook, type ListenerFlags, type Hooks } from '../plugins/hooks.ts';
-import { typed } from '../plugins/plugin-client.ts';
+import { callHook, type ListenerFlags, type Hooks } from '../plugins/hooks.ts';
+import { asAedesClient } from '../plugins/plugin-client.ts';
 import { emitterPacket, PluginReceiver, type PluginPacket } from '../plugins/plugin-receiver.ts';
 import type { SessionContext } from '../state/context.ts';
 
 /** What the published types of aedes 1.2 leave out. The one seam to it. */
-interface Inside {
+interface UntypedAedes {
   clients: object;
   connectedClients: number;
   closed: boolean;
@@ -33,12 +33,12 @@ interface Inside {
 type Callback = (error?: Error) => void;
 
 export class AedesCore extends Aedes {
-  readonly #services: SessionContext;
-  readonly #exchange: Publisher;
+  readonly #context: SessionContext;
+  readonly #publisher: Publisher;
   readonly #persistence: AedesPersistence;
   readonly #receivers = new Map<EmitterListener, PluginReceiver>();
   /** By client id. Plug-ins see it as `clients`. */
-  readonly #live = Object.create(null) as Record<string, ClientConnection | undefined>;
+  readonly #connections = Object.create(null) as Record<string, ClientConnection | undefined>;
 
   constructor(context: SessionContext, publisher: Publisher, persistence: AedesPersistence) {
     super({
@@ -50,11 +50,11 @@ export class AedesCore extends Aedes {
       persistence,
       concurrency: 0,
     });
-    this.#services = context;
-    this.#exchange = publisher;
+    this.#context = context;
+    this.#publisher = publisher;
     this.#persistence = persistence;
     this.#bindHooks(context.hooks);
-    this.#inside.clients = new Proxy(this.#live, {
+    this.#untyped.clients = new Proxy(this.#connections, {
       get: (live, id) => {
         const client = typeof id === 'string' ? live[id] : undefined;
         return client === undefined ? undefined : context.hooks.clientOf(client);
@@ -68,8 +68,8 @@ export class AedesCore extends Aedes {
     };
   }
 
-  get #inside(): Inside {
-    return this as unknown as Inside;
+  get #untyped(): UntypedAedes {
+    return this as unknown as UntypedAedes;
   }
 
   /**
@@ -77,7 +77,7 @@ export class AedesCore extends Aedes {
    * brokers, which our store looks after itself.
    */
   override listen(): Promise<void> {
-    const inside = this.#inside;
+    const inside = this.#untyped;
     inside.connectedClients = 0;
     inside.closed = false;
     inside.persistence = this.#persistence;
@@ -96,33 +96,33 @@ export class AedesCore extends Aedes {
       callback(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    this.#services.store.afterCommit(callback);
+    this.#context.store.afterCommit(callback);
   }
 
   /** A connection came through CONNECT. */
   register(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined || client.closed) return;
-    const inside = this.#inside;
+    const inside = this.#untyped;
     inside.connectedClients++;
-    this.#live[clientId] = client;
-    this.#tellClient('client', client);
-    this.#tellClient('clientReady', client);
+    this.#connections[clientId] = client;
+    this.#emitClientEvent('client', client);
+    this.#emitClientEvent('clientReady', client);
   }
 
   /** It is gone. Whoever has its id now stays. */
   unregister(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined) return;
-    const inside = this.#inside;
+    const inside = this.#untyped;
     inside.connectedClients--;
-    if (this.#live[clientId] === client) Reflect.deleteProperty(this.#live, clientId);
-    this.#tellClient('clientDisconnect', client);
+    if (this.#connections[clientId] === client) Reflect.deleteProperty(this.#connections, clientId);
+    this.#emitClientEvent('clientDisconnect', client);
   }
 
   /** Ends the core: the session layer has closed all clients before. */
   override close(done: () => void = noop): void {
-    const inside = this.#inside;
+    const inside = this.#untyped;
     if (!inside.closed) {
       inside.closed = true;
       this.emit('closed');
@@ -133,18 +133,18 @@ export class AedesCore extends Aedes {
   #publish(packet: PluginPacket | EmitterPacket): void {
     const { payload = '', topic, qos = 0, retain = false } = packet;
     const message = Message.from(topic, qos, retain, payload);
-    this.#exchange.publish(message, this.#exchange.route(topic), undefined);
+    this.#publisher.publish(message, this.#publisher.route(topic), undefined);
   }
 
   #listen(filter: string, listener: EmitterListener): void {
     let receiver = this.#receivers.get(listener);
     if (receiver === undefined) {
       receiver = new PluginReceiver(listener, (error) =>
-        this.#services.log.error({ err: error, filter }, 'a plug-in failed on a message'),
+        this.#context.log.error({ err: error, filter }, 'a plug-in failed on a message'),
       );
       this.#receivers.set(listener, receiver);
     }
-    this.#exchange.router.add({
+    this.#publisher.router.add({
       subscriber: receiver,
       filter,
       group: undefined,
@@ -157,14 +157,14 @@ export class AedesCore extends Aedes {
 
   #unlisten(filter: string, listener: EmitterListener): void {
     const receiver = this.#receivers.get(listener);
-    if (receiver !== undefined) this.#exchange.router.remove(receiver, filter, undefined);
+    if (receiver !== undefined) this.#publisher.router.remove(receiver, filter, undefined);
   }
 
   /** Events that cost something to tell are told only while somebody listens. */
   #watchListeners(events: NodeJS.EventEmitter): void {
-    const { hasListeners } = this.#services.hooks;
+    const { hasListeners } = this.#context.hooks;
     const look = (event: string | symbol, listened: boolean): void => {
-      if (event === 'publish') this.#tapMessages(listened);
+      if (event === 'publish') this.#watchMessages(listened);
       else if (typeof event === 'string' && event in hasListeners)
         hasListeners[event as keyof ListenerFlags] = listened;
     };
@@ -185,7 +185,7 @@ export class AedesCore extends Aedes {
         get: () => hooks[name] ?? own,
         set: (hook: unknown) => {
           Object.assign(hooks, { [name]: hook === own ? undefined : hook });
-          if (name === 'published') this.#tapMessages(this.listenerCount('publish') > 0);
+          if (name === 'published') this.#watchMessages(this.listenerCount('publish') > 0);
         },
       });
     }
@@ -193,19 +193,20 @@ export class AedesCore extends Aedes {
   }
 
   /** The `publish` event and the `published` hook cost a packet object a message. */
-  #tapMessages(listened: boolean): void {
-    const wanted = listened || this.#services.hooks.published !== undefined;
-    this.#exchange.tap = wanted ? (message) => this.#tell(message) : undefined;
+  #watchMessages(listened: boolean): void {
+    const wanted = listened || this.#context.hooks.published !== undefined;
+    this.#publisher.onMessage = wanted ? (message) => this.#emitPublish(message) : undefined;
   }
 
-  #tell(message: Message): void {
-    const { hooks, log } = this.#services;
+  #emitPublish(message: Message): void {
+    const { hooks, log } = this.#context;
     const { published } = hooks;
-    const client = message.publisher === undefined ? undefined : this.#live[message.publisher];
-    const plugInClient = client ? typed(hooks.clientOf(client)) : null;
+    const client =
+      message.publisher === undefined ? undefined : this.#connections[message.publisher];
+    const plugInClient = client ? asAedesClient(hooks.clientOf(client)) : null;
     const packet = emitterPacket(message);
     if (published !== undefined) {
-      askHook<undefined>(
+      callHook<undefined>(
         // Null when the broker itself published, as in Aedes, whose types leave it out.
         (reply) => published(packet as AedesPublishPacket, plugInClient as AedesClient, reply),
         ({ error }) => {
@@ -218,8 +219,8 @@ export class AedesCore extends Aedes {
     this.#emit('publish', packet, plugInClient);
   }
 
-  #tellClient(event: string, client: ClientConnection): void {
-    if (this.listenerCount(event) > 0) this.#emit(event, this.#services.hooks.clientOf(client));
+  #emitClientEvent(event: string, client: ClientConnection): void {
+    if (this.listenerCount(event) > 0) this.#emit(event, this.#context.hooks.clientOf(client));
   }
 
   #emit(event: string, ...values: unknown[]): void {

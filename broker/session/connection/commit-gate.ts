@@ -17,7 +17,7 @@ export interface CommitGateHost {
 
 export class CommitGate {
   /** PUBACKs that have not left, because the store did not commit. */
-  pubacksHeld = 0;
+  pubacksPending = 0;
   readonly #owner: FlushTarget;
   readonly #host: CommitGateHost;
   #batch: WriteBatch | undefined = undefined;
@@ -63,7 +63,7 @@ export class CommitGate {
   pubackBatchFor(afterCommit: boolean): WriteBatch {
     const batch = this.orderedBatchFor(afterCommit);
     if (batch === this.#batchAfterCommit) {
-      this.pubacksHeld++;
+      this.pubacksPending++;
       this.#pubacksAfterCommit++;
     }
     return batch;
@@ -95,17 +95,17 @@ export class CommitGate {
 
   /** The oldest of what was taken so is through. `leaves`: else it is forgotten. */
   release(batch: WriteBatch, leaves: boolean): void {
-    this.pubacksHeld -= this.#pubacksCommitting?.shift() ?? 0;
+    this.pubacksPending -= this.#pubacksCommitting?.shift() ?? 0;
     if (leaves) {
       this.open();
       this.#openBatch().addAll(batch);
     }
-    this.#host.context.batches.give(batch);
+    this.#host.context.batches.release(batch);
   }
 
   #openBatch(): WriteBatch {
     if (this.#batch === undefined) {
-      this.#batch = this.#host.context.batches.take();
+      this.#batch = this.#host.context.batches.acquire();
       this.#host.scheduler.ready(this.#owner);
     }
     return this.#batch;
@@ -113,7 +113,7 @@ export class CommitGate {
 
   #openBatchAfterCommit(): WriteBatch {
     if (this.#batchAfterCommit === undefined) {
-      this.#batchAfterCommit = this.#host.context.batches.take();
+      this.#batchAfterCommit = this.#host.context.batches.acquire();
       this.#host.scheduler.readyAfterCommit(this.#owner);
     }
     return this.#batchAfterCommit;

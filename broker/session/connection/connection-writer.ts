@@ -16,7 +16,7 @@ import { bufferMinBytes, type PooledBuffer, type BufferPool } from '../output/bu
 export interface WriterOwner {
   readonly closed: boolean;
   /** Whether something waits until there is room again. */
-  readonly waitsForRoom: boolean;
+  readonly needsRoomNotice: boolean;
   /** There may be room again: for what waits to be sent, and for reading. */
   onRoom(): void;
   close(code: ErrorCode): void;
@@ -25,7 +25,7 @@ export interface WriterOwner {
 export class ConnectionWriter {
   readonly #owner: WriterOwner;
   readonly #stream: Duplex;
-  readonly #services: SessionContext;
+  readonly #context: SessionContext;
   #written: (() => void) | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
@@ -34,7 +34,7 @@ export class ConnectionWriter {
   constructor(owner: WriterOwner, stream: Duplex, context: SessionContext) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#services = context;
+    this.#context = context;
     stream.on('drain', () => this.#drained());
   }
 
@@ -49,11 +49,11 @@ export class ConnectionWriter {
    */
   write(batch: WriteBatch): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
-    this.#services.counters.bytesOut += batch.bytes;
+    this.#context.counters.bytesOut += batch.bytes;
     if (this.#backlog !== undefined || this.#stream.writableNeedDrain) {
       this.#backlog ??= new Backlog(this.#pool);
       this.#backlog.add(batch);
-      if (this.#backlog.bytes > 4 * this.#services.limits.outboundPerConnectionMaxBytes) {
+      if (this.#backlog.bytes > 4 * this.#context.limits.outboundPerConnectionMaxBytes) {
         this.#owner.close('outbound-too-slow');
       }
       return;
@@ -62,7 +62,7 @@ export class ConnectionWriter {
     const block =
       batch.isView || batch.bytes < bufferMinBytes || this.#stream.writableLength > 0
         ? undefined
-        : this.#pool?.take(batch.bytes);
+        : this.#pool?.acquire(batch.bytes);
     if (block === undefined) this.#writeFrom(undefined, batch.join());
     else {
       batch.copyTo(block.bytes, 0);
@@ -79,7 +79,7 @@ export class ConnectionWriter {
     } else if (this.#stalledSinceMs < 0 || this.bytes < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
       this.#stalledBytes = this.bytes;
-    } else if (nowMs - this.#stalledSinceMs >= this.#services.limits.outboundStalledMaxMs) {
+    } else if (nowMs - this.#stalledSinceMs >= this.#context.limits.outboundStalledMaxMs) {
       this.#owner.close('outbound-too-slow');
     }
   }
@@ -104,7 +104,7 @@ export class ConnectionWriter {
   #writeFrom(block: PooledBuffer | undefined, bytes: Buffer): void {
     const written = this.#whenWritten();
     if (block !== undefined) {
-      block.after = written;
+      block.onRelease = written;
       this.#stream.write(bytes, block.release);
     } else if (written !== undefined) this.#stream.write(bytes, written);
     else this.#stream.write(bytes);
@@ -115,12 +115,12 @@ export class ConnectionWriter {
    * handed them on.
    */
   get #pool(): BufferPool | undefined {
-    return this.#stream instanceof Socket ? this.#services.batches.buffers : undefined;
+    return this.#stream instanceof Socket ? this.#context.batches.buffers : undefined;
   }
 
   /** Who waits for room is told when bytes are gone: below the stream's mark nothing drains. */
   #whenWritten(): (() => void) | undefined {
-    return this.#owner.waitsForRoom ? (this.#written ??= () => this.#owner.onRoom()) : undefined;
+    return this.#owner.needsRoomNotice ? (this.#written ??= () => this.#owner.onRoom()) : undefined;
   }
 
   #drained(): void {
@@ -129,7 +129,7 @@ export class ConnectionWriter {
       while (!this.#stream.writableNeedDrain && !this.#stream.destroyed) {
         const next = backlog.shift();
         if (next === undefined) break;
-        this.#writeFrom(next.block, next.bytes);
+        this.#writeFrom(next.buffer, next.bytes);
       }
       if (backlog.isEmpty) {
         this.#backlog = undefined;

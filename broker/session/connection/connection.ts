@@ -31,8 +31,8 @@ import type { SessionRegistry } from '../state/session-registry.ts';
 import type { TopicCache } from './topic-cache.ts';
 import {
   packetFirstByte,
-  plainAcknowledgement,
-  reasonedAcknowledgement,
+  acknowledgementTemplate,
+  acknowledgementWithReason,
 } from '../wire/acknowledgement.ts';
 import { disconnect } from '../wire/answers.ts';
 import { ProtocolFault } from '../wire/fault.ts';
@@ -56,19 +56,19 @@ export interface ConnectionHost {
   readonly scheduler: WriteScheduler;
   readonly dispatch: Dispatch;
   /** Told when a connection came through CONNECT, and when it is gone. */
-  accepted(client: ClientConnection): void;
-  gone(client: ClientConnection): void;
+  connectionAccepted(client: ClientConnection): void;
+  connectionClosed(client: ClientConnection): void;
   /** Connections of one identity that came through CONNECT. */
   connectionsOf(id: string): readonly Connection[];
 }
 
 /** Why reading is paused; several can hold at a time. */
-export const pauses = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8 } as const;
+export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8 } as const;
 
 /** How long a stream that was ended may take to say goodbye, in ms. */
 const lingerMs = 1000;
 /** What gathers for one connection in a turn before it is written. */
-const boxMaxBytes = 256 * 1024;
+const batchMaxBytes = 256 * 1024;
 
 export class ClientConnection
   implements Connection, SessionOwner, FlushTarget, WriterOwner, DeliveryTarget
@@ -90,11 +90,11 @@ export class ClientConnection
   /** Whether reason strings may be sent with anything but CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
   problemInformation = true;
   /** Session expiry that CONNECT asked for: DISCONNECT may not raise it from 0. */
-  askedExpirySeconds = 0;
+  requestedExpirySeconds = 0;
   /** Topic aliases that the client set. */
   inboundAliases: (string | undefined)[] | undefined = undefined;
   outboundAliases: OutboundAliases | undefined = undefined;
-  topics: TopicCache | undefined = undefined;
+  topicCache: TopicCache | undefined = undefined;
   rateLimit: RateLimit | undefined = undefined;
   /** How many QoS 1 and 2 publishes it may have unacknowledged [MQTT-3.3.4-7]. */
   receiveMaximum = 65_535;
@@ -144,8 +144,8 @@ export class ClientConnection
   // ---- what handlers use ----
 
   /** QoS 1 publishes that are not acknowledged yet, because the store did not commit. */
-  get unacknowledgedIn(): number {
-    return this.#gate.pubacksHeld;
+  get pubacksPending(): number {
+    return this.#gate.pubacksPending;
   }
 
   /** CONNECT was accepted: packets may have their full size now. */
@@ -205,9 +205,9 @@ export class ClientConnection
         ? departures.pubackBatchFor(gated)
         : departures.orderedBatchFor(gated);
     if (reasonCode === 0 || !this.isMqtt5) {
-      batch.addPatched(plainAcknowledgement, 0, 4, 2, type, packetId);
+      batch.addPatched(acknowledgementTemplate, 0, 4, 2, type, packetId);
     } else {
-      batch.add(reasonedAcknowledgement(type, packetId, reasonCode), 0, 5);
+      batch.add(acknowledgementWithReason(type, packetId, reasonCode), 0, 5);
     }
   }
 
@@ -240,15 +240,15 @@ export class ClientConnection
   /** Stops reading for a while: the identity's rate is used up. */
   pauseFor(ms: number): void {
     if (this.#cancelPace !== undefined || this.closed) return;
-    this.pause(pauses.rateLimit);
+    this.pause(pauseReasons.rateLimit);
     this.#cancelPace = this.host.context.clock.after(ms, () => {
       this.#cancelPace = undefined;
-      this.resume(pauses.rateLimit);
+      this.resume(pauseReasons.rateLimit);
     });
   }
 
   /** The client said DISCONNECT; `code` when it asked for its will. */
-  leave(code: ErrorCode | undefined): void {
+  endByClient(code: ErrorCode | undefined): void {
     this.#closeCode = code;
     this.#cleanEnd = code === undefined;
     this.#end();
@@ -280,7 +280,7 @@ export class ClientConnection
     if (retain) batch.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
     else batch.add(encoded.bytes, encoded.start, encoded.end);
     // So much in one turn is written before its end: else it would look like a slow reader.
-    if (batch.bytes > boxMaxBytes) this.flush();
+    if (batch.bytes > batchMaxBytes) this.flush();
   }
 
   sendWithPacketId(
@@ -303,24 +303,24 @@ export class ClientConnection
   sendRelease(packetId: number, afterCommit: boolean): void {
     if (this.closed) return;
     const batch = this.#gate.batchFor(afterCommit);
-    batch.addPatched(plainAcknowledgement, 0, 4, 2, packetFirstByte.pubrel, packetId);
+    batch.addPatched(acknowledgementTemplate, 0, 4, 2, packetFirstByte.pubrel, packetId);
   }
 
   // ---- Connection ----
 
-  reauthorise(): void {
-    this.topics = undefined;
+  reauthorize(): void {
+    this.topicCache = undefined;
     if (this.session === undefined) return;
     this.setRateLimit();
-    this.host.sessions.reauthorise(this.session);
+    this.host.sessions.reauthorize(this.session);
   }
 
   close(code: ErrorCode): void {
-    this.closeWith(code, undefined);
+    this.closeWithDetail(code, undefined);
   }
 
   /** Ends the connection with a reason, and, for 5.0, words. */
-  closeWith(code: ErrorCode, detail: string | undefined): void {
+  closeWithDetail(code: ErrorCode, detail: string | undefined): void {
     if (this.closed) return;
     this.#closeCode = code;
     // A code without one for MQTT 5.0 is of the network: there is nobody to tell.
@@ -335,7 +335,7 @@ export class ClientConnection
   }
 
   /** Refuses a CONNECT: the answer leaves, the stream ends. */
-  refuse(connack: Buffer | undefined): void {
+  rejectConnect(connack: Buffer | undefined): void {
     if (connack !== undefined) {
       this.#gate.open();
       this.send(connack);
@@ -349,29 +349,31 @@ export class ClientConnection
     const batch = this.#gate.take();
     if (batch === undefined) return;
     this.#writer.write(batch);
-    this.host.context.batches.give(batch);
+    this.host.context.batches.release(batch);
   }
 
   takeAwaitingCommit(): WriteBatch | undefined {
     return this.#gate.takeAwaitingCommit();
   }
 
-  releaseAfterCommit(batch: WriteBatch, failed: boolean): void {
+  onCommit(batch: WriteBatch, failed: boolean): void {
     this.#gate.release(batch, !failed && !this.closed);
     // Nothing may be acknowledged any more.
     if (failed) this.close('store-write-failed');
-    else this.resume(pauses.store);
+    else this.resume(pauseReasons.store);
   }
 
   // ---- OutflowOwner ----
 
-  get waitsForRoom(): boolean {
-    return (this.#pauses & pauses.outbound) !== 0 || this.session?.outbound.hasWaiting === true;
+  get needsRoomNotice(): boolean {
+    return (
+      (this.#pauses & pauseReasons.outbound) !== 0 || this.session?.outbound.hasWaiting === true
+    );
   }
 
   onRoom(): void {
     if (!this.hasRoom) return;
-    this.resume(pauses.outbound);
+    this.resume(pauseReasons.outbound);
     this.session?.outbound.pump();
   }
 
@@ -413,7 +415,7 @@ export class ClientConnection
     const waitMs = this.rateLimit?.bytes(chunk.length, this.host.context.clock.monotonicMs()) ?? 0;
     if (waitMs > 0) this.pauseFor(waitMs);
     // Who does not read its acknowledgements gets no more read from it.
-    if (this.#isOpen() && !this.hasRoom) this.pause(pauses.outbound);
+    if (this.#isOpen() && !this.hasRoom) this.pause(pauseReasons.outbound);
   }
 
   /** Asked anew: handlers that ran in between may have closed it. */
@@ -425,7 +427,7 @@ export class ClientConnection
     try {
       run();
     } catch (error) {
-      if (error instanceof Error && !this.closed) this.host.context.hooks.failed(this, error);
+      if (error instanceof Error && !this.closed) this.host.context.hooks.reportError(this, error);
       if (!(error instanceof ProtocolFault)) {
         this.host.context.log.error({ err: error, device: this.identity.id }, 'a packet failed');
         this.close('internal');
@@ -434,9 +436,9 @@ export class ClientConnection
       const { events } = this.host.context;
       if (!this.closed) {
         if (this.session === undefined) events.refused(this.identity, error.code, error.message);
-        else events.faulted?.(this.identity, error.code, error.message);
+        else events.protocolViolated?.(this.identity, error.code, error.message);
       }
-      this.closeWith(error.code, this.problemInformation ? error.message : undefined);
+      this.closeWithDetail(error.code, this.problemInformation ? error.message : undefined);
     }
   }
 
@@ -480,7 +482,7 @@ export class ClientConnection
     }
     if (!this.stream.destroyed) this.stream.destroy();
     this.#writer.clear();
-    this.host.gone(this);
+    this.host.connectionClosed(this);
   }
 
   #release(): void {

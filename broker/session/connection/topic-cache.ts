@@ -12,7 +12,7 @@ export class CachedTopic {
   readonly topic: string;
   readonly bytes: Buffer;
   /** Whether it belongs to the system (`$…`): the broker itself may want it. */
-  readonly system: boolean;
+  readonly isSystem: boolean;
   route: Route<Receiver>;
   /** The policy's version for which {@link allowedBytes} holds. */
   policyVersion = -1;
@@ -22,7 +22,7 @@ export class CachedTopic {
   constructor(topic: string, bytes: Buffer, route: Route<Receiver>) {
     this.topic = topic;
     this.bytes = bytes;
-    this.system = topic.startsWith('$');
+    this.isSystem = topic.startsWith('$');
     this.route = route;
   }
 }

@@ -15,19 +15,19 @@ export interface FlushTarget {
   /** Takes the packets that wait for the store; undefined when there are none. */
   takeAwaitingCommit(): WriteBatch | undefined;
   /** They may leave. `failed`: the store cannot write; they never may. */
-  releaseAfterCommit(batch: WriteBatch, failed: boolean): void;
+  onCommit(batch: WriteBatch, failed: boolean): void;
 }
 
 export class WriteScheduler {
-  readonly #services: SessionContext;
+  readonly #context: SessionContext;
   #ready: FlushTarget[] = [];
-  #gated: FlushTarget[] = [];
+  #awaitingCommit: FlushTarget[] = [];
   #scheduled = false;
-  #broken = false;
+  #storeFailed = false;
   readonly #run: () => void;
 
   constructor(context: SessionContext) {
-    this.#services = context;
+    this.#context = context;
     this.#run = () => this.flush();
   }
 
@@ -39,44 +39,43 @@ export class WriteScheduler {
 
   /** The connection has something to write once the store committed. */
   readyAfterCommit(connection: FlushTarget): void {
-    this.#gated.push(connection);
+    this.#awaitingCommit.push(connection);
     this.#schedule();
   }
 
   /** Does it now: all that is due. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#gated.length > 0) this.#commit();
+    if (this.#awaitingCommit.length > 0) this.#commit();
     const ready = this.#ready;
     this.#ready = [];
     for (const connection of ready) connection.flush();
   }
 
   #commit(): void {
-    const gated = this.#gated;
-    this.#gated = [];
+    const gated = this.#awaitingCommit;
+    this.#awaitingCommit = [];
     const boxes: { connection: FlushTarget; batch: WriteBatch }[] = [];
     for (const connection of gated) {
       const batch = connection.takeAwaitingCommit();
       if (batch !== undefined) boxes.push({ connection, batch });
     }
-    const { store, counters, clock } = this.#services;
+    const { store, counters, clock } = this.#context;
     const startMs = clock.monotonicMs();
     store.afterCommit((error) => {
       counters.storeCommits++;
       counters.storeCommitMs += clock.monotonicMs() - startMs;
-      if (error !== undefined) this.#failed(error);
-      for (const { connection, batch } of boxes)
-        connection.releaseAfterCommit(batch, error !== undefined);
+      if (error !== undefined) this.#reportStoreFailure(error);
+      for (const { connection, batch } of boxes) connection.onCommit(batch, error !== undefined);
     });
   }
 
   /** The store writes no more: told once, whatever waits. */
-  #failed(error: FlotillaError): void {
-    if (this.#broken) return;
-    this.#broken = true;
-    this.#services.log.fatal({ err: error }, 'the store cannot write: nothing can be acknowledged');
-    this.#services.events.storeFailed?.(error);
+  #reportStoreFailure(error: FlotillaError): void {
+    if (this.#storeFailed) return;
+    this.#storeFailed = true;
+    this.#context.log.fatal({ err: error }, 'the store cannot write: nothing can be acknowledged');
+    this.#context.events.storeFailed?.(error);
   }
 
   #schedule(): void {

@@ -31,7 +31,7 @@ export function deliveryBytes(
     !isMqtt5 ||
     (outboundAliases === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
   ) {
-    encoded = message.encoded(isMqtt5, numbered);
+    encoded = message.sharedEncoding(isMqtt5, numbered);
   } else if (outboundAliases === undefined) {
     const left = message.expiryLeftSeconds(clock.now());
     encoded = message.variant(numbered, left, identifiers);

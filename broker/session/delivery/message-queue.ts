@@ -18,7 +18,7 @@ export class MessageQueue<E extends { readonly message: Message }> {
     return this.#entries.length - this.#head;
   }
 
-  /** By {@link weightOf}. */
+  /** By {@link queuedBytes}. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -29,14 +29,14 @@ export class MessageQueue<E extends { readonly message: Message }> {
 
   push(entry: E): void {
     this.#entries.push(entry);
-    this.#bytes += weightOf(entry.message);
+    this.#bytes += queuedBytes(entry.message);
   }
 
   shift(): E | undefined {
     const entry = this.#entries[this.#head];
     if (entry === undefined) return undefined;
     this.#head++;
-    this.#bytes -= weightOf(entry.message);
+    this.#bytes -= queuedBytes(entry.message);
     if (this.#head === this.#entries.length) {
       this.clear();
     } else if (this.#head >= headMax) {
@@ -54,6 +54,6 @@ export class MessageQueue<E extends { readonly message: Message }> {
 }
 
 /** What a waiting message counts for, in bytes: as the store counts it, but for its properties. */
-export function weightOf(message: Message): number {
+export function queuedBytes(message: Message): number {
   return message.payloadBytes + message.topic.length + messageOverheadBytes;
 }

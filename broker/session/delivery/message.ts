@@ -35,14 +35,14 @@ export class Message {
   #bytes: Buffer;
   #payloadStart: number;
   #payloadEnd: number;
-  #owned: boolean;
+  #detached: boolean;
   #stored: StoredMessage | undefined = undefined;
   #variants: Map<string, Encoded> | undefined = undefined;
   // The encodings: 3.1.1 without and with packet id, 5.0 without and with.
-  plain3: Encoded | undefined = undefined;
-  numbered3: Encoded | undefined = undefined;
-  plain5: Encoded | undefined = undefined;
-  numbered5: Encoded | undefined = undefined;
+  v3: Encoded | undefined = undefined;
+  v3WithPacketId: Encoded | undefined = undefined;
+  v5: Encoded | undefined = undefined;
+  v5WithPacketId: Encoded | undefined = undefined;
 
   /** `bytes` from `payloadStart` to `payloadEnd` is the payload. */
   constructor(
@@ -65,7 +65,7 @@ export class Message {
     this.properties = properties;
     this.expiresAtMs = expiresAtMs;
     this.publisher = publisher;
-    this.#owned = false;
+    this.#detached = false;
   }
 
   /** A message that did not come off a connection: of the broker itself, or of a plug-in. */
@@ -83,20 +83,20 @@ export class Message {
   }
 
   /** A message out of the store. Its bytes are its own. */
-  static of(stored: StoredMessage): Message {
+  static fromStored(toStored: StoredMessage): Message {
     const message = new Message(
-      stored.topic,
-      stored.qos,
-      stored.retain,
-      stored.payload,
+      toStored.topic,
+      toStored.qos,
+      toStored.retain,
+      toStored.payload,
       0,
-      stored.payload.length,
-      stored.properties,
-      stored.expiresAtMs ?? 0,
-      stored.publisher,
+      toStored.payload.length,
+      toStored.properties,
+      toStored.expiresAtMs ?? 0,
+      toStored.publisher,
     );
-    message.#owned = true;
-    message.#stored = stored;
+    message.#detached = true;
+    message.#stored = toStored;
     return message;
   }
 
@@ -111,8 +111,8 @@ export class Message {
 
   /** Lets go of the read chunk: from now on the message pins no more than itself. */
   detach(): void {
-    if (this.#owned) return;
-    this.#owned = true;
+    if (this.#detached) return;
+    this.#detached = true;
     const bytes = Buffer.allocUnsafeSlow(this.payloadBytes);
     this.#bytes.copy(bytes, 0, this.#payloadStart, this.#payloadEnd);
     this.#payloadEnd -= this.#payloadStart;
@@ -120,7 +120,7 @@ export class Message {
     this.#bytes = bytes;
     if (this.properties !== undefined) this.properties = Buffer.from(this.properties);
     this.#variants = undefined;
-    this.plain3 = this.numbered3 = this.plain5 = this.numbered5 = undefined;
+    this.v3 = this.v3WithPacketId = this.v5 = this.v5WithPacketId = undefined;
   }
 
   /** As the store takes it; always the same object, so that it is stored once for all receivers. */
@@ -141,15 +141,15 @@ export class Message {
    * Its bytes for a receiver of protocol family 5 or not, with room for a packet id or not. What is
    * shared: no subscription identifiers, no alias. Expiry only when there is none.
    */
-  encoded(isMqtt5: boolean, numbered: boolean): Encoded {
+  sharedEncoding(isMqtt5: boolean, numbered: boolean): Encoded {
     if (isMqtt5) {
       return numbered
-        ? (this.numbered5 ??= this.encode(true, true, this.properties, undefined))
-        : (this.plain5 ??= this.encode(true, false, this.properties, undefined));
+        ? (this.v5WithPacketId ??= this.encode(true, true, this.properties, undefined))
+        : (this.v5 ??= this.encode(true, false, this.properties, undefined));
     }
     return numbered
-      ? (this.numbered3 ??= this.encode(false, true, undefined, undefined))
-      : (this.plain3 ??= this.encode(false, false, undefined, undefined));
+      ? (this.v3WithPacketId ??= this.encode(false, true, undefined, undefined))
+      : (this.v3 ??= this.encode(false, false, undefined, undefined));
   }
 
   /**

@@ -16,7 +16,7 @@
 import type { QueueOverflow } from '../../../core/config/limits.ts';
 import type { QueuedMessage, SessionStore } from '../../store/session-store.ts';
 import { Message } from './message.ts';
-import { MessageQueue, weightOf } from './message-queue.ts';
+import { MessageQueue, queuedBytes } from './message-queue.ts';
 
 /** The connection, as far as deliveries need it. */
 export interface PacketSink {
@@ -85,7 +85,7 @@ export interface OutboundContext {
   readonly limits: OutboundLimits;
   readonly qos0Totals: Qos0Totals;
   /** Whether so much more may wait, among all sessions. */
-  fitsInAll(bytes: number): boolean;
+  fitsInTotal(bytes: number): boolean;
 }
 
 /** Stable words for the metrics. */
@@ -113,19 +113,19 @@ const ephemeralReleased: InFlight = { sequence: 0, qos: 2, released: true };
 /** What an acknowledgement found. */
 export type AckResult = 'done' | 'unknown' | 'wrong-kind';
 
-const tailMaxMessages = 256;
-const tailMaxBytes = 256 * 1024;
+const bufferedMaxMessages = 256;
+const bufferedMaxBytes = 256 * 1024;
 const pageMessages = 128;
 
 export class OutboundQueue {
   readonly #clientId: string;
   readonly #context: OutboundContext;
-  #outlet: PacketSink | undefined = undefined;
+  #sink: PacketSink | undefined = undefined;
   /** How many may be in flight: the client's receive maximum and our own limit. */
   #window = 0;
   #kept: boolean;
   #inFlight: Map<number, InFlight> | undefined = undefined;
-  #lastId = 0;
+  #lastPacketId = 0;
   readonly #buffered = new MessageQueue<Pending>();
   /** Undefined when nothing waits at QoS 0. */
   #qos0: MessageQueue<WaitingQos0> | undefined = undefined;
@@ -151,12 +151,12 @@ export class OutboundQueue {
   }
 
   /** Whether QoS 0 waits: more of it has its place behind that. */
-  get qos0Waits(): boolean {
+  get hasWaitingQos0(): boolean {
     return this.#qos0 !== undefined;
   }
 
   /** Whether a message would leave at once. */
-  get idle(): boolean {
+  get isIdle(): boolean {
     return (
       this.#storedBehind === 0 &&
       this.#buffered.length === 0 &&
@@ -170,7 +170,7 @@ export class OutboundQueue {
    */
   attach(sink: PacketSink, window: number, kept: boolean): void {
     this.#epoch++;
-    this.#outlet = sink;
+    this.#sink = sink;
     this.#window = window;
     this.#kept = kept;
     this.#reading = false;
@@ -183,7 +183,7 @@ export class OutboundQueue {
   /** The connection is gone. What an ephemeral session was owed is gone with it. */
   detach(): void {
     this.#epoch++;
-    this.#outlet = undefined;
+    this.#sink = undefined;
     this.#clearMemory();
   }
 
@@ -205,7 +205,7 @@ export class OutboundQueue {
       }
       this.#context.touched();
     }
-    const sink = this.#outlet;
+    const sink = this.#sink;
     if (sink === undefined) {
       if (this.#kept) this.#storedBehind++;
       return;
@@ -222,16 +222,16 @@ export class OutboundQueue {
       this.#send(sink, pending);
       return;
     }
-    this.#queue(pending);
+    this.#buffer(pending);
   }
 
   /** Queues at QoS 0, for a session that is away or has such messages waiting. */
-  deliverQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
+  queueQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
     const { limits, qos0Totals } = this.#context;
     // Others are not kept for those who are away (which 3.1.1 and 5.0 leave to the server).
-    if (this.#outlet === undefined && !(this.#kept && limits.queueQos0)) return;
-    const bytes = weightOf(message);
-    while (!this.#hasRoomFor(bytes) || !this.#context.fitsInAll(bytes)) {
+    if (this.#sink === undefined && !(this.#kept && limits.queueQos0)) return;
+    const bytes = queuedBytes(message);
+    while (!this.#hasRoomFor(bytes) || !this.#context.fitsInTotal(bytes)) {
       // It gives way itself when no other of QoS 0 is there: it is not worth one of QoS 1 or 2.
       const reason = this.#hasRoomFor(bytes) ? 'store-full' : 'queue-full';
       const older = this.#shiftQos0();
@@ -253,7 +253,7 @@ export class OutboundQueue {
   pump(): void {
     if (this.#qos0 !== undefined) this.#sendWaitingQos0();
     for (;;) {
-      const sink = this.#outlet;
+      const sink = this.#sink;
       if (sink === undefined || (this.#inFlight?.size ?? 0) >= this.#window || !sink.hasRoom) {
         return;
       }
@@ -301,7 +301,7 @@ export class OutboundQueue {
         this.#context.store.markReleased(this.#clientId, entry.sequence);
       }
     }
-    this.#outlet?.sendRelease(packetId, entry.sequence !== 0);
+    this.#sink?.sendRelease(packetId, entry.sequence !== 0);
     return 'done';
   }
 
@@ -322,7 +322,7 @@ export class OutboundQueue {
 
   #send(sink: PacketSink, pending: Pending): void {
     const { sequence, qos } = pending;
-    const packetId = pending.packetId === 0 ? this.#freeId() : pending.packetId;
+    const packetId = pending.packetId === 0 ? this.#nextPacketId() : pending.packetId;
     if (sequence !== 0 && pending.packetId === 0) {
       this.#context.store.markSent(this.#clientId, sequence, packetId);
     }
@@ -340,28 +340,28 @@ export class OutboundQueue {
   }
 
   /** Counts from 1, skips what is in flight [MQTT-2.2.1-3]. The window is smaller than the ids. */
-  #freeId(): number {
-    let id = this.#lastId;
+  #nextPacketId(): number {
+    let id = this.#lastPacketId;
     do id = id === 65_535 ? 1 : id + 1;
     while (this.#inFlight?.has(id) === true);
-    return (this.#lastId = id);
+    return (this.#lastPacketId = id);
   }
 
-  #queue(pending: Pending): void {
+  #buffer(pending: Pending): void {
     if (this.#kept) {
       // Behind entries that are only in the store, it must stay there too.
       if (
         this.#storedBehind > 0 ||
         this.#reading ||
-        this.#buffered.length >= tailMaxMessages ||
-        this.#buffered.bytes >= tailMaxBytes
+        this.#buffered.length >= bufferedMaxMessages ||
+        this.#buffered.bytes >= bufferedMaxBytes
       ) {
         this.#storedBehind++;
         return;
       }
     } else {
       const { queueMaxMessages, queueMaxBytes, queueOverflow } = this.#context.limits;
-      const bytes = weightOf(pending.message);
+      const bytes = queuedBytes(pending.message);
       while (
         this.#buffered.length + 1 > queueMaxMessages ||
         this.#buffered.bytes + bytes > queueMaxBytes
@@ -378,7 +378,7 @@ export class OutboundQueue {
   /** Makes room in the kept queue; false when the new message itself gives way. */
   #makeRoom(message: Message): boolean {
     const { store, limits } = this.#context;
-    const bytes = weightOf(message);
+    const bytes = queuedBytes(message);
     while (!this.#hasRoomFor(bytes)) {
       this.#context.dropped('queue-full', 1);
       if (this.#shiftQos0() !== undefined) continue;
@@ -408,13 +408,13 @@ export class OutboundQueue {
     if (plain === undefined) return undefined;
     const { qos0Totals } = this.#context;
     qos0Totals.messages--;
-    qos0Totals.bytes -= weightOf(plain.message);
+    qos0Totals.bytes -= queuedBytes(plain.message);
     if (this.#qos0?.length === 0) this.#qos0 = undefined;
     return plain;
   }
 
   #sendWaitingQos0(): void {
-    const sink = this.#outlet;
+    const sink = this.#sink;
     while (sink?.hasRoom === true) {
       const plain = this.#shiftQos0();
       if (plain === undefined) return;
@@ -437,7 +437,7 @@ export class OutboundQueue {
       (page) => {
         if (epoch !== this.#epoch) return;
         this.#reading = false;
-        this.#take(page);
+        this.#bufferPage(page);
         this.pump();
       },
       (error: unknown) => {
@@ -448,7 +448,7 @@ export class OutboundQueue {
     );
   }
 
-  #take(page: readonly QueuedMessage[]): void {
+  #bufferPage(page: readonly QueuedMessage[]): void {
     // An empty page: there is nothing, whatever was counted.
     if (page.length === 0) this.#storedBehind = 0;
     for (const entry of page) {
@@ -458,11 +458,11 @@ export class OutboundQueue {
       if (entry.state === 'released' && entry.packetId !== undefined) {
         this.#inFlight ??= new Map();
         this.#inFlight.set(entry.packetId, { sequence: entry.sequence, qos: 2, released: true });
-        this.#outlet?.sendRelease(entry.packetId, true);
+        this.#sink?.sendRelease(entry.packetId, true);
         continue;
       }
       const pending: Pending = {
-        message: Message.of(entry.message),
+        message: Message.fromStored(entry.message),
         qos: entry.qos,
         retain: entry.retain,
         identifiers: entry.identifiers,
@@ -475,7 +475,7 @@ export class OutboundQueue {
 
   #clearMemory(): void {
     this.#inFlight = undefined;
-    this.#lastId = 0;
+    this.#lastPacketId = 0;
     this.#buffered.clear();
     this.#reading = false;
     this.#storedBehind = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;

@@ -15,7 +15,7 @@ export type Readiness = 'able' | 'busy' | 'away';
 export interface Receiver {
   readonly readiness: Readiness;
   /** Takes a message at the QoS of this delivery; must not throw. */
-  take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
+  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
   /** Whether it may be given a topic. */
   mayReceive(topic: string): boolean;
 }

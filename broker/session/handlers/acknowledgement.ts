@@ -10,8 +10,8 @@ import type { Session } from '../state/session.ts';
 import {
   packetFirstByte,
   readAcknowledgement,
-  reasonedAcknowledgement,
-  plainAcknowledgement,
+  acknowledgementWithReason,
+  acknowledgementTemplate,
 } from '../wire/acknowledgement.ts';
 import { protocolError } from '../wire/fault.ts';
 
@@ -31,7 +31,7 @@ export function onPuback(
       : readAcknowledgement(bytes, body, end, client.isMqtt5, true).packetId;
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
   const result = session.outbound.onPuback(packetId);
-  mustFit(result, 'PUBACK');
+  assertKind(result, 'PUBACK');
   if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 1);
 }
 
@@ -45,11 +45,11 @@ export function onPubrec(
 ): void {
   const { packetId, reasonCode } = readAcknowledgement(bytes, body, end, client.isMqtt5, true);
   const result = session.outbound.onPubrec(packetId, reasonCode >= 0x80);
-  mustFit(result, 'PUBREC');
+  assertKind(result, 'PUBREC');
   if (result !== 'unknown' || reasonCode >= 0x80) return;
   if (client.isMqtt5)
-    client.send(reasonedAcknowledgement(packetFirstByte.pubrel, packetId, packetIdNotFound));
-  else client.send(numbered(packetFirstByte.pubrel, packetId));
+    client.send(acknowledgementWithReason(packetFirstByte.pubrel, packetId, packetIdNotFound));
+  else client.send(encodeAcknowledgement(packetFirstByte.pubrel, packetId));
 }
 
 /** PUBREL: the packet id is free, PUBCOMP says so [MQTT-4.3.3-11]. */
@@ -82,16 +82,16 @@ export function onPubcomp(
 ): void {
   const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
   const result = session.outbound.onPubcomp(packetId);
-  mustFit(result, 'PUBCOMP');
+  assertKind(result, 'PUBCOMP');
   if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 2);
 }
 
-function mustFit(result: AckResult, packet: string): void {
+function assertKind(result: AckResult, packet: string): void {
   if (result === 'wrong-kind') throw protocolError(`${packet} for a delivery of another kind`);
 }
 
-function numbered(type: number, packetId: number): Buffer {
-  const bytes = Buffer.from(plainAcknowledgement);
+function encodeAcknowledgement(type: number, packetId: number): Buffer {
+  const bytes = Buffer.from(acknowledgementTemplate);
   bytes[0] = type;
   bytes.writeUInt16BE(packetId, 2);
   return bytes;

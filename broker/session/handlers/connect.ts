@@ -36,7 +36,7 @@ export function onConnect(
     }
     // [MQTT-3.1.2-2]: in the words that the client is likely to understand.
     const isMqtt5 = (bytes[reader.at - 1] ?? 0) > 5;
-    refuse(client, isMqtt5 ? 5 : 4, error.code, error.message);
+    reject(client, isMqtt5 ? 5 : 4, error.code, error.message);
     return;
   }
   const version = level === 3 ? 3 : level === 4 ? 4 : 5;
@@ -47,15 +47,15 @@ export function onConnect(
   } catch (error) {
     // 5.0 may be told why [MQTT-4.13.1-1]; 3.1.1 has no return code for it: the connection closes.
     if (!(error instanceof ProtocolFault) || version < 5) throw error;
-    refuse(client, version, error.code, error.message);
+    reject(client, version, error.code, error.message);
     return;
   }
   client.packetOutMaxBytes = Math.max(0, connect.properties.maximumPacketSize);
   client.problemInformation = connect.properties.requestProblemInformation !== 0;
   const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
-  const fault = faultOf(client, connect, clientId);
+  const fault = rejectionOf(client, connect, clientId);
   if (fault !== undefined) {
-    refuse(client, version, fault.code, fault.detail);
+    reject(client, version, fault.code, fault.detail);
     return;
   }
   const { hooks } = client.host.context;
@@ -66,20 +66,24 @@ export function onConnect(
   runConnectHook(client, connect, clientId, (allowed) => {
     // While the plug-in thought, others may have come.
     const late = allowed
-      ? faultOf(client, connect, clientId)
+      ? rejectionOf(client, connect, clientId)
       : { code: 'plug-in-refused' as const, detail: '' };
     if (late === undefined) accept(client, connect, clientId);
-    else refuse(client, version, late.code, late.detail);
+    else reject(client, version, late.code, late.detail);
   });
 }
 
-interface Fault {
+interface Rejection {
   readonly code: ErrorCode;
   readonly detail: string;
 }
 
 /** The rules of the protocol, then the policy's. Undefined: welcome. */
-function faultOf(client: ClientConnection, connect: Connect, clientId: string): Fault | undefined {
+function rejectionOf(
+  client: ClientConnection,
+  connect: Connect,
+  clientId: string,
+): Rejection | undefined {
   const { authorizer } = client.host.context;
   const { identity } = client;
   if (connect.properties.authenticationMethod !== undefined) {
@@ -100,11 +104,11 @@ function faultOf(client: ClientConnection, connect: Connect, clientId: string): 
   if (others.length >= authorizer.limits(identity).connectionsMax) {
     return { code: 'device-connections-too-many', detail: named };
   }
-  return connect.will === undefined ? undefined : willFault(client, connect.will);
+  return connect.will === undefined ? undefined : willRejection(client, connect.will);
 }
 
 /** A will that would be refused as a publish is refused here, at CONNECT. */
-function willFault(client: ClientConnection, will: ConnectWill): Fault | undefined {
+function willRejection(client: ClientConnection, will: ConnectWill): Rejection | undefined {
   const { authorizer, limits } = client.host.context;
   const { topic, qos, retain, payload, properties } = will;
   const { topicMaxBytes, topicLevelsMax } = limits;
@@ -155,15 +159,15 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
     window,
   };
   client.keepAliveTimeoutMs = keepAlive * 1500;
-  client.askedExpirySeconds = asked;
+  client.requestedExpirySeconds = asked;
   client.receiveMaximum = receiveMax;
   const outboundAliases = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
   if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
   const { session, present, stored } = host.sessions.open(client, identity, request);
   client.open(session, version);
   client.setRateLimit();
-  if (present) host.sessions.reauthorise(session);
-  host.accepted(client);
+  if (present) host.sessions.reauthorize(session);
+  host.connectionAccepted(client);
   events.connected(client);
   const answer: ConnackProperties = {};
   if (version === 5) {
@@ -213,7 +217,7 @@ function willOf(client: ClientConnection, connect: Connect, clientId: string): O
   };
 }
 
-function refuse(
+function reject(
   client: ClientConnection,
   version: 3 | 4 | 5,
   code: ErrorCode,
@@ -226,9 +230,9 @@ function refuse(
     const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
     const told = connack(5, reason, false, { reasonString });
     // [MQTT-3.2.2-19]: the words go before the packet is too large for the client.
-    client.refuse(fitsClient(client, told.length) ? told : connack(5, reason, false));
+    client.rejectConnect(fitsClient(client, told.length) ? told : connack(5, reason, false));
   } else {
-    client.refuse(connack(version, spec.mqtt3 ?? 5, false));
+    client.rejectConnect(connack(version, spec.mqtt3 ?? 5, false));
   }
 }
 

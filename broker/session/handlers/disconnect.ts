@@ -18,7 +18,7 @@ export function onDisconnect(
   const { reasonCode, sessionExpiry } = readDisconnect(bytes, body, end, client.isMqtt5);
   if (sessionExpiry >= 0) {
     // [MQTT-3.14.2.2.2]: a session that was to end with the connection cannot be kept after all.
-    if (client.askedExpirySeconds === 0 && sessionExpiry > 0) {
+    if (client.requestedExpirySeconds === 0 && sessionExpiry > 0) {
       throw protocolError('DISCONNECT raises the session expiry from 0');
     }
     const { limits, authorizer } = client.host.context;
@@ -28,5 +28,5 @@ export function onDisconnect(
     );
     session.expirySeconds = Math.min(sessionExpiry, max, neverExpires);
   }
-  client.leave(reasonCode === 0 ? undefined : 'disconnected-with-will');
+  client.endByClient(reasonCode === 0 ? undefined : 'disconnected-with-will');
 }

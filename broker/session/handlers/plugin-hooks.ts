@@ -5,17 +5,17 @@
  * @module
  */
 import type { PublishPacket, Subscription } from 'aedes';
-import { pauses, type ClientConnection } from '../connection/connection.ts';
-import { askHook, type Answer, type Reply } from '../plugins/hooks.ts';
+import { pauseReasons, type ClientConnection } from '../connection/connection.ts';
+import { callHook, type HookResult, type Reply } from '../plugins/hooks.ts';
 import { Message } from '../delivery/message.ts';
-import { typed } from '../plugins/plugin-client.ts';
+import { asAedesClient } from '../plugins/plugin-client.ts';
 import { emitterPacket } from '../plugins/plugin-receiver.ts';
 import type { Qos } from '../../store/session-store.ts';
 import type { Connect } from '../wire/connect.ts';
 import type { Subscribe, SubscribeRequest } from '../wire/subscribe.ts';
 
 /** How long a hook may think, in ms; then its connection ends. CONNECT has its own time limit. */
-export const answerMaxMs = 10_000;
+export const hookTimeoutMs = 10_000;
 
 /** `preConnect`, then `authenticate`. What they change in the packet changes nothing. */
 export function runConnectHook(
@@ -26,7 +26,7 @@ export function runConnectHook(
 ): void {
   const { hooks } = client.host.context;
   const { preConnect, authenticate } = hooks;
-  const plugInClient = typed(hooks.clientOf(client));
+  const plugInClient = asAedesClient(hooks.clientOf(client));
   const { will, version, clean, keepAliveSeconds, userName, password } = connect;
   const packet = {
     cmd: 'connect',
@@ -48,7 +48,7 @@ export function runConnectHook(
           },
         }),
   } as const;
-  const yes = ({ error, value }: Answer<boolean | null>): boolean =>
+  const yes = ({ error, value }: HookResult<boolean | null>): boolean =>
     error === undefined && value === true;
   const identify = (): void => {
     if (authenticate === undefined) return answered(true);
@@ -82,7 +82,7 @@ export function runPublishHook(
   };
   wait(
     client,
-    (reply) => authorizePublish(typed(hooks.clientOf(client)), packet, reply),
+    (reply) => authorizePublish(asAedesClient(hooks.clientOf(client)), packet, reply),
     ({ error }) => answered(error === undefined ? changed(message, packet) : undefined),
   );
 }
@@ -104,7 +104,7 @@ export function runSubscribeHook(
     const subscription: Subscription = { topic: request.filter, qos: request.qos };
     wait<Subscription | null>(
       client,
-      (reply) => authorizeSubscribe(typed(hooks.clientOf(client)), subscription, reply),
+      (reply) => authorizeSubscribe(asAedesClient(hooks.clientOf(client)), subscription, reply),
       ({ error, value }) => {
         const given = error === undefined && value !== null && value !== undefined;
         answers.push(given ? { ...request, qos: lower(value.qos, request.qos) } : undefined);
@@ -143,25 +143,25 @@ export function emitAck(client: ClientConnection, messageId: number, qos: 1 | 2)
 function wait<T>(
   client: ClientConnection,
   call: (reply: Reply<T>) => void,
-  answered: (answer: Answer<T>) => void,
+  answered: (answer: HookResult<T>) => void,
 ): void {
-  let now: Answer<T> | undefined;
+  let now: HookResult<T> | undefined;
   let later = false;
   let cancel = (): void => undefined;
-  askHook<T>(call, (answer) => {
+  callHook<T>(call, (answer) => {
     if (!later) {
       now = answer;
       return;
     }
     cancel();
-    client.resumeWith(pauses.plugIn, () => answered(answer));
+    client.resumeWith(pauseReasons.plugIn, () => answered(answer));
   });
   if (now !== undefined) return answered(now);
   later = true;
-  client.pause(pauses.plugIn);
+  client.pause(pauseReasons.plugIn);
   if (client.session === undefined) return;
   const { clock, log } = client.host.context;
-  cancel = clock.after(answerMaxMs, () => {
+  cancel = clock.after(hookTimeoutMs, () => {
     log.error({ device: client.identity.id }, 'a plug-in did not answer in time');
     client.close('internal');
   });

@@ -9,7 +9,7 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import type { Route } from '../../routing/topic-route.ts';
 import type { Qos } from '../../store/session-store.ts';
-import { pauses, type ClientConnection } from '../connection/connection.ts';
+import { pauseReasons, type ClientConnection } from '../connection/connection.ts';
 import { Message } from '../delivery/message.ts';
 import { runPublishHook } from './plugin-hooks.ts';
 import type { Receiver } from '../delivery/receiver.ts';
@@ -95,7 +95,7 @@ export function onPublish(
   if (qos > 0) countInflight(client, session, qos);
 
   if (
-    known.system &&
+    known.isSystem &&
     context.intercept(client.identity, known.topic, Buffer.from(bytes.subarray(at, end)))
   ) {
     remember(client, session, qos, packetId);
@@ -132,10 +132,10 @@ export function onPublish(
       idAt: qos === 0 ? 0 : topicEnd - start,
     };
     if (isMqtt5) {
-      if (qos === 0) message.plain5 = frame;
-      else message.numbered5 = frame;
-    } else if (qos === 0) message.plain3 = frame;
-    else message.numbered3 = frame;
+      if (qos === 0) message.v5 = frame;
+      else message.v5WithPacketId = frame;
+    } else if (qos === 0) message.v3 = frame;
+    else message.v3WithPacketId = frame;
   }
   if (context.hooks.authorizePublish !== undefined) {
     runPublishHook(client, message, packetId, (allowed) => {
@@ -179,7 +179,7 @@ function route(
     0,
     gated || (qos === 2 && session.kept),
   );
-  if (gated && context.store.congested) client.pause(pauses.store);
+  if (gated && context.store.congested) client.pause(pauseReasons.store);
 }
 
 /** QoS 2: the packet id is remembered until PUBREL [MQTT-4.3.3-9]. */
@@ -191,7 +191,7 @@ function remember(client: ClientConnection, session: Session, qos: Qos, packetId
 
 /** [MQTT-3.3.4-7] the client must not have more in flight than our Receive Maximum. */
 function countInflight(client: ClientConnection, session: Session, qos: Qos): void {
-  const inFlight = (session.incoming?.size ?? 0) + (client.isMqtt5 ? client.unacknowledgedIn : 0);
+  const inFlight = (session.incoming?.size ?? 0) + (client.isMqtt5 ? client.pubacksPending : 0);
   if (inFlight < client.receiveMaximum) return;
   // 3.1.1 knows no such window: only what must be remembered (QoS 2) is bounded there.
   if (client.isMqtt5 || qos === 2) {
@@ -204,7 +204,7 @@ function countInflight(client: ClientConnection, session: Session, qos: Qos): vo
 
 /** The topic whose name stands in the packet. @throws ProtocolFault */
 function topicOf(client: ClientConnection, bytes: Buffer, start: number, end: number): CachedTopic {
-  const memory = (client.topics ??= new TopicCache());
+  const memory = (client.topicCache ??= new TopicCache());
   const known = memory.find(bytes, start, end);
   if (known !== undefined) return known;
   const raw = Buffer.from(bytes.subarray(start, end));

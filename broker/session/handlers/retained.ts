@@ -9,7 +9,7 @@ import type { ClientConnection } from '../connection/connection.ts';
 import { Message } from '../delivery/message.ts';
 import type { Session } from '../state/session.ts';
 
-const portion = 256;
+const batchMessages = 256;
 
 /** Sends what a subscription matches, with RETAIN set [MQTT-3.3.1-8]. */
 export function sendRetained(
@@ -20,10 +20,10 @@ export function sendRetained(
   const { store } = client.host.context;
   const found: StoredMessage[] = [];
   for (const message of store.retained(record.filter)) found.push(message);
-  if (found.length > 0) sendPortion(client, session, record, found, 0);
+  if (found.length > 0) sendBatch(client, session, record, found, 0);
 }
 
-function sendPortion(
+function sendBatch(
   client: ClientConnection,
   session: Session,
   record: SubscriptionRecord,
@@ -35,16 +35,16 @@ function sendPortion(
   const { clock, authorizer } = client.host.context;
   const nowMs = clock.now();
   const identifiers = record.identifier === undefined ? [] : [record.identifier];
-  const to = Math.min(found.length, from + (client.hasRoom ? portion : 0));
+  const to = Math.min(found.length, from + (client.hasRoom ? batchMessages : 0));
   for (let index = from; index < to; index++) {
     const stored = found[index];
     if (stored === undefined) continue;
     if (stored.expiresAtMs !== undefined && stored.expiresAtMs <= nowMs) continue;
     if (!authorizer.receive(client.identity, stored.topic)) continue;
     const qos = stored.qos < record.qos ? stored.qos : record.qos;
-    session.take(Message.of(stored), qos, true, identifiers);
+    session.deliver(Message.fromStored(stored), qos, true, identifiers);
   }
   if (to === found.length) return;
   const wait = client.hasRoom ? 0 : 50;
-  clock.after(wait, () => sendPortion(client, session, record, found, to));
+  clock.after(wait, () => sendBatch(client, session, record, found, to));
 }

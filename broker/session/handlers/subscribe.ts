@@ -9,7 +9,7 @@ import type { ClientConnection } from '../connection/connection.ts';
 import { runSubscribeHook } from './plugin-hooks.ts';
 import { sendRetained } from './retained.ts';
 import type { Session } from '../state/session.ts';
-import { putSubscription } from '../state/subscriptions.ts';
+import { addSubscription } from '../state/subscriptions.ts';
 import { suback } from '../wire/answers.ts';
 import { protocolError } from '../wire/fault.ts';
 import { PacketReader } from '../wire/reader.ts';
@@ -50,7 +50,7 @@ function subscribe(
       throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
     }
     const code =
-      answers[index] === undefined ? 'plug-in-refused' : refusal(client, session, request);
+      answers[index] === undefined ? 'plug-in-refused' : rejectionOf(client, session, request);
     if (code !== undefined) {
       context.events.denied(client.identity, 'subscribe', request.filter, code);
       codes.push(client.isMqtt5 ? reasonOf(code, 'suback') : 0x80);
@@ -63,8 +63,8 @@ function subscribe(
       shared === undefined &&
       (request.retainHandling === 0 || (request.retainHandling === 1 && !known));
     // Before it is routed to: else what comes now would come twice.
-    if (wanted) context.events.retainedAsked?.(request.filter);
-    putSubscription(context, publisher, session, record);
+    if (wanted) context.events.retainedRequested?.(request.filter);
+    addSubscription(context, publisher, session, record);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);
     if (wanted) retained.push(record);
@@ -78,7 +78,7 @@ function subscribe(
 }
 
 /** Undefined: granted. */
-function refusal(
+function rejectionOf(
   client: ClientConnection,
   session: Session,
   request: SubscribeRequest,

@@ -5,7 +5,7 @@
  */
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Session } from '../state/session.ts';
-import { dropSubscription } from '../state/subscriptions.ts';
+import { removeSubscription } from '../state/subscriptions.ts';
 import { unsuback } from '../wire/answers.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { readUnsubscribe } from '../wire/subscribe.ts';
@@ -28,7 +28,7 @@ export function onUnsubscribe(
     context.limits.subscriptionsPerPacketMax,
   );
   const codes = filters.map((filter) =>
-    dropSubscription(context, publisher, session, filter) ? success : noSubscription,
+    removeSubscription(context, publisher, session, filter) ? success : noSubscription,
   );
   client.sendAfterCommit(unsuback(client.isMqtt5 ? 5 : 4, packetId, codes));
   const { hooks } = context;

@@ -13,22 +13,22 @@ import {
 } from './buffer-pool.ts';
 
 /** Blocks grow with the backlog to this size; only what is larger in one turn has a larger one. */
-const blockUsualMaxBytes = 64 * 1024;
+const bufferGrowthMaxBytes = 64 * 1024;
 /** More is not written at a time, so that a slow reader is seen to make progress. */
-const pieceMaxBytes = 64 * 1024;
+const chunkMaxBytes = 64 * 1024;
 
 /** What is written next. */
-export interface Piece {
+export interface Chunk {
   readonly bytes: Buffer;
   /** With the last piece of a block: the block, which is the caller's to release. */
-  readonly block: PooledBuffer | undefined;
+  readonly buffer: PooledBuffer | undefined;
 }
 
 export class Backlog {
   /** Bytes that wait. The blocks take at most twice that and one block more. */
   bytes = 0;
   readonly #pool: BufferPool | undefined;
-  readonly #blocks: PooledBuffer[] = [];
+  readonly #buffers: PooledBuffer[] = [];
   /** How much of each block is filled. */
   readonly #lengths: number[] = [];
   /** How much of the first block has been taken. */
@@ -40,20 +40,20 @@ export class Backlog {
   }
 
   get isEmpty(): boolean {
-    return this.#blocks.length === 0;
+    return this.#buffers.length === 0;
   }
 
   /** Copies what a box holds behind what is here. */
   add(batch: WriteBatch): void {
-    let last = this.#blocks.length - 1;
-    let block = this.#blocks[last];
+    let last = this.#buffers.length - 1;
+    let block = this.#buffers[last];
     let length = this.#lengths[last] ?? 0;
     if (block === undefined || block.bytes.length - length < batch.bytes) {
       const grown = block === undefined ? bufferMinBytes : 2 * block.bytes.length;
-      const size = Math.max(batch.bytes, Math.min(grown, blockUsualMaxBytes));
-      block = this.#pool?.take(size) ?? unpooledBuffer(size);
+      const size = Math.max(batch.bytes, Math.min(grown, bufferGrowthMaxBytes));
+      block = this.#pool?.acquire(size) ?? unpooledBuffer(size);
       length = 0;
-      last = this.#blocks.push(block) - 1;
+      last = this.#buffers.push(block) - 1;
     }
     batch.copyTo(block.bytes, length);
     this.#lengths[last] = length + batch.bytes;
@@ -61,26 +61,26 @@ export class Backlog {
   }
 
   /** Takes what has waited the longest, a piece at a time. */
-  shift(): Piece | undefined {
-    const block = this.#blocks[0];
+  shift(): Chunk | undefined {
+    const block = this.#buffers[0];
     const length = this.#lengths[0];
     if (block === undefined || length === undefined) return undefined;
     const start = this.#taken;
-    const end = Math.min(length, start + pieceMaxBytes);
+    const end = Math.min(length, start + chunkMaxBytes);
     const whole = end === length;
     if (whole) {
-      this.#blocks.shift();
+      this.#buffers.shift();
       this.#lengths.shift();
     }
     this.#taken = whole ? 0 : end;
     this.bytes -= end - start;
-    return { bytes: block.bytes.subarray(start, end), block: whole ? block : undefined };
+    return { bytes: block.bytes.subarray(start, end), buffer: whole ? block : undefined };
   }
 
   /** Forgets everything. */
   clear(): void {
-    for (const block of this.#blocks) block.release();
-    this.#blocks.length = this.#lengths.length = 0;
+    for (const block of this.#buffers) block.release();
+    this.#buffers.length = this.#lengths.length = 0;
     this.#taken = 0;
     this.bytes = 0;
   }

@@ -11,7 +11,7 @@ export interface PooledBuffer {
   /** At least as long as was asked for; what stands in it means nothing. */
   readonly bytes: Buffer;
   /** Called once when the block comes back. */
-  after: (() => void) | undefined;
+  onRelease: (() => void) | undefined;
   /** Gives it back, when nobody reads it any more: the callback of a write. */
   readonly release: () => void;
 }
@@ -22,36 +22,36 @@ export const bufferMinBytes = 4 * 1024;
 const fineMaxBytes = 64 * 1024;
 const fineSteps = fineMaxBytes / bufferMinBytes;
 /** Larger blocks are not kept: so much in one write is rare. */
-const blockMaxBytes = 512 * 1024;
+const pooledMaxBytes = 512 * 1024;
 /** What is kept for later, of all sizes together. */
-const keptMaxBytes = 16 * 1024 * 1024;
+const freeMaxBytes = 16 * 1024 * 1024;
 
 export class BufferPool {
   /** By size. */
   readonly #free: (PooledBuffer[] | undefined)[] = [];
-  #keptBytes = 0;
+  #freeBytes = 0;
 
   /** Bytes that are here and not lent. */
-  get keptBytes(): number {
-    return this.#keptBytes;
+  get freeBytes(): number {
+    return this.#freeBytes;
   }
 
   /** Lends a block of at least `size` bytes. */
-  take(size: number): PooledBuffer {
-    if (size > blockMaxBytes) return unpooledBuffer(size);
+  acquire(size: number): PooledBuffer {
+    if (size > pooledMaxBytes) return unpooledBuffer(size);
     const step = stepOf(size);
     const kept = this.#free[step]?.pop();
     if (kept !== undefined) {
-      this.#keptBytes -= kept.bytes.length;
+      this.#freeBytes -= kept.bytes.length;
       return kept;
     }
-    const made = block(sizeOf(step), () => this.#give(made, step));
+    const made = block(sizeOf(step), () => this.#putBack(made, step));
     return made;
   }
 
-  #give(back: PooledBuffer, step: number): void {
-    if (this.#keptBytes + back.bytes.length > keptMaxBytes) return;
-    this.#keptBytes += back.bytes.length;
+  #putBack(back: PooledBuffer, step: number): void {
+    if (this.#freeBytes + back.bytes.length > freeMaxBytes) return;
+    this.#freeBytes += back.bytes.length;
     (this.#free[step] ??= []).push(back);
   }
 }
@@ -64,12 +64,12 @@ export function unpooledBuffer(size: number): PooledBuffer {
 function block(size: number, back: (() => void) | undefined): PooledBuffer {
   const made: PooledBuffer = {
     bytes: Buffer.allocUnsafeSlow(size),
-    after: undefined,
+    onRelease: undefined,
     release() {
-      const { after } = made;
-      made.after = undefined;
+      const { onRelease } = made;
+      made.onRelease = undefined;
       back?.();
-      after?.();
+      onRelease?.();
     },
   };
   return made;

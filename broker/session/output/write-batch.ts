@@ -96,7 +96,7 @@ export class WriteBatch {
       const end = this.#ends[index] ?? 0;
       if (buffer === undefined) continue;
       const size = end - from;
-      if (size <= byHandMaxBytes) {
+      if (size <= copyLoopMaxBytes) {
         for (let next = from, to = at; next < end; next++, to++) joined[to] = buffer[next] ?? 0;
       } else {
         buffer.copy(joined, at, from, end);
@@ -135,7 +135,7 @@ export class WriteBatch {
 }
 
 /** Up to here a loop is faster than a call into the runtime. */
-const byHandMaxBytes = 48;
+const copyLoopMaxBytes = 48;
 const keptEntriesMax = 4096;
 const pooledMax = 4096;
 
@@ -145,11 +145,11 @@ export class WriteBatchPool {
   readonly buffers = new BufferPool();
   readonly #free: WriteBatch[] = [];
 
-  take(): WriteBatch {
+  acquire(): WriteBatch {
     return this.#free.pop() ?? new WriteBatch();
   }
 
-  give(batch: WriteBatch): void {
+  release(batch: WriteBatch): void {
     batch.clear();
     if (this.#free.length < pooledMax) this.#free.push(batch);
   }

@@ -22,7 +22,7 @@ export interface ListenerFlags {
 }
 
 /** What a hook answered: an error, or its value. */
-export interface Answer<T> {
+export interface HookResult<T> {
   readonly error: Error | undefined;
   readonly value: T | undefined;
 }
@@ -58,16 +58,16 @@ export class Hooks {
   }
 
   /** A packet could not be taken, and its connection ends. */
-  failed(client: PluginTarget, error: Error): void {
+  reportError(client: PluginTarget, error: Error): void {
     const event = client.session === undefined ? 'connectionError' : 'clientError';
     if (this.hasListeners[event]) this.emit(event, this.clientOf(client), error);
   }
 }
 
 /** Calls a hook. What it throws is its answer; more than one answer is one. */
-export function askHook<T>(
+export function callHook<T>(
   call: (reply: Reply<T>) => void,
-  answered: (answer: Answer<T>) => void,
+  answered: (answer: HookResult<T>) => void,
 ): void {
   let done = false;
   const reply = (error?: Error | null, value?: T): void => {

@@ -25,7 +25,7 @@ export interface PluginTarget {
         readonly kept: boolean;
         readonly owner: unknown;
         readonly store: SessionStore;
-        take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
+        deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
       }
     | undefined;
   close(code: ErrorCode): void;
@@ -83,7 +83,7 @@ export class PluginClient extends EventEmitter {
     }
     const { topic, payload = '', qos = 0, retain = false } = packet;
     const message = Message.from(topic, qos, retain, payload);
-    session.take(message, qos, retain, []);
+    session.deliver(message, qos, retain, []);
     session.store.afterCommit(done);
   }
 
@@ -96,6 +96,6 @@ export class PluginClient extends EventEmitter {
 }
 
 /** The types of Aedes have more than a plug-in of this broker can use: subscriptions are the client's own. */
-export function typed(client: PluginClient): AedesClient {
+export function asAedesClient(client: PluginClient): AedesClient {
   return client as unknown as AedesClient;
 }

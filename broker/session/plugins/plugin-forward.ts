@@ -6,7 +6,7 @@
 import type { AedesPublishPacket } from 'aedes';
 import type { Qos } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
-import { typed, type PluginTarget } from './plugin-client.ts';
+import { asAedesClient, type PluginTarget } from './plugin-client.ts';
 import { emitterPacket } from './plugin-receiver.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { Hooks } from './hooks.ts';
@@ -21,7 +21,7 @@ export function runForwardHook(
 ): Message | undefined {
   const packet = { ...emitterPacket(message), qos, retain } as AedesPublishPacket;
   try {
-    const given = hooks.authorizeForward?.(typed(hooks.clientOf(client)), packet);
+    const given = hooks.authorizeForward?.(asAedesClient(hooks.clientOf(client)), packet);
     if (given === null || given === undefined) return undefined;
     const { topic, payload } = given;
     return Message.from(topic, message.qos, message.retain, payload, message);

@@ -27,7 +27,7 @@ export class PluginReceiver implements Receiver {
     this.#failed = failed;
   }
 
-  take(message: Message): void {
+  deliver(message: Message): void {
     try {
       this.#listener(emitterPacket(message), () => undefined);
     } catch (error) {

@@ -33,6 +33,6 @@ export interface SessionContext {
   readonly store: SessionStore;
   readonly counters: Counters;
   readonly batches: WriteBatchPool;
-  readonly plainTotals: Qos0Totals;
+  readonly qos0Totals: Qos0Totals;
   readonly hooks: Hooks;
 }

@@ -13,19 +13,19 @@ import type { SessionContext } from './context.ts';
 import type { Touch } from './session.ts';
 
 /** How many members of a group are looked at for one that is able to take a message. */
-const sharedLookMax = 64;
+const sharedCandidatesMax = 64;
 
 export class Publisher implements Touch {
   readonly router: Router<Receiver>;
   /** Set when the message that was just published waits for the store. */
   touched = false;
   /** Called for each message when somebody listens: Aedes's `publish` event. */
-  tap: ((message: Message) => void) | undefined = undefined;
-  readonly #services: SessionContext;
+  onMessage: ((message: Message) => void) | undefined = undefined;
+  readonly #context: SessionContext;
   #policyVersion: number;
 
   constructor(context: SessionContext) {
-    this.#services = context;
+    this.#context = context;
     this.#policyVersion = context.authorizer.version;
     this.router = new Router<Receiver>({
       cacheMaxTopics: context.limits.routeCacheMaxTopics,
@@ -35,8 +35,8 @@ export class Publisher implements Touch {
 
   /** The route of a topic now; good while neither it nor the policy changed. */
   route(topic: string): Route<Receiver> {
-    if (this.#policyVersion !== this.#services.authorizer.version) {
-      this.#policyVersion = this.#services.authorizer.version;
+    if (this.#policyVersion !== this.#context.authorizer.version) {
+      this.#policyVersion = this.#context.authorizer.version;
       this.router.invalidateAll();
     }
     return this.router.route(topic);
@@ -55,12 +55,12 @@ export class Publisher implements Touch {
     const { targets } = route;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index];
-      if (target !== undefined) deliver(target, message, publisher);
+      if (target !== undefined) deliverTo(target, message, publisher);
     }
     if (route.shared.length > 0) {
-      for (const shared of route.shared) choose(shared, message, publisher);
+      for (const shared of route.shared) deliverToGroup(shared, message, publisher);
     }
-    this.tap?.(message);
+    this.onMessage?.(message);
     return kept;
   }
 
@@ -68,23 +68,23 @@ export class Publisher implements Touch {
   #retain(message: Message): boolean {
     message.detach();
     this.touched = true;
-    const { store, clock } = this.#services;
+    const { store, clock } = this.#context;
     return store.putRetained(message.stored(clock.now()));
   }
 }
 
-function deliver(
+function deliverTo(
   target: Target<Receiver>,
   message: Message,
   publisher: Receiver | undefined,
 ): void {
   let actual = target;
-  if (target.own !== undefined && target.subscriber === publisher) {
-    if (target.own === null) return; // [MQTT-3.8.3-3]
-    actual = target.own;
+  if (target.forOwnMessages !== undefined && target.subscriber === publisher) {
+    if (target.forOwnMessages === null) return; // [MQTT-3.8.3-3]
+    actual = target.forOwnMessages;
   }
   const qos: Qos = message.qos < actual.qos ? message.qos : actual.qos;
-  actual.subscriber.take(
+  actual.subscriber.deliver(
     message,
     qos,
     message.retain && actual.retainAsPublished,
@@ -93,7 +93,7 @@ function deliver(
 }
 
 /** One member of a group gets it: in turn, those first who can take it now [MQTT-4.8.2-4]. */
-function choose(
+function deliverToGroup(
   shared: SharedTarget<Receiver>,
   message: Message,
   publisher: Receiver | undefined,
@@ -103,7 +103,7 @@ function choose(
   const start = turn.next % count;
   let best: Target<Receiver> | undefined;
   let bestIndex = start;
-  for (let step = 0; step < count && step < sharedLookMax; step++) {
+  for (let step = 0; step < count && step < sharedCandidatesMax; step++) {
     const index = (start + step) % count;
     const member = members[index];
     if (member === undefined) continue;
@@ -119,5 +119,5 @@ function choose(
     }
   }
   turn.next = bestIndex + 1;
-  if (best !== undefined) deliver(best, message, publisher);
+  if (best !== undefined) deliverTo(best, message, publisher);
 }

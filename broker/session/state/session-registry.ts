@@ -8,12 +8,12 @@ import { splitShared } from '../../../core/topic.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Recovered, StoredMessage, WillRecord } from '../../store/session-store.ts';
 import type { Publisher } from './publisher.ts';
-import { askHook } from '../plugins/hooks.ts';
+import { callHook } from '../plugins/hooks.ts';
 import { Message } from '../delivery/message.ts';
 import { emitterPacket } from '../plugins/plugin-receiver.ts';
 import type { SessionContext } from './context.ts';
 import { neverExpires, outboundLimits, Session, type SessionOwner } from './session.ts';
-import { addToRouter, dropSubscription } from './subscriptions.ts';
+import { addToRouter, removeSubscription } from './subscriptions.ts';
 
 /** What a CONNECT asks of its session. */
 export interface OpenRequest {
@@ -34,9 +34,9 @@ const recoveredWillMinMs = 5000;
 export class SessionRegistry {
   readonly #byId = new Map<string, Session>();
   /** Kept sessions of each identity, those that were used last behind the others. */
-  readonly #keptOf = new Map<string, Set<Session>>();
-  readonly #services: SessionContext;
-  readonly #exchange: Publisher;
+  readonly #keptByIdentity = new Map<string, Set<Session>>();
+  readonly #context: SessionContext;
+  readonly #publisher: Publisher;
   /**
    * The broker is shutting down: wills stay in a durable store and go out after the restart, unless
    * their client is back in its kept session (3.1.1, 3.1.2.5: a server may defer them so). A store that forgets
@@ -47,8 +47,8 @@ export class SessionRegistry {
   readonly #orphans = new Map<string, { readonly publish: () => void; readonly cancel: Cancel }>();
 
   constructor(context: SessionContext, publisher: Publisher) {
-    this.#services = context;
-    this.#exchange = publisher;
+    this.#context = context;
+    this.#publisher = publisher;
   }
 
   get size(): number {
@@ -65,23 +65,23 @@ export class SessionRegistry {
 
   /** Takes up what the store remembers. Once, before the first connection. */
   recover(recovered: Recovered): void {
-    const nowMs = this.#services.clock.now();
+    const nowMs = this.#context.clock.now();
     for (const record of recovered.sessions) {
       const { clientId, identityId, expirySeconds } = record;
       // A record without expiry: its connection ended with the broker, and it with its connection.
       if (expirySeconds === 0) {
-        this.#services.store.deleteSession(clientId);
+        this.#context.store.deleteSession(clientId);
         continue;
       }
       const session = this.#create(clientId, identityId, expirySeconds);
       session.protocolVersion = record.protocolVersion;
       for (const one of record.subscriptions) {
         session.subscriptions.set(one.filter, one);
-        addToRouter(this.#exchange, session, one);
+        addToRouter(this.#publisher, session, one);
       }
       if (record.incoming.length > 0) session.incoming = new Set(record.incoming);
       if (record.disconnectedAtMs === undefined) session.save(nowMs);
-      this.#expireLater(session, record.disconnectedAtMs ?? nowMs);
+      this.#scheduleExpiry(session, record.disconnectedAtMs ?? nowMs);
     }
     for (const will of recovered.wills) this.#recoverWill(will, nowMs);
   }
@@ -108,14 +108,14 @@ export class SessionRegistry {
     }
     // Kept with another expiry than it stands in the store with: only a new one can change that.
     const present = session !== undefined;
-    if (!present && request.expirySeconds > 0) this.#makeRoom(identity.id);
+    if (!present && request.expirySeconds > 0) this.#evictIfFull(identity.id);
     session ??= this.#create(clientId, identity.id, request.expirySeconds);
     this.#cancelTimers(session);
     session.expirySeconds = request.expirySeconds;
     session.protocolVersion = request.version;
     session.owner = owner;
     session.identity = identity;
-    session.limits = outboundLimits(this.#services, identity);
+    session.limits = outboundLimits(this.#context, identity);
     session.save(undefined);
     this.#setWill(session, request.will);
     stored ||= session.kept;
@@ -131,7 +131,7 @@ export class SessionRegistry {
     session.owner = undefined;
     session.outbound.detach();
     const { will } = session;
-    if (will !== undefined && !(this.closing && this.#services.store.durable)) {
+    if (will !== undefined && !(this.closing && this.#context.store.durable)) {
       if (!publishWill) this.#deleteWill(session);
       else if (will.delaySeconds === 0 || session.expirySeconds === 0) this.#publishWill(session);
       else this.#delayWill(session, will);
@@ -140,10 +140,10 @@ export class SessionRegistry {
       this.end(session);
       return;
     }
-    const nowMs = this.#services.clock.now();
+    const nowMs = this.#context.clock.now();
     session.save(nowMs);
-    this.#usedLast(session);
-    this.#expireLater(session, nowMs);
+    this.#markRecentlyUsed(session);
+    this.#scheduleExpiry(session, nowMs);
   }
 
   /** Ends a session for good. A will that still waits for its delay goes out now [MQTT-3.1.3.2.2]. */
@@ -154,33 +154,33 @@ export class SessionRegistry {
     session.outbound.detach();
     session.outbound.discardQos0();
     if (this.#byId.get(session.clientId) === session) this.#byId.delete(session.clientId);
-    const kept = this.#keptOf.get(session.identityId);
+    const kept = this.#keptByIdentity.get(session.identityId);
     kept?.delete(session);
-    if (kept?.size === 0) this.#keptOf.delete(session.identityId);
-    if (session.kept) this.#services.store.deleteSession(session.clientId);
+    if (kept?.size === 0) this.#keptByIdentity.delete(session.identityId);
+    if (session.kept) this.#context.store.deleteSession(session.clientId);
   }
 
   /** Authorises all subscriptions of a session again, and drops those no longer allowed. */
-  reauthorise(session: Session): void {
+  reauthorize(session: Session): void {
     const { identity } = session;
     if (identity === undefined) return;
-    session.limits = outboundLimits(this.#services, identity);
+    session.limits = outboundLimits(this.#context, identity);
     for (const [filter, one] of session.subscriptions) {
       const shared = splitShared(filter);
       const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
-      const verdict = this.#services.authorizer.subscribe(identity, plain, one.qos);
+      const verdict = this.#context.authorizer.subscribe(identity, plain, one.qos);
       if (verdict.allowed) {
-        this.#exchange.router.invalidate(plain);
+        this.#publisher.router.invalidate(plain);
       } else {
-        dropSubscription(this.#services, this.#exchange, session, filter);
-        this.#services.events.denied(identity, 'subscribe', filter, verdict.code);
+        removeSubscription(this.#context, this.#publisher, session, filter);
+        this.#context.events.denied(identity, 'subscribe', filter, verdict.code);
       }
     }
   }
 
   /** Ends all sessions of an identity without a word: its wills are not published. */
   forget(identityId: string): void {
-    for (const session of [...(this.#keptOf.get(identityId) ?? [])]) {
+    for (const session of [...(this.#keptByIdentity.get(identityId) ?? [])]) {
       this.#deleteWill(session);
       if (session.owner === undefined) this.end(session);
       else session.expirySeconds = 0;
@@ -203,17 +203,17 @@ export class SessionRegistry {
       clientId,
       identityId,
       expirySeconds,
-      this.#services,
-      this.#exchange,
+      this.#context,
+      this.#publisher,
     );
     this.#byId.set(clientId, session);
-    if (session.kept) this.#usedLast(session);
+    if (session.kept) this.#markRecentlyUsed(session);
     return session;
   }
 
-  #usedLast(session: Session): void {
-    let kept = this.#keptOf.get(session.identityId);
-    if (kept === undefined) this.#keptOf.set(session.identityId, (kept = new Set()));
+  #markRecentlyUsed(session: Session): void {
+    let kept = this.#keptByIdentity.get(session.identityId);
+    if (kept === undefined) this.#keptByIdentity.set(session.identityId, (kept = new Set()));
     kept.delete(session);
     kept.add(session);
   }
@@ -222,12 +222,12 @@ export class SessionRegistry {
    * A device that takes a new client id at each start must not fill the broker: of the sessions of
    * its identity the one that is away the longest ends.
    */
-  #makeRoom(identityId: string): void {
-    const kept = this.#keptOf.get(identityId);
-    if (kept === undefined || kept.size < this.#services.limits.sessionsPerDeviceMax) return;
+  #evictIfFull(identityId: string): void {
+    const kept = this.#keptByIdentity.get(identityId);
+    if (kept === undefined || kept.size < this.#context.limits.sessionsPerDeviceMax) return;
     for (const session of kept) {
       if (session.owner !== undefined) continue;
-      const { messages } = this.#services.store.queueOf(session.clientId);
+      const { messages } = this.#context.store.queueOf(session.clientId);
       if (messages > 0) session.dropped('session-evicted', messages);
       this.end(session);
       return;
@@ -237,16 +237,16 @@ export class SessionRegistry {
   #removeFromRouter(session: Session, filter: string): void {
     const shared = splitShared(filter);
     if (shared === undefined || shared === 'malformed') {
-      this.#exchange.router.remove(session, filter, undefined);
+      this.#publisher.router.remove(session, filter, undefined);
     } else {
-      this.#exchange.router.remove(session, shared.filter, shared.group);
+      this.#publisher.router.remove(session, shared.filter, shared.group);
     }
   }
 
-  #expireLater(session: Session, fromMs: number): void {
+  #scheduleExpiry(session: Session, fromMs: number): void {
     if (session.expirySeconds === neverExpires) return;
-    const leftMs = fromMs + session.expirySeconds * 1000 - this.#services.clock.now();
-    session.cancelExpiry = this.#services.clock.after(Math.max(0, leftMs), () => {
+    const leftMs = fromMs + session.expirySeconds * 1000 - this.#context.clock.now();
+    session.cancelExpiry = this.#context.clock.after(Math.max(0, leftMs), () => {
       session.cancelExpiry = undefined;
       if (session.owner === undefined) this.end(session);
     });
@@ -278,7 +278,7 @@ export class SessionRegistry {
       dueAtMs: undefined,
     };
     session.will = record;
-    this.#services.store.putWill(record);
+    this.#context.store.putWill(record);
   }
 
   #deleteWill(session: Session): void {
@@ -286,16 +286,16 @@ export class SessionRegistry {
     session.will = undefined;
     session.cancelWill?.();
     session.cancelWill = undefined;
-    this.#services.store.deleteWill(session.clientId);
+    this.#context.store.deleteWill(session.clientId);
   }
 
   #delayWill(session: Session, will: WillRecord): void {
     const delayMs = will.delaySeconds * 1000;
-    const dueAtMs = this.#services.clock.now() + delayMs;
+    const dueAtMs = this.#context.clock.now() + delayMs;
     const record = { ...will, dueAtMs };
     session.will = record;
-    this.#services.store.putWill(record);
-    session.cancelWill = this.#services.clock.after(delayMs, () => this.#publishWill(session));
+    this.#context.store.putWill(record);
+    session.cancelWill = this.#context.clock.after(delayMs, () => this.#publishWill(session));
   }
 
   #publishWill(session: Session): void {
@@ -305,7 +305,7 @@ export class SessionRegistry {
     const { message } = will;
     if (identity !== undefined) {
       const { topic, qos, retain, payload } = message;
-      const { authorizer, events } = this.#services;
+      const { authorizer, events } = this.#context;
       const verdict = authorizer.publish(identity, topic, qos, retain, payload.length);
       if (!verdict.allowed) {
         events.denied(identity, 'publish', topic, verdict.code);
@@ -317,10 +317,10 @@ export class SessionRegistry {
 
   /** Wills are publishes that plug-ins are asked about too, without a client: it is gone. */
   #offer(stored: StoredMessage, session: Session | undefined): void {
-    const { authorizePublish } = this.#services.hooks;
+    const { authorizePublish } = this.#context.hooks;
     if (authorizePublish === undefined) return this.#send(stored, session);
-    const packet = { ...emitterPacket(Message.of(stored)) };
-    askHook<undefined>(
+    const packet = { ...emitterPacket(Message.fromStored(stored)) };
+    callHook<undefined>(
       (reply) => authorizePublish(null, packet, reply),
       ({ error }) => {
         const { topic, payload, qos, retain } = packet;
@@ -338,23 +338,23 @@ export class SessionRegistry {
     const waitMs = Math.max(recoveredWillMinMs, delayMs);
     if (session !== undefined) {
       session.will = will;
-      session.cancelWill = this.#services.clock.after(waitMs, () => this.#publishWill(session));
+      session.cancelWill = this.#context.clock.after(waitMs, () => this.#publishWill(session));
       return;
     }
     const publish = (): void => {
       this.#orphans.get(will.clientId)?.cancel();
       this.#orphans.delete(will.clientId);
-      this.#services.store.deleteWill(will.clientId);
+      this.#context.store.deleteWill(will.clientId);
       this.#offer(will.message, undefined);
     };
-    const cancel = this.#services.clock.after(waitMs, publish);
+    const cancel = this.#context.clock.after(waitMs, publish);
     this.#orphans.set(will.clientId, { publish, cancel });
   }
 
   #send(stored: StoredMessage, session: Session | undefined): void {
-    const nowMs = this.#services.clock.now();
+    const nowMs = this.#context.clock.now();
     // The expiry interval of a will runs from its publication.
-    const message = Message.of({
+    const message = Message.fromStored({
       ...stored,
       createdAtMs: nowMs,
       expiresAtMs:
@@ -362,6 +362,6 @@ export class SessionRegistry {
           ? undefined
           : nowMs + stored.expiresAtMs - stored.createdAtMs,
     });
-    this.#exchange.publish(message, this.#exchange.route(message.topic), session);
+    this.#publisher.publish(message, this.#publisher.route(message.topic), session);
   }
 }

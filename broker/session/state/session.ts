@@ -55,7 +55,7 @@ export class Session implements Receiver {
    * it ends.
    */
   readonly kept: boolean;
-  readonly #services: SessionContext;
+  readonly #context: SessionContext;
   readonly #touch: Touch;
 
   constructor(
@@ -68,7 +68,7 @@ export class Session implements Receiver {
     this.clientId = clientId;
     this.identityId = identityId;
     this.expirySeconds = expirySeconds;
-    this.#services = context;
+    this.#context = context;
     this.#touch = touch;
     this.limits = outboundLimits(context, undefined);
     this.kept = expirySeconds > 0;
@@ -76,32 +76,32 @@ export class Session implements Receiver {
   }
 
   get store(): SessionContext['store'] {
-    return this.#services.store;
+    return this.#context.store;
   }
 
   get qos0Totals(): Qos0Totals {
-    return this.#services.plainTotals;
+    return this.#context.qos0Totals;
   }
 
-  fitsInAll(bytes: number): boolean {
-    const { store, plainTotals, limits } = this.#services;
+  fitsInTotal(bytes: number): boolean {
+    const { store, qos0Totals, limits } = this.#context;
     const { queuedMessages, queuedBytes } = store.statistics;
     return (
-      queuedMessages + plainTotals.messages < limits.queuedTotalMaxMessages &&
-      queuedBytes + plainTotals.bytes + bytes <= limits.queuedTotalMaxBytes
+      queuedMessages + qos0Totals.messages < limits.queuedTotalMaxMessages &&
+      queuedBytes + qos0Totals.bytes + bytes <= limits.queuedTotalMaxBytes
     );
   }
 
   get readiness(): Readiness {
     if (this.owner === undefined) return 'away';
-    return this.owner.hasRoom && this.outbound.idle ? 'able' : 'busy';
+    return this.owner.hasRoom && this.outbound.isIdle ? 'able' : 'busy';
   }
 
-  take(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
+  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
     if (qos === 0) {
       const { owner, outbound } = this;
-      if (owner === undefined || outbound.qos0Waits) {
-        outbound.deliverQos0(message, retain, identifiers);
+      if (owner === undefined || outbound.hasWaitingQos0) {
+        outbound.queueQos0(message, retain, identifiers);
       } else {
         owner.sendQos0(message, retain, identifiers);
       }
@@ -113,11 +113,11 @@ export class Session implements Receiver {
   mayReceive(topic: string): boolean {
     const { identity } = this;
     // Nobody of it has connected since the start: what is queued now is judged when it connects.
-    return identity === undefined || this.#services.authorizer.receive(identity, topic);
+    return identity === undefined || this.#context.authorizer.receive(identity, topic);
   }
 
   nowMs(): number {
-    return this.#services.clock.now();
+    return this.#context.clock.now();
   }
 
   touched(): void {
@@ -126,11 +126,11 @@ export class Session implements Receiver {
 
   dropped(reason: DropReason, messages: number): void {
     const { identity } = this;
-    if (identity !== undefined) this.#services.events.dropped(identity, reason, messages);
+    if (identity !== undefined) this.#context.events.dropped(identity, reason, messages);
   }
 
   failed(error: unknown): void {
-    this.#services.log.error({ err: error, clientId: this.clientId }, 'the queue cannot be read');
+    this.#context.log.error({ err: error, clientId: this.clientId }, 'the queue cannot be read');
     this.owner?.close('internal');
   }
 

@@ -10,7 +10,7 @@ import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
 
 /** Puts a subscription in force, in place of one with the same filter [MQTT-3.8.4-3]. */
-export function putSubscription(
+export function addSubscription(
   context: SessionContext,
   publisher: Publisher,
   session: Session,
@@ -22,7 +22,7 @@ export function putSubscription(
 }
 
 /** @returns false when there was no such subscription */
-export function dropSubscription(
+export function removeSubscription(
   context: SessionContext,
   publisher: Publisher,
   session: Session,

@@ -52,9 +52,9 @@ export function readAcknowledgement(
 }
 
 /** The bytes of one without a reason; its packet id, at offset 2, is patched in. */
-export const plainAcknowledgement = Buffer.from([0, 2, 0, 0]);
+export const acknowledgementTemplate = Buffer.from([0, 2, 0, 0]);
 
 /** The bytes of one with a reason code (5.0) [MQTT-3.4.2-1]. */
-export function reasonedAcknowledgement(type: number, packetId: number, code: number): Buffer {
+export function acknowledgementWithReason(type: number, packetId: number, code: number): Buffer {
   return Buffer.from([type, 3, packetId >>> 8, packetId & 0xff, code]);
 }

@@ -13,7 +13,7 @@ import { malformed, ProtocolFault, protocolError } from './fault.ts';
  *
  * @returns false to stop: what follows stays with the framer until {@link Framer.resume}
  */
-export type PacketTaker = (bytes: Buffer, start: number, body: number, end: number) => boolean;
+export type PacketHandler = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
 const incomplete = -1;
 const headerMaxBytes = 5;
@@ -26,50 +26,50 @@ export class Framer {
   shortestLength = false;
   /** What the next chunk must begin with, 0: anything. Tells other protocols before they fill up. */
   firstByte = 0;
-  readonly #take: PacketTaker;
+  readonly #onPacket: PacketHandler;
   /** A packet of which only a part has come. */
   #partial: Buffer | undefined;
   #partialLength = 0;
   /** What came behind a packet at which the taker said stop. */
-  #rest: Buffer | undefined;
+  #unread: Buffer | undefined;
   #stopped = false;
-  #cutting = false;
+  #splitting = false;
   #bodyAt = 0;
 
-  constructor(packetMaxBytes: number, take: PacketTaker) {
+  constructor(packetMaxBytes: number, take: PacketHandler) {
     this.packetMaxBytes = packetMaxBytes;
-    this.#take = take;
+    this.#onPacket = take;
   }
 
   /** Bytes kept for later. */
   get bufferedBytes(): number {
-    return this.#partialLength + (this.#rest?.length ?? 0);
+    return this.#partialLength + (this.#unread?.length ?? 0);
   }
 
   /** @throws ProtocolFault malformed length, or packet too large */
   push(chunk: Buffer): void {
-    if (this.#stopped || this.#cutting) {
-      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    if (this.#stopped || this.#splitting) {
+      this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk]);
       return;
     }
     if (this.firstByte !== 0 && this.#partial === undefined && chunk[0] !== this.firstByte) {
       throw protocolError('[MQTT-3.1.0-1] the first packet is not CONNECT');
     }
-    this.#cutting = true;
+    this.#splitting = true;
     try {
       let at = 0;
       if (this.#partial !== undefined) at = this.#complete(chunk);
-      if (at < chunk.length) this.#cut(chunk, at);
+      if (at < chunk.length) this.#splitPackets(chunk, at);
     } finally {
-      this.#cutting = false;
+      this.#splitting = false;
     }
   }
 
   /** Goes on after a stop. @throws ProtocolFault as {@link push} */
   resume(): void {
     this.#stopped = false;
-    const rest = this.#rest;
-    this.#rest = undefined;
+    const rest = this.#unread;
+    this.#unread = undefined;
     if (rest !== undefined) this.push(rest);
   }
 
@@ -77,17 +77,17 @@ export class Framer {
   clear(): void {
     this.#partial = undefined;
     this.#partialLength = 0;
-    this.#rest = undefined;
+    this.#unread = undefined;
     this.#stopped = true;
   }
 
-  #cut(chunk: Buffer, from: number): void {
+  #splitPackets(chunk: Buffer, from: number): void {
     let at = from;
     let whole = this.packetMaxBytes;
     const { length } = chunk;
     while (at < length) {
       if (this.#stopped) {
-        this.#rest = chunk.subarray(at);
+        this.#unread = chunk.subarray(at);
         return;
       }
       let body = at + 2;
@@ -98,15 +98,15 @@ export class Framer {
       }
       if (size === incomplete) break;
       const end = body + size;
-      this.#judge(end - at);
+      this.#checkSize(end - at);
       if (end > length) {
         whole = end - at;
         break;
       }
-      if (!this.#take(chunk, at, body, end)) this.#stopped = true;
+      if (!this.#onPacket(chunk, at, body, end)) this.#stopped = true;
       at = end;
     }
-    if (at < length) this.#keep(chunk, at, length, whole);
+    if (at < length) this.#buffer(chunk, at, length, whole);
   }
 
   /** Fills up the packet in parts; hands it on when it is whole. Returns how much was used. */
@@ -116,13 +116,13 @@ export class Framer {
     let needed = this.#neededBytes();
     while (needed < 0) {
       if (used === chunk.length) return used;
-      this.#keep(chunk, used, used + 1, this.packetMaxBytes);
+      this.#buffer(chunk, used, used + 1, this.packetMaxBytes);
       used++;
       needed = this.#neededBytes();
     }
     const missing = Math.min(needed - this.#partialLength, chunk.length - used);
     if (missing > 0) {
-      this.#keep(chunk, used, used + missing, needed);
+      this.#buffer(chunk, used, used + missing, needed);
       used += missing;
     }
     if (this.#partialLength < needed) return used;
@@ -130,7 +130,7 @@ export class Framer {
     this.#partial = undefined;
     this.#partialLength = 0;
     this.#remainingLength(whole, 1, needed);
-    if (!this.#take(whole, 0, this.#bodyAt, needed)) this.#stopped = true;
+    if (!this.#onPacket(whole, 0, this.#bodyAt, needed)) this.#stopped = true;
     return used;
   }
 
@@ -141,12 +141,12 @@ export class Framer {
     const size = this.#remainingLength(partial, 1, Math.min(this.#partialLength, headerMaxBytes));
     if (size === incomplete) return -1;
     const needed = this.#bodyAt + size;
-    this.#judge(needed);
+    this.#checkSize(needed);
     return needed;
   }
 
   /** @param wholeBytes what the packet takes in all, or may: there is no use for more memory */
-  #keep(chunk: Buffer, start: number, end: number, wholeBytes: number): void {
+  #buffer(chunk: Buffer, start: number, end: number, wholeBytes: number): void {
     const wanted = this.#partialLength + end - start;
     let partial = this.#partial;
     if (partial === undefined || partial.length < wanted) {
@@ -181,7 +181,7 @@ export class Framer {
     return incomplete;
   }
 
-  #judge(bytes: number): void {
+  #checkSize(bytes: number): void {
     if (bytes > this.packetMaxBytes) {
       throw new ProtocolFault(
         'packet-too-large',

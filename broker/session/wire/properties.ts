@@ -127,7 +127,7 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
       if (id < 32) seen |= bit;
       else seenHigh |= bit;
     }
-    readOne(reader, set, id);
+    readProperty(reader, set, id);
     if (reader.at > end) throw malformed('a property reaches beyond the property length');
     if (travels && stays(id)) (cuts ??= []).push(from, reader.at);
   }
@@ -135,7 +135,7 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
   return set;
 }
 
-function readOne(reader: PacketReader, set: PropertySet, id: number): void {
+function readProperty(reader: PacketReader, set: PropertySet, id: number): void {
   switch (id) {
     case 0x01:
       set.payloadFormat = flag(reader, 'payload format indicator');

@@ -15,7 +15,7 @@ class FakeConnection implements Connection {
   readonly protocolVersion = 4;
   readonly connectedAtMs = 0;
   readonly closed: ErrorCode[] = [];
-  reauthorise(): void {
+  reauthorize(): void {
     // Nothing to do.
   }
   close(code: ErrorCode): void {

@@ -4,7 +4,7 @@ import {
   presenceGatherMs,
   PresencePublisher,
 } from '../../../../broker/fleet-topics/presence.ts';
-import type { Connection, OwnMessage } from '../../../../broker/contracts/session-layer.ts';
+import type { Connection, BrokerMessage } from '../../../../broker/contracts/session-layer.ts';
 import { identityOf } from '../../../support/broker-identity.ts';
 import { fakeClock, type FakeClock } from '../../../support/fake-clock.ts';
 import { captureLog } from '../../../support/log-capture.ts';
@@ -13,12 +13,12 @@ interface World {
   readonly clock: FakeClock;
   readonly presence: PresencePublisher;
   /** What was published, each call a list: what is on the way to the disk together. */
-  readonly published: (readonly OwnMessage[])[];
+  readonly published: (readonly BrokerMessage[])[];
 }
 
 function world(kept: readonly { topic: string; payload: Buffer }[] = []): World {
   const clock = fakeClock();
-  const published: (readonly OwnMessage[])[] = [];
+  const published: (readonly BrokerMessage[])[] = [];
   const presence = new PresencePublisher({
     clock,
     log: captureLog().log,
@@ -43,7 +43,7 @@ function connection(id: string): Connection {
     clientId: id,
     protocolVersion: 5,
     connectedAtMs: 0,
-    reauthorise() {
+    reauthorize() {
       // Nothing to do.
     },
     close() {

@@ -85,7 +85,7 @@ function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
     qos0Totals: new Qos0Totals(),
     nowMs: () => 0,
     mayReceive: () => true,
-    fitsInAll: () => true,
+    fitsInTotal: () => true,
     touched: () => undefined,
     dropped: (reason, count) => void dropped.push(...Array<string>(count).fill(reason)),
     failed: (error) => {

@@ -46,7 +46,7 @@ test('reauthorise takes away what is no longer allowed, on a live connection and
   ]);
   world.authorizer.deny.subscribe = (_identity, filter) => filter === 'a';
   world.authorizer.version++;
-  for (const connection of world.layer.connectionsOf('sub')) connection.reauthorise();
+  for (const connection of world.layer.connectionsOf('sub')) connection.reauthorize();
   t.is(world.layer.statistics().subscriptions, 2);
   await sub.disconnect();
   world.authorizer.deny.subscribe = (_identity, filter) => filter !== 'c';

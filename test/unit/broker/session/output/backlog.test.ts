@@ -12,30 +12,30 @@ function boxOf(bytes: Buffer): WriteBatch {
 
 test('a block that came back is lent again, for the same size and smaller', (t) => {
   const blocks = new BufferPool();
-  const first = blocks.take(5000);
+  const first = blocks.acquire(5000);
   t.true(first.bytes.length >= 5000);
-  const second = blocks.take(5000);
+  const second = blocks.acquire(5000);
   t.not(second.bytes.buffer, first.bytes.buffer);
-  t.is(blocks.keptBytes, 0);
+  t.is(blocks.freeBytes, 0);
   first.release();
-  t.is(blocks.keptBytes, first.bytes.length);
-  t.is(blocks.take(4097), first);
-  t.is(blocks.keptBytes, 0);
+  t.is(blocks.freeBytes, first.bytes.length);
+  t.is(blocks.acquire(4097), first);
+  t.is(blocks.freeBytes, 0);
 });
 
 test('a block is as long as was asked for, and not much longer', (t) => {
   const blocks = new BufferPool();
   for (const size of [0, 1, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072, 131_073, 524_288]) {
-    const { length } = blocks.take(size).bytes;
+    const { length } = blocks.acquire(size).bytes;
     t.true(length >= size, `${size}: ${length}`);
     t.true(length <= Math.max(2 * size, 4096), `${size}: ${length}`);
   }
 });
 
 test('whoever waits for a block to come back is told once', (t) => {
-  const block = new BufferPool().take(4096);
+  const block = new BufferPool().acquire(4096);
   let told = 0;
-  block.after = () => told++;
+  block.onRelease = () => told++;
   block.release();
   t.is(told, 1);
   t.notThrows(() => block.release());
@@ -44,12 +44,12 @@ test('whoever waits for a block to come back is told once', (t) => {
 
 test('what is kept of blocks is bounded, and large ones are not kept', (t) => {
   const blocks = new BufferPool();
-  const lent = Array.from({ length: 40 }, () => blocks.take(512 * 1024));
+  const lent = Array.from({ length: 40 }, () => blocks.acquire(512 * 1024));
   for (const block of lent) block.release();
-  t.is(blocks.keptBytes, 16 * 1024 * 1024);
+  t.is(blocks.freeBytes, 16 * 1024 * 1024);
   const other = new BufferPool();
-  other.take(512 * 1024 + 1).release();
-  t.is(other.keptBytes, 0);
+  other.acquire(512 * 1024 + 1).release();
+  t.is(other.freeBytes, 0);
 });
 
 test('a block of its own is not lent again', (t) => {
@@ -74,10 +74,10 @@ test('what goes through a backlog comes out in order, in pieces of bounded size,
           if (piece === undefined) return false;
           if (piece.bytes.length > 64 * 1024) throw new Error('a piece is too large');
           got.push(Buffer.from(piece.bytes));
-          if (piece.block !== undefined) {
+          if (piece.buffer !== undefined) {
             // Who gives a block back too early would send this.
-            piece.block.bytes.fill(0xee);
-            piece.block.release();
+            piece.buffer.bytes.fill(0xee);
+            piece.buffer.release();
           }
           return true;
         };
@@ -92,7 +92,7 @@ test('what goes through a backlog comes out in order, in pieces of bounded size,
           Buffer.concat(got).equals(Buffer.concat(put)) &&
           backlog.bytes === 0 &&
           backlog.isEmpty &&
-          blocks.keptBytes > 0 === lends
+          blocks.freeBytes > 0 === lends
         );
       },
     ),
@@ -111,5 +111,5 @@ test('a backlog that is forgotten gives its blocks back, the one that is half wr
   backlog.clear();
   t.is(backlog.bytes, 0);
   t.true(backlog.isEmpty);
-  t.is(blocks.keptBytes, 2 * 128 * 1024);
+  t.is(blocks.freeBytes, 2 * 128 * 1024);
 });

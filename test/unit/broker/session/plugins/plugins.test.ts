@@ -1,7 +1,7 @@
 /** The class, events and hooks of Aedes, as a plug-in of this broker uses them (docs/plug-ins.md). */
 import { Aedes } from 'aedes';
 import test from 'ava';
-import { answerMaxMs } from '../../../../../broker/session/handlers/plugin-hooks.ts';
+import { hookTimeoutMs } from '../../../../../broker/session/handlers/plugin-hooks.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import { startWorld, type RawClient } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
@@ -225,7 +225,7 @@ test('a hook that never answers ends its connection, not the broker', async (t) 
   const pub = await world.connect({ version: 5, clientId: 'pub' });
   pub.publish('x', 'x', { qos: 1 });
   await until('asked', () => asked === 1);
-  clock.advance(answerMaxMs);
+  clock.advance(hookTimeoutMs);
   t.is((await pub.next('disconnect')).reasonCode, 0x83);
   await pub.end();
 });

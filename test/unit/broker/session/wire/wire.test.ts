@@ -98,7 +98,7 @@ test('what is encoded is what the codec reads, in each family, with and without 
         const message = new Message(topic, qos, false, bytes, 0, bytes.length, undefined, 0, 'me');
         const encoded = five
           ? message.encode(true, qos > 0, deliveryProperties(message, expiry, identifiers, 0))
-          : message.encoded(false, qos > 0);
+          : message.sharedEncoding(false, qos > 0);
         const box = new WriteBatch();
         box.addPatched(
           encoded.bytes,
