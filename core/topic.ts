@@ -5,11 +5,6 @@
  * @module
  */
 
-/** The most bytes of UTF-8 in a topic name or filter that a client may send. */
-export const topicMaxBytes = 1024;
-/** The most levels of a topic name or filter. */
-export const topicLevelsMax = 32;
-
 export type TopicFault =
   | 'empty'
   | 'too-long'
@@ -20,13 +15,18 @@ export type TopicFault =
   | 'misplaced-wildcard'
   | 'shared-malformed';
 
-/** The limits that a topic is held to. */
+/** The limits of a topic name or filter. */
 export interface TopicLimits {
+  /** In bytes of UTF-8. */
   readonly maxBytes: number;
   readonly levelsMax: number;
 }
 
-const defaults: TopicLimits = { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax };
+/**
+ * The limits where no configuration is at hand, as in a policy file. They are also the defaults of
+ * `limits.broker.topicMaxBytes` and `topicLevelsMax`.
+ */
+export const defaultTopicLimits: TopicLimits = { maxBytes: 1024, levelsMax: 32 };
 
 /**
  * What is wrong with a topic name, or undefined when nothing is.
@@ -36,7 +36,7 @@ const defaults: TopicLimits = { maxBytes: topicMaxBytes, levelsMax: topicLevelsM
  */
 export function topicNameFault(
   name: string,
-  limits: TopicLimits = defaults,
+  limits: TopicLimits = defaultTopicLimits,
 ): TopicFault | undefined {
   const fault = commonFault(name, limits);
   if (fault !== undefined) return fault;
@@ -51,7 +51,7 @@ export function topicNameFault(
  */
 export function topicFilterFault(
   filter: string,
-  limits: TopicLimits = defaults,
+  limits: TopicLimits = defaultTopicLimits,
 ): TopicFault | undefined {
   const fault = commonFault(filter, limits);
   if (fault !== undefined) return fault;

@@ -5,6 +5,7 @@
  */
 import { statfs } from 'node:fs/promises';
 import type { CertificateFacts } from '../certs/certificate.ts';
+import { checkExpiry } from '../certs/expiry-warning.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
@@ -25,9 +26,6 @@ export interface StatusDeps {
   readonly serverCertificate: () => CertificateFacts;
 }
 
-const dayMs = 86_400_000;
-const caWarningMs = 180 * dayMs;
-const serverWarningMs = 7 * dayMs;
 const diskFreeMinBytes = 256 * 1024 * 1024;
 
 export async function statusOfService(deps: StatusDeps): Promise<Status> {
@@ -36,11 +34,12 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
   const { brokers } = feed;
   const head = audit.head;
   const checks: Check[] = [
-    expiry('root', ca.root, now, caWarningMs),
-    ...ca.issuers.map(({ certificate }, at) =>
-      expiry(at === 0 ? 'issuer' : `issuer, former ${at}`, certificate, now, caWarningMs),
-    ),
-    expiry('certificate of the service', deps.serverCertificate(), now, serverWarningMs),
+    { name: 'root', ...checkExpiry(ca.root, now) },
+    ...ca.issuers.map(({ certificate }, at) => ({
+      name: at === 0 ? 'issuer' : `issuer, former ${at}`,
+      ...checkExpiry(certificate, now),
+    })),
+    { name: 'certificate of the service', ...checkExpiry(deps.serverCertificate(), now) },
     {
       name: 'brokers on the feed',
       ok: brokers.length > 0,
@@ -55,16 +54,6 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
     await disk(deps.state.root),
   ];
   return { ok: checks.every(({ ok }) => ok), checks };
-}
-
-function expiry(
-  name: string,
-  { notAfterMs }: CertificateFacts,
-  nowMs: number,
-  warningMs: number,
-): Check {
-  const leftMs = notAfterMs - nowMs;
-  return { name, ok: leftMs > warningMs, detail: `${Math.floor(leftMs / dayMs)} days left` };
 }
 
 async function disk(path: string): Promise<Check> {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
+import { checkExpiry } from '../../certs/expiry-warning.ts';
 import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
@@ -18,8 +19,6 @@ import type { Runner } from '../lib/runner.ts';
 
 type Check = Status['checks'][number];
 
-/** A certificate that ends sooner is worth a warning, in days. */
-const expiryWarningDays = 14;
 const answerMaxChars = 1024 * 1024;
 
 export function statusCommand(runner: Runner): Command {
@@ -58,9 +57,9 @@ async function certificateChecks(state: StateFolder): Promise<Check[]> {
     const pem = await readFile(path, 'utf8').catch(() => undefined);
     if (pem === undefined) continue;
     const facts = readCertificate(pem);
-    const days = Math.floor((facts.notAfterMs - Date.now()) / 86_400_000);
+    const { ok, detail } = checkExpiry(facts, Date.now());
     const root = name === 'root certificate' ? `, ${facts.fingerprint}` : '';
-    checks.push({ name, ok: days >= expiryWarningDays, detail: `${days} days left${root}` });
+    checks.push({ name, ok, detail: `${detail}${root}` });
   }
   return checks;
 }

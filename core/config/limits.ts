@@ -1,10 +1,12 @@
 /**
- * Every limit of Flotilla, with its unit in its name and its default: the one place. Each can be set
- * in flotilla.yaml under `limits`; docs/configuration.md lists them.
+ * Every limit that an operator can set, with its unit in its name and its default. They are set in
+ * flotilla.yaml under `limits`; docs/configuration.md lists them. Bounds that nobody needs to change
+ * are constants beside the code that they protect.
  *
  * @module
  */
 import { z } from 'zod';
+import { defaultTopicLimits } from '../topic.ts';
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -76,8 +78,13 @@ export const brokerLimitsSchema = z.strictObject({
     1 * mib,
     'The CONNECT packet, will and properties included.',
   ),
-  topicMaxBytes: whole(1 * kib, 16, 65_535, 'A topic name or filter, in bytes of UTF-8.'),
-  topicLevelsMax: whole(32, 2, 256, 'Levels of a topic name or filter.'),
+  topicMaxBytes: whole(
+    defaultTopicLimits.maxBytes,
+    16,
+    65_535,
+    'A topic name or filter, in bytes of UTF-8.',
+  ),
+  topicLevelsMax: whole(defaultTopicLimits.levelsMax, 2, 256, 'Levels of a topic name or filter.'),
   subscriptionsPerSessionMax: whole(100, 1, 100_000, 'Subscriptions of one session.'),
   subscriptionsPerPacketMax: whole(100, 1, 10_000, 'Filters in one SUBSCRIBE or UNSUBSCRIBE.'),
   inflightOutMax: whole(

@@ -2,11 +2,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import {
+  defaultTopicLimits,
   splitShared,
   topicFilterFault,
-  topicLevelsMax,
   topicMatches,
-  topicMaxBytes,
   topicNameFault,
   type TopicFault,
 } from '../../../core/topic.ts';
@@ -28,12 +27,12 @@ const names: readonly [string, TopicFault | undefined][] = [
   ['a/#', 'wildcard'],
   ['a+b', 'wildcard'],
   ['a#', 'wildcard'],
-  ['x'.repeat(topicMaxBytes), undefined],
-  ['x'.repeat(topicMaxBytes + 1), 'too-long'],
-  ['é'.repeat(topicMaxBytes / 2), undefined],
-  ['é'.repeat(topicMaxBytes / 2) + 'x', 'too-long'],
-  ['/'.repeat(topicLevelsMax - 1), undefined],
-  ['/'.repeat(topicLevelsMax), 'too-many-levels'],
+  ['x'.repeat(defaultTopicLimits.maxBytes), undefined],
+  ['x'.repeat(defaultTopicLimits.maxBytes + 1), 'too-long'],
+  ['é'.repeat(defaultTopicLimits.maxBytes / 2), undefined],
+  ['é'.repeat(defaultTopicLimits.maxBytes / 2) + 'x', 'too-long'],
+  ['/'.repeat(defaultTopicLimits.levelsMax - 1), undefined],
+  ['/'.repeat(defaultTopicLimits.levelsMax), 'too-many-levels'],
 ];
 
 test('a topic name is refused for its first fault', (t) => {
