@@ -13,6 +13,7 @@ import { generateKeySync, privateKeyPem, spkiOf } from '../certs/key.ts';
 import type { CertificateProfile } from '../certs/profile.ts';
 import { noNames, subjectNamesOf } from '../certs/subject-names.ts';
 import { systemClock } from '../core/clock.ts';
+import { dayMs } from '../core/config/duration.ts';
 
 export interface PemIdentity {
   readonly key: string;
@@ -29,8 +30,6 @@ export interface RunCertificates {
   readonly clients: ReadonlyMap<string, PemIdentity>;
   remove(): Promise<void>;
 }
-
-const dayMs = 86_400_000;
 
 export async function makeCertificates(clientNames: readonly string[]): Promise<RunCertificates> {
   const rootKey = generateKeySync('p256');

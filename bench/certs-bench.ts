@@ -25,8 +25,8 @@ import { integer, octetString, oid, sequence } from '../certs/der-encode.ts';
 import { oids } from '../certs/oids.ts';
 import { readSpkiBytes } from '../certs/public-key.ts';
 import { systemClock } from '../core/clock.ts';
+import { dayMs } from '../core/config/duration.ts';
 
-const dayMs = 86_400_000;
 const rounds = 2000;
 
 interface Row {

@@ -14,7 +14,7 @@ import type { Identity } from '../broker/contracts/identity.ts';
 import { createSessionLayer } from '../broker/session/mqtt-session-layer.ts';
 import { openDurableStore } from '../broker/store/durable-store.ts';
 import { openMemoryStore } from '../broker/store/memory-store.ts';
-import { storeLimits } from '../broker/store/store-limits.ts';
+import { storeLimits } from '../broker/store/open-store.ts';
 import { commonNameOf } from '../certs/certificate.ts';
 import { systemClock } from '../core/clock.ts';
 import { checkConfig } from '../core/config/config.ts';

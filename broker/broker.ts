@@ -25,7 +25,7 @@ import { HandshakeGate } from './listeners/handshake-gate.ts';
 import { BrokerTlsMaterial } from './certificates/tls-material.ts';
 import { TlsListener } from './listeners/tls-listener.ts';
 import { WebSocketUpgrade } from './listeners/websocket-upgrade.ts';
-import { ConnectionExpiry, type End } from './enforcement/connection-expiry.ts';
+import { ConnectionExpiry, type ConnectionEnd } from './enforcement/connection-expiry.ts';
 import { IncidentDetector } from './admission/incident-detector.ts';
 import { ConnectionReview } from './enforcement/connection-review.ts';
 import { IncidentHolds } from './admission/incident-holds.ts';
@@ -379,7 +379,7 @@ class Broker {
     this.#accept(stream, identity);
   }
 
-  #endOf({ identity, connectedAtMs }: Connection): End {
+  #endOf({ identity, connectedAtMs }: Connection): ConnectionEnd {
     const graceMs = identity.standing === 'renewal-only' ? this.#directory.graceMs : 0;
     const endMs = identity.notAfterMs + graceMs;
     const maxAgeMs = this.#config.broker.connectionMaxAge;

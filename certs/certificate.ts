@@ -4,6 +4,7 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import { isDeviceId, type DeviceId } from '../core/device-id.ts';
 import type { ErrorCode } from '../core/errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
@@ -96,6 +97,26 @@ export function commonNameOf(x509: X509Certificate): CommonName {
   return line.startsWith('CN=') && isDeviceId(id)
     ? { ok: true, id }
     : { ok: false, code: 'certificate-cn-invalid' };
+}
+
+/** The SHA-256 fingerprint over the DER: `sha256:` and 64 lower-case hexadecimal digits. */
+export function certificateFingerprint(x509: X509Certificate): string {
+  return `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`;
+}
+
+/**
+ * Why OpenSSL did not accept the certificate chain of a TLS peer, by its name in Node.js
+ * (`CERT_HAS_EXPIRED`); undefined when it accepted the chain.
+ */
+export function chainError(
+  socket: Pick<TLSSocket, 'authorized' | 'authorizationError'>,
+): string | undefined {
+  if (socket.authorized) return undefined;
+  // The published type says Error; the value is the code, or an error that has the code.
+  const error: unknown = socket.authorizationError;
+  if (typeof error === 'string' && error !== '') return error;
+  if (error instanceof Error) return 'code' in error ? String(error.code) : error.message;
+  return 'unauthorized';
 }
 
 function read(x509: X509Certificate): CertificateFacts {

@@ -5,8 +5,7 @@
  * @module
  */
 import type { CertificateFacts } from './certificate.ts';
-
-const dayMs = 86_400_000;
+import { dayMs } from '../core/config/duration.ts';
 
 /** An operator has to replace a CA certificate, and every device has to learn of the new one. */
 const authorityWarningMs = 180 * dayMs;

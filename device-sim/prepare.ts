@@ -18,8 +18,7 @@ import { checkPlan, type Plan } from './plan/read-plan.ts';
 import { rosterOf } from './fleet/roster.ts';
 import { runSimulation } from './run.ts';
 import { newSeed } from './plan/seed.ts';
-
-const dayMs = 86_400_000;
+import { dayMs } from '../core/config/duration.ts';
 
 export interface Prepared {
   readonly devices: number;

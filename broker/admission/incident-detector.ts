@@ -1,14 +1,13 @@
 /**
- * Finds clones, overlapping connections and flapping devices as they happen.
+ * Detects cloned certificates, overlapping connections and flapping devices.
  *
- * - A *clone*: the same certificate connects from one address, then from another, then from the
- *   first again, and again, inside a window. One change of address is a device that moved.
- * - *Overlap*: again and again a connection takes the session from one that had not ended, from the same
- *   address. Two copies behind it do that to each other, but so does a device to its own dead connections.
- * - *Flapping*: more connections of one identity in a minute than allowed.
+ * - *Clone*: within one time window, the same certificate connects from one address, then from
+ *   another, and returns to addresses it had left. A single change of address is a device that moved.
+ * - *Overlap*: connections repeatedly take the session over from a live connection with the same
+ *   address. Two copies behind one address do this, but so does a device whose old connections died.
+ * - *Flapping*: an identity opens more connections per minute than allowed.
  *
- * Memory is bounded: identities that did not connect for a window are forgotten, and the oldest when
- * there are too many.
+ * Memory is bounded: when the maximum number of identities is reached, the oldest one is removed.
  *
  * @module
  */
@@ -16,131 +15,133 @@ import type { Clock } from '../../core/clock.ts';
 import type { Incident } from '../../core/protocol/feed.ts';
 import type { Identity } from '../contracts/identity.ts';
 
-/** How long connects are remembered for clones and overlaps. */
+/** How long connects are remembered to detect clones and overlaps. */
 export const cloneWindowMs = 10 * 60_000;
-/** So many returns to an address left before make a clone. */
+/** Returns to an earlier address that make a clone. */
 export const cloneReturns = 2;
-/** So many sessions taken from a living connection make an overlap. */
-export const overlapTakings = 3;
+/** Session takeovers from a live connection that make an overlap. */
+export const overlapTakeovers = 3;
 const minuteMs = 60_000;
 const identitiesMax = 200_000;
 const addressesMax = 16;
 
-/** What was found, once for each window. */
+/** A detected incident. Each kind is reported once per window. */
 export interface Finding {
   readonly kind: Incident['kind'];
   readonly addresses: readonly string[];
 }
 
-interface Past {
+interface History {
   serial: string;
   address: string;
   addresses: Set<string>;
   returns: number;
-  sinceMs: number;
+  startedAtMs: number;
   minute: number;
   connects: number;
-  /** Whether the connection that comes next takes the session from a living one. */
-  taken: boolean;
-  takings: number;
-  toldClone: boolean;
-  toldOverlap: boolean;
-  toldFlapping: boolean;
+  /** Whether the next connection takes the session over from a live one. */
+  takesOver: boolean;
+  takeovers: number;
+  reportedClone: boolean;
+  reportedOverlap: boolean;
+  reportedFlapping: boolean;
 }
 
 export class IncidentDetector {
   readonly #clock: Clock;
-  readonly #perMinuteMax: number;
-  readonly #past = new Map<string, Past>();
+  readonly #connectsPerMinuteMax: number;
+  readonly #histories = new Map<string, History>();
 
   constructor(clock: Clock, connectsPerMinuteMax: number) {
     this.#clock = clock;
-    this.#perMinuteMax = connectsPerMinuteMax;
+    this.#connectsPerMinuteMax = connectsPerMinuteMax;
   }
 
   /**
-   * A connection was admitted, before its CONNECT.
+   * Counts an admitted connection, before its CONNECT.
    *
-   * @returns `refuse`: it is one too many this minute; `finding`: to be told, once
+   * @returns `refuse`: whether it exceeds the limit of this minute; `finding`: an incident to report
    */
   admitted(identity: Identity): { readonly refuse: boolean; readonly finding?: Finding } {
-    const past = this.#of(identity);
+    const history = this.#historyOf(identity);
     const minute = Math.floor(this.#clock.monotonicMs() / minuteMs);
-    if (minute !== past.minute) {
-      past.minute = minute;
-      past.connects = 0;
-      past.toldFlapping = false;
+    if (minute !== history.minute) {
+      history.minute = minute;
+      history.connects = 0;
+      history.reportedFlapping = false;
     }
-    past.connects++;
-    if (past.connects <= this.#perMinuteMax) return { refuse: false };
-    if (past.toldFlapping) return { refuse: true };
-    past.toldFlapping = true;
+    history.connects++;
+    if (history.connects <= this.#connectsPerMinuteMax) return { refuse: false };
+    if (history.reportedFlapping) return { refuse: true };
+    history.reportedFlapping = true;
     return { refuse: true, finding: { kind: 'flapping', addresses: [identity.remoteAddress] } };
   }
 
-  /** A CONNECT was accepted. */
+  /** Records an accepted CONNECT. */
   connected(identity: Identity): Finding | undefined {
-    const past = this.#of(identity);
+    const history = this.#historyOf(identity);
     const nowMs = this.#clock.monotonicMs();
-    const { taken } = past;
-    past.taken = false;
-    if (past.serial !== identity.serial || nowMs - past.sinceMs > cloneWindowMs) {
-      begin(past, identity, nowMs);
+    const { takesOver } = history;
+    history.takesOver = false;
+    if (history.serial !== identity.serial || nowMs - history.startedAtMs > cloneWindowMs) {
+      startWindow(history, identity, nowMs);
       return undefined;
     }
-    if (past.address === identity.remoteAddress) return taken ? overlap(past) : undefined;
-    if (past.addresses.has(identity.remoteAddress)) past.returns++;
-    else if (past.addresses.size < addressesMax) past.addresses.add(identity.remoteAddress);
-    past.address = identity.remoteAddress;
-    if (past.returns < cloneReturns || past.toldClone) return undefined;
-    past.toldClone = true;
-    return { kind: 'clone', addresses: [...past.addresses] };
-  }
-
-  /** A connection that had not ended loses its session to a new one, of which {@link connected} tells next. */
-  taken(identity: Identity): void {
-    this.#of(identity).taken = true;
-  }
-
-  #of(identity: Identity): Past {
-    const known = this.#past.get(identity.id);
-    if (known !== undefined) return known;
-    if (this.#past.size >= identitiesMax) {
-      const [oldest] = this.#past.keys();
-      if (oldest !== undefined) this.#past.delete(oldest);
+    if (history.address === identity.remoteAddress) {
+      return takesOver ? overlap(history) : undefined;
     }
-    const past = fresh(identity, this.#clock.monotonicMs());
-    this.#past.set(identity.id, past);
-    return past;
+    if (history.addresses.has(identity.remoteAddress)) history.returns++;
+    else if (history.addresses.size < addressesMax) history.addresses.add(identity.remoteAddress);
+    history.address = identity.remoteAddress;
+    if (history.returns < cloneReturns || history.reportedClone) return undefined;
+    history.reportedClone = true;
+    return { kind: 'clone', addresses: [...history.addresses] };
+  }
+
+  /** Records that a live connection lost its session; {@link connected} for the new one follows. */
+  takenOver(identity: Identity): void {
+    this.#historyOf(identity).takesOver = true;
+  }
+
+  #historyOf(identity: Identity): History {
+    const known = this.#histories.get(identity.id);
+    if (known !== undefined) return known;
+    if (this.#histories.size >= identitiesMax) {
+      const [oldest] = this.#histories.keys();
+      if (oldest !== undefined) this.#histories.delete(oldest);
+    }
+    const history = newHistory(identity, this.#clock.monotonicMs());
+    this.#histories.set(identity.id, history);
+    return history;
   }
 }
 
-function overlap(past: Past): Finding | undefined {
-  past.takings++;
-  if (past.takings < overlapTakings || past.toldOverlap) return undefined;
-  past.toldOverlap = true;
-  return { kind: 'overlap', addresses: [past.address] };
+function overlap(history: History): Finding | undefined {
+  history.takeovers++;
+  if (history.takeovers < overlapTakeovers || history.reportedOverlap) return undefined;
+  history.reportedOverlap = true;
+  return { kind: 'overlap', addresses: [history.address] };
 }
 
-/** Begins a new window; the minute of the connects goes on. */
-function begin(past: Past, identity: Identity, nowMs: number): void {
-  const { minute, connects, toldFlapping } = past;
-  Object.assign(past, fresh(identity, nowMs), { minute, connects, toldFlapping });
+/** Starts a new window. The count of connects in this minute continues. */
+function startWindow(history: History, identity: Identity, nowMs: number): void {
+  const { minute, connects, reportedFlapping } = history;
+  Object.assign(history, newHistory(identity, nowMs), { minute, connects, reportedFlapping });
 }
 
-function fresh(identity: Identity, nowMs: number): Past {
+function newHistory(identity: Identity, nowMs: number): History {
   return {
     serial: identity.serial,
     address: identity.remoteAddress,
     addresses: new Set([identity.remoteAddress]),
     returns: 0,
-    sinceMs: nowMs,
+    startedAtMs: nowMs,
     minute: -1,
     connects: 0,
-    taken: false,
-    takings: 0,
-    toldClone: false,
-    toldOverlap: false,
-    toldFlapping: false,
+    takesOver: false,
+    takeovers: 0,
+    reportedClone: false,
+    reportedOverlap: false,
+    reportedFlapping: false,
   };
 }

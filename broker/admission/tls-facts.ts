@@ -5,7 +5,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { commonNameOf } from '../../certs/certificate.ts';
+import { certificateFingerprint, chainError, commonNameOf } from '../../certs/certificate.ts';
 import type { PresentedCertificate, TlsFacts } from './admission.ts';
 
 /** Extended key usage "TLS client" (RFC 5280, 4.2.1.12). */
@@ -20,7 +20,7 @@ export function tlsFactsOf(socket: TLSSocket, authorities: readonly X509Certific
   const certificate = socket.getPeerX509Certificate();
   return {
     certificate: certificate === undefined ? undefined : presented(certificate, authorities),
-    chainFault: socket.authorized ? undefined : faultName(socket.authorizationError),
+    chainFault: chainError(socket),
     remoteAddress: socket.remoteAddress ?? '',
     tlsVersion: socket.getProtocol() ?? '',
     resumed: socket.isSessionReused(),
@@ -33,7 +33,7 @@ function presented(
 ): PresentedCertificate {
   return {
     serial: certificate.serialNumber.toLowerCase(),
-    fingerprint: `sha256:${certificate.fingerprint256.replaceAll(':', '').toLowerCase()}`,
+    fingerprint: certificateFingerprint(certificate),
     commonName: commonNameOf(certificate),
     subject: () => certificate.subject,
     // Typed as always there; a certificate without the extension has none.
@@ -45,11 +45,4 @@ function presented(
           certificate.checkIssued(authority) && certificate.verify(authority.publicKey),
       ),
   };
-}
-
-/** Typed as an Error, is a code in truth. */
-function faultName(error: unknown): string {
-  if (typeof error === 'string' && error !== '') return error;
-  if (error instanceof Error) return 'code' in error ? String(error.code) : error.message;
-  return 'unauthorized';
 }

@@ -1,9 +1,9 @@
 /**
- * Ends connections at their time: no connection outlives its certificate (or the grace period of
- * one that may only renew), nor the greatest age that is configured.
+ * Closes connections when they expire: no connection outlives its certificate (plus the grace period,
+ * if it may only renew) or the configured maximum age.
  *
- * One timer, set for the earliest end. It also wakes now and then by itself, because the wall clock
- * can be set.
+ * One timer is set for the earliest expiry. It also fires every 30 seconds, because the wall clock can
+ * be set.
  *
  * @module
  */
@@ -11,61 +11,83 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Connection } from '../contracts/session-layer.ts';
 
-/** When a connection ends at the latest, and why. */
-export interface End {
+/** When a connection must end, and why. */
+export interface ConnectionEnd {
   readonly atMs: number;
   readonly code: ErrorCode;
 }
 
-const wakeAtLeastMs = 30_000;
+/** The settings that limit the lifetime of a connection. */
+export interface LifetimeLimits {
+  /** How long a certificate may still renew after it expired. */
+  readonly graceMs: number;
+  /** The maximum age of a connection; 0: unlimited. */
+  readonly maxAgeMs: number;
+}
+
+const checkIntervalMs = 30_000;
+
+/** Decides when a connection must end. */
+export function connectionEnd(
+  { identity, connectedAtMs }: Pick<Connection, 'identity' | 'connectedAtMs'>,
+  { graceMs, maxAgeMs }: LifetimeLimits,
+): ConnectionEnd {
+  const expiryMs = identity.notAfterMs + (identity.standing === 'renewal-only' ? graceMs : 0);
+  // Up to a tenth earlier, spread by the time of connecting: connections that were opened together
+  // after a restart must not be closed together every time.
+  const maxAgeEndMs = connectedAtMs + maxAgeMs * (1 - (connectedAtMs % 997) / 9970);
+  return maxAgeMs === 0 || expiryMs <= maxAgeEndMs
+    ? { atMs: expiryMs, code: 'certificate-expired' }
+    : { atMs: maxAgeEndMs, code: 'connection-too-old' };
+}
 
 export class ConnectionExpiry {
   readonly #clock: Clock;
-  readonly #endOf: (connection: Connection) => End;
-  readonly #watched = new Map<Connection, End>();
+  readonly #endOf: (connection: Connection) => ConnectionEnd;
+  readonly #ends = new Map<Connection, ConnectionEnd>();
   #cancel: Cancel | undefined;
   #nextMs = Infinity;
 
-  constructor(clock: Clock, endOf: (connection: Connection) => End) {
+  constructor(clock: Clock, endOf: (connection: Connection) => ConnectionEnd) {
     this.#clock = clock;
     this.#endOf = endOf;
   }
 
-  /** Begins to watch a connection, or looks again at one whose end changed. */
+  /** Starts to watch a connection, or updates one whose end changed. */
   watch(connection: Connection): void {
     const end = this.#endOf(connection);
-    this.#watched.set(connection, end);
-    if (end.atMs < this.#nextMs) this.#arm(end.atMs);
+    this.#ends.set(connection, end);
+    if (end.atMs < this.#nextMs) this.#setTimer(end.atMs);
   }
 
   forget(connection: Connection): void {
-    this.#watched.delete(connection);
+    this.#ends.delete(connection);
   }
 
   stop(): void {
     this.#cancel?.();
-    this.#watched.clear();
+    this.#ends.clear();
   }
 
-  #arm(atMs: number): void {
+  #setTimer(atMs: number): void {
     this.#cancel?.();
     this.#nextMs = atMs;
-    const waitMs = Math.min(atMs - this.#clock.now(), wakeAtLeastMs);
-    this.#cancel = this.#clock.after(Math.max(0, waitMs), () => this.#sweep());
+    const waitMs = Math.min(atMs - this.#clock.now(), checkIntervalMs);
+    this.#cancel = this.#clock.after(Math.max(0, waitMs), () => this.#closeExpired());
   }
 
-  #sweep(): void {
+  #closeExpired(): void {
     const nowMs = this.#clock.now();
-    let next = Infinity;
-    for (const [connection, end] of this.#watched) {
+    let nextMs = Infinity;
+    for (const [connection, end] of this.#ends) {
       if (end.atMs <= nowMs) {
-        this.#watched.delete(connection);
+        this.#ends.delete(connection);
         connection.close(end.code);
-      } else if (end.atMs < next) {
-        next = end.atMs;
+      } else if (end.atMs < nextMs) {
+        nextMs = end.atMs;
       }
     }
     this.#nextMs = Infinity;
-    if (next !== Infinity) this.#arm(next);
+    if (nextMs !== Infinity) this.#setTimer(nextMs);
   }
 }

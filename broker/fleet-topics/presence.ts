@@ -16,9 +16,9 @@ import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
+import { SecondWindow } from '../../core/second-window.ts';
 import type { Connection, BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
-
-const dayMs = 86_400_000;
+import { dayMs } from '../../core/config/duration.ts';
 
 /** What stands on `$fleet/presence/{id}`. */
 export interface PresenceMessage {
@@ -68,8 +68,7 @@ export class PresencePublisher {
   /** The moment of the last stamp, and how it is written: many fall into one. */
   #stampedMs = -1;
   #stamped = '';
-  #second = -1;
-  #refusals = 0;
+  readonly #refusals: SecondWindow;
   /** Presence that waits for the end of the moment, in its order. */
   #gathered: BrokerMessage[] = [];
   #moment: Cancel | undefined;
@@ -77,6 +76,7 @@ export class PresencePublisher {
 
   constructor(deps: PresenceDeps) {
     this.#deps = deps;
+    this.#refusals = new SecondWindow(deps.clock);
   }
 
   /** A connection was accepted. */
@@ -114,12 +114,7 @@ export class PresencePublisher {
 
   /** A connection was refused. */
   refused(id: string | undefined, code: ErrorCode, address: string): void {
-    const second = Math.floor(this.#deps.clock.monotonicMs() / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#refusals = 0;
-    }
-    if (++this.#refusals > refusalsPerSecondMax) return;
+    if (!this.#refusals.take(refusalsPerSecondMax)) return;
     const message: RefusedMessage = {
       ...(id === undefined ? {} : { id }),
       code,

@@ -14,6 +14,7 @@
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { SecondWindow } from '../../core/second-window.ts';
 
 export interface GateLimits {
   readonly handshakesRunningMax: number;
@@ -30,6 +31,8 @@ const runningBusyMax = 64;
 const turnMs = 100;
 /** More than a ClientHello can have: such a client is not waiting for its turn. */
 const helloMaxBytes = 16 * 1024;
+/** Addresses whose rate is counted; beyond that, all counts start again. */
+const windowsMax = 10_000;
 
 interface Waiting {
   readonly socket: Socket;
@@ -52,12 +55,11 @@ export class HandshakeGate {
   /** Addresses in the order of their turns; each has its own line. */
   readonly #lines = new Map<string, Waiting[]>();
   readonly #halfOpen = new Map<string, number>();
-  readonly #rates = new Map<string, { second: number; count: number }>();
+  readonly #windows = new Map<string, SecondWindow>();
   #halfOpenAll = 0;
   #running = 0;
   #waiting = 0;
-  #second = 0;
-  #begunThisSecond = 0;
+  readonly #begun: SecondWindow;
   #later: Cancel | undefined;
   #closed = false;
   /** Handshakes not begun because the client had given up. */
@@ -66,6 +68,7 @@ export class HandshakeGate {
   constructor(limits: GateLimits, deps: GateDeps) {
     this.#limits = limits;
     this.#deps = deps;
+    this.#begun = new SecondWindow(deps.clock);
   }
 
   get waiting(): number {
@@ -140,14 +143,13 @@ export class HandshakeGate {
   #tooFast(address: string): boolean {
     const max = this.#limits.handshakesPerAddressPerSecondMax;
     if (max === 0) return false;
-    const second = Math.floor(this.#deps.clock.monotonicMs() / 1000);
-    const rate = this.#rates.get(address);
-    if (rate === undefined || rate.second !== second) {
-      if (this.#rates.size >= 10_000) this.#rates.clear();
-      this.#rates.set(address, { second, count: 1 });
-      return false;
+    let window = this.#windows.get(address);
+    if (window === undefined) {
+      if (this.#windows.size >= windowsMax) this.#windows.clear();
+      window = new SecondWindow(this.#deps.clock);
+      this.#windows.set(address, window);
     }
-    return ++rate.count > max;
+    return !window.take(max);
   }
 
   /** Reads the first bytes and keeps them, then puts the connection in line. */
@@ -255,18 +257,8 @@ export class HandshakeGate {
   /** Holds the rate of handshakes in all; comes back in the next second when it is used up. */
   #mayBegin(): boolean {
     const max = this.#limits.handshakesPerSecondMax;
-    if (max === 0) return true;
-    const nowMs = this.#deps.clock.monotonicMs();
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#begunThisSecond = 0;
-    }
-    if (this.#begunThisSecond < max) {
-      this.#begunThisSecond++;
-      return true;
-    }
-    this.#later ??= this.#deps.clock.after((second + 1) * 1000 - nowMs, () => {
+    if (max === 0 || this.#begun.take(max)) return true;
+    this.#later ??= this.#deps.clock.after(this.#begun.leftMs, () => {
       this.#later = undefined;
       this.#next();
     });

@@ -11,7 +11,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { listenError } from '../../core/errors/listen-error.ts';
 import type { Admission, Refused } from '../admission/admission.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -77,15 +77,7 @@ export class TlsListener {
   listen(): Promise<{ host: string; port: number }> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#front.once('error', (error) => {
-        const inUse = 'code' in error && error.code === 'EADDRINUSE';
-        reject(
-          new FlotillaError(inUse ? 'address-in-use' : 'start-failed', {
-            detail: `${host}:${port}: ${error.message}`,
-            cause: error,
-          }),
-        );
-      });
+      this.#front.once('error', (error) => reject(listenError(host, port, error)));
       this.#front.listen({ host, port, backlog: 4096 }, () => {
         const address = this.#front.address();
         if (address === null || typeof address === 'string') return;

@@ -5,6 +5,7 @@
  * @module
  */
 import { isIP } from 'node:net';
+import { unmappedAddress } from '../../core/ip-address.ts';
 import type { Standing } from '../contracts/identity.ts';
 import type { Action, AddressRanges, Policy, Role, Rule } from './policy-model.ts';
 import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
@@ -65,14 +66,9 @@ export function expandRule(rule: Rule, values: TemplateValues): ExpandedRule {
 export function inRange(rule: { addresses: AddressRanges | undefined }, address?: string): boolean {
   if (rule.addresses === undefined) return true;
   if (address === undefined) return false;
-  const plain = plainAddress(address);
+  const plain = unmappedAddress(address);
   const version = isIP(plain);
   return version !== 0 && rule.addresses.list.check(plain, version === 6 ? 'ipv6' : 'ipv4');
-}
-
-/** `::ffff:10.0.0.1`, as dual-stack sockets say it, is 10.0.0.1. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
 }
 
 /** What an identity may still do when its certificate ended within the grace period. */

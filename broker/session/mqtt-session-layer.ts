@@ -19,7 +19,7 @@ import type {
 import { AedesPersistence } from './aedes/aedes-persistence.ts';
 import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
-import { storeLimits } from '../store/store-limits.ts';
+import { storeLimits } from '../store/open-store.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';

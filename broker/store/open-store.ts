@@ -1,17 +1,17 @@
 /**
- * The store that the configuration asks for.
+ * Opens the session store that the configuration selects.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
+import type { BrokerLimits } from '../../core/config/limits.ts';
 import { openDurableStore } from './durable-store.ts';
 import { openMemoryStore } from './memory-store.ts';
-import type { SessionStore } from './session-store.ts';
-import { storeLimits } from './store-limits.ts';
+import type { SessionStore, StoreLimits } from './session-store.ts';
 
 /**
- * Opens the store of `broker.store`. The caller closes it, after the session layer.
+ * Opens the store that `broker.store` selects. The caller closes it after the session layer.
  *
  * @param path the file of the durable store: `state.broker.store`
  * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
@@ -21,4 +21,15 @@ export function openStore(config: Config, path: string, clock: Clock): Promise<S
   return config.broker.store === 'memory'
     ? Promise.resolve(openMemoryStore({ limits, clock }))
     : openDurableStore({ path, limits, clock });
+}
+
+/** The limits of the store, taken from those of the broker. */
+export function storeLimits(limits: BrokerLimits): StoreLimits {
+  return {
+    queuedMaxMessages: limits.queuedTotalMaxMessages,
+    queuedMaxBytes: limits.queuedTotalMaxBytes,
+    retainedMax: limits.retainedMax,
+    retainedMaxBytes: limits.retainedTotalMaxBytes,
+    pendingMaxBytes: limits.storePendingMaxBytes,
+  };
 }

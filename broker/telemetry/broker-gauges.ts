@@ -8,8 +8,7 @@ import type { Directory } from '../feed/broker-directory.ts';
 import type { HandshakeGate } from '../listeners/handshake-gate.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { Gauges } from './broker-metrics.ts';
-
-const dayMs = 86_400_000;
+import { dayMs } from '../../core/config/duration.ts';
 
 export interface GaugeSources {
   readonly nowMs: number;

@@ -88,7 +88,7 @@ export class EventReporter {
       else this.#quiet.write('info', id, { id, reason }, 'connection ended');
       const offline = this.#presence?.disconnected(connection, code) === true;
       if (offline) this.#tellPresence(identity, false, reason);
-      if (code === 'session-taken-over') this.#deps.incidents.taken(identity);
+      if (code === 'session-taken-over') this.#deps.incidents.takenOver(identity);
     },
     retainedRequested: (filter) => this.#presence?.asked(filter),
     refused: (identity, code, detail) => {

@@ -5,7 +5,8 @@
  * @module
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { messageOf } from '../../core/errors/flotilla-error.ts';
+import { listenError } from '../../core/errors/listen-error.ts';
 
 /** One thing that is well or not. */
 export interface Check {
@@ -58,15 +59,7 @@ export class MetricsServer {
   /** @throws FlotillaError `address-in-use`, `start-failed` */
   listen(host: string, port: number): Promise<{ url: string }> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => {
-        const inUse = 'code' in error && error.code === 'EADDRINUSE';
-        reject(
-          new FlotillaError(inUse ? 'address-in-use' : 'start-failed', {
-            detail: `${host}:${port}: ${error.message}`,
-            cause: error,
-          }),
-        );
-      });
+      this.#server.once('error', (error) => reject(listenError(host, port, error)));
       this.#server.listen(port, host, () => {
         const address = this.#server.address();
         if (address === null || typeof address === 'string') return;

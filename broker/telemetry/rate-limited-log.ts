@@ -1,52 +1,50 @@
 /**
- * A log that hostile clients cannot flood: a bounded number of lines a second for each key and in all,
- * the rest counted and told in one line.
+ * A log that hostile clients cannot flood: the number of lines per second is limited, per key and in
+ * total. Suppressed lines are counted and reported in one line.
  *
  * @module
  */
 import type { Logger } from '../../core/log.ts';
 import type { Clock } from '../../core/clock.ts';
+import { SecondWindow } from '../../core/second-window.ts';
 
-/** Lines a second in all. */
+/** Maximum lines per second in total. */
 export const linesPerSecondMax = 200;
 
 export class RateLimitedLog {
   readonly #log: Logger;
-  readonly #clock: Clock;
-  readonly #linesPerSecond: number;
-  #second = -1;
-  readonly #counts = new Map<string, number>();
-  #written = 0;
+  readonly #linesPerKeyMax: number;
+  readonly #window: SecondWindow;
+  readonly #linesByKey = new Map<string, number>();
   #suppressed = 0;
 
-  constructor(log: Logger, clock: Clock, linesPerSecond: number) {
+  /** @param linesPerKeyMax maximum lines per second for one key */
+  constructor(log: Logger, clock: Clock, linesPerKeyMax: number) {
     this.#log = log;
-    this.#clock = clock;
-    this.#linesPerSecond = linesPerSecond;
+    this.#linesPerKeyMax = linesPerKeyMax;
+    this.#window = new SecondWindow(clock);
   }
 
-  /** Writes a line, unless `key` had its share this second. */
+  /** Writes a line, unless `key` or the log as a whole reached its limit for this second. */
   write(
     level: 'info' | 'warn',
     key: string,
-    facts: Readonly<Record<string, unknown>>,
-    text: string,
+    fields: Readonly<Record<string, unknown>>,
+    message: string,
   ): void {
-    const second = Math.floor(this.#clock.monotonicMs() / 1000);
-    if (second !== this.#second) {
-      if (this.#suppressed > 0) this.#log.warn({ lines: this.#suppressed }, 'lines left out');
-      this.#second = second;
-      this.#suppressed = 0;
-      this.#written = 0;
-      this.#counts.clear();
-    }
-    const count = (this.#counts.get(key) ?? 0) + 1;
-    if (count > this.#linesPerSecond || this.#written >= linesPerSecondMax) {
+    if (this.#window.advance()) this.#startSecond();
+    const lines = (this.#linesByKey.get(key) ?? 0) + 1;
+    if (lines > this.#linesPerKeyMax || !this.#window.take(linesPerSecondMax)) {
       this.#suppressed++;
       return;
     }
-    this.#written++;
-    this.#counts.set(key, count);
-    this.#log[level](facts, text);
+    this.#linesByKey.set(key, lines);
+    this.#log[level](fields, message);
+  }
+
+  #startSecond(): void {
+    if (this.#suppressed > 0) this.#log.warn({ lines: this.#suppressed }, 'log lines suppressed');
+    this.#suppressed = 0;
+    this.#linesByKey.clear();
   }
 }

@@ -6,7 +6,10 @@
 import { printable } from '../device-id.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
 
-const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** One day in ms. */
+export const dayMs = 86_400_000;
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: dayMs } as const;
 
 /** The longest duration that can be written: 100 years, in ms. */
 export const durationMaxMs = 36_525 * unitMs.d;

@@ -19,8 +19,8 @@ import type { PhaseOf } from '../plan/plan-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+import { dayMs } from '../../core/config/duration.ts';
 
-const dayMs = 86_400_000;
 const timeoutMs = 5000;
 
 interface Case {

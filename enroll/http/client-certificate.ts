@@ -10,6 +10,7 @@
 import { type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { certificateFingerprint, chainError } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
@@ -41,7 +42,9 @@ export async function identifyClient(
   const x509 = peerCertificate(socket);
   if (x509 === undefined) throw new FlotillaError('client-certificate-required');
   const record = await registry.holderOfSerial(certificateSerial(x509));
-  const certificate = record?.certificates.find((one) => one.fingerprint === fingerprintOf(x509));
+  const certificate = record?.certificates.find(
+    (one) => one.fingerprint === certificateFingerprint(x509),
+  );
   if (record === undefined || certificate === undefined || !isChained(socket)) {
     throw new FlotillaError('client-certificate-untrusted');
   }
@@ -55,16 +58,9 @@ export function certificateSerial(x509: X509Certificate): string {
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }
 
-function fingerprintOf(x509: X509Certificate): string {
-  return `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`;
-}
-
 /** Expiry is decided above, by our own clock and with the grace period. */
 function isChained(socket: Socket): boolean {
   if (!(socket instanceof TLSSocket)) return false;
   if (socket.authorized) return true;
-  // The published type says Error; what stands there is the code, or an error with it.
-  const reason: unknown = socket.authorizationError;
-  const code = reason instanceof Error && 'code' in reason ? reason.code : reason;
-  return code === 'CERT_HAS_EXPIRED';
+  return chainError(socket) === 'CERT_HAS_EXPIRED';
 }

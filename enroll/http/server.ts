@@ -15,6 +15,8 @@ import type { Registry } from '../registry/registry.ts';
 import { identifyClient, peerCertificate, type ClientIdentity } from './client-certificate.ts';
 import { catalogued, problemMediaType, problemResponse } from './problem.ts';
 import type { Access, HttpRoute } from './route.ts';
+import { listenError } from '../../core/errors/listen-error.ts';
+import { unmappedAddress } from '../../core/ip-address.ts';
 
 /** What the server shows and trusts; replaced while it runs. */
 export interface ServerCertificate {
@@ -100,11 +102,7 @@ export class HttpServer {
     try {
       await this.app.listen({ host, port: enroll.port, backlog: 1024 });
     } catch (error) {
-      const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-      throw new FlotillaError(inUse ? 'address-in-use' : 'start-failed', {
-        detail: `${host}:${enroll.port}`,
-        cause: error,
-      });
+      throw listenError(host, enroll.port, error);
     }
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new FlotillaError('start-failed');
@@ -251,7 +249,7 @@ export class HttpServer {
 
 /** The address of a client; IPv4 as such, also on a socket of both kinds. */
 export function remoteAddressOf(request: FastifyRequest): string {
-  return (request.raw.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+  return unmappedAddress(request.raw.socket.remoteAddress ?? '');
 }
 
 /** Without the query, which can hold anything. */

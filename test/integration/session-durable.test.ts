@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
-import { storeLimits } from '../../broker/store/store-limits.ts';
+import { storeLimits } from '../../broker/store/open-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { checkConfig } from '../../core/config/config.ts';

@@ -1,7 +1,7 @@
 /** A store whose commits take as long as the test wants: who waits, and who does not. */
 import test from 'ava';
 import { openMemoryStore } from '../../../../broker/store/memory-store.ts';
-import { storeLimits } from '../../../../broker/store/store-limits.ts';
+import { storeLimits } from '../../../../broker/store/open-store.ts';
 import type { SessionStore } from '../../../../broker/store/session-store.ts';
 import { systemClock } from '../../../../core/clock.ts';
 import { checkConfig } from '../../../../core/config/config.ts';
