@@ -31,6 +31,13 @@ module.exports = {
         path: `^(${[...rooms.filter((other) => other !== room), 'cli', 'bench', 'test', 'tools'].join('|')})/`,
       },
     })),
+    {
+      name: 'nothing-imports-embed',
+      severity: 'error',
+      comment: 'embed/ is the public surface of the package; our own code imports the modules.',
+      from: { path: '^(core|certs|enroll|broker|device-sim|cli|bench|tools)/' },
+      to: { path: '^embed/' },
+    },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'nothing-imports-tests',

@@ -1,39 +1,61 @@
 #!/usr/bin/env node
-// Starts the command line on a Node that is new enough: the one at hand, or the one that came with
-// the package. Runs the TypeScript sources in a checkout, the built JavaScript in an installed package.
+// Starts the command line on a suitable Node.js. In a checkout it runs the TypeScript sources, on the
+// Node.js at hand or on the one of the development dependency "node". In an installed package it runs
+// the built JavaScript.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { setImmediate } from 'node:timers';
 
-const [major = 0] = process.versions.node.split('.').map(Number);
-if (major >= 24) {
-  settleMemory();
-  const sources = new URL('./main.ts', import.meta.url);
-  const { main } = await import(
-    existsSync(sources) ? sources.href : new URL('./main.js', import.meta.url).href
-  );
+const sources = new URL('./main.ts', import.meta.url);
+const built = new URL('../dist/cli/main.js', import.meta.url);
+const isCheckout = existsSync(sources);
+// A checkout needs type stripping, a package node:sqlite without a flag.
+const [majorMin, minorMin] = isCheckout ? [24, 0] : [22, 13];
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const isSupported = major > majorMin || (major === majorMin && minor >= minorMin);
+const [first] = process.argv.slice(2);
+
+if ((first === '--version' || first === '-V') && (isSupported || isCheckout)) {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  console.log(JSON.parse(text).version);
+} else if (isSupported) {
+  restartWithSmallYoungGeneration();
+  const { main } = await import((isCheckout ? sources : built).href);
   process.exitCode = await main(process.argv.slice(2));
 } else {
+  runOnBundledNode();
+}
+
+function runOnBundledNode() {
   let node;
   try {
-    node = createRequire(import.meta.url).resolve('node/bin/node');
+    if (isCheckout) node = createRequire(import.meta.url).resolve('node/bin/node');
   } catch {
-    console.error(`flotilla needs Node.js 24 or newer; this is ${process.version}.`);
+    // Not installed: npm ci --omit=dev, or npm ci was not run yet.
+  }
+  if (node === undefined) {
+    const needed = isCheckout ? `${majorMin}` : `${majorMin}.${minorMin}`;
+    console.error(`flotilla needs Node.js ${needed} or newer; this is ${process.version}.`);
     process.exit(1);
   }
   const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-    process.on(signal, () => child.kill(signal));
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
-    if (signal) process.kill(process.pid, signal);
-    else process.exit(code ?? 1);
+    if (signal === null) process.exit(code ?? 1);
+    for (const name of signals) process.removeAllListeners(name);
+    // The kernel ignores a signal that process 1 sends to itself: then the shell's number says it.
+    if (process.pid !== 1) process.kill(process.pid, signal);
+    setImmediate(() => process.exit(128 + constants.signals[signal]));
   });
 }
 
 // A broker's thousands of connections leave little behind in each turn: with a small young generation
-// an idle one costs 7 KB less. It can only be set before the first line runs, so the process
-// begins once more, in place.
-function settleMemory() {
+// an idle connection costs 7 KB less. V8 takes that setting only at its start, so the process starts
+// once more, in place.
+function restartWithSmallYoungGeneration() {
   const [command, sub] = process.argv.slice(2);
   const serves = command === 'up' || (command === 'broker' && sub === 'serve');
   const chosen = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
@@ -41,6 +63,8 @@ function settleMemory() {
   process.execve(process.execPath, [
     process.execPath,
     '--max-semi-space-size=4',
+    // node:sqlite is called experimental in Node 22 and 24; its warning says nothing to our users.
+    '--disable-warning=ExperimentalWarning',
     ...process.execArgv,
     ...process.argv.slice(1),
   ]);

@@ -5,21 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { auditCommand } from './commands/audit.ts';
-import { brokerCommand } from './commands/broker.ts';
-import { deviceCommand } from './commands/device.ts';
-import { enrollCommand } from './commands/enroll.ts';
-import { factoryCommand } from './commands/factory.ts';
-import { groupCommand } from './commands/group.ts';
-import { initCommand } from './commands/init.ts';
-import { issuerCommand } from './commands/issuer.ts';
-import { policyCommand } from './commands/policy.ts';
-import { requestCommand } from './commands/request.ts';
-import { serviceCommand } from './commands/service.ts';
-import { simCommand } from './commands/sim.ts';
-import { statusCommand } from './commands/status.ts';
-import { tokenCommand } from './commands/token.ts';
-import { upCommand } from './commands/up.ts';
+import { commandsFor, type BuildCommand } from './command-table.ts';
 import type { ProcessEnvironment } from './lib/context.ts';
 import { printError } from './lib/output.ts';
 import { processWorld } from './lib/process-world.ts';
@@ -31,7 +17,7 @@ export async function main(
   world: ProcessEnvironment = processWorld(),
 ): Promise<number> {
   const runner = new Runner(world);
-  const program = build(runner, world);
+  const program = build(await commandsFor(args), runner, world);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return runner.exitCode;
@@ -41,32 +27,18 @@ export async function main(
   }
 }
 
-function build(runner: Runner, world: ProcessEnvironment): Command {
+function build(
+  commands: readonly BuildCommand[],
+  runner: Runner,
+  world: ProcessEnvironment,
+): Command {
   const program = new Command('flotilla')
     .description(
       'The front door of an IoT fleet: mTLS MQTT broker, certificate enrollment, simulator.',
     )
     .version(version())
     .showHelpAfterError('(see --help)');
-  for (const make of [
-    upCommand,
-    initCommand,
-    statusCommand,
-    tokenCommand,
-    deviceCommand,
-    groupCommand,
-    requestCommand,
-    factoryCommand,
-    issuerCommand,
-    serviceCommand,
-    policyCommand,
-    simCommand,
-    auditCommand,
-    enrollCommand,
-    brokerCommand,
-  ]) {
-    program.addCommand(make(runner));
-  }
+  for (const command of commands) program.addCommand(command(runner));
   const settle = (command: Command): void => {
     command.exitOverride().configureOutput({
       writeOut: (text) => void world.streams.stdout.write(text),

@@ -8,7 +8,7 @@ import { cruise } from 'dependency-cruiser';
 import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options';
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 
-const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli'];
+const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
 const modulesMin = 20;
 
 const options = await extractOptions('./.dependency-cruiser.cjs');

@@ -47,8 +47,24 @@ const notSettings = new Set([
   'FLOTILLA_TOKEN',
   'FLOTILLA_CA_PASSPHRASE',
   'FLOTILLA_CA_PASSPHRASE_FILE',
-  'FLOTILLA_TEST_NO_SKIP',
 ]);
+
+/**
+ * Variables that Kubernetes and container links set beside a Service named `flotilla` or
+ * `flotilla-broker`: its address and ports. Settings in sections have two underscores in a row, so none
+ * of them matches.
+ */
+const serviceLink =
+  /^FLOTILLA_(?:[A-Z0-9]+_)*(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+/** The same, where only the value distinguishes it from a misspelled setting. */
+const serviceLinkUrl = /^(?:tcp|udp|sctp):\/\//;
+
+function isSetting(name: string, value: string): boolean {
+  if (!name.startsWith('FLOTILLA_') || notSettings.has(name)) return false;
+  if (name.startsWith('FLOTILLA_TEST_')) return false;
+  if (name.includes('__')) return true;
+  return !serviceLink.test(name) && !(name.endsWith('_PORT') && serviceLinkUrl.test(value));
+}
 
 /**
  * Reads, merges, checks and freezes the configuration.
@@ -166,8 +182,7 @@ function environmentLayer(env: Readonly<Record<string, string | undefined>>): La
   const names = new Map<string, string>();
   // Sorted, so that a section's own name comes before the names of the settings in it.
   for (const [name, value] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!name.startsWith('FLOTILLA_') || notSettings.has(name)) continue;
-    if (value === undefined || value === '') continue;
+    if (value === undefined || value === '' || !isSetting(name, value)) continue;
     const path = name.slice('FLOTILLA_'.length).split('__').map(camelCase);
     let section = settings;
     for (const part of path.slice(0, -1)) {

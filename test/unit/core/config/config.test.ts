@@ -341,3 +341,21 @@ test('docs/configuration.md is what the schemas make', (t) => {
     'out of date: run node tools/config-doc.ts',
   );
 });
+
+test('the variables that Kubernetes sets beside a Service are no settings', async (t) => {
+  const env: Record<string, string> = {};
+  for (const service of ['FLOTILLA', 'FLOTILLA_BROKER', 'FLOTILLA_ENROLL', 'FLOTILLA_METRICS_V2']) {
+    env[`${service}_SERVICE_HOST`] = '10.96.12.3';
+    env[`${service}_SERVICE_PORT`] = '8883';
+    env[`${service}_SERVICE_PORT_MQTTS`] = '8883';
+    env[`${service}_PORT`] = 'tcp://10.96.12.3:8883';
+    for (const part of ['', '_PROTO', '_PORT', '_ADDR']) {
+      env[`${service}_PORT_8883_TCP${part}`] = 'x';
+      env[`${service}_PORT_8883_UDP${part}`] = 'x';
+    }
+  }
+  t.deepEqual(await loadConfig({ env }), await loadConfig());
+  t.is((await loadConfig({ env: { ...env, FLOTILLA_ENROLL__PORT: '1' } })).enroll.port, 1);
+  t.regex(await fault(t, { env: { FLOTILLA_PROT: '1' } }), /unknown setting/);
+  t.regex(await fault(t, { env: { FLOTILLA_MQTTS_PORT: '1' } }), /unknown setting/);
+});

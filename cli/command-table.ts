@@ -1,0 +1,39 @@
+/**
+ * The commands by name. Each is imported only when it runs, because its libraries cost more time than
+ * most commands take.
+ *
+ * @module
+ */
+import type { Command } from 'commander';
+import type { Runner } from './lib/runner.ts';
+
+/** Builds one command, with its subcommands. */
+export type BuildCommand = (runner: Runner) => Command;
+
+/** In the order of the help text. */
+export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = new Map([
+  ['up', async () => (await import('./commands/up.ts')).upCommand],
+  ['init', async () => (await import('./commands/init.ts')).initCommand],
+  ['status', async () => (await import('./commands/status.ts')).statusCommand],
+  ['token', async () => (await import('./commands/token.ts')).tokenCommand],
+  ['device', async () => (await import('./commands/device.ts')).deviceCommand],
+  ['group', async () => (await import('./commands/group.ts')).groupCommand],
+  ['request', async () => (await import('./commands/request.ts')).requestCommand],
+  ['factory', async () => (await import('./commands/factory.ts')).factoryCommand],
+  ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
+  ['service', async () => (await import('./commands/service.ts')).serviceCommand],
+  ['policy', async () => (await import('./commands/policy.ts')).policyCommand],
+  ['sim', async () => (await import('./commands/sim.ts')).simCommand],
+  ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
+  ['enroll', async () => (await import('./commands/enroll.ts')).enrollCommand],
+  ['broker', async () => (await import('./commands/broker.ts')).brokerCommand],
+]);
+
+/** The commands that an invocation needs: the one it names, or all, for help and suggestions. */
+export async function commandsFor(args: readonly string[]): Promise<readonly BuildCommand[]> {
+  const name = args[0] === 'help' ? args[1] : args[0];
+  const load = name === undefined ? undefined : commandTable.get(name);
+  return Promise.all(
+    load === undefined ? [...commandTable.values()].map((one) => one()) : [load()],
+  );
+}

@@ -1,0 +1,23 @@
+/**
+ * Builds `dist/` for the npm package: JavaScript and declarations without tests.
+ *
+ * The compiler rewrites `.ts` to `.js` in the imports of JavaScript files only; in declarations this
+ * tool does it, because a TypeScript program that uses the package has no `.ts` files to resolve.
+ *
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+rmSync('dist', { recursive: true, force: true });
+const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+
+const relativeImport = /((?:from|import\()\s*['"]\.{1,2}\/[^'"]+)\.ts(['"])/g;
+for (const entry of readdirSync('dist', { recursive: true, encoding: 'utf8' })) {
+  if (!entry.endsWith('.d.ts')) continue;
+  const path = join('dist', entry);
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(relativeImport, '$1.js$2'));
+}
