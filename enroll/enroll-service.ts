@@ -17,6 +17,7 @@ import { CertificateIssuer } from './enrollment/certificate-issuer.ts';
 import { Renewal } from './enrollment/renewal.ts';
 import { Tokens } from './enrollment/tokens.ts';
 import { openHook } from './enrollment/veto-hook.ts';
+import { OperatorAuthentication } from './operators/operator-authentication.ts';
 import { Feed } from './feed/feed.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import { deviceRoutes } from './http/routes/device-routes.ts';
@@ -36,6 +37,13 @@ import { IssuerRollover } from './rollover/issuer-rollover.ts';
 import { readPassphrase } from './ca/passphrase.ts';
 import { OcspService } from './revocation/ocsp-responder.ts';
 import { RevocationList } from './revocation/revocation-list.ts';
+import { queryAudit } from './audit/audit-query.ts';
+import { PresenceHistory } from './devices/presence-history.ts';
+import { DeviceTable } from './queries/device-table.ts';
+import { FleetStatistics } from './queries/fleet-statistics.ts';
+import { auditRoutes } from './http/routes/audit-routes.ts';
+import { fleetRoutes } from './http/routes/fleet-routes.ts';
+import { tokenListRoutes } from './http/routes/token-list-routes.ts';
 import { PresenceTable } from './devices/presence-table.ts';
 import { DeviceActions } from './devices/device-actions.ts';
 import {
@@ -46,6 +54,8 @@ import {
 } from './bootstrap/state.ts';
 import { statusOfService } from './service-status.ts';
 
+/** How many lines of the audit log a start reads for the numbers of the last hour. */
+const statisticsLinesMax = 50_000;
 const refreshPeriodMs = 3_600_000;
 /** Of the API, not of the package. */
 const apiVersion = '1';
@@ -132,6 +142,17 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       log,
       linesPerMinute: config.limits.enroll.refusalLinesPerBrokerPerMinute,
     });
+    const table = await DeviceTable.open(registry);
+    lifecycle.add('device table', () => table.close());
+    const history = new PresenceHistory();
+    presence.watch((broker, report) => history.add(broker, report));
+    const statistics = new FleetStatistics({ clock, table, presence, registry });
+    audit.watch((line) => statistics.record(line));
+    const recent = await queryAudit(state.enroll.audit, {
+      limit: statisticsLinesMax,
+      sinceMs: clock.now() - 3_600_000,
+    });
+    for (const line of recent.lines) statistics.record(line);
     const feedDeps = { audit, devices, feed, presence, refusals, log };
     let url = config.enroll.url ?? '';
     let identity = await ensureServerIdentity(state, config, ca, clock);
@@ -143,7 +164,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const routes: HttpRoute[] = [
       ...enrollmentRoutes({ ca, enrollment, renewal, factories }),
       ...tokenRoutes({ ...shared, tokens, url: () => url }),
-      ...deviceRoutes({ clock, config, devices, presence, registry, revocations }),
+      ...deviceRoutes({ clock, config, devices, presence, registry, revocations, table }),
       ...requestRoutes(new Approvals(registry, clock)),
       ...caRoutes({
         ca,
@@ -154,11 +175,19 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         factoriesChanged: () => http.replaceTls(tls()),
       }),
       ...feedRoutes(feedDeps),
+      ...fleetRoutes({
+        clock,
+        feed,
+        statistics,
+        brokerReports: { names: [], latest: () => undefined },
+      }),
+      ...auditRoutes({ folder: state.enroll.audit, history, table }),
+      ...tokenListRoutes(registry, clock),
       route({
         method: 'GET',
         path: '/v1/status',
         summary: 'What is well and what is not',
-        access: 'admin',
+        access: 'viewer',
         answer: statusSchema,
         handle: () =>
           statusOfService({
@@ -178,6 +207,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       clock,
       log,
       registry,
+      operators: new OperatorAuthentication(registry, clock),
       tls: tls(),
       routes,
       more(server) {

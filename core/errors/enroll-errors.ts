@@ -53,6 +53,47 @@ export const enrollErrors = errors({
     advice: 'Use a certificate with the role named; flotilla service create makes one.',
     http: 403,
   },
+  'sign-in-required': {
+    title: 'Sign in first',
+    advice: 'Open the console with flotilla console, or send an API key or a client certificate.',
+    http: 401,
+  },
+  'sign-in-link-invalid': {
+    title: 'This sign-in link is not valid',
+    advice:
+      'It was used already, or its time is over: have another one made with flotilla console --link.',
+    http: 401,
+  },
+  'sign-in-failed': {
+    title: 'The identity provider did not sign this person in',
+    advice: 'Try again; if it fails again, check enroll.oidc and the claim that names the role.',
+    http: 403,
+  },
+  'api-key-invalid': {
+    title: 'This is not a valid API key',
+    advice: 'It was deleted, or its time is over: have another one made with POST /v1/keys.',
+    http: 401,
+  },
+  'operator-disabled': {
+    title: 'This operator is disabled',
+    advice: 'Ask an administrator to enable the operator: PUT /v1/operators/{name}.',
+    http: 403,
+  },
+  'operator-not-found': {
+    title: 'There is no such operator',
+    advice: 'GET /v1/operators lists them all.',
+    http: 404,
+  },
+  'api-key-not-found': {
+    title: 'There is no such API key',
+    advice: 'GET /v1/keys lists them all.',
+    http: 404,
+  },
+  'request-origin-refused': {
+    title: 'This request does not come from the console',
+    advice: 'Use the console at its own address; scripts use an API key or a certificate.',
+    http: 403,
+  },
   'credentials-required': {
     title: 'This call needs a token or a certificate',
     advice: 'Send the enrollment token, or ask an operator to allow approval without one.',
@@ -197,6 +238,33 @@ export const enrollErrors = errors({
     title: 'A relayed renewal with a new key needs the word of the old one',
     advice:
       'Keep the key, or send as proof the signature (SHA-256; none for Ed25519) of the current key over the CSR in DER, base64.',
+    http: 403,
+  },
+  'version-conflict': {
+    title: 'Somebody else changed this in the meantime',
+    advice: 'Read it again, apply the change to the new version, and send its ETag in If-Match.',
+    http: 412,
+  },
+  'idempotency-key-reused': {
+    title: 'This Idempotency-Key was used for another request',
+    advice: 'Use a new key for each request, and the same key only to repeat it unchanged.',
+    http: 422,
+  },
+  'broker-not-connected': {
+    title: 'No such broker is connected to the service',
+    advice:
+      'GET /v1/brokers lists the brokers; check that the one named runs and reaches the service.',
+    http: 503,
+  },
+  'broker-no-answer': {
+    title: 'The broker did not answer in time',
+    advice: 'Try again; a broker of an older version does not know every question.',
+    http: 504,
+  },
+  'message-denied': {
+    title: 'The policy does not allow this',
+    advice:
+      'Add a rule for the role named, or use another topic; POST /v1/policy/explain says which rule decides.',
     http: 403,
   },
   'registry-conflict': {

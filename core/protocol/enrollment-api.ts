@@ -203,10 +203,15 @@ export const deviceSchema = z.object({
       notAfter: time,
       status: z.enum(['active', 'revoked', 'retired', 'expired']),
       fingerprint,
+      /** When a broker first saw it connect; absent when that is not known. */
+      seenAt: time.optional(),
     }),
   ),
   connected: z.boolean(),
+  /** The brokers that have a connection of it. */
+  brokers: z.array(z.string()).optional(),
   lastSeenAt: time.nullable(),
+  createdAt: time.optional(),
   /** What the policy denied it since the service started, and the latest of it. */
   denied: z
     .object({
@@ -223,6 +228,8 @@ export const devicePageSchema = z.object({
   devices: z.array(deviceSchema),
   /** Pass as `after` for the next page; null at the end. */
   next: z.string().nullable(),
+  /** How many devices match, on all pages; only when the call asks for it. */
+  total: z.int().optional(),
 });
 
 /** An enrollment that waits for an operator: ask again with the same request. */

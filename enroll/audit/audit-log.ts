@@ -62,6 +62,7 @@ export class AuditLog {
   #bytes: number;
   #end: ChainEnd;
   readonly #commits: CommitEnd;
+  readonly #watchers = new Set<(line: AuditLine) => void>();
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: Error | undefined;
@@ -152,6 +153,12 @@ export class AuditLog {
     return this.#add(missing.map(({ event, atMs, commit }) => this.#text(event, atMs, commit)));
   };
 
+  /** Calls for each line once it is durable. A listener must not throw. */
+  watch(listener: (line: AuditLine) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
   async close(): Promise<void> {
     await this.#writing?.catch(() => undefined);
     await this.#file.close();
@@ -205,6 +212,7 @@ export class AuditLog {
         }
         await this.#file.datasync();
         this.#bytes += bytes.length;
+        this.#notify(batch);
         for (const { resolve } of batch) resolve();
       } catch (error) {
         // The chain has gone on in memory: nothing may be written behind the gap.
@@ -214,6 +222,17 @@ export class AuditLog {
           cause: error,
         });
         for (const { reject } of batch) reject(failure);
+      }
+    }
+  }
+
+  #notify(batch: readonly Waiting[]): void {
+    if (this.#watchers.size === 0) return;
+    for (const { texts } of batch) {
+      for (const text of texts) {
+        // The seam to JSON: this log made the text a moment ago.
+        const line = JSON.parse(text) as AuditLine;
+        for (const watcher of this.#watchers) watcher(line);
       }
     }
   }

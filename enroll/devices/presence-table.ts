@@ -31,6 +31,7 @@ export class PresenceTable {
   readonly #config: Config;
   readonly #seen = new Map<DeviceId, Seen>();
   readonly #denied = new Map<DeviceId, DeniedSummary>();
+  readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
 
   constructor(registry: Registry, config: Config) {
     this.#registry = registry;
@@ -43,6 +44,17 @@ export class PresenceTable {
 
   lastSeenAtMs(id: DeviceId): number | null {
     return this.#seen.get(id)?.lastSeenAtMs ?? null;
+  }
+
+  /** The brokers that have a connection of it. */
+  brokersOf(id: DeviceId): readonly DeviceId[] {
+    return [...(this.#seen.get(id)?.brokers ?? [])];
+  }
+
+  /** Calls for each connection and disconnection that is reported. A listener must not throw. */
+  watch(listener: (broker: DeviceId, presence: PresenceReport) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
   }
 
   deniedOf(id: DeviceId): DeniedSummary {
@@ -61,6 +73,7 @@ export class PresenceTable {
       if (connected) seen.brokers.add(broker);
       else seen.brokers.delete(broker);
     }
+    for (const watcher of this.#watchers) for (const one of reports) watcher(broker, one);
     for (const { id, count, last } of denied) {
       const before = this.deniedOf(id);
       this.#denied.delete(id);

@@ -43,6 +43,18 @@ interface Subscriber {
   applied: number;
   /** Whether the stream is past the snapshot. */
   live: boolean;
+  readonly connectedAtMs: number;
+  reportedAtMs: number | undefined;
+}
+
+/** One connection of a broker to the feed. */
+export interface FeedLink {
+  readonly broker: DeviceId;
+  readonly connectedAtMs: number;
+  readonly reportedAtMs: number | undefined;
+  /** How many changes it has not reported as in force. */
+  readonly changesBehind: number;
+  readonly lagBytes: number;
 }
 
 interface Kept {
@@ -98,6 +110,19 @@ export class Feed {
     return [...new Set([...this.#subscribers].map(({ broker }) => broker))];
   }
 
+  /** Each connection of a broker, with how far it is behind. */
+  get links(): readonly FeedLink[] {
+    return [...this.#subscribers].map(
+      ({ broker, connectedAtMs, reportedAtMs, applied, stream }) => ({
+        broker,
+        connectedAtMs,
+        reportedAtMs,
+        changesBehind: Math.max(0, this.#sequence - Math.max(0, applied)),
+        lagBytes: stream.writableLength,
+      }),
+    );
+  }
+
   /** The newest change of each identity, as far as it is kept. */
   sequencesOf(ids: readonly DeviceId[]): number[] {
     const wanted = new Set(ids);
@@ -127,7 +152,15 @@ export class Feed {
       from.since <= this.#sequence &&
       from.since >= oldest - 1;
     const start = goesOn ? from.since : this.#sequence;
-    const subscriber: Subscriber = { broker, stream, sent: start, applied: -1, live: false };
+    const subscriber: Subscriber = {
+      broker,
+      stream,
+      sent: start,
+      applied: -1,
+      live: false,
+      connectedAtMs: this.#deps.clock.now(),
+      reportedAtMs: undefined,
+    };
     stream.on('error', () => undefined);
     stream.once('close', () => {
       this.#subscribers.delete(subscriber);
@@ -173,6 +206,7 @@ export class Feed {
     for (const subscriber of this.#subscribers) {
       if (subscriber.broker === broker) {
         subscriber.applied = Math.max(subscriber.applied, report.applied);
+        subscriber.reportedAtMs = this.#deps.clock.now();
       }
     }
     this.#wake();

@@ -27,8 +27,11 @@ export function deviceJson(
       notAfter: iso(certificate.notAfterMs),
       status: certificateStatus(certificate, nowMs),
       fingerprint: certificate.fingerprint,
+      ...(certificate.seenAtMs === undefined ? {} : { seenAt: iso(certificate.seenAtMs) }),
     })),
     connected: presence.isConnected(id),
+    brokers: [...presence.brokersOf(id)],
+    createdAt: iso(record.createdAtMs),
     lastSeenAt: lastSeenAtMs === null ? null : iso(lastSeenAtMs),
     ...(denied.count === 0
       ? {}

@@ -11,8 +11,10 @@ import {
   problemSchema,
 } from '../../core/protocol/enrollment-api.ts';
 import { feedLineSchema } from '../../core/protocol/feed.ts';
+import { sessionCookie } from './session-cookie.ts';
 import { problemMediaType } from './problem.ts';
-import type { Access, HttpRoute } from './route.ts';
+import { operationOf } from './operations.ts';
+import { roleOf, type Access, type HttpRoute } from './route.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -35,6 +37,14 @@ export function openApi(routes: readonly HttpRoute[], version: string): Json {
     components: {
       securitySchemes: {
         certificate: { type: 'mutualTLS', description: 'A certificate that this service issued' },
+        key: { type: 'http', scheme: 'bearer', description: 'An API key of an operator' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: sessionCookie,
+          description:
+            'A browser that is signed in; calls that change something also send X-CSRF-Token',
+        },
         token: { type: 'http', scheme: 'bearer', description: 'An enrollment token' },
       },
       schemas: { Problem: schemaOf(problemSchema, 'output') },
@@ -45,6 +55,7 @@ export function openApi(routes: readonly HttpRoute[], version: string): Json {
 function operation(one: HttpRoute): Json {
   const { body, answer, status, summary, access } = one;
   return {
+    ...namesOf(one.method, one.path),
     summary,
     ...securityOf(access, one.path),
     ...parametersOf(one),
@@ -76,10 +87,10 @@ const problem = {
 /** Calls whose answer or body is no JSON document. */
 function streams(): Json {
   const lines = 'application/x-ndjson';
-  const admin = securityOf('admin', '');
   return {
     '/v1/feed': {
       get: {
+        ...namesOf('GET', '/v1/feed'),
         summary: 'The directory for brokers: one line a change; does not end',
         ...securityOf('broker', ''),
         responses: {
@@ -93,8 +104,9 @@ function streams(): Json {
     },
     '/v1/devices/import': {
       post: {
+        ...namesOf('POST', '/v1/devices/import'),
         summary: 'Registers many devices, and tokens that were made elsewhere',
-        ...admin,
+        ...securityOf('operator', ''),
         requestBody: {
           required: true,
           content: {
@@ -113,8 +125,9 @@ function streams(): Json {
     },
     '/v1/devices/export': {
       get: {
+        ...namesOf('GET', '/v1/devices/export'),
         summary: 'Every identity, one a line',
-        ...admin,
+        ...securityOf('viewer', ''),
         responses: {
           200: {
             description: 'JSON lines',
@@ -129,10 +142,26 @@ function streams(): Json {
 
 function securityOf(access: Access, path: string): Json {
   if (access !== 'anyone') {
-    const who = access === 'admin' || access === 'broker' ? { 'x-role': access } : {};
-    return { security: [{ certificate: [] }], ...who };
+    const role = roleOf(access);
+    if (role !== undefined) {
+      return {
+        security: [{ certificate: [] }, { key: [] }, { session: [] }],
+        'x-role': role,
+      };
+    }
+    return {
+      security: [{ certificate: [] }],
+      ...(access === 'broker' ? { 'x-role': access } : {}),
+    };
   }
   return path === '/v1/enroll' ? { security: [{ token: [] }, { certificate: [] }, {}] } : {};
+}
+
+function namesOf(method: string, path: string): Json {
+  const operation = operationOf(method, path);
+  return operation === undefined
+    ? {}
+    : { operationId: operation.operationId, tags: [operation.tag] };
 }
 
 function parametersOf({ params, query }: HttpRoute): Json {

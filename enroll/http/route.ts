@@ -8,13 +8,22 @@ import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { OperatorCaller } from '../operators/caller.ts';
+import { isOperatorRole, type OperatorRole } from '../../core/protocol/operator-role.ts';
 import type { ClientIdentity } from './client-certificate.ts';
 
 /**
  * `anyone`: no credential, or one that the call looks at itself. `identity`: a certificate of this
- * fleet that is good. `renewing`: the same, also in the grace period after its end.
+ * fleet that is good. `renewing`: the same, also in the grace period after its end. `broker`: a
+ * certificate of a broker. `viewer`, `operator`, `admin`: an operator with at least this role, by
+ * certificate, API key or browser session.
  */
-export type Access = 'anyone' | 'identity' | 'renewing' | 'admin' | 'broker';
+export type Access = 'anyone' | 'identity' | 'renewing' | 'broker' | OperatorRole;
+
+/** The role that a call needs from an operator; undefined for calls of devices and brokers. */
+export function roleOf(access: Access): OperatorRole | undefined {
+  return isOperatorRole(access) ? access : undefined;
+}
 
 /** One call as it came in. */
 export interface RouteRequest<B, Q, P> {
@@ -22,8 +31,10 @@ export interface RouteRequest<B, Q, P> {
   readonly query: Q;
   readonly params: P;
   readonly headers: IncomingHttpHeaders;
-  /** The caller; undefined where access is `anyone`. */
+  /** The holder of the client certificate; undefined where access is `anyone` or an operator's role. */
   readonly identity: ClientIdentity | undefined;
+  /** The operator who calls; undefined where access is not an operator's role. */
+  readonly operator: OperatorCaller | undefined;
   /** The certificate that the client proved to own, from whomever. */
   readonly certificate: X509Certificate | undefined;
   /** For the audit log. */
@@ -36,7 +47,7 @@ export interface RouteRequest<B, Q, P> {
 }
 
 export interface HttpRoute {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** `/v1/devices/:id` */
   readonly path: string;
   readonly summary: string;

@@ -14,9 +14,15 @@ import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
 import { identifyClient, peerCertificate, type ClientIdentity } from './client-certificate.ts';
 import { catalogued, problemMediaType, problemResponse } from './problem.ts';
-import type { Access, HttpRoute } from './route.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
 import { unmappedAddress } from '../../core/ip-address.ts';
+import type { OperatorAuthentication } from '../operators/operator-authentication.ts';
+import { includesRole } from '../../core/protocol/operator-role.ts';
+import type { OperatorCaller } from '../operators/caller.ts';
+import { bearerOf } from './authorization-header.ts';
+import { operationOf, type OperationTag } from './operations.ts';
+import { cookieOf, sessionCookie } from './session-cookie.ts';
+import { roleOf, type Access, type HttpRoute } from './route.ts';
 
 /** What the server shows and trusts; replaced while it runs. */
 export interface ServerCertificate {
@@ -30,6 +36,7 @@ export interface HttpDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: Registry;
+  readonly operators: OperatorAuthentication;
   readonly tls: ServerCertificate;
   readonly routes: readonly HttpRoute[];
   /** Adds what is no JSON: the feed, EST, CRL, OCSP. */
@@ -39,7 +46,21 @@ export interface HttpDeps {
 const emptyBody = Buffer.alloc(0);
 
 /** Refused credentials: these count as failures of their address. */
-const failures = new Set(['token-invalid', 'token-expired', 'client-certificate-untrusted']);
+const failures = new Set([
+  'token-invalid',
+  'token-expired',
+  'client-certificate-untrusted',
+  'api-key-invalid',
+  'sign-in-link-invalid',
+]);
+
+/** Who makes a call. */
+export interface Caller {
+  readonly identity: ClientIdentity | undefined;
+  readonly operator: OperatorCaller | undefined;
+  /** For the audit log. */
+  readonly actor: string;
+}
 
 export class HttpServer {
   readonly app: FastifyInstance;
@@ -119,24 +140,65 @@ export class HttpServer {
   }
 
   /**
-   * Lets a request in, or not: rate of its address, then its certificate and role.
+   * Admits a request: the rate of its address, then its credential and role.
    *
-   * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `role-missing`, …
+   * @param tag the group of the operation, for API keys that are limited to some groups
+   * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `sign-in-required`,
+   *   `role-missing`, …
    */
-  async admit(request: FastifyRequest, access: Access): Promise<ClientIdentity | undefined> {
+  async admit(request: FastifyRequest, access: Access, tag?: OperationTag): Promise<Caller> {
     if (access === 'anyone') {
       this.assertRate(request);
-      return undefined;
+      return { identity: undefined, operator: undefined, actor: 'anonymous' };
+    }
+    const required = roleOf(access);
+    if (required !== undefined) {
+      const operator = await this.operatorOf(request);
+      if (!includesRole(operator.role, required)) {
+        throw new FlotillaError('role-missing', {
+          detail: `${operator.name} is ${operator.role}; this needs ${required}`,
+        });
+      }
+      assertScope(operator, tag);
+      return { identity: undefined, operator, actor: operator.actor };
     }
     this.#assertRequests(request);
     const { registry, clock, config } = this.#deps;
     const graceMs = access === 'renewing' ? config.enroll.renewGrace : 0;
     const identity = await identifyClient(request.raw.socket, registry, clock.now(), graceMs);
-    const wanted = access === 'admin' || access === 'broker' ? access : undefined;
-    if (wanted !== undefined && identity.record.role !== wanted) {
-      throw new FlotillaError('role-missing', { detail: `expected was ${wanted}` });
+    if (access === 'broker' && identity.record.role !== access) {
+      throw new FlotillaError('role-missing', { detail: `expected was ${access}` });
     }
-    return identity;
+    return { identity, operator: undefined, actor: identity.record.id };
+  }
+
+  /**
+   * The operator behind a request, whatever its role.
+   *
+   * @throws FlotillaError `too-many-requests`, `sign-in-required`, `client-certificate-…`,
+   *   `api-key-invalid`, `request-origin-refused`
+   */
+  async operatorOf(request: FastifyRequest): Promise<OperatorCaller> {
+    const { operators, registry, clock } = this.#deps;
+    const { headers, method } = request;
+    const key = bearerOf(headers.authorization);
+    const token = cookieOf(headers.cookie, sessionCookie);
+    // A guessed key or session counts against its address as a guessed token does.
+    if (key !== undefined || token !== undefined) this.assertRate(request);
+    else this.#assertRequests(request);
+    if (key !== undefined) return operators.byKey(key);
+    if (token !== undefined) {
+      const csrf = headers['x-csrf-token'];
+      return operators.bySession({
+        token,
+        unsafe: method !== 'GET' && method !== 'HEAD',
+        host: headers.host,
+        origin: headers.origin,
+        csrf: typeof csrf === 'string' ? csrf : undefined,
+      });
+    }
+    const identity = await identifyClient(request.raw.socket, registry, clock.now(), 0);
+    return operators.byCertificate(identity.record, identity.certificate.notAfterMs);
   }
 
   /**
@@ -185,7 +247,7 @@ export class HttpServer {
       if (error.retryAfterSeconds !== undefined) {
         void reply.header('retry-after', String(error.retryAfterSeconds));
       }
-      if (status === 401) void reply.header('www-authenticate', 'Basic realm="flotilla"');
+      if (status === 401) void reply.header('www-authenticate', challengeOf(request));
       // What was not read of the body must not be taken for the next request.
       if (status === 413) void reply.header('connection', 'close');
       return (
@@ -199,27 +261,28 @@ export class HttpServer {
   }
 
   #serve(one: HttpRoute): void {
-    const identities = new WeakMap<FastifyRequest, ClientIdentity>();
+    const tag = operationOf(one.method, one.path)?.tag;
+    const callers = new WeakMap<FastifyRequest, Caller>();
     this.app.route({
       method: one.method,
       url: one.path,
       ...(one.bodyMaxBytes === undefined ? {} : { bodyLimit: one.bodyMaxBytes }),
       // Before the body is read: who may not call is not listened to.
       onRequest: async (request) => {
-        const identity = await this.admit(request, one.access);
-        if (identity !== undefined) identities.set(request, identity);
+        callers.set(request, await this.admit(request, one.access, tag));
       },
       handler: async (request, reply) => {
-        const identity = identities.get(request);
+        const caller = callers.get(request);
         void reply.status(one.status).header('cache-control', 'no-store');
         const answer = await one.handle({
           body: request.body,
           query: request.query,
           params: request.params,
           headers: request.headers,
-          identity,
+          identity: caller?.identity,
+          operator: caller?.operator,
           certificate: peerCertificate(request.raw.socket),
-          actor: identity?.record.id ?? 'anonymous',
+          actor: caller?.actor ?? 'anonymous',
           remoteAddress: remoteAddressOf(request),
           header: (name, value) => void reply.header(name, value),
           status: (code) => void reply.status(code),
@@ -250,6 +313,22 @@ export class HttpServer {
 /** The address of a client; IPv4 as such, also on a socket of both kinds. */
 export function remoteAddressOf(request: FastifyRequest): string {
   return unmappedAddress(request.raw.socket.remoteAddress ?? '');
+}
+
+/** A key that is limited to some groups of operations may call no other. */
+function assertScope({ scopes, actor }: OperatorCaller, tag: OperationTag | undefined): void {
+  if (scopes === undefined || (tag !== undefined && scopes.includes(tag))) return;
+  throw new FlotillaError('role-missing', {
+    detail: `the key ${actor} is limited to ${scopes.join(', ')}`,
+  });
+}
+
+/**
+ * What a client may authenticate with. EST clients use a password (RFC 7030, 3.2.3); for the API it is a
+ * key, also because a browser would open its own password dialog for `Basic`.
+ */
+function challengeOf(request: FastifyRequest): string {
+  return `${request.url.startsWith('/v1/') ? 'Bearer' : 'Basic'} realm="flotilla"`;
 }
 
 /** Without the query, which can hold anything. */

@@ -71,6 +71,16 @@ export class Housekeeping {
         found.push({ table: 'revocations', key: row.serial, expected: row.version });
       }
     }
+    for await (const row of this.#registry.rows('sessions')) {
+      if (row.expiresAtMs <= now) {
+        found.push({ table: 'sessions', key: row.hash, expected: row.version });
+      }
+    }
+    for await (const row of this.#registry.rows('apiKeys')) {
+      if (row.expiresAtMs <= now) {
+        found.push({ table: 'apiKeys', key: row.hash, expected: row.version });
+      }
+    }
     for (let at = 0; at < found.length && !this.#stopped; at += commitMaxRows) {
       await this.#registry.commit({ deletions: found.slice(at, at + commitMaxRows) });
     }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import type { OperatorRole } from '../../core/protocol/operator-role.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 
 /** One certificate of an identity. The certificate itself is not kept: its holder has it. */
@@ -125,6 +126,54 @@ export interface FactoryRecord {
   readonly createdAtMs: number;
 }
 
+/** A person who uses the API. */
+export interface OperatorRecord {
+  readonly name: string;
+  readonly role: OperatorRole;
+  /** A disabled operator is known, but every credential is refused. */
+  readonly disabled: boolean;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+}
+
+/** A key with which a program uses the API for an operator. The key itself is not stored. */
+export interface ApiKeyRecord {
+  /** SHA-256 over the key. */
+  readonly hash: string;
+  /** The first digits of the hash: names the key in lists. */
+  readonly id: string;
+  /** Given by the operator: names the key in the audit log. */
+  readonly name: string;
+  readonly operator: string;
+  /** The key never has more rights than its operator. */
+  readonly role: OperatorRole;
+  /** Groups of operations that it is limited to; null: no limit. */
+  readonly scopes: readonly string[] | null;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A browser that is signed in. */
+export interface SessionRecord {
+  /** SHA-256 over the cookie's value. */
+  readonly hash: string;
+  readonly operator: string;
+  /** The role that the identity provider named; null: the role of the operator's own record applies. */
+  readonly ssoRole: OperatorRole | null;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A text that operators edit, with one stored version: the fleet's policy. */
+export interface DocumentRecord {
+  readonly name: 'policy';
+  readonly text: string;
+  /** SHA-256 over the text, hexadecimal. */
+  readonly sha256: string;
+  readonly updatedAtMs: number;
+  readonly updatedBy: string;
+}
+
 /** The tables of the registry and what a row of each is. */
 export interface Tables {
   readonly devices: DeviceRecord;
@@ -134,6 +183,10 @@ export interface Tables {
   readonly revocations: RevocationRecord;
   readonly blockedKeys: BlockedKeyRecord;
   readonly factories: FactoryRecord;
+  readonly operators: OperatorRecord;
+  readonly apiKeys: ApiKeyRecord;
+  readonly sessions: SessionRecord;
+  readonly documents: DocumentRecord;
 }
 export type TableName = keyof Tables;
 
@@ -146,4 +199,8 @@ export const keyOf: { readonly [T in TableName]: (record: Tables[T]) => string }
   revocations: (record) => record.serial,
   blockedKeys: (record) => record.keyFingerprint,
   factories: (record) => record.name,
+  operators: (record) => record.name,
+  apiKeys: (record) => record.hash,
+  sessions: (record) => record.hash,
+  documents: (record) => record.name,
 };

@@ -32,6 +32,10 @@ const shardCounts: Readonly<Record<TableName, number>> = {
   revocations: 16,
   blockedKeys: 1,
   factories: 1,
+  operators: 1,
+  apiKeys: 1,
+  sessions: 1,
+  documents: 1,
 };
 
 const tableNames = [
@@ -42,6 +46,10 @@ const tableNames = [
   'revocations',
   'blockedKeys',
   'factories',
+  'operators',
+  'apiKeys',
+  'sessions',
+  'documents',
 ] as const satisfies readonly TableName[];
 
 export class RegistryRows {
@@ -67,6 +75,10 @@ export class RegistryRows {
       revocations: shards('revocations'),
       blockedKeys: shards('blockedKeys'),
       factories: shards('factories'),
+      operators: shards('operators'),
+      apiKeys: shards('apiKeys'),
+      sessions: shards('sessions'),
+      documents: shards('documents'),
     };
   }
 

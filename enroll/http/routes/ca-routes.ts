@@ -47,7 +47,7 @@ export function caRoutes(deps: CaRouteDeps): HttpRoute[] {
       method: 'GET',
       path: '/v1/issuers',
       summary: 'The trusted issuers, the current one first',
-      access: 'admin',
+      access: 'viewer',
       answer: issuersSchema,
       handle: () =>
         Promise.resolve({
@@ -80,7 +80,7 @@ export function caRoutes(deps: CaRouteDeps): HttpRoute[] {
       method: 'GET',
       path: '/v1/factories',
       summary: "The registered manufacturers' CAs",
-      access: 'admin',
+      access: 'viewer',
       answer: factoriesSchema,
       async handle() {
         const factories: z.infer<typeof factorySchema>[] = [];

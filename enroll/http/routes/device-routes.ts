@@ -20,6 +20,8 @@ import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { DeviceRecord } from '../../registry/records.ts';
 import type { DeviceQuery, Registry } from '../../registry/registry.ts';
 import type { DeviceActions, RevokeResult } from '../../devices/device-actions.ts';
+import { deviceSortKeys, searchDevices, type DeviceSortKey } from '../../queries/device-search.ts';
+import type { DeviceTable } from '../../queries/device-table.ts';
 import { deviceJson } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -30,6 +32,7 @@ export interface DeviceRouteDeps {
   readonly presence: PresenceTable;
   readonly registry: Registry;
   readonly revocations: DeviceActions;
+  readonly table: DeviceTable;
 }
 
 const pageItemsUsual = 100;
@@ -41,7 +44,15 @@ const idParams = z.strictObject({
 });
 const empty = z.strictObject({}).optional();
 
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+const sortKeys = deviceSortKeys.flatMap((key) => [key, `-${key}` as const]);
+
 const listQuery = z.strictObject({
+  search: z.string().min(1).max(128).optional(),
+  online: flag.optional(),
+  sort: z.enum(sortKeys).default('id'),
+  /** Whether the answer counts all devices that match. */
+  total: flag.optional(),
   prefix: z.string().min(1).max(128).optional(),
   group: z.string().min(1).max(128).optional(),
   role: z.string().min(1).max(64).optional(),
@@ -53,11 +64,11 @@ const listQuery = z.strictObject({
     .optional(),
   expiresWithinSeconds: z.coerce.number().int().min(0).max(1e9).optional(),
   limit: z.coerce.number().int().min(1).optional(),
-  after: z.string().min(1).max(128).optional(),
+  after: z.string().min(1).max(1024).optional(),
 });
 
 export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
-  const { clock, config, devices, presence, registry, revocations } = deps;
+  const { clock, config, devices, presence, registry, revocations, table } = deps;
   const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
     deviceJson(record, presence, clock.now());
   return [
@@ -65,21 +76,35 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'GET',
       path: '/v1/devices',
       summary: 'Identities, by page, filtered',
-      access: 'admin',
+      access: 'viewer',
       query: listQuery,
       answer: devicePageSchema,
       async handle({ query }) {
-        const page = await registry.list(
-          queryOf(query, clock.now(), config.limits.enroll.pageMaxItems),
-        );
-        return { devices: page.devices.map(view), next: page.next };
+        const { search, online, sort, total } = query;
+        const plain = queryOf(query, clock.now(), config.limits.enroll.pageMaxItems);
+        if (search === undefined && online === undefined && sort === 'id' && total !== true) {
+          const page = await registry.list(plain);
+          return { devices: page.devices.map(view), next: page.next };
+        }
+        const page = await searchDevices(table, presence, {
+          ...plain,
+          ...(search === undefined ? {} : { search }),
+          ...(online === undefined ? {} : { online }),
+          sort: sortKeyOf(sort),
+          descending: sort.startsWith('-'),
+        });
+        return {
+          devices: page.devices.map(view),
+          next: page.next,
+          ...(total === true ? { total: page.total } : {}),
+        };
       },
     }),
     route({
       method: 'GET',
       path: '/v1/devices/:id',
       summary: 'One identity',
-      access: 'admin',
+      access: 'viewer',
       params: idParams,
       answer: deviceSchema,
       handle: async ({ params }) => view(await devices.get(params.id)),
@@ -88,7 +113,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'PATCH',
       path: '/v1/devices/:id',
       summary: 'Changes group and attributes',
-      access: 'admin',
+      access: 'operator',
       params: idParams,
       body: editRequestSchema,
       answer: deviceSchema,
@@ -98,7 +123,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'DELETE',
       path: '/v1/devices/:id',
       summary: 'Revokes and forgets an identity',
-      access: 'admin',
+      access: 'operator',
       status: 204,
       params: idParams,
       async handle({ params, actor }) {
@@ -110,7 +135,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'POST',
       path: '/v1/devices/:id/revoke',
       summary: 'Revokes every certificate and closes every connection, now',
-      access: 'admin',
+      access: 'operator',
       params: idParams,
       body: revokeRequestSchema,
       answer: revokedSchema,
@@ -123,7 +148,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'POST',
       path: '/v1/groups/:group/revoke',
       summary: 'Revokes every device of a group',
-      access: 'admin',
+      access: 'operator',
       params: z.strictObject({ group: z.string().min(1).max(128) }),
       body: revokeRequestSchema,
       answer: groupRevokedSchema,
@@ -144,7 +169,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'POST',
       path: '/v1/devices/:id/suspend',
       summary: 'Locks an identity out until it is resumed',
-      access: 'admin',
+      access: 'operator',
       params: idParams,
       body: empty,
       answer: deviceSchema,
@@ -157,7 +182,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       method: 'POST',
       path: '/v1/devices/:id/resume',
       summary: 'Lets a suspended or quarantined identity in again',
-      access: 'admin',
+      access: 'operator',
       params: idParams,
       body: empty,
       answer: deviceSchema,
@@ -167,6 +192,11 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       },
     }),
   ];
+}
+
+function sortKeyOf(sort: (typeof sortKeys)[number]): DeviceSortKey {
+  const name = sort.startsWith('-') ? sort.slice(1) : sort;
+  return deviceSortKeys.find((key) => key === name) ?? 'id';
 }
 
 function queryOf(query: z.infer<typeof listQuery>, nowMs: number, maxItems: number): DeviceQuery {

@@ -146,7 +146,7 @@ async function renew(
   reply: FastifyReply,
   label: string | undefined,
 ): Promise<FastifyReply> {
-  const identity = await http.admit(request, 'renewing');
+  const { identity } = await http.admit(request, 'renewing');
   if (identity === undefined) throw new FlotillaError('client-certificate-required');
   profileOf(config, label);
   const { certificate, x509 } = identity;

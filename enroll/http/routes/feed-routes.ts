@@ -64,7 +64,7 @@ export function serveFeed(http: HttpServer, { feed, log }: FeedRouteDeps): void 
     method: 'GET',
     url: '/v1/feed',
     handler: async (request, reply) => {
-      const identity = await http.admit(request, 'broker');
+      const { identity } = await http.admit(request, 'broker');
       if (identity === undefined) throw new FlotillaError('client-certificate-required');
       const query = feedQuery.safeParse(request.query);
       if (!query.success) throw new FlotillaError('request-invalid', { detail: 'query' });

@@ -30,20 +30,20 @@ export function serveImport(http: HttpServer, deps: ImportRouteDeps): void {
     { parseAs: 'string' },
     (_request, body, done: (error: Error | null, value?: unknown) => void) => done(null, body),
   );
-  const admins = new WeakMap<object, string>();
+  const actors = new WeakMap<object, string>();
   http.app.route({
     method: 'POST',
     url: '/v1/devices/import',
     bodyLimit: config.limits.enroll.importMaxBytes,
     onRequest: async (request) => {
-      const identity = await http.admit(request, 'admin');
-      if (identity !== undefined) admins.set(request, identity.record.id);
+      const { actor } = await http.admit(request, 'operator', 'devices');
+      actors.set(request, actor);
     },
     handler: async (request, reply) => {
       const type = request.headers['content-type']?.split(';')[0];
       if (typeof request.body !== 'string') throw new FlotillaError('media-type-unsupported');
       const rows = type === 'text/csv' ? csvRows(request.body) : jsonRows(request.body);
-      const actor = admins.get(request) ?? '';
+      const actor = actors.get(request) ?? '';
       const imported = await importRows(rows, actor, { registry, config, clock });
       return reply.type('application/json').send(JSON.stringify(imported));
     },
@@ -52,7 +52,7 @@ export function serveImport(http: HttpServer, deps: ImportRouteDeps): void {
     method: 'GET',
     url: '/v1/devices/export',
     onRequest: async (request) => {
-      await http.admit(request, 'admin');
+      await http.admit(request, 'viewer', 'devices');
     },
     handler: (_request, reply) =>
       reply.type(jsonLines).send(

@@ -1,0 +1,170 @@
+/**
+ * The operators' part of the JSON API: what the console and other tools read and change, as it is on the
+ * wire. The OpenAPI document at `/v1/openapi.json` is made from these schemas.
+ *
+ * @module
+ */
+import { z } from 'zod';
+
+const time = z.iso.datetime();
+const count = z.int().min(0);
+
+// ---- the fleet in numbers ----
+
+/** What a broker last reported of itself. Counters count since its start. */
+export const brokerSampleSchema = z.object({
+  at: time,
+  version: z.string(),
+  startedAt: time,
+  connections: count,
+  sessions: count,
+  subscriptions: count,
+  retained: count,
+  queuedMessages: count,
+  queuedBytes: count,
+  messagesIn: count,
+  messagesOut: count,
+  bytesIn: count,
+  bytesOut: count,
+  denied: count,
+  eventLoopLagMs: z.number().min(0),
+});
+
+export const brokerSchema = z.object({
+  broker: z.string(),
+  /** Whether it follows the feed now. */
+  connected: z.boolean(),
+  /** Since when it follows the feed; null when it does not. */
+  since: time.nullable(),
+  /** How many changes of the directory it has not reported as in force. */
+  changesBehind: count,
+  /** Bytes on the way to it. */
+  lagBytes: count,
+  lastReportAt: time.nullable(),
+  sample: brokerSampleSchema.nullable(),
+  /** The policy in force there: its own file, the fleet's, or the one that a new state starts with. */
+  policy: z
+    .object({
+      source: z.enum(['file', 'fleet', 'default']),
+      sha256: z.string(),
+      /** Why the fleet's policy could not be used; absent when it could. */
+      fault: z.string().optional(),
+    })
+    .nullable(),
+});
+export type BrokerAnswer = z.infer<typeof brokerSchema>;
+export const brokersSchema = z.object({ brokers: z.array(brokerSchema) });
+
+export const groupCountSchema = z.object({ group: z.string().nullable(), count });
+export const groupsSchema = z.object({ groups: z.array(groupCountSchema) });
+
+export const statsSchema = z.object({
+  at: time,
+  devices: z.object({
+    total: count,
+    connected: count,
+    byStatus: z.object({
+      pending: count,
+      active: count,
+      suspended: count,
+      revoked: count,
+      quarantined: count,
+    }),
+  }),
+  /** Identities of services, operators and brokers. */
+  services: count,
+  /** Active devices by the time that their newest certificate has left; each device is counted once. */
+  certificates: z.object({
+    ended: count,
+    days1: count,
+    days7: count,
+    days30: count,
+    days90: count,
+    later: count,
+    none: count,
+  }),
+  lastHour: z.object({ enrollments: count, renewals: count, refusals: count, denials: count }),
+  requestsPending: count,
+  brokers: z.array(brokerSchema),
+});
+
+// ---- history and audit ----
+
+export const historyKinds = [
+  'issued',
+  'renewed',
+  'seen',
+  'retired',
+  'revoked',
+  'suspended',
+  'resumed',
+  'changed',
+  'refused',
+  'denied',
+  'incident',
+  'connected',
+  'disconnected',
+  'other',
+] as const;
+export type HistoryKind = (typeof historyKinds)[number];
+
+const detail = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
+export const historyEntrySchema = z.object({
+  at: time,
+  kind: z.enum(historyKinds),
+  /** The action of the audit log; absent for connections. */
+  action: z.string().optional(),
+  actor: z.string().optional(),
+  remoteAddress: z.string().optional(),
+  detail,
+});
+export type HistoryEntry = z.infer<typeof historyEntrySchema>;
+export const historySchema = z.object({
+  entries: z.array(historyEntrySchema),
+  next: z.string().nullable(),
+});
+
+export const auditLineSchema = z.object({
+  seq: z.int(),
+  at: time,
+  action: z.string(),
+  actor: z.string(),
+  device: z.string().optional(),
+  remoteAddress: z.string().optional(),
+  detail: detail.optional(),
+  hash: z.string(),
+});
+export const auditPageSchema = z.object({
+  /** Newest first. */
+  lines: z.array(auditLineSchema),
+  /** Pass as `after`; a page can be short, or empty, and have a next one. */
+  next: z.string().nullable(),
+});
+export const auditVerdictSchema = z.object({
+  ok: z.boolean(),
+  lines: count,
+  files: count,
+  detail: z.string(),
+  head: z.object({ seq: z.int(), hash: z.string() }).nullable(),
+});
+
+// ---- tokens ----
+
+export const tokenRowSchema = z.object({
+  /** How the audit log names it. */
+  name: z.string(),
+  device: z.string().nullable(),
+  group: z.string().nullable(),
+  profile: z.string().nullable(),
+  uses: count,
+  usesMax: count,
+  createdAt: time,
+  expiresAt: time,
+  /** `active` tokens can still be used. */
+  status: z.enum(['active', 'used', 'expired']),
+});
+export const tokenPageSchema = z.object({
+  tokens: z.array(tokenRowSchema),
+  next: z.string().nullable(),
+});

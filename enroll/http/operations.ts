@@ -1,0 +1,96 @@
+/**
+ * Names and groups of the API's operations, for the OpenAPI document, the generated client, and the
+ * scopes of API keys. A test checks that every route has an entry and every entry a route.
+ *
+ * @module
+ */
+
+/** Groups of operations. An API key can be limited to some of them. */
+export const operationTags = [
+  'audit',
+  'authorities',
+  'brokers',
+  'devices',
+  'enrollment',
+  'fleet',
+  'messages',
+  'operators',
+  'policy',
+  'service',
+] as const;
+export type OperationTag = (typeof operationTags)[number];
+
+export interface Operation {
+  readonly operationId: string;
+  readonly tag: OperationTag;
+}
+
+/** By method and path, as in `GET /v1/devices/:id`. */
+export const operations: Readonly<Record<string, Operation>> = {
+  ...group('audit', {
+    'GET /v1/audit': 'queryAudit',
+    'GET /v1/audit/verify': 'verifyAudit',
+  }),
+  ...group('authorities', {
+    'GET /v1/ca': 'getCa',
+    'GET /v1/issuers': 'listIssuers',
+    'POST /v1/issuers': 'addIssuer',
+    'DELETE /v1/issuers/:fingerprint': 'retireIssuer',
+    'GET /v1/factories': 'listFactories',
+    'POST /v1/factories': 'putFactory',
+    'DELETE /v1/factories/:name': 'deleteFactory',
+  }),
+  ...group('brokers', {
+    'GET /v1/brokers': 'listBrokers',
+    'POST /v1/feed/report': 'reportFeed',
+    'GET /v1/feed': 'followFeed',
+  }),
+  ...group('devices', {
+    'GET /v1/devices': 'listDevices',
+    'GET /v1/devices/:id': 'getDevice',
+    'PATCH /v1/devices/:id': 'editDevice',
+    'DELETE /v1/devices/:id': 'deleteDevice',
+    'POST /v1/devices/:id/revoke': 'revokeDevice',
+    'POST /v1/devices/:id/suspend': 'suspendDevice',
+    'POST /v1/devices/:id/resume': 'resumeDevice',
+    'GET /v1/devices/:id/history': 'getDeviceHistory',
+    'GET /v1/groups': 'listGroups',
+    'POST /v1/groups/:group/revoke': 'revokeGroup',
+    'POST /v1/devices/import': 'importDevices',
+    'GET /v1/devices/export': 'exportDevices',
+  }),
+  ...group('enrollment', {
+    'POST /v1/enroll': 'enroll',
+    'POST /v1/renew': 'renew',
+    'POST /v1/relay/renew': 'relayRenewal',
+    'GET /v1/whoami': 'whoami',
+    'GET /v1/tokens': 'listTokens',
+    'POST /v1/tokens': 'createToken',
+    'POST /v1/tokens/batch': 'createTokens',
+    'POST /v1/tokens/group': 'createGroupToken',
+    'DELETE /v1/tokens/:name': 'revokeToken',
+    'GET /v1/requests': 'listRequests',
+    'POST /v1/requests/:id/approve': 'approveRequest',
+    'POST /v1/requests/:id/deny': 'denyRequest',
+    'POST /v1/services': 'createService',
+  }),
+  ...group('fleet', {
+    'GET /v1/stats': 'getStats',
+    'GET /v1/status': 'getStatus',
+  }),
+};
+
+/** The entry of an operation; undefined for paths that are not part of the JSON API. */
+export function operationOf(method: string, path: string): Operation | undefined {
+  return operations[operationKey(method, path)];
+}
+
+function operationKey(method: string, path: string): string {
+  return `${method} ${path}`;
+}
+
+function group(tag: OperationTag, names: Readonly<Record<string, string>>): typeof operations {
+  return Object.fromEntries(
+    Object.entries(names).map(([key, operationId]) => [key, { operationId, tag }]),
+  );
+}
