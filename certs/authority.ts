@@ -9,7 +9,8 @@
  */
 import { hash, randomBytes, type KeyObject } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import { isDeviceId, printable } from '../core/device-id.ts';
+import { isDeviceId } from '../core/device-id.ts';
+import { printable } from '../core/escape.ts';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import { signatureAlgorithm, signDer } from './algorithms.ts';
 import { readCertificate, type CertificateFacts } from './certificate.ts';

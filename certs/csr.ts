@@ -9,7 +9,7 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { printable } from '../core/device-id.ts';
+import { printable } from '../core/escape.ts';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import { claimedAlgorithm, signatureIsRight, signDer } from './algorithms.ts';
 import { contextTag, decodeDer, DerError, tags, type DerNode } from './der.ts';

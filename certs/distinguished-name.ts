@@ -4,7 +4,8 @@
  * @module
  */
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
-import { isDeviceId, printable } from '../core/device-id.ts';
+import { isDeviceId } from '../core/device-id.ts';
+import { printable } from '../core/escape.ts';
 import { DerError, tags, type DerNode } from './der.ts';
 import { oid, sequence, setOf, utf8String } from './der-encode.ts';
 import { Fields, oidOf } from './der-fields.ts';

@@ -5,7 +5,7 @@
  * @module
  */
 import { isIP } from 'node:net';
-import { printable } from '../core/device-id.ts';
+import { printable } from '../core/escape.ts';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { contextTag, DerError, tags, type DerNode } from './der.ts';
 import { element, sequence } from './der-encode.ts';

@@ -25,8 +25,8 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['policy', async () => (await import('./commands/policy.ts')).policyCommand],
   ['sim', async () => (await import('./commands/sim.ts')).simCommand],
   ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
-  ['enroll', async () => (await import('./commands/enroll.ts')).enrollCommand],
-  ['broker', async () => (await import('./commands/broker.ts')).brokerCommand],
+  ['enroll', async () => (await import('./commands/enroll-serve.ts')).enrollCommand],
+  ['broker', async () => (await import('./commands/broker-serve.ts')).brokerCommand],
 ]);
 
 /** The commands that an invocation needs: the one it names, or all, for help and suggestions. */

@@ -6,31 +6,31 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { commandsFor, type BuildCommand } from './command-table.ts';
-import type { ProcessEnvironment } from './lib/context.ts';
+import type { ProcessEnvironment } from './lib/command-context.ts';
 import { printError } from './lib/output.ts';
-import { processWorld } from './lib/process-world.ts';
+import { processEnvironment } from './lib/process-environment.ts';
 import { Runner } from './lib/runner.ts';
 
 /** Runs one command; gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 a missed threshold. */
 export async function main(
   args: readonly string[],
-  world: ProcessEnvironment = processWorld(),
+  environment: ProcessEnvironment = processEnvironment(),
 ): Promise<number> {
-  const runner = new Runner(world);
-  const program = build(await commandsFor(args), runner, world);
+  const runner = new Runner(environment);
+  const program = build(await commandsFor(args), runner, environment);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return runner.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return printError(error, args.includes('--json'), world.streams);
+    return printError(error, args.includes('--json'), environment.streams);
   }
 }
 
 function build(
   commands: readonly BuildCommand[],
   runner: Runner,
-  world: ProcessEnvironment,
+  environment: ProcessEnvironment,
 ): Command {
   const program = new Command('flotilla')
     .description(
@@ -41,8 +41,8 @@ function build(
   for (const command of commands) program.addCommand(command(runner));
   const settle = (command: Command): void => {
     command.exitOverride().configureOutput({
-      writeOut: (text) => void world.streams.stdout.write(text),
-      writeErr: (text) => void world.streams.stderr.write(text),
+      writeOut: (text) => void environment.streams.stdout.write(text),
+      writeErr: (text) => void environment.streams.stderr.write(text),
     });
     for (const sub of command.commands) settle(sub);
   };

@@ -1,20 +1,21 @@
 /**
- * A token bucket for each key: so many a period, as many at once.
+ * A rate limit for each key: so many in a period, and as many at once.
  *
  * @module
  */
 import type { Clock } from './clock.ts';
+import { TokenBucket } from './token-bucket.ts';
 
-/** How many keys are remembered; the one that was quiet longest is forgotten first. */
+/** How many keys are kept. Beyond that, the key that was used least recently is dropped. */
 const keysMax = 20_000;
 
 export class RateLimiter {
   readonly #clock: Clock;
   readonly #capacity: number;
   readonly #perMs: number;
-  readonly #buckets = new Map<string, { level: number; atMs: number }>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
-  /** `capacity` tokens fill up again in `periodMs`. */
+  /** Allows `capacity` in `periodMs`. */
   constructor(clock: Clock, capacity: number, periodMs: number) {
     this.#clock = clock;
     this.#capacity = capacity;
@@ -25,10 +26,12 @@ export class RateLimiter {
   take(key: string): number {
     const waitSeconds = this.wait(key);
     if (waitSeconds > 0) return waitSeconds;
-    const now = this.#clock.monotonicMs();
-    const level = this.#level(key, now) - 1;
+    const nowMs = this.#clock.monotonicMs();
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#capacity, this.#perMs, nowMs);
+    bucket.take(1, nowMs);
+    // Moves the key to the end, so that the map is in the order of use.
     this.#buckets.delete(key);
-    this.#buckets.set(key, { level, atMs: now });
+    this.#buckets.set(key, bucket);
     if (this.#buckets.size > keysMax) {
       const [oldest] = this.#buckets.keys();
       if (oldest !== undefined) this.#buckets.delete(oldest);
@@ -38,13 +41,7 @@ export class RateLimiter {
 
   /** As {@link take}, but takes nothing. */
   wait(key: string): number {
-    const level = this.#level(key, this.#clock.monotonicMs());
-    return level >= 1 ? 0 : Math.max(1, Math.ceil((1 - level) / this.#perMs / 1000));
-  }
-
-  #level(key: string, nowMs: number): number {
-    const bucket = this.#buckets.get(key);
-    if (bucket === undefined) return this.#capacity;
-    return Math.min(this.#capacity, bucket.level + (nowMs - bucket.atMs) * this.#perMs);
+    const waitMs = this.#buckets.get(key)?.waitMs(this.#clock.monotonicMs()) ?? 0;
+    return waitMs === 0 ? 0 : Math.max(1, Math.ceil(waitMs / 1000));
   }
 }

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { makeSecretFolder, secretFileMode, writeFileAtomic } from '../../core/atomic-file.ts';
 import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
-import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
+import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
 import type { Directory, DirectoryState } from './broker-directory.ts';
 
 /** After so many changes beside it (or as many as it has entries) the snapshot is written anew. */
@@ -25,10 +25,9 @@ const snapshotSchema = z.strictObject({
   entries: z.array(directoryEntrySchema),
 });
 
-const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value));
 const changeSchema = z.union([
   z.strictObject({ epoch: z.string(), sequence: z.int(), entry: directoryEntrySchema }),
-  z.strictObject({ epoch: z.string(), sequence: z.int(), removed: deviceId }),
+  z.strictObject({ epoch: z.string(), sequence: z.int(), removed: deviceIdSchema }),
 ]);
 
 /** One change, as it is kept. */

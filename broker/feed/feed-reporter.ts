@@ -10,7 +10,7 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import { visible } from '../../core/device-id.ts';
+import { visible } from '../../core/escape.ts';
 import {
   reportMax,
   type Denied,

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
-import { visible } from '../../core/device-id.ts';
+import { visible } from '../../core/escape.ts';
 import { reportedTextMaxChars } from '../../core/protocol/feed.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import {

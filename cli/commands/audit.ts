@@ -7,7 +7,7 @@ import {
   wholeNumber,
   type CommandAction,
   type StateOptions,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TailOptions extends StateOptions {

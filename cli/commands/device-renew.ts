@@ -15,7 +15,7 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
-import { command, type CommandAction, type CommonOptions } from '../lib/context.ts';
+import { command, type CommandAction, type CommonOptions } from '../lib/command-context.ts';
 import { hostPort } from '../lib/host-port.ts';
 import { loadIdentity, saveIdentity } from '../lib/identity-folder.ts';
 import type { Runner } from '../lib/runner.ts';

@@ -8,7 +8,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { openHttps } from '../../core/protocol/https-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
+import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface ExportOptions extends AdminOptions {

@@ -1,5 +1,6 @@
 /** `flotilla device …`: enrolling on the device, and the registry for the operator. @module */
 import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { keyTypes, type KeyType } from '../../certs/key.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -13,7 +14,6 @@ import {
 } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { caFingerprint } from '../lib/ca-fingerprint.ts';
 import {
   command,
   deviceId,
@@ -22,10 +22,9 @@ import {
   urlOption,
   wholeNumber,
   type CommandAction,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
 import { table } from '../lib/output.ts';
-import { readToken } from '../lib/token-source.ts';
 import type { Runner } from '../lib/runner.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
@@ -124,7 +123,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   let { url: service, fingerprint } = options;
   const factory = await factoryProof(options);
   const tokenless = options.token === false || factory !== undefined;
-  let token = tokenless ? undefined : await readToken(options.token, context.world.env);
+  let token = tokenless ? undefined : await readToken(options.token, context.environment.env);
   if ((!tokenless && token === undefined) || service === undefined || fingerprint === undefined) {
     // On the machine of the service itself, the administrator's certificate stands in.
     const local = { ...options, state: options.state ?? '.flotilla' };
@@ -135,7 +134,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
       });
     });
     service ??= client.url;
-    fingerprint ??= caFingerprint(client.ca);
+    fingerprint ??= client.rootFingerprint();
     token ??= tokenless
       ? undefined
       : (
@@ -170,6 +169,18 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   );
   return 0;
 };
+
+/**
+ * The enrollment token: `--token T`, `--token -` (stdin), or `FLOTILLA_TOKEN`, so that it need not be
+ * in the shell's history. Undefined when none is given.
+ */
+async function readToken(
+  option: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  if (option === '-') return (await text(process.stdin)).trim();
+  return option ?? env['FLOTILLA_TOKEN'];
+}
 
 async function factoryProof(
   options: EnrollOptions,

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 

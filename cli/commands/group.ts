@@ -6,7 +6,7 @@ import {
   type RevocationReason,
 } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface RevokeOptions extends AdminOptions {

@@ -6,7 +6,8 @@ import {
   stateCommand,
   type CommandAction,
   type StateOptions,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
+import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 
 export function initCommand(runner: Runner): Command {
@@ -16,7 +17,7 @@ export function initCommand(runner: Runner): Command {
 }
 
 const init: CommandAction<StateOptions> = async (options, context) => {
-  const { lockState, prepareState, serviceLog } = await import('../lib/serving.ts');
+  const { prepareState, serviceLog } = await import('../lib/serving.ts');
   const { state, config } = await loadStateAndConfig(options, context, { log: { level: 'warn' } });
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
@@ -25,7 +26,7 @@ const init: CommandAction<StateOptions> = async (options, context) => {
       state,
       config,
       serviceLog(config),
-      context.world,
+      context.environment,
     );
     context.out.result(
       { state: state.root, ca: { file: state.ca.rootCert, fingerprint } },

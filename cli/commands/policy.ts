@@ -20,7 +20,7 @@ import {
   type CommandAction,
   type CommonOptions,
   type Context,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface ExplainOptions extends AdminOptions {

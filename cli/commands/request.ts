@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { pendingRequestSchema, requestPageSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 

@@ -3,10 +3,9 @@ import { Command, Option } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/context.ts';
+import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
 import type { Runner } from '../lib/runner.ts';
-import { caFingerprint } from '../lib/ca-fingerprint.ts';
 
 interface ServiceOptions extends AdminOptions {
   readonly name: DeviceId;
@@ -40,7 +39,7 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
     id: options.name,
     keyType: 'p256',
     url: client.url,
-    fingerprint: caFingerprint(client.ca),
+    fingerprint: client.rootFingerprint(),
     waitMs: 0,
     waiting: () => undefined,
     call: (ca, csr) => ({

@@ -3,22 +3,22 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
-import type { CommandAction, CommonOptions } from '../lib/context.ts';
+import type { CommandAction, CommonOptions } from '../lib/command-context.ts';
 import { hostPort } from '../lib/host-port.ts';
 import { loadIdentity } from '../lib/identity-folder.ts';
 
-export interface AgentOptions extends CommonOptions {
+export interface AgentCommandOptions extends CommonOptions {
   readonly dir: string;
   readonly mqtts: string;
 }
 
-export const agent: CommandAction<AgentOptions> = async (options, { out, world }) => {
+export const agent: CommandAction<AgentCommandOptions> = async (options, { out, environment }) => {
   const mqtts = hostPort(options.mqtts, 8883);
   const { key, chain, ca, cert } = await loadIdentity(options.dir);
   const { commonName } = readCertificate(cert);
   if (!commonName.ok) throw new FlotillaError(commonName.code, { detail: options.dir });
   const stop = new AbortController();
-  void world.stopAsked().then(() => stop.abort());
+  void environment.stopAsked().then(() => stop.abort());
   out.say(`agent ${commonName.id} at mqtts://${mqtts.host}:${mqtts.port}; Ctrl-C stops`);
   await runAgent({
     name: commonName.id,

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { commentedPlan } from '../../device-sim/plan/commented-plan.ts';
-import type { CommonOptions, Context } from '../lib/context.ts';
+import type { CommonOptions, Context } from '../lib/command-context.ts';
 
 export const initPlan = async (
   file: string,

@@ -3,7 +3,7 @@ import { systemClock } from '../../core/clock.ts';
 import { createLog } from '../../core/log.ts';
 import { readPlan } from '../../device-sim/plan/read-plan.ts';
 import { prepareFleet, prepareFolder } from '../../device-sim/prepare.ts';
-import type { Context } from '../lib/context.ts';
+import type { Context } from '../lib/command-context.ts';
 import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
 import { progressView } from '../lib/progress-view.ts';
 
@@ -17,7 +17,7 @@ export const prepare = async (
   options: PrepareOptions,
   context: Context,
 ): Promise<number> => {
-  const { out, world } = context;
+  const { out, environment } = context;
   const plan = await readPlan(file);
   if (options.out !== undefined) {
     const names = options.names ?? ['localhost', '127.0.0.1'];
@@ -26,7 +26,7 @@ export const prepare = async (
     return made.failed === 0 ? 0 : 1;
   }
   const stop = new AbortController();
-  void world.stopAsked().then(() => stop.abort());
+  void environment.stopAsked().then(() => stop.abort());
   const view = progressView(out.streams.stderr);
   const made = await prepareFleet(plan, {
     target: await simTarget(options, context, plan.run.brokers),

@@ -9,7 +9,7 @@ import { reportText } from '../../device-sim/report/report-text.ts';
 import { writeReport } from '../../device-sim/report/write-report.ts';
 import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
 import { runSimulation } from '../../device-sim/run.ts';
-import type { Context } from '../lib/context.ts';
+import type { Context } from '../lib/command-context.ts';
 import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
 import { progressView } from '../lib/progress-view.ts';
 
@@ -30,11 +30,11 @@ export const run = async (
   options: RunOptions,
   context: Context,
 ): Promise<number> => {
-  const { out, world } = context;
+  const { out, environment } = context;
   const plan = await planOf(file, options);
   const target = await simTarget(options, context, plan.run.brokers);
   const stop = new AbortController();
-  void world.stopAsked().then(() => {
+  void environment.stopAsked().then(() => {
     out.warn('ending in order; once more ends at once');
     stop.abort();
   });

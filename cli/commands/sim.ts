@@ -1,6 +1,6 @@
 /** `flotilla sim …`: the fleet simulator, loaded when it is used. @module */
 import { Command, Option } from 'commander';
-import type { AgentOptions } from './sim-agent.ts';
+import type { AgentCommandOptions } from './sim-agent.ts';
 import type { RunOptions } from './sim-run.ts';
 import type { PrepareOptions } from './sim-prepare.ts';
 import {
@@ -11,8 +11,8 @@ import {
   stateCommand,
   urlOption,
   wholeNumber,
-} from '../lib/context.ts';
-import type { CommonOptions, Context } from '../lib/context.ts';
+} from '../lib/command-context.ts';
+import type { CommonOptions, Context } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 export function simCommand(runner: Runner): Command {
@@ -75,7 +75,7 @@ export function simCommand(runner: Runner): Command {
         .requiredOption('--dir <dir>', "the agent's identity, as device enroll wrote it")
         .requiredOption('--mqtts <host:port>', "the fleet's broker")
         .action(
-          runner.run(async (options: AgentOptions, context) =>
+          runner.run(async (options: AgentCommandOptions, context) =>
             (await import('./sim-agent.ts')).agent(options, context),
           ),
         ),

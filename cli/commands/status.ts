@@ -13,7 +13,7 @@ import {
   type CommandAction,
   type Context,
   type StateOptions,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import { readBrokerRun, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 

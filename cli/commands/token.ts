@@ -11,7 +11,7 @@ import {
   urlOption,
   wholeNumber,
   type CommandAction,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TokenOptions extends AdminOptions {

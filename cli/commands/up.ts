@@ -9,8 +9,9 @@ import {
   wholeNumber,
   type CommandAction,
   type StateOptions,
-} from '../lib/context.ts';
+} from '../lib/command-context.ts';
 import { reachable } from '../lib/host-port.ts';
+import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import type { ServeFlags } from '../lib/serving.ts';
 
@@ -49,11 +50,12 @@ export function addServeOptions(command: Command): Command {
 }
 
 const up: CommandAction<UpOptions> = async (options, context) => {
-  const { out, world } = context;
-  const { lockState, prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
+  const { out, environment } = context;
+  const { prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
   // A first look wants to see the fleet, not the log; it is there when asked for.
-  const quiet = world.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
+  const quiet =
+    environment.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const { state, config } = await loadStateAndConfig(options, context, {
     ...settingsOf(options),
     ...(quiet ? { log: { level: 'warn' } } : {}),
@@ -63,13 +65,13 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     return 0;
   }
   const lifecycle = new Lifecycle();
-  const stop = world.stopAsked();
+  const stop = environment.stopAsked();
   const failed = await lifecycle.guard(async () => {
     const log = serviceLog(config);
     await lockState(state, ['enroll', 'broker'], lifecycle);
-    await prepareState(state, config, log, world);
-    const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
-    const broker = await serveBroker(state, config, https.url, log, world, lifecycle);
+    await prepareState(state, config, log, environment);
+    const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
+    const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
     const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
     out.result(ready, welcome(ready));
     if ((options.devices ?? 0) > 0) {

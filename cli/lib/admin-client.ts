@@ -1,20 +1,21 @@
 /**
- * The enrollment service as the command line sees it: found through the state folder or a URL,
- * spoken to with the administrator's certificate.
+ * A client of the enrollment service for the commands: finds the service through the state folder or
+ * a URL, and authenticates with the administrator's certificate.
  *
  * @module
  */
 import type { z } from 'zod';
+import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import type { Config } from '../../core/config/config.ts';
 import { readAdministrator } from './administrator.ts';
-import { loadStateAndConfig, type Context, type StateOptions } from './context.ts';
+import { loadStateAndConfig, type Context, type StateOptions } from './command-context.ts';
 import { readEnrollRun } from './run-file.ts';
 
 export interface AdminOptions extends StateOptions {
-  /** Another enrollment service than the one that runs on the state folder. */
+  /** Overrides the enrollment service that runs on the state folder. */
   readonly url?: string;
 }
 
@@ -25,8 +26,10 @@ export interface AdminClient {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
+  /** The fingerprint of the root, which devices pin. */
+  rootFingerprint(): string;
   json<T>(method: Call['method'], path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
-  /** A call whose answer has no body, or one that is no JSON. */
+  /** Makes a call whose response has no body, or a body that is not JSON. */
   raw(
     method: Call['method'],
     path: string,
@@ -42,7 +45,7 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
   const state = stateFolder(options.state);
   const { cert, key, ca } = await readAdministrator(state.admin).catch((error: unknown) => {
     throw new FlotillaError('state-missing', {
-      detail: `no administrator in ${options.state}`,
+      detail: `no administrator certificate in ${options.state}`,
       cause: error,
     });
   });
@@ -62,6 +65,7 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
     ca,
     cert,
     key,
+    rootFingerprint: () => readCertificate(splitPem(ca)[0] ?? '').fingerprint,
     json: (method, path, schema, body) =>
       callJson({ ...call(method, path), ...(body === undefined ? {} : { body }) }, schema),
     async raw(method, path, body, headers) {

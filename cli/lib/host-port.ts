@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from '../../core/device-id.ts';
+import { printable } from '../../core/escape.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 /**

@@ -1,6 +1,7 @@
 /**
- * What runs on a state folder: one JSON file a service in `run/`, written when it is ready, removed
- * when it stops. It is how the other commands find it, and what keeps two services off one state.
+ * The services that run on a state folder. Each has a JSON file in `run/`, written when it is ready
+ * and removed when it stops, through which the other commands find it, and a lock file, so that two
+ * processes never use the same state.
  *
  * @module
  */
@@ -9,6 +10,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 
 const hostPort = z.object({ host: z.string(), port: z.int() });
@@ -27,17 +29,17 @@ const brokerRunSchema = z.object({
 export type EnrollRun = z.infer<typeof enrollRunSchema>;
 export type BrokerRun = z.infer<typeof brokerRunSchema>;
 
-/** What the enrollment service said of itself; undefined when it does not run here. */
+/** Reads the addresses of the enrollment service; undefined when it does not run here. */
 export function readEnrollRun(state: StateFolder): Promise<EnrollRun | undefined> {
   return readRun(state.run.enroll, enrollRunSchema);
 }
 
-/** What the broker said of itself; undefined when it does not run here. */
+/** Reads the addresses of the broker; undefined when it does not run here. */
 export function readBrokerRun(state: StateFolder): Promise<BrokerRun | undefined> {
   return readRun(state.run.broker, brokerRunSchema);
 }
 
-/** Tells the other commands; the returned function takes it back. */
+/** Publishes the addresses of a service; the returned function removes them. */
 export async function writeRun(
   path: string,
   run: EnrollRun | BrokerRun,
@@ -47,14 +49,25 @@ export async function writeRun(
 }
 
 /**
- * Takes a state folder for one service of a kind, so that no second process writes the same files.
+ * Locks the state folder for services, so that no second process writes the same files. Closing the
+ * lifecycle unlocks it.
  *
- * @returns gives it back
  * @throws FlotillaError `state-in-use`
  */
-export async function takeState(
+export async function lockState(
   state: StateFolder,
+  services: readonly ('enroll' | 'broker')[],
+  lifecycle: Lifecycle,
+): Promise<void> {
+  for (const service of services) {
+    lifecycle.add(`lock of ${service}`, await lockFor(service, state));
+  }
+}
+
+/** @returns a function that unlocks */
+async function lockFor(
   service: 'enroll' | 'broker',
+  state: StateFolder,
 ): Promise<() => Promise<void>> {
   await makeSecretFolder(state.run.folder);
   const path = join(state.run.folder, `${service}.lock`);
@@ -94,14 +107,14 @@ async function readRun<T extends { pid: number }>(
   return run.data;
 }
 
-/** A mark that tells a process from a later one with the same number; undefined when there is none. */
+/** Distinguishes a process from a later one with the same id; undefined when there is none. */
 async function startTimeOf(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-    // Field 22, counted behind the name, which may hold spaces and brackets itself.
+    // Field 22, counted from the end of the name, which may contain spaces and parentheses itself.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
-    // Not Linux, or no such process: ask the process table by a signal that does nothing.
+    // Not Linux, or no such process: signal 0 only checks whether the process exists.
     try {
       process.kill(pid, 0);
       return 'alive';

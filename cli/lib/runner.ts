@@ -3,15 +3,15 @@
  *
  * @module
  */
-import type { CommandAction, CommonOptions, ProcessEnvironment } from './context.ts';
+import type { CommandAction, CommonOptions, ProcessEnvironment } from './command-context.ts';
 import { Output } from './output.ts';
 
 export class Runner {
   exitCode = 0;
-  readonly #world: ProcessEnvironment;
+  readonly #environment: ProcessEnvironment;
 
-  constructor(world: ProcessEnvironment) {
-    this.#world = world;
+  constructor(environment: ProcessEnvironment) {
+    this.#environment = environment;
   }
 
   /** For a command without arguments. */
@@ -29,9 +29,9 @@ export class Runner {
 
   async #call(
     options: CommonOptions,
-    act: (context: { out: Output; world: ProcessEnvironment }) => Promise<number>,
+    act: (context: { out: Output; environment: ProcessEnvironment }) => Promise<number>,
   ): Promise<void> {
-    const out = new Output(options.json ?? false, this.#world.streams);
-    this.exitCode = await act({ out, world: this.#world });
+    const out = new Output(options.json ?? false, this.#environment.streams);
+    this.exitCode = await act({ out, environment: this.#environment });
   }
 }

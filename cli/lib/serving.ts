@@ -16,8 +16,8 @@ import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { startEnroll } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
-import type { ProcessEnvironment } from './context.ts';
-import { takeState, writeRun } from './run-file.ts';
+import type { ProcessEnvironment } from './command-context.ts';
+import { writeRun } from './run-file.ts';
 
 export interface ServeFlags {
   readonly host?: string;
@@ -73,10 +73,14 @@ export async function prepareState(
   state: StateFolder,
   config: Config,
   log: Logger,
-  world: ProcessEnvironment,
+  environment: ProcessEnvironment,
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
-  const made = await initialiseState(state, config, { clock: systemClock, log, env: world.env });
+  const made = await initialiseState(state, config, {
+    clock: systemClock,
+    log,
+    env: environment.env,
+  });
   await writePolicyIfMissing(state);
   return made;
 }
@@ -86,14 +90,14 @@ export async function serveEnroll(
   state: StateFolder,
   config: Config,
   log: Logger,
-  world: ProcessEnvironment,
+  environment: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<EnrollReady> {
   const service = await startEnroll(config, {
     state,
     clock: systemClock,
     log: log.child({ service: 'enroll' }),
-    env: world.env,
+    env: environment.env,
   });
   lifecycle.add('enrollment', service.close);
   const https = { url: service.addresses.https.url };
@@ -114,7 +118,7 @@ export async function serveBroker(
   config: Config,
   enrollUrl: string,
   log: Logger,
-  world: ProcessEnvironment,
+  environment: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<ServingBroker> {
   await writePolicyIfMissing(state);
@@ -128,7 +132,7 @@ export async function serveBroker(
   lifecycle.add('broker', service.close);
   lifecycle.add(
     'reload on SIGHUP',
-    world.onReload(() => {
+    environment.onReload(() => {
       service.reload().catch((error: unknown) => brokerLog.error({ err: error }, 'reload failed'));
     }),
   );
@@ -140,17 +144,6 @@ export async function serveBroker(
   };
   lifecycle.add('run file', await writeRun(state.run.broker, { pid: process.pid, ...ready }));
   return { ready, failed: service.failed };
-}
-
-/** Keeps a second process off the state. */
-export async function lockState(
-  state: StateFolder,
-  services: readonly ('enroll' | 'broker')[],
-  lifecycle: Lifecycle,
-): Promise<void> {
-  for (const service of services) {
-    lifecycle.add(`lock of ${service}`, await takeState(state, service));
-  }
 }
 
 async function writePolicyIfMissing(state: StateFolder): Promise<void> {

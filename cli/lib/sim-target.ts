@@ -8,7 +8,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import type { SimTarget } from '../../device-sim/fleet/target.ts';
 import { adminClient, type AdminOptions } from './admin-client.ts';
-import type { Context } from './context.ts';
+import type { Context } from './command-context.ts';
 import { hostPort, reachable } from './host-port.ts';
 import { readBrokerRun } from './run-file.ts';
 

@@ -19,7 +19,7 @@ import {
   type Document,
 } from 'yaml';
 import { configSchema, type Config, type ConfigInput } from './config-schema.ts';
-import { printable } from '../device-id.ts';
+import { printable } from '../escape.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
 
 export type { Config, ConfigInput } from './config-schema.ts';

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from '../device-id.ts';
+import { printable } from '../escape.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
 
 /** One day in ms. */

@@ -36,11 +36,8 @@
  * @module
  */
 import { z } from 'zod';
-import { isDeviceId, type DeviceId } from '../device-id.ts';
+import { deviceIdSchema } from './device-id-schema.ts';
 
-const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
-  error: 'not a device id',
-});
 const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const time = z.iso.datetime();
 
@@ -53,7 +50,7 @@ export const caSchema = z.object({
 export type CaAnswer = z.infer<typeof caSchema>;
 
 export const enrollRequestSchema = z.strictObject({
-  device: deviceId,
+  device: deviceIdSchema,
   /** PKCS#10, PEM. */
   csr: z.string().min(1).max(16_384),
 });
@@ -62,7 +59,7 @@ export const renewRequestSchema = z.strictObject({ csr: z.string().min(1).max(16
 
 /** A certificate that was issued. Serial is lower-case hexadecimal. */
 export const issuedSchema = z.object({
-  device: deviceId,
+  device: deviceIdSchema,
   serial: z.string(),
   fingerprint,
   notBefore: time,
@@ -82,7 +79,7 @@ export type Issued = z.infer<typeof issuedSchema>;
  * period included.
  */
 export const relayRenewRequestSchema = z.strictObject({
-  device: deviceId,
+  device: deviceIdSchema,
   /** Of the connection's certificate: lower-case hexadecimal. */
   serial: z.string().regex(/^(?:[0-9a-f]{2}){1,20}$/),
   fingerprint,
@@ -97,7 +94,7 @@ export const relayRenewRequestSchema = z.strictObject({
 export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;
 
 export const tokenRequestSchema = z.strictObject({
-  device: deviceId,
+  device: deviceIdSchema,
   group: z.string().min(1).max(128).optional(),
   profile: z.string().min(1).max(64).optional(),
   ttlSeconds: z
@@ -133,7 +130,7 @@ export const groupTokenSchema = z.object({
 /** The one moment when a token can be seen. */
 export const tokenSchema = z.object({
   token: z.string(),
-  device: deviceId,
+  device: deviceIdSchema,
   group: z.string().nullable(),
   expiresAt: time,
   url: z.string(),
@@ -144,7 +141,7 @@ export const tokenSchema = z.object({
 export type TokenAnswer = z.infer<typeof tokenSchema>;
 
 export const tokenBatchRequestSchema = z.strictObject({
-  devices: z.array(deviceId).min(1).max(1000),
+  devices: z.array(deviceIdSchema).min(1).max(1000),
   group: z.string().min(1).max(128).optional(),
   ttlSeconds: z
     .int()
@@ -156,7 +153,7 @@ export const tokenBatchSchema = z.object({ tokens: z.array(tokenSchema) });
 
 export const serviceRoles = ['service', 'admin', 'broker'] as const;
 export const serviceRequestSchema = z.strictObject({
-  name: deviceId,
+  name: deviceIdSchema,
   role: z.enum(serviceRoles),
   csr: z.string().min(1).max(16_384),
   /** For role `broker`: the names and addresses that its server certificate must carry. */
@@ -179,7 +176,7 @@ export const revokeRequestSchema = z.strictObject({
 
 /** What a revocation did: all of it is in force when this is answered. */
 export const revokedSchema = z.object({
-  id: deviceId,
+  id: deviceIdSchema,
   serials: z.array(z.string()),
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
@@ -191,7 +188,7 @@ export const revokedSchema = z.object({
 });
 
 export const deviceSchema = z.object({
-  id: deviceId,
+  id: deviceIdSchema,
   role: z.string(),
   status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']),
   group: z.string().nullable(),
@@ -236,13 +233,13 @@ export const devicePageSchema = z.object({
 export const waitingSchema = z.object({
   status: z.literal('pending'),
   request: z.string(),
-  device: deviceId,
+  device: deviceIdSchema,
   retryAfterSeconds: z.int(),
 });
 
 export const pendingRequestSchema = z.object({
   id: z.string(),
-  device: deviceId,
+  device: deviceIdSchema,
   /** Of the public key: compare it with what the device shows. */
   fingerprint,
   remoteAddress: z.string(),
@@ -268,7 +265,7 @@ export const editRequestSchema = z.strictObject({
 
 export const groupRevokedSchema = z.object({
   group: z.string(),
-  devices: z.array(deviceId),
+  devices: z.array(deviceIdSchema),
   serials: z.array(z.string()),
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
@@ -276,7 +273,7 @@ export const groupRevokedSchema = z.object({
 
 /** The certificate that the call was made with. */
 export const whoamiSchema = z.object({
-  id: deviceId,
+  id: deviceIdSchema,
   role: z.string(),
   serial: z.string(),
   status: z.string(),
@@ -317,7 +314,7 @@ export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });
 
 /** One row of an import. */
 export const importRowSchema = z.strictObject({
-  id: deviceId,
+  id: deviceIdSchema,
   group: z.string().min(1).max(128).optional(),
   profile: z.string().min(1).max(64).optional(),
   attributes: z.record(z.string().min(1).max(64), z.string().max(256)).default({}),

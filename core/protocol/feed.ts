@@ -14,12 +14,11 @@
  * @module
  */
 import { z } from 'zod';
-import { invisible, isDeviceId, type DeviceId } from '../device-id.ts';
+import { invisible } from '../escape.ts';
+import { deviceIdSchema } from './device-id-schema.ts';
 
 /** How often the service sends a heartbeat, in ms. */
 export const feedHeartbeatMs = 5000;
-
-const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value));
 
 /** Without leading zeros, as many digits as needed, even count. */
 const serialShape = /^(?:[0-9a-f]{2}){1,20}$/;
@@ -44,7 +43,7 @@ export type DirectoryCertificate = z.infer<typeof directoryCertificateSchema>;
 
 /** What a broker knows of one identity: a device, a service, an administrator, a broker. */
 export const directoryEntrySchema = z.strictObject({
-  id: deviceId,
+  id: deviceIdSchema,
   /** The policy's role: `device`, `service`, `admin`, `broker`, or one of the operator's own. */
   role: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   status: z.enum(['active', 'suspended', 'revoked', 'quarantined']),
@@ -70,7 +69,7 @@ export const feedLineSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('entry'), entry: directoryEntrySchema }),
   z.strictObject({ type: z.literal('snapshot-end'), sequence }),
   z.strictObject({ type: z.literal('change'), sequence, entry: directoryEntrySchema }),
-  z.strictObject({ type: z.literal('removed'), sequence, id: deviceId }),
+  z.strictObject({ type: z.literal('removed'), sequence, id: deviceIdSchema }),
   /** The CA certificates that brokers trust from now on, PEM, roots and issuers. */
   z.strictObject({ type: z.literal('authorities'), sequence, pem: z.array(z.string()).max(16) }),
   z.strictObject({ type: z.literal('heartbeat'), sequence }),
@@ -79,7 +78,7 @@ export type FeedLine = z.infer<typeof feedLineSchema>;
 
 /** One coming or going of a connection. */
 export const presenceSchema = z.strictObject({
-  id: deviceId,
+  id: deviceIdSchema,
   connected: z.boolean(),
   atMs: z.int(),
   /** The serial number of the certificate that was used. */
@@ -115,7 +114,7 @@ const told = (maxChars: number): z.ZodType<string> =>
 
 /** Denials of one identity since the last report. */
 export const deniedSchema = z.strictObject({
-  id: deviceId,
+  id: deviceIdSchema,
   /** How many in all. */
   count: z.int().min(1),
   /** The latest ones, oldest first. */
@@ -137,7 +136,7 @@ export type Denied = z.infer<typeof deniedSchema>;
  * `suspend` and `quarantine` are the status that the identity gets; `log` is for the audit alone.
  */
 export const incidentSchema = z.strictObject({
-  id: deviceId,
+  id: deviceIdSchema,
   kind: z.enum(['clone', 'overlap', 'flapping']),
   atMs: z.int(),
   serial,
@@ -169,7 +168,7 @@ export const refusalSchema = z.strictObject({
   code: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
   stage: z.enum(refusalStages),
   /** Only a name that our own CA vouches for, as it does for the serial. */
-  id: deviceId.optional(),
+  id: deviceIdSchema.optional(),
   serial: serial.optional(),
   address: told(64).optional(),
   topic: told(reportedTextMaxChars).optional(),

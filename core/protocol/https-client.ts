@@ -8,7 +8,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { request, type Agent, type RequestOptions } from 'node:https';
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { printable } from '../device-id.ts';
+import { printable } from '../escape.ts';
 import { caSchema, problemSchema, type CaAnswer } from './enrollment-api.ts';
 import { isErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';

@@ -5,7 +5,7 @@
  */
 import { keyTypes, type KeyType } from '../../certs/key.ts';
 import type { Config } from '../../core/config/config.ts';
-import { printable } from '../../core/device-id.ts';
+import { printable } from '../../core/escape.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export const defaultProfileName = 'default';

@@ -10,7 +10,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { JsonName } from '@peculiar/x509';
-import { invisible } from '../../core/device-id.ts';
+import { invisible } from '../../core/escape.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import type { AuditLine } from '../../enroll/audit/audit-log.ts';

@@ -6,7 +6,8 @@
 import { z } from 'zod';
 import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
-import { isDeviceId, type DeviceId } from '../../../core/device-id.ts';
+import type { DeviceId } from '../../../core/device-id.ts';
+import { deviceIdSchema } from '../../../core/protocol/device-id-schema.ts';
 import {
   devicePageSchema,
   deviceSchema,
@@ -37,11 +38,7 @@ export interface DeviceRouteDeps {
 
 const pageItemsUsual = 100;
 
-const idParams = z.strictObject({
-  id: z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
-    error: 'not a device id',
-  }),
-});
+const idParams = z.strictObject({ id: deviceIdSchema });
 const empty = z.strictObject({}).optional();
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');

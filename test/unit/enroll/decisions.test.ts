@@ -28,7 +28,7 @@ test('a rule lets in who fits in all that it names, and a rule that names nothin
   t.is(approvingRule(rules, { ...who, remoteAddress: '' }), undefined);
 });
 
-test('a bucket gives what it holds, says how long to wait, and fills with time', (t) => {
+test('a rate limiter allows its capacity, returns the time to wait, and refills over time', (t) => {
   const clock = fakeClock();
   const limiter = new RateLimiter(clock, 3, 3000);
   t.deepEqual([limiter.take('a'), limiter.take('a'), limiter.take('a')], [0, 0, 0]);

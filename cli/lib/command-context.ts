@@ -12,7 +12,7 @@ import { defaultStateFolder, stateFolder, type StateFolder } from '../../core/st
 import type { Output } from './output.ts';
 import { type Streams } from './output.ts';
 
-/** The world outside, passed in so that a command can run inside a test. */
+/** The environment outside, passed in so that a command can run inside a test. */
 export interface ProcessEnvironment {
   readonly streams: Streams;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -25,7 +25,7 @@ export interface ProcessEnvironment {
 /** What one command works with. */
 export interface Context {
   readonly out: Output;
-  readonly world: ProcessEnvironment;
+  readonly environment: ProcessEnvironment;
 }
 
 /** An action of a command: its options, then what it works with. Gives the exit code. */
@@ -66,7 +66,7 @@ export async function loadStateAndConfig(
   flags: ConfigInput = {},
 ): Promise<{ state: StateFolder; config: Config }> {
   const state = stateFolder(options.state);
-  const config = await loadConfig({ file: state.config, env: context.world.env, flags });
+  const config = await loadConfig({ file: state.config, env: context.environment.env, flags });
   return { state, config };
 }
 

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/context.ts';
-import { readEnrollRun } from '../lib/run-file.ts';
+import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
+import { lockState, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
@@ -19,9 +19,8 @@ export function brokerCommand(runner: Runner): Command {
 }
 
 const serve: CommandAction<UpOptions> = async (options, context) => {
-  const { out, world } = context;
-  const { lockState, serveBroker, serveUntil, serviceLog, settingsOf } =
-    await import('../lib/serving.ts');
+  const { out, environment } = context;
+  const { serveBroker, serveUntil, serviceLog, settingsOf } = await import('../lib/serving.ts');
   const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
@@ -32,7 +31,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     throw new FlotillaError('service-not-running', { detail: 'enroll.url is not set' });
   }
   const lifecycle = new Lifecycle();
-  const stop = world.stopAsked();
+  const stop = environment.stopAsked();
   const failed = await lifecycle.guard(async () => {
     await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(
@@ -40,7 +39,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
       config,
       url,
       serviceLog(config),
-      world,
+      environment,
       lifecycle,
     );
     out.result(

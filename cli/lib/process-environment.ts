@@ -1,12 +1,12 @@
 /**
- * The world of a real process.
+ * The environment of a real process.
  *
  * @module
  */
 import { closeSync, openSync } from 'node:fs';
-import type { ProcessEnvironment } from './context.ts';
+import type { ProcessEnvironment } from './command-context.ts';
 
-export function processWorld(): ProcessEnvironment {
+export function processEnvironment(): ProcessEnvironment {
   const hadTerminal = hasTerminal();
   // SIGHUP means two things: a terminal that closed, and "read your files again" to a service.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();

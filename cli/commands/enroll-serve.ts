@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/context.ts';
+import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
+import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
@@ -17,8 +18,8 @@ export function enrollCommand(runner: Runner): Command {
 }
 
 const serve: CommandAction<UpOptions> = async (options, context) => {
-  const { out, world } = context;
-  const { lockState, prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
+  const { out, environment } = context;
+  const { prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
   const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
   if (options.printConfig === true) {
@@ -26,12 +27,12 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     return 0;
   }
   const lifecycle = new Lifecycle();
-  const stop = world.stopAsked();
+  const stop = environment.stopAsked();
   await lifecycle.guard(async () => {
     const log = serviceLog(config);
     await lockState(state, ['enroll'], lifecycle);
-    await prepareState(state, config, log, world);
-    const { https, ca } = await serveEnroll(state, config, log, world, lifecycle);
+    await prepareState(state, config, log, environment);
+    const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
     out.result(
       { event: 'ready', https, ca, state: state.root },
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
