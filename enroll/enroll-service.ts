@@ -46,12 +46,8 @@ import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
 import { PresenceTable } from './devices/presence-table.ts';
 import { DeviceActions } from './devices/device-actions.ts';
-import {
-  ensureOwnIdentities,
-  ensureServerIdentity,
-  openState,
-  type StateDeps,
-} from './bootstrap/state.ts';
+import { ensureOwnIdentities, ensureServerIdentity } from './bootstrap/own-identities.ts';
+import { openState, type StateDeps } from './bootstrap/state.ts';
 import { statusOfService } from './service-status.ts';
 
 /** How many lines of the audit log a start reads for the numbers of the last hour. */
@@ -155,7 +151,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     for (const line of recent.lines) statistics.record(line);
     const feedDeps = { audit, devices, feed, presence, refusals, log };
     let url = config.enroll.url ?? '';
-    let identity = await ensureServerIdentity(state, config, ca, clock);
+    let identity = await ensureServerIdentity({ state, config, ca, clock });
     const tls = (): ServerCertificate => ({
       key: identity.key,
       cert: identity.chain,
@@ -223,8 +219,8 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     });
     /** What the state folder holds itself is looked at each hour, and after each change of the CA. */
     const refresh = async (): Promise<void> => {
-      await ensureOwnIdentities(state, config, { registry, ca }, clock);
-      identity = await ensureServerIdentity(state, config, ca, clock);
+      await ensureOwnIdentities({ state, config, ca, clock, registry });
+      identity = await ensureServerIdentity({ state, config, ca, clock });
       http.replaceTls(tls());
     };
     let refreshing: Promise<void> | undefined;

@@ -4,11 +4,10 @@
  * @module
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { assertSecret } from '../../core/atomic-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { loadIdentity } from '../../core/identity-folder.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 
 /** What the broker shows and trusts, PEM, and the same read once. */
@@ -31,35 +30,15 @@ export async function readBrokerCertificate(folder: string): Promise<BrokerCerti
   const files = identityFiles(folder);
   try {
     await assertSecret(files.key);
-    const [key, chain, ca] = await Promise.all([
-      readFile(files.key, 'utf8'),
-      readFile(files.chain, 'utf8'),
-      readFile(files.ca, 'utf8'),
-    ]);
-    return checkIdentity({ key: await keyOf(chain, key, nextKeyPath(folder)), chain, ca });
+    const { key, chain, ca } = await loadIdentity(folder);
+    return checkIdentity({ key, chain, ca });
   } catch (error) {
-    if (isFlotillaError(error)) throw error;
+    if (isFlotillaError(error) && error.code !== 'identity-unreadable') throw error;
+    const reason = isFlotillaError(error) ? error.cause : error;
     throw new FlotillaError('broker-identity-invalid', {
-      detail: `${folder}: ${messageOf(error)}`,
+      detail: `${folder}: ${messageOf(reason)}`,
       cause: error,
     });
-  }
-}
-
-/** Where a renewal puts the new key until the new chain is in place. */
-export function nextKeyPath(folder: string): string {
-  return join(folder, 'key.next.pem');
-}
-
-/** The key that belongs to a chain: the new one when a renewal was cut off before its last step. */
-async function keyOf(chain: string, key: string, nextPath: string): Promise<string> {
-  const [leaf] = certificatesIn(chain);
-  if (leaf === undefined || leaf.checkPrivateKey(createPrivateKey(key))) return key;
-  try {
-    const next = await readFile(nextPath, 'utf8');
-    return leaf.checkPrivateKey(createPrivateKey(next)) ? next : key;
-  } catch {
-    return key;
   }
 }
 

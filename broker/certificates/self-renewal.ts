@@ -4,21 +4,18 @@
  *
  * @module
  */
-import { rename } from 'node:fs/promises';
 import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
-import { syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { renewalDueMs } from '../../certs/renewal-time.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
-import { issuedSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
+import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
+import { saveIdentity } from '../../core/identity-folder.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
-import { identityFiles } from '../../core/state-folder.ts';
-import { checkIdentity, nextKeyPath, type BrokerCertificate } from './broker-certificate.ts';
+import { checkIdentity, type BrokerCertificate } from './broker-certificate.ts';
 
-/** The part of its life that is left when it renews. */
-export const renewAtPart = 1 / 3;
 const retryMinMs = 30_000;
 const retryMaxMs = 3_600_000;
 
@@ -49,9 +46,8 @@ export class SelfRenewal {
   schedule(): void {
     const { clock, current, random } = this.#deps;
     const { validFromDate, validToDate } = current().leaf;
-    const lifeMs = validToDate.getTime() - validFromDate.getTime();
-    const dueMs = validToDate.getTime() - lifeMs * renewAtPart;
-    // Up to a tenth of the rest earlier, so that brokers do not come at once.
+    const dueMs = renewalDueMs(validFromDate.getTime(), validToDate.getTime());
+    // Up to a tenth of the remaining time earlier, so that brokers do not all renew at once.
     const inMs = (dueMs - clock.now()) * (1 - random() / 10);
     this.#arm(Math.max(0, inMs));
   }
@@ -105,23 +101,12 @@ export class SelfRenewal {
       },
       issuedSchema,
     );
-    await write(folder, privateKeyPem(key), issued);
+    const { chain, ca, certificate: cert } = issued;
+    const keyPem = privateKeyPem(key);
+    // What could not be used must not replace what can.
+    checkIdentity({ key: keyPem, chain, ca });
+    await saveIdentity(folder, { key: keyPem, cert, chain, ca });
     await this.#deps.renewed();
     log.info({ serial: issued.serial, notAfter: issued.notAfter }, 'own certificate renewed');
   }
-}
-
-/**
- * Checked as a whole first. The new key lies beside the old one until the chain is in place: a crash
- * at any moment leaves a key and a chain that belong together.
- */
-async function write(folder: string, key: string, issued: Issued): Promise<void> {
-  checkIdentity({ key, chain: issued.chain, ca: issued.ca });
-  const files = identityFiles(folder);
-  await writeFileAtomic(files.ca, issued.ca, 0o644);
-  await writeFileAtomic(nextKeyPath(folder), key);
-  await writeFileAtomic(files.chain, issued.chain, 0o644);
-  await writeFileAtomic(files.cert, issued.certificate, 0o644);
-  await rename(nextKeyPath(folder), files.key);
-  await syncFolder(folder);
 }

@@ -17,7 +17,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import { command, type CommandAction, type CommonOptions } from '../lib/command-context.ts';
 import { hostPort } from '../lib/host-port.ts';
-import { loadIdentity, saveIdentity } from '../lib/identity-folder.ts';
+import { loadIdentity, saveIdentity } from '../../core/identity-folder.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface RenewOptions extends CommonOptions {
@@ -47,7 +47,7 @@ export function renewCommand(runner: Runner): Command {
 
 const renew: CommandAction<RenewOptions> = async (options, context) => {
   const old = await loadIdentity(options.dir);
-  const origin = enrollmentSchema.parse(JSON.parse(old.enrollment));
+  const origin = enrollmentSchema.parse(JSON.parse(old.enrollment ?? '{}'));
   const url = options.url ?? origin.url;
   if (url === undefined)
     throw new FlotillaError('usage', { detail: 'name the service with --url' });
@@ -97,7 +97,6 @@ const renew: CommandAction<RenewOptions> = async (options, context) => {
     cert: issued.certificate,
     chain: issued.chain,
     ca: issued.ca,
-    enrollment: old.enrollment,
   });
   const made = { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
   context.out.result(made, `${made.device} is renewed until ${made.notAfter}`);

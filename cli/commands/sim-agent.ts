@@ -5,7 +5,7 @@ import { createLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
 import type { CommandAction, CommonOptions } from '../lib/command-context.ts';
 import { hostPort } from '../lib/host-port.ts';
-import { loadIdentity } from '../lib/identity-folder.ts';
+import { loadIdentity } from '../../core/identity-folder.ts';
 
 export interface AgentCommandOptions extends CommonOptions {
   readonly dir: string;

@@ -7,10 +7,10 @@
 import type { z } from 'zod';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { loadIdentity } from '../../core/identity-folder.ts';
 import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import type { Config } from '../../core/config/config.ts';
-import { readAdministrator } from './administrator.ts';
 import { loadStateAndConfig, type Context, type StateOptions } from './command-context.ts';
 import { readEnrollRun } from './run-file.ts';
 
@@ -43,7 +43,11 @@ export interface AdminClient {
  */
 export async function adminClient(options: AdminOptions, context: Context): Promise<AdminClient> {
   const state = stateFolder(options.state);
-  const { cert, key, ca } = await readAdministrator(state.admin).catch((error: unknown) => {
+  const {
+    chain: cert,
+    key,
+    ca,
+  } = await loadIdentity(state.admin).catch((error: unknown) => {
     throw new FlotillaError('state-missing', {
       detail: `no administrator certificate in ${options.state}`,
       cause: error,

@@ -23,7 +23,7 @@ import {
   type Call,
 } from '../../core/protocol/https-client.ts';
 import type { IdentityFiles } from '../../core/state-folder.ts';
-import { holdsIdentity, saveIdentity } from './identity-folder.ts';
+import { holdsIdentity, saveIdentity } from '../../core/identity-folder.ts';
 
 export interface EnrolledDevice {
   readonly device: string;

@@ -5,7 +5,7 @@ import { createCsr } from '../../certs/csr.ts';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { identityFiles } from '../../core/state-folder.ts';
-import { readAdministrator } from '../../cli/lib/administrator.ts';
+import { loadIdentity } from '../../core/identity-folder.ts';
 import { DirectoryFile } from '../../broker/feed/directory-file.ts';
 import { connectPacket, untilClosed } from '../support/broker-world.ts';
 import { replyOf } from '../support/enroll-service.ts';
@@ -27,7 +27,7 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
   const { enroll } = world;
   const { state } = enroll;
   const admin = async (method: 'GET' | 'POST' | 'DELETE', path: string) => {
-    const { cert, key } = await readAdministrator(state.admin);
+    const { chain: cert, key } = await loadIdentity(state.admin);
     const body = method === 'POST' ? { body: {} } : {};
     return replyOf(await enroll.call({ method, path, cert, key, ...body }));
   };
@@ -36,6 +36,7 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
   const published = async (): Promise<number> =>
     splitPem(String(replyOf(await enroll.call({ method: 'GET', path: '/v1/ca' })).body['ca']))
       .length;
+  const keyBefore = await readFile(identityFiles(state.admin).key, 'utf8');
   const [old] = (await admin('GET', '/v1/issuers')).body['issuers'] as { fingerprint: string }[];
   const retire = async (): Promise<unknown> => admin('DELETE', `/v1/issuers/${old!.fingerprint}`);
   const device = await world.device('d1');
@@ -59,6 +60,8 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
       return (await issuerOf(identityFiles(folder).chain)) === next;
     });
   }
+  // A program that opens key.pem and chain.pem one after the other never has a pair that does not match.
+  t.is(await readFile(identityFiles(state.admin).key, 'utf8'), keyBefore);
   t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } });
 
   const renewed = async (shown: Shown, id: string): Promise<Shown> => {

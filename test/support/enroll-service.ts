@@ -81,7 +81,7 @@ export async function enrollService(
   options: ServiceOptions = {},
 ): Promise<TestService> {
   const root = join(tempFolder(t), 'state');
-  await cp(await madeState(), root, { recursive: true });
+  await cp(await madeState(), root, { recursive: true, verbatimSymlinks: true });
   return startOn(t, stateFolder(root), options);
 }
 
