@@ -5,6 +5,7 @@
  */
 import { systemClock, type Cancel } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
+import { httpsUrl, publicEnrollUrl, publicHost } from '../core/config/public-address.ts';
 import { statusSchema } from '../core/protocol/enrollment-api.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
 import type { StateFolder } from '../core/state-folder.ts';
@@ -258,7 +259,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     lifecycle.add('feed', () => feed.close());
     lists.renew().catch(() => undefined);
     const { host, port } = await http.listen();
-    url = config.enroll.url ?? urlOf(host, port);
+    url = publicEnrollUrl(config, host, port);
     await audit.append({
       action: 'service-started',
       actor: 'system',
@@ -266,15 +267,9 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     });
     log.info({ url, fingerprint: ca.fingerprint }, 'enrollment service listens');
     return {
-      addresses: { https: { host, port, url: urlOf(host, port) } },
+      addresses: { https: { host, port, url: httpsUrl(publicHost({ names: [] }, host), port) } },
       ca: { file: state.ca.rootCert, fingerprint: ca.fingerprint },
       close: lifecycle.close,
     };
   });
-}
-
-/** An address that means all of them is reached by the loopback one. */
-function urlOf(host: string, port: number): string {
-  const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `https://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
 }

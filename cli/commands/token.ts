@@ -1,6 +1,11 @@
 /** `flotilla token create`: a one-time enrollment token. @module */
 import { Command } from 'commander';
-import { groupTokenSchema, tokenSchema } from '../../core/protocol/enrollment-api.ts';
+import { isLoopback } from '../../core/config/public-address.ts';
+import {
+  groupTokenSchema,
+  tokenSchema,
+  type TokenAnswer,
+} from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -11,7 +16,10 @@ import {
   urlOption,
   wholeNumber,
   type CommandAction,
+  type Context,
 } from '../lib/command-context.ts';
+import { enrollScript } from '../lib/enroll-script.ts';
+import { localCommand } from '../lib/local-command.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TokenOptions extends AdminOptions {
@@ -62,9 +70,30 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     ...(group === undefined ? {} : { group }),
     ...common,
   });
-  context.out.result(
-    token,
-    `token    ${token.token}\ndevice   ${token.device}\nexpires  ${token.expiresAt}\n\nOn the device:\n  ${token.command}`,
-  );
+  context.out.result(token, tokenText(token, context.world.env));
   return 0;
 };
+
+function tokenText(token: TokenAnswer, env: Context['world']['env']): string {
+  const { hostname } = new URL(token.url);
+  const text = [
+    `token    ${token.token}`,
+    `device   ${token.device}`,
+    `expires  ${token.expiresAt}`,
+    '',
+    'On the device, where this program is installed:',
+    // On this machine the command may have another name; on the device we cannot know it.
+    `  ${isLoopback(hostname) ? token.command.replace(' flotilla ', ` ${localCommand(env)} `) : token.command}`,
+    '',
+    'On the device, with curl and openssl only:',
+    enrollScript(token),
+  ];
+  if (isLoopback(hostname)) {
+    text.push(
+      '',
+      `The address ${token.url} works on this machine only. For devices on other machines set names (or`,
+      'enroll.url) and host in flotilla.yaml, restart the service, and create the token again.',
+    );
+  }
+  return text.join('\n');
+}

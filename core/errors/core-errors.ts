@@ -83,6 +83,11 @@ export const coreErrors = errors({
     advice:
       'Compare the fingerprint with the one that flotilla status prints on the server; do not go on if they differ.',
   },
+  'service-name-mismatch': {
+    title: "The service's certificate is not valid for this name",
+    advice:
+      'Connect by one of the names in the certificate, or add this name to names in flotilla.yaml on the server and restart it.',
+  },
   'service-answer-invalid': {
     title: 'The service gave an answer that cannot be understood',
     advice: 'Check that the address is that of a Flotilla enrollment service of the same version.',

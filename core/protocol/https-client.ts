@@ -50,7 +50,8 @@ export interface HttpsResponse {
  * Makes one call and reads the whole answer, whatever its status.
  *
  * @throws FlotillaError `service-address-invalid`, `service-unreachable`, `service-untrusted`,
- *   `credentials-unusable`, `credentials-refused`, `service-answer-invalid` (too large)
+ *   `service-name-mismatch`, `credentials-unusable`, `credentials-refused`, `service-answer-invalid`
+ *   (too large)
  */
 export async function callHttps(call: Call): Promise<HttpsResponse> {
   return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? timeoutUsualMs);
@@ -290,11 +291,21 @@ function unreachable(url: string, error: unknown): FlotillaError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const detail = `${new URL(url).origin}: ${code === '' ? messageOf(error) : code}`;
   const options = { detail, cause: error };
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return nameMismatch(url, error);
   if (untrusted.test(code)) return new FlotillaError('service-untrusted', options);
   if (unusable.test(code)) return new FlotillaError('credentials-unusable', options);
   if (refused.test(`${code} ${messageOf(error)}`))
     return new FlotillaError('credentials-refused', options);
   return new FlotillaError('service-unreachable', options);
+}
+
+/** The chain is trusted, the certificate is for other names. */
+function nameMismatch(url: string, error: unknown): FlotillaError {
+  const { cert } = error as { cert?: { subjectaltname?: unknown } };
+  const names = typeof cert?.subjectaltname === 'string' ? cert.subjectaltname : '';
+  const listed = oneLine(names.replaceAll(/(?:DNS|IP Address):/g, ''));
+  const detail = `asked for ${new URL(url).hostname}, the certificate has ${listed || 'no names'}`;
+  return new FlotillaError('service-name-mismatch', { detail, cause: error });
 }
 
 function addressInvalid(url: string): FlotillaError {

@@ -127,10 +127,12 @@ test('a token makes one device, by the command that it prints', async (t) => {
   const leftMs = Date.parse(token.expiresAt) - Date.now();
   t.true(leftMs > 4 * 60_000 && leftMs <= 5 * 60_000);
 
-  const [name, ...args] = token.command.replace(/^npx /, '').split(' ');
+  const [variable = '', name, ...args] = token.command.split(' ');
+  t.is(variable, `FLOTILLA_TOKEN=${token.token}`);
   t.is(name, 'flotilla');
   const done = await runChild(t, process.execPath, [flotillaPath, ...args, '--json'], {
     cwd: up.folder,
+    env: { FLOTILLA_TOKEN: token.token },
   });
   t.is(done.code, 0, done.stderr);
   const made = enrolledSchema.parse(JSON.parse(done.stdout));

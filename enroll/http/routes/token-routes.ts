@@ -45,7 +45,8 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
   const answer = ({ token, record }: MadeToken): TokenAnswer => {
     if (record.device === null) throw new FlotillaError('internal');
     const fingerprint = ca.fingerprint;
-    const command = `npx flotilla device enroll --url ${url()} --fingerprint ${fingerprint} --token ${token} --id ${record.device} --out ${record.device}`;
+    // The token is in the environment, because other users of the device can read command lines.
+    const command = `FLOTILLA_TOKEN=${token} flotilla device enroll --url ${url()} --fingerprint ${fingerprint} --id ${record.device} --out ${record.device}`;
     return {
       token,
       device: record.device,

@@ -1,0 +1,132 @@
+/**
+ * A device on another machine, by a name that only that machine resolves: what `token create` prints
+ * works there without our package, and a wrong name is reported as such.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { tokenSchema } from '../../core/protocol/enrollment-api.ts';
+import { runChild, spawnNode, type Finished } from '../support/child.ts';
+import { anyPorts, flotilla, flotillaPath, startUp, type Ready, type Up } from '../support/cli.ts';
+import { debianTool } from '../support/debian-tool.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const names = 'flotilla.test';
+let up: Up;
+
+test.before(async () => {
+  process.env['FLOTILLA_NAMES'] = `[${names}]`;
+  up = await startUp('--host', '0.0.0.0');
+  delete process.env['FLOTILLA_NAMES'];
+});
+test.after.always(() => up.close());
+
+test('the printed address is made of the configured name', async (t) => {
+  const token = await up.ask(tokenSchema, 'token', 'create', '--device', 'named');
+  const { port } = new URL(up.ready.https.url);
+  t.is(token.url, `https://${names}:${port}`);
+  t.regex(
+    token.command,
+    new RegExp(`^FLOTILLA_TOKEN=\\S+ flotilla device enroll --url ${token.url} `),
+  );
+  const text = await tokenText('named-text');
+  t.notRegex(text, /this machine only/);
+  t.notRegex(text, /\bnpx\b/, 'a name that npm looks up is not for another machine');
+});
+
+test('the printed lines enroll a device with curl and openssl only', async (t) => {
+  if (!hasTools(t)) return;
+  const folder = deviceFolder(t);
+  const done = await runLines(t, folder, await tokenText('pump-7'));
+  t.is(done.code, 0, done.stdout + done.stderr);
+  const device = join(folder, 'pump-7');
+  t.deepEqual(readdirSync(device).sort(), ['ca.pem', 'cert.pem', 'key.pem']);
+  t.is(statSync(join(device, 'key.pem')).mode & 0o777, 0o600);
+  const certificate = new X509Certificate(readFileSync(join(device, 'cert.pem')));
+  t.is(certificate.subject, 'CN=pump-7');
+});
+
+test('the printed lines stop before the token leaves when the fingerprint differs', async (t) => {
+  if (!hasTools(t)) return;
+  const folder = deviceFolder(t);
+  const text = (await tokenText('pump-8')).replaceAll(
+    up.ready.ca.fingerprint.slice('sha256:'.length),
+    'ab'.repeat(32),
+  );
+  const done = await runLines(t, folder, text);
+  t.not(done.code, 0);
+  t.regex(done.stderr, /the fingerprint of the root certificate differs/);
+  t.deepEqual(readdirSync(join(folder, 'pump-8')), ['ca.pem']);
+});
+
+test('the printed lines show why the service refuses', async (t) => {
+  if (!hasTools(t)) return;
+  const folder = deviceFolder(t);
+  const text = await tokenText('pump-9');
+  const [, token = ''] = /^token +(\S+)$/m.exec(text) ?? [];
+  const done = await runLines(t, folder, text.replaceAll(token, 'x'.repeat(43)));
+  t.not(done.code, 0);
+  t.regex(done.stdout, /token/i);
+  t.regex(done.stdout, /"code":|401/);
+});
+
+test('a name that the certificate does not have is an error of its own, with the cure', async (t) => {
+  const token = await up.ask(tokenSchema, 'token', 'create', '--device', 'lost');
+  const { port } = new URL(token.url);
+  const done = await flotilla(
+    [
+      ...['device', 'enroll', '--id', 'lost', '--out', join(tempFolder(t), 'lost')],
+      ...['--url', `https://127.0.0.2:${port}`, '--fingerprint', token.fingerprint],
+    ],
+    { FLOTILLA_TOKEN: token.token },
+  );
+  t.is(done.code, 1);
+  t.regex(done.stderr, /\[service-name-mismatch\]/);
+  t.regex(done.stderr, /asked for 127\.0\.0\.2, the certificate has .*flotilla\.test/);
+  t.regex(done.stderr, /names in flotilla\.yaml/);
+});
+
+test('a loopback address is reported together with the setting that is missing', async (t) => {
+  const state = join(tempFolder(t), 'state');
+  const local = spawnNode(t, [flotillaPath, 'up', '--json', '--state', state, ...anyPorts], {
+    timeoutMs: 110_000,
+  });
+  const ready = JSON.parse(await local.line(() => true)) as Ready;
+  const done = await flotilla(['token', 'create', '--device', 'near', '--state', state]);
+  t.is(done.code, 0, done.stderr);
+  t.true(done.stdout.includes(`${ready.https.url} works on this machine only`));
+  t.regex(done.stdout, /set names \(or\s+enroll\.url\) and host/);
+  t.is((await local.stop()).code, 0);
+});
+
+async function tokenText(device: string): Promise<string> {
+  const done = await flotilla(['token', 'create', '--device', device, '--state', up.ready.state]);
+  if (done.code !== 0) throw new Error(done.stderr);
+  return done.stdout;
+}
+
+/** An empty folder, and a curl that resolves the name as the other machine does. */
+function deviceFolder(t: ExecutionContext): string {
+  const folder = tempFolder(t);
+  const { port } = new URL(up.ready.https.url);
+  mkdirSync(join(folder, 'curl'));
+  writeFileSync(join(folder, 'curl/.curlrc'), `resolve = "${names}:${port}:127.0.0.1"\n`);
+  return folder;
+}
+
+/** Runs the shell lines of the text, in the smallest shell, without Node.js on the path. */
+function runLines(t: ExecutionContext, folder: string, text: string): Promise<Finished> {
+  const lines = /^\(umask[^]*?^rm .*\)$/m.exec(text)?.[0] ?? 'false';
+  return runChild(t, '/bin/sh', ['-c', lines], {
+    cwd: folder,
+    timeoutMs: 60_000,
+    env: { PATH: '/usr/bin:/bin', CURL_HOME: join(folder, 'curl') },
+  });
+}
+
+function hasTools(t: ExecutionContext): boolean {
+  return ['curl', 'openssl'].every((tool) => debianTool(t, tool) !== undefined);
+}
