@@ -70,11 +70,11 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     ...(group === undefined ? {} : { group }),
     ...common,
   });
-  context.out.result(token, tokenText(token, context.world.env));
+  context.out.result(token, tokenText(token, context.environment.env));
   return 0;
 };
 
-function tokenText(token: TokenAnswer, env: Context['world']['env']): string {
+function tokenText(token: TokenAnswer, env: Context['environment']['env']): string {
   const { hostname } = new URL(token.url);
   const text = [
     `token    ${token.token}`,

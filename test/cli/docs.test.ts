@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { deviceSchema, tokenSchema } from '../../core/protocol/enrollment-api.ts';
@@ -44,9 +44,14 @@ test.before(async () => {
   work = join(up.folder, 'device');
   mkdirSync(join(work, 'bin'), { recursive: true });
   // `npx flotilla …` of the pages is this checkout's.
-  const npx = join(work, 'bin', 'npx');
-  writeFileSync(npx, `#!/bin/sh\nshift\nexec "${process.execPath}" "${flotillaPath}" "$@"\n`);
-  chmodSync(npx, 0o755);
+  const program = `exec "${process.execPath}" "${flotillaPath}" "$@"\n`;
+  for (const [name, text] of [
+    ['npx', `shift\n${program}`],
+    // On a device the command is installed.
+    ['flotilla', program],
+  ] as const) {
+    writeFileSync(join(work, 'bin', name), `#!/bin/sh\n${text}`, { mode: 0o755 });
+  }
   symlinkSync(resolve('node_modules'), join(work, 'node_modules'));
 });
 test.after.always(() => up.close());
