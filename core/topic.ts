@@ -83,6 +83,15 @@ export function splitShared(filter: string): SharedFilter | 'malformed' | undefi
 }
 
 /**
+ * The filter that topic names are matched with: of `$share/{group}/{filter}` the last part, any other
+ * filter unchanged (a malformed `$share` too).
+ */
+export function filterWithoutShare(filter: string): string {
+  const shared = splitShared(filter);
+  return shared === undefined || shared === 'malformed' ? filter : shared.filter;
+}
+
+/**
  * Whether a filter matches a topic name.
  *
  * [MQTT-4.7.2-1] a filter that begins with a wildcard never matches a name that begins with `$`.

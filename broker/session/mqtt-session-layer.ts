@@ -28,7 +28,7 @@ import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
-import { Qos0Totals } from './delivery/outbound-queue.ts';
+import { Qos0Totals } from './delivery/qos0-queue.ts';
 import { Counters, type SessionContext } from './state/context.ts';
 import { SessionRegistry } from './state/session-registry.ts';
 
@@ -115,20 +115,16 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   publish(...messages: readonly BrokerMessage[]): Promise<void> {
-    let kept = true;
-    let touched = false;
-    for (const { topic, payload, qos, retain } of messages) {
-      const bytes = payload.length;
-      const own = new Message(topic, qos, retain, payload, 0, bytes, undefined, 0, undefined);
-      kept = this.publisher.publish(own, this.publisher.route(topic), undefined) && kept;
-      touched ||= this.publisher.touched;
-    }
-    if (!kept) {
+    const outcomes = messages.map(({ topic, payload, qos, retain }) => {
+      const message = Message.from(topic, qos, retain, payload);
+      return this.publisher.publish(message, this.publisher.route(topic), undefined);
+    });
+    if (outcomes.includes('not-retained')) {
       return Promise.reject(
         new FlotillaError('internal', { detail: 'no room for retained messages' }),
       );
     }
-    return touched ? this.#committed() : Promise.resolve();
+    return outcomes.includes('stored') ? this.#committed() : Promise.resolve();
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the contract leaves room for a store that must wait
@@ -181,7 +177,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.scheduler.flush();
     await this.#committed().catch(() => undefined);
     this.scheduler.flush();
-    this.sessions.closing = true;
+    this.sessions.prepareShutdown();
     for (const client of this.#clients) client.close('server-shutting-down');
     await this.#waitUntilClosed();
     this.#cancelSweep?.();

@@ -1,7 +1,9 @@
 /**
- * What one connection is owed in this turn: what may leave at its end, and what waits for the store.
- * Nothing leaves before CONNACK, and acknowledgements keep their order [MQTT-4.6.0-2]: what has
- * nothing to wait for stands behind what has.
+ * Decides which packets of one connection may leave at the end of this turn of the event loop and which
+ * must wait for the commit of the store.
+ *
+ * Nothing leaves before CONNACK. Acknowledgements keep their order [MQTT-4.6.0-2]: one that would not
+ * have to wait queues behind one that does.
  *
  * @module
  */
@@ -9,21 +11,22 @@ import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
 import type { WriteBatch } from '../output/write-batch.ts';
 import type { SessionContext } from '../state/context.ts';
 
-/** What the departures of all connections share. */
+/** What the gates of all connections share. */
 export interface CommitGateHost {
   readonly context: SessionContext;
   readonly scheduler: WriteScheduler;
 }
 
 export class CommitGate {
-  /** PUBACKs that have not left, because the store did not commit. */
+  /** The PUBACK packets that wait for the commit. */
   pubacksPending = 0;
   readonly #owner: FlushTarget;
   readonly #host: CommitGateHost;
   #batch: WriteBatch | undefined = undefined;
   #batchAfterCommit: WriteBatch | undefined = undefined;
-  /** PUBACKs in the gated box, and in each of those on their way through the store. */
+  /** The PUBACK packets in `#batchAfterCommit`. */
   #pubacksAfterCommit = 0;
+  /** The PUBACK packets in each batch that was passed to the store and has not been committed. */
   #pubacksCommitting: number[] | undefined = undefined;
   #connackSent = false;
 
@@ -32,36 +35,37 @@ export class CommitGate {
     this.#host = host;
   }
 
-  /** What stands here. What is on its way through the store is not counted. */
+  /** The bytes that wait here. Batches that were passed to the store do not count. */
   get bytes(): number {
     return (this.#batch?.bytes ?? 0) + (this.#batchAfterCommit?.bytes ?? 0);
   }
 
-  /** CONNACK has left, or is what comes next: what comes from now on may leave. */
+  /** CONNACK was sent or is the next packet: from now on packets may leave. */
   open(): void {
     this.#connackSent = true;
   }
 
   /**
-   * Where a packet goes.
+   * The batch for a packet.
    *
-   * @param afterCommit it must not leave before what was put in the store is durable
+   * @param stored whether the packet confirms something that was put in the store
    */
-  batchFor(afterCommit: boolean): WriteBatch {
-    const waits = !this.#connackSent || (afterCommit && this.#host.context.store.pending);
-    return waits ? this.#openBatchAfterCommit() : this.#openBatch();
+  batchFor(stored: boolean): WriteBatch {
+    return this.#connackSent && !this.#waitsForCommit(stored)
+      ? this.#openBatch()
+      : this.#openBatchAfterCommit();
   }
 
-  /** Where a packet goes that must not leave before what waits for the store. */
-  orderedBatchFor(afterCommit: boolean): WriteBatch {
-    const behind =
+  /** The batch for a packet that must not overtake the packets that wait for the commit. */
+  orderedBatchFor(stored: boolean): WriteBatch {
+    const mustQueue =
       this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
-    return behind ? this.#openBatchAfterCommit() : this.batchFor(afterCommit);
+    return mustQueue ? this.#openBatchAfterCommit() : this.batchFor(stored);
   }
 
-  /** Where PUBACK goes: in order, and counted while it waits. */
-  pubackBatchFor(afterCommit: boolean): WriteBatch {
-    const batch = this.orderedBatchFor(afterCommit);
+  /** The batch for a PUBACK: in order, and counted while it waits. */
+  pubackBatchFor(stored: boolean): WriteBatch {
+    const batch = this.orderedBatchFor(stored);
     if (batch === this.#batchAfterCommit) {
       this.pubacksPending++;
       this.#pubacksAfterCommit++;
@@ -69,21 +73,21 @@ export class CommitGate {
     return batch;
   }
 
-  /** Where CONNACK goes. */
-  connackBatch(afterCommit: boolean): WriteBatch {
-    if (afterCommit && this.#host.context.store.pending) return this.#openBatchAfterCommit();
+  /** The batch for CONNACK. */
+  connackBatchFor(stored: boolean): WriteBatch {
+    if (this.#waitsForCommit(stored)) return this.#openBatchAfterCommit();
     this.open();
     return this.#openBatch();
   }
 
-  /** Takes what may leave; undefined when there is nothing. */
+  /** Takes the packets that may leave; undefined if there are none. */
   take(): WriteBatch | undefined {
     const batch = this.#batch;
     this.#batch = undefined;
     return batch;
   }
 
-  /** Takes what waits for the store, to go its way through it; undefined when there is nothing. */
+  /** Takes the packets that wait for the commit which begins now; undefined if there are none. */
   takeAwaitingCommit(): WriteBatch | undefined {
     const batch = this.#batchAfterCommit;
     if (batch === undefined) return undefined;
@@ -93,14 +97,23 @@ export class CommitGate {
     return batch;
   }
 
-  /** The oldest of what was taken so is through. `leaves`: else it is forgotten. */
-  release(batch: WriteBatch, leaves: boolean): void {
+  /**
+   * The oldest batch from {@link takeAwaitingCommit} was committed.
+   *
+   * @param send false: its packets are discarded, because the commit failed or the connection is closed
+   */
+  release(batch: WriteBatch, send: boolean): void {
     this.pubacksPending -= this.#pubacksCommitting?.shift() ?? 0;
-    if (leaves) {
+    if (send) {
       this.open();
       this.#openBatch().addAll(batch);
     }
     this.#host.context.batches.release(batch);
+  }
+
+  /** The one place that decides whether a packet waits for the commit. */
+  #waitsForCommit(stored: boolean): boolean {
+    return stored && this.#host.context.store.pending;
   }
 
   #openBatch(): WriteBatch {

@@ -1,6 +1,6 @@
 /**
- * The way out of one connection: bytes are written to its stream, or wait for a client that does not
- * keep up, up to a limit in bytes and in time.
+ * The write side of one connection: writes bytes to its stream, or keeps them for a client that reads
+ * slowly, up to a limit in bytes and in time.
  *
  * @module
  */
@@ -12,24 +12,29 @@ import type { WriteBatch } from '../output/write-batch.ts';
 import type { SessionContext } from '../state/context.ts';
 import { bufferMinBytes, type PooledBuffer, type BufferPool } from '../output/buffer-pool.ts';
 
-/** The connection, as far as its way out needs it. */
+/** What the writer needs from its connection. */
 export interface WriterOwner {
   readonly closed: boolean;
-  /** Whether something waits until there is room again. */
+  /** Whether reading or sending waits for room. */
   readonly needsRoomNotice: boolean;
-  /** There may be room again: for what waits to be sent, and for reading. */
+  /** Bytes were written: there may be room again. */
   onRoom(): void;
   close(code: ErrorCode): void;
 }
+
+/** How long a client may take to close its side after the broker has ended the stream, in ms. */
+const lingerMs = 1000;
 
 export class ConnectionWriter {
   readonly #owner: WriterOwner;
   readonly #stream: Duplex;
   readonly #context: SessionContext;
-  #written: (() => void) | undefined = undefined;
+  #onWritten: (() => void) | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
   #stalledBytes = 0;
+  /** Set when the stream was ended. */
+  #lingerUntilMs: number | undefined = undefined;
 
   constructor(owner: WriterOwner, stream: Duplex, context: SessionContext) {
     this.#owner = owner;
@@ -38,14 +43,14 @@ export class ConnectionWriter {
     stream.on('drain', () => this.#drained());
   }
 
-  /** What was given and has not left. */
+  /** The bytes that were passed to {@link write} and have not been sent. */
   get bytes(): number {
     return this.#stream.writableLength + (this.#backlog?.bytes ?? 0);
   }
 
   /**
-   * Writes what a box holds, or a copy of it later. The box stays the caller's. Far more than may wait
-   * ends the connection as `outbound-too-slow`.
+   * Writes the bytes of a batch, or a copy of them later. The batch stays the caller's. If the backlog
+   * is several times the limit, the connection is closed as `outbound-too-slow`.
    */
   write(batch: WriteBatch): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
@@ -58,23 +63,30 @@ export class ConnectionWriter {
       }
       return;
     }
-    // Behind bytes that still wait there is no telling when a block would come back.
-    const block =
+    // While earlier bytes still wait, nobody knows when a pooled buffer would be free again.
+    const buffer =
       batch.isView || batch.bytes < bufferMinBytes || this.#stream.writableLength > 0
         ? undefined
         : this.#pool?.acquire(batch.bytes);
-    if (block === undefined) this.#writeFrom(undefined, batch.join());
+    if (buffer === undefined) this.#writeFrom(undefined, batch.join());
     else {
-      batch.copyTo(block.bytes, 0);
-      this.#writeFrom(block, block.bytes.subarray(0, batch.bytes));
+      batch.copyTo(buffer.bytes, 0);
+      this.#writeFrom(buffer, buffer.bytes.subarray(0, batch.bytes));
     }
   }
 
-  /** Looks after a client that reads nothing, and after room; called every half second or so. */
+  /**
+   * Closes the connection of a client that does not read, and cuts one that does not close its side.
+   * Called about every 500 ms.
+   */
   sweep(nowMs: number): void {
+    if (this.#lingerUntilMs !== undefined) {
+      if (nowMs >= this.#lingerUntilMs) this.#stream.destroy();
+      return;
+    }
     if (!this.#stream.writableNeedDrain) {
       this.#stalledSinceMs = -1;
-      // A limit below the stream's own mark is passed without a `drain` to tell that there is room again.
+      // Below its high-water mark the stream emits no 'drain', so room is checked here too.
       this.#owner.onRoom();
     } else if (this.#stalledSinceMs < 0 || this.bytes < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
@@ -85,42 +97,51 @@ export class ConnectionWriter {
   }
 
   /**
-   * Ends the stream behind what waits: at once when nothing does.
+   * Ends the stream after the waiting bytes.
    *
-   * @param tooSlow what waits would never be read
+   * @param tooSlow the client does not read: the waiting bytes are discarded
    */
   end(tooSlow: boolean): void {
+    this.#lingerUntilMs = this.#context.clock.monotonicMs() + lingerMs;
+    if (this.#stream.destroyed) return;
+    // What the client still sends is read and discarded, so that its end is noticed.
+    this.#stream.resume();
     if (this.#backlog === undefined) this.#stream.end();
     else if (tooSlow) this.#stream.destroy();
   }
 
-  /** Forgets what waits: the stream is gone. */
+  /** Discards the waiting bytes: the stream is closed. */
   clear(): void {
     this.#backlog?.clear();
     this.#backlog = undefined;
   }
 
-  /** @param block comes back when `bytes` are written */
-  #writeFrom(block: PooledBuffer | undefined, bytes: Buffer): void {
-    const written = this.#whenWritten();
-    if (block !== undefined) {
-      block.onRelease = written;
-      this.#stream.write(bytes, block.release);
-    } else if (written !== undefined) this.#stream.write(bytes, written);
+  /** @param buffer the pooled buffer that holds `bytes`: it is released when they are written */
+  #writeFrom(buffer: PooledBuffer | undefined, bytes: Buffer): void {
+    const onWritten = this.#whenWritten();
+    if (buffer !== undefined) {
+      buffer.onRelease = onWritten;
+      this.#stream.write(bytes, buffer.release);
+    } else if (onWritten !== undefined) this.#stream.write(bytes, onWritten);
     else this.#stream.write(bytes);
   }
 
   /**
-   * Who lends blocks: a socket is done with the bytes when it calls back; any other stream may have
-   * handed them on.
+   * The pool for write buffers. A socket does not need the bytes any more when it calls back; any other
+   * stream may have passed them on, so it gets none.
    */
   get #pool(): BufferPool | undefined {
     return this.#stream instanceof Socket ? this.#context.batches.buffers : undefined;
   }
 
-  /** Who waits for room is told when bytes are gone: below the stream's mark nothing drains. */
+  /**
+   * The callback of a write, if something waits for room: below its high-water mark the stream emits no
+   * 'drain'.
+   */
   #whenWritten(): (() => void) | undefined {
-    return this.#owner.needsRoomNotice ? (this.#written ??= () => this.#owner.onRoom()) : undefined;
+    return this.#owner.needsRoomNotice
+      ? (this.#onWritten ??= () => this.#owner.onRoom())
+      : undefined;
   }
 
   #drained(): void {

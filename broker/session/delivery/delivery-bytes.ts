@@ -1,51 +1,50 @@
 /**
- * The bytes of one delivery as one client takes it: its protocol, its aliases, what is left of the
+ * The bytes of one delivery for one client: its protocol version, its topic aliases, the remaining
  * expiry interval, and its Maximum Packet Size [MQTT-3.1.2-24].
  *
  * @module
  */
 import type { Clock } from '../../../core/clock.ts';
 import type { OutboundAliases } from './topic-aliases.ts';
-import { deliveryProperties, type Encoded, type Message } from './message.ts';
+import { deliveryProperties, type EncodedPublish, type Message } from './message.ts';
 
-/** What a client takes. */
+/** What a client accepts. */
 export interface DeliveryTarget {
-  /** Whether it speaks 5.0. */
   readonly isMqtt5: boolean;
-  /** What the client takes, in bytes; 0: anything. */
+  /** The client's Maximum Packet Size in bytes; 0: no limit. */
   readonly packetOutMaxBytes: number;
   readonly outboundAliases: OutboundAliases | undefined;
 }
 
-/** The delivery's bytes; undefined when they are more than the client takes. */
+/** The encoded packet; undefined if it is larger than the client accepts. */
 export function deliveryBytes(
-  taker: DeliveryTarget,
+  target: DeliveryTarget,
   message: Message,
-  numbered: boolean,
+  withPacketId: boolean,
   identifiers: readonly number[],
   clock: Clock,
-): Encoded | undefined {
-  const { isMqtt5, outboundAliases } = taker;
-  let encoded: Encoded;
+): EncodedPublish | undefined {
+  const { isMqtt5, outboundAliases } = target;
+  let encoded: EncodedPublish;
   if (
     !isMqtt5 ||
     (outboundAliases === undefined && identifiers.length === 0 && message.expiresAtMs === 0)
   ) {
-    encoded = message.sharedEncoding(isMqtt5, numbered);
+    encoded = message.encodedForAll(isMqtt5, withPacketId);
   } else if (outboundAliases === undefined) {
-    const left = message.expiryLeftSeconds(clock.now());
-    encoded = message.variant(numbered, left, identifiers);
+    const leftSeconds = message.expiryLeftSeconds(clock.now());
+    encoded = message.encodedFor(withPacketId, leftSeconds, identifiers);
   } else {
     const { alias, known } = outboundAliases.of(message.topic);
-    const left = message.expiryLeftSeconds(clock.now());
-    const properties = deliveryProperties(message, left, identifiers, alias);
-    encoded = message.encode(true, numbered, properties, known ? '' : message.topic);
-    if (!fitsClient(taker, encoded.end - encoded.start)) outboundAliases.forget(message.topic);
+    const leftSeconds = message.expiryLeftSeconds(clock.now());
+    const properties = deliveryProperties(message, leftSeconds, identifiers, alias);
+    encoded = message.encode(true, withPacketId, properties, known ? '' : message.topic);
+    if (!fitsClient(target, encoded.end - encoded.start)) outboundAliases.forget(message.topic);
   }
-  return fitsClient(taker, encoded.end - encoded.start) ? encoded : undefined;
+  return fitsClient(target, encoded.end - encoded.start) ? encoded : undefined;
 }
 
-/** Whether the client takes a packet of so many bytes. */
+/** Whether the client accepts a packet of this size. */
 export function fitsClient({ packetOutMaxBytes }: DeliveryTarget, bytes: number): boolean {
   return packetOutMaxBytes === 0 || bytes <= packetOutMaxBytes;
 }

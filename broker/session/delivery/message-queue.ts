@@ -1,13 +1,13 @@
 /**
- * Messages that wait in memory, first in, first out, with what they weigh in limits.
+ * A first in, first out queue of messages in memory that knows its size in bytes.
  *
  * @module
  */
 import { messageOverheadBytes } from '../../store/session-store.ts';
 import type { Message } from './message.ts';
 
-/** How many entries may have left before what they took is given back. */
-const headMax = 1024;
+/** After this many entries were removed, the array is cut, so that its memory is free again. */
+const removedMax = 1024;
 
 export class MessageQueue<E extends { readonly message: Message }> {
   #entries: E[] = [];
@@ -18,7 +18,7 @@ export class MessageQueue<E extends { readonly message: Message }> {
     return this.#entries.length - this.#head;
   }
 
-  /** By {@link queuedBytes}. */
+  /** The sum of {@link queuedBytes}. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -39,7 +39,7 @@ export class MessageQueue<E extends { readonly message: Message }> {
     this.#bytes -= queuedBytes(entry.message);
     if (this.#head === this.#entries.length) {
       this.clear();
-    } else if (this.#head >= headMax) {
+    } else if (this.#head >= removedMax) {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;
     }
@@ -53,7 +53,10 @@ export class MessageQueue<E extends { readonly message: Message }> {
   }
 }
 
-/** What a waiting message counts for, in bytes: as the store counts it, but for its properties. */
+/**
+ * The bytes that a waiting message counts for in limits: as the store counts them, without its
+ * properties.
+ */
 export function queuedBytes(message: Message): number {
   return message.payloadBytes + message.topic.length + messageOverheadBytes;
 }

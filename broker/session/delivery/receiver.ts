@@ -1,5 +1,5 @@
 /**
- * Who can be given a message by the bus: a session, or a function of a plug-in.
+ * The receiver of a published message: a session, or a function of a plug-in.
  *
  * @module
  */
@@ -7,15 +7,20 @@ import type { Qos } from '../../store/session-store.ts';
 import type { Message } from './message.ts';
 
 /**
- * How well a receiver can take a message now: `able`, `busy` (connected, not reading or its window
- * full), `away` (only its session is kept).
+ * Whether a receiver can send a message at once: `ready`; `busy` (connected, but its client does not
+ * read or its window is full); `offline` (its session is kept without a connection).
  */
-export type Readiness = 'able' | 'busy' | 'away';
+export type Readiness = 'ready' | 'busy' | 'offline';
 
 export interface Receiver {
   readonly readiness: Readiness;
-  /** Takes a message at the QoS of this delivery; must not throw. */
-  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
-  /** Whether it may be given a topic. */
+  /**
+   * Sends or queues a message at the QoS of this delivery. Must not throw.
+   *
+   * @returns whether the message was put in the store: its publisher's acknowledgement must then wait
+   *   for the commit
+   */
+  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): boolean;
+  /** Whether the policy allows it to receive this topic. */
   mayReceive(topic: string): boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Topic aliases that the server sets towards one client (5.0): the first topics get one, which
- * serves a fleet's client well: it hears of the same few topics for ever.
+ * The topic aliases that the server sets for one MQTT 5.0 client. The first topics get one: a client of
+ * a fleet receives the same few topics all the time.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export class OutboundAliases {
     this.#max = max;
   }
 
-  /** The alias of a topic, 0 when there is none left; `known`: the client has been told. */
+  /** The alias of a topic, 0 if none is free. `known`: the client knows it from an earlier packet. */
   of(topic: string): { readonly alias: number; readonly known: boolean } {
     const alias = this.#byTopic.get(topic);
     if (alias !== undefined) return { alias, known: true };
@@ -23,10 +23,10 @@ export class OutboundAliases {
     return { alias: next, known: false };
   }
 
-  /** The packet that was to tell the client did not leave. */
+  /** Removes the alias of a topic: the packet that introduced it was not sent. */
   forget(topic: string): void {
     const alias = this.#byTopic.get(topic);
-    // Only the newest can be taken back: its number is free again.
+    // Only the newest alias can be removed: its number is then free again.
     if (alias !== undefined && alias === this.#byTopic.size) this.#byTopic.delete(topic);
   }
 }

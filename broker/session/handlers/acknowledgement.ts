@@ -4,7 +4,7 @@
  * @module
  */
 import type { ClientConnection } from '../connection/connection.ts';
-import type { AckResult } from '../delivery/outbound-queue.ts';
+import type { AckResult } from '../delivery/in-flight.ts';
 import { emitAck } from './plugin-hooks.ts';
 import type { Session } from '../state/session.ts';
 import {
@@ -32,7 +32,7 @@ export function onPuback(
   if (packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
   const result = session.outbound.onPuback(packetId);
   assertKind(result, 'PUBACK');
-  if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 1);
+  if (result === 'done' && client.context.hooks.hasListeners.ack) emitAck(client, packetId, 1);
 }
 
 /** PUBREC: answered by PUBREL, also when nothing is known of it [MQTT-4.3.3-4]. */
@@ -61,9 +61,9 @@ export function onPubrel(
   end: number,
 ): void {
   const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
-  const known = session.incoming?.delete(packetId) === true;
+  const known = session.awaitingPubrel?.delete(packetId) === true;
   if (known && session.kept) {
-    client.host.context.store.deleteIncoming(session.clientId, packetId);
+    client.context.store.deleteIncoming(session.clientId, packetId);
   }
   client.acknowledge(
     packetFirstByte.pubcomp,
@@ -83,7 +83,7 @@ export function onPubcomp(
   const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
   const result = session.outbound.onPubcomp(packetId);
   assertKind(result, 'PUBCOMP');
-  if (result === 'done' && client.host.context.hooks.hasListeners.ack) emitAck(client, packetId, 2);
+  if (result === 'done' && client.context.hooks.hasListeners.ack) emitAck(client, packetId, 2);
 }
 
 function assertKind(result: AckResult, packet: string): void {

@@ -58,7 +58,7 @@ export function onConnect(
     reject(client, version, fault.code, fault.detail);
     return;
   }
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   if (hooks.preConnect === undefined && hooks.authenticate === undefined) {
     accept(client, connect, clientId);
     return;
@@ -84,7 +84,7 @@ function rejectionOf(
   connect: Connect,
   clientId: string,
 ): Rejection | undefined {
-  const { authorizer } = client.host.context;
+  const { authorizer } = client.context;
   const { identity } = client;
   if (connect.properties.authenticationMethod !== undefined) {
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
@@ -109,7 +109,7 @@ function rejectionOf(
 
 /** A will that would be refused as a publish is refused here, at CONNECT. */
 function willRejection(client: ClientConnection, will: ConnectWill): Rejection | undefined {
-  const { authorizer, limits } = client.host.context;
+  const { authorizer, limits } = client.context;
   const { topic, qos, retain, payload, properties } = will;
   const { topicMaxBytes, topicLevelsMax } = limits;
   // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: as for any topic name.
@@ -133,7 +133,7 @@ function assignedId(client: ClientConnection, connect: Connect): string {
   if (connect.version < 5 && !connect.clean) return '';
   const { identity } = client;
   const own = `${identity.id}/${randomBytes(8).toString('hex')}`;
-  if (client.host.context.authorizer.connect(identity, own).allowed) return own;
+  if (client.context.authorizer.connect(identity, own).allowed) return own;
   return client.host.sessions.get(identity.id) === undefined ? identity.id : '';
 }
 
@@ -156,7 +156,6 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
     expirySeconds,
     version,
     will: willOf(client, connect, clientId),
-    window,
   };
   client.keepAliveTimeoutMs = keepAlive * 1500;
   client.requestedExpirySeconds = asked;
@@ -165,7 +164,6 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
   if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
   const { session, present, stored } = host.sessions.open(client, identity, request);
   client.open(session, version);
-  client.setRateLimit();
   if (present) host.sessions.reauthorize(session);
   host.connectionAccepted(client);
   events.connected(client);
@@ -198,7 +196,7 @@ function keepAliveOf(connect: Connect, maxSeconds: number): number {
 function willOf(client: ClientConnection, connect: Connect, clientId: string): OpenRequest['will'] {
   const { will } = connect;
   if (will === undefined) return undefined;
-  const nowMs = client.host.context.clock.now();
+  const nowMs = client.context.clock.now();
   const { messageExpiry, willDelay, forward } = will.properties;
   return {
     message: {
@@ -223,7 +221,7 @@ function reject(
   code: ErrorCode,
   detail: string,
 ): void {
-  client.host.context.events.refused(client.identity, code, detail);
+  client.context.events.refused(client.identity, code, detail);
   const spec = catalogue[code];
   if (version === 5) {
     const reason = reasonOf(code, 'connack');

@@ -21,7 +21,7 @@ export function onDisconnect(
     if (client.requestedExpirySeconds === 0 && sessionExpiry > 0) {
       throw protocolError('DISCONNECT raises the session expiry from 0');
     }
-    const { limits, authorizer } = client.host.context;
+    const { limits, authorizer } = client.context;
     const max = Math.min(
       limits.sessionExpiryMaxSeconds,
       authorizer.limits(client.identity).sessionExpiryMaxSeconds,

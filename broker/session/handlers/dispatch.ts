@@ -57,7 +57,7 @@ export function dispatch(
     case 0xc0:
       if (end !== body) throw malformed('PINGREQ with a body');
       client.send(pingresp); // [MQTT-3.12.4-1]
-      if (client.host.context.hooks.hasListeners.ping) emitPing(client);
+      if (client.context.hooks.hasListeners.ping) emitPing(client);
       return;
     case 0xe0:
       onDisconnect(client, session, bytes, body, end);

@@ -5,7 +5,8 @@
  * @module
  */
 import type { PublishPacket, Subscription } from 'aedes';
-import { pauseReasons, type ClientConnection } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import { pauseReasons } from '../connection/connection-reader.ts';
 import { callHook, type HookResult, type Reply } from '../plugins/hooks.ts';
 import { Message } from '../delivery/message.ts';
 import { asAedesClient } from '../plugins/plugin-client.ts';
@@ -24,7 +25,7 @@ export function runConnectHook(
   clientId: string,
   answered: (allowed: boolean) => void,
 ): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   const { preConnect, authenticate } = hooks;
   const plugInClient = asAedesClient(hooks.clientOf(client));
   const { will, version, clean, keepAliveSeconds, userName, password } = connect;
@@ -73,7 +74,7 @@ export function runPublishHook(
   packetId: number,
   answered: (allowed: Message | undefined) => void,
 ): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   const { authorizePublish } = hooks;
   if (authorizePublish === undefined) return answered(message);
   const packet: PublishPacket = {
@@ -93,7 +94,7 @@ export function runSubscribeHook(
   { requests }: Subscribe,
   answered: (answers: readonly (SubscribeRequest | undefined)[]) => void,
 ): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   const answers: (SubscribeRequest | undefined)[] = [];
   const next = (): void => {
     const request = requests[answers.length];
@@ -121,20 +122,20 @@ export function emitConnack(
   returnCode: number,
   sessionPresent: boolean,
 ): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   const packet = { cmd: 'connack', returnCode, reasonCode: returnCode, sessionPresent };
   hooks.emit('connackSent', packet, hooks.clientOf(client));
 }
 
 /** `ping`. */
 export function emitPing(client: ClientConnection): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   hooks.emit('ping', { cmd: 'pingreq' }, hooks.clientOf(client));
 }
 
 /** `ack`: a delivery came to its end. Of the message only the packet id is known by then. */
 export function emitAck(client: ClientConnection, messageId: number, qos: 1 | 2): void {
-  const { hooks } = client.host.context;
+  const { hooks } = client.context;
   const packet = qos === 1 ? { cmd: 'publish', messageId, qos } : { cmd: 'pubrel', messageId };
   hooks.emit('ack', packet, hooks.clientOf(client));
 }
@@ -154,13 +155,13 @@ function wait<T>(
       return;
     }
     cancel();
-    client.resumeWith(pauseReasons.plugIn, () => answered(answer));
+    client.reader.resumeWith(pauseReasons.plugIn, () => answered(answer));
   });
   if (now !== undefined) return answered(now);
   later = true;
-  client.pause(pauseReasons.plugIn);
+  client.reader.pause(pauseReasons.plugIn);
   if (client.session === undefined) return;
-  const { clock, log } = client.host.context;
+  const { clock, log } = client.context;
   cancel = clock.after(hookTimeoutMs, () => {
     log.error({ device: client.identity.id }, 'a plug-in did not answer in time');
     client.close('internal');

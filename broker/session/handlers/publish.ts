@@ -1,6 +1,8 @@
 /**
- * PUBLISH from a client: the hot path. A topic that this connection used before costs a comparison of
- * bytes; no object is made but the message.
+ * PUBLISH from a client: the hot path. A topic that this connection used before costs one comparison of
+ * bytes, and the message is the only object that is allocated.
+ *
+ * The packet is decoded first, then it is decided whether it is published; all effects follow.
  *
  * @module
  */
@@ -9,17 +11,26 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import type { Route } from '../../routing/topic-route.ts';
 import type { Qos } from '../../store/session-store.ts';
-import { pauseReasons, type ClientConnection } from '../connection/connection.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import { pauseReasons } from '../connection/connection-reader.ts';
+import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
 import { Message } from '../delivery/message.ts';
-import { runPublishHook } from './plugin-hooks.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 import type { Session } from '../state/session.ts';
-import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
-import { isUtf8Payload, readProperties, type PropertySet } from '../wire/properties.ts';
-import { PacketReader } from '../wire/reader.ts';
+import { isUtf8Payload } from '../wire/properties.ts';
+import { PublishFields, readPublish } from '../wire/publish.ts';
 import { reasonOf } from '../wire/reasons.ts';
+import { runPublishHook } from './plugin-hooks.ts';
+
+const quotaExceeded = 0x97;
+
+/**
+ * The fields of the packet that is being handled. Publishing it can run other code (a plug-in, the will
+ * of another connection) that handles the next packet, so they are read before that.
+ */
+const fields = new PublishFields();
 
 export function onPublish(
   client: ClientConnection,
@@ -29,171 +40,117 @@ export function onPublish(
   body: number,
   end: number,
 ): void {
-  const { host, isMqtt5 } = client;
-  const { context, publisher } = host;
-  const header = bytes[start] ?? 0;
-  const qosBits = (header >> 1) & 3;
-  // [MQTT-3.3.1-4] and [MQTT-3.3.1-2].
-  if (qosBits === 3) throw malformed('[MQTT-3.3.1-4] both QoS bits are set');
-  if (qosBits === 0 && (header & 8) !== 0) throw malformed('[MQTT-3.3.1-2] DUP with QoS 0');
-  const qos: Qos = qosBits === 0 ? 0 : qosBits === 1 ? 1 : 2;
-  const retain = (header & 1) !== 0;
-
-  // [MQTT-3.3.2-1] the topic name stands first.
-  const topicStart = body + 2;
-  if (topicStart > end) throw malformed('PUBLISH ends before its topic');
-  const topicEnd = topicStart + (((bytes[body] ?? 0) << 8) | (bytes[body + 1] ?? 0));
-  let at = topicEnd;
-  let packetId = 0;
-  if (qos > 0) {
-    packetId = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-    at += 2;
-  }
-  if (at > end) throw malformed('PUBLISH ends before its topic does');
-  // [MQTT-2.2.1-3] (3.1.1: [MQTT-2.3.1-1]).
-  if (qos > 0 && packetId === 0) throw protocolError('[MQTT-2.2.1-3] packet identifier 0');
-
-  let properties: PropertySet | undefined;
-  if (isMqtt5) {
-    if (at >= end) throw malformed('PUBLISH ends before its properties');
-    if (bytes[at] === 0) {
-      at++;
-    } else {
-      const reader = new PacketReader(bytes, at, end);
-      properties = readProperties(reader, 'publish');
-      ({ at } = reader);
-    }
-  }
+  readPublish(bytes, start, body, end, client.isMqtt5, fields);
+  const { context } = client;
+  const { qos, packetId } = fields;
   context.counters.messagesIn[qos]++;
   if (client.rateLimit !== undefined) {
     const waitMs = client.rateLimit.message(context.clock.monotonicMs());
-    if (waitMs > 0) client.pauseFor(waitMs);
+    if (waitMs > 0) client.reader.pauseFor(waitMs);
   }
 
-  const known =
-    properties === undefined || properties.topicAlias < 0
-      ? topicOf(client, bytes, topicStart, topicEnd)
-      : aliasedTopic(client, properties.topicAlias, bytes, topicStart, topicEnd);
-
-  const payloadBytes = end - at;
-  const denied = refusal(client, known, qos, retain, payloadBytes);
-  if (denied !== undefined) {
-    deny(client, session, known.topic, qos, packetId, denied);
+  const topic = topicOf(client, bytes, fields);
+  const rejection = rejectionOf(client, topic, bytes, fields);
+  if (rejection !== undefined) {
+    deny(client, session, topic.topic, qos, packetId, rejection);
     return;
   }
-
-  if (properties?.payloadFormat === 1 && !isUtf8Payload(bytes.subarray(at, end))) {
-    deny(client, session, known.topic, qos, packetId, 'payload-format-invalid');
-    return;
+  if (qos !== 0) {
+    // [MQTT-4.3.3-10], -11: a QoS 2 message that was sent again is acknowledged, not published again.
+    if (qos === 2 && session.awaitingPubrel?.has(packetId) === true) {
+      client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
+      return;
+    }
+    assertReceiveMaximum(client, session, qos);
   }
-
-  // [MQTT-4.3.3-10], -11: known packet id, same message: acknowledged again, not published again.
-  if (qos === 2 && session.incoming?.has(packetId) === true) {
-    client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
+  const message = messageOf(client, session, topic, bytes, start, fields);
+  if (topic.isSystem && context.intercept(client.identity, topic.topic, copyOf(message.payload))) {
+    acknowledgeIntercepted(client, session, qos, packetId);
     return;
-  }
-  if (qos > 0) countInflight(client, session, qos);
-
-  if (
-    known.isSystem &&
-    context.intercept(client.identity, known.topic, Buffer.from(bytes.subarray(at, end)))
-  ) {
-    remember(client, session, qos, packetId);
-    if (qos > 0)
-      client.acknowledge(
-        qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec,
-        packetId,
-        0,
-        qos === 2,
-      );
-    return;
-  }
-
-  if (known.route.stale) known.route = publisher.route(known.topic);
-  const message = new Message(
-    known.topic,
-    qos,
-    retain,
-    bytes,
-    at,
-    end,
-    properties?.forward,
-    properties === undefined || properties.messageExpiry < 0
-      ? 0
-      : context.clock.now() + properties.messageExpiry * 1000,
-    session.clientId,
-  );
-  if (properties === undefined && !retain) {
-    // The frame as it came is the frame as it goes: for receivers of the same family and QoS.
-    const frame = {
-      bytes,
-      start,
-      end,
-      idAt: qos === 0 ? 0 : topicEnd - start,
-    };
-    if (isMqtt5) {
-      if (qos === 0) message.v5 = frame;
-      else message.v5WithPacketId = frame;
-    } else if (qos === 0) message.v3 = frame;
-    else message.v3WithPacketId = frame;
   }
   if (context.hooks.authorizePublish !== undefined) {
-    runPublishHook(client, message, packetId, (allowed) => {
-      if (allowed === undefined) {
-        deny(client, session, message.topic, qos, packetId, 'plug-in-refused');
-      } else {
-        route(client, session, allowed, publisher.route(allowed.topic), qos, packetId);
-      }
-    });
+    publishAfterHook(client, session, message, packetId);
     return;
   }
-  route(client, session, message, known.route, qos, packetId);
+  publish(client, session, message, topic.route, qos, packetId);
 }
 
-/** Everything allows it: it is routed, and acknowledged at the QoS that it came with. */
-function route(
+/** Publishes a message that is allowed, and acknowledges it at the QoS that it was received with. */
+function publish(
   client: ClientConnection,
   session: Session,
   message: Message,
-  targets: Route<Receiver>,
+  route: Route<Receiver>,
   qos: Qos,
   packetId: number,
 ): void {
-  const { context, publisher } = client.host;
-  const kept = publisher.publish(message, targets, session);
-  if (qos === 0) {
-    if (!kept) context.events.dropped(client.identity, 'retained-full', 1);
+  const { context } = client;
+  const outcome = client.host.publisher.publish(message, route, session);
+  if (outcome === 'not-retained') context.events.dropped(client.identity, 'retained-full', 1);
+  if (qos === 0) return;
+  const stored = outcome !== 'routed';
+  const firstByte = acknowledgementOf(qos);
+  if (outcome === 'not-retained') {
+    client.acknowledge(firstByte, packetId, quotaExceeded, stored);
     return;
   }
-  const gated = publisher.touched;
-  if (!kept) {
-    context.events.dropped(client.identity, 'retained-full', 1);
-    if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, 0x97, gated);
-    else client.acknowledge(packetFirstByte.pubrec, packetId, 0x97, gated);
-    return;
-  }
-  remember(client, session, qos, packetId);
-  client.acknowledge(
-    qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec,
-    packetId,
-    0,
-    gated || (qos === 2 && session.kept),
-  );
-  if (gated && context.store.congested) client.pause(pauseReasons.store);
+  rememberUntilPubrel(client, session, qos, packetId);
+  client.acknowledge(firstByte, packetId, 0, stored || (qos === 2 && session.kept));
+  if (stored && context.store.congested) client.reader.pause(pauseReasons.store);
 }
 
-/** QoS 2: the packet id is remembered until PUBREL [MQTT-4.3.3-9]. */
-function remember(client: ClientConnection, session: Session, qos: Qos, packetId: number): void {
+function publishAfterHook(
+  client: ClientConnection,
+  session: Session,
+  message: Message,
+  packetId: number,
+): void {
+  const { qos, topic } = message;
+  runPublishHook(client, message, packetId, (allowed) => {
+    if (allowed === undefined) {
+      deny(client, session, topic, qos, packetId, 'plug-in-refused');
+    } else {
+      const route = client.host.publisher.route(allowed.topic);
+      publish(client, session, allowed, route, qos, packetId);
+    }
+  });
+}
+
+/** The broker itself handles the message: it is acknowledged and not routed. */
+function acknowledgeIntercepted(
+  client: ClientConnection,
+  session: Session,
+  qos: Qos,
+  packetId: number,
+): void {
+  if (qos === 0) return;
+  rememberUntilPubrel(client, session, qos, packetId);
+  client.acknowledge(acknowledgementOf(qos), packetId, 0, qos === 2);
+}
+
+/** The first byte of the packet that acknowledges a PUBLISH. */
+function acknowledgementOf(qos: 1 | 2): number {
+  return qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec;
+}
+
+/** QoS 2: the packet id is stored until PUBREL [MQTT-4.3.3-9]. */
+function rememberUntilPubrel(
+  client: ClientConnection,
+  session: Session,
+  qos: Qos,
+  packetId: number,
+): void {
   if (qos !== 2) return;
-  (session.incoming ??= new Set()).add(packetId);
-  if (session.kept) client.host.context.store.putIncoming(session.clientId, packetId);
+  (session.awaitingPubrel ??= new Set()).add(packetId);
+  if (session.kept) client.context.store.putIncoming(session.clientId, packetId);
 }
 
-/** [MQTT-3.3.4-7] the client must not have more in flight than our Receive Maximum. */
-function countInflight(client: ClientConnection, session: Session, qos: Qos): void {
-  const inFlight = (session.incoming?.size ?? 0) + (client.isMqtt5 ? client.pubacksPending : 0);
+/** [MQTT-3.3.4-7] the client must not have more messages in flight than our Receive Maximum. */
+function assertReceiveMaximum(client: ClientConnection, session: Session, qos: 1 | 2): void {
+  const inFlight =
+    (session.awaitingPubrel?.size ?? 0) + (client.isMqtt5 ? client.pubacksPending : 0);
   if (inFlight < client.receiveMaximum) return;
-  // 3.1.1 knows no such window: only what must be remembered (QoS 2) is bounded there.
+  // 3.1.1 has no Receive Maximum: only QoS 2 is limited there, because the broker stores the packet ids.
   if (client.isMqtt5 || qos === 2) {
     throw new ProtocolFault(
       'receive-maximum-exceeded',
@@ -202,29 +159,65 @@ function countInflight(client: ClientConnection, session: Session, qos: Qos): vo
   }
 }
 
-/** The topic whose name stands in the packet. @throws ProtocolFault */
-function topicOf(client: ClientConnection, bytes: Buffer, start: number, end: number): CachedTopic {
-  const memory = (client.topicCache ??= new TopicCache());
-  const known = memory.find(bytes, start, end);
-  if (known !== undefined) return known;
-  const raw = Buffer.from(bytes.subarray(start, end));
-  // [MQTT-1.5.4-1], [MQTT-1.5.4-2]: not by topicNameFault: decoding would have hidden it.
-  if (!isUtf8(raw)) throw malformed('[MQTT-1.5.4-1] ill-formed UTF-8 in the topic');
-  if (raw.includes(0)) throw malformed('[MQTT-1.5.4-2] U+0000 in the topic');
-  if (raw.length === 0 && client.isMqtt5) {
+function messageOf(
+  client: ClientConnection,
+  session: Session,
+  topic: CachedTopic,
+  bytes: Buffer,
+  start: number,
+  { qos, retain, payloadStart, payloadEnd, topicEnd, properties }: PublishFields,
+): Message {
+  if (topic.route.stale) topic.route = client.host.publisher.route(topic.topic);
+  const message = new Message(topic.topic, qos, retain, session.clientId);
+  message.setPayload(bytes, payloadStart, payloadEnd);
+  if (properties !== undefined) {
+    const { forward, messageExpiry } = properties;
+    const expiresAtMs = messageExpiry < 0 ? 0 : client.context.clock.now() + messageExpiry * 1000;
+    message.setProperties(forward, expiresAtMs);
+  } else if (!retain) {
+    // The received packet is what receivers of the same protocol family and QoS get.
+    const packetIdAt = qos === 0 ? 0 : topicEnd - start;
+    message.setReceivedPacket(client.isMqtt5, { bytes, start, end: payloadEnd, packetIdAt });
+  }
+  return message;
+}
+
+/** The topic of a packet: its name, or what its alias stands for. @throws ProtocolFault */
+function topicOf(client: ClientConnection, bytes: Buffer, fields: PublishFields): CachedTopic {
+  const { topicStart, topicEnd, properties } = fields;
+  return properties === undefined || properties.topicAlias < 0
+    ? namedTopic(client, bytes, topicStart, topicEnd)
+    : aliasedTopic(client, properties.topicAlias, bytes, topicStart, topicEnd);
+}
+
+/** The topic whose name is in `bytes` from `start` to `end`. @throws ProtocolFault */
+function namedTopic(
+  client: ClientConnection,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): CachedTopic {
+  const cache = (client.topicCache ??= new TopicCache());
+  const cached = cache.find(bytes, start, end);
+  if (cached !== undefined) return cached;
+  const name = copyOf(bytes.subarray(start, end));
+  // [MQTT-1.5.4-1], [MQTT-1.5.4-2] are checked here: decoding would hide them from topicNameFault.
+  if (!isUtf8(name)) throw malformed('[MQTT-1.5.4-1] ill-formed UTF-8 in the topic');
+  if (name.includes(0)) throw malformed('[MQTT-1.5.4-2] U+0000 in the topic');
+  if (name.length === 0 && client.isMqtt5) {
     throw protocolError('[MQTT-3.3.2-8] a zero length topic without an alias');
   }
-  const topic = raw.toString('utf8');
-  const { topicMaxBytes, topicLevelsMax } = client.host.context.limits;
+  const topic = name.toString('utf8');
+  const { topicMaxBytes, topicLevelsMax } = client.context.limits;
   const fault = topicNameFault(topic, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   // [MQTT-3.3.2-2] no wildcards; [MQTT-4.7.3-1] not empty.
   if (fault !== undefined) throw new ProtocolFault('topic-name-invalid', `the topic is ${fault}`);
-  const fresh = new CachedTopic(topic, raw, client.host.publisher.route(topic));
-  memory.add(fresh);
-  return fresh;
+  const added = new CachedTopic(topic, name, client.host.publisher.route(topic));
+  cache.add(added);
+  return added;
 }
 
-/** [MQTT-3.3.2-7] to -11: an alias with a name sets it, an alias alone stands for what it was set to. */
+/** [MQTT-3.3.2-7] to -11: an alias with a topic name is set; an alias without one is looked up. */
 function aliasedTopic(
   client: ClientConnection,
   alias: number,
@@ -232,44 +225,51 @@ function aliasedTopic(
   start: number,
   end: number,
 ): CachedTopic {
-  if (alias === 0 || alias > client.host.context.limits.topicAliasesMax) {
+  if (alias === 0 || alias > client.context.limits.topicAliasesMax) {
     throw new ProtocolFault('topic-alias-invalid', `[MQTT-3.3.2-9] topic alias ${alias}`);
   }
   if (end > start) {
-    const known = topicOf(client, bytes, start, end);
-    (client.inboundAliases ??= [])[alias] = known.topic;
-    return known;
+    const topic = namedTopic(client, bytes, start, end);
+    (client.inboundAliases ??= [])[alias] = topic.topic;
+    return topic;
   }
   const topic = client.inboundAliases?.[alias];
-  if (topic === undefined) {
-    // A Protocol Error by 3.3.2.3.4: an alias that nothing was ever said for.
-    throw protocolError(`[MQTT-3.3.2-8] topic alias ${alias} stands for nothing`);
-  }
-  const raw = Buffer.from(topic);
-  return topicOf(client, raw, 0, raw.length);
+  // A Protocol Error by section 3.3.2.3.4: the alias was never set.
+  if (topic === undefined) throw protocolError(`[MQTT-3.3.2-8] topic alias ${alias} is not set`);
+  const name = Buffer.from(topic);
+  return namedTopic(client, name, 0, name.length);
 }
 
-/** Undefined: allowed. A decision that was made before is not made again. */
-function refusal(
+/**
+ * Decides whether the client may publish this packet. A decision of the policy is cached with the
+ * topic.
+ *
+ * @returns why not; undefined if it may
+ */
+function rejectionOf(
   client: ClientConnection,
-  known: CachedTopic,
-  qos: Qos,
-  retain: boolean,
-  payloadBytes: number,
+  topic: CachedTopic,
+  bytes: Buffer,
+  { qos, retain, payloadStart, payloadEnd, properties }: PublishFields,
 ): ErrorCode | undefined {
-  const { authorizer } = client.host.context;
-  if (known.policyVersion !== authorizer.version) {
-    known.policyVersion = authorizer.version;
-    known.allowedBytes = -1;
-    known.route = client.host.publisher.route(known.topic);
+  const { authorizer } = client.context;
+  if (topic.policyVersion !== authorizer.version) {
+    topic.policyVersion = authorizer.version;
+    topic.allowedBytes = -1;
+    topic.route = client.host.publisher.route(topic.topic);
   }
-  if (payloadBytes <= known.allowedBytes) return undefined;
-  const verdict = authorizer.publish(client.identity, known.topic, qos, retain, payloadBytes);
-  if (!verdict.allowed) return verdict.code;
-  if (verdict.always === true) known.allowedBytes = payloadBytes;
-  return undefined;
+  const payloadBytes = payloadEnd - payloadStart;
+  if (payloadBytes > topic.allowedBytes) {
+    const verdict = authorizer.publish(client.identity, topic.topic, qos, retain, payloadBytes);
+    if (!verdict.allowed) return verdict.code;
+    if (verdict.always === true) topic.allowedBytes = payloadBytes;
+  }
+  return properties?.payloadFormat === 1 && !isUtf8Payload(bytes.subarray(payloadStart, payloadEnd))
+    ? 'payload-format-invalid'
+    : undefined;
 }
 
+/** Reports a denied PUBLISH, and acknowledges it or closes the connection. */
 function deny(
   client: ClientConnection,
   session: Session,
@@ -278,23 +278,24 @@ function deny(
   packetId: number,
   code: ErrorCode,
 ): void {
-  const { events, authorizer } = client.host.context;
+  const { events, authorizer } = client.context;
   events.denied(client.identity, 'publish', topic, code);
   if (client.isMqtt5) {
-    // [MQTT-3.3.5-2]: said in the acknowledgement; the connection stays.
-    const reason = reasonOf(code, 'publish');
-    if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, reason, false);
-    if (qos === 2) client.acknowledge(packetFirstByte.pubrec, packetId, reason, false);
+    // [MQTT-3.3.5-2]: the acknowledgement has the reason; the connection stays open.
+    if (qos === 0) return;
+    client.acknowledge(acknowledgementOf(qos), packetId, reasonOf(code, 'publish'), false);
     return;
   }
-  // 3.1.1 has no negative answer [MQTT-3.3.5-2]: acknowledge and drop, or close.
+  // 3.1.1 has no negative acknowledgement [MQTT-3.3.5-2]: acknowledge and drop, or close.
   if (authorizer.onDenied === 'close') {
     client.close(code);
     return;
   }
-  if (qos === 1) client.acknowledge(packetFirstByte.puback, packetId, 0, false);
-  if (qos === 2) {
-    remember(client, session, qos, packetId);
-    client.acknowledge(packetFirstByte.pubrec, packetId, 0, session.kept);
-  }
+  if (qos === 0) return;
+  rememberUntilPubrel(client, session, qos, packetId);
+  client.acknowledge(acknowledgementOf(qos), packetId, 0, qos === 2 && session.kept);
+}
+
+function copyOf(bytes: Buffer): Buffer {
+  return Buffer.from(bytes);
 }

@@ -17,7 +17,7 @@ export function sendRetained(
   session: Session,
   record: SubscriptionRecord,
 ): void {
-  const { store } = client.host.context;
+  const { store } = client.context;
   const found: StoredMessage[] = [];
   for (const message of store.retained(record.filter)) found.push(message);
   if (found.length > 0) sendBatch(client, session, record, found, 0);
@@ -32,7 +32,7 @@ function sendBatch(
 ): void {
   // Gone, or taken back in the meantime.
   if (client.closed || session.subscriptions.get(record.filter) !== record) return;
-  const { clock, authorizer } = client.host.context;
+  const { clock, authorizer } = client.context;
   const nowMs = clock.now();
   const identifiers = record.identifier === undefined ? [] : [record.identifier];
   const to = Math.min(found.length, from + (client.hasRoom ? batchMessages : 0));

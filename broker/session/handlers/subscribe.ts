@@ -4,7 +4,7 @@
  * @module
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
-import { splitShared, topicFilterFault } from '../../../core/topic.ts';
+import { filterWithoutShare, splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { runSubscribeHook } from './plugin-hooks.ts';
 import { sendRetained } from './retained.ts';
@@ -24,7 +24,7 @@ export function onSubscribe(
   body: number,
   end: number,
 ): void {
-  const { hooks, limits } = client.host.context;
+  const { hooks, limits } = client.context;
   const reader = new PacketReader(bytes, body, end);
   const packet = readSubscribe(reader, client.isMqtt5, limits.subscriptionsPerPacketMax);
   if (hooks.authorizeSubscribe === undefined) subscribe(client, session, packet, packet.requests);
@@ -38,7 +38,8 @@ function subscribe(
   { packetId, identifier, requests }: Subscribe,
   answers: readonly (SubscribeRequest | undefined)[],
 ): void {
-  const { context, publisher } = client.host;
+  const { context } = client;
+  const { publisher } = client.host;
   const { hooks } = context;
   const codes: number[] = [];
   const granted: SubscriptionRecord[] = [];
@@ -83,7 +84,7 @@ function rejectionOf(
   session: Session,
   request: SubscribeRequest,
 ): ErrorCode | undefined {
-  const { authorizer, limits } = client.host.context;
+  const { authorizer, limits } = client.context;
   const { filter, qos } = request;
   const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
@@ -95,8 +96,6 @@ function rejectionOf(
   if (!session.subscriptions.has(filter) && session.subscriptions.size >= max) {
     return 'subscriptions-too-many';
   }
-  const shared = splitShared(filter);
-  const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
-  const verdict = authorizer.subscribe(client.identity, plain, qos);
+  const verdict = authorizer.subscribe(client.identity, filterWithoutShare(filter), qos);
   return verdict.allowed ? undefined : verdict.code;
 }

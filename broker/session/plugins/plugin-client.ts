@@ -14,8 +14,10 @@ import type { PluginPacket } from './plugin-receiver.ts';
 
 /** The connection, as far as plug-ins see it. */
 export interface PluginTarget {
-  readonly id: string;
-  readonly version: number;
+  /** Undefined until CONNECT was accepted. */
+  readonly clientId: string | undefined;
+  /** 3, 4 or 5; undefined until CONNECT was read. */
+  readonly protocolVersion: number | undefined;
   readonly stream: Duplex;
   readonly closed: boolean;
   readonly identity: Identity;
@@ -25,7 +27,12 @@ export interface PluginTarget {
         readonly kept: boolean;
         readonly owner: unknown;
         readonly store: SessionStore;
-        deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void;
+        deliver(
+          message: Message,
+          qos: Qos,
+          retain: boolean,
+          identifiers: readonly number[],
+        ): boolean;
       }
     | undefined;
   close(code: ErrorCode): void;
@@ -41,11 +48,11 @@ export class PluginClient extends EventEmitter {
 
   /** Empty until CONNECT was accepted. */
   get id(): string {
-    return this.#client.id;
+    return this.#client.clientId ?? '';
   }
 
   get version(): number {
-    return this.#client.version;
+    return this.#client.protocolVersion ?? 0;
   }
 
   /** Whether its session ends with it. */

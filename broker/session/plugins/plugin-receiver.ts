@@ -18,7 +18,7 @@ export interface PluginPacket {
 }
 
 export class PluginReceiver implements Receiver {
-  readonly readiness: Readiness = 'able';
+  readonly readiness: Readiness = 'ready';
   readonly #listener: EmitterListener;
   readonly #failed: (error: unknown) => void;
 
@@ -27,12 +27,13 @@ export class PluginReceiver implements Receiver {
     this.#failed = failed;
   }
 
-  deliver(message: Message): void {
+  deliver(message: Message): boolean {
     try {
       this.#listener(emitterPacket(message), () => undefined);
     } catch (error) {
       this.#failed(error);
     }
+    return false;
   }
 
   mayReceive(): boolean {

@@ -11,7 +11,7 @@ import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts'
 import type { SessionStore } from '../../store/session-store.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
-import type { Qos0Totals } from '../delivery/outbound-queue.ts';
+import type { Qos0Totals } from '../delivery/qos0-queue.ts';
 
 /** Totals since the start; plain fields, cheap to count. */
 export class Counters {

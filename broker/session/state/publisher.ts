@@ -1,6 +1,6 @@
 /**
- * Where a message meets its receivers: retained messages are kept, the route is walked, each
- * receiver is given what its subscriptions ask for.
+ * Publishes messages: stores retained ones, walks the route of the topic, and hands the message to
+ * each receiver as its subscriptions ask.
  *
  * @module
  */
@@ -10,16 +10,23 @@ import type { Route, SharedTarget, Target } from '../../routing/topic-route.ts';
 import type { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
-import type { Touch } from './session.ts';
 
-/** How many members of a group are looked at for one that is able to take a message. */
+/** At most this many members of a shared subscription are examined to find one that is ready. */
 const sharedCandidatesMax = 64;
 
-export class Publisher implements Touch {
+/**
+ * What became of a published message:
+ * - `routed`: nothing was put in the store. An acknowledgement may leave at once.
+ * - `stored`: the message was put in the store, as a retained message or for a receiver. An
+ *   acknowledgement must wait for the commit.
+ * - `not-retained`: the store had no room for the retained message. Receivers got it all the same, so
+ *   an acknowledgement must wait for the commit.
+ */
+export type PublishOutcome = 'routed' | 'stored' | 'not-retained';
+
+export class Publisher {
   readonly router: Router<Receiver>;
-  /** Set when the message that was just published waits for the store. */
-  touched = false;
-  /** Called for each message when somebody listens: Aedes's `publish` event. */
+  /** Called for each message while a plug-in listens to Aedes's `publish` event. */
   onMessage: ((message: Message) => void) | undefined = undefined;
   readonly #context: SessionContext;
   #policyVersion: number;
@@ -33,7 +40,7 @@ export class Publisher implements Touch {
     });
   }
 
-  /** The route of a topic now; good while neither it nor the policy changed. */
+  /** The current route of a topic. It is valid until it is stale or the policy changes. */
   route(topic: string): Route<Receiver> {
     if (this.#policyVersion !== this.#context.authorizer.version) {
       this.#policyVersion = this.#context.authorizer.version;
@@ -43,48 +50,56 @@ export class Publisher implements Touch {
   }
 
   /**
-   * Publishes a message; {@link touched} tells whether its acknowledgement must wait for the store.
+   * Publishes a message. A delivery can close a connection whose will is published at once, so this
+   * method can be called again before it returns: it keeps no state between calls.
    *
-   * @param route what {@link route} gave for its topic, and is not stale
-   * @param publisher whose own messages No Local keeps from it
-   * @returns false when the message was to be retained and there was no room
+   * @param route the route of the message's topic, not stale
+   * @param sender the receiver that published the message, for No Local; undefined for the broker
    */
-  publish(message: Message, route: Route<Receiver>, publisher: Receiver | undefined): boolean {
-    this.touched = false;
-    const kept = !message.retain || this.#retain(message);
+  publish(message: Message, route: Route<Receiver>, sender: Receiver | undefined): PublishOutcome {
+    let outcome: PublishOutcome = 'routed';
+    if (message.retain) outcome = this.#retain(message) ? 'stored' : 'not-retained';
     const { targets } = route;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index];
-      if (target !== undefined) deliverTo(target, message, publisher);
+      if (target !== undefined && deliverTo(target, message, sender) && outcome === 'routed') {
+        outcome = 'stored';
+      }
     }
     if (route.shared.length > 0) {
-      for (const shared of route.shared) deliverToGroup(shared, message, publisher);
+      for (const shared of route.shared) {
+        if (deliverToGroup(shared, message, sender) && outcome === 'routed') outcome = 'stored';
+      }
     }
     this.onMessage?.(message);
-    return kept;
+    return outcome;
   }
 
-  /** [MQTT-3.3.1-5] to -11: kept in place of the one before; an empty payload removes it. */
+  /**
+   * Replaces the retained message of the topic; an empty payload deletes it [MQTT-3.3.1-5] to -11.
+   *
+   * @returns false if the store has no room
+   */
   #retain(message: Message): boolean {
     message.detach();
-    this.touched = true;
     const { store, clock } = this.#context;
-    return store.putRetained(message.stored(clock.now()));
+    return store.putRetained(message.toStored(clock.now()));
   }
 }
 
+/** @returns whether the message was put in the store for this receiver */
 function deliverTo(
   target: Target<Receiver>,
   message: Message,
-  publisher: Receiver | undefined,
-): void {
+  sender: Receiver | undefined,
+): boolean {
   let actual = target;
-  if (target.forOwnMessages !== undefined && target.subscriber === publisher) {
-    if (target.forOwnMessages === null) return; // [MQTT-3.8.3-3]
+  if (target.forOwnMessages !== undefined && target.subscriber === sender) {
+    if (target.forOwnMessages === null) return false; // [MQTT-3.8.3-3]
     actual = target.forOwnMessages;
   }
   const qos: Qos = message.qos < actual.qos ? message.qos : actual.qos;
-  actual.subscriber.deliver(
+  return actual.subscriber.deliver(
     message,
     qos,
     message.retain && actual.retainAsPublished,
@@ -92,12 +107,17 @@ function deliverTo(
   );
 }
 
-/** One member of a group gets it: in turn, those first who can take it now [MQTT-4.8.2-4]. */
+/**
+ * Delivers to one member of a shared subscription: in turn, those first that are ready to send
+ * [MQTT-4.8.2-4].
+ *
+ * @returns whether the message was put in the store for this member
+ */
 function deliverToGroup(
   shared: SharedTarget<Receiver>,
   message: Message,
-  publisher: Receiver | undefined,
-): void {
+  sender: Receiver | undefined,
+): boolean {
   const { members, turn } = shared;
   const count = members.length;
   const start = turn.next % count;
@@ -108,16 +128,16 @@ function deliverToGroup(
     const member = members[index];
     if (member === undefined) continue;
     const { readiness } = member.subscriber;
-    if (readiness === 'able') {
+    if (readiness === 'ready') {
       best = member;
       bestIndex = index;
       break;
     }
-    if (best === undefined || (readiness === 'busy' && best.subscriber.readiness === 'away')) {
+    if (best === undefined || (readiness === 'busy' && best.subscriber.readiness === 'offline')) {
       best = member;
       bestIndex = index;
     }
   }
   turn.next = bestIndex + 1;
-  if (best !== undefined) deliverTo(best, message, publisher);
+  return best !== undefined && deliverTo(best, message, sender);
 }

@@ -1,6 +1,6 @@
 /**
- * The state of one session [MQTT-4.1.0-1]: subscriptions, what is owed, what came in at QoS 2 and is
- * not released, the will; and the connection that holds it now, if any.
+ * The state of one session [MQTT-4.1.0-1]: its subscriptions, its outbound queue, the QoS 2 messages
+ * it received and has not released, its will, and the connection that uses it now, if any.
  *
  * @module
  */
@@ -9,67 +9,57 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Qos, SubscriptionRecord, WillRecord } from '../../store/session-store.ts';
 import type { Message } from '../delivery/message.ts';
-import {
-  OutboundQueue,
-  type DropReason,
-  type PacketSink,
-  type OutboundLimits,
-  type Qos0Totals,
-} from '../delivery/outbound-queue.ts';
+import type { DropReason, OutboundContext, OutboundLimits } from '../delivery/outbound-context.ts';
+import { OutboundQueue } from '../delivery/outbound-queue.ts';
+import type { PacketSink } from '../delivery/packet-sink.ts';
+import type { Qos0Totals } from '../delivery/qos0-queue.ts';
 import type { Readiness, Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
 
 /** Session Expiry Interval of a session that never expires. */
 export const neverExpires = 0xffff_ffff;
 
-/** The connection, as far as its session needs it. */
+/** The connection that uses a session. */
 export interface SessionOwner extends PacketSink {
   readonly identity: Identity;
   close(code: ErrorCode): void;
 }
 
-/** Where a session reports that the message being routed waits for the store. */
-export interface Touch {
-  touched: boolean;
-}
-
-export class Session implements Receiver {
+export class Session implements Receiver, OutboundContext {
   readonly clientId: string;
   readonly identityId: string;
-  /** Seconds after the connection; 0: ends with it. */
-  expirySeconds = 0;
+  /** How long the session outlives its connection, in seconds; 0: it ends with the connection. */
+  expirySeconds: number;
   protocolVersion: 3 | 4 | 5 = 4;
   owner: SessionOwner | undefined = undefined;
-  /** Of the last connection; undefined after a restart of the broker. */
+  /** The identity of the last connection; undefined after a restart of the broker. */
   identity: Identity | undefined = undefined;
   readonly subscriptions = new Map<string, SubscriptionRecord>();
-  /** Packet ids of QoS 2 publishes that wait for PUBREL. */
-  incoming: Set<number> | undefined = undefined;
+  /** Packet ids of received QoS 2 messages that wait for PUBREL. */
+  awaitingPubrel: Set<number> | undefined = undefined;
   will: WillRecord | undefined = undefined;
   limits: OutboundLimits;
   readonly outbound: OutboundQueue;
   cancelExpiry: Cancel | undefined = undefined;
+  /** Set while the will waits for its delay. */
   cancelWill: Cancel | undefined = undefined;
   /**
-   * Whether it stands in the store. It still does when a later connection set its expiry to 0: until
-   * it ends.
+   * Whether the session is in the store. It stays there until it ends, even if a later connection sets
+   * its expiry to 0.
    */
   readonly kept: boolean;
   readonly #context: SessionContext;
-  readonly #touch: Touch;
 
   constructor(
     clientId: string,
     identityId: string,
     expirySeconds: number,
     context: SessionContext,
-    touch: Touch,
   ) {
     this.clientId = clientId;
     this.identityId = identityId;
     this.expirySeconds = expirySeconds;
     this.#context = context;
-    this.#touch = touch;
     this.limits = outboundLimits(context, undefined);
     this.kept = expirySeconds > 0;
     this.outbound = new OutboundQueue(clientId, this, this.kept);
@@ -93,35 +83,30 @@ export class Session implements Receiver {
   }
 
   get readiness(): Readiness {
-    if (this.owner === undefined) return 'away';
-    return this.owner.hasRoom && this.outbound.isIdle ? 'able' : 'busy';
+    if (this.owner === undefined) return 'offline';
+    return this.owner.hasRoom && this.outbound.isIdle ? 'ready' : 'busy';
   }
 
-  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): void {
-    if (qos === 0) {
-      const { owner, outbound } = this;
-      if (owner === undefined || outbound.hasWaitingQos0) {
-        outbound.queueQos0(message, retain, identifiers);
-      } else {
-        owner.sendQos0(message, retain, identifiers);
-      }
+  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): boolean {
+    if (qos !== 0) return this.outbound.deliver(message, qos, retain, identifiers);
+    const { owner, outbound } = this;
+    if (owner === undefined || outbound.hasWaitingQos0) {
+      outbound.queueQos0(message, retain, identifiers);
     } else {
-      this.outbound.deliver(message, qos, retain, identifiers);
+      owner.sendQos0(message, retain, identifiers);
     }
+    return false;
   }
 
   mayReceive(topic: string): boolean {
     const { identity } = this;
-    // Nobody of it has connected since the start: what is queued now is judged when it connects.
+    // The identity has not connected since the broker started: what is queued now is authorized again
+    // when it connects.
     return identity === undefined || this.#context.authorizer.receive(identity, topic);
   }
 
   nowMs(): number {
     return this.#context.clock.now();
-  }
-
-  touched(): void {
-    this.#touch.touched = true;
   }
 
   dropped(reason: DropReason, messages: number): void {
@@ -130,11 +115,11 @@ export class Session implements Receiver {
   }
 
   failed(error: unknown): void {
-    this.#context.log.error({ err: error, clientId: this.clientId }, 'the queue cannot be read');
+    this.#context.log.error({ err: error, clientId: this.clientId }, 'could not read the queue');
     this.owner?.close('internal');
   }
 
-  /** Puts the session's record in the store, if it is kept. */
+  /** Writes the session's record to the store, if the session is kept. */
   save(disconnectedAtMs: number | undefined): void {
     if (!this.kept) return;
     this.store.putSession({
@@ -148,19 +133,19 @@ export class Session implements Receiver {
 }
 
 /**
- * What may wait for the sessions of an identity. Of one that has not connected since the broker
- * started, the configuration's word holds.
+ * The queue limits of an identity's sessions. Until an identity has connected for the first time after
+ * the broker started, the limits of the configuration apply.
  */
 export function outboundLimits(
   { authorizer, limits }: Pick<SessionContext, 'authorizer' | 'limits'>,
   identity: Identity | undefined,
 ): OutboundLimits {
   const { queuePerSessionMaxMessages, queuePerSessionMaxBytes, queueOverflow, queueQos0 } = limits;
-  const own = identity === undefined ? undefined : authorizer.limits(identity);
+  const granted = identity === undefined ? undefined : authorizer.limits(identity);
   return {
-    queueMaxMessages: Math.min(own?.queueMaxMessages ?? Infinity, queuePerSessionMaxMessages),
-    queueMaxBytes: Math.min(own?.queueMaxBytes ?? Infinity, queuePerSessionMaxBytes),
-    queueOverflow: own?.queueOverflow ?? queueOverflow,
-    queueQos0: own?.queueQos0 ?? queueQos0,
+    queueMaxMessages: Math.min(granted?.queueMaxMessages ?? Infinity, queuePerSessionMaxMessages),
+    queueMaxBytes: Math.min(granted?.queueMaxBytes ?? Infinity, queuePerSessionMaxBytes),
+    queueOverflow: granted?.queueOverflow ?? queueOverflow,
+    queueQos0: granted?.queueQos0 ?? queueQos0,
   };
 }

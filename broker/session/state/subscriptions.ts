@@ -1,5 +1,5 @@
 /**
- * A session's subscriptions: in its own map, in the router, in the store.
+ * The subscriptions of a session, in three places: its own map, the router, and the store.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Publisher } from './publisher.ts';
 import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
 
-/** Puts a subscription in force, in place of one with the same filter [MQTT-3.8.4-3]. */
+/** Adds a subscription, or replaces the one with the same filter [MQTT-3.8.4-3]. */
 export function addSubscription(
   context: SessionContext,
   publisher: Publisher,
@@ -21,7 +21,7 @@ export function addSubscription(
   addToRouter(publisher, session, record);
 }
 
-/** @returns false when there was no such subscription */
+/** @returns false if there was no such subscription */
 export function removeSubscription(
   context: SessionContext,
   publisher: Publisher,
@@ -30,16 +30,11 @@ export function removeSubscription(
 ): boolean {
   if (!session.subscriptions.delete(filter)) return false;
   if (session.kept) context.store.deleteSubscription(session.clientId, filter);
-  const shared = splitShared(filter);
-  if (shared === undefined || shared === 'malformed') {
-    publisher.router.remove(session, filter, undefined);
-  } else {
-    publisher.router.remove(session, shared.filter, shared.group);
-  }
+  removeFromRouter(publisher, session, filter);
   return true;
 }
 
-/** Makes the router know a subscription. */
+/** Adds a subscription to the router only. */
 export function addToRouter(
   publisher: Publisher,
   session: Session,
@@ -56,4 +51,11 @@ export function addToRouter(
     retainAsPublished: record.retainAsPublished,
     identifier: record.identifier,
   });
+}
+
+/** Removes a subscription from the router only. */
+export function removeFromRouter(publisher: Publisher, session: Session, filter: string): void {
+  const shared = splitShared(filter);
+  if (shared === 'malformed') return;
+  publisher.router.remove(session, shared?.filter ?? filter, shared?.group);
 }

@@ -1,17 +1,19 @@
 /**
- * The packets that a server writes seldom: CONNACK, SUBACK, UNSUBACK, DISCONNECT. Encoded by
- * mqtt-packet, the codec of the Aedes family.
+ * The packets that a server sends rarely: CONNACK, SUBACK, UNSUBACK, DISCONNECT. They are encoded by
+ * mqtt-packet, the codec of Aedes.
  *
  * @module
  */
 import { generate, writeToStream, type IConnackPacket } from 'mqtt-packet';
+import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import { reasonOf } from './reasons.ts';
 
-// Without this the codec makes 65,536 small buffers at its first packet.
+// By default, the codec allocates 65,536 small buffers for its first packet.
 writeToStream.cacheNumbers = false;
 
 export type ConnackProperties = NonNullable<IConnackPacket['properties']>;
 
-/** CONNACK. `code` is a return code on 3.1.1, a reason code on 5.0. */
+/** CONNACK. `code` is a return code for 3.1.1 and a reason code for 5.0. */
 export function connack(
   version: number,
   code: number,
@@ -25,7 +27,7 @@ export function connack(
   );
 }
 
-/** SUBACK: one code a topic filter, in order [MQTT-3.8.4-6]. */
+/** SUBACK: one code for each topic filter, in order [MQTT-3.8.4-6]. */
 export function suback(version: number, packetId: number, codes: readonly number[]): Buffer {
   return generate(
     { cmd: 'suback', messageId: packetId, granted: [...codes] },
@@ -33,7 +35,7 @@ export function suback(version: number, packetId: number, codes: readonly number
   );
 }
 
-/** UNSUBACK; 3.1.1 carries no codes. */
+/** UNSUBACK. 3.1.1 has no codes in it. */
 export function unsuback(version: number, packetId: number, codes: readonly number[]): Buffer {
   return generate(
     { cmd: 'unsuback', messageId: packetId, granted: version === 5 ? [...codes] : [] },
@@ -41,8 +43,27 @@ export function unsuback(version: number, packetId: number, codes: readonly numb
   );
 }
 
-/** DISCONNECT by the server: 5.0 only. */
-export function disconnect(reasonCode: number, reasonString: string | undefined): Buffer {
+/**
+ * DISCONNECT of the server, 5.0 only.
+ *
+ * @param packetMaxBytes the client's Maximum Packet Size; 0: no limit. If the packet would be larger,
+ *   the reason string is left out [MQTT-3.14.2-3]
+ * @returns undefined for a code without a reason code: the network failed, nobody can be notified
+ */
+export function disconnectFor(
+  code: ErrorCode,
+  reasonString: string | undefined,
+  packetMaxBytes: number,
+): Buffer | undefined {
+  if ((catalogue[code].mqtt5 ?? 0) < 0x80) return undefined;
+  const reasonCode = reasonOf(code, 'disconnect');
+  const packet = disconnect(reasonCode, reasonString);
+  return packetMaxBytes === 0 || packet.length <= packetMaxBytes
+    ? packet
+    : disconnect(reasonCode, undefined);
+}
+
+function disconnect(reasonCode: number, reasonString: string | undefined): Buffer {
   return generate(
     {
       cmd: 'disconnect',

@@ -3,6 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {
   defaultTopicLimits,
+  filterWithoutShare,
   splitShared,
   topicFilterFault,
   topicMatches,
@@ -97,6 +98,13 @@ test('a shared filter is split into group and filter', (t) => {
   t.is(splitShared('a/b'), undefined);
   t.is(splitShared('$shares/g/a'), undefined);
   t.is(splitShared('$share/g/'), 'malformed');
+});
+
+test('filterWithoutShare removes the group of a shared subscription, and nothing else', (t) => {
+  t.is(filterWithoutShare('$share/g/a/+'), 'a/+');
+  t.is(filterWithoutShare('a/+'), 'a/+');
+  t.is(filterWithoutShare('$shares/g/a'), '$shares/g/a');
+  t.is(filterWithoutShare('$share/g'), '$share/g');
 });
 
 // The examples of the MQTT 5.0 standard, sections 4.7.1 to 4.7.3, and the corners around them.

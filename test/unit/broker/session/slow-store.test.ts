@@ -156,3 +156,36 @@ test('QoS 2 publishes that wait for the disk count once against the receive maxi
   t.false(pub.ended);
   slow.commit();
 });
+
+test('PUBACK waits for the commit even if the delivery ends a connection whose will is published at once', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const kept = await world.raw('kept');
+  kept.connect({ clientId: 'kept', clean: false });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await kept.next('connack');
+  const subscribed = kept.subscribe('topic', 1);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await subscribed;
+  const closing = await world.raw('closing');
+  closing.connect({ clientId: 'closing', will: { topic: 'will', payload: Buffer.from('x') } });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await closing.next('connack');
+  await closing.subscribe('topic', 0);
+  // A plug-in that closes the receiver in the middle of the delivery: its will is a publish of its own.
+  world.layer.core.authorizeForward = (client, packet) => {
+    if (client.id === 'closing') client.close();
+    return packet;
+  };
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('topic', 'stored', { qos: 1 });
+  await closing.end();
+  await pub.settle();
+  t.deepEqual(pub.packets, []);
+  slow.commit();
+  await pub.next('puback');
+});

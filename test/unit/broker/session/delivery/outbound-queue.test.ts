@@ -3,13 +3,13 @@ import test from 'ava';
 import { openMemoryStore } from '../../../../../broker/store/memory-store.ts';
 import type { QueuedMessage, SessionStore } from '../../../../../broker/store/session-store.ts';
 import { Message } from '../../../../../broker/session/delivery/message.ts';
-import {
-  OutboundQueue,
-  Qos0Totals,
-  type OutboundContext,
-  type OutboundLimits,
-  type PacketSink,
-} from '../../../../../broker/session/delivery/outbound-queue.ts';
+import type {
+  OutboundContext,
+  OutboundLimits,
+} from '../../../../../broker/session/delivery/outbound-context.ts';
+import { OutboundQueue } from '../../../../../broker/session/delivery/outbound-queue.ts';
+import type { PacketSink } from '../../../../../broker/session/delivery/packet-sink.ts';
+import { Qos0Totals } from '../../../../../broker/session/delivery/qos0-queue.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import {
   deliveryOf,
@@ -86,7 +86,6 @@ function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
     nowMs: () => 0,
     mayReceive: () => true,
     fitsInTotal: () => true,
-    touched: () => undefined,
     dropped: (reason, count) => void dropped.push(...Array<string>(count).fill(reason)),
     failed: (error) => {
       throw error;
@@ -104,7 +103,7 @@ function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
   };
 }
 
-const deliver = (outgoing: OutboundQueue, payload: string, qos: 1 | 2 = 1): void =>
+const deliver = (outgoing: OutboundQueue, payload: string, qos: 1 | 2 = 1): boolean =>
   outgoing.deliver(Message.from('t', qos, false, payload), qos, false, []);
 
 test('packet ids begin again at 1 behind 65,535, and pass over what is still in flight', (t) => {

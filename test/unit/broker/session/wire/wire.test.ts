@@ -93,25 +93,25 @@ test('what is encoded is what the codec reads, in each family, with and without 
       fc.boolean(),
       fc.array(fc.integer({ min: 1, max: 268_435_455 }), { maxLength: 3 }),
       fc.option(fc.nat(4_294_967_295), { nil: undefined }),
-      (topic, payload, qos, five, identifiers, expiry) => {
+      (topic, payload, qos, isMqtt5, identifiers, expiry) => {
         const bytes = Buffer.from(payload);
-        const message = new Message(topic, qos, false, bytes, 0, bytes.length, undefined, 0, 'me');
-        const encoded = five
+        const message = Message.from(topic, qos, false, bytes);
+        const encoded = isMqtt5
           ? message.encode(true, qos > 0, deliveryProperties(message, expiry, identifiers, 0))
-          : message.sharedEncoding(false, qos > 0);
-        const box = new WriteBatch();
-        box.addPatched(
+          : message.encodedForAll(false, qos > 0);
+        const batch = new WriteBatch();
+        batch.addPatched(
           encoded.bytes,
           encoded.start,
           encoded.end,
-          encoded.idAt,
+          encoded.packetIdAt,
           0x30 | (qos << 1),
           4660,
         );
         const packets: Packet[] = [];
-        const codec = parser({ protocolVersion: five ? 5 : 4 });
+        const codec = parser({ protocolVersion: isMqtt5 ? 5 : 4 });
         codec.on('packet', (packet) => packets.push(packet));
-        codec.parse(box.join());
+        codec.parse(batch.join());
         const [packet] = packets;
         if (packet?.cmd !== 'publish') return false;
         const ids = [packet.properties?.subscriptionIdentifier ?? []].flat();
@@ -121,7 +121,7 @@ test('what is encoded is what the codec reads, in each family, with and without 
           bytes.equals(packet.payload as Buffer) &&
           packet.qos === qos &&
           (qos === 0 || packet.messageId === 4660) &&
-          (!five ||
+          (!isMqtt5 ||
             (ids.join() === identifiers.join() &&
               packet.properties?.messageExpiryInterval === expiry))
         );
@@ -132,16 +132,16 @@ test('what is encoded is what the codec reads, in each family, with and without 
   t.pass();
 });
 
-test('an outbox joins touching views, patches copies only, and keeps its order', (t) => {
+test('a write batch joins adjacent views, patches only copies, and keeps its order', (t) => {
   const chunk = Buffer.from('300400016101300400016102320600016100ff03', 'hex');
-  const box = new WriteBatch();
-  box.add(chunk, 0, 6);
-  box.add(chunk, 6, 12);
-  t.is(box.join().buffer, chunk.buffer);
-  t.is(box.join().length, 12);
-  box.addPatched(chunk, 12, 20, 5, 0x34, 0x0102);
-  box.add(chunk, 0, 6);
-  t.is(box.join().toString('hex'), '300400016101300400016102340600016101020330' + '0400016101');
+  const batch = new WriteBatch();
+  batch.add(chunk, 0, 6);
+  batch.add(chunk, 6, 12);
+  t.is(batch.join().buffer, chunk.buffer);
+  t.is(batch.join().length, 12);
+  batch.addPatched(chunk, 12, 20, 5, 0x34, 0x0102);
+  batch.add(chunk, 0, 6);
+  t.is(batch.join().toString('hex'), '300400016101300400016102340600016101020330' + '0400016101');
   t.is(chunk.toString('hex'), '300400016101300400016102320600016100ff03');
-  t.is(box.bytes, 26);
+  t.is(batch.bytes, 26);
 });

@@ -1,0 +1,148 @@
+/**
+ * The read side of one connection: splits what arrives into packets, and stops reading while there is a
+ * reason to.
+ *
+ * @module
+ */
+import type { Duplex } from 'node:stream';
+import type { Cancel } from '../../../core/clock.ts';
+import type { SessionContext } from '../state/context.ts';
+import { Framer, type PacketHandler } from '../wire/framer.ts';
+import type { RateLimit } from './rate-limit.ts';
+
+/** Why reading is paused. Several reasons can apply at a time. */
+export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8 } as const;
+
+/** The first byte of CONNECT. */
+const connectFirstByte = 0x10;
+
+/** What the reader needs from its connection. */
+export interface ReaderOwner {
+  readonly closed: boolean;
+  readonly rateLimit: RateLimit | undefined;
+  /** Whether packets for the client can still be written or buffered. */
+  readonly hasRoom: boolean;
+  /** A packet could not be handled. Closes the connection. */
+  onReadError(error: unknown): void;
+}
+
+export class ConnectionReader {
+  readonly #owner: ReaderOwner;
+  readonly #stream: Duplex;
+  readonly #context: SessionContext;
+  readonly #framer: Framer;
+  #pauses = 0;
+  /** Whether something arrived since the last {@link silenceMs}. */
+  #active = false;
+  #lastActiveMs: number;
+  #cancelRateLimitPause: Cancel | undefined = undefined;
+
+  /** @param onPacket returns {@link canContinue} */
+  constructor(
+    owner: ReaderOwner,
+    stream: Duplex,
+    context: SessionContext,
+    onPacket: PacketHandler,
+  ) {
+    this.#owner = owner;
+    this.#stream = stream;
+    this.#context = context;
+    this.#lastActiveMs = context.clock.monotonicMs();
+    this.#framer = new Framer(context.limits.connectPacketMaxBytes, onPacket);
+    this.#framer.firstByte = connectFirstByte;
+    stream.on('data', (chunk: Buffer) => this.#read(chunk));
+  }
+
+  /** Whether the next packet may be handled now. */
+  canContinue(): boolean {
+    return this.#pauses === 0 && !this.#owner.closed;
+  }
+
+  /** CONNECT was accepted: packets may have their full size. */
+  acceptAllPackets(): void {
+    this.#framer.firstByte = 0;
+    this.#framer.packetMaxBytes = this.#context.limits.packetMaxBytes;
+  }
+
+  setVersion(isMqtt5: boolean): void {
+    this.#framer.shortestLength = isMqtt5;
+  }
+
+  isPausedFor(reason: number): boolean {
+    return (this.#pauses & reason) !== 0;
+  }
+
+  pause(reason: number): void {
+    if (this.#owner.closed) return;
+    this.#pauses |= reason;
+    this.#stream.pause();
+  }
+
+  resume(reason: number): void {
+    if (!this.isPausedFor(reason)) return;
+    this.#pauses &= ~reason;
+    if (!this.canContinue()) return;
+    this.#guard(() => this.#framer.resume());
+    // The packets that were waiting may have paused reading again, or closed the connection.
+    if (this.canContinue()) this.#stream.resume();
+  }
+
+  /** Finishes a packet that waited for `reason`, then continues with the packets behind it. */
+  resumeWith(reason: number, run: () => void): void {
+    if (this.#owner.closed) return;
+    this.#guard(run);
+    this.resume(reason);
+  }
+
+  /** Stops reading for a while: the identity's rate is used up. */
+  pauseFor(ms: number): void {
+    if (this.#cancelRateLimitPause !== undefined || this.#owner.closed) return;
+    this.pause(pauseReasons.rateLimit);
+    this.#cancelRateLimitPause = this.#context.clock.after(ms, () => {
+      this.#cancelRateLimitPause = undefined;
+      this.resume(pauseReasons.rateLimit);
+    });
+  }
+
+  /** How long nothing has arrived, in ms. While reading is paused, the client does not count as silent. */
+  silenceMs(nowMs: number): number {
+    if (this.#active || this.#pauses !== 0) {
+      this.#active = false;
+      this.#lastActiveMs = nowMs;
+    }
+    return nowMs - this.#lastActiveMs;
+  }
+
+  /** Discards the bytes that are not handled yet: the connection is closed. */
+  clear(): void {
+    this.#framer.clear();
+    this.#cancelRateLimitPause?.();
+    this.#cancelRateLimitPause = undefined;
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#owner.closed) return;
+    this.#active = true;
+    this.#context.counters.bytesIn += chunk.length;
+    try {
+      this.#framer.push(chunk);
+    } catch (error) {
+      this.#owner.onReadError(error);
+    }
+    const { rateLimit } = this.#owner;
+    if (rateLimit !== undefined) {
+      const waitMs = rateLimit.bytes(chunk.length, this.#context.clock.monotonicMs());
+      if (waitMs > 0) this.pauseFor(waitMs);
+    }
+    // A client that does not read its acknowledgements is not read from either.
+    if (!this.#owner.hasRoom) this.pause(pauseReasons.outbound);
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#owner.onReadError(error);
+    }
+  }
+}

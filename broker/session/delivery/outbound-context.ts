@@ -1,0 +1,43 @@
+/**
+ * What the outbound queue of a session needs from its session: limits, authorization, and the store.
+ *
+ * @module
+ */
+import type { QueueOverflow } from '../../../core/config/limits.ts';
+import type { SessionStore } from '../../store/session-store.ts';
+import type { Qos0Totals } from './qos0-queue.ts';
+
+/** How much may wait for one session. */
+export interface OutboundLimits {
+  readonly queueMaxMessages: number;
+  readonly queueMaxBytes: number;
+  /** Which message is dropped when the queue is full and has no QoS 0 message. */
+  readonly queueOverflow: QueueOverflow;
+  /** Whether QoS 0 messages are queued while the session is offline. */
+  readonly queueQos0: boolean;
+}
+
+/** Stable words for the metrics. */
+export type DropReason =
+  | 'queue-full'
+  | 'store-full'
+  | 'expired'
+  | 'too-large'
+  | 'outbound-full'
+  | 'not-allowed'
+  | 'retained-full'
+  | 'session-evicted';
+
+/** What the queue needs from its session. */
+export interface OutboundContext {
+  readonly store: SessionStore;
+  readonly limits: OutboundLimits;
+  readonly qos0Totals: Qos0Totals;
+  nowMs(): number;
+  /** Whether the policy (still) allows the session's identity to receive this topic. */
+  mayReceive(topic: string): boolean;
+  /** Whether this many more bytes may wait, counted over all sessions. */
+  fitsInTotal(bytes: number): boolean;
+  dropped(reason: DropReason, messages: number): void;
+  failed(error: unknown): void;
+}

@@ -1,0 +1,186 @@
+/**
+ * The wills of all sessions: stored at CONNECT, published when the connection is lost, delayed if the
+ * client asked for it, and recovered after a restart.
+ *
+ * @module
+ */
+import type { Cancel } from '../../../core/clock.ts';
+import type { ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { StoredMessage, WillRecord } from '../../store/session-store.ts';
+import { Message } from '../delivery/message.ts';
+import { callHook } from '../plugins/hooks.ts';
+import { emitterPacket } from '../plugins/plugin-receiver.ts';
+import type { SessionContext } from './context.ts';
+import type { Publisher } from './publisher.ts';
+import type { Session } from './session.ts';
+
+/** The will of a CONNECT. */
+export interface RequestedWill {
+  readonly message: StoredMessage;
+  readonly delaySeconds: number;
+}
+
+/** The reasons for closing a connection that end the identity's right to publish: no will is published. */
+export const willSuppressingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'certificate-revoked',
+  'device-revoked',
+  'device-suspended',
+  'device-removed',
+  'device-cloned',
+  'device-overlapping',
+]);
+
+/**
+ * After a restart, wills wait at least this long, in ms: the clients of a fleet that reconnects at once
+ * were not lost.
+ */
+const recoveredWillMinMs = 5000;
+
+export class Wills {
+  /**
+   * Set when the broker shuts down: wills stay in a durable store. After the restart they are published
+   * unless their client has resumed its session (3.1.1, section 3.1.2.5 allows a server to defer them).
+   * If the store is not durable, they are published during the shutdown.
+   */
+  shuttingDown = false;
+  readonly #context: SessionContext;
+  readonly #publisher: Publisher;
+  /** Recovered wills whose session does not exist any more, by client id: they wait for their delay. */
+  readonly #withoutSession = new Map<string, { readonly publish: () => void; cancel: Cancel }>();
+
+  constructor(context: SessionContext, publisher: Publisher) {
+    this.#context = context;
+    this.#publisher = publisher;
+  }
+
+  /** Stores the will of a CONNECT. A recovered will under this client id is published first. */
+  set(session: Session, will: RequestedWill | undefined): void {
+    this.#withoutSession.get(session.clientId)?.publish();
+    if (will === undefined) {
+      session.will = undefined;
+      return;
+    }
+    const record: WillRecord = {
+      clientId: session.clientId,
+      identityId: session.identityId,
+      message: will.message,
+      delaySeconds: will.delaySeconds,
+      dueAtMs: undefined,
+    };
+    session.will = record;
+    this.#context.store.putWill(record);
+  }
+
+  /**
+   * The connection of a session is closed: publishes its will, delays it, or deletes it.
+   *
+   * @param publishWill false after a DISCONNECT that discards the will, and if the identity may not
+   *   publish any more
+   */
+  onConnectionClosed(session: Session, publishWill: boolean): void {
+    const { will } = session;
+    if (will === undefined || (this.shuttingDown && this.#context.store.durable)) return;
+    if (!publishWill) this.delete(session);
+    else if (will.delaySeconds === 0 || session.expirySeconds === 0) this.#publish(session);
+    else this.#delay(session, will);
+  }
+
+  /** The client resumed its session before the delay was over: the will is deleted [MQTT-3.1.3-9]. */
+  onSessionResumed(session: Session): void {
+    if (session.cancelWill !== undefined) this.delete(session);
+  }
+
+  /** The session ends: a will that waits for its delay is published now [MQTT-3.1.3.2.2]. */
+  onSessionEnded(session: Session): void {
+    if (session.cancelWill !== undefined) this.#publish(session);
+  }
+
+  /** Deletes the will of a session without publishing it. */
+  delete(session: Session): void {
+    if (session.will === undefined) return;
+    session.will = undefined;
+    session.cancelWill?.();
+    session.cancelWill = undefined;
+    this.#context.store.deleteWill(session.clientId);
+  }
+
+  /** Takes a will from the store after a restart. `session` is undefined if it was not kept. */
+  recover(will: WillRecord, session: Session | undefined, nowMs: number): void {
+    const { clock, store } = this.#context;
+    const delayMs =
+      will.dueAtMs !== undefined
+        ? will.dueAtMs - nowMs
+        : 1000 * Math.min(will.delaySeconds, session?.expirySeconds ?? 0);
+    const waitMs = Math.max(recoveredWillMinMs, delayMs);
+    if (session !== undefined) {
+      session.will = will;
+      session.cancelWill = clock.after(waitMs, () => this.#publish(session));
+      return;
+    }
+    const publish = (): void => {
+      this.#withoutSession.get(will.clientId)?.cancel();
+      this.#withoutSession.delete(will.clientId);
+      store.deleteWill(will.clientId);
+      this.#askPlugin(will.message, undefined);
+    };
+    const cancel = clock.after(waitMs, publish);
+    this.#withoutSession.set(will.clientId, { publish, cancel });
+  }
+
+  /** Stops the timers of the wills that have no session. They stay in the store. */
+  close(): void {
+    for (const { cancel } of this.#withoutSession.values()) cancel();
+    this.#withoutSession.clear();
+  }
+
+  #delay(session: Session, will: WillRecord): void {
+    const delayMs = will.delaySeconds * 1000;
+    const dueAtMs = this.#context.clock.now() + delayMs;
+    const record = { ...will, dueAtMs };
+    session.will = record;
+    this.#context.store.putWill(record);
+    session.cancelWill = this.#context.clock.after(delayMs, () => this.#publish(session));
+  }
+
+  #publish(session: Session): void {
+    const { will, identity } = session;
+    if (will === undefined) return;
+    this.delete(session);
+    const { message } = will;
+    if (identity !== undefined) {
+      const { topic, qos, retain, payload } = message;
+      const { authorizer, events } = this.#context;
+      const verdict = authorizer.publish(identity, topic, qos, retain, payload.length);
+      if (!verdict.allowed) {
+        events.denied(identity, 'publish', topic, verdict.code);
+        return;
+      }
+    }
+    this.#askPlugin(message, session);
+  }
+
+  /** A will passes the `authorizePublish` hook too, without a client: its connection is closed. */
+  #askPlugin(stored: StoredMessage, session: Session | undefined): void {
+    const { authorizePublish } = this.#context.hooks;
+    if (authorizePublish === undefined) return this.#send(stored, session);
+    const packet = { ...emitterPacket(Message.fromStored(stored)) };
+    callHook<undefined>(
+      (reply) => authorizePublish(null, packet, reply),
+      ({ error }) => {
+        const { topic, payload, qos, retain } = packet;
+        if (error === undefined) this.#send({ ...stored, topic, payload, qos, retain }, session);
+      },
+    );
+  }
+
+  #send(stored: StoredMessage, session: Session | undefined): void {
+    const nowMs = this.#context.clock.now();
+    // The Message Expiry Interval of a will begins when it is published.
+    const expiresAtMs =
+      stored.expiresAtMs === undefined
+        ? undefined
+        : nowMs + stored.expiresAtMs - stored.createdAtMs;
+    const message = Message.fromStored({ ...stored, createdAtMs: nowMs, expiresAtMs });
+    this.#publisher.publish(message, this.#publisher.route(message.topic), session);
+  }
+}
