@@ -1,29 +1,28 @@
 /**
- * The simulator's front door. What the command line calls:
+ * The simulator's entry points. The commands of the command line call these functions:
  *
  * | command | functions |
  * |---|---|
- * | `sim run` | `readPlan` or `quickPlan` (plan.ts), {@link runSimulation}; `progressLine` (progress.ts) or `Screen` (screen.ts), `startRunMetrics` (run-metrics.ts), `reportText` and `writeReport` (report/) |
+ * | `sim run` | `readPlan` or `quickPlan` (plan/read-plan.ts), {@link runSimulation}; `progressLine` (view/progress.ts) or `Screen` (view/screen.ts), `startRunMetrics` (view/prometheus.ts), `reportText` and `writeReport` (report/) |
  * | `sim check` | `readPlan` |
  * | `sim init` | `commentedPlan` (plan/commented-plan.ts) |
  * | `sim prepare` | `prepareFleet`, or `prepareFolder` for any other broker (prepare.ts) |
  * | `sim compare` | `compareReports`, `comparisonText` (report/compare.ts) |
  * | `sim agent` | `runAgent` (agent/run-agent.ts); the plan names agents under `run.agents` |
  * | `up --devices N` | {@link startFleet}, `progressLine` |
- * | `device renew` | `probeConnection` (probe.ts) |
+ * | `device renew` | `probeConnection` (device/probe.ts) |
  *
  * @module
  */
 import { Lifecycle } from '../core/lifecycle.ts';
 import { Simulation, type SimulationDeps } from './controller/simulation.ts';
-import { checkPlan, type Plan } from './plan/read-plan.ts';
+import type { Plan } from './plan/plan-schema.ts';
+import { checkPlan } from './plan/read-plan.ts';
 import type { Report } from './report/report-model.ts';
 
-export type { SimulationDeps } from './controller/simulation.ts';
-
 /**
- * Runs a plan against a target. What is wrong before the first connection is thrown; what goes
- * wrong later stands in the report.
+ * Runs a plan against a target. Problems found before the first connection are thrown; later ones are
+ * part of the report.
  *
  * @throws FlotillaError `plan-invalid`, `sim-file-descriptors`, `sim-ports`, `sim-target-unreachable`,
  *   `sim-target-untrusted`, `sim-target-refused`, `sim-certificate-missing`,
@@ -38,17 +37,17 @@ export async function runSimulation(plan: Plan, deps: SimulationDeps): Promise<R
   }
 }
 
-/** What a fleet to look at does. */
+/** The size and rate of a demo fleet. */
 export interface FleetNumbers {
   readonly devices: number;
-  /** Messages a second of each device. */
+  /** Messages per second of each device. */
   readonly ratePerSecond: number;
   readonly seed?: string | undefined;
 }
 
 /**
- * A fleet to look at: enrolls, connects and publishes random walks until the signal aborts, with a
- * progress event a second. Resolves with its report.
+ * Runs a demo fleet: it enrolls, connects and publishes random walks until the signal aborts, with one
+ * progress event per second. Resolves with its report.
  *
  * @throws FlotillaError as {@link runSimulation}
  */
@@ -75,7 +74,7 @@ export function startFleet(numbers: FleetNumbers, deps: SimulationDeps): Promise
         ],
       },
     ],
-    // The same fleet again at the next start, instead of new certificates each time.
+    // Reuse the same certificates at the next start.
     run: { keep: true },
     phases: [
       { phase: 'enroll' },

@@ -1,5 +1,5 @@
 /**
- * The controller's side: agents on other hosts as workers of a crew.
+ * The controller's side of agents: workers on other hosts, called over MQTT.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { OpenChannel, ChannelEvents } from '../worker/worker-pool.ts';
 import type { DialIdentity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import type { BrokerAddress, CallMessage, WorkerMessage } from '../worker/protocol.ts';
-import { answerTopic, callTopic, cut, Joiner } from './wire.ts';
+import { replyTopic, callTopic, splitMessage, MessageAssembler } from './wire.ts';
 
-/** An agent that says nothing for so long, while a run goes on, is given up. */
+/** An agent that sends nothing for this long during a run is considered lost. */
 const silenceMaxMs = 20_000;
-const watchMs = 2000;
-const returnDelayMs = 500;
+const silenceCheckMs = 2000;
+const reconnectDelayMs = 500;
 
 interface Agent {
   readonly events: ChannelEvents;
-  readonly joiner: Joiner;
-  lastWordMs: number;
+  readonly assembler: MessageAssembler;
+  lastMessageMs: number;
 }
 
 export class AgentHub {
@@ -29,7 +29,7 @@ export class AgentHub {
   readonly #link: LightLink;
   readonly #session = randomBytes(4).toString('hex');
   readonly #watch: NodeJS.Timeout;
-  #words = 0;
+  #messageCount = 0;
   #closing = false;
 
   /** @param name the client id: the name in the certificate */
@@ -46,36 +46,40 @@ export class AgentHub {
         connectTimeoutMs: 20_000,
       },
       {
-        message: (topic, payload) => this.#heard(topic, payload),
-        closed: () => this.#comeBack(),
+        message: (topic, payload) => this.#receive(topic, payload),
+        closed: () => this.#reconnectLater(),
       },
     );
-    this.#watch = setInterval(() => this.#lookForSilence(), watchMs);
+    this.#watch = setInterval(() => this.#checkSilence(), silenceCheckMs);
   }
 
-  /** Connects and listens to these agents. @throws LinkError, FlotillaError `sim-target-refused` */
+  /** Connects and subscribes to the replies of these agents. @throws LinkError, FlotillaError `sim-target-refused` */
   async start(agents: readonly string[]): Promise<void> {
     await this.#link.connect({ ...this.#broker, identity: this.#identity });
     for (const agent of agents) {
-      const code = await this.#link.subscribe(answerTopic(agent), 1);
+      const code = await this.#link.subscribe(replyTopic(agent), 1);
       if (code >= 0x80) {
         throw new FlotillaError('sim-target-refused', {
-          detail: `the controller may not listen to ${answerTopic(agent)}`,
+          detail: `the controller may not subscribe to ${replyTopic(agent)}`,
         });
       }
     }
   }
 
-  /** The way to one agent. */
-  port(agent: string): OpenChannel {
+  /** The channel to one agent. */
+  channelTo(agent: string): OpenChannel {
     return (events) => {
-      this.#agents.set(agent, { events, joiner: new Joiner(), lastWordMs: performance.now() });
+      this.#agents.set(agent, {
+        events,
+        assembler: new MessageAssembler(),
+        lastMessageMs: performance.now(),
+      });
       return {
         label: `agent ${agent}`,
         send: (message: CallMessage) => {
-          for (const payload of cut(message, `${this.#session}-${++this.#words}`)) {
+          for (const payload of splitMessage(message, `${this.#session}-${++this.#messageCount}`)) {
             this.#link.publish(callTopic(agent), payload, 1, false, (failure) => {
-              if (failure !== undefined) events.ended(`a call did not leave: ${failure}`);
+              if (failure !== undefined) events.ended(`could not send a call: ${failure}`);
             });
           }
         },
@@ -90,43 +94,43 @@ export class AgentHub {
     await this.#link.end();
   }
 
-  #heard(topic: string, payload: Buffer): void {
+  #receive(topic: string, payload: Buffer): void {
     for (const [name, agent] of this.#agents) {
-      if (topic !== answerTopic(name)) continue;
-      agent.lastWordMs = performance.now();
-      const word = agent.joiner.add(payload);
-      if (isWorkerMessage(word)) agent.events.message(word);
+      if (topic !== replyTopic(name)) continue;
+      agent.lastMessageMs = performance.now();
+      const reply = agent.assembler.add(payload);
+      if (isWorkerMessage(reply)) agent.events.message(reply);
     }
   }
 
-  #lookForSilence(): void {
+  #checkSilence(): void {
     const nowMs = performance.now();
     for (const [name, agent] of this.#agents) {
-      if (nowMs - agent.lastWordMs < silenceMaxMs) continue;
+      if (nowMs - agent.lastMessageMs < silenceMaxMs) continue;
       this.#agents.delete(name);
-      agent.events.ended(`no word for ${silenceMaxMs / 1000} s`);
+      agent.events.ended(`no message for ${silenceMaxMs / 1000} s`);
     }
   }
 
-  #comeBack(): void {
+  #reconnectLater(): void {
     if (this.#closing) return;
     setTimeout(() => {
       if (this.#closing) return;
       this.#link
         .connect({ ...this.#broker, identity: this.#identity })
-        .catch(() => this.#comeBack());
-    }, returnDelayMs);
+        .catch(() => this.#reconnectLater());
+    }, reconnectDelayMs);
   }
 }
 
-/** The shape of an answer; what stands in a result is the matter of the call that asked. */
-function isWorkerMessage(word: unknown): word is WorkerMessage {
-  if (typeof word !== 'object' || word === null || !('kind' in word)) return false;
-  if (word.kind === 'tick')
-    return 'tick' in word && typeof word.tick === 'object' && word.tick !== null;
+/** Checks the shape of a reply. The caller of each call knows the type of its result. */
+function isWorkerMessage(message: unknown): message is WorkerMessage {
+  if (typeof message !== 'object' || message === null || !('kind' in message)) return false;
+  if (message.kind === 'tick')
+    return 'tick' in message && typeof message.tick === 'object' && message.tick !== null;
   return (
-    (word.kind === 'result' || word.kind === 'error') &&
-    'call' in word &&
-    typeof word.call === 'number'
+    (message.kind === 'result' || message.kind === 'error') &&
+    'call' in message &&
+    typeof message.call === 'number'
   );
 }

@@ -1,83 +1,87 @@
 /**
- * Words between controller and agent as MQTT payloads: JSON, cut into pieces that any broker takes.
+ * Messages between controller and agent as MQTT payloads: JSON, split into chunks that any broker
+ * accepts.
  *
  * @module
  */
 import { z } from 'zod';
 
-/** A piece carries at most so many characters of JSON. */
-export const pieceMaxChars = 96 * 1024;
-/** A whole word: at most so many pieces (24 MiB). */
-const piecesMax = 256;
-/** So many words may be incomplete at a time. */
+/** The most characters of JSON in one chunk. */
+export const chunkMaxChars = 96 * 1024;
+/** The most chunks of one message: 24 MiB. */
+const chunksMax = 256;
+/** The most messages that may be incomplete at the same time. */
 const pendingMax = 16;
 
-const pieceSchema = z.strictObject({
-  /** Which word. */
+const chunkSchema = z.strictObject({
+  /** The id of the message. */
   m: z.string().max(64),
-  /** Which piece, of how many. */
+  /** The index of this chunk, and the number of chunks. */
   i: z.int().min(0),
-  n: z.int().min(1).max(piecesMax),
-  d: z.string().max(pieceMaxChars),
+  n: z.int().min(1).max(chunksMax),
+  d: z.string().max(chunkMaxChars),
 });
 
-/** Where an agent listens. */
+/** The topic on which an agent receives calls. */
 export function callTopic(agent: string): string {
   return `devices/${agent}/commands/sim-agent`;
 }
 
-/** Where an agent answers. */
-export function answerTopic(agent: string): string {
+/** The topic on which an agent sends replies. */
+export function replyTopic(agent: string): string {
   return `devices/${agent}/sim-agent`;
 }
 
-/** The payloads of one word, in order. */
-export function cut(word: unknown, id: string): string[] {
-  const text = JSON.stringify(word);
-  const count = Math.max(1, Math.ceil(text.length / pieceMaxChars));
+/** Splits a message into payloads, in order. */
+export function splitMessage(message: unknown, id: string): string[] {
+  const text = JSON.stringify(message);
+  const count = Math.max(1, Math.ceil(text.length / chunkMaxChars));
   return Array.from({ length: count }, (_item, index) =>
     JSON.stringify({
       m: id,
       i: index,
       n: count,
-      d: text.slice(index * pieceMaxChars, (index + 1) * pieceMaxChars),
+      d: text.slice(index * chunkMaxChars, (index + 1) * chunkMaxChars),
     }),
   );
 }
 
-/** Puts pieces together again. Anything malformed is dropped, the oldest word when there are too many. */
-export class Joiner {
+/**
+ * Assembles messages from chunks. Malformed chunks are dropped, and the oldest incomplete message when
+ * there are too many.
+ */
+export class MessageAssembler {
   readonly #pending = new Map<string, { parts: (string | undefined)[]; missing: number }>();
 
-  /** @returns the word when this was its last piece */
+  /** @returns the message when this was its last chunk */
   add(payload: Buffer): unknown {
-    const piece = read(payload);
-    if (piece === undefined || piece.i >= piece.n) return undefined;
-    let word = this.#pending.get(piece.m);
-    if (word === undefined) {
+    const chunk = read(payload);
+    if (chunk === undefined || chunk.i >= chunk.n) return undefined;
+    let entry = this.#pending.get(chunk.m);
+    if (entry === undefined) {
       if (this.#pending.size >= pendingMax) {
         const [oldest] = this.#pending.keys();
         if (oldest !== undefined) this.#pending.delete(oldest);
       }
-      word = { parts: new Array<string | undefined>(piece.n).fill(undefined), missing: piece.n };
-      this.#pending.set(piece.m, word);
+      entry = { parts: new Array<string | undefined>(chunk.n).fill(undefined), missing: chunk.n };
+      this.#pending.set(chunk.m, entry);
     }
-    if (word.parts.length !== piece.n || word.parts[piece.i] !== undefined) return undefined;
-    word.parts[piece.i] = piece.d;
-    word.missing--;
-    if (word.missing > 0) return undefined;
-    this.#pending.delete(piece.m);
+    if (entry.parts.length !== chunk.n || entry.parts[chunk.i] !== undefined) return undefined;
+    entry.parts[chunk.i] = chunk.d;
+    entry.missing--;
+    if (entry.missing > 0) return undefined;
+    this.#pending.delete(chunk.m);
     try {
-      return JSON.parse(word.parts.join('')) as unknown;
+      return JSON.parse(entry.parts.join('')) as unknown;
     } catch {
       return undefined;
     }
   }
 }
 
-function read(payload: Buffer): z.infer<typeof pieceSchema> | undefined {
+function read(payload: Buffer): z.infer<typeof chunkSchema> | undefined {
   try {
-    const result = pieceSchema.safeParse(JSON.parse(payload.toString('utf8')));
+    const result = chunkSchema.safeParse(JSON.parse(payload.toString('utf8')));
     return result.success ? result.data : undefined;
   } catch {
     return undefined;

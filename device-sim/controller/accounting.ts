@@ -27,14 +27,16 @@ export async function collectAccounts(pool: WorkerPool): Promise<{
   observers: ObserverAccount[];
 }> {
   const devices: DeviceAccount[] = [];
-  for (const hand of pool.carriers) {
+  for (const worker of pool.deviceWorkers) {
     for (let from = 0; ; from += slice) {
-      const part = await hand.call('account', { from, count: slice });
+      const part = await worker.call('account', { from, count: slice });
       devices.push(...part);
       if (part.length < slice) break;
     }
   }
-  const observers = await Promise.all(pool.observers.map((hand) => hand.call('observed', {})));
+  const observers = await Promise.all(
+    pool.observers.map((worker) => worker.call('observerAccount', {})),
+  );
   return { devices, observers };
 }
 

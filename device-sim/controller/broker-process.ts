@@ -5,13 +5,13 @@
  * @module
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { ProcessUse } from '../stats/run-stats.ts';
+import type { ProcessUsage } from '../stats/run-stats.ts';
 import type { HostPort } from '../fleet/target.ts';
 
 const ticksPerSecond = 100;
 
 /** The process that listens on a port of this machine; undefined when it cannot be told. */
-export function listenerOf({ host, port }: HostPort): number | undefined {
+export function listeningPid({ host, port }: HostPort): number | undefined {
   if (!/^(?:localhost|127\.|::1$|0\.0\.0\.0$)/.test(host)) return undefined;
   const inodes = new Set<string>();
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
@@ -33,7 +33,7 @@ export function listenerOf({ host, port }: HostPort): number | undefined {
 }
 
 /** Reads what a process used so far; undefined when it is gone or may not be read. */
-export function useOf(pid: number): ProcessUse | undefined {
+export function usageOf(pid: number): ProcessUsage | undefined {
   const text = read(`/proc/${pid}/stat`);
   // The name in parentheses may hold anything; the numbers come after the last one.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -44,11 +44,11 @@ export function useOf(pid: number): ProcessUse | undefined {
 }
 
 /** What several processes used together, each once; undefined when one of them cannot be read. */
-export function useOfAll(pids: readonly (number | undefined)[]): ProcessUse | undefined {
+export function totalUsageOf(pids: readonly (number | undefined)[]): ProcessUsage | undefined {
   let cpuMs = 0;
   let rssBytes = 0;
   for (const pid of new Set(pids)) {
-    const use = pid === undefined ? undefined : useOf(pid);
+    const use = pid === undefined ? undefined : usageOf(pid);
     if (use === undefined) return undefined;
     cpuMs += use.cpuMs;
     rssBytes += use.rssBytes;

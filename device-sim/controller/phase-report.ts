@@ -7,7 +7,7 @@ import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts'
 import type { Percentiles } from '../measure/histogram.ts';
 import { timerNames, type Meter } from '../measure/meter.ts';
 import type { PhaseOutcome } from '../phases/phase-context.ts';
-import type { PhaseSpec } from '../plan/plan-schema.ts';
+import type { PhaseSpec } from '../plan/phase-schema.ts';
 import type { PhaseReport } from '../report/report-model.ts';
 
 export interface PhaseFacts {
@@ -42,7 +42,7 @@ export function phaseReportOf(facts: PhaseFacts): PhaseReport {
   const { name, spec, sinceMs, meter, outcome, fault, aborted } = facts;
   const evidence = [...(outcome?.evidence ?? [])];
   if (outcome === undefined) {
-    if (aborted) evidence.push('ended before its time');
+    if (aborted) evidence.push('stopped early');
     else evidence.push(isFlotillaError(fault) ? fault.message : messageOf(fault));
   }
   const passed = outcome?.passed ?? (outcome !== undefined && !drills.has(spec.phase));

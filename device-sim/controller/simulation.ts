@@ -1,69 +1,58 @@
 /**
- * One run of a plan: workers are hired, phases follow each other, everything is measured, the
- * accounts are settled.
+ * One run of a plan: starts the workers, runs the phases one after the other, compares what was sent
+ * with what was delivered, and makes the report.
  *
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
-import { AgentHub } from '../agent/agent-hub.ts';
-import { devicesAt } from '../fleet/broker-choice.ts';
 import { openCredentials, type RunCredentials } from '../credentials/open-credentials.ts';
-import { LinkError } from '../device/link.ts';
-import { RunStats } from '../stats/run-stats.ts';
-import type { CounterName } from '../measure/meter.ts';
-import { phasesOf, type Plan } from '../plan/read-plan.ts';
-import type { PhaseSpec } from '../plan/plan-schema.ts';
-import { epochNow, type FleetState, type PhaseOutcome } from '../phases/phase-context.ts';
-import { keepCredentials } from '../phases/enroll-phase.ts';
-import { runPhase } from '../phases/phase-registry.ts';
-import type { Progress } from '../view/progress.ts';
-import type { PhaseReport, Report } from '../report/report-model.ts';
-import { filterFor, rosterOf, type Roster } from '../fleet/roster.ts';
-import { newSeed } from '../plan/seed.ts';
+import { rosterOf, type Roster } from '../fleet/roster.ts';
 import { brokersOf, isFlotilla, type SimTarget } from '../fleet/target.ts';
-import type { BrokerAddress } from '../worker/protocol.ts';
+import type { CounterName } from '../measure/meter.ts';
+import { saveCredentials } from '../phases/enroll-phase.ts';
+import type { FleetState, PhaseContext, PhaseOutcome } from '../phases/phase-context.ts';
+import { runPhase } from '../phases/phase-registry.ts';
+import { phasesOf } from '../plan/phase-names.ts';
+import type { PhaseSpec } from '../plan/phase-schema.ts';
+import type { Plan } from '../plan/plan-schema.ts';
+import { newSeed } from '../plan/seed.ts';
+import type { PhaseReport, Report } from '../report/report-model.ts';
+import { RunStats } from '../stats/run-stats.ts';
+import { SharedClock } from '../traffic/shared-clock.ts';
+import type { Progress } from '../view/progress.ts';
+import type { BrokerAddress, Tick } from '../worker/protocol.ts';
+import type { WorkerHandle, WorkerPool } from '../worker/worker-pool.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
-import { listenerOf, openFilesLimitOf, useOfAll } from './broker-process.ts';
-import {
-  WorkerPool,
-  forkedChannel,
-  WorkerHandle,
-  localChannel,
-  type OpenChannel,
-} from '../worker/worker-pool.ts';
+import { listeningPid, totalUsageOf } from './broker-process.ts';
 import { phaseReportOf } from './phase-report.ts';
-import { checkBroker, checkBrokerRoom, checkRoom, machineLimits } from './preflight.ts';
-import { addressesOf } from './source-addresses.ts';
+import { checkBrokers, checkLocalLimits, machineLimits } from './preflight.ts';
+import { expandAddresses } from './source-addresses.ts';
 import { reportOf } from './verdict.ts';
+import { shutDownGraceMs, startWorkers, workerCountOf } from './worker-start.ts';
 
 export interface SimulationDeps {
   readonly target: SimTarget;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Called once a second and at the turns of phases; must not throw. */
+  /** Called once a second and when a phase starts or ends; must not throw. */
   readonly progress: (progress: Progress) => void;
-  /** Ends the run in order, with a partial report. */
+  /** Stops the run early; the report then covers what was done. */
   readonly signal: AbortSignal;
-  /** Workers in this process instead of processes of their own: for small fleets in tests. */
+  /** Runs the workers in this process instead of processes of their own: for small fleets in tests. */
   readonly inProcess?: boolean;
 }
 
-/** Phases that another broker cannot serve. */
+/** Phases that need Flotilla's enrollment service. */
 const needsService: ReadonlySet<string> = new Set(['revocation-drill', 'mass-renewal']);
-/** How long an agent may take to answer at the beginning. */
-const agentPatienceMs = 5000;
-const goodbyeMs = 10_000;
 const tickMs = 1000;
-/** Up to this many devices one worker carries them and the observer too. */
-const smallFleetMax = 100;
-const devicesPerWorkerMin = 250;
 const settleMaxMs = 10_000;
+/** How long a stopped run waits for messages that are still in flight. */
+const stoppedDrainMs = 2000;
 const notesMax = 20;
 
 export class Simulation {
@@ -73,9 +62,10 @@ export class Simulation {
   readonly #run = randomBytes(4).toString('hex');
   readonly #roster: Roster;
   readonly #lifecycle: Lifecycle;
-  readonly #startMs = epochNow();
+  readonly #clock = new SharedClock();
+  readonly #startMs = this.#clock.now();
   readonly #startedAtMs: number;
-  readonly #board: RunStats;
+  readonly #stats: RunStats;
   readonly #fleet: FleetState = {
     retired: new Set(),
     failed: new Map(),
@@ -83,14 +73,14 @@ export class Simulation {
     keys: new Set(),
     enrolled: 0,
   };
-  readonly #remarks: string[] = [];
-  readonly #running = new Map<string, { sinceMs: number; ofMs: number | undefined }>();
-  readonly #lost = new AbortController();
+  readonly #runningPhases = new Map<string, { sinceMs: number; ofMs: number | undefined }>();
+  readonly #workerLost = new AbortController();
   readonly #stop: AbortSignal;
   readonly #peakOnline = { devices: 0, rssBytes: 0 };
+  #clockNotes: readonly string[] = [];
   #idleRssBytes = 0;
-  /** What carries devices: their memory is what devices cost. */
-  #carriers: readonly object[] = [];
+  /** Their memory, less what they use when idle, is what the devices cost. */
+  #deviceWorkers: readonly WorkerHandle[] = [];
 
   constructor(plan: Plan, deps: SimulationDeps, lifecycle: Lifecycle) {
     this.#plan = plan;
@@ -99,217 +89,114 @@ export class Simulation {
     this.#seed = plan.seed ?? newSeed();
     this.#roster = rosterOf(plan, this.#seed);
     this.#startedAtMs = deps.clock.now();
-    this.#stop = AbortSignal.any([deps.signal, this.#lost.signal]);
-    const pids = brokersOf(deps.target).map(listenerOf);
-    this.#board = new RunStats(this.#startMs, () => useOfAll(pids));
+    this.#stop = AbortSignal.any([deps.signal, this.#workerLost.signal]);
+    const pids = brokersOf(deps.target).map(listeningPid);
+    this.#stats = new RunStats(this.#startMs, () => totalUsageOf(pids));
   }
 
+  /** @throws FlotillaError when the run cannot start; later failures are part of the report */
   async run(): Promise<Report> {
-    const { clock, target, signal, log } = this.#deps;
-    const plan = this.#plan;
-    if (!isFlotilla(target)) {
-      const needy = phasesOf(plan).find(({ spec }) => needsService.has(spec.phase));
-      if (needy !== undefined) {
-        throw new FlotillaError('sim-phase-unsupported', { detail: needy.name });
-      }
-    }
-    const credentials = await openCredentials(plan, target, this.#roster, clock);
+    const { clock, target, signal } = this.#deps;
+    this.#checkPhases();
+    const credentials = await openCredentials(this.#plan, target, this.#roster, clock);
     this.#lifecycle.add('service', () => credentials.close());
-    const sourceAddresses = addressesOf(plan.run.sourceAddresses);
-    const workers = this.#workers();
-    checkRoom(this.#roster.size, workers, Math.max(1, sourceAddresses.length), machineLimits());
-    const addresses = brokersOf(target);
-    // One process may listen at several addresses.
-    const shares = new Map<number, number>();
-    for (const [index, address] of addresses.entries()) {
-      const pid = listenerOf(address);
-      const share = devicesAt(index, addresses.length, this.#roster.size);
-      if (pid !== undefined) shares.set(pid, (shares.get(pid) ?? 0) + share);
-    }
-    for (const [pid, share] of shares) checkBrokerRoom(share, openFilesLimitOf(pid));
-    for (const address of addresses) await checkBroker(address, credentials.ca);
-    const brokers = addresses.map((address) => ({ ...address, ca: credentials.ca }));
-    const pool = await this.#hire(workers, brokers, credentials, sourceAddresses);
-    const ticking = setInterval(() => this.#second(), tickMs);
+    const brokers = await this.#checkTarget(credentials.ca);
+    const pool = await this.#startWorkers(brokers, credentials);
+    const ticking = setInterval(() => this.#closeSecond(), tickMs);
     this.#lifecycle.add('progress', () => clearInterval(ticking));
 
-    const phases = await this.#phases(pool, brokers, credentials);
-    const lost = (): string | null =>
-      this.#lost.signal.aborted ? messageOf(this.#lost.signal.reason) : null;
-    let failure = lost();
+    const phases = await this.#runPhases(pool, brokers, credentials);
+    const workerFailure = (): string | null =>
+      this.#workerLost.signal.aborted ? messageOf(this.#workerLost.signal.reason) : null;
+    let failure = workerFailure();
     let account: Account | undefined;
     try {
-      account = await this.#finish(pool, brokers.length, signal.aborted ? 2000 : plan.run.drain);
+      const drainMs = signal.aborted ? stoppedDrainMs : this.#plan.run.drain;
+      account = await this.#settle(pool, brokers.length, drainMs);
     } catch (error) {
-      failure ??= lost() ?? messageOf(error);
+      failure ??= workerFailure() ?? messageOf(error);
     }
-    await this.#keepCredentials(pool, credentials).catch((error: unknown) => {
-      log.warn({ err: error }, 'the certificates could not be kept');
-    });
+    await this.#saveCredentials(pool, credentials);
     clearInterval(ticking);
-    this.#board.turn(epochNow());
-    const report = reportOf({
-      plan,
-      seed: this.#seed,
-      run: this.#run,
-      startedAtMs: this.#startedAtMs,
-      durationMs: epochNow() - this.#startMs,
-      stats: this.#board,
-      fleet: this.#fleet,
-      planned: this.#roster.size,
-      account: account ?? settleAccount([], [], this.#board.totals),
-      phases,
-      brokerAddress: addresses.map(({ host, port }) => `${host}:${port}`).join(', '),
-      workers,
-      idleRssBytes: this.#idleRssBytes,
-      peakOnline: this.#peakOnline,
-      aborted: signal.aborted,
-      failure,
-      notes: this.#notes(account),
-    });
-    await pool.dismiss(goodbyeMs);
-    const gone = plan.run.removeDevices
-      ? this.#roster.numbersOf().map((number) => this.#roster.idOf(number))
-      : [];
-    await credentials.cleanUp(gone).catch((error: unknown) => {
-      log.warn({ err: error }, 'not everything could be removed from the registry');
-    });
+    this.#stats.closeSecond(this.#clock.now());
+    const report = this.#reportOf(phases, account, failure);
+    await pool.shutDown(shutDownGraceMs);
+    await this.#cleanUp(credentials);
     return report;
   }
 
-  #workers(): number {
-    const { workers, agents } = this.#plan.run;
-    if (agents.length > 0) return (workers ?? 0) + agents.length;
-    const enough = Math.ceil(this.#roster.size / devicesPerWorkerMin);
-    return workers ?? Math.max(1, Math.min(availableParallelism(), enough));
+  /** @throws FlotillaError `sim-phase-unsupported` when a phase needs Flotilla's enrollment service */
+  #checkPhases(): void {
+    if (isFlotilla(this.#deps.target)) return;
+    const unsupported = phasesOf(this.#plan).find(({ spec }) => needsService.has(spec.phase));
+    if (unsupported === undefined) return;
+    throw new FlotillaError('sim-phase-unsupported', { detail: unsupported.name });
   }
 
-  async #hire(
-    workers: number,
+  /** Checks the limits of this machine and the brokers. @throws FlotillaError see preflight.ts */
+  async #checkTarget(ca: string): Promise<BrokerAddress[]> {
+    const { size } = this.#roster;
+    const sources = Math.max(1, expandAddresses(this.#plan.run.sourceAddresses).length);
+    checkLocalLimits(size, workerCountOf(this.#plan, size), sources, machineLimits());
+    const addresses = brokersOf(this.#deps.target);
+    await checkBrokers(addresses, ca, size);
+    return addresses.map((address) => ({ ...address, ca }));
+  }
+
+  async #startWorkers(
     brokers: readonly BrokerAddress[],
     credentials: RunCredentials,
-    sourceAddresses: readonly string[],
   ): Promise<WorkerPool> {
-    const plan = this.#plan;
-    const open = this.#deps.inProcess === true ? localChannel : forkedChannel;
-    const hub = await this.#agentHub(brokers, credentials);
-    const local = workers - plan.run.agents.length;
-    const carriers = [
-      ...Array.from({ length: local }, (_item, index) => this.#hand(open(`worker ${index + 1}`))),
-      ...(hub === undefined ? [] : plan.run.agents.map((agent) => this.#hand(hub.port(agent)))),
-    ];
-    const shifts = await this.#clockShifts(carriers.slice(local));
-    const small = local > 0 && this.#roster.size <= smallFleetMax;
-    const observers = Array.from({ length: plan.run.observers * brokers.length }, (_item, index) =>
-      small && index === 0 && carriers[0] !== undefined
-        ? carriers[0]
-        : this.#hand(open(`observer ${index + 1}`)),
-    );
-    const pool = new WorkerPool(carriers, observers, brokers.length);
-    this.#lifecycle.add('workers', () => pool.dismiss(goodbyeMs));
-    const setup = {
-      plan,
+    const { pool, clockNotes } = await startWorkers({
+      plan: this.#plan,
       seed: this.#seed,
       run: this.#run,
+      fleetSize: this.#roster.size,
       brokers,
-      enroll: credentials.enroll,
-      sourceAddresses,
-    };
-    await Promise.all(
-      pool.all().map((hand) => {
-        const index = carriers.indexOf(hand);
-        const shard =
-          index === -1 ? { index: this.#roster.size, of: 1 } : { index, of: carriers.length };
-        return hand.call('setup', { ...setup, shard, clockShiftMs: shifts.get(hand) ?? 0 });
-      }),
-    );
-    await pool.everyone('flush', {});
-    this.#carriers = carriers;
-    this.#idleRssBytes = this.#board.rssBytes(carriers);
-    const filters = observedFilters(plan);
-    for (const [index, hand] of observers.entries()) {
-      const name = `sim-observer-${this.#run}-${index + 1}`;
-      const { key, chain, name: own } = await credentials.observer(name);
-      const where = {
-        filters,
-        client: plan.run.observerClient,
-        broker: index % brokers.length,
-      };
-      try {
-        await hand.call('observe', { name, key, chain, ...where });
-      } catch (error) {
-        // Some brokers allow no other client id than the name in the certificate.
-        if (own === undefined || !(error instanceof LinkError)) throw error;
-        await hand.call('observe', { name: own, key, chain, ...where });
-      }
-    }
+      credentials,
+      sourceAddresses: expandAddresses(this.#plan.run.sourceAddresses),
+      clock: this.#clock,
+      lifecycle: this.#lifecycle,
+      inProcess: this.#deps.inProcess === true,
+      onTick: (worker, tick) => this.#addTick(worker, tick),
+      onLost: (error) => this.#workerLost.abort(error),
+      onIdle: (deviceWorkers) => {
+        this.#deviceWorkers = deviceWorkers;
+        this.#idleRssBytes = this.#stats.rssBytes(deviceWorkers);
+      },
+    });
+    this.#clockNotes = clockNotes;
     return pool;
   }
 
-  /** The way to the agents that the plan names; undefined when it names none. */
-  async #agentHub(
-    [broker]: readonly BrokerAddress[],
-    credentials: RunCredentials,
-  ): Promise<AgentHub | undefined> {
-    const { agents } = this.#plan.run;
-    if (agents.length === 0 || broker === undefined) return undefined;
-    if (credentials.api === undefined) {
-      throw new FlotillaError('sim-phase-unsupported', {
-        detail: 'agents enroll their devices themselves',
-      });
-    }
-    const name = `sim-controller-${this.#run}`;
-    const hub = new AgentHub(name, await credentials.observer(name), broker);
-    this.#lifecycle.add('agents', () => hub.close());
-    await hub.start(agents);
-    return hub;
+  #addTick(worker: WorkerHandle, tick: Tick): void {
+    this.#stats.addTick(worker, tick);
+    const { online } = this.#stats.states();
+    if (online < this.#peakOnline.devices) return;
+    this.#peakOnline.devices = online;
+    this.#peakOnline.rssBytes = this.#stats.rssBytes(this.#deviceWorkers);
   }
 
-  /** By how much the clocks of agents are off, from the quickest of a few questions. */
-  async #clockShifts(agents: readonly WorkerHandle[]): Promise<Map<WorkerHandle, number>> {
-    const shifts = new Map<WorkerHandle, number>();
-    for (const hand of agents) {
-      let best = Infinity;
-      for (let question = 0; question < 5; question++) {
-        const askedMs = epochNow();
-        const answer = await Promise.race([hand.call('clock', {}), delay(agentPatienceMs)]);
-        const answeredMs = epochNow();
-        if (answer === undefined) {
-          for (const agent of agents) agent.giveUp('it does not answer');
-          throw new FlotillaError('sim-agent-missing', { detail: hand.port.label });
-        }
-        if (answeredMs - askedMs >= best) continue;
-        best = answeredMs - askedMs;
-        shifts.set(hand, (askedMs + answeredMs) / 2 - answer.atMs);
-      }
-      const shiftMs = Math.round(shifts.get(hand) ?? 0);
-      this.#remarks.push(
-        `${hand.port.label}: its clock is ${Math.abs(shiftMs)} ms ${shiftMs > 0 ? 'behind' : 'ahead'}, known within ${(best / 2).toFixed(1)} ms`,
-      );
-    }
-    return shifts;
-  }
-
-  #hand(open: OpenChannel): WorkerHandle {
-    const hand: WorkerHandle = new WorkerHandle(
-      open,
-      (tick) => {
-        this.#board.take(hand, tick);
-        const { online } = this.#board.states();
-        if (online < this.#peakOnline.devices) return;
-        this.#peakOnline.devices = online;
-        this.#peakOnline.rssBytes = this.#board.rssBytes(this.#carriers);
-      },
-      (error) => this.#lost.abort(error),
-    );
-    return hand;
-  }
-
-  async #phases(
+  async #runPhases(
     pool: WorkerPool,
     brokers: readonly BrokerAddress[],
-    credentials: RunCredentials,
+    { api, credentialStore }: RunCredentials,
   ): Promise<PhaseReport[]> {
+    const context = {
+      plan: this.#plan,
+      seed: this.#seed,
+      run: this.#run,
+      roster: this.#roster,
+      pool,
+      brokers,
+      api,
+      credentialStore,
+      stats: this.#stats,
+      fleet: this.#fleet,
+      clock: this.#clock,
+      log: this.#deps.log,
+      signal: this.#stop,
+    };
     const reports: PhaseReport[] = [];
     const phases = phasesOf(this.#plan);
     for (const step of this.#plan.phases.keys()) {
@@ -318,50 +205,31 @@ export class Simulation {
         phases
           .filter((phase) => phase.step === step)
           .map(async ({ name, spec }) => {
-            reports.push(await this.#phase(name, spec, pool, brokers, credentials));
+            reports.push(await this.#runPhase(spec, { ...context, name }));
           }),
       );
     }
     return reports;
   }
 
-  async #phase(
-    name: string,
-    spec: PhaseSpec,
-    pool: WorkerPool,
-    brokers: readonly BrokerAddress[],
-    { api, keeper }: RunCredentials,
-  ): Promise<PhaseReport> {
-    const sinceMs = epochNow() - this.#startMs;
-    const part = this.#board.open();
-    this.#running.set(name, { sinceMs, ofMs: 'duration' in spec ? spec.duration : undefined });
-    this.#tell('phase-start', `${name} begins`);
-    const work = runPhase(spec, {
-      name,
-      plan: this.#plan,
-      seed: this.#seed,
-      run: this.#run,
-      roster: this.#roster,
-      pool,
-      brokers,
-      api,
-      keeper,
-      stats: this.#board,
-      fleet: this.#fleet,
-      log: this.#deps.log,
-      signal: this.#stop,
-    });
+  async #runPhase(spec: PhaseSpec, context: PhaseContext): Promise<PhaseReport> {
+    const { name, pool } = context;
+    const sinceMs = this.#clock.now() - this.#startMs;
+    const part = this.#stats.openPhase();
+    const ofMs = 'duration' in spec ? spec.duration : undefined;
+    this.#runningPhases.set(name, { sinceMs, ofMs });
+    this.#emitProgress('phase-start', `${name} started`);
     let outcome: PhaseOutcome | undefined;
     let fault: unknown;
     try {
-      outcome = await unlessAborted(work, this.#stop);
+      outcome = await unlessAborted(runPhase(spec, context), this.#stop);
     } catch (error) {
       fault = error;
     }
-    const durationMs = epochNow() - this.#startMs - sinceMs;
-    await pool.everyone('flush', {}).catch(() => undefined);
+    const durationMs = this.#clock.now() - this.#startMs - sinceMs;
+    await pool.callAll('flush', {}).catch(() => undefined);
     part.close();
-    this.#running.delete(name);
+    this.#runningPhases.delete(name);
     const report = phaseReportOf({
       name,
       spec,
@@ -373,44 +241,88 @@ export class Simulation {
       fault,
       aborted: this.#stop.aborted,
     });
-    const said = report.evidence.join('; ');
-    this.#tell('phase-end', `${name} ${report.verdict ?? 'done'}${said === '' ? '' : `: ${said}`}`);
+    const evidence = report.evidence.join('; ');
+    this.#emitProgress(
+      'phase-end',
+      `${name} ${report.verdict ?? 'done'}${evidence === '' ? '' : `: ${evidence}`}`,
+    );
     return report;
   }
 
-  /** Waits for what is under way, then collects and settles the accounts. */
-  async #finish(pool: WorkerPool, brokers: number, drainMs: number): Promise<Account> {
-    await pool.everyone('halt', {});
-    await pool.everyone('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
+  /** Waits for messages in flight, then compares what was sent with what was delivered. */
+  async #settle(pool: WorkerPool, brokers: number, drainMs: number): Promise<Account> {
+    await pool.callAll('halt', {});
+    await pool.callAll('settle', { timeoutMs: Math.min(drainMs, settleMaxMs) });
     const endMs = performance.now() + drainMs;
     for (;;) {
-      await pool.everyone('flush', {});
+      await pool.callAll('flush', {});
       const { devices, observers } = await collectAccounts(pool);
-      const account = settleAccount(devices, observers, this.#board.totals, brokers);
+      const account = settleAccount(devices, observers, this.#stats.totals, brokers);
       const complete = account.telemetry.lost === 0 && account.commands.lost === 0;
       if (complete || performance.now() >= endMs) return account;
       await delay(200);
     }
   }
 
-  /** What is kept must be what devices hold now, and nothing that a drill revoked. */
-  async #keepCredentials(pool: WorkerPool, { keeper }: RunCredentials): Promise<void> {
+  /** Stores renewed certificates and removes those that a drill revoked. */
+  async #saveCredentials(pool: WorkerPool, { credentialStore }: RunCredentials): Promise<void> {
     const { retired, joined } = this.#fleet;
-    if (retired.size > 0) {
-      await keeper.forget(new Set([...retired].map((device) => this.#roster.idOf(device))));
+    const { keep, agents } = this.#plan.run;
+    try {
+      if (retired.size > 0) {
+        const ids = [...retired].map((device) => this.#roster.idOf(device));
+        await credentialStore.remove(new Set(ids));
+      }
+      const renewed = this.#stats.totals.counter('renewed') > 0;
+      if (!keep || !renewed || agents.length > 0) return;
+      const devices = [...joined].filter((device) => !retired.has(device));
+      await saveCredentials(devices, { pool, credentialStore });
+    } catch (error) {
+      this.#deps.log.warn({ err: error }, 'could not save the certificates of the devices');
     }
-    const renewed = this.#board.totals.counter('renewed') > 0;
-    if (!this.#plan.run.keep || !renewed || this.#plan.run.agents.length > 0) return;
-    await keepCredentials(
-      [...joined].filter((device) => !retired.has(device)),
-      { pool, keeper },
-    );
+  }
+
+  async #cleanUp(credentials: RunCredentials): Promise<void> {
+    const devices = this.#plan.run.removeDevices
+      ? this.#roster.numbersOf().map((number) => this.#roster.idOf(number))
+      : [];
+    await credentials.cleanUp(devices).catch((error: unknown) => {
+      this.#deps.log.warn({ err: error }, 'could not remove everything from the registry');
+    });
+  }
+
+  #reportOf(
+    phases: readonly PhaseReport[],
+    account: Account | undefined,
+    failure: string | null,
+  ): Report {
+    return reportOf({
+      plan: this.#plan,
+      seed: this.#seed,
+      run: this.#run,
+      startedAtMs: this.#startedAtMs,
+      durationMs: this.#clock.now() - this.#startMs,
+      stats: this.#stats,
+      fleet: this.#fleet,
+      planned: this.#roster.size,
+      account: account ?? settleAccount([], [], this.#stats.totals),
+      phases,
+      brokerAddress: brokersOf(this.#deps.target)
+        .map(({ host, port }) => `${host}:${port}`)
+        .join(', '),
+      workers: workerCountOf(this.#plan, this.#roster.size),
+      idleRssBytes: this.#idleRssBytes,
+      peakOnline: this.#peakOnline,
+      aborted: this.#deps.signal.aborted,
+      failure,
+      notes: this.#notes(account),
+    });
   }
 
   #notes(account: Account | undefined): string[] {
     const id = (device: number): string => this.#roster.idOf(device);
     return [
-      ...this.#remarks,
+      ...this.#clockNotes,
       ...(account?.losses ?? []).map(
         ({ device, ranges }) => `${id(device)} lost ${ranges.join('-')}`,
       ),
@@ -418,24 +330,28 @@ export class Simulation {
     ].slice(0, notesMax);
   }
 
-  #second(): void {
-    this.#board.turn(epochNow());
-    this.#tell('second');
+  #closeSecond(): void {
+    this.#stats.closeSecond(this.#clock.now());
+    this.#emitProgress('second');
   }
 
-  #tell(kind: Progress['kind'], text = ''): void {
-    const { totals, columns } = this.#board;
+  #emitProgress(kind: Progress['kind'], text = ''): void {
+    const { totals, seconds } = this.#stats;
     const count = (name: CounterName): number => totals.counter(name);
     this.#deps.progress({
       kind,
-      atMs: epochNow() - this.#startMs,
+      atMs: this.#clock.now() - this.#startMs,
       plan: this.#plan.name,
       seed: this.#seed,
-      phases: [...this.#running].map(([name, { sinceMs, ofMs }]) => ({ name, sinceMs, ofMs })),
+      phases: [...this.#runningPhases].map(([name, { sinceMs, ofMs }]) => ({
+        name,
+        sinceMs,
+        ofMs,
+      })),
       planned: this.#roster.size,
-      connectedEver: this.#board.everOnline(),
-      states: this.#board.states(),
-      second: columns.at(-1),
+      connectedEver: this.#stats.everOnline(),
+      states: this.#stats.states(),
+      second: seconds.at(-1),
       totals: {
         enrolled: count('enrolled'),
         published: count('published'),
@@ -450,18 +366,10 @@ export class Simulation {
   }
 }
 
-/** What the observers listen to: told, or made of the topics of the fleet. */
-function observedFilters(plan: Plan): string[] {
-  if (plan.run.observe !== undefined) return plan.run.observe;
-  const topics = plan.fleet.flatMap(({ publish }) => publish.map(({ topic }) => filterFor(topic)));
-  const replies = phasesOf(plan).some(({ spec }) => spec.phase === 'command-roundtrip');
-  return [...new Set([...topics, ...(replies ? ['devices/+/replies'] : [])])];
-}
-
-/** Rejects as soon as the signal aborts, whatever the work does; its own failure is then unheard. */
+/** Rejects as soon as the signal aborts; a later failure of `work` is then ignored. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(new Error('ended before its time'));
+    const stop = (): void => reject(new Error('stopped early'));
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));

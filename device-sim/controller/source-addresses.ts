@@ -8,7 +8,7 @@
 export const addressesMax = 1024;
 
 /** Addresses and blocks (`127.0.0.0/28`) as a list of addresses; network and broadcast left out. */
-export function addressesOf(entries: readonly string[]): string[] {
+export function expandAddresses(entries: readonly string[]): string[] {
   const addresses: string[] = [];
   for (const entry of entries) {
     const [base = '', bits] = entry.split('/');

@@ -1,22 +1,17 @@
 /**
- * The report out of what was measured, and the judgement over it.
+ * Makes the report of a run from its measurements, and judges its thresholds.
  *
  * @module
  */
-import type { RunStats } from '../stats/run-stats.ts';
-import { judgeThreshold, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
-import type { Plan } from '../plan/plan-schema.ts';
-import type { PhaseReport, Report } from '../report/report-model.ts';
 import type { FleetState } from '../phases/phase-context.ts';
+import type { Plan } from '../plan/plan-schema.ts';
+import { judgeThreshold, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
+import type { PhaseReport, Report } from '../report/report-model.ts';
+import type { RunStats } from '../stats/run-stats.ts';
 import { sumOf, type Account } from './accounting.ts';
+import { validityOf } from './validity.ts';
 
-/** Above this p99 of the schedule error the simulator was late itself. */
-export const scheduleErrorMaxMs = 10;
-/** The same for connections: a handshake takes milliseconds of CPU on both sides. */
-const connectErrorMaxMs = 100;
-/** Above this share of busy time on average a worker had no room left. */
-export const loopBusyMax = 0.9;
-/** With fewer devices the memory of the process itself hides theirs. */
+/** With fewer devices, the memory of the process itself hides theirs. */
 const devicesForMemoryMin = 200;
 
 export interface Findings {
@@ -32,7 +27,7 @@ export interface Findings {
   readonly phases: readonly PhaseReport[];
   readonly brokerAddress: string;
   readonly workers: number;
-  /** Memory of one worker that carries nothing, in bytes; to tell what a device costs. */
+  /** Memory of the device workers before any device connects, to compute the cost of a device. */
   readonly idleRssBytes: number;
   readonly peakOnline: { readonly devices: number; readonly rssBytes: number };
   readonly aborted: boolean;
@@ -42,85 +37,28 @@ export interface Findings {
 
 /** Makes the report. Pure over the findings. */
 export function reportOf(findings: Findings): Report {
-  const { plan, stats, fleet, account, phases } = findings;
-  const { totals } = stats;
-  const messages = sumOf(account.telemetry, account.commands);
-  const moved = messages.delivered + messages.duplicated;
-  const percentiles = (name: Parameters<typeof totals.timer>[0]) =>
-    totals.timer(name).percentiles();
-  const scheduleErrorMs = percentiles('scheduleError');
-  const busy = stats.loopBusy();
-  const connectScheduleErrorMs = percentiles('connectScheduleError');
-  const invalidBecause = bottlenecks(scheduleErrorMs.p99, connectScheduleErrorMs.p99, busy.mean);
-  const brokerCpuMs = stats.brokerCpuMs ?? null;
-  const brokerRss = stats.columns.flatMap(({ brokerRssBytes }) => brokerRssBytes ?? []);
-  const { peakOnline } = findings;
-  const perMessage = (cpuMs: number | null): number | null =>
-    cpuMs === null || moved === 0 ? null : round((cpuMs * 1000) / moved);
+  const { plan, stats, account, phases } = findings;
   const facts = {
     seed: findings.seed,
     plan: plan.name,
     startedAt: new Date(findings.startedAtMs).toISOString(),
     durationMs: Math.round(findings.durationMs),
-    devices: {
-      planned: findings.planned,
-      enrolled: fleet.enrolled,
-      connected: stats.everOnline(),
-      failed: fleet.failed.size,
-      retired: fleet.retired.size,
-      distinctKeys: fleet.keys.size,
-    },
-    messages,
+    devices: devicesOf(findings),
+    messages: sumOf(account.telemetry, account.commands),
     telemetry: account.telemetry,
     commands: account.commands,
-    latencyMs: {
-      enroll: percentiles('enroll'),
-      handshake: percentiles('handshake'),
-      connect: percentiles('connect'),
-      publishAck: percentiles('publishAck'),
-      endToEnd: percentiles('endToEnd'),
-      handshakeResumed: percentiles('handshakeResumed'),
-      command: percentiles('command'),
-      roundtrip: percentiles('roundtrip'),
-      renew: percentiles('renew'),
-    },
-    rates: ratesOf(phases, totals.counter('published')),
+    latencyMs: latenciesOf(stats),
+    rates: ratesOf(phases, stats.totals.counter('published')),
     phases,
     aborted: findings.aborted,
     failure: findings.failure,
     run: findings.run,
     version: 1 as const,
-    simulator: {
-      valid: invalidBecause.length === 0,
-      invalidBecause,
-      scheduleErrorMs,
-      connectScheduleErrorMs,
-      missed: totals.counter('missed'),
-      workers: findings.workers,
-      cpuMs: Math.round(stats.cpuMs),
-      cpuPerMessageUs: perMessage(trafficCpuMs(stats, phases, 'simulatorCpu') ?? stats.cpuMs),
-      loopBusyMax: round(busy.max),
-      loopBusyMean: round(busy.mean),
-      rssBytes: stats.rssBytes(),
-      rssPerDeviceBytes:
-        peakOnline.devices < devicesForMemoryMin
-          ? null
-          : Math.max(
-              0,
-              Math.round((peakOnline.rssBytes - findings.idleRssBytes) / peakOnline.devices),
-            ),
-    },
-    broker: {
-      address: findings.brokerAddress,
-      local: brokerCpuMs !== null,
-      cpuMs: brokerCpuMs === null ? null : Math.round(brokerCpuMs),
-      cpuPerMessageUs: perMessage(trafficCpuMs(stats, phases, 'brokerCpu') ?? brokerCpuMs),
-      rssBytes: brokerRss.at(-1) ?? null,
-      rssPeakBytes: brokerRss.length === 0 ? null : Math.max(...brokerRss),
-    },
-    errors: totals.errors(),
+    simulator: simulatorOf(findings),
+    broker: brokerOf(findings),
+    errors: stats.totals.errors(),
     notes: findings.notes,
-    series: stats.columns,
+    series: stats.seconds,
   };
   const thresholds = [...judgeAll(plan, facts), ...drillThresholds(phases)];
   const ok =
@@ -131,8 +69,78 @@ export function reportOf(findings: Findings): Report {
   return { ...facts, thresholds, ok };
 }
 
-/** What a plan without thresholds is held to. */
-export function usualThresholds(plan: Plan): string[] {
+function devicesOf({ fleet, planned, stats }: Findings): Report['devices'] {
+  return {
+    planned,
+    enrolled: fleet.enrolled,
+    connected: stats.everOnline(),
+    failed: fleet.failed.size,
+    retired: fleet.retired.size,
+    distinctKeys: fleet.keys.size,
+  };
+}
+
+function latenciesOf({ totals }: RunStats): Report['latencyMs'] {
+  const percentiles = (name: keyof Report['latencyMs']) => totals.timer(name).percentiles();
+  return {
+    enroll: percentiles('enroll'),
+    handshake: percentiles('handshake'),
+    connect: percentiles('connect'),
+    publishAck: percentiles('publishAck'),
+    endToEnd: percentiles('endToEnd'),
+    handshakeResumed: percentiles('handshakeResumed'),
+    command: percentiles('command'),
+    roundtrip: percentiles('roundtrip'),
+    renew: percentiles('renew'),
+  };
+}
+
+function simulatorOf(findings: Findings): Report['simulator'] {
+  const { stats, account, phases, peakOnline } = findings;
+  const busy = stats.loopBusy();
+  const cpuMs = trafficCpuMs(stats, phases, 'simulatorCpu') ?? stats.cpuMs;
+  return {
+    ...validityOf(stats),
+    scheduleErrorMs: stats.totals.timer('scheduleError').percentiles(),
+    connectScheduleErrorMs: stats.totals.timer('connectScheduleError').percentiles(),
+    missed: stats.totals.counter('missed'),
+    workers: findings.workers,
+    cpuMs: Math.round(stats.cpuMs),
+    cpuPerMessageUs: cpuPerMessageUs(cpuMs, account),
+    loopBusyMax: round(busy.max),
+    loopBusyMean: round(busy.mean),
+    rssBytes: stats.rssBytes(),
+    rssPerDeviceBytes:
+      peakOnline.devices < devicesForMemoryMin
+        ? null
+        : Math.max(
+            0,
+            Math.round((peakOnline.rssBytes - findings.idleRssBytes) / peakOnline.devices),
+          ),
+  };
+}
+
+function brokerOf({ stats, account, phases, brokerAddress }: Findings): Report['broker'] {
+  const cpuMs = stats.brokerCpuMs ?? null;
+  const rss = stats.seconds.flatMap(({ brokerRssBytes }) => brokerRssBytes ?? []);
+  return {
+    address: brokerAddress,
+    local: cpuMs !== null,
+    cpuMs: cpuMs === null ? null : Math.round(cpuMs),
+    cpuPerMessageUs: cpuPerMessageUs(trafficCpuMs(stats, phases, 'brokerCpu') ?? cpuMs, account),
+    rssBytes: rss.at(-1) ?? null,
+    rssPeakBytes: rss.length === 0 ? null : Math.max(...rss),
+  };
+}
+
+function cpuPerMessageUs(cpuMs: number | null, { telemetry, commands }: Account): number | null {
+  const { delivered, duplicated } = sumOf(telemetry, commands);
+  const messages = delivered + duplicated;
+  return cpuMs === null || messages === 0 ? null : round((cpuMs * 1000) / messages);
+}
+
+/** The thresholds of a plan that has none. */
+function defaultThresholds(plan: Plan): string[] {
   const lossless = plan.fleet.every(({ publish }) => publish.every(({ qos }) => qos > 0));
   return [
     'devices.failed <= 0',
@@ -142,13 +150,13 @@ export function usualThresholds(plan: Plan): string[] {
 }
 
 function judgeAll(plan: Plan, facts: object): JudgedThreshold[] {
-  return (plan.thresholds ?? usualThresholds(plan)).flatMap((text) => {
+  return (plan.thresholds ?? defaultThresholds(plan)).flatMap((text) => {
     const comparison = parseComparison(text);
     return comparison === undefined ? [] : [judgeThreshold(comparison, facts)];
   });
 }
 
-/** Each drill is a threshold of its own. */
+/** Each drill counts as a threshold. */
 function drillThresholds(phases: readonly PhaseReport[]): JudgedThreshold[] {
   return phases
     .filter(({ verdict }) => verdict !== null)
@@ -160,29 +168,7 @@ function drillThresholds(phases: readonly PhaseReport[]): JudgedThreshold[] {
     }));
 }
 
-function bottlenecks(
-  scheduleErrorP99Ms: number,
-  connectErrorP99Ms: number,
-  loopBusyMean: number,
-): string[] {
-  return [
-    ...(scheduleErrorP99Ms > scheduleErrorMaxMs
-      ? [
-          `messages left late by the simulator's own doing: p99 ${scheduleErrorP99Ms} ms, more than ${scheduleErrorMaxMs} ms`,
-        ]
-      : []),
-    ...(connectErrorP99Ms > connectErrorMaxMs
-      ? [
-          `connections were begun late by the simulator's own doing: p99 ${connectErrorP99Ms} ms, more than ${connectErrorMaxMs} ms`,
-        ]
-      : []),
-    ...(loopBusyMean > loopBusyMax
-      ? [`a worker was busy ${Math.round(loopBusyMean * 100)} % of the time`]
-      : []),
-  ];
-}
-
-/** CPU of what sends and receives messages only: connecting has its own price. */
+/** CPU of the phases that send and receive messages: connecting has a cost of its own. */
 function trafficCpuMs(
   stats: RunStats,
   phases: readonly PhaseReport[],
@@ -193,7 +179,7 @@ function trafficCpuMs(
   );
   if (windows.length === 0) return undefined;
   let sum = 0;
-  for (const second of stats.columns) {
+  for (const second of stats.seconds) {
     const share = second[which];
     const inside = windows.some(
       ({ atMs, durationMs }) =>

@@ -29,11 +29,15 @@ export class EnrollmentClient {
   readonly #ca: string;
   readonly #agent: Agent;
 
-  /** @param atOnce how many connections at most */
-  constructor(url: string, ca: string, atOnce: number) {
+  /** @param concurrency how many connections at most */
+  constructor(url: string, ca: string, concurrency: number) {
     this.#url = url;
     this.#ca = ca;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: atOnce, maxFreeSockets: atOnce });
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: concurrency,
+      maxFreeSockets: concurrency,
+    });
   }
 
   /**
@@ -50,7 +54,7 @@ export class EnrollmentClient {
   ): Promise<Credential> {
     const key = await generateKey(keyType);
     const csr = createCsr({ key, commonName: id });
-    const issued = await this.#patiently(onRetry, () =>
+    const issued = await this.#withRetry(onRetry, () =>
       callJson(
         {
           method: 'POST',
@@ -84,7 +88,7 @@ export class EnrollmentClient {
       key: typeof key === 'string' ? keyOf(key) : key,
       commonName: current.id,
     });
-    const issued = await this.#patiently(onRetry, () =>
+    const issued = await this.#withRetry(onRetry, () =>
       callJson(
         {
           method: 'POST',
@@ -104,7 +108,7 @@ export class EnrollmentClient {
     this.#agent.destroy();
   }
 
-  async #patiently<T>(onRetry: () => void, call: () => Promise<T>): Promise<T> {
+  async #withRetry<T>(onRetry: () => void, call: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await call();

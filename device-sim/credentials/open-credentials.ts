@@ -12,7 +12,11 @@ import type { Plan } from '../plan/plan-schema.ts';
 import type { Roster } from '../fleet/roster.ts';
 import { isFlotilla, type SimTarget } from '../fleet/target.ts';
 import { readFolderCa, readFolderCredentials, readFolderObserver } from './certificate-folder.ts';
-import { fileKeeper, noKeeper, type CredentialKeeper } from './credential-keeper.ts';
+import {
+  fileCredentialStore,
+  noCredentialStore,
+  type CredentialStore,
+} from './credential-store.ts';
 import { ServiceApi } from './service-api.ts';
 
 export interface RunCredentials {
@@ -20,7 +24,7 @@ export interface RunCredentials {
   readonly ca: string;
   readonly enroll: { readonly url: string; readonly ca: string } | undefined;
   readonly api: ServiceApi | undefined;
-  readonly keeper: CredentialKeeper;
+  readonly credentialStore: CredentialStore;
   /** An identity to observe with. `name`: what its client id must be, when it is not the one given. */
   observer(name: string): Promise<DialIdentity & { readonly name: string | undefined }>;
   /** Removes the observers, and these devices, from the registry. */
@@ -53,10 +57,10 @@ export async function openCredentials(
       ca,
       enroll: undefined,
       api: undefined,
-      keeper: {
+      credentialStore: {
         find: () => Promise.resolve(credentials),
-        keep: () => Promise.resolve(),
-        forget: () => Promise.resolve(),
+        save: () => Promise.resolve(),
+        remove: () => Promise.resolve(),
       },
       observer: () =>
         observer === undefined
@@ -74,10 +78,10 @@ export async function openCredentials(
     ca,
     enroll: { url: enrollUrl, ca },
     api,
-    keeper:
+    credentialStore:
       keepFolder !== undefined
-        ? fileKeeper(keepFolder, plan.name, root, () => clock.now())
-        : noKeeper,
+        ? fileCredentialStore(keepFolder, plan.name, root, () => clock.now())
+        : noCredentialStore,
     async observer(name) {
       const identity = await api.createService(name);
       made.push(name);

@@ -1,10 +1,12 @@
 /**
- * A link that keeps the behaviour of an MQTT client and nothing else: for the tens of thousands of
- * devices that one machine cannot carry with a full client each.
+ * A small MQTT client for fleets of tens of thousands of devices, which one machine cannot carry with
+ * a complete client library per device. It behaves like a complete client on the wire.
  *
  * @module
  */
+import type { Packet } from 'mqtt-packet';
 import { dial, failureOf, type Dialed, type DialOptions, type Failure } from './dial.ts';
+import { keepAliveTimer } from './keep-alive.ts';
 import {
   connackReason,
   LinkError,
@@ -15,13 +17,13 @@ import {
   type LinkOptions,
 } from './link.ts';
 import {
+  connectPacket,
   frameBytes,
   readPacket,
   readPublish,
   writeAck,
   writePacket,
   writePublish,
-  type Packet,
 } from './packets.ts';
 
 interface Outgoing {
@@ -33,7 +35,7 @@ interface Outgoing {
   released: boolean;
 }
 
-interface Waiting {
+interface PendingReply {
   readonly resolve: (code: number) => void;
   readonly reject: (error: Error) => void;
 }
@@ -44,19 +46,20 @@ interface Attempt {
   reject(error: Error): void;
 }
 
-const nothing = new Map<number, never>();
+/** Shared by idle links: ten thousand empty maps take megabytes. Never written to. */
+const emptyMap = new Map<number, never>();
 
 export class LightLink implements Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
-  readonly #five: boolean;
+  readonly #mqtt5: boolean;
   #dialed: Dialed | undefined;
   #attempt: Attempt | undefined;
   #online = false;
   #failure: Failure | undefined;
-  #rest: Buffer | undefined;
-  #outgoing: Map<number, Outgoing> = nothing;
-  #subscribes: Map<number, Waiting> = nothing;
+  #partial: Buffer | undefined;
+  #outgoing: Map<number, Outgoing> = emptyMap;
+  #subscribes: Map<number, PendingReply> = emptyMap;
   /** Ids of QoS 2 messages that were received and not yet released [MQTT-4.3.3-2]. */
   #received: Set<number> | undefined;
   #lastId = 0;
@@ -66,7 +69,7 @@ export class LightLink implements Link {
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
-    this.#five = options.mqtt === '5.0';
+    this.#mqtt5 = options.mqtt === '5.0';
   }
 
   get online(): boolean {
@@ -81,7 +84,7 @@ export class LightLink implements Link {
     return new Promise((resolve, reject) => {
       const { connectTimeoutMs } = this.#options;
       this.#failure = undefined;
-      this.#rest = undefined;
+      this.#partial = undefined;
       this.#pingSentMs = undefined;
       const timer = setTimeout(() => {
         this.#failure = { reason: 'timeout', detail: `no CONNACK within ${connectTimeoutMs} ms` };
@@ -91,12 +94,12 @@ export class LightLink implements Link {
       const dialed = dial(options);
       this.#dialed = dialed;
       const { socket } = dialed;
-      socket.once('secureConnect', () => this.#sayHello());
-      socket.on('data', (chunk: Buffer) => this.#take(chunk));
+      socket.once('secureConnect', () => this.#sendPacket(connectPacket(this.#options)));
+      socket.on('data', (chunk: Buffer) => this.#receive(chunk));
       socket.on('error', (error) => {
         this.#failure ??= failureOf(error, dialed.timing.secureMs !== undefined);
       });
-      socket.once('close', () => this.#ended(dialed));
+      socket.once('close', () => this.#handleClose(dialed));
     });
   }
 
@@ -108,7 +111,7 @@ export class LightLink implements Link {
     done: LinkCallback,
   ): void {
     if (qos === 0) {
-      if (this.#online) this.#send(writePublish(topic, payload, 0, retain, false, 0, this.#five));
+      if (this.#online) this.#send(writePublish(topic, payload, 0, retain, false, 0, this.#mqtt5));
       done(this.#online ? undefined : 'offline');
       return;
     }
@@ -121,17 +124,16 @@ export class LightLink implements Link {
       done('ids-exhausted');
       return;
     }
-    if (this.#outgoing === nothing) this.#outgoing = new Map();
+    if (this.#outgoing === emptyMap) this.#outgoing = new Map();
     this.#outgoing.set(id, { topic, payload, qos, retain, done, released: false });
-    if (this.#online) this.#send(writePublish(topic, payload, qos, retain, false, id, this.#five));
+    if (this.#online) this.#send(writePublish(topic, payload, qos, retain, false, id, this.#mqtt5));
   }
 
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number> {
     if (!this.#online) return Promise.reject(new LinkError({ reason: 'offline', detail: filter }));
     return new Promise((resolve, reject) => {
       const messageId = this.#freeId();
-      if (this.#subscribes === nothing) this.#subscribes = new Map();
-      this.#subscribes.set(messageId, { resolve, reject });
+      this.#awaitReply(messageId, { resolve, reject });
       this.#sendPacket({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] });
     });
   }
@@ -140,8 +142,7 @@ export class LightLink implements Link {
     if (!this.#online) return Promise.resolve();
     return new Promise((resolve) => {
       const messageId = this.#freeId();
-      if (this.#subscribes === nothing) this.#subscribes = new Map();
-      this.#subscribes.set(messageId, { resolve: () => resolve(), reject: () => resolve() });
+      this.#awaitReply(messageId, { resolve: () => resolve(), reject: () => resolve() });
       this.#sendPacket({ cmd: 'unsubscribe', messageId, unsubscriptions: [filter] });
     });
   }
@@ -170,13 +171,13 @@ export class LightLink implements Link {
     else this.#dialed?.socket.resume();
   }
 
-  /** Called about once a second by {@link tickLinks}. */
+  /** Sends a PINGREQ when it is due; called twice a second while the link is online. */
   tick(nowMs: number): void {
     const keepAliveMs = this.#options.keepAliveSeconds * 1000;
     if (!this.#online || keepAliveMs === 0) return;
     if (this.#pingSentMs !== undefined) {
       if (nowMs - this.#pingSentMs > keepAliveMs) {
-        this.#failure = { reason: 'keep-alive', detail: 'no PINGRESP in time' };
+        this.#failure = { reason: 'keep-alive', detail: 'no PINGRESP within the keep-alive time' };
         this.destroy();
       }
     } else if (nowMs - this.#lastSentMs > keepAliveMs * 0.75) {
@@ -185,59 +186,47 @@ export class LightLink implements Link {
     }
   }
 
-  #sayHello(): void {
-    const { clientId, kept, keepAliveSeconds, sessionExpirySeconds } = this.#options;
-    this.#sendPacket({
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: this.#five ? 5 : 4,
-      clientId,
-      clean: !kept,
-      keepalive: keepAliveSeconds,
-      ...(this.#five && kept
-        ? { properties: { sessionExpiryInterval: sessionExpirySeconds } }
-        : {}),
-    });
-  }
-
-  #take(chunk: Buffer): void {
+  #receive(chunk: Buffer): void {
     const socket = this.#dialed?.socket;
     if (socket === undefined) return;
-    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = undefined;
-    // Everything that this chunk makes us say leaves in one record.
+    const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    this.#partial = undefined;
+    // Write all replies to this chunk in one TLS record.
     socket.cork();
     let at = 0;
     while (at < bytes.length) {
       const length = frameBytes(bytes, at);
       if (length < 0) {
-        this.#failure = { reason: 'malformed', detail: 'a packet of the broker has a bad length' };
+        this.#failure = {
+          reason: 'malformed',
+          detail: 'the broker sent a packet with a malformed length',
+        };
         socket.destroy();
         return;
       }
       if (length === 0 || at + length > bytes.length) break;
-      this.#frame(bytes.subarray(at, at + length));
+      this.#handleFrame(bytes.subarray(at, at + length));
       at += length;
     }
-    if (at < bytes.length) this.#rest = at === 0 ? bytes : Buffer.from(bytes.subarray(at));
+    if (at < bytes.length) this.#partial = at === 0 ? bytes : Buffer.from(bytes.subarray(at));
     socket.uncork();
   }
 
-  #frame(frame: Buffer): void {
+  #handleFrame(frame: Buffer): void {
     const kind = (frame[0] ?? 0) >> 4;
-    if (kind === 3) this.#published(frame);
-    else if (kind >= 4 && kind <= 7) this.#acknowledged(kind, frame);
+    if (kind === 3) this.#handlePublish(frame);
+    else if (kind >= 4 && kind <= 7) this.#handleAck(kind, frame);
     else {
-      const packet = readPacket(frame, this.#five);
-      if (packet === undefined) this.#malformed();
-      else this.#other(packet);
+      const packet = readPacket(frame, this.#mqtt5);
+      if (packet === undefined) this.#failMalformed();
+      else this.#handlePacket(packet);
     }
   }
 
-  #published(frame: Buffer): void {
-    const publish = readPublish(frame, this.#five);
+  #handlePublish(frame: Buffer): void {
+    const publish = readPublish(frame, this.#mqtt5);
     if (publish === undefined) {
-      this.#malformed();
+      this.#failMalformed();
       return;
     }
     const { topic, payload, qos, retain, messageId } = publish;
@@ -252,13 +241,13 @@ export class LightLink implements Link {
     this.#events.message(topic, payload, qos, retain);
   }
 
-  #acknowledged(kind: number, frame: Buffer): void {
+  #handleAck(kind: number, frame: Buffer): void {
     if (frame.length < 4) {
-      this.#malformed();
+      this.#failMalformed();
       return;
     }
     const id = frame.readUInt16BE(2);
-    const code = this.#five && frame.length > 4 ? (frame[4] ?? 0) : 0;
+    const code = this.#mqtt5 && frame.length > 4 ? (frame[4] ?? 0) : 0;
     if (kind === 6) {
       this.#received?.delete(id);
       this.#send(writeAck(7, id));
@@ -272,29 +261,24 @@ export class LightLink implements Link {
       return;
     }
     this.#outgoing.delete(id);
-    // Between two messages a device keeps no table.
-    if (this.#outgoing.size === 0) this.#outgoing = nothing;
+    // An idle device holds no map of its own.
+    if (this.#outgoing.size === 0) this.#outgoing = emptyMap;
     outgoing.done(code >= 0x80 ? `puback-0x${code.toString(16)}` : undefined);
   }
 
-  #other(packet: Packet): void {
+  #handlePacket(packet: Packet): void {
     switch (packet.cmd) {
       case 'connack':
-        this.#connack(packet.returnCode ?? packet.reasonCode ?? 0, packet.sessionPresent);
+        this.#handleConnack(packet.returnCode ?? packet.reasonCode ?? 0, packet.sessionPresent);
         return;
       case 'suback': {
-        const waiting = this.#subscribes.get(packet.messageId ?? 0);
-        this.#subscribes.delete(packet.messageId ?? 0);
         const [code] = packet.granted;
-        waiting?.resolve(typeof code === 'number' ? code : 0x80);
+        this.#takeReply(packet.messageId)?.resolve(typeof code === 'number' ? code : 0x80);
         return;
       }
-      case 'unsuback': {
-        const waiting = this.#subscribes.get(packet.messageId ?? 0);
-        this.#subscribes.delete(packet.messageId ?? 0);
-        waiting?.resolve(0);
+      case 'unsuback':
+        this.#takeReply(packet.messageId)?.resolve(0);
         return;
-      }
       case 'pingresp':
         this.#pingSentMs = undefined;
         return;
@@ -311,7 +295,18 @@ export class LightLink implements Link {
     }
   }
 
-  #connack(code: number, sessionPresent: boolean): void {
+  #awaitReply(messageId: number, reply: PendingReply): void {
+    if (this.#subscribes === emptyMap) this.#subscribes = new Map();
+    this.#subscribes.set(messageId, reply);
+  }
+
+  #takeReply(messageId = 0): PendingReply | undefined {
+    const reply = this.#subscribes.get(messageId);
+    this.#subscribes.delete(messageId);
+    return reply;
+  }
+
+  #handleConnack(code: number, sessionPresent: boolean): void {
     const attempt = this.#attempt;
     const dialed = this.#dialed;
     if (attempt === undefined || dialed === undefined) return;
@@ -323,38 +318,39 @@ export class LightLink implements Link {
     this.#attempt = undefined;
     clearTimeout(attempt.timer);
     this.#online = true;
-    links.add(this);
-    startTicking();
+    keepAliveTimer.add(this);
     if (!sessionPresent) this.#received = undefined;
-    this.#sendAgain();
+    this.#resend();
     attempt.resolve({ timing: dialed.timing, connackMs: performance.now(), sessionPresent });
   }
 
-  /** [MQTT-4.4.0-1] unacknowledged PUBLISH and PUBREL again, with their ids, in order. */
-  #sendAgain(): void {
+  /** Sends unacknowledged PUBLISH and PUBREL packets again, in order, with their ids [MQTT-4.4.0-1]. */
+  #resend(): void {
     for (const [id, { topic, payload, qos, retain, released }] of this.#outgoing) {
       this.#send(
         released
           ? writeAck(6, id)
-          : writePublish(topic, payload, qos, retain, true, id, this.#five),
+          : writePublish(topic, payload, qos, retain, true, id, this.#mqtt5),
       );
     }
   }
 
-  #ended(dialed: Dialed): void {
+  #handleClose(dialed: Dialed): void {
     if (dialed !== this.#dialed) return;
     const attempt = this.#attempt;
     this.#attempt = undefined;
     const wasOnline = this.#online;
     this.#online = false;
-    links.delete(this);
+    keepAliveTimer.remove(this);
     for (const waiting of this.#subscribes.values()) {
-      waiting.reject(new LinkError({ reason: 'closed', detail: 'before SUBACK' }));
+      waiting.reject(
+        new LinkError({ reason: 'closed', detail: 'the connection ended before SUBACK' }),
+      );
     }
-    this.#subscribes = nothing;
+    this.#subscribes = emptyMap;
     if (!this.#options.kept) {
       const outgoing = this.#outgoing;
-      this.#outgoing = nothing;
+      this.#outgoing = emptyMap;
       this.#received = undefined;
       for (const { done } of outgoing.values()) done('closed');
     }
@@ -377,8 +373,11 @@ export class LightLink implements Link {
     }
   }
 
-  #malformed(): void {
-    this.#failure = { reason: 'malformed', detail: 'a packet of the broker cannot be read' };
+  #failMalformed(): void {
+    this.#failure = {
+      reason: 'malformed',
+      detail: 'the broker sent a packet that cannot be decoded',
+    };
     this.destroy();
   }
 
@@ -390,28 +389,11 @@ export class LightLink implements Link {
   }
 
   #sendPacket(packet: Packet): void {
-    this.#send(writePacket(packet, this.#five));
+    this.#send(writePacket(packet, this.#mqtt5));
   }
 
   #send(frame: Buffer): void {
     this.#lastSentMs = performance.now();
     this.#dialed?.socket.write(frame);
-  }
-}
-
-/** All links that are online: one timer for the keep alive of all of them. */
-const links = new Set<LightLink>();
-let ticking: NodeJS.Timeout | undefined;
-
-function startTicking(): void {
-  ticking ??= setInterval(tickLinks, 500).unref();
-}
-
-function tickLinks(): void {
-  const nowMs = performance.now();
-  for (const link of links) link.tick(nowMs);
-  if (links.size === 0) {
-    clearInterval(ticking);
-    ticking = undefined;
   }
 }

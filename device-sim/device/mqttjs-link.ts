@@ -179,14 +179,14 @@ export class MqttJsLink implements Link {
   }
 
   #clientFor(options: DialOptions): { client: MqttClient; fresh: boolean } {
-    this.#builder = () => {
+    this.#openSocket = () => {
       this.#dialed = dial(options);
       return this.#dialed.socket;
     };
     if (this.#client !== undefined && this.#options.kept) {
       return { client: this.#client, fresh: false };
     }
-    const client = new MqttClient(() => this.#builder(), clientOptions(this.#options));
+    const client = new MqttClient(() => this.#openSocket(), clientOptions(this.#options));
     client.on('message', (topic, payload, packet) =>
       this.#events.message(topic, payload, packet.qos, packet.retain),
     );
@@ -205,7 +205,7 @@ export class MqttJsLink implements Link {
     return { client, fresh: true };
   }
 
-  #builder: () => Dialed['socket'] = () => {
+  #openSocket: () => Dialed['socket'] = () => {
     throw new Error('connect() was not called');
   };
 
@@ -231,10 +231,10 @@ function publishReason(error: Error): string {
 }
 
 function clientOptions(options: LinkOptions): IClientOptions {
-  const five = options.mqtt === '5.0';
+  const mqtt5 = options.mqtt === '5.0';
   return {
     clientId: options.clientId,
-    protocolVersion: five ? 5 : 4,
+    protocolVersion: mqtt5 ? 5 : 4,
     clean: !options.kept,
     keepalive: options.keepAliveSeconds,
     reconnectPeriod: 0,
@@ -251,7 +251,7 @@ function clientOptions(options: LinkOptions): IClientOptions {
           outgoingStore: new Store({ clean: false }),
         }
       : {}),
-    ...(five && options.kept
+    ...(mqtt5 && options.kept
       ? { properties: { sessionExpiryInterval: options.sessionExpirySeconds } }
       : {}),
   };

@@ -1,16 +1,17 @@
 /**
- * MQTT packets for the light client: PUBLISH and its acknowledgements by hand, because they are
- * nearly all of the traffic; everything else through mqtt-packet.
+ * MQTT packets of the light client. PUBLISH and its acknowledgements are encoded here, because they
+ * are nearly all of the traffic; mqtt-packet encodes the others.
  *
  * @module
  */
 import { generate, parser, writeToStream, type Packet } from 'mqtt-packet';
+import type { LinkOptions } from './link.ts';
 
-// The library would keep a buffer for each of the 65,536 numbers of two bytes: 9 MB in each worker,
-// which is 2 KB a device.
+// The library caches a buffer for each of the 65,536 two-byte numbers: 9 MB in each worker, or 2 KB
+// per device.
 writeToStream.cacheNumbers = false;
 
-/** A PUBLISH as it came in. */
+/** A received PUBLISH. */
 export interface Publish {
   readonly topic: string;
   readonly payload: Buffer;
@@ -20,12 +21,12 @@ export interface Publish {
   readonly messageId: number;
 }
 
-/** The largest packet that the light client takes, in bytes. */
+/** The largest packet that the light client accepts, in bytes. */
 export const frameMaxBytes = 8 * 1024 * 1024;
 
 /**
- * The length of the packet that begins at an offset, fixed header included; 0 when more bytes are
- * needed to tell, -1 when the length is malformed or too large.
+ * Returns the length of the packet at an offset, including the fixed header; 0 when more bytes are
+ * needed to decode it, -1 when it is malformed or too large.
  */
 export function frameBytes(chunk: Buffer, offset: number): number {
   let length = 0;
@@ -43,8 +44,8 @@ export function frameBytes(chunk: Buffer, offset: number): number {
   return -1;
 }
 
-/** Reads a whole PUBLISH frame; undefined when it is malformed. */
-export function readPublish(frame: Buffer, five: boolean): Publish | undefined {
+/** Decodes a complete PUBLISH; undefined when it is malformed. */
+export function readPublish(frame: Buffer, mqtt5: boolean): Publish | undefined {
   const flags = frame[0] ?? 0;
   const qos = (flags >> 1) & 3;
   if (qos === 3) return undefined;
@@ -61,7 +62,7 @@ export function readPublish(frame: Buffer, five: boolean): Publish | undefined {
     messageId = frame.readUInt16BE(at);
     at += 2;
   }
-  if (five) {
+  if (mqtt5) {
     let length = 0;
     let scale = 1;
     for (;;) {
@@ -83,7 +84,7 @@ export function readPublish(frame: Buffer, five: boolean): Publish | undefined {
   };
 }
 
-/** Writes a PUBLISH. */
+/** Encodes a PUBLISH. */
 export function writePublish(
   topic: string,
   payload: string,
@@ -91,11 +92,11 @@ export function writePublish(
   retain: boolean,
   dup: boolean,
   messageId: number,
-  five: boolean,
+  mqtt5: boolean,
 ): Buffer {
   const topicBytes = Buffer.byteLength(topic);
   const payloadBytes = Buffer.byteLength(payload);
-  const length = 2 + topicBytes + (qos > 0 ? 2 : 0) + (five ? 1 : 0) + payloadBytes;
+  const length = 2 + topicBytes + (qos > 0 ? 2 : 0) + (mqtt5 ? 1 : 0) + payloadBytes;
   const lengthBytes = length < 128 ? 1 : length < 16_384 ? 2 : length < 2_097_152 ? 3 : 4;
   const frame = Buffer.allocUnsafe(1 + lengthBytes + length);
   frame[0] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
@@ -108,12 +109,12 @@ export function writePublish(
   at = frame.writeUInt16BE(topicBytes, at);
   at += frame.write(topic, at);
   if (qos > 0) at = frame.writeUInt16BE(messageId, at);
-  if (five) frame[at++] = 0;
+  if (mqtt5) frame[at++] = 0;
   frame.write(payload, at);
   return frame;
 }
 
-/** Writes PUBACK, PUBREC, PUBREL or PUBCOMP: four bytes in both versions, success meant. */
+/** Encodes a successful PUBACK, PUBREC, PUBREL or PUBCOMP: four bytes in both versions. */
 export function writeAck(kind: 4 | 5 | 6 | 7, messageId: number): Buffer {
   const frame = Buffer.allocUnsafe(4);
   frame[0] = (kind << 4) | (kind === 6 ? 2 : 0);
@@ -122,15 +123,30 @@ export function writeAck(kind: 4 | 5 | 6 | 7, messageId: number): Buffer {
   return frame;
 }
 
-/** Writes any other packet. */
-export function writePacket(packet: Packet, five: boolean): Buffer {
-  return generate(packet, { protocolVersion: five ? 5 : 4 });
+/** The CONNECT of a link. */
+export function connectPacket(options: LinkOptions): Packet {
+  const { clientId, kept, keepAliveSeconds, sessionExpirySeconds, mqtt } = options;
+  const mqtt5 = mqtt === '5.0';
+  return {
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: mqtt5 ? 5 : 4,
+    clientId,
+    clean: !kept,
+    keepalive: keepAliveSeconds,
+    ...(mqtt5 && kept ? { properties: { sessionExpiryInterval: sessionExpirySeconds } } : {}),
+  };
 }
 
-/** Reads one whole frame of any other packet; undefined when it is malformed. */
-export function readPacket(frame: Buffer, five: boolean): Packet | undefined {
-  // A parser for each packet: these are rare, and a parser for each device costs memory.
-  const reader = parser({ protocolVersion: five ? 5 : 4 });
+/** Encodes any other packet. */
+export function writePacket(packet: Packet, mqtt5: boolean): Buffer {
+  return generate(packet, { protocolVersion: mqtt5 ? 5 : 4 });
+}
+
+/** Decodes one complete packet of any other type; undefined when it is malformed. */
+export function readPacket(frame: Buffer, mqtt5: boolean): Packet | undefined {
+  // These packets are rare, and a parser per device would cost memory.
+  const reader = parser({ protocolVersion: mqtt5 ? 5 : 4 });
   let packet: Packet | undefined;
   reader.on('packet', (read) => {
     packet = read;
@@ -139,5 +155,3 @@ export function readPacket(frame: Buffer, five: boolean): Packet | undefined {
   reader.parse(frame);
   return packet;
 }
-
-export type { Packet } from 'mqtt-packet';

@@ -1,25 +1,25 @@
 /**
- * One simulated device: its identity, its connection that it wants to keep, and the account of what
- * it sent and received.
+ * One simulated device: its identity, its connection, which it restores when it is lost, and the
+ * sequence numbers that it sent and received.
  *
  * @module
  */
 import { topicMatches } from '../../core/topic.ts';
+import { CompactCredential } from './compact-credential.ts';
 import type { Credential } from './credential.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
-import type { GroupSpec } from '../plan/plan-schema.ts';
-import { topicFor } from '../fleet/roster.ts';
+import type { GroupSpec } from '../plan/fleet-schema.ts';
+import { topicFor, type Author } from '../fleet/roster.ts';
 import { seeded, type Random } from '../plan/seed.ts';
 import { unwrap, wrap, type Envelope } from '../traffic/envelope.ts';
-import { nowUs } from '../traffic/shared-clock.ts';
-import type { Author } from '../fleet/roster.ts';
+import type { SharedClock } from '../traffic/shared-clock.ts';
 import type { DialOptions, Failure } from './dial.ts';
 import { LightLink } from './light-link.ts';
 import { LinkError, type Connected, type Link, type LinkOptions } from './link.ts';
 import { MqttJsLink } from './mqttjs-link.ts';
 
-/** Where a device stands; what progress and reports count. */
+/** The state of a device, as progress and reports count it. */
 export type DeviceState = 'new' | 'enrolled' | 'connecting' | 'online' | 'offline' | 'failed';
 export const deviceStates = [
   'new',
@@ -30,27 +30,28 @@ export const deviceStates = [
   'failed',
 ] as const;
 
-/** What a device needs from the worker that carries it. */
+/** Services of the worker that carries the device. */
 export interface DeviceHost {
   readonly run: string;
   readonly seed: string;
   readonly meter: Meter;
-  /** Where a device connects; as whom is its own matter. */
+  readonly clock: SharedClock;
+  /** The broker that a device connects to. */
   brokerOf(number: number): {
     readonly host: string;
     readonly port: number;
     readonly ca: string;
   };
   localAddress(number: number): string | undefined;
-  /** Calls once at a time of the process's own clock. */
+  /** Calls back once at a time of `performance.now()`. */
   at(ms: number, call: () => void): void;
   readonly stopping: boolean;
 }
 
-/** How many messages wait in a device when its in-flight window is full. */
-export const waitingMax = 10_000;
+/** Messages that a device holds back while its in-flight window is full. */
+export const backlogMax = 10_000;
 
-interface Waiting {
+interface ScheduledMessage {
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
@@ -62,34 +63,32 @@ export class SimDevice {
   readonly number: number;
   readonly author: Author;
   readonly group: GroupSpec;
-  /** Sequence numbers that the broker took responsibility for (QoS 0: that left). */
+  /** Sequence numbers that the broker acknowledged (QoS 0: that were sent). */
   readonly settled = new IntervalSet();
-  /** Sequence numbers of commands that arrived. */
+  /** Sequence numbers of commands that were received. */
   readonly commands = new IntervalSet();
   state: DeviceState = 'new';
   /** Whether it was ever connected. */
   everOnline = false;
-  /** How often it lost its connection unasked. */
+  /** How often it lost its connection unexpectedly. */
   drops = 0;
   /** Keeps TLS sessions even if its group does not resume them. */
   keepsSession = false;
-  /** Topics that arrived and do not belong to it. */
+  /** Topics of received messages that are not this device's. */
   readonly leaks: string[] = [];
-  #losing = false;
-  /** A clean session ended while commands may have been on their way. */
+  #dropExpected = false;
+  /** A clean session ended, so commands in flight at that time may be lost. */
   hadGap = false;
   /** Why the last attempt or connection ended. */
   lastFailure: Failure | undefined;
-  /** Called when the connection ends, before a reconnect is thought of. */
+  /** Called when the connection ends, before a reconnect is scheduled. */
   onClosed: ((failure: Failure) => void) | undefined;
   readonly #host: DeviceHost;
-  /** Its chain is the leaf alone; {@link #issuers} follow. */
-  #credential: Credential | undefined;
-  #issuers = '';
+  #credential: CompactCredential | undefined;
   #link: Link | undefined;
-  #waiting: Waiting[] | undefined;
+  #backlog: ScheduledMessage[] | undefined;
   #seq = 0;
-  #wanted = false;
+  #shouldBeOnline = false;
   #attempts = 0;
   #session: Buffer | undefined;
   #connecting: Promise<Connected> | undefined;
@@ -110,45 +109,42 @@ export class SimDevice {
     return this.#link?.online ?? false;
   }
 
-  /** Messages that wait for an acknowledgement or for room. */
+  /** Messages that wait for an acknowledgement or in the backlog. */
   get unsettled(): number {
-    return (this.#link?.inflight ?? 0) + (this.#waiting?.length ?? 0);
+    return (this.#link?.inflight ?? 0) + (this.#backlog?.length ?? 0);
   }
 
-  /** The last TLS session that the broker gave. */
+  /** The last TLS session that the broker sent a ticket for. */
   get session(): Buffer | undefined {
     return this.#session;
   }
 
-  /** What it holds now, its chain complete. */
+  /** Its current credential with the complete chain. */
   get credential(): Credential | undefined {
-    return this.#credential === undefined
-      ? undefined
-      : { ...this.#credential, chain: this.#credential.chain + this.#issuers };
+    return this.#credential?.complete();
   }
 
+  /** Uses this credential from the next connection on. */
   adopt(credential: Credential): void {
-    const { leaf, issuers } = splitChain(credential.chain);
-    this.#credential = { ...credential, chain: leaf };
-    this.#issuers = issuers;
+    this.#credential = new CompactCredential(credential);
     if (this.state === 'new' || this.state === 'failed') this.state = 'enrolled';
   }
 
   /**
-   * Connects, and from then on reconnects by itself until {@link leave}.
+   * Connects, and reconnects after each loss until {@link disconnect}.
    *
-   * @param intendedMs when it was meant to begin, on the process's own clock; latency counts from there
+   * @param intendedMs scheduled time by `performance.now()`; latencies are measured from it
    */
   join(intendedMs: number): void {
-    if (this.#wanted && this.state !== 'failed') return;
-    this.#wanted = true;
+    if (this.#shouldBeOnline && this.state !== 'failed') return;
+    this.#shouldBeOnline = true;
     this.#attempts = 0;
-    this.#try(intendedMs);
+    this.#connect(intendedMs);
   }
 
-  /** Disconnects, with a word (`clean`) or without, and stays away. */
-  async leave(how: 'clean' | 'abrupt'): Promise<void> {
-    this.#wanted = false;
+  /** Disconnects, with a DISCONNECT packet (`clean`) or without, and does not reconnect. */
+  async disconnect(how: 'clean' | 'abrupt'): Promise<void> {
+    this.#shouldBeOnline = false;
     const link = this.#link;
     if (link === undefined) return;
     if (how === 'clean') await link.end();
@@ -156,10 +152,10 @@ export class SimDevice {
     if (this.state !== 'failed') this.state = 'offline';
   }
 
-  /** Loses its connection as by a broken network, and comes back by itself. */
-  lose(how: 'clean' | 'abrupt'): void {
+  /** Ends the connection as a network failure would; the device reconnects. */
+  dropConnection(how: 'clean' | 'abrupt'): void {
     if (!this.online) return;
-    this.#losing = true;
+    this.#dropExpected = true;
     if (how === 'clean') void this.#link?.end();
     else this.#link?.destroy();
   }
@@ -178,14 +174,14 @@ export class SimDevice {
     return this.#link?.unsubscribe(filter) ?? Promise.resolve();
   }
 
-  /** Publishes as it stands, outside the account, for probes. Resolves with the failure, if any. */
+  /** Publishes a payload as it is, without counting it, for probes. Resolves with the failure, if any. */
   publishRaw(topic: string, payload: string, qos: 0 | 1 | 2): Promise<string | undefined> {
     const link = this.#link;
     if (link === undefined) return Promise.resolve('offline');
     return new Promise((resolve) => link.publish(topic, payload, qos, false, resolve));
   }
 
-  /** Sends one message of its schedule. `atUs`: when it was meant to leave. */
+  /** Sends one scheduled message. @param atUs the scheduled time in µs since 1970 */
   send(topic: string, qos: 0 | 1 | 2, retain: boolean, body: string, atUs: number): void {
     const link = this.#link;
     if (link === undefined || (!link.online && !(this.group.session === 'kept' && qos > 0))) {
@@ -194,17 +190,17 @@ export class SimDevice {
     }
     const message = { topic, qos, retain, body, atUs };
     if (link.inflight < this.group.inflightMax) this.#publish(link, message);
-    else if ((this.#waiting?.length ?? 0) < waitingMax) (this.#waiting ??= []).push(message);
+    else if ((this.#backlog?.length ?? 0) < backlogMax) (this.#backlog ??= []).push(message);
     else this.#host.meter.count('missed');
   }
 
-  /** How many messages it numbered so far. */
+  /** The number of messages published so far; the next sequence number. */
   get sent(): number {
     return this.#seq;
   }
 
-  #publish(link: Link, { topic, qos, retain, body, atUs }: Waiting): void {
-    const { run, meter } = this.#host;
+  #publish(link: Link, { topic, qos, retain, body, atUs }: ScheduledMessage): void {
+    const { run, meter, clock } = this.#host;
     const seq = this.#seq++;
     meter.count('published');
     const payload = wrap({ run, id: this.id, seq, atUs }, body);
@@ -213,27 +209,27 @@ export class SimDevice {
         this.settled.add(seq);
         if (qos > 0) {
           meter.count('acknowledged');
-          meter.time('publishAck', nowUs() - atUs);
+          meter.time('publishAck', clock.nowUs() - atUs);
         }
       } else {
         meter.count('publishFailed');
         meter.fail(`publish: ${failure}`);
       }
-      this.#sendWaiting(link);
+      this.#sendBacklog(link);
     });
   }
 
-  #sendWaiting(link: Link): void {
-    const waiting = this.#waiting;
+  #sendBacklog(link: Link): void {
+    const waiting = this.#backlog;
     if (waiting === undefined || !link.online) return;
     while (waiting.length > 0 && link.inflight < this.group.inflightMax) {
       const next = waiting.shift();
       if (next !== undefined) this.#publish(link, next);
     }
-    if (waiting.length === 0) this.#waiting = undefined;
+    if (waiting.length === 0) this.#backlog = undefined;
   }
 
-  #try(intendedMs: number): void {
+  #connect(intendedMs: number): void {
     const { meter } = this.#host;
     const { credential } = this;
     if (credential === undefined || this.#connecting !== undefined) return;
@@ -252,7 +248,7 @@ export class SimDevice {
         meter.count('connectFailed');
         meter.fail(`connect: ${failure.reason}`);
         if (!this.keepsSession) this.#session = undefined;
-        this.#comeBack();
+        this.#scheduleReconnect();
       });
   }
 
@@ -278,28 +274,28 @@ export class SimDevice {
       );
     }
     meter.time('connect', (connackMs - intendedMs) * 1000);
-    if (!this.#wanted) link.destroy();
-    else this.#sendWaiting(link);
+    if (!this.#shouldBeOnline) link.destroy();
+    else this.#sendBacklog(link);
   }
 
   #closed(failure: Failure): void {
     const { meter, stopping } = this.#host;
     this.lastFailure = failure;
     meter.count('disconnected');
-    if (this.#wanted && !stopping && !this.#losing) {
+    if (this.#shouldBeOnline && !stopping && !this.#dropExpected) {
       this.drops++;
       meter.fail(`disconnected: ${failure.reason}`);
     }
-    this.#losing = false;
+    this.#dropExpected = false;
     if (this.group.session === 'clean') this.hadGap = true;
     this.state = 'offline';
     this.onClosed?.(failure);
-    this.#comeBack();
+    this.#scheduleReconnect();
   }
 
-  #comeBack(): void {
+  #scheduleReconnect(): void {
     const { minDelay, maxDelay } = this.group.reconnect;
-    if (!this.#wanted || this.#host.stopping) {
+    if (!this.#shouldBeOnline || this.#host.stopping) {
       this.state = 'offline';
       return;
     }
@@ -311,11 +307,11 @@ export class SimDevice {
     );
     const atMs = performance.now() + delayMs / 2 + (this.#backoff.next() * delayMs) / 2;
     this.#host.at(atMs, () => {
-      if (this.#wanted && !this.online) this.#try(performance.now());
+      if (this.#shouldBeOnline && !this.online) this.#connect(performance.now());
     });
   }
 
-  /** How it dials, for itself and for drills that act in its name. */
+  /** Options of its TLS connections, also for drills that connect as this device. */
   dialOptions(credential: Credential): DialOptions {
     const { version, resume } = this.group.tls;
     return {
@@ -357,11 +353,11 @@ export class SimDevice {
   }
 
   #command(topic: string, payload: Buffer): void {
-    const { meter, run } = this.#host;
+    const { meter, run, clock } = this.#host;
     const envelope = unwrap(payload);
     if (!this.#isOwn(topic)) {
       meter.count('commandsMisdelivered');
-      meter.fail('misdelivered: a topic that is not of this device');
+      meter.fail('misdelivered: a topic of another device');
       if (this.leaks.length < leaksMax) this.leaks.push(topic);
       return;
     }
@@ -373,7 +369,7 @@ export class SimDevice {
       if (this.leaks.length < leaksMax) this.leaks.push(topic);
     } else if (this.commands.add(envelope.seq)) {
       meter.count('commandsDelivered');
-      meter.time('command', nowUs() - envelope.atUs);
+      meter.time('command', clock.nowUs() - envelope.atUs);
       if (payload.includes('"reply":1')) this.#reply(envelope);
     } else {
       meter.count('commandsDuplicated');
@@ -388,7 +384,7 @@ export class SimDevice {
     );
   }
 
-  /** Obeys: says the command's own number and time back. */
+  /** Replies with the sequence number and the time of the command. */
   #reply(envelope: Envelope): void {
     this.#link?.publish(`devices/${this.id}/replies`, wrap(envelope, ''), 1, false, (failure) => {
       if (failure !== undefined) this.#host.meter.fail(`reply: ${failure}`);
@@ -396,31 +392,7 @@ export class SimDevice {
   }
 }
 
-/**
- * The leaf as text of its own and the issuers as one text that all devices of a process share: ten
- * thousand copies of the same issuers are 6 MB.
- */
-function splitChain(chain: string): { leaf: string; issuers: string } {
-  const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
-  const issuers = chain.slice(leafEnd);
-  let known = knownIssuers.get(issuers);
-  if (known === undefined) {
-    if (knownIssuers.size >= knownIssuersMax) knownIssuers.clear();
-    knownIssuers.set((known = ownText(issuers)), known);
-  }
-  return { leaf: ownText(chain.slice(0, leafEnd)), issuers: known };
-}
-
-const pemEnd = '-----END CERTIFICATE-----';
-const knownIssuers = new Map<string, string>();
-const knownIssuersMax = 16;
-
-/** A copy: a slice would keep the whole text that it was cut from. */
-function ownText(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
-}
-
-/** How many foreign topics a device remembers as evidence. */
+/** Topics of other devices that a device keeps as evidence. */
 const leaksMax = 20;
 
 function offline(id: string): LinkError {

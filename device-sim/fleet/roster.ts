@@ -6,7 +6,8 @@
  */
 import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { GroupSpec, Plan } from '../plan/plan-schema.ts';
+import type { GroupSpec } from '../plan/fleet-schema.ts';
+import type { Plan } from '../plan/plan-schema.ts';
 
 /** The device that a message is published by. */
 export interface Author {

@@ -11,15 +11,15 @@ import { splitPem } from '../../certs/pem.ts';
 import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
+import { dayMs } from '../../core/config/duration.ts';
 import { brokerOf } from '../fleet/broker-choice.ts';
 import type { DialIdentity } from '../device/dial.ts';
 import { LightLink } from '../device/light-link.ts';
 import { LinkError } from '../device/link.ts';
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
-import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
-import { dayMs } from '../../core/config/duration.ts';
+import { connectedDevices, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 
 const timeoutMs = 5000;
 
@@ -80,7 +80,7 @@ export async function runBadCertificates(
 ): Promise<PhaseOutcome> {
   const { roster, seed, name, brokers, signal } = context;
   const order = shuffled(
-    connectedOnes(context, spec.groups),
+    connectedDevices(context, spec.groups),
     seeded(seed, 'bad-certificates', name),
   );
   const [device] = order;

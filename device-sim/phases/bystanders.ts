@@ -16,7 +16,9 @@ export async function watchBystanders(
   except: readonly number[],
 ): Promise<Bystanders> {
   const count = async (): Promise<number> => {
-    const parts = await Promise.all(pool.carriers.map((hand) => hand.call('drops', { except })));
+    const parts = await Promise.all(
+      pool.deviceWorkers.map((worker) => worker.call('drops', { except })),
+    );
     return parts.reduce((sum, { drops }) => sum + drops, 0);
   };
   const before = await count();

@@ -8,14 +8,14 @@
  *
  * @module
  */
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import type { AttemptResult } from '../worker/protocol.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
-import { connectedOnes, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
-import { stillAway } from './reconnect-phases.ts';
+import { connectedDevices, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+import { waitForOnline } from './reconnect-phases.ts';
 
-interface Theft {
+interface CloneAttempt {
   readonly own: AttemptResult;
   /** Whether the true device lost its place while the thief was let in. */
   readonly displaced: boolean;
@@ -30,60 +30,64 @@ export async function runCloneAttack(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { pool, roster, seed, name, run, signal } = context;
-  const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'clone', name));
-  const robbed = order.slice(0, spec.devices);
+  const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'clone', name));
+  const cloned = order.slice(0, spec.devices);
   const neighbour = order.at(-1);
-  if (robbed.length === 0 || neighbour === undefined || robbed.includes(neighbour)) {
+  if (cloned.length === 0 || neighbour === undefined || cloned.includes(neighbour)) {
     return {
       passed: false,
       evidence: ['there are too few connected devices for this drill'],
       figures: {},
     };
   }
-  const bystanders = await watchBystanders(context, robbed);
-  const thefts: Theft[] = [];
-  for (const device of robbed) {
-    const hand = pool.of(device);
+  const bystanders = await watchBystanders(context, cloned);
+  const cloneAttempts: CloneAttempt[] = [];
+  for (const device of cloned) {
+    const worker = pool.workerOf(device);
     for (let attempt = 0; attempt < spec.attempts && !signal.aborted; attempt++) {
-      const others = await hand.call('attempt', {
+      const others = await worker.call('attempt', {
         device,
         resume: false,
         holdMs,
         clientId: roster.idOf(neighbour),
       });
-      const invented = await hand.call('attempt', {
+      const invented = await worker.call('attempt', {
         device,
         resume: false,
         holdMs,
         clientId: `thief-${run}-${attempt}`,
       });
-      const watched = hand.call('watchClose', { device, timeoutMs: 2000 });
-      const own = await hand.call('attempt', { device, resume: false, holdMs });
+      const watched = worker.call('watchClose', { device, timeoutMs: 2000 });
+      const own = await worker.call('attempt', { device, resume: false, holdMs });
       const displaced =
         own.outcome === 'refused'
-          ? (await hand.call('status', { devices: [device] }))[0]?.state !== 'online'
+          ? (await worker.call('status', { devices: [device] }))[0]?.state !== 'online'
           : (await watched) !== null;
-      thefts.push({ own, displaced, others, invented });
-      await stillAway(context, [device], 20_000);
+      cloneAttempts.push({ own, displaced, others, invented });
+      await waitForOnline(context, [device], 20_000);
     }
   }
-  const away = await stillAway(context, robbed, 20_000);
-  return judgeClones(thefts, away, await bystanders.drops());
+  const away = await waitForOnline(context, cloned, 20_000);
+  return judgeClones(cloneAttempts, away, await bystanders.drops());
 }
 
 /** Pure: what the drill proved. */
-export function judgeClones(thefts: readonly Theft[], away: number, drops: number): PhaseOutcome {
-  const accepted = (pick: (theft: Theft) => AttemptResult): Theft[] =>
-    thefts.filter((theft) => pick(theft).outcome === 'accepted');
+export function judgeClones(
+  cloneAttempts: readonly CloneAttempt[],
+  away: number,
+  drops: number,
+): PhaseOutcome {
+  const accepted = (pick: (theft: CloneAttempt) => AttemptResult): CloneAttempt[] =>
+    cloneAttempts.filter((theft) => pick(theft).outcome === 'accepted');
   const asOthers = accepted(({ others }) => others).length;
   const asInvented = accepted(({ invented }) => invented).length;
   const asOwn = accepted(({ own }) => own);
   const both = asOwn.filter(({ displaced }) => !displaced).length;
-  const words = (pick: (theft: Theft) => AttemptResult): string =>
-    [...new Set(thefts.map((theft) => pick(theft).reason))].join(', ');
+  const words = (pick: (theft: CloneAttempt) => AttemptResult): string =>
+    [...new Set(cloneAttempts.map((theft) => pick(theft).reason))].join(', ');
   return {
     passed:
-      thefts.length > 0 &&
+      cloneAttempts.length > 0 &&
       asOthers === 0 &&
       asInvented === 0 &&
       both === 0 &&
@@ -91,7 +95,7 @@ export function judgeClones(thefts: readonly Theft[], away: number, drops: numbe
       drops === 0,
     evidence: [
       asOthers === 0
-        ? `under another device's name the thief was refused ${thefts.length} times: ${words(({ others }) => others)}`
+        ? `under another device's name the thief was refused ${cloneAttempts.length} times: ${words(({ others }) => others)}`
         : `under another device's name the thief was let in ${asOthers} times`,
       asInvented === 0
         ? `under an invented name it was refused: ${words(({ invented }) => invented)}`
@@ -107,7 +111,7 @@ export function judgeClones(thefts: readonly Theft[], away: number, drops: numbe
       bystanderEvidence(drops),
     ],
     figures: {
-      attempts: thefts.length,
+      attempts: cloneAttempts.length,
       asOthers,
       asInvented,
       takeovers: asOwn.length,

@@ -5,9 +5,9 @@
  * @module
  */
 import type { Credential } from '../device/credential.ts';
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
-import { epochNow, participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+import { participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 
 /** How long the tokens of a run live: they are used at once. */
 const tokenTtlSeconds = 3600;
@@ -17,12 +17,12 @@ export async function runEnroll(
   spec: PhaseOf<'enroll'>,
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
-  const { pool, roster, fleet, keeper, plan, api } = context;
+  const { pool, roster, fleet, credentialStore, plan, api } = context;
   const wanted = participants(context, spec.groups);
   // Private keys are not sent to agents: their devices make their own each time.
-  const far = plan.run.agents.length > 0;
-  const ids = far ? [] : wanted.map((number) => roster.idOf(number));
-  const kept = await keeper.find(new Set<string>(ids));
+  const usesAgents = plan.run.agents.length > 0;
+  const ids = usesAgents ? [] : wanted.map((number) => roster.idOf(number));
+  const kept = await credentialStore.find(new Set<string>(ids));
   const fresh: number[] = [];
   const known: { device: number; credential: Credential }[] = [];
   for (const device of wanted) {
@@ -30,20 +30,20 @@ export async function runEnroll(
     if (credential === undefined) fresh.push(device);
     else known.push({ device, credential });
   }
-  for (const { hand, places } of pool.shares(known.map(({ device }) => device))) {
+  for (const { worker, places } of pool.shares(known.map(({ device }) => device))) {
     for (let first = 0; first < places.length; first += adoptSlice) {
       const credentials = places.slice(first, first + adoptSlice).flatMap((place) => {
         const item = known[place];
         return item === undefined ? [] : [{ ...item.credential, device: item.device }];
       });
-      await hand.call('adopt', { credentials });
+      await worker.call('adopt', { credentials });
     }
   }
   for (const { credential } of known) fleet.keys.add(credential.keyFingerprint);
   fleet.enrolled += known.length;
   const result = await enrollFresh(fresh, spec, context);
-  if (plan.run.keep && !far && api !== undefined && fresh.length > 0)
-    await keepCredentials(fresh, context);
+  if (plan.run.keep && !usesAgents && api !== undefined && fresh.length > 0)
+    await saveCredentials(fresh, context);
   return {
     evidence: [
       ...(known.length > 0 ? [`${known.length} devices had a certificate already`] : []),
@@ -86,18 +86,18 @@ async function enrollFresh(
     for (const [place, device] of members.entries()) tokens.set(device, made[place] ?? '');
   }
   const shares = pool.shares(order);
-  const startMs = epochNow() + 50;
+  const startMs = context.clock.now() + 50;
   const beganMs = performance.now();
   const results = await Promise.all(
-    shares.map(({ hand, devices: share, places }) =>
-      hand.call('enroll', {
+    shares.map(({ worker, devices: share, places }) =>
+      worker.call('enroll', {
         devices: share,
         tokens: share.map((device) => tokens.get(device) ?? ''),
         atMs:
           spec.rate === undefined
             ? undefined
             : places.map((place) => startMs + (place * 1000) / (spec.rate ?? 1)),
-        atOnce: Math.max(1, Math.ceil(spec.atOnce / shares.length)),
+        concurrency: Math.max(1, Math.ceil(spec.atOnce / shares.length)),
       }),
     ),
   );
@@ -116,17 +116,17 @@ async function enrollFresh(
 }
 
 /** Writes what devices hold now to where it is kept. */
-export async function keepCredentials(
+export async function saveCredentials(
   devices: readonly number[],
-  { pool, keeper }: Pick<PhaseContext, 'pool' | 'keeper'>,
+  { pool, credentialStore }: Pick<PhaseContext, 'pool' | 'credentialStore'>,
 ): Promise<void> {
   const all: Credential[] = [];
-  for (const { hand, devices: share } of pool.shares(devices)) {
+  for (const { worker, devices: share } of pool.shares(devices)) {
     for (let first = 0; first < share.length; first += adoptSlice) {
       all.push(
-        ...(await hand.call('credentials', { devices: share.slice(first, first + adoptSlice) })),
+        ...(await worker.call('credentials', { devices: share.slice(first, first + adoptSlice) })),
       );
     }
   }
-  await keeper.keep(all);
+  await credentialStore.save(all);
 }

@@ -4,11 +4,10 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import {
-  connectedOnes,
-  epochNow,
+  connectedDevices,
   participants,
   type PhaseContext,
   type PhaseOutcome,
@@ -16,7 +15,7 @@ import {
 
 /** How soon a phase begins after it was called: time for the call to reach every worker. */
 export const leadMs = 100;
-const rampUsualPerSecond = 100;
+const rampDefaultPerSecond = 100;
 
 export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Promise<PhaseOutcome> {
   const { pool, fleet, seed, name } = context;
@@ -27,20 +26,20 @@ export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Pro
   const devices = order.slice(0, Math.round(order.length * spec.share));
   const gapMs =
     spec.over === undefined
-      ? 1000 / (spec.rate ?? rampUsualPerSecond)
+      ? 1000 / (spec.rate ?? rampDefaultPerSecond)
       : spec.over / Math.max(1, devices.length);
-  const startMs = epochNow() + leadMs;
+  const startMs = context.clock.now() + leadMs;
   for (const device of devices) fleet.joined.add(device);
   const beganMs = performance.now();
   const missing = (
     await Promise.all(
-      pool.shares(devices).map(async ({ hand, devices: share, places }) => {
-        await hand.call('connect', {
+      pool.shares(devices).map(async ({ worker, devices: share, places }) => {
+        await worker.call('connect', {
           devices: share,
           atMs: places.map((place) => startMs + place * gapMs),
         });
         const timeoutMs = leadMs + devices.length * gapMs + spec.timeout;
-        return (await hand.call('awaitOnline', { devices: share, timeoutMs })).missing;
+        return (await worker.call('awaitOnline', { devices: share, timeoutMs })).missing;
       }),
     )
   ).flat();
@@ -60,12 +59,12 @@ export async function runTraffic(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { pool, stats, name } = context;
-  const devices = connectedOnes(context, spec.groups);
-  const startMs = epochNow() + leadMs;
-  const memoryBefore = stats.columns.at(-1)?.brokerRssBytes;
+  const devices = connectedDevices(context, spec.groups);
+  const startMs = context.clock.now() + leadMs;
+  const memoryBefore = stats.seconds.at(-1)?.brokerRssBytes;
   await Promise.all(
-    pool.shares(devices).map(({ hand, devices: share }) =>
-      hand.call('traffic', {
+    pool.shares(devices).map(({ worker, devices: share }) =>
+      worker.call('traffic', {
         phase: name,
         devices: share,
         startMs,
@@ -74,8 +73,8 @@ export async function runTraffic(
       }),
     ),
   );
-  await pool.everyone('settle', { timeoutMs: 5000 });
-  const memoryAfter = stats.columns.at(-1)?.brokerRssBytes;
+  await pool.callAll('settle', { timeoutMs: 5000 });
+  const memoryAfter = stats.seconds.at(-1)?.brokerRssBytes;
   const grown =
     spec.phase === 'soak' && memoryBefore !== undefined && memoryAfter !== undefined
       ? memoryAfter - memoryBefore

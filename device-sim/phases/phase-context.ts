@@ -1,20 +1,21 @@
 /**
- * What every phase is given, and what it gives back.
+ * The input and the result of every phase.
  *
  * @module
  */
 import type { Logger } from '../../core/log.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { WorkerPool } from '../worker/worker-pool.ts';
-import type { CredentialKeeper } from '../credentials/credential-keeper.ts';
+import type { CredentialStore } from '../credentials/credential-store.ts';
 import type { ServiceApi } from '../credentials/service-api.ts';
 import type { RunStats } from '../stats/run-stats.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import type { Roster } from '../fleet/roster.ts';
 import type { BrokerAddress } from '../worker/protocol.ts';
+import type { SharedClock } from '../traffic/shared-clock.ts';
 
 export interface PhaseContext {
-  /** How the report calls this phase. */
+  /** The name of this phase in the report. */
   readonly name: string;
   readonly plan: Plan;
   readonly seed: string;
@@ -24,37 +25,46 @@ export interface PhaseContext {
   readonly brokers: readonly BrokerAddress[];
   /** Undefined when the broker is not a Flotilla. */
   readonly api: ServiceApi | undefined;
-  readonly keeper: CredentialKeeper;
+  readonly credentialStore: CredentialStore;
   readonly stats: RunStats;
   readonly fleet: FleetState;
+  /** The time that workers are given: the controller's. */
+  readonly clock: SharedClock;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-/** What the phases of a run tell each other about the devices. */
+/** The state of the devices that the phases of a run share. */
 export interface FleetState {
-  /** Taken out on purpose (revoked by a drill): no longer expected anywhere. */
+  /** Revoked by a drill: no longer expected to connect or publish. */
   readonly retired: Set<number>;
-  /** Could not enroll, or never came in though it was meant to. */
+  /** Could not enroll or connect; with the reason. */
   readonly failed: Map<number, string>;
-  /** Meant to be connected. */
+  /** Expected to be connected. */
   readonly joined: Set<number>;
-  /** Fingerprints of public keys that were seen. */
+  /** Fingerprints of the public keys of enrolled devices. */
   readonly keys: Set<string>;
   enrolled: number;
 }
 
-/** How a phase ended. */
+/** The result of a phase. */
 export interface PhaseOutcome {
-  /** For drills: whether what had to be proven was; undefined for phases that only make load. */
+  /** For drills: whether the drill passed; undefined for phases that only make load. */
   readonly passed?: boolean;
-  /** Sentences for people: what was seen. */
+  /** What was observed, as sentences for the report. */
   readonly evidence: readonly string[];
-  /** Numbers for thresholds. */
+  /** Figures that thresholds can name. */
   readonly figures: Readonly<Record<string, number>>;
 }
 
-/** The devices that take part: of the groups, and not retired. */
+/** The outcome of a drill that cannot run because too few devices are connected. */
+export const tooFewDevices: PhaseOutcome = {
+  passed: false,
+  evidence: ['there are too few connected devices for this drill'],
+  figures: {},
+};
+
+/** The devices of the groups that are not retired. */
 export function participants(
   context: PhaseContext,
   groups: readonly string[] | undefined,
@@ -63,8 +73,8 @@ export function participants(
   return roster.numbersOf(groups).filter((number) => !fleet.retired.has(number));
 }
 
-/** Those of the participants that are meant to be connected. */
-export function connectedOnes(
+/** The participants that are expected to be connected. */
+export function connectedDevices(
   context: PhaseContext,
   groups: readonly string[] | undefined,
 ): number[] {
@@ -74,10 +84,8 @@ export function connectedOnes(
   );
 }
 
-/** The service, for phases that cannot do without. @throws FlotillaError `sim-phase-unsupported` */
+/** The enrollment service, for phases that need it. @throws FlotillaError `sim-phase-unsupported` */
 export function serviceOf({ api, name }: PhaseContext): ServiceApi {
   if (api === undefined) throw new FlotillaError('sim-phase-unsupported', { detail: name });
   return api;
 }
-
-export { epochNow } from '../traffic/shared-clock.ts';

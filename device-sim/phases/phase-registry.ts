@@ -1,19 +1,20 @@
 /**
- * Which phase is run by what.
+ * Runs a phase by its kind.
  *
  * @module
  */
-import type { PhaseSpec } from '../plan/plan-schema.ts';
+import type { PhaseSpec } from '../plan/phase-schema.ts';
 import { runAclProbe } from './acl-probe.ts';
 import { runBadCertificates } from './bad-certificates.ts';
 import { runCloneAttack } from './clone-attack.ts';
-import { runCommandRoundtrip, runOfflineQueue, runSlowReaders } from './command-phases.ts';
+import { runCommandRoundtrip, runOfflineQueue } from './command-phases.ts';
 import { runEnroll } from './enroll-phase.ts';
 import { runHalfOpen } from './half-open.ts';
 import { runPause, runRamp, runTraffic } from './load-phases.ts';
 import type { PhaseContext, PhaseOutcome } from './phase-context.ts';
 import { runChurn, runMassRenewal, runReconnectStorm } from './reconnect-phases.ts';
 import { runRevocationDrill } from './revocation-drill.ts';
+import { runSlowReaders } from './slow-readers.ts';
 
 /** Runs one phase to its end. */
 export function runPhase(spec: PhaseSpec, context: PhaseContext): Promise<PhaseOutcome> {

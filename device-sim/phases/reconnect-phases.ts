@@ -4,12 +4,11 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { leadMs } from './load-phases.ts';
 import {
-  connectedOnes,
-  epochNow,
+  connectedDevices,
   serviceOf,
   type PhaseContext,
   type PhaseOutcome,
@@ -21,20 +20,20 @@ export async function runReconnectStorm(
 ): Promise<PhaseOutcome> {
   const { pool, seed, name, signal } = context;
   const random = seeded(seed, 'storm', name);
-  const all = shuffled(connectedOnes(context, spec.groups), random);
+  const all = shuffled(connectedDevices(context, spec.groups), random);
   const devices = all.slice(0, Math.round(all.length * spec.share));
-  const startMs = epochNow() + leadMs;
+  const startMs = context.clock.now() + leadMs;
   const times = devices.map(() => startMs + random.next() * spec.within);
-  for (const { hand, devices: share, places } of pool.shares(devices)) {
-    await hand.call('lose', {
+  for (const { worker, devices: share, places } of pool.shares(devices)) {
+    await worker.call('dropConnections', {
       devices: share,
       atMs: places.map((place) => times[place] ?? startMs),
       how: spec.how,
     });
   }
   await delay(leadMs + spec.within + 100, undefined, { signal });
-  const missing = await stillAway(context, devices, spec.timeout);
-  const lastBackMs = epochNow() - startMs;
+  const missing = await waitForOnline(context, devices, spec.timeout);
+  const lastBackMs = context.clock.now() - startMs;
   return {
     passed: missing === 0,
     evidence: [
@@ -52,29 +51,29 @@ export async function runChurn(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { pool, seed, name, signal } = context;
-  const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'churn', name));
-  const startMs = epochNow() + leadMs;
+  const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'churn', name));
+  const startMs = context.clock.now() + leadMs;
   // Nobody goes again before it had time to come back.
   const turns = Math.min(
     Math.floor((spec.duration / 1000) * spec.rate),
     order.length * Math.max(1, Math.floor(spec.duration / (spec.away + 2000))),
   );
-  const goings = Array.from({ length: order.length === 0 ? 0 : turns }, (_item, turn) => ({
+  const departures = Array.from({ length: order.length === 0 ? 0 : turns }, (_item, turn) => ({
     device: order[turn % order.length] ?? 0,
     atMs: startMs + (turn * 1000) / spec.rate,
   }));
-  for (const { hand, devices, places } of pool.shares(goings.map(({ device }) => device))) {
-    const atMs = places.map((place) => goings[place]?.atMs ?? startMs);
-    await hand.call('churn', { devices, atMs, backAtMs: atMs.map((at) => at + spec.away) });
+  for (const { worker, devices, places } of pool.shares(departures.map(({ device }) => device))) {
+    const atMs = places.map((place) => departures[place]?.atMs ?? startMs);
+    await worker.call('churn', { devices, atMs, backAtMs: atMs.map((at) => at + spec.away) });
   }
   await delay(leadMs + spec.duration + spec.away, undefined, { signal });
-  const missing = await stillAway(context, order, 30_000);
+  const missing = await waitForOnline(context, order, 30_000);
   return {
     evidence: [
-      `${goings.length} times a device went for ${spec.away} ms`,
+      `${departures.length} times a device went for ${spec.away} ms`,
       missing === 0 ? 'all came back' : `${missing} did not come back`,
     ],
-    figures: { turns: goings.length, missing },
+    figures: { turns: departures.length, missing },
   };
 }
 
@@ -85,21 +84,21 @@ export async function runMassRenewal(
   serviceOf(context);
   const { pool, seed, name } = context;
   const random = seeded(seed, 'renewal', name);
-  const all = shuffled(connectedOnes(context, spec.groups), random);
+  const all = shuffled(connectedDevices(context, spec.groups), random);
   const devices = all.slice(0, Math.round(all.length * spec.share));
-  const startMs = epochNow() + leadMs;
+  const startMs = context.clock.now() + leadMs;
   const failed = (
     await Promise.all(
-      pool.shares(devices).map(async ({ hand, devices: share, places }) => {
+      pool.shares(devices).map(async ({ worker, devices: share, places }) => {
         const atMs = places.map((place) => startMs + (place * spec.over) / devices.length);
-        return (await hand.call('renew', { devices: share, atMs, rekey: spec.rekey })).failed;
+        return (await worker.call('renew', { devices: share, atMs, rekey: spec.rekey })).failed;
       }),
     )
   ).flat();
   await delay(300);
-  const missing = await stillAway(context, devices, spec.timeout);
+  const missing = await waitForOnline(context, devices, spec.timeout);
   const reasons = [...new Set(failed.map(({ reason }) => reason))];
-  const elapsedMs = epochNow() - startMs;
+  const elapsedMs = context.clock.now() - startMs;
   return {
     passed: failed.length === 0 && missing === 0,
     evidence: [
@@ -117,7 +116,7 @@ export async function runMassRenewal(
 }
 
 /** Waits for devices to be online; how many are not in the end. */
-export async function stillAway(
+export async function waitForOnline(
   { pool }: PhaseContext,
   devices: readonly number[],
   timeoutMs: number,
@@ -125,7 +124,9 @@ export async function stillAway(
   const parts = await Promise.all(
     pool
       .shares(devices)
-      .map(({ hand, devices: share }) => hand.call('awaitOnline', { devices: share, timeoutMs })),
+      .map(({ worker, devices: share }) =>
+        worker.call('awaitOnline', { devices: share, timeoutMs }),
+      ),
   );
   return parts.reduce((sum, { missing }) => sum + missing.length, 0);
 }

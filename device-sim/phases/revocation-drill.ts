@@ -5,23 +5,22 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PhaseOf } from '../plan/plan-schema.ts';
+import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import type { AttemptResult } from '../worker/protocol.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
 import {
-  connectedOnes,
-  epochNow,
+  connectedDevices,
   serviceOf,
   type PhaseContext,
   type PhaseOutcome,
 } from './phase-context.ts';
-import { stillAway } from './reconnect-phases.ts';
+import { waitForOnline } from './reconnect-phases.ts';
 
 /** How much longer than the limit is waited, to tell late from never. */
-const patienceMs = 5000;
+const graceMs = 5000;
 
-interface Victim {
+interface RevokedDevice {
   readonly id: string;
   readonly disconnectMs: number | undefined;
   readonly reason: string;
@@ -35,21 +34,21 @@ export async function runRevocationDrill(
   context: PhaseContext,
 ): Promise<PhaseOutcome> {
   const { pool, fleet, seed, name, signal } = context;
-  const order = shuffled(connectedOnes(context, spec.groups), seeded(seed, 'revocation', name));
+  const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'revocation', name));
   const victims = order.slice(0, spec.devices);
   if (victims.length === 0) {
     return { passed: false, evidence: ['no device was connected'], figures: {} };
   }
   // From now on nobody counts on them.
   for (const victim of victims) fleet.retired.add(victim);
-  for (const { hand, devices } of pool.shares(victims))
-    await hand.call('keepSessions', { devices });
+  for (const { worker, devices } of pool.shares(victims))
+    await worker.call('keepSessions', { devices });
   await delay(100, undefined, { signal });
-  await stillAway(context, victims, 20_000);
+  await waitForOnline(context, victims, 20_000);
   // Session tickets follow the handshake.
   await delay(200, undefined, { signal });
   const bystanders = await watchBystanders(context, victims);
-  const results: Victim[] = [];
+  const results: RevokedDevice[] = [];
   for (const victim of victims) {
     if (signal.aborted) break;
     results.push(await revokeOne(victim, spec, context));
@@ -61,22 +60,22 @@ async function revokeOne(
   device: number,
   spec: PhaseOf<'revocation-drill'>,
   context: PhaseContext,
-): Promise<Victim> {
+): Promise<RevokedDevice> {
   const { pool, roster } = context;
   const api = serviceOf(context);
-  const hand = pool.of(device);
+  const worker = pool.workerOf(device);
   const id = roster.idOf(device);
-  const watched = hand.call('watchClose', { device, timeoutMs: spec.limit + patienceMs });
+  const watched = worker.call('watchClose', { device, timeoutMs: spec.limit + graceMs });
   // The watch must stand before the call goes out.
-  await hand.call('status', { devices: [device] });
-  const askedMs = epochNow();
+  await worker.call('status', { devices: [device] });
+  const askedMs = context.clock.now();
   const [closed] = await Promise.all([watched, api.revoke(id, spec.reason)]);
-  await hand.call('leave', { devices: [device], how: 'abrupt' });
-  const fresh = await hand.call('attempt', { device, resume: false, holdMs: 300 });
-  const resumed = await hand.call('attempt', { device, resume: true, holdMs: 300 });
-  const { failed } = await hand.call('renew', {
+  await worker.call('disconnect', { devices: [device], how: 'abrupt' });
+  const fresh = await worker.call('attempt', { device, resume: false, holdMs: 300 });
+  const resumed = await worker.call('attempt', { device, resume: true, holdMs: 300 });
+  const { failed } = await worker.call('renew', {
     devices: [device],
-    atMs: [epochNow()],
+    atMs: [context.clock.now()],
     rekey: true,
   });
   return {
@@ -91,21 +90,21 @@ async function revokeOne(
 
 /** Pure: what the drill proved. */
 export function judgeRevocation(
-  victims: readonly Victim[],
+  victims: readonly RevokedDevice[],
   limitMs: number,
   drops: number,
 ): PhaseOutcome {
   const times = victims.flatMap(({ disconnectMs }) => disconnectMs ?? []).toSorted((a, b) => a - b);
   const never = victims.length - times.length;
   const slowest = times.at(-1) ?? Infinity;
-  const back = (pick: (victim: Victim) => AttemptResult): number =>
+  const back = (pick: (victim: RevokedDevice) => AttemptResult): number =>
     victims.filter((victim) => pick(victim).outcome === 'accepted').length;
   const returned = back(({ fresh }) => fresh);
   const returnedResumed = back(({ resumed }) => resumed);
   const offered = victims.filter(({ resumed }) => resumed.resumeOffered).length;
   const atTls = victims.filter(({ resumed }) => resumed.resumed).length;
   const renewed = victims.filter(({ renewal }) => renewal === undefined).length;
-  const words = (pick: (victim: Victim) => string): string =>
+  const words = (pick: (victim: RevokedDevice) => string): string =>
     [...new Set(victims.map(pick))].join(', ');
   const passed =
     never === 0 &&
@@ -119,7 +118,7 @@ export function judgeRevocation(
     evidence: [
       never === 0
         ? `${victims.length} revoked devices were out after ${slowest.toFixed(0)} ms at most (limit ${limitMs} ms); reason: ${words(({ reason }) => reason)}`
-        : `${never} of ${victims.length} revoked devices were still connected ${patienceMs} ms after the limit of ${limitMs} ms`,
+        : `${never} of ${victims.length} revoked devices were still connected ${graceMs} ms after the limit of ${limitMs} ms`,
       returned === 0
         ? `none could connect again: ${words(({ fresh }) => fresh.reason)}`
         : `${returned} could connect again`,

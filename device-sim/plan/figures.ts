@@ -6,7 +6,8 @@
  */
 import { timerNames } from '../measure/meter.ts';
 import { phasesOf } from './phase-names.ts';
-import type { PhaseKind, Plan } from './plan-schema.ts';
+import type { PhaseKind } from './phase-schema.ts';
+import type { Plan } from './plan-schema.ts';
 
 /** The numbers that each kind of phase reports under `figures`. */
 export const phaseFigures: Readonly<Record<PhaseKind, readonly string[]>> = {

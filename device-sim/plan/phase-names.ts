@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Plan, PhaseSpec } from './plan-schema.ts';
+import type { PhaseSpec } from './phase-schema.ts';
+import type { Plan } from './plan-schema.ts';
 
 /** All phases of a plan with their names, in order; a name that repeats gets a number. */
 export function phasesOf(

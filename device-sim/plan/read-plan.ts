@@ -18,11 +18,9 @@ import {
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { checkedPlanSchema } from './checked-plan.ts';
-import { planSchema, type GroupSpec, type Plan } from './plan-schema.ts';
+import type { GroupSpec } from './fleet-schema.ts';
+import { planSchema, type Plan } from './plan-schema.ts';
 import { newSeed } from './seed.ts';
-
-export { phasesOf } from './phase-names.ts';
-export type { Plan } from './plan-schema.ts';
 
 /** The largest plan that is read, in bytes. */
 export const planMaxBytes = 1024 * 1024;

@@ -68,7 +68,7 @@ function notices(report: Report): string {
     list.push(`<p class="notice bad"><b>The run broke off.</b> ${escape(report.failure)}</p>`);
   if (report.aborted)
     list.push(
-      '<p class="notice">The run was ended before its time; the figures are of what was done until then.</p>',
+      '<p class="notice">The run was stopped early; the figures are of what was done until then.</p>',
     );
   if (!report.simulator.valid) {
     list.push(

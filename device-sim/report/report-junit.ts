@@ -32,7 +32,7 @@ export function reportJunit(report: Report): string {
             group: 'run',
             name: 'comes to its end',
             seconds: report.durationMs / 1000,
-            failure: report.failure ?? 'ended before its time',
+            failure: report.failure ?? 'stopped early',
             detail: '',
           },
         ]),

@@ -38,41 +38,41 @@ export interface Sample {
 }
 
 /** How many columns are kept; then two become one. */
-export const columnsMax = 1200;
+export const secondsMax = 1200;
 
 /** What the operating system says of the broker: CPU in ms since its start, memory in bytes. */
-export interface ProcessUse {
+export interface ProcessUsage {
   readonly cpuMs: number;
   readonly rssBytes: number;
 }
 
 export class RunStats {
   readonly totals = new Meter();
-  readonly columns: Second[] = [];
+  readonly seconds: Second[] = [];
   readonly #startMs: number;
-  readonly #brokerUse: () => ProcessUse | undefined;
+  readonly #readBrokerUsage: () => ProcessUsage | undefined;
   readonly #last = new Map<object, Tick>();
   readonly #phases = new Set<Meter>();
   readonly #loopBusy = new Map<object, { busy: number; ticks: number; max: number }>();
   #window = new Meter();
   #windowStartMs: number;
   #windowCpuMs = 0;
-  #lastBrokerUse: ProcessUse | undefined;
-  #firstBrokerUse: ProcessUse | undefined;
+  #lastBrokerUsage: ProcessUsage | undefined;
+  #firstBrokerUsage: ProcessUsage | undefined;
   #spanMs = 1000;
   #cpuMs = 0;
 
   /** @param brokerUse reads the broker's process when it is local */
-  constructor(startMs: number, brokerUse: () => ProcessUse | undefined) {
+  constructor(startMs: number, brokerUse: () => ProcessUsage | undefined) {
     this.#startMs = startMs;
     this.#windowStartMs = startMs;
-    this.#brokerUse = brokerUse;
-    this.#firstBrokerUse = brokerUse();
-    this.#lastBrokerUse = this.#firstBrokerUse;
+    this.#readBrokerUsage = brokerUse;
+    this.#firstBrokerUsage = brokerUse();
+    this.#lastBrokerUsage = this.#firstBrokerUsage;
   }
 
   /** Takes a tick of a worker; `who` tells workers apart. */
-  take(who: object, tick: Tick): void {
+  addTick(who: object, tick: Tick): void {
     this.totals.merge(tick.meter);
     this.#window.merge(tick.meter);
     for (const phase of this.#phases) phase.merge(tick.meter);
@@ -87,24 +87,24 @@ export class RunStats {
   }
 
   /** Measures a phase from now on; call the result to end it. */
-  open(): { readonly meter: Meter; close(): void } {
+  openPhase(): { readonly meter: Meter; close(): void } {
     const meter = new Meter();
     this.#phases.add(meter);
     return { meter, close: () => this.#phases.delete(meter) };
   }
 
   /** Closes the column of the second that ended. */
-  turn(nowMs: number): Second {
+  closeSecond(nowMs: number): Second {
     const window = this.#window;
     this.#window = new Meter();
     const spanMs = Math.max(1, nowMs - this.#windowStartMs);
-    const brokerUse = this.#brokerUse();
+    const brokerUse = this.#readBrokerUsage();
     const brokerCpu =
-      brokerUse === undefined || this.#lastBrokerUse === undefined
+      brokerUse === undefined || this.#lastBrokerUsage === undefined
         ? undefined
-        : Math.max(0, brokerUse.cpuMs - this.#lastBrokerUse.cpuMs) / spanMs;
-    this.#firstBrokerUse ??= brokerUse;
-    this.#lastBrokerUse = brokerUse;
+        : Math.max(0, brokerUse.cpuMs - this.#lastBrokerUsage.cpuMs) / spanMs;
+    this.#firstBrokerUsage ??= brokerUse;
+    this.#lastBrokerUsage = brokerUse;
     const second: Second = {
       atMs: Math.round(nowMs - this.#startMs),
       spanMs,
@@ -160,9 +160,9 @@ export class RunStats {
 
   /** CPU of the broker since the start of the run, in ms; undefined when it is not local. */
   get brokerCpuMs(): number | undefined {
-    return this.#firstBrokerUse === undefined || this.#lastBrokerUse === undefined
+    return this.#firstBrokerUsage === undefined || this.#lastBrokerUsage === undefined
       ? undefined
-      : this.#lastBrokerUse.cpuMs - this.#firstBrokerUse.cpuMs;
+      : this.#lastBrokerUsage.cpuMs - this.#firstBrokerUsage.cpuMs;
   }
 
   /** The busiest second of any worker's event loop, and the mean of the busiest worker. */
@@ -177,22 +177,22 @@ export class RunStats {
   }
 
   #keep(second: Second): void {
-    const last = this.columns.at(-1);
+    const last = this.seconds.at(-1);
     // The rest of a second at the end would make rates out of next to nothing.
     const scrap = second.spanMs < 500;
     if (last !== undefined && (scrap || last.spanMs + second.spanMs <= this.#spanMs)) {
-      this.columns[this.columns.length - 1] = joined(last, second);
+      this.seconds[this.seconds.length - 1] = mergeSeconds(last, second);
     } else {
-      this.columns.push(second);
+      this.seconds.push(second);
     }
-    if (this.columns.length <= columnsMax) return;
+    if (this.seconds.length <= secondsMax) return;
     this.#spanMs *= 2;
     const thinned: Second[] = [];
-    for (let at = 0; at < this.columns.length; at += 2) {
-      const [one, two] = [this.columns[at], this.columns[at + 1]];
-      if (one !== undefined) thinned.push(two === undefined ? one : joined(one, two));
+    for (let at = 0; at < this.seconds.length; at += 2) {
+      const [one, two] = [this.seconds[at], this.seconds[at + 1]];
+      if (one !== undefined) thinned.push(two === undefined ? one : mergeSeconds(one, two));
     }
-    this.columns.splice(0, Infinity, ...thinned);
+    this.seconds.splice(0, Infinity, ...thinned);
   }
 }
 
@@ -202,7 +202,7 @@ function sampleOf(meter: Meter, name: Parameters<Meter['timer']>[0]): Sample | u
 }
 
 /** Two columns as one: counts added, percentiles the worse of both, states the later. */
-function joined(one: Second, two: Second): Second {
+function mergeSeconds(one: Second, two: Second): Second {
   const worse = (a: Sample | undefined, b: Sample | undefined): Sample | undefined =>
     a === undefined || b === undefined
       ? (a ?? b)

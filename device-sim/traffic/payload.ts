@@ -6,7 +6,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import type { PayloadSpec } from '../plan/plan-schema.ts';
+import type { PayloadSpec } from '../plan/fleet-schema.ts';
 import type { Author } from '../fleet/roster.ts';
 import type { Random } from '../plan/seed.ts';
 
@@ -154,9 +154,9 @@ function placeholder(piece: string, author: Author, random: Random): Part {
   const inside = /^\{\{\s*(.*?)\s*\}\}$/.exec(piece)?.[1];
   if (inside === undefined) return piece;
   const [name = '', ...args] = inside.split(/\s+/);
-  const number = (index: number, usual: number): number => {
+  const number = (index: number, defaultValue: number): number => {
     const value = Number(args[index]);
-    return args[index] === undefined || !Number.isFinite(value) ? usual : value;
+    return args[index] === undefined || !Number.isFinite(value) ? defaultValue : value;
   };
   switch (name) {
     case 'device':

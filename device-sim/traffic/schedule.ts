@@ -21,7 +21,7 @@ export interface SendRate {
 
 /** The times of one stream from `startMs` (inclusive) to `endMs` (exclusive), in ascending order. */
 export class Schedule {
-  readonly #pace: SendRate;
+  readonly #rate: SendRate;
   readonly #random: Random;
   readonly #startMs: number;
   readonly #endMs: number;
@@ -29,18 +29,18 @@ export class Schedule {
   #step = 0;
   #lastMs: number;
 
-  constructor(pace: SendRate, random: Random, startMs: number, endMs: number) {
-    this.#pace = pace;
+  constructor(rate: SendRate, random: Random, startMs: number, endMs: number) {
+    this.#rate = rate;
     this.#random = random;
     this.#startMs = startMs;
     this.#endMs = endMs;
-    this.#offsetMs = pace.spread === 'poisson' ? 0 : random.next() * pace.intervalMs;
+    this.#offsetMs = rate.spread === 'poisson' ? 0 : random.next() * rate.intervalMs;
     this.#lastMs = startMs;
   }
 
   /** The next time, or undefined at the end. */
   next(): number | undefined {
-    const { intervalMs, spread, jitter } = this.#pace;
+    const { intervalMs, spread, jitter } = this.#rate;
     let atMs: number;
     if (spread === 'poisson') {
       atMs = this.#lastMs + this.#random.exponential() * intervalMs;
@@ -60,7 +60,7 @@ export class Schedule {
 }
 
 /** What is due, in order of time: a binary heap of times and what they stand for. */
-export class Agenda<T> {
+export class DueQueue<T> {
   readonly #times: number[] = [];
   readonly #items: T[] = [];
 

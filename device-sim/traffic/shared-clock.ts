@@ -1,34 +1,36 @@
 /**
- * The time that all workers of a run agree on: ms since 1970 by the controller's clock. On the
- * controller's own host that is the clock of the machine; an agent on another host learns by how
- * much its own is off.
+ * The time that the controller and all workers of a run agree on: milliseconds since 1970 by the
+ * controller's clock. A worker on the controller's host uses the machine's clock as it is; an agent on
+ * another host adds the measured difference.
  *
  * @module
  */
 
-let shiftMs = 0;
+export class SharedClock {
+  readonly #shiftMs: number;
 
-/** What has to be added to this process's clock to get the controller's; 0 unless told. */
-export function setClockShift(ms: number): void {
-  shiftMs = ms;
-}
+  /** @param shiftMs added to this process's clock to get the controller's time */
+  constructor(shiftMs = 0) {
+    this.#shiftMs = shiftMs;
+  }
 
-/** Now, in ms since 1970, from a clock that does not go back while the process lives. */
-export function epochNow(): number {
-  return toEpochMs(performance.now());
-}
+  /** The time now, in ms since 1970. It never goes backwards while the process lives. */
+  now(): number {
+    return this.toEpochMs(performance.now());
+  }
 
-/** Now in µs, for envelopes. */
-export function nowUs(): number {
-  return epochNow() * 1000;
-}
+  /** The time now in µs, for envelopes. */
+  nowUs(): number {
+    return this.now() * 1000;
+  }
 
-/** A shared time as `performance.now()` of this process. */
-export function toLocalMs(epochMs: number): number {
-  return epochMs - performance.timeOrigin - shiftMs;
-}
+  /** Converts a shared time to `performance.now()` of this process. */
+  toLocalMs(epochMs: number): number {
+    return epochMs - performance.timeOrigin - this.#shiftMs;
+  }
 
-/** A time of `performance.now()` as the shared one. */
-export function toEpochMs(localMs: number): number {
-  return localMs + performance.timeOrigin + shiftMs;
+  /** Converts a time of `performance.now()` to the shared time. */
+  toEpochMs(localMs: number): number {
+    return localMs + performance.timeOrigin + this.#shiftMs;
+  }
 }

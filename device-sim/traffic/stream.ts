@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GroupSpec } from '../plan/plan-schema.ts';
+import type { GroupSpec } from '../plan/fleet-schema.ts';
 import { topicFor } from '../fleet/roster.ts';
 import { seeded } from '../plan/seed.ts';
 import type { Author } from '../fleet/roster.ts';

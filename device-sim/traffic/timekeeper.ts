@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { Agenda } from './schedule.ts';
+import { DueQueue } from './schedule.ts';
 
 /** How many calls are made before the event loop gets its turn. */
-const turnMax = 200;
+const callsPerTurnMax = 200;
 /** Timers of the platform hold 24 days; one that fires early only looks and sleeps on. */
 const sleepMaxMs = 2 ** 30;
 
 export class Timekeeper {
-  readonly #agenda = new Agenda<(intendedMs: number) => void>();
+  readonly #queue = new DueQueue<(intendedMs: number) => void>();
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #armedMs = Infinity;
@@ -20,41 +20,41 @@ export class Timekeeper {
   /** Calls once at a time of `performance.now()`; the call is told the time it was meant for. */
   at(ms: number, call: (intendedMs: number) => void): void {
     if (this.#closed) return;
-    this.#agenda.push(ms, call);
+    this.#queue.push(ms, call);
     this.#arm();
   }
 
   close(): void {
     this.#closed = true;
-    this.#agenda.clear();
+    this.#queue.clear();
     clearTimeout(this.#timer);
     clearImmediate(this.#immediate);
   }
 
   #arm(): void {
-    const firstMs = this.#agenda.firstMs;
+    const firstMs = this.#queue.firstMs;
     if (firstMs === undefined || this.#closed || this.#immediate !== undefined) return;
     if (firstMs >= this.#armedMs) return;
     clearTimeout(this.#timer);
     this.#armedMs = firstMs;
     // Timers fire up to a millisecond late, never early; the rest is the load of the process.
     this.#timer = setTimeout(
-      () => this.#turn(),
+      () => this.#runDue(),
       Math.min(sleepMaxMs, Math.max(0, firstMs - performance.now())),
     );
   }
 
-  #turn(): void {
+  #runDue(): void {
     this.#armedMs = Infinity;
     this.#immediate = undefined;
-    for (let calls = 0; calls < turnMax; calls++) {
-      const due = this.#agenda.takeDue(performance.now());
+    for (let calls = 0; calls < callsPerTurnMax; calls++) {
+      const due = this.#queue.takeDue(performance.now());
       if (due === undefined) {
         this.#arm();
         return;
       }
       due.item(due.atMs);
     }
-    if (!this.#closed) this.#immediate = setImmediate(() => this.#turn());
+    if (!this.#closed) this.#immediate = setImmediate(() => this.#runDue());
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A run's own figures for Prometheus, over HTTP while it lasts.
+ * Serves the figures of a run for Prometheus over HTTP while it lasts.
  *
  * @module
  */
@@ -60,81 +60,97 @@ export async function startRunMetrics(config: {
   };
 }
 
-/** The text format of Prometheus, version 0.0.4. Pure. */
+/** One metric: rows of labels and values. */
+interface Family {
+  readonly name: string;
+  readonly type: 'gauge' | 'counter';
+  readonly help: string;
+  readonly rows: readonly (readonly [labels: string, value: number])[];
+}
+
+/** Renders the Prometheus text format, version 0.0.4. Pure. */
 export function metricsText(progress: Progress): string {
-  const { states, totals, errors, second } = progress;
   const run = `plan="${label(progress.plan)}",seed="${label(progress.seed)}"`;
-  const family = (
-    name: string,
-    type: 'gauge' | 'counter',
-    help: string,
-    rows: [string, number][],
-  ): string =>
-    rows.length === 0
-      ? ''
-      : `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${rows
-          .map(
-            ([labels, value]) => `${name}{${run}${labels === '' ? '' : `,${labels}`}} ${value}\n`,
-          )
-          .join('')}`;
-  const samples = [
-    ['end_to_end', second?.endToEnd],
-    ['publish_ack', second?.publishAck],
-    ['connect', second?.connect],
-    ['schedule_error', second?.scheduleError],
-  ] as const;
+  return familiesOf(progress)
+    .filter(({ rows }) => rows.length > 0)
+    .map(({ name, type, help, rows }) =>
+      [
+        `# HELP ${name} ${help}`,
+        `# TYPE ${name} ${type}`,
+        ...rows.map(
+          ([labels, value]) => `${name}{${run}${labels === '' ? '' : `,${labels}`}} ${value}`,
+        ),
+        '',
+      ].join('\n'),
+    )
+    .join('');
+}
+
+function familiesOf({ states, totals, errors, second, phases }: Progress): Family[] {
   return [
-    family(
-      'flotilla_sim_devices',
-      'gauge',
-      'Simulated devices by state.',
-      deviceStates.map((state) => [`state="${state}"`, states[state]]),
-    ),
-    family(
-      'flotilla_sim_messages_total',
-      'counter',
-      'Messages by what became of them.',
-      Object.entries(totals).map(([what, value]) => [`what="${label(what)}"`, value]),
-    ),
-    family(
-      'flotilla_sim_errors_total',
-      'counter',
-      'Failures by reason.',
-      Object.entries(errors).map(([reason, value]) => [`reason="${label(reason)}"`, value]),
-    ),
-    family(
-      'flotilla_sim_latency_seconds',
-      'gauge',
-      'Latency of the last second, from the intended time.',
-      samples.flatMap(([name, sample]) =>
-        sample === undefined
-          ? []
-          : (
-              [
-                ['0.5', sample.p50],
-                ['0.95', sample.p95],
-                ['0.99', sample.p99],
-                ['1', sample.max],
-              ] as const
-            ).map(([quantile, value]): [string, number] => [
-              `of="${name}",quantile="${quantile}"`,
-              value / 1000,
-            ]),
-      ),
-    ),
-    family('flotilla_sim_cpu_share', 'gauge', 'CPU of the last second, 1 is one core.', [
-      ['of="simulator"', second?.simulatorCpu ?? 0],
-      ...(second?.brokerCpu === undefined
-        ? []
-        : ([['of="broker"', second.brokerCpu]] as [string, number][])),
-    ]),
-    family(
-      'flotilla_sim_phase',
-      'gauge',
-      '1 while the phase runs.',
-      progress.phases.map(({ name }) => [`phase="${label(name)}"`, 1]),
-    ),
-  ].join('');
+    {
+      name: 'flotilla_sim_devices',
+      type: 'gauge',
+      help: 'Simulated devices by state.',
+      rows: deviceStates.map((state) => [`state="${state}"`, states[state]]),
+    },
+    {
+      name: 'flotilla_sim_messages_total',
+      type: 'counter',
+      help: 'Messages by result.',
+      rows: Object.entries(totals).map(([what, value]) => [`what="${label(what)}"`, value]),
+    },
+    {
+      name: 'flotilla_sim_errors_total',
+      type: 'counter',
+      help: 'Failures by reason.',
+      rows: Object.entries(errors).map(([reason, value]) => [`reason="${label(reason)}"`, value]),
+    },
+    {
+      name: 'flotilla_sim_latency_seconds',
+      type: 'gauge',
+      help: 'Latency of the last second, measured from the scheduled time.',
+      rows: latencyRows(second),
+    },
+    {
+      name: 'flotilla_sim_cpu_share',
+      type: 'gauge',
+      help: 'CPU of the last second; 1 is one core.',
+      rows: [
+        ['of="simulator"', second?.simulatorCpu ?? 0],
+        ...(second?.brokerCpu === undefined ? [] : [['of="broker"', second.brokerCpu] as const]),
+      ],
+    },
+    {
+      name: 'flotilla_sim_phase',
+      type: 'gauge',
+      help: '1 while the phase runs.',
+      rows: phases.map(({ name }) => [`phase="${label(name)}"`, 1]),
+    },
+  ];
+}
+
+function latencyRows(second: Progress['second']): Family['rows'] {
+  const samples = {
+    end_to_end: second?.endToEnd,
+    publish_ack: second?.publishAck,
+    connect: second?.connect,
+    schedule_error: second?.scheduleError,
+  };
+  return Object.entries(samples).flatMap(([name, sample]) =>
+    sample === undefined
+      ? []
+      : (
+          [
+            ['0.5', sample.p50],
+            ['0.95', sample.p95],
+            ['0.99', sample.p99],
+            ['1', sample.max],
+          ] as const
+        ).map(
+          ([quantile, value]) => [`of="${name}",quantile="${quantile}"`, value / 1000] as const,
+        ),
+  );
 }
 
 function label(text: string): string {

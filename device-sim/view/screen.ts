@@ -7,14 +7,14 @@
 import { deviceStates } from '../device/sim-device.ts';
 import { clock, ms, type Progress } from './progress.ts';
 
-const historyMax = 120;
+const historyMaxSeconds = 120;
 const bars = ' ▁▂▃▄▅▆▇█';
 
 /** Keeps the last events and renders them. */
 export class Screen {
   readonly #sent: number[] = [];
   readonly #received: number[] = [];
-  readonly #turns: string[] = [];
+  readonly #events: string[] = [];
   #last: Progress | undefined;
 
   update(progress: Progress): void {
@@ -24,8 +24,8 @@ export class Screen {
       keep(this.#sent, progress.second.published / seconds);
       keep(this.#received, progress.second.delivered / seconds);
     } else if (progress.text !== '') {
-      this.#turns.push(`${clock(progress.atMs)}  ${progress.text}`);
-      if (this.#turns.length > 50) this.#turns.shift();
+      this.#events.push(`${clock(progress.atMs)}  ${progress.text}`);
+      if (this.#events.length > 50) this.#events.shift();
     }
   }
 
@@ -63,7 +63,7 @@ export class Screen {
       );
     }
     const room = Math.max(0, rows - lines.length - 1);
-    if (room > 1) lines.push('', ...this.#turns.slice(-(room - 1)));
+    if (room > 1) lines.push('', ...this.#events.slice(-(room - 1)));
     return lines
       .slice(0, rows)
       .map((line) => line.slice(0, wide))
@@ -85,9 +85,9 @@ function phaseLines({ phases, atMs }: Progress, wide: number): string[] {
 function stateBar(states: Progress['states'], planned: number, cells: number): string {
   const share = (count: number): number => Math.round((count / Math.max(1, planned)) * cells);
   const online = share(states.online);
-  const under = Math.min(cells - online, share(states.connecting));
-  const away = Math.min(cells - online - under, share(states.offline + states.failed));
-  return `${'█'.repeat(online)}${'▒'.repeat(under)}${'x'.repeat(away)}${'·'.repeat(cells - online - under - away)}`;
+  const connecting = Math.min(cells - online, share(states.connecting));
+  const away = Math.min(cells - online - connecting, share(states.offline + states.failed));
+  return `${'█'.repeat(online)}${'▒'.repeat(connecting)}${'x'.repeat(away)}${'·'.repeat(cells - online - connecting - away)}`;
 }
 
 function sparkline(values: readonly number[], cells: number): string {
@@ -114,5 +114,5 @@ function last(values: readonly number[]): string {
 
 function keep(list: number[], value: number): void {
   list.push(value);
-  if (list.length > historyMax) list.shift();
+  if (list.length > historyMaxSeconds) list.shift();
 }

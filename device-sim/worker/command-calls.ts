@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { toLocalMs } from '../traffic/shared-clock.ts';
 import type { Observer } from './observer.ts';
 import type { CommandParams } from './protocol.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -19,7 +18,7 @@ export function sendCommands(
   let left = commands.length;
   return new Promise((resolve) => {
     for (const { device, atMs } of commands) {
-      work.time.at(toLocalMs(atMs), () => {
+      work.at(atMs, () => {
         if (!work.halted) observer.command(device, qos, body, atMs * 1000, accounted);
         if (--left === 0) resolve();
       });

@@ -8,7 +8,6 @@ import { EnrollmentClient } from '../credentials/enrollment-client.ts';
 import type { Credential } from '../device/credential.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { CounterName } from '../measure/meter.ts';
-import { toLocalMs } from '../traffic/shared-clock.ts';
 import type { EnrollParams, EnrollResult, ParamsOf, SetupParams } from './protocol.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -16,28 +15,28 @@ type Service = NonNullable<SetupParams['enroll']>;
 type Failures = EnrollResult['failed'];
 
 /** How many devices of a worker renew at once. */
-const renewalsAtOnce = 16;
+const renewConcurrency = 16;
 
 /** Devices enroll with their tokens; who fails is told, not thrown. */
 export async function enrollRound(
   work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
-  { tokens, atMs, atOnce }: EnrollParams,
+  { tokens, atMs, concurrency }: EnrollParams,
 ): Promise<EnrollResult> {
   const keys: string[] = [];
-  const failed = await round(work, service, devices, {
+  const failed = await runRound(work, service, devices, {
     name: 'enroll',
     done: 'enrolled',
     failed: 'enrollFailed',
     atMs,
-    atOnce,
+    concurrency,
     issue: ({ id, group }, place, enroller, onRetry) =>
       enroller.enroll(id, group.keyType, tokens[place] ?? '', onRetry),
-    adopted: (_device, { keyFingerprint }) => {
+    onAdopted: (_device, { keyFingerprint }) => {
       keys.push(keyFingerprint);
     },
-    refused: (device) => {
+    onFailed: (device) => {
       device.state = 'failed';
     },
   });
@@ -51,27 +50,27 @@ export async function renewRound(
   devices: readonly SimDevice[],
   { atMs, rekey }: ParamsOf<'renew'>,
 ): Promise<Failures> {
-  return round(work, service, devices, {
+  return runRound(work, service, devices, {
     name: 'renew',
     done: 'renewed',
     failed: 'renewFailed',
     atMs,
-    atOnce: renewalsAtOnce,
+    concurrency: renewConcurrency,
     issue: async ({ credential, group }, _place, enroller, onRetry) =>
       credential && (await enroller.renew(credential, group.keyType, rekey, onRetry)),
-    adopted: (device) => device.lose('clean'),
-    refused: () => undefined,
+    onAdopted: (device) => device.dropConnection('clean'),
+    onFailed: () => undefined,
   });
 }
 
-interface Round {
+interface CertificateRound {
   /** Names the timer, and the failures among the errors. */
   readonly name: 'enroll' | 'renew';
   readonly done: CounterName;
   readonly failed: CounterName;
   /** When each is meant to begin; one after the other when undefined. */
   readonly atMs: EnrollParams['atMs'];
-  readonly atOnce: number;
+  readonly concurrency: number;
   /** Undefined: this device has no part in the round. */
   readonly issue: (
     device: SimDevice,
@@ -79,24 +78,33 @@ interface Round {
     enroller: EnrollmentClient,
     onRetry: () => void,
   ) => Promise<Credential | undefined>;
-  readonly adopted: (device: SimDevice, credential: Credential) => void;
-  readonly refused: (device: SimDevice) => void;
+  readonly onAdopted: (device: SimDevice, credential: Credential) => void;
+  readonly onFailed: (device: SimDevice) => void;
 }
 
-async function round(
+async function runRound(
   work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
-  { name, done, failed: failedCount, atMs, atOnce, issue, adopted, refused }: Round,
+  {
+    name,
+    done,
+    failed: failedCount,
+    atMs,
+    concurrency,
+    issue,
+    onAdopted,
+    onFailed,
+  }: CertificateRound,
 ): Promise<Failures> {
   const { meter } = work;
-  const enroller = new EnrollmentClient(service.url, service.ca, atOnce);
+  const enroller = new EnrollmentClient(service.url, service.ca, concurrency);
   const failed: { device: number; reason: string }[] = [];
   const waiting = devices.entries();
   const one = async (): Promise<void> => {
     for (const [place, device] of waiting) {
       if (work.halted) return;
-      const dueMs = atMs === undefined ? undefined : toLocalMs(atMs[place] ?? 0);
+      const dueMs = atMs === undefined ? undefined : work.clock.toLocalMs(atMs[place] ?? 0);
       if (dueMs !== undefined) await work.until(dueMs);
       const beganMs = dueMs ?? performance.now();
       try {
@@ -105,10 +113,10 @@ async function round(
         device.adopt(credential);
         meter.count(done);
         meter.time(name, (performance.now() - beganMs) * 1000);
-        adopted(device, credential);
+        onAdopted(device, credential);
       } catch (error) {
         const reason = isFlotillaError(error) ? error.code : messageOf(error);
-        refused(device);
+        onFailed(device);
         failed.push({ device: device.number, reason });
         meter.count(failedCount);
         meter.fail(`${name}: ${reason}`);
@@ -116,7 +124,7 @@ async function round(
     }
   };
   try {
-    await Promise.all(Array.from({ length: Math.min(atOnce, devices.length) }, one));
+    await Promise.all(Array.from({ length: Math.min(concurrency, devices.length) }, one));
   } finally {
     enroller.close();
   }

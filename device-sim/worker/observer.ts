@@ -14,7 +14,7 @@ import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import { topicFor, type Roster } from '../fleet/roster.ts';
 import { unwrap, wrap } from '../traffic/envelope.ts';
-import { nowUs } from '../traffic/shared-clock.ts';
+import type { SharedClock } from '../traffic/shared-clock.ts';
 import type { BrokerAddress, ObserverAccount } from './protocol.ts';
 
 export interface ObserverOptions {
@@ -28,9 +28,10 @@ export interface ObserverOptions {
   readonly run: string;
   readonly roster: Roster;
   readonly meter: Meter;
+  readonly clock: SharedClock;
 }
 
-interface Known {
+interface KnownDevice {
   readonly number: number;
   readonly topics: readonly string[];
   readonly received: IntervalSet;
@@ -41,7 +42,7 @@ const reconnectDelayMs = 250;
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #link: Link;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownDevice>();
   readonly #commanded = new Map<number, IntervalSet>();
   readonly #commandSeqs = new Map<number, number>();
   #closing = false;
@@ -63,7 +64,7 @@ export class Observer {
       },
       closed: () => {
         this.#options.meter.fail('observer: disconnected');
-        this.#return();
+        this.#reconnectLater();
       },
     };
     this.#link =
@@ -134,16 +135,16 @@ export class Observer {
     return this.#link.connect({ ...brokerOf(brokers, broker), identity });
   }
 
-  #return(): void {
+  #reconnectLater(): void {
     if (this.#closing) return;
     setTimeout(() => {
       if (this.#closing || this.#link.online) return;
-      this.#connect().catch(() => this.#return());
+      this.#connect().catch(() => this.#reconnectLater());
     }, reconnectDelayMs);
   }
 
   #message(topic: string, payload: Buffer): void {
-    const { run, meter, brokers, broker } = this.#options;
+    const { run, meter, clock, brokers, broker } = this.#options;
     const envelope = unwrap(payload);
     if (envelope === undefined || envelope.run !== run) {
       meter.count('foreign');
@@ -155,19 +156,19 @@ export class Observer {
       meter.count('foreign');
     } else if (known !== undefined && topic === `devices/${envelope.id}/replies`) {
       meter.count('repliesReceived');
-      meter.time('roundtrip', nowUs() - envelope.atUs);
+      meter.time('roundtrip', clock.nowUs() - envelope.atUs);
     } else if (known === undefined || !known.topics.includes(topic)) {
       meter.count('misdelivered');
       meter.fail('misdelivered: a message under another topic than its own');
     } else if (known.received.add(envelope.seq)) {
       meter.count('delivered');
-      meter.time('endToEnd', nowUs() - envelope.atUs);
+      meter.time('endToEnd', clock.nowUs() - envelope.atUs);
     } else {
       meter.count('duplicated');
     }
   }
 
-  #knownOf(id: string): Known | undefined {
+  #knownOf(id: string): KnownDevice | undefined {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     const { roster } = this.#options;

@@ -43,7 +43,7 @@ export interface EnrollParams {
   readonly tokens: readonly string[];
   /** When each is meant to begin, in the order of `devices`; at once when undefined. */
   readonly atMs: readonly EpochMs[] | undefined;
-  readonly atOnce: number;
+  readonly concurrency: number;
 }
 
 export interface EnrollResult {
@@ -137,8 +137,8 @@ export interface WorkerCalls {
   /** Resolves when all that was due was sent. */
   traffic(params: TrafficParams): Promise<void>;
   /** Connections break; the devices come back by themselves. */
-  lose(params: ConnectParams & { readonly how: 'clean' | 'abrupt' }): Promise<void>;
-  leave(params: {
+  dropConnections(params: ConnectParams & { readonly how: 'clean' | 'abrupt' }): Promise<void>;
+  disconnect(params: {
     readonly devices: readonly number[];
     readonly how: 'clean' | 'abrupt';
   }): Promise<void>;
@@ -209,7 +209,7 @@ export interface WorkerCalls {
     readonly broker: number;
   }): Promise<void>;
   command(params: CommandParams): Promise<void>;
-  observed(params: object): Promise<ObserverAccount>;
+  observerAccount(params: object): Promise<ObserverAccount>;
   /** No new work: what is scheduled is dropped, connections stay. */
   halt(params: object): Promise<void>;
   /** Sends a tick at once. */

@@ -5,7 +5,7 @@
  */
 import type { DeviceState, SimDevice } from '../device/sim-device.ts';
 import type { Meter } from '../measure/meter.ts';
-import { toEpochMs } from '../traffic/shared-clock.ts';
+import type { SharedClock } from '../traffic/shared-clock.ts';
 import type { Tick } from './protocol.ts';
 
 export class TickSource {
@@ -13,7 +13,7 @@ export class TickSource {
   #loop = performance.eventLoopUtilization();
 
   /** Empties the meter. CPU and loop are those since the last tick. */
-  take(meter: Meter, carried: Iterable<SimDevice>): Tick {
+  take(meter: Meter, ownDevices: Iterable<SimDevice>, clock: SharedClock): Tick {
     const devices: Record<DeviceState, number> = {
       new: 0,
       enrolled: 0,
@@ -23,7 +23,7 @@ export class TickSource {
       failed: 0,
     };
     let everOnline = 0;
-    for (const device of carried) {
+    for (const device of ownDevices) {
       devices[device.state]++;
       if (device.everOnline) everOnline++;
     }
@@ -34,7 +34,7 @@ export class TickSource {
     this.#cpu = cpu;
     this.#loop = loop;
     return {
-      atMs: toEpochMs(performance.now()),
+      atMs: clock.now(),
       meter: meter.take(),
       devices,
       everOnline,

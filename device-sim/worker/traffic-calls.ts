@@ -4,7 +4,6 @@
  * @module
  */
 import type { SimDevice } from '../device/sim-device.ts';
-import { toEpochMs } from '../traffic/shared-clock.ts';
 import { streamsOf, type StreamWindow } from '../traffic/stream.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -14,7 +13,7 @@ export function playTraffic(
   devices: readonly SimDevice[],
   window: StreamWindow,
 ): Promise<void> {
-  const { meter, time } = work;
+  const { meter, time, clock } = work;
   return new Promise((resolve) => {
     let open = 1;
     const finish = (): void => {
@@ -25,7 +24,7 @@ export function playTraffic(
       for (const { topic, qos, retain, schedule, source } of streams) {
         const step = (intendedMs: number): void => {
           if (!work.halted) {
-            const epochMs = toEpochMs(intendedMs);
+            const epochMs = clock.toEpochMs(intendedMs);
             meter.time('scheduleError', (performance.now() - intendedMs) * 1000);
             device.send(topic, qos, retain, source.body(device.sent, epochMs), epochMs * 1000);
           }

@@ -1,20 +1,29 @@
 /**
- * What all work of one worker shares: what it measures, when it acts, and whether it may go on.
+ * State that all calls of one worker share: its meter, its timers, its clock, and whether it may
+ * start new work.
  *
  * @module
  */
 import { Meter } from '../measure/meter.ts';
+import { SharedClock } from '../traffic/shared-clock.ts';
 import { Timekeeper } from '../traffic/timekeeper.ts';
 
 export class WorkerContext {
   readonly meter = new Meter();
   readonly time = new Timekeeper();
-  /** No new work. */
+  /** Replaced when the controller reports by how much this host's clock is off. */
+  clock = new SharedClock();
+  /** No new work is started. */
   halted = false;
-  /** No way back. */
+  /** The worker is closing: waits end at once. */
   stopping = false;
 
-  /** Waits until a time of `performance.now()`; at once when the worker stops. */
+  /** Calls back once at a shared time, with that time by `performance.now()`. */
+  at(epochMs: number, call: (intendedMs: number) => void): void {
+    this.time.at(this.clock.toLocalMs(epochMs), call);
+  }
+
+  /** Waits until a time of `performance.now()`; resolves at once when the worker is closing. */
   until(localMs: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.stopping) resolve();

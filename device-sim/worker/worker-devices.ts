@@ -19,15 +19,15 @@ export class WorkerDevices {
   }
 
   /** @throws RangeError when another worker carries it */
-  of(number: number): SimDevice {
+  get(number: number): SimDevice {
     const device = this.#devices.get(number);
     if (device === undefined) throw new RangeError(`device number ${number} is not carried here`);
     return device;
   }
 
   /** @throws RangeError when another worker carries one of them */
-  those(numbers: readonly number[]): SimDevice[] {
-    return numbers.map((number) => this.of(number));
+  getMany(numbers: readonly number[]): SimDevice[] {
+    return numbers.map((number) => this.get(number));
   }
 
   all(): IterableIterator<SimDevice> {

@@ -30,68 +30,70 @@ export interface ChannelEvents {
 
 export type OpenChannel = (events: ChannelEvents) => Channel;
 
-interface Waiting {
+interface PendingCall {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** A worker that can be called. */
 export class WorkerHandle {
-  readonly port: Channel;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly channel: Channel;
+  readonly #pendingCalls = new Map<number, PendingCall>();
   #lastCall = 0;
-  #ended: string | undefined;
-  #dismissed = false;
+  #endReason: string | undefined;
+  #exitExpected = false;
 
   constructor(open: OpenChannel, onTick: (tick: Tick) => void, onLost: (error: Error) => void) {
-    this.port = open({
+    this.channel = open({
       message: (message) => {
         if (message.kind === 'tick') onTick(message.tick);
-        else this.#answer(message);
+        else this.#settleCall(message);
       },
       ended: (why) => {
-        if (this.#ended !== undefined) return;
-        this.#ended = why;
+        if (this.#endReason !== undefined) return;
+        this.#endReason = why;
         const error = new FlotillaError('sim-worker-failed', {
-          detail: `${this.port.label}: ${why}`,
+          detail: `${this.channel.label}: ${why}`,
         });
-        for (const { reject } of this.#waiting.values()) reject(error);
-        this.#waiting.clear();
-        if (!this.#dismissed) onLost(error);
+        for (const { reject } of this.#pendingCalls.values()) reject(error);
+        this.#pendingCalls.clear();
+        if (!this.#exitExpected) onLost(error);
       },
     });
   }
 
   /** Calls a worker. @throws FlotillaError what the call throws, or `sim-worker-failed` */
   call<K extends CallName>(name: K, params: ParamsOf<K>): Promise<ResultOf<K>> {
-    if (this.#ended !== undefined) {
+    if (this.#endReason !== undefined) {
       return Promise.reject(
-        new FlotillaError('sim-worker-failed', { detail: `${this.port.label}: ${this.#ended}` }),
+        new FlotillaError('sim-worker-failed', {
+          detail: `${this.channel.label}: ${this.#endReason}`,
+        }),
       );
     }
     return new Promise((resolve, reject) => {
       const call = ++this.#lastCall;
       // The result has the type of the call that it answers.
-      this.#waiting.set(call, { resolve: (result) => resolve(result as ResultOf<K>), reject });
-      this.port.send({ call, name, params });
+      this.#pendingCalls.set(call, { resolve: (result) => resolve(result as ResultOf<K>), reject });
+      this.channel.send({ call, name, params });
     });
   }
 
   /** It does not answer: nobody waits for it any more. */
-  giveUp(why: string): void {
-    this.#ended ??= why;
-    this.#dismissed = true;
+  abandon(why: string): void {
+    this.#endReason ??= why;
+    this.#exitExpected = true;
   }
 
   /** From now on its end is no surprise. */
-  dismiss(): void {
-    this.#dismissed = true;
+  expectExit(): void {
+    this.#exitExpected = true;
   }
 
-  #answer(message: Exclude<WorkerMessage, { kind: 'tick' }>): void {
-    const waiting = this.#waiting.get(message.call);
+  #settleCall(message: Exclude<WorkerMessage, { kind: 'tick' }>): void {
+    const waiting = this.#pendingCalls.get(message.call);
     if (waiting === undefined) return;
-    this.#waiting.delete(message.call);
+    this.#pendingCalls.delete(message.call);
     if (message.kind === 'result') waiting.resolve(message.result);
     else waiting.reject(errorOf(message.code, message.message));
   }
@@ -104,42 +106,46 @@ function errorOf(code: string, detail: string): Error {
 
 /** All workers: those that carry devices, and those that only observe. */
 export class WorkerPool {
-  readonly carriers: readonly WorkerHandle[];
+  readonly deviceWorkers: readonly WorkerHandle[];
   /** Of several brokers each has as many: the first of each, then the second, and so on. */
   readonly observers: readonly WorkerHandle[];
   readonly #brokers: number;
-  #dismissal: Promise<void> | undefined;
+  #shuttingDown: Promise<void> | undefined;
 
-  constructor(carriers: readonly WorkerHandle[], observers: readonly WorkerHandle[], brokers = 1) {
+  constructor(
+    deviceWorkers: readonly WorkerHandle[],
+    observers: readonly WorkerHandle[],
+    brokers = 1,
+  ) {
     this.#brokers = brokers;
-    this.carriers = carriers;
+    this.deviceWorkers = deviceWorkers;
     this.observers = observers;
   }
 
   /** Each worker once. */
   all(): WorkerHandle[] {
-    return [...new Set([...this.carriers, ...this.observers])];
+    return [...new Set([...this.deviceWorkers, ...this.observers])];
   }
 
   /** The worker that carries a device. */
-  of(device: number): WorkerHandle {
-    const hand = this.carriers[device % this.carriers.length];
-    if (hand === undefined) throw new RangeError('a crew without workers');
-    return hand;
+  workerOf(device: number): WorkerHandle {
+    const worker = this.deviceWorkers[device % this.deviceWorkers.length];
+    if (worker === undefined) throw new RangeError('a crew without workers');
+    return worker;
   }
 
   /** Devices by the worker that carries them, with the place of each in the list. */
   shares(
     devices: readonly number[],
-  ): { hand: WorkerHandle; devices: number[]; places: number[] }[] {
+  ): { worker: WorkerHandle; devices: number[]; places: number[] }[] {
     const shares = new Map<
       WorkerHandle,
-      { hand: WorkerHandle; devices: number[]; places: number[] }
+      { worker: WorkerHandle; devices: number[]; places: number[] }
     >();
     for (const [place, device] of devices.entries()) {
-      const hand = this.of(device);
-      let share = shares.get(hand);
-      if (share === undefined) shares.set(hand, (share = { hand, devices: [], places: [] }));
+      const worker = this.workerOf(device);
+      let share = shares.get(worker);
+      if (share === undefined) shares.set(worker, (share = { worker, devices: [], places: [] }));
       share.devices.push(device);
       share.places.push(place);
     }
@@ -149,8 +155,8 @@ export class WorkerPool {
   /** Sends commands, each from an observer at the broker of its device. Needs observers. */
   async command(params: ParamsOf<'command'>): Promise<void> {
     await Promise.all(
-      this.observers.slice(0, this.#brokers).map((hand, broker) =>
-        hand.call('command', {
+      this.observers.slice(0, this.#brokers).map((worker, broker) =>
+        worker.call('command', {
           ...params,
           commands: params.commands.filter(
             ({ device }) => brokerIndexOf(device, this.#brokers) === broker,
@@ -161,19 +167,19 @@ export class WorkerPool {
   }
 
   /** Calls every worker. */
-  everyone<K extends CallName>(name: K, params: ParamsOf<K>): Promise<ResultOf<K>[]> {
-    return Promise.all(this.all().map((hand) => hand.call(name, params)));
+  callAll<K extends CallName>(name: K, params: ParamsOf<K>): Promise<ResultOf<K>[]> {
+    return Promise.all(this.all().map((worker) => worker.call(name, params)));
   }
 
   /** Lets everybody say goodbye, at most so long; then ends them. */
-  dismiss(graceMs: number): Promise<void> {
-    return (this.#dismissal ??= this.#dismiss(graceMs));
+  shutDown(graceMs: number): Promise<void> {
+    return (this.#shuttingDown ??= this.#shutDown(graceMs));
   }
 
-  async #dismiss(graceMs: number): Promise<void> {
+  async #shutDown(graceMs: number): Promise<void> {
     const hands = this.all();
-    for (const hand of hands) hand.dismiss();
-    const goodbyes = Promise.allSettled(hands.map((hand) => hand.call('close', {})));
+    for (const worker of hands) worker.expectExit();
+    const goodbyes = Promise.allSettled(hands.map((worker) => worker.call('close', {})));
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       goodbyes,
@@ -182,7 +188,7 @@ export class WorkerPool {
       }),
     ]);
     clearTimeout(timer);
-    for (const hand of hands) hand.port.kill();
+    for (const worker of hands) worker.channel.kill();
   }
 }
 
@@ -192,7 +198,7 @@ export class WorkerPool {
  * touched: 3,000 light devices took 77 KB each without all of this but the first two, and 62 KB with it.
  * The environment of the controller goes first, for those who want to try others.
  */
-const carrierMemory = {
+const workerMallocEnv = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_TRIM_THRESHOLD_: '65536',
   MALLOC_MMAP_THRESHOLD_: '8192',
@@ -209,7 +215,7 @@ export function forkedChannel(label: string): OpenChannel {
     const child: ChildProcess = fork(entry, {
       // A small young generation: a worker's own memory must not hide that of its devices.
       execArgv: ['--max-semi-space-size=2', '--expose-gc'],
-      env: { ...carrierMemory, ...process.env },
+      env: { ...workerMallocEnv, ...process.env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.on('message', (received) => message(received as WorkerMessage));

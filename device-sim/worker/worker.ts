@@ -12,7 +12,7 @@ import type { Credential } from '../device/credential.ts';
 import { LinkError } from '../device/link.ts';
 import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
 import { rosterOf, topicFor, type Roster } from '../fleet/roster.ts';
-import { setClockShift, toEpochMs, toLocalMs } from '../traffic/shared-clock.ts';
+import { SharedClock } from '../traffic/shared-clock.ts';
 import { accountOf, WorkerDevices, statusOf } from './worker-devices.ts';
 import { enrollRound, renewRound } from './enroll-calls.ts';
 import { sendCommands } from './command-calls.ts';
@@ -34,15 +34,15 @@ import { WorkerContext } from './worker-context.ts';
 
 const tickMs = 1000;
 /** How often what is waited for is looked at. */
-const lookMs = 50;
+const pollMs = 50;
 /** How long a broker may take to answer a message of a drill. */
-const answerMaxMs = 3000;
+const publishReplyMaxMs = 3000;
 /** Nothing answers QoS 0; what the broker thinks of it shows so much later. */
-const opinionMs = 250;
+const qos0ReactionMs = 250;
 /** How many devices say goodbye at once. */
-const goodbyesAtOnce = 200;
+const disconnectConcurrency = 200;
 /** From so many on, what connecting left behind is worth a collection. */
-const manyDevices = 500;
+const gcFromDevices = 500;
 
 interface Setup extends SetupParams {
   readonly roster: Roster;
@@ -66,7 +66,7 @@ export class Worker implements WorkerCalls {
   }
 
   setup(params: SetupParams): Promise<void> {
-    setClockShift(params.clockShiftMs);
+    this.#work.clock = new SharedClock(params.clockShiftMs);
     const roster = rosterOf(params.plan, params.seed);
     this.#setup = { ...params, roster };
     const { sourceAddresses, brokers } = params;
@@ -75,6 +75,7 @@ export class Worker implements WorkerCalls {
       run: params.run,
       seed: params.seed,
       meter: work.meter,
+      clock: work.clock,
       brokerOf: (number) => brokerOf(brokers, number),
       localAddress: (number) => sourceAddresses[number % Math.max(1, sourceAddresses.length)],
       at: (ms, call) => work.time.at(ms, call),
@@ -113,7 +114,7 @@ export class Worker implements WorkerCalls {
   }
 
   async enroll(params: ParamsOf<'enroll'>): Promise<EnrollResult> {
-    const devices = this.#devices.those(params.devices);
+    const devices = this.#devices.getMany(params.devices);
     const result = await enrollRound(this.#work, this.#service('enroll'), devices, params);
     // What enrolling left behind must not count as memory of connections.
     globalThis.gc?.();
@@ -129,7 +130,7 @@ export class Worker implements WorkerCalls {
   connect({ devices, atMs }: ParamsOf<'connect'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#work.time.at(toLocalMs(atMs[at] ?? 0), (intendedMs) => {
+      this.#work.at(atMs[at] ?? 0, (intendedMs) => {
         this.#work.meter.time('connectScheduleError', (performance.now() - intendedMs) * 1000);
         if (!this.#work.halted) device.join(intendedMs);
       });
@@ -139,33 +140,33 @@ export class Worker implements WorkerCalls {
 
   traffic(params: ParamsOf<'traffic'>): Promise<void> {
     const { seed } = this.#ready();
-    return playTraffic(this.#work, this.#devices.those(params.devices), {
+    return playTraffic(this.#work, this.#devices.getMany(params.devices), {
       ...params,
       seed,
-      startMs: toLocalMs(params.startMs),
-      endMs: toLocalMs(params.endMs),
+      startMs: this.#work.clock.toLocalMs(params.startMs),
+      endMs: this.#work.clock.toLocalMs(params.endMs),
     });
   }
 
-  lose({ devices, atMs, how }: ParamsOf<'lose'>): Promise<void> {
+  dropConnections({ devices, atMs, how }: ParamsOf<'dropConnections'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#work.time.at(toLocalMs(atMs[at] ?? 0), () => device.lose(how));
+      this.#work.at(atMs[at] ?? 0, () => device.dropConnection(how));
     }
     return Promise.resolve();
   }
 
-  async leave({ devices, how }: ParamsOf<'leave'>): Promise<void> {
-    await Promise.all(devices.map((number) => this.#device(number).leave(how)));
+  async disconnect({ devices, how }: ParamsOf<'disconnect'>): Promise<void> {
+    await Promise.all(devices.map((number) => this.#device(number).disconnect(how)));
   }
 
   churn({ devices, atMs, backAtMs }: ParamsOf<'churn'>): Promise<void> {
     for (const [at, number] of devices.entries()) {
       const device = this.#device(number);
-      this.#work.time.at(toLocalMs(atMs[at] ?? 0), () => {
-        if (!this.#work.halted) void device.leave('clean');
+      this.#work.at(atMs[at] ?? 0, () => {
+        if (!this.#work.halted) void device.disconnect('clean');
       });
-      this.#work.time.at(toLocalMs(backAtMs[at] ?? 0), (intendedMs) => {
+      this.#work.at(backAtMs[at] ?? 0, (intendedMs) => {
         if (!this.#work.halted) device.join(intendedMs);
       });
     }
@@ -183,7 +184,7 @@ export class Worker implements WorkerCalls {
     for (const number of devices) {
       const device = this.#device(number);
       device.keepsSession = true;
-      device.lose('clean');
+      device.dropConnection('clean');
     }
     return Promise.resolve();
   }
@@ -193,7 +194,7 @@ export class Worker implements WorkerCalls {
       const device = this.#device(number);
       const [stream] = device.group.publish;
       if (stream === undefined) continue;
-      const epochMs = toEpochMs(performance.now());
+      const epochMs = this.#work.clock.now();
       device.send(topicFor(stream.topic, device.author), stream.qos, false, '', epochMs * 1000);
     }
     return Promise.resolve();
@@ -204,7 +205,7 @@ export class Worker implements WorkerCalls {
   }
 
   async renew(params: ParamsOf<'renew'>): Promise<Pick<EnrollResult, 'failed'>> {
-    const devices = this.#devices.those(params.devices);
+    const devices = this.#devices.getMany(params.devices);
     const service = this.#service('mass-renewal');
     return { failed: await renewRound(this.#work, service, devices, params) };
   }
@@ -222,7 +223,7 @@ export class Worker implements WorkerCalls {
       device.onClosed = ({ reason }) => {
         clearTimeout(timer);
         device.onClosed = undefined;
-        resolve({ atMs: toEpochMs(performance.now()), reason });
+        resolve({ atMs: this.#work.clock.now(), reason });
       };
     });
   }
@@ -253,9 +254,9 @@ export class Worker implements WorkerCalls {
   }> {
     const device = this.#device(number);
     const result = device.publishRaw(topic, payload, qos);
-    const late = this.#work.pause(answerMaxMs).then(() => 'no answer');
+    const late = this.#work.pause(publishReplyMaxMs).then(() => 'no answer');
     const failure = await Promise.race([result, late]);
-    if (qos === 0) await this.#work.pause(opinionMs);
+    if (qos === 0) await this.#work.pause(qos0ReactionMs);
     return { failure: failure ?? null, stillOnline: device.online };
   }
 
@@ -265,7 +266,7 @@ export class Worker implements WorkerCalls {
   }
 
   status({ devices }: ParamsOf<'status'>): Promise<DeviceStatus[]> {
-    return Promise.resolve(this.#devices.those(devices).map(statusOf));
+    return Promise.resolve(this.#devices.getMany(devices).map(statusOf));
   }
 
   async settle({ timeoutMs }: ParamsOf<'settle'>): Promise<{ unsettled: number }> {
@@ -274,7 +275,7 @@ export class Worker implements WorkerCalls {
       let unsettled = this.#observer?.unsettled ?? 0;
       for (const device of this.#devices.all()) if (device.online) unsettled += device.unsettled;
       if (unsettled === 0 || performance.now() >= endMs) return { unsettled };
-      await this.#work.pause(lookMs);
+      await this.#work.pause(pollMs);
     }
   }
 
@@ -296,6 +297,7 @@ export class Worker implements WorkerCalls {
       run,
       roster,
       meter: this.#work.meter,
+      clock: this.#work.clock,
     });
     await this.#observer.start();
   }
@@ -305,7 +307,7 @@ export class Worker implements WorkerCalls {
     return observer === undefined ? Promise.resolve() : sendCommands(this.#work, observer, params);
   }
 
-  observed(): ReturnType<WorkerCalls['observed']> {
+  observerAccount(): ReturnType<WorkerCalls['observerAccount']> {
     return Promise.resolve(this.#observer?.account() ?? { broker: 0, received: [], commanded: [] });
   }
 
@@ -317,13 +319,13 @@ export class Worker implements WorkerCalls {
       const missing = devices.filter((number) => this.#device(number).state !== 'online');
       if (missing.length === 0) {
         // Thousands of handshakes leave much behind, which must not count as memory of connections.
-        if (devices.length >= manyDevices) globalThis.gc?.();
+        if (devices.length >= gcFromDevices) globalThis.gc?.();
         return { missing: [] };
       }
       if (performance.now() >= endMs || this.#work.halted) {
         return { missing: await this.status({ devices: missing }) };
       }
-      await this.#work.pause(lookMs);
+      await this.#work.pause(pollMs);
     }
   }
 
@@ -344,19 +346,19 @@ export class Worker implements WorkerCalls {
     await this.#observer?.close();
     // In slices, so that ten thousand goodbyes do not stall the process.
     const devices = [...this.#devices.all()];
-    for (let first = 0; first < devices.length; first += goodbyesAtOnce) {
-      const slice = devices.slice(first, first + goodbyesAtOnce);
-      await Promise.all(slice.map((device) => device.leave('clean')));
+    for (let first = 0; first < devices.length; first += disconnectConcurrency) {
+      const slice = devices.slice(first, first + disconnectConcurrency);
+      await Promise.all(slice.map((device) => device.disconnect('clean')));
     }
     this.#work.time.close();
   }
 
   #tick(): void {
-    this.#emit(this.#ticks.take(this.#work.meter, this.#devices.all()));
+    this.#emit(this.#ticks.take(this.#work.meter, this.#devices.all(), this.#work.clock));
   }
 
   #device(number: number): SimDevice {
-    return this.#devices.of(number);
+    return this.#devices.get(number);
   }
 
   #service(phase: string): NonNullable<SetupParams['enroll']> {

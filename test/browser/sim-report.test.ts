@@ -15,7 +15,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const hostile = '<img src=x onerror="document.title=`taken`">';
 
 function html(): string {
-  const board = new RunStats(0, () => ({ cpuMs: performance.now(), rssBytes: 50_000_000 }));
+  const stats = new RunStats(0, () => ({ cpuMs: performance.now(), rssBytes: 50_000_000 }));
   const who = {};
   for (let second = 1; second <= 30; second++) {
     const meter = new Meter();
@@ -24,7 +24,7 @@ function html(): string {
     meter.time('endToEnd', 1000 * second);
     meter.fail(`connect: ${hostile}`);
     const devices = { new: 0, enrolled: 0, connecting: 1, online: 20, offline: 0, failed: 0 };
-    board.take(who, {
+    stats.addTick(who, {
       atMs: second,
       meter: meter.take(),
       devices,
@@ -33,7 +33,7 @@ function html(): string {
       rssBytes: 1e8,
       loopBusy: 0.1,
     });
-    board.turn(second * 1000);
+    stats.closeSecond(second * 1000);
   }
   const plan = parsePlan(
     'name: shown\nfleet: [{ group: a, count: 20 }]\nphases: [{ phase: enroll }]',
@@ -45,7 +45,7 @@ function html(): string {
       run: '00000000',
       startedAtMs: 0,
       durationMs: 30_000,
-      stats: board,
+      stats,
       fleet: {
         retired: new Set(),
         failed: new Map(),
@@ -54,7 +54,7 @@ function html(): string {
         enrolled: 20,
       },
       planned: 20,
-      account: settleAccount([], [], board.totals),
+      account: settleAccount([], [], stats.totals),
       phases: [],
       brokerAddress: 'localhost:8883',
       workers: 1,

@@ -3,7 +3,12 @@ import { systemClock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import { runAgent } from '../../device-sim/agent/run-agent.ts';
-import { answerTopic, callTopic, cut, Joiner } from '../../device-sim/agent/wire.ts';
+import {
+  replyTopic,
+  callTopic,
+  splitMessage,
+  MessageAssembler,
+} from '../../device-sim/agent/wire.ts';
 import { EnrollmentClient } from '../../device-sim/credentials/enrollment-client.ts';
 import { ServiceApi } from '../../device-sim/credentials/service-api.ts';
 import { LightLink } from '../../device-sim/device/light-link.ts';
@@ -82,11 +87,11 @@ test('agents are devices of the fleet that carry its load, steered over its own 
     { message: (_topic, payload) => void heard.push(joiner.add(payload)), closed: () => undefined },
   );
   const heard: unknown[] = [];
-  const joiner = new Joiner();
+  const joiner = new MessageAssembler();
   await spy.connect({ ...target.mqtts, ca: target.ca, identity: await api.createService('spy') });
-  await spy.subscribe(answerTopic('agent-1'), 1);
+  await spy.subscribe(replyTopic('agent-1'), 1);
   const ask = (word: object): void => {
-    for (const payload of cut(word, 'spy'))
+    for (const payload of splitMessage(word, 'spy'))
       spy.publish(callTopic('agent-1'), payload, 1, false, () => undefined);
   };
   ask({ call: 1, name: 'load', params: { path: '/etc/passwd' } });
@@ -99,7 +104,7 @@ test('agents are devices of the fleet that carry its load, steered over its own 
       kind: 'error',
       call: 3,
       code: 'sim-phase-unsupported',
-      message: 'an agent reads no files: no payload of kind replay',
+      message: 'an agent reads no files: payloads of kind replay are not supported',
     },
   ]);
   await spy.end();
@@ -109,9 +114,9 @@ test('agents are devices of the fleet that carry its load, steered over its own 
 
 test('words between controller and agent survive being cut, and garbage is dropped', (t) => {
   const word = { text: 'ä"\\'.repeat(100_000), list: [1, 2, 3] };
-  const pieces = cut(word, 'w');
+  const pieces = splitMessage(word, 'w');
   t.true(pieces.length > 3);
-  const joiner = new Joiner();
+  const joiner = new MessageAssembler();
   for (const junk of [
     '',
     '{',

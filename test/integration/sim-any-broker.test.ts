@@ -5,14 +5,15 @@ import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
-import { listenerOf, useOf } from '../../device-sim/controller/broker-process.ts';
+import { listeningPid, usageOf } from '../../device-sim/controller/broker-process.ts';
 import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { prepareFolder } from '../../device-sim/prepare.ts';
 import { progressLine, type Progress } from '../../device-sim/view/progress.ts';
 import { compareReports, comparisonText } from '../../device-sim/report/compare.ts';
 import type { Report } from '../../device-sim/report/report-model.ts';
 import { writeReport } from '../../device-sim/report/write-report.ts';
-import { runSimulation, type SimulationDeps } from '../../device-sim/run.ts';
+import type { SimulationDeps } from '../../device-sim/controller/simulation.ts';
+import { runSimulation } from '../../device-sim/run.ts';
 import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
 import { Screen } from '../../device-sim/view/screen.ts';
 import {
@@ -104,8 +105,8 @@ when('a fleet runs against any broker, and every message is accounted for', asyn
       report.latencyMs.endToEnd.p50 <= report.latencyMs.endToEnd.max,
   );
   t.true(report.broker.local);
-  t.is(listenerOf(broker), broker.pid);
-  t.true((useOf(broker.pid)?.rssBytes ?? 0) > 1_000_000);
+  t.is(listeningPid(broker), broker.pid);
+  t.true((usageOf(broker.pid)?.rssBytes ?? 0) > 1_000_000);
   t.true(seen.some(({ kind }) => kind === 'second'));
   t.regex(seen.map(progressLine).join('\n'), /steady: {2}8\/8 online.*received\/s/);
   const text = await (await fetch(metrics.url)).text();
@@ -219,7 +220,7 @@ when('a run that is stopped ends in order, with a partial report in every form',
   const paths = await writeReport(out, report);
   t.is(paths.length, 4);
   const html = await readFile(join(out, 'report.html'), 'utf8');
-  t.regex(html, /ended before its time/);
+  t.regex(html, /stopped early/);
   t.notRegex(html, /https?:\/\/(?!www\.w3\.org)/, 'nothing is loaded from anywhere');
   t.regex(
     await readFile(join(out, 'junit.xml'), 'utf8'),

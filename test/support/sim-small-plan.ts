@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Plan } from '../../device-sim/plan/read-plan.ts';
-import type { PhaseSpec } from '../../device-sim/plan/plan-schema.ts';
+import type { PhaseSpec } from '../../device-sim/plan/phase-schema.ts';
+import type { Plan } from '../../device-sim/plan/plan-schema.ts';
 
 const devicesEach = 8;
 

@@ -2,11 +2,11 @@ import test from 'ava';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { settleAccount } from '../../../../device-sim/controller/accounting.ts';
 import {
-  checkBrokerRoom,
-  checkRoom,
+  checkBrokerFileLimit,
+  checkLocalLimits,
   machineLimits,
 } from '../../../../device-sim/controller/preflight.ts';
-import { addressesOf } from '../../../../device-sim/controller/source-addresses.ts';
+import { expandAddresses } from '../../../../device-sim/controller/source-addresses.ts';
 import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
 import { Meter } from '../../../../device-sim/measure/meter.ts';
 import { judgeProbe } from '../../../../device-sim/phases/acl-probe.ts';
@@ -141,23 +141,23 @@ test('an access probe fails on a leak or a forgery that arrived, not on a filter
 
 test('too few files or ports are told with the number needed, before anything is opened', (t) => {
   const limits = { openFiles: 1024, ports: 28_000 };
-  t.notThrows(() => checkRoom(1600, 2, 1, limits));
-  const files = t.throws(() => checkRoom(10_000, 2, 1, limits));
+  t.notThrows(() => checkLocalLimits(1600, 2, 1, limits));
+  const files = t.throws(() => checkLocalLimits(10_000, 2, 1, limits));
   t.true(isFlotillaError(files, 'sim-file-descriptors'));
-  t.regex(files.message, /5120 files each, 1024 are allowed: ulimit -n 5120, or run\.workers: 12/);
-  const ports = t.throws(() => checkRoom(60_000, 100, 2, limits));
+  t.regex(files.message, /5120 files per worker, 1024 are allowed: run ulimit -n 5120, or set run\.workers: 12/);
+  const ports = t.throws(() => checkLocalLimits(60_000, 100, 2, limits));
   t.true(isFlotillaError(ports, 'sim-ports'));
-  t.regex(ports.message, /2 source addresses give 50400: 3 addresses are needed/);
-  t.notThrows(() => checkRoom(60_000, 100, 3, limits));
-  t.throws(() => checkBrokerRoom(20_000, 20_000), {
+  t.regex(ports.message, /2 source addresses have 50400: 3 addresses are needed/);
+  t.notThrows(() => checkLocalLimits(60_000, 100, 3, limits));
+  t.throws(() => checkBrokerFileLimit(20_000, 20_000), {
     message: /may open 20000 files and needs 20120/,
   });
-  t.notThrows(() => checkBrokerRoom(20_000, undefined));
+  t.notThrows(() => checkBrokerFileLimit(20_000, undefined));
   t.true((machineLimits().openFiles ?? 0) > 0);
 });
 
 test('blocks of source addresses are spread out without their first and last', (t) => {
-  t.deepEqual(addressesOf(['127.0.0.0/29', '127.0.1.9']), [
+  t.deepEqual(expandAddresses(['127.0.0.0/29', '127.0.1.9']), [
     '127.0.0.1',
     '127.0.0.2',
     '127.0.0.3',
@@ -166,18 +166,18 @@ test('blocks of source addresses are spread out without their first and last', (
     '127.0.0.6',
     '127.0.1.9',
   ]);
-  t.is(addressesOf(['127.0.0.0/8']).length, 1024);
+  t.is(expandAddresses(['127.0.0.0/8']).length, 1024);
 });
 
-test('a board thins out a long run and forgets no count', (t) => {
-  const board = new RunStats(0, () => undefined);
+test('a stats thins out a long run and forgets no count', (t) => {
+  const stats = new RunStats(0, () => undefined);
   const devices = { new: 0, enrolled: 0, connecting: 0, online: 5, offline: 0, failed: 0 };
   const who = {};
   for (let second = 1; second <= 5000; second++) {
     const meter = new Meter();
     meter.count('published', 3);
     meter.time('endToEnd', second * 1000);
-    board.take(who, {
+    stats.addTick(who, {
       atMs: second * 1000,
       meter: meter.take(),
       devices,
@@ -186,16 +186,16 @@ test('a board thins out a long run and forgets no count', (t) => {
       rssBytes: 1,
       loopBusy: 0.5,
     });
-    board.turn(second * 1000);
+    stats.closeSecond(second * 1000);
   }
-  t.true(board.columns.length <= 1200);
+  t.true(stats.seconds.length <= 1200);
   t.is(
-    board.columns.reduce((sum, { published }) => sum + published, 0),
+    stats.seconds.reduce((sum, { published }) => sum + published, 0),
     15_000,
   );
-  t.is(Math.round(board.columns.at(-1)!.endToEnd!.max), 5000);
-  t.true(board.columns.every(({ atMs }, index) => atMs > (board.columns[index - 1]?.atMs ?? 0)));
-  t.is(board.cpuMs, 500_000);
+  t.is(Math.round(stats.seconds.at(-1)!.endToEnd!.max), 5000);
+  t.true(stats.seconds.every(({ atMs }, index) => atMs > (stats.seconds[index - 1]?.atMs ?? 0)));
+  t.is(stats.cpuMs, 500_000);
 });
 
 test('two reports are compared by what is better and what is worse, with care where they differ', (t) => {

@@ -3,8 +3,10 @@ import { silentLog } from '../../../../core/log.ts';
 import { WorkerPool, WorkerHandle } from '../../../../device-sim/worker/worker-pool.ts';
 import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
 import { runPhase } from '../../../../device-sim/phases/phase-registry.ts';
-import { parsePlan, phasesOf } from '../../../../device-sim/plan/read-plan.ts';
+import { phasesOf } from '../../../../device-sim/plan/phase-names.ts';
+import { parsePlan } from '../../../../device-sim/plan/read-plan.ts';
 import { rosterOf } from '../../../../device-sim/fleet/roster.ts';
+import { SharedClock } from '../../../../device-sim/traffic/shared-clock.ts';
 import type { CallName } from '../../../../device-sim/worker/protocol.ts';
 
 const refused = { outcome: 'refused', reason: 'no', resumeOffered: false, resumed: false };
@@ -26,7 +28,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
   const [first] = phasesOf(plan);
   if (first === undefined) throw new Error('no phase');
   const said: string[] = [];
-  const hand = new WorkerHandle(
+  const worker = new WorkerHandle(
     ({ message }) => ({
       label: 'recorder',
       send: ({ call, name, params }) => {
@@ -56,13 +58,13 @@ async function script(phase: string, seed: string): Promise<string[]> {
     seed,
     run: '00000000',
     roster,
-    pool: new WorkerPool([hand], []),
+    pool: new WorkerPool([worker], []),
     brokers: [{ host: '127.0.0.1', port: 1, ca: '' }],
     api: undefined,
-    keeper: {
+    credentialStore: {
       find: () => Promise.resolve(new Map()),
-      keep: () => Promise.resolve(),
-      forget: () => Promise.resolve(),
+      save: () => Promise.resolve(),
+      remove: () => Promise.resolve(),
     },
     stats: new RunStats(0, () => undefined),
     fleet: {
@@ -72,6 +74,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
       keys: new Set(),
       enrolled: 0,
     },
+    clock: new SharedClock(),
     log: silentLog,
     signal: new AbortController().signal,
   });

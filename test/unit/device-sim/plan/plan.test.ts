@@ -1,12 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import test from 'ava';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
-import {
-  parsePlan,
-  phasesOf,
-  planJsonSchema,
-  quickPlan,
-} from '../../../../device-sim/plan/read-plan.ts';
+import { phasesOf } from '../../../../device-sim/plan/phase-names.ts';
+import { parsePlan, planJsonSchema, quickPlan } from '../../../../device-sim/plan/read-plan.ts';
 import { settleAccount } from '../../../../device-sim/controller/accounting.ts';
 import { reportOf } from '../../../../device-sim/controller/verdict.ts';
 import { RunStats } from '../../../../device-sim/stats/run-stats.ts';
@@ -157,14 +153,14 @@ test('the commented plan that sim init writes is a valid plan', (t) => {
 
 test('every number of a report can be named by a threshold, and nothing else can', (t) => {
   const plan = parsePlan(good);
-  const board = new RunStats(0, () => undefined);
+  const stats = new RunStats(0, () => undefined);
   const report = reportOf({
     plan,
     seed: '1',
     run: '00000000',
     startedAtMs: 0,
     durationMs: 1,
-    stats: board,
+    stats,
     fleet: {
       retired: new Set(),
       failed: new Map(),
@@ -173,7 +169,7 @@ test('every number of a report can be named by a threshold, and nothing else can
       enrolled: 0,
     },
     planned: 3,
-    account: settleAccount([], [], board.totals),
+    account: settleAccount([], [], stats.totals),
     phases: [],
     brokerAddress: 'localhost:8883',
     workers: 1,

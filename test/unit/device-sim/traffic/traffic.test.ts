@@ -7,9 +7,9 @@ import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { seeded, shuffled } from '../../../../device-sim/plan/seed.ts';
 import { unwrap, wrap } from '../../../../device-sim/traffic/envelope.ts';
 import { payloadSource } from '../../../../device-sim/traffic/payload.ts';
-import { Agenda, Schedule, type SendRate } from '../../../../device-sim/traffic/schedule.ts';
+import { DueQueue, Schedule, type SendRate } from '../../../../device-sim/traffic/schedule.ts';
 import { checkPlan } from '../../../../device-sim/plan/read-plan.ts';
-import type { PayloadSpec } from '../../../../device-sim/plan/plan-schema.ts';
+import type { PayloadSpec } from '../../../../device-sim/plan/fleet-schema.ts';
 
 const author = { device: 'meter-0007', group: 'meter', number: 7 };
 
@@ -55,7 +55,7 @@ test('a Poisson schedule keeps the rate on average and its waiting times vary as
 test('an agenda gives what is due in order of time', (t) => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 1000 })), (times) => {
-      const agenda = new Agenda<number>();
+      const agenda = new DueQueue<number>();
       for (const at of times) agenda.push(at, at);
       const early: number[] = [];
       for (let due = agenda.takeDue(500); due !== undefined; due = agenda.takeDue(500))

@@ -13,20 +13,20 @@ import type { Credential } from '../device/credential.ts';
 /** A credential that ends sooner than this is not used again. */
 const remainingMinMs = 60 * 60_000;
 
-export interface CredentialKeeper {
+export interface CredentialStore {
   /** What is there for these devices, by id. */
   find(ids: ReadonlySet<string>): Promise<Map<string, Credential>>;
   /** Keeps all of these beside what is there, or does nothing. */
-  keep(credentials: readonly Credential[]): Promise<void>;
+  save(credentials: readonly Credential[]): Promise<void>;
   /** Drops what is no longer of use: revoked by a drill. */
-  forget(ids: ReadonlySet<string>): Promise<void>;
+  remove(ids: ReadonlySet<string>): Promise<void>;
 }
 
 /** Keeps nothing. */
-export const noKeeper: CredentialKeeper = {
+export const noCredentialStore: CredentialStore = {
   find: () => Promise.resolve(new Map()),
-  keep: () => Promise.resolve(),
-  forget: () => Promise.resolve(),
+  save: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
 };
 
 /**
@@ -34,12 +34,12 @@ export const noKeeper: CredentialKeeper = {
  *
  * @param nowMs wall clock
  */
-export function fileKeeper(
+export function fileCredentialStore(
   folder: string,
   plan: string,
   rootFingerprint: string,
   nowMs: () => number,
-): CredentialKeeper {
+): CredentialStore {
   const path = join(folder, `${plan}-${rootFingerprint.replace('sha256:', '').slice(0, 12)}.jsonl`);
   const readAll = async (): Promise<Map<string, Credential>> => {
     const all = new Map<string, Credential>();
@@ -77,13 +77,13 @@ export function fileKeeper(
       for (const id of all.keys()) if (!ids.has(id)) all.delete(id);
       return all;
     },
-    async keep(credentials) {
+    async save(credentials) {
       if (credentials.length === 0) return;
       const all = await readAll();
       for (const credential of credentials) all.set(credential.id, credential);
       await writeAll(all);
     },
-    async forget(ids) {
+    async remove(ids) {
       const all = await readAll();
       const before = all.size;
       for (const id of ids) all.delete(id);
