@@ -1,7 +1,7 @@
 /**
- * `node bench/kill-bench.ts`: 100 times `kill -9` under QoS 1 and 2 load. `--kills N`, `--seed S`,
- * `--broker flotilla|session`. Ends with 1 when an acknowledged message was lost, or a QoS 2 message
- * came twice.
+ * `node bench/kill-bench.ts`: kills a broker (`kill -9`) 100 times under QoS 1 and 2 load. Options:
+ * `--kills N`, `--seed S`, `--broker flotilla|session`. The exit code is 1 when an acknowledged message
+ * was lost or a QoS 2 message was delivered twice.
  *
  * @module
  */
@@ -30,7 +30,7 @@ try {
     start: () => startBroker(values.broker as BrokerName, certificates, port),
     clients: new Clients(certificates),
     random: seeded(Number(values.seed)),
-    say: (line) => void process.stderr.write(`${line}\n`),
+    report: (line) => void process.stderr.write(`${line}\n`),
   });
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   if (result.lost.length > 0 || result.duplicatedQos2.length > 0) process.exitCode = 1;
@@ -38,7 +38,7 @@ try {
   await certificates.remove();
 }
 
-/** A small generator of numbers from 0 to 1 (mulberry32): the same seed, the same times. */
+/** Generates numbers from 0 to 1 (mulberry32); the same seed gives the same times. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {

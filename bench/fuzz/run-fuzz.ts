@@ -1,6 +1,6 @@
 /**
- * Hostile connections against a session layer in this process, beside one healthy client that must
- * not notice.
+ * Opens hostile connections to a session layer in this process while one healthy client, which must
+ * not be disturbed, publishes to itself.
  *
  * @module
  */
@@ -8,22 +8,24 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate, parser, type IPublishPacket } from 'mqtt-packet';
 import type { Authorizer, SessionLimits, Verdict } from '../../broker/contracts/authorizer.ts';
-import type { Identity } from '../../broker/contracts/identity.ts';
-import { createSessionLayer } from '../../broker/session/mqtt-session-layer.ts';
+import {
+  createSessionLayer,
+  type MqttSessionLayer,
+} from '../../broker/session/mqtt-session-layer.ts';
 import { systemClock } from '../../core/clock.ts';
 import { checkConfig } from '../../core/config/config.ts';
-import { parseDeviceId } from '../../core/device-id.ts';
 import type { Logger } from '../../core/log.ts';
+import { uncheckedIdentity } from '../unchecked-identity.ts';
 import { script, type Script } from './garbage.ts';
 import { Random } from './random.ts';
 
 export interface FuzzOptions {
   readonly seed: number;
   readonly durationMs: number;
-  /** Hostile connections at a time. */
+  /** Concurrent hostile connections. */
   readonly width: number;
   readonly log: Logger;
-  /** Collects garbage, so that what is left is what is held. */
+  /** Runs the garbage collector, so that only memory still in use is measured. */
   readonly collect: () => void;
 }
 
@@ -31,12 +33,12 @@ export interface FuzzResult {
   readonly connections: number;
   readonly packets: number;
   readonly bytes: number;
-  /** Messages that the healthy client sent itself and got back. */
+  /** Messages that the healthy client sent to itself and received. */
   readonly healthyMessages: number;
   readonly healthyWorstMs: number;
   readonly heapBeforeBytes: number;
   readonly heapAfterBytes: number;
-  /** Faults of ours: exceptions that a packet caused. Must be empty. */
+  /** Exceptions that packets caused in the session layer. Must be empty. */
   readonly faults: readonly string[];
 }
 
@@ -70,45 +72,23 @@ const authorizer: Authorizer = {
   limits: () => limits,
 };
 
-/** Runs it. Ends with everything closed; the heap is measured before and after. */
+/** Runs the fuzz test and closes everything; the heap is measured before and after. */
 export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
-  const faults: string[] = [];
-  const log = Object.assign(Object.create(options.log) as Logger, {
-    error: (details: { err?: unknown }) => faults.push(String((details.err as Error).stack)),
-  });
-  const config = checkConfig({
-    limits: { broker: { packetMaxBytes: 65_536, connectTimeoutMs: 2000, retainedMax: 500 } },
-  });
-  const layer = await createSessionLayer(config, {
-    authorizer,
-    clock: systemClock,
-    log,
-    intercept: () => false,
-    events: {
-      connected: () => undefined,
-      disconnected: () => undefined,
-      refused: () => undefined,
-      denied: () => undefined,
-      dropped: () => undefined,
-    },
-  });
+  const { layer, faults } = await openLayer(options.log);
   const names: string[] = [];
   const server = createServer((socket) => {
-    layer.accept(socket, identity(names.shift() ?? 'fuzz-0'));
+    layer.accept(socket, uncheckedIdentity(names.shift() ?? 'fuzz-0'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const random = new Random(options.seed);
-  let connections = 0;
-  let packets = 0;
-  let bytes = 0;
-
+  const counts = { connections: 0, packets: 0, bytes: 0 };
   const attack = async (): Promise<void> => {
     const one = script(random);
     names.push(one.clientId);
-    connections++;
-    packets += one.packets;
-    for (const chunk of one.chunks) bytes += chunk.length;
+    counts.connections++;
+    counts.packets += one.packets;
+    for (const chunk of one.chunks) counts.bytes += chunk.length;
     await play(one, connect(port, '127.0.0.1'));
   };
   const storm = async (untilMs: number): Promise<void> => {
@@ -119,9 +99,9 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
   };
 
   names.push('healthy');
-  const healthy = new Healthy(connect(port, '127.0.0.1'));
+  const healthy = new HealthyClient(connect(port, '127.0.0.1'));
   await healthy.ready();
-  // Warm up: caches, compiled code and pools are no leak.
+  // Warm up first: caches, compiled code and pools are not leaks.
   await storm(performance.now() + Math.min(2000, options.durationMs / 4));
   await settle(layer, options.collect);
   const heapBeforeBytes = process.memoryUsage().heapUsed;
@@ -132,9 +112,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
   server.close();
   await layer.close();
   return {
-    connections,
-    packets,
-    bytes,
+    ...counts,
     healthyMessages: healthy.received,
     healthyWorstMs: healthy.worstMs,
     heapBeforeBytes,
@@ -143,14 +121,39 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
   };
 }
 
-/** Waits until only the healthy client is there, and short sessions have expired. */
-async function settle(
-  layer: Awaited<ReturnType<typeof createSessionLayer>>,
-  collect: () => void,
-): Promise<void> {
+/** A session layer whose logged errors are collected as faults. */
+async function openLayer(
+  baseLog: Logger,
+): Promise<{ layer: MqttSessionLayer; faults: readonly string[] }> {
+  const faults: string[] = [];
+  const log = Object.assign(Object.create(baseLog) as Logger, {
+    error: (details: { err?: unknown }) => faults.push(String((details.err as Error).stack)),
+  });
+  const config = checkConfig({
+    limits: { broker: { packetMaxBytes: 65_536, connectTimeoutMs: 2000, retainedMax: 500 } },
+  });
+  const ignore = (): void => undefined;
+  const layer = await createSessionLayer(config, {
+    authorizer,
+    clock: systemClock,
+    log,
+    intercept: () => false,
+    events: {
+      connected: ignore,
+      disconnected: ignore,
+      refused: ignore,
+      denied: ignore,
+      dropped: ignore,
+    },
+  });
+  return { layer, faults };
+}
+
+/** Waits until only the healthy client is connected, and short sessions have expired. */
+async function settle(layer: MqttSessionLayer, collect: () => void): Promise<void> {
   const untilMs = performance.now() + 10_000;
   while ([...layer.connections()].length > 1 || layer.statistics().sessions > 1) {
-    if (performance.now() > untilMs) throw new Error('connections or sessions are left over');
+    if (performance.now() > untilMs) throw new Error('connections or sessions did not end');
     await delay(20);
   }
   collect();
@@ -171,8 +174,8 @@ async function play(one: Script, socket: Socket): Promise<void> {
   clearTimeout(timer);
 }
 
-/** A client that publishes to itself and measures how long it takes. */
-class Healthy {
+/** A client that publishes to itself and measures the latency. */
+class HealthyClient {
   received = 0;
   worstMs = 0;
   readonly #socket: Socket;
@@ -189,7 +192,7 @@ class Healthy {
     const up = new Promise<void>((resolve) => {
       packets.on('packet', (packet) => {
         if (packet.cmd === 'suback') resolve();
-        if (packet.cmd === 'publish') this.#heard(packet);
+        if (packet.cmd === 'publish') this.#receive(packet);
       });
     });
     this.#socket.on('data', (chunk: Buffer) => packets.parse(chunk));
@@ -210,7 +213,7 @@ class Healthy {
       generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: healthTopic, qos: 1 }] }),
     );
     await up;
-    this.#loop = this.#talk();
+    this.#loop = this.#publishLoop();
   }
 
   async stop(): Promise<void> {
@@ -219,10 +222,10 @@ class Healthy {
     this.#socket.destroy();
   }
 
-  async #talk(): Promise<void> {
+  async #publishLoop(): Promise<void> {
     while (!this.#stopped && this.worstMs !== Infinity) {
       const startMs = performance.now();
-      const heard = new Promise<string>((resolve) => (this.#next = resolve));
+      const received = new Promise<string>((resolve) => (this.#next = resolve));
       this.#socket.write(
         generate({
           cmd: 'publish',
@@ -234,37 +237,15 @@ class Healthy {
           messageId: 7,
         }),
       );
-      await Promise.race([heard, delay(5000)]);
+      await Promise.race([received, delay(5000)]);
       this.worstMs = Math.max(this.worstMs, performance.now() - startMs);
       await delay(20);
     }
   }
 
-  #heard({ messageId = 0, payload }: IPublishPacket): void {
+  #receive({ messageId = 0, payload }: IPublishPacket): void {
     this.received++;
     this.#socket.write(generate({ cmd: 'puback', messageId }));
     this.#next?.(String(payload));
   }
-}
-
-function identity(id: string): Identity {
-  const deviceId = parseDeviceId(id);
-  return {
-    id: deviceId,
-    entry: {
-      id: deviceId,
-      role: 'device',
-      status: 'active',
-      group: null,
-      attributes: {},
-      certificates: [],
-    },
-    standing: 'full',
-    serial: '01',
-    fingerprint: `sha256:${'0'.repeat(64)}`,
-    notAfterMs: Number.MAX_SAFE_INTEGER,
-    remoteAddress: '127.0.0.1',
-    tlsVersion: 'TLSv1.3',
-    tlsResumed: false,
-  };
 }

@@ -20,7 +20,7 @@ test('a whole broker killed under QoS 1 and 2 load loses nothing that it acknowl
     start: () => startBroker('flotilla', certificates, port),
     clients: new Clients(certificates),
     random: () => times.pop() ?? 0.5,
-    say: () => undefined,
+    report: () => undefined,
   });
   t.log(JSON.stringify(result));
   t.deepEqual(result.lost, []);

@@ -9,10 +9,10 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { ExecutionContext } from 'ava';
 import { generate, parser, type Packet } from 'mqtt-packet';
+import { uncheckedIdentity } from '../../bench/unchecked-identity.ts';
 import { commonNameOf } from '../../certs/certificate.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
-import { parseDeviceId } from '../../core/device-id.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { silentLog } from '../../core/log.ts';
 import type { Authorizer, SessionLimits, Verdict } from '../../broker/contracts/authorizer.ts';
@@ -231,27 +231,10 @@ export async function startWorld(
   return world;
 }
 
+/** The identity of a client id: its device, without a suffix behind a slash. */
 export function identityOf(id: string): Identity {
-  const [own = id] = id.split('/');
-  const deviceId = parseDeviceId(own);
-  return {
-    id: deviceId,
-    entry: {
-      id: deviceId,
-      role: 'device',
-      status: 'active',
-      group: null,
-      attributes: {},
-      certificates: [],
-    },
-    standing: 'full',
-    serial: '01',
-    fingerprint: `sha256:${'0'.repeat(64)}`,
-    notAfterMs: Number.MAX_SAFE_INTEGER,
-    remoteAddress: '127.0.0.1',
-    tlsVersion: 'TLSv1.3',
-    tlsResumed: false,
-  };
+  const [device = id] = id.split('/');
+  return uncheckedIdentity(device);
 }
 
 export interface ConnectOptions {

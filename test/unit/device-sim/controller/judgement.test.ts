@@ -144,7 +144,10 @@ test('too few files or ports are told with the number needed, before anything is
   t.notThrows(() => checkLocalLimits(1600, 2, 1, limits));
   const files = t.throws(() => checkLocalLimits(10_000, 2, 1, limits));
   t.true(isFlotillaError(files, 'sim-file-descriptors'));
-  t.regex(files.message, /5120 files per worker, 1024 are allowed: run ulimit -n 5120, or set run\.workers: 12/);
+  t.regex(
+    files.message,
+    /5120 files per worker, 1024 are allowed: run ulimit -n 5120, or set run\.workers: 12/,
+  );
   const ports = t.throws(() => checkLocalLimits(60_000, 100, 2, limits));
   t.true(isFlotillaError(ports, 'sim-ports'));
   t.regex(ports.message, /2 source addresses have 50400: 3 addresses are needed/);
