@@ -4,6 +4,7 @@
  * @module
  */
 import { randomUUID } from 'node:crypto';
+import { Agent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Aedes } from 'aedes';
@@ -17,6 +18,8 @@ import { admit, review, type Admission } from './admission/admission.ts';
 import { tlsFactsOf } from './admission/tls-facts.ts';
 import { Directory, type DirectoryChange } from './feed/broker-directory.ts';
 import { DirectoryFile } from './feed/directory-file.ts';
+import { SampleReporter } from './feed/sample-reporter.ts';
+import { brokerSample } from './telemetry/broker-sample.ts';
 import { FeedClient, type FeedCredentials } from './feed/feed-client.ts';
 import { Reloader } from './reload/reloader.ts';
 import { healthChecks, readinessChecks, statusChecks, type Vitals } from './telemetry/health.ts';
@@ -96,6 +99,7 @@ export async function openBroker(
   broker.use(layer);
   const metrics = await broker.openMetrics(lifecycle);
   await broker.openDirectory(lifecycle);
+  broker.reportSamples(lifecycle);
   await broker.correctPresence();
   const addresses = { ...(await broker.listen(lifecycle)), metrics };
   broker.keepFresh(lifecycle);
@@ -240,6 +244,36 @@ class Broker {
     });
     await first;
     cancel();
+  }
+
+  /** Reports the numbers of this broker to the enrollment service from now on. */
+  reportSamples(lifecycle: Lifecycle): void {
+    const { enrollUrl, clock, log } = this.#parts;
+    const run = randomUUID();
+    const startedAtMs = clock.now();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const reporter = new SampleReporter({
+      url: enrollUrl,
+      clock,
+      log,
+      agent,
+      credentials: () => this.#credentials(),
+      sample: () =>
+        brokerSample({
+          run,
+          startedAtMs,
+          connections: this.#admitted(),
+          deniedByRule: this.#authorizer.deniedByRule,
+          eventLoopLagMs: this.#lagMs,
+          statistics: this.#layer.statistics(),
+          policy: undefined,
+        }),
+    });
+    reporter.start();
+    lifecycle.add('samples', async () => {
+      await reporter.stop();
+      agent.destroy();
+    });
   }
 
   async correctPresence(): Promise<void> {

@@ -19,6 +19,7 @@ import { Renewal } from './enrollment/renewal.ts';
 import { Tokens } from './enrollment/tokens.ts';
 import { openHook } from './enrollment/veto-hook.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
+import { openOperatorApi } from './operator-api.ts';
 import { Feed } from './feed/feed.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import { deviceRoutes } from './http/routes/device-routes.ts';
@@ -38,21 +39,12 @@ import { IssuerRollover } from './rollover/issuer-rollover.ts';
 import { readPassphrase } from './ca/passphrase.ts';
 import { OcspService } from './revocation/ocsp-responder.ts';
 import { RevocationList } from './revocation/revocation-list.ts';
-import { queryAudit } from './audit/audit-query.ts';
-import { PresenceHistory } from './devices/presence-history.ts';
-import { DeviceTable } from './queries/device-table.ts';
-import { FleetStatistics } from './queries/fleet-statistics.ts';
-import { auditRoutes } from './http/routes/audit-routes.ts';
-import { fleetRoutes } from './http/routes/fleet-routes.ts';
-import { tokenListRoutes } from './http/routes/token-list-routes.ts';
 import { PresenceTable } from './devices/presence-table.ts';
 import { DeviceActions } from './devices/device-actions.ts';
 import { ensureOwnIdentities, ensureServerIdentity } from './bootstrap/own-identities.ts';
 import { openState, type StateDeps } from './bootstrap/state.ts';
 import { statusOfService } from './service-status.ts';
 
-/** How many lines of the audit log a start reads for the numbers of the last hour. */
-const statisticsLinesMax = 50_000;
 const refreshPeriodMs = 3_600_000;
 /** Of the API, not of the package. */
 const apiVersion = '1';
@@ -139,18 +131,20 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       log,
       linesPerMinute: config.limits.enroll.refusalLinesPerBrokerPerMinute,
     });
-    const table = await DeviceTable.open(registry);
-    lifecycle.add('device table', () => table.close());
-    const history = new PresenceHistory();
-    presence.watch((broker, report) => history.add(broker, report));
-    const statistics = new FleetStatistics({ clock, table, presence, registry });
-    audit.watch((line) => statistics.record(line));
-    const recent = await queryAudit(state.enroll.audit, {
-      limit: statisticsLinesMax,
-      sinceMs: clock.now() - 3_600_000,
-    });
-    for (const line of recent.lines) statistics.record(line);
-    const feedDeps = { audit, devices, feed, presence, refusals, log };
+    const operatorApi = await openOperatorApi(
+      { audit, auditFolder: state.enroll.audit, clock, config, feed, presence, registry },
+      lifecycle,
+    );
+    const { samples, table } = operatorApi;
+    const feedDeps = {
+      audit,
+      devices,
+      feed,
+      presence,
+      refusals,
+      log,
+      sampled: samples.take.bind(samples),
+    };
     let url = config.enroll.url ?? '';
     let identity = await ensureServerIdentity({ state, config, ca, clock });
     const tls = (): ServerCertificate => ({
@@ -172,14 +166,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         factoriesChanged: () => http.replaceTls(tls()),
       }),
       ...feedRoutes(feedDeps),
-      ...fleetRoutes({
-        clock,
-        feed,
-        statistics,
-        brokerReports: { names: [], latest: () => undefined },
-      }),
-      ...auditRoutes({ folder: state.enroll.audit, history, table }),
-      ...tokenListRoutes(registry, clock),
+      ...operatorApi.routes,
       route({
         method: 'GET',
         path: '/v1/status',
@@ -209,6 +196,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       routes,
       more(server) {
         serveFeed(server, feedDeps);
+        operatorApi.serve(server);
         serveImport(server, { clock, config, presence, registry });
         serveRevocation(server, { ca, clock, lists, ocsp });
         serveEst(server, { ca, config, enrollment, factories, renewal });

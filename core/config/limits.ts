@@ -243,6 +243,19 @@ export const enrollLimitsSchema = z.strictObject({
     10_000,
     'Lines of the audit log for refusals that a broker tells, those that repeat or are too many apart: they are summed, and told when the minute is over.',
   ),
+  eventStreamsMax: whole(200, 1, 10_000, 'Clients that follow events at the same time.'),
+  eventStreamsPerOperatorMax: whole(
+    20,
+    1,
+    10_000,
+    'Clients of one operator that follow events at the same time.',
+  ),
+  eventStreamMaxBytes: whole(
+    1 * mib,
+    64 * kib,
+    64 * mib,
+    'Bytes of events that wait for one client before newer ones are dropped.',
+  ),
   feedLagMaxBytes: whole(
     64 * mib,
     64 * kib,

@@ -168,3 +168,50 @@ export const tokenPageSchema = z.object({
   tokens: z.array(tokenRowSchema),
   next: z.string().nullable(),
 });
+
+// ---- numbers over time, and events ----
+
+export const metricsPointSchema = z.object({
+  at: time,
+  connections: count,
+  sessions: count,
+  queuedMessages: count,
+  messagesInPerSecond: z.number(),
+  messagesOutPerSecond: z.number(),
+  bytesInPerSecond: z.number(),
+  bytesOutPerSecond: z.number(),
+  deniedPerSecond: z.number(),
+  /** Of the slowest broker. */
+  eventLoopLagMs: z.number(),
+});
+export type MetricsPoint = z.infer<typeof metricsPointSchema>;
+export const metricsHistorySchema = z.object({
+  stepMs: count,
+  /** Oldest first. */
+  points: z.array(metricsPointSchema),
+});
+
+/**
+ * The types of events at `GET /v1/events`. `audit`: a line of the audit log. `presence`: connections and
+ * disconnections, in batches. `metrics`: a point of the metrics history. `brokers`: the list of brokers,
+ * when one came or went. Beside them `hello` (the stream begins) and `gap` (events were dropped).
+ */
+export const eventTypes = ['audit', 'presence', 'metrics', 'brokers'] as const;
+export type EventType = (typeof eventTypes)[number];
+
+export const presenceChangeSchema = z.object({
+  device: z.string(),
+  connected: z.boolean(),
+  at: time,
+  broker: z.string(),
+  remoteAddress: z.string(),
+  reason: z.string().optional(),
+});
+export type PresenceChange = z.infer<typeof presenceChangeSchema>;
+export const presenceEventSchema = z.object({
+  /** How many identities are connected now. */
+  connected: count,
+  changes: z.array(presenceChangeSchema),
+  /** How many more changes there were that are not listed. */
+  more: count,
+});

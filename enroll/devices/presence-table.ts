@@ -31,11 +31,17 @@ export class PresenceTable {
   readonly #config: Config;
   readonly #seen = new Map<DeviceId, Seen>();
   readonly #denied = new Map<DeviceId, DeniedSummary>();
+  #connected = 0;
   readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
 
   constructor(registry: Registry, config: Config) {
     this.#registry = registry;
     this.#config = config;
+  }
+
+  /** How many identities are connected. */
+  get connectedCount(): number {
+    return this.#connected;
   }
 
   isConnected(id: DeviceId): boolean {
@@ -70,8 +76,10 @@ export class PresenceTable {
     for (const { id, connected, atMs } of reports) {
       const seen = this.#entry(id);
       seen.lastSeenAtMs = Math.max(seen.lastSeenAtMs, atMs);
+      const before = seen.brokers.size;
       if (connected) seen.brokers.add(broker);
       else seen.brokers.delete(broker);
+      this.#connected += Math.sign(seen.brokers.size) - Math.sign(before);
     }
     for (const watcher of this.#watchers) for (const one of reports) watcher(broker, one);
     for (const { id, count, last } of denied) {
@@ -90,7 +98,9 @@ export class PresenceTable {
 
   /** Forgets what a broker said: it is gone. */
   forget(broker: DeviceId): void {
-    for (const { brokers } of this.#seen.values()) brokers.delete(broker);
+    for (const { brokers } of this.#seen.values()) {
+      if (brokers.delete(broker) && brokers.size === 0) this.#connected--;
+    }
   }
 
   #entry(id: DeviceId): Seen {

@@ -80,6 +80,7 @@ export class Feed {
   readonly #subscribers = new Set<Subscriber>();
   readonly #closed = new Map<number, number>();
   readonly #waiting = new Set<() => void>();
+  readonly #linkWatchers = new Set<() => void>();
   readonly #stops: (() => void)[];
   #kept: Kept[] = [];
   #sequence = 0;
@@ -123,6 +124,16 @@ export class Feed {
     );
   }
 
+  /** Calls when a broker connects or disconnects. A listener must not throw. */
+  watchLinks(listener: () => void): () => void {
+    this.#linkWatchers.add(listener);
+    return () => this.#linkWatchers.delete(listener);
+  }
+
+  #linksChanged(): void {
+    for (const watcher of this.#linkWatchers) watcher();
+  }
+
   /** The newest change of each identity, as far as it is kept. */
   sequencesOf(ids: readonly DeviceId[]): number[] {
     const wanted = new Set(ids);
@@ -163,7 +174,7 @@ export class Feed {
     };
     stream.on('error', () => undefined);
     stream.once('close', () => {
-      this.#subscribers.delete(subscriber);
+      if (this.#subscribers.delete(subscriber)) this.#linksChanged();
       this.#wake();
     });
     const line = (value: FeedLine): boolean => stream.write(`${JSON.stringify(value)}\n`);
@@ -190,6 +201,7 @@ export class Feed {
     subscriber.sent = this.#sequence;
     subscriber.live = true;
     this.#subscribers.add(subscriber);
+    this.#linksChanged();
     this.#deps.log.info({ broker, sequence: this.#sequence, snapshot: !goesOn }, 'feed served');
   }
 

@@ -10,6 +10,7 @@ import {
   deviceSchema,
   problemSchema,
 } from '../../core/protocol/enrollment-api.ts';
+import { eventTypes } from '../../core/protocol/operator-api.ts';
 import { feedLineSchema } from '../../core/protocol/feed.ts';
 import { sessionCookie } from './session-cookie.ts';
 import { problemMediaType } from './problem.ts';
@@ -102,6 +103,25 @@ function streams(): Json {
         },
       },
     },
+    '/v1/events': {
+      get: {
+        ...namesOf('GET', '/v1/events'),
+        summary: 'Events as they happen (Server-Sent Events); does not end',
+        ...securityOf('viewer', ''),
+        parameters: [
+          queryText('types', `Any of ${eventTypes.join(', ')}, separated by commas (default: all)`),
+          queryText('device', 'Only events about this device'),
+          queryText('lastEventId', 'As the header Last-Event-ID, for clients that cannot set it'),
+        ],
+        responses: {
+          200: {
+            description: 'Events',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          default: problem,
+        },
+      },
+    },
     '/v1/devices/import': {
       post: {
         ...namesOf('POST', '/v1/devices/import'),
@@ -138,6 +158,10 @@ function streams(): Json {
       },
     },
   };
+}
+
+function queryText(name: string, description: string): Json {
+  return { name, in: 'query', required: false, description, schema: { type: 'string' } };
 }
 
 function securityOf(access: Access, path: string): Json {

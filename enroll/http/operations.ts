@@ -43,6 +43,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ...group('brokers', {
     'GET /v1/brokers': 'listBrokers',
     'POST /v1/feed/report': 'reportFeed',
+    'POST /v1/feed/sample': 'reportSample',
     'GET /v1/feed': 'followFeed',
   }),
   ...group('devices', {
@@ -76,6 +77,8 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('fleet', {
     'GET /v1/stats': 'getStats',
+    'GET /v1/metrics/history': 'getMetricsHistory',
+    'GET /v1/events': 'followEvents',
     'GET /v1/status': 'getStatus',
   }),
 };

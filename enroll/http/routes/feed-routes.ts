@@ -10,6 +10,11 @@ import {
   feedReportSchema,
   type Incident,
 } from '../../../core/protocol/feed.ts';
+import {
+  brokerSampleReportSchema,
+  type BrokerSampleReport,
+} from '../../../core/protocol/broker-sample.ts';
+import type { DeviceId } from '../../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
@@ -27,6 +32,8 @@ export interface FeedRouteDeps {
   readonly presence: PresenceTable;
   readonly refusals: RefusalAuditWriter;
   readonly log: Logger;
+  /** Called with the numbers of a broker. */
+  readonly sampled: (broker: DeviceId, report: BrokerSampleReport) => void;
 }
 
 const feedQuery = z.strictObject({
@@ -53,6 +60,19 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
         await deps.presence.take(broker, body.presence, body.denied);
         if (body.refusals !== undefined) await deps.refusals.take(broker, body.refusals);
         return undefined;
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/feed/sample',
+      summary: 'The numbers that a broker reports of itself',
+      access: 'broker',
+      status: 204,
+      body: brokerSampleReportSchema,
+      handle({ body, identity }) {
+        if (identity === undefined) throw new FlotillaError('client-certificate-required');
+        deps.sampled(identity.record.id, body);
+        return Promise.resolve(undefined);
       },
     }),
   ];

@@ -1,0 +1,65 @@
+/**
+ * Reports the numbers of this broker to the enrollment service every five seconds. A report that cannot
+ * be delivered is dropped: the next one has newer numbers.
+ *
+ * @module
+ */
+import type { Agent } from 'node:https';
+import type { Cancel, Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import { samplePeriodMs, type BrokerSampleReport } from '../../core/protocol/broker-sample.ts';
+import { callHttps } from '../../core/protocol/https-client.ts';
+import type { FeedCredentials } from './feed-client.ts';
+
+export interface SampleReporterDeps {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly agent: Agent;
+  credentials(): FeedCredentials;
+  sample(): BrokerSampleReport;
+}
+
+export class SampleReporter {
+  readonly #deps: SampleReporterDeps;
+  #cancel: Cancel = () => undefined;
+  #sending: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(deps: SampleReporterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Sends the first report now. */
+  start(): void {
+    this.#sending = this.#send().finally(() => {
+      if (this.#stopped) return;
+      this.#cancel = this.#deps.clock.after(samplePeriodMs, () => this.start());
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancel();
+    await this.#sending;
+  }
+
+  async #send(): Promise<void> {
+    const { url, log, agent } = this.#deps;
+    try {
+      const answer = await callHttps({
+        method: 'POST',
+        url: new URL('/v1/feed/sample', url).href,
+        ...this.#deps.credentials(),
+        agent,
+        body: this.#deps.sample(),
+        timeoutMs: samplePeriodMs,
+      });
+      // A service of an older version does not know this call: nothing is lost but its history.
+      if (answer.status > 299) log.debug({ status: answer.status }, 'sample not accepted');
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'sample not delivered');
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The operators' part of the service: what the console and other tools read and change, and the events that
+ * they follow.
+ *
+ * @module
+ */
+import type { Cancel, Clock } from '../core/clock.ts';
+import type { Config } from '../core/config/config.ts';
+import type { Lifecycle } from '../core/lifecycle.ts';
+import { samplePeriodMs } from '../core/protocol/broker-sample.ts';
+import type { AuditLog } from './audit/audit-log.ts';
+import { queryAudit } from './audit/audit-query.ts';
+import { PresenceHistory } from './devices/presence-history.ts';
+import type { PresenceTable } from './devices/presence-table.ts';
+import { EventHub } from './events/event-hub.ts';
+import { PresenceEvents } from './events/event-sources.ts';
+import type { Feed } from './feed/feed.ts';
+import type { HttpRoute } from './http/route.ts';
+import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
+import { metricsRoutes, serveEvents } from './http/routes/event-routes.ts';
+import { fleetRoutes } from './http/routes/fleet-routes.ts';
+import { tokenListRoutes } from './http/routes/token-list-routes.ts';
+import type { HttpServer } from './http/server.ts';
+import { BrokerSamples } from './metrics/broker-samples.ts';
+import { listBrokers } from './queries/broker-list.ts';
+import { DeviceTable } from './queries/device-table.ts';
+import { FleetStatistics } from './queries/fleet-statistics.ts';
+import type { Registry } from './registry/registry.ts';
+
+/** How many lines of the audit log a start reads for the numbers of the last hour. */
+const statisticsLinesMax = 50_000;
+const hourMs = 3_600_000;
+
+export interface OperatorApiDeps {
+  readonly audit: AuditLog;
+  /** The folder of the audit log. */
+  readonly auditFolder: string;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly feed: Feed;
+  readonly presence: PresenceTable;
+  readonly registry: Registry;
+}
+
+export interface OperatorApi {
+  readonly table: DeviceTable;
+  readonly samples: BrokerSamples;
+  readonly routes: readonly HttpRoute[];
+  /** Adds the calls whose answer is not one JSON document. */
+  serve(http: HttpServer): void;
+}
+
+/** Opens it; the lifecycle closes it. */
+export async function openOperatorApi(
+  deps: OperatorApiDeps,
+  lifecycle: Lifecycle,
+): Promise<OperatorApi> {
+  const { audit, auditFolder, clock, config, feed, presence, registry } = deps;
+  const table = await DeviceTable.open(registry);
+  const history = new PresenceHistory();
+  const statistics = new FleetStatistics({ clock, table, presence, registry });
+  const samples = new BrokerSamples(clock);
+  const hub = new EventHub();
+  const presenceEvents = new PresenceEvents(hub, clock, () => presence.connectedCount);
+  const recent = await queryAudit(auditFolder, {
+    limit: statisticsLinesMax,
+    sinceMs: clock.now() - hourMs,
+  });
+  for (const line of recent.lines) statistics.record(line);
+  audit.watch((line) => {
+    statistics.record(line);
+    hub.publish('audit', auditLineJson(line), line.device);
+  });
+  presence.watch((broker, report) => {
+    history.add(broker, report);
+    presenceEvents.add(broker, report);
+  });
+  feed.watchLinks(() => hub.publish('brokers', { brokers: listBrokers(feed, samples) }));
+  let cancel: Cancel;
+  const publishMetrics = (): void => {
+    cancel = clock.after(samplePeriodMs, () => {
+      // The step before this one: all brokers have reported for it.
+      const [point] = samples.history((2 * samplePeriodMs) / 1000);
+      if (point !== undefined) hub.publish('metrics', point);
+      publishMetrics();
+    });
+  };
+  publishMetrics();
+  lifecycle.add('operator API', () => {
+    cancel();
+    presenceEvents.close();
+    table.close();
+  });
+  const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
+  return {
+    table,
+    samples,
+    routes: [
+      ...fleetRoutes({ clock, feed, statistics, brokerReports: samples }),
+      ...auditRoutes({ folder: auditFolder, history, table }),
+      ...tokenListRoutes(registry, clock),
+      ...metricsRoutes(eventDeps),
+    ],
+    serve: (http) => serveEvents(http, eventDeps),
+  };
+}
