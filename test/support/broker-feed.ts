@@ -49,6 +49,10 @@ export class TestFeed {
             response.writeHead(204).end();
             return;
           }
+          if (url.pathname === '/v1/feed/sample') {
+            response.writeHead(204).end();
+            return;
+          }
           this.calls.push({ path: url.pathname, body });
           const { status, body: answer } = this.answer(url.pathname, body);
           response.writeHead(status, { 'content-type': 'application/json' });
