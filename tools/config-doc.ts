@@ -1,6 +1,6 @@
 /**
- * Makes docs/configuration.md from the schemas of the settings: `node tools/config-doc.ts`. A test
- * fails when the page is not what this makes.
+ * Generates docs/configuration.md from the schemas of the settings: `node tools/config-doc.ts`. A test
+ * fails when the page is out of date.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { environmentName } from '../core/config/config.ts';
 
 export const configDocPath = 'docs/configuration.md';
 
-/** One setting, as people see it. */
+/** One setting, as the page shows it. */
 export interface Setting {
   /** `broker.mqttsPort` */
   readonly name: string;
   readonly environment: string;
-  readonly meaning: string;
-  readonly usual: string;
+  readonly description: string;
+  readonly defaultValue: string;
   readonly range: string;
 }
 
@@ -31,11 +31,11 @@ export function configDoc(): string {
   const all = settings();
   const limits = all.filter(({ name }) => name.startsWith('limits.'));
   const others = all.filter((setting) => !limits.includes(setting));
-  return `<!-- Made from core/config/config-schema.ts and core/config/limits.ts by "node tools/config-doc.ts". Do not edit. -->
+  return `<!-- Generated from core/config/config-schema.ts and core/config/limits.ts by "node tools/config-doc.ts". Do not edit. -->
 
 # Configuration
 
-Nothing has to be set. What is set is taken, the later over the earlier, from
+All settings are optional. They are read from these sources; a later source overrides an earlier one:
 
 1. the defaults below,
 2. \`flotilla.yaml\` in the state folder,
@@ -53,21 +53,21 @@ limits:
     connectionsMax: 20000
 \`\`\`
 
-- A setting that does not exist, or a value that is out of its range, stops the start; the message names the
-  setting and its place: file, line and column, the variable, or the command line.
-- In the environment a setting has two underscores between sections and one between words:
+- An unknown setting or a value out of range prevents the start. The message names the setting and its
+  position: file, line and column, the variable, or the command line.
+- Environment variables have two underscores between sections and one between words:
   \`broker.mqttsPort\` is \`FLOTILLA_BROKER__MQTTS_PORT\`. The value is read as YAML: \`FLOTILLA_NAMES='[a.example, 10.0.0.7]'\`.
-  A variable that begins with \`FLOTILLA_\` and is no setting stops the start as well.
+  An unknown variable that begins with \`FLOTILLA_\` prevents the start as well.
 - A setting without a value (\`host:\`, or an empty variable) counts as not set.
 - Durations are a whole number and a unit: \`250ms\`, \`30s\`, \`15m\`, \`24h\`, \`90d\`.
 - \`flotilla up --print-config\` prints the configuration in force, in the form of \`flotilla.yaml\`.
 
-These names in the environment are no settings; they are never written anywhere:
+These environment variables are not settings; they are never written to a file or a log:
 
 | name | meaning |
 |---|---|
-| \`FLOTILLA_STATE\` | the state folder, where \`--state\` is not given |
-| \`FLOTILLA_TOKEN\` | the enrollment token, where \`--token\` is not given |
+| \`FLOTILLA_STATE\` | the state folder, if \`--state\` is not given |
+| \`FLOTILLA_TOKEN\` | the enrollment token, if \`--token\` is not given |
 | \`FLOTILLA_CA_PASSPHRASE\` | the passphrase of the CA keys |
 | \`FLOTILLA_CA_PASSPHRASE_FILE\` | a file with that passphrase |
 
@@ -77,7 +77,7 @@ ${table(others)}
 
 ## Limits
 
-Everything that Flotilla keeps, waits for or takes in has a limit. The unit stands in the name.
+Everything that Flotilla stores, waits for or accepts has a limit. The name contains the unit.
 
 ${table(limits)}
 `;
@@ -85,10 +85,14 @@ ${table(limits)}
 
 function table(rows: readonly Setting[]): string {
   const lines = rows.map(
-    ({ name, environment, meaning, usual, range }) =>
-      `| \`${name}\`${environment === '' ? '' : `<br>\`${environment}\``} | ${meaning} | ${usual} | ${range} |`,
+    ({ name, environment, description, defaultValue, range }) =>
+      `| \`${name}\`${environment === '' ? '' : `<br>\`${environment}\``} | ${description} | ${defaultValue} | ${range} |`,
   );
-  return ['| setting | meaning | default | may be |', '|---|---|---|---|', ...lines].join('\n');
+  return [
+    '| setting | description | default | allowed values |',
+    '|---|---|---|---|',
+    ...lines,
+  ].join('\n');
 }
 
 function settingsOf(path: readonly string[], schema: z.core.JSONSchema.BaseSchema): Setting[] {
@@ -102,13 +106,13 @@ function settingsOf(path: readonly string[], schema: z.core.JSONSchema.BaseSchem
 }
 
 function settingOf(name: readonly string[], schema: z.core.JSONSchema.BaseSchema): Setting {
-  if (schema.description === undefined) throw new Error(`${name.join('.')} has no meaning`);
+  if (schema.description === undefined) throw new Error(`${name.join('.')} has no description`);
   return {
     name: name.join('.'),
-    // What stands inside a map or a list is reached by the name of the whole.
+    // Entries of a map or a list are set through the variable of the whole map or list.
     environment: /[[{]/.test(name.join()) ? '' : environmentName(name),
-    meaning: schema.description.replaceAll('|', '\\|'),
-    usual: schema.default === undefined ? '' : `\`${shown(schema.default)}\``,
+    description: schema.description.replaceAll('|', '\\|'),
+    defaultValue: schema.default === undefined ? '' : `\`${shown(schema.default)}\``,
     range: rangeOf(schema),
   };
 }
@@ -123,12 +127,13 @@ function partsOf(name: readonly string[], schema: z.core.JSONSchema.BaseSchema):
 
 function rangeOf(schema: z.core.JSONSchema.BaseSchema): string {
   const { type, minimum, maximum, maxItems, format } = schema;
-  const least = schema['durationMin'];
-  if (typeof least === 'string') return `a duration from ${least}`;
+  const min = schema['durationMin'];
+  if (typeof min === 'string') return `a duration, at least ${min}`;
   if (schema.enum !== undefined)
     return schema.enum.map((value) => `\`${shown(value)}\``).join(', ');
   if (type === 'integer') return `${minimum ?? 0} to ${maximum ?? 0}`;
-  if (type === 'number') return `above ${schema.exclusiveMinimum ?? 0}, to ${maximum ?? 0}`;
+  if (type === 'number')
+    return `more than ${schema.exclusiveMinimum ?? 0}, at most ${maximum ?? 0}`;
   if (type === 'array') return maxItems === undefined ? 'a list' : `a list of at most ${maxItems}`;
   if (type === 'object') return 'a map by name';
   if (type === 'boolean') return '`true`, `false`';

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { exitCodeOf } from '../../core/errors/error-spec.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 
 export interface Streams {
@@ -51,7 +52,7 @@ export function printError(error: unknown, json: boolean, streams: Streams): num
         `${JSON.stringify({ error: { code, title: spec.title, detail, advice: spec.advice } })}\n`,
       );
     }
-    return error.spec.exit ?? 1;
+    return exitCodeOf(error.spec) ?? 1;
   }
   streams.stderr.write(`flotilla: ${messageOf(error)}\n`);
   if (

@@ -8,6 +8,7 @@ import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
 import { startBroker } from '../../broker/broker-service.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
+import { exitCodeOf } from '../../core/errors/error-spec.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
@@ -172,5 +173,5 @@ export async function serveUntil(
   const end = await Promise.race([stop, ...(failed === undefined ? [] : [failed])]);
   say(typeof end === 'string' ? `${end}: stopping` : `${end.message} [${end.code}]: stopping`);
   await lifecycle.close();
-  return typeof end === 'string' ? 0 : (end.spec.exit ?? 1);
+  return typeof end === 'string' ? 0 : (exitCodeOf(end.spec) ?? 1);
 }

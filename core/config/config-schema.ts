@@ -1,6 +1,6 @@
 /**
- * Every setting: its name, what it means, what it may be, and what it is unless set.
- * docs/configuration.md is made from here.
+ * Every setting: its name, description, allowed values and default. docs/configuration.md is generated
+ * from here.
  *
  * @module
  */
@@ -11,107 +11,127 @@ import { brokerLimitsSchema, enrollLimitsSchema } from './limits.ts';
 
 type Duration = z.ZodPrefault<z.ZodPipe<z.ZodString, z.ZodTransform<number, string>>>;
 
-/** A duration, written `90d`; milliseconds once read. `least` is the shortest one taken. */
-const duration = (usual: string, least: string, meaning: string): Duration =>
+interface DurationSetting {
+  readonly defaultValue: string;
+  readonly min: string;
+  readonly description: string;
+}
+
+/** A duration, written like `90d` and parsed into milliseconds. */
+const duration = ({ defaultValue, min, description }: DurationSetting): Duration =>
   z
     .string()
     .transform((text, context) => {
       try {
         const ms = parseDuration(text);
-        if (ms >= parseDuration(least)) return ms;
-        context.addIssue({ code: 'custom', message: `Too short: expected ${least} or longer` });
+        if (ms >= parseDuration(min)) return ms;
+        context.addIssue({ code: 'custom', message: `Too short: expected ${min} or longer` });
       } catch (error) {
         context.addIssue({ code: 'custom', message: messageOf(error) });
       }
       return z.NEVER;
     })
-    .prefault(usual)
-    .meta({ description: meaning, durationMin: formatDuration(parseDuration(least)) });
+    .prefault(defaultValue)
+    .meta({ description, durationMin: formatDuration(parseDuration(min)) });
 
-const port = (usual: number, meaning: string): z.ZodDefault<z.ZodInt> =>
-  z.int().min(0).max(65_535).default(usual).describe(`${meaning} 0 takes any free one.`);
+const port = (defaultValue: number, description: string): z.ZodDefault<z.ZodInt> =>
+  z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(defaultValue)
+    .describe(`${description} 0 means any free port.`);
 
-const host = (meaning: string): z.ZodDefault<z.ZodString> =>
+const host = (description: string): z.ZodDefault<z.ZodString> =>
   z
     .string()
     .max(253)
     .regex(/^[A-Za-z0-9._:%-]+$/, 'Expected an address or the name of a host')
     .default('127.0.0.1')
-    .describe(meaning);
+    .describe(description);
 
-/** The kinds of keys that certificates are issued for. */
+/** The key types that certificates are issued for. */
 export const deviceKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
 
-const plainUrl = (meaning: string): z.ZodOptional<z.ZodURL> =>
+const plainUrl = (description: string): z.ZodOptional<z.ZodURL> =>
   z
     .url({ protocol: /^http$/ })
     .optional()
-    .describe(meaning);
+    .describe(description);
 
-/** What certificates of one kind of device are like. */
+/** How certificates of one kind of device are issued. */
 const enrollmentProfile = z.strictObject({
-  validity: duration('365d', '1s', 'How long a certificate is good.').optional(),
+  validity: duration({
+    defaultValue: '365d',
+    min: '1s',
+    description: 'Validity of a certificate.',
+  }).optional(),
   keyTypes: z
     .array(z.enum(deviceKeyTypes))
     .min(1)
     .default([...deviceKeyTypes])
-    .describe('The kinds of keys that are taken.'),
+    .describe('The key types that are accepted.'),
   renewalPart: z
     .number()
     .gt(0)
     .max(1)
     .default(1)
-    .describe('The last part of its life in which a certificate may be renewed; 1 is always.'),
+    .describe(
+      'The last part of its lifetime in which a certificate may be renewed; 1 means at any time.',
+    ),
   keyReuse: z
     .boolean()
     .default(true)
-    .describe('Whether a renewal may keep the key; else each needs a new one.'),
+    .describe('Whether a renewal may keep the key; otherwise each renewal needs a new key.'),
   overlap: z
     .enum(['until-seen', 'until-end'])
     .default('until-seen')
     .describe(
-      'How long the old certificate stays good: until the new one was seen connecting, or to its end.',
+      'How long the old certificate remains valid after a renewal: until the new one has connected, or until its end.',
     ),
-  group: z.string().min(1).max(128).optional().describe('The group that its devices get.'),
+  group: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('The group of devices enrolled with this profile.'),
   attributes: z
     .record(z.string().min(1).max(64), z.string().max(256))
     .default({})
-    .describe('The attributes that its devices get.'),
+    .describe('The attributes of devices enrolled with this profile.'),
 });
 
 const approvalRule = z.strictObject({
-  idPrefix: z.string().min(1).max(128).optional().describe('Ids that begin so.'),
+  idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
   addresses: z
     .array(z.string().min(1).max(64))
     .min(1)
     .max(64)
     .optional()
-    .describe('Addresses and networks (10.0.0.0/8) that the request comes from.'),
+    .describe('Addresses and networks (10.0.0.0/8) that the request may come from.'),
   factory: z
     .string()
     .min(1)
     .max(128)
     .optional()
-    .describe('The name of the factory CA that vouches for it.'),
+    .describe('The factory CA that issued the certificate of the device.'),
 });
 
 export const configSchema = z.strictObject({
-  host: host(
-    'The address that the services listen on. Loopback unless set: opening up is a decision.',
-  ),
+  host: host('The address that the services listen on. The default is loopback only.'),
   names: z
     .array(z.string().min(1).max(253))
     .max(32)
     .default([])
     .describe(
-      'Names and addresses for the server certificates, beside localhost and the name of the machine.',
+      'Names and addresses in the server certificates, in addition to localhost and the host name.',
     ),
   log: z
     .strictObject({
       level: z
         .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
         .default('info')
-        .describe('The least severe lines that the log keeps.'),
+        .describe('The lowest level that is logged.'),
     })
     .prefault({}),
   enroll: z
@@ -122,71 +142,107 @@ export const configSchema = z.strictObject({
         .refine((text) => bare(text), 'A URL without user, password, query and fragment')
         .optional()
         .describe(
-          'Where brokers, devices and the command line find the service; made of host and port unless set.',
+          'The URL under which brokers, devices and the command line find the service. By default it is made of host and port.',
         ),
-      tokenTtl: duration('24h', '1s', 'How long an enrollment token is good.'),
-      importedTokenTtl: duration(
-        '365d',
-        '1s',
-        'How long a token that came with an import of devices is good.',
+      tokenTtl: duration({
+        defaultValue: '24h',
+        min: '1s',
+        description: 'Validity of an enrollment token.',
+      }),
+      importedTokenTtl: duration({
+        defaultValue: '365d',
+        min: '1s',
+        description: 'Validity of a token that was created by a bulk import.',
+      }),
+      certificateValidity: duration({
+        defaultValue: '365d',
+        min: '1s',
+        description: 'Validity of a certificate.',
+      }),
+      serverCertificateValidity: duration({
+        defaultValue: '90d',
+        min: '1s',
+        description: 'Validity of the certificates of the services themselves.',
+      }),
+      renewGrace: duration({
+        defaultValue: '30d',
+        min: '0ms',
+        description:
+          'How long after its end a certificate may still be used for renewal, and only for that.',
+      }),
+      tokenReplay: duration({
+        defaultValue: '15m',
+        min: '0ms',
+        description:
+          'How long a repeated enrollment with the same token and CSR gets the same response.',
+      }),
+      crlUrl: plainUrl('The URL of the CRL. If set, it is written into each certificate.'),
+      ocspUrl: plainUrl(
+        'The URL of the OCSP responder. If set, it is written into each certificate.',
       ),
-      certificateValidity: duration('365d', '1s', 'How long a certificate is good.'),
-      serverCertificateValidity: duration(
-        '90d',
-        '1s',
-        'How long the certificates of the services themselves are good.',
-      ),
-      renewGrace: duration(
-        '30d',
-        '0ms',
-        'How long after its end a certificate may still be used to renew, and for nothing else.',
-      ),
-      tokenReplay: duration(
-        '15m',
-        '0ms',
-        'How long a repeated enrollment with the same token and CSR gets the same answer.',
-      ),
-      crlUrl: plainUrl('Where others find the CRL; stands in each certificate when it is set.'),
-      ocspUrl: plainUrl('Where others ask by OCSP; stands in each certificate when it is set.'),
-      crlValidity: duration('24h', '1m', 'How long a CRL is good; a new one comes at half of it.'),
-      ocspValidity: duration('1h', '1s', 'How long an OCSP answer is good.'),
+      crlValidity: duration({
+        defaultValue: '24h',
+        min: '1m',
+        description: 'Validity of a CRL; a new one is issued after half of it.',
+      }),
+      ocspValidity: duration({
+        defaultValue: '1h',
+        min: '1s',
+        description: 'Validity of an OCSP response.',
+      }),
       profiles: z
         .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfile)
         .default({})
-        .describe('Enrollment profiles by name; `default` holds where none is named.'),
+        .describe('Enrollment profiles by name; `default` applies where none is named.'),
       approval: z
         .strictObject({
           enabled: z
             .boolean()
             .default(false)
-            .describe('Whether a device without a token may ask an operator to be let in.'),
-          expiry: duration('7d', '1s', 'How long a request waits for a decision.'),
-          retryAfter: duration('10s', '1s', 'How soon a waiting device is told to ask again.'),
+            .describe('Whether a device without a token may request approval by an operator.'),
+          expiry: duration({
+            defaultValue: '7d',
+            min: '1s',
+            description: 'How long a request waits for a decision.',
+          }),
+          retryAfter: duration({
+            defaultValue: '10s',
+            min: '1s',
+            description: 'When a waiting device should ask again: the Retry-After of the response.',
+          }),
           autoApprove: z
             .array(approvalRule)
             .max(100)
             .default([])
-            .describe('Requests that fit one of these, in all that it names, need no operator.'),
+            .describe(
+              'Rules for automatic approval. A request is approved if it matches every condition of one rule.',
+            ),
         })
         .prefault({}),
       hook: z
         .strictObject({
           url: z
             .url({ protocol: /^https$/ })
-            .describe('Asked before each enrollment; it may refuse, or add attributes.'),
+            .describe(
+              'Called before each enrollment; it may refuse the enrollment or add attributes.',
+            ),
           caFile: z
             .string()
             .min(1)
             .optional()
             .describe(
-              'PEM of what its certificate is checked against; the system store unless set.',
+              'PEM file with the CAs that are trusted for the hook (default: the system store).',
             ),
-          secretFile: z.string().min(1).describe('The file with the secret of the HMAC.'),
-          timeout: duration('3s', '10ms', 'How long an answer is waited for.'),
+          secretFile: z.string().min(1).describe('The file with the HMAC secret.'),
+          timeout: duration({
+            defaultValue: '3s',
+            min: '10ms',
+            description: 'How long to wait for a response.',
+          }),
           onFailure: z
             .enum(['deny', 'allow'])
             .default('deny')
-            .describe('What happens when it does not answer.'),
+            .describe('What happens when the hook does not respond.'),
         })
         .optional()
         .describe('A web hook that may refuse enrollments.'),
@@ -194,45 +250,48 @@ export const configSchema = z.strictObject({
     .prefault({}),
   broker: z
     .strictObject({
-      mqttsPort: port(8883, 'The port of MQTT over TLS.'),
-      wssPort: port(8884, 'The port of MQTT over WebSocket over TLS.'),
-      metricsHost: host('The address of health and metrics, which have no password.'),
-      metricsPort: port(9464, 'The port of health and metrics.'),
+      mqttsPort: port(8883, 'The port for MQTT over TLS.'),
+      wssPort: port(8884, 'The port for MQTT over secure WebSocket.'),
+      metricsHost: host('The address for health checks and metrics, which need no authentication.'),
+      metricsPort: port(9464, 'The port for health checks and metrics.'),
       onDenied: z
         .enum(['close', 'drop'])
         .default('close')
         .describe(
-          'What a PUBLISH that the policy denies does on MQTT 3.1.1, which has no negative answer.',
+          'How the broker reacts to a denied PUBLISH from an MQTT 3.1.1 client, because that version has no negative acknowledgement.',
         ),
       store: z
         .enum(['durable', 'memory'])
         .default('durable')
         .describe(
-          'Where sessions, queues and retained messages are: on the disk, or lost at a stop.',
+          'Where sessions, queues and retained messages are stored: on the disk, or in memory until the broker stops.',
         ),
       tlsSessionTickets: z
         .boolean()
         .default(true)
         .describe('Whether clients may resume TLS sessions, which makes reconnecting cheaper.'),
-      connectionMaxAge: duration(
-        '0s',
-        '0s',
-        'How long a connection may live; then the device must connect anew. 0s is no limit.',
-      ),
+      connectionMaxAge: duration({
+        defaultValue: '0s',
+        min: '0s',
+        description:
+          'Maximum age of a connection; then the device must connect again. 0s means no limit.',
+      }),
       cloneReaction: z
         .enum(['log', 'quarantine', 'suspend'])
         .default('log')
-        .describe('What happens to an identity whose certificate is used in two places in turn.'),
+        .describe(
+          'What happens to an identity whose certificate is used alternately in two places.',
+        ),
       overlapReaction: z
         .enum(['log', 'quarantine', 'suspend'])
         .default('log')
         .describe(
-          'What happens to an identity whose connections take the session from each other; a bad network causes it too.',
+          'What happens to an identity whose connections take over the session from each other. An unstable network can cause this, too.',
         ),
       flappingReaction: z
         .enum(['log', 'quarantine', 'suspend'])
         .default('log')
-        .describe('What happens to an identity that connects far too often.'),
+        .describe('What happens to an identity that connects too often.'),
     })
     .prefault({}),
   limits: z
@@ -246,11 +305,11 @@ export const configSchema = z.strictObject({
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 export type Config = DeepReadonly<z.infer<typeof configSchema>>;
 
-/** Settings as people write them: everything may be left out. */
+/** Settings as people write them: all of them are optional. */
 export type ConfigInput = z.input<typeof configSchema>;
 
 function bare(text: string): boolean {
-  if (!URL.canParse(text)) return true; // Said by z.url already.
+  if (!URL.canParse(text)) return true; // Already reported by z.url.
   const { username, password, search, hash } = new URL(text);
   return `${username}${password}${search}${hash}` === '';
 }

@@ -1,5 +1,5 @@
 /**
- * The configuration in force, as text: what `--print-config` shows.
+ * The effective configuration as text, for `--print-config`.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { formatDuration } from './duration.ts';
 import { secretNames } from '../log.ts';
 
 /**
- * Writes a configuration as the flotilla.yaml that would give it. No setting holds a secret; one that
- * has the name of a secret (core/log.ts) is hidden all the same.
+ * Formats a configuration as the equivalent flotilla.yaml. No setting contains a secret; settings with
+ * the name of a secret (core/log.ts) are hidden nevertheless.
  */
 export function formatConfig(config: Config): string {
   return stringify(written(config, z.toJSONSchema(configSchema, { io: 'input' })), {

@@ -1,6 +1,6 @@
 /**
- * The configuration: defaults < flotilla.yaml < `FLOTILLA_*` < flags. Unknown keys are refused, the
- * result is frozen. A setting without a value (`host:`, or an empty variable) counts as not set.
+ * The configuration: defaults < flotilla.yaml < `FLOTILLA_*` < flags. Unknown settings are rejected
+ * and the result is frozen. A setting without a value (`host:`, or an empty variable) counts as not set.
  *
  * A setting `broker.mqttsPort` is `FLOTILLA_BROKER__MQTTS_PORT` in the environment: two underscores
  * between sections, one between the words of a name; the value is read as YAML.
@@ -28,20 +28,20 @@ export interface ConfigSources {
   /** flotilla.yaml; a missing file counts as empty. */
   readonly file?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** From the command line; undefined values are left out. */
+  /** From the command line; undefined values are ignored. */
   readonly flags?: ConfigInput;
 }
 
 type Path = readonly PropertyKey[];
 type Settings = Record<string, unknown>;
 
-/** Settings out of one source, and where in it one of them stands, for people. */
+/** The settings of one source, and the position of each in it, for error messages. */
 interface Layer {
   readonly settings: Settings;
   readonly where: (path: Path) => string | undefined;
 }
 
-/** Names in the environment that are not settings. */
+/** Environment variables that are not settings. */
 const notSettings = new Set([
   'FLOTILLA_STATE',
   'FLOTILLA_TOKEN',
@@ -67,7 +67,7 @@ function isSetting(name: string, value: string): boolean {
 }
 
 /**
- * Reads, merges, checks and freezes the configuration.
+ * Reads, merges, validates and freezes the configuration.
  *
  * @throws FlotillaError `config-unreadable`, `config-invalid` (naming the setting, and line and
  *   column when it came from the file)
@@ -85,12 +85,12 @@ export async function loadConfig(sources: ConfigSources = {}): Promise<Config> {
   });
 }
 
-/** Checks and freezes settings that are already merged. @throws FlotillaError `config-invalid` */
+/** Validates and freezes settings that are already merged. @throws FlotillaError `config-invalid` */
 export function checkConfig(settings: unknown): Config {
   return check(settings, () => undefined);
 }
 
-/** The name of a setting in the environment. */
+/** The environment variable of a setting. */
 export function environmentName(path: readonly string[]): string {
   const words = path.map((part) => part.replaceAll(/[A-Z]/g, '_$&').toUpperCase());
   return `FLOTILLA_${words.join('__')}`;
@@ -134,7 +134,7 @@ async function fileLayer(path: string): Promise<Layer> {
   const [fault] = document.errors;
   if (fault !== undefined) throw unreadable(fault.pos[0], fault.message);
   const alias = firstAlias(document);
-  if (alias !== undefined) throw unreadable(alias, 'aliases are not taken here');
+  if (alias !== undefined) throw unreadable(alias, 'aliases are not supported');
   const settings = (document.toJS() as unknown) ?? {};
   if (!isRecord(settings)) {
     throw unreadable(document.contents?.range[0] ?? 0, 'expected settings, like host: 127.0.0.1');
@@ -148,7 +148,7 @@ async function fileLayer(path: string): Promise<Layer> {
   };
 }
 
-/** Where a setting's name stands in the file; undefined when the file does not have it. */
+/** The offset of a setting's name in the file; undefined when the file does not contain it. */
 function offsetOf(document: Document.Parsed, path: Path): number | undefined {
   let node: unknown = document.contents;
   let offset: number | undefined;
@@ -159,7 +159,7 @@ function offsetOf(document: Document.Parsed, path: Path): number | undefined {
       offset = isNode(pair.key) ? pair.key.range?.[0] : undefined;
       node = pair.value;
     } else {
-      // Inside a list: the list's own name is near enough.
+      // Inside a list: the position of the list is precise enough.
       return offset;
     }
   }
@@ -180,14 +180,14 @@ function firstAlias(document: Document.Parsed): number | undefined {
 function environmentLayer(env: Readonly<Record<string, string | undefined>>): Layer {
   const settings: Settings = {};
   const names = new Map<string, string>();
-  // Sorted, so that a section's own name comes before the names of the settings in it.
+  // Sorted, so that a section comes before the settings in it.
   for (const [name, value] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (value === undefined || value === '' || !isSetting(name, value)) continue;
     const path = name.slice('FLOTILLA_'.length).split('__').map(camelCase);
     let section = settings;
     for (const part of path.slice(0, -1)) {
       const next = Object.hasOwn(section, part) ? section[part] : {};
-      if (!isRecord(next)) throw invalid(name, 'a value stands where a section is expected');
+      if (!isRecord(next)) throw invalid(name, 'expected a section, not a value');
       section = section[part] = next;
     }
     section[path.at(-1) ?? ''] = environmentValue(name, value);
@@ -210,7 +210,7 @@ function environmentValue(name: string, value: string): unknown {
   const [fault] = document.errors;
   if (fault !== undefined) throw invalid(name, fault.message);
   if (firstAlias(document) !== undefined) throw invalid(name, 'put it in quotation marks');
-  // Only braces and brackets make more than a text: an address may hold colons.
+  // Only braces and brackets make a map or a list: an address may contain colons.
   if (isCollection(document.contents) && document.contents.flow !== true) return value;
   return document.toJS() as unknown;
 }
@@ -239,7 +239,7 @@ function camelCase(words: string): string {
     .replaceAll(/_+([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
 }
 
-/** A name as it is when it is a plain word, else quoted and shortened: it may be anything. */
+/** Returns a plain word unchanged, and anything else quoted and shortened. */
 function bareWord(name: string): string {
   return /^\w{1,64}$/.test(name) ? name : printable(name);
 }
@@ -252,7 +252,7 @@ function merge(under: Settings, over: Settings): Settings {
     else if (isRecord(value)) result.set(key, merge(isRecord(below) ? below : {}, value));
     else result.set(key, value);
   }
-  // Not by assignment: `__proto__` must stay a name like any other, to be refused as unknown.
+  // Not by assignment: `__proto__` must remain an ordinary name, to be rejected as unknown.
   return Object.fromEntries(result);
 }
 
@@ -260,7 +260,7 @@ function isRecord(value: unknown): value is Settings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Frozen to the bottom; what is not set is not there at all. */
+/** Freezes all levels; removes settings that are undefined. */
 function frozen<T>(value: T): T {
   if (isRecord(value)) {
     for (const [key, part] of Object.entries(value)) {

@@ -29,7 +29,7 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
-/** Writes a duration in the largest unit that divides it. */
+/** Formats a duration in the largest unit that divides it. */
 export function formatDuration(ms: number): string {
   for (const unit of ['d', 'h', 'm', 's'] as const) {
     if (ms >= unitMs[unit] && ms % unitMs[unit] === 0) return `${ms / unitMs[unit]}${unit}`;

@@ -11,255 +11,375 @@ import { defaultTopicLimits } from '../topic.ts';
 const kib = 1024;
 const mib = 1024 * kib;
 
-/** A whole number from `min` to `max`, `usual` unless set. `meaning` goes into the documentation. */
-const whole = (usual: number, min: number, max: number, meaning: string): z.ZodDefault<z.ZodInt> =>
-  z.int().min(min).max(max).default(usual).describe(meaning);
+interface Range {
+  readonly defaultValue: number;
+  readonly min: number;
+  readonly max: number;
+  /** For docs/configuration.md. */
+  readonly description: string;
+}
 
-/** What gives way when a queue is full. */
+const wholeNumber = ({ defaultValue, min, max, description }: Range): z.ZodDefault<z.ZodInt> =>
+  z.int().min(min).max(max).default(defaultValue).describe(description);
+
+/** Which message is dropped when a queue is full. */
 export const queueOverflows = ['drop-oldest', 'drop-newest'] as const;
 export type QueueOverflow = (typeof queueOverflows)[number];
 
-/** What one MQTT connection, and all of them together, may use. */
+/** The limits of one MQTT connection, and of all of them together. */
 export const brokerLimitsSchema = z.strictObject({
-  connectionsMax: whole(50_000, 1, 1_000_000, 'Connections in all, those before CONNECT included.'),
-  connectionsPerDeviceMax: whole(
-    4,
-    1,
-    1000,
-    'Connections of one identity at a time, by different client ids.',
-  ),
-  handshakeTimeoutMs: whole(
-    10_000,
-    100,
-    120_000,
-    'From the TCP connection to the end of the TLS handshake.',
-  ),
-  handshakesRunningMax: whole(
-    1000,
-    1,
-    10_000,
-    'TLS handshakes that are worked on at a time, while there is time to spare.',
-  ),
-  handshakesHalfOpenMax: whole(
-    20_000,
-    1,
-    1_000_000,
-    'Accepted connections whose TLS handshake is not done, those that wait included.',
-  ),
-  handshakesHalfOpenPerAddressMax: whole(10_000, 1, 1_000_000, 'The same from one address.'),
-  handshakesPerSecondMax: whole(0, 0, 1_000_000, 'TLS handshakes begun a second; 0 is no limit.'),
-  handshakesPerAddressPerSecondMax: whole(
-    0,
-    0,
-    1_000_000,
-    'Connections taken from one address a second; 0 is no limit.',
-  ),
-  connectsPerDevicePerMinuteMax: whole(
-    60,
-    1,
-    1_000_000,
-    'Connections of one identity a minute; more is flapping, and refused until the minute is over.',
-  ),
-  connectTimeoutMs: whole(
-    10_000,
-    100,
-    120_000,
-    'From the end of the TLS handshake to a whole CONNECT.',
-  ),
-  packetMaxBytes: whole(
-    1 * mib,
-    256,
-    268_435_455,
-    'One MQTT packet, by its declared length, before it is buffered.',
-  ),
-  connectPacketMaxBytes: whole(
-    80 * kib,
-    256,
-    1 * mib,
-    'The CONNECT packet, will and properties included.',
-  ),
-  topicMaxBytes: whole(
-    defaultTopicLimits.maxBytes,
-    16,
-    65_535,
-    'A topic name or filter, in bytes of UTF-8.',
-  ),
-  topicLevelsMax: whole(defaultTopicLimits.levelsMax, 2, 256, 'Levels of a topic name or filter.'),
-  subscriptionsPerSessionMax: whole(100, 1, 100_000, 'Subscriptions of one session.'),
-  subscriptionsPerPacketMax: whole(100, 1, 10_000, 'Filters in one SUBSCRIBE or UNSUBSCRIBE.'),
-  inflightOutMax: whole(
-    100,
-    1,
-    65_535,
-    'QoS 1 and 2 messages on their way to one client, unacknowledged.',
-  ),
-  inflightInMax: whole(
-    100,
-    1,
-    65_535,
-    'QoS 1 and 2 messages on their way from one client, unacknowledged.',
-  ),
-  topicAliasesMax: whole(
-    16,
-    0,
-    65_535,
-    'Topic aliases that a client may set (MQTT 5.0); 0 allows none.',
-  ),
-  queuePerSessionMaxMessages: whole(
-    10_000,
-    0,
-    10_000_000,
-    'Messages that wait for one session, connected or not.',
-  ),
-  queuePerSessionMaxBytes: whole(
-    16 * mib,
-    0,
-    1024 * mib,
-    'Bytes of the messages that wait for one session.',
-  ),
+  connectionsMax: wholeNumber({
+    defaultValue: 50_000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Open connections, including those that have not sent CONNECT.',
+  }),
+  connectionsPerDeviceMax: wholeNumber({
+    defaultValue: 4,
+    min: 1,
+    max: 1000,
+    description: 'Simultaneous connections of one identity, each with its own client id.',
+  }),
+  handshakeTimeoutMs: wholeNumber({
+    defaultValue: 10_000,
+    min: 100,
+    max: 120_000,
+    description: 'Time from the TCP connection to the end of the TLS handshake.',
+  }),
+  handshakesRunningMax: wholeNumber({
+    defaultValue: 1000,
+    min: 1,
+    max: 10_000,
+    description: 'TLS handshakes in progress at a time, while the event loop has time to spare.',
+  }),
+  handshakesHalfOpenMax: wholeNumber({
+    defaultValue: 20_000,
+    min: 1,
+    max: 1_000_000,
+    description:
+      'Accepted connections whose TLS handshake is not complete, including those that wait for it to start.',
+  }),
+  handshakesHalfOpenPerAddressMax: wholeNumber({
+    defaultValue: 10_000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Accepted connections from one address whose TLS handshake is not complete.',
+  }),
+  handshakesPerSecondMax: wholeNumber({
+    defaultValue: 0,
+    min: 0,
+    max: 1_000_000,
+    description: 'TLS handshakes started per second; 0 means no limit.',
+  }),
+  handshakesPerAddressPerSecondMax: wholeNumber({
+    defaultValue: 0,
+    min: 0,
+    max: 1_000_000,
+    description: 'Connections accepted from one address per second; 0 means no limit.',
+  }),
+  connectsPerDevicePerMinuteMax: wholeNumber({
+    defaultValue: 60,
+    min: 1,
+    max: 1_000_000,
+    description:
+      'Connections of one identity per minute. A device that exceeds it is flapping: it is rejected until the minute is over.',
+  }),
+  connectTimeoutMs: wholeNumber({
+    defaultValue: 10_000,
+    min: 100,
+    max: 120_000,
+    description: 'Time from the end of the TLS handshake to a complete CONNECT packet.',
+  }),
+  packetMaxBytes: wholeNumber({
+    defaultValue: 1 * mib,
+    min: 256,
+    max: 268_435_455,
+    description:
+      'Size of one MQTT packet; its declared length is checked before anything is buffered.',
+  }),
+  connectPacketMaxBytes: wholeNumber({
+    defaultValue: 80 * kib,
+    min: 256,
+    max: 1 * mib,
+    description: 'Size of the CONNECT packet, including will and properties.',
+  }),
+  topicMaxBytes: wholeNumber({
+    defaultValue: defaultTopicLimits.maxBytes,
+    min: 16,
+    max: 65_535,
+    description: 'Size of a topic name or filter, in bytes of UTF-8.',
+  }),
+  topicLevelsMax: wholeNumber({
+    defaultValue: defaultTopicLimits.levelsMax,
+    min: 2,
+    max: 256,
+    description: 'Levels of a topic name or filter.',
+  }),
+  subscriptionsPerSessionMax: wholeNumber({
+    defaultValue: 100,
+    min: 1,
+    max: 100_000,
+    description: 'Subscriptions of one session.',
+  }),
+  subscriptionsPerPacketMax: wholeNumber({
+    defaultValue: 100,
+    min: 1,
+    max: 10_000,
+    description: 'Topic filters in one SUBSCRIBE or UNSUBSCRIBE packet.',
+  }),
+  inflightOutMax: wholeNumber({
+    defaultValue: 100,
+    min: 1,
+    max: 65_535,
+    description: 'QoS 1 and 2 messages sent to one client and not acknowledged yet.',
+  }),
+  inflightInMax: wholeNumber({
+    defaultValue: 100,
+    min: 1,
+    max: 65_535,
+    description:
+      'QoS 1 and 2 messages received from one client and not acknowledged yet (the Receive Maximum of MQTT 5.0).',
+  }),
+  topicAliasesMax: wholeNumber({
+    defaultValue: 16,
+    min: 0,
+    max: 65_535,
+    description: 'Topic aliases that a client may set (MQTT 5.0); 0 allows none.',
+  }),
+  queuePerSessionMaxMessages: wholeNumber({
+    defaultValue: 10_000,
+    min: 0,
+    max: 10_000_000,
+    description: 'Messages queued for one session, connected or not.',
+  }),
+  queuePerSessionMaxBytes: wholeNumber({
+    defaultValue: 16 * mib,
+    min: 0,
+    max: 1024 * mib,
+    description: 'Bytes of the messages queued for one session.',
+  }),
   queueOverflow: z
     .enum(queueOverflows)
     .default('drop-oldest')
     .describe(
-      'What gives way when the queue of a session is full and nothing of QoS 0 waits in it: the oldest message that is not in flight, or the new one.',
+      'Which message is dropped when the queue of a session is full and contains no QoS 0 message: the oldest one that is not in flight, or the new one.',
     ),
   queueQos0: z
     .boolean()
     .default(false)
     .describe(
-      'Whether QoS 0 messages wait, in memory, for kept sessions that are away. They are the first to give way.',
+      'Whether QoS 0 messages are queued, in memory, for stored sessions that are disconnected. They are the first to be dropped.',
     ),
-  outboundPerConnectionMaxBytes: whole(
-    4 * mib,
-    16 * kib,
-    1024 * mib,
-    'Bytes written to one connection that its client has not read yet.',
-  ),
-  sessionsPerDeviceMax: whole(
-    16,
-    1,
-    100_000,
-    'Sessions of one identity that are kept; one more ends the one that is away the longest.',
-  ),
-  outboundStalledMaxMs: whole(
-    20_000,
-    1000,
-    3_600_000,
-    'How long a client may read nothing of what waits for it, before it is cut.',
-  ),
-  sessionExpiryMaxSeconds: whole(
-    7 * 86_400,
-    0,
-    4_294_967_295,
-    'How long a session is kept after its connection; longer wishes are cut.',
-  ),
-  keepAliveMaxSeconds: whole(
-    3600,
-    10,
-    65_535,
-    'The longest keep-alive; on MQTT 5.0 longer ones, and none, are cut to it, and the client is told.',
-  ),
-  retainedMax: whole(1_000_000, 0, 100_000_000, 'Retained messages in all.'),
-  retainedTotalMaxBytes: whole(256 * mib, 0, 65_536 * mib, 'Bytes of all retained messages.'),
-  queuedTotalMaxMessages: whole(
-    1_000_000,
-    0,
-    100_000_000,
-    'Messages that wait for all kept sessions together.',
-  ),
-  queuedTotalMaxBytes: whole(
-    512 * mib,
-    0,
-    65_536 * mib,
-    'Bytes of the messages that wait for all kept sessions together.',
-  ),
-  storePendingMaxBytes: whole(
-    32 * mib,
-    64 * kib,
-    1024 * mib,
-    'Bytes on their way to the disk, before publishers of QoS 1 and 2 are paused.',
-  ),
-  refusalsKeptMax: whole(
-    500,
-    10,
-    500,
-    'Refusals that are told apart until the enrollment service has them; more are summed by reason.',
-  ),
-  routeCacheMaxTopics: whole(
-    100_000,
-    0,
-    10_000_000,
-    'Topics whose receivers are remembered; 0 remembers none.',
-  ),
+  outboundPerConnectionMaxBytes: wholeNumber({
+    defaultValue: 4 * mib,
+    min: 16 * kib,
+    max: 1024 * mib,
+    description: 'Bytes written to one connection that its client has not read yet.',
+  }),
+  sessionsPerDeviceMax: wholeNumber({
+    defaultValue: 16,
+    min: 1,
+    max: 100_000,
+    description:
+      'Stored sessions of one identity. One more removes the session that has been disconnected the longest.',
+  }),
+  outboundStalledMaxMs: wholeNumber({
+    defaultValue: 20_000,
+    min: 1000,
+    max: 3_600_000,
+    description:
+      'How long a client may read nothing while data is waiting, before the broker closes the connection.',
+  }),
+  sessionExpiryMaxSeconds: wholeNumber({
+    defaultValue: 7 * 86_400,
+    min: 0,
+    max: 4_294_967_295,
+    description:
+      'How long a session is kept after its connection has ended; a longer session expiry interval is reduced to this.',
+  }),
+  keepAliveMaxSeconds: wholeNumber({
+    defaultValue: 3600,
+    min: 10,
+    max: 65_535,
+    description:
+      'The longest keep-alive. For MQTT 5.0 clients a longer one, or none, is reduced to this, and the CONNACK contains the value.',
+  }),
+  retainedMax: wholeNumber({
+    defaultValue: 1_000_000,
+    min: 0,
+    max: 100_000_000,
+    description: 'Retained messages.',
+  }),
+  retainedTotalMaxBytes: wholeNumber({
+    defaultValue: 256 * mib,
+    min: 0,
+    max: 65_536 * mib,
+    description: 'Bytes of all retained messages.',
+  }),
+  queuedTotalMaxMessages: wholeNumber({
+    defaultValue: 1_000_000,
+    min: 0,
+    max: 100_000_000,
+    description: 'Messages queued for all stored sessions together.',
+  }),
+  queuedTotalMaxBytes: wholeNumber({
+    defaultValue: 512 * mib,
+    min: 0,
+    max: 65_536 * mib,
+    description: 'Bytes of the messages queued for all stored sessions together.',
+  }),
+  storePendingMaxBytes: wholeNumber({
+    defaultValue: 32 * mib,
+    min: 64 * kib,
+    max: 1024 * mib,
+    description:
+      'Bytes waiting to be written to the disk, before the broker stops reading from clients that publish with QoS 1 and 2.',
+  }),
+  refusalsKeptMax: wholeNumber({
+    defaultValue: 500,
+    min: 10,
+    max: 500,
+    description:
+      'Distinct refusals kept until the enrollment service has received them; further ones are summed by reason.',
+  }),
+  routeCacheMaxTopics: wholeNumber({
+    defaultValue: 100_000,
+    min: 0,
+    max: 10_000_000,
+    description: 'Topics whose receivers are cached; 0 disables the cache.',
+  }),
 });
 export type BrokerLimits = Readonly<z.infer<typeof brokerLimitsSchema>>;
 
-/** What the enrollment service takes in. */
+/** The limits of the enrollment service. */
 export const enrollLimitsSchema = z.strictObject({
-  bodyMaxBytes: whole(16 * kib, 1 * kib, 1 * mib, 'The body of a request.'),
-  importMaxBytes: whole(64 * mib, 1 * kib, 1024 * mib, 'The body of an import of many devices.'),
-  headersTimeoutMs: whole(
-    10_000,
-    100,
-    120_000,
-    "From a request's first byte to the end of its headers.",
-  ),
-  requestTimeoutMs: whole(20_000, 100, 600_000, "From a request's first byte to its last."),
-  handshakeTimeoutMs: whole(
-    10_000,
-    100,
-    120_000,
-    'From the TCP connection to the end of the TLS handshake.',
-  ),
-  connectionsMax: whole(2000, 1, 100_000, 'Connections in all.'),
-  connectionsPerAddressMax: whole(1000, 1, 100_000, 'Connections from one address.'),
-  requestsPerAddressPerSecond: whole(2000, 1, 1_000_000, 'Requests from one address.'),
-  failuresPerAddressPerMinute: whole(
-    120,
-    1,
-    1_000_000,
-    'Refused credentials from one address, before it has to wait.',
-  ),
-  enrollmentsPerDevicePerHour: whole(20, 1, 10_000, 'Certificates for one identity.'),
-  signaturesPerSecond: whole(2000, 1, 1_000_000, 'Certificates in all.'),
-  requestsPendingMax: whole(10_000, 0, 1_000_000, 'Enrollments that wait for an operator.'),
-  certificatesPerIdentityMax: whole(
-    8,
-    2,
-    16,
-    'Certificates of one identity that are known at a time.',
-  ),
-  tokensPerRequestMax: whole(1000, 1, 10_000, 'Tokens made by one request.'),
-  pageMaxItems: whole(1000, 1, 10_000, 'Devices on one page of a list.'),
-  feedChangesKeptMax: whole(
-    100_000,
-    1,
-    10_000_000,
-    'Changes kept for brokers that come back; older ones need a snapshot.',
-  ),
-  refusalLinesPerBrokerPerMinute: whole(
-    100,
-    10,
-    10_000,
-    'Lines of the audit log for refusals that a broker tells, those that repeat or are too many apart: they are summed, and told when the minute is over.',
-  ),
-  eventStreamsMax: whole(200, 1, 10_000, 'Clients that follow events at the same time.'),
-  eventStreamsPerOperatorMax: whole(
-    20,
-    1,
-    10_000,
-    'Clients of one operator that follow events at the same time.',
-  ),
-  eventStreamMaxBytes: whole(
-    1 * mib,
-    64 * kib,
-    64 * mib,
-    'Bytes of events that wait for one client before newer ones are dropped.',
-  ),
-  feedLagMaxBytes: whole(
-    64 * mib,
-    64 * kib,
-    1024 * mib,
-    'Bytes that a broker may lag behind before it is cut off.',
-  ),
+  bodyMaxBytes: wholeNumber({
+    defaultValue: 16 * kib,
+    min: 1 * kib,
+    max: 1 * mib,
+    description: 'Size of a request body.',
+  }),
+  importMaxBytes: wholeNumber({
+    defaultValue: 64 * mib,
+    min: 1 * kib,
+    max: 1024 * mib,
+    description: 'Size of the request body of a bulk import.',
+  }),
+  headersTimeoutMs: wholeNumber({
+    defaultValue: 10_000,
+    min: 100,
+    max: 120_000,
+    description: 'Time from the first byte of a request to the end of its headers.',
+  }),
+  requestTimeoutMs: wholeNumber({
+    defaultValue: 20_000,
+    min: 100,
+    max: 600_000,
+    description: 'Time from the first byte of a request to its last.',
+  }),
+  handshakeTimeoutMs: wholeNumber({
+    defaultValue: 10_000,
+    min: 100,
+    max: 120_000,
+    description: 'Time from the TCP connection to the end of the TLS handshake.',
+  }),
+  connectionsMax: wholeNumber({
+    defaultValue: 2000,
+    min: 1,
+    max: 100_000,
+    description: 'Open connections.',
+  }),
+  connectionsPerAddressMax: wholeNumber({
+    defaultValue: 1000,
+    min: 1,
+    max: 100_000,
+    description: 'Open connections from one address.',
+  }),
+  requestsPerAddressPerSecond: wholeNumber({
+    defaultValue: 2000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Requests from one address per second.',
+  }),
+  failuresPerAddressPerMinute: wholeNumber({
+    defaultValue: 120,
+    min: 1,
+    max: 1_000_000,
+    description: 'Rejected credentials from one address per minute; further requests have to wait.',
+  }),
+  enrollmentsPerDevicePerHour: wholeNumber({
+    defaultValue: 20,
+    min: 1,
+    max: 10_000,
+    description: 'Certificates issued for one identity per hour.',
+  }),
+  signaturesPerSecond: wholeNumber({
+    defaultValue: 2000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Certificates issued per second.',
+  }),
+  requestsPendingMax: wholeNumber({
+    defaultValue: 10_000,
+    min: 0,
+    max: 1_000_000,
+    description: 'Enrollments that wait for an operator.',
+  }),
+  certificatesPerIdentityMax: wholeNumber({
+    defaultValue: 8,
+    min: 2,
+    max: 16,
+    description: 'Certificates stored for one identity.',
+  }),
+  tokensPerRequestMax: wholeNumber({
+    defaultValue: 1000,
+    min: 1,
+    max: 10_000,
+    description: 'Tokens created by one request.',
+  }),
+  pageMaxItems: wholeNumber({
+    defaultValue: 1000,
+    min: 1,
+    max: 10_000,
+    description: 'Devices on one page of a list.',
+  }),
+  feedChangesKeptMax: wholeNumber({
+    defaultValue: 100_000,
+    min: 1,
+    max: 10_000_000,
+    description:
+      'Directory changes kept for brokers that reconnect; a broker that missed more gets a snapshot.',
+  }),
+  refusalLinesPerBrokerPerMinute: wholeNumber({
+    defaultValue: 100,
+    min: 10,
+    max: 10_000,
+    description:
+      'Audit lines per broker and minute for refusals; repeats and overflow are summed and written at the end of the minute.',
+  }),
+  eventStreamsMax: wholeNumber({
+    defaultValue: 200,
+    min: 1,
+    max: 10_000,
+    description: 'Clients that follow events at the same time.',
+  }),
+  eventStreamsPerOperatorMax: wholeNumber({
+    defaultValue: 20,
+    min: 1,
+    max: 10_000,
+    description: 'Clients of one operator that follow events at the same time.',
+  }),
+  eventStreamMaxBytes: wholeNumber({
+    defaultValue: 1 * mib,
+    min: 64 * kib,
+    max: 64 * mib,
+    description: 'Bytes of events that wait for one client before newer ones are dropped.',
+  }),
+  feedLagMaxBytes: wholeNumber({
+    defaultValue: 64 * mib,
+    min: 64 * kib,
+    max: 1024 * mib,
+    description:
+      'Bytes that a broker may be behind on the feed before the service closes its connection.',
+  }),
 });

@@ -1,4 +1,4 @@
-/** Errors of broker. @module */
+/** Errors of the broker. @module */
 import { errors } from './error-spec.ts';
 
 export const brokerErrors = errors({
@@ -36,14 +36,15 @@ export const brokerErrors = errors({
     mqtt3: 5,
   },
   'certificate-unknown': {
-    title: 'The certificate is not one of those that the directory lists for this identity',
-    advice: 'Enroll again; if it was just issued, check that the broker receives the feed.',
+    title: 'The directory does not list this certificate for the identity',
+    advice:
+      'Enroll again; if the certificate was just issued, check that the broker receives the feed.',
     mqtt5: 0x87,
     mqtt3: 5,
   },
   'certificate-revoked': {
     title: 'The certificate is revoked',
-    advice: 'Enroll the device again with a new key and a new token, if it may return.',
+    advice: 'Enroll the device again with a new key and a new token if it is allowed to return.',
     mqtt5: 0x87,
     mqtt3: 5,
   },
@@ -61,18 +62,18 @@ export const brokerErrors = errors({
   },
   'device-removed': {
     title: 'The identity was deleted',
-    advice: 'Enroll the device again, if it may return.',
+    advice: 'Enroll the device again if it is allowed to return.',
     mqtt5: 0x87,
     mqtt3: 5,
   },
   'directory-missing': {
     title: 'The broker has not received the directory yet',
-    advice: 'Check that the enrollment service runs and that the broker reaches it.',
+    advice: 'Check that the enrollment service is running and that the broker can reach it.',
     mqtt5: 0x88,
     mqtt3: 3,
   },
   'alpn-unsupported': {
-    title: 'The client asked for a protocol that is not spoken here',
+    title: 'The client requested an unsupported protocol',
     advice: 'Offer mqtt or x-amzn-mqtt-ca in ALPN, or none.',
   },
   'handshake-timeout': {
@@ -88,39 +89,39 @@ export const brokerErrors = errors({
     advice: 'Devices should wait longer, with jitter, before they connect again.',
   },
   'connections-too-many': {
-    title: 'The broker has all the connections it may have',
-    advice: 'Raise limits.broker.connectionsMax if the machine can bear it.',
+    title: 'The broker has reached its connection limit',
+    advice: 'Raise limits.broker.connectionsMax if the machine has the capacity.',
     mqtt5: 0x97,
     mqtt3: 3,
   },
   'device-connections-too-many': {
-    title: 'The identity has all the connections it may have',
+    title: 'The identity has reached its connection limit',
     advice: 'Close one first, or raise connections in the limits of its role.',
     mqtt5: 0x97,
     mqtt3: 3,
   },
   'device-flapping': {
     title: 'The device connects too often',
-    advice: 'Let it wait longer, with jitter, before it connects again.',
+    advice: 'The device should wait longer, with jitter, before it connects again.',
     mqtt5: 0x9f,
     mqtt3: 3,
   },
   'device-cloned': {
     title: 'The same certificate is in use in two places',
-    advice: 'Find the copy; revoke the certificate and enroll the true device again.',
+    advice: 'Find the copy; revoke the certificate and enroll the genuine device again.',
     mqtt5: 0x98,
     mqtt3: 5,
   },
   'device-overlapping': {
-    title: 'Connections of the same identity take the session from each other',
+    title: 'Connections of the same identity take over the session from each other',
     advice:
-      'Look for a copy of the certificate; where it is the network, let the device send keep-alives more often.',
+      'Look for a copy of the certificate. If the network is the cause, configure a shorter keep-alive on the device.',
     mqtt5: 0x98,
     mqtt3: 5,
   },
   'connection-too-old': {
-    title: 'The connection has reached its greatest age',
-    advice: 'The device may connect again at once.',
+    title: 'The connection has reached its maximum age',
+    advice: 'The device may connect again immediately.',
     mqtt5: 0xa0,
   },
   // Policy.
@@ -138,49 +139,50 @@ export const brokerErrors = errors({
     mqtt3: 5,
   },
   'payload-too-large': {
-    title: 'The payload is larger than the limits of the role allow',
-    advice: 'Send less at once, or raise payloadMaxBytes of the role.',
+    title: 'The payload is larger than the role allows',
+    advice: 'Send smaller payloads, or raise payloadMaxBytes of the role.',
     mqtt5: 0x97,
   },
   'plug-in-refused': {
-    title: 'A plug-in of the broker refused it',
-    advice: 'The reason is in what the plug-in logs.',
+    title: 'A plug-in of the broker rejected the request',
+    advice: 'See the log of the plug-in for the reason.',
     mqtt5: 0x87,
     mqtt3: 5,
   },
   'closed-by-plug-in': {
-    title: 'A plug-in of the broker ended the connection',
-    advice: 'The reason is in what the plug-in logs.',
+    title: 'A plug-in of the broker closed the connection',
+    advice: 'See the log of the plug-in for the reason.',
     mqtt5: 0x98,
   },
   'publish-denied': {
-    title: 'The policy does not allow to publish this',
-    advice: 'Ask flotilla policy explain for the rule.',
+    title: 'The policy does not allow this publish',
+    advice: 'Run flotilla policy explain to see the rule.',
     mqtt5: 0x87,
   },
   'subscribe-denied': {
     title: 'The policy does not allow this subscription',
-    advice: 'Ask flotilla policy explain for the rule; every topic of the filter must be allowed.',
+    advice:
+      'Run flotilla policy explain to see the rule; every topic that matches the filter must be allowed.',
     mqtt5: 0x87,
   },
   'receive-denied': {
-    title: 'The policy does not allow to receive this',
-    advice: 'Ask flotilla policy explain for the rule.',
+    title: 'The policy does not allow the client to receive this message',
+    advice: 'Run flotilla policy explain to see the rule.',
     mqtt5: 0x87,
   },
   'topic-reserved': {
-    title: 'The topic belongs to the broker',
-    advice: 'Clients cannot write to $fleet/ or touch $SYS/.',
+    title: 'The topic is reserved for the broker',
+    advice: 'Clients cannot publish to $fleet/ and cannot use $SYS/.',
     mqtt5: 0x87,
   },
   'policy-invalid': {
     title: 'The policy file is not valid',
-    advice: 'Correct it at the place named; until then the policy that was in force stays.',
+    advice: 'Correct it at the given position; until then the previous policy remains in force.',
     exit: 2,
   },
   'policy-test-invalid': {
     title: 'The file of expected decisions is not valid',
-    advice: 'Correct it at the place named.',
+    advice: 'Correct it at the given position.',
     exit: 2,
   },
   'policy-unreadable': {
@@ -190,125 +192,132 @@ export const brokerErrors = errors({
   },
   'broker-identity-invalid': {
     title: 'The certificate, key or CA of the broker cannot be used',
-    advice: 'Check the files named; flotilla init makes new ones where they are missing.',
+    advice: 'Check the named files; flotilla init creates missing ones.',
+    exit: 1,
   },
   'renewal-invalid': {
     title: 'The renewal request cannot be understood',
     advice: 'Publish the CSR (PEM or DER), or JSON {"csr", "proof"}, to $fleet/certs/{id}/renew.',
     http: 400,
+    exit: null,
   },
   'renewal-busy': {
-    title: 'A renewal of this device is under way already, or too many of others are',
-    advice: 'Wait for its answer, or try again in some seconds.',
+    title: 'A renewal of this device is already in progress, or too many others are',
+    advice: 'Wait for the response, or try again in a few seconds.',
     http: 429,
+    exit: null,
   },
   // The session layer.
   'websocket-invalid': {
-    title: 'This is not an upgrade to MQTT over WebSocket',
+    title: 'This is not a WebSocket upgrade for MQTT',
     advice:
-      'Ask for WebSocket version 13 with the subprotocol mqtt; MQTT over TLS has its own port.',
+      'Request WebSocket version 13 with the subprotocol mqtt; MQTT over TLS has its own port.',
     http: 400,
+    exit: null,
   },
   'connect-timeout': {
-    title: 'No CONNECT came in time',
+    title: 'No CONNECT packet arrived in time',
     advice: 'The client must send CONNECT right after the TLS handshake.',
   },
   'keep-alive-timeout': {
-    title: 'The client was silent for longer than its keep alive',
-    advice: 'Check the network, or choose a longer keep alive.',
+    title: 'The client was silent for longer than its keep-alive allows',
+    advice: 'Check the network, or choose a longer keep-alive.',
     mqtt5: 0x8d,
   },
   'session-taken-over': {
-    title: 'Another connection with the same client id took the session',
+    title: 'Another connection with the same client id took over the session',
     advice: 'Give each connection its own client id.',
     mqtt5: 0x8e,
   },
   'server-shutting-down': {
     title: 'The broker is shutting down',
-    advice: 'Connect again, with a random wait.',
+    advice: 'Connect again after a random delay.',
     mqtt5: 0x8b,
     mqtt3: 3,
   },
   'packet-too-large': {
     title: 'The packet is larger than allowed',
-    advice: 'Send less at once, or raise limits.broker.packetMaxBytes.',
+    advice: 'Send smaller packets, or raise limits.broker.packetMaxBytes.',
     mqtt5: 0x95,
   },
   'protocol-error': {
-    title: 'The client broke the protocol',
-    advice: 'The detail names the rule; the fault is in the client.',
+    title: 'The client violated the protocol',
+    advice: 'The detail names the violated rule; the fault is in the client.',
     mqtt5: 0x82,
   },
   'outbound-too-slow': {
     title: 'The client does not read fast enough',
-    advice: 'Subscribe to less, or read faster; messages would have piled up without limit.',
+    advice:
+      'Subscribe to fewer topics, or read faster; the broker does not buffer without a limit.',
     mqtt5: 0x97,
   },
   'packet-malformed': {
     title: 'A packet cannot be parsed',
-    advice: 'The detail names the rule; the fault is in the client, or something else than MQTT.',
+    advice:
+      'The detail names the violated rule; the fault is in the client, or it does not speak MQTT.',
     mqtt5: 0x81,
   },
   'protocol-version-unsupported': {
-    title: 'The client speaks a version of MQTT that is not spoken here',
+    title: 'The MQTT version of the client is not supported',
     advice: 'Use MQTT 3.1, 3.1.1 or 5.0.',
     mqtt5: 0x84,
     mqtt3: 1,
   },
   'client-id-missing': {
-    title: 'An empty client id cannot have a kept session',
+    title: 'An empty client id cannot have a persistent session',
     advice: 'Send a client id, or set Clean Session.',
     mqtt5: 0x85,
     mqtt3: 2,
   },
   'authentication-method-unsupported': {
-    title: 'The client asked for an authentication method',
-    advice: 'Leave it out: the client certificate is the only proof that counts here.',
+    title: 'The client requested an authentication method',
+    advice: 'Omit it: the client certificate is the only supported authentication.',
     mqtt5: 0x8c,
   },
   'topic-name-invalid': {
-    title: 'This is not a topic name',
+    title: 'This is not a valid topic name',
     advice:
-      'A name has at least one character, no wildcards, no U+0000, and the lengths in limits.broker.',
+      'A topic name has at least one character, no wildcards and no U+0000, and is within the limits in limits.broker.',
     mqtt5: 0x90,
     mqtt3: 5,
   },
   'topic-filter-invalid': {
-    title: 'This is not a topic filter',
+    title: 'This is not a valid topic filter',
     advice:
-      'In a filter + fills a whole level and # the last ones; the lengths are in limits.broker.',
+      'In a filter, + fills a whole level and # the last level; the limits are in limits.broker.',
     mqtt5: 0x8f,
   },
   'topic-alias-invalid': {
-    title: 'The topic alias is 0, too large, or stands for nothing',
-    advice: 'Use aliases from 1 to the Topic Alias Maximum of the CONNACK, and set them first.',
+    title: 'The topic alias is 0, too large, or not defined',
+    advice:
+      'Use aliases from 1 to the Topic Alias Maximum of the CONNACK, and define them before use.',
     mqtt5: 0x94,
   },
   'receive-maximum-exceeded': {
-    title: 'The client has more publishes in flight than it may',
-    advice: 'Wait for acknowledgements as the Receive Maximum of the CONNACK says.',
+    title: 'The client has more messages in flight than allowed',
+    advice: 'Wait for acknowledgements as the Receive Maximum of the CONNACK requires.',
     mqtt5: 0x93,
   },
   'payload-format-invalid': {
-    title: 'The payload is not the UTF-8 that it says it is',
-    advice: 'Correct the payload, or leave the payload format indicator out.',
+    title: 'The payload is declared as UTF-8 but is not',
+    advice: 'Correct the payload, or omit the payload format indicator.',
     mqtt5: 0x99,
     mqtt3: 5,
   },
   'subscriptions-too-many': {
-    title: 'The session has all the subscriptions it may have',
+    title: 'The session has reached its subscription limit',
     advice: 'Use wildcards, or raise subscriptions in the limits of the role.',
     mqtt5: 0x97,
   },
   'filters-too-many': {
-    title: 'A packet names more topic filters than it may',
+    title: 'A packet contains too many topic filters',
     advice:
       'Use wildcards, or several packets; the limit is limits.broker.subscriptionsPerPacketMax.',
     mqtt5: 0x97,
   },
   'disconnected-with-will': {
-    title: 'The client left and asked for its will to be published',
-    advice: 'This is what the client chose.',
+    title: 'The client disconnected and requested that its will be published',
+    advice: 'No action is needed.',
     mqtt5: 0x04,
   },
   'connection-lost': {
@@ -318,25 +327,30 @@ export const brokerErrors = errors({
   // The session store.
   'store-newer': {
     title: 'The session store was written by a newer version',
-    advice: 'Run the version that wrote it, or move the file away: its sessions are then lost.',
+    advice: 'Run the version that wrote it, or move the file away; its sessions are then lost.',
+    exit: 1,
   },
   'store-damaged': {
     title: 'The session store is damaged',
     advice:
-      'Nothing was changed. Restore the file from a backup, or move it away: its sessions are lost.',
+      'Nothing was changed. Restore the file from a backup, or move it away; its sessions are then lost.',
+    exit: 1,
   },
   'store-in-use': {
     title: 'The session store is in use by another process',
     advice: 'Stop the other broker, or give this one its own state folder.',
+    exit: 1,
   },
   'store-open-failed': {
     title: 'The session store cannot be opened',
-    advice: 'Check the folder, its permissions and the space on the disk.',
+    advice: 'Check the folder, its permissions and the free space on the disk.',
+    exit: 1,
   },
   'store-write-failed': {
     title: 'The session store cannot be written',
-    advice: 'Check the space on the disk and its health, then start the broker again.',
+    advice: 'Check the free space and the health of the disk, then start the broker again.',
     mqtt5: 0x83,
+    exit: 1,
   },
   'store-full': {
     title: 'The session store is full',

@@ -54,14 +54,16 @@ export const certsErrors = errors({
   },
   'certificate-cn-missing': {
     title: 'The certificate has no common name',
-    advice: 'Enroll the device again; its certificate names it by one common name.',
+    advice:
+      'Enroll the device again; a device certificate has exactly one common name, the device id.',
     http: 403,
     mqtt5: 0x87,
     mqtt3: 5,
   },
   'certificate-cn-multiple': {
     title: 'The certificate has more than one common name',
-    advice: 'Enroll the device again; its certificate names it by one common name.',
+    advice:
+      'Enroll the device again; a device certificate has exactly one common name, the device id.',
     http: 403,
     mqtt5: 0x87,
     mqtt3: 5,
@@ -75,28 +77,34 @@ export const certsErrors = errors({
     mqtt3: 5,
   },
   'ca-passphrase-wrong': {
-    title: 'The passphrase does not open the CA key',
+    title: 'The passphrase does not decrypt the CA key',
     advice: 'Check the passphrase file or FLOTILLA_CA_PASSPHRASE; the key itself was not changed.',
+    exit: 1,
   },
   'ca-key-unreadable': {
     title: 'The CA key file is damaged or is not an encrypted key',
     advice: 'Restore it from a backup: an ENCRYPTED PRIVATE KEY in PEM.',
+    exit: 1,
   },
   'ca-key-unsupported': {
     title: 'This key cannot be the key of a CA',
     advice: 'Use a private key: P-256, P-384, Ed25519, or RSA with 2048, 3072 or 4096 bits.',
+    exit: 1,
   },
   'ca-key-mismatch': {
     title: 'The CA key does not belong to the CA certificate',
     advice: 'Restore key and certificate of the same CA from a backup.',
+    exit: 1,
   },
   'ca-certificate-invalid': {
     title: 'This is not the certificate of a CA',
     advice: 'Use a certificate with CA:TRUE and a subject key identifier.',
+    exit: 1,
   },
   'ca-expired': {
     title: 'The issuing CA has expired',
-    advice: 'Make a new issuer below the root; certificates issued before stay as they are.',
+    advice:
+      'Create a new issuer with flotilla issuer add; certificates that were issued before are not changed.',
     http: 503,
   },
   'crl-malformed': {
@@ -111,10 +119,11 @@ export const certsErrors = errors({
     title: 'This is not an OCSP request',
     advice: 'Send one OCSPRequest in DER by POST, or in base64 in the path by GET.',
     http: 400,
+    exit: null,
   },
   'pkcs7-malformed': {
-    title: 'This is not a bag of certificates',
-    advice: 'A certs-only PKCS#7 (SignedData without signers) in DER belongs here.',
+    title: 'This is not a PKCS#7 certificate bundle',
+    advice: 'Send a certs-only PKCS#7 message (SignedData without signers) in DER.',
     http: 400,
   },
 });

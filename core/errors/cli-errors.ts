@@ -4,28 +4,31 @@ import { errors } from './error-spec.ts';
 export const cliErrors = errors({
   usage: {
     title: 'The command was not understood',
-    advice: 'See flotilla --help, or --help behind the command.',
+    advice: 'Run flotilla --help, or add --help to the command.',
     exit: 2,
   },
   'state-in-use': {
-    title: 'Another process works on this state folder',
+    title: 'Another process is using this state folder',
     advice: 'Stop it first, or use another folder with --state.',
+    exit: 1,
   },
   'service-not-running': {
     title: 'No enrollment service runs on this state folder',
-    advice: 'Start one with flotilla up, or name one with --url.',
+    advice: 'Start one with flotilla up, or specify one with --url.',
+    exit: 1,
   },
   'broker-not-running': {
     title: 'No broker runs on this state folder',
-    advice: 'Start one with flotilla up, or name one with --mqtts host:port.',
+    advice: 'Start one with flotilla up, or specify one with --mqtts host:port.',
+    exit: 1,
   },
   'output-exists': {
-    title: 'The folder already holds an identity',
+    title: 'The folder already contains an identity',
     advice: 'Choose another folder with --out, or renew it with flotilla device renew.',
     exit: 2,
   },
   'input-unreadable': {
-    title: 'A file that was named cannot be read',
+    title: 'An input file cannot be read',
     advice: 'Check the path and the permissions.',
     exit: 2,
   },

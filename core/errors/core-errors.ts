@@ -1,4 +1,4 @@
-/** Errors of the ground floor: identity, configuration, files, network. @module */
+/** Errors of core: identity, configuration, files, network. @module */
 import { errors } from './error-spec.ts';
 
 export const coreErrors = errors({
@@ -11,14 +11,14 @@ export const coreErrors = errors({
   },
   'device-suspended': {
     title: 'The identity is suspended',
-    advice: 'An operator can let it in again: flotilla device resume.',
+    advice: 'An operator can reactivate it with flotilla device resume.',
     http: 403,
     mqtt5: 0x87,
     mqtt3: 5,
   },
   'device-revoked': {
     title: 'The identity is revoked',
-    advice: 'Enroll it again with a new key and a new token, if it may return.',
+    advice: 'Enroll the device again with a new key and a new token if it is allowed to return.',
     http: 403,
     mqtt5: 0x87,
     mqtt3: 5,
@@ -31,78 +31,86 @@ export const coreErrors = errors({
   },
   'config-unreadable': {
     title: 'The configuration file cannot be read',
-    advice: 'Check the path, the permissions and the YAML syntax at the place named.',
+    advice: 'Check the path, the permissions and the YAML syntax at the given position.',
     exit: 2,
   },
   'config-invalid': {
     title: 'The configuration is not valid',
-    advice: 'Correct the setting named; docs/configuration.md lists them all.',
+    advice: 'Correct the named setting; docs/configuration.md lists all settings.',
     exit: 2,
   },
   'file-too-open': {
-    title: 'A secret file can be read by others',
-    advice: 'Run chmod 600 on it (700 on its folder); if it was exposed, make a new one.',
+    title: 'A secret file is readable by other users',
+    advice: 'Run chmod 600 on it (700 on its folder); if the secret was exposed, replace it.',
+    exit: 1,
   },
   'file-write-failed': {
     title: 'A file could not be written',
-    advice: 'Check free space and permissions; nothing was changed.',
+    advice: 'Check the free space and the permissions; nothing was changed.',
     http: 503,
   },
   'state-missing': {
-    title: 'There is no Flotilla state here',
-    advice: 'Run flotilla init or flotilla up first, or name the folder with --state.',
+    title: 'There is no Flotilla state in this folder',
+    advice: 'Run flotilla init or flotilla up first, or specify the folder with --state.',
     exit: 2,
   },
   'service-address-invalid': {
     title: 'This is not the address of a service',
-    advice: 'Give a URL that begins with https://, like https://flotilla.example:8443.',
+    advice: 'Specify a URL that begins with https://, like https://flotilla.example:8443.',
     exit: 2,
   },
   'fingerprint-invalid': {
     title: 'This is not a fingerprint',
     advice:
-      'Copy the root fingerprint whole: sha256: and 64 hexadecimal digits, as flotilla token create prints it.',
+      'Copy the whole root fingerprint: sha256: and 64 hexadecimal digits, as flotilla token create prints it.',
     exit: 2,
   },
   'credentials-unusable': {
     title: 'The certificate or the key cannot be used',
-    advice: 'Check that both files are whole, are PEM, and belong together.',
+    advice: 'Check that both files are complete PEM files and belong together.',
+    exit: 1,
   },
   'credentials-refused': {
-    title: 'The service refused our certificate',
+    title: 'The service rejected the client certificate',
     advice:
-      'Check that it is not expired or revoked and comes from the same root; if it is, enroll again.',
+      'Check that it has not expired or been revoked, and that this fleet issued it; otherwise enroll again.',
+    exit: 1,
   },
   'service-unreachable': {
     title: 'The service cannot be reached',
-    advice: 'Check that it runs, the address, and the firewall; then try again.',
+    advice: 'Check that the service is running, its address and the firewall, then try again.',
     http: 503,
   },
   'service-untrusted': {
     title: 'The service did not prove its identity',
     advice:
-      'Compare the fingerprint with the one that flotilla status prints on the server; do not go on if they differ.',
+      'Compare the fingerprint with the one that flotilla status prints on the server; do not continue if they differ.',
+    exit: 1,
   },
   'service-name-mismatch': {
     title: "The service's certificate is not valid for this name",
     advice:
       'Connect by one of the names in the certificate, or add this name to names in flotilla.yaml on the server and restart it.',
+    exit: 1,
   },
   'service-answer-invalid': {
-    title: 'The service gave an answer that cannot be understood',
+    title: 'The service sent an invalid response',
     advice: 'Check that the address is that of a Flotilla enrollment service of the same version.',
+    exit: 1,
   },
   'start-failed': {
     title: 'A service could not start',
-    advice: 'Read the cause above; what had started has been stopped again.',
+    advice: 'See the cause above; everything that had started was stopped again.',
+    exit: 1,
   },
   'address-in-use': {
     title: 'The address is in use',
-    advice: 'Choose another port (0 takes any free one), or stop the program that holds it.',
+    advice: 'Choose another port (0 means any free port), or stop the program that uses it.',
+    exit: 1,
   },
   internal: {
-    title: 'Something failed inside Flotilla',
-    advice: 'The log has the details under this request; please report it.',
+    title: 'An internal error occurred in Flotilla',
+    advice: 'The log contains the details; please report the error.',
     http: 500,
     mqtt5: 0x83,
   },

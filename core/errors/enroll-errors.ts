@@ -1,31 +1,31 @@
-/** Errors of enroll. @module */
+/** Errors of the enrollment service. @module */
 import { errors } from './error-spec.ts';
 
 export const enrollErrors = errors({
   'request-invalid': {
     title: 'The request is not valid',
-    advice: 'Correct what is named; /v1/openapi.json describes every call.',
+    advice: 'Correct the named field; /v1/openapi.json describes every call.',
     http: 400,
     exit: 2,
   },
   'request-too-large': {
     title: 'The request is too large',
-    advice: 'Send less, or raise the limit named in flotilla.yaml.',
+    advice: 'Send a smaller body, or raise the named limit in flotilla.yaml.',
     http: 413,
   },
   'media-type-unsupported': {
-    title: 'This media type is not understood here',
-    advice: 'Send the media type that the call is documented with.',
+    title: 'This media type is not supported',
+    advice: 'Use the media type that is documented for the call.',
     http: 415,
   },
   'not-found': {
-    title: 'There is nothing here',
+    title: 'There is no such resource',
     advice: 'Check the path and the method; /v1/openapi.json lists them all.',
     http: 404,
   },
   'too-many-requests': {
     title: 'Too many requests',
-    advice: 'Wait for the time given in Retry-After, then go on more slowly.',
+    advice: 'Wait for the time given in Retry-After, then send requests at a lower rate.',
     http: 429,
   },
   'client-certificate-required': {
@@ -35,22 +35,22 @@ export const enrollErrors = errors({
   },
   'client-certificate-untrusted': {
     title: 'The client certificate was not issued here',
-    advice: 'Use a certificate of this fleet; if it was deleted from the registry, enroll anew.',
+    advice: 'Use a certificate of this fleet; if it was deleted from the registry, enroll again.',
     http: 403,
   },
   'client-certificate-expired': {
-    title: 'The client certificate has ended or has not begun',
-    advice: 'Renew it within the grace period, or enroll anew with a token; check the clock.',
+    title: 'The client certificate has expired or is not valid yet',
+    advice: 'Renew it within the grace period, or enroll again with a token; check the clock.',
     http: 403,
   },
   'client-certificate-revoked': {
     title: 'The client certificate is no longer valid',
-    advice: 'It was revoked or replaced: use the newer one, or enroll anew with a new token.',
+    advice: 'It was revoked or replaced: use the newer one, or enroll again with a new token.',
     http: 403,
   },
   'role-missing': {
-    title: 'This identity may not do that',
-    advice: 'Use a certificate with the role named; flotilla service create makes one.',
+    title: 'The role of this identity does not allow this',
+    advice: 'Use a certificate with the named role; flotilla service create makes one.',
     http: 403,
   },
   'sign-in-required': {
@@ -96,28 +96,29 @@ export const enrollErrors = errors({
   },
   'credentials-required': {
     title: 'This call needs a token or a certificate',
-    advice: 'Send the enrollment token, or ask an operator to allow approval without one.',
+    advice: 'Send the enrollment token, or ask an operator to enable enrollment with approval.',
     http: 401,
   },
   'enrollment-pending': {
     title: 'The enrollment waits for an operator',
-    advice: 'Ask again with the same request after the time in Retry-After.',
+    advice: 'Repeat the same request after the time in Retry-After.',
     http: 202,
   },
   'token-invalid': {
     title: 'This is not a valid enrollment token',
-    advice: 'Check that it was copied whole; else have a new one made: flotilla token create.',
+    advice:
+      'Check that the whole token was copied, or create a new one with flotilla token create.',
     http: 401,
   },
   'token-expired': {
     title: 'The enrollment token has expired',
-    advice: 'Have a new one made: flotilla token create.',
+    advice: 'Create a new one with flotilla token create.',
     http: 401,
   },
   'token-used': {
     title: 'The enrollment token has been used',
     advice:
-      'If that was not this device, the token was stolen: revoke the device. Have a new one made: flotilla token create.',
+      'If another device used it, the token was stolen: revoke that device. Create a new one with flotilla token create.',
     http: 409,
   },
   'token-wrong-device': {
@@ -133,7 +134,7 @@ export const enrollErrors = errors({
   'csr-name-mismatch': {
     title: 'The names in the CSR do not match the device',
     advice:
-      'Use the device id as the only common name, or leave the subject empty; ask for no other names.',
+      'Use the device id as the only common name, or leave the subject empty; request no other names.',
     http: 400,
   },
   'device-id-too-long': {
@@ -143,8 +144,8 @@ export const enrollErrors = errors({
     exit: 2,
   },
   'key-type-refused': {
-    title: 'This kind of key is not allowed here',
-    advice: 'Make a key of a type that the enrollment profile names.',
+    title: 'This key type is not allowed',
+    advice: 'Make a key of a type that the enrollment profile allows.',
     http: 400,
   },
   'key-in-use': {
@@ -158,13 +159,13 @@ export const enrollErrors = errors({
     http: 409,
   },
   'key-reuse-refused': {
-    title: 'The enrollment profile asks for a new key at each renewal',
+    title: 'The enrollment profile requires a new key at each renewal',
     advice: 'Renew with a fresh key: flotilla device renew --rekey.',
     http: 409,
   },
   'device-not-found': {
     title: 'There is no such device',
-    advice: 'Check the id; flotilla device list shows all.',
+    advice: 'Check the id; flotilla device list shows all devices.',
     http: 404,
   },
   'device-exists': {
@@ -173,8 +174,8 @@ export const enrollErrors = errors({
     http: 409,
   },
   'device-state-conflict': {
-    title: 'The device is not in a state that allows this',
-    advice: 'Look at it with flotilla device show, then choose what fits.',
+    title: 'The status of the device does not allow this',
+    advice: 'Check its status with flotilla device show.',
     http: 409,
   },
   'identity-role-conflict': {
@@ -183,51 +184,53 @@ export const enrollErrors = errors({
     http: 409,
   },
   'enrollment-denied': {
-    title: 'An operator has refused this enrollment',
+    title: 'An operator has denied this enrollment',
     advice: 'Ask the operator; a new request needs a new key.',
     http: 403,
   },
   'request-not-found': {
     title: 'There is no such pending request',
-    advice: 'It may have expired or been decided; flotilla request list shows all.',
+    advice:
+      'It may have expired or been decided; flotilla request list shows all pending requests.',
     http: 404,
   },
   'profile-not-found': {
-    title: 'There is no such enrollment profile, or not for this credential',
-    advice: 'Use a name that stands under enroll.profiles, and that the token or factory is for.',
+    title: 'The enrollment profile does not exist or is not allowed for this credential',
+    advice: 'Use a profile of enroll.profiles that the token or the factory is for.',
     http: 404,
   },
   'factory-invalid': {
     title: "This cannot be a manufacturer's CA",
     advice:
-      'Give one certificate, PEM: the root of the factory certificates, or a CA between; good now, with a key of a known kind.',
+      'Provide one PEM certificate: the root CA of the factory certificates or an intermediate CA. It must be valid now and have a supported key type.',
     http: 400,
   },
   'factory-not-found': {
     title: 'There is no such factory CA',
-    advice: 'GET /v1/factories lists them all.',
+    advice: 'Check the name; flotilla factory list shows all factories.',
     http: 404,
   },
   'factory-certificate-refused': {
     title: 'This factory certificate may not enroll',
     advice:
-      'Check that it and the CAs shown with it have not ended, that it is on the list of its factory CA, and names this device.',
+      'Check that it and the CAs sent with it have not expired, that it is on the list of its factory CA, and that it names this device.',
     http: 403,
   },
   'hook-refused': {
     title: 'The enrollment was refused by the veto hook',
-    advice: "The reason given is that of the operator's own system.",
+    advice: "The reason comes from the operator's own system.",
     http: 403,
   },
   'hook-failed': {
-    title: 'The veto hook did not answer',
+    title: 'The veto hook did not respond',
     advice: 'Try again later; the operator finds the cause in the log.',
     http: 503,
   },
   'operation-refused': {
-    title: 'This operation is refused here on purpose',
-    advice: 'Use simpleenroll with a key that the device made itself.',
+    title: 'This operation is intentionally not supported',
+    advice: 'Use simpleenroll with a key that the device generated itself.',
     http: 501,
+    exit: null,
   },
   'renewal-too-early': {
     title: 'It is too early to renew this certificate',
@@ -235,10 +238,11 @@ export const enrollErrors = errors({
     http: 409,
   },
   'relay-proof-missing': {
-    title: 'A relayed renewal with a new key needs the word of the old one',
+    title: 'A relayed renewal with a new key needs a signature by the current key',
     advice:
-      'Keep the key, or send as proof the signature (SHA-256; none for Ed25519) of the current key over the CSR in DER, base64.',
+      'Keep the key, or send as proof the signature of the current key over the CSR in DER (SHA-256; none for Ed25519), in base64.',
     http: 403,
+    exit: null,
   },
   'version-conflict': {
     title: 'Somebody else changed this in the meantime',
@@ -268,39 +272,43 @@ export const enrollErrors = errors({
     http: 403,
   },
   'registry-conflict': {
-    title: 'Something else changed the registry at the same moment',
+    title: 'Another request changed the registry at the same time',
     advice: 'Try again.',
     http: 409,
   },
   'registry-unavailable': {
     title: 'The registry could not be written',
-    advice: 'Check free space and the disk of the enrollment service; nothing was changed.',
+    advice: 'Check the free space and the disk of the enrollment service; nothing was changed.',
     http: 503,
   },
   'registry-damaged': {
     title: 'The registry on the disk is damaged',
     advice: 'Restore the registry folder from a backup; do not edit it while the service runs.',
+    exit: 1,
   },
   'registry-locked': {
     title: 'The registry is in use by another process',
     advice: 'Stop the other enrollment service on this state folder first.',
+    exit: 1,
   },
   'audit-damaged': {
-    title: 'The audit log is not what was written',
-    advice: 'Someone or something changed it: keep it as evidence and compare with a backup.',
+    title: 'The audit log was modified',
+    advice: 'Someone or something changed it: keep it as evidence and compare it with a backup.',
+    exit: 1,
   },
   'ca-missing': {
     title: 'The certificate authority is incomplete',
-    advice: 'Restore the files named from a backup, or start on an empty state folder.',
+    advice: 'Restore the named files from a backup, or start with an empty state folder.',
+    exit: 1,
   },
   'root-key-missing': {
-    title: 'The key of the root is not here',
-    advice: 'Bring ca/root.key.pem back for as long as this takes, then take it away again.',
+    title: 'The private key of the root CA is missing',
+    advice: 'Copy ca/root.key.pem back for this operation, then remove it again.',
     http: 409,
   },
   'issuer-not-found': {
     title: 'There is no such issuer',
-    advice: 'Give the fingerprint of an issuer as flotilla status shows it.',
+    advice: 'Use the fingerprint of an issuer as flotilla issuer list shows it.',
     http: 404,
   },
   'issuer-in-use': {
@@ -311,11 +319,13 @@ export const enrollErrors = errors({
   },
   'brokers-late': {
     title: 'Not every broker trusts the new issuer yet',
-    advice: 'Check the brokers that flotilla status names, then ask again: it goes on from there.',
+    advice:
+      'Check the brokers that flotilla status names, then repeat the request: it continues where it stopped.',
     http: 503,
   },
   'ca-passphrase-missing': {
     title: 'The passphrase of the certificate authority is missing',
     advice: 'Set FLOTILLA_CA_PASSPHRASE_FILE or FLOTILLA_CA_PASSPHRASE, or restore ca/passphrase.',
+    exit: 1,
   },
 });

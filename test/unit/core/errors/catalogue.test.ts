@@ -1,5 +1,5 @@
 /** The error catalogue: every code in form, and documented. @module */
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import { catalogue, isErrorCode } from '../../../../core/errors/catalogue.ts';
 import {
@@ -11,13 +11,14 @@ import { brokerErrors } from '../../../../core/errors/broker-errors.ts';
 import { certsErrors } from '../../../../core/errors/certs-errors.ts';
 import { cliErrors } from '../../../../core/errors/cli-errors.ts';
 import { coreErrors } from '../../../../core/errors/core-errors.ts';
+import { exitCodeOf } from '../../../../core/errors/error-spec.ts';
 import { enrollErrors } from '../../../../core/errors/enroll-errors.ts';
 import { simErrors } from '../../../../core/errors/sim-errors.ts';
 import { errorsDoc, errorsDocPath } from '../../../../tools/errors-doc.ts';
 
 const entries = Object.entries(catalogue);
 
-test('every code is in kebab case and belongs to one room', (t) => {
+test('every code is in kebab case and belongs to one table', (t) => {
   t.true(entries.length > 20);
   for (const [code] of entries) t.regex(code, /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/);
   const tables = [coreErrors, certsErrors, enrollErrors, brokerErrors, simErrors, cliErrors];
@@ -25,12 +26,12 @@ test('every code is in kebab case and belongs to one room', (t) => {
   t.deepEqual(
     all.filter((code, at) => all.indexOf(code) !== at),
     [],
-    'a code of two rooms: the later one would silently win',
+    'a code in two tables: the later one would silently win',
   );
   t.is(all.length, entries.length);
 });
 
-test('every error says what happened and what to do next', (t) => {
+test('every error has a title and advice in the right form', (t) => {
   for (const [code, { title, advice }] of entries) {
     t.regex(title, /^[A-Z].{5,99}[^.!?: ]$/, `title of ${code}`);
     t.regex(advice, /^[A-Z].{8,240}[.]$/, `advice of ${code}`);
@@ -38,8 +39,8 @@ test('every error says what happened and what to do next', (t) => {
   }
 });
 
-test('every status and reason code exists in its protocol and is one of failure', (t) => {
-  // MQTT 5.0, table 2-6: the reason codes from 0x80, and what a client says that wants its will sent.
+test('every status and reason code exists in its protocol and means failure', (t) => {
+  // MQTT 5.0, table 2-6: the reason codes from 0x80, and 0x04 (disconnect with will message).
   const mqtt5 = new Set([
     0x04,
     ...[0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x8e],
@@ -47,7 +48,7 @@ test('every status and reason code exists in its protocol and is one of failure'
     ...[0x9e, 0x9f, 0xa0, 0xa1, 0xa2],
   ]);
   for (const [code, spec] of entries) {
-    // 202: EST's way to say that an enrollment waits for a decision (RFC 7030, 4.2.3).
+    // 202: in EST, an enrollment that waits for a decision (RFC 7030, 4.2.3).
     if (spec.http !== undefined)
       t.true((spec.http >= 400 && spec.http <= 599) || spec.http === 202, `http of ${code}`);
     if (spec.mqtt5 !== undefined) t.true(mqtt5.has(spec.mqtt5), `mqtt5 of ${code}`);
@@ -55,20 +56,34 @@ test('every status and reason code exists in its protocol and is one of failure'
   }
 });
 
-test('docs/errors.md is what the catalogue makes', (t) => {
+test('docs/errors.md is up to date with the catalogue', (t) => {
   const page = readFileSync(errorsDocPath, 'utf8');
   for (const [code] of entries) t.true(page.includes(`\n## ${code}\n`), `${code} is missing`);
   t.true(page === errorsDoc(), 'out of date: run node tools/errors-doc.ts');
 });
 
-test('a code is known by its own name only', (t) => {
+test('exactly the errors that a command can fail with have an exit code', (t) => {
+  t.is(exitCodeOf(catalogue['handshake-timeout']), undefined, 'only the broker can meet it');
+  t.is(exitCodeOf(catalogue['websocket-invalid']), undefined, 'an HTTP status, but no command');
+  t.is(exitCodeOf(catalogue['device-not-found']), 1, 'sent by the service');
+  t.is(exitCodeOf(catalogue['config-invalid']), 2);
+  t.notRegex(errorsDoc(), /## handshake-timeout\n[^#]*exit/);
+  const missing = globSync('{core,cli,device-sim}/**/*.ts').flatMap((path) =>
+    Array.from(readFileSync(path, 'utf8').matchAll(/new FlotillaError\(\s*'([^']+)'/g))
+      .map(([, code = '']) => code)
+      .filter((code) => isErrorCode(code) && exitCodeOf(catalogue[code]) === undefined),
+  );
+  t.deepEqual(missing, []);
+});
+
+test('only exact names are error codes', (t) => {
   t.true(isErrorCode('internal'));
   for (const text of ['', 'Internal', 'toString', '__proto__', 'constructor', 'no-such-code']) {
     t.false(isErrorCode(text), text);
   }
 });
 
-test('an error tells title, detail and advice, and keeps its cause', (t) => {
+test('an error message contains title, detail and advice, and the cause is kept', (t) => {
   const cause = new Error('EIO');
   const error = new FlotillaError('internal', { detail: 'the disk', cause, retryAfterSeconds: 3 });
   t.is(error.message, `${catalogue.internal.title}: the disk. ${catalogue.internal.advice}`);
@@ -81,7 +96,7 @@ test('an error tells title, detail and advice, and keeps its cause', (t) => {
   t.false('cause' in bare);
 });
 
-test('an error is recognised among whatever is thrown', (t) => {
+test('an error is recognized among other thrown values', (t) => {
   const error: unknown = new FlotillaError('internal');
   t.true(isFlotillaError(error));
   t.true(isFlotillaError(error, 'internal'));
