@@ -1,6 +1,6 @@
 /**
- * The commands of docs/devices.md and docs/operations.md, run as they stand there, in their order,
- * against a running Flotilla.
+ * The commands of README.md, docs/devices.md, docs/debugging.md and docs/operations.md, run as they are
+ * written, in their order, against a running Flotilla.
  *
  * @module
  */
@@ -35,7 +35,10 @@ const ids: Readonly<Record<string, string>> = {
   "With strongSwan's pki": 'pump-10',
 };
 const devicesPage = blocksOf('docs/devices.md');
+const debuggingPage = blocksOf('docs/debugging.md');
 const operationsPage = blocksOf('docs/operations.md');
+/** Without "Start", which installs Flotilla and runs all tests. */
+const readmePage = blocksOf('README.md').filter(({ section }) => section !== 'Start');
 let up: Up;
 let work: string;
 
@@ -43,18 +46,29 @@ test.before(async () => {
   up = await startUp();
   work = join(up.folder, 'device');
   mkdirSync(join(work, 'bin'), { recursive: true });
-  // `npx flotilla …` of the pages is this checkout's.
-  const program = `exec "${process.execPath}" "${flotillaPath}" "$@"\n`;
-  for (const [name, text] of [
-    ['npx', `shift\n${program}`],
-    // On a device the command is installed.
-    ['flotilla', program],
-  ] as const) {
-    writeFileSync(join(work, 'bin', name), `#!/bin/sh\n${text}`, { mode: 0o755 });
-  }
+  // `npx flotilla …` and `npx mqtt …` of the pages are those of this checkout.
+  program(
+    'npx',
+    `case $1 in
+    flotilla) program="${flotillaPath}" ;;
+    mqtt) program="${resolve('node_modules/.bin/mqtt')}" ;;
+  esac
+  shift
+  exec "${process.execPath}" "$program" "$@"`,
+  );
+  // On a device the command is installed.
+  program('flotilla', `exec "${process.execPath}" "${flotillaPath}" "$@"`);
+  program('node', `cd "${resolve('.')}" && exec "${process.execPath}" "$@"`);
+  symlinkSync(up.ready.state, join(work, '.flotilla'));
   symlinkSync(resolve('node_modules'), join(work, 'node_modules'));
 });
 test.after.always(() => up.close());
+
+function program(name: string, script: string): void {
+  const path = join(work, 'bin', name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
+}
 
 test('the pages have the commands that this test is for', (t) => {
   const count = (blocks: readonly Block[], language: string): number =>
@@ -63,6 +77,8 @@ test('the pages have the commands that this test is for', (t) => {
   t.is(count(devicesPage, 'python'), 1);
   t.is(count(devicesPage, 'js'), 1);
   t.true(count(operationsPage, 'sh') >= 4);
+  t.true(count(debuggingPage, 'sh') >= 8);
+  t.true(count(readmePage, 'sh') >= 5);
   for (const section of Object.keys(ids)) {
     t.true(
       devicesPage.some((block) => block.section === section),
@@ -78,6 +94,26 @@ test.serial('every command of docs/devices.md does what the page says', async (t
   for (const file of ['cert.pem', 'renewed.pem', 'json-chain.pem', 'pki-cert.pem']) {
     t.regex(readFileSync(join(work, file), 'utf8'), /-----BEGIN CERTIFICATE-----/, file);
   }
+});
+
+test.serial('every command of docs/debugging.md does what the page says', async (t) => {
+  if (!hasTools(t)) return;
+  // A device of its own: on the first page, pump-7 gets a newer certificate than the one in its folder.
+  const enroll = devicesPage.find(({ section }) => section === 'With the flotilla command');
+  t.truthy(enroll);
+  for (const block of [enroll!, ...debuggingPage]) await works(t, block, 'pump-11');
+});
+
+test.serial('every command of README.md does what the page says', async (t) => {
+  for (const block of readmePage) {
+    const text = block.text
+      .replaceAll('-p 8883', `-p ${up.ready.mqtts.port}`)
+      // A fleet at a small size; a subscriber in the background ends with the block.
+      .replaceAll('--devices 1000 --duration 30s', '--devices 20 --duration 2s');
+    const background = text.includes('&\n');
+    await works(t, { ...block, text: background ? `${text}kill $!\n` : text });
+  }
+  t.is((await up.ask(deviceSchema, 'device', 'show', 'first-device')).status, 'revoked');
 });
 
 test.serial('every command of docs/operations.md does what the page says', async (t) => {
@@ -96,14 +132,13 @@ function hasTools(t: ExecutionContext): boolean {
   return tools.every((tool) => debianTool(t, tool) !== undefined);
 }
 
-async function works(t: ExecutionContext, block: Block): Promise<void> {
-  const done = await run(t, block);
+async function works(t: ExecutionContext, block: Block, id?: string): Promise<void> {
+  const done = await run(t, block, id ?? ids[block.section] ?? 'pump-7');
   t.is(done.code, 0, `${block.section}\n${block.text}\n${done.stdout}\n${done.stderr}`);
 }
 
-async function run(t: ExecutionContext, block: Block): Promise<Finished> {
+async function run(t: ExecutionContext, block: Block, id: string): Promise<Finished> {
   const { language, text } = block;
-  const id = ids[block.section] ?? 'pump-7';
   const { host, port } = up.ready.mqtts;
   // A token of its own for each block: each enrolls once.
   const { token } = await up.ask(tokenSchema, 'token', 'create', '--device', id);
@@ -119,6 +154,7 @@ async function run(t: ExecutionContext, block: Block): Promise<Finished> {
       HOST: host,
       PORT: String(port),
     },
+    timeoutMs: 120_000,
   };
   if (language === 'sh') return runChild(t, '/bin/bash', ['-euo', 'pipefail', '-c', text], options);
   if (language === 'python') return runChild(t, '/usr/bin/python3', ['-c', text], options);
