@@ -66,8 +66,7 @@ test.after.always(() => up.close());
 
 function program(name: string, script: string): void {
   const path = join(work, 'bin', name);
-  writeFileSync(path, `#!/bin/sh\n${script}\n`);
-  chmodSync(path, 0o755);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
 test('the pages have the commands that this test is for', (t) => {
