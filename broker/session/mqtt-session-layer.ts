@@ -92,7 +92,11 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.publisher = new Publisher(context);
     this.sessions = new SessionRegistry(context, this.publisher);
     this.scheduler = new WriteScheduler(context);
-    this.core = new AedesCore(context, this.publisher, new AedesPersistence(context.store));
+    this.core = new AedesCore(
+      context,
+      this.publisher,
+      new AedesPersistence(context.store, this.sessions),
+    );
     this.#scheduleSweep();
   }
 

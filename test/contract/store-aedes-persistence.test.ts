@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
 import { AedesPersistence } from '../../broker/session/aedes/aedes-persistence.ts';
@@ -11,9 +12,10 @@ import { openMemoryStore } from '../../broker/store/memory-store.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { wideLimits } from '../support/store-samples.ts';
 
-// aedes-persistence's own suite, as it is shipped, for node:test: here it runs under ava.
+// The test suite that aedes-persistence publishes for other implementations. It is written for
+// node:test; here it runs under ava. Of its tests, those of retained messages apply.
 
-/** What the suite uses of node:test's context. */
+/** The parts of the context of node:test that the suite uses. */
 interface SuiteContext {
   plan(count: number): void;
   diagnostic(text: string): void;
@@ -22,10 +24,34 @@ interface SuiteContext {
 
 type Suite = (options: {
   test: (title: string, run: (t: SuiteContext) => Promise<void>) => void;
-  persistence: () => Promise<AedesPersistence>;
+  persistence: () => Promise<SuitePersistence>;
   buildEmitter: () => unknown;
   testAsync: boolean;
 }) => void;
+
+/** Our persistence with what only the suite needs. */
+class SuitePersistence extends AedesPersistence {
+  readonly #close: () => Promise<void>;
+
+  constructor(store: SessionStore, close: () => Promise<void>) {
+    super(store, new Map());
+    this.#close = close;
+  }
+
+  /** The suite compares whole packets, with the broker's id that it put into them, and without `dup`. */
+  override createRetainedStreamCombi(filters: readonly string[]): Readable {
+    return super
+      .createRetainedStreamCombi(filters)
+      .map((packet: Readonly<Record<string, unknown>>) => {
+        const { cmd, topic, payload, qos, retain } = packet;
+        return { cmd, id: this.broker?.id, topic, payload, qos, retain };
+      });
+  }
+
+  destroy(): Promise<void> {
+    return this.#close();
+  }
+}
 
 const require = createRequire(import.meta.url);
 const suite = require('aedes-persistence/abstract.js') as Suite;
@@ -41,6 +67,7 @@ let declared = 0;
 for (const [kind, open] of Object.entries(kinds)) {
   suite({
     test(title, run) {
+      if (!/retained|setup/.test(title)) return;
       declared++;
       // Serial: what the suite opens belongs to the test that runs.
       test.serial(`aedes-persistence on the ${kind} store: ${title}`, async (t) => {
@@ -60,27 +87,23 @@ for (const [kind, open] of Object.entries(kinds)) {
             checks.map(([name, check]) => [name, counted(check as (...args: unknown[]) => void)]),
           ),
         });
-        if (planned !== undefined) t.is(made, planned);
-        t.pass();
+        t.is(made, planned ?? -1);
       });
     },
     async persistence() {
       const folder = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
       const store = await open(folder);
-      const persistence = new AedesPersistence(store, await store.load());
-      const destroy = persistence.destroy.bind(persistence);
-      persistence.destroy = async () => {
-        await destroy();
+      await store.load();
+      return new SuitePersistence(store, async () => {
         await store.close();
         rmSync(folder, { recursive: true });
-      };
-      return persistence;
+      });
     },
     buildEmitter: () => ({ emit() {}, on() {}, removeListener() {} }),
     testAsync: true,
   });
 }
 
-test('the suite of aedes-persistence is really there', (t) => {
-  t.true(declared >= 80);
+test('the tests of aedes-persistence for retained messages are still there', (t) => {
+  t.is(declared, 28);
 });

@@ -1,7 +1,4 @@
 import test from 'ava';
-import fc from 'fast-check';
-import { topicMatches } from '../../../../core/topic.ts';
-import { FilterTrie } from '../../../../broker/session/aedes/filter-trie.ts';
 import { RetainedTrie } from '../../../../broker/store/retained-trie.ts';
 import type { StoredMessage } from '../../../../broker/store/session-store.ts';
 import { storedMessage } from '../../../support/store-samples.ts';
@@ -39,40 +36,4 @@ test('a trie of retained messages is empty again when all were deleted', (t) => 
   t.is(trie.count, 0);
   t.is(trie.bytes, 0);
   t.deepEqual([...trie.match('#')], []);
-});
-
-test('subscriptions are found for the topics that their filters match, as a model says', (t) => {
-  const level = fc.constantFrom('a', 'b', '', '$c');
-  const name = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
-  const filter = fc
-    .tuple(
-      fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }),
-      fc.boolean(),
-    )
-    .map(([levels, wild]) => [...levels, ...(wild ? ['#'] : [])].join('/'));
-  const owner = fc.constantFrom('one', 'two');
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(filter, owner, fc.boolean())),
-      fc.array(name, { minLength: 1 }),
-      (steps, names) => {
-        const trie = new FilterTrie<string>();
-        const model = new Map<string, string>();
-        for (const [one, who, add] of steps) {
-          const key = `${who} ${one}`;
-          if (add) trie.set(one, who, key);
-          else trie.delete(one, who);
-          if (add) model.set(key, one);
-          else model.delete(key);
-        }
-        t.is(trie.count, model.size);
-        for (const topic of names) {
-          const expected = [...model].filter(([, one]) => topicMatches(one, topic));
-          t.deepEqual(trie.match(topic).sort(), expected.map(([key]) => key).sort());
-        }
-      },
-    ),
-    { numRuns: 300 },
-  );
-  t.pass();
 });
