@@ -1,6 +1,5 @@
 /**
- * The broker as a service: listeners, admission, directory, policy, presence and metrics around a
- * session layer.
+ * The broker as a service. Programs that embed the broker import only this file.
  *
  * @module
  */
@@ -15,7 +14,7 @@ import { openBroker, type BrokerAddresses } from './broker.ts';
 
 export interface BrokerDeps {
   readonly state: StateFolder;
-  /** The enrollment service, for the feed and for renewals. */
+  /** URL of the enrollment service, for the feed and for renewals. */
   readonly enrollUrl: string;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -23,21 +22,21 @@ export interface BrokerDeps {
 
 export interface BrokerService {
   readonly addresses: BrokerAddresses;
-  /** For plug-ins: the broker as an Aedes instance, with its events and hooks (docs/plug-ins.md). */
+  /** For plug-ins: the Aedes instance, with its events and hooks (docs/plug-ins.md). */
   readonly aedes: Aedes;
   /**
-   * Resolves, with the reason, when the broker cannot do its job any more: the process should end,
-   * so that a supervisor starts it anew.
+   * Resolves with the reason when the broker must stop: the process should exit, so that a supervisor
+   * restarts it.
    */
   readonly failed: Promise<FlotillaError>;
   readonly close: () => Promise<void>;
-  /** Reads certificates, CA and policy anew. What is broken keeps what was in force. */
+  /** Reloads certificates, CA and policy. When a file is invalid, the previous one stays in force. */
   reload(): Promise<void>;
 }
 
 /**
- * Starts the broker. It listens when this resolves, with the directory of the feed or, when the
- * enrollment service is away, with the one kept on disk.
+ * Starts the broker. When the promise resolves, it listens, with the directory of the feed or, when
+ * the enrollment service is unavailable, with the one stored on the disk.
  *
  * @throws FlotillaError `broker-identity-invalid`, `policy-invalid`, `address-in-use`, …
  */

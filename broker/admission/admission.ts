@@ -1,10 +1,9 @@
 /**
- * Who may connect: decided from what TLS says and what the directory says, by pure functions. Every
- * refusal has its own code.
+ * Decides who may connect, from the facts of TLS and the directory. Pure functions; every refusal has
+ * its own code.
  *
- * Nothing that was decided at an earlier handshake counts: a resumed TLS session carries the
- * certificate in its ticket and skips its verification, so the certificate is looked up in the
- * directory on every connection.
+ * Decisions of an earlier handshake do not count. A resumed TLS session carries the certificate in its
+ * ticket and skips the verification, so every connection looks its certificate up in the directory.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { certificateOf, type DirectoryView } from '../feed/broker-directory.ts';
 import type { Identity, Standing } from '../contracts/identity.ts';
 
-/** The certificate that a client presented, as far as it matters. */
+/** The relevant parts of the certificate that a client presented. */
 export interface PresentedCertificate {
   /** Lower-case hexadecimal. */
   readonly serial: string;
@@ -22,39 +21,39 @@ export interface PresentedCertificate {
   readonly fingerprint: string;
   readonly commonName:
     { readonly ok: true; readonly id: DeviceId } | { readonly ok: false; readonly code: ErrorCode };
-  /** The subject as it stands there, one relative name a line. */
+  /** The subject as text, one relative distinguished name per line. */
   subject(): string;
-  /** Whether its extended key usage names TLS clients. */
+  /** Whether its extended key usage includes TLS client authentication. */
   readonly forClients: boolean;
-  /** Whether one of the CA certificates in force signed it. Costs a signature check: asked last. */
+  /** Whether one of the CA certificates in force signed it. Verifies a signature, so it is called last. */
   issuedHere(): boolean;
 }
 
-/** What TLS found out about a connection. */
+/** The facts that TLS established about a connection. */
 export interface TlsFacts {
   readonly certificate: PresentedCertificate | undefined;
-  /** OpenSSL's verdict over the chain, as Node names it; undefined when the chain is good. */
-  readonly chainFault: string | undefined;
+  /** Why OpenSSL did not accept the chain, by its name in Node.js; undefined when it accepted it. */
+  readonly chainError: string | undefined;
   readonly remoteAddress: string;
   readonly tlsVersion: string;
   readonly resumed: boolean;
 }
 
-/** Who is not let in, and why. */
+/** A refused connection. */
 export interface Refused {
   readonly admitted: false;
   readonly code: ErrorCode;
-  /** What a stranger wrote may be in it. */
+  /** May contain text from an unauthenticated client. */
   readonly detail: string;
-  /** Whose certificate it was; undefined when none of our CA's said so. */
+  /** The identity in the certificate; undefined unless one of our CAs issued it. */
   readonly id: DeviceId | undefined;
-  /** Of a certificate of our CA; undefined when it was none, or none was shown. */
+  /** The serial number of the certificate; undefined unless one of our CAs issued it. */
   readonly serial: string | undefined;
 }
 
 export type Admission = { readonly admitted: true; readonly identity: Identity } | Refused;
 
-/** Decides over one TLS connection. */
+/** Decides about one TLS connection. */
 export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number): Admission {
   const { certificate } = facts;
   if (certificate === undefined) {
@@ -62,13 +61,13 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
   }
   const { commonName } = certificate;
   const claimed = commonName.ok ? commonName.id : undefined;
-  const chain = judgeChain(certificate, facts.chainFault);
+  const chain = judgeChain(certificate, facts.chainError);
   if (chain !== undefined) {
-    // What a certificate of a stranger claims is told, and believed by nobody.
-    const believed = chain === 'certificate-untrusted' ? undefined : claimed;
-    const says = believed === undefined && claimed !== undefined ? `, claims ${claimed}` : '';
+    // The name in an untrusted certificate is reported, but never used as an identity.
+    const trusted = chain === 'certificate-untrusted' ? undefined : claimed;
+    const claim = trusted === undefined && claimed !== undefined ? `, claims ${claimed}` : '';
     const serial = chain === 'certificate-untrusted' ? undefined : certificate.serial;
-    return refuse(chain, `${facts.chainFault ?? 'key usage'}${says}`, believed, serial);
+    return refuse(chain, `${facts.chainError ?? 'key usage'}${claim}`, trusted, serial);
   }
   const { serial } = certificate;
   if (!commonName.ok) {
@@ -95,13 +94,13 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
   return { admitted: true, identity };
 }
 
-/** What an identity's own certificate allows at a moment. */
+/** What an identity's certificate allows at a given time. */
 export type Judgement =
   { readonly standing: Standing; readonly notAfterMs: number } | { readonly code: ErrorCode };
 
 /**
- * Decides over one certificate of a directory entry. A certificate that was retired opens no new
- * connection; one that is `live` may finish what it began, and obeys everything else.
+ * Decides about one certificate of a directory entry. A retired certificate cannot open a new
+ * connection, but does not end a live one.
  */
 export function judge(
   entry: DirectoryEntry,
@@ -124,7 +123,7 @@ export function judge(
   return { standing: nowMs >= notAfterMs ? 'renewal-only' : 'full', notAfterMs };
 }
 
-/** Decides again over a live connection, after the directory changed. */
+/** Decides again about a live connection, after the directory changed. */
 export function review(identity: Identity, directory: DirectoryView, nowMs: number): Judgement {
   const entry = directory.get(identity.id);
   if (entry === undefined) return { code: 'device-removed' };
@@ -132,24 +131,25 @@ export function review(identity: Identity, directory: DirectoryView, nowMs: numb
 }
 
 /**
- * Node reports one fault of a chain, the last that OpenSSL met, and dates come last: "expired" says
- * nothing about who issued the certificate, or for what. So those two questions are answered here
- * whenever there is a fault at all, and only an end of validity is left to the directory, which
- * knows the dates and the grace period.
+ * Node reports only one error of a chain, the last one that OpenSSL found, and OpenSSL checks dates
+ * last: "expired" does not imply that the issuer and the purpose are right. So both are checked here
+ * whenever there is any error. Expiry is left to the directory, which knows the dates and the grace
+ * period.
  */
 function judgeChain(
   certificate: PresentedCertificate,
-  fault: string | undefined,
+  error: string | undefined,
 ): ErrorCode | undefined {
-  if (fault !== undefined) {
-    if (!toldApart.has(fault) || !certificate.issuedHere()) return 'certificate-untrusted';
-    if (fault === 'CERT_NOT_YET_VALID') return 'certificate-not-yet-valid';
+  if (error !== undefined) {
+    if (!ownCertificateErrors.has(error) || !certificate.issuedHere())
+      return 'certificate-untrusted';
+    if (error === 'CERT_NOT_YET_VALID') return 'certificate-not-yet-valid';
   }
   return certificate.forClients ? undefined : 'certificate-wrong-purpose';
 }
 
-/** Faults that a certificate of our own CA can have. */
-const toldApart: ReadonlySet<string> = new Set([
+/** Errors that a certificate of our own CA can have. */
+const ownCertificateErrors: ReadonlySet<string> = new Set([
   'CERT_HAS_EXPIRED',
   'CERT_NOT_YET_VALID',
   'INVALID_PURPOSE',

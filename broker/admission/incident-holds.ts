@@ -1,6 +1,6 @@
 /**
- * What this broker does at once about an incident, until the enrollment service has made it lasting
- * in the directory: an identity is held in quarantine, or shut out.
+ * Holds identities because of an incident: quarantines or rejects them until the enrollment service
+ * has recorded the restriction in the directory. From then on the directory decides.
  *
  * @module
  */
@@ -10,47 +10,50 @@ import type { Judgement } from './admission.ts';
 
 export type Reaction = 'quarantine' | 'suspend';
 
-interface Held {
+interface Hold {
   readonly reaction: Reaction;
   readonly code: ErrorCode;
-  /** Whether the directory has followed; from then on it decides alone. */
+  /** Whether the directory contains the restriction; from then on it alone decides. */
   confirmed: boolean;
 }
 
-const heldMax = 10_000;
+const holdsMax = 10_000;
 
 export class IncidentHolds {
-  readonly #held = new Map<string, Held>();
+  readonly #holds = new Map<string, Hold>();
 
-  /** Holds an identity. @param entry what the directory says of it now */
+  /** Holds an identity. @param entry its current directory entry */
   add(id: string, reaction: Reaction, code: ErrorCode, entry: DirectoryEntry | undefined): void {
-    // Where the directory restrains it already, no change of it may follow.
+    // An identity that is already restricted may never get another change.
     const confirmed = entry !== undefined && entry.status !== 'active';
-    if (this.#held.size < heldMax) this.#held.set(id, { reaction, code, confirmed });
+    if (this.#holds.size < holdsMax) this.#holds.set(id, { reaction, code, confirmed });
   }
 
-  /** Lets go of an identity that the directory restrained and then set free again. */
+  /** Ends the hold of an identity that the directory restricted and then activated again. */
   sync(entry: DirectoryEntry | undefined, id: string): void {
-    const held = this.#held.get(id);
-    if (held === undefined) return;
-    if (entry === undefined || (held.confirmed && entry.status === 'active')) this.#held.delete(id);
-    else if (entry.status !== 'active') held.confirmed = true;
+    const hold = this.#holds.get(id);
+    if (hold === undefined) return;
+    if (entry === undefined || (hold.confirmed && entry.status === 'active')) {
+      this.#holds.delete(id);
+    } else if (entry.status !== 'active') {
+      hold.confirmed = true;
+    }
   }
 
-  /** What a judgement becomes for a held identity. */
+  /** Applies the hold of an identity, if there is one, to what the directory allows. */
   apply(id: string, judgement: Judgement): Judgement {
-    const held = this.#held.get(id);
-    if (held === undefined || 'code' in judgement) return judgement;
-    if (held.reaction === 'suspend') return { code: held.code };
+    const hold = this.#holds.get(id);
+    if (hold === undefined || 'code' in judgement) return judgement;
+    if (hold.reaction === 'suspend') return { code: hold.code };
     return { ...judgement, standing: 'quarantined' };
   }
 
-  /** Who is held. */
+  /** The identities that are held. */
   get ids(): readonly string[] {
-    return [...this.#held.keys()];
+    return [...this.#holds.keys()];
   }
 
   get size(): number {
-    return this.#held.size;
+    return this.#holds.size;
   }
 }

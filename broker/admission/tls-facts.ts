@@ -1,5 +1,5 @@
 /**
- * Reads what TLS knows of a connection, once its handshake is done. The edge of admission.
+ * Reads from TLS what admission needs to know about a connection, after its handshake.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { PresentedCertificate, TlsFacts } from './admission.ts';
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 
 /**
- * Reads the facts. Costs a few microseconds: no legacy certificate object is made.
+ * Reads the facts. Takes a few microseconds: no legacy certificate object is created.
  *
  * @param authorities the CA certificates in force
  */
@@ -20,7 +20,7 @@ export function tlsFactsOf(socket: TLSSocket, authorities: readonly X509Certific
   const certificate = socket.getPeerX509Certificate();
   return {
     certificate: certificate === undefined ? undefined : presented(certificate, authorities),
-    chainFault: chainError(socket),
+    chainError: chainError(socket),
     remoteAddress: socket.remoteAddress ?? '',
     tlsVersion: socket.getProtocol() ?? '',
     resumed: socket.isSessionReused(),
@@ -36,7 +36,7 @@ function presented(
     fingerprint: certificateFingerprint(certificate),
     commonName: commonNameOf(certificate),
     subject: () => certificate.subject,
-    // Typed as always there; a certificate without the extension has none.
+    // The published type says that it always exists; without the extension it is undefined.
     forClients:
       (certificate.keyUsage as readonly string[] | undefined)?.includes(clientAuth) ?? false,
     issuedHere: () =>

@@ -1,22 +1,22 @@
 /**
- * The certificates in force: the broker's own, and the CA certificates that clients may come from.
- * Those are the broker's CA file and, once the feed named them, the feed's.
+ * The certificates in force: the broker's own certificate, and the CA certificates that client
+ * certificates are verified with. The latter come from the feed or, until the feed has sent some, from
+ * the broker's CA file.
  *
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
 import {
   certificatesIn,
   readBrokerCertificate,
   type BrokerCertificate,
 } from './broker-certificate.ts';
 
-/** What TLS is set up with; can be replaced while the listener runs. */
+/** What a TLS listener needs. Can be replaced while the listener runs. */
 export interface TlsMaterial {
   readonly key: string;
   readonly chain: string;
-  /** All CA certificates that clients' certificates may come from, PEM. */
+  /** The CA certificates that client certificates are verified with, PEM. */
   readonly authorities: readonly string[];
   readonly sessionTickets: boolean;
 }
@@ -25,14 +25,14 @@ export class BrokerTlsMaterial {
   readonly #folder: string;
   readonly #sessionTickets: boolean;
   #identity: BrokerCertificate;
-  #fromFeed: readonly string[] = [];
+  #fromFeed: readonly X509Certificate[] = [];
   #authorities: readonly X509Certificate[] = [];
 
   private constructor(folder: string, identity: BrokerCertificate, sessionTickets: boolean) {
     this.#folder = folder;
     this.#identity = identity;
     this.#sessionTickets = sessionTickets;
-    this.#gather();
+    this.#selectAuthorities();
   }
 
   /** @throws FlotillaError `broker-identity-invalid`, `file-too-open` */
@@ -58,41 +58,39 @@ export class BrokerTlsMaterial {
   }
 
   /**
-   * Reads the files anew.
+   * Reads the files again.
    *
    * @returns whether anything changed
-   * @throws FlotillaError; then the old ones stay
+   * @throws FlotillaError `broker-identity-invalid`, `file-too-open`; the previous ones stay in force
    */
   async reload(): Promise<boolean> {
-    const fresh = await readBrokerCertificate(this.#folder);
-    const old = this.#identity;
-    if (fresh.key === old.key && fresh.chain === old.chain && fresh.ca === old.ca) return false;
-    this.#identity = fresh;
-    this.#gather();
+    const current = await readBrokerCertificate(this.#folder);
+    const previous = this.#identity;
+    if (
+      current.key === previous.key &&
+      current.chain === previous.chain &&
+      current.ca === previous.ca
+    )
+      return false;
+    this.#identity = current;
+    this.#selectAuthorities();
     return true;
   }
 
   /**
-   * Takes over the CA certificates that the feed names.
+   * Uses the CA certificates of the feed.
    *
-   * @returns a sentence when they cannot be read; then the old ones stay
+   * @throws when one of them cannot be parsed; the previous ones stay in force
    */
-  trust(pem: readonly string[]): string | undefined {
-    try {
-      for (const one of pem) certificatesIn(one);
-    } catch (error) {
-      return messageOf(error);
-    }
-    this.#fromFeed = pem;
-    this.#gather();
-    return undefined;
+  trust(pem: readonly string[]): void {
+    this.#fromFeed = pem.flatMap((one) => certificatesIn(one));
+    this.#selectAuthorities();
   }
 
-  #gather(): void {
+  #selectAuthorities(): void {
     const byFingerprint = new Map<string, X509Certificate>();
-    const named = this.#fromFeed.flatMap((pem) => certificatesIn(pem));
-    // The feed's word counts alone once it was given: a CA that it no longer names is out.
-    for (const one of named.length > 0 ? named : this.#identity.authorities) {
+    // A CA that the feed no longer sends is no longer trusted, even if it is in the CA file.
+    for (const one of this.#fromFeed.length > 0 ? this.#fromFeed : this.#identity.authorities) {
       byFingerprint.set(one.fingerprint256, one);
     }
     this.#authorities = [...byFingerprint.values()];

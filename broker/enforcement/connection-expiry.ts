@@ -43,19 +43,23 @@ export function connectionEnd(
 
 export class ConnectionExpiry {
   readonly #clock: Clock;
-  readonly #endOf: (connection: Connection) => ConnectionEnd;
+  readonly #directory: { readonly graceMs: number };
+  readonly #maxAgeMs: number;
   readonly #ends = new Map<Connection, ConnectionEnd>();
   #cancel: Cancel | undefined;
   #nextMs = Infinity;
 
-  constructor(clock: Clock, endOf: (connection: Connection) => ConnectionEnd) {
+  /** @param maxAgeMs the maximum age of a connection; 0: unlimited */
+  constructor(clock: Clock, directory: { readonly graceMs: number }, maxAgeMs: number) {
     this.#clock = clock;
-    this.#endOf = endOf;
+    this.#directory = directory;
+    this.#maxAgeMs = maxAgeMs;
   }
 
   /** Starts to watch a connection, or updates one whose end changed. */
   watch(connection: Connection): void {
-    const end = this.#endOf(connection);
+    const { graceMs } = this.#directory;
+    const end = connectionEnd(connection, { graceMs, maxAgeMs: this.#maxAgeMs });
     this.#ends.set(connection, end);
     if (end.atMs < this.#nextMs) this.#setTimer(end.atMs);
   }

@@ -1,22 +1,23 @@
 /**
- * Puts a change of the directory or of the policy in force on connections that live: those that lost
- * their right are closed, the others are authorised again.
+ * Applies a change of the directory or of the policy to live connections: closes those that are no
+ * longer allowed, and reauthorizes the others.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
+import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { review } from '../admission/admission.ts';
-import type { DirectoryView } from '../feed/broker-directory.ts';
-import type { Connection, SessionLayer } from '../contracts/session-layer.ts';
-import type { ConnectionExpiry } from './connection-expiry.ts';
 import type { IncidentHolds } from '../admission/incident-holds.ts';
+import type { Connection, SessionLayer } from '../contracts/session-layer.ts';
+import type { DirectoryView } from '../feed/broker-directory.ts';
+import type { ConnectionExpiry } from './connection-expiry.ts';
 
 export interface ConnectionReviewDeps {
   readonly clock: Clock;
   readonly directory: DirectoryView;
-  readonly layer: SessionLayer;
+  readonly layer: Pick<SessionLayer, 'connections' | 'connectionsOf'>;
   readonly expiry: ConnectionExpiry;
-  readonly restraint: IncidentHolds;
+  readonly holds: IncidentHolds;
 }
 
 export class ConnectionReview {
@@ -27,9 +28,9 @@ export class ConnectionReview {
   }
 
   /**
-   * Looks again at the connections of some identities, or of all.
+   * Reviews the connections of some identities, or of all.
    *
-   * @returns how many were closed
+   * @returns how many connections were closed
    */
   identities(ids: readonly string[] | 'all'): number {
     const { layer } = this.#deps;
@@ -40,36 +41,37 @@ export class ConnectionReview {
     return closed;
   }
 
-  /** The policy changed: everybody is authorised again. */
+  /** Reauthorizes all connections, because the policy changed. */
   policy(): void {
     for (const connection of [...this.#deps.layer.connections()]) connection.reauthorize();
   }
 
+  /** @returns whether the connection was closed */
   #review(connection: Connection): boolean {
-    const { clock, directory, expiry, restraint } = this.#deps;
+    const { clock, directory, expiry, holds } = this.#deps;
     const { identity } = connection;
-    const verdict = restraint.apply(identity.id, review(identity, directory, clock.now()));
-    if ('code' in verdict) {
-      connection.close(verdict.code);
+    const judgement = holds.apply(identity.id, review(identity, directory, clock.now()));
+    if ('code' in judgement) {
+      connection.close(judgement.code);
       return true;
     }
     const entry = directory.get(identity.id);
     if (entry === undefined) return false;
-    const same = sameEntry(identity.entry, entry) && identity.standing === verdict.standing;
+    const unchanged =
+      equalForPolicy(identity.entry, entry) && identity.standing === judgement.standing;
     identity.entry = entry;
-    if (same) return false;
-    identity.standing = verdict.standing;
+    if (unchanged) return false;
+    identity.standing = judgement.standing;
     expiry.watch(connection);
     connection.reauthorize();
     return false;
   }
 }
 
-/** Whether the policy would see the same: a snapshot brings equal entries as new objects. */
-function sameEntry(
-  one: { role: string; group: string | null; attributes: Readonly<Record<string, string>> },
-  two: { role: string; group: string | null; attributes: Readonly<Record<string, string>> },
-): boolean {
+type PolicyFacts = Pick<DirectoryEntry, 'role' | 'group' | 'attributes'>;
+
+/** Whether the policy decides the same for both: a snapshot brings equal entries as new objects. */
+function equalForPolicy(one: PolicyFacts, two: PolicyFacts): boolean {
   if (one.role !== two.role || one.group !== two.group) return false;
   const names = Object.keys(one.attributes);
   return (

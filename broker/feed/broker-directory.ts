@@ -1,27 +1,27 @@
 /**
- * The directory in memory: what the feed said last. Lines go in, answers and changes come out; no
- * clock, no socket, no file.
+ * The directory in memory: the identities and CA certificates that the feed last reported. It applies
+ * feed lines and returns what they change; it uses no clock, socket or file.
  *
  * @module
  */
 import type { DirectoryCertificate, DirectoryEntry, FeedLine } from '../../core/protocol/feed.ts';
 
-/** Everything a broker keeps of the feed. */
+/** The complete state of the directory. */
 export interface DirectoryState {
-  /** Empty until the first snapshot was complete. */
+  /** Empty until the first snapshot is complete. */
   readonly epoch: string;
   readonly sequence: number;
   readonly graceMs: number;
-  /** CA certificates, PEM. Empty when the feed named none: then the broker's own CA file counts. */
+  /** CA certificates, PEM. When empty, the broker uses its own CA file. */
   readonly authorities: readonly string[];
   readonly entries: ReadonlyMap<string, DirectoryEntry>;
 }
 
-/** What a line changed for those who watch. */
+/** What a feed line changed. */
 export type DirectoryChange =
   /**
-   * These identities may have changed (`all`: any), and `removed` are no more; `sequence` is the
-   * change that did it.
+   * These identities may have changed (`all`: any of them), and those in `removed` were deleted.
+   * `sequence` is the number of the change.
    */
   | {
       readonly kind: 'identities';
@@ -31,15 +31,15 @@ export type DirectoryChange =
     }
   | { readonly kind: 'authorities'; readonly pem: readonly string[] };
 
-/** How admission asks. */
+/** The read-only view that admission uses. */
 export interface DirectoryView {
-  /** Whether there ever was a complete snapshot. */
+  /** Whether a complete snapshot was ever received. */
   readonly ready: boolean;
   readonly graceMs: number;
   get(id: string): DirectoryEntry | undefined;
 }
 
-/** A line that does not follow from those before it: the link must be begun again. */
+/** A line that does not follow from the previous ones: the client must reconnect. */
 export class FeedBroken extends Error {}
 
 export class Directory implements DirectoryView {
@@ -52,7 +52,7 @@ export class Directory implements DirectoryView {
   #helloEpoch = '';
   #snapshot: Map<string, DirectoryEntry> | undefined;
 
-  /** Begins with what was kept from an earlier run. */
+  /** Loads the state that an earlier run saved. */
   restore(state: DirectoryState): void {
     this.#epoch = state.epoch;
     this.#sequence = state.sequence;
@@ -94,7 +94,7 @@ export class Directory implements DirectoryView {
     return this.#entries.values();
   }
 
-  /** All of it, to be written down. */
+  /** The complete state, for saving. */
   state(): DirectoryState {
     return {
       epoch: this.#epoch,
@@ -105,17 +105,17 @@ export class Directory implements DirectoryView {
     };
   }
 
-  /** Forgets a snapshot that was not finished: the link broke. */
-  linkLost(): void {
+  /** Discards an incomplete snapshot, because the connection broke. */
+  connectionLost(): void {
     this.#snapshot = undefined;
     this.#helloEpoch = '';
   }
 
   /**
-   * Takes one line.
+   * Applies one line.
    *
    * @returns what changed, or undefined
-   * @throws FeedBroken when the line cannot stand where it stands
+   * @throws FeedBroken when the line is not allowed at this point
    */
   apply(line: FeedLine): DirectoryChange | undefined {
     if (line.type === 'hello') {
@@ -133,17 +133,18 @@ export class Directory implements DirectoryView {
         this.#snapshot.set(line.entry.id, line.entry);
         return undefined;
       case 'snapshot-end':
-        if (this.#snapshot === undefined) throw new FeedBroken('end of no snapshot');
+        if (this.#snapshot === undefined)
+          throw new FeedBroken('snapshot-end without snapshot-begin');
         return this.#replace(this.#snapshot, line.sequence);
       case 'change':
         this.#assertInOrder(line.sequence);
         this.#entries.set(line.entry.id, line.entry);
-        this.#follow(line.sequence);
+        this.#advance(line.sequence);
         return { kind: 'identities', ids: [line.entry.id], removed: [], sequence: line.sequence };
       case 'removed':
         this.#assertInOrder(line.sequence);
         this.#entries.delete(line.id);
-        this.#follow(line.sequence);
+        this.#advance(line.sequence);
         return {
           kind: 'identities',
           ids: [line.id],
@@ -152,10 +153,10 @@ export class Directory implements DirectoryView {
         };
       case 'authorities':
         this.#authorities = line.pem;
-        // Authorities are also repeated after hello, then with a sequence number already known.
+        // Authorities are repeated after hello, then with a sequence number that is already known.
         if (this.#snapshot === undefined && line.sequence > this.#sequence && this.#sameEpoch()) {
           this.#assertInOrder(line.sequence);
-          this.#follow(line.sequence);
+          this.#advance(line.sequence);
         }
         return { kind: 'authorities', pem: line.pem };
       case 'heartbeat':
@@ -171,7 +172,7 @@ export class Directory implements DirectoryView {
     this.#entries = entries;
     this.#snapshot = undefined;
     this.#ready = true;
-    this.#follow(sequence);
+    this.#advance(sequence);
     return { kind: 'identities', ids: 'all', removed, sequence };
   }
 
@@ -179,7 +180,7 @@ export class Directory implements DirectoryView {
     return this.#epoch === this.#helloEpoch;
   }
 
-  #follow(sequence: number): void {
+  #advance(sequence: number): void {
     this.#epoch = this.#helloEpoch;
     this.#sequence = sequence;
   }
@@ -193,7 +194,7 @@ export class Directory implements DirectoryView {
   }
 }
 
-/** The certificate of an entry that has this fingerprint. */
+/** The certificate of an entry with this fingerprint. */
 export function certificateOf(
   entry: DirectoryEntry,
   fingerprint: string,

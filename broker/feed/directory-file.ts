@@ -1,7 +1,7 @@
 /**
- * The directory on the broker's disk: a snapshot, and beside it the changes since, one line each.
- * With it a broker starts and decides while the enrollment service is away; a revocation that was
- * once in force stays in force through a crash.
+ * The directory on the broker's disk: a snapshot file, and a second file with the changes since then,
+ * one per line. With them a broker can start while the enrollment service is unavailable, and a
+ * revocation stays in force after a crash.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/f
 import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
 import type { Directory, DirectoryState } from './broker-directory.ts';
 
-/** After so many changes beside it (or as many as it has entries) the snapshot is written anew. */
+/** A new snapshot is written after this many changes, or as many as there are entries if more. */
 const changesMin = 1000;
 
 const snapshotSchema = z.strictObject({
@@ -30,16 +30,16 @@ const changeSchema = z.union([
   z.strictObject({ epoch: z.string(), sequence: z.int(), removed: deviceIdSchema }),
 ]);
 
-/** One change, as it is kept. */
-export type KeptChange =
+/** One change, as it is stored. */
+export type StoredChange =
   | { readonly epoch: string; readonly sequence: number; readonly entry: DirectoryEntry }
   | { readonly epoch: string; readonly sequence: number; readonly removed: string };
 
 export class DirectoryFile {
   readonly #path: string;
   readonly #changesPath: string;
-  #changes: FileHandle | undefined;
-  #lines = 0;
+  #changesFile: FileHandle | undefined;
+  #changesWritten = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -47,8 +47,8 @@ export class DirectoryFile {
   }
 
   /**
-   * Reads what is kept. Undefined when there is nothing, or nothing that can be understood: the
-   * feed will bring all of it again.
+   * Reads the stored directory. Undefined when there is none or it cannot be read: then the feed sends
+   * a complete snapshot.
    */
   async read(): Promise<DirectoryState | undefined> {
     const snapshot = snapshotSchema.safeParse(parse(await textOf(this.#path)));
@@ -59,7 +59,7 @@ export class DirectoryFile {
     for (const line of (await textOf(this.#changesPath)).split('\n')) {
       if (line === '') continue;
       const change = changeSchema.safeParse(parse(line));
-      // The last line may have been cut by a crash; what follows a gap cannot be trusted.
+      // A crash may have truncated the last line. Lines after a gap cannot be used.
       if (!change.success || change.data.epoch !== epoch) break;
       if (change.data.sequence <= sequence) continue;
       if (change.data.sequence !== sequence + 1) break;
@@ -70,19 +70,21 @@ export class DirectoryFile {
     return { epoch, sequence, graceMs, authorities, entries };
   }
 
-  /** Appends changes; on the disk when it resolves. */
-  async append(changes: readonly KeptChange[], directory: Directory): Promise<void> {
-    if (this.#lines + changes.length > Math.max(changesMin, directory.size)) {
+  /** Appends changes. They are on the disk when the promise resolves. */
+  async append(changes: readonly StoredChange[], directory: Directory): Promise<void> {
+    if (this.#changesWritten + changes.length > Math.max(changesMin, directory.size)) {
       await this.writeSnapshot(directory.state());
       return;
     }
-    this.#changes ??= await open(this.#changesPath, 'a', secretFileMode);
-    await this.#changes.appendFile(changes.map((change) => `${JSON.stringify(change)}\n`).join(''));
-    await this.#changes.datasync();
-    this.#lines += changes.length;
+    this.#changesFile ??= await open(this.#changesPath, 'a', secretFileMode);
+    await this.#changesFile.appendFile(
+      changes.map((change) => `${JSON.stringify(change)}\n`).join(''),
+    );
+    await this.#changesFile.datasync();
+    this.#changesWritten += changes.length;
   }
 
-  /** Writes all of it; on the disk when it resolves. */
+  /** Writes a snapshot. It is on the disk when the promise resolves. */
   async writeSnapshot(state: DirectoryState): Promise<void> {
     const { epoch, sequence, graceMs, authorities } = state;
     const entries = [...state.entries.values()];
@@ -91,15 +93,15 @@ export class DirectoryFile {
       this.#path,
       JSON.stringify({ version: 1, epoch, sequence, graceMs, authorities, entries }),
     );
-    await this.#changes?.close();
-    this.#changes = undefined;
-    this.#lines = 0;
+    await this.#changesFile?.close();
+    this.#changesFile = undefined;
+    this.#changesWritten = 0;
     await rm(this.#changesPath, { force: true });
   }
 
   async close(): Promise<void> {
-    await this.#changes?.close();
-    this.#changes = undefined;
+    await this.#changesFile?.close();
+    this.#changesFile = undefined;
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * The way back of the feed: tells the enrollment service what is in force here, how many connections
- * it closed, which devices came and went, and whom this broker refused. One report is under way at a
- * time; what happens meanwhile goes into the next. Nothing here is needed for the broker's own
- * decisions.
+ * Reports to the enrollment service: which changes are in force, how many connections they closed,
+ * which devices connected and disconnected, and what this broker refused. One report is sent at a time;
+ * what happens in the meantime is part of the next one. The broker's own decisions do not depend on
+ * reports.
  *
- * Everything is told at least once while both sides live, refusals exactly once (their batches are
- * numbered). What waits here when the process is killed is lost; an ordered stop tells it first.
+ * While both sides run, everything is reported at least once, and refusals exactly once, because their
+ * batches are numbered. Unsent reports are lost when the process is killed; a clean shutdown sends them.
  *
  * @module
  */
@@ -19,27 +19,31 @@ import {
   type Presence,
 } from '../../core/protocol/feed.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
 import { RefusalTally, type SeenRefusal } from './refusal-tally.ts';
 
-/** The most comings and goings that are kept while the service is away; one is kept per identity. */
-const waitingMax = 200_000;
+/** Maximum presence changes that wait while the service is unavailable; one per identity. */
+const presenceMax = 200_000;
 const retryMs = 1000;
-/** Denials and refusals are gathered for this long. */
-const gatherMs = 1000;
+/** Denials and refusals are collected for this long before they are sent. */
+const collectMs = 1000;
 const deniedMax = 10_000;
 const lastMax = 10;
 const topicMaxChars = 256;
 
 export interface FeedReporterDeps {
   readonly clock: Clock;
-  /** Names this run of the broker, unlike any other. */
+  readonly log: Logger;
+  /** Unique name of this run of the broker. */
   readonly run: string;
-  /** How many refusals are told apart until they are told. */
+  /** Maximum distinct refusals per report. */
   readonly refusalsMax: number;
   /** Sends one report. Rejects when it could not be delivered. */
   send(report: FeedReport): Promise<void>;
-  failed(error: unknown): void;
 }
+
+/** The events that are reported. */
+export type FeedReports = Pick<FeedReporter, 'presence' | 'denied' | 'incident' | 'refused'>;
 
 export class FeedReporter {
   readonly #deps: FeedReporterDeps;
@@ -51,9 +55,9 @@ export class FeedReporter {
   #denied = new Map<string, Denied>();
   #incidents: Incident[] = [];
   readonly #refusals: RefusalTally;
-  #gathering: (() => void) | undefined;
+  #cancelCollecting: (() => void) | undefined;
   #sending: Promise<void> | undefined;
-  #retry: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
   #stopped = false;
 
   constructor(deps: FeedReporterDeps) {
@@ -72,85 +76,85 @@ export class FeedReporter {
     if (connectionsClosed > 0 && this.#closed.length < reportMax.closed) {
       this.#closed.push({ sequence, connections: connectionsClosed });
     }
-    this.#wake();
+    this.#startSending();
   }
 
-  /** A connection came or went. Only the latest of one identity is kept. */
+  /** A device connected or disconnected. Only the latest change of each identity is kept. */
   presence(presence: Presence): void {
     this.#presence.delete(presence.id);
-    if (this.#presence.size >= waitingMax) return;
+    if (this.#presence.size >= presenceMax) return;
     this.#presence.set(presence.id, presence);
-    this.#wake();
+    this.#startSending();
   }
 
-  /** Something was denied to an identity. Counted, and told within a second or so. */
+  /** An action of an identity was denied. Counted, and reported within about a second. */
   denied(id: Denied['id'], last: Denied['last'][number]): void {
     const known = this.#denied.get(id);
     if (known === undefined && this.#denied.size >= deniedMax) return;
     const lines = [...(known?.last ?? []), { ...last, topic: visible(last.topic, topicMaxChars) }];
     this.#denied.set(id, { id, count: (known?.count ?? 0) + 1, last: lines.slice(-lastMax) });
-    this.#gather();
+    this.#collect();
   }
 
-  /** Somebody was refused, or something: for the audit log. Counted, and told within a second or so. */
+  /** A refusal, for the audit log. Counted, and reported within about a second. */
   refused(refusal: SeenRefusal): void {
     this.#refusals.add(refusal);
-    this.#gather();
+    this.#collect();
   }
 
-  /** A clone, an overlap or a flapping device was found. */
+  /** A clone, an overlap or a flapping device was detected. */
   incident(incident: Incident): void {
     if (this.#incidents.length >= reportMax.incidents) return;
     this.#incidents.push(incident);
-    this.#wake();
+    this.#startSending();
   }
 
-  /** Sends what waits, as far as it can be delivered, and then nothing more. */
+  /** Sends the remaining reports, if the service can be reached, and stops. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#retry?.();
-    this.#gathering?.();
-    this.#gathering = undefined;
+    this.#cancelRetry?.();
+    this.#cancelCollecting?.();
+    this.#cancelCollecting = undefined;
     await this.#sending;
     try {
       for (let last = this.#next(); last !== undefined; last = this.#next()) {
         await this.#deliver(last);
       }
     } catch (error) {
-      this.#deps.failed(error);
+      this.#logFailure(error);
     }
   }
 
-  #gather(): void {
+  #collect(): void {
     if (this.#stopped) return;
-    this.#gathering ??= this.#deps.clock.after(gatherMs, () => {
-      this.#gathering = undefined;
-      this.#wake();
+    this.#cancelCollecting ??= this.#deps.clock.after(collectMs, () => {
+      this.#cancelCollecting = undefined;
+      this.#startSending();
     });
   }
 
-  #wake(): void {
-    if (this.#stopped || this.#sending !== undefined || this.#retry !== undefined) return;
-    this.#sending = this.#drain().finally(() => {
+  #startSending(): void {
+    if (this.#stopped || this.#sending !== undefined || this.#cancelRetry !== undefined) return;
+    this.#sending = this.#sendAll().finally(() => {
       this.#sending = undefined;
     });
   }
 
-  async #drain(): Promise<void> {
-    // One turn later, so that what a burst brings goes into one report.
+  async #sendAll(): Promise<void> {
+    // In the next turn, so that the events of one burst are in one report.
     await new Promise((resolve) => setImmediate(resolve));
     for (let report = this.#next(); report !== undefined; report = this.#next()) {
       try {
         await this.#deliver(report);
       } catch (error) {
-        if (isPermanent(error))
-          this.#putBack({ ...report, presence: [], denied: [], incidents: [] });
-        else this.#putBack(report);
-        this.#deps.failed(error);
+        this.#restore(
+          isPermanent(error) ? { ...report, presence: [], denied: [], incidents: [] } : report,
+        );
+        this.#logFailure(error);
         if (this.#stopped) return;
-        this.#retry = this.#deps.clock.after(retryMs, () => {
-          this.#retry = undefined;
-          this.#wake();
+        this.#cancelRetry = this.#deps.clock.after(retryMs, () => {
+          this.#cancelRetry = undefined;
+          this.#startSending();
         });
         return;
       }
@@ -159,27 +163,27 @@ export class FeedReporter {
   }
 
   async #deliver(report: FeedReport): Promise<void> {
+    const { refusals } = report;
     try {
       await this.#deps.send(report);
     } catch (error) {
-      if (report.refusals !== undefined && isPermanent(error))
-        this.#refusals.taken(report.refusals);
+      if (refusals !== undefined && isPermanent(error)) this.#refusals.confirmed(refusals);
       throw error;
     }
-    if (report.refusals !== undefined) this.#refusals.taken(report.refusals);
+    if (refusals !== undefined) this.#refusals.confirmed(refusals);
   }
 
   #next(): FeedReport | undefined {
     if (this.#epoch === '') return undefined;
-    const gathered = this.#gathering === undefined;
-    const refusals = this.#refusals.next(gathered);
+    const collected = this.#cancelCollecting === undefined;
+    const refusals = this.#refusals.next(collected);
     const nothing =
       this.#applied === this.#reported &&
       this.#closed.length === 0 &&
       this.#presence.size === 0 &&
       this.#incidents.length === 0 &&
       refusals === undefined &&
-      (this.#denied.size === 0 || !gathered);
+      (this.#denied.size === 0 || !collected);
     if (nothing) return undefined;
     const presence = takeFirst(this.#presence, reportMax.presence);
     const denied = takeFirst(this.#denied, reportMax.denied);
@@ -199,7 +203,8 @@ export class FeedReporter {
     };
   }
 
-  #putBack(report: FeedReport): void {
+  /** Adds the contents of a report that was not delivered to the next one. */
+  #restore(report: FeedReport): void {
     this.#reported = -1;
     if (report.epoch === this.#epoch) {
       this.#closed = [...report.closed, ...this.#closed].slice(0, reportMax.closed);
@@ -212,22 +217,29 @@ export class FeedReporter {
       this.#denied.set(one.id, { id: one.id, count, last });
     }
     for (const one of report.presence) {
-      if (!this.#presence.has(one.id) && this.#presence.size < waitingMax) {
+      if (!this.#presence.has(one.id) && this.#presence.size < presenceMax) {
         this.#presence.set(one.id, one);
       }
     }
   }
+
+  #logFailure(err: unknown): void {
+    const { log } = this.#deps;
+    if (isPermanent(err)) log.error({ err }, 'the enrollment service rejected a report; dropped');
+    else log.debug({ err }, 'could not deliver a report');
+  }
 }
 
 /**
- * Whether the service will never take this report: it is older than this broker, and does not know all
- * that is told. What was told is lost then, but not that changes are in force, which people wait for.
+ * Whether the service will never accept this report: it is older than this broker and does not know all
+ * of its fields. Then the events in it are lost; that changes are in force is reported again, because
+ * operators wait for it.
  */
-export function isPermanent(error: unknown): boolean {
+function isPermanent(error: unknown): boolean {
   return isFlotillaError(error, 'request-invalid') || isFlotillaError(error, 'request-too-large');
 }
 
-/** Takes a report's share out of a map. */
+/** Removes up to `max` values from a map and returns them. */
 function takeFirst<T>(map: Map<string, T>, max: number): T[] {
   const taken: T[] = [];
   for (const [key, value] of map) {

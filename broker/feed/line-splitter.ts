@@ -1,10 +1,10 @@
 /**
- * Cuts a byte stream into lines of bounded length.
+ * Splits a byte stream into lines of limited length.
  *
  * @module
  */
 
-/** Gives whole lines as chunks come in. */
+/** Returns the complete lines as chunks arrive. */
 export class LineSplitter {
   readonly #maxBytes: number;
   #rest: Buffer[] = [];
@@ -14,13 +14,13 @@ export class LineSplitter {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws RangeError when a line is longer than allowed */
+  /** @throws RangeError when a line is too long */
   push(chunk: Buffer): string[] {
     const lines: string[] = [];
     let from = 0;
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, from)) {
       const piece = chunk.subarray(from, end);
-      this.#check(piece.length);
+      this.#checkLength(piece.length);
       lines.push(
         this.#rest.length === 0
           ? piece.toString('utf8')
@@ -32,16 +32,16 @@ export class LineSplitter {
     }
     if (from < chunk.length) {
       const piece = chunk.subarray(from);
-      this.#check(piece.length);
+      this.#checkLength(piece.length);
       this.#rest.push(piece);
       this.#restBytes += piece.length;
     }
     return lines;
   }
 
-  #check(bytes: number): void {
+  #checkLength(bytes: number): void {
     if (this.#restBytes + bytes > this.#maxBytes) {
-      throw new RangeError(`a line of more than ${this.#maxBytes} bytes`);
+      throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
     }
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Counts refusals until the enrollment service has taken them for its audit log: those that are alike
- * are one entry. A flood costs a bounded number of entries, shared out so that strangers cannot push
- * out what is refused to devices; what gets no entry of its own goes into a sum for its reason, so
- * that nothing is uncounted.
+ * Counts refusals until the enrollment service has received them for its audit log. Equal refusals
+ * share one entry. The number of entries is limited and shared out fairly, so that unidentified clients
+ * cannot displace the refusals of devices. Refusals without an entry of their own are summed by code,
+ * so that every refusal is counted.
  *
  * @module
  */
@@ -17,11 +17,11 @@ import {
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FairShare } from '../../core/fair-share.ts';
 
-/** One refusal, as it is seen. `topic` and `detail` may be anything that a stranger wrote. */
+/** One refusal. `topic` and `detail` may contain any text from an unauthenticated client. */
 export interface SeenRefusal {
   readonly code: ErrorCode;
   readonly stage: Refusal['stage'];
-  /** Only a name that our own CA vouches for, as it does for the serial. */
+  /** Only set, like the serial number, when one of our CAs issued the certificate. */
   readonly id?: Refusal['id'];
   readonly serial?: string | undefined;
   readonly address?: string;
@@ -33,14 +33,14 @@ export class RefusalTally {
   readonly #clock: Clock;
   readonly #run: string;
   readonly #share: FairShare;
-  /** Entries by what makes them alike; sums by their reason, of which the catalogue has some hundred. */
+  /** Entries by their key, and sums by their code; the catalogue has a few hundred codes. */
   #entries = new Map<string, Refusal>();
   #batch: RefusalBatch | undefined;
   #number = 0;
 
   /**
-   * @param run names this run of the broker, unlike any other
-   * @param entriesMax how many are told apart until they are told
+   * @param run unique name of this run of the broker
+   * @param entriesMax maximum distinct entries per report
    */
   constructor(clock: Clock, run: string, entriesMax: number) {
     this.#clock = clock;
@@ -56,22 +56,22 @@ export class RefusalTally {
     if (known !== undefined) {
       count(known, atMs);
     } else if (this.#share.take(stage === 'reload' ? stage : seen.id)) {
-      this.#entries.set(key, { ...told(seen), count: 1, firstAtMs: atMs, lastAtMs: atMs });
+      this.#entries.set(key, { ...reported(seen), count: 1, firstAtMs: atMs, lastAtMs: atMs });
     } else {
       const sum = this.#entries.get(code);
-      const first = { code, stage, rest: true, count: 1, firstAtMs: atMs, lastAtMs: atMs } as const;
-      if (sum === undefined) this.#entries.set(code, first);
+      const rest = { code, stage, rest: true, count: 1, firstAtMs: atMs, lastAtMs: atMs } as const;
+      if (sum === undefined) this.#entries.set(code, rest);
       else count(sum, atMs);
     }
   }
 
   /**
-   * What is to be told now: the batch that was not taken yet, if there is one, else what was gathered.
+   * The next batch to send: the one that was not confirmed yet, otherwise a new one.
    *
-   * @param gathered whether a new batch may be made
+   * @param mayStart whether a new batch may be started
    */
-  next(gathered: boolean): RefusalBatch | undefined {
-    if (this.#batch === undefined && gathered && this.#entries.size > 0) {
+  next(mayStart: boolean): RefusalBatch | undefined {
+    if (this.#batch === undefined && mayStart && this.#entries.size > 0) {
       const entries = [...this.#entries.values()];
       this.#batch = { run: this.#run, number: ++this.#number, entries };
       this.#entries = new Map();
@@ -80,8 +80,8 @@ export class RefusalTally {
     return this.#batch;
   }
 
-  /** The service has taken a batch. */
-  taken(batch: RefusalBatch): void {
+  /** The service confirmed a batch. */
+  confirmed(batch: RefusalBatch): void {
     if (this.#batch === batch) this.#batch = undefined;
   }
 }
@@ -91,21 +91,21 @@ function count(entry: Refusal, atMs: number): void {
   entry.lastAtMs = atMs;
 }
 
-/** What makes refusals alike, from what can be told of them. A flood costs this for each of them. */
+/** Refusals with the same key share an entry. In a flood, this is computed for each refusal. */
 function keyOf({ code, stage, id, serial, address, topic, detail }: SeenRefusal): string {
-  // Each fault of a file is one of its own.
+  // Each error of a file has an entry of its own.
   const last = stage === 'reload' ? detail : topic;
   return `${code}\n${stage}\n${id ?? ''}\n${serial ?? ''}\n${address ?? ''}\n${last?.slice(0, reportedTextMaxChars) ?? ''}`;
 }
 
-function told(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'> {
+function reported(seen: SeenRefusal): Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'> {
   const { code, stage, id, serial, address, topic, detail } = seen;
   return {
     code,
     stage,
     ...(id === undefined ? {} : { id }),
     ...(serial === undefined || !isSerial(serial) ? {} : { serial }),
-    // A socket that has gone already has none.
+    // A socket that is already closed has no address.
     ...(address === undefined || address === '' ? {} : { address: visible(address, 64) }),
     ...(topic === undefined ? {} : { topic: visible(topic, reportedTextMaxChars) }),
     ...(detail === undefined || detail === ''

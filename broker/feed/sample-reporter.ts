@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { Agent } from 'node:https';
+import { Agent } from 'node:https';
 import type { Cancel, Clock } from '../../core/clock.ts';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { samplePeriodMs, type BrokerSampleReport } from '../../core/protocol/broker-sample.ts';
 import { callHttps } from '../../core/protocol/https-client.ts';
@@ -16,13 +15,13 @@ export interface SampleReporterDeps {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly agent: Agent;
   credentials(): FeedCredentials;
   sample(): BrokerSampleReport;
 }
 
 export class SampleReporter {
   readonly #deps: SampleReporterDeps;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #cancel: Cancel = () => undefined;
   #sending: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -43,23 +42,24 @@ export class SampleReporter {
     this.#stopped = true;
     this.#cancel();
     await this.#sending;
+    this.#agent.destroy();
   }
 
   async #send(): Promise<void> {
-    const { url, log, agent } = this.#deps;
+    const { url, log } = this.#deps;
     try {
-      const answer = await callHttps({
+      const response = await callHttps({
         method: 'POST',
         url: new URL('/v1/feed/sample', url).href,
         ...this.#deps.credentials(),
-        agent,
+        agent: this.#agent,
         body: this.#deps.sample(),
         timeoutMs: samplePeriodMs,
       });
       // A service of an older version does not know this call: nothing is lost but its history.
-      if (answer.status > 299) log.debug({ status: answer.status }, 'sample not accepted');
-    } catch (error) {
-      log.debug({ error: messageOf(error) }, 'sample not delivered');
+      if (response.status > 299) log.debug({ status: response.status }, 'sample not accepted');
+    } catch (err) {
+      log.debug({ err }, 'sample not delivered');
     }
   }
 }

@@ -1,38 +1,37 @@
 /**
- * Presence: for each identity one retained JSON message on `$fleet/presence/{id}` that tells whether
- * it is connected, and how; refused connections are events on `$fleet/refused`.
+ * Presence: for each identity one retained JSON message on `$fleet/presence/{id}` that says whether
+ * and how it is connected. Refused connections are events on `$fleet/refused`.
  *
- * An identity is online while one of its connections is. `version` grows with every event of this
- * broker, through restarts too, and orders them.
+ * An identity is online while one of its connections is open. `version` increases with every event of
+ * this broker, also across restarts, and gives the order of the events.
  *
- * An event that comes alone is published at once. Those that come close behind one another are
- * gathered for a moment and published together: when a fleet comes back they are one commit of the
- * store and not thousands. Nobody sees an event before it is on its way to the disk, so what a crash
- * takes of them nobody has seen; and whoever subscribes finds what is true at that moment.
+ * A single event is published at once. Events in quick succession are collected for a short time and
+ * published together, so that a reconnecting fleet causes one commit of the store instead of thousands.
+ * Subscribers receive an event only when it is being written to the disk, so a crash loses only events
+ * that no subscriber has seen. A new subscriber receives the current state.
  *
  * @module
  */
 import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { SecondWindow } from '../../core/second-window.ts';
 import type { Connection, BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
-/** What stands on `$fleet/presence/{id}`. */
+/** The message on `$fleet/presence/{id}`. */
 export interface PresenceMessage {
   readonly id: string;
   readonly status: 'online' | 'offline';
-  /** Why it went: a code of the catalogue, or `client-disconnected`. Absent while online. */
+  /** Why it disconnected: an error code, or `client-disconnected`. Absent while online. */
   readonly reason?: string;
   readonly clientId?: string;
   readonly address?: string;
   readonly tlsVersion?: string;
-  /** MQTT: 3, 4 or 5. */
+  /** The MQTT protocol version: 3, 4 or 5. */
   readonly protocolVersion?: number;
   readonly serial?: string;
-  /** Whole days until the certificate ends; negative inside the grace period. */
+  /** Whole days until the certificate expires; negative during the grace period. */
   readonly certificateDaysLeft?: number;
   readonly standing?: string;
   /** ISO 8601. */
@@ -40,9 +39,9 @@ export interface PresenceMessage {
   readonly version: number;
 }
 
-/** What stands on `$fleet/refused`. */
+/** The message on `$fleet/refused`. */
 export interface RefusedMessage {
-  /** Undefined when the certificate named nobody that can be believed. */
+  /** Undefined when no trusted certificate was presented. */
   readonly id?: string;
   readonly code: ErrorCode;
   readonly address: string;
@@ -53,26 +52,27 @@ export interface RefusedMessage {
 export interface PresenceDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly layer: Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
+  /** A function, because the session layer is created later. */
+  layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
 }
 
-/** At most so many refusals become events each second: an attacker must not flood subscribers. */
+/** Maximum refusal events per second, so that an attacker cannot flood subscribers. */
 const refusalsPerSecondMax = 100;
-/** For how long presence is gathered after it was published, and how much of it at most. */
-export const presenceGatherMs = 50;
-export const presenceGatheredMax = 1000;
+/** How long presence is collected after it was published, and the maximum number of messages. */
+export const presenceCollectMs = 50;
+export const presenceCollectedMax = 1000;
 
 export class PresencePublisher {
   readonly #deps: PresenceDeps;
   #version = 0;
-  /** The moment of the last stamp, and how it is written: many fall into one. */
+  /** The time of the last stamp, also as text: many events have the same time. */
   #stampedMs = -1;
   #stamped = '';
   readonly #refusals: SecondWindow;
-  /** Presence that waits for the end of the moment, in its order. */
-  #gathered: BrokerMessage[] = [];
-  #moment: Cancel | undefined;
-  #last: Promise<void> = Promise.resolve();
+  /** Presence messages that are not published yet, in order. */
+  #collected: BrokerMessage[] = [];
+  #cancelCollecting: Cancel | undefined;
+  #published: Promise<void> = Promise.resolve();
 
   constructor(deps: PresenceDeps) {
     this.#deps = deps;
@@ -85,15 +85,16 @@ export class PresencePublisher {
   }
 
   /**
-   * A connection ended. While another one of the identity lives, or took its session over and is
-   * about to be announced, it stays online.
+   * A connection closed. The identity stays online while another of its connections is open, or when a
+   * new connection has taken the session over.
    *
    * @returns whether the identity is offline now
    */
   disconnected(connection: Connection, code: ErrorCode | undefined): boolean {
     const { identity, clientId } = connection;
     if (code === 'session-taken-over') return false;
-    const other = this.#deps.layer
+    const other = this.#deps
+      .layer()
       .connectionsOf(identity.id)
       .find((one) => one !== connection && one.clientId !== undefined);
     if (other !== undefined) {
@@ -124,9 +125,9 @@ export class PresencePublisher {
     this.event('$fleet/refused', message);
   }
 
-  /** Takes away what is retained of an identity that is no more. */
+  /** Deletes the retained presence of a deleted identity. */
   clear(id: string): void {
-    this.#gather({
+    this.#collect({
       topic: `$fleet/presence/${id}`,
       payload: Buffer.alloc(0),
       qos: 1,
@@ -134,10 +135,10 @@ export class PresencePublisher {
     });
   }
 
-  /** Somebody subscribed: what is gathered is retained before it is read. */
-  asked(filter: string): void {
-    // A filter that begins with a wildcard matches no topic of ours [MQTT-4.7.2-1].
-    if (this.#gathered.length > 0 && filter.startsWith('$fleet/')) this.#publishGathered();
+  /** A client subscribed: publishes the collected messages before the retained ones are read. */
+  retainedRequested(filter: string): void {
+    // A filter that starts with a wildcard does not match `$fleet/` [MQTT-4.7.2-1].
+    if (this.#collected.length > 0 && filter.startsWith('$fleet/')) this.#publishCollected();
   }
 
   /** Publishes an event that is not retained. */
@@ -146,19 +147,19 @@ export class PresencePublisher {
   }
 
   /**
-   * Makes presence true again after a crash: whoever was left as online and is not here is offline.
+   * Corrects presence after a crash: publishes that identities without a connection are offline.
    *
-   * @returns how many were corrected
+   * @returns how many messages were corrected
    */
   async correct(): Promise<number> {
-    const { layer } = this.#deps;
+    const layer = this.#deps.layer();
     let corrected = 0;
     for await (const { topic, payload } of layer.retained('$fleet/presence/+')) {
       const id = topic.slice('$fleet/presence/'.length);
       const last = readPresence(payload);
       this.#version = Math.max(this.#version, last?.version ?? 0);
-      const here = layer.connectionsOf(id).some(({ clientId }) => clientId !== undefined);
-      if (here || last?.status !== 'online') continue;
+      const connected = layer.connectionsOf(id).some(({ clientId }) => clientId !== undefined);
+      if (connected || last?.status !== 'online') continue;
       corrected++;
       this.#publishPresence({
         id,
@@ -169,17 +170,17 @@ export class PresencePublisher {
         ...this.#stamp(),
       });
     }
-    // Nobody may come in and see what is not true.
-    this.#publishGathered();
+    // Published before the ports open, so that no subscriber receives outdated presence.
+    this.#publishCollected();
     return corrected;
   }
 
-  /** Publishes what was gathered; resolves when all that was published is stored. */
+  /** Publishes the collected messages. Resolves when all published messages are stored. */
   settled(): Promise<void> {
-    this.#publishGathered();
-    this.#moment?.();
-    this.#moment = undefined;
-    return this.#last;
+    this.#publishCollected();
+    this.#cancelCollecting?.();
+    this.#cancelCollecting = undefined;
+    return this.#published;
   }
 
   #online(connection: Connection): PresenceMessage {
@@ -201,7 +202,8 @@ export class PresencePublisher {
 
   #stamp(): { at: string; version: number } {
     const nowMs = this.#deps.clock.now();
-    // Milliseconds, times 1000 for those inside one: later than every version of an earlier run.
+    // Milliseconds times 1000, to leave room for several events in one millisecond. This is greater than
+    // every version of an earlier run.
     this.#version = Math.max(this.#version + 1, nowMs * 1000);
     if (nowMs !== this.#stampedMs) {
       this.#stampedMs = nowMs;
@@ -212,35 +214,38 @@ export class PresencePublisher {
 
   #publishPresence(message: PresenceMessage): void {
     const topic = `$fleet/presence/${message.id}`;
-    this.#gather({ topic, payload: json(message), qos: 1, retain: true });
+    this.#collect({ topic, payload: json(message), qos: 1, retain: true });
   }
 
-  #gather(message: BrokerMessage): void {
-    this.#gathered.push(message);
-    if (this.#moment === undefined || this.#gathered.length >= presenceGatheredMax) {
-      this.#publishGathered();
+  #collect(message: BrokerMessage): void {
+    this.#collected.push(message);
+    if (this.#cancelCollecting === undefined || this.#collected.length >= presenceCollectedMax) {
+      this.#publishCollected();
     }
   }
 
-  #publishGathered(): void {
-    this.#moment?.();
-    this.#moment = undefined;
-    const messages = this.#gathered;
+  #publishCollected(): void {
+    this.#cancelCollecting?.();
+    this.#cancelCollecting = undefined;
+    const messages = this.#collected;
     if (messages.length === 0) return;
-    this.#gathered = [];
-    this.#moment = this.#deps.clock.after(presenceGatherMs, () => {
-      this.#moment = undefined;
-      this.#publishGathered();
+    this.#collected = [];
+    this.#cancelCollecting = this.#deps.clock.after(presenceCollectMs, () => {
+      this.#cancelCollecting = undefined;
+      this.#publishCollected();
     });
     this.#publish(messages);
   }
 
   #publish(messages: readonly BrokerMessage[]): void {
-    const done = this.#deps.layer.publish(...messages).catch((error: unknown) => {
-      const topic = messages[0]?.topic;
-      this.#deps.log.error({ topic, error: messageOf(error) }, 'event not published');
-    });
-    this.#last = Promise.all([this.#last, done]).then(() => undefined);
+    const stored = this.#deps
+      .layer()
+      .publish(...messages)
+      .catch((err: unknown) => {
+        const topic = messages[0]?.topic;
+        this.#deps.log.error({ topic, err }, 'could not publish an event');
+      });
+    this.#published = Promise.all([this.#published, stored]).then(() => undefined);
   }
 }
 
@@ -248,7 +253,7 @@ function json(message: object): Buffer {
   return Buffer.from(JSON.stringify(message));
 }
 
-/** What an earlier run left, as far as it can be believed. */
+/** Reads a presence message of an earlier run; undefined when it is not valid. */
 function readPresence(
   payload: Buffer,
 ): { status: string; version: number; address?: string; serial?: string } | undefined {

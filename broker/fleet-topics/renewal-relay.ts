@@ -1,8 +1,8 @@
 /**
- * Certificate renewal over MQTT, for devices that reach nothing but the broker: a CSR published to
- * `$fleet/certs/{id}/renew` is passed to the enrollment service, its answer published to
- * `…/accepted` or `…/rejected`. The broker vouches only for the certificate of the connection; for a
- * new key the device's own proof goes along.
+ * Certificate renewal over MQTT, for devices that can reach only the broker: a CSR published on
+ * `$fleet/certs/{id}/renew` is passed to the enrollment service, and its response is published on
+ * `…/accepted` or `…/rejected`. The broker confirms only which certificate the connection uses. For a
+ * new key, the device's own proof is passed on.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import type { Logger } from '../../core/log.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import type { Identity } from '../contracts/identity.ts';
 
-/** The largest request that is looked at, in bytes. */
+/** The maximum size of a request, in bytes. */
 export const renewalMaxBytes = 20 * 1024;
-/** How many renewals are under way at a time, over all devices. */
+/** Maximum simultaneous renewals, over all devices. */
 export const renewalsMax = 256;
 
 const requestSchema = z.object({
@@ -31,35 +31,35 @@ const requestSchema = z.object({
 
 export interface RenewalRelayDeps {
   readonly log: Logger;
-  /** Asks the enrollment service. */
+  /** Requests the renewal from the enrollment service. */
   renew(request: RelayRenewRequest): Promise<Issued>;
   publish(topic: string, message: object): void;
 }
 
 export class RenewalRelay {
   readonly #deps: RenewalRelayDeps;
-  readonly #busy = new Set<string>();
+  readonly #inProgress = new Set<string>();
 
   constructor(deps: RenewalRelayDeps) {
     this.#deps = deps;
   }
 
-  /** The session layer's intercept: takes what is addressed to this relay. */
+  /** Handles messages on the renewal topic of a device; all others are routed. */
   readonly intercept = (identity: Identity, topic: string, payload: Buffer): boolean => {
     if (topic !== `$fleet/certs/${identity.id}/renew`) return false;
-    void this.#answer(identity, payload);
+    void this.#renew(identity, payload);
     return true;
   };
 
-  async #answer(identity: Identity, payload: Buffer): Promise<void> {
+  async #renew(identity: Identity, payload: Buffer): Promise<void> {
     const { id } = identity;
     const base = `$fleet/certs/${id}`;
     try {
-      const { csr, proof } = requestIn(payload);
-      if (this.#busy.has(id) || this.#busy.size >= renewalsMax) {
+      const { csr, proof } = parseRequest(payload);
+      if (this.#inProgress.has(id) || this.#inProgress.size >= renewalsMax) {
         throw new FlotillaError('renewal-busy', { retryAfterSeconds: 5 });
       }
-      this.#busy.add(id);
+      this.#inProgress.add(id);
       try {
         const issued = await this.#deps.renew({
           device: id,
@@ -70,22 +70,24 @@ export class RenewalRelay {
           remoteAddress: identity.remoteAddress.slice(0, 64),
         });
         this.#deps.publish(`${base}/accepted`, issued);
-        this.#deps.log.info({ id, serial: issued.serial }, 'renewed over MQTT');
+        this.#deps.log.info({ device: id, serial: issued.serial }, 'certificate renewed over MQTT');
       } finally {
-        this.#busy.delete(id);
+        this.#inProgress.delete(id);
       }
     } catch (error) {
       const known = isFlotillaError(error)
         ? error
         : new FlotillaError('internal', { cause: error });
-      this.#deps.log.warn({ id, reason: known.code, detail: known.detail }, 'renewal rejected');
+      const { code, detail } = known;
+      const cause = known === error ? {} : { err: error };
+      this.#deps.log.warn({ device: id, code, detail, ...cause }, 'renewal over MQTT rejected');
       this.#deps.publish(`${base}/rejected`, rejection(known));
     }
   }
 }
 
-/** Asks the enrollment service over mutual TLS with the broker's own certificate. */
-export function relayOver(
+/** Requests renewals over mutual TLS with the broker's own certificate. */
+export function renewOver(
   url: string,
   credentials: () => FeedCredentials,
 ): RenewalRelayDeps['renew'] {
@@ -101,8 +103,8 @@ export function relayOver(
     );
 }
 
-/** A CSR as DER or PEM, or JSON with the CSR as PEM and, for a new key, the proof. */
-function requestIn(payload: Buffer): z.infer<typeof requestSchema> {
+/** Reads a CSR as DER or PEM, or JSON with the CSR as PEM and, for a new key, the proof. */
+function parseRequest(payload: Buffer): z.infer<typeof requestSchema> {
   if (payload.length > renewalMaxBytes) {
     throw new FlotillaError('renewal-invalid', { detail: `${payload.length} bytes` });
   }

@@ -1,5 +1,5 @@
 /**
- * A WebSocket of which only binary frames are read.
+ * A WebSocket that accepts only binary frames.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 /** RFC 6455, 7.4.1. */
 const unsupportedData = 1003;
 
-/** [MQTT-6.0.0-1]: frames are binary. Any other ends the connection, and is not read. */
+/** [MQTT-6.0.0-1]: frames must be binary. Any other frame closes the connection and is not read. */
 export class BinaryWebSocket extends WebSocket {
   #refused = false;
 

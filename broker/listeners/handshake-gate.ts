@@ -44,9 +44,12 @@ interface Waiting {
 
 export interface GateDeps {
   readonly clock: Clock;
-  /** Whether the event loop has hardly any time left. */
-  busy(): boolean;
-  refused(address: string, code: ErrorCode): void;
+  /** Whether the event loop is busy. */
+  readonly load: { readonly busy: boolean };
+  /** A connection was refused before or during its handshake. */
+  readonly events: {
+    handshakeFailed(remoteAddress: string, code: ErrorCode, detail: string): void;
+  };
 }
 
 export class HandshakeGate {
@@ -92,7 +95,7 @@ export class HandshakeGate {
     const address = socket.remoteAddress ?? '';
     const code = this.#refusal(address);
     if (code !== undefined) {
-      this.#deps.refused(address, code);
+      this.#deps.events.handshakeFailed(address, code, '');
       socket.destroy();
       return;
     }
@@ -159,7 +162,7 @@ export class HandshakeGate {
     let waiting: Waiting | undefined;
     const { clock } = this.#deps;
     const cancel = clock.after(this.#limits.handshakeTimeoutMs, () => {
-      this.#deps.refused(address, 'handshake-timeout');
+      this.#deps.events.handshakeFailed(address, 'handshake-timeout', '');
       socket.destroy();
     });
     const onReadable = (): void => {
@@ -168,7 +171,7 @@ export class HandshakeGate {
         bytes += chunk.length;
       }
       if (bytes > helloMaxBytes) {
-        this.#deps.refused(address, 'handshake-failed');
+        this.#deps.events.handshakeFailed(address, 'handshake-failed', '');
         socket.destroy();
       } else if (bytes > 0 && waiting === undefined) {
         waiting = { socket, address, begin: start, stop, offeredAtMs: clock.monotonicMs() };
@@ -234,7 +237,7 @@ export class HandshakeGate {
 
   #runningMax(): number {
     const max = this.#limits.handshakesRunningMax;
-    return this.#running >= runningBusyMax && this.#deps.busy() ? runningBusyMax : max;
+    return this.#running >= runningBusyMax && this.#deps.load.busy ? runningBusyMax : max;
   }
 
   #begin(waiting: Waiting): void {

@@ -1,71 +1,71 @@
 /**
- * Notices that files were changed, by looking twenty times a second: works on every file system, over
- * renames and mounts, and costs a few system calls.
+ * Detects changed files by checking them 20 times per second. This works on every file system and with
+ * renames and mounts, and takes a few system calls.
  *
  * @module
  */
 import { statSync } from 'node:fs';
 import type { Cancel, Clock } from '../../core/clock.ts';
 
-const lookEveryMs = 50;
+const checkIntervalMs = 50;
 
 export class FileWatch {
   readonly #clock: Clock;
   readonly #paths: readonly string[];
   readonly #changed: () => Promise<void>;
-  #seen = '';
-  #acted = '';
+  #lastState = '';
+  #handledState = '';
   #cancel: Cancel | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  #checking: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  /** @param changed called when the files have changed and then stood still for one look */
+  /** @param changed called when the files have changed and then stayed the same for one interval */
   constructor(clock: Clock, paths: readonly string[], changed: () => Promise<void>) {
     this.#clock = clock;
     this.#paths = paths;
     this.#changed = changed;
   }
 
-  /** Begins; what the files are now counts as known. */
+  /** Starts to watch for changes from the current state. */
   start(): void {
-    this.known();
-    this.#arm();
+    this.acceptCurrent();
+    this.#schedule();
   }
 
-  /** Takes the files as they are now for known: whoever wrote them has told already. */
-  known(): void {
-    this.#seen = this.#acted = this.#look();
+  /** Marks the current state as handled, because the caller wrote the files itself. */
+  acceptCurrent(): void {
+    this.#lastState = this.#handledState = this.#readState();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel?.();
-    await this.#looking;
+    await this.#checking;
   }
 
-  #arm(): void {
+  #schedule(): void {
     if (this.#stopped) return;
-    this.#cancel = this.#clock.after(lookEveryMs, () => {
-      this.#looking = this.#compare().finally(() => this.#arm());
+    this.#cancel = this.#clock.after(checkIntervalMs, () => {
+      this.#checking = this.#check().finally(() => this.#schedule());
     });
   }
 
-  async #compare(): Promise<void> {
-    const now = this.#look();
-    const still = now === this.#seen;
-    this.#seen = now;
-    if (!still || now === this.#acted) return;
-    this.#acted = now;
+  async #check(): Promise<void> {
+    const state = this.#readState();
+    const stable = state === this.#lastState;
+    this.#lastState = state;
+    if (!stable || state === this.#handledState) return;
+    this.#handledState = state;
     await this.#changed();
   }
 
-  /** In this thread: a look takes microseconds, handing it to another one ten times that. */
-  #look(): string {
-    return this.#paths.map(markOf).join('\n');
+  /** Synchronous: this takes microseconds, and a thread switch ten times as long. */
+  #readState(): string {
+    return this.#paths.map(fileState).join('\n');
   }
 }
 
-function markOf(path: string): string {
+function fileState(path: string): string {
   try {
     const { ino, size, mtimeMs, ctimeMs } = statSync(path);
     return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;

@@ -1,6 +1,6 @@
 /**
- * Keeps certificates and policy fresh while the broker runs: files that change are taken over, the own
- * certificate renews itself, and what is broken keeps what was in force.
+ * Keeps certificates and the policy current while the broker runs: reloads files that changed and renews
+ * the broker's own certificate. When a file is invalid, the previous one stays in force.
  *
  * @module
  */
@@ -22,28 +22,29 @@ export interface ReloaderDeps {
   readonly enrollUrl: string;
   readonly material: BrokerTlsMaterial;
   readonly metrics: BrokerMetrics;
-  /** Files were not taken over; what was in force stays. */
-  refused(what: string, error: unknown): void;
-  /** Other certificates are in force: shows them from now on. */
+  /** Files could not be loaded; the previous ones stay in force. */
+  failed(what: string, error: unknown): void;
+  /** The broker's certificate, key or CA certificates changed. */
   materialChanged(): void;
-  /** Puts another policy in force. */
   policyChanged(policy: Policy): void;
 }
 
 export class Reloader {
-  /** What could not be taken over, and why, by its name. */
-  readonly faults = new Map<string, string>();
+  /** What could not be loaded, and why. */
+  readonly errors = new Map<string, string>();
   readonly #deps: ReloaderDeps;
-  readonly #certificates: FileWatch;
-  readonly #policy: FileWatch;
+  readonly #certificateWatch: FileWatch;
+  readonly #policyWatch: FileWatch;
   readonly #renewal: SelfRenewal;
 
   constructor(deps: ReloaderDeps) {
     this.#deps = deps;
     const { clock, log, state, enrollUrl, material } = deps;
     const { key, chain, ca } = identityFiles(state.broker.identity);
-    this.#certificates = new FileWatch(clock, [key, chain, ca], () => this.#reloadCertificates());
-    this.#policy = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
+    this.#certificateWatch = new FileWatch(clock, [key, chain, ca], () =>
+      this.#reloadCertificates(),
+    );
+    this.#policyWatch = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
     this.#renewal = new SelfRenewal({
       clock,
       log,
@@ -53,30 +54,34 @@ export class Reloader {
       current: () => material.identity,
       renewed: async () => {
         await this.#reloadCertificates();
-        this.#certificates.known();
+        this.#certificateWatch.acceptCurrent();
       },
     });
   }
 
-  /** Begins to watch. */
+  /** Starts to watch the files and to renew the certificate. */
   start(): void {
     this.#renewal.schedule();
-    this.#certificates.start();
-    this.#policy.start();
+    this.#certificateWatch.start();
+    this.#policyWatch.start();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#certificates.stop(), this.#policy.stop(), this.#renewal.stop()]);
+    await Promise.all([
+      this.#certificateWatch.stop(),
+      this.#policyWatch.stop(),
+      this.#renewal.stop(),
+    ]);
   }
 
-  /** Reads everything anew. */
+  /** Reloads all files now. */
   async reload(): Promise<void> {
     await this.#reloadCertificates();
     await this.#reloadPolicy();
   }
 
   #reloadCertificates(): Promise<void> {
-    return this.#reloading('certificates', async () => {
+    return this.#reload('certificates', async () => {
       if (!(await this.#deps.material.reload())) return;
       this.#deps.materialChanged();
       this.#renewal.schedule();
@@ -84,20 +89,20 @@ export class Reloader {
   }
 
   #reloadPolicy(): Promise<void> {
-    return this.#reloading('policy', async () => {
+    return this.#reload('policy', async () => {
       this.#deps.policyChanged(await readPolicy(this.#deps.state.policy));
     });
   }
 
-  async #reloading(what: string, act: () => Promise<void>): Promise<void> {
+  async #reload(what: string, load: () => Promise<void>): Promise<void> {
     try {
-      await act();
-      this.faults.delete(what);
+      await load();
+      this.errors.delete(what);
       this.#deps.metrics.reloads.inc({ what, outcome: 'done' });
     } catch (error) {
       const code = isFlotillaError(error) ? `${error.code}: ` : '';
-      this.faults.set(what, code + messageOf(error));
-      this.#deps.refused(what, error);
+      this.errors.set(what, code + messageOf(error));
+      this.#deps.failed(what, error);
     }
   }
 }

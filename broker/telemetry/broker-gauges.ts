@@ -1,5 +1,5 @@
 /**
- * What stands at the moment of a scrape, gathered from the parts of a broker.
+ * Reads the values of the gauges from the parts of a broker.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { Directory } from '../feed/broker-directory.ts';
 import type { HandshakeGate } from '../listeners/handshake-gate.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
-import type { Gauges } from './broker-metrics.ts';
+import type { Gauges } from './gauge-metrics.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 export interface GaugeSources {
@@ -23,22 +23,23 @@ export interface GaugeSources {
   readonly deniedByRule: ReadonlyMap<string, number>;
 }
 
-export function brokerGauges(from: GaugeSources): Gauges {
-  const { gate, directory, layer, nowMs } = from;
+/** Reads the values of one scrape. */
+export function brokerGauges(sources: GaugeSources): Gauges {
+  const { gate, directory, layer, nowMs } = sources;
   const statistics = layer.statistics();
   return {
-    connections: from.connections,
+    connections: sources.connections,
     handshakesHalfOpen: gate.halfOpen,
     handshakesWaiting: gate.waiting,
     handshakesAbandoned: gate.abandoned,
     directoryEntries: directory.size,
     directorySequence: directory.sequence,
-    feedConnected: from.feedConnected,
-    serverCertificateNotAfterMs: endOf(from.leaf),
-    authorityNotAfterMs: Math.min(...from.authorities.map(endOf)),
-    reloadFailed: from.reloadFailed,
+    feedConnected: sources.feedConnected,
+    serverCertificateNotAfterMs: notAfterMsOf(sources.leaf),
+    authorityNotAfterMs: Math.min(...sources.authorities.map(notAfterMsOf)),
+    reloadFailed: sources.reloadFailed,
     nowMs,
-    deniedByRule: from.deniedByRule,
+    deniedByRule: sources.deniedByRule,
     *fleetDaysLeft() {
       for (const { role, certificates } of directory.entries()) {
         if (role === 'broker') continue;
@@ -53,6 +54,6 @@ export function brokerGauges(from: GaugeSources): Gauges {
   };
 }
 
-function endOf(certificate: X509Certificate): number {
+function notAfterMsOf(certificate: X509Certificate): number {
   return certificate.validToDate.getTime();
 }

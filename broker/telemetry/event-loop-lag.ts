@@ -1,20 +1,21 @@
 /**
- * Measures how late and how busy the event loop is: what every other promise about time rests on.
+ * Measures how late and how busy the event loop is.
  *
  * @module
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 
-const everyMs = 100;
-/** The part of its time that a busy event loop spends working. */
-const busyPart = 0.85;
+const intervalMs = 100;
+/** The event loop is busy when it works for more than this share of the time. */
+const busyShare = 0.85;
 
 export class EventLoopLag {
   readonly #clock: Clock;
   readonly #observe: (lagMs: number) => void;
+  #lagMs = 0;
   #cancel: Cancel | undefined;
-  #dueMs = 0;
-  #used = performance.eventLoopUtilization();
+  #expectedMs = 0;
+  #utilization = performance.eventLoopUtilization();
   #busy = false;
 
   constructor(clock: Clock, observe: (lagMs: number) => void) {
@@ -22,18 +23,25 @@ export class EventLoopLag {
     this.#observe = observe;
   }
 
-  /** Whether it was busy at the last look, a tenth of a second ago at most when it is not late. */
+  /** Whether the event loop was busy in the last interval. */
   get busy(): boolean {
     return this.#busy;
   }
 
+  /** How late the last timer was. */
+  get lagMs(): number {
+    return this.#lagMs;
+  }
+
   start(): void {
-    this.#dueMs = this.#clock.monotonicMs() + everyMs;
-    this.#cancel = this.#clock.after(everyMs, () => {
-      const used = performance.eventLoopUtilization();
-      this.#busy = performance.eventLoopUtilization(used, this.#used).utilization > busyPart;
-      this.#used = used;
-      this.#observe(Math.max(0, this.#clock.monotonicMs() - this.#dueMs));
+    this.#expectedMs = this.#clock.monotonicMs() + intervalMs;
+    this.#cancel = this.#clock.after(intervalMs, () => {
+      const utilization = performance.eventLoopUtilization();
+      this.#busy =
+        performance.eventLoopUtilization(utilization, this.#utilization).utilization > busyShare;
+      this.#utilization = utilization;
+      this.#lagMs = Math.max(0, this.#clock.monotonicMs() - this.#expectedMs);
+      this.#observe(this.#lagMs);
       this.start();
     });
   }

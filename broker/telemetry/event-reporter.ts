@@ -1,192 +1,192 @@
 /**
- * What the doors and the session layer tell, passed on to everybody who wants to know: log, metrics,
- * presence, and the enrollment service.
+ * Reports the events of the listeners and of the session layer to the log, the metrics, the fleet
+ * topics and the enrollment service.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config/config.ts';
 import { visible } from '../../core/escape.ts';
 import { reportedTextMaxChars } from '../../core/protocol/feed.ts';
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import {
   isFlotillaError,
   messageOf,
   type FlotillaError,
 } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { FeedReports } from '../feed/feed-client.ts';
 import type { Refused } from '../admission/admission.ts';
-import type { Identity } from '../contracts/identity.ts';
-import type { ListenerEvents } from '../listeners/tls-listener.ts';
-import type { Finding, IncidentDetector } from '../admission/incident-detector.ts';
-import { RateLimitedLog } from './rate-limited-log.ts';
+import type { Finding } from '../admission/incident-detector.ts';
 import type { Reaction } from '../admission/incident-holds.ts';
-import type { BrokerMetrics } from './broker-metrics.ts';
-import type { PresencePublisher } from '../fleet-topics/presence.ts';
+import type { IncidentResponse } from '../admission/incident-response.ts';
+import type { Identity } from '../contracts/identity.ts';
 import type { SessionEvents } from '../contracts/session-layer.ts';
+import type { FeedReports } from '../feed/feed-reporter.ts';
+import type { PresencePublisher } from '../fleet-topics/presence.ts';
+import type { ListenerEvents } from '../listeners/tls-listener.ts';
+import type { BrokerMetrics } from './broker-metrics.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
 
-/** Log lines a second for one identity or address. */
+/** Log lines per second for one identity or address. */
 const linesPerSecond = 10;
 
-/** The client hung up in the middle of a handshake: no news, though it is counted. */
-const hungUp: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ERR_SSL_UNEXPECTED_EOF']);
-
-/** Why an identity is held that was found so. */
-const incidentCodes = {
-  clone: 'device-cloned',
-  overlap: 'device-overlapping',
-  flapping: 'device-flapping',
-} as const satisfies Record<Finding['kind'], ErrorCode>;
+/** The client closed the connection during the handshake: counted, but not logged as a warning. */
+const closedByClient: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ERR_SSL_UNEXPECTED_EOF',
+]);
 
 export interface EventReporterDeps {
-  readonly config: Config;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: BrokerMetrics;
-  readonly incidents: IncidentDetector;
-  /** The store cannot write any more. */
+  readonly presence: PresencePublisher;
+  readonly feed: FeedReports;
+  readonly incidents: Pick<IncidentResponse, 'connected' | 'takenOver'>;
+  /** The store can no longer write. */
   storeFailed(error: FlotillaError): void;
-  /** Restrains an identity at once. */
-  restrain(id: string, reaction: Reaction, code: ErrorCode): void;
 }
 
 export class EventReporter {
   readonly #deps: EventReporterDeps;
-  readonly #quiet: RateLimitedLog;
-  #presence: PresencePublisher | undefined;
-  #feed: FeedReports | undefined;
+  readonly #limitedLog: RateLimitedLog;
 
   constructor(deps: EventReporterDeps) {
     this.#deps = deps;
-    this.#quiet = new RateLimitedLog(deps.log, deps.clock, linesPerSecond);
+    this.#limitedLog = new RateLimitedLog(deps.log, deps.clock, linesPerSecond);
   }
 
-  /** Names those that exist only once the session layer does. */
-  use(presence: PresencePublisher, feed: FeedReports): void {
-    this.#presence = presence;
-    this.#feed = feed;
-  }
-
+  /** The events of the session layer. */
   readonly session: SessionEvents = {
     connected: (connection) => {
+      const { metrics, log, presence, incidents } = this.#deps;
       const { identity, protocolVersion, clientId } = connection;
-      this.#deps.metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
-      const facts = { id: identity.id, clientId, address: identity.remoteAddress };
-      this.#deps.log.debug(facts, 'connected');
-      this.#presence?.connected(connection);
-      this.#tellPresence(identity, true);
-      const finding = this.#deps.incidents.connected(identity);
-      if (finding !== undefined) this.incident(identity, finding);
+      const { id: device, remoteAddress } = identity;
+      metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
+      log.debug({ device, clientId, remoteAddress }, 'connected');
+      presence.connected(connection);
+      this.#reportPresence(identity, true);
+      incidents.connected(identity);
     },
     disconnected: (connection, code) => {
+      const { metrics, log, presence, incidents } = this.#deps;
       const { identity } = connection;
-      const { id } = identity;
+      const { id: device } = identity;
       const reason = code ?? 'client-disconnected';
-      this.#deps.metrics.connectionsClosed.inc({ reason });
-      if (code === undefined) this.#deps.log.debug({ id }, 'disconnected');
-      else this.#quiet.write('info', id, { id, reason }, 'connection ended');
-      const offline = this.#presence?.disconnected(connection, code) === true;
-      if (offline) this.#tellPresence(identity, false, reason);
-      if (code === 'session-taken-over') this.#deps.incidents.takenOver(identity);
+      metrics.connectionsClosed.inc({ reason });
+      if (code === undefined) log.debug({ device }, 'disconnected');
+      else this.#limitedLog.write('info', device, { device, code }, 'connection closed');
+      const offline = presence.disconnected(connection, code);
+      if (offline) this.#reportPresence(identity, false, reason);
+      if (code === 'session-taken-over') incidents.takenOver(identity);
     },
-    retainedRequested: (filter) => this.#presence?.asked(filter),
+    retainedRequested: (filter) => this.#deps.presence.retainedRequested(filter),
     refused: (identity, code, detail) => {
       const { id, serial, remoteAddress } = identity;
-      this.#refused(remoteAddress, { id, serial, code, detail }, 'connect');
+      this.refused(remoteAddress, { id, serial, code, detail }, 'connect');
     },
     protocolViolated: (identity, code, detail) => {
-      const { id, serial, remoteAddress: address } = identity;
-      const facts = { id, address, reason: code, detail: visible(detail, reportedTextMaxChars) };
-      this.#quiet.write('info', `faulted ${id}`, facts, 'packet refused');
-      this.#feed?.refused({ code, stage: 'packet', id, serial, address, detail });
+      const { id, serial, remoteAddress } = identity;
+      const shown = visible(detail, reportedTextMaxChars);
+      const fields = { device: id, remoteAddress, code, detail: shown };
+      this.#limitedLog.write('info', `protocol ${id}`, fields, 'packet rejected');
+      this.#deps.feed.refused({
+        code,
+        stage: 'packet',
+        id,
+        serial,
+        address: remoteAddress,
+        detail,
+      });
     },
     denied: (identity, action, topic, code) => {
-      const { id, serial, remoteAddress: address } = identity;
-      this.#deps.metrics.denied.inc({ action, reason: code });
-      const facts = { id, address, action, topic: topic.slice(0, 256), reason: code };
-      this.#quiet.write('info', `denied ${id}`, facts, 'denied');
-      this.#feed?.denied(id, { atMs: this.#deps.clock.now(), action, topic, code });
-      this.#feed?.refused({ code, stage: action, id, serial, address, topic });
+      const { metrics, feed, clock } = this.#deps;
+      const { id, serial, remoteAddress } = identity;
+      metrics.denied.inc({ action, reason: code });
+      const fields = { device: id, remoteAddress, action, topic: topic.slice(0, 256), code };
+      this.#limitedLog.write('info', `denied ${id}`, fields, 'denied by policy');
+      feed.denied(id, { atMs: clock.now(), action, topic, code });
+      feed.refused({ code, stage: action, id, serial, address: remoteAddress, topic });
     },
     storeFailed: (error) => this.#deps.storeFailed(error),
     dropped: (identity, reason, messages) => {
-      const { id } = identity;
+      const { id: device } = identity;
       this.#deps.metrics.dropped.inc({ reason }, messages);
-      this.#quiet.write('info', `dropped ${id}`, { id, reason, messages }, 'dropped');
+      const fields = { device, reason, messages };
+      this.#limitedLog.write('info', `dropped ${device}`, fields, 'messages dropped');
     },
   };
 
-  readonly door: ListenerEvents = {
+  /** The events of the TLS ports. */
+  readonly listener: ListenerEvents = {
     handshake: (kind, durationMs) => {
       this.#deps.metrics.handshakes.inc({ kind });
       this.#deps.metrics.handshakeSeconds.observe({ kind }, durationMs / 1000);
     },
-    handshakeFailed: (address, code, detail) => {
-      this.#deps.metrics.handshakesFailed.inc({ reason: code });
-      const facts = { address, reason: code, detail };
-      if (hungUp.has(detail)) {
-        this.#deps.log.debug(facts, 'handshake failed');
+    handshakeFailed: (remoteAddress, code, detail) => {
+      const { metrics, log, feed } = this.#deps;
+      metrics.handshakesFailed.inc({ reason: code });
+      const fields = { remoteAddress, code, detail };
+      if (closedByClient.has(detail)) {
+        log.debug(fields, 'TLS handshake failed');
         return;
       }
-      this.#quiet.write('warn', `handshake ${address} ${code}`, facts, 'handshake failed');
-      this.#feed?.refused({ code, stage: 'handshake', address, detail });
-    },
-    refused: (address, refusal, { version, resumed }) => {
-      this.#refused(address, refusal, resumed ? `${version} resumed` : version);
+      const key = `handshake ${remoteAddress} ${code}`;
+      this.#limitedLog.write('warn', key, fields, 'TLS handshake failed');
+      feed.refused({ code, stage: 'handshake', address: remoteAddress, detail });
     },
   };
 
-  /** A file was not taken over: what was in force stays. */
-  reloadRefused(what: string, error: unknown): void {
-    const code = isFlotillaError(error) ? error.code : 'internal';
-    const detail = (isFlotillaError(error) ? error.detail : undefined) ?? messageOf(error);
-    this.#deps.metrics.reloads.inc({ what, outcome: 'failed', reason: code });
-    const facts = { what, reason: code, error: messageOf(error) };
-    this.#deps.log.error(facts, 'reload failed, the old one stays');
-    this.#feed?.refused({ code, stage: 'reload', detail: `${what}: ${detail}` });
-  }
-
-  /** A clone, an overlap or a flapping device was found: told, and answered as configured. */
-  incident(identity: Identity, { kind, addresses }: Finding): void {
-    const { broker } = this.#deps.config;
-    const reaction = broker[`${kind}Reaction`];
-    const { id, serial } = identity;
-    const atMs = this.#deps.clock.now();
-    this.#deps.metrics.incidents.inc({ kind });
-    this.#deps.log.warn({ id, kind, addresses, serial, reaction }, 'incident');
-    const event = { id, kind, serial, addresses, reaction, at: new Date(atMs).toISOString() };
-    this.#presence?.event('$fleet/incidents', event);
-    this.#feed?.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });
-    if (reaction !== 'log') this.#deps.restrain(id, reaction, incidentCodes[kind]);
-  }
-
-  /** A connection was refused at some stage. */
-  #refused(
-    address: string,
-    { id, serial, code, detail: said }: Omit<Refused, 'admitted'>,
+  /**
+   * A connection was refused.
+   *
+   * @param stage the TLS version, or `connect` when the TLS connection had been admitted before
+   */
+  refused(
+    remoteAddress: string,
+    { id, serial, code, detail }: Omit<Refused, 'admitted'>,
     stage: string,
   ): void {
-    this.#deps.metrics.refused.inc({ reason: code });
-    const detail = visible(said, reportedTextMaxChars);
-    const facts = { id, serial, address, reason: code, detail, stage };
-    this.#quiet.write('warn', `refused ${address} ${code}`, facts, 'refused');
-    this.#presence?.refused(id, code, address);
-    this.#feed?.refused({
-      code,
-      stage: 'connect',
-      ...(id === undefined ? {} : { id }),
-      serial,
-      address,
-      detail: said,
-    });
+    const { metrics, presence, feed, clock } = this.#deps;
+    metrics.refused.inc({ reason: code });
+    const shown = visible(detail, reportedTextMaxChars);
+    const fields = { device: id, serial, remoteAddress, code, detail: shown, stage };
+    this.#limitedLog.write(
+      'warn',
+      `refused ${remoteAddress} ${code}`,
+      fields,
+      'connection refused',
+    );
+    presence.refused(id, code, remoteAddress);
+    const device = id === undefined ? {} : { id };
+    feed.refused({ code, stage: 'connect', ...device, serial, address: remoteAddress, detail });
     if (id === undefined) return;
-    const atMs = this.#deps.clock.now();
-    this.#feed?.denied(id, { atMs, action: 'connect', topic: said, code });
+    feed.denied(id, { atMs: clock.now(), action: 'connect', topic: detail, code });
   }
 
-  #tellPresence(identity: Identity, connected: boolean, reason?: string): void {
-    this.#feed?.presence({
+  /** Changed files could not be used; the previous ones stay in force. */
+  reloadFailed(what: string, error: unknown): void {
+    const { metrics, log, feed } = this.#deps;
+    const code = isFlotillaError(error) ? error.code : 'internal';
+    const detail = (isFlotillaError(error) ? error.detail : undefined) ?? messageOf(error);
+    metrics.reloads.inc({ what, outcome: 'failed', reason: code });
+    log.error({ what, code, err: error }, 'reload failed, the previous files stay in force');
+    feed.refused({ code, stage: 'reload', detail: `${what}: ${detail}` });
+  }
+
+  /** A clone, an overlap or a flapping device was detected. */
+  incident(identity: Identity, { kind, addresses }: Finding, reaction: Reaction | 'log'): void {
+    const { metrics, log, presence, feed, clock } = this.#deps;
+    const { id, serial } = identity;
+    const atMs = clock.now();
+    metrics.incidents.inc({ kind });
+    log.warn({ device: id, kind, addresses, serial, reaction }, 'incident');
+    const event = { id, kind, serial, addresses, reaction, at: new Date(atMs).toISOString() };
+    presence.event('$fleet/incidents', event);
+    feed.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });
+  }
+
+  #reportPresence(identity: Identity, connected: boolean, reason?: string): void {
+    this.#deps.feed.presence({
       id: identity.id,
       connected,
       atMs: this.#deps.clock.now(),

@@ -1,6 +1,6 @@
 /**
- * Whether the broker works, does its job, and needs a person: the checks behind `/healthz`,
- * `/readyz` and `/statusz`. Pure functions over what stands.
+ * The checks behind `/healthz` (the process works), `/readyz` (devices can connect) and `/statusz`
+ * (an operator may have to act). Pure functions.
  *
  * @module
  */
@@ -8,41 +8,41 @@ import type { X509Certificate } from 'node:crypto';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Check } from './metrics-server.ts';
 
-/** An event loop that is later than this cannot do its job. */
+/** The process is unhealthy when the event loop is later than this. */
 export const lagMaxMs = 5000;
 
-/** What the checks look at. */
+/** The state that the checks use. */
 export interface Vitals {
   readonly nowMs: number;
   readonly lagMs: number;
-  /** Why the broker cannot go on; undefined while it can. */
-  readonly fault: FlotillaError | undefined;
+  /** Why the broker must stop; undefined while it works. */
+  readonly fatalError: FlotillaError | undefined;
   readonly listening: boolean;
   readonly directory: { readonly ready: boolean; readonly size: number; readonly sequence: number };
   readonly leaf: X509Certificate;
   readonly feedConnected: boolean;
-  /** What could not be taken over, by its name. */
-  readonly reloadFaults: ReadonlyMap<string, string>;
-  /** Identities that are held for an incident. */
-  readonly restrained: number;
+  /** Failed reloads: what could not be loaded, and why. */
+  readonly reloadErrors: ReadonlyMap<string, string>;
+  /** The number of identities that are held because of an incident. */
+  readonly held: number;
 }
 
-/** Whether the process works: if not, it should be started anew. */
-export function healthChecks({ lagMs, fault }: Vitals): readonly Check[] {
+/** Whether the process works. If not, it should be restarted. */
+export function healthChecks({ lagMs, fatalError }: Vitals): readonly Check[] {
   return [
     { name: 'event loop', ok: lagMs < lagMaxMs, detail: `${Math.round(lagMs)} ms late` },
-    { name: 'store', ok: fault === undefined, detail: fault?.message ?? 'it writes' },
+    { name: 'store', ok: fatalError === undefined, detail: fatalError?.message ?? 'writable' },
   ];
 }
 
 /**
- * Whether devices can connect. The enrollment service is not needed for that: a balancer must not
- * take brokers out because of it.
+ * Whether devices can connect. That does not require the enrollment service: a load balancer must not
+ * remove brokers while it is unavailable.
  */
 export function readinessChecks(vitals: Vitals): readonly Check[] {
-  const { fault, listening, directory, leaf, nowMs } = vitals;
+  const { fatalError, listening, directory, leaf, nowMs } = vitals;
   return [
-    { name: 'store', ok: fault === undefined, detail: fault?.message ?? 'it writes' },
+    { name: 'store', ok: fatalError === undefined, detail: fatalError?.message ?? 'writable' },
     { name: 'listening', ok: listening, detail: listening ? 'yes' : 'no' },
     {
       name: 'directory',
@@ -52,32 +52,32 @@ export function readinessChecks(vitals: Vitals): readonly Check[] {
     {
       name: 'server certificate',
       ok: leaf.validToDate.getTime() > nowMs,
-      detail: `ends ${leaf.validToDate.toISOString()}`,
+      detail: `expires ${leaf.validToDate.toISOString()}`,
     },
   ];
 }
 
-/** All of that, and what needs a person though the broker does its job. */
+/** All checks, including those that need an operator although devices can connect. */
 export function statusChecks(vitals: Vitals): readonly Check[] {
-  const { feedConnected, restrained } = vitals;
-  const faults = [...vitals.reloadFaults].map(([what, fault]) => `${what}: ${fault}`);
+  const { feedConnected, held } = vitals;
+  const errors = [...vitals.reloadErrors].map(([what, error]) => `${what}: ${error}`);
   return [
     ...healthChecks(vitals).slice(0, 1),
     ...readinessChecks(vitals),
     {
       name: 'feed',
       ok: feedConnected,
-      detail: feedConnected ? 'connected' : 'the enrollment service is away',
+      detail: feedConnected ? 'connected' : 'not connected to the enrollment service',
     },
     {
       name: 'reload',
-      ok: faults.length === 0,
-      detail: faults.length === 0 ? 'files are in force' : faults.join('; '),
+      ok: errors.length === 0,
+      detail: errors.length === 0 ? 'the newest files are in force' : errors.join('; '),
     },
     {
-      name: 'restrained',
-      ok: restrained === 0,
-      detail: `${restrained} identities are held for an incident`,
+      name: 'incident holds',
+      ok: held === 0,
+      detail: `${held} identities are held because of an incident`,
     },
   ];
 }

@@ -1,6 +1,7 @@
 /**
- * The metrics port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever watches,
- * `/statusz` for people. Plain HTTP, on loopback unless told, and nothing that a client sends is believed.
+ * The metrics port: `/metrics` for Prometheus, `/healthz` and `/readyz` for supervisors and load
+ * balancers, `/statusz` for operators. Plain HTTP, by default on loopback. Only the path of a request is
+ * used.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
 
-/** One thing that is well or not. */
+/** The result of one check. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
@@ -18,11 +19,11 @@ export interface Check {
 export interface MetricsServerDeps {
   metrics(): Promise<string>;
   readonly metricsType: string;
-  /** Whether the process works at all. */
+  /** Whether the process works. */
   health(): readonly Check[];
-  /** Whether it can do its job now. */
+  /** Whether devices can connect now. */
   readiness(): readonly Check[];
-  /** All there is to say, for people. */
+  /** All checks, for operators. */
   status(): readonly Check[];
 }
 
@@ -36,20 +37,25 @@ export class MetricsServer {
         const path = (request.url ?? '').split('?', 1)[0];
         request.resume();
         if (request.method !== 'GET' && request.method !== 'HEAD') {
-          answer(response, 405, 'text/plain', 'only GET\n');
+          respond(response, 405, 'text/plain', 'Only GET is supported.\n');
         } else if (path === '/metrics') {
           deps.metrics().then(
-            (text) => answer(response, 200, deps.metricsType, text),
-            (error: unknown) => answer(response, 500, 'text/plain', `${messageOf(error)}\n`),
+            (text) => respond(response, 200, deps.metricsType, text),
+            (error: unknown) => respond(response, 500, 'text/plain', `${messageOf(error)}\n`),
           );
         } else if (path === '/healthz') {
-          checks(response, deps.health());
+          respondChecks(response, deps.health());
         } else if (path === '/readyz') {
-          checks(response, deps.readiness());
+          respondChecks(response, deps.readiness());
         } else if (path === '/statusz') {
-          checks(response, deps.status());
+          respondChecks(response, deps.status());
         } else {
-          answer(response, 404, 'text/plain', 'there are /metrics, /healthz, /readyz, /statusz\n');
+          respond(
+            response,
+            404,
+            'text/plain',
+            'Available paths: /metrics, /healthz, /readyz, /statusz\n',
+          );
         }
       },
     );
@@ -77,12 +83,12 @@ export class MetricsServer {
   }
 }
 
-function checks(response: ServerResponse, all: readonly Check[]): void {
+function respondChecks(response: ServerResponse, all: readonly Check[]): void {
   const ok = all.every((check) => check.ok);
-  answer(response, ok ? 200 : 503, 'application/json', `${JSON.stringify({ ok, checks: all })}\n`);
+  respond(response, ok ? 200 : 503, 'application/json', `${JSON.stringify({ ok, checks: all })}\n`);
 }
 
-function answer(response: ServerResponse, status: number, type: string, body: string): void {
+function respond(response: ServerResponse, status: number, type: string, body: string): void {
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
   response.end(body);
 }

@@ -37,13 +37,13 @@ async function refusedBeforeMqtt(
   world: BrokerWorld,
   identity: TestIdentity | undefined,
 ): Promise<string[]> {
-  const from = world.reasons('refused').length;
+  const from = world.codes('connection refused').length;
   const socket = await world.tls(identity);
   socket.write(connectPacket('sensor-1'));
   const received = await untilClosed(socket);
   if (received.length > 0) throw new Error(`the broker answered ${received.toString('hex')}`);
   if (world.capture.lines.some(({ msg }) => msg === 'connected')) throw new Error('connected');
-  return world.reasons('refused').slice(from);
+  return world.codes('connection refused').slice(from);
 }
 
 test('a client without a certificate is refused before MQTT', async (t) => {
@@ -56,8 +56,8 @@ test('a certificate of another CA is refused before MQTT', async (t) => {
   world.device('sensor-1');
   const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'sensor-1' });
   t.deepEqual(await refusedBeforeMqtt(world, foreign), ['certificate-untrusted']);
-  const line = world.capture.lines.find(({ msg }) => msg === 'refused');
-  t.is(line?.['id'], undefined, 'nobody vouches for its name');
+  const line = world.capture.lines.find(({ msg }) => msg === 'connection refused');
+  t.is(line?.['device'], undefined, 'its name is not trusted');
   t.regex(String(line?.['detail']), /claims sensor-1/);
 });
 
@@ -99,7 +99,7 @@ test('a certificate inside the grace period may renew and nothing else', async (
   const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
   client.publish('devices/sensor-1/t', 'x');
   await closed;
-  await until('it is in the log', () => world.reasons('denied').includes('publish-denied'));
+  await until('it is in the log', () => world.codes('denied by policy').includes('publish-denied'));
   t.pass();
 });
 
@@ -198,8 +198,8 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     t.true(resumed.isSessionReused());
     resumed.write(connectPacket('sensor-1'));
     t.is((await untilClosed(resumed)).length, 0);
-    const line = world.capture.lines.findLast(({ msg }) => msg === 'refused');
-    t.like(line, { reason: 'certificate-revoked', id: 'sensor-1', stage: `${version} resumed` });
+    const line = world.capture.lines.findLast(({ msg }) => msg === 'connection refused');
+    t.like(line, { code: 'certificate-revoked', device: 'sensor-1', stage: `${version} resumed` });
   });
 }
 
@@ -214,7 +214,7 @@ test('a resumed session counts for the certificate in its ticket, whatever is sh
   const resumed = await world.tls(other, { session: ticket });
   resumed.write(connectPacket('sensor-2'));
   t.is((await untilClosed(resumed)).length, 0);
-  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+  t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
 test('the client id of another device is refused, and that device stays', async (t) => {
@@ -224,7 +224,7 @@ test('the client id of another device is refused, and that device stays', async 
   const victim = await world.mqtt(first, { clientId: 'sensor-1' });
   await t.throwsAsync(world.mqtt(second, { clientId: 'sensor-1' }), { message: /refused/i });
   t.true(victim.connected);
-  t.deepEqual(world.reasons('refused'), ['client-id-not-allowed']);
+  t.deepEqual(world.codes('connection refused'), ['client-id-not-allowed']);
 });
 
 test('a client id with suffix is for roles whose client ids are prefix', async (t) => {
@@ -256,7 +256,7 @@ test('the same admission stands before WebSocket', async (t) => {
   world.mark('sensor-1', 'revoked');
   await until('it is applied', () => applied(world));
   await t.throwsAsync(world.mqtt(device, wss));
-  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+  t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
 test('plain HTTP and an unknown ALPN get nowhere', async (t) => {
@@ -266,8 +266,8 @@ test('plain HTTP and an unknown ALPN get nowhere', async (t) => {
   const socket = connectTls({ ...options, ALPNProtocols: ['h2'] });
   const error = await new Promise<Error>((resolve) => socket.once('error', resolve));
   t.regex(error.message, /alert|no_application_protocol/);
-  await until('it is counted', () => world.reasons('handshake failed').length > 0);
-  t.deepEqual(world.reasons('handshake failed'), ['alpn-unsupported']);
+  await until('it is counted', () => world.codes('TLS handshake failed').length > 0);
+  t.deepEqual(world.codes('TLS handshake failed'), ['alpn-unsupported']);
   const device = world.device('sensor-1');
   const good = await world.tls(device, { ALPNProtocols: ['x-amzn-mqtt-ca'] });
   t.is(good.alpnProtocol, 'x-amzn-mqtt-ca');

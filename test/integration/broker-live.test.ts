@@ -193,14 +193,14 @@ test('the broker works on, and starts, while the enrollment service is away', as
   const client = await world.mqtt(device, { clientId: 'sensor-1' });
   t.true(client.connected);
   await t.throwsAsync(world.mqtt(gone, { clientId: 'sensor-2' }));
-  t.is(world.reasons('refused').at(-1), 'certificate-revoked');
+  t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
 test('without any directory everybody is refused, with that reason', async (t) => {
   const world = await brokerWorld(t, { withoutFeed: true });
   const device = world.ca.issue({ profile: 'device', commonName: 'sensor-1' });
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
-  t.deepEqual(world.reasons('refused'), ['directory-missing']);
+  t.deepEqual(world.codes('connection refused'), ['directory-missing']);
   const ready = await fetch(`${world.broker.addresses.metrics.url}/readyz`);
   t.is(ready.status, 503);
 });
@@ -243,9 +243,7 @@ test('a device revoked while the link was down is closed when it is back', async
   world.feed.cut();
   world.mark('sensor-1', 'revoked');
   await ended(client);
-  await until('its reason', () =>
-    world.reasons('connection ended').includes('certificate-revoked'),
-  );
+  await until('its reason', () => world.codes('connection closed').includes('certificate-revoked'));
   t.pass();
 });
 
@@ -254,7 +252,7 @@ test('a close tells the watchers that all are offline, and gives the ports back'
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await world.broker.close();
   await ended(client);
-  t.true(world.reasons('connection ended').includes('server-shutting-down'));
+  t.true(world.codes('connection closed').includes('server-shutting-down'));
   const report = world.feed.reports.flatMap(({ presence }) => presence).at(-1);
   t.like(report, { id: 'sensor-1', connected: false, reason: 'server-shutting-down' });
 });

@@ -107,7 +107,7 @@ test('a renewal request of one device cannot be made by another', async (t) => {
   client.publish('$fleet/certs/sensor-2/renew', 'x');
   await ended(client);
   t.deepEqual(world.feed.calls, []);
-  t.is(world.reasons('denied').at(-1), 'topic-reserved');
+  t.is(world.codes('denied by policy').at(-1), 'topic-reserved');
 });
 
 test('saved files are in force within a second, and no connection is dropped', async (t) => {
@@ -189,7 +189,7 @@ test('a CA that the feed names is trusted, one that it no longer names is not, r
   world.device('marker');
   await until('applied', () => applied(world));
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
-  t.is(world.reasons('refused').at(-1), 'certificate-untrusted');
+  t.is(world.codes('connection refused').at(-1), 'certificate-untrusted');
   const resumed = await world.tls(device, { session: ticket });
   t.false(resumed.isSessionReused(), 'tickets of before are void');
 });
@@ -312,7 +312,7 @@ test('a device that connects in a storm is refused until the minute is over', as
     );
   }
   t.deepEqual(tries, [true, true, true, false, false]);
-  t.is(world.reasons('refused').at(-1), 'device-flapping');
+  t.is(world.codes('connection refused').at(-1), 'device-flapping');
   t.true((await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' })).connected);
 });
 
@@ -320,7 +320,7 @@ test('a connection does not grow older than it may', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { connectionMaxAge: '1s' } } });
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await ended(client);
-  await until('its reason', () => world.reasons('connection ended').includes('connection-too-old'));
+  await until('its reason', () => world.codes('connection closed').includes('connection-too-old'));
   t.pass();
 });
 
@@ -358,7 +358,7 @@ test('a client id of 64 KB and a SUBSCRIBE of 10,000 filters end that connection
   const bystander = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
   const device = world.device('sensor-1');
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1'.padEnd(65_535, 'x') }));
-  t.is(world.reasons('refused').at(-1), 'client-id-not-allowed');
+  t.is(world.codes('connection refused').at(-1), 'client-id-not-allowed');
   const client = await world.mqtt(device, { clientId: 'sensor-1' });
   const filters = Array.from({ length: 10_000 }, (_, n) => `devices/sensor-1/${n}`);
   const codes = subscribe(client, filters);

@@ -134,7 +134,7 @@ for (const protocolVersion of [4, 5] as const) {
       await ended(again);
     }
     t.false(seen.some((line) => line.includes('forged')));
-    t.true(world.reasons().includes('publish-denied'));
+    t.true(world.codes().includes('publish-denied'));
 
     const stranger = world.mqtt(device, wss(world, device, { protocolVersion, clientId: 'other' }));
     const error = await t.throwsAsync(stranger);
@@ -160,7 +160,7 @@ test('revoked while connected over WebSocket: the connection ends, and no other 
 test('without a certificate no WebSocket is opened', async (t) => {
   const world = await brokerWorld(t, { policy });
   await t.throwsAsync(socket(t, world, undefined));
-  await until('it is told', () => world.reasons().includes('certificate-missing'));
+  await until('it is told', () => world.codes().includes('certificate-missing'));
 });
 
 test('without the sub-protocol mqtt no WebSocket is opened; among others it is the one chosen', async (t) => {

@@ -36,8 +36,8 @@ test('a clone is suspended for good: its connection ends, the registry has it, a
   const shown = await world.device('pump-7');
   const bystander = await world.mqtt(await world.device('pump-8'), { clientId: 'pump-8' });
   await ended(await cloned(world, shown));
-  const closed = world.capture.lines.filter(({ msg }) => msg === 'connection ended').at(-1);
-  t.like(closed, { id: 'pump-7', reason: 'device-cloned' });
+  const closed = world.capture.lines.filter(({ msg }) => msg === 'connection closed').at(-1);
+  t.like(closed, { device: 'pump-7', code: 'device-cloned' });
 
   const line = await suspendedLine(world);
   t.like(line, { actor: 'broker', device: 'pump-7' });

@@ -43,11 +43,11 @@ const metricOf = {
 } as const;
 
 const logOf = {
-  handshake: 'handshake failed',
-  connect: 'refused',
-  publish: 'denied',
-  subscribe: 'denied',
-  packet: 'packet refused',
+  handshake: 'TLS handshake failed',
+  connect: 'connection refused',
+  publish: 'denied by policy',
+  subscribe: 'denied by policy',
+  packet: 'packet rejected',
 } as const;
 
 /** On a busy machine all of this takes long; nothing here depends on how long. */
@@ -76,12 +76,12 @@ async function isTold(
   t.is(line.device, id);
   t.like(line.detail, { code, stage });
   if (tells !== undefined) t.regex(JSON.stringify(line.detail), tells);
-  const logged = world.capture.lines.filter(({ address }) => address === from);
+  const logged = world.capture.lines.filter(({ remoteAddress }) => remoteAddress === from);
   const told = logged.filter(({ msg }) => msg === logOf[stage]);
   t.deepEqual(
-    told.map(({ reason }) => reason),
+    told.map((one) => one['code']),
     told.map(() => code),
-    'no other reason',
+    'no other code',
   );
   t.true(told.length > 0, 'in the log');
   t.true((await world.metric(metricOf[stage], { reason: code })) > 0, 'in the metrics');
@@ -594,7 +594,9 @@ test('slow handshakes of a thousand sockets end, each counted, in a few lines', 
   t.is(line.device, undefined);
   const reason = 'handshake-timeout';
   t.is(await world.metric('flotilla_tls_handshakes_failed_total', { reason }), 1000);
-  t.true(world.capture.lines.some((one) => one['reason'] === reason && one['address'] === from));
+  t.true(
+    world.capture.lines.some((one) => one['code'] === reason && one['remoteAddress'] === from),
+  );
   await world.broker.close();
   await world.enroll.service.close();
   const { count, lines } = await sumOf(world, reason);
@@ -616,7 +618,9 @@ test('more half-open handshakes from one address than it may have are refused at
   const line = await auditOf(world, from, reason);
   t.like(line, { action: 'access-refused', actor: 'broker' });
   t.is(await world.metric('flotilla_tls_handshakes_failed_total', { reason }), 5);
-  t.true(world.capture.lines.some((one) => one['reason'] === reason && one['address'] === from));
+  t.true(
+    world.capture.lines.some((one) => one['code'] === reason && one['remoteAddress'] === from),
+  );
 });
 
 test('a device that is let in and says nothing is refused in time, at both ports', async (t) => {
@@ -628,7 +632,7 @@ test('a device that is let in and says nothing is refused in time, at both ports
     await untilClosed(await world.tls(shown, from, { port }), patienceMs);
     const line = await auditOf(world, from, 'connect-timeout');
     t.like(line, { action: 'access-refused', device: 'silent-1' });
-    t.true(world.capture.lines.some(({ address }) => address === from));
+    t.true(world.capture.lines.some(({ remoteAddress }) => remoteAddress === from));
   }
   const reason = 'connect-timeout';
   t.is(await world.metric('flotilla_connections_refused_total', { reason }), 2);
@@ -680,7 +684,7 @@ test('limits at the door have their reasons too', async (t) => {
   t.true(second.connected);
   for (const reason of ['device-flapping', 'connections-too-many']) {
     t.is(await world.metric('flotilla_connections_refused_total', { reason }), 1);
-    t.true(world.capture.lines.some((line) => line['reason'] === reason));
+    t.true(world.capture.lines.some((line) => line['code'] === reason));
   }
 });
 
@@ -713,8 +717,8 @@ test('a policy file that is not taken over has its reason in log, audit, metrics
     const logged = world.capture.lines.findLast(({ msg }) =>
       String(msg).startsWith('reload failed'),
     );
-    t.like(logged, { what: 'policy', reason: 'policy-invalid' }, what);
-    t.regex(String(logged?.['error']), fault, what);
+    t.like(logged, { what: 'policy', code: 'policy-invalid' }, what);
+    t.regex(JSON.stringify(logged?.['err']), fault, what);
     t.is(await world.metric('flotilla_reload_failed'), 1);
     const labels = { what: 'policy', outcome: 'failed', reason: 'policy-invalid' };
     t.true((await world.metric('flotilla_reloads_total', labels)) > at);

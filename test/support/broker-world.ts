@@ -47,8 +47,8 @@ export interface BrokerWorld {
   mqtt(identity: TestIdentity, options?: IClientOptions): Promise<MqttClient>;
   /** Connects with bare TLS. */
   tls(identity: TestIdentity | undefined, options?: ConnectionOptions): Promise<TLSSocket>;
-  /** The reasons in the log, in order. */
-  reasons(text?: string): string[];
+  /** The error codes in the log, in order; only of lines with this message, if one is given. */
+  codes(text?: string): string[];
   /** Stops the broker and starts another one on the same state. */
   restart(options?: { config?: ConfigInput }): Promise<void>;
 }
@@ -161,11 +161,11 @@ export async function brokerWorld(
         socket.once('error', reject);
       });
     },
-    reasons: (text) =>
+    codes: (text) =>
       capture.lines
         .filter(({ msg }) => text === undefined || msg === text)
-        .map(({ reason }) => reason)
-        .filter((reason) => typeof reason === 'string'),
+        .map(({ code }) => code)
+        .filter((code) => typeof code === 'string'),
     async restart(again = {}) {
       await world.broker.close();
       world.broker = await begin(again.config);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { Identity } from '../../../../broker/contracts/identity.ts';
 import type { Connection } from '../../../../broker/contracts/session-layer.ts';
 import {
   connectionEnd,
@@ -10,11 +11,14 @@ import { identityOf } from '../../../support/broker-identity.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
 
 class FakeConnection implements Connection {
-  readonly identity = identityOf('dev');
+  readonly identity: Identity;
   readonly clientId = 'dev';
   readonly protocolVersion = 4;
   readonly connectedAtMs = 0;
   readonly closed: ErrorCode[] = [];
+  constructor(notAfterMs: number) {
+    this.identity = identityOf('dev', { notAfterMs });
+  }
   reauthorize(): void {
     // This test changes no permissions.
   }
@@ -23,13 +27,13 @@ class FakeConnection implements Connection {
   }
 }
 
+const directory = { graceMs: 0 };
+
 test('connections end when they expire, in any order, and not earlier', (t) => {
   const clock = fakeClock();
-  const ends = new Map<Connection, ConnectionEnd>();
-  const expiry = new ConnectionExpiry(clock, (connection) => ends.get(connection)!);
+  const expiry = new ConnectionExpiry(clock, directory, 0);
   const add = (inMs: number): FakeConnection => {
-    const connection = new FakeConnection();
-    ends.set(connection, { atMs: clock.now() + inMs, code: 'certificate-expired' });
+    const connection = new FakeConnection(clock.now() + inMs);
     expiry.watch(connection);
     return connection;
   };
@@ -49,9 +53,8 @@ test('connections end when they expire, in any order, and not earlier', (t) => {
 
 test('after the wall clock is set forward, expired connections end within 30 seconds', (t) => {
   const clock = fakeClock();
-  const connection = new FakeConnection();
-  const atMs = clock.now() + 86_400_000;
-  const expiry = new ConnectionExpiry(clock, () => ({ atMs, code: 'certificate-expired' }));
+  const connection = new FakeConnection(clock.now() + 86_400_000);
+  const expiry = new ConnectionExpiry(clock, directory, 0);
   expiry.watch(connection);
   clock.jump(90_000_000);
   clock.advance(30_000);

@@ -6,6 +6,7 @@ import { DirectoryFile } from '../../../../broker/feed/directory-file.ts';
 import { FeedReporter } from '../../../../broker/feed/feed-reporter.ts';
 import { LineSplitter } from '../../../../broker/feed/line-splitter.ts';
 import { parseDeviceId } from '../../../../core/device-id.ts';
+import { silentLog } from '../../../../core/log.ts';
 import type { DirectoryEntry, FeedLine, FeedReport } from '../../../../core/protocol/feed.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -30,11 +31,11 @@ function filled(...ids: string[]): Directory {
   return directory;
 }
 
-test('a snapshot replaces what was known, all at once', (t) => {
+test('a snapshot replaces all entries at once', (t) => {
   const directory = filled('a', 'b');
   directory.apply({ type: 'snapshot-begin', sequence: 9 });
   directory.apply({ type: 'entry', entry: entry('c') });
-  t.truthy(directory.get('a'), 'the old one holds until the new one is whole');
+  t.truthy(directory.get('a'), 'the previous entries stay until the snapshot is complete');
   t.is(directory.get('c'), undefined);
   t.deepEqual(directory.apply({ type: 'snapshot-end', sequence: 9 }), {
     kind: 'identities',
@@ -46,30 +47,30 @@ test('a snapshot replaces what was known, all at once', (t) => {
   t.is(directory.size, 1);
 });
 
-test('a snapshot that was cut off changes nothing', (t) => {
+test('an incomplete snapshot changes nothing', (t) => {
   const directory = filled('a');
   directory.apply({ type: 'snapshot-begin', sequence: 9 });
-  directory.linkLost();
+  directory.connectionLost();
   directory.apply(hello);
   directory.apply({ type: 'change', sequence: 6, entry: entry('b') });
   t.deepEqual([directory.size, directory.sequence], [2, 6]);
 });
 
-test('lines that do not follow are refused', (t) => {
-  const refused = (directory: Directory, line: FeedLine): void =>
+test('feed lines out of order are rejected', (t) => {
+  const rejects = (directory: Directory, line: FeedLine): void =>
     void t.throws(() => directory.apply(line), { instanceOf: FeedBroken });
-  refused(new Directory(), { type: 'change', sequence: 1, entry: entry('a') });
-  refused(filled('a'), { type: 'change', sequence: 7, entry: entry('a') });
-  refused(filled('a'), { type: 'removed', sequence: 5, id: parseDeviceId('a') });
-  refused(filled('a'), { type: 'entry', entry: entry('a') });
-  refused(filled('a'), { type: 'snapshot-end', sequence: 6 });
-  refused(filled('a'), { type: 'heartbeat', sequence: 6 });
+  rejects(new Directory(), { type: 'change', sequence: 1, entry: entry('a') });
+  rejects(filled('a'), { type: 'change', sequence: 7, entry: entry('a') });
+  rejects(filled('a'), { type: 'removed', sequence: 5, id: parseDeviceId('a') });
+  rejects(filled('a'), { type: 'entry', entry: entry('a') });
+  rejects(filled('a'), { type: 'snapshot-end', sequence: 6 });
+  rejects(filled('a'), { type: 'heartbeat', sequence: 6 });
   const other = filled('a');
   other.apply({ type: 'hello', epoch: 'other', sequence: 5, graceMs: 1 });
-  refused(other, { type: 'change', sequence: 6, entry: entry('a') });
+  rejects(other, { type: 'change', sequence: 6, entry: entry('a') });
 });
 
-test('what is kept on disk comes back, changes included', async (t) => {
+test('the directory is restored from the disk, including changes', async (t) => {
   const path = join(tempFolder(t), 'directory.json');
   const directory = filled('a', 'b');
   const file = new DirectoryFile(path);
@@ -90,7 +91,7 @@ test('what is kept on disk comes back, changes included', async (t) => {
   t.deepEqual([again.epoch, again.sequence, again.graceMs, again.ready], ['e', 7, 1, true]);
 });
 
-test('a change that a crash cut off, and garbage after it, are left out', async (t) => {
+test('a truncated change and garbage after it are ignored', async (t) => {
   const path = join(tempFolder(t), 'directory.json');
   const directory = filled('a');
   const file = new DirectoryFile(path);
@@ -107,7 +108,7 @@ test('a change that a crash cut off, and garbage after it, are left out', async 
   t.is(await new DirectoryFile(path).read(), undefined);
 });
 
-test('many changes are folded into a new snapshot', async (t) => {
+test('after many changes a new snapshot is written', async (t) => {
   const path = join(tempFolder(t), 'directory.json');
   const directory = filled('a');
   const file = new DirectoryFile(path);
@@ -125,7 +126,7 @@ test('many changes are folded into a new snapshot', async (t) => {
   t.throws(() => readFileSync(`${path}.changes`), { code: 'ENOENT' });
 });
 
-test('lines come whole whatever the chunks are, and not without end', (t) => {
+test('lines are complete for any chunks, and their length is limited', (t) => {
   const lines = new LineSplitter(16);
   t.deepEqual(lines.push(Buffer.from('a\nbc')), ['a']);
   t.deepEqual(lines.push(Buffer.from('d\n\n')), ['bcd', '']);
@@ -133,7 +134,7 @@ test('lines come whole whatever the chunks are, and not without end', (t) => {
   t.throws(() => lines.push(Buffer.from('0123456789')), { instanceOf: RangeError });
 });
 
-test('reports are gathered while one is under way, and repeated when it failed', async (t) => {
+test('events are collected while a report is sent, and sent again when it failed', async (t) => {
   const clock = fakeClock();
   const sent: FeedReport[] = [];
   let fail = false;
@@ -142,10 +143,10 @@ test('reports are gathered while one is under way, and repeated when it failed',
     clock,
     run: 'run-1',
     refusalsMax: 500,
-    failed: () => undefined,
+    log: silentLog,
     send: async (report) => {
       await new Promise<void>((resolve) => (release = resolve));
-      if (fail) throw new Error('away');
+      if (fail) throw new Error('unavailable');
       sent.push(report);
     },
   });
@@ -158,12 +159,12 @@ test('reports are gathered while one is under way, and repeated when it failed',
       remoteAddress: '::1',
     });
   reporter.applied('e', 1, 0);
-  await until('the first is under way', () => release.length === 1 || release());
+  await until('the first report is being sent', () => release.length === 1 || release());
   for (let n = 2; n <= 10; n++) reporter.applied('e', n, n === 5 ? 3 : 0);
   presence('a', true);
   presence('a', false);
   release();
-  await until('the second', () => {
+  await until('the second report', () => {
     release();
     return sent.length === 2;
   });
@@ -171,7 +172,7 @@ test('reports are gathered while one is under way, and repeated when it failed',
   t.deepEqual(
     sent[1]?.presence.map(({ connected }) => connected),
     [false],
-    'the latest of an identity',
+    'only the latest change of an identity',
   );
   fail = true;
   reporter.incident({
@@ -182,7 +183,7 @@ test('reports are gathered while one is under way, and repeated when it failed',
     addresses: [],
     reaction: 'log',
   });
-  await until('it failed', () => {
+  await until('a report failed', () => {
     release();
     return clock.pending > 0;
   });
@@ -196,11 +197,11 @@ test('reports are gathered while one is under way, and repeated when it failed',
     });
   }
   clock.advance(1000);
-  await until('it was repeated', () => {
+  await until('it was sent again', () => {
     release();
     return sent.some(({ incidents }) => incidents.length === 1);
   });
-  await until('denials came', () => {
+  await until('denials were reported', () => {
     release();
     return sent.some(({ denied }) => denied.length === 1);
   });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import {
-  presenceGatheredMax,
-  presenceGatherMs,
+  presenceCollectedMax,
+  presenceCollectMs,
   PresencePublisher,
 } from '../../../../broker/fleet-topics/presence.ts';
 import type { Connection, BrokerMessage } from '../../../../broker/contracts/session-layer.ts';
@@ -12,27 +12,27 @@ import { captureLog } from '../../../support/log-capture.ts';
 interface World {
   readonly clock: FakeClock;
   readonly presence: PresencePublisher;
-  /** What was published, each call a list: what is on the way to the disk together. */
+  /** The published messages: one list per call, which is one commit. */
   readonly published: (readonly BrokerMessage[])[];
 }
 
-function world(kept: readonly { topic: string; payload: Buffer }[] = []): World {
+function world(retained: readonly { topic: string; payload: Buffer }[] = []): World {
   const clock = fakeClock();
   const published: (readonly BrokerMessage[])[] = [];
   const presence = new PresencePublisher({
     clock,
     log: captureLog().log,
-    layer: {
+    layer: () => ({
       publish(...messages) {
         published.push(messages);
         return Promise.resolve();
       },
       connectionsOf: () => [],
-      // eslint-disable-next-line @typescript-eslint/require-await -- as the layer does it
+      // eslint-disable-next-line @typescript-eslint/require-await -- the session layer has an async generator, too
       async *retained() {
-        yield* kept;
+        yield* retained;
       },
-    },
+    }),
   });
   return { clock, presence, published };
 }
@@ -44,16 +44,16 @@ function connection(id: string): Connection {
     protocolVersion: 5,
     connectedAtMs: 0,
     reauthorize() {
-      // Nothing to do.
+      // Not used in these tests.
     },
     close() {
-      // Nothing to do.
+      // Not used in these tests.
     },
   };
 }
 
-/** Each publication as its devices and what became of them. */
-function told({ published }: World): string[] {
+/** Each call as its devices and their new status. */
+function reported({ published }: World): string[] {
   return published.map((messages) =>
     messages
       .map(({ topic, payload }) => {
@@ -67,28 +67,28 @@ function told({ published }: World): string[] {
   );
 }
 
-test('a device that comes alone is told at once', (t) => {
+test('a single presence event is published at once', (t) => {
   const w = world();
   w.presence.connected(connection('a'));
-  t.deepEqual(told(w), ['a online']);
-  w.clock.advance(presenceGatherMs);
+  t.deepEqual(reported(w), ['a online']);
+  w.clock.advance(presenceCollectMs);
   w.presence.connected(connection('b'));
-  t.deepEqual(told(w), ['a online', 'b online']);
-  w.clock.advance(presenceGatherMs);
-  t.is(w.clock.pending, 0, 'no timer while nobody comes');
+  t.deepEqual(reported(w), ['a online', 'b online']);
+  w.clock.advance(presenceCollectMs);
+  t.is(w.clock.pending, 0, 'no timer without events');
 });
 
-test('devices that come together are told together, in order, each event of them', (t) => {
+test('presence events in quick succession are published together and in order', (t) => {
   const w = world();
   w.presence.connected(connection('a'));
   w.presence.connected(connection('b'));
   w.presence.disconnected(connection('a'), undefined);
   w.presence.clear('b');
-  t.deepEqual(told(w), ['a online'], 'the others wait for the end of the moment');
-  w.clock.advance(presenceGatherMs - 1);
+  t.deepEqual(reported(w), ['a online'], 'the others are collected');
+  w.clock.advance(presenceCollectMs - 1);
   t.is(w.published.length, 1);
   w.clock.advance(1);
-  t.deepEqual(told(w), ['a online', 'b online, a offline, b nothing']);
+  t.deepEqual(reported(w), ['a online', 'b online, a offline, b nothing']);
   const versions = w.published
     .flat()
     .filter(({ payload }) => payload.length > 0)
@@ -99,37 +99,37 @@ test('devices that come together are told together, in order, each event of them
   );
 });
 
-test('whoever subscribes to presence meanwhile finds what is true at that moment', (t) => {
+test('a new subscriber to presence receives the current state', (t) => {
   const w = world();
   w.presence.connected(connection('a'));
   w.presence.connected(connection('b'));
-  w.presence.asked('devices/#');
-  t.is(w.published.length, 1, 'not for other topics');
-  w.presence.asked('$fleet/presence/b');
-  t.deepEqual(told(w), ['a online', 'b online']);
+  w.presence.retainedRequested('devices/#');
+  t.is(w.published.length, 1, 'unrelated topics do not publish them');
+  w.presence.retainedRequested('$fleet/presence/b');
+  t.deepEqual(reported(w), ['a online', 'b online']);
 });
 
-test('what is gathered is bounded: a full list goes out before its time', (t) => {
+test('the number of collected events is limited: a full list is published early', (t) => {
   const w = world();
-  for (let index = 0; index <= presenceGatheredMax; index++) {
+  for (let index = 0; index <= presenceCollectedMax; index++) {
     w.presence.connected(connection(`d${index}`));
   }
   t.deepEqual(
     w.published.map(({ length }) => length),
-    [1, presenceGatheredMax],
+    [1, presenceCollectedMax],
   );
 });
 
-test('an end of the broker publishes what was gathered and leaves no timer', async (t) => {
+test('a shutdown publishes the collected events and leaves no timer', async (t) => {
   const w = world();
   w.presence.connected(connection('a'));
   w.presence.disconnected(connection('a'), 'server-shutting-down');
   await w.presence.settled();
-  t.deepEqual(told(w), ['a online', 'a offline']);
+  t.deepEqual(reported(w), ['a online', 'a offline']);
   t.is(w.clock.pending, 0);
 });
 
-test('presence that a crash left behind is corrected, and later than what it said', async (t) => {
+test('presence is corrected after a crash, with a higher version', async (t) => {
   const left = { id: 'a', status: 'online', version: 8e15 };
   const w = world([
     { topic: '$fleet/presence/a', payload: Buffer.from(JSON.stringify(left)) },
@@ -138,12 +138,12 @@ test('presence that a crash left behind is corrected, and later than what it sai
     { topic: '$fleet/presence/d', payload: Buffer.from('{"status":"online","version":9}') },
   ]);
   t.is(await w.presence.correct(), 2);
-  t.deepEqual(told(w), ['a offline', 'd offline'], 'all of it before anybody connects');
+  t.deepEqual(reported(w), ['a offline', 'd offline'], 'published before the ports open');
   const { version } = JSON.parse(w.published[0]![0]!.payload.toString()) as { version: number };
   t.is(version, 8e15 + 1);
 });
 
-test('refusals are not gathered, and bounded in a second', (t) => {
+test('refusals are not collected, and their number per second is limited', (t) => {
   const w = world();
   for (let count = 0; count < 500; count++) w.presence.refused('a', 'device-unknown', '10.0.0.1');
   t.is(w.published.length, 100);

@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { fakeClock, type FakeClock } from '../../../support/fake-clock.ts';
 import { until } from '../../../support/until.ts';
 
-const usual: GateLimits = {
+const defaults: GateLimits = {
   handshakesRunningMax: 2,
   handshakesHalfOpenMax: 100,
   handshakesHalfOpenPerAddressMax: 100,
@@ -15,42 +15,46 @@ const usual: GateLimits = {
 };
 
 interface Bench {
-  /** The gate's: however long a machine takes over a test, no turn ends by itself. */
+  /** The clock of the gate: no timer fires unless the test moves it, however slow the machine is. */
   readonly clock: FakeClock;
   readonly state: { busy: boolean };
   readonly gate: HandshakeGate;
-  /** Sockets whose turn has come, in order, with what they had sent. */
-  readonly begun: Socket[];
+  /** Sockets whose handshake was started, in order, with the bytes that they sent. */
+  readonly started: Socket[];
   readonly refused: string[];
   readonly client: (from?: string) => Promise<Socket>;
 }
 
 async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Promise<Bench> {
-  const begun: Socket[] = [];
+  const started: Socket[] = [];
   const refused: string[] = [];
   const state = { busy: false };
   const clock = fakeClock();
   const gate = new HandshakeGate(
-    { ...usual, ...limits },
-    { clock, busy: () => state.busy, refused: (_address, code) => refused.push(code) },
+    { ...defaults, ...limits },
+    {
+      clock,
+      load: state,
+      events: { handshakeFailed: (_address, code) => refused.push(code) },
+    },
   );
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    gate.offer(socket, () => begun.push(socket));
+    gate.offer(socket, () => started.push(socket));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const clients: Socket[] = [];
   t.teardown(() => {
     gate.close();
-    for (const socket of [...clients, ...begun]) socket.destroy();
+    for (const socket of [...clients, ...started]) socket.destroy();
     server.close();
   });
   return {
     clock,
     state,
     gate,
-    begun,
+    started,
     refused,
     client: (from = '127.0.0.1') =>
       new Promise((resolve, reject) => {
@@ -66,70 +70,70 @@ async function bench(t: ExecutionContext, limits: Partial<GateLimits> = {}): Pro
   };
 }
 
-test('so many at a time, the next when one is finished, first bytes kept', async (t) => {
-  const { gate, begun, client } = await bench(t);
+test('a limited number of handshakes runs at a time, and the first bytes are kept', async (t) => {
+  const { gate, started, client } = await bench(t);
   for (let n = 0; n < 4; n++) (await client()).write(`hello ${n}`);
-  await until('two are begun and two wait', () => begun.length === 2 && gate.waiting === 2);
+  await until('two started and two waiting', () => started.length === 2 && gate.waiting === 2);
   t.is(gate.running, 2);
-  gate.finished(begun[0]!);
-  await until('the third', () => begun.length === 3);
+  gate.finished(started[0]!);
+  await until('the third', () => started.length === 3);
   t.is(gate.waiting, 1);
-  t.is(String(begun[2]!.read()), 'hello 2');
+  t.is(String(started[2]!.read()), 'hello 2');
 });
 
-test('silent connections never take a turn, and are ended in time', async (t) => {
-  const { clock, gate, begun, refused, client } = await bench(t, { handshakeTimeoutMs: 200 });
+test('silent connections never start a handshake and are closed after the timeout', async (t) => {
+  const { clock, gate, started, refused, client } = await bench(t, { handshakeTimeoutMs: 200 });
   const silent = await Promise.all(Array.from({ length: 20 }, () => client()));
   (await client()).write('hello');
-  await until('the one that spoke', () => begun.length === 1 && gate.halfOpen === 21);
+  await until('the connection that sent bytes', () => started.length === 1 && gate.halfOpen === 21);
   clock.advance(199);
   t.deepEqual(refused, []);
   clock.advance(1);
-  await until('the others are ended', () => refused.length === 20);
+  await until('the silent connections are refused', () => refused.length === 20);
   t.true(refused.every((code) => code === 'handshake-timeout'));
   await until('all are closed', () => silent.every((socket) => socket.destroyed));
-  await until('nothing is left but one', () => gate.halfOpen === 1);
-  t.is(begun.length, 1);
+  await until('one connection is left', () => gate.halfOpen === 1);
+  t.is(started.length, 1);
 });
 
-test('a stalled handshake gives its turn back', async (t) => {
-  const { clock, gate, begun, client } = await bench(t, { handshakesRunningMax: 1 });
+test('a stalled handshake lets the next one start', async (t) => {
+  const { clock, gate, started, client } = await bench(t, { handshakesRunningMax: 1 });
   (await client()).write('stalls');
   (await client()).write('next');
-  await until('the second waits', () => begun.length === 1 && gate.waiting === 1);
+  await until('the second waits', () => started.length === 1 && gate.waiting === 1);
   clock.advance(100);
-  t.is(begun.length, 2);
+  t.is(started.length, 2);
 });
 
-test('who gives up while waiting costs no handshake', async (t) => {
-  const { gate, begun, client } = await bench(t, { handshakesRunningMax: 1 });
+test('a client that disconnects while it waits costs no handshake', async (t) => {
+  const { gate, started, client } = await bench(t, { handshakesRunningMax: 1 });
   (await client()).write('first');
-  await until('the first', () => begun.length === 1);
+  await until('the first', () => started.length === 1);
   const impatient = await client();
   impatient.write('second');
   await until('it waits', () => gate.waiting === 1);
   impatient.end();
-  await until('it is gone', () => gate.waiting === 0 && gate.abandoned === 1);
+  await until('it is removed', () => gate.waiting === 0 && gate.abandoned === 1);
   (await client()).write('third');
-  gate.finished(begun[0]!);
-  await until('the third', () => begun.length === 2);
-  t.is(String(begun[1]!.read()), 'third');
+  gate.finished(started[0]!);
+  await until('the third', () => started.length === 2);
+  t.is(String(started[1]!.read()), 'third');
 });
 
-test('turns go round the addresses, so that one cannot take them all', async (t) => {
-  const { gate, begun, client } = await bench(t, { handshakesRunningMax: 1 });
+test('addresses take turns, so that one address cannot use all handshakes', async (t) => {
+  const { gate, started, client } = await bench(t, { handshakesRunningMax: 1 });
   for (let n = 0; n < 10; n++) (await client('127.0.0.1')).write('many');
-  await until('they wait', () => gate.waiting === 9);
+  await until('the others wait', () => gate.waiting === 9);
   (await client('127.0.0.2')).write('one');
-  await until('it waits too', () => gate.waiting === 10);
-  gate.finished(begun[0]!);
-  await until('two more', () => begun.length >= 2);
-  gate.finished(begun[1]!);
-  await until('three', () => begun.length >= 3);
-  t.true(begun.slice(0, 3).some(({ remoteAddress }) => remoteAddress === '127.0.0.2'));
+  await until('the other address waits', () => gate.waiting === 10);
+  gate.finished(started[0]!);
+  await until('two more', () => started.length >= 2);
+  gate.finished(started[1]!);
+  await until('three', () => started.length >= 3);
+  t.true(started.slice(0, 3).some(({ remoteAddress }) => remoteAddress === '127.0.0.2'));
 });
 
-test('too many are closed at once: in all, from one address, and by rate', async (t) => {
+test('connections over a limit are closed at once: total, per address and per second', async (t) => {
   const all = await bench(t, { handshakesHalfOpenMax: 3 });
   for (let n = 0; n < 5; n++) await all.client(`127.0.0.${n + 1}`);
   await until('two were refused', () => all.refused.length === 2);
@@ -140,29 +144,29 @@ test('too many are closed at once: in all, from one address, and by rate', async
   t.is(one.gate.halfOpen, 4);
   const rate = await bench(t, { handshakesPerAddressPerSecondMax: 2 });
   await Promise.all(Array.from({ length: 8 }, () => rate.client()));
-  await until('the rest was refused', () => rate.refused.length >= 4);
+  await until('the others were refused', () => rate.refused.length >= 4);
   t.true(rate.refused.every((code) => code === 'handshakes-too-many'));
 });
 
-test('a rate over all lets the others wait, not fail', async (t) => {
-  const { clock, gate, begun, refused, client } = await bench(t, {
+test('a total rate limit delays connections and does not refuse them', async (t) => {
+  const { clock, gate, started, refused, client } = await bench(t, {
     handshakesPerSecondMax: 3,
     handshakesRunningMax: 100,
   });
   for (let n = 0; n < 6; n++) (await client()).write('x');
-  await until('three are begun', () => begun.length === 3 && gate.waiting === 3);
+  await until('three started', () => started.length === 3 && gate.waiting === 3);
   clock.advance(1000);
-  t.is(begun.length, 6, 'the others a second later');
+  t.is(started.length, 6, 'the others start a second later');
   t.deepEqual(refused, []);
 });
 
-test('fewer at a time when the event loop is busy', async (t) => {
-  const { gate, begun, client, state } = await bench(t, { handshakesRunningMax: 1000 });
+test('fewer handshakes run at a time when the event loop is busy', async (t) => {
+  const { gate, started, client, state } = await bench(t, { handshakesRunningMax: 1000 });
   state.busy = true;
   for (let n = 0; n < 80; n++) (await client()).write('x');
-  await until('those that may', () => begun.length === 64 && gate.waiting === 16);
+  await until('the allowed number', () => started.length === 64 && gate.waiting === 16);
   state.busy = false;
-  gate.finished(begun[0]!);
-  await until('all', () => begun.length === 80);
+  gate.finished(started[0]!);
+  await until('all', () => started.length === 80);
   t.is(gate.waiting, 0);
 });

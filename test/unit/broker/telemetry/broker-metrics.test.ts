@@ -1,7 +1,8 @@
 import test from 'ava';
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { BrokerMetrics, type Gauges } from '../../../../broker/telemetry/broker-metrics.ts';
+import { BrokerMetrics } from '../../../../broker/telemetry/broker-metrics.ts';
+import { registerGauges, type Gauges } from '../../../../broker/telemetry/gauge-metrics.ts';
 import type { SessionStatistics } from '../../../../broker/contracts/session-layer.ts';
 
 const statistics: SessionStatistics = {
@@ -40,7 +41,8 @@ async function exported(): Promise<{
   names: Set<string>;
   labels: Map<string, Set<string>>;
 }> {
-  const metrics = new BrokerMetrics(() => gauges);
+  const metrics = new BrokerMetrics();
+  registerGauges(metrics.registry, () => gauges);
   metrics.connectionsOpened.inc({ protocol: '5' });
   metrics.connectionsClosed.inc({ reason: 'x' });
   metrics.refused.inc({ reason: 'x' });
@@ -109,7 +111,8 @@ test('every metric that is exported is shown on the dashboard or in an alert', a
 });
 
 test('totals of the session layer are exported as they stand, at every scrape', async (t) => {
-  const metrics = new BrokerMetrics(() => gauges);
+  const metrics = new BrokerMetrics();
+  registerGauges(metrics.registry, () => gauges);
   await metrics.registry.metrics();
   const text = await metrics.registry.metrics();
   for (const line of [

@@ -1,0 +1,328 @@
+/**
+ * Creates the parts of one broker in order: each group uses the groups before it. Nothing is started
+ * here, and no connection or message passes through this file.
+ *
+ * @module
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import type { Config } from '../core/config/config.ts';
+import type { Logger } from '../core/log.ts';
+import type { StateFolder } from '../core/state-folder.ts';
+import { Admitter } from './admission/admitter.ts';
+import { IncidentDetector } from './admission/incident-detector.ts';
+import { IncidentHolds } from './admission/incident-holds.ts';
+import { IncidentResponse } from './admission/incident-response.ts';
+import { BrokerTlsMaterial } from './certificates/tls-material.ts';
+import type { SessionLayer } from './contracts/session-layer.ts';
+import { ChangeEnforcer } from './enforcement/change-enforcer.ts';
+import { ConnectionExpiry } from './enforcement/connection-expiry.ts';
+import { ConnectionReview } from './enforcement/connection-review.ts';
+import { Directory } from './feed/broker-directory.ts';
+import { DirectoryFile } from './feed/directory-file.ts';
+import { FeedClient, type FeedCredentials } from './feed/feed-client.ts';
+import { FeedReporter } from './feed/feed-reporter.ts';
+import { ReportSender } from './feed/report-sender.ts';
+import { SampleReporter } from './feed/sample-reporter.ts';
+import { PresencePublisher } from './fleet-topics/presence.ts';
+import { RenewalRelay, renewOver } from './fleet-topics/renewal-relay.ts';
+import { DevicePorts } from './listeners/device-ports.ts';
+import { HandshakeGate } from './listeners/handshake-gate.ts';
+import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
+import { readPolicy } from './policy/policy-file.ts';
+import { Reloader } from './reload/reloader.ts';
+import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
+import { openStore } from './store/open-store.ts';
+import { BrokerMetrics } from './telemetry/broker-metrics.ts';
+import { brokerSample } from './telemetry/broker-sample.ts';
+import { EventLoopLag } from './telemetry/event-loop-lag.ts';
+import { EventReporter } from './telemetry/event-reporter.ts';
+import { FatalError } from './telemetry/fatal-error.ts';
+
+export interface BrokerEnvironment {
+  readonly state: StateFolder;
+  readonly enrollUrl: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The parts of one broker. */
+export interface BrokerParts extends Foundation, Reporting, Enforcement, Entrance, Updates {
+  readonly samples: SampleReporter;
+  readonly layer: MqttSessionLayer;
+}
+
+/**
+ * Creates all parts.
+ *
+ * @throws FlotillaError `broker-identity-invalid`, `policy-invalid`, `store-…`
+ */
+export async function createBrokerParts(
+  config: Config,
+  environment: BrokerEnvironment,
+): Promise<BrokerParts> {
+  const { state, clock, log } = environment;
+  const foundation = await readFoundation(config, environment);
+  // The session layer reports to these parts, and some of them publish through it. They call these two
+  // functions only when they handle an event, when all parts exist.
+  const reporting = createReporting(config, environment, foundation, {
+    layer: () => layer,
+    review: () => enforcement.review,
+  });
+  const layer = await createSessionLayer(config, {
+    authorizer: foundation.authorizer,
+    events: reporting.reporter.session,
+    intercept: reporting.relay.intercept,
+    clock,
+    log,
+    store: await openStore(config, state.broker.store, clock),
+  });
+  const enforcement = createEnforcement(config, environment, { ...foundation, layer });
+  const entrance = createEntrance(config, environment, {
+    ...foundation,
+    ...reporting,
+    ...enforcement,
+    layer,
+  });
+  const accepting = { ...foundation, ...reporting, ...enforcement, ...entrance, layer };
+  const updates = createUpdates(environment, accepting);
+  return { ...accepting, ...updates, samples: createSamples(environment, accepting) };
+}
+
+/** The data that decisions are based on. */
+interface Foundation {
+  readonly material: BrokerTlsMaterial;
+  readonly authorizer: PolicyAuthorizer;
+  readonly directory: Directory;
+  readonly holds: IncidentHolds;
+  readonly fatalError: FatalError;
+  readonly credentials: () => FeedCredentials;
+}
+
+async function readFoundation(
+  config: Config,
+  { state, log }: BrokerEnvironment,
+): Promise<Foundation> {
+  const material = await BrokerTlsMaterial.read(
+    state.broker.identity,
+    config.broker.tlsSessionTickets,
+  );
+  const policy = await readPolicy(state.policy);
+  return {
+    material,
+    authorizer: new PolicyAuthorizer(policy, config.limits.broker, config.broker.onDenied),
+    directory: new Directory(),
+    holds: new IncidentHolds(),
+    fatalError: new FatalError(log),
+    credentials: () => {
+      const { ca, chain, key } = material.identity;
+      return { ca, cert: chain, key };
+    },
+  };
+}
+
+/** Reports events of the broker, and publishes on `$fleet/…`. */
+interface Reporting {
+  readonly metrics: BrokerMetrics;
+  readonly lag: EventLoopLag;
+  readonly reportSender: ReportSender;
+  readonly feedReporter: FeedReporter;
+  readonly presence: PresencePublisher;
+  readonly incidents: IncidentResponse;
+  readonly reporter: EventReporter;
+  readonly relay: RenewalRelay;
+}
+
+/** Parts that are created after {@link Reporting}. */
+interface LaterParts {
+  layer(): SessionLayer;
+  review(): ConnectionReview;
+}
+
+function createReporting(
+  config: Config,
+  { clock, log, enrollUrl }: BrokerEnvironment,
+  { directory, holds, fatalError, credentials }: Foundation,
+  later: LaterParts,
+): Reporting {
+  const { connectsPerDevicePerMinuteMax, refusalsKeptMax } = config.limits.broker;
+  const { cloneReaction, overlapReaction, flappingReaction } = config.broker;
+  const metrics = new BrokerMetrics();
+  const reportSender = new ReportSender(enrollUrl, credentials);
+  const feedReporter = new FeedReporter({
+    clock,
+    log,
+    run: randomUUID(),
+    refusalsMax: refusalsKeptMax,
+    send: (report) => reportSender.send(report),
+  });
+  const presence = new PresencePublisher({ clock, log, layer: () => later.layer() });
+  const incidents = new IncidentResponse({
+    detector: new IncidentDetector(clock, connectsPerDevicePerMinuteMax),
+    holds,
+    directory,
+    reactions: { clone: cloneReaction, overlap: overlapReaction, flapping: flappingReaction },
+    report: (...incident) => reporter.incident(...incident),
+    // In the next turn: an incident is detected inside an event of the session layer.
+    enforce: (id) => void setImmediate(() => later.review().identities([id])),
+  });
+  const reporter = new EventReporter({
+    clock,
+    log,
+    metrics,
+    presence,
+    feed: feedReporter,
+    incidents,
+    storeFailed: (error) => fatalError.set(error),
+  });
+  const relay = new RenewalRelay({
+    log,
+    renew: renewOver(enrollUrl, credentials),
+    publish: (topic, message) => presence.event(topic, message),
+  });
+  const lag = new EventLoopLag(clock, (lagMs) => metrics.eventLoopLag.observe(lagMs / 1000));
+  return { metrics, lag, reportSender, feedReporter, presence, incidents, reporter, relay };
+}
+
+/** Closes connections that are no longer allowed. */
+interface Enforcement {
+  readonly expiry: ConnectionExpiry;
+  readonly review: ConnectionReview;
+}
+
+function createEnforcement(
+  config: Config,
+  { clock }: BrokerEnvironment,
+  { directory, holds, layer }: Pick<BrokerParts, 'directory' | 'holds' | 'layer'>,
+): Enforcement {
+  const expiry = new ConnectionExpiry(clock, directory, config.broker.connectionMaxAge);
+  const review = new ConnectionReview({ clock, directory, layer, expiry, holds });
+  return { expiry, review };
+}
+
+/** Accepts connections. */
+interface Entrance {
+  readonly gate: HandshakeGate;
+  readonly admitter: Admitter;
+  readonly ports: DevicePorts;
+}
+
+function createEntrance(
+  config: Config,
+  { clock }: BrokerEnvironment,
+  parts: Omit<BrokerParts, keyof Entrance | keyof Updates | 'samples'>,
+): Entrance {
+  const { material, directory, holds, lag, incidents, reporter, layer, expiry } = parts;
+  const limits = config.limits.broker;
+  const gate = new HandshakeGate(limits, { clock, load: lag, events: reporter.listener });
+  const admitter = new Admitter({
+    clock,
+    material,
+    directory,
+    incidents,
+    holds,
+    layer,
+    expiry,
+    connectionsMax: limits.connectionsMax,
+    events: reporter,
+  });
+  const ports = new DevicePorts({
+    config,
+    clock,
+    material: material.tls(),
+    gate,
+    admitter,
+    events: reporter.listener,
+    upgradeEvents: reporter.session,
+  });
+  return { gate, admitter, ports };
+}
+
+/** Reports the numbers of the broker regularly. */
+function createSamples(
+  { enrollUrl, clock, log }: BrokerEnvironment,
+  parts: Omit<BrokerParts, keyof Updates | 'samples'>,
+): SampleReporter {
+  const { credentials, admitter, authorizer, lag, layer } = parts;
+  const run = randomUUID();
+  const startedAtMs = clock.now();
+  return new SampleReporter({
+    url: enrollUrl,
+    clock,
+    log,
+    credentials,
+    sample: () =>
+      brokerSample({
+        run,
+        startedAtMs,
+        connections: admitter.connections,
+        deniedByRule: authorizer.deniedByRule,
+        eventLoopLagMs: lag.lagMs,
+        statistics: layer.statistics(),
+        policy: undefined,
+      }),
+  });
+}
+
+/** Follows the directory, the policy file and the certificate files. */
+interface Updates {
+  readonly enforcer: ChangeEnforcer;
+  readonly directoryFile: DirectoryFile;
+  readonly feed: FeedClient;
+  /** Resolves when the directory is ready because of the feed. */
+  readonly firstDirectory: PromiseWithResolvers<undefined>;
+  readonly reloader: Reloader;
+}
+
+function createUpdates(
+  { state, enrollUrl, clock, log }: BrokerEnvironment,
+  parts: Omit<BrokerParts, keyof Updates | 'samples'>,
+): Updates {
+  const { material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
+  const { authorizer, holds, review, layer, presence } = parts;
+  const enforcer = new ChangeEnforcer({
+    clock,
+    log,
+    material,
+    ports,
+    directory,
+    holds,
+    review,
+    layer,
+    presence,
+    authorizer,
+    applied: (durationMs) => metrics.liveEffectSeconds.observe(durationMs / 1000),
+  });
+  const directoryFile = new DirectoryFile(state.broker.directory);
+  const firstDirectory = Promise.withResolvers<undefined>();
+  const feed = new FeedClient({
+    url: enrollUrl,
+    credentials,
+    directory,
+    file: directoryFile,
+    reporter: feedReporter,
+    clock,
+    log,
+    random: Math.random,
+    changed: (change) => {
+      const closed = enforcer.directoryChanged(change);
+      if (directory.ready) firstDirectory.resolve(undefined);
+      return closed;
+    },
+  });
+  const reloader = new Reloader({
+    state,
+    enrollUrl,
+    clock,
+    log,
+    material,
+    metrics,
+    failed: (what, error) => reporter.reloadFailed(what, error),
+    materialChanged: () => {
+      ports.replaceMaterial(material.tls());
+      feed.reconnect();
+    },
+    policyChanged: (policy) => enforcer.policyChanged(policy),
+  });
+  return { enforcer, directoryFile, feed, firstDirectory, reloader };
+}

@@ -1,0 +1,90 @@
+/**
+ * Applies changes of the directory and of the policy to the running broker.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { IncidentHolds } from '../admission/incident-holds.ts';
+import type { BrokerTlsMaterial, TlsMaterial } from '../certificates/tls-material.ts';
+import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { DirectoryChange, DirectoryView } from '../feed/broker-directory.ts';
+import type { Policy } from '../policy/policy-model.ts';
+import type { ConnectionReview } from './connection-review.ts';
+
+export interface ChangeEnforcerDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly directory: DirectoryView;
+  readonly holds: IncidentHolds;
+  readonly review: ConnectionReview;
+  readonly layer: Pick<SessionLayer, 'forget'>;
+  readonly material: BrokerTlsMaterial;
+  readonly ports: { replaceMaterial(material: TlsMaterial): void };
+  readonly presence: { clear(id: string): void };
+  readonly authorizer: { replace(policy: Policy): void };
+  /** A change took this long to apply to the live connections. */
+  applied(durationMs: number): void;
+}
+
+export class ChangeEnforcer {
+  readonly #deps: ChangeEnforcerDeps;
+
+  constructor(deps: ChangeEnforcerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Applies a change that the directory already contains.
+   *
+   * @returns how many connections were closed
+   */
+  directoryChanged(change: DirectoryChange): number {
+    const { clock, directory, holds, review } = this.#deps;
+    if (change.kind === 'authorities') {
+      this.authoritiesChanged(change.pem);
+      return 0;
+    }
+    const startMs = clock.monotonicMs();
+    for (const id of change.ids === 'all' ? holds.ids : change.ids) {
+      holds.sync(directory.get(id), id);
+    }
+    const closed = review.identities(change.ids);
+    this.#deps.applied(clock.monotonicMs() - startMs);
+    // In the next turn, when the closed connections have reported that they ended.
+    if (change.removed.length > 0) setImmediate(() => this.#forget(change.removed));
+    return closed;
+  }
+
+  /** Trusts the CA certificates that the directory contains, for new connections. */
+  authoritiesChanged(pem: readonly string[]): void {
+    const { log, material, ports } = this.#deps;
+    try {
+      material.trust(pem);
+    } catch (err) {
+      log.error({ err }, 'could not use the CA certificates of the feed');
+    }
+    ports.replaceMaterial(material.tls());
+  }
+
+  /** Puts another policy in force. */
+  policyChanged(policy: Policy): void {
+    const { clock, authorizer, review } = this.#deps;
+    const startMs = clock.monotonicMs();
+    authorizer.replace(policy);
+    review.policy();
+    this.#deps.applied(clock.monotonicMs() - startMs);
+  }
+
+  /** Removes the sessions, queues and presence of deleted identities. */
+  #forget(ids: readonly string[]): void {
+    const { log, directory, presence, layer } = this.#deps;
+    for (const device of ids) {
+      if (directory.get(device) !== undefined) continue;
+      presence.clear(device);
+      layer.forget(device).catch((err: unknown) => {
+        log.error({ device, err }, 'could not delete the session of a deleted device');
+      });
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The metrics whose values are read from the parts of the broker at each scrape.
+ *
+ * @module
+ */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { SessionStatistics } from '../contracts/session-layer.ts';
+
+/** The values of one scrape. */
+export interface Gauges {
+  readonly connections: number;
+  readonly handshakesHalfOpen: number;
+  readonly handshakesWaiting: number;
+  readonly handshakesAbandoned: number;
+  readonly directoryEntries: number;
+  readonly directorySequence: number;
+  readonly feedConnected: boolean;
+  readonly serverCertificateNotAfterMs: number;
+  readonly authorityNotAfterMs: number;
+  readonly reloadFailed: boolean;
+  readonly nowMs: number;
+  /** Days until the newest certificate of each identity expires. */
+  fleetDaysLeft(): Iterable<number>;
+  readonly deniedByRule: ReadonlyMap<string, number>;
+  statistics(): SessionStatistics;
+}
+
+type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
+
+/** Upper bounds in days. Certificates below 0 have expired. */
+export const fleetDaysBuckets = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365];
+
+const secondMs = 1000;
+
+/** Name, help text and value of each gauge. */
+const gaugeTable: readonly (readonly [string, string, (gauges: Gauges) => number])[] = [
+  [
+    'flotilla_connections',
+    'Open connections, including those that have not sent CONNECT.',
+    (g) => g.connections,
+  ],
+  [
+    'flotilla_tls_handshakes_half_open',
+    'Accepted connections whose TLS handshake is not complete.',
+    (g) => g.handshakesHalfOpen,
+  ],
+  [
+    'flotilla_tls_handshakes_waiting',
+    'Connections that wait to start their TLS handshake.',
+    (g) => g.handshakesWaiting,
+  ],
+  ['flotilla_directory_entries', 'Identities in the directory.', (g) => g.directoryEntries],
+  [
+    'flotilla_directory_sequence',
+    'Sequence number of the last directory change in force.',
+    (g) => g.directorySequence,
+  ],
+  [
+    'flotilla_feed_connected',
+    '1 while the broker is connected to the feed of the enrollment service.',
+    (g) => (g.feedConnected ? 1 : 0),
+  ],
+  [
+    'flotilla_reload_failed',
+    '1 when the newest certificate or policy files could not be used.',
+    (g) => (g.reloadFailed ? 1 : 0),
+  ],
+  [
+    'flotilla_server_certificate_expires_in_seconds',
+    "Time until the broker's own certificate expires.",
+    (g) => (g.serverCertificateNotAfterMs - g.nowMs) / secondMs,
+  ],
+  [
+    'flotilla_authority_expires_in_seconds',
+    'Time until the first of the CA certificates expires.',
+    (g) => (g.authorityNotAfterMs - g.nowMs) / secondMs,
+  ],
+  [
+    'flotilla_sessions',
+    'Sessions, including those without a connection.',
+    (g) => g.statistics().sessions,
+  ],
+  ['flotilla_subscriptions', 'Subscriptions of all sessions.', (g) => g.statistics().subscriptions],
+  ['flotilla_retained_messages', 'Retained messages.', (g) => g.statistics().retained],
+  [
+    'flotilla_queued_messages',
+    'Messages that are queued for clients.',
+    (g) => g.statistics().queuedMessages,
+  ],
+  [
+    'flotilla_queued_bytes',
+    'Size of the messages that are queued for clients.',
+    (g) => g.statistics().queuedBytes,
+  ],
+];
+
+/** Name, help text, label names and samples of each counter that its owner keeps as plain numbers. */
+const totalTable: readonly (readonly [
+  string,
+  string,
+  readonly string[],
+  (gauges: Gauges) => readonly Sample[],
+])[] = [
+  [
+    'flotilla_messages_received_total',
+    'PUBLISH packets received from clients.',
+    ['qos'],
+    (g) => byQos(g.statistics().messagesIn),
+  ],
+  [
+    'flotilla_messages_sent_total',
+    'PUBLISH packets sent to clients.',
+    ['qos'],
+    (g) => byQos(g.statistics().messagesOut),
+  ],
+  [
+    'flotilla_received_bytes_total',
+    'MQTT bytes received from clients.',
+    [],
+    (g) => single(g.statistics().bytesIn),
+  ],
+  [
+    'flotilla_sent_bytes_total',
+    'MQTT bytes sent to clients.',
+    [],
+    (g) => single(g.statistics().bytesOut),
+  ],
+  [
+    'flotilla_store_commits_total',
+    'Commits of the store.',
+    [],
+    (g) => single(g.statistics().storeCommits),
+  ],
+  [
+    'flotilla_store_commit_seconds_total',
+    'Total duration of the commits of the store.',
+    [],
+    (g) => single(g.statistics().storeCommitMs / secondMs),
+  ],
+  [
+    'flotilla_policy_denied_by_rule_total',
+    'Denied actions, by the rule that denied.',
+    ['rule'],
+    (g) => [...g.deniedByRule].map(([rule, value]) => ({ labels: { rule }, value })),
+  ],
+  [
+    'flotilla_tls_handshakes_abandoned_total',
+    'TLS handshakes that were not started because the client had disconnected.',
+    [],
+    (g) => single(g.handshakesAbandoned),
+  ],
+];
+
+/**
+ * Registers the metrics of both tables and the histogram of certificate lifetimes.
+ *
+ * @param read called for each metric at each scrape
+ */
+export function registerGauges(registry: Registry, read: () => Gauges): void {
+  const registers = [registry];
+  for (const [name, help, value] of gaugeTable) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value(read()));
+      },
+    });
+  }
+  for (const [name, help, labelNames, samples] of totalTable) {
+    new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers,
+      collect() {
+        this.reset();
+        for (const { labels, value } of samples(read())) this.inc(labels, value);
+      },
+    });
+  }
+  // A histogram of the current state, not of events: computed again at each scrape.
+  new Histogram({
+    name: 'flotilla_fleet_certificate_days_left',
+    help: 'Days until the newest certificate of each identity expires.',
+    buckets: fleetDaysBuckets,
+    registers,
+    collect() {
+      this.reset();
+      for (const days of read().fleetDaysLeft()) this.observe(days);
+    },
+  });
+}
+
+function byQos(counts: readonly number[]): readonly Sample[] {
+  return counts.map((value, qos) => ({ labels: { qos: String(qos) }, value }));
+}
+
+function single(value: number): readonly Sample[] {
+  return [{ labels: {}, value }];
+}
