@@ -1,6 +1,6 @@
 /**
- * Keys and certificates made ahead: enrolled at a Flotilla and kept, or signed by an authority made
- * for the purpose, for any other broker.
+ * Makes keys and certificates before a run: enrolled with a Flotilla and stored, or signed by a CA that
+ * is created for any other broker.
  *
  * @module
  */
@@ -23,15 +23,15 @@ import { dayMs } from '../core/config/duration.ts';
 
 export interface Prepared {
   readonly devices: number;
-  /** That were there already. */
+  /** Devices that had a certificate already. */
   readonly reused: number;
   readonly failed: number;
   readonly elapsedMs: number;
 }
 
 /**
- * Enrolls the fleet of a plan at a Flotilla and keeps keys and certificates in the target's
- * `keepFolder`; a later run of a plan of this name uses them. What is there already stays.
+ * Enrolls the fleet of a plan with a Flotilla and stores keys and certificates in the target's
+ * `keepFolder`; later runs of a plan with this name use them. Existing certificates are kept.
  *
  * @throws FlotillaError as `runSimulation`
  */
@@ -59,9 +59,9 @@ export async function prepareFleet(plan: Plan, deps: SimulationDeps): Promise<Pr
 }
 
 /**
- * Makes a folder for any broker: `ca.pem`, `ca.key.pem`, one `{id}/key.pem` and `{id}/chain.pem` for
- * each device of the plan, `observer/`, and `server/` for the broker itself. Devices that have a
- * folder keep it; an authority that is there is used again.
+ * Creates a folder for any broker: `ca.pem`, `ca.key.pem`, one `{id}/key.pem` and `{id}/chain.pem` for
+ * each device of the plan, `observer/`, and `server/` for the broker itself. Existing certificates and
+ * an existing CA are kept.
  *
  * @param names host names and addresses of the broker, for its server certificate
  */
@@ -71,18 +71,18 @@ export async function prepareFolder(
   names: readonly string[],
   clock: Clock,
 ): Promise<Prepared> {
-  const beganMs = clock.monotonicMs();
+  const startMs = clock.monotonicMs();
   await mkdir(folder, { recursive: true, mode: secretFolderMode });
-  const authority = await authorityIn(folder, clock);
+  const authority = await openAuthority(folder, clock);
   const roster = rosterOf(plan, plan.seed ?? newSeed());
   let reused = 0;
-  const one = async (
+  const issue = async (
     name: string,
     keyType: KeyType,
     profile: 'device' | 'service' | 'server',
   ): Promise<void> => {
     const at = join(folder, name);
-    if (await isThere(join(at, 'chain.pem'))) {
+    if (await exists(join(at, 'chain.pem'))) {
       reused++;
       return;
     }
@@ -98,24 +98,24 @@ export async function prepareFolder(
     await writeFile(join(at, 'key.pem'), privateKeyPem(key), { mode: secretFileMode });
     await writeFile(join(at, 'chain.pem'), issued.pem);
   };
-  await one('server', 'p256', 'server');
-  await one(observerFolder, 'p256', 'service');
+  await issue('server', 'p256', 'server');
+  await issue(observerFolder, 'p256', 'service');
   reused = 0;
   for (const number of roster.numbersOf()) {
-    await one(roster.idOf(number), roster.groupOf(number).keyType, 'device');
+    await issue(roster.idOf(number), roster.groupOf(number).keyType, 'device');
   }
   return {
     devices: roster.size,
     reused,
     failed: 0,
-    elapsedMs: Math.round(clock.monotonicMs() - beganMs),
+    elapsedMs: Math.round(clock.monotonicMs() - startMs),
   };
 }
 
-async function authorityIn(folder: string, clock: Clock): Promise<Authority> {
+async function openAuthority(folder: string, clock: Clock): Promise<Authority> {
   const certificatePath = join(folder, 'ca.pem');
   const keyPath = join(folder, 'ca.key.pem');
-  if ((await isThere(certificatePath)) && (await isThere(keyPath))) {
+  if ((await exists(certificatePath)) && (await exists(keyPath))) {
     const key = createPrivateKey(await readFile(keyPath, 'utf8'));
     const certificate = new X509Certificate(await readFile(certificatePath)).raw;
     return new Authority({ key, certificate, clock });
@@ -132,7 +132,7 @@ async function authorityIn(folder: string, clock: Clock): Promise<Authority> {
   return new Authority({ key, certificate: root.der, clock });
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;

@@ -1,6 +1,6 @@
 /**
- * The account at the end: what the broker took responsibility for against what arrived, device by
- * device and number by number.
+ * Compares at the end of a run what the broker acknowledged with what was delivered, for each device
+ * and sequence number.
  *
  * @module
  */
@@ -14,24 +14,24 @@ import type { WorkerPool } from '../worker/worker-pool.ts';
 export interface Account {
   readonly telemetry: MessageCounts;
   readonly commands: MessageCounts & { readonly undeliverable: number };
-  /** The first losses, for people: device number and ranges of sequence numbers. */
+  /** The first losses, for the report: device number and ranges of sequence numbers. */
   readonly losses: readonly { readonly device: number; readonly ranges: Ranges }[];
 }
 
-const slice = 1000;
+const sliceDevices = 1000;
 const lossesMax = 20;
 
-/** Collects the accounts of all workers. */
+/** Collects the sequence numbers of all workers. */
 export async function collectAccounts(pool: WorkerPool): Promise<{
   devices: DeviceAccount[];
   observers: ObserverAccount[];
 }> {
   const devices: DeviceAccount[] = [];
   for (const worker of pool.deviceWorkers) {
-    for (let from = 0; ; from += slice) {
-      const part = await worker.call('account', { from, count: slice });
+    for (let from = 0; ; from += sliceDevices) {
+      const part = await worker.call('account', { from, count: sliceDevices });
       devices.push(...part);
-      if (part.length < slice) break;
+      if (part.length < sliceDevices) break;
     }
   }
   const observers = await Promise.all(
@@ -41,9 +41,9 @@ export async function collectAccounts(pool: WorkerPool): Promise<{
 }
 
 /**
- * Settles the account. Pure.
+ * Computes what was lost and duplicated. Pure.
  *
- * @param brokers how many there are: each observer answers for the devices of its own
+ * @param brokers number of brokers: each observer only counts the devices of its own broker
  */
 export function settleAccount(
   devices: readonly DeviceAccount[],
@@ -54,15 +54,15 @@ export function settleAccount(
   const losses: { device: number; ranges: Ranges }[] = [];
   const received = observers.map(({ broker, received: ranges }) => ({
     broker,
-    had: new Map(ranges.map((item) => [item.device, item.ranges])),
+    receivedBy: new Map(ranges.map((item) => [item.device, item.ranges])),
   }));
   let expected = 0;
   let lost = 0;
   for (const { device, settled } of devices) {
-    for (const { broker, had } of received) {
+    for (const { broker, receivedBy } of received) {
       if (brokerIndexOf(device, brokers) !== broker) continue;
       expected += sizeOfRanges(settled);
-      const missing = missingFrom(settled, had.get(device) ?? []);
+      const missing = missingFrom(settled, receivedBy.get(device) ?? []);
       lost += sizeOfRanges(missing);
       if (missing.length > 0 && losses.length < lossesMax) losses.push({ device, ranges: missing });
     }
@@ -75,7 +75,7 @@ export function settleAccount(
     for (const { device, ranges } of commanded) {
       const account = byNumber.get(device);
       const missing = sizeOfRanges(missingFrom(ranges, account?.commands ?? []));
-      // A clean session that broke off takes with it what was on its way: MQTT promises no more.
+      // A clean session that ends discards its messages in flight, as MQTT allows.
       if (account?.hadGap === true) undeliverable += missing;
       else commandsLost += missing;
       commandsExpected += sizeOfRanges(ranges) - (account?.hadGap === true ? missing : 0);
@@ -105,7 +105,7 @@ export function settleAccount(
   };
 }
 
-/** Both ways together. */
+/** Adds two sets of counts. */
 export function sumOf(one: MessageCounts, two: MessageCounts): MessageCounts {
   return {
     published: one.published + two.published,

@@ -1,6 +1,6 @@
 /**
- * The broker's own process, when it runs on this machine: found by the port it listens on, read
- * from /proc.
+ * Finds the broker's process on this machine by the port it listens on, and reads what it uses from
+ * /proc.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { HostPort } from '../fleet/target.ts';
 
 const ticksPerSecond = 100;
 
-/** The process that listens on a port of this machine; undefined when it cannot be told. */
+/** The process that listens on a port of this machine; undefined when it cannot be found. */
 export function listeningPid({ host, port }: HostPort): number | undefined {
   if (!/^(?:localhost|127\.|::1$|0\.0\.0\.0$)/.test(host)) return undefined;
   const inodes = new Set<string>();
@@ -32,10 +32,10 @@ export function listeningPid({ host, port }: HostPort): number | undefined {
   return undefined;
 }
 
-/** Reads what a process used so far; undefined when it is gone or may not be read. */
+/** CPU time and memory of a process; undefined when it has ended or may not be read. */
 export function usageOf(pid: number): ProcessUsage | undefined {
   const text = read(`/proc/${pid}/stat`);
-  // The name in parentheses may hold anything; the numbers come after the last one.
+  // The name in parentheses may contain anything; the numbers follow the last parenthesis.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const cpuTicks = Number(fields[11]) + Number(fields[12]);
   const rss = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1];
@@ -43,7 +43,7 @@ export function usageOf(pid: number): ProcessUsage | undefined {
   return { cpuMs: (cpuTicks * 1000) / ticksPerSecond, rssBytes: Number(rss) * 1024 };
 }
 
-/** What several processes used together, each once; undefined when one of them cannot be read. */
+/** The usage of several processes together; undefined when one of them cannot be read. */
 export function totalUsageOf(pids: readonly (number | undefined)[]): ProcessUsage | undefined {
   let cpuMs = 0;
   let rssBytes = 0;
@@ -56,7 +56,7 @@ export function totalUsageOf(pids: readonly (number | undefined)[]): ProcessUsag
   return { cpuMs, rssBytes };
 }
 
-/** The most files that a process may open; undefined when it cannot be told. */
+/** The most files that a process may open; undefined when the limit cannot be read. */
 export function openFilesLimitOf(pid: number): number | undefined {
   const soft = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`))?.[1];
   return soft === undefined ? undefined : Number(soft);

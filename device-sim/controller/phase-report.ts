@@ -1,5 +1,5 @@
 /**
- * What the report tells of one phase.
+ * The part of the report about one phase.
  *
  * @module
  */
@@ -18,13 +18,13 @@ export interface PhaseFacts {
   readonly sinceMs: number;
   readonly durationMs: number;
   readonly meter: Meter;
-  /** Undefined when it did not come to its end. */
+  /** Undefined when the phase failed or was stopped. */
   readonly outcome: PhaseOutcome | undefined;
   readonly fault: unknown;
   readonly aborted: boolean;
 }
 
-/** Phases that must prove something: ending early is not a pass. */
+/** Phases that pass or fail: a drill that ends early has not passed. */
 const drills: ReadonlySet<PhaseSpec['phase']> = new Set([
   'revocation-drill',
   'clone-attack',

@@ -1,13 +1,13 @@
 /**
- * Local addresses to connect from, so that one machine has more ports than one address gives.
+ * Local addresses to connect from: one address has too few ports for a very large fleet.
  *
  * @module
  */
 
 /** The most addresses that are used. */
-export const addressesMax = 1024;
+const addressesMax = 1024;
 
-/** Addresses and blocks (`127.0.0.0/28`) as a list of addresses; network and broadcast left out. */
+/** Expands addresses and blocks (`127.0.0.0/28`) to a list, without network and broadcast addresses. */
 export function expandAddresses(entries: readonly string[]): string[] {
   const addresses: string[] = [];
   for (const entry of entries) {

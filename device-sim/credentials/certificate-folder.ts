@@ -1,11 +1,11 @@
 /**
- * Keys and certificates for any broker, from a folder. Accepted, in this order:
+ * Reads keys and certificates for any broker from a folder. These files are accepted, in this order:
  *
  * ```
- * {id}/key.pem  {id}/chain.pem (or cert.pem)     as `device enroll --out` and `sim prepare` write them
- * {id}.key      {id}.crt (or {id}.pem)           as many scripts write them
- * key.pem       chain.pem (or cert.pem)          one for all devices
- * ca.pem (or ca.crt)                             what is trusted
+ * {id}/key.pem  {id}/chain.pem (or cert.pem)     written by `device enroll --out` and `sim prepare`
+ * {id}.key      {id}.crt (or {id}.pem)           written by many scripts
+ * key.pem       chain.pem (or cert.pem)          one identity for all devices
+ * ca.pem (or ca.crt)                             trusted certificates
  * observer/key.pem  observer/chain.pem           for the simulator's own subscribers
  * ```
  *
@@ -22,7 +22,7 @@ import type { Credential } from '../device/credential.ts';
 /** The name of the folder that holds the observers' certificate. */
 export const observerFolder = 'observer';
 
-/** What is trusted. @throws FlotillaError `sim-certificate-missing` */
+/** The trusted certificates. @throws FlotillaError `sim-certificate-missing` */
 export async function readFolderCa(folder: string): Promise<string> {
   const ca = (await text(join(folder, 'ca.pem'))) ?? (await text(join(folder, 'ca.crt')));
   if (ca !== undefined) return ca;
@@ -32,7 +32,7 @@ export async function readFolderCa(folder: string): Promise<string> {
 /**
  * The credential of every device.
  *
- * @param nowMs wall clock, to refuse what has expired
+ * @param nowMs wall clock, to reject expired certificates
  * @throws FlotillaError `sim-certificate-missing`, `sim-certificate-unusable`: naming the first device
  */
 export async function readFolderCredentials(
@@ -53,7 +53,7 @@ export async function readFolderCredentials(
   return result;
 }
 
-/** The certificate of the observers; that of all devices when there is no other; or undefined. */
+/** The identity of the observers, or the one of all devices; undefined when there is neither. */
 export async function readFolderObserver(
   folder: string,
 ): Promise<(DialIdentity & { readonly name: string | undefined }) | undefined> {
@@ -92,14 +92,14 @@ function credentialOf(id: string, { key, chain }: DialIdentity, nowMs: number): 
   try {
     leaf = new X509Certificate(chain);
     const privateKey = createPrivateKey(key);
-    if (!leaf.checkPrivateKey(privateKey))
-      throw unusable('key and certificate do not belong together');
+    if (!leaf.checkPrivateKey(privateKey)) throw unusable('the key does not match the certificate');
     keyFingerprint = fingerprintOf(spkiOf(privateKey));
   } catch (error) {
     throw error instanceof FlotillaError ? error : unusable(messageOf(error), error);
   }
   const notAfterMs = leaf.validToDate.getTime();
-  if (notAfterMs <= nowMs) throw unusable(`expired at ${leaf.validToDate.toISOString()}`);
+  if (notAfterMs <= nowMs)
+    throw unusable(`the certificate expired at ${leaf.validToDate.toISOString()}`);
   return { id, key, chain, serial: leaf.serialNumber.toLowerCase(), notAfterMs, keyFingerprint };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Keys and certificates of a fleet in one file: a line of JSON for each device, mode 0600, so that a
- * second run starts at once.
+ * The file that stores keys and certificates of a fleet (mode 0600), one line of JSON per device, so
+ * that the next run starts without enrollment.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const credentialSchema = z.strictObject({
   keyFingerprint: z.string(),
 });
 
-/** Reads one line; undefined when it is none of ours. */
+/** Parses one line; undefined when it is not a credential. */
 export function credentialLine(line: string): Credential | undefined {
   try {
     const result = credentialSchema.safeParse(JSON.parse(line));

@@ -1,6 +1,5 @@
 /**
- * Where the keys and certificates of a run come from and go to: a folder of another broker, what an
- * earlier run or `flotilla sim prepare` kept, or nowhere.
+ * Stores the keys and certificates of a fleet between runs.
  *
  * @module
  */
@@ -10,19 +9,19 @@ import { secretFileMode, secretFolderMode } from '../../core/atomic-file.ts';
 import { credentialLine } from './credential-file.ts';
 import type { Credential } from '../device/credential.ts';
 
-/** A credential that ends sooner than this is not used again. */
+/** A credential that expires sooner than this is not used again. */
 const remainingMinMs = 60 * 60_000;
 
 export interface CredentialStore {
-  /** What is there for these devices, by id. */
+  /** Stored credentials of these devices, by id. */
   find(ids: ReadonlySet<string>): Promise<Map<string, Credential>>;
-  /** Keeps all of these beside what is there, or does nothing. */
+  /** Adds credentials to the stored ones; may do nothing. */
   save(credentials: readonly Credential[]): Promise<void>;
-  /** Drops what is no longer of use: revoked by a drill. */
+  /** Removes credentials that can no longer be used, e.g. revoked ones. */
   remove(ids: ReadonlySet<string>): Promise<void>;
 }
 
-/** Keeps nothing. */
+/** Stores nothing. */
 export const noCredentialStore: CredentialStore = {
   find: () => Promise.resolve(new Map()),
   save: () => Promise.resolve(),
@@ -30,7 +29,7 @@ export const noCredentialStore: CredentialStore = {
 };
 
 /**
- * Keeps one file for each CA and plan, `{folder}/{plan}-{first digits of the root}.jsonl`, mode 0600.
+ * Uses one file per CA and plan, `{folder}/{plan}-{first digits of the root}.jsonl`, mode 0600.
  *
  * @param nowMs wall clock
  */
@@ -54,8 +53,8 @@ export function fileCredentialStore(
   };
   const writeAll = async (all: ReadonlyMap<string, Credential>): Promise<void> => {
     await mkdir(folder, { recursive: true, mode: secretFolderMode });
-    const beside = `${path}.new`;
-    const file = await open(beside, 'w', secretFileMode);
+    const newPath = `${path}.new`;
+    const file = await open(newPath, 'w', secretFileMode);
     try {
       let lines: string[] = [];
       for (const credential of all.values()) {
@@ -69,7 +68,7 @@ export function fileCredentialStore(
     } finally {
       await file.close();
     }
-    await rename(beside, path);
+    await rename(newPath, path);
   };
   return {
     async find(ids) {

@@ -1,6 +1,6 @@
 /**
- * How a simulated device gets its certificate: as any device does, with its own key, a CSR and a
- * one-time token over the service's API.
+ * Enrolls a simulated device as any device does: with its own key, a CSR and a one-time token over the
+ * service's API.
  *
  * @module
  */
@@ -20,16 +20,16 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { Credential } from '../device/credential.ts';
 
-/** How often a busy service (429, 503) is asked again. */
+/** Attempts when the service is busy (429, 503). */
 const attemptsMax = 6;
 
-/** Enrolls and renews over a few connections that stay open. */
+/** Enrolls and renews over a limited number of persistent connections. */
 export class EnrollmentClient {
   readonly #url: string;
   readonly #ca: string;
   readonly #agent: Agent;
 
-  /** @param concurrency how many connections at most */
+  /** @param concurrency the maximum number of connections */
   constructor(url: string, ca: string, concurrency: number) {
     this.#url = url;
     this.#ca = ca;
@@ -41,9 +41,9 @@ export class EnrollmentClient {
   }
 
   /**
-   * Makes a key, enrolls, and checks that the certificate is for this key.
+   * Generates a key, enrolls, and checks that the certificate is for this key.
    *
-   * @param onRetry called each time the service was busy
+   * @param onRetry called each time the service is busy
    * @throws FlotillaError the service's own, or `sim-certificate-unusable`
    */
   async enroll(
@@ -73,7 +73,7 @@ export class EnrollmentClient {
   /**
    * Renews with the current certificate.
    *
-   * @param rekey whether with a new key
+   * @param rekey whether to use a new key
    * @throws FlotillaError the service's own, or `sim-certificate-unusable`
    */
   async renew(
@@ -125,7 +125,7 @@ export class EnrollmentClient {
 function isBusy(error: unknown): boolean {
   if (!isFlotillaError(error)) return false;
   if (error.retryAfterSeconds !== undefined) return true;
-  // A kept connection that the service closed at the same moment: nothing was lost, ask again.
+  // The service closed a persistent connection at the same time: the request can be repeated.
   return (
     error.code === 'service-unreachable' && /ECONNRESET|EPIPE|hang up/.test(error.detail ?? '')
   );
@@ -147,7 +147,7 @@ function checked(id: string, key: string, keyFingerprint: string, issued: Issued
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   if (fingerprintOf(spki) !== keyFingerprint) {
     throw new FlotillaError('sim-certificate-unusable', {
-      detail: `${id}: the certificate that came is for another key`,
+      detail: `${id}: the issued certificate is for another key`,
     });
   }
   return {

@@ -1,6 +1,6 @@
 /**
- * Everything about keys and certificates that a run needs of its target, opened once: what is
- * trusted, who enrolls, what was kept, who observes.
+ * Everything that a run needs to authenticate with its target: trusted certificates, enrollment,
+ * stored credentials, and identities for observers.
  *
  * @module
  */
@@ -20,21 +20,21 @@ import {
 import { ServiceApi } from './service-api.ts';
 
 export interface RunCredentials {
-  /** PEM of what is trusted at the broker. */
+  /** PEM of the certificates that are trusted at the broker. */
   readonly ca: string;
   readonly enroll: { readonly url: string; readonly ca: string } | undefined;
   readonly api: ServiceApi | undefined;
   readonly credentialStore: CredentialStore;
-  /** An identity to observe with. `name`: what its client id must be, when it is not the one given. */
+  /** An identity for an observer. `name` is its client id when it cannot be the requested one. */
   observer(name: string): Promise<DialIdentity & { readonly name: string | undefined }>;
-  /** Removes the observers, and these devices, from the registry. */
+  /** Removes the observers and these devices from the registry. */
   cleanUp(devices: readonly string[]): Promise<void>;
   close(): void;
 }
 
 /**
- * @throws FlotillaError `sim-certificate-missing`, `sim-certificate-unusable` when a folder does not
- *   hold what the plan needs
+ * @throws FlotillaError `sim-certificate-missing`, `sim-certificate-unusable` when a certificate for
+ *   the plan is missing in the folder or not valid
  */
 export async function openCredentials(
   plan: Plan,
@@ -50,7 +50,7 @@ export async function openCredentials(
     const observer = await readFolderObserver(folder);
     if (observer === undefined && plan.run.observers > 0) {
       throw new FlotillaError('sim-certificate-missing', {
-        detail: `${folder}/observer/key.pem and chain.pem, for the subscriber that checks what arrives (or set run.observers: 0)`,
+        detail: `${folder}/observer/key.pem and chain.pem, for the subscriber that checks what is delivered (or set run.observers: 0)`,
       });
     }
     return {
@@ -72,7 +72,7 @@ export async function openCredentials(
   }
   const { enrollUrl, ca, admin, keepFolder } = target;
   const api = new ServiceApi(enrollUrl, ca, admin);
-  const made: string[] = [];
+  const created: string[] = [];
   const root = createHash('sha256').update(new X509Certificate(ca).raw).digest('hex');
   return {
     ca,
@@ -84,11 +84,11 @@ export async function openCredentials(
         : noCredentialStore,
     async observer(name) {
       const identity = await api.createService(name);
-      made.push(name);
+      created.push(name);
       return { ...identity, name: undefined };
     },
     async cleanUp(devices) {
-      for (const name of made) await api.remove(name);
+      for (const name of created) await api.remove(name);
       const queue = [...devices];
       const one = async (): Promise<void> => {
         for (let id = queue.pop(); id !== undefined; id = queue.pop()) await api.remove(id);

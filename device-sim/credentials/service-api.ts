@@ -1,6 +1,6 @@
 /**
- * What the simulator asks of the enrollment service as its administrator: tokens for its devices,
- * certificates for its observers, revocations for its drills.
+ * The calls of the simulator to the enrollment service as an administrator: tokens for devices,
+ * certificates for observers, revocations for drills.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
 import type { DialIdentity } from '../device/dial.ts';
 
-/** The most devices of one request for tokens. */
+/** The most devices in one request for tokens. */
 const batchMax = 1000;
 
 export interface Revoked {
@@ -71,7 +71,7 @@ export class ServiceApi {
     return { key: privateKeyPem(key), chain: issued.chain };
   }
 
-  /** Revokes all certificates of a device; in force when this resolves. */
+  /** Revokes all certificates of a device; effective when it resolves. */
   revoke(id: string, reason: RevocationReason): Promise<Revoked> {
     return callJson(
       this.#call('POST', `/v1/devices/${encodeURIComponent(id)}/revoke`, { reason }),
@@ -79,7 +79,7 @@ export class ServiceApi {
     );
   }
 
-  /** What the registry knows of a device; undefined when it does not know it. */
+  /** A device in the registry; undefined when it does not exist. */
   async device(id: string): Promise<DeviceAnswer | undefined> {
     const call = this.#call('GET', `/v1/devices/${encodeURIComponent(id)}`);
     const answer = await callHttps(call);
@@ -88,7 +88,7 @@ export class ServiceApi {
     return deviceSchema.parse(JSON.parse(answer.body.toString('utf8')));
   }
 
-  /** Deletes a device or service; one that is not there is no error. */
+  /** Deletes a device or service; a missing one is not an error. */
   async remove(id: string): Promise<void> {
     const answer = await callHttps(this.#call('DELETE', `/v1/devices/${encodeURIComponent(id)}`));
     if (answer.status >= 400 && answer.status !== 404) throw problemOf(answer);

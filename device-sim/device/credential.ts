@@ -1,10 +1,10 @@
 /**
- * What a device holds after it has enrolled.
+ * Key and certificate of an enrolled device.
  *
  * @module
  */
 
-/** What a device holds after enrollment; PEM. */
+/** Key and certificate in PEM. */
 export interface Credential {
   readonly id: string;
   readonly key: string;

@@ -1,10 +1,10 @@
 /**
- * One TLS connection to the broker with a device's own key and certificate.
+ * Opens a TLS connection to the broker with a device's own key and certificate.
  *
- * All connections of a process share one TLS context for each protocol version and kind of key: with
- * a context for each device 3,000 MQTT.js devices took 145 KB each, with shared ones 101 KB, and a
- * third less CPU for a handshake (Node 26). Key and leaf are put into the shared context just before
- * the connection takes its own copy of them, in the same turn of the event loop.
+ * All connections of a process share one TLS context per protocol version and kind of key: with one
+ * context per device, 3,000 MQTT.js devices took 145 KB each; with shared ones 101 KB, and a third less
+ * CPU for each handshake (Node 26). Key and leaf are set in the shared context just before the
+ * connection copies them, in the same turn of the event loop.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface DialIdentity {
 export interface DialOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM of what is trusted. */
+  /** PEM of the trusted certificates. */
   readonly ca: string;
   /** Undefined to present no certificate at all. */
   readonly identity: DialIdentity | undefined;
@@ -29,11 +29,11 @@ export interface DialOptions {
   readonly localAddress?: string | undefined;
   /** A session to resume. */
   readonly session?: Buffer | undefined;
-  /** Called with each session ticket that arrives. */
+  /** Called with each session ticket that is received. */
   readonly onSession?: ((session: Buffer) => void) | undefined;
 }
 
-/** A connection under way. `timing` fills up; all times are ms of the process's own clock. */
+/** A connection that is being opened. Times are those of `performance.now()`, set as they occur. */
 export interface Dialed {
   readonly socket: TLSSocket;
   readonly timing: DialTiming;
@@ -46,7 +46,7 @@ export interface DialTiming {
   resumed: boolean;
 }
 
-/** Begins a connection. The caller listens for `secureConnect`, `error` and `close`. */
+/** Starts a connection. The caller handles `secureConnect`, `error` and `close`. */
 export function dial(options: DialOptions): Dialed {
   const { host, port, localAddress, session, onSession } = options;
   const timing: DialTiming = {
@@ -75,13 +75,13 @@ export function dial(options: DialOptions): Dialed {
   return { socket, timing };
 }
 
-/** A stable word for why a connection failed, and the platform's own for people. */
+/** A stable code for why a connection failed, and the platform's message. */
 export interface Failure {
   readonly reason: string;
   readonly detail: string;
 }
 
-/** Names what went wrong with a socket. */
+/** Maps a socket error to a stable code. */
 export function failureOf(error: unknown, handshakeDone: boolean): Failure {
   const detail = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -114,7 +114,7 @@ const versions = {
   any: { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' },
 } as const;
 
-/** X25519 alone: the hybrid post-quantum share of the default costs a client 10 KB a connection. */
+/** Without the default's hybrid post-quantum key share, which costs a client 10 KB per connection. */
 const ecdhCurve = 'X25519:P-256:P-384';
 
 const shared = new Map<string, SecureContext>();
@@ -126,7 +126,7 @@ function contextFor({ ca, version = 'any', identity }: DialOptions): SecureConte
   const { key, chain } = identity;
   const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
   const issuers = chain.slice(leafEnd).trim();
-  // The first characters of a PKCS#8 key name its algorithm, of which a context holds one each.
+  // A context holds one key per algorithm, which the first characters of a PKCS#8 key identify.
   const name = [version, keyKind(key), issuers, ca].join(' ');
   let context = shared.get(name);
   if (context === undefined) {
@@ -138,7 +138,7 @@ function contextFor({ ca, version = 'any', identity }: DialOptions): SecureConte
   }
   const native: unknown = context.context;
   if (isRekeyable(native)) {
-    // The leaf alone: issuers given again would be added to those that are there, each time.
+    // Set the leaf only: issuers would be added to the existing ones each time.
     native.setCert(chain.slice(0, leafEnd));
     native.setKey(key);
   }
@@ -153,8 +153,8 @@ function keyKind(key: string): string {
 }
 
 /**
- * The seam to the platform: its context object lets key and certificate be set again, which its
- * types do not tell. Where it does not, a context for each device serves.
+ * Node's native context object allows setting key and certificate again, which its types do not show.
+ * Where it does not, each device gets a context of its own.
  */
 interface Rekeyable {
   setCert(pem: string): void;

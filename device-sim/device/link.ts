@@ -1,10 +1,9 @@
 /**
- * What a simulated device speaks MQTT through. Two implementations keep this contract (held by one
- * suite of tests): MQTT.js as people run it, and a light one for many devices on one machine.
+ * The MQTT client of a simulated device. There are two implementations with one test suite: MQTT.js as
+ * applications use it, and a light client for many devices on one machine.
  *
- * A link lives over many connections: after `closed` it may connect again. With a kept session,
- * messages without acknowledgement are sent again then; with a clean one their `done` is called with
- * the reason when the connection ends.
+ * A link can connect again after `closed`. With a kept session it then sends unacknowledged messages
+ * again; with a clean session their `done` is called with the reason when the connection ends.
  *
  * @module
  */
@@ -16,33 +15,33 @@ export interface LinkOptions {
   readonly kept: boolean;
   readonly sessionExpirySeconds: number;
   readonly keepAliveSeconds: number;
-  /** From the first packet of TCP to CONNACK. */
+  /** From the start of the TCP connection to CONNACK. */
   readonly connectTimeoutMs: number;
 }
 
-/** What a link tells its owner. */
+/** Events of a link. */
 export interface LinkEvents {
   message(topic: string, payload: Buffer, qos: 0 | 1 | 2, retain: boolean): void;
-  /** The connection ended, by whichever side; once for each successful `connect`. */
+  /** The connection ended, on either side; called once for each successful `connect`. */
   closed(failure: Failure): void;
 }
 
-/** A connection that stands. */
+/** An established connection. */
 export interface Connected {
   readonly timing: DialTiming;
-  /** When CONNACK came, on the process's own clock in ms. */
+  /** When CONNACK was received, by `performance.now()`. */
   readonly connackMs: number;
   readonly sessionPresent: boolean;
 }
 
-/** Called once: undefined when the message was acknowledged (QoS 0: handed to the socket). */
+/** Called once: undefined when the message was acknowledged (QoS 0: written to the socket). */
 export type LinkCallback = (failure: string | undefined) => void;
 
 export interface Link {
   readonly online: boolean;
-  /** Messages without acknowledgement. */
+  /** Unacknowledged messages. */
   readonly inflight: number;
-  /** @throws LinkError when the broker cannot be reached, or refuses */
+  /** @throws LinkError when the broker cannot be reached or rejects the connection */
   connect(dial: DialOptions): Promise<Connected>;
   publish(
     topic: string,
@@ -51,23 +50,23 @@ export interface Link {
     retain: boolean,
     done: LinkCallback,
   ): void;
-  /** @returns the SUBACK code: 0 to 2 granted, 0x80 and above refused. @throws LinkError */
+  /** @returns the SUBACK code: 0 to 2 granted, 0x80 and above rejected. @throws LinkError */
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number>;
-  /** Resolves when the broker confirmed it, or the connection ended. */
+  /** Resolves when the broker confirmed it or the connection ended. */
   unsubscribe(filter: string): Promise<void>;
-  /** DISCONNECT, then closes. */
+  /** Sends DISCONNECT and closes. */
   end(): Promise<void>;
-  /** Cuts the connection without a word. */
+  /** Closes the connection without DISCONNECT. */
   destroy(): void;
-  /** Stops, or goes on, taking bytes from the socket. */
+  /** Stops or resumes reading from the socket. */
   pauseReading(paused: boolean): void;
 }
 
-/** Why a connection or a subscription did not come about. */
+/** Why a connection or a subscription failed. */
 export class LinkError extends Error implements Failure {
   readonly reason: string;
   readonly detail: string;
-  /** Whether TLS had resumed a session before it came to this. */
+  /** Whether TLS had resumed a session before the failure. */
   readonly resumed: boolean;
 
   constructor({ reason, detail }: Failure, resumed = false) {
@@ -79,12 +78,12 @@ export class LinkError extends Error implements Failure {
   }
 }
 
-/** The word for a CONNACK that says no, e.g. `connack-not-authorized`. */
+/** The code of a CONNACK that rejects the connection, e.g. `connack-not-authorized`. */
 export function connackReason(code: number): string {
-  return `connack-${connackWords[code] ?? code.toString()}`;
+  return `connack-${connackNames[code] ?? code.toString()}`;
 }
 
-const connackWords: Readonly<Record<number, string>> = {
+const connackNames: Readonly<Record<number, string>> = {
   1: 'protocol-version',
   2: 'client-id-rejected',
   3: 'server-unavailable',

@@ -1,6 +1,6 @@
 /**
- * A link through MQTT.js, as people run it; only the socket is made here, so that handshakes can be
- * timed and sessions resumed, and reconnecting is left to the device, so that it follows the seed.
+ * A link that uses MQTT.js as applications do. The socket is created here, so that handshakes can be
+ * timed and TLS sessions resumed. The device reconnects by itself, so that its delays follow the seed.
  *
  * @module
  */
@@ -95,7 +95,7 @@ export class MqttJsLink implements Link {
       client.on('error', onError);
       client.on('close', onClose);
       if (fresh) client.connect();
-      // With its own stores a client keeps what was not acknowledged.
+      // With its own stores, a client keeps unacknowledged messages.
       else
         client.reconnect({
           incomingStore: client.incomingStore,
@@ -134,7 +134,7 @@ export class MqttJsLink implements Link {
       client.subscribe(filter, { qos }, (error, granted, packet) => {
         client.off('close', onClose);
         const code = packet?.granted[0] ?? granted?.[0]?.qos;
-        // MQTT.js reports a refusal as an error; the code is what counts here.
+        // MQTT.js reports a rejection as an error, but the code is in the packet.
         if (typeof code === 'number') resolve(code);
         else
           reject(new LinkError({ reason: 'subscribe-failed', detail: error?.message ?? filter }));
@@ -190,7 +190,7 @@ export class MqttJsLink implements Link {
     client.on('message', (topic, payload, packet) =>
       this.#events.message(topic, payload, packet.qos, packet.retain),
     );
-    // An error before CONNACK is reported by connect(), a later one by 'close'.
+    // connect() reports an error before CONNACK, 'close' a later one.
     client.on('error', (error) => {
       this.#lastError ??= failureOf(error, true);
     });
@@ -238,13 +238,13 @@ function clientOptions(options: LinkOptions): IClientOptions {
     clean: !options.kept,
     keepalive: options.keepAliveSeconds,
     reconnectPeriod: 0,
-    // The device's own timer counts, which covers TCP and TLS too.
+    // The link's own timeout applies first; it covers TCP and TLS too.
     connectTimeout: options.connectTimeoutMs + 1000,
     manualConnect: true,
     resubscribe: false,
     queueQoSZero: false,
     timerVariant: 'native',
-    // Stores that outlive `end()`: what was not acknowledged is sent again by the next connection.
+    // These stores survive `end()`: the next connection sends unacknowledged messages again.
     ...(options.kept
       ? {
           incomingStore: new Store({ clean: false }),

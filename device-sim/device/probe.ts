@@ -1,6 +1,6 @@
 /**
- * One connection, to see whether a certificate is let in: what `flotilla device renew` does before
- * it trusts the new one.
+ * Tests whether a broker accepts a certificate. `flotilla device renew` does this before it uses the new
+ * certificate.
  *
  * @module
  */
@@ -11,22 +11,20 @@ import { MqttJsLink } from './mqttjs-link.ts';
 export interface ProbeOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM of what is trusted. */
+  /** PEM of the trusted certificates. */
   readonly ca: string;
   /** Certificate chain and key, PEM. */
   readonly cert: string;
   readonly key: string;
-  /**
-   * Not the id of a session that matters: MQTT allows one connection for each, and this one is clean.
-   */
+  /** Must not be the id of a session in use: this connection would end it and clear its state. */
   readonly clientId: string;
-  /** From TCP to CONNACK; 10 s unless told. */
+  /** From TCP to CONNACK (default: 10 s). */
   readonly timeoutMs?: number;
 }
 
 /**
- * Connects with MQTT.js and a clean session, and disconnects again. Resolves when the certificate was
- * let in: CONNACK said yes, or refused no more than the client id, which is read after the certificate.
+ * Connects with MQTT.js and a clean session, and disconnects. Resolves when the broker accepted the
+ * certificate: the CONNACK reports success or rejects only the client id, which brokers check later.
  *
  * @throws FlotillaError `sim-target-unreachable`, `sim-target-untrusted`, or `sim-target-refused` with
  *   the reason: a TLS alert, a CONNACK code, or a connection closed before CONNACK
@@ -54,7 +52,7 @@ export async function probeConnection(options: ProbeOptions): Promise<void> {
   await link.end();
 }
 
-/** The error of the catalogue that a failed connection stands for. */
+/** The catalogue error for a failed connection. */
 export function targetError(where: string, failure: LinkError): FlotillaError {
   const { reason, detail } = failure;
   const code =

@@ -1,23 +1,23 @@
 /**
- * Which of several brokers a device belongs to. It follows from its number alone, so that devices,
- * the subscribers that check them, and the account agree without a word.
+ * Assigns devices to brokers. The assignment depends only on the device's number, so that devices,
+ * observers and the controller agree without communication.
  *
  * @module
  */
 
-/** The place of a device's broker in the list of all. */
+/** The index of a device's broker. */
 export function brokerIndexOf(device: number, brokers: number): number {
   return device % brokers;
 }
 
-/** A device's broker. @throws RangeError when there is none */
+/** A device's broker. @throws RangeError when the list is empty */
 export function brokerOf<T>(brokers: readonly T[], device: number): T {
   const broker = brokers[brokerIndexOf(device, brokers.length)];
-  if (broker === undefined) throw new RangeError('a run without a broker');
+  if (broker === undefined) throw new RangeError('there is no broker');
   return broker;
 }
 
-/** How many of so many devices belong to one broker. */
+/** How many of the devices belong to the broker at an index. */
 export function devicesAt(index: number, brokers: number, devices: number): number {
   return Math.ceil((devices - index) / brokers);
 }

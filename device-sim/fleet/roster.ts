@@ -1,6 +1,6 @@
 /**
- * Who is in the fleet: every device of a plan has a number, from 0 on through all groups, and from
- * it its id, its group and the worker that carries it.
+ * The devices of a fleet. Every device of a plan has a number, counted from 0 through all groups; its
+ * id, its group and its worker follow from it.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { GroupSpec } from '../plan/fleet-schema.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 
-/** The device that a message is published by. */
+/** The device that publishes a message. */
 export interface Author {
   readonly device: string;
   readonly group: string;
-  /** Its number in the group, from 1. */
+  /** Its number within the group, from 1. */
   readonly number: number;
 }
 
@@ -22,16 +22,16 @@ export interface Roster {
   groupOf(number: number): GroupSpec;
   idOf(number: number): DeviceId;
   authorOf(number: number): Author;
-  /** Undefined for an id that is not of this fleet. */
+  /** Undefined for an id that is not in this fleet. */
   numberOf(id: string): number | undefined;
-  /** The numbers of some groups, of all unless told. */
+  /** The numbers of some groups (default: of all). */
   numbersOf(groups?: readonly string[]): number[];
 }
 
 /**
  * The roster of a plan.
  *
- * @throws FlotillaError `plan-invalid` when an id breaks the grammar of ids or stands twice
+ * @throws FlotillaError `plan-invalid` when an id is invalid or used twice
  */
 export function rosterOf(plan: Plan, seed: string): Roster {
   const firsts: number[] = [];
@@ -60,14 +60,14 @@ export function rosterOf(plan: Plan, seed: string): Roster {
       );
     if (isDeviceId(id)) return id;
     throw new FlotillaError('plan-invalid', {
-      detail: `fleet: ${JSON.stringify(id)} is not a device id`,
+      detail: `fleet: ${JSON.stringify(id)} is not a valid device id`,
     });
   };
   const numbers = new Map<string, number>();
   for (let number = 0; number < size; number++) {
     const id = idOf(number);
     if (numbers.has(id)) {
-      throw new FlotillaError('plan-invalid', { detail: `fleet: the id ${id} stands twice` });
+      throw new FlotillaError('plan-invalid', { detail: `fleet: the id ${id} is used twice` });
     }
     numbers.set(id, number);
   }
@@ -92,7 +92,7 @@ export function rosterOf(plan: Plan, seed: string): Roster {
   };
 }
 
-/** Fills `{device}`, `{group}`, `{n}`, and `%c %u %i` of other tools, into a topic. */
+/** Replaces `{device}`, `{group}`, `{n}`, and `%c %u %i` of other tools, in a topic. */
 export function topicFor(template: string, author: Author): string {
   if (!/[{%]/.test(template)) return template;
   return template

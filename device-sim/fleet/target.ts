@@ -1,6 +1,6 @@
 /**
- * What a simulation runs against: a Flotilla, where devices enroll, or any other broker with
- * certificates from a folder.
+ * The system under test: a Flotilla, where devices enroll, or any other broker with certificates from a
+ * folder.
  *
  * @module
  */
@@ -14,13 +14,13 @@ export interface HostPort {
 export interface FlotillaTarget {
   readonly enrollUrl: string;
   readonly mqtts: HostPort;
-  /** Further brokers of the same fleet: devices are spread over all of them. */
+  /** More brokers of the same fleet: devices are distributed over all of them. */
   readonly moreMqtts?: readonly HostPort[];
   /** PEM: root, then issuers. */
   readonly ca: string;
-  /** A certificate (chain) of role `admin` and its key, PEM: it makes tokens and revokes. */
+  /** Certificate chain and key (PEM) of role `admin`: they create tokens and revoke devices. */
   readonly admin: { readonly cert: string; readonly key: string };
-  /** Where keys and certificates are kept between runs (`state.sim`); nowhere unless told. */
+  /** Folder for keys and certificates between runs, `state.sim` (default: they are not kept). */
   readonly keepFolder?: string;
 }
 
@@ -28,15 +28,15 @@ export interface FlotillaTarget {
 export interface BrokerTarget {
   readonly mqtts: HostPort;
   readonly moreMqtts?: readonly HostPort[];
-  /** See credentials/certificate-folder.ts for what it holds. */
+  /** A folder, see credentials/certificate-folder.ts for its content. */
   readonly certificates: string;
-  /** PEM; `ca.pem` in the folder unless told. */
+  /** PEM (default: `ca.pem` in the folder). */
   readonly ca?: string;
 }
 
 export type SimTarget = FlotillaTarget | BrokerTarget;
 
-/** All brokers of a target, the first one first. */
+/** All brokers of a target, in order. */
 export function brokersOf({ mqtts, moreMqtts = [] }: SimTarget): readonly HostPort[] {
   return [mqtts, ...moreMqtts];
 }

@@ -1,9 +1,9 @@
 /**
- * A histogram of durations that keeps its shape over six orders of magnitude in bounded memory and
- * can be added to others: what lets percentiles be taken over many processes.
+ * A histogram of durations with bounded memory. Histograms can be merged, so that percentiles can be
+ * computed over many processes.
  *
- * Values are microseconds. Buckets grow in steps of less than 0.8 % (64 to each power of two), so a
- * percentile is that exact; minimum and maximum are exact.
+ * Values are microseconds. There are 64 buckets per power of two, so percentiles are accurate to 0.8 %;
+ * minimum and maximum are exact.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const steps = 1 << stepBits;
 /** Up to 2^36 µs: 19 hours. */
 const bucketsMax = (36 - stepBits + 1) * steps;
 
-/** A histogram on the wire: pairs of bucket index and count, in order. */
+/** A serialized histogram: pairs of bucket index and count, in order. */
 export interface HistogramData {
   readonly buckets: readonly number[];
   readonly count: number;
@@ -22,7 +22,7 @@ export interface HistogramData {
   readonly max: number;
 }
 
-/** What a report tells of a histogram, in ms. */
+/** Percentiles for the report, in ms. */
 export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
@@ -42,7 +42,7 @@ export class Histogram {
     return this.#count;
   }
 
-  /** Adds one value. Negative values (clocks that moved) count as 0. */
+  /** Adds one value. Negative values, which come from adjusted clocks, count as 0. */
   add(microseconds: number): void {
     const value = microseconds > 0 ? Math.round(microseconds) : 0;
     const index = indexOf(value);
@@ -69,7 +69,7 @@ export class Histogram {
     this.#max = Math.max(this.#max, data.max);
   }
 
-  /** The value below which a share (0 to 1) of all values lie, in µs; 0 when empty. */
+  /** The value in µs that a share (0 to 1) of all values do not exceed; 0 when empty. */
   percentile(share: number): number {
     if (this.#count === 0) return 0;
     const rank = Math.max(1, Math.ceil(share * this.#count));
@@ -108,7 +108,7 @@ export class Histogram {
     };
   }
 
-  /** Gives the content and begins anew. */
+  /** Returns the content and empties the histogram. */
   take(): HistogramData {
     const data = this.toData();
     this.#counts.fill(0);

@@ -1,15 +1,15 @@
 /**
- * A set of whole numbers that mostly come in order: sequence numbers that were acknowledged, or
- * received. Kept as ranges, so that a device that lost nothing costs two numbers.
+ * A set of integers that are mostly added in order, such as acknowledged or received sequence numbers.
+ * It is stored as ranges, so that a device without losses needs two numbers.
  *
  * @module
  */
 
-/** Flat pairs: first, one past the last, in order, with gaps between them. */
+/** Flat pairs of first and one past the last, in order, with gaps between the ranges. */
 export type Ranges = readonly number[];
 
 export class IntervalSet {
-  /** Flat pairs, ascending, never touching. */
+  /** Flat pairs, ascending, with gaps between the ranges. */
   #ranges: number[] = [];
   #size = 0;
 
@@ -17,7 +17,7 @@ export class IntervalSet {
     return this.#size;
   }
 
-  /** Adds a number; false when it was in already. */
+  /** Adds a number; returns false when the set has it already. */
   add(value: number): boolean {
     const ranges = this.#ranges;
     const last = ranges.length - 2;
@@ -46,7 +46,7 @@ export class IntervalSet {
     return [...this.#ranges];
   }
 
-  /** The index of the last range that begins at or before the value; -2 when none does. */
+  /** The index of the last range that starts at or before the value; -2 when there is none. */
   #find(value: number): number {
     let low = 0;
     let high = this.#ranges.length / 2;
@@ -73,7 +73,7 @@ export class IntervalSet {
   }
 }
 
-/** How many numbers are in the ranges. */
+/** The count of numbers in the ranges. */
 export function sizeOfRanges(ranges: Ranges): number {
   let size = 0;
   for (let at = 0; at + 1 < ranges.length; at += 2)
@@ -81,7 +81,7 @@ export function sizeOfRanges(ranges: Ranges): number {
   return size;
 }
 
-/** The ranges of what is in `wanted` and not in `had`. */
+/** The ranges of the numbers that are in `wanted` but not in `had`. */
 export function missingFrom(wanted: Ranges, had: Ranges): number[] {
   const missing: number[] = [];
   let other = 0;

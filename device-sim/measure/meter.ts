@@ -1,6 +1,6 @@
 /**
- * What one process counts and times, handed over in pieces: a meter is emptied every second, and
- * the pieces of all processes are added up.
+ * Counters, timers and failures of one process. A meter is emptied every second, and the parts of all
+ * processes are merged.
  *
  * @module
  */
@@ -49,15 +49,15 @@ export const timerNames = [
 ] as const;
 export type TimerName = (typeof timerNames)[number];
 
-/** A piece of measurement on the wire. */
+/** The serialized content of a meter. */
 export interface MeterData {
   readonly counters: Partial<Record<CounterName, number>>;
   readonly timers: Partial<Record<TimerName, HistogramData>>;
-  /** How often each failure came, by its reason. */
+  /** The count of each failure by its reason. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
-/** How many different reasons are told apart; the rest counts as `other`. */
+/** The most different reasons that are counted separately; the rest counts as `other`. */
 export const reasonsMax = 100;
 
 export class Meter {
@@ -108,7 +108,7 @@ export class Meter {
     return Object.fromEntries([...this.#errors].toSorted(([, one], [, two]) => two - one));
   }
 
-  /** Gives the content and begins anew. */
+  /** Returns the content and empties the meter. */
   take(): MeterData {
     const counters: Partial<Record<CounterName, number>> = {};
     for (const [name, value] of this.#counters) if (value !== 0) counters[name] = value;

@@ -1,6 +1,6 @@
 /**
- * `bad-certificates`: certificates that must not be let in, in the name of a device that is
- * connected. Made here, by authorities of our own; some imitate the true one's name.
+ * `bad-certificates`: connects with certificates that must be rejected, in the name of a connected
+ * device. They are issued here by other CAs; some imitate the name of the real CA.
  *
  * @module
  */
@@ -25,13 +25,13 @@ const timeoutMs = 5000;
 
 interface Case {
   readonly name: string;
-  /** Undefined: presents none. */
+  /** Undefined: presents no certificate. */
   readonly identity: DialIdentity | undefined;
 }
 
-/** Every bad certificate in the name of a device. `ca`: PEM of the true authorities, to imitate. */
+/** Bad certificates in the name of a device. @param ca PEM of the real CAs, to imitate their names */
 export function badCertificates(device: string, ca: string, clock: Clock): Case[] {
-  const trueName =
+  const realName =
     /^CN=(.+)$/m.exec(new X509Certificate(splitPem(ca).at(-1) ?? ca).subject)?.[1] ?? 'ca';
   const issueFrom = (
     caName: string,
@@ -62,15 +62,15 @@ export function badCertificates(device: string, ca: string, clock: Clock): Case[
   const self = createRoot({ commonName: device.slice(0, 64), validityMs: dayMs, key: own, clock });
   return [
     { name: 'no certificate', identity: undefined },
-    { name: 'a foreign authority', identity: issueFrom('somebody else', 'device') },
+    { name: 'an unknown CA', identity: issueFrom('unknown CA', 'device') },
     {
-      name: "a foreign authority under the true one's name",
-      identity: issueFrom(trueName, 'device'),
+      name: 'an unknown CA with the name of the real one',
+      identity: issueFrom(realName, 'device'),
     },
     { name: 'self-signed', identity: { key: privateKeyPem(own), chain: self.pem } },
-    { name: 'expired', identity: issueFrom(trueName, 'device', before) },
-    { name: 'not yet valid', identity: issueFrom(trueName, 'device', after) },
-    { name: 'for a server', identity: issueFrom(trueName, 'server') },
+    { name: 'expired', identity: issueFrom(realName, 'device', before) },
+    { name: 'not yet valid', identity: issueFrom(realName, 'device', after) },
+    { name: 'a server certificate', identity: issueFrom(realName, 'server') },
   ];
 }
 
@@ -99,20 +99,20 @@ export async function runBadCertificates(
       if (reason === undefined) accepted.push(what);
       let reasons = outcomes.get(what);
       if (reasons === undefined) outcomes.set(what, (reasons = new Set()));
-      reasons.add(reason ?? 'LET IN');
+      reasons.add(reason ?? 'ACCEPTED');
     }
     const plain = await withoutTls(broker.host, broker.port, id);
     attempts++;
     if (plain === undefined) accepted.push('MQTT without TLS');
-    outcomes.set('MQTT without TLS', new Set([plain ?? 'LET IN']));
+    outcomes.set('MQTT without TLS', new Set([plain ?? 'ACCEPTED']));
   }
   const drops = await bystanders.drops();
   return {
     passed: accepted.length === 0 && drops === 0,
     evidence: [
       accepted.length === 0
-        ? `all ${attempts} attempts were refused`
-        : `let in: ${[...new Set(accepted)].join(', ')}`,
+        ? `all ${attempts} attempts were rejected`
+        : `accepted: ${[...new Set(accepted)].join(', ')}`,
       ...[...outcomes].map(([what, reasons]) => `${what}: ${[...reasons].join(', ')}`),
       bystanderEvidence(drops),
     ],
@@ -120,7 +120,7 @@ export async function runBadCertificates(
   };
 }
 
-/** Undefined when CONNACK said yes. */
+/** Resolves with the reason of the rejection; undefined when the broker accepted the connection. */
 async function attempt(
   clientId: string,
   dial: { host: string; port: number; ca: string; identity: DialIdentity | undefined },
@@ -145,7 +145,7 @@ async function attempt(
   }
 }
 
-/** Sends a plain CONNECT; undefined when a CONNACK with success comes back. */
+/** Sends CONNECT without TLS. Resolves with the reaction; undefined when the broker accepted it. */
 function withoutTls(host: string, port: number, clientId: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const id = Buffer.from(clientId);
@@ -162,7 +162,7 @@ function withoutTls(host: string, port: number, clientId: string): Promise<strin
     };
     socket.setTimeout(timeoutMs, () => settle('timeout'));
     socket.on('data', (chunk) =>
-      settle(chunk[0] === 0x20 && chunk[3] === 0 ? undefined : 'answered with an alert'),
+      settle(chunk[0] === 0x20 && chunk[3] === 0 ? undefined : 'replied with a TLS alert'),
     );
     socket.on('error', () => settle('closed'));
     socket.on('close', () => settle('closed'));

@@ -1,16 +1,16 @@
 /**
- * The devices that a drill does not mean: none of them may be disturbed by it.
+ * Watches the devices that a drill does not target: none of them may lose its connection.
  *
  * @module
  */
 import type { PhaseContext } from './phase-context.ts';
 
 export interface Bystanders {
-  /** How many connections they lost since the watch began. */
+  /** Connections lost since the start of the watch. */
   drops(): Promise<number>;
 }
 
-/** Watches all devices but those that the drill is about. */
+/** Watches all devices except those that the drill targets. */
 export async function watchBystanders(
   { pool }: PhaseContext,
   except: readonly number[],
@@ -25,7 +25,7 @@ export async function watchBystanders(
   return { drops: async () => (await count()) - before };
 }
 
-/** The sentence for it. */
+/** The sentence for the report. */
 export function bystanderEvidence(drops: number): string {
   return drops === 0
     ? 'no other device was disturbed'

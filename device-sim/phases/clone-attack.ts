@@ -1,10 +1,10 @@
 /**
- * `clone-attack`: a thief has a device's key and certificate. It comes under the device's own
- * name, under another device's name, and under a name of its own.
+ * `clone-attack`: an attacker has copied a device's key and certificate. It connects with the device's
+ * own client id, with another device's, and with an invented one.
  *
- * What MQTT cannot prevent: with everything copied, the thief is the device, and takes its place until
- * the device takes it back. What must hold: never both at once, nobody else's name, nobody else
- * disturbed.
+ * MQTT cannot prevent that the copy replaces the device until the device reconnects. But they must
+ * never be connected at the same time, the copy must not connect with another name, and no other device
+ * may be disturbed.
  *
  * @module
  */
@@ -12,13 +12,19 @@ import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import type { AttemptResult } from '../worker/protocol.ts';
 import { bystanderEvidence, watchBystanders } from './bystanders.ts';
-import { connectedDevices, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
+import {
+  connectedDevices,
+  tooFewDevices,
+  type PhaseContext,
+  type PhaseOutcome,
+} from './phase-context.ts';
 import { waitForOnline } from './reconnect-phases.ts';
 
 interface CloneAttempt {
   readonly own: AttemptResult;
-  /** Whether the true device lost its place while the thief was let in. */
+  /** Whether the real device was disconnected while the copy was accepted. */
   readonly displaced: boolean;
+  /** With another device's client id. */
   readonly others: AttemptResult;
   readonly invented: AttemptResult;
 }
@@ -32,14 +38,8 @@ export async function runCloneAttack(
   const { pool, roster, seed, name, run, signal } = context;
   const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'clone', name));
   const cloned = order.slice(0, spec.devices);
-  const neighbour = order.at(-1);
-  if (cloned.length === 0 || neighbour === undefined || cloned.includes(neighbour)) {
-    return {
-      passed: false,
-      evidence: ['there are too few connected devices for this drill'],
-      figures: {},
-    };
-  }
+  const other = order.at(-1);
+  if (cloned.length === 0 || other === undefined || cloned.includes(other)) return tooFewDevices;
   const bystanders = await watchBystanders(context, cloned);
   const cloneAttempts: CloneAttempt[] = [];
   for (const device of cloned) {
@@ -49,13 +49,13 @@ export async function runCloneAttack(
         device,
         resume: false,
         holdMs,
-        clientId: roster.idOf(neighbour),
+        clientId: roster.idOf(other),
       });
       const invented = await worker.call('attempt', {
         device,
         resume: false,
         holdMs,
-        clientId: `thief-${run}-${attempt}`,
+        clientId: `clone-${run}-${attempt}`,
       });
       const watched = worker.call('watchClose', { device, timeoutMs: 2000 });
       const own = await worker.call('attempt', { device, resume: false, holdMs });
@@ -71,20 +71,20 @@ export async function runCloneAttack(
   return judgeClones(cloneAttempts, away, await bystanders.drops());
 }
 
-/** Pure: what the drill proved. */
+/** Judges the drill. Pure. */
 export function judgeClones(
   cloneAttempts: readonly CloneAttempt[],
   away: number,
   drops: number,
 ): PhaseOutcome {
-  const accepted = (pick: (theft: CloneAttempt) => AttemptResult): CloneAttempt[] =>
-    cloneAttempts.filter((theft) => pick(theft).outcome === 'accepted');
+  const accepted = (pick: (attempt: CloneAttempt) => AttemptResult): CloneAttempt[] =>
+    cloneAttempts.filter((attempt) => pick(attempt).outcome === 'accepted');
   const asOthers = accepted(({ others }) => others).length;
   const asInvented = accepted(({ invented }) => invented).length;
   const asOwn = accepted(({ own }) => own);
   const both = asOwn.filter(({ displaced }) => !displaced).length;
-  const words = (pick: (theft: CloneAttempt) => AttemptResult): string =>
-    [...new Set(cloneAttempts.map((theft) => pick(theft).reason))].join(', ');
+  const reasons = (pick: (attempt: CloneAttempt) => AttemptResult): string =>
+    [...new Set(cloneAttempts.map((attempt) => pick(attempt).reason))].join(', ');
   return {
     passed:
       cloneAttempts.length > 0 &&
@@ -95,19 +95,17 @@ export function judgeClones(
       drops === 0,
     evidence: [
       asOthers === 0
-        ? `under another device's name the thief was refused ${cloneAttempts.length} times: ${words(({ others }) => others)}`
-        : `under another device's name the thief was let in ${asOthers} times`,
+        ? `with another device's client id the copy was rejected ${cloneAttempts.length} times: ${reasons(({ others }) => others)}`
+        : `with another device's client id the copy was accepted ${asOthers} times`,
       asInvented === 0
-        ? `under an invented name it was refused: ${words(({ invented }) => invented)}`
-        : `under an invented name it was let in ${asInvented} times`,
+        ? `with an invented client id it was rejected: ${reasons(({ invented }) => invented)}`
+        : `with an invented client id it was accepted ${asInvented} times`,
       asOwn.length === 0
-        ? `under the device's own name it was refused: ${words(({ own }) => own)}`
+        ? `with the device's own client id it was rejected: ${reasons(({ own }) => own)}`
         : both === 0
-          ? `under the device's own name it took the place ${asOwn.length} times, never beside the device`
-          : `${both} times thief and device were connected at the same time`,
-      away === 0
-        ? 'the robbed devices took their places back'
-        : `${away} robbed devices did not come back`,
+          ? `with the device's own client id it replaced the device ${asOwn.length} times; they were never connected at the same time`
+          : `the copy and the device were connected at the same time ${both} times`,
+      away === 0 ? 'all copied devices reconnected' : `${away} copied devices did not reconnect`,
       bystanderEvidence(drops),
     ],
     figures: {

@@ -1,6 +1,5 @@
 /**
- * `enroll`: every device gets its certificate over the real API; those whose certificate was kept
- * take it from there.
+ * `enroll`: every device gets its certificate from the real API, or uses the stored one.
  *
  * @module
  */
@@ -9,7 +8,7 @@ import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
 
-/** How long the tokens of a run live: they are used at once. */
+/** Lifetime of the tokens of a run, which are used immediately. */
 const tokenTtlSeconds = 3600;
 const adoptSlice = 500;
 
@@ -19,15 +18,15 @@ export async function runEnroll(
 ): Promise<PhaseOutcome> {
   const { pool, roster, fleet, credentialStore, plan, api } = context;
   const wanted = participants(context, spec.groups);
-  // Private keys are not sent to agents: their devices make their own each time.
+  // Private keys are never sent to agents: their devices generate new keys in each run.
   const usesAgents = plan.run.agents.length > 0;
   const ids = usesAgents ? [] : wanted.map((number) => roster.idOf(number));
   const kept = await credentialStore.find(new Set<string>(ids));
-  const fresh: number[] = [];
+  const withoutCertificate: number[] = [];
   const known: { device: number; credential: Credential }[] = [];
   for (const device of wanted) {
     const credential = kept.get(roster.idOf(device));
-    if (credential === undefined) fresh.push(device);
+    if (credential === undefined) withoutCertificate.push(device);
     else known.push({ device, credential });
   }
   for (const { worker, places } of pool.shares(known.map(({ device }) => device))) {
@@ -41,28 +40,28 @@ export async function runEnroll(
   }
   for (const { credential } of known) fleet.keys.add(credential.keyFingerprint);
   fleet.enrolled += known.length;
-  const result = await enrollFresh(fresh, spec, context);
-  if (plan.run.keep && !usesAgents && api !== undefined && fresh.length > 0)
-    await saveCredentials(fresh, context);
+  const result = await enrollDevices(withoutCertificate, spec, context);
+  if (plan.run.keep && !usesAgents && api !== undefined && withoutCertificate.length > 0)
+    await saveCredentials(withoutCertificate, context);
   return {
     evidence: [
-      ...(known.length > 0 ? [`${known.length} devices had a certificate already`] : []),
-      ...(fresh.length > 0
+      ...(known.length > 0 ? [`${known.length} devices had a stored certificate`] : []),
+      ...(withoutCertificate.length > 0
         ? [
-            `${result.enrolled} of ${fresh.length} devices enrolled, ${result.perSecond.toFixed(0)} a second`,
+            `${result.enrolled} of ${withoutCertificate.length} devices enrolled, ${result.perSecond.toFixed(0)} per second`,
           ]
         : []),
     ],
     figures: {
       enrolled: result.enrolled,
       reused: known.length,
-      failed: fresh.length - result.enrolled,
+      failed: withoutCertificate.length - result.enrolled,
       perSecond: result.perSecond,
     },
   };
 }
 
-async function enrollFresh(
+async function enrollDevices(
   devices: readonly number[],
   spec: PhaseOf<'enroll'>,
   context: PhaseContext,
@@ -73,7 +72,7 @@ async function enrollFresh(
     for (const device of devices) fleet.failed.set(device, 'no certificate');
     return { enrolled: 0, perSecond: 0 };
   }
-  // Real fleets do not come in the order of their names.
+  // Real devices do not enroll in the order of their names.
   const order = shuffled(devices, seeded(seed, 'enroll-order', name));
   const tokens = new Map<number, string>();
   for (const group of new Set(order.map((device) => roster.groupOf(device).group))) {
@@ -87,7 +86,7 @@ async function enrollFresh(
   }
   const shares = pool.shares(order);
   const startMs = context.clock.now() + 50;
-  const beganMs = performance.now();
+  const beforeMs = performance.now();
   const results = await Promise.all(
     shares.map(({ worker, devices: share, places }) =>
       worker.call('enroll', {
@@ -101,7 +100,7 @@ async function enrollFresh(
       }),
     ),
   );
-  const elapsedMs = Math.max(1, performance.now() - beganMs);
+  const elapsedMs = Math.max(1, performance.now() - beforeMs);
   let failed = 0;
   for (const result of results) {
     for (const { device, reason } of result.failed) {
@@ -115,7 +114,7 @@ async function enrollFresh(
   return { enrolled, perSecond: (enrolled * 1000) / elapsedMs };
 }
 
-/** Writes what devices hold now to where it is kept. */
+/** Stores the current credentials of devices. */
 export async function saveCredentials(
   devices: readonly number[],
   { pool, credentialStore }: Pick<PhaseContext, 'pool' | 'credentialStore'>,

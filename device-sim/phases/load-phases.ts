@@ -1,5 +1,5 @@
 /**
- * The phases that make load: `ramp`, `steady`, `soak`, `burst`, `pause`.
+ * The phases that generate load: `ramp`, `steady`, `soak`, `burst`, `pause`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   type PhaseOutcome,
 } from './phase-context.ts';
 
-/** How soon a phase begins after it was called: time for the call to reach every worker. */
+/** Delay before the first action of a phase, so that the call can reach every worker. */
 export const leadMs = 100;
 const rampDefaultPerSecond = 100;
 
@@ -30,7 +30,7 @@ export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Pro
       : spec.over / Math.max(1, devices.length);
   const startMs = context.clock.now() + leadMs;
   for (const device of devices) fleet.joined.add(device);
-  const beganMs = performance.now();
+  const beforeMs = performance.now();
   const missing = (
     await Promise.all(
       pool.shares(devices).map(async ({ worker, devices: share, places }) => {
@@ -44,10 +44,10 @@ export async function runRamp(spec: PhaseOf<'ramp'>, context: PhaseContext): Pro
     )
   ).flat();
   for (const { device, reason } of missing) {
-    fleet.failed.set(device, `connect: ${reason ?? 'not in time'}`);
+    fleet.failed.set(device, `connect: ${reason ?? 'not connected in time'}`);
   }
   const connected = devices.length - missing.length;
-  const seconds = Math.max(0.001, (performance.now() - beganMs - leadMs) / 1000);
+  const seconds = Math.max(0.001, (performance.now() - beforeMs - leadMs) / 1000);
   return {
     evidence: [`${connected} of ${devices.length} devices connected in ${seconds.toFixed(1)} s`],
     figures: { connected, missing: missing.length, perSecond: connected / seconds },

@@ -1,5 +1,5 @@
 /**
- * Phases in which devices go and come: `reconnect-storm`, `churn`, `mass-renewal`.
+ * Phases in which devices disconnect and reconnect: `reconnect-storm`, `churn`, `mass-renewal`.
  *
  * @module
  */
@@ -39,8 +39,8 @@ export async function runReconnectStorm(
     evidence: [
       `${devices.length} devices lost their connections within ${spec.within} ms`,
       missing === 0
-        ? `all were back after ${(lastBackMs / 1000).toFixed(1)} s`
-        : `${missing} were not back after ${(lastBackMs / 1000).toFixed(1)} s`,
+        ? `all were connected again after ${(lastBackMs / 1000).toFixed(1)} s`
+        : `${missing} were not connected after ${(lastBackMs / 1000).toFixed(1)} s`,
     ],
     figures: { devices: devices.length, missing, lastBackMs: Math.round(lastBackMs) },
   };
@@ -53,7 +53,7 @@ export async function runChurn(
   const { pool, seed, name, signal } = context;
   const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'churn', name));
   const startMs = context.clock.now() + leadMs;
-  // Nobody goes again before it had time to come back.
+  // No device disconnects again before it had time to reconnect.
   const turns = Math.min(
     Math.floor((spec.duration / 1000) * spec.rate),
     order.length * Math.max(1, Math.floor(spec.duration / (spec.away + 2000))),
@@ -70,8 +70,8 @@ export async function runChurn(
   const missing = await waitForOnline(context, order, 30_000);
   return {
     evidence: [
-      `${departures.length} times a device went for ${spec.away} ms`,
-      missing === 0 ? 'all came back' : `${missing} did not come back`,
+      `devices disconnected ${departures.length} times for ${spec.away} ms`,
+      missing === 0 ? 'all reconnected' : `${missing} did not reconnect`,
     ],
     figures: { turns: departures.length, missing },
   };
@@ -103,8 +103,8 @@ export async function runMassRenewal(
     passed: failed.length === 0 && missing === 0,
     evidence: [
       `${devices.length - failed.length} of ${devices.length} devices renewed${spec.rekey ? ' with a new key' : ''} in ${(elapsedMs / 1000).toFixed(1)} s`,
-      ...(reasons.length > 0 ? [`refused: ${reasons.slice(0, 5).join(', ')}`] : []),
-      missing === 0 ? 'all came back with the new certificate' : `${missing} did not come back`,
+      ...(reasons.length > 0 ? [`rejected: ${reasons.slice(0, 5).join(', ')}`] : []),
+      missing === 0 ? 'all reconnected with the new certificate' : `${missing} did not reconnect`,
     ],
     figures: {
       renewed: devices.length - failed.length,
@@ -115,7 +115,7 @@ export async function runMassRenewal(
   };
 }
 
-/** Waits for devices to be online; how many are not in the end. */
+/** Waits until devices are online, at most `timeoutMs`. Resolves with the number that are not. */
 export async function waitForOnline(
   { pool }: PhaseContext,
   devices: readonly number[],

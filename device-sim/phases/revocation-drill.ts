@@ -1,6 +1,6 @@
 /**
- * `revocation-drill`: revokes live devices, measures until they are out, and proves that they stay
- * out: with a new TLS session, with the resumed one of before, and at the renewal.
+ * `revocation-drill`: revokes connected devices, measures how long they stay connected, and checks that
+ * they can neither reconnect (with a new and with a resumed TLS session) nor renew.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
 } from './phase-context.ts';
 import { waitForOnline } from './reconnect-phases.ts';
 
-/** How much longer than the limit is waited, to tell late from never. */
+/** Extra time after the limit, to distinguish a late disconnect from none. */
 const graceMs = 5000;
 
 interface RevokedDevice {
@@ -35,23 +35,23 @@ export async function runRevocationDrill(
 ): Promise<PhaseOutcome> {
   const { pool, fleet, seed, name, signal } = context;
   const order = shuffled(connectedDevices(context, spec.groups), seeded(seed, 'revocation', name));
-  const victims = order.slice(0, spec.devices);
-  if (victims.length === 0) {
+  const targets = order.slice(0, spec.devices);
+  if (targets.length === 0) {
     return { passed: false, evidence: ['no device was connected'], figures: {} };
   }
-  // From now on nobody counts on them.
-  for (const victim of victims) fleet.retired.add(victim);
-  for (const { worker, devices } of pool.shares(victims))
+  // They are no longer expected to be connected.
+  for (const device of targets) fleet.retired.add(device);
+  for (const { worker, devices } of pool.shares(targets))
     await worker.call('keepSessions', { devices });
   await delay(100, undefined, { signal });
-  await waitForOnline(context, victims, 20_000);
-  // Session tickets follow the handshake.
+  await waitForOnline(context, targets, 20_000);
+  // Session tickets are sent after the handshake.
   await delay(200, undefined, { signal });
-  const bystanders = await watchBystanders(context, victims);
+  const bystanders = await watchBystanders(context, targets);
   const results: RevokedDevice[] = [];
-  for (const victim of victims) {
+  for (const device of targets) {
     if (signal.aborted) break;
-    results.push(await revokeOne(victim, spec, context));
+    results.push(await revokeOne(device, spec, context));
   }
   return judgeRevocation(results, spec.limit, await bystanders.drops());
 }
@@ -66,7 +66,7 @@ async function revokeOne(
   const worker = pool.workerOf(device);
   const id = roster.idOf(device);
   const watched = worker.call('watchClose', { device, timeoutMs: spec.limit + graceMs });
-  // The watch must stand before the call goes out.
+  // A round trip ensures that the watch is active before the revocation.
   await worker.call('status', { devices: [device] });
   const askedMs = context.clock.now();
   const [closed] = await Promise.all([watched, api.revoke(id, spec.reason)]);
@@ -88,24 +88,24 @@ async function revokeOne(
   };
 }
 
-/** Pure: what the drill proved. */
+/** Judges the drill. Pure. */
 export function judgeRevocation(
-  victims: readonly RevokedDevice[],
+  targets: readonly RevokedDevice[],
   limitMs: number,
   drops: number,
 ): PhaseOutcome {
-  const times = victims.flatMap(({ disconnectMs }) => disconnectMs ?? []).toSorted((a, b) => a - b);
-  const never = victims.length - times.length;
+  const times = targets.flatMap(({ disconnectMs }) => disconnectMs ?? []).toSorted((a, b) => a - b);
+  const never = targets.length - times.length;
   const slowest = times.at(-1) ?? Infinity;
-  const back = (pick: (victim: RevokedDevice) => AttemptResult): number =>
-    victims.filter((victim) => pick(victim).outcome === 'accepted').length;
-  const returned = back(({ fresh }) => fresh);
-  const returnedResumed = back(({ resumed }) => resumed);
-  const offered = victims.filter(({ resumed }) => resumed.resumeOffered).length;
-  const atTls = victims.filter(({ resumed }) => resumed.resumed).length;
-  const renewed = victims.filter(({ renewal }) => renewal === undefined).length;
-  const words = (pick: (victim: RevokedDevice) => string): string =>
-    [...new Set(victims.map(pick))].join(', ');
+  const accepted = (pick: (device: RevokedDevice) => AttemptResult): number =>
+    targets.filter((device) => pick(device).outcome === 'accepted').length;
+  const returned = accepted(({ fresh }) => fresh);
+  const returnedResumed = accepted(({ resumed }) => resumed);
+  const offered = targets.filter(({ resumed }) => resumed.resumeOffered).length;
+  const atTls = targets.filter(({ resumed }) => resumed.resumed).length;
+  const renewed = targets.filter(({ renewal }) => renewal === undefined).length;
+  const reasons = (pick: (device: RevokedDevice) => string): string =>
+    [...new Set(targets.map(pick))].join(', ');
   const passed =
     never === 0 &&
     slowest <= limitMs &&
@@ -117,23 +117,23 @@ export function judgeRevocation(
     passed,
     evidence: [
       never === 0
-        ? `${victims.length} revoked devices were out after ${slowest.toFixed(0)} ms at most (limit ${limitMs} ms); reason: ${words(({ reason }) => reason)}`
-        : `${never} of ${victims.length} revoked devices were still connected ${graceMs} ms after the limit of ${limitMs} ms`,
+        ? `${targets.length} revoked devices were disconnected within ${slowest.toFixed(0)} ms (limit ${limitMs} ms); reason: ${reasons(({ reason }) => reason)}`
+        : `${never} of ${targets.length} revoked devices were still connected ${graceMs} ms after the limit of ${limitMs} ms`,
       returned === 0
-        ? `none could connect again: ${words(({ fresh }) => fresh.reason)}`
-        : `${returned} could connect again`,
+        ? `none could reconnect: ${reasons(({ fresh }) => fresh.reason)}`
+        : `${returned} could reconnect`,
       offered === 0
-        ? 'the broker had given no TLS session to resume'
+        ? 'the broker had sent no TLS session ticket'
         : returnedResumed === 0
-          ? `none of ${offered} could return with its TLS session of before, though TLS itself resumed ${atTls} of them: ${words(({ resumed }) => resumed.reason)}`
-          : `${returnedResumed} of ${offered} returned with a resumed TLS session`,
+          ? `none of ${offered} could reconnect with its previous TLS session, although TLS resumed ${atTls} of them: ${reasons(({ resumed }) => resumed.reason)}`
+          : `${returnedResumed} of ${offered} reconnected with a resumed TLS session`,
       renewed === 0
-        ? `none could renew: ${words(({ renewal }) => renewal ?? '')}`
+        ? `none could renew: ${reasons(({ renewal }) => renewal ?? '')}`
         : `${renewed} could renew a revoked certificate`,
       bystanderEvidence(drops),
     ],
     figures: {
-      devices: victims.length,
+      devices: targets.length,
       disconnectMaxMs: Number.isFinite(slowest) ? Math.round(slowest * 10) / 10 : -1,
       stillConnected: never,
       returned,

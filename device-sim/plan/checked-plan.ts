@@ -1,5 +1,5 @@
 /**
- * A plan whose thresholds name figures that its run can produce.
+ * The schema of a plan, with a check that its thresholds name figures that the run can produce.
  *
  * @module
  */

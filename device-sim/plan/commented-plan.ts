@@ -1,24 +1,24 @@
 /**
- * The plan that `flotilla sim init` writes: small enough to run at once, and a comment at every turn.
+ * The plan that `flotilla sim init` writes: small, ready to run, and with comments.
  *
  * @module
  */
 
 export const commentedPlan = `# A plan of the Flotilla simulator. Run it: flotilla sim run plan.yaml
-# Check it only: flotilla sim check plan.yaml. Every key: docs/plan.schema.json.
+# Check it without running: flotilla sim check plan.yaml. All keys: docs/plan.schema.json.
 name: first
-description: Twenty-five devices that report, are stormed, and must lose nothing.
-# The same seed gives the same ids, schedules, payloads and faults. Left out: a new one each time.
+description: Twenty-five devices publish, reconnect all at once, and must lose no message.
+# The same seed gives the same ids, schedules, payloads and faults (default: a new seed per run).
 seed: '1'
 
 # Groups of devices. Each device has its own key and its own certificate.
 fleet:
   - group: meters
     count: 20
-    id: '{group}-{n}' # {group}, {n} (its number), {seed}
-    client: mqttjs # as people run it; or light, for tens of thousands on one machine
+    id: '{group}-{n}' # {group}, {n} (the device's number), {seed}
+    client: mqttjs # the MQTT.js library; or light, for tens of thousands on one machine
     mqtt: '3.1.1' # or "5.0"
-    session: clean # or kept: the broker remembers subscriptions and queues while it is away
+    session: clean # or kept: the broker keeps subscriptions and queues while a device is offline
     keepAlive: 60s
     tls:
       version: any # or "1.2", "1.3"
@@ -26,8 +26,8 @@ fleet:
     publish:
       - topic: devices/{device}/telemetry
         qos: 1
-        rate: 1/s # 5/s, 1/10s, 30/m, or a number a second
-        spread: jitter # fixed, jitter or poisson; never waits for an answer
+        rate: 1/s # 5/s, 1/10s, 30/m, or a number per second
+        spread: jitter # fixed, jitter or poisson; never waits for a reply
         jitter: 0.2
         payload:
           kind: walk # sequence, walk, template or replay
@@ -47,13 +47,13 @@ fleet:
           text: '{"n":{{n}},"state":"{{pick ok ok ok warn}}","load":{{float 0 1 2}}}'
 
 run:
-  observers: 1 # service subscribers that check what arrives
-  drain: 10s # at the end, wait so long for what is under way
-  keep: false # true: keep keys and certificates, and use them again
+  observers: 1 # service subscribers that check what is delivered
+  drain: 10s # how long to wait at the end for messages in flight
+  keep: false # true: keep keys and certificates for the next run
   # workers: 2
-  # sourceAddresses: [127.0.0.0/28] # when one address has too few ports
+  # sourceAddresses: [127.0.0.0/28] # if one address has too few ports
 
-# One after the other; those under parallel together.
+# Phases run one after the other; those under parallel run at the same time.
 phases:
   - phase: enroll
   - phase: ramp
@@ -71,7 +71,7 @@ phases:
         duration: 5s
         rate: 10/s
 
-# Any number of the report. One that is missed makes the exit code 3.
+# Conditions on figures of the report. If one is missed, the exit code is 3.
 thresholds:
   - devices.failed <= 0
   - messages.lost <= 0

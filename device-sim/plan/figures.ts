@@ -1,6 +1,6 @@
 /**
- * Every figure of a report that a threshold may name. A name that no run can ever produce is told
- * when the plan is read, not after the run.
+ * All figures of a report that a threshold may name. An unknown name is reported when the plan is read,
+ * not after the run.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { phasesOf } from './phase-names.ts';
 import type { PhaseKind } from './phase-schema.ts';
 import type { Plan } from './plan-schema.ts';
 
-/** The numbers that each kind of phase reports under `figures`. */
+/** The figures of each kind of phase. */
 export const phaseFigures: Readonly<Record<PhaseKind, readonly string[]>> = {
   enroll: ['enrolled', 'reused', 'failed', 'perSecond'],
   ramp: ['connected', 'missing', 'perSecond'],
@@ -66,7 +66,7 @@ const counts = [
 ];
 const latencies = timerNames.filter((name) => !name.toLowerCase().endsWith('scheduleerror'));
 
-/** The numbers of a report outside of its phases. */
+/** The figures of a report outside of its phases. */
 export const runFigures: readonly string[] = [
   'durationMs',
   ...under('devices', ['planned', 'enrolled', 'connected', 'failed', 'retired', 'distinctKeys']),
@@ -91,7 +91,7 @@ export const runFigures: readonly string[] = [
   ...under('broker', ['local', 'cpuMs', 'cpuPerMessageUs', 'rssBytes', 'rssPeakBytes']),
 ];
 
-/** What is wrong with the name of a figure in this plan; undefined when nothing is. */
+/** Why a figure does not exist in reports of this plan; undefined when it does. */
 export function figureFault(figure: string, plan: Pick<Plan, 'phases'>): string | undefined {
   const [head, name = '', ...rest] = figure.split('.');
   if (head !== 'phases') return faultAmong(figure, runFigures);
@@ -111,11 +111,11 @@ function faultAmong(figure: string, known: readonly string[]): string | undefine
   const near = known
     .map((name) => ({ name, far: distance(figure.toLowerCase(), name.toLowerCase()) }))
     .toSorted((one, two) => one.far - two.far)[0];
-  const hint = near === undefined || near.far > 4 ? '' : `; ${near.name} is near it`;
-  return `no report has a figure ${figure}${hint}`;
+  const hint = near === undefined || near.far > 4 ? '' : `; did you mean ${near.name}?`;
+  return `there is no figure ${figure}${hint}`;
 }
 
-/** How many letters must change to make one word of the other (Levenshtein). */
+/** The edit distance of two words (Levenshtein). */
 function distance(one: string, two: string): number {
   let row = Array.from({ length: two.length + 1 }, (_item, at) => at);
   for (const [at, letter] of Array.from(one).entries()) {

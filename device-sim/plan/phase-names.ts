@@ -1,12 +1,12 @@
 /**
- * The phases of a plan by their names.
+ * Names the phases of a plan.
  *
  * @module
  */
 import type { PhaseSpec } from './phase-schema.ts';
 import type { Plan } from './plan-schema.ts';
 
-/** All phases of a plan with their names, in order; a name that repeats gets a number. */
+/** All phases of a plan with their names, in order; repeated names get a number. */
 export function phasesOf(
   plan: Pick<Plan, 'phases'>,
 ): { step: number; name: string; spec: PhaseSpec }[] {

@@ -1,6 +1,5 @@
 /**
- * Plans: read from YAML with errors that name line and column, made from a few numbers, written as
- * a commented example.
+ * Reads plans from YAML, with errors that name line and column, or makes them from a few numbers.
  *
  * @module
  */
@@ -22,10 +21,10 @@ import type { GroupSpec } from './fleet-schema.ts';
 import { planSchema, type Plan } from './plan-schema.ts';
 import { newSeed } from './seed.ts';
 
-/** The largest plan that is read, in bytes. */
+/** The largest accepted plan, in bytes. */
 export const planMaxBytes = 1024 * 1024;
 
-/** The numbers of a run without a plan. */
+/** The parameters of a run without a plan file. */
 export interface QuickNumbers {
   readonly devices: number;
   readonly durationMs: number;
@@ -36,10 +35,10 @@ export interface QuickNumbers {
 }
 
 /**
- * The plan of `flotilla sim run --devices …`: enroll all, connect all, publish for the duration;
- * nothing may be lost or misdelivered, and every device must be in.
+ * The plan of `flotilla sim run --devices …`: all devices enroll, connect and publish for the duration.
+ * No message may be lost or misdelivered, and every device must connect.
  *
- * @throws FlotillaError `plan-invalid` when a number is out of its bounds
+ * @throws FlotillaError `plan-invalid` when a number is out of range
  */
 export function quickPlan(numbers: QuickNumbers): Plan {
   const seed = numbers.seed ?? newSeed();
@@ -70,7 +69,7 @@ export function quickPlan(numbers: QuickNumbers): Plan {
 }
 
 /**
- * Reads a plan from a file. Relative paths in it (replay files) count from its folder.
+ * Reads a plan from a file. Paths in it (replay files) are relative to its folder.
  *
  * @throws FlotillaError `plan-unreadable`, `plan-invalid`: naming line and column
  */
@@ -89,7 +88,7 @@ export async function readPlan(path: string): Promise<Plan> {
 /**
  * Reads a plan from YAML text.
  *
- * @param label how errors call the text
+ * @param label the name of the text in errors
  * @throws FlotillaError `plan-unreadable`, `plan-invalid`: naming line and column
  */
 export function parsePlan(text: string, label = 'plan'): Plan {
@@ -126,7 +125,7 @@ export function parsePlan(text: string, label = 'plan'): Plan {
   throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
 }
 
-/** Checks a plan that was made by a program. @throws FlotillaError `plan-invalid` */
+/** Checks a plan that a program made. @throws FlotillaError `plan-invalid` */
 export function checkPlan(content: unknown): Plan {
   const result = checkedPlanSchema.safeParse(content);
   if (result.success) return result.data;
@@ -137,7 +136,7 @@ export function checkPlan(content: unknown): Plan {
   throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
 }
 
-/** The JSON Schema of a plan as people write it: what docs/plan.schema.json holds. */
+/** The JSON Schema of a plan file, published as docs/plan.schema.json. */
 export function planJsonSchema(): object {
   return {
     ...z.toJSONSchema(planSchema, { io: 'input', target: 'draft-2020-12' }),
@@ -149,15 +148,15 @@ export function planJsonSchema(): object {
 interface Fault {
   readonly path: PropertyKey[];
   readonly message: string;
-  /** The key is wrong, not its value. */
+  /** Whether the key is wrong, not its value. */
   readonly atKey: boolean;
 }
 
-/** The most telling fault inside a union: the one of the branch that went furthest. */
+/** The most specific fault inside a union: the one with the longest path. */
 function deepest(issue: z.core.$ZodIssue): Fault {
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys;
-    return { path: [...issue.path, key], message: `there is no setting ${key} here`, atKey: true };
+    return { path: [...issue.path, key], message: `unknown setting ${key}`, atKey: true };
   }
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
     return { path: issue.path, message: issue.message, atKey: false };
@@ -172,7 +171,7 @@ function deepest(issue: z.core.$ZodIssue): Fault {
   return best ?? { path: issue.path, message: issue.message, atKey: false };
 }
 
-/** Where a setting stands in the text: its value, or its key; of its parent when it is not there. */
+/** The position of a setting's value or key in the text; that of its parent when it is missing. */
 function offsetOf(document: Document, path: readonly PropertyKey[], atKey: boolean): number {
   for (let length = path.length; length > 0; length--) {
     const part = path.slice(0, length);

@@ -1,15 +1,15 @@
 /**
- * Randomness that can be repeated: one stream for each purpose, named by a path below the seed, so
- * that what one device draws never depends on when another one drew.
+ * Repeatable random numbers: one stream for each purpose, named by a path below the seed, so that the
+ * numbers of one device never depend on when another device draws.
  *
- * Not for secrets: keys come from the platform's generator, never from here. A seed is printed and
- * stored in reports; keys made from it would be anybody's.
+ * Never use it for secrets: keys come from the platform's generator. Seeds are printed and stored in
+ * reports, so anybody could compute keys made from them.
  *
  * @module
  */
 import { createHash, randomBytes } from 'node:crypto';
 
-/** A stream of numbers that depends on nothing but its seed and path. */
+/** A stream of numbers that depends only on its seed and path. */
 export interface Random {
   /** From 0 (inclusive) to 1 (exclusive). */
   next(): number;
@@ -21,7 +21,7 @@ export interface Random {
   exponential(): number;
 }
 
-/** A new seed: 8 hexadecimal digits, from real randomness. */
+/** A new seed: 8 hexadecimal digits from the platform's generator. */
 export function newSeed(): string {
   return randomBytes(4).toString('hex');
 }
@@ -34,7 +34,7 @@ export function seeded(seed: string, ...path: readonly (string | number)[]): Ran
   return new SmallFast(hash.readInt32LE(0), hash.readInt32LE(4), hash.readInt32LE(8));
 }
 
-/** Puts a list in an order that depends on the stream alone (Fisher and Yates). */
+/** Shuffles a list in an order that depends only on the stream (Fisher and Yates). */
 export function shuffled<T>(list: readonly T[], random: Random): T[] {
   const result = [...list];
   for (let last = result.length - 1; last > 0; last--) {

@@ -1,13 +1,13 @@
 /**
  * Thresholds: a figure of the report, a comparison, a number. `messages.lost <= 0`,
- * `latencyMs.endToEnd.p99 < 250`, `phases.storm.figures.lastBackMs <= 5s`. A duration stands for ms.
+ * `latencyMs.endToEnd.p99 < 250`, `phases.storm.figures.lastBackMs <= 5s`. Durations are converted to ms.
  *
  * @module
  */
 import { parseDuration } from '../../core/config/duration.ts';
 
 export interface ThresholdComparison {
-  /** The path of the figure in the report; a phase by its name below `phases`. */
+  /** The path of the figure in the report; phases are addressed by name. */
   readonly figure: string;
   readonly operator: '<=' | '>=' | '<' | '>' | '==';
   readonly limit: number;
@@ -17,7 +17,7 @@ export interface ThresholdComparison {
 export interface JudgedThreshold {
   readonly name: string;
   readonly limit: string;
-  /** Null when the run never produced the figure: that is a miss. */
+  /** Null when the run did not produce the figure, which counts as missed. */
   readonly value: number | null;
   readonly ok: boolean;
 }
@@ -30,7 +30,7 @@ export function isComparison(text: string): boolean {
   return comparison.test(text);
 }
 
-/** Reads a threshold that {@link isComparison} accepted; undefined for any other text. */
+/** Parses a threshold; undefined for a text that {@link isComparison} rejects. */
 export function parseComparison(text: string): ThresholdComparison | undefined {
   const found = comparison.exec(text);
   if (found === null) return undefined;
@@ -39,7 +39,7 @@ export function parseComparison(text: string): ThresholdComparison | undefined {
   return { figure, operator: operator as ThresholdComparison['operator'], limit };
 }
 
-/** Judges a threshold against a report. `phases` may be addressed by name. */
+/** Judges a threshold against a report. */
 export function judgeThreshold(threshold: ThresholdComparison, report: object): JudgedThreshold {
   const value = figureOf(report, threshold.figure);
   return {
@@ -50,7 +50,7 @@ export function judgeThreshold(threshold: ThresholdComparison, report: object): 
   };
 }
 
-/** The number or yes/no (1/0) at a path of a report; undefined when there is none. */
+/** The number or boolean (1 or 0) at a path of a report; undefined when there is none. */
 export function figureOf(report: object, path: string): number | undefined {
   let at: unknown = report;
   for (const step of path.split('.')) {

@@ -1,5 +1,5 @@
 /**
- * Two runs side by side: what got better, what got worse.
+ * Compares two runs: which figures improved and which got worse.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface ComparedFigure {
   readonly name: string;
   readonly a: number | null;
   readonly b: number | null;
-  /** B against A in per cent; null when it cannot be told. */
+  /** The change from A to B in percent; null when it cannot be computed. */
   readonly changePercent: number | null;
   /** Whether B is better; `same` within {@link noisePercent}. */
   readonly verdict: 'better' | 'worse' | 'same' | 'unknown';
@@ -32,12 +32,12 @@ export interface Comparison {
     readonly startedAt: string;
     readonly ok: boolean;
   };
-  /** Reasons to take the comparison with care. */
+  /** Reasons why the comparison may be misleading. */
   readonly warnings: readonly string[];
   readonly figures: readonly ComparedFigure[];
 }
 
-/** Changes up to this count as noise. */
+/** Changes up to this percentage count as noise. */
 export const noisePercent = 5;
 
 const compared: readonly { readonly name: string; readonly good: 'more' | 'less' }[] = [
@@ -89,11 +89,11 @@ export async function compareReports(a: string, b: string): Promise<Comparison> 
   return comparisonOf(one, two);
 }
 
-/** Pure: the comparison of two reports. */
+/** Compares two reports. Pure. */
 export function comparisonOf(a: Head, b: Head): Comparison {
   const figures = compared.flatMap(({ name, good }) => {
     const [before, after] = [figureOf(a, name), figureOf(b, name)];
-    // A latency of which nothing was counted is 0 in the report and says nothing.
+    // A latency without samples is 0 in the report and must not be compared.
     const counted = (report: Head): boolean =>
       !name.startsWith('latencyMs.') ||
       (figureOf(report, name.replace(/\.p\d+$/, '.count')) ?? 0) > 0;
@@ -131,7 +131,7 @@ async function readReport(path: string): Promise<Head> {
     const file = (await stat(path)).isDirectory() ? join(path, 'report.json') : path;
     return headSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {
-    const why = error instanceof z.ZodError ? 'it lacks what a report has' : messageOf(error);
+    const why = error instanceof z.ZodError ? 'it is not a report' : messageOf(error);
     throw new FlotillaError('sim-report-unreadable', { detail: `${path}: ${why}`, cause: error });
   }
 }
@@ -155,7 +155,7 @@ function warningsFor(a: Head, b: Head): string[] {
   return [
     ...(a.plan === b.plan ? [] : ['the plans have different names']),
     ...(a.devices.planned === b.devices.planned ? [] : ['the fleets differ in size']),
-    ...(a.seed === b.seed ? [] : ['the seeds differ: the traffic was not the same']),
+    ...(a.seed === b.seed ? [] : ['the seeds differ, so the traffic was not the same']),
     ...[a, b].flatMap(({ simulator }, index) =>
       simulator.valid
         ? []

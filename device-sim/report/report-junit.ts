@@ -1,5 +1,5 @@
 /**
- * The report as JUnit XML, for CI: a test case for each threshold and each phase.
+ * The report as JUnit XML for CI systems: one test case per threshold and phase.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export function reportJunit(report: Report): string {
       : [
           {
             group: 'run',
-            name: 'comes to its end',
+            name: 'completes',
             seconds: report.durationMs / 1000,
             failure: report.failure ?? 'stopped early',
             detail: '',
@@ -63,8 +63,8 @@ ${cases
 `;
 }
 
-/** XML 1.0 cannot carry control characters, escaped or not. */
+/** Escapes a text and replaces control characters, which XML 1.0 does not allow. */
 function clean(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what is cut out
+  // eslint-disable-next-line no-control-regex -- they are replaced
   return escape(text.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F]/g, '�'));
 }

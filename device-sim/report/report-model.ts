@@ -1,5 +1,5 @@
 /**
- * The report of a run. The first keys are what others rely on; the rest was added and may grow.
+ * The report of a run. It is a public format: keys may be added, but existing ones stay.
  *
  * @module
  */
@@ -7,18 +7,18 @@ import type { Second } from '../stats/run-stats.ts';
 import type { Percentiles } from '../measure/histogram.ts';
 import type { JudgedThreshold } from '../plan/threshold.ts';
 
-/** Counts of messages one way. */
+/** Counts of messages in one direction. */
 export interface MessageCounts {
-  /** Handed to the network by the sender. */
+  /** Sent by the publishers. */
   readonly published: number;
   readonly acknowledged: number;
-  /** What receivers must have: acknowledged for QoS 1 and 2, sent for QoS 0; once for each receiver. */
+  /** Messages that must be delivered: acknowledged (QoS 1 and 2) or sent (QoS 0), per receiver. */
   readonly expected: number;
-  /** Of these, what they had. */
+  /** The expected messages that were received. */
   readonly delivered: number;
   readonly lost: number;
   readonly duplicated: number;
-  /** Arrived under a topic, or at a device, that it was not meant for. */
+  /** Messages received with a wrong topic or by a wrong device. */
   readonly misdelivered: number;
 }
 
@@ -30,7 +30,7 @@ export interface PhaseReport {
   /** Since the start of the run. */
   readonly atMs: number;
   readonly durationMs: number;
-  /** False when a drill failed or the phase could not end. */
+  /** False when a drill failed or the phase did not finish. */
   readonly ok: boolean;
   /** For drills. */
   readonly verdict: 'pass' | 'fail' | null;
@@ -79,22 +79,22 @@ export interface Report {
   readonly phases: readonly PhaseReport[];
   readonly thresholds: readonly JudgedThreshold[];
   readonly ok: boolean;
-  /** Ended by a person before its time. */
+  /** Stopped by the user before the end of the plan. */
   readonly aborted: boolean;
-  /** The error that ended the run before its time. */
+  /** The error that ended the run early. */
   readonly failure: string | null;
   /** 8 hexadecimal digits in every payload of this run. */
   readonly run: string;
   readonly version: 1;
   readonly simulator: {
-    /** False when the simulator itself was the bottleneck: the latencies are not the broker's alone. */
+    /** False when the simulator sent late: the latencies are then not only the broker's. */
     readonly valid: boolean;
     readonly invalidBecause: readonly string[];
-    /** How late messages left by the simulator's own doing. */
+    /** How late messages were sent, caused by the simulator. */
     readonly scheduleErrorMs: Percentiles;
-    /** How late connections were begun by it. */
+    /** How late connections were started, caused by the simulator. */
     readonly connectScheduleErrorMs: Percentiles;
-    /** Messages that devices could not send at their time because they were not connected. */
+    /** Messages that devices could not send because they were not connected. */
     readonly missed: number;
     readonly workers: number;
     readonly cpuMs: number;

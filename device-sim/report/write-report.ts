@@ -1,5 +1,5 @@
 /**
- * All forms of a report into one folder.
+ * Writes a report in all formats into one folder.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What all workers measured, added up: totals, one column a second for the plots, and the share of
+ * Adds up the measurements of all workers: totals, one entry per second for the plots, and a meter for
  * each phase.
  *
  * @module
@@ -8,7 +8,7 @@ import type { DeviceState } from '../device/sim-device.ts';
 import type { Tick } from '../worker/protocol.ts';
 import { Meter } from '../measure/meter.ts';
 
-/** One second of the whole run (or more, when a long run was thinned out). */
+/** One second of the run, or several seconds of a long run that were merged. */
 export interface Second {
   /** Since the start of the run. */
   readonly atMs: number;
@@ -19,7 +19,7 @@ export interface Second {
   readonly delivered: number;
   readonly errors: Readonly<Record<string, number>>;
   readonly devices: Readonly<Record<DeviceState, number>>;
-  /** Percentiles in ms of what fell into this second; absent when nothing did. */
+  /** Percentiles in ms of this second; undefined when nothing was measured. */
   readonly endToEnd: Sample | undefined;
   readonly publishAck: Sample | undefined;
   readonly connect: Sample | undefined;
@@ -37,10 +37,10 @@ export interface Sample {
   readonly max: number;
 }
 
-/** How many columns are kept; then two become one. */
+/** The most entries that are kept; then each two are merged into one. */
 export const secondsMax = 1200;
 
-/** What the operating system says of the broker: CPU in ms since its start, memory in bytes. */
+/** Usage of a process as the operating system reports it: CPU in ms since its start, memory in bytes. */
 export interface ProcessUsage {
   readonly cpuMs: number;
   readonly rssBytes: number;
@@ -62,49 +62,49 @@ export class RunStats {
   #spanMs = 1000;
   #cpuMs = 0;
 
-  /** @param brokerUse reads the broker's process when it is local */
-  constructor(startMs: number, brokerUse: () => ProcessUsage | undefined) {
+  /** @param readBrokerUsage reads the usage of the broker; undefined when it is not local */
+  constructor(startMs: number, readBrokerUsage: () => ProcessUsage | undefined) {
     this.#startMs = startMs;
     this.#windowStartMs = startMs;
-    this.#readBrokerUsage = brokerUse;
-    this.#firstBrokerUsage = brokerUse();
+    this.#readBrokerUsage = readBrokerUsage;
+    this.#firstBrokerUsage = readBrokerUsage();
     this.#lastBrokerUsage = this.#firstBrokerUsage;
   }
 
-  /** Takes a tick of a worker; `who` tells workers apart. */
-  addTick(who: object, tick: Tick): void {
+  /** Adds a tick of a worker. @param worker identifies the worker */
+  addTick(worker: object, tick: Tick): void {
     this.totals.merge(tick.meter);
     this.#window.merge(tick.meter);
     for (const phase of this.#phases) phase.merge(tick.meter);
-    this.#last.set(who, tick);
+    this.#last.set(worker, tick);
     this.#cpuMs += tick.cpuMs;
     this.#windowCpuMs += tick.cpuMs;
-    const loop = this.#loopBusy.get(who) ?? { busy: 0, ticks: 0, max: 0 };
+    const loop = this.#loopBusy.get(worker) ?? { busy: 0, ticks: 0, max: 0 };
     loop.busy += tick.loopBusy;
     loop.ticks++;
     loop.max = Math.max(loop.max, tick.loopBusy);
-    this.#loopBusy.set(who, loop);
+    this.#loopBusy.set(worker, loop);
   }
 
-  /** Measures a phase from now on; call the result to end it. */
+  /** Starts a meter for a phase; `close` ends it. */
   openPhase(): { readonly meter: Meter; close(): void } {
     const meter = new Meter();
     this.#phases.add(meter);
     return { meter, close: () => this.#phases.delete(meter) };
   }
 
-  /** Closes the column of the second that ended. */
+  /** Ends the current second and returns its entry. */
   closeSecond(nowMs: number): Second {
     const window = this.#window;
     this.#window = new Meter();
     const spanMs = Math.max(1, nowMs - this.#windowStartMs);
-    const brokerUse = this.#readBrokerUsage();
+    const brokerUsage = this.#readBrokerUsage();
     const brokerCpu =
-      brokerUse === undefined || this.#lastBrokerUsage === undefined
+      brokerUsage === undefined || this.#lastBrokerUsage === undefined
         ? undefined
-        : Math.max(0, brokerUse.cpuMs - this.#lastBrokerUsage.cpuMs) / spanMs;
-    this.#firstBrokerUsage ??= brokerUse;
-    this.#lastBrokerUsage = brokerUse;
+        : Math.max(0, brokerUsage.cpuMs - this.#lastBrokerUsage.cpuMs) / spanMs;
+    this.#firstBrokerUsage ??= brokerUsage;
+    this.#lastBrokerUsage = brokerUsage;
     const second: Second = {
       atMs: Math.round(nowMs - this.#startMs),
       spanMs,
@@ -121,7 +121,7 @@ export class RunStats {
       simulatorCpu: this.#windowCpuMs / spanMs,
       simulatorRssBytes: this.rssBytes(),
       brokerCpu,
-      brokerRssBytes: brokerUse?.rssBytes,
+      brokerRssBytes: brokerUsage?.rssBytes,
     };
     this.#windowStartMs = nowMs;
     this.#windowCpuMs = 0;
@@ -145,10 +145,10 @@ export class RunStats {
   }
 
   /** Memory of all workers, or of some. */
-  rssBytes(whose?: readonly object[]): number {
+  rssBytes(workers?: readonly object[]): number {
     let sum = 0;
-    for (const [who, tick] of this.#last) {
-      if (whose === undefined || whose.includes(who)) sum += tick.rssBytes;
+    for (const [worker, tick] of this.#last) {
+      if (workers === undefined || workers.includes(worker)) sum += tick.rssBytes;
     }
     return sum;
   }
@@ -165,7 +165,7 @@ export class RunStats {
       : this.#lastBrokerUsage.cpuMs - this.#firstBrokerUsage.cpuMs;
   }
 
-  /** The busiest second of any worker's event loop, and the mean of the busiest worker. */
+  /** The maximum over all seconds and workers, and the mean of the busiest worker. */
   loopBusy(): { mean: number; max: number } {
     let mean = 0;
     let max = 0;
@@ -178,9 +178,9 @@ export class RunStats {
 
   #keep(second: Second): void {
     const last = this.seconds.at(-1);
-    // The rest of a second at the end would make rates out of next to nothing.
-    const scrap = second.spanMs < 500;
-    if (last !== undefined && (scrap || last.spanMs + second.spanMs <= this.#spanMs)) {
+    // The rates of a partial second at the end would be meaningless.
+    const partial = second.spanMs < 500;
+    if (last !== undefined && (partial || last.spanMs + second.spanMs <= this.#spanMs)) {
       this.seconds[this.seconds.length - 1] = mergeSeconds(last, second);
     } else {
       this.seconds.push(second);
@@ -201,7 +201,7 @@ function sampleOf(meter: Meter, name: Parameters<Meter['timer']>[0]): Sample | u
   return count === 0 ? undefined : sample;
 }
 
-/** Two columns as one: counts added, percentiles the worse of both, states the later. */
+/** Merges two entries: adds counts, keeps the worse percentiles and the later states. */
 function mergeSeconds(one: Second, two: Second): Second {
   const worse = (a: Sample | undefined, b: Sample | undefined): Sample | undefined =>
     a === undefined || b === undefined

@@ -1,24 +1,23 @@
 /**
- * What a simulated message carries to be accounted for: which run, which device, which sequence
- * number, and the time it was meant to leave. It stands at the head of the payload as JSON, so that
- * a person who listens with any tool can read it:
+ * The header of every simulated message: the run, the device, the sequence number, and the scheduled
+ * time. It is JSON at the start of the payload, so that it is readable in any MQTT client:
  *
  * ```
  * {"run":"5f0c1a2b","id":"meter-0001","seq":17,"at":1769990400123456,"value":21.5}
  * ```
  *
- * A body that is not a JSON object follows after the closing brace and a line feed.
+ * A body that is not a JSON object follows the closing brace and a line feed.
  *
  * @module
  */
 
 export interface Envelope {
-  /** 8 hexadecimal digits: messages of other runs are not ours to count. */
+  /** 8 hexadecimal digits. Messages of other runs are not counted. */
   readonly run: string;
-  /** The device that sent it, or for a command the device that it is for. */
+  /** The device that sent the message; for a command, the device that receives it. */
   readonly id: string;
   readonly seq: number;
-  /** When it was meant to leave: µs since 1970. */
+  /** The scheduled time: µs since 1970. */
   readonly atUs: number;
 }
 
@@ -26,7 +25,7 @@ const head =
   /^\{"run":"([0-9a-f]{8})","id":"([A-Za-z0-9][A-Za-z0-9._:-]{0,127})","seq":(\d{1,10}),"at":(\d{1,16})[,}]/;
 const headMaxBytes = 240;
 
-/** Puts the envelope at the head of a body: a JSON object, other text, or nothing. */
+/** Adds the envelope to a body: a JSON object, other text, or nothing. */
 export function wrap(envelope: Envelope, body: string): string {
   const open = `{"run":"${envelope.run}","id":"${envelope.id}","seq":${envelope.seq},"at":${Math.round(envelope.atUs)}`;
   if (body === '' || body === '{}') return `${open}}`;

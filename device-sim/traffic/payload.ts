@@ -1,6 +1,6 @@
 /**
- * What simulated messages say, beside their envelope. Each source depends on the seed and its own
- * device alone.
+ * The content of simulated messages after their envelope. Each source depends only on the seed and its
+ * own device.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import type { PayloadSpec } from '../plan/fleet-schema.ts';
 import type { Author } from '../fleet/roster.ts';
 import type { Random } from '../plan/seed.ts';
 
-/** Makes the bodies of one stream of one device, in order. */
+/** Generates the bodies of one stream of one device, in order. */
 export interface PayloadSource {
-  /** A JSON object or any other text; empty for nothing. */
+  /** A JSON object or any other text; may be empty. */
   body(seq: number, atMs: number): string;
 }
 
@@ -22,7 +22,7 @@ export const replayMaxBytes = 64 * 1024 * 1024;
 /**
  * The source of a stream.
  *
- * @param random called once, and only by kinds that need randomness
+ * @param random called at most once, by kinds that need random numbers
  * @throws FlotillaError `sim-replay-unreadable`
  */
 export function payloadSource(
@@ -50,7 +50,7 @@ export function payloadSource(
   }
 }
 
-/** The rows of a replay file as JSON text or as they stand. @throws FlotillaError `sim-replay-unreadable` */
+/** The rows of a replay file: CSV rows as JSON, other lines unchanged. @throws FlotillaError `sim-replay-unreadable` */
 export function replayRows(path: string): readonly string[] {
   const known = files.get(path);
   if (known !== undefined) return known;
@@ -68,7 +68,7 @@ export function replayRows(path: string): readonly string[] {
     });
   }
   if (rows.length === 0)
-    throw new FlotillaError('sim-replay-unreadable', { detail: `${path}: no row` });
+    throw new FlotillaError('sim-replay-unreadable', { detail: `${path}: it has no rows` });
   if (files.size >= 64) files.clear();
   files.set(path, rows);
   return rows;
@@ -111,7 +111,7 @@ class Walk implements PayloadSource {
   }
 }
 
-/** The body of a bare sequence: one text for all devices of a process. */
+/** The body of kind `sequence`: one text for all devices of a process. */
 function padding(bytes: number): string {
   let text = paddings.get(bytes);
   if (text === undefined) {
@@ -123,7 +123,7 @@ function padding(bytes: number): string {
 
 const paddings = new Map<number, string>();
 
-/** `{…}` with what is given, made at least so long by a field `pad`. */
+/** A JSON object with these fields, padded to `bytes` with a field `pad`. */
 function filled(inner: string, bytes: number): string {
   const missing = bytes - inner.length - (inner === '' ? 10 : 11);
   if (missing <= 0) return `{${inner}}`;
@@ -192,7 +192,7 @@ function placeholder(piece: string, author: Author, random: Random): Part {
     case 'pick':
       return () => args[random.below(args.length)] ?? '';
     default:
-      // What we do not know stays as it stands: it may be meant for the receiver.
+      // Unknown placeholders stay unchanged: they may be meant for the receiver.
       return piece;
   }
 }
@@ -203,7 +203,7 @@ function uuid(random: Random): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(12, 15)}-${variant}${hex.slice(15, 18)}-${hex.slice(18, 30)}`;
 }
 
-/** Rows of CSV (RFC 4180) as JSON objects, named by the header line. */
+/** Rows of CSV (RFC 4180) as JSON objects with the names of the header line. */
 function csvRows(text: string): string[] {
   const [header, ...rows] = csvCells(text);
   if (header === undefined) return [];

@@ -1,21 +1,21 @@
 /**
- * When a device means to send: an open loop. Times are fixed before anything is sent and never wait
- * for an answer, so a slow broker cannot make the load lighter and hide its own latency
- * (coordinated omission). Pure: the same seed gives the same times.
+ * The send times of a device, as an open loop: times are fixed in advance and never wait for a reply,
+ * so that a slow broker cannot reduce the load and hide its own latency (coordinated omission). Pure:
+ * the same seed gives the same times.
  *
  * @module
  */
 import type { Random } from '../plan/seed.ts';
 
-/** How the times of one stream are spread. */
+/** The distribution of the send times of one stream. */
 export interface SendRate {
   readonly intervalMs: number;
   /**
-   * `fixed`: every interval, from a start drawn once. `jitter`: each moved on its own by up to
-   * `jitter` intervals either way, without drift. `poisson`: independent waiting times.
+   * `fixed`: one per interval, from a random start. `jitter`: each moved independently by up to
+   * `jitter` intervals in either direction, without drift. `poisson`: independent waiting times.
    */
   readonly spread: 'fixed' | 'jitter' | 'poisson';
-  /** Share of the interval, 0 to 0.5; for `jitter` only. */
+  /** Share of the interval, 0 to 0.5; only for `jitter`. */
   readonly jitter: number;
 }
 
@@ -59,7 +59,7 @@ export class Schedule {
   }
 }
 
-/** What is due, in order of time: a binary heap of times and what they stand for. */
+/** A priority queue of items by time: a binary heap. */
 export class DueQueue<T> {
   readonly #times: number[] = [];
   readonly #items: T[] = [];
@@ -87,7 +87,7 @@ export class DueQueue<T> {
     this.#items[at] = item;
   }
 
-  /** Takes the earliest one when it is due, with the time it was meant for. */
+  /** Removes the earliest item when it is due, and returns it with its scheduled time. */
   takeDue(nowMs: number): { atMs: number; item: T } | undefined {
     const atMs = this.#times[0];
     if (atMs === undefined || atMs > nowMs) return undefined;

@@ -1,13 +1,12 @@
 /**
- * One stream of one device in one phase: where it publishes, when, and what. Everything follows from
- * the seed, the phase, the device and the stream's place in its group, and from nothing else.
+ * One stream of one device in one phase: its topic, send times and content. They depend only on the
+ * seed, the phase, the device and the index of the stream in its group.
  *
  * @module
  */
 import type { GroupSpec } from '../plan/fleet-schema.ts';
-import { topicFor } from '../fleet/roster.ts';
+import { topicFor, type Author } from '../fleet/roster.ts';
 import { seeded } from '../plan/seed.ts';
-import type { Author } from '../fleet/roster.ts';
 import { payloadSource, type PayloadSource } from './payload.ts';
 import { Schedule } from './schedule.ts';
 
@@ -24,7 +23,7 @@ export interface StreamWindow {
   readonly phase: string;
   readonly startMs: number;
   readonly endMs: number;
-  /** How many times as often as the group says. */
+  /** Multiplies the rates of the group. */
   readonly factor: number;
 }
 

@@ -1,13 +1,14 @@
 /**
- * The one timer of a worker: calls what is due, in order, and lets the sockets breathe in between.
+ * The timer of a worker: runs all scheduled calls in order with one platform timer, and yields to the
+ * event loop between batches.
  *
  * @module
  */
 import { DueQueue } from './schedule.ts';
 
-/** How many calls are made before the event loop gets its turn. */
+/** Calls that run before the event loop can handle sockets. */
 const callsPerTurnMax = 200;
-/** Timers of the platform hold 24 days; one that fires early only looks and sleeps on. */
+/** Platform timers are limited to 24 days; a timer that fires early is set again. */
 const sleepMaxMs = 2 ** 30;
 
 export class Timekeeper {
@@ -17,7 +18,7 @@ export class Timekeeper {
   #armedMs = Infinity;
   #closed = false;
 
-  /** Calls once at a time of `performance.now()`; the call is told the time it was meant for. */
+  /** Calls back once at a time of `performance.now()`, with the scheduled time. */
   at(ms: number, call: (intendedMs: number) => void): void {
     if (this.#closed) return;
     this.#queue.push(ms, call);
@@ -37,7 +38,7 @@ export class Timekeeper {
     if (firstMs >= this.#armedMs) return;
     clearTimeout(this.#timer);
     this.#armedMs = firstMs;
-    // Timers fire up to a millisecond late, never early; the rest is the load of the process.
+    // Timers fire up to a millisecond late, never early; more delay is the load of the process.
     this.#timer = setTimeout(
       () => this.#runDue(),
       Math.min(sleepMaxMs, Math.max(0, firstMs - performance.now())),

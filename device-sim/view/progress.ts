@@ -1,5 +1,5 @@
 /**
- * What a run tells while it goes on: once a second, and at the turns of its phases. The command line
+ * The progress of a run, reported once a second and when a phase starts or ends. The command line
  * prints it.
  *
  * @module
@@ -13,7 +13,7 @@ export interface Progress {
   readonly atMs: number;
   readonly plan: string;
   readonly seed: string;
-  /** The phases that run now, with when they began (since the start of the run). */
+  /** The running phases, with their start since the start of the run. */
   readonly phases: readonly {
     readonly name: string;
     readonly sinceMs: number;
@@ -33,7 +33,7 @@ export interface Progress {
     readonly misdelivered: number;
   };
   readonly errors: Readonly<Record<string, number>>;
-  /** For the turns of phases and notes. */
+  /** For phase starts and ends, and notes. */
   readonly text: string;
 }
 
@@ -55,7 +55,7 @@ export function progressLine(progress: Progress): string {
     ...(second.endToEnd === undefined
       ? []
       : [`end to end p50 ${ms(second.endToEnd.p50)} p99 ${ms(second.endToEnd.p99)}`]),
-    `${totals.delivered} received in all`,
+    `${totals.delivered} received in total`,
   ];
   const errors = Object.entries(second.errors);
   if (errors.length > 0) {
@@ -69,7 +69,7 @@ export function progressLine(progress: Progress): string {
   return parts.join('  ');
 }
 
-/** Milliseconds in three significant digits, with their unit. */
+/** Milliseconds with three significant digits and the unit. */
 export function ms(value: number): string {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
   if (value >= 100) return `${value.toFixed(0)} ms`;

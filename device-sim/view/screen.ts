@@ -1,6 +1,6 @@
 /**
- * The live screen of a run: what `progress` events tell, laid out for a terminal. Only text comes
- * out; clearing and placing it is the command line's.
+ * The live screen of a run: renders progress events as text for a terminal. The command line clears the
+ * screen and prints it.
  *
  * @module
  */
@@ -34,20 +34,20 @@ export class Screen {
     const progress = this.#last;
     if (progress === undefined) return '';
     const { states, planned, second, totals } = progress;
-    const wide = Math.max(20, columns);
+    const width = Math.max(20, columns);
     const lines = [
-      `flotilla sim  ${progress.plan}  seed ${progress.seed}  ${clock(progress.atMs)}   Ctrl-C ends in order`,
+      `flotilla sim  ${progress.plan}  seed ${progress.seed}  ${clock(progress.atMs)}   Ctrl-C stops the run`,
       '',
-      ...phaseLines(progress, wide),
+      ...phaseLines(progress, width),
       '',
-      `devices  ${stateBar(states, planned, Math.min(40, wide - 12))}`,
+      `devices  ${stateBar(states, planned, Math.min(40, width - 12))}`,
       `         ${deviceStates
         .filter((state) => states[state] > 0)
         .map((state) => `${states[state]} ${state}`)
         .join('  ')}  of ${planned}`,
       '',
-      `sent     ${sparkline(this.#sent, wide - 30)} ${last(this.#sent)}/s  ${totals.published} in all`,
-      `received ${sparkline(this.#received, wide - 30)} ${last(this.#received)}/s  ${totals.delivered} in all`,
+      `sent     ${sparkline(this.#sent, width - 30)} ${last(this.#sent)}/s  ${totals.published} in total`,
+      `received ${sparkline(this.#received, width - 30)} ${last(this.#received)}/s  ${totals.delivered} in total`,
       `         ${totals.acknowledged} acknowledged  ${totals.duplicated} duplicated  ${totals.misdelivered} misdelivered`,
       '',
       latencyLine('end to end', second?.endToEnd),
@@ -66,17 +66,17 @@ export class Screen {
     if (room > 1) lines.push('', ...this.#events.slice(-(room - 1)));
     return lines
       .slice(0, rows)
-      .map((line) => line.slice(0, wide))
+      .map((line) => line.slice(0, width))
       .join('\n');
   }
 }
 
-function phaseLines({ phases, atMs }: Progress, wide: number): string[] {
+function phaseLines({ phases, atMs }: Progress, width: number): string[] {
   if (phases.length === 0) return ['phase    –'];
   return phases.map(({ name, sinceMs, ofMs }) => {
     const tookMs = Math.max(0, atMs - sinceMs);
     if (ofMs === undefined) return `phase    ${name}  for ${clock(tookMs)}`;
-    const cells = Math.max(10, Math.min(30, wide - name.length - 30));
+    const cells = Math.max(10, Math.min(30, width - name.length - 30));
     const full = Math.round(Math.min(1, tookMs / ofMs) * cells);
     return `phase    ${name}  ${'█'.repeat(full)}${'░'.repeat(cells - full)}  ${clock(tookMs)} of ${clock(ofMs)}`;
   });

@@ -1,5 +1,5 @@
 /**
- * Takes one call to a worker and makes its answer: the same for every way that calls travel.
+ * Runs one call to a worker and makes its reply, for every kind of channel.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts'
 import { LinkError } from '../device/link.ts';
 import type { CallMessage, CallName, WorkerCalls, WorkerMessage } from './protocol.ts';
 
-/** Every call that a worker takes. */
+/** Every call that a worker accepts. */
 export const callNames = [
   'clock',
   'setup',
@@ -49,8 +49,8 @@ export async function handleCall(
   { call, name, params }: CallMessage,
 ): Promise<WorkerMessage> {
   try {
-    if (!callNames.includes(name)) throw new TypeError(`there is no call ${name}`);
-    // The one place where the name and the parameters of a call meet without a type to join them.
+    if (!callNames.includes(name)) throw new TypeError(`unknown call ${name}`);
+    // No type connects the name of a received call with its parameters: this is the one place to cast.
     const calls: Readonly<Record<CallName, (params: never) => Promise<unknown>>> = worker;
     const result = await calls[name](params as never);
     return { kind: 'result', call, result: result ?? null };

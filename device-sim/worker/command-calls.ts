@@ -1,5 +1,5 @@
 /**
- * Commands that an observer sends to devices, each at its time.
+ * Sends the commands of an observer to devices, each at its scheduled time.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Observer } from './observer.ts';
 import type { CommandParams } from './protocol.ts';
 import type { WorkerContext } from './worker-context.ts';
 
-/** Resolves when the time of the last one came. */
+/** Resolves when the last command was due. */
 export function sendCommands(
   work: WorkerContext,
   observer: Observer,

@@ -1,5 +1,5 @@
 /**
- * One try to connect in the name of a device, beside its own connection: for drills.
+ * One attempt to connect as a device while its own connection exists, for drills.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { WorkerContext } from './worker-context.ts';
 
 const attemptTimeoutMs = 5000;
 
-/** @throws FlotillaError `sim-certificate-missing` when the device holds none */
+/** @throws FlotillaError `sim-certificate-missing` when the device has no certificate */
 export async function connectionAttempt(
   work: WorkerContext,
   device: SimDevice,
@@ -31,7 +31,7 @@ export async function connectionAttempt(
     },
     { message: () => undefined, closed: () => undefined },
   );
-  const beganMs = performance.now();
+  const startMs = performance.now();
   const offered = { resumeOffered: session !== undefined };
   try {
     const { timing } = await link.connect({
@@ -39,7 +39,7 @@ export async function connectionAttempt(
       session,
       onSession: undefined,
     });
-    const elapsedMs = performance.now() - beganMs;
+    const elapsedMs = performance.now() - startMs;
     await work.pause(holdMs);
     const stayed = link.online;
     link.destroy();
@@ -52,7 +52,7 @@ export async function connectionAttempt(
     };
   } catch (error) {
     const reason = error instanceof LinkError ? error.reason : messageOf(error);
-    const elapsedMs = performance.now() - beganMs;
+    const elapsedMs = performance.now() - startMs;
     const resumed = error instanceof LinkError && error.resumed;
     return { outcome: 'refused', reason, ...offered, resumed, elapsedMs };
   }

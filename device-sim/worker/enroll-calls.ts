@@ -1,5 +1,5 @@
 /**
- * Rounds in which many devices get a certificate, a few at once: the first one, or the next.
+ * Enrolls or renews many devices, a few at a time.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import type { WorkerContext } from './worker-context.ts';
 type Service = NonNullable<SetupParams['enroll']>;
 type Failures = EnrollResult['failed'];
 
-/** How many devices of a worker renew at once. */
+/** Concurrent renewals of one worker. */
 const renewConcurrency = 16;
 
-/** Devices enroll with their tokens; who fails is told, not thrown. */
+/** Devices enroll with their tokens. Failures are returned, not thrown. */
 export async function enrollRound(
   work: WorkerContext,
   service: Service,
@@ -43,7 +43,10 @@ export async function enrollRound(
   return { failed, keys };
 }
 
-/** Devices renew what they hold and come back with it; those that hold nothing are passed over. */
+/**
+ * Devices renew their certificates and reconnect with the new ones. Devices without a certificate are
+ * skipped.
+ */
 export async function renewRound(
   work: WorkerContext,
   service: Service,
@@ -64,14 +67,14 @@ export async function renewRound(
 }
 
 interface CertificateRound {
-  /** Names the timer, and the failures among the errors. */
+  /** The name of the timer, and the prefix of failures. */
   readonly name: 'enroll' | 'renew';
   readonly done: CounterName;
   readonly failed: CounterName;
-  /** When each is meant to begin; one after the other when undefined. */
+  /** When each device starts; undefined: as soon as possible. */
   readonly atMs: EnrollParams['atMs'];
   readonly concurrency: number;
-  /** Undefined: this device has no part in the round. */
+  /** Resolves with undefined to skip the device. */
   readonly issue: (
     device: SimDevice,
     place: number,
@@ -101,18 +104,18 @@ async function runRound(
   const enroller = new EnrollmentClient(service.url, service.ca, concurrency);
   const failed: { device: number; reason: string }[] = [];
   const waiting = devices.entries();
-  const one = async (): Promise<void> => {
+  const runNext = async (): Promise<void> => {
     for (const [place, device] of waiting) {
       if (work.halted) return;
       const dueMs = atMs === undefined ? undefined : work.clock.toLocalMs(atMs[place] ?? 0);
       if (dueMs !== undefined) await work.until(dueMs);
-      const beganMs = dueMs ?? performance.now();
+      const startMs = dueMs ?? performance.now();
       try {
         const credential = await issue(device, place, enroller, () => meter.count('enrollRetried'));
         if (credential === undefined) continue;
         device.adopt(credential);
         meter.count(done);
-        meter.time(name, (performance.now() - beganMs) * 1000);
+        meter.time(name, (performance.now() - startMs) * 1000);
         onAdopted(device, credential);
       } catch (error) {
         const reason = isFlotillaError(error) ? error.code : messageOf(error);
@@ -124,7 +127,7 @@ async function runRound(
     }
   };
   try {
-    await Promise.all(Array.from({ length: Math.min(concurrency, devices.length) }, one));
+    await Promise.all(Array.from({ length: Math.min(concurrency, devices.length) }, runNext));
   } finally {
     enroller.close();
   }

@@ -1,6 +1,6 @@
 /**
- * A service subscriber that the simulator runs itself: it checks what arrives against what devices
- * number, and sends commands.
+ * The simulator's own service client: it checks received messages against the sequence numbers of
+ * the devices, and sends commands.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface ObserverOptions {
   readonly name: string;
   readonly identity: DialIdentity;
   readonly brokers: readonly BrokerAddress[];
-  /** The place of the broker to listen at: only its devices are checked. */
+  /** The index of its broker: only the devices of this broker are checked. */
   readonly broker: number;
   readonly filters: readonly string[];
   readonly client: 'mqttjs' | 'light';
@@ -52,7 +52,7 @@ export class Observer {
     const link = {
       clientId: options.name,
       mqtt: '3.1.1',
-      // Kept: what is acknowledged while the observer is away must reach it afterwards.
+      // Messages that are acknowledged while the observer is offline must reach it afterwards.
       kept: true,
       sessionExpirySeconds: 300,
       keepAliveSeconds: 30,
@@ -71,7 +71,7 @@ export class Observer {
       options.client === 'light' ? new LightLink(link, events) : new MqttJsLink(link, events);
   }
 
-  /** Connects and subscribes. @throws LinkError; FlotillaError `sim-target-refused` when a filter is */
+  /** Connects and subscribes. @throws LinkError; FlotillaError `sim-target-refused` for a rejected filter */
   async start(): Promise<void> {
     await this.#connect();
     for (const filter of this.#options.filters) {
@@ -152,14 +152,14 @@ export class Observer {
     }
     const known = this.#knownOf(envelope.id);
     if (known !== undefined && brokerIndexOf(known.number, brokers.length) !== broker) {
-      // Brokers that pass messages on to each other: the device's own broker is the one that is held to it.
+      // Brokers may forward messages to each other: only the device's own broker must deliver them.
       meter.count('foreign');
     } else if (known !== undefined && topic === `devices/${envelope.id}/replies`) {
       meter.count('repliesReceived');
       meter.time('roundtrip', clock.nowUs() - envelope.atUs);
     } else if (known === undefined || !known.topics.includes(topic)) {
       meter.count('misdelivered');
-      meter.fail('misdelivered: a message under another topic than its own');
+      meter.fail('misdelivered: a message with the topic of another device');
     } else if (known.received.add(envelope.seq)) {
       meter.count('delivered');
       meter.time('endToEnd', clock.nowUs() - envelope.atUs);

@@ -1,6 +1,7 @@
 /**
- * What the controller asks of its workers, and what they tell it: plain JSON, because the same words
- * travel over the pipe to a child process, over MQTT to an agent on another host, or nowhere.
+ * The calls of the controller to its workers, and the messages of the workers. They are plain JSON,
+ * because they are sent over a pipe to a child process, over MQTT to an agent on another host, or stay
+ * in the same process.
  *
  * @module
  */
@@ -10,11 +11,11 @@ import type { Ranges } from '../measure/interval-set.ts';
 import type { MeterData } from '../measure/meter.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 
-/** Where the broker is. */
+/** The address of a broker and what is trusted there. */
 export interface BrokerAddress {
   readonly host: string;
   readonly port: number;
-  /** PEM of what is trusted. */
+  /** PEM of the trusted certificates. */
   readonly ca: string;
 }
 
@@ -23,32 +24,32 @@ export interface SetupParams {
   readonly seed: string;
   /** 8 hexadecimal digits. */
   readonly run: string;
-  /** Devices are spread over them, see broker-choice.ts. */
+  /** Devices are distributed over them, see fleet/broker-choice.ts. */
   readonly brokers: readonly BrokerAddress[];
-  /** Where devices enroll; undefined when the broker is not a Flotilla. */
+  /** The enrollment service; undefined when the broker is not a Flotilla. */
   readonly enroll: { readonly url: string; readonly ca: string } | undefined;
-  /** This worker carries the devices whose number leaves `index` when divided by `of`. */
+  /** This worker carries the devices whose number modulo `of` is `index`. */
   readonly shard: { readonly index: number; readonly of: number };
   readonly sourceAddresses: readonly string[];
-  /** What an agent must add to its own clock, in ms; 0 on the controller's host. */
+  /** Added to the worker's own clock, in ms; 0 on the controller's host. */
   readonly clockShiftMs: number;
 }
 
-/** A time that both sides understand: ms since 1970. */
+/** A time that controller and workers share: ms since 1970. */
 export type EpochMs = number;
 
 export interface EnrollParams {
   readonly devices: readonly number[];
   /** In the order of `devices`. */
   readonly tokens: readonly string[];
-  /** When each is meant to begin, in the order of `devices`; at once when undefined. */
+  /** When each device starts, in the order of `devices`; undefined: as soon as possible. */
   readonly atMs: readonly EpochMs[] | undefined;
   readonly concurrency: number;
 }
 
 export interface EnrollResult {
   readonly failed: readonly { readonly device: number; readonly reason: string }[];
-  /** Fingerprints of the public keys, to prove that no two are the same. */
+  /** Fingerprints of the public keys, to show that all are different. */
   readonly keys: readonly string[];
 }
 
@@ -66,17 +67,17 @@ export interface TrafficParams {
 }
 
 export interface CommandParams {
-  /** Which device gets a command when, in order of time. */
+  /** The device and the time of each command, in order of time. */
   readonly commands: readonly { readonly device: number; readonly atMs: EpochMs }[];
   readonly qos: 0 | 1 | 2;
   readonly bytes: number;
-  /** Whether devices are to answer. */
+  /** Whether devices reply. */
   readonly reply: boolean;
-  /** Whether each must arrive. */
+  /** Whether each command counts as expected. */
   readonly accounted: boolean;
 }
 
-/** The account of one device: what must have arrived, and what did. */
+/** Sequence numbers of one device: acknowledged messages, and received commands. */
 export interface DeviceAccount {
   readonly device: number;
   readonly settled: Ranges;
@@ -84,9 +85,9 @@ export interface DeviceAccount {
   readonly hadGap: boolean;
 }
 
-/** The account of an observer. */
+/** Sequence numbers that one observer received and sent. */
 export interface ObserverAccount {
-  /** The place of the broker that it listens at. */
+  /** The index of its broker. */
   readonly broker: number;
   readonly received: readonly { readonly device: number; readonly ranges: Ranges }[];
   /** Commands that the broker acknowledged. */
@@ -98,16 +99,16 @@ export interface DeviceStatus {
   readonly state: DeviceState;
   readonly everOnline: boolean;
   readonly reason: string | undefined;
-  /** Commands that arrived, each once. */
+  /** Different commands that it received. */
   readonly commands: number;
 }
 
-/** One try to connect in the name of a device, for drills. */
+/** One attempt to connect as a device, for drills. */
 export interface AttemptParams {
   readonly device: number;
-  /** Offer the TLS session of the device's last connection. */
+  /** Offers the TLS session of the device's last connection. */
   readonly resume: boolean;
-  /** Instead of the device's own. */
+  /** Used instead of the device's own client id. */
   readonly clientId?: string;
   readonly holdMs: number;
 }
@@ -122,35 +123,35 @@ export interface AttemptResult {
 
 /** Every call, by name. */
 export interface WorkerCalls {
-  /** The worker's own clock, ms since 1970, unshifted. */
+  /** The worker's own clock, without its shift. */
   clock(params: object): Promise<{ readonly atMs: EpochMs }>;
   setup(params: SetupParams): Promise<void>;
-  /** Takes over keys and certificates made earlier, from a file of this host. */
+  /** Loads keys and certificates from a file of this host. */
   load(params: { readonly path: string }): Promise<{ readonly loaded: number }>;
   adopt(params: {
     readonly credentials: readonly (Credential & { readonly device: number })[];
   }): Promise<void>;
   enroll(params: EnrollParams): Promise<EnrollResult>;
-  /** What devices hold, to keep it on disk. */
+  /** The current credentials of devices, to store them. */
   credentials(params: { readonly devices: readonly number[] }): Promise<readonly Credential[]>;
   connect(params: ConnectParams): Promise<void>;
-  /** Resolves when all that was due was sent. */
+  /** Resolves when all scheduled messages were sent. */
   traffic(params: TrafficParams): Promise<void>;
-  /** Connections break; the devices come back by themselves. */
+  /** Ends connections; the devices reconnect. */
   dropConnections(params: ConnectParams & { readonly how: 'clean' | 'abrupt' }): Promise<void>;
   disconnect(params: {
     readonly devices: readonly number[];
     readonly how: 'clean' | 'abrupt';
   }): Promise<void>;
-  /** Goes at the one time and comes back at the other, for each device. */
+  /** Each device disconnects at one time and reconnects at another. */
   churn(params: ConnectParams & { readonly backAtMs: readonly EpochMs[] }): Promise<void>;
-  /** How often devices lost their connection unasked, those left out. */
+  /** How many connections were lost unexpectedly, without those of `except`. */
   drops(params: { readonly except: readonly number[] }): Promise<{ readonly drops: number }>;
-  /** From now on these keep their TLS sessions, beginning with a new connection. */
+  /** These devices reconnect, and keep their TLS sessions from now on. */
   keepSessions(params: { readonly devices: readonly number[] }): Promise<void>;
-  /** Each sends one message of its first stream, as its schedule would. */
+  /** Each device sends one message of its first stream. */
   sendOne(params: { readonly devices: readonly number[] }): Promise<void>;
-  /** Topics that arrived at devices that they do not belong to. */
+  /** Topics that devices received although they belong to other devices. */
   leaks(params: {
     readonly devices: readonly number[];
   }): Promise<{ readonly topics: readonly string[] }>;
@@ -185,7 +186,7 @@ export interface WorkerCalls {
     readonly devices: readonly number[];
     readonly paused: boolean;
   }): Promise<void>;
-  /** Waits until all of them are online; tells who is not after `timeoutMs`. */
+  /** Waits until all devices are online. Resolves with those that are not after `timeoutMs`. */
   awaitOnline(params: {
     readonly devices: readonly number[];
     readonly timeoutMs: number;
@@ -193,7 +194,7 @@ export interface WorkerCalls {
     readonly missing: readonly DeviceStatus[];
   }>;
   status(params: { readonly devices: readonly number[] }): Promise<readonly DeviceStatus[]>;
-  /** Waits until nothing is under way, at most so long. */
+  /** Waits until no message is in flight, at most `timeoutMs`. */
   settle(params: { readonly timeoutMs: number }): Promise<{ readonly unsettled: number }>;
   account(params: {
     readonly from: number;
@@ -205,14 +206,14 @@ export interface WorkerCalls {
     readonly chain: string;
     readonly filters: readonly string[];
     readonly client: 'mqttjs' | 'light';
-    /** The place of the broker to listen at. */
+    /** The index of the broker to connect to. */
     readonly broker: number;
   }): Promise<void>;
   command(params: CommandParams): Promise<void>;
   observerAccount(params: object): Promise<ObserverAccount>;
-  /** No new work: what is scheduled is dropped, connections stay. */
+  /** Drops scheduled work; connections stay open. */
   halt(params: object): Promise<void>;
-  /** Sends a tick at once. */
+  /** Sends a tick immediately. */
   flush(params: object): Promise<void>;
   close(params: object): Promise<void>;
 }
@@ -221,7 +222,7 @@ export type CallName = keyof WorkerCalls;
 export type ParamsOf<K extends CallName> = Parameters<WorkerCalls[K]>[0];
 export type ResultOf<K extends CallName> = Awaited<ReturnType<WorkerCalls[K]>>;
 
-/** What a worker tells unasked, every second. */
+/** The measurements that a worker sends every second. */
 export interface Tick {
   readonly atMs: EpochMs;
   readonly meter: MeterData;
@@ -229,7 +230,7 @@ export interface Tick {
   readonly everOnline: number;
   readonly cpuMs: number;
   readonly rssBytes: number;
-  /** Share of the time in which the event loop was busy, 0 to 1. */
+  /** Share of the time during which the event loop was busy, 0 to 1. */
   readonly loopBusy: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a worker tells every second: what it measured since, where its devices stand, what it used.
+ * Makes the tick that a worker sends every second: measurements, device states, CPU and memory.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export class TickSource {
   #cpu = process.cpuUsage();
   #loop = performance.eventLoopUtilization();
 
-  /** Empties the meter. CPU and loop are those since the last tick. */
+  /** Empties the meter. CPU time and busy share are those since the last tick. */
   take(meter: Meter, ownDevices: Iterable<SimDevice>, clock: SharedClock): Tick {
     const devices: Record<DeviceState, number> = {
       new: 0,

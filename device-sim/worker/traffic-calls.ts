@@ -1,5 +1,5 @@
 /**
- * What devices publish in one phase: each stream at the times that its schedule fixed.
+ * Publishes the streams of devices in one phase at their scheduled times.
  *
  * @module
  */
@@ -7,8 +7,8 @@ import type { SimDevice } from '../device/sim-device.ts';
 import { streamsOf, type StreamWindow } from '../traffic/stream.ts';
 import type { WorkerContext } from './worker-context.ts';
 
-/** Resolves when all that was due was sent, not before the end of the window. */
-export function playTraffic(
+/** Resolves when all scheduled messages were sent, but not before the end of the window. */
+export function publishStreams(
   work: WorkerContext,
   devices: readonly SimDevice[],
   window: StreamWindow,
@@ -39,7 +39,7 @@ export function playTraffic(
         next();
       }
     }
-    // The phase lasts to its end, however early the last message was due.
+    // The phase lasts until its end even when the last message was due earlier.
     time.at(window.endMs, finish);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The devices that a worker carries, by their number.
+ * The devices of a worker by their number.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export class WorkerDevices {
     this.#devices.set(device.number, device);
   }
 
-  /** Undefined when another worker carries it. */
+  /** The device; undefined when another worker carries it. */
   find(number: number): SimDevice | undefined {
     return this.#devices.get(number);
   }
@@ -35,7 +35,7 @@ export class WorkerDevices {
   }
 }
 
-/** Where a device stands. */
+/** The state of a device. */
 export function statusOf(device: SimDevice): DeviceStatus {
   const { number, state, everOnline, lastFailure, online, commands } = device;
   return {
@@ -47,7 +47,7 @@ export function statusOf(device: SimDevice): DeviceStatus {
   };
 }
 
-/** What must have arrived from a device and at it, and what did. */
+/** The sequence numbers that a device sent and received. */
 export function accountOf({ number, settled, commands, hadGap }: SimDevice): DeviceAccount {
   return { device: number, settled: settled.toRanges(), commands: commands.toRanges(), hadGap };
 }

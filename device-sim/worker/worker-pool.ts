@@ -1,6 +1,6 @@
 /**
- * The workers of a run, as the controller sees them: who carries which device, calls to them, and
- * what they tell.
+ * The workers of a run as the controller sees them: which worker carries which device, and calls to
+ * them.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import { handleCall } from './answer.ts';
 import type { CallMessage, CallName, ParamsOf, ResultOf, Tick, WorkerMessage } from './protocol.ts';
 import { Worker } from './worker.ts';
 
-/** One way to a worker. */
+/** The connection to one worker. */
 export interface Channel {
   readonly label: string;
   send(message: CallMessage): void;
-  /** Ends it at once, without goodbyes. */
+  /** Ends the worker immediately, without disconnecting its devices. */
   kill(): void;
 }
 
-/** What a way to a worker tells the crew. */
+/** Events of a channel. */
 export interface ChannelEvents {
   readonly message: (message: WorkerMessage) => void;
-  readonly ended: (why: string) => void;
+  readonly ended: (reason: string) => void;
 }
 
 export type OpenChannel = (events: ChannelEvents) => Channel;
@@ -49,11 +49,11 @@ export class WorkerHandle {
         if (message.kind === 'tick') onTick(message.tick);
         else this.#settleCall(message);
       },
-      ended: (why) => {
+      ended: (reason) => {
         if (this.#endReason !== undefined) return;
-        this.#endReason = why;
+        this.#endReason = reason;
         const error = new FlotillaError('sim-worker-failed', {
-          detail: `${this.channel.label}: ${why}`,
+          detail: `${this.channel.label}: ${reason}`,
         });
         for (const { reject } of this.#pendingCalls.values()) reject(error);
         this.#pendingCalls.clear();
@@ -62,7 +62,7 @@ export class WorkerHandle {
     });
   }
 
-  /** Calls a worker. @throws FlotillaError what the call throws, or `sim-worker-failed` */
+  /** Calls the worker. @throws FlotillaError the error of the call, or `sim-worker-failed` */
   call<K extends CallName>(name: K, params: ParamsOf<K>): Promise<ResultOf<K>> {
     if (this.#endReason !== undefined) {
       return Promise.reject(
@@ -73,19 +73,19 @@ export class WorkerHandle {
     }
     return new Promise((resolve, reject) => {
       const call = ++this.#lastCall;
-      // The result has the type of the call that it answers.
+      // Workers reply with the result type of the call.
       this.#pendingCalls.set(call, { resolve: (result) => resolve(result as ResultOf<K>), reject });
       this.channel.send({ call, name, params });
     });
   }
 
-  /** It does not answer: nobody waits for it any more. */
-  abandon(why: string): void {
-    this.#endReason ??= why;
+  /** Gives up a worker that does not answer. */
+  abandon(reason: string): void {
+    this.#endReason ??= reason;
     this.#exitExpected = true;
   }
 
-  /** From now on its end is no surprise. */
+  /** From now on, the end of the worker is not an error. */
   expectExit(): void {
     this.#exitExpected = true;
   }
@@ -104,10 +104,10 @@ function errorOf(code: string, detail: string): Error {
   return new FlotillaError(isErrorCode(code) ? code : 'sim-worker-failed', { detail });
 }
 
-/** All workers: those that carry devices, and those that only observe. */
+/** All workers: those that carry devices, and those that only run observers. */
 export class WorkerPool {
   readonly deviceWorkers: readonly WorkerHandle[];
-  /** Of several brokers each has as many: the first of each, then the second, and so on. */
+  /** The same number per broker: the first observer of each broker, then the second, and so on. */
   readonly observers: readonly WorkerHandle[];
   readonly #brokers: number;
   #shuttingDown: Promise<void> | undefined;
@@ -130,11 +130,11 @@ export class WorkerPool {
   /** The worker that carries a device. */
   workerOf(device: number): WorkerHandle {
     const worker = this.deviceWorkers[device % this.deviceWorkers.length];
-    if (worker === undefined) throw new RangeError('a crew without workers');
+    if (worker === undefined) throw new RangeError('there is no worker');
     return worker;
   }
 
-  /** Devices by the worker that carries them, with the place of each in the list. */
+  /** Groups devices by worker; `places` are their indexes in the given list. */
   shares(
     devices: readonly number[],
   ): { worker: WorkerHandle; devices: number[]; places: number[] }[] {
@@ -152,7 +152,7 @@ export class WorkerPool {
     return [...shares.values()];
   }
 
-  /** Sends commands, each from an observer at the broker of its device. Needs observers. */
+  /** Sends commands, each from an observer of the device's broker. Needs observers. */
   async command(params: ParamsOf<'command'>): Promise<void> {
     await Promise.all(
       this.observers.slice(0, this.#brokers).map((worker, broker) =>
@@ -171,49 +171,49 @@ export class WorkerPool {
     return Promise.all(this.all().map((worker) => worker.call(name, params)));
   }
 
-  /** Lets everybody say goodbye, at most so long; then ends them. */
+  /** Asks all workers to disconnect their devices and stop; kills them after `graceMs`. */
   shutDown(graceMs: number): Promise<void> {
     return (this.#shuttingDown ??= this.#shutDown(graceMs));
   }
 
   async #shutDown(graceMs: number): Promise<void> {
-    const hands = this.all();
-    for (const worker of hands) worker.expectExit();
-    const goodbyes = Promise.allSettled(hands.map((worker) => worker.call('close', {})));
+    const workers = this.all();
+    for (const worker of workers) worker.expectExit();
+    const closing = Promise.allSettled(workers.map((worker) => worker.call('close', {})));
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      goodbyes,
+      closing,
       new Promise((resolve) => {
         timer = setTimeout(resolve, graceMs);
       }),
     ]);
     clearTimeout(timer);
-    for (const worker of hands) worker.channel.kill();
+    for (const worker of workers) worker.channel.kill();
   }
 }
 
 /**
- * What glibc is told in a worker. It gives freed memory of handshakes back, and the read buffer of
- * 64 KB that Node gives each TLS connection becomes a mapping of its own, of which one page is ever
- * touched: 3,000 light devices took 77 KB each without all of this but the first two, and 62 KB with it.
- * The environment of the controller goes first, for those who want to try others.
+ * Settings of glibc's allocator in a worker. It returns the memory of finished handshakes, and the
+ * 64 KB read buffer of each TLS connection becomes a mapping of its own, of which only one page is
+ * used: 3,000 light devices took 77 KB each with the first two settings only, and 62 KB with all.
+ * The environment of the controller overrides them.
  */
 const workerMallocEnv = {
   MALLOC_ARENA_MAX: '1',
   MALLOC_TRIM_THRESHOLD_: '65536',
   MALLOC_MMAP_THRESHOLD_: '8192',
-  // Without this, two buffers in three fit into what was asked for in advance.
+  // Otherwise two of three buffers are taken from memory that was requested in advance.
   MALLOC_TOP_PAD_: '0',
   // Below the kernel's limit on mappings of a process (65,530).
   MALLOC_MMAP_MAX_: '60000',
 };
 
-/** A worker in a process of its own. */
+/** A channel to a worker in a process of its own. */
 export function forkedChannel(label: string): OpenChannel {
   return ({ message, ended }) => {
     const entry = new URL(`./worker-process${extname(import.meta.filename)}`, import.meta.url);
     const child: ChildProcess = fork(entry, {
-      // A small young generation: a worker's own memory must not hide that of its devices.
+      // A small young generation keeps the worker's own memory small beside that of its devices.
       execArgv: ['--max-semi-space-size=2', '--expose-gc'],
       env: { ...workerMallocEnv, ...process.env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -231,7 +231,7 @@ export function forkedChannel(label: string): OpenChannel {
   };
 }
 
-/** A worker inside this process, for small fleets in tests. */
+/** A channel to a worker in this process, for small fleets in tests. */
 export function localChannel(label: string): OpenChannel {
   return ({ message }) => {
     const worker = new Worker((tick) => message({ kind: 'tick', tick }));

@@ -1,6 +1,6 @@
 /**
- * A worker: carries a share of the devices, does what the controller calls for, and tells every
- * second what it measured. It knows nothing of how the words travel.
+ * A worker carries a share of the devices, runs the calls of the controller, and emits its
+ * measurements every second. It does not depend on the channel over which the calls are sent.
  *
  * @module
  */
@@ -29,19 +29,19 @@ import type {
   WorkerCalls,
 } from './protocol.ts';
 import { TickSource } from './tick-source.ts';
-import { playTraffic } from './traffic-calls.ts';
+import { publishStreams } from './traffic-calls.ts';
 import { WorkerContext } from './worker-context.ts';
 
 const tickMs = 1000;
-/** How often what is waited for is looked at. */
+/** How often a condition is checked while waiting for it. */
 const pollMs = 50;
-/** How long a broker may take to answer a message of a drill. */
+/** How long a broker may take to acknowledge a message of a drill. */
 const publishReplyMaxMs = 3000;
-/** Nothing answers QoS 0; what the broker thinks of it shows so much later. */
+/** QoS 0 has no reply: a broker that rejects a message closes the connection within this time. */
 const qos0ReactionMs = 250;
-/** How many devices say goodbye at once. */
+/** Concurrent disconnects when the worker closes. */
 const disconnectConcurrency = 200;
-/** From so many on, what connecting left behind is worth a collection. */
+/** With this many devices, garbage is collected after they have connected. */
 const gcFromDevices = 500;
 
 interface Setup extends SetupParams {
@@ -116,7 +116,7 @@ export class Worker implements WorkerCalls {
   async enroll(params: ParamsOf<'enroll'>): Promise<EnrollResult> {
     const devices = this.#devices.getMany(params.devices);
     const result = await enrollRound(this.#work, this.#service('enroll'), devices, params);
-    // What enrolling left behind must not count as memory of connections.
+    // Garbage of the enrollments must not count as memory of connections.
     globalThis.gc?.();
     return result;
   }
@@ -140,7 +140,7 @@ export class Worker implements WorkerCalls {
 
   traffic(params: ParamsOf<'traffic'>): Promise<void> {
     const { seed } = this.#ready();
-    return playTraffic(this.#work, this.#devices.getMany(params.devices), {
+    return publishStreams(this.#work, this.#devices.getMany(params.devices), {
       ...params,
       seed,
       startMs: this.#work.clock.toLocalMs(params.startMs),
@@ -174,9 +174,10 @@ export class Worker implements WorkerCalls {
   }
 
   drops({ except }: ParamsOf<'drops'>): Promise<{ drops: number }> {
-    const left = new Set(except);
+    const excluded = new Set(except);
     let drops = 0;
-    for (const device of this.#devices.all()) if (!left.has(device.number)) drops += device.drops;
+    for (const device of this.#devices.all())
+      if (!excluded.has(device.number)) drops += device.drops;
     return Promise.resolve({ drops });
   }
 
@@ -238,7 +239,7 @@ export class Worker implements WorkerCalls {
   }> {
     try {
       const code = await this.#device(device).subscribe(filter, qos);
-      return { code, reason: code >= 0x80 ? 'refused' : 'granted' };
+      return { code, reason: code >= 0x80 ? 'rejected' : 'granted' };
     } catch (error) {
       return { code: null, reason: error instanceof LinkError ? error.reason : messageOf(error) };
     }
@@ -254,7 +255,7 @@ export class Worker implements WorkerCalls {
   }> {
     const device = this.#device(number);
     const result = device.publishRaw(topic, payload, qos);
-    const late = this.#work.pause(publishReplyMaxMs).then(() => 'no answer');
+    const late = this.#work.pause(publishReplyMaxMs).then(() => 'no reply');
     const failure = await Promise.race([result, late]);
     if (qos === 0) await this.#work.pause(qos0ReactionMs);
     return { failure: failure ?? null, stillOnline: device.online };
@@ -318,7 +319,7 @@ export class Worker implements WorkerCalls {
     for (;;) {
       const missing = devices.filter((number) => this.#device(number).state !== 'online');
       if (missing.length === 0) {
-        // Thousands of handshakes leave much behind, which must not count as memory of connections.
+        // Garbage of thousands of handshakes must not count as memory of connections.
         if (devices.length >= gcFromDevices) globalThis.gc?.();
         return { missing: [] };
       }
@@ -344,7 +345,7 @@ export class Worker implements WorkerCalls {
     this.#work.stopping = true;
     clearInterval(this.#ticking);
     await this.#observer?.close();
-    // In slices, so that ten thousand goodbyes do not stall the process.
+    // In slices, so that ten thousand disconnects do not block the process.
     const devices = [...this.#devices.all()];
     for (let first = 0; first < devices.length; first += disconnectConcurrency) {
       const slice = devices.slice(first, first + disconnectConcurrency);

@@ -16,7 +16,7 @@ const hostile = '<img src=x onerror="document.title=`taken`">';
 
 function html(): string {
   const stats = new RunStats(0, () => ({ cpuMs: performance.now(), rssBytes: 50_000_000 }));
-  const who = {};
+  const worker = {};
   for (let second = 1; second <= 30; second++) {
     const meter = new Meter();
     meter.count('published', 100);
@@ -24,7 +24,7 @@ function html(): string {
     meter.time('endToEnd', 1000 * second);
     meter.fail(`connect: ${hostile}`);
     const devices = { new: 0, enrolled: 0, connecting: 1, online: 20, offline: 0, failed: 0 };
-    stats.addTick(who, {
+    stats.addTick(worker, {
       atMs: second,
       meter: meter.take(),
       devices,
@@ -67,11 +67,11 @@ function html(): string {
   );
 }
 
-test('a real browser draws the report, and hostile text in it stays text', async (t) => {
+test('a real browser renders the report, and hostile text in it stays text', async (t) => {
   const chromium = debianTool(t, 'chromium');
   if (chromium === undefined) return;
   const folder = tempFolder(t);
-  // What a person does who points at a plot; what happened stands in the title afterwards.
+  // Moves the pointer over a plot and writes the result into the title.
   const probe = `<script>
     const svg=document.querySelector('svg[data-hover]'),box=svg.getBoundingClientRect();
     svg.dispatchEvent(new MouseEvent('mousemove',{clientX:box.left+box.width/2,clientY:box.top+20}));

@@ -42,7 +42,7 @@ function deps(target: FlotillaTarget): Parameters<typeof runSimulation>[1] {
   };
 }
 
-test('agents are devices of the fleet that carry its load, steered over its own MQTT', async (t) => {
+test('agents are devices of the fleet that carry its load and are controlled over its own MQTT', async (t) => {
   const target = await simFlotilla(t);
   const api = new ServiceApi(target.enrollUrl, target.ca, target.admin);
   const enroller = new EnrollmentClient(target.enrollUrl, target.ca, 2);
@@ -74,7 +74,7 @@ test('agents are devices of the fleet that carry its load, steered over its own 
   const again = await runSimulation({ ...plan, seed: 'again' }, deps(target));
   t.true(again.ok, JSON.stringify(again.thresholds));
 
-  // Whoever may command an agent still gets no file and no key of its host from it.
+  // A client that may send commands to an agent cannot read files or keys of its host.
   const spy = new LightLink(
     {
       clientId: 'spy',
@@ -84,22 +84,25 @@ test('agents are devices of the fleet that carry its load, steered over its own 
       keepAliveSeconds: 30,
       connectTimeoutMs: 5000,
     },
-    { message: (_topic, payload) => void heard.push(joiner.add(payload)), closed: () => undefined },
+    {
+      message: (_topic, payload) => void received.push(assembler.add(payload)),
+      closed: () => undefined,
+    },
   );
-  const heard: unknown[] = [];
-  const joiner = new MessageAssembler();
+  const received: unknown[] = [];
+  const assembler = new MessageAssembler();
   await spy.connect({ ...target.mqtts, ca: target.ca, identity: await api.createService('spy') });
   await spy.subscribe(replyTopic('agent-1'), 1);
-  const ask = (word: object): void => {
-    for (const payload of splitMessage(word, 'spy'))
+  const send = (message: object): void => {
+    for (const payload of splitMessage(message, 'spy'))
       spy.publish(callTopic('agent-1'), payload, 1, false, () => undefined);
   };
-  ask({ call: 1, name: 'load', params: { path: '/etc/passwd' } });
-  ask({ call: 2, name: 'credentials', params: { devices: [0] } });
+  send({ call: 1, name: 'load', params: { path: '/etc/passwd' } });
+  send({ call: 2, name: 'credentials', params: { devices: [0] } });
   const replay = { fleet: [{ publish: [{ payload: { kind: 'replay', file: '/etc/passwd' } }] }] };
-  ask({ call: 3, name: 'setup', params: { plan: replay } });
-  await until('an answer', () => heard.length > 0);
-  t.deepEqual(heard, [
+  send({ call: 3, name: 'setup', params: { plan: replay } });
+  await until('a reply', () => received.length > 0);
+  t.deepEqual(received, [
     {
       kind: 'error',
       call: 3,
@@ -112,11 +115,11 @@ test('agents are devices of the fleet that carry its load, steered over its own 
   await Promise.all(running);
 });
 
-test('words between controller and agent survive being cut, and garbage is dropped', (t) => {
-  const word = { text: 'ä"\\'.repeat(100_000), list: [1, 2, 3] };
-  const pieces = splitMessage(word, 'w');
-  t.true(pieces.length > 3);
-  const joiner = new MessageAssembler();
+test('messages between controller and agent are split and assembled, and malformed ones are dropped', (t) => {
+  const message = { text: 'ä"\\'.repeat(100_000), list: [1, 2, 3] };
+  const chunks = splitMessage(message, 'w');
+  t.true(chunks.length > 3);
+  const assembler = new MessageAssembler();
   for (const junk of [
     '',
     '{',
@@ -124,9 +127,9 @@ test('words between controller and agent survive being cut, and garbage is dropp
     '{"m":"x","i":0,"n":9999,"d":""}',
     '{"m":"x","i":5,"n":2,"d":""}',
   ]) {
-    t.is(joiner.add(Buffer.from(junk)), undefined);
+    t.is(assembler.add(Buffer.from(junk)), undefined);
   }
-  const results = pieces.toReversed().map((piece) => joiner.add(Buffer.from(piece)));
-  t.deepEqual(results.at(-1), word);
+  const results = chunks.toReversed().map((chunk) => assembler.add(Buffer.from(chunk)));
+  t.deepEqual(results.at(-1), message);
   t.true(results.slice(0, -1).every((result) => result === undefined));
 });

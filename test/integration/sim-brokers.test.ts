@@ -28,7 +28,7 @@ phases:
   - { phase: revocation-drill, devices: 2 }
 `);
 
-test('devices are spread over several brokers of a fleet, and each is held to its own devices', async (t) => {
+test('devices are distributed over several brokers of a fleet, and each broker must deliver only for its own devices', async (t) => {
   const target = await simFlotilla(t);
   const second = await furtherBroker(t, target, 'broker-2');
   const report = await runSimulation(plan, {
@@ -45,12 +45,12 @@ test('devices are spread over several brokers of a fleet, and each is held to it
     [target.mqtts, second.mqtts].map(({ host, port }) => `${host}:${port}`).join(', '),
   );
   t.like(report.devices, { planned: 9, connected: 9, retired: 2, failed: 0 });
-  // Once for each message: an observer at the one broker is owed nothing by the other.
+  // Each message is expected once: an observer of one broker expects nothing from the other.
   t.is(report.telemetry.expected, report.telemetry.acknowledged);
   t.like(report.telemetry, { lost: 0, misdelivered: 0, duplicated: 0 });
   t.like(report.commands, { lost: 0, misdelivered: 0 });
   t.true(report.telemetry.published >= 90, String(report.telemetry.published));
-  // The second broker let in the odd numbers and its observer.
+  // The second broker accepted the devices with odd numbers and its observer.
   const metrics = await (await fetch(new URL('/metrics', second.metricsUrl))).text();
   const seen = /^flotilla_messages_received_total\{qos="1"\} (\d+)/m.exec(metrics)?.[1];
   t.true(Number(seen) > 0, metrics.slice(0, 400));

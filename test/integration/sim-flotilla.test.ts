@@ -48,7 +48,7 @@ function evidence(report: Report): string {
   );
 }
 
-/** The samples of the documentation that run against a Flotilla; the others name their broker. */
+/** The sample plans that run against a Flotilla; the others are for another broker. */
 const samples = [
   'first.yaml',
   'smoke.yaml',
@@ -60,13 +60,13 @@ const samples = [
 ];
 const elsewhere = ['mosquitto.yaml', 'emqx.yaml'];
 
-test('every sample plan of the documentation is run by these tests', async (t) => {
+test('these tests run every sample plan', async (t) => {
   const files = (await readdir(plansFolder)).filter((name) => name.endsWith('.yaml'));
   t.deepEqual(files.toSorted(), [...samples, ...elsewhere].toSorted());
   t.is(
     await readFile(new URL('first.yaml', plansFolder), 'utf8'),
     commentedPlan,
-    'what sim init writes',
+    'sim init writes this plan',
   );
 });
 
@@ -85,27 +85,24 @@ for (const name of samples) {
 for (const name of elsewhere) {
   const run =
     hasMosquitto() || process.env['FLOTILLA_TEST_NO_SKIP'] !== undefined ? test : test.skip;
-  run(
-    `the sample ${name} passes against another broker, with certificates made ahead`,
-    async (t) => {
-      const plan = smallPlan(await readPlan(new URL(name, plansFolder).pathname));
-      const folder = tempFolder(t);
-      await prepareFolder(plan, folder, ['localhost', '127.0.0.1'], systemClock);
-      const made = await certificateFolder([]);
-      t.teardown(() => made.close());
-      const broker = await startMosquitto({
-        ...made,
-        folder,
-        add: () => Promise.resolve({ key: '', chain: '' }),
-      });
-      t.teardown(() => broker.close());
-      const report = await runSimulation(plan, deps({ mqtts: broker, certificates: folder }));
-      t.true(report.ok, evidence(report));
-    },
-  );
+  run(`the sample ${name} passes against another broker, with prepared certificates`, async (t) => {
+    const plan = smallPlan(await readPlan(new URL(name, plansFolder).pathname));
+    const folder = tempFolder(t);
+    await prepareFolder(plan, folder, ['localhost', '127.0.0.1'], systemClock);
+    const made = await certificateFolder([]);
+    t.teardown(() => made.close());
+    const broker = await startMosquitto({
+      ...made,
+      folder,
+      add: () => Promise.resolve({ key: '', chain: '' }),
+    });
+    t.teardown(() => broker.close());
+    const report = await runSimulation(plan, deps({ mqtts: broker, certificates: folder }));
+    t.true(report.ok, evidence(report));
+  });
 }
 
-test('the report has every key that others rely on', async (t) => {
+test('the report has all public keys', async (t) => {
   const target = await simFlotilla(t);
   const report = await runSimulation(
     quickPlan({ devices: 5, durationMs: 1000, ratePerSecond: 2, qos: 1, seed: '7' }),
@@ -133,7 +130,7 @@ test('the report has every key that others rely on', async (t) => {
       report.rates.publishPerSecond > 0,
   );
   t.deepEqual(Object.keys(report.thresholds[0]!), ['name', 'limit', 'value', 'ok']);
-  // The devices stay in the registry, the observer does not.
+  // The devices stay in the registry; the observer is removed.
   const admin = { ca: target.ca, ...target.admin };
   const device = await callJson(
     { method: 'GET', url: `${target.enrollUrl}/v1/devices/sim-7-0001`, ...admin },
@@ -148,7 +145,7 @@ test('the report has every key that others rely on', async (t) => {
   t.is(observer.status, 404);
 });
 
-test('a fleet that was prepared enrolls nothing, and what a drill revoked is enrolled anew', async (t) => {
+test('a prepared fleet does not enroll again, and a revoked device gets a new certificate', async (t) => {
   const target: FlotillaTarget = await simFlotilla(t);
   const plan: Plan = parsePlan(`
 name: kept
@@ -167,7 +164,7 @@ phases:
   t.true(first.ok, evidence(first));
   t.like(first.phases[0]!.figures, { reused: 6, enrolled: 0 });
   t.is(first.devices.retired, 1);
-  // Renewed certificates were kept, the revoked one was not.
+  // Renewed certificates are stored, the revoked one is not.
   const phases = plan.phases.filter(
     (step) => !('phase' in step) || step.phase !== 'revocation-drill',
   );
@@ -175,7 +172,7 @@ phases:
   t.like(next.phases[0]!.figures, { reused: 5 });
 });
 
-test('a fleet to look at runs until it is told to stop', async (t) => {
+test('a demo fleet runs until it is stopped', async (t) => {
   const target = await simFlotilla(t);
   const stop = new AbortController();
   const report = await startFleet(

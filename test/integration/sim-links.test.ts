@@ -22,7 +22,7 @@ import {
   type TestFolder,
 } from '../support/sim-mosquitto.ts';
 
-/** Both kinds of link must behave alike: the same tests for each, against a broker of others. */
+/** Both kinds of link must behave alike: the same tests for each, against another broker. */
 const kinds = { mqttjs: MqttJsLink, light: LightLink } as const;
 const versions = ['3.1.1', '5.0'] as const;
 
@@ -32,7 +32,8 @@ const identities = new Map<string, { key: string; chain: string }>();
 
 const there = hasMosquitto() || process.env['FLOTILLA_TEST_NO_SKIP'] !== undefined;
 const when = there ? test : test.skip;
-if (!there) test('the tests of links are skipped: there is no mosquitto here', (t) => t.pass());
+if (!there)
+  test('the tests of links are skipped because mosquitto is not installed', (t) => t.pass());
 
 test.before(async () => {
   if (!there) return;
@@ -67,14 +68,14 @@ function open(
     message: (topic, payload, qos) => messages.push({ topic, text: payload.toString(), qos }),
     closed: (failure) => closed.push(failure),
   };
-  const usual = {
+  const defaults = {
     mqtt: '3.1.1',
     kept: false,
     sessionExpirySeconds: 60,
     keepAliveSeconds: 30,
     connectTimeoutMs: 5000,
   } as const;
-  return { link: new kinds[kind]({ ...usual, ...options }, events), messages, closed };
+  return { link: new kinds[kind]({ ...defaults, ...options }, events), messages, closed };
 }
 
 async function until(what: () => boolean): Promise<void> {
@@ -121,7 +122,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
     });
 
     when(
-      `${kind} over MQTT ${mqtt} with a kept session gets what waited, and sends again what was not acknowledged`,
+      `${kind} over MQTT ${mqtt} with a kept session receives queued messages and resends unacknowledged ones`,
       async (t) => {
         const id = `kept-${kind}-${mqtt}`;
         const { link, messages, closed } = open(kind, { clientId: id, mqtt, kept: true });
@@ -153,26 +154,23 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
     );
   }
 
-  when(
-    `${kind} tells its owner once when the connection is cut, and fails what was under way`,
-    async (t) => {
-      const id = `cut-${kind}`;
-      const { link, closed } = open(kind, { clientId: id });
-      await link.connect(await dialAs(id));
-      const answer = publish(link, `devices/${id}/x`, 'x', 1);
-      link.destroy();
-      t.truthy(await answer);
-      await until(() => closed.length > 0);
-      t.is(closed.length, 1);
-      t.is(await publish(link, `devices/${id}/x`, 'x', 1), 'offline');
-      await t.throwsAsync(() => link.subscribe('devices/x', 1), { instanceOf: LinkError });
-      await link.connect(await dialAs(id));
-      t.true(link.online);
-      await link.end();
-    },
-  );
+  when(`${kind} reports a lost connection once, and fails the messages in flight`, async (t) => {
+    const id = `cut-${kind}`;
+    const { link, closed } = open(kind, { clientId: id });
+    await link.connect(await dialAs(id));
+    const answer = publish(link, `devices/${id}/x`, 'x', 1);
+    link.destroy();
+    t.truthy(await answer);
+    await until(() => closed.length > 0);
+    t.is(closed.length, 1);
+    t.is(await publish(link, `devices/${id}/x`, 'x', 1), 'offline');
+    await t.throwsAsync(() => link.subscribe('devices/x', 1), { instanceOf: LinkError });
+    await link.connect(await dialAs(id));
+    t.true(link.online);
+    await link.end();
+  });
 
-  when(`${kind} names why a connection did not come about`, async (t) => {
+  when(`${kind} gives the reason why a connection failed`, async (t) => {
     const where = await dialAs(`why-${kind}`);
     const reasonOf = async (options: DialOptions): Promise<string> => {
       const { link } = open(kind, { clientId: `why-${kind}`, connectTimeoutMs: 2000 });
@@ -188,7 +186,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
     t.regex(await reasonOf({ ...where, identity: stolen }), /^tls-alert-/);
   });
 
-  when(`${kind} resumes a TLS session that it is given`, async (t) => {
+  when(`${kind} resumes a TLS session`, async (t) => {
     const id = `resume-${kind}`;
     let session: Buffer | undefined;
     const where = { ...(await dialAs(id)), onSession: (ticket: Buffer) => (session = ticket) };
@@ -205,7 +203,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
     const id = `ping-${kind}`;
     const { link, closed } = open(kind, { clientId: id, keepAliveSeconds: 1 });
     await link.connect(await dialAs(id));
-    // Without a PINGREQ the broker ends it after one and a half times the keep alive [MQTT-3.1.2-24].
+    // Without a PINGREQ the broker closes it after one and a half times the keep-alive [MQTT-3.1.2-24].
     await new Promise((resolve) => {
       setTimeout(resolve, 2600);
     });
@@ -215,7 +213,7 @@ for (const kind of Object.keys(kinds) as (keyof typeof kinds)[]) {
   });
 }
 
-when('a probe says yes to a good certificate and names what is wrong with a bad one', async (t) => {
+when('a probe accepts a good certificate and gives the reason for a bad one', async (t) => {
   const { identity, ...where } = await dialAs('probe');
   const options = { ...where, cert: identity!.chain, key: identity!.key, clientId: 'probe' };
   await t.notThrowsAsync(probeConnection(options));
@@ -239,7 +237,7 @@ async function observerIdentity(): Promise<{ key: string; chain: string }> {
 }
 
 when(
-  '640 devices of one process, many at once, each present their own leaf, and their issuers once',
+  '640 devices of one process, many at once, each present their own leaf certificate and their issuers once',
   async (t) => {
     const own = await certificateFolder([]);
     t.teardown(() => own.close());
@@ -260,7 +258,7 @@ when(
     const expected = new Map<number, string>();
     const one = async (name: string): Promise<void> => {
       const { key, chain } = own.issue(name, name.endsWith('0') ? 'ed25519' : 'p256');
-      // Issuers as an enrollment service gives them.
+      // A chain as an enrollment service returns it.
       const identity = { key, chain: `${chain}${own.ca}` };
       const { socket } = dial({ host: '127.0.0.1', port, ca: own.ca, identity });
       socket.resume();
@@ -272,11 +270,14 @@ when(
     for (let first = 0; first < names.length; first += 32) {
       await Promise.all(names.slice(first, first + 32).map(one));
     }
-    const told = [...seen].map(([at, { name }]) => `${at} ${name}`);
-    t.deepEqual(told.toSorted(), [...expected].map(([at, name]) => `${at} ${name}`).toSorted());
+    const presented = [...seen].map(([at, { name }]) => `${at} ${name}`);
+    t.deepEqual(
+      presented.toSorted(),
+      [...expected].map(([at, name]) => `${at} ${name}`).toSorted(),
+    );
     t.is(new Set(expected.values()).size, 640);
     const sizes = [...seen.values()].map(({ bytes }) => bytes);
-    // Keys of two kinds differ by 150 bytes; an issuer that is sent twice adds 400.
+    // Two kinds of keys differ by 150 bytes; an issuer that is sent twice adds 400.
     t.true(
       Math.max(...sizes) - Math.min(...sizes) < 300,
       `from ${Math.min(...sizes)} to ${Math.max(...sizes)}`,

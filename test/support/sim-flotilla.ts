@@ -1,6 +1,6 @@
 /**
- * A whole Flotilla in the test's own process, as the simulator meets it: enrollment and broker on
- * free ports, and what `--state` would find.
+ * A complete Flotilla in the test's process as a target of the simulator: enrollment service and broker
+ * on free ports.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { startEnroll } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import { tempFolder } from './temp-folder.ts';
 
-/** Starts both services; they are closed with the test. */
+/** Starts both services; they are closed at the end of the test. */
 export async function simFlotilla(
   t: Pick<ExecutionContext, 'teardown'>,
 ): Promise<FlotillaTarget & { readonly keepFolder: string }> {
@@ -52,7 +52,7 @@ export async function simFlotilla(
   };
 }
 
-/** Starts a further broker on the feed of a Flotilla, with a state folder and a certificate of its own. */
+/** Starts another broker that follows the feed of a Flotilla, with its own state folder and certificate. */
 export async function furtherBroker(
   t: Pick<ExecutionContext, 'teardown'>,
   { enrollUrl, ca, admin }: FlotillaTarget,

@@ -1,6 +1,6 @@
 /**
- * A real Mosquitto that wants client certificates, with a folder of certificates for a fleet: what
- * the simulator meets outside of Flotilla.
+ * A real Mosquitto that requires client certificates, and a folder with certificates for a fleet: a
+ * target of the simulator other than Flotilla.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { systemClock } from '../../core/clock.ts';
 
 const dayMs = 86_400_000;
 
-/** Whether this machine has a Mosquitto. */
+/** Whether Mosquitto is installed. */
 export function hasMosquitto(): boolean {
   return spawnSync('mosquitto', ['-h']).error === undefined;
 }
@@ -25,17 +25,17 @@ export function hasMosquitto(): boolean {
 export interface TestFolder {
   readonly folder: string;
   readonly ca: string;
-  /** Makes a certificate in the folder: `{name}/key.pem` and `{name}/chain.pem`. */
+  /** Issues a certificate into the folder: `{name}/key.pem` and `{name}/chain.pem`. */
   add(
     name: string,
     profile?: 'device' | 'service' | 'server',
   ): Promise<{ key: string; chain: string }>;
-  /** Makes a certificate in memory only. */
+  /** Issues a certificate in memory only. */
   issue(name: string, keyType: KeyType): { key: string; chain: string };
   close(): Promise<void>;
 }
 
-/** A folder with a CA of its own and certificates for these devices and an observer. */
+/** Creates a folder with its own CA and certificates for these devices and an observer. */
 export async function certificateFolder(ids: readonly string[]): Promise<TestFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'flotilla-sim-'));
   const key = generateKeySync('p256');
@@ -82,7 +82,7 @@ export interface TestBroker {
   close(): Promise<void>;
 }
 
-/** Starts Mosquitto with this CA; the user is the certificate's CN, its topics `devices/{CN}/#`. */
+/** Starts Mosquitto with this CA. The user name is the certificate's CN, its topics are `devices/{CN}/#`. */
 export async function startMosquitto(folder: TestFolder): Promise<TestBroker> {
   await folder.add('server', 'server');
   const port = await freePort();

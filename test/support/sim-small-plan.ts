@@ -1,6 +1,6 @@
 /**
- * Any plan at a size for tests: the same groups, phases and counts to be kept, few devices, short
- * times. Latencies say nothing on a machine that tests other things too, so their limits go.
+ * Reduces a plan to a size for tests: the same groups and phases, few devices, short times. Limits of
+ * latencies are removed, because tests run on busy machines.
  *
  * @module
  */

@@ -16,7 +16,7 @@ fleet:
 phases: [{ phase: steady, duration: 30s }]
 `);
 
-/** All that a fleet means to do in one phase: who sends what, where, and when. */
+/** All scheduled messages of a fleet in one phase: time, topic and body. */
 function traffic(
   seed: string,
   phase = 'steady',
@@ -40,20 +40,20 @@ function traffic(
   return lines.toSorted();
 }
 
-test('the same plan and seed mean the same messages at the same times', (t) => {
+test('the same plan and seed give the same messages at the same times', (t) => {
   const lines = traffic('42');
   t.true(lines.length > 600);
   t.deepEqual(lines, traffic('42'));
 });
 
-test('what one device does never depends on which other was asked first, or by which worker', (t) => {
+test('the messages of a device do not depend on other devices or on its worker', (t) => {
   t.deepEqual(
     traffic('42'),
     traffic('42', 'steady', (numbers) => numbers.toReversed()),
   );
 });
 
-test('another seed and another phase mean other messages', (t) => {
+test('another seed or another phase gives other messages', (t) => {
   const lines = new Set(traffic('42'));
   for (const other of [traffic('43'), traffic('42', 'steady-2')]) {
     const same = other.filter((line) => lines.has(line)).length;
@@ -61,7 +61,7 @@ test('another seed and another phase mean other messages', (t) => {
   }
 });
 
-test('devices come in an order that the seed alone decides', (t) => {
+test('the order of devices depends only on the seed', (t) => {
   const order = (seed: string): number[] =>
     shuffled(rosterOf(plan, seed).numbersOf(), seeded(seed, 'enroll-order', 'enroll'));
   t.deepEqual(order('42'), order('42'));

@@ -24,7 +24,7 @@ const refused: AttemptResult = {
 };
 const accepted: AttemptResult = { ...refused, outcome: 'accepted', reason: 'accepted' };
 
-test('the account names what was acknowledged and never arrived, once for each observer', (t) => {
+test('acknowledged messages that an observer did not receive are counted as lost, per observer', (t) => {
   const totals = new Meter();
   totals.count('published', 12);
   const account = settleAccount(
@@ -60,7 +60,7 @@ test('the account names what was acknowledged and never arrived, once for each o
   ]);
 });
 
-test('of several brokers each observer answers for the devices of its own', (t) => {
+test('with several brokers, each observer counts only the devices of its own broker', (t) => {
   const account = settleAccount(
     [0, 1, 2, 3].map((device) => ({ device, settled: [0, 10], commands: [], hadGap: false })),
     [
@@ -71,7 +71,7 @@ test('of several brokers each observer answers for the devices of its own', (t) 
       },
       {
         broker: 1,
-        // What reached it of the other broker's devices does not make up for its own.
+        // Messages of the other broker's devices do not replace missing ones of its own.
         received: [
           { device: 0, ranges: [0, 10] },
           { device: 1, ranges: [0, 10] },
@@ -87,7 +87,7 @@ test('of several brokers each observer answers for the devices of its own', (t) 
   t.deepEqual(account.losses, [{ device: 3, ranges: [4, 10] }]);
 });
 
-test('a revocation drill fails when one device stays, is late, returns, resumes, renews, or another suffers', (t) => {
+test('a revocation drill fails when a device stays, is late, reconnects, resumes or renews, or when another device is disturbed', (t) => {
   const good = {
     id: 'a',
     disconnectMs: 8,
@@ -111,7 +111,7 @@ test('a revocation drill fails when one device stays, is late, returns, resumes,
   t.false(judgeRevocation([good], 1000, 1).passed);
 });
 
-test('a clone attack fails when the thief gets another name, both are in at once, or others suffer', (t) => {
+test('a clone attack fails when the copy gets another name, both are connected, or another device is disturbed', (t) => {
   const good = { own: accepted, displaced: true, others: refused, invented: refused };
   t.true(judgeClones([good], 0, 0).passed);
   t.true(judgeClones([{ ...good, own: refused, displaced: false }], 0, 0).passed);
@@ -120,10 +120,10 @@ test('a clone attack fails when the thief gets another name, both are in at once
   t.false(judgeClones([{ ...good, invented: accepted }], 0, 0).passed);
   t.false(judgeClones([good], 1, 0).passed);
   t.false(judgeClones([good], 0, 2).passed);
-  t.false(judgeClones([], 0, 0).passed, 'nothing tried is nothing proven');
+  t.false(judgeClones([], 0, 0).passed, 'without an attempt nothing is proven');
 });
 
-test('an access probe fails on a leak or a forgery that arrived, not on a filter that gave nothing', (t) => {
+test('an access probe fails on a leak or a delivered forgery, but not on a granted filter that delivered nothing', (t) => {
   const good = {
     refused: 3,
     granted: new Map<string, number>(),
@@ -139,7 +139,7 @@ test('an access probe fails on a leak or a forgery that arrived, not on a filter
   t.false(judgeProbe({ ...good, refused: 0 }).passed);
 });
 
-test('too few files or ports are told with the number needed, before anything is opened', (t) => {
+test('too few file descriptors or ports are reported with the number needed, before anything is opened', (t) => {
   const limits = { openFiles: 1024, ports: 28_000 };
   t.notThrows(() => checkLocalLimits(1600, 2, 1, limits));
   const files = t.throws(() => checkLocalLimits(10_000, 2, 1, limits));
@@ -159,7 +159,7 @@ test('too few files or ports are told with the number needed, before anything is
   t.true((machineLimits().openFiles ?? 0) > 0);
 });
 
-test('blocks of source addresses are spread out without their first and last', (t) => {
+test('blocks of source addresses are expanded without network and broadcast addresses', (t) => {
   t.deepEqual(expandAddresses(['127.0.0.0/29', '127.0.1.9']), [
     '127.0.0.1',
     '127.0.0.2',
@@ -172,15 +172,15 @@ test('blocks of source addresses are spread out without their first and last', (
   t.is(expandAddresses(['127.0.0.0/8']).length, 1024);
 });
 
-test('a stats thins out a long run and forgets no count', (t) => {
+test('a long run is stored in fewer entries, and no count is lost', (t) => {
   const stats = new RunStats(0, () => undefined);
   const devices = { new: 0, enrolled: 0, connecting: 0, online: 5, offline: 0, failed: 0 };
-  const who = {};
+  const worker = {};
   for (let second = 1; second <= 5000; second++) {
     const meter = new Meter();
     meter.count('published', 3);
     meter.time('endToEnd', second * 1000);
-    stats.addTick(who, {
+    stats.addTick(worker, {
       atMs: second * 1000,
       meter: meter.take(),
       devices,
@@ -201,7 +201,7 @@ test('a stats thins out a long run and forgets no count', (t) => {
   t.is(stats.cpuMs, 500_000);
 });
 
-test('two reports are compared by what is better and what is worse, with care where they differ', (t) => {
+test('two reports are compared figure by figure, with a warning when they are not comparable', (t) => {
   const report = (lost: number, p99: number, seed = 's') => ({
     plan: 'p',
     seed,
@@ -222,5 +222,5 @@ test('two reports are compared by what is better and what is worse, with care wh
   t.is(verdict('latencyMs.endToEnd.p99'), 'better');
   t.is(verdict('rates.publishPerSecond'), 'same');
   t.is(verdict('latencyMs.renew.p99'), undefined);
-  t.deepEqual(warnings, ['the seeds differ: the traffic was not the same']);
+  t.deepEqual(warnings, ['the seeds differ, so the traffic was not the same']);
 });

@@ -26,7 +26,7 @@ test('a percentile is within 1.6 % of the exact one, at any magnitude', (t) => {
   t.pass();
 });
 
-test('histograms of many processes add up to the histogram of all values', (t) => {
+test('merged histograms of many processes equal the histogram of all values', (t) => {
   fc.assert(
     fc.property(
       fc.array(fc.array(fc.integer({ min: 0, max: 10_000_000 }), { maxLength: 50 })),
@@ -49,14 +49,14 @@ test('histograms of many processes add up to the histogram of all values', (t) =
   );
 });
 
-test('a histogram that was taken is empty, and what is empty has percentiles of 0', (t) => {
+test('a histogram is empty after take, and an empty histogram has percentiles of 0', (t) => {
   const histogram = new Histogram();
   histogram.add(1500);
   t.is(histogram.take().count, 1);
   t.deepEqual(histogram.percentiles(), { p50: 0, p95: 0, p99: 0, max: 0, count: 0 });
 });
 
-test('an interval set holds what a set holds, in any order of adding', (t) => {
+test('an interval set has the same content as a set, in any order of insertion', (t) => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 60 })), (values) => {
       const intervals = new IntervalSet();
@@ -74,7 +74,7 @@ test('an interval set holds what a set holds, in any order of adding', (t) => {
   );
 });
 
-test('what is missing is exactly what was wanted and not had', (t) => {
+test('missing numbers are exactly the wanted ones that were not received', (t) => {
   const numbers = fc.array(fc.integer({ min: 0, max: 60 }));
   fc.assert(
     fc.property(numbers, numbers, (wanted, had) => {
@@ -95,13 +95,13 @@ test('what is missing is exactly what was wanted and not had', (t) => {
   );
 });
 
-test('a million numbers in order cost one range', (t) => {
+test('a million numbers in order need one range', (t) => {
   const intervals = new IntervalSet();
   for (let value = 0; value < 1_000_000; value++) intervals.add(value);
   t.deepEqual(intervals.toRanges(), [0, 1_000_000]);
 });
 
-test('meters add up over processes, and forget nothing when reasons run over', (t) => {
+test('meters of several processes are merged, and no failure is lost when there are too many reasons', (t) => {
   const meter = new Meter();
   for (let reason = 0; reason < reasonsMax + 50; reason++) meter.fail(`reason ${reason}`);
   meter.count('published', 3);

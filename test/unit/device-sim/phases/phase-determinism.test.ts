@@ -10,7 +10,7 @@ import { SharedClock } from '../../../../device-sim/traffic/shared-clock.ts';
 import type { CallName } from '../../../../device-sim/worker/protocol.ts';
 
 const refused = { outcome: 'refused', reason: 'no', resumeOffered: false, resumed: false };
-/** What a worker would answer; null for everything else. */
+/** The replies of a worker; null for all other calls. */
 const answers: Partial<Record<CallName, unknown>> = {
   awaitOnline: { missing: [] },
   attempt: { ...refused, elapsedMs: 1 },
@@ -22,19 +22,19 @@ const answers: Partial<Record<CallName, unknown>> = {
   renew: { failed: [] },
 };
 
-/** What a phase asks of the workers, in order, with times since the first of each call. */
-async function script(phase: string, seed: string): Promise<string[]> {
+/** The calls of a phase to the workers, in order, with times relative to the first of each call. */
+async function callsOf(phase: string, seed: string): Promise<string[]> {
   const plan = parsePlan(`name: drawn\nfleet: [{ group: a, count: 60 }]\nphases:\n  - ${phase}\n`);
-  const [first] = phasesOf(plan);
-  if (first === undefined) throw new Error('no phase');
-  const said: string[] = [];
+  const [only] = phasesOf(plan);
+  if (only === undefined) throw new Error('no phase');
+  const calls: string[] = [];
   const worker = new WorkerHandle(
     ({ message }) => ({
       label: 'recorder',
       send: ({ call, name, params }) => {
         const since = (times: number[]): number[] =>
           times.map((ms) => Math.round(ms - (times[0] ?? 0)));
-        said.push(
+        calls.push(
           `${name} ${JSON.stringify(params, (key, value: unknown) =>
             (key === 'atMs' || key === 'backAtMs') && Array.isArray(value)
               ? since(value.map(Number))
@@ -51,9 +51,9 @@ async function script(phase: string, seed: string): Promise<string[]> {
     () => undefined,
   );
   const roster = rosterOf(plan, seed);
-  const all = first.spec.phase === 'ramp' ? [] : roster.numbersOf();
-  await runPhase(first.spec, {
-    name: first.name,
+  const all = only.spec.phase === 'ramp' ? [] : roster.numbersOf();
+  await runPhase(only.spec, {
+    name: only.name,
     plan,
     seed,
     run: '00000000',
@@ -78,7 +78,7 @@ async function script(phase: string, seed: string): Promise<string[]> {
     log: silentLog,
     signal: new AbortController().signal,
   });
-  return said;
+  return calls;
 }
 
 for (const phase of [
@@ -88,10 +88,10 @@ for (const phase of [
   '{ phase: clone-attack, devices: 3, attempts: 1 }',
   '{ phase: acl-probe, devices: 3 }',
 ]) {
-  test(`who is chosen, when, and for what follows from the seed: ${phase}`, async (t) => {
-    const one = await script(phase, '42');
-    t.true(one.length > 0);
-    t.deepEqual(await script(phase, '42'), one);
-    t.notDeepEqual(await script(phase, '43'), one);
+  test(`the seed determines the devices, times and actions of a phase: ${phase}`, async (t) => {
+    const first = await callsOf(phase, '42');
+    t.true(first.length > 0);
+    t.deepEqual(await callsOf(phase, '42'), first);
+    t.notDeepEqual(await callsOf(phase, '43'), first);
   });
 }

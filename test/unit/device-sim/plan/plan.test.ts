@@ -32,14 +32,14 @@ function faultOf(text: string): string {
   return 'no fault';
 }
 
-test('a plan is read with its durations in ms, rates a second, and defaults', (t) => {
+test('a plan is parsed with durations in ms, rates per second, and defaults', (t) => {
   const plan = parsePlan(good);
   t.like(plan.fleet[0], { count: 3, client: 'mqttjs', keepAlive: 60_000, session: 'clean' });
   t.like(plan.fleet[0]!.publish[0], { rate: 0.1, topic: 'devices/{device}/telemetry' });
   t.like(plan.phases[0], { duration: 3000 });
 });
 
-test('rates can be written the usual ways', (t) => {
+test('rates can be written in several ways', (t) => {
   for (const [text, perSecond] of [
     ['5/s', 5],
     ['30/m', 0.5],
@@ -51,10 +51,10 @@ test('rates can be written the usual ways', (t) => {
   }
 });
 
-test('each fault in a plan is named with line and column', (t) => {
+test('each fault in a plan is reported with line and column', (t) => {
   const cases: [string, string, RegExp][] = [
     ['count: 3', 'count: -3', /plan-invalid a\.yaml:4:12: fleet\.0\.count/],
-    ['count: 3', 'cuont: 3', /a\.yaml:4:5: fleet\.0\.cuont: there is no setting cuont/],
+    ['count: 3', 'cuont: 3', /a\.yaml:4:5: fleet\.0\.cuont: unknown setting cuont/],
     ['duration: 3s', 'duration: 3 s', /a\.yaml:9:15: phases\.0\.duration: not a duration/],
     ['phase: steady', 'phase: stedy', /a\.yaml:8:12: phases\.0\.phase: /],
     ['qos: 1', 'qos: 3', /a\.yaml:6:29: fleet\.0\.publish\.0\.qos/],
@@ -78,7 +78,7 @@ test('each fault in a plan is named with line and column', (t) => {
     [
       'phases:',
       'thresholds:\n  - messages.lost <= 0\n  - mesages.lost <= 0\nphases:',
-      /a\.yaml:9:5: thresholds\.1: no report has a figure mesages\.lost; messages\.lost is near it/,
+      /a\.yaml:9:5: thresholds\.1: there is no figure mesages\.lost; did you mean messages\.lost\?/,
     ],
     [
       'phases:',
@@ -88,7 +88,7 @@ test('each fault in a plan is named with line and column', (t) => {
     [
       'phases:',
       'thresholds: [phases.steady.figures.lastBackMs <= 5s]\nphases:',
-      /a\.yaml:7:14: thresholds\.0: no report has a figure figures\.lastBackMs/,
+      /a\.yaml:7:14: thresholds\.0: there is no figure figures\.lastBackMs/,
     ],
   ];
   for (const [part, broken, expected] of cases) {
@@ -97,7 +97,7 @@ test('each fault in a plan is named with line and column', (t) => {
   }
 });
 
-test('an empty text, a list and a bomb of aliases are no plans', (t) => {
+test('an empty text, a list and exponentially nested aliases are rejected', (t) => {
   t.regex(faultOf(''), /^plan-invalid/);
   t.regex(faultOf('- 1'), /^plan-invalid/);
   const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]'];
@@ -110,7 +110,7 @@ test('an empty text, a list and a bomb of aliases are no plans', (t) => {
   t.regex(faultOf(bomb.join('\n')), /^plan-unreadable/);
 });
 
-test('phases that repeat get names of their own', (t) => {
+test('repeated phases get numbered names', (t) => {
   const plan = parsePlan(
     `${good}  - phase: steady\n    duration: 1s\n  - parallel:\n      - { phase: burst, duration: 1s, name: loud }\n      - { phase: steady, duration: 1s }\n`,
   );
@@ -120,7 +120,7 @@ test('phases that repeat get names of their own', (t) => {
   );
 });
 
-test('the quick plan holds nothing lost and nothing misdelivered', (t) => {
+test('the quick plan allows no lost and no misdelivered message', (t) => {
   const plan = quickPlan({ devices: 1000, durationMs: 30_000, ratePerSecond: 1, qos: 1 });
   t.deepEqual(plan.thresholds, [
     'devices.failed <= 0',
@@ -136,7 +136,7 @@ test('the quick plan holds nothing lost and nothing misdelivered', (t) => {
   t.throws(() => quickPlan({ devices: 0, durationMs: 1000, ratePerSecond: 1, qos: 1 }));
 });
 
-test('the published JSON Schema is the one that plans are checked with', async (t) => {
+test('the published JSON Schema matches the schema that plans are checked with', async (t) => {
   const path = new URL('../../../../docs/plan.schema.json', import.meta.url);
   t.deepEqual(
     JSON.parse(await readFile(path, 'utf8')),
@@ -151,7 +151,7 @@ test('the commented plan that sim init writes is a valid plan', (t) => {
   t.true(commentedPlan.split('\n').filter((line) => line.includes('#')).length > 15);
 });
 
-test('every number of a report can be named by a threshold, and nothing else can', (t) => {
+test('a threshold can name every figure of a report, and nothing else', (t) => {
   const plan = parsePlan(good);
   const stats = new RunStats(0, () => undefined);
   const report = reportOf({
@@ -179,7 +179,7 @@ test('every number of a report can be named by a threshold, and nothing else can
     failure: null,
     notes: [],
   });
-  // What is judged, or only tells which report it is.
+  // These keys are results, or identify the report.
   const { ok, aborted, version, failure, thresholds, phases, series, errors, notes, ...facts } =
     report;
   t.deepEqual(
@@ -199,7 +199,7 @@ test('every number of a report can be named by a threshold, and nothing else can
   t.deepEqual(leaves(facts, '').toSorted(), [...runFigures].toSorted());
 });
 
-test('thresholds compare figures of the report, phases by name, durations as ms', (t) => {
+test('thresholds compare figures of the report, with phases by name and durations in ms', (t) => {
   const report = {
     messages: { lost: 0 },
     ok: true,
@@ -222,7 +222,7 @@ test('thresholds compare figures of the report, phases by name, durations as ms'
   t.is(judgeThreshold(parseComparison('constructor.name <= 5')!, report).value, null);
 });
 
-test('every device of a fleet has an id of its own and is found by it', (t) => {
+test('every device of a fleet has a unique id and is found by it', (t) => {
   const plan = parsePlan(
     good.replace('phases:', '  - group: pumps\n    count: 12000\n    id: "p-{seed}-{n}"\nphases:'),
   );
@@ -235,11 +235,11 @@ test('every device of a fleet has an id of its own and is found by it', (t) => {
   for (const number of [0, 2, 3, 12_002]) t.is(roster.numberOf(roster.idOf(number)), number);
   t.is(roster.numbersOf(['pumps']).length, 12_000);
   t.throws(() => rosterOf(parsePlan(good.replace('count: 3', 'count: 3\n    id: "a/{n}"')), '1'), {
-    message: /not a device id/,
+    message: /not a valid device id/,
   });
 });
 
-test('topics are filled for a device and widened for an observer', (t) => {
+test('topic templates are filled for a device and made a filter for an observer', (t) => {
   const author = { device: 'm-1', group: 'g', number: 4 };
   t.is(topicFor('devices/{device}/x/{group}/{n}', author), 'devices/m-1/x/g/4');
   t.is(topicFor('a/%c/%i', author), 'a/m-1/4');

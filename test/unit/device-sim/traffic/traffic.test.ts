@@ -26,7 +26,7 @@ const paces = fc.record({
   jitter: fc.double({ min: 0, max: 0.5, noNaN: true }),
 });
 
-test('times of a schedule ascend, lie inside the window and repeat with the seed', (t) => {
+test('the times of a schedule ascend, are within the window, and repeat with the seed', (t) => {
   fc.assert(
     fc.property(paces, fc.string(), fc.integer({ min: 0, max: 60_000 }), (pace, seed, lengthMs) => {
       const times = timesOf(pace, seed, 1000, 1000 + lengthMs);
@@ -36,40 +36,40 @@ test('times of a schedule ascend, lie inside the window and repeat with the seed
   );
 });
 
-test('a fixed or jittered schedule sends exactly as often as the rate says', (t) => {
+test('a fixed or jittered schedule sends exactly at its rate', (t) => {
   for (const spread of ['fixed', 'jitter'] as const) {
     const times = timesOf({ intervalMs: 1000, spread, jitter: 0.4 }, 'a', 5000, 35_000);
     t.is(times.length, 30);
   }
 });
 
-test('a Poisson schedule keeps the rate on average and its waiting times vary as they must', (t) => {
+test('a Poisson schedule has the right mean rate and deviation', (t) => {
   const times = timesOf({ intervalMs: 100, spread: 'poisson', jitter: 0 }, 'b', 0, 1_000_000);
   t.true(Math.abs(times.length - 10_000) < 400, `${times.length}`);
   const gaps = times.slice(1).map((at, index) => at - times[index]!);
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
   const deviation = Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length);
-  t.true(Math.abs(deviation / mean - 1) < 0.05, 'deviation is the mean');
+  t.true(Math.abs(deviation / mean - 1) < 0.05, 'the deviation equals the mean');
 });
 
-test('an agenda gives what is due in order of time', (t) => {
+test('a queue returns due items in order of time', (t) => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 1000 })), (times) => {
-      const agenda = new DueQueue<number>();
-      for (const at of times) agenda.push(at, at);
+      const queue = new DueQueue<number>();
+      for (const at of times) queue.push(at, at);
       const early: number[] = [];
-      for (let due = agenda.takeDue(500); due !== undefined; due = agenda.takeDue(500))
+      for (let due = queue.takeDue(500); due !== undefined; due = queue.takeDue(500))
         early.push(due.item);
       t.deepEqual(
         early,
         times.filter((at) => at <= 500).toSorted((a, b) => a - b),
       );
-      t.is(agenda.size, times.length - early.length);
+      t.is(queue.size, times.length - early.length);
     }),
   );
 });
 
-test('streams of one seed differ by their path and do not depend on each other', (t) => {
+test('random streams of one seed differ by their path and are independent', (t) => {
   const one = seeded('s', 'schedule', 1);
   const two = seeded('s', 'schedule', 2);
   const first = [one.next(), one.next(), one.next()];
@@ -78,7 +78,7 @@ test('streams of one seed differ by their path and do not depend on each other',
   t.deepEqual(first, [again.next(), again.next(), again.next()]);
 });
 
-test('numbers of a stream are spread evenly', (t) => {
+test('random numbers are evenly distributed', (t) => {
   const random = seeded('even');
   const counts = new Array<number>(10).fill(0);
   for (let draw = 0; draw < 100_000; draw++) counts[random.below(10)]!++;
@@ -99,7 +99,7 @@ test('shuffling keeps every item and repeats with the seed', (t) => {
   t.deepEqual(mixed, shuffled(list, seeded('x')));
 });
 
-test('an envelope comes back as it was, around any body', (t) => {
+test('an envelope is decoded unchanged, with any body', (t) => {
   fc.assert(
     fc.property(
       fc.record({
@@ -116,12 +116,12 @@ test('an envelope comes back as it was, around any body', (t) => {
   );
 });
 
-test('an object in an envelope is one JSON object that a person can read', (t) => {
+test('an object with an envelope is one readable JSON object', (t) => {
   const text = wrap({ run: '12345678', id: 'm-1', seq: 3, atUs: 17 }, '{"value":21.5}');
   t.deepEqual(JSON.parse(text), { run: '12345678', id: 'm-1', seq: 3, at: 17, value: 21.5 });
 });
 
-test('what is no envelope is nothing, however hostile', (t) => {
+test('hostile payloads are not decoded as an envelope', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
       t.is(unwrap(Buffer.from(bytes)), undefined);
@@ -147,7 +147,7 @@ function bodies(spec: unknown, seed = 's', count = 5): string[] {
   return Array.from({ length: count }, (_item, seq) => source.body(seq, 1_700_000_000_000 + seq));
 }
 
-test('a random walk stays inside its bounds, walks, and repeats with the seed', (t) => {
+test('a random walk changes, stays within its bounds, and repeats with the seed', (t) => {
   const spec = { kind: 'walk', fields: { v: { start: 9, step: 3, min: 0, max: 10, decimals: 1 } } };
   const walk = bodies(spec, 's', 200).map((body) => (JSON.parse(body) as { v: number }).v);
   t.true(walk.every((value) => value >= 0 && value <= 10));
@@ -156,13 +156,13 @@ test('a random walk stays inside its bounds, walks, and repeats with the seed', 
   t.notDeepEqual(bodies(spec), bodies(spec, 'other'));
 });
 
-test('payloads are filled up to their size', (t) => {
+test('payloads are padded to their size', (t) => {
   t.is(bodies({ kind: 'sequence', bytes: 100 })[0]!.length, 100);
   t.is(bodies({ kind: 'walk', bytes: 300 })[0]!.length, 300);
   t.notThrows(() => JSON.parse(bodies({ kind: 'sequence', bytes: 100 })[0]!) as unknown);
 });
 
-test('a template fills every placeholder and leaves alone what it does not know', (t) => {
+test('a template replaces every placeholder and leaves unknown ones unchanged', (t) => {
   const text =
     '{"d":"{{device}}","g":"{{group}}","n":{{n}},"s":{{seq}},"t":{{time}},"i":"{{iso}}","u":"{{uuid}}",' +
     '"a":{{int 1 6}},"f":{{float 2 3 2}},"x":{{gauss 20 0.1 1}},"h":"{{hex 6}}","p":"{{pick on off}}","c":"%c-%i","k":"{{mystery}}"}';
@@ -188,7 +188,7 @@ test('a template fills every placeholder and leaves alone what it does not know'
   }
 });
 
-test('a CSV file is replayed row by row as JSON, quotes and all, and from the top again', async (t) => {
+test('a CSV file with quotes is replayed row by row as JSON, and repeated at its end', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'flotilla-sim-'));
   t.teardown(() => rm(folder, { recursive: true }));
   const file = join(folder, 'rows.csv');
@@ -201,7 +201,7 @@ test('a CSV file is replayed row by row as JSON, quotes and all, and from the to
   t.is(rows[0], rows[2]);
 });
 
-test('a replay file that is not there is an error that names it', (t) => {
+test('a missing replay file is an error with its path', (t) => {
   const error = t.throws(() => bodies({ kind: 'replay', file: '/nowhere.csv' }));
   t.true(isFlotillaError(error, 'sim-replay-unreadable'));
   t.regex(error.message, /nowhere\.csv/);
