@@ -15,12 +15,12 @@ import type { PresenceTable } from './devices/presence-table.ts';
 import { EventHub } from './events/event-hub.ts';
 import { PresenceEvents } from './events/event-sources.ts';
 import type { Feed } from './feed/feed.ts';
+import type { RawRoute } from './http/raw-route.ts';
 import type { HttpRoute } from './http/route.ts';
 import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
-import { metricsRoutes, serveEvents } from './http/routes/event-routes.ts';
+import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
-import type { HttpServer } from './http/server.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
 import { listBrokers } from './queries/broker-list.ts';
 import { DeviceTable } from './queries/device-table.ts';
@@ -46,8 +46,8 @@ export interface OperatorApi {
   readonly table: DeviceTable;
   readonly samples: BrokerSamples;
   readonly routes: readonly HttpRoute[];
-  /** Adds the calls whose answer is not one JSON document. */
-  serve(http: HttpServer): void;
+  /** The calls whose response is not one JSON document. */
+  readonly rawRoutes: readonly RawRoute[];
 }
 
 /** Opens it; the lifecycle closes it. */
@@ -101,6 +101,6 @@ export async function openOperatorApi(
       ...tokenListRoutes(registry, clock),
       ...metricsRoutes(eventDeps),
     ],
-    serve: (http) => serveEvents(http, eventDeps),
+    rawRoutes: [eventsRoute(eventDeps)],
   };
 }

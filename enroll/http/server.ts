@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { createServer, type Server } from 'node:https';
-import type { Socket } from 'node:net';
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Server } from 'node:https';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -22,14 +22,14 @@ import type { OperatorCaller } from '../operators/caller.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { cookieOf, sessionCookie } from './session-cookie.ts';
+import type { RawResponse, RawRoute } from './raw-route.ts';
+import {
+  createTlsServer,
+  refuseGarbage,
+  secureContextOf,
+  type ServerCertificate,
+} from './tls-server.ts';
 import { roleOf, type Access, type HttpRoute } from './route.ts';
-
-/** What the server shows and trusts; replaced while it runs. */
-export interface ServerCertificate {
-  readonly key: string;
-  readonly cert: string;
-  readonly ca: readonly string[];
-}
 
 export interface HttpDeps {
   readonly config: Config;
@@ -39,8 +39,7 @@ export interface HttpDeps {
   readonly operators: OperatorAuthentication;
   readonly tls: ServerCertificate;
   readonly routes: readonly HttpRoute[];
-  /** Adds what is no JSON: the feed, EST, CRL, OCSP. */
-  readonly more: (http: HttpServer) => void;
+  readonly rawRoutes: readonly RawRoute[];
 }
 
 const emptyBody = Buffer.alloc(0);
@@ -62,13 +61,14 @@ export interface Caller {
   readonly actor: string;
 }
 
+const anonymous: Caller = { identity: undefined, operator: undefined, actor: 'anonymous' };
+
 export class HttpServer {
   readonly app: FastifyInstance;
   readonly #deps: HttpDeps;
   readonly #server: Server;
   readonly #requests: RateLimiter;
   readonly #failures: RateLimiter;
-  readonly #connections = new Map<string, number>();
 
   constructor(deps: HttpDeps) {
     this.#deps = deps;
@@ -86,35 +86,15 @@ export class HttpServer {
       exposeHeadRoutes: false,
       clientErrorHandler: (error, socket) => refuseGarbage(error, socket),
       serverFactory: (handler) => {
-        server = createServer(
-          {
-            ...contextOf(deps.tls),
-            requestCert: true,
-            // Verified by us, so that each refusal has a reason that can be told and logged.
-            rejectUnauthorized: false,
-            handshakeTimeout: enroll.handshakeTimeoutMs,
-            headersTimeout: enroll.headersTimeoutMs,
-            requestTimeout: enroll.requestTimeoutMs,
-            keepAliveTimeout: enroll.requestTimeoutMs,
-            connectionsCheckingInterval: 1000,
-            maxHeaderSize: 16 * 1024,
-          },
-          (request, response) => handler(request, response),
-        );
+        server = createTlsServer(deps, handler);
         return server;
       },
     });
     if (server === undefined) throw new Error('fastify made no server');
     this.#server = server;
-    this.#server.maxConnections = enroll.connectionsMax;
-    this.#server.on('connection', (socket: Socket) => this.#count(socket));
-    this.#server.on('tlsClientError', (error, socket) => {
-      deps.log.debug({ error: error.message, remoteAddress: socket.remoteAddress }, 'TLS refused');
-      socket.destroy();
-    });
     this.#prepare();
     for (const one of deps.routes) this.#serve(one);
-    deps.more(this);
+    for (const one of deps.rawRoutes) this.#serveRaw(one);
   }
 
   /** Listens. @throws FlotillaError `address-in-use`, `start-failed` */
@@ -132,7 +112,7 @@ export class HttpServer {
 
   /** Shows another certificate and trusts other authorities from the next handshake on. */
   replaceTls(material: ServerCertificate): void {
-    this.#server.setSecureContext(contextOf(material));
+    this.#server.setSecureContext(secureContextOf(material));
   }
 
   async close(): Promise<void> {
@@ -149,7 +129,7 @@ export class HttpServer {
   async admit(request: FastifyRequest, access: Access, tag?: OperationTag): Promise<Caller> {
     if (access === 'anyone') {
       this.assertRate(request);
-      return { identity: undefined, operator: undefined, actor: 'anonymous' };
+      return anonymous;
     }
     const required = roleOf(access);
     if (required !== undefined) {
@@ -261,28 +241,21 @@ export class HttpServer {
   }
 
   #serve(one: HttpRoute): void {
-    const tag = operationOf(one.method, one.path)?.tag;
-    const callers = new WeakMap<FastifyRequest, Caller>();
+    const { onRequest, callerOf } = this.#admission(one);
     this.app.route({
       method: one.method,
       url: one.path,
       ...(one.bodyMaxBytes === undefined ? {} : { bodyLimit: one.bodyMaxBytes }),
-      // Before the body is read: who may not call is not listened to.
-      onRequest: async (request) => {
-        callers.set(request, await this.admit(request, one.access, tag));
-      },
+      onRequest,
       handler: async (request, reply) => {
-        const caller = callers.get(request);
         void reply.status(one.status).header('cache-control', 'no-store');
         const answer = await one.handle({
           body: request.body,
           query: request.query,
           params: request.params,
           headers: request.headers,
-          identity: caller?.identity,
-          operator: caller?.operator,
+          ...callerOf(request),
           certificate: peerCertificate(request.raw.socket),
-          actor: caller?.actor ?? 'anonymous',
           remoteAddress: remoteAddressOf(request),
           header: (name, value) => void reply.header(name, value),
           status: (code) => void reply.status(code),
@@ -294,20 +267,78 @@ export class HttpServer {
     });
   }
 
-  #count(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
-    const count = (this.#connections.get(address) ?? 0) + 1;
-    if (count > this.#deps.config.limits.enroll.connectionsPerAddressMax) {
-      socket.destroy();
-      return;
+  #serveRaw(one: RawRoute): void {
+    const { app } = this;
+    if (one.accepts !== undefined) {
+      const { mediaTypes, as: parseAs } = one.accepts;
+      const added = mediaTypes.filter((type) => !app.hasContentTypeParser(type));
+      if (added.length > 0) app.addContentTypeParser(added, { parseAs }, keepBody);
     }
-    this.#connections.set(address, count);
-    socket.once('close', () => {
-      const left = (this.#connections.get(address) ?? 1) - 1;
-      if (left === 0) this.#connections.delete(address);
-      else this.#connections.set(address, left);
+    const { onRequest, callerOf } = this.#admission(one);
+    app.route<{ Params: Record<string, string | undefined> }>({
+      method: one.method,
+      url: one.path,
+      ...(one.bodyMaxBytes === undefined ? {} : { bodyLimit: one.bodyMaxBytes }),
+      onRequest,
+      handler: async (request, reply) => {
+        const response = await one.handle({
+          body: request.body,
+          mediaType: request.headers['content-type']?.split(';')[0],
+          query: request.query,
+          params: request.params,
+          url: request.raw.url ?? '',
+          headers: request.headers,
+          ...callerOf(request),
+          certificate: peerCertificate(request.raw.socket),
+          remoteAddress: remoteAddressOf(request),
+          assertAdmitted: () => onRequest(request),
+        });
+        const { status = 200, type, headers = {}, body } = response;
+        if (response.isEndless === true) return sendEndless(reply, response);
+        return reply.status(status).headers(headers).type(type).send(body);
+      },
     });
   }
+
+  /** Admits callers before the body is read. */
+  #admission({ method, path, access }: Pick<RawRoute | HttpRoute, 'method' | 'path' | 'access'>): {
+    readonly onRequest: (request: FastifyRequest) => Promise<void>;
+    readonly callerOf: (request: FastifyRequest) => Caller;
+  } {
+    const tag = operationOf(method, path)?.tag;
+    const callers = new WeakMap<FastifyRequest, Caller>();
+    return {
+      onRequest: async (request) => {
+        callers.set(request, await this.admit(request, access, tag));
+      },
+      callerOf: (request) => callers.get(request) ?? anonymous,
+    };
+  }
+}
+
+type BodyDone = (error: Error | null, value?: unknown) => void;
+
+function keepBody(_request: FastifyRequest, body: string | Buffer, done: BodyDone): void {
+  done(null, body);
+}
+
+/** Each end of the pipe that closes takes the other along. */
+function sendEndless(
+  reply: FastifyReply,
+  { status = 200, type, headers = {}, body }: RawResponse,
+): FastifyReply {
+  if (!(body instanceof Readable)) throw new Error('an endless response needs a stream');
+  const response = reply.raw;
+  reply.hijack();
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', ...headers });
+  response.flushHeaders();
+  body.pipe(response);
+  response.once('close', () => body.destroy());
+  body.once('close', () => {
+    // At its end the pipe ends the response, after what is still to be sent.
+    if (!body.readableEnded) response.destroy();
+  });
+  return reply;
 }
 
 /** The address of a client; IPv4 as such, also on a socket of both kinds. */
@@ -334,30 +365,4 @@ function challengeOf(request: FastifyRequest): string {
 /** Without the query, which can hold anything. */
 function pathOf(request: FastifyRequest): string {
   return (request.url.split('?')[0] ?? '').slice(0, 200);
-}
-
-function contextOf({ key, cert, ca }: ServerCertificate): {
-  key: string;
-  cert: string;
-  ca: string[];
-  minVersion: 'TLSv1.2';
-} {
-  return { key, cert, ca: [...ca], minVersion: 'TLSv1.2' };
-}
-
-/** What is not HTTP at all. */
-function refuseGarbage(error: Error, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const problem = JSON.stringify(
-    problemResponse(
-      new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) }),
-    ),
-  );
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\n` +
-      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
-  );
 }

@@ -15,7 +15,6 @@
  *
  * @module
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readCertificate } from '../../../certs/certificate.ts';
 import { csrAttributes } from '../../../certs/csr-attributes.ts';
 import { certsOnly } from '../../../certs/pkcs7.ts';
@@ -27,9 +26,9 @@ import type { Enrollment, EnrollRequest } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import { profileOf } from '../../enrollment/profiles.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
-import { peerCertificate } from '../client-certificate.ts';
 import { basicOf, bearerOf } from '../authorization-header.ts';
-import { remoteAddressOf, type HttpServer } from '../server.ts';
+import type { RawRequest, RawResponse, RawRoute } from '../raw-route.ts';
+import type { Access } from '../route.ts';
 
 export interface EstRouteDeps {
   readonly ca: CertificateAuthority;
@@ -41,112 +40,119 @@ export interface EstRouteDeps {
 
 const base = '/.well-known/est';
 const certificatesType = 'application/pkcs7-mime; smime-type=certs-only';
+const requestTypes = ['application/pkcs10', 'application/x-pkcs10'];
 
-type Operation = (
-  request: FastifyRequest,
-  reply: FastifyReply,
-  label: string | undefined,
-) => Promise<FastifyReply>;
+interface Operation {
+  readonly method: RawRoute['method'];
+  readonly name: string;
+  readonly access: Access;
+  readonly handle: (request: RawRequest, label: string | undefined) => Promise<RawResponse>;
+}
 
-export function serveEst(http: HttpServer, deps: EstRouteDeps): void {
-  const { app } = http;
-  app.addContentTypeParser(
-    ['application/pkcs10', 'application/x-pkcs10'],
-    { parseAs: 'buffer' },
-    (_request, body, done: (error: Error | null, value?: unknown) => void) => done(null, body),
-  );
-  const operations: readonly (readonly ['GET' | 'POST', string, Operation])[] = [
-    [
-      'GET',
-      'cacerts',
-      (request, reply, label) => caCertificates(deps, http, request, reply, label),
-    ],
-    ['GET', 'csrattrs', (request, reply, label) => attributes(deps, http, request, reply, label)],
-    ['POST', 'simpleenroll', (request, reply, label) => enroll(deps, http, request, reply, label)],
-    ['POST', 'simplereenroll', (request, reply, label) => renew(deps, http, request, reply, label)],
-    ['POST', 'serverkeygen', () => refuse("a device's key never leaves it")],
-    ['POST', 'fullcmc', () => refuse('CMC adds nothing that EST does not have')],
+export function estRoutes(deps: EstRouteDeps): RawRoute[] {
+  return operationsOf(deps).flatMap(({ method, name, access, handle }): RawRoute[] => {
+    const common = {
+      method,
+      access,
+      ...(method === 'POST'
+        ? { accepts: { mediaTypes: requestTypes, as: 'buffer' as const } }
+        : {}),
+    };
+    return [
+      { ...common, path: `${base}/${name}`, handle: (request) => handle(request, undefined) },
+      {
+        ...common,
+        path: `${base}/:label/${name}`,
+        handle: (request) => handle(request, request.params['label']),
+      },
+    ];
+  });
+}
+
+function operationsOf(deps: EstRouteDeps): Operation[] {
+  const { ca, config } = deps;
+  return [
+    {
+      // RFC 7030, 4.1: root and issuers.
+      method: 'GET',
+      name: 'cacerts',
+      access: 'anyone',
+      handle: (_request, label) => {
+        profileOf(config, label);
+        const certificates = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
+        return Promise.resolve(certificatesResponse(certificates.map(({ der }) => der)));
+      },
+    },
+    {
+      // RFC 7030, 4.5, and RFC 9908.
+      method: 'GET',
+      name: 'csrattrs',
+      access: 'anyone',
+      handle: (_request, label) => {
+        const [keyType = 'p256'] = profileOf(config, label).keyTypes;
+        const body = base64(csrAttributes({ keyType }));
+        return Promise.resolve({ type: 'application/csrattrs', body });
+      },
+    },
+    {
+      method: 'POST',
+      name: 'simpleenroll',
+      access: 'anyone',
+      handle: (request, label) => enroll(deps, request, label),
+    },
+    {
+      method: 'POST',
+      name: 'simplereenroll',
+      access: 'renewing',
+      handle: (request, label) => renew(deps, request, label),
+    },
+    {
+      method: 'POST',
+      name: 'serverkeygen',
+      access: 'anyone',
+      handle: () => refuse("a device's key never leaves it"),
+    },
+    {
+      method: 'POST',
+      name: 'fullcmc',
+      access: 'anyone',
+      handle: () => refuse('CMC adds nothing that EST does not have'),
+    },
   ];
-  for (const [method, name, operation] of operations) {
-    app.route({
-      method,
-      url: `${base}/${name}`,
-      handler: (request, reply) => operation(request, reply, undefined),
-    });
-    app.route<{ Params: { label: string } }>({
-      method,
-      url: `${base}/:label/${name}`,
-      handler: (request, reply) => operation(request, reply, request.params.label),
-    });
-  }
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- an operation that is refused
-async function refuse(reason: string): Promise<never> {
-  throw new FlotillaError('operation-refused', { detail: reason });
-}
-
-/** RFC 7030, 4.1: root and issuers. */
-async function caCertificates(
-  { ca, config }: EstRouteDeps,
-  http: HttpServer,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  label: string | undefined,
-): Promise<FastifyReply> {
-  http.assertRate(request);
-  profileOf(config, label);
-  const certificates = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
-  return reply.type(certificatesType).send(base64(certsOnly(certificates.map(({ der }) => der))));
-}
-
-/** RFC 7030, 4.5, and RFC 9908. */
-async function attributes(
-  { config }: EstRouteDeps,
-  http: HttpServer,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  label: string | undefined,
-): Promise<FastifyReply> {
-  http.assertRate(request);
-  const [keyType = 'p256'] = profileOf(config, label).keyTypes;
-  return reply.type('application/csrattrs').send(base64(csrAttributes({ keyType })));
+function refuse(reason: string): Promise<never> {
+  return Promise.reject(new FlotillaError('operation-refused', { detail: reason }));
 }
 
 /** RFC 7030, 4.2.1. */
 async function enroll(
   { enrollment, factories }: EstRouteDeps,
-  http: HttpServer,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: RawRequest,
   label: string | undefined,
-): Promise<FastifyReply> {
-  http.assertRate(request);
+): Promise<RawResponse> {
   const outcome = await enrollment.enroll({
     csr: bodyOf(request),
     ...credentialOf(request, factories),
     ...(label === undefined ? {} : { profile: label }),
-    remoteAddress: remoteAddressOf(request),
+    remoteAddress: request.remoteAddress,
   });
-  if (outcome.kind === 'issued') {
-    return reply.type(certificatesType).send(base64(certsOnly([outcome.answer.der])));
-  }
-  return reply
-    .status(202)
-    .header('retry-after', String(outcome.retryAfterSeconds))
-    .type('text/plain')
-    .send(`request ${outcome.request} waits for an operator; send it again later\n`);
+  if (outcome.kind === 'issued') return certificatesResponse([outcome.answer.der]);
+  return {
+    status: 202,
+    type: 'text/plain',
+    headers: { 'retry-after': String(outcome.retryAfterSeconds) },
+    body: `request ${outcome.request} waits for an operator; send it again later\n`,
+  };
 }
 
 /** RFC 7030, 4.2.2. */
 async function renew(
   { renewal, config }: EstRouteDeps,
-  http: HttpServer,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: RawRequest,
   label: string | undefined,
-): Promise<FastifyReply> {
-  const { identity } = await http.admit(request, 'renewing');
+): Promise<RawResponse> {
+  const { identity, remoteAddress } = request;
   if (identity === undefined) throw new FlotillaError('client-certificate-required');
   profileOf(config, label);
   const { certificate, x509 } = identity;
@@ -156,18 +162,17 @@ async function renew(
     fingerprint: certificate.fingerprint,
     names: readCertificate(x509).names,
     sameNames: true,
-    remoteAddress: remoteAddressOf(request),
+    remoteAddress,
     via: 'est',
   });
-  return reply.type(certificatesType).send(base64(certsOnly([answer.der])));
+  return certificatesResponse([answer.der]);
 }
 
 /** Basic's user is the device id; an empty one leaves it to the CSR. */
 function credentialOf(
-  request: FastifyRequest,
+  { headers: { authorization }, certificate }: RawRequest,
   factories: Factories,
 ): Pick<EnrollRequest, 'token' | 'device' | 'factory'> {
-  const { authorization } = request.headers;
   const basic = basicOf(authorization);
   if (basic !== undefined) {
     const { user, password } = basic;
@@ -175,14 +180,17 @@ function credentialOf(
   }
   const token = bearerOf(authorization);
   if (token !== undefined) return { token };
-  const certificate = peerCertificate(request.raw.socket);
   const factory = certificate === undefined ? undefined : factories.authorization(certificate);
   return factory === undefined ? {} : { factory };
 }
 
-function bodyOf(request: FastifyRequest): Buffer {
-  if (Buffer.isBuffer(request.body)) return request.body;
+function bodyOf({ body }: RawRequest): Buffer {
+  if (Buffer.isBuffer(body)) return body;
   throw new FlotillaError('media-type-unsupported', { detail: 'expected was application/pkcs10' });
+}
+
+function certificatesResponse(certificates: readonly Buffer[]): RawResponse {
+  return { type: certificatesType, body: base64(certsOnly(certificates)) };
 }
 
 /** As bytes: to a text the framework could add a charset. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { ServerResponse } from 'node:http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PassThrough } from 'node:stream';
 import { z } from 'zod';
 import type { Cancel, Clock } from '../../../core/clock.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
@@ -14,7 +13,7 @@ import type { EventHub } from '../../events/event-hub.ts';
 import { streamEvents } from '../../events/event-stream.ts';
 import type { BrokerSamples } from '../../metrics/broker-samples.ts';
 import { route, type HttpRoute } from '../route.ts';
-import type { HttpServer } from '../server.ts';
+import type { RawRequest, RawResponse, RawRoute } from '../raw-route.ts';
 
 export interface EventRouteDeps {
   readonly clock: Clock;
@@ -62,79 +61,81 @@ export function metricsRoutes({ samples }: EventRouteDeps): HttpRoute[] {
   ];
 }
 
-/** `GET /v1/events`: an answer that does not end. */
-export function serveEvents(http: HttpServer, deps: EventRouteDeps): void {
-  const { hub, limits } = deps;
+/** `GET /v1/events`: a response that does not end. */
+export function eventsRoute({ clock, hub, limits }: EventRouteDeps): RawRoute {
   const counts = new Map<string, number>();
   let total = 0;
-  http.app.get('/v1/events', async (request, reply) => {
-    const { operator } = await http.admit(request, 'viewer', 'fleet');
-    const query = eventsQuery.safeParse(request.query);
-    if (!query.success || operator === undefined) {
-      throw new FlotillaError('request-invalid', {
-        detail: `query: types are ${eventTypes.join(', ')}`,
+  return {
+    method: 'GET',
+    path: '/v1/events',
+    access: 'viewer',
+    handle(request) {
+      const { operator, headers } = request;
+      const query = eventsQuery.safeParse(request.query);
+      if (!query.success || operator === undefined) {
+        throw new FlotillaError('request-invalid', {
+          detail: `query: types are ${eventTypes.join(', ')}`,
+        });
+      }
+      const { types, device } = query.data;
+      const { name } = operator;
+      const own = counts.get(name) ?? 0;
+      if (total >= limits.eventStreamsMax || own >= limits.eventStreamsPerOperatorMax) {
+        throw new FlotillaError('too-many-requests', {
+          retryAfterSeconds: 10,
+          detail: `${own} streams of ${name}, ${total} in all`,
+        });
+      }
+      total++;
+      counts.set(name, own + 1);
+      const { stream, response } = openStream(clock, request);
+      stream.once('close', () => {
+        total--;
+        const left = (counts.get(name) ?? 1) - 1;
+        if (left === 0) counts.delete(name);
+        else counts.set(name, left);
       });
-    }
-    const { types, device } = query.data;
-    const { name } = operator;
-    const own = counts.get(name) ?? 0;
-    if (total >= limits.eventStreamsMax || own >= limits.eventStreamsPerOperatorMax) {
-      throw new FlotillaError('too-many-requests', {
-        retryAfterSeconds: 10,
-        detail: `${own} streams of ${name}, ${total} in all`,
+      const header = headers['last-event-id'];
+      streamEvents(hub, stream, {
+        wants: (event) =>
+          (types === undefined || types.includes(event.type)) &&
+          (device === undefined || event.device === device),
+        lastEventId: query.data.lastEventId ?? (typeof header === 'string' ? header : undefined),
+        bufferMaxBytes: limits.eventStreamMaxBytes,
       });
-    }
-    total++;
-    counts.set(name, own + 1);
-    const response = openStream(http, deps.clock, request, reply);
-    response.once('close', () => {
-      total--;
-      const left = (counts.get(name) ?? 1) - 1;
-      if (left === 0) counts.delete(name);
-      else counts.set(name, left);
-    });
-    const header = request.headers['last-event-id'];
-    streamEvents(hub, response, {
-      wants: (event) =>
-        (types === undefined || types.includes(event.type)) &&
-        (device === undefined || event.device === device),
-      lastEventId: query.data.lastEventId ?? (typeof header === 'string' ? header : undefined),
-      bufferMaxBytes: limits.eventStreamMaxBytes,
-    });
-  });
+      return Promise.resolve(response);
+    },
+  };
 }
 
-/** Begins a stream of events that ends when its client may no longer have it. */
+/** Begins a stream of events, which ends when its client is no longer admitted. */
 export function openStream(
-  http: HttpServer,
   clock: Clock,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): ServerResponse {
-  const response = reply.raw;
-  reply.hijack();
-  response.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
-    // Proxies that buffer would hold events back.
-    'x-accel-buffering': 'no',
-    'x-content-type-options': 'nosniff',
-  });
-  response.on('error', () => undefined);
+  { assertAdmitted }: RawRequest,
+): { stream: PassThrough; response: RawResponse } {
+  const stream = new PassThrough();
   let cancel: Cancel;
   const check = (): void => {
     cancel = clock.after(aliveMs, () => {
-      http.operatorOf(request).then(
+      assertAdmitted().then(
         () => {
-          if (response.destroyed) return;
-          response.write(': alive\n\n');
+          if (stream.destroyed) return;
+          stream.write(': alive\n\n');
           check();
         },
-        () => response.end(),
+        () => stream.end(),
       );
     });
   };
   check();
-  response.once('close', () => cancel());
-  return response;
+  stream.once('close', () => cancel());
+  const headers = {
+    // Proxies that buffer would hold events back.
+    'x-accel-buffering': 'no',
+    'x-content-type-options': 'nosniff',
+  };
+  return {
+    stream,
+    response: { type: 'text/event-stream', headers, body: stream, isEndless: true },
+  };
 }

@@ -23,7 +23,7 @@ import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { Feed } from '../../feed/feed.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import { route, type HttpRoute } from '../route.ts';
-import type { HttpServer } from '../server.ts';
+import type { RawRoute } from '../raw-route.ts';
 
 export interface FeedRouteDeps {
   readonly audit: AuditLog;
@@ -78,36 +78,26 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
   ];
 }
 
-/** `GET /v1/feed`: an answer that does not end. */
-export function serveFeed(http: HttpServer, { feed, log }: FeedRouteDeps): void {
-  http.app.route({
+/** `GET /v1/feed`: a response that does not end. */
+export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
+  return {
     method: 'GET',
-    url: '/v1/feed',
-    handler: async (request, reply) => {
-      const { identity } = await http.admit(request, 'broker');
+    path: '/v1/feed',
+    access: 'broker',
+    handle({ identity, query }) {
       if (identity === undefined) throw new FlotillaError('client-certificate-required');
-      const query = feedQuery.safeParse(request.query);
-      if (!query.success) throw new FlotillaError('request-invalid', { detail: 'query' });
-      const { epoch, since } = query.data;
+      const parsed = feedQuery.safeParse(query);
+      if (!parsed.success) throw new FlotillaError('request-invalid', { detail: 'query' });
+      const { epoch, since } = parsed.data;
       const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
-      const response = reply.raw;
-      reply.hijack();
-      response.writeHead(200, {
-        'content-type': 'application/x-ndjson',
-        'cache-control': 'no-store',
-      });
-      response.flushHeaders();
       const stream = new PassThrough();
-      stream.pipe(response);
-      // Whichever end goes takes the other along.
-      response.once('close', () => stream.destroy());
-      stream.once('close', () => response.destroy());
       feed.serve(identity.record.id, stream, from).catch((error: unknown) => {
-        log.error({ err: error }, 'the feed broke');
+        log.error({ err: error, device: identity.record.id }, 'the feed to a broker failed');
         stream.destroy();
       });
+      return Promise.resolve({ type: 'application/x-ndjson', body: stream, isEndless: true });
     },
-  });
+  };
 }
 
 async function takeIncident(

@@ -12,7 +12,7 @@ import type { Registry } from '../../registry/registry.ts';
 import { importRows } from '../../bulk-import/importer.ts';
 import { csvRows, jsonRows } from '../../bulk-import/import-rows.ts';
 import { deviceJson } from '../device-view.ts';
-import type { HttpServer } from '../server.ts';
+import type { RawRoute } from '../raw-route.ts';
 
 export interface ImportRouteDeps {
   readonly clock: Clock;
@@ -23,46 +23,36 @@ export interface ImportRouteDeps {
 
 const jsonLines = 'application/x-ndjson';
 
-export function serveImport(http: HttpServer, deps: ImportRouteDeps): void {
-  const { clock, config, presence, registry } = deps;
-  http.app.addContentTypeParser(
-    ['text/csv', jsonLines],
-    { parseAs: 'string' },
-    (_request, body, done: (error: Error | null, value?: unknown) => void) => done(null, body),
-  );
-  const actors = new WeakMap<object, string>();
-  http.app.route({
-    method: 'POST',
-    url: '/v1/devices/import',
-    bodyLimit: config.limits.enroll.importMaxBytes,
-    onRequest: async (request) => {
-      const { actor } = await http.admit(request, 'operator', 'devices');
-      actors.set(request, actor);
+export function importRoutes({ clock, config, presence, registry }: ImportRouteDeps): RawRoute[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/devices/import',
+      access: 'operator',
+      accepts: { mediaTypes: ['text/csv', jsonLines], as: 'string' },
+      bodyMaxBytes: config.limits.enroll.importMaxBytes,
+      async handle({ body, mediaType, actor }) {
+        if (typeof body !== 'string') throw new FlotillaError('media-type-unsupported');
+        const rows = mediaType === 'text/csv' ? csvRows(body) : jsonRows(body);
+        const imported = await importRows(rows, actor, { registry, config, clock });
+        return { type: 'application/json', body: JSON.stringify(imported) };
+      },
     },
-    handler: async (request, reply) => {
-      const type = request.headers['content-type']?.split(';')[0];
-      if (typeof request.body !== 'string') throw new FlotillaError('media-type-unsupported');
-      const rows = type === 'text/csv' ? csvRows(request.body) : jsonRows(request.body);
-      const actor = actors.get(request) ?? '';
-      const imported = await importRows(rows, actor, { registry, config, clock });
-      return reply.type('application/json').send(JSON.stringify(imported));
+    {
+      method: 'GET',
+      path: '/v1/devices/export',
+      access: 'viewer',
+      handle: () =>
+        Promise.resolve({
+          type: jsonLines,
+          body: Readable.from(
+            (async function* () {
+              for await (const row of registry.rows('devices')) {
+                yield `${JSON.stringify(deviceJson(row, presence, clock.now()))}\n`;
+              }
+            })(),
+          ),
+        }),
     },
-  });
-  http.app.route({
-    method: 'GET',
-    url: '/v1/devices/export',
-    onRequest: async (request) => {
-      await http.admit(request, 'viewer', 'devices');
-    },
-    handler: (_request, reply) =>
-      reply.type(jsonLines).send(
-        Readable.from(
-          (async function* () {
-            for await (const row of registry.rows('devices')) {
-              yield `${JSON.stringify(deviceJson(row, presence, clock.now()))}\n`;
-            }
-          })(),
-        ),
-      ),
-  });
+  ];
 }

@@ -5,7 +5,6 @@
  */
 import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { bytesOf } from '../../../certs/crl.ts';
 import { ocspFailure, ocspRequestMaxBytes, ocspRequestOfPath } from '../../../certs/ocsp.ts';
 import { pemPieces } from '../../../certs/pem.ts';
@@ -14,7 +13,7 @@ import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { OcspService } from '../../revocation/ocsp-responder.ts';
 import type { RevocationList } from '../../revocation/revocation-list.ts';
-import type { HttpServer } from '../server.ts';
+import type { RawResponse, RawRoute } from '../raw-route.ts';
 
 export interface RevocationRouteDeps {
   readonly ca: CertificateAuthority;
@@ -23,73 +22,92 @@ export interface RevocationRouteDeps {
   readonly ocsp: OcspService;
 }
 
-/** A socket that takes all at once would have all of it made and encrypted at once. */
+/** `/crl`, `/crl.pem`: of the current issuer. `/crl/{issuer}`, `/crl/{issuer}.pem`: of each. `/ocsp`. */
+export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
+  const { ca, ocsp } = deps;
+  const current = (): string => ca.current.certificate.fingerprint;
+  const ocspResponse = (der: Buffer): RawResponse => ({
+    type: 'application/ocsp-response',
+    body: der,
+  });
+  return [
+    {
+      method: 'GET',
+      path: '/crl',
+      access: 'anyone',
+      handle: () => list(deps, current(), 'der'),
+    },
+    {
+      method: 'GET',
+      path: '/crl.pem',
+      access: 'anyone',
+      handle: () => list(deps, current(), 'pem'),
+    },
+    {
+      method: 'GET',
+      path: '/crl/:issuer',
+      access: 'anyone',
+      handle({ params: { issuer: name = '' } }) {
+        const [digits = '', suffix] = name.split('.');
+        const issuer = ca.issuers.find(({ certificate }) =>
+          certificate.fingerprint.startsWith(`sha256:${digits}`),
+        );
+        const isName = digits.length >= 16 && (suffix === undefined || suffix === 'pem');
+        if (issuer === undefined || !isName) {
+          throw new FlotillaError('issuer-not-found', { detail: name.slice(0, 80) });
+        }
+        return list(deps, issuer.certificate.fingerprint, suffix ?? 'der');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/ocsp',
+      access: 'anyone',
+      accepts: { mediaTypes: ['application/ocsp-request'], as: 'buffer' },
+      bodyMaxBytes: ocspRequestMaxBytes,
+      handle: async ({ body }) =>
+        ocspResponse(
+          Buffer.isBuffer(body) ? await ocsp.answer(body) : ocspFailure('malformedRequest'),
+        ),
+    },
+    {
+      method: 'GET',
+      path: '/ocsp/*',
+      access: 'anyone',
+      // The path as it was sent: decoding, as the router does it, may change a "+" or a "/".
+      handle: async ({ url }) =>
+        ocspResponse(await ocsp.answer(ocspRequestOfPath(url.slice('/ocsp/'.length)))),
+    },
+  ];
+}
+
+async function list(
+  { lists, clock }: RevocationRouteDeps,
+  issuer: string,
+  form: 'der' | 'pem',
+): Promise<RawResponse> {
+  const found = await lists.of(issuer);
+  if (found === undefined) throw new FlotillaError('issuer-not-found');
+  const leftSeconds = Math.floor((found.nextUpdateMs - clock.now()) / 1000);
+  const cacheControl = `max-age=${Math.max(0, Math.min(300, leftSeconds))}`;
+  const { der } = found;
+  return form === 'pem'
+    ? {
+        type: 'application/x-pem-file',
+        headers: { 'cache-control': cacheControl },
+        body: Readable.from(inTurns(pemPieces('X509 CRL', der))),
+      }
+    : {
+        type: 'application/pkix-crl',
+        headers: { 'cache-control': cacheControl, 'content-length': String(bytesOf(der)) },
+        body: Readable.from(inTurns(der)),
+      };
+}
+
+/** A fast client would otherwise have the whole list encoded and encrypted in one turn of the event loop. */
 async function* inTurns<T>(pieces: Iterable<T>): AsyncGenerator<T> {
   for (const piece of pieces) {
     yield piece;
     await nextTurn();
   }
-}
-
-/** `/crl`, `/crl.pem`: of the current issuer. `/crl/{issuer}`, `/crl/{issuer}.pem`: of each. */
-export function serveRevocation(http: HttpServer, deps: RevocationRouteDeps): void {
-  const { app } = http;
-  const list = async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    issuer: string,
-    pem: boolean,
-  ): Promise<FastifyReply> => {
-    http.assertRate(request);
-    const found = await deps.lists.of(issuer);
-    if (found === undefined) throw new FlotillaError('issuer-not-found');
-    const leftSeconds = Math.floor((found.nextUpdateMs - deps.clock.now()) / 1000);
-    void reply.header('cache-control', `max-age=${Math.max(0, Math.min(300, leftSeconds))}`);
-    const { der } = found;
-    return pem
-      ? reply
-          .type('application/x-pem-file')
-          .send(Readable.from(inTurns(pemPieces('X509 CRL', der))))
-      : reply
-          .type('application/pkix-crl')
-          .header('content-length', bytesOf(der))
-          .send(Readable.from(inTurns(der)));
-  };
-  const current = (): string => deps.ca.current.certificate.fingerprint;
-  app.get('/crl', (request, reply) => list(request, reply, current(), false));
-  app.get('/crl.pem', (request, reply) => list(request, reply, current(), true));
-  app.get<{ Params: { issuer: string } }>('/crl/:issuer', (request, reply) => {
-    const [digits = '', suffix] = request.params.issuer.split('.');
-    const issuer = deps.ca.issuers.find(({ certificate }) =>
-      certificate.fingerprint.startsWith(`sha256:${digits}`),
-    );
-    if (issuer === undefined || digits.length < 16 || (suffix !== undefined && suffix !== 'pem')) {
-      throw new FlotillaError('issuer-not-found', { detail: request.params.issuer.slice(0, 80) });
-    }
-    return list(request, reply, issuer.certificate.fingerprint, suffix === 'pem');
-  });
-
-  app.addContentTypeParser(
-    'application/ocsp-request',
-    { parseAs: 'buffer' },
-    (_request, body, done: (error: Error | null, value?: unknown) => void) => done(null, body),
-  );
-  const ocsp = async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    body: unknown,
-  ): Promise<FastifyReply> => {
-    http.assertRate(request);
-    const answer = Buffer.isBuffer(body)
-      ? await deps.ocsp.answer(body)
-      : ocspFailure('malformedRequest');
-    return reply.type('application/ocsp-response').send(answer);
-  };
-  app.post('/ocsp', { bodyLimit: ocspRequestMaxBytes }, (request, reply) =>
-    ocsp(request, reply, request.body),
-  );
-  app.get('/ocsp/*', (request, reply) =>
-    // The path as it was sent: what the router has decoded may have lost a "+" or a "/".
-    ocsp(request, reply, ocspRequestOfPath(request.raw.url?.slice('/ocsp/'.length) ?? '')),
-  );
 }

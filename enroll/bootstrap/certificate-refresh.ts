@@ -1,0 +1,88 @@
+/**
+ * Keeps the identities of the state folder fresh while the service runs: checked every hour, and after each
+ * change of the CA.
+ *
+ * @module
+ */
+import type { Cancel } from '../../core/clock.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Registry } from '../registry/registry.ts';
+import {
+  ensureOwnIdentities,
+  ensureServerIdentity,
+  type OwnIdentity,
+  type OwnIdentityDeps,
+} from './own-identities.ts';
+
+const periodMs = 3_600_000;
+
+export interface CertificateRefreshDeps extends OwnIdentityDeps {
+  readonly registry: Registry;
+  readonly log: Logger;
+}
+
+export class CertificateRefresh {
+  readonly #deps: CertificateRefreshDeps;
+  #server: OwnIdentity;
+  #refreshed: () => void = () => undefined;
+  #running: Promise<void> | undefined;
+  #isStale = false;
+  #isClosed = false;
+  #cancel: Cancel = () => undefined;
+  #unwatch: () => void = () => undefined;
+
+  private constructor(deps: CertificateRefreshDeps, server: OwnIdentity) {
+    this.#deps = deps;
+    this.#server = server;
+  }
+
+  /** @throws FlotillaError `file-too-open`, `file-write-failed` */
+  static async open(deps: CertificateRefreshDeps): Promise<CertificateRefresh> {
+    return new CertificateRefresh(deps, await ensureServerIdentity(deps));
+  }
+
+  /** The server certificate of the enrollment service. */
+  get server(): OwnIdentity {
+    return this.#server;
+  }
+
+  /** @param refreshed called after each check; {@link server} may be another one then */
+  start(refreshed: () => void): void {
+    this.#refreshed = refreshed;
+    this.#unwatch = this.#deps.ca.onChange(() => this.#request());
+    this.#schedule();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancel();
+    this.#unwatch();
+    await this.#running;
+  }
+
+  #schedule(): void {
+    this.#cancel = this.#deps.clock.after(periodMs, () => {
+      this.#request();
+      this.#schedule();
+    });
+  }
+
+  /** A change during a check causes one more check. */
+  #request(): void {
+    this.#isStale = this.#running !== undefined;
+    this.#running ??= this.#refresh()
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'could not renew the certificates of the service');
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#isStale && !this.#isClosed) this.#request();
+      });
+  }
+
+  async #refresh(): Promise<void> {
+    await ensureOwnIdentities(this.#deps);
+    this.#server = await ensureServerIdentity(this.#deps);
+    this.#refreshed();
+  }
+}

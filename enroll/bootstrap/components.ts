@@ -1,0 +1,109 @@
+/**
+ * Creates the parts of the enrollment service out of what is open.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
+import type { Logger } from '../../core/log.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { RefusalAuditWriter } from '../audit/refusal-audit-writer.ts';
+import { authorityUrls } from '../ca/authority-urls.ts';
+import { readPassphrase, type Environment } from '../ca/passphrase.ts';
+import { DeviceActions } from '../devices/device-actions.ts';
+import { DeviceAdmin } from '../devices/devices.ts';
+import { PresenceTable } from '../devices/presence-table.ts';
+import { CertificateIssuer } from '../enrollment/certificate-issuer.ts';
+import { Enrollment } from '../enrollment/enrollment.ts';
+import { Factories } from '../enrollment/factories.ts';
+import { Renewal } from '../enrollment/renewal.ts';
+import { Tokens } from '../enrollment/tokens.ts';
+import { openHook } from '../enrollment/veto-hook.ts';
+import { Feed } from '../feed/feed.ts';
+import { OcspService } from '../revocation/ocsp-responder.ts';
+import { RevocationList } from '../revocation/revocation-list.ts';
+import { IssuerRollover } from '../rollover/issuer-rollover.ts';
+import type { OpenState } from './state.ts';
+
+export interface ComponentDeps extends OpenState {
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly log: Logger;
+}
+
+/** What decides about certificates. */
+export interface IssuanceParts {
+  readonly enrollment: Enrollment;
+  readonly factories: Factories;
+  readonly issuing: CertificateIssuer;
+  readonly renewal: Renewal;
+  readonly tokens: Tokens;
+}
+
+/** @throws FlotillaError `config-unreadable` (the veto hook), `registry-damaged` */
+export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts> {
+  const { registry, config, clock, log } = deps;
+  const hook = await openHook(config, clock, log);
+  const factories = new Factories(clock);
+  await factories.load(registry);
+  const tokens = new Tokens(registry, config, clock);
+  const issuing = new CertificateIssuer(deps);
+  return {
+    enrollment: new Enrollment({ ...deps, issuing, tokens, hook }),
+    factories,
+    issuing,
+    renewal: new Renewal({ ...deps, issuing }),
+    tokens,
+  };
+}
+
+/** What holds devices' state and reports changes of it. */
+export interface DistributionParts {
+  readonly devices: DeviceAdmin;
+  readonly feed: Feed;
+  readonly lists: RevocationList;
+  readonly ocsp: OcspService;
+  readonly presence: PresenceTable;
+  readonly refusals: RefusalAuditWriter;
+  readonly revocations: DeviceActions;
+  readonly rollover: IssuerRollover;
+}
+
+export function createDistribution(
+  deps: ComponentDeps & { readonly state: StateFolder; readonly env: Environment },
+): DistributionParts {
+  const { registry, audit, clock, config, state, env } = deps;
+  const { enroll } = config;
+  const limits = config.limits.enroll;
+  const devices = new DeviceAdmin(registry, clock);
+  const feed = new Feed({
+    ...deps,
+    graceMs: enroll.renewGrace,
+    changesKeptMax: limits.feedChangesKeptMax,
+    lagMaxBytes: limits.feedLagMaxBytes,
+  });
+  const lists = new RevocationList({ ...deps, validityMs: enroll.crlValidity });
+  return {
+    devices,
+    feed,
+    lists,
+    ocsp: new OcspService({
+      ...deps,
+      validityMs: enroll.ocspValidity,
+      signaturesPerSecond: limits.signaturesPerSecond,
+    }),
+    presence: new PresenceTable(registry, config),
+    refusals: new RefusalAuditWriter({
+      ...deps,
+      linesPerMinute: limits.refusalLinesPerBrokerPerMinute,
+    }),
+    revocations: new DeviceActions({ devices, feed, audit, clock, renewCrl: () => lists.renew() }),
+    rollover: new IssuerRollover({
+      ...deps,
+      feed,
+      caDeps: { clock, urls: authorityUrls(config) },
+      graceMs: enroll.renewGrace,
+      passphrase: () => readPassphrase(state, env),
+    }),
+  };
+}
