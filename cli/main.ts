@@ -1,5 +1,5 @@
 /**
- * The command line's entry: one program, one file a command.
+ * The entry of the command line: one program, one file per command.
  *
  * @module
  */
@@ -11,7 +11,11 @@ import { printError } from './lib/output.ts';
 import { processEnvironment } from './lib/process-environment.ts';
 import { Runner } from './lib/runner.ts';
 
-/** Runs one command; gives the exit code: 0 done, 1 failed, 2 wrong usage, 3 a missed threshold. */
+/**
+ * Runs one command.
+ *
+ * @returns the exit code: 0 success, 1 failure, 2 wrong usage, 3 a missed threshold
+ */
 export async function main(
   args: readonly string[],
   environment: ProcessEnvironment = processEnvironment(),
@@ -33,21 +37,29 @@ function build(
   environment: ProcessEnvironment,
 ): Command {
   const program = new Command('flotilla')
-    .description(
-      'The front door of an IoT fleet: mTLS MQTT broker, certificate enrollment, simulator.',
-    )
+    .description('MQTT broker with mutual TLS, certificate enrollment and simulator for IoT fleets')
     .version(version())
     .showHelpAfterError('(see --help)');
   for (const command of commands) program.addCommand(command(runner));
-  const settle = (command: Command): void => {
+  const configure = (command: Command): void => {
+    printPlainDefaults(command);
     command.exitOverride().configureOutput({
       writeOut: (text) => void environment.streams.stdout.write(text),
       writeErr: (text) => void environment.streams.stderr.write(text),
     });
-    for (const sub of command.commands) settle(sub);
+    for (const sub of command.commands) configure(sub);
   };
-  settle(program);
+  configure(program);
   return program;
+}
+
+/** Prints defaults in the help as `(default: x)`, without quotation marks, and no empty lists. */
+function printPlainDefaults(command: Command): void {
+  for (const item of [...command.options, ...command.registeredArguments]) {
+    const value: unknown = item.defaultValue;
+    if (typeof value === 'string') item.defaultValueDescription ??= value;
+    if (Array.isArray(value) && value.length === 0) item.defaultValueDescription ??= 'none';
+  }
 }
 
 function version(): string {

@@ -1,4 +1,4 @@
-/** `flotilla audit verify|tail`: the log of decisions. @module */
+/** `flotilla audit verify|tail`: reads the audit log. @module */
 import { Command } from 'commander';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
@@ -16,15 +16,16 @@ interface TailOptions extends StateOptions {
 
 export function auditCommand(runner: Runner): Command {
   return new Command('audit')
-    .description('the audit log')
+    .description('verify and read the audit log')
     .addCommand(
-      stateCommand('verify', 'check that no line was changed, removed or added').action(
-        runner.run(verify),
-      ),
+      stateCommand(
+        'verify',
+        'check that no line of the audit log was changed, removed or added',
+      ).action(runner.run(verify)),
     )
     .addCommand(
-      stateCommand('tail', 'the last decisions')
-        .option('--lines <n>', 'how many', wholeNumber, 20)
+      stateCommand('tail', 'print the last lines of the audit log')
+        .option('--lines <n>', 'number of lines', wholeNumber, 20)
         .action(runner.run(tail)),
     );
 }
@@ -34,7 +35,7 @@ const verify: CommandAction<StateOptions> = async (options, context) => {
   context.out.result(
     result,
     result.ok
-      ? `the audit log is whole: ${result.lines} lines`
+      ? `the audit log is intact: ${result.lines} lines`
       : `the audit log is broken: ${result.detail}`,
   );
   return result.ok ? 0 : 1;

@@ -1,4 +1,4 @@
-/** `flotilla broker serve`: a broker on a machine of its own, without any CA key. @module */
+/** `flotilla broker serve`: runs only a broker, on a machine that needs no CA key. @module */
 import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -10,10 +10,10 @@ import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
   return new Command('broker')
-    .description('the MQTT broker')
+    .description('run the MQTT broker')
     .addCommand(
-      addServeOptions(stateCommand('serve', 'run the broker alone'))
-        .option('--enroll-url <url>', 'the enrollment service, as https://host:port')
+      addServeOptions(stateCommand('serve', 'run the broker without the enrollment service'))
+        .option('--enroll-url <url>', 'URL of the enrollment service, like https://host:port')
         .action(runner.run(serve)),
     );
 }

@@ -1,8 +1,8 @@
 /**
- * `flotilla device renew`: on the device, with its current certificate.
+ * `flotilla device renew`: renews a certificate on the device, authenticated by the current one.
  *
- * The new certificate takes the old one's place only after it has proved itself: a TLS connection
- * with it, to the broker where one is known, else to the enrollment service.
+ * The new certificate replaces the current one only after a test connection with it has succeeded: to
+ * the broker if its address is known, otherwise to the enrollment service.
  *
  * @module
  */
@@ -31,16 +31,18 @@ interface RenewOptions extends CommonOptions {
 const enrollmentSchema = z.object({ url: z.string().optional(), mqtts: z.string().optional() });
 
 export function renewCommand(runner: Runner): Command {
-  return command('renew', 'on the device: a new certificate, with the current one as the proof')
-    .requiredOption('--dir <dir>', 'the folder that device enroll wrote')
-    .option('--rekey', 'with a new key')
+  return command('renew', 'on the device: renew the certificate, authenticated by the current one')
+    .requiredOption('--dir <dir>', 'folder of the identity, as device enroll wrote it')
+    .option('--rekey', 'generate a new key')
     .addOption(
-      new Option('--key-type <type>', 'the kind of new key').choices(keyTypes).default('p256'),
+      new Option('--key-type <type>', 'type of the new key, with --rekey')
+        .choices(keyTypes)
+        .default('p256'),
     )
-    .option('--url <url>', 'the enrollment service, if not the one it was enrolled at')
+    .option('--url <url>', 'URL of the enrollment service (default: the one used for enrollment)')
     .option(
       '--mqtts <host:port>',
-      'the broker on which the new certificate is tried before the swap',
+      'broker to test the new certificate with, before it replaces the current one',
     )
     .action(runner.run(renew));
 }
@@ -50,7 +52,7 @@ const renew: CommandAction<RenewOptions> = async (options, context) => {
   const origin = enrollmentSchema.parse(JSON.parse(old.enrollment ?? '{}'));
   const url = options.url ?? origin.url;
   if (url === undefined)
-    throw new FlotillaError('usage', { detail: 'name the service with --url' });
+    throw new FlotillaError('usage', { detail: 'specify the service with --url' });
   const facts = readCertificate(old.cert);
   if (!facts.commonName.ok) throw new FlotillaError(facts.commonName.code, { detail: options.dir });
   const id = facts.commonName.id;
@@ -77,7 +79,7 @@ const renew: CommandAction<RenewOptions> = async (options, context) => {
       ca: issued.ca,
       cert: issued.chain,
       key: keyPem,
-      // Not the device's own client id: that would take over its live connection and its kept session.
+      // Not the device's own client id: that would take over its live connection and its session.
       clientId: `${id}/probe`,
     });
   } else {
@@ -99,6 +101,9 @@ const renew: CommandAction<RenewOptions> = async (options, context) => {
     ca: issued.ca,
   });
   const made = { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
-  context.out.result(made, `${made.device} is renewed until ${made.notAfter}`);
+  context.out.result(
+    made,
+    `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`,
+  );
   return 0;
 };

@@ -1,4 +1,4 @@
-/** `flotilla device import|export|edit`: the registry in bulk, and by hand. @module */
+/** `flotilla device import|export|edit`: imports, exports and edits devices. @module */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
@@ -23,20 +23,23 @@ interface EditOptions extends AdminOptions {
 
 export function transferCommands(runner: Runner): Command[] {
   return [
-    stateCommand('import', 'register many devices, with their tokens, from CSV or JSON lines')
-      .argument('<file>', 'devices.csv or devices.jsonl')
+    stateCommand('import', 'register many devices and their tokens from a CSV or JSON lines file')
+      .argument('<file>', 'CSV file (*.csv), or JSON lines')
       .option(...urlOption)
       .action(runner.runWith(importDevices)),
-    stateCommand('export', 'every identity, one JSON document a line')
-      .option('--out <file>', 'where; stdout unless told')
+    stateCommand('export', 'export every identity, one JSON document per line')
+      .option('--out <file>', 'output file (default: stdout)')
       .option(...urlOption)
       .action(runner.run(exportDevices)),
-    stateCommand('edit', 'change group and attributes; live connections feel it at once')
+    stateCommand(
+      'edit',
+      'change the group and attributes of a device, with immediate effect on its connections',
+    )
       .argument('<id>', 'the device', deviceId)
-      .option('--group <name>', 'put it in this group')
-      .option('--no-group', 'take it out of its group')
-      .option('--attribute <name=value...>', 'set attributes', [] as string[])
-      .option('--drop-attribute <name...>', 'take attributes away', [] as string[])
+      .option('--group <name>', 'move the device into this group')
+      .option('--no-group', 'remove the device from its group')
+      .option('--attribute <name=value...>', 'attributes to set', [] as string[])
+      .option('--drop-attribute <name...>', 'attributes to remove', [] as string[])
       .option(...urlOption)
       .action(runner.runWith(edit)),
   ];
@@ -78,13 +81,16 @@ const exportDevices: CommandAction<ExportOptions> = async (options, context) => 
     await pipeline(response, context.out.streams.stdout, { end: false });
     return 0;
   }
-  // Attributes can be confidential: the file is its owner's.
+  // Attributes can be confidential: only the owner may read the file.
   await pipeline(response, createWriteStream(options.out, { mode: 0o600 }));
   let devices = 0;
   for await (const chunk of createReadStream(options.out) as AsyncIterable<Buffer>) {
     for (const byte of chunk) if (byte === 0x0a) devices++;
   }
-  context.out.result({ file: options.out, devices }, `${devices} identities in ${options.out}`);
+  context.out.result(
+    { file: options.out, devices },
+    `exported ${devices} identities to ${options.out}`,
+  );
   return 0;
 };
 
@@ -95,7 +101,7 @@ const edit = async (
   const attributes: Record<string, string | null> = {};
   for (const pair of options.attribute) {
     const at = pair.indexOf('=');
-    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute wants name=value' });
+    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute needs name=value' });
     attributes[pair.slice(0, at)] = pair.slice(at + 1);
   }
   for (const name of options.dropAttribute) attributes[name] = null;

@@ -1,4 +1,4 @@
-/** `flotilla device …`: enrolling on the device, and the registry for the operator. @module */
+/** `flotilla device …`: enrolls on the device, and manages devices for the operator. @module */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
@@ -17,7 +17,7 @@ import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   command,
   deviceId,
-  duration,
+  durationMs,
   stateCommand,
   urlOption,
   wholeNumber,
@@ -60,61 +60,77 @@ export function deviceCommand(runner: Runner): Command {
       .argument('<id>', 'the device', deviceId)
       .option(...urlOption);
   const device = new Command('device')
-    .description('devices: enroll and renew on the device; list, revoke and more for the operator')
+    .description('enroll and renew on the device; list, revoke and manage devices as an operator')
     .addCommand(
-      command('enroll', 'on the device: make the key, pin the root, get the certificate')
+      command('enroll', 'on the device: generate a key, verify the root CA and get a certificate')
         .requiredOption('--id <id>', 'the device id', deviceId)
-        .requiredOption('--out <dir>', 'where key.pem, cert.pem, chain.pem and ca.pem are written')
-        .option('--url <url>', 'the enrollment service')
-        .option('--fingerprint <sha256:…>', "the root's fingerprint, to pin it")
+        .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
+        .option('--url <url>', 'URL of the enrollment service')
+        .option('--fingerprint <sha256:…>', 'fingerprint of the root CA')
         .option(
           '--token <token>',
-          'the enrollment token; - reads it from stdin (or FLOTILLA_TOKEN)',
+          'enrollment token; - reads it from stdin (default: FLOTILLA_TOKEN)',
         )
         .option(
           '--factory-cert <file>',
-          'prove it with a factory certificate (chain, PEM) instead of a token',
+          'factory certificate (PEM chain) to authenticate with instead of a token',
         )
-        .option('--factory-key <file>', 'the key of the factory certificate')
-        .option('--no-token', 'prove nothing: wait for an operator to approve')
+        .option('--factory-key <file>', 'key of the factory certificate')
+        .option('--no-token', 'enroll without a credential; an operator has to approve')
         .option(
           '--state <dir>',
-          'on the machine of the service: find it here, and make the token with its administrator',
+          'on the machine of the service: state folder to get its URL and a token from',
         )
         .addOption(
-          new Option('--key-type <type>', 'the kind of key').choices(keyTypes).default('p256'),
+          new Option('--key-type <type>', 'type of the key').choices(keyTypes).default('p256'),
         )
-        .option('--wait <duration>', 'how long to wait for an approval', duration, 0)
+        .addOption(
+          new Option('--wait <duration>', 'how long to wait for the approval')
+            .argParser(durationMs)
+            .default(0, '0s'),
+        )
         .action(runner.run(enroll)),
     )
     .addCommand(renewCommand(runner))
     .addCommand(
-      stateCommand('list', 'the registered devices')
-        .option('--prefix <text>', 'ids that begin so')
-        .option('--group <name>', 'of one group')
-        .option('--status <status>', 'in one status')
-        .option('--attribute <name=value>', 'with an attribute')
-        .option('--expires-within <duration>', 'whose certificate ends soon', duration)
-        .option('--limit <n>', 'how many', wholeNumber)
-        .option('--after <id>', 'the page after this id')
+      stateCommand('list', 'list the registered devices')
+        .option('--prefix <text>', 'only ids that begin with this text')
+        .option('--group <name>', 'only devices of this group')
+        .option('--status <status>', 'only devices with this status')
+        .option('--attribute <name=value>', 'only devices with this attribute')
+        .option(
+          '--expires-within <duration>',
+          'only devices whose certificate expires within this time',
+          durationMs,
+        )
+        .option('--limit <n>', 'maximum number of devices', wholeNumber)
+        .option('--after <id>', 'start after this id, for the next page')
         .option(...urlOption)
         .action(runner.run(list)),
     )
-    .addCommand(one('show', 'one device').action(runner.runWith(show)))
+    .addCommand(one('show', 'show one device').action(runner.runWith(show)))
     .addCommand(
-      one('revoke', 'revoke its certificates and close its connections, now')
+      one('revoke', 'revoke the certificates of a device and close its connections immediately')
         .addOption(
-          new Option('--reason <reason>', 'as in RFC 5280')
+          new Option('--reason <reason>', 'revocation reason of RFC 5280')
             .choices(revocationReasons)
             .default('unspecified'),
         )
         .action(runner.runWith(revoke)),
     )
     .addCommand(
-      one('suspend', 'lock it out until it is resumed').action(runner.runWith(change('suspend'))),
+      one('suspend', 'block a device until it is resumed').action(
+        runner.runWith(change('suspend')),
+      ),
     )
-    .addCommand(one('resume', 'let it in again').action(runner.runWith(change('resume'))))
-    .addCommand(one('delete', 'revoke and forget it').action(runner.runWith(remove)));
+    .addCommand(
+      one('resume', 'unblock a suspended device').action(runner.runWith(change('resume'))),
+    )
+    .addCommand(
+      one('delete', 'revoke a device and delete it from the registry').action(
+        runner.runWith(remove),
+      ),
+    );
   for (const transfer of transferCommands(runner)) device.addCommand(transfer);
   return device;
 }
@@ -125,7 +141,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   const tokenless = options.token === false || factory !== undefined;
   let token = tokenless ? undefined : await readToken(options.token, context.environment.env);
   if ((!tokenless && token === undefined) || service === undefined || fingerprint === undefined) {
-    // On the machine of the service itself, the administrator's certificate stands in.
+    // On the machine of the service itself, the administrator's certificate is used instead.
     const local = { ...options, state: options.state ?? '.flotilla' };
     const client = await adminClient(local, context).catch((error: unknown) => {
       throw new FlotillaError('usage', {
@@ -153,7 +169,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     url: target,
     fingerprint,
     waitMs: options.wait,
-    waiting: (seconds) => context.out.warn(`waiting for approval, asking again in ${seconds} s`),
+    waiting: (seconds) => context.out.warn(`waiting for approval, next attempt in ${seconds} s`),
     call: (ca, csr) => ({
       method: 'POST',
       url: new URL('/v1/enroll', target).href,
@@ -165,7 +181,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   });
   context.out.result(
     made,
-    `${made.device} is enrolled until ${made.notAfter}\n${Object.values(made.files).join('\n')}`,
+    `enrolled ${made.device}; its certificate is valid until ${made.notAfter}\n${Object.values(made.files).join('\n')}`,
   );
   return 0;
 };

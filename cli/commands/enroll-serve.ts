@@ -1,4 +1,4 @@
-/** `flotilla enroll serve`: the enrollment service on a machine of its own. @module */
+/** `flotilla enroll serve`: runs only the enrollment service. @module */
 import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -9,9 +9,9 @@ import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
   return new Command('enroll')
-    .description('the enrollment service')
+    .description('run the enrollment service')
     .addCommand(
-      addServeOptions(stateCommand('serve', 'run the enrollment service alone')).action(
+      addServeOptions(stateCommand('serve', 'run the enrollment service without a broker')).action(
         runner.run(serve),
       ),
     );

@@ -1,4 +1,4 @@
-/** `flotilla factory add|list|remove`: manufacturers' CAs whose certificates may enroll. @module */
+/** `flotilla factory add|list|remove`: manages the manufacturers' CAs whose certificates may enroll. @module */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
@@ -18,26 +18,31 @@ interface AddOptions extends AdminOptions {
 
 export function factoryCommand(runner: Runner): Command {
   return new Command('factory')
-    .description("manufacturers' CAs whose device certificates may enroll, never connect")
+    .description(
+      "manage the manufacturers' CAs; their device certificates can enroll, but not connect",
+    )
     .addCommand(
-      stateCommand('add', "register a manufacturer's CA, or replace it")
-        .argument('<name>', 'what to call it')
-        .requiredOption('--cert <file>', 'PEM of the CA that signs its device certificates')
-        .option('--group <name>', 'the group that its devices will belong to')
-        .option('--profile <name>', 'the enrollment profile that they follow')
-        .option('--allow <file>', 'serial numbers or names that may enroll, one a line; else all')
-        .option('--approval', 'let every enrollment wait for an operator')
+      stateCommand('add', "register or replace a manufacturer's CA")
+        .argument('<name>', 'name of the factory')
+        .requiredOption('--cert <file>', 'PEM file of the CA that issues its device certificates')
+        .option('--group <name>', 'group of its devices')
+        .option('--profile <name>', 'enrollment profile of its devices')
+        .option(
+          '--allow <file>',
+          'file with the serial numbers or names that may enroll, one per line (default: all)',
+        )
+        .option('--approval', 'require the approval of an operator for every enrollment')
         .option(...urlOption)
         .action(runner.runWith(add)),
     )
     .addCommand(
-      stateCommand('list', 'the registered ones')
+      stateCommand('list', 'list the registered factories')
         .option(...urlOption)
         .action(runner.run(list)),
     )
     .addCommand(
-      stateCommand('remove', 'forget one; devices that are enrolled stay so')
-        .argument('<name>', 'as listed')
+      stateCommand('remove', 'remove a factory; enrolled devices remain enrolled')
+        .argument('<name>', 'name, as factory list shows it')
         .option(...urlOption)
         .action(runner.runWith(remove)),
     );

@@ -1,4 +1,4 @@
-/** `flotilla group revoke`: throws a whole group out. @module */
+/** `flotilla group revoke`: revokes every device of a group. @module */
 import { Command, Option } from 'commander';
 import {
   groupRevokedSchema,
@@ -14,11 +14,11 @@ interface RevokeOptions extends AdminOptions {
 }
 
 export function groupCommand(runner: Runner): Command {
-  return new Command('group').description('groups of devices').addCommand(
-    stateCommand('revoke', 'revoke every device of a group, and close their connections')
-      .argument('<group>', 'the group')
+  return new Command('group').description('manage groups of devices').addCommand(
+    stateCommand('revoke', 'revoke every device of a group and close their connections')
+      .argument('<group>', 'name of the group')
       .addOption(
-        new Option('--reason <reason>', 'as in RFC 5280')
+        new Option('--reason <reason>', 'revocation reason of RFC 5280')
           .choices(revocationReasons)
           .default('unspecified'),
       )

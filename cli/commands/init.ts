@@ -1,4 +1,4 @@
-/** `flotilla init`: creates the state and nothing else. @module */
+/** `flotilla init`: creates the state folder without starting a service. @module */
 import type { Command } from 'commander';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import {
@@ -11,9 +11,10 @@ import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 
 export function initCommand(runner: Runner): Command {
-  return stateCommand('init', 'create the CA, the certificates and the policy, and stop').action(
-    runner.run(init),
-  );
+  return stateCommand(
+    'init',
+    'create the CA, the certificates and the policy, without starting a service',
+  ).action(runner.run(init));
 }
 
 const init: CommandAction<StateOptions> = async (options, context) => {

@@ -1,4 +1,4 @@
-/** `flotilla issuer list|add|retire`: replacing the CA that signs, with nobody disconnected. @module */
+/** `flotilla issuer list|add|retire`: replaces the issuing CA without disconnecting devices. @module */
 import { Command } from 'commander';
 import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -8,20 +8,23 @@ import type { Runner } from '../lib/runner.ts';
 
 export function issuerCommand(runner: Runner): Command {
   return new Command('issuer')
-    .description('the CAs that sign')
+    .description('manage the CAs that issue certificates')
     .addCommand(
-      stateCommand('list', 'the trusted ones, the current one first')
+      stateCommand('list', 'list the trusted issuers, the current one first')
         .option(...urlOption)
         .action(runner.run(list)),
     )
     .addCommand(
-      stateCommand('add', 'make a new one; it signs as soon as every broker trusts it')
+      stateCommand(
+        'add',
+        'create a new issuer, which issues certificates as soon as every broker trusts it',
+      )
         .option(...urlOption)
         .action(runner.run(add)),
     )
     .addCommand(
-      stateCommand('retire', 'take a former one out of trust, when nobody needs it any more')
-        .argument('<fingerprint>', 'as listed')
+      stateCommand('retire', 'remove a former issuer that no active certificate needs')
+        .argument('<fingerprint>', 'fingerprint, as issuer list shows it')
         .option(...urlOption)
         .action(runner.runWith(retire)),
     );
@@ -33,7 +36,7 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
   context.out.result(
     page,
     table([
-      ['SIGNS', 'NAME', 'ENDS', 'FINGERPRINT'],
+      ['CURRENT', 'NAME', 'EXPIRES', 'FINGERPRINT'],
       ...page.issuers.map((issuer) => [
         issuer.current ? 'yes' : 'no',
         issuer.name,
@@ -48,7 +51,10 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
 const add: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const issuer = await client.json('POST', '/v1/issuers', issuerSchema, {});
-  context.out.result(issuer, `${issuer.name} is trusted and signs\n${issuer.fingerprint}`);
+  context.out.result(
+    issuer,
+    `${issuer.name} is trusted by every broker and is now the current issuer\n${issuer.fingerprint}`,
+  );
   return 0;
 };
 

@@ -1,4 +1,4 @@
-/** `flotilla policy check|explain|test`: the policy before it is in force, and why it decides so. @module */
+/** `flotilla policy check|explain|test`: validates, explains and tests a policy. @module */
 import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { explain, type Explanation } from '../../broker/policy/explanation.ts';
@@ -43,38 +43,42 @@ interface TestOptions extends CommonOptions {
 
 export function policyCommand(runner: Runner): Command {
   return new Command('policy')
-    .description('who may do what')
+    .description('validate, explain and test the policy')
     .addCommand(
-      command('check', 'read a policy as the broker would')
-        .argument('<file>', 'a policy.yaml')
+      command('check', 'validate a policy file')
+        .argument('<file>', 'policy file (YAML)')
         .action(runner.runWith(check)),
     )
     .addCommand(
-      stateCommand('explain', 'which rule decides, and why')
-        .requiredOption('--device <id>', 'the identity that asks', deviceId)
+      stateCommand('explain', 'show the decision of the policy and the rule behind it')
+        .requiredOption('--device <id>', 'device id', deviceId)
         .addOption(
-          new Option('--action <action>', 'what it wants to do')
+          new Option('--action <action>', 'requested action')
             .choices(['publish', 'subscribe', 'receive', 'connect'])
             .makeOptionMandatory(),
         )
-        .requiredOption('--topic <topic>', 'the topic, the filter, or for connect the client id')
+        .requiredOption('--topic <topic>', 'topic, topic filter, or client id for connect')
         .addOption(
           new Option('--qos <n>', 'quality of service').choices(['0', '1', '2']).default('0'),
         )
-        .option('--retain', 'as a retained message')
-        .option('--payload <bytes>', 'the size of the payload', wholeNumber, 0)
-        .option('--address <ip>', 'where it connects from')
-        .option('--policy <file>', 'another policy than the one in force')
-        .option('--role <role>', 'with this role, instead of what the registry says')
-        .option('--group <name>', 'in this group, instead of what the registry says')
-        .option('--attribute <name=value...>', 'with these attributes', [] as string[])
+        .option('--retain', 'publish as a retained message')
+        .option('--payload <bytes>', 'size of the payload', wholeNumber, 0)
+        .option('--address <ip>', 'IP address of the client')
+        .option('--policy <file>', 'policy file (default: the one of the state folder)')
+        .option('--role <role>', 'role (default: the one in the registry)')
+        .option('--group <name>', 'group (default: the one in the registry)')
+        .option(
+          '--attribute <name=value...>',
+          'attributes, in addition to those in the registry',
+          [] as string[],
+        )
         .option(...urlOption)
         .action(runner.run(explainDecision)),
     )
     .addCommand(
-      command('test', 'hold a policy against a file of expected decisions')
-        .argument('<file>', 'the expectations, YAML')
-        .requiredOption('--policy <file>', 'the policy to test')
+      command('test', 'check a policy against a file of expected decisions')
+        .argument('<file>', 'expected decisions (YAML)')
+        .requiredOption('--policy <file>', 'policy file to test')
         .action(runner.runWith(test)),
     );
 }
@@ -138,12 +142,12 @@ async function readPolicy(path: string): Promise<Policy> {
   return parsePolicy(text);
 }
 
-/** From the registry when the service runs; what the flags say goes before. */
+/** Read from the registry if the service is running; the options take precedence. */
 async function subjectOf(options: ExplainOptions, context: Context): Promise<Subject> {
   const known = await registered(options, context);
   const attributes = options.attribute.map((pair) => {
     const at = pair.indexOf('=');
-    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute wants name=value' });
+    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute needs name=value' });
     return [pair.slice(0, at), pair.slice(at + 1)] as const;
   });
   return {
@@ -170,7 +174,7 @@ async function registered(
     );
   } catch (error) {
     context.out.warn(
-      `${options.device} is taken as a device without group and attributes: ${error instanceof Error ? error.message : String(error)}`,
+      `${options.device} is treated as a device without group and attributes: ${error instanceof Error ? error.message : String(error)}`,
     );
     return undefined;
   }

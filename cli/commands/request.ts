@@ -1,4 +1,4 @@
-/** `flotilla request list|approve|deny`: enrollments that wait for an operator. @module */
+/** `flotilla request list|approve|deny`: decides enrollments that wait for an operator. @module */
 import { Command } from 'commander';
 import { pendingRequestSchema, requestPageSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -8,21 +8,24 @@ import type { Runner } from '../lib/runner.ts';
 
 export function requestCommand(runner: Runner): Command {
   return new Command('request')
-    .description('pending enrollments')
+    .description('manage enrollments that wait for approval')
     .addCommand(
-      stateCommand('list', 'what waits for a decision')
+      stateCommand('list', 'list the pending requests')
         .option(...urlOption)
         .action(runner.run(list)),
     )
     .addCommand(
-      stateCommand('approve', 'let a device in; it gets its certificate when it asks again')
-        .argument('<id>', 'the request, as listed')
+      stateCommand(
+        'approve',
+        'approve a request; the device gets its certificate with its next attempt',
+      )
+        .argument('<id>', 'request id, as request list shows it')
         .option(...urlOption)
         .action(runner.runWith(decide('approve'))),
     )
     .addCommand(
-      stateCommand('deny', 'refuse a device')
-        .argument('<id>', 'the request, as listed')
+      stateCommand('deny', 'deny a request')
+        .argument('<id>', 'request id, as request list shows it')
         .option(...urlOption)
         .action(runner.runWith(decide('deny'))),
     );
@@ -34,7 +37,7 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
   context.out.result(
     page,
     page.requests.length === 0
-      ? 'nothing waits'
+      ? 'no pending requests'
       : table([
           ['ID', 'DEVICE', 'KEY FINGERPRINT', 'FROM', 'RECEIVED'],
           ...page.requests.map((r) => [

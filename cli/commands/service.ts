@@ -1,4 +1,4 @@
-/** `flotilla service create`: a certificate for a backend, an operator or a broker. @module */
+/** `flotilla service create`: issues a certificate for a backend, an operator or a broker. @module */
 import { Command, Option } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
@@ -15,21 +15,25 @@ interface ServiceOptions extends AdminOptions {
 }
 
 export function serviceCommand(runner: Runner): Command {
-  return new Command('service').description('certificates for backends').addCommand(
-    stateCommand('create', 'make a key and a certificate for a service')
-      .requiredOption('--name <id>', 'the name that will stand in the certificate', deviceId)
-      .addOption(
-        new Option('--role <role>', 'what it may do').choices(serviceRoles).default('service'),
-      )
-      .requiredOption('--out <dir>', 'where key.pem, cert.pem, chain.pem and ca.pem are written')
-      .option(
-        '--names <names...>',
-        'for role broker: the host names and addresses that devices connect to',
-        [] as string[],
-      )
-      .option(...urlOption)
-      .action(runner.run(create)),
-  );
+  return new Command('service')
+    .description('manage certificates of backends, operators and brokers')
+    .addCommand(
+      stateCommand('create', 'create a key and a certificate')
+        .requiredOption('--name <id>', 'name in the certificate', deviceId)
+        .addOption(
+          new Option('--role <role>', 'role of the certificate')
+            .choices(serviceRoles)
+            .default('service'),
+        )
+        .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
+        .option(
+          '--names <names...>',
+          'for role broker: host names and addresses that devices connect to',
+          [] as string[],
+        )
+        .option(...urlOption)
+        .action(runner.run(create)),
+    );
 }
 
 const create: CommandAction<ServiceOptions> = async (options, context) => {
@@ -53,7 +57,7 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
   });
   context.out.result(
     made,
-    `${made.device} is enrolled with role ${options.role} until ${made.notAfter}\n${made.files.chain}\n${made.files.key}`,
+    `created ${made.device} with role ${options.role}; its certificate is valid until ${made.notAfter}\n${made.files.chain}\n${made.files.key}`,
   );
   return 0;
 };

@@ -1,4 +1,4 @@
-/** `flotilla sim agent`: a worker on this host for a controller elsewhere. @module */
+/** `flotilla sim agent`: runs a simulator worker for a controller on another host. @module */
 import { readCertificate } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
@@ -19,7 +19,7 @@ export const agent: CommandAction<AgentCommandOptions> = async (options, { out, 
   if (!commonName.ok) throw new FlotillaError(commonName.code, { detail: options.dir });
   const stop = new AbortController();
   void environment.stopAsked().then(() => stop.abort());
-  out.say(`agent ${commonName.id} at mqtts://${mqtts.host}:${mqtts.port}; Ctrl-C stops`);
+  out.say(`agent ${commonName.id} at mqtts://${mqtts.host}:${mqtts.port}; press Ctrl-C to stop`);
   await runAgent({
     name: commonName.id,
     identity: { key, chain },
@@ -28,6 +28,6 @@ export const agent: CommandAction<AgentCommandOptions> = async (options, { out, 
     log: createLog({ level: 'info' }),
     signal: stop.signal,
   });
-  out.result({ agent: commonName.id, ended: true }, `agent ${commonName.id} has ended`);
+  out.result({ agent: commonName.id, ended: true }, `agent ${commonName.id} has stopped`);
   return 0;
 };

@@ -1,4 +1,4 @@
-/** `flotilla sim init`: a plan with comments. @module */
+/** `flotilla sim init`: writes a commented plan. @module */
 import { open } from 'node:fs/promises';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { commentedPlan } from '../../device-sim/plan/commented-plan.ts';
@@ -10,13 +10,13 @@ export const initPlan = async (
   context: Context,
 ): Promise<number> => {
   try {
-    // 'wx': what is there is somebody's work and stays.
+    // 'wx': an existing file is never overwritten.
     const made = await open(file, 'wx', 0o644);
     await made.writeFile(commentedPlan);
     await made.close();
   } catch (error) {
     throw new FlotillaError('file-write-failed', { detail: file, cause: error });
   }
-  context.out.result({ file }, `${file} is written; run it with: flotilla sim run ${file}`);
+  context.out.result({ file }, `wrote ${file}; run it with: flotilla sim run ${file}`);
   return 0;
 };

@@ -1,4 +1,4 @@
-/** `flotilla sim prepare`: keys and certificates ahead of a run. @module */
+/** `flotilla sim prepare`: creates keys and certificates before a run. @module */
 import { systemClock } from '../../core/clock.ts';
 import { createLog } from '../../core/log.ts';
 import { readPlan } from '../../device-sim/plan/read-plan.ts';
@@ -22,7 +22,7 @@ export const prepare = async (
   if (options.out !== undefined) {
     const names = options.names ?? ['localhost', '127.0.0.1'];
     const made = await prepareFolder(plan, options.out, names, systemClock);
-    out.result(made, `${options.out}: ${made.devices} devices, ${made.reused} were there already`);
+    out.result(made, `${options.out}: ${made.devices} devices, ${made.reused} existed already`);
     return made.failed === 0 ? 0 : 1;
   }
   const stop = new AbortController();
@@ -37,7 +37,7 @@ export const prepare = async (
   }).finally(() => view.close());
   out.result(
     made,
-    `${made.devices} devices prepared, ${made.reused} were there already, ${made.failed} failed`,
+    `${made.devices} devices prepared, ${made.reused} existed already, ${made.failed} failed`,
   );
   return made.failed === 0 ? 0 : 1;
 };

@@ -1,4 +1,4 @@
-/** `flotilla sim run`: a plan, or a quick one, against a running fleet. @module */
+/** `flotilla sim run`: runs a plan, or one made of the options, against a broker. @module */
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -36,7 +36,7 @@ export const run = async (
   const target = await simTarget(options, context, plan.run.brokers);
   const stop = new AbortController();
   void environment.stopAsked().then(() => {
-    out.warn('ending in order; once more ends at once');
+    out.warn('stopping; press Ctrl-C again to stop immediately');
     stop.abort();
   });
   const lifecycle = new Lifecycle();
@@ -48,7 +48,7 @@ export const run = async (
       const metrics = await startRunMetrics({ host: '127.0.0.1', port: options.metricsPort });
       lifecycle.add('metrics', () => metrics.close());
       watchers.push((progress) => metrics.update(progress));
-      out.warn(`figures of the run at ${metrics.url}`);
+      out.warn(`metrics of the run: ${metrics.url}`);
     }
     const report = await runSimulation(plan, {
       target,
@@ -84,7 +84,7 @@ async function planOf(file: string | undefined, options: RunOptions): Promise<Pl
   for (const name of ['devices', 'duration', 'rate', 'qos', 'client'] as const) {
     if (options[name] !== undefined) {
       throw new FlotillaError('usage', {
-        detail: `--${name} goes without a plan: the plan says it`,
+        detail: `--${name} cannot be used with a plan: set it in the plan`,
       });
     }
   }

@@ -1,11 +1,11 @@
-/** `flotilla sim …`: the fleet simulator, loaded when it is used. @module */
+/** `flotilla sim …`: the commands of the fleet simulator, which is loaded only when it is needed. @module */
 import { Command, Option } from 'commander';
 import type { AgentCommandOptions } from './sim-agent.ts';
 import type { RunOptions } from './sim-run.ts';
 import type { PrepareOptions } from './sim-prepare.ts';
 import {
   command,
-  duration,
+  durationMs,
   port,
   positive,
   stateCommand,
@@ -17,26 +17,34 @@ import type { Runner } from '../lib/runner.ts';
 
 export function simCommand(runner: Runner): Command {
   return new Command('sim')
-    .description('the fleet simulator')
+    .description('simulate a fleet of devices')
     .addCommand(
       targetOptions(
-        stateCommand('run', 'run a plan, or a quick one made of the numbers given')
-          .argument('[plan]', 'a plan, YAML')
-          .option('--devices <n>', 'how many devices (default: 100)', wholeNumber)
-          .option('--duration <duration>', 'how long they publish (default: 30s)', duration)
-          .option('--rate <n>', 'messages a second of each device (default: 1)', positive)
+        stateCommand('run', 'run a plan, or a simulation that is described by the options')
+          .argument('[plan]', 'plan file (YAML)')
+          .option('--devices <n>', 'number of devices (default: 100)', wholeNumber)
+          .option(
+            '--duration <duration>',
+            'how long the devices publish (default: 30s)',
+            durationMs,
+          )
+          .option('--rate <n>', 'messages per second of each device (default: 1)', positive)
           .addOption(
             new Option('--qos <n>', 'quality of service (default: 1)').choices(['0', '1', '2']),
           )
           .addOption(
-            new Option('--client <kind>', 'MQTT.js as users run it, or the light one').choices([
-              'mqttjs',
-              'light',
-            ]),
+            new Option(
+              '--client <kind>',
+              'MQTT.js, or the light client for large fleets (default: mqttjs)',
+            ).choices(['mqttjs', 'light']),
           )
-          .option('--seed <text>', 'the same seed makes the same traffic')
-          .option('--report <dir>', 'write report.json, .txt, .html and junit.xml there')
-          .option('--metrics-port <n>', 'serve the figures of the run for Prometheus', port),
+          .option('--seed <text>', 'seed of the traffic: the same seed gives the same traffic')
+          .option('--report <dir>', 'folder for report.json, report.txt, report.html and junit.xml')
+          .option(
+            '--metrics-port <n>',
+            'port that serves the metrics of the run for Prometheus',
+            port,
+          ),
       ).action(
         runner.runWith(async (plan: string | undefined, options: RunOptions, context) =>
           (await import('./sim-run.ts')).run(plan, options, context),
@@ -44,13 +52,13 @@ export function simCommand(runner: Runner): Command {
       ),
     )
     .addCommand(
-      command('check', 'read a plan as sim run would')
-        .argument('<plan>', 'a plan, YAML')
+      command('check', 'validate a plan')
+        .argument('<plan>', 'plan file (YAML)')
         .action(runner.runWith(check)),
     )
     .addCommand(
-      command('init', 'write a plan with comments, to begin with')
-        .argument('[file]', 'where', 'plan.yaml')
+      command('init', 'write a commented plan to start from')
+        .argument('[file]', 'output file', 'plan.yaml')
         .action(
           runner.runWith(async (file: string, options: CommonOptions, context) =>
             (await import('./sim-init.ts')).initPlan(file, options, context),
@@ -58,10 +66,16 @@ export function simCommand(runner: Runner): Command {
         ),
     )
     .addCommand(
-      stateCommand('prepare', 'make keys and certificates ahead, so that a run starts at once')
-        .argument('<plan>', 'a plan, YAML')
-        .option('--out <dir>', 'for any other broker: a CA and certificates into this folder')
-        .option('--names <names...>', 'with --out: the host names of that broker')
+      stateCommand(
+        'prepare',
+        'create keys and certificates in advance, so that a run starts immediately',
+      )
+        .argument('<plan>', 'plan file (YAML)')
+        .option('--out <dir>', 'for a broker other than Flotilla: folder for a CA and certificates')
+        .option(
+          '--names <names...>',
+          'with --out: host names of that broker (default: localhost, 127.0.0.1)',
+        )
         .option(...urlOption)
         .option(...brokersOption)
         .action(
@@ -71,9 +85,12 @@ export function simCommand(runner: Runner): Command {
         ),
     )
     .addCommand(
-      command('agent', 'carry devices on this host for plans that name it under run.agents')
-        .requiredOption('--dir <dir>', "the agent's identity, as device enroll wrote it")
-        .requiredOption('--mqtts <host:port>', "the fleet's broker")
+      command('agent', 'run devices on this host for plans that list it in run.agents')
+        .requiredOption(
+          '--dir <dir>',
+          'folder of the identity of the agent, as device enroll wrote it',
+        )
+        .requiredOption('--mqtts <host:port>', 'broker of the fleet')
         .action(
           runner.run(async (options: AgentCommandOptions, context) =>
             (await import('./sim-agent.ts')).agent(options, context),
@@ -81,9 +98,9 @@ export function simCommand(runner: Runner): Command {
         ),
     )
     .addCommand(
-      command('compare', 'hold two reports against each other')
-        .argument('<a>', 'a report folder or report.json')
-        .argument('<b>', 'another')
+      command('compare', 'compare two reports')
+        .argument('<a>', 'first report: folder or report.json')
+        .argument('<b>', 'second report')
         .action((a: string, b: string, options: CommonOptions) =>
           runner.run<CommonOptions>((_options, context) => compare(a, b, context))(options),
         ),
@@ -92,15 +109,21 @@ export function simCommand(runner: Runner): Command {
 
 const brokersOption = [
   '--mqtts <host:port,…>',
-  'the broker, if not the one on the state folder; devices are spread over several',
+  'brokers that the devices are distributed over (default: the one of the state folder)',
 ] as const;
 
 function targetOptions(under: Command): Command {
   return under
     .option(...urlOption)
     .option(...brokersOption)
-    .option('--certs <dir>', 'any broker: certificates from a folder, instead of enrolling')
-    .option('--ca <file>', 'any broker: what it is trusted by (default: ca.pem in --certs)');
+    .option(
+      '--certs <dir>',
+      'for a broker other than Flotilla: folder with certificates, instead of enrollment',
+    )
+    .option(
+      '--ca <file>',
+      'for a broker other than Flotilla: CA file (default: ca.pem in --certs)',
+    );
 }
 
 const check = async (file: string, _options: CommonOptions, context: Context): Promise<number> => {

@@ -1,4 +1,4 @@
-/** `flotilla status`: what runs, what expires, what is wrong. @module */
+/** `flotilla status`: shows what is running, what expires and what is wrong. @module */
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
@@ -22,7 +22,7 @@ type Check = Status['checks'][number];
 const answerMaxChars = 1024 * 1024;
 
 export function statusCommand(runner: Runner): Command {
-  return stateCommand('status', 'what runs, what expires, what is wrong').action(
+  return stateCommand('status', 'show what is running, what expires and what is wrong').action(
     runner.run(status),
   );
 }
@@ -73,7 +73,7 @@ async function enrollChecks(
   const run = await readEnrollRun(state);
   if (run === undefined) {
     const hosted = await readFile(state.ca.issuerCert).catch(() => undefined);
-    return hosted === undefined ? [] : [{ name, ok: false, detail: 'does not run' }];
+    return hosted === undefined ? [] : [{ name, ok: false, detail: 'is not running' }];
   }
   try {
     const client = await adminClient(options, context);
@@ -89,7 +89,7 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   const run = await readBrokerRun(state);
   if (run === undefined) {
     const hosted = await readFile(identityFiles(state.broker.identity).cert).catch(() => undefined);
-    return hosted === undefined ? [] : [{ name, ok: false, detail: 'does not run' }];
+    return hosted === undefined ? [] : [{ name, ok: false, detail: 'is not running' }];
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.pid}`;
   try {
@@ -114,7 +114,7 @@ function fetchText(url: URL): Promise<string> {
       response.on('end', () => resolve(text));
       response.on('error', reject);
     });
-    outgoing.setTimeout(5000, () => outgoing.destroy(new Error('no answer in 5 s')));
+    outgoing.setTimeout(5000, () => outgoing.destroy(new Error('no response in 5 s')));
     outgoing.on('error', reject);
     outgoing.end();
   });

@@ -11,7 +11,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   deviceId,
-  duration,
+  durationMs,
   stateCommand,
   urlOption,
   wholeNumber,
@@ -31,13 +31,16 @@ interface TokenOptions extends AdminOptions {
 }
 
 export function tokenCommand(runner: Runner): Command {
-  return new Command('token').description('enrollment tokens').addCommand(
-    stateCommand('create', 'create an enrollment token; it is shown once')
-      .option('--device <id>', 'the device that may use it', deviceId)
-      .option('--group <name>', 'the group that the device will belong to; alone: for new devices')
-      .option('--profile <name>', 'the enrollment profile to follow')
-      .option('--ttl <duration>', 'how long it is valid (default: 24h)', duration)
-      .option('--uses <n>', 'how often it may be used (default: 1)', wholeNumber)
+  return new Command('token').description('manage enrollment tokens').addCommand(
+    stateCommand('create', 'create an enrollment token; it is shown only once')
+      .option('--device <id>', 'device that may use it', deviceId)
+      .option(
+        '--group <name>',
+        'group of the device; without --device, a token for new devices of this group',
+      )
+      .option('--profile <name>', 'enrollment profile')
+      .option('--ttl <duration>', 'validity of the token (default: 24h)', durationMs)
+      .option('--uses <n>', 'how many times it can be used (default: 1)', wholeNumber)
       .option(...urlOption)
       .action(runner.run(create)),
   );
@@ -53,7 +56,7 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
   };
   if (device === undefined) {
     if (group === undefined || uses === undefined) {
-      throw new FlotillaError('usage', { detail: 'name a --device, or a --group and its --uses' });
+      throw new FlotillaError('usage', { detail: 'specify --device, or --group and --uses' });
     }
     const token = await client.json('POST', '/v1/tokens/group', groupTokenSchema, {
       group,

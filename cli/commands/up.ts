@@ -1,4 +1,4 @@
-/** `flotilla up`: everything on one machine, from an empty folder. @module */
+/** `flotilla up`: runs everything on one machine, starting from an empty folder. @module */
 import { Option, type Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -22,22 +22,25 @@ export interface UpOptions extends StateOptions, ServeFlags {
 
 export function upCommand(runner: Runner): Command {
   return addServeOptions(
-    stateCommand('up', 'create what is missing, start enrollment and broker, run until stopped'),
+    stateCommand(
+      'up',
+      'create what is missing, start the enrollment service and the broker, run until stopped',
+    ),
   )
-    .option('--devices <n>', 'simulated devices to run beside', wholeNumber, 0)
+    .option('--devices <n>', 'also run this many simulated devices', wholeNumber, 0)
     .action(runner.run(up));
 }
 
-/** The flags of the serving commands. */
+/** Adds the options of the commands that run a service. */
 export function addServeOptions(command: Command): Command {
   return command
-    .option('--host <address>', 'the address to listen on (default: 127.0.0.1)')
-    .option('--mqtts-port <n>', 'MQTT over TLS (default: 8883)', port)
-    .option('--wss-port <n>', 'MQTT over WebSocket over TLS (default: 8884)', port)
-    .option('--https-port <n>', 'enrollment (default: 8443)', port)
-    .option('--metrics-port <n>', 'metrics and health (default: 9464)', port)
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--mqtts-port <n>', 'port for MQTT over TLS (default: 8883)', port)
+    .option('--wss-port <n>', 'port for MQTT over secure WebSocket (default: 8884)', port)
+    .option('--https-port <n>', 'port of the enrollment service (default: 8443)', port)
+    .option('--metrics-port <n>', 'port for metrics and health checks (default: 9464)', port)
     .addOption(
-      new Option('--log-level <level>', 'how much to log').choices([
+      new Option('--log-level <level>', 'lowest level that is logged').choices([
         'trace',
         'debug',
         'info',
@@ -46,14 +49,14 @@ export function addServeOptions(command: Command): Command {
         'silent',
       ]),
     )
-    .option('--print-config', 'print the configuration in force, secrets hidden, and stop');
+    .option('--print-config', 'print the effective configuration and exit');
 }
 
 const up: CommandAction<UpOptions> = async (options, context) => {
   const { out, environment } = context;
   const { prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
-  // A first look wants to see the fleet, not the log; it is there when asked for.
+  // By default the log is quiet, so that a first look shows the fleet.
   const quiet =
     environment.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const { state, config } = await loadStateAndConfig(options, context, {
@@ -120,7 +123,7 @@ function welcome(ready: Ready): string {
 Enroll a first device:
   npx flotilla device enroll${flag} --id first-device --out first-device
 
-Watch the fleet, and speak as the device:
+Watch the fleet, and publish as the device:
   npx flotilla service create${flag} --name backend --role service --out backend
   mosquitto_sub ${tls('backend', mqtts.port)} -i backend -t 'devices/#' -v
   mosquitto_pub ${tls('first-device', mqtts.port)} -i first-device -q 1 -t devices/first-device/hello -m hello
@@ -128,5 +131,5 @@ Watch the fleet, and speak as the device:
 Run a fleet of 1,000:
   npx flotilla sim run${flag} --devices 1000 --duration 30s --rate 1 --qos 1
 
-Ctrl-C stops.`;
+Press Ctrl-C to stop.`;
 }

@@ -1,5 +1,5 @@
 /**
- * What every command is given, and the options that many share.
+ * The context of every command, and options that many commands share.
  *
  * @module
  */
@@ -12,23 +12,23 @@ import { defaultStateFolder, stateFolder, type StateFolder } from '../../core/st
 import type { Output } from './output.ts';
 import { type Streams } from './output.ts';
 
-/** The environment outside, passed in so that a command can run inside a test. */
+/** The process around a command, passed in so that a command can run inside a test. */
 export interface ProcessEnvironment {
   readonly streams: Streams;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Resolves when the process is asked to stop: SIGINT, SIGTERM, or its terminal closed. */
+  /** Resolves with the reason when the process should stop: SIGINT, SIGTERM, or a closed terminal. */
   stopAsked(): Promise<string>;
-  /** Called at each SIGHUP that does not mean that the terminal closed. */
+  /** Calls back at each SIGHUP that is not caused by a closed terminal. Returns an unsubscribe function. */
   onReload(call: () => void): () => void;
 }
 
-/** What one command works with. */
+/** The context of one command. */
 export interface Context {
   readonly out: Output;
   readonly environment: ProcessEnvironment;
 }
 
-/** An action of a command: its options, then what it works with. Gives the exit code. */
+/** The action of a command. Resolves with the exit code. */
 export type CommandAction<Options> = (options: Options, context: Context) => Promise<number>;
 
 export interface CommonOptions {
@@ -39,27 +39,27 @@ export interface StateOptions extends CommonOptions {
   readonly state: string;
 }
 
-/** `--url`, for commands that speak to the enrollment service. */
+/** `--url`, for commands that call the enrollment service. */
 export const urlOption = [
   '--url <url>',
-  'the enrollment service, if not the one on the state folder',
+  'URL of the enrollment service (default: the one of the state folder)',
 ] as const;
 
 /** A command with `--json`. */
 export function command(name: string, description: string): Command {
-  return new Command(name).description(description).option('--json', 'one JSON document on stdout');
+  return new Command(name)
+    .description(description)
+    .option('--json', 'print one JSON document on stdout');
 }
 
 /** A command with `--json` and `--state`. */
 export function stateCommand(name: string, description: string): Command {
   return command(name, description).addOption(
-    new Option('--state <dir>', 'the state folder')
-      .default(defaultStateFolder)
-      .env('FLOTILLA_STATE'),
+    new Option('--state <dir>', 'state folder').default(defaultStateFolder).env('FLOTILLA_STATE'),
   );
 }
 
-/** The state folder that the options name, and its configuration with flags on top. */
+/** Loads the configuration of the state folder; `flags` override it. */
 export async function loadStateAndConfig(
   options: StateOptions,
   context: Context,
@@ -70,20 +70,20 @@ export async function loadStateAndConfig(
   return { state, config };
 }
 
-/** Reads a port number. */
+/** Parses a port number. */
 export function port(text: string): number {
   const value = wholeNumber(text);
-  if (value > 65_535) throw new InvalidArgumentError('A port is 0 to 65535.');
+  if (value > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
   return value;
 }
 
-/** Reads a whole number that is not negative. */
+/** Parses a non-negative integer. */
 export function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Not a whole number.');
   return Number(text);
 }
 
-/** Reads a positive number. */
+/** Parses a positive number. */
 export function positive(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value <= 0)
@@ -91,8 +91,8 @@ export function positive(text: string): number {
   return value;
 }
 
-/** Reads a duration like `30s` into ms. */
-export function duration(text: string): number {
+/** Parses a duration like `30s` into ms. */
+export function durationMs(text: string): number {
   try {
     return parseDuration(text);
   } catch (error) {
@@ -100,7 +100,7 @@ export function duration(text: string): number {
   }
 }
 
-/** Reads a device id. */
+/** Parses a device id. */
 export function deviceId(text: string): DeviceId {
   if (isDeviceId(text)) return text;
   throw new InvalidArgumentError(

@@ -1,5 +1,5 @@
 /**
- * The simulated devices beside `flotilla up --devices N`: a fleet to look at, a line a second.
+ * The simulated devices of `flotilla up --devices N`, with one line of progress per second.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface DemoFleet {
   readonly out: Output;
 }
 
-/** Starts the fleet; the returned function stops it. */
+/** Starts the simulated devices; the returned function stops them. */
 export async function runDemoFleet(fleet: DemoFleet): Promise<() => Promise<void>> {
   const { state, log, out } = fleet;
   const admin = identityFiles(state.admin);

@@ -1,9 +1,9 @@
 /**
- * The device's side of enrollment: makes the key where it stays, pins the root, trades a token and a
- * signing request for a certificate.
+ * Enrollment on the device: generates the key, verifies the root CA by its fingerprint, and exchanges a
+ * token and a certificate signing request for a certificate.
  *
- * The key and the request are on the disk before the request leaves: when the answer is lost, the
- * same request goes out again, and the service gives the same certificate.
+ * The key and the request are stored on the disk before the request is sent. When the response is lost,
+ * the next attempt sends the same request, and the service returns the same certificate.
  *
  * @module
  */
@@ -38,17 +38,17 @@ export interface EnrollDeviceOptions {
   readonly keyType: KeyType;
   readonly url: string;
   readonly fingerprint: string;
-  /** How the call proves itself and what it sends beside the request. */
+  /** Builds the call, with its credentials and its body. */
   call(ca: string, csr: string): Call;
   /** How long to wait for an operator's approval, in ms. */
   readonly waitMs: number;
-  /** Told when the request waits for an operator. */
+  /** Called when the request waits for an operator. */
   waiting(seconds: number): void;
 }
 
 /**
- * @throws FlotillaError `output-exists`, `service-untrusted` (the fingerprint differs), and what the
- *   service refuses with
+ * @throws FlotillaError `output-exists`, `service-untrusted` (the fingerprint differs), and the errors of
+ *   the service
  */
 export async function enrollInto(options: EnrollDeviceOptions): Promise<EnrolledDevice> {
   const { folder, url, fingerprint } = options;
@@ -67,7 +67,7 @@ export async function enrollInto(options: EnrollDeviceOptions): Promise<Enrolled
   return { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
 }
 
-/** The key and request of an enrollment that was begun before, or new ones. */
+/** Reads the key and the request of an interrupted enrollment, or creates new ones. */
 async function pendingRequest(
   options: EnrollDeviceOptions,
 ): Promise<{ folder: string; key: string; csr: string }> {
@@ -90,7 +90,7 @@ async function pendingRequest(
   }
 }
 
-/** Sends the request until it is decided: 202 means that an operator is being asked. */
+/** Repeats the request until it is decided: 202 means that it waits for an operator. */
 async function submit(options: EnrollDeviceOptions, call: Call): Promise<Issued> {
   const giveUpAt = Date.now() + options.waitMs;
   for (;;) {
@@ -106,7 +106,7 @@ async function submit(options: EnrollDeviceOptions, call: Call): Promise<Issued>
     }
     if (answer.status < 200 || answer.status > 299) {
       const problem = problemOf(answer);
-      // Refused for good: the next attempt starts with a fresh key.
+      // Rejected permanently: the next attempt starts with a new key.
       if (
         !isFlotillaError(problem, 'service-unreachable') &&
         answer.status < 500 &&

@@ -1,5 +1,5 @@
 /**
- * The lines that enroll a device with curl and openssl alone, for a device without our package.
+ * A shell script that enrolls a device with curl and openssl only, for devices without this package.
  *
  * @module
  */
@@ -14,9 +14,9 @@ export interface EnrollScriptInput {
 }
 
 /**
- * POSIX shell. The steps are joined by `&&`, so that nothing secret leaves when the fingerprint
- * differs, and the token reaches curl through its standard input, so that it is on no command line of
- * a process. The folder then has `key.pem`, `cert.pem` and `ca.pem`.
+ * Returns POSIX shell code. The steps are joined by `&&`, so that no secret is sent when the fingerprint
+ * differs. The token reaches curl through its standard input, so that it is not visible in the process
+ * list. The script creates a folder with `key.pem`, `cert.pem` and `ca.pem`.
  */
 export function enrollScript({ device, url, fingerprint, token }: EnrollScriptInput): string {
   const hex = fingerprint.replace(/^sha256:/, '');

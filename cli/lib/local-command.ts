@@ -1,6 +1,6 @@
 /**
- * How a person runs this program here. A name that npm would look up in its registry is never printed:
- * it may belong to somebody else.
+ * The command that starts this program on this machine. A name that npm would look up in its registry
+ * is never printed: it may belong to somebody else.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export function localCommand(
   return `node ${shellWord(launcher)}`;
 }
 
-/** A word as a POSIX shell reads it back. */
+/** Quotes a word for a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

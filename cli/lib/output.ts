@@ -1,6 +1,6 @@
 /**
- * What a command says: one JSON document on stdout with `--json` and talk on stderr; else text for
- * people on stdout. The only module, with the commands, that prints.
+ * The output of a command. With `--json`: one JSON document on stdout and messages on stderr. Without:
+ * text for people on stdout. Only this module and the commands print.
  *
  * @module
  */
@@ -21,24 +21,28 @@ export class Output {
     this.streams = streams;
   }
 
-  /** The result: the document with `--json`, else the text. */
+  /** Prints the result: the document with `--json`, otherwise the text. */
   result(document: object, text: string): void {
     const line = this.json ? JSON.stringify(document) : text;
     if (line !== '') this.streams.stdout.write(`${line}\n`);
   }
 
-  /** Something worth saying on the way, which is no result. */
+  /** Prints a message that is not part of the result. */
   say(text: string): void {
     (this.json ? this.streams.stderr : this.streams.stdout).write(`${text}\n`);
   }
 
-  /** Something that needs attention. */
+  /** Prints a message that needs attention. */
   warn(text: string): void {
     this.streams.stderr.write(`${text}\n`);
   }
 }
 
-/** Tells a failure, for people on stderr and with `--json` as a document on stdout too. */
+/**
+ * Prints a failure as text on stderr, and with `--json` also as a document on stdout.
+ *
+ * @returns the exit code
+ */
 export function printError(error: unknown, json: boolean, streams: Streams): number {
   if (error instanceof FlotillaError) {
     streams.stderr.write(`flotilla: ${error.message} [${error.code}]\n`);
@@ -69,7 +73,7 @@ export function printError(error: unknown, json: boolean, streams: Streams): num
   return 1;
 }
 
-/** Lays rows out in columns; the first row is the heading. */
+/** Formats rows in columns; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),

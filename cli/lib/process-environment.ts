@@ -1,5 +1,5 @@
 /**
- * The environment of a real process.
+ * The environment of the running process.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { ProcessEnvironment } from './command-context.ts';
 
 export function processEnvironment(): ProcessEnvironment {
   const hadTerminal = hasTerminal();
-  // SIGHUP means two things: a terminal that closed, and "read your files again" to a service.
+  // SIGHUP has two meanings: the terminal was closed, or a service should reload its files.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();
   let reloads = 0;
   if (hadTerminal) for (const stream of [process.stdout, process.stderr]) outlive(stream);
@@ -19,7 +19,7 @@ export function processEnvironment(): ProcessEnvironment {
       new Promise((resolve) => {
         let asked = false;
         const ask = (signal: NodeJS.Signals): void => {
-          // The second one means it: no more waiting.
+          // A second signal ends the process immediately.
           if (asked) process.exit(130);
           asked = true;
           resolve(signal);
@@ -27,7 +27,7 @@ export function processEnvironment(): ProcessEnvironment {
         process.on('SIGINT', ask);
         process.on('SIGTERM', ask);
         process.on('SIGHUP', (signal) => {
-          // Kernel and shell may both tell that a terminal closed: that is no second wish.
+          // Kernel and shell may both report a closed terminal: that is not a second request.
           if (!asked && (reloads === 0 || terminalIsGone())) ask(signal);
         });
       }),
@@ -45,7 +45,7 @@ export function processEnvironment(): ProcessEnvironment {
   };
 }
 
-/** Words into a terminal that closed go nowhere; they must not keep the process from ending in order. */
+/** Ignores write errors of a closed terminal, which must not prevent an orderly shutdown. */
 function outlive(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EIO') throw error;

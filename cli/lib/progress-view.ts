@@ -1,5 +1,5 @@
 /**
- * How a run is watched: a live screen in a terminal, plain lines elsewhere.
+ * Shows the progress of a run: a live screen in a terminal, plain lines otherwise.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { Screen } from '../../device-sim/view/screen.ts';
 
 export interface ProgressView {
   update(progress: Progress): void;
-  /** Leaves the terminal as it was. Safe to call twice. */
+  /** Restores the terminal. Can be called twice. */
   close(): void;
 }
 
@@ -21,7 +21,7 @@ const clearBelow = '\u001B[J';
 const alternateScreen = '\u001B[?1049h';
 const mainScreen = '\u001B[?1049l';
 
-/** Chooses by what the stream is. */
+/** Chooses the view by the type of the stream. */
 export function progressView(stream: NodeJS.WritableStream): ProgressView {
   if (!(stream instanceof WriteStream) || !stream.isTTY || process.env['CI'] !== undefined) {
     return {
@@ -35,7 +35,7 @@ export function progressView(stream: NodeJS.WritableStream): ProgressView {
     if (open) stream.write(`${showCursor}${mainScreen}`);
     open = false;
   };
-  // Also when the process is ended at once.
+  // Also when the process exits immediately.
   process.once('exit', leave);
   return {
     update(progress) {

@@ -1,5 +1,5 @@
 /**
- * Joins commander to the commands: gives each action its context and keeps its exit code.
+ * Connects commander to the commands: passes each action its context and stores its exit code.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export class Runner {
     return (options) => this.#call(options, (context) => action(options, context));
   }
 
-  /** For a command with one argument, which may be left out if the action says so. */
+  /** For a command with one argument, which is optional if the action allows undefined. */
   runWith<A extends string | undefined, O extends CommonOptions>(
     action: (argument: A, ...rest: Parameters<CommandAction<O>>) => Promise<number>,
   ): (argument: A, options: O) => Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * Starting the two services as the commands `up`, `enroll serve` and `broker serve` do.
+ * Starts the two services for the commands `up`, `enroll serve` and `broker serve`.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface ServeFlags {
   readonly logLevel?: Config['log']['level'];
 }
 
-/** Flags as settings. */
+/** Converts flags to settings. */
 export function settingsOf(flags: ServeFlags): ConfigInput {
   return {
     ...(flags.host === undefined ? {} : { host: flags.host }),
@@ -54,7 +54,7 @@ export interface EnrollReady {
 
 export interface ServingBroker {
   readonly ready: BrokerReady;
-  /** Resolves when the broker can no longer do its job, and why. */
+  /** Resolves with the reason when the broker can no longer work. */
   readonly failed: Promise<FlotillaError>;
 }
 
@@ -64,12 +64,12 @@ export interface BrokerReady {
   readonly metrics: { readonly url: string };
 }
 
-/** The log of a service. */
+/** Creates the log of a service. */
 export function serviceLog(config: Config): Logger {
   return createLog({ level: config.log.level });
 }
 
-/** Makes what is missing in the state folder: CA, certificates, policy. */
+/** Creates what is missing in the state folder: CA, certificates, policy. */
 export async function prepareState(
   state: StateFolder,
   config: Config,
@@ -86,7 +86,7 @@ export async function prepareState(
   return made;
 }
 
-/** Starts enrollment on a prepared state and tells the other commands where. */
+/** Starts the enrollment service on a prepared state and publishes its address for other commands. */
 export async function serveEnroll(
   state: StateFolder,
   config: Config,
@@ -113,7 +113,7 @@ export async function serveEnroll(
   return { https, ca: service.ca };
 }
 
-/** Starts a broker and tells the other commands where. SIGHUP reloads it. */
+/** Starts a broker and publishes its addresses for other commands. SIGHUP reloads it. */
 export async function serveBroker(
   state: StateFolder,
   config: Config,
@@ -160,9 +160,9 @@ async function writePolicyIfMissing(state: StateFolder): Promise<void> {
 }
 
 /**
- * Waits until the process is asked to stop, or a service can no longer do its job; then closes all.
+ * Waits until the process should stop or a service can no longer work, then closes everything.
  *
- * @returns the exit code: 1 after a failure, so that a supervisor starts it again
+ * @returns the exit code: not 0 after a failure, so that a supervisor restarts the process
  */
 export async function serveUntil(
   stop: Promise<string>,

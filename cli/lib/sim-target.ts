@@ -1,5 +1,5 @@
 /**
- * What a simulation runs against, from the options of the command line.
+ * The target of a simulation, from the options of the command line.
  *
  * @module
  */
@@ -19,9 +19,9 @@ export interface TargetOptions extends AdminOptions {
 }
 
 /**
- * A Flotilla, found through the state folder, or any broker with certificates from a folder.
+ * Returns a Flotilla that is found through the state folder, or any broker with certificates from a folder.
  *
- * @param planned the brokers that the plan names, for when no option does
+ * @param planned the brokers of the plan, used when no option names one
  * @throws FlotillaError `usage`, `broker-not-running`, `service-not-running`, `state-missing`
  */
 export async function simTarget(
@@ -34,8 +34,7 @@ export async function simTarget(
   );
   const more = further.length === 0 ? {} : { moreMqtts: further };
   if (options.certs !== undefined) {
-    if (named === undefined)
-      throw new FlotillaError('usage', { detail: '--certs goes with --mqtts' });
+    if (named === undefined) throw new FlotillaError('usage', { detail: '--certs needs --mqtts' });
     const ca = options.ca === undefined ? {} : { ca: await readCa(options.ca) };
     return { mqtts: named, ...more, certificates: options.certs, ...ca };
   }

@@ -141,7 +141,7 @@ test('Ctrl-C ends a run in order, with the report of what was done until then', 
 test('a second Ctrl-C ends at once, whatever the first one waits for', async (t) => {
   const running = longRun(t);
   await running.errorLine((line) => line.includes('10/10 online'), 40_000);
-  // A worker that does not answer: ending in order would wait for it.
+  // An orderly stop would wait for these workers, which do not respond.
   const workers = childrenOf(running.pid);
   t.true(workers.length > 0);
   for (const worker of workers) process.kill(worker, 'SIGSTOP');
@@ -149,7 +149,7 @@ test('a second Ctrl-C ends at once, whatever the first one waits for', async (t)
     for (const worker of workers) process.kill(worker, 'SIGKILL');
   });
   running.process.kill('SIGINT');
-  await running.errorLine((line) => line.includes('once more ends at once'));
+  await running.errorLine((line) => line.includes('Ctrl-C again'));
   const ended = once(running.process, 'exit');
   running.process.kill('SIGINT');
   t.deepEqual(await ended, [130, null]);

@@ -40,6 +40,7 @@ test('every command has a help that names its options, and all of the contract a
     t.is(help.stderr, '', name);
     t.true(help.stdout.startsWith(`Usage: ${name} `), help.stdout);
     if ((await commandsOf(path)).length === 0) t.regex(help.stdout, /--json/, name);
+    t.notRegex(help.stdout, /default:\s+["'[]/, `${name} prints defaults as (default: x)`);
   }
 });
 
