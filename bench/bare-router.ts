@@ -1,8 +1,8 @@
 /**
- * The least that a broker on `node:tls` can cost, as a process to measure: mutual TLS, and every QoS 0
- * message to every subscriber, all that a turn of the event loop brings in one write. No topics, no
- * policy, no limits, no sessions, no metrics. What a complete broker spends beyond this is its own;
- * what this spends is Node's. Its arguments are the run's folder and the port.
+ * The minimum cost of a broker on `node:tls`, as a process to measure: mutual TLS, and every QoS 0
+ * message is sent to every subscriber, with one write per turn of the event loop. It has no topics,
+ * policy, limits, sessions or metrics. Its cost is that of Node.js; a complete broker adds its own. Its
+ * arguments are the folder of the run and the port.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { packetType, Scanner } from './load/frames.ts';
 const [, , folder = '', port = '0'] = process.argv;
 const pem = (name: string): string => readFileSync(join(folder, name), 'utf8');
 const subscribers = new Set<TLSSocket>();
-let owed: Buffer[] = [];
+let pending: Buffer[] = [];
 
 const server = createServer(
   {
@@ -47,7 +47,7 @@ process.stdin.on('end', () => process.exit(0)).resume();
 function take(socket: TLSSocket, first: number, data: Buffer, start: number, end: number): void {
   switch (first >> 4) {
     case packetType.publish:
-      if (owed.push(frameOf(data, start, end)) === 1) setImmediate(flush);
+      if (pending.push(frameOf(data, start, end)) === 1) setImmediate(flush);
       return;
     case packetType.connect:
       socket.write(Buffer.from([packetType.connack << 4, 2, 0, 0]));
@@ -60,7 +60,7 @@ function take(socket: TLSSocket, first: number, data: Buffer, start: number, end
   }
 }
 
-/** The packet with its header, which stands before its body in as many bytes as its length takes. */
+/** The packet with its fixed header, whose size depends on the length of the body. */
 function frameOf(data: Buffer, start: number, end: number): Buffer {
   const size = end - start;
   return data.subarray(
@@ -70,8 +70,8 @@ function frameOf(data: Buffer, start: number, end: number): Buffer {
 }
 
 function flush(): void {
-  const [only] = owed;
-  const bytes = owed.length === 1 && only !== undefined ? only : Buffer.concat(owed);
-  owed = [];
+  const [only] = pending;
+  const bytes = pending.length === 1 && only !== undefined ? only : Buffer.concat(pending);
+  pending = [];
   for (const socket of subscribers) socket.write(bytes);
 }

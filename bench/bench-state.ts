@@ -1,6 +1,6 @@
 /**
- * The state folder of a Flotilla broker under measurement: its identity, and a directory of the
- * run's clients as the feed would have brought it. The policy is the default one.
+ * Writes the state folder of a measured Flotilla broker: its identity, and the directory of the run's
+ * clients as the feed would deliver it. The policy is the default policy.
  *
  * @module
  */

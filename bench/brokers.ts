@@ -1,5 +1,5 @@
 /**
- * The brokers of a run, each a process of its own, started with the same certificates.
+ * Starts the brokers of a run, each in a process of its own, with the same certificates.
  *
  * @module
  */
@@ -26,11 +26,11 @@ export interface RunningBroker {
   kill(): Promise<void>;
 }
 
-/** Messages in flight to one receiver, the same for all brokers. */
+/** Messages in flight to one receiver; the same limit for all brokers. */
 export const inflightWindow = 1000;
 const mosquittoPath = '/usr/sbin/mosquitto';
 
-/** @param port any free one unless told */
+/** @param port 0 for any free port */
 export function startBroker(
   name: BrokerName,
   certificates: RunCertificates,
@@ -41,12 +41,12 @@ export function startBroker(
     : startOurs(name, certificates, port);
 }
 
-/** The version of an installed Mosquitto; undefined when there is none. */
+/** The version of Mosquitto; undefined when it is not installed. */
 export function mosquittoVersion(): string | undefined {
   try {
     return /version (\S+)/.exec(execFileSync(mosquittoPath, ['-h'], { encoding: 'utf8' }))?.[1];
   } catch (error) {
-    // It prints its help and ends with 3.
+    // It prints its help and exits with code 3.
     const out = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
     return /version (\S+)/.exec(out)?.[1];
   }
@@ -90,15 +90,15 @@ const scripts = {
   bare: 'bare-router.ts',
 } as const;
 
-/** Our own, from a script that prints one JSON line when it listens. */
+/** Starts a broker of this project: a script that prints one line of JSON when it listens. */
 async function startOurs(
   name: Exclude<BrokerName, 'mosquitto'>,
   certificates: RunCertificates,
   wantedPort: number,
 ): Promise<RunningBroker> {
   const script = new URL(scripts[name], import.meta.url);
-  // The young generation as `flotilla up` sets it (cli/flotilla.mjs).
-  // FLOTILLA_BENCH_NODE: more options for the broker's Node, such as --cpu-prof.
+  // The young generation has the size that `flotilla up` sets (cli/flotilla.mjs).
+  // FLOTILLA_BENCH_NODE: more Node options for the broker, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
   const child = spawn(
     process.execPath,
@@ -153,7 +153,7 @@ function running(
   };
 }
 
-/** A port that nobody listens on now. */
+/** A port that is free now. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

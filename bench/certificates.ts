@@ -1,6 +1,6 @@
 /**
- * Certificates for a benchmark run, P-256: a CA, a server, and some clients. All brokers of a run use
- * the same.
+ * P-256 certificates of a benchmark run: a CA, a server and clients. All brokers of a run use the same
+ * ones.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export async function makeCertificates(clientNames: readonly string[]): Promise<
   return { folder, files, ca: root.pem, server, clients, remove };
 }
 
-/** What a client's connections share. TLS 1.3 only, as all brokers of a run speak it. */
+/** The TLS context of a client's connections. TLS 1.3 only, which all brokers of a run support. */
 export function clientContext(ca: string, identity: PemIdentity): SecureContext {
   return createSecureContext({
     ca,

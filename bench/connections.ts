@@ -1,5 +1,5 @@
 /**
- * Connections: handshakes, full and resumed, and what an idle one costs in memory.
+ * Measures connections: full and resumed handshakes, and the memory of an idle connection.
  *
  * @module
  */
@@ -13,10 +13,10 @@ export interface ConnectResult {
   readonly connects: number;
   readonly perSecond: number;
   readonly brokerCpuMsPerConnect: number;
-  /** The same of the first connects, while the broker's code is still being compiled. */
+  /** The same for the first connects, while the broker's code is still compiled. */
   readonly coldCpuMsPerConnect: number;
   readonly generatorCpuPercent: number;
-  /** How many were really resumed. */
+  /** Connections whose TLS session was actually resumed. */
   readonly resumed: number;
 }
 
@@ -27,16 +27,18 @@ export interface IdleResult {
 }
 
 /**
- * How long connections are idle before their memory is read, in ms. What connecting left behind is
- * garbage: V8 takes it away by itself when a process has been quiet for some ten seconds.
+ * How long connections are idle before memory is read, in ms. V8 collects the garbage of connecting
+ * when a process has been idle for about ten seconds.
  */
-const atRestMs = 20_000;
-/** How many handshakes are under way at a time. */
-const atATime = 16;
+const idleMs = 20_000;
+/** Concurrent handshakes. */
+const concurrency = 16;
 
 /**
- * Connects with TLS 1.3, mutual authentication and CONNECT, and goes; `resumed`: with a ticket. Half as
- * many again come before: what a process spends once on compiling its code is told apart.
+ * Connects with TLS 1.3, mutual authentication and CONNECT, and disconnects. Half as many connects run
+ * first and are reported separately, because they include compiling the broker's code.
+ *
+ * @param resumed whether to resume TLS sessions
  */
 export async function measureConnects(
   broker: RunningBroker,
@@ -60,7 +62,7 @@ export async function measureConnects(
     client.end();
     return reused;
   };
-  // Warm up, and collect tickets.
+  // Warm up and collect session tickets.
   await inParallel(names.length, (index) => visit(names[index] ?? '', `${names[index]}/first`));
   await delay(300);
   const coldBefore = cpuMicroseconds(broker.pid);
@@ -73,15 +75,15 @@ export async function measureConnects(
   const coldCpu = cpuMicroseconds(broker.pid) - coldBefore;
   const cpuBefore = cpuMicroseconds(broker.pid);
   const ownBefore = process.cpuUsage();
-  const beganMs = performance.now();
+  const startMs = performance.now();
   let reused = 0;
   await inParallel(connects, async (index) => {
     const name = names[index % names.length] ?? '';
     if (await visit(name, `${name}/c${index}`)) reused++;
   });
-  const elapsedMs = performance.now() - beganMs;
+  const elapsedMs = performance.now() - startMs;
   const own = process.cpuUsage(ownBefore);
-  // Also what the goodbyes cost.
+  // Include the cost of the disconnects.
   await delay(300);
   const cpu = cpuMicroseconds(broker.pid) - cpuBefore;
   return {
@@ -94,7 +96,7 @@ export async function measureConnects(
   };
 }
 
-/** Resident memory a connection that has subscribed to one topic and is silent. */
+/** Resident memory per idle connection with one subscription. */
 export async function measureIdle(
   broker: RunningBroker,
   clients: Clients,
@@ -112,12 +114,12 @@ export async function measureIdle(
     await client.connected();
     await client.subscribe(`devices/idle-${index}/telemetry`, 0);
   };
-  // What the first connections make a process allocate once is not theirs.
+  // Do not count memory that a process allocates once with its first connections.
   await inParallel(100, join);
   await delay(1000);
   const before = residentBytes(broker.pid);
   await inParallel(connections, (index) => join(index + 100));
-  await delay(atRestMs);
+  await delay(idleMs);
   const after = residentBytes(broker.pid);
   for (const client of open) client.destroy();
   await delay(1000);
@@ -133,5 +135,5 @@ async function inParallel(count: number, run: (index: number) => Promise<unknown
   const lane = async (): Promise<void> => {
     while (next < count) await run(next++);
   };
-  await Promise.all(Array.from({ length: Math.min(atATime, count) }, lane));
+  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, lane));
 }

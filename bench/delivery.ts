@@ -1,13 +1,12 @@
 /**
- * Deliveries: how much CPU a broker spends on one, how many it makes a second, and how long they take
- * at a fixed rate.
+ * Measures deliveries: CPU per delivery, deliveries per second, and latency at a fixed rate.
  *
- * Fan-in is 20 devices that publish on topics of their own to 1 subscriber of `devices/#`; fan-out is 1
- * publisher to 200 subscribers of its topic. MQTT 3.1.1, clean sessions.
+ * Fan-in means that 20 devices publish to topics of their own, with 1 subscriber of `devices/#`. Fan-out
+ * means 1 publisher and 200 subscribers of its topic. All use MQTT 3.1.1 and clean sessions.
  *
- * At full load the generator keeps a bounded number of messages on their way, several in one write, so
- * that nothing is dropped and the broker is never idle. At a fixed rate every message is a write of
- * its own, and carries the time of its sending.
+ * At full load the generator keeps a bounded number of messages in flight, several per write, so that
+ * nothing is dropped and the broker is never idle. At a fixed rate every message is written separately
+ * and contains its send time.
  *
  * @module
  */
@@ -31,12 +30,12 @@ export interface DeliveryPlan {
 export interface DeliveryResult {
   readonly deliveries: number;
   readonly deliveriesPerSecond: number;
-  /** Of the broker's process, all threads. */
+  /** CPU of the broker's process, all threads. */
   readonly cpuMicrosecondsPerDelivery: number;
-  /** Of one core. */
+  /** 100 is one core. */
   readonly brokerCpuPercent: number;
   readonly generatorCpuPercent: number;
-  /** Deliveries of the whole run that never came, although nobody published any more. */
+  /** Deliveries that did not arrive within {@link settleMaxMs} after the last publish. */
   readonly missing: number;
 }
 
@@ -50,7 +49,7 @@ export interface LatencyResult extends DeliveryResult {
 const fanOutReceivers = 200;
 const commandTopic = 'devices/all/commands/go';
 
-/** How long deliveries that are still owed may take after the last publish, in ms. */
+/** How long deliveries may take after the last publish, in ms. */
 const settleMaxMs = 5000;
 
 /** Runs at full load. */
@@ -62,8 +61,8 @@ export async function measureLoad(
   const small = plan.payloadBytes <= 1000;
   const inOneWrite = small ? (plan.qos === 0 ? 25 : 10) : 4;
   const receivers = plan.shape === 'fan-in' ? 1 : fanOutReceivers;
-  // Deliveries on their way: enough to keep the broker busy, less than any limit of its queues.
-  const underWayMax = (small ? 2000 : 400) * (plan.shape === 'fan-in' ? 1 : 5);
+  // Deliveries in flight: enough to keep the broker busy, fewer than any limit of its queues.
+  const inFlightMax = (small ? 2000 : 400) * (plan.shape === 'fan-in' ? 1 : 5);
   const unacknowledgedMax = 50;
   let published = 0;
   let delivered = 0;
@@ -72,9 +71,9 @@ export async function measureLoad(
   let stopped = false;
   const pump = (): void => {
     scheduled = false;
-    for (let idle = 0; idle < crowd.publishers.length && !stopped;) {
-      if (published * receivers - delivered + inOneWrite * receivers > underWayMax) return;
-      const publisher = crowd.publishers[turn++ % crowd.publishers.length];
+    for (let idle = 0; idle < connections.publishers.length && !stopped;) {
+      if (published * receivers - delivered + inOneWrite * receivers > inFlightMax) return;
+      const publisher = connections.publishers[turn++ % connections.publishers.length];
       if (publisher === undefined || publisher.inflight + inOneWrite > unacknowledgedMax) {
         idle++;
         continue;
@@ -89,7 +88,7 @@ export async function measureLoad(
     scheduled = true;
     setImmediate(pump);
   };
-  const crowd = await connectCrowd(broker, clients, plan, {
+  const connections = await connectConnections(broker, clients, plan, {
     received() {
       delivered++;
       wake();
@@ -104,7 +103,7 @@ export async function measureLoad(
     return { ...result, missing: await missingOf(() => published * receivers - delivered) };
   } finally {
     stopped = true;
-    await crowd.end();
+    await connections.end();
   }
 }
 
@@ -120,7 +119,7 @@ export async function measureLatency(
   const samples: number[] = [];
   let delivered = 0;
   let sampling = false;
-  const crowd = await connectCrowd(broker, clients, plan, {
+  const connections = await connectConnections(broker, clients, plan, {
     received(data, start) {
       delivered++;
       if (sampling) samples.push(performance.now() - data.readDoubleLE(start));
@@ -128,11 +127,11 @@ export async function measureLatency(
   });
   let turn = 0;
   let sent = 0;
-  const beganMs = performance.now();
+  const startMs = performance.now();
   const ticker = setInterval(() => {
-    const due = Math.floor((performance.now() - beganMs) * perMs);
+    const due = Math.floor((performance.now() - startMs) * perMs);
     for (; sent < due; sent++) {
-      crowd.publishers[turn++ % crowd.publishers.length]?.publish(1, performance.now());
+      connections.publishers[turn++ % connections.publishers.length]?.publish(1, performance.now());
     }
   }, 1);
   try {
@@ -154,11 +153,11 @@ export async function measureLatency(
     };
   } finally {
     clearInterval(ticker);
-    await crowd.end();
+    await connections.end();
   }
 }
 
-interface Crowd {
+interface Connections {
   readonly publishers: readonly LoadClient[];
   readonly end: () => Promise<void>;
 }
@@ -168,12 +167,12 @@ interface Listeners {
   readonly acknowledged?: () => void;
 }
 
-async function connectCrowd(
+async function connectConnections(
   broker: RunningBroker,
   clients: Clients,
   plan: DeliveryPlan,
   listeners: Listeners,
-): Promise<Crowd> {
+): Promise<Connections> {
   const all: LoadClient[] = [];
   const open = async (name: string, clientId: string): Promise<LoadClient> => {
     const client = new LoadClient({
@@ -209,17 +208,17 @@ async function connectCrowd(
     publishers,
     async end() {
       for (const client of all) client.destroy();
-      // The broker sees them go before the next run begins.
+      // Give the broker time to notice before the next run starts.
       await delay(300);
     },
   };
 }
 
-/** Both brokers must have done the same work: what was published arrives, or is told. */
-async function missingOf(owed: () => number): Promise<number> {
+/** Waits for deliveries that are still pending; resolves with the number that never arrived. */
+async function missingOf(pending: () => number): Promise<number> {
   const untilMs = performance.now() + settleMaxMs;
-  while (owed() > 0 && performance.now() < untilMs) await delay(20);
-  return owed();
+  while (pending() > 0 && performance.now() < untilMs) await delay(20);
+  return pending();
 }
 
 async function measured(
@@ -230,9 +229,9 @@ async function measured(
   const before = delivered();
   const brokerBefore = cpuMicroseconds(broker.pid);
   const ownBefore = process.cpuUsage();
-  const beganMs = performance.now();
+  const startMs = performance.now();
   await delay(measureMs);
-  const elapsedMs = performance.now() - beganMs;
+  const elapsedMs = performance.now() - startMs;
   const brokerCpu = cpuMicroseconds(broker.pid) - brokerBefore;
   const own = process.cpuUsage(ownBefore);
   const deliveries = delivered() - before;

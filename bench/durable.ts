@@ -1,6 +1,6 @@
 /**
- * What durability costs: QoS 1 messages for a receiver that is away, a start with all of them in the
- * store after `kill -9`, and their delivery.
+ * The cost of durability: QoS 1 messages to an offline receiver, a restart after `kill -9` with all of
+ * them in the store, and their delivery.
  *
  * @module
  */
@@ -15,11 +15,11 @@ export interface DurableResult {
   /** Published, stored and acknowledged. */
   readonly storedPerSecond: number;
   readonly cpuMicrosecondsPerMessage: number;
-  /** Of a PUBACK, from the write of its PUBLISH. */
+  /** From writing a PUBLISH to its PUBACK. */
   readonly acknowledgeP50Ms: number;
   readonly acknowledgeP99Ms: number;
   readonly generatorCpuPercent: number;
-  /** From the start of the process until it listens, the messages in its store. */
+  /** From the start of the process until it listens, with all messages in its store. */
   readonly restartMs: number;
   readonly drainedPerSecond: number;
   readonly lost: number;
@@ -28,7 +28,7 @@ export interface DurableResult {
 const payloadBytes = 100;
 const unacknowledgedMax = 50;
 
-/** @param start starts the broker, each time on the same state */
+/** @param start starts the broker, always with the same state folder */
 export async function measureDurable(
   start: () => Promise<RunningBroker>,
   clients: Clients,

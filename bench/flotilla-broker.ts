@@ -1,6 +1,6 @@
 /**
- * A whole Flotilla broker as a process to measure: admission, policy, limits and metrics on. Its
- * arguments are the run's folder and the port; it prints its port as a line of JSON.
+ * A complete Flotilla broker as a process to measure, with admission, policy, limits and metrics. Its
+ * arguments are the folder of the run and the port; it prints its port as a line of JSON.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const config = checkConfig({
       connectionsPerDeviceMax: 1000,
       connectsPerDevicePerMinuteMax: 1_000_000,
       inflightOutMax: inflightWindow,
-      // A receiver that is away while a benchmark runs.
+      // For a receiver that is offline during a benchmark.
       queuePerSessionMaxMessages: 1_000_000,
       queuePerSessionMaxBytes: 512 * 1024 * 1024,
     },
@@ -28,7 +28,7 @@ const config = checkConfig({
 });
 const broker = await startBroker(config, {
   state: stateFolder(join(folder, 'state')),
-  // Unless told, nobody is there: the broker works with the directory that it has.
+  // By default nothing listens there, and the broker uses its stored directory.
   enrollUrl: process.env['FLOTILLA_BENCH_ENROLL_URL'] ?? 'https://127.0.0.1:9',
   log: createLog({ level: 'error' }),
 });

@@ -1,6 +1,6 @@
 /**
- * Minutes of MQTT garbage against the session layer: `node bench/fuzz.ts [--seconds 600] [--seed N]
- * [--width 20]`. Exit code 1 when something broke: an exception, a client disturbed, memory kept.
+ * Sends malformed MQTT to the session layer for minutes: `node bench/fuzz.ts [--seconds 600] [--seed N]
+ * [--width 20]`. The exit code is 1 after an exception, a disturbed client, or a memory leak.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * How long a change takes to have its effect on live connections, with 5,000 devices connected: from
- * the moment the feed (or the policy file) says it, to the moment the device sees it.
+ * How long a change takes to affect live connections, with 5,000 connected devices: from the moment the
+ * feed (or the policy file) changes to the moment the device notices.
  *
  * - revoke, suspend: until the device's socket is closed
  * - expire: from the end of the certificate until the socket is closed
@@ -32,7 +32,7 @@ const { values } = parseArgs({ options: { devices: { type: 'string', default: '5
 const count = Number(values.devices);
 const samples = Math.min(200, Math.floor(count / 8));
 const probeMs = 4;
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const printLine = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const policy = (extra: string): string => `version: 1
 roles:
@@ -51,7 +51,7 @@ const state = stateFolder(join(certificates.folder, 'state'));
 writeFileSync(state.policy, policy(''));
 const kept = await new DirectoryFile(state.broker.directory).read();
 const entries = new Map(kept?.entries);
-/** When the certificates of the last devices end, as the directory says; by `performance.now`. */
+/** When the certificates of the last devices expire according to the directory, by `performance.now`. */
 const ends = new Map<string, number>();
 for (const [index, id] of names.slice(-samples).entries()) {
   const inMs = 75_000 + index * 10;
@@ -92,7 +92,7 @@ interface Device {
   lastReceivedMs: number;
 }
 
-/** Puts a change on the feed; gives the moment. */
+/** Sends a change over the feed; returns the time. */
 function change(id: string, part: Partial<DirectoryEntry>): number {
   const entry = { ...entries.get(id)!, ...part };
   entries.set(id, entry);
@@ -125,11 +125,11 @@ function connectDevice(id: string): Promise<Device> {
   });
 }
 
-function tell(what: string, tookMs: readonly number[]): void {
+function printSpread(what: string, tookMs: readonly number[]): void {
   const sorted = tookMs.toSorted((a, b) => a - b);
   const at = (share: number): string =>
     (sorted[Math.floor((sorted.length - 1) * share)] ?? NaN).toFixed(1);
-  say(
+  printLine(
     `${what.padEnd(8)} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms (${sorted.length})`,
   );
 }
@@ -142,7 +142,7 @@ await Promise.all(
     while (next < count) devices.push(await connectDevice(`device-${next++}`));
   }),
 );
-say(`${devices.length} devices are connected`);
+printLine(`${devices.length} devices are connected`);
 while (links.size === 0) await delay(50);
 await delay(1000);
 
@@ -157,7 +157,7 @@ for (const [what, part] of [
     tookMs.push(device.closedAtMs - atMs);
     await delay(5);
   }
-  tell(what, tookMs);
+  printSpread(what, tookMs);
 }
 
 const effects: number[] = [];
@@ -173,7 +173,7 @@ for (const device of devices.splice(0, Math.min(100, samples))) {
   clearInterval(prober);
   effects.push(Math.max(0, device.lastReceivedMs - atMs));
 }
-tell('group', effects);
+printSpread('group', effects);
 
 const flips: number[] = [];
 const watching = devices.slice(0, 50);
@@ -190,14 +190,14 @@ for (let round = 0; round < 10; round++) {
   clearInterval(prober);
   for (const { lastReceivedMs } of watching) flips.push(Math.max(0, lastReceivedMs - atMs));
 }
-tell('policy', flips);
+printSpread('policy', flips);
 
 const late: number[] = [];
 for (const device of devices.filter(({ id }) => ends.has(id))) {
   while (device.closedAtMs === 0) await delay(20);
   late.push(device.closedAtMs - ends.get(device.id)!);
 }
-tell('expire', late);
+printSpread('expire', late);
 
 for (const { socket } of [service, ...devices]) socket.destroy();
 await broker.stop();

@@ -1,7 +1,7 @@
 /**
- * What the policy costs: one decision alone, and the CPU of a whole broker per message with policy,
- * admission and metrics (`flotilla`) beside the session layer that allows everything (`session`), in
- * turns. Run: `node bench/policy-bench.ts [--micro]`.
+ * The cost of the policy: a single decision, and the CPU per message of a complete broker with policy,
+ * admission and metrics (`flotilla`) compared with the session layer that allows everything (`session`),
+ * in alternating runs. Run: `node bench/policy-bench.ts [--micro]`.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { clientNames, Clients } from './clients.ts';
 import { measureLoad, type Shape } from './delivery.ts';
 
 const rounds = 5;
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const printLine = (line: string): void => void process.stdout.write(`${line}\n`);
 
 function identityOf(index: number): Identity {
   const id = parseDeviceId(`device-${index}`);
@@ -51,7 +51,7 @@ function micro(): void {
   const topics = identities.map(({ id }) => `devices/${id}/telemetry`);
   const ask = (index: number): unknown =>
     authorizer.publish(identities[index % count]!, topics[index % count]!, 1, false, 100);
-  say(`a decision seen before, ${count} devices in turn: ${nanoseconds(2e6, ask).toFixed(0)} ns`);
+  printLine(`a cached decision, ${count} devices in turn: ${nanoseconds(2e6, ask).toFixed(0)} ns`);
   const fresh = (index: number): unknown =>
     authorizer.publish(
       identities[index % count]!,
@@ -60,13 +60,13 @@ function micro(): void {
       false,
       100,
     );
-  say(`a decision on a topic never seen: ${nanoseconds(2e5, fresh).toFixed(0)} ns`);
+  printLine(`a decision on a new topic: ${nanoseconds(2e5, fresh).toFixed(0)} ns`);
   const subscribe = (index: number): unknown =>
     authorizer.subscribe(identities[index % count]!, `devices/device-${index % count}/#`, 1);
-  say(`a subscription: ${nanoseconds(2e5, subscribe).toFixed(0)} ns`);
+  printLine(`a subscription: ${nanoseconds(2e5, subscribe).toFixed(0)} ns`);
   const first = (index: number): unknown =>
     authorizer.publish(identityOf(index), topics[index % count]!, 1, false, 100);
-  say(`the first decision of a connection: ${nanoseconds(1e5, first).toFixed(0)} ns`);
+  printLine(`the first decision of a connection: ${nanoseconds(1e5, first).toFixed(0)} ns`);
 }
 
 function median(values: readonly number[]): number {
@@ -105,7 +105,7 @@ async function whole(): Promise<void> {
     }
     const off = median(costs.session);
     const on = median(costs.flotilla);
-    say(
+    printLine(
       `${shape} QoS ${qos}: ${off.toFixed(2)} µs without, ${on.toFixed(2)} µs with: ${((on / off - 1) * 100).toFixed(1)} %  (${rounds} rounds, medians; without ${costs.session.map((one) => one.toFixed(2)).join(' ')}, with ${costs.flotilla.map((one) => one.toFixed(2)).join(' ')})`,
     );
   }

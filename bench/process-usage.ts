@@ -1,5 +1,5 @@
 /**
- * What a process has used, from /proc: CPU of all its threads, resident memory.
+ * Reads the CPU time of all threads and the resident memory of a process from /proc.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: '
 /** CPU time, user and system, in µs. In steps of a clock tick, usually 10 ms. */
 export function cpuMicroseconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th behind it.
+  // The name in parentheses may contain spaces; user and system time are fields 12 and 13 after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond;
 }

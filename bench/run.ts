@@ -1,10 +1,14 @@
 /**
- * `npm run bench`: Flotilla beside Mosquitto, in turns, in one run.
+ * `npm run bench`: compares Flotilla with Mosquitto, alternating, in one run.
  *
- * `--quick` short measurements; `--brokers a,b` of mosquitto, flotilla, session (the session layer
- * alone, without admission, policy and metrics), bare (what `node:tls` costs by itself; QoS 0 only); `--only load,latency,connects,idle,durable`;
- * `--qos 0,1`; `--shapes fan-in,fan-out`; `--payloads 100,4096`; `--no-docs` leaves docs/benchmarks.md
- * as it is. Without Mosquitto on the machine Flotilla is measured alone.
+ * - `--quick`: short measurements
+ * - `--brokers a,b`: of mosquitto, flotilla, session (only the session layer, without admission, policy
+ *   and metrics), bare (the cost of `node:tls` itself; QoS 0 only)
+ * - `--only load,latency,connects,idle,durable`
+ * - `--qos 0,1`, `--shapes fan-in,fan-out`, `--payloads 100,4096`
+ * - `--no-docs`: does not write docs/benchmarks.md
+ *
+ * If Mosquitto is not installed, only Flotilla is measured.
  *
  * @module
  */
@@ -41,7 +45,7 @@ const names = (values.brokers.split(',') as BrokerName[]).filter(
   (name) => name !== 'mosquitto' || mosquittoVersion() !== undefined,
 );
 const { quick } = values;
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const printLine = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const certificates = await makeCertificates(clientNames);
 await writeBenchState(certificates);
@@ -85,19 +89,19 @@ try {
       const full = await measureConnects(broker, clients, count, false);
       const resumed = await measureConnects(broker, clients, count, true);
       connects[broker.name] = { full, resumed };
-      say(
+      printLine(
         `${broker.name}: ${full.perSecond.toFixed(0)} connects/s, ${full.brokerCpuMsPerConnect.toFixed(2)} ms; resumed ${resumed.perSecond.toFixed(0)}/s, ${resumed.brokerCpuMsPerConnect.toFixed(2)} ms (${resumed.resumed} of ${resumed.connects})`,
       );
     }
   });
   if (parts.has('idle')) {
-    // Fresh processes: memory that an earlier load left free would hide what a connection takes.
+    // New processes: memory that an earlier load freed would hide the cost of a connection.
     await withBrokers(async (brokers) => {
       for (const broker of brokers) {
         const result = await measureIdle(broker, clients, quick ? 1000 : 5000);
         idle[broker.name] = result;
-        say(
-          `${broker.name}: ${(result.bytesPerConnection / 1024).toFixed(1)} KB an idle connection`,
+        printLine(
+          `${broker.name}: ${(result.bytesPerConnection / 1024).toFixed(1)} KB per idle connection`,
         );
       }
     });
@@ -110,7 +114,7 @@ try {
       clients,
       quick ? 20_000 : 100_000,
     );
-    say(JSON.stringify(durable));
+    printLine(JSON.stringify(durable));
   }
   const report: Report = {
     startedAt,
@@ -155,7 +159,7 @@ async function measureRow(
     if (parts.has('load')) {
       const load = await measureLoad(broker, clients, plan);
       row.load[broker.name] = load;
-      say(
+      printLine(
         `${title}: ${load.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${load.deliveriesPerSecond.toFixed(0)}/s, broker ${load.brokerCpuPercent.toFixed(0)} %, generator ${load.generatorCpuPercent.toFixed(0)} %, missing ${load.missing}`,
       );
     }
@@ -163,7 +167,7 @@ async function measureRow(
       const rate = what.payloadBytes > 1000 ? 5000 : 20_000;
       const latency = await measureLatency(broker, clients, plan, rate);
       row.latency[broker.name] = latency;
-      say(
+      printLine(
         `${title} at ${rate}/s: p50 ${latency.p50Ms.toFixed(2)} p99 ${latency.p99Ms.toFixed(2)} max ${latency.maxMs.toFixed(1)} ms, ${latency.cpuMicrosecondsPerDelivery.toFixed(2)} µs, ${latency.deliveriesPerSecond.toFixed(0)}/s, generator ${latency.generatorCpuPercent.toFixed(0)} %, missing ${latency.missing}`,
       );
     }

@@ -1,7 +1,7 @@
 /**
- * The session layer alone behind a TLS listener, as a process to measure: everybody with a
- * certificate of the run may do everything. Its arguments are the run's folder and the port;
- * `FLOTILLA_BENCH_STORE=memory` takes the memory store.
+ * Only the session layer behind a TLS listener, as a process to measure. Every client with a certificate
+ * of the run may do everything. Its arguments are the folder of the run and the port;
+ * `FLOTILLA_BENCH_STORE=memory` selects the memory store.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * A fleet that comes back at once: all devices of a machine room connect in the same moment, with full
- * handshakes and with TLS sessions kept, at Flotilla and at Mosquitto.
+ * A reconnect storm: all devices connect at the same time, with full handshakes and with resumed TLS
+ * sessions, to Flotilla and to Mosquitto.
  *
  * Run: `node bench/storm-bench.ts [--devices 5000] [--brokers flotilla,mosquitto]`. The clients run in
- * this one process: on two cores they take one of them whole.
+ * this process and use one complete core.
  *
  * @module
  */
@@ -23,8 +23,8 @@ const { values } = parseArgs({
   },
 });
 const count = Number(values.devices);
-/** How long a device waits for its CONNACK before it gives up and tries again. */
-const patienceMs = 10_000;
+/** How long a device waits for CONNACK before it retries. */
+const connackMaxMs = 10_000;
 const backoffMs = 1000;
 
 interface Device {
@@ -44,7 +44,7 @@ interface Storm {
   readonly clientCpuMs: number;
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const printLine = (line: string): void => void process.stdout.write(`${line}\n`);
 const names = Array.from({ length: count }, (_, index) => `device-${index}`);
 const certificates = await makeCertificates(names);
 await writeBenchState(certificates);
@@ -57,13 +57,15 @@ for (const name of values.brokers.split(',') as BrokerName[]) {
   if (name === 'mosquitto' && mosquittoVersion() === undefined) continue;
   const broker = await startBroker(name, certificates);
   try {
-    say(`${name} ${broker.version}, ${count} devices`);
-    await gather(broker, devices);
+    printLine(`${name} ${broker.version}, ${count} devices`);
+    await connectAll(broker, devices);
     for (const resume of [false, true]) {
       for (const device of devices) device.socket?.destroy();
       await delay(2000);
       const storm = await run(broker, devices, resume);
-      say(`  ${resume ? 'kept TLS sessions' : 'full handshakes  '}: ${JSON.stringify(storm)}`);
+      printLine(
+        `  ${resume ? 'resumed sessions ' : 'full handshakes  '}: ${JSON.stringify(storm)}`,
+      );
     }
   } finally {
     for (const device of devices) {
@@ -75,8 +77,8 @@ for (const name of values.brokers.split(',') as BrokerName[]) {
 }
 await certificates.remove();
 
-/** Connects all of them in good order. */
-async function gather(broker: RunningBroker, all: readonly Device[]): Promise<void> {
+/** Connects all devices, a few at a time. */
+async function connectAll(broker: RunningBroker, all: readonly Device[]): Promise<void> {
   let next = 0;
   await Promise.all(
     Array.from({ length: 32 }, async () => {
@@ -120,7 +122,7 @@ async function run(broker: RunningBroker, all: readonly Device[], resume: boolea
   };
 }
 
-/** Connects until the CONNACK is there. @returns whether the TLS session was resumed */
+/** Connects and waits for CONNACK. @returns whether the TLS session was resumed */
 function connectOnce(broker: RunningBroker, device: Device, resume: boolean): Promise<boolean> {
   const { session } = device;
   const socket = connect({
@@ -131,7 +133,7 @@ function connectOnce(broker: RunningBroker, device: Device, resume: boolean): Pr
   });
   device.socket = socket;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => socket.destroy(), patienceMs);
+    const timer = setTimeout(() => socket.destroy(), connackMaxMs);
     socket.on('session', (ticket: Buffer) => (device.session = ticket));
     socket.on('error', () => undefined);
     socket.once('close', () => {

@@ -1,18 +1,18 @@
 /**
- * MQTT garbage that knows MQTT: packets of every type with fields that are mostly plausible, then
- * bent: flags, lengths, texts, properties, order, cuts. Nothing finds the deep faults of a parser
- * like a packet that is almost right.
+ * Generates malformed MQTT: packets of every type with mostly plausible fields, which are then mutated:
+ * flags, lengths, texts, properties, order, truncation. Packets that are almost correct find the deep
+ * faults of a parser.
  *
  * @module
  */
 import type { Random } from './random.ts';
 
-/** What one hostile connection sends, chunk by chunk. */
+/** The chunks that one hostile connection sends. */
 export interface Script {
   readonly clientId: string;
   readonly chunks: readonly Buffer[];
   readonly packets: number;
-  /** Whether it cuts the connection at the end, or waits to be closed. */
+  /** Whether it closes the connection at the end, or waits for the server to close it. */
   readonly cuts: boolean;
 }
 
@@ -22,7 +22,7 @@ const badTexts = ['c080', 'eda080', 'e28', 'ff', '00', 'f8888888', 'efbfbf', '61
   Buffer.from(hex.length % 2 === 0 ? hex : `${hex}0`, 'hex'),
 );
 
-/** The garbage of one connection. */
+/** The packets of one connection. */
 export function script(random: Random): Script {
   const clientId = random.pick(clientIds);
   const version = random.pick([3, 4, 4, 5, 5, 5]);
@@ -30,16 +30,16 @@ export function script(random: Random): Script {
   if (!random.chance(0.05)) packets.push(connect(random, clientId, version));
   const count = random.below(30);
   for (let n = 0; n < count; n++) packets.push(anyPacket(random, version));
-  const bent = packets.map((packet, index) =>
-    // The first is mostly left whole: behind a bad CONNECT nothing else is looked at.
-    random.chance(index === 0 ? 0.1 : 0.25) ? bend(random, packet) : packet,
+  const mutated = packets.map((packet, index) =>
+    // Mostly keep the first packet: after a malformed CONNECT, nothing else is parsed.
+    random.chance(index === 0 ? 0.1 : 0.25) ? mutate(random, packet) : packet,
   );
   if (random.chance(0.1))
-    bent.splice(random.below(bent.length + 1), 0, random.bytes(random.below(200)));
+    mutated.splice(random.below(mutated.length + 1), 0, random.bytes(random.below(200)));
   return {
     clientId,
-    chunks: split(random, Buffer.concat(bent)),
-    packets: bent.length,
+    chunks: split(random, Buffer.concat(mutated)),
+    packets: mutated.length,
     cuts: random.chance(0.7),
   };
 }
@@ -169,11 +169,11 @@ function filter(random: Random): Buffer {
   return Buffer.from(names.join('/'));
 }
 
-/** A property section of some of `usual`, sometimes with one that does not belong there. */
-function properties(random: Random, usual: readonly number[], strange: number): Buffer {
+/** A property section with some of the allowed properties, sometimes with one that is not allowed. */
+function properties(random: Random, allowed: readonly number[], otherChance: number): Buffer {
   const parts: Buffer[] = [];
-  const ids = usual.filter(() => random.chance(0.25));
-  if (random.chance(strange)) ids.push(random.below(60));
+  const ids = allowed.filter(() => random.chance(0.25));
+  if (random.chance(otherChance)) ids.push(random.below(60));
   for (const id of ids) parts.push(Buffer.from([id]), propertyValue(random, id));
   const body = Buffer.concat(parts);
   return Buffer.concat([variable(random.chance(0.02) ? random.below(300) : body.length), body]);
@@ -217,8 +217,8 @@ function variable(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
-/** One fault more: a bit, a byte, a cut, a repeat, a length. */
-function bend(random: Random, original: Buffer): Buffer {
+/** Adds one fault: a bit, a byte, a truncation, a repetition, a length. */
+function mutate(random: Random, original: Buffer): Buffer {
   const bytes = Buffer.from(original);
   const at = random.below(bytes.length);
   switch (random.below(6)) {

@@ -1,5 +1,5 @@
 /**
- * Seeded randomness: the same seed makes the same garbage.
+ * Random numbers from a seed: the same seed gives the same packets.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 up to, and without, 1 (mulberry32). */
+  /** A number from 0 (inclusive) to 1 (exclusive), by mulberry32. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let z = this.#state;
@@ -19,7 +19,7 @@ export class Random {
     return ((z ^ (z >>> 14)) >>> 0) / 4_294_967_296;
   }
 
-  /** A whole number from 0 up to, and without, `below`. */
+  /** An integer from 0 (inclusive) to `below` (exclusive). */
   below(below: number): number {
     return Math.floor(this.next() * below);
   }

@@ -1,7 +1,7 @@
 /**
- * An MQTT 3.1.1 client that does what the specification asks of a client whose session survives its
- * connections: it sends again what was not acknowledged, in order and under the same packet id, and
- * takes a QoS 2 message once however often it comes. With it a loss or a duplicate is the broker's.
+ * An MQTT 3.1.1 client that follows the specification exactly with a kept session: it sends
+ * unacknowledged packets again in order with the same packet id, and delivers each QoS 2 message once.
+ * Any loss or duplicate is then caused by the broker.
  *
  * @module
  */
@@ -22,7 +22,7 @@ interface Outgoing {
   readonly topic: string;
   readonly text: string;
   readonly qos: 1 | 2;
-  /** PUBREC came: PUBREL is what is sent again. */
+  /** PUBREC was received: PUBREL is sent again after a reconnect. */
   released: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface ExactClientOptions {
   readonly context: SecureContext;
   readonly clientId: string;
   readonly received?: (topic: string, text: string, qos: Qos) => void;
-  /** A message of ours is acknowledged to the end. */
+  /** Called when one of its messages is acknowledged completely. */
   readonly completed?: (text: string) => void;
 }
 
@@ -44,9 +44,9 @@ export class ExactClient {
   #subscribed = Promise.withResolvers<undefined>();
   #packetId = 0;
   #connects = 0;
-  /** Connections, after the first, at which the broker did not know the session. */
+  /** Reconnects at which the broker had no session. */
   sessionsLost = 0;
-  /** PUBLISH packets of QoS 2 that came again under a packet id not yet released: harmless. */
+  /** QoS 2 PUBLISH packets that were repeated before their release, which is allowed. */
   repeated = 0;
 
   constructor(options: ExactClientOptions) {
@@ -54,12 +54,12 @@ export class ExactClient {
     this.#subscribed.promise.catch(() => undefined);
   }
 
-  /** Messages sent and not acknowledged to the end. */
+  /** Messages that are not acknowledged completely. */
   get outstanding(): number {
     return this.#outgoing.size;
   }
 
-  /** Opens a connection; resolves with the CONNACK, after what was outstanding is sent again. */
+  /** Connects. Resolves after the CONNACK, when outstanding packets are sent again. */
   async connect(target: LoadTarget): Promise<void> {
     this.#scanner = new Scanner();
     this.#connected = Promise.withResolvers();
@@ -99,13 +99,13 @@ export class ExactClient {
     this.#send(this.#packetId, message, false);
   }
 
-  /** Goes with a DISCONNECT; the session stays. */
+  /** Sends DISCONNECT and closes; the session is kept. */
   leave(): void {
     this.#socket?.end(disconnectPacket);
     this.#socket = undefined;
   }
 
-  /** Goes without a word. */
+  /** Closes without DISCONNECT. */
   drop(): void {
     this.#socket?.destroy();
     this.#socket = undefined;
@@ -133,7 +133,7 @@ export class ExactClient {
     if (type === packetType.publish) return this.#publish(first, data, start, end);
     if (type === packetType.connack) {
       if (this.#connects++ > 0 && ((data[start] ?? 0) & 1) === 0) this.sessionsLost++;
-      // A map keeps the order of sending, a message that was released in its place.
+      // A map keeps the order of sending, also for released messages.
       for (const [id, message] of this.#outgoing) this.#send(id, message, true);
       return this.#connected.resolve(undefined);
     }

@@ -1,6 +1,6 @@
 /**
- * MQTT 3.1.1 packets of the load generator, encoded once, and a scanner for what comes back: no
- * packet objects, so that the generator costs less than what it measures.
+ * MQTT 3.1.1 packets of the load generator, encoded once, and a scanner for received packets. There are
+ * no packet objects, so that the generator uses less CPU than the broker.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export const packetType = {
   suback: 9,
 } as const;
 
-/** CONNECT, clean session unless told, keep-alive 10 minutes. */
+/** CONNECT with a keep-alive of 10 minutes (default: with a clean session). */
 export function connectPacket(clientId: string, clean = true): Buffer {
   const id = Buffer.from(clientId);
   const body = Buffer.alloc(12 + id.length);
@@ -43,7 +43,7 @@ export function subscribePacket(filter: string, qos: Qos): Buffer {
   return framed(0x82, body);
 }
 
-/** One PUBLISH, and where its packet id and its payload stand (0: no packet id). */
+/** A PUBLISH with the offsets of its packet id (0: none) and payload. */
 export interface PublishFrame {
   readonly bytes: Buffer;
   readonly idAt: number;
@@ -61,7 +61,7 @@ export function publishFrame(topic: string, qos: Qos, payloadBytes: number): Pub
   return { bytes, idAt: qos === 0 ? 0 : start + 2 + text.length, payloadAt: start + head };
 }
 
-/** An acknowledgement of four bytes. */
+/** Writes an acknowledgement of four bytes; returns the next offset. */
 export function writeAcknowledgement(
   into: Buffer,
   at: number,
@@ -78,8 +78,8 @@ export function writeAcknowledgement(
 export const disconnectPacket = Buffer.from([0xe0, 0]);
 
 /**
- * Calls for each whole packet in what was received: first byte, buffer, where its body begins and
- * ends. What is left of a packet waits for the next chunk.
+ * Calls back for each complete received packet with its first byte, the buffer, and the start and end of
+ * its body. An incomplete packet waits for the next chunk.
  */
 export class Scanner {
   #rest: Buffer | undefined;

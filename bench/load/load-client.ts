@@ -28,9 +28,9 @@ export interface LoadClientOptions {
   readonly clean?: boolean;
   /** A TLS session to resume. */
   readonly session?: Buffer;
-  /** Called for each PUBLISH: the buffer, and where the payload begins and ends. */
+  /** Called for each PUBLISH with the buffer and the start and end of the payload. */
   readonly received?: (data: Buffer, start: number, end: number) => void;
-  /** Called once for each chunk in which messages of ours were acknowledged: how many. */
+  /** Called once per received chunk with the number of acknowledged messages. */
   readonly acknowledged?: (count: number) => void;
 }
 
@@ -38,9 +38,9 @@ const acknowledgementBytes = 4;
 
 export class LoadClient {
   readonly socket: TLSSocket;
-  /** Whether the CONNACK said that a session was there. */
+  /** Whether the CONNACK reported an existing session. */
   sessionPresent = false;
-  /** PUBLISH packets sent and not acknowledged to the end (QoS 1, 2). */
+  /** PUBLISH packets that are not acknowledged completely (QoS 1, 2). */
   inflight = 0;
   readonly #options: LoadClientOptions;
   readonly #scanner = new Scanner();
@@ -85,19 +85,20 @@ export class LoadClient {
     return this.#subscribed.promise;
   }
 
-  /** What {@link LoadClient.publish} sends from now on. */
+  /** Sets the message that {@link LoadClient.publish} sends. */
   prepare(topic: string, qos: Qos, payloadBytes: number): void {
     this.#frame = publishFrame(topic, qos, payloadBytes);
     this.#qos = qos;
   }
 
   /**
-   * Sends messages, all in one write. `stamp`, when given, is put into the first 8 bytes of the
-   * payload as a double.
+   * Sends messages in one write.
+   *
+   * @param stamp written to the first 8 bytes of the payload as a double
    */
   publish(count: number, stamp?: number): void {
     const frame = this.#frame;
-    if (frame === undefined) throw new Error('prepare first');
+    if (frame === undefined) throw new Error('call prepare first');
     const { bytes, idAt, payloadAt } = frame;
     const packet = Buffer.allocUnsafe(bytes.length * count);
     for (let index = 0, at = 0; index < count; index++, at += bytes.length) {
@@ -168,11 +169,11 @@ export class LoadClient {
       case packetType.connack:
         this.sessionPresent = ((data[start] ?? 0) & 1) === 1;
         if (data[start + 1] === 0) this.#connected.resolve(undefined);
-        else this.#lost(new Error(`CONNECT was refused: ${data[start + 1]}`));
+        else this.#lost(new Error(`CONNECT was rejected: ${data[start + 1]}`));
         return;
       case packetType.suback:
         if ((data[start + 2] ?? 0x80) < 0x80) this.#subscribed.resolve(undefined);
-        else this.#subscribed.reject(new Error('SUBSCRIBE was refused'));
+        else this.#subscribed.reject(new Error('SUBSCRIBE was rejected'));
     }
   };
 
@@ -188,7 +189,7 @@ export class LoadClient {
   #lost(error: Error): void {
     this.#connected.reject(error);
     this.#subscribed.reject(error);
-    // A load that loses a connection measures something else: end the run.
+    // Results are meaningless after a lost connection: end the run.
     if (!this.#ending) throw new Error(`${this.#options.clientId}: ${error.message}`);
   }
 }
