@@ -1,5 +1,5 @@
 /**
- * The broker's own certificate, key and trusted CA certificates, as files of its identity folder.
+ * Reads the broker's own certificate, key and CA certificates from its identity folder.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flo
 import { loadIdentity } from '../../core/identity-folder.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 
-/** What the broker shows and trusts, PEM, and the same read once. */
+/** The broker's certificate, key and CA certificates: as PEM, and parsed. */
 export interface BrokerCertificate {
   readonly key: string;
-  /** Leaf, then issuers. */
+  /** The leaf certificate, then its issuers. */
   readonly chain: string;
-  /** Roots and issuers. */
+  /** Root and issuer certificates. */
   readonly ca: string;
   readonly leaf: X509Certificate;
   readonly authorities: readonly X509Certificate[];
 }
 
 /**
- * Reads and checks the files: that they parse, that key and certificate belong together.
+ * Reads the files and checks that they can be parsed and that key and certificate belong together.
  *
  * @throws FlotillaError `broker-identity-invalid`, `file-too-open`
  */
@@ -42,28 +42,32 @@ export async function readBrokerCertificate(folder: string): Promise<BrokerCerti
   }
 }
 
-/** Checks that a key, a chain and a CA can be used together. @throws FlotillaError */
+/**
+ * Checks that a key, a chain and CA certificates can be used together.
+ *
+ * @throws FlotillaError `broker-identity-invalid`
+ */
 export function checkIdentity(pem: { key: string; chain: string; ca: string }): BrokerCertificate {
-  const [first] = certificatesIn(pem.chain);
+  const [leaf] = certificatesIn(pem.chain);
   const authorities = certificatesIn(pem.ca);
-  if (first === undefined || authorities.length === 0) {
+  if (leaf === undefined || authorities.length === 0) {
     throw new FlotillaError('broker-identity-invalid', { detail: 'chain.pem or ca.pem is empty' });
   }
-  if (!first.checkPrivateKey(createPrivateKey(pem.key))) {
+  if (!leaf.checkPrivateKey(createPrivateKey(pem.key))) {
     throw new FlotillaError('broker-identity-invalid', {
       detail: 'key.pem is not the key of the certificate',
     });
   }
   try {
-    // What OpenSSL would refuse later, say a key that is too weak, is refused before it is in force.
+    // OpenSSL would reject some input later, for example a weak key: reject it before it is in force.
     createSecureContext({ key: pem.key, cert: pem.chain, ca: pem.ca });
   } catch (error) {
     throw new FlotillaError('broker-identity-invalid', { detail: messageOf(error), cause: error });
   }
-  return { ...pem, leaf: first, authorities };
+  return { ...pem, leaf, authorities };
 }
 
-/** All certificates of a PEM text. @throws when one of them cannot be read */
+/** All certificates of a PEM text. @throws when one of them cannot be parsed */
 export function certificatesIn(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => new X509Certificate(block));

@@ -1,6 +1,6 @@
 /**
- * The broker's own certificate renews itself: when a third of its life is left, with a new key, at
- * the enrollment service, with the certificate it has. Until that works it tries again.
+ * Renews the broker's own certificate: requests a new one, with a new key, from the enrollment service
+ * when a third of the lifetime is left. Retries until it succeeds.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { renewalDueMs } from '../../certs/renewal-time.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { saveIdentity } from '../../core/identity-folder.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
@@ -27,14 +26,14 @@ export interface SelfRenewalDeps {
   readonly folder: string;
   readonly random: () => number;
   readonly current: () => BrokerCertificate;
-  /** The files were written: put them in force. */
+  /** The new files were written. */
   renewed(): Promise<void>;
 }
 
 export class SelfRenewal {
   readonly #deps: SelfRenewalDeps;
   #cancel: Cancel | undefined;
-  #working: Promise<void> = Promise.resolve();
+  #renewing: Promise<void> = Promise.resolve();
   #failures = 0;
   #stopped = false;
 
@@ -42,48 +41,48 @@ export class SelfRenewal {
     this.#deps = deps;
   }
 
-  /** Sets the timer for the certificate in force; call again when another one is. */
+  /** Sets the timer for the certificate in force. Call it again when the certificate changes. */
   schedule(): void {
     const { clock, current, random } = this.#deps;
     const { validFromDate, validToDate } = current().leaf;
     const dueMs = renewalDueMs(validFromDate.getTime(), validToDate.getTime());
     // Up to a tenth of the remaining time earlier, so that brokers do not all renew at once.
     const inMs = (dueMs - clock.now()) * (1 - random() / 10);
-    this.#arm(Math.max(0, inMs));
+    this.#setTimer(Math.max(0, inMs));
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel?.();
-    await this.#working;
+    await this.#renewing;
   }
 
-  #arm(inMs: number): void {
+  #setTimer(inMs: number): void {
     this.#cancel?.();
     if (this.#stopped) return;
     this.#cancel = this.#deps.clock.after(inMs, () => {
-      this.#working = this.#renew();
+      this.#renewing = this.#renew();
     });
   }
 
   async #renew(): Promise<void> {
     const { log } = this.#deps;
     try {
-      await this.#exchange();
+      await this.#requestCertificate();
       this.#failures = 0;
       if (!this.#stopped) this.schedule();
-    } catch (error) {
+    } catch (err) {
       const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** this.#failures++);
-      log.error({ error: messageOf(error), nextTryMs: waitMs }, 'own certificate not renewed');
-      this.#arm(waitMs);
+      log.error({ err, retryInMs: waitMs }, 'could not renew the certificate of the broker');
+      this.#setTimer(waitMs);
     }
   }
 
-  async #exchange(): Promise<void> {
+  async #requestCertificate(): Promise<void> {
     const { url, folder, current, log } = this.#deps;
-    const old = current();
-    const facts = readCertificate(old.leaf);
-    if (!facts.commonName.ok) throw new Error('the certificate names no identity');
+    const previous = current();
+    const facts = readCertificate(previous.leaf);
+    if (!facts.commonName.ok) throw new Error('the certificate contains no identity');
     const key = await generateKey('p256');
     const csr = createCsr({
       key,
@@ -94,9 +93,9 @@ export class SelfRenewal {
       {
         method: 'POST',
         url: new URL('/v1/renew', url).href,
-        ca: old.ca,
-        cert: old.chain,
-        key: old.key,
+        ca: previous.ca,
+        cert: previous.chain,
+        key: previous.key,
         body: { csr: csr.pem },
       },
       issuedSchema,
@@ -107,6 +106,9 @@ export class SelfRenewal {
     checkIdentity({ key: keyPem, chain, ca });
     await saveIdentity(folder, { key: keyPem, cert, chain, ca });
     await this.#deps.renewed();
-    log.info({ serial: issued.serial, notAfter: issued.notAfter }, 'own certificate renewed');
+    log.info(
+      { serial: issued.serial, notAfter: issued.notAfter },
+      'certificate of the broker renewed',
+    );
   }
 }

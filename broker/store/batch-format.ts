@@ -1,7 +1,7 @@
 /**
- * How mutations travel to the thread that writes them, and how a message stands in the database: one
- * flat buffer a batch, handed over without a copy. Numbers are little-endian; a text is its length in
- * bytes (u32) and UTF-8.
+ * The binary format of mutations on their way to the writing thread, and of messages in the database.
+ * A batch is one flat buffer that is transferred without a copy. Numbers are little-endian; a text is its
+ * length in bytes (u32) followed by UTF-8.
  *
  * | operation | fields |
  * |---|---|
@@ -45,8 +45,11 @@ export const operation = {
   deleteWill: 17,
 } as const;
 
-/** What becomes of a body: nothing (nobody needs it any more), into its one entry, a row for many. */
+/** Where a body is written: nowhere (no entry needs it), in its only entry, or in a row of its own. */
 export const bodyMode = { none: 0, inline: 1, shared: 2 } as const;
+
+/** Positions of fields in an encoded enqueue operation, counted from its first byte. */
+export const enqueueOffset = { state: 1, packetId: 2, row: 4, bytes: 25 } as const;
 
 /** Queue states as numbers. */
 export const stateNumber = { queued: 0, sent: 1, released: 2 } as const;
@@ -56,7 +59,7 @@ const hasProperties = 8;
 const hasExpiry = 16;
 const hasPublisher = 32;
 
-/** Writes into a buffer that grows. */
+/** Encodes into a buffer that grows. */
 export class BatchWriter {
   #buffer: Buffer;
   #length = 0;
@@ -69,49 +72,49 @@ export class BatchWriter {
     return this.#length;
   }
 
-  /** Everything written; the memory belongs to the receiver from then on. */
+  /** The encoded data. The caller owns the memory and may transfer it. */
   take(): Uint8Array<ArrayBuffer> {
     const { buffer } = this.#buffer;
-    if (!(buffer instanceof ArrayBuffer)) throw new TypeError('memory that cannot be handed over');
+    if (!(buffer instanceof ArrayBuffer)) throw new TypeError('the memory cannot be transferred');
     return new Uint8Array(buffer, 0, this.#length);
   }
 
   u8(value: number): void {
-    this.#room(1);
+    this.#ensure(1);
     this.#buffer[this.#length] = value;
     this.#length += 1;
   }
 
   u16(value: number): void {
-    this.#room(2);
+    this.#ensure(2);
     this.#length = this.#buffer.writeUInt16LE(value, this.#length);
   }
 
   u32(value: number): void {
-    this.#room(4);
+    this.#ensure(4);
     this.#length = this.#buffer.writeUInt32LE(value, this.#length);
   }
 
   f64(value: number): void {
-    this.#room(8);
+    this.#ensure(8);
     this.#length = this.#buffer.writeDoubleLE(value, this.#length);
   }
 
   text(value: string): void {
-    this.#room(4 + value.length * 3);
+    this.#ensure(4 + value.length * 3);
     const bytes = this.#buffer.write(value, this.#length + 4, 'utf8');
     this.#buffer.writeUInt32LE(bytes, this.#length);
     this.#length += 4 + bytes;
   }
 
   bytes(value: Uint8Array): void {
-    this.#room(4 + value.length);
+    this.#ensure(4 + value.length);
     this.#buffer.writeUInt32LE(value.length, this.#length);
     this.#buffer.set(value, this.#length + 4);
     this.#length += 4 + value.length;
   }
 
-  /** A message with its length in front. */
+  /** A message, prefixed with its length. */
   message(message: StoredMessage): void {
     const { topic, payload, properties, publisher, expiresAtMs } = message;
     const start = this.#length;
@@ -132,7 +135,7 @@ export class BatchWriter {
     this.#buffer.writeUInt32LE(this.#length - start - 4, start);
   }
 
-  /** Changes a byte that was written. */
+  /** Changes a byte that was encoded before. */
   patchU8(at: number, value: number): void {
     this.#buffer[at] = value;
   }
@@ -149,7 +152,7 @@ export class BatchWriter {
     this.#buffer.writeDoubleLE(value, at);
   }
 
-  #room(bytes: number): void {
+  #ensure(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
@@ -158,7 +161,7 @@ export class BatchWriter {
   }
 }
 
-/** Reads what {@link BatchWriter} wrote. @throws RangeError at the end of the data */
+/** Decodes the data of a {@link BatchWriter}. @throws RangeError at the end of the data */
 export class BatchReader {
   readonly #buffer: Buffer;
   #at = 0;
@@ -200,7 +203,7 @@ export class BatchReader {
     return this.#buffer.toString('utf8', start, this.#at);
   }
 
-  /** A view, not a copy. */
+  /** Returns a view, not a copy. */
   bytes(): Buffer {
     const start = this.#slice();
     return this.#buffer.subarray(start, this.#at);
@@ -209,13 +212,13 @@ export class BatchReader {
   #slice(): number {
     const length = this.u32();
     const start = this.#at;
-    if (start + length > this.#buffer.length) throw new RangeError('a length beyond the end');
+    if (start + length > this.#buffer.length) throw new RangeError('a length exceeds the data');
     this.#at += length;
     return start;
   }
 }
 
-/** Reads a message back. @throws RangeError when the data is no message */
+/** Decodes a message. @throws RangeError when the data is not a message */
 export function readMessage(data: Uint8Array): StoredMessage {
   const reader = new BatchReader(data);
   const flags = reader.u8();
@@ -225,7 +228,7 @@ export function readMessage(data: Uint8Array): StoredMessage {
   const publisher = (flags & hasPublisher) === 0 ? undefined : reader.text();
   const properties = (flags & hasProperties) === 0 ? undefined : reader.bytes();
   const payload = reader.bytes();
-  if (!reader.done) throw new RangeError('more data than a message has');
+  if (!reader.done) throw new RangeError('unexpected data after a message');
   const qos = qosOf(flags & 3);
   const retain = (flags & 4) !== 0;
   return { topic, payload, qos, retain, properties, expiresAtMs, createdAtMs, publisher };
@@ -233,7 +236,7 @@ export function readMessage(data: Uint8Array): StoredMessage {
 
 export function qosOf(value: number): Qos {
   if (value === 0 || value === 1 || value === 2) return value;
-  throw new RangeError(`no QoS: ${value}`);
+  throw new RangeError(`invalid QoS ${value}`);
 }
 
 /** The options of a subscription in one byte. */
@@ -246,7 +249,7 @@ export function subscriptionOptions(record: SubscriptionRecord): number {
   );
 }
 
-/** Back from {@link subscriptionOptions}. `identifier` 0: none. */
+/** Decodes {@link subscriptionOptions}. `identifier` 0: none. */
 export function subscriptionOf(
   filter: string,
   options: number,

@@ -1,17 +1,17 @@
 /**
- * What memory holds of a durable queue: where each entry stands in the database, not its content.
+ * The queue index of the durable store: where each entry is in the database, without its content.
  *
  * @module
  */
 import type { IndexEntry, Queue } from './queue-index.ts';
 
-/** A message's content in the database: in its one entry, or a row that several entries share. */
+/** The content of a message in the database: in its only entry, or in a row that entries share. */
 export interface Body {
   readonly row: number;
-  /** Entries that need it. */
+  /** How many entries refer to it. */
   references: number;
   shared: boolean;
-  /** The batch that it was written into, and where its operation stands in it. */
+  /** The batch that it was written to, and the position of its operation in that batch. */
   readonly batch: number;
   readonly at: number;
 }
@@ -22,9 +22,9 @@ export interface Entry extends IndexEntry {
   readonly at: number;
 }
 
-/** What memory keeps of a session. */
-export interface Kept {
-  /** Its number in the database. */
+/** A session of the durable store, in memory. */
+export interface DurableSession {
+  /** Its row number in the database. */
   readonly id: number;
   readonly queue: Queue<Entry>;
 }

@@ -1,26 +1,22 @@
 /**
- * The durable session store: `node:sqlite` on a thread of its own (WAL, synchronous FULL), so that
- * the flush of a slow disk delays only those who wait for it.
+ * The durable session store: `node:sqlite` on a separate thread (WAL, synchronous FULL), so that a slow
+ * disk delays only operations that wait for a commit.
  *
- * In memory are: an index of the queues (no messages), the retained messages, and nothing of
- * sessions but their numbers. A mutation is encoded into the open batch at once; what undoes one
- * that still stands there changes it in place.
+ * In memory are an index of the queues (without messages), the retained messages, and the row numbers of
+ * the sessions. A mutation is encoded into the open batch at once. If a later mutation undoes it before
+ * the batch is sealed, the encoded operation is changed in place.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import {
-  bodyMode,
-  operation,
-  readMessage,
-  stateNumber,
-  subscriptionOptions,
-} from './batch-format.ts';
+import { enqueueOffset, operation, stateNumber, subscriptionOptions } from './batch-format.ts';
 import { ownedMessage } from './owned-message.ts';
-import type { Body, Entry, Kept } from './durable-queue.ts';
+import type { DurableSession, Entry } from './durable-queue.ts';
+import { MessageBodies } from './message-bodies.ts';
 import { Queue, QueueTotals } from './queue-index.ts';
-import { recover } from './recover.ts';
+import { combineRows } from './queue-rows.ts';
+import { recover, type RecoveredState } from './recover.ts';
 import { RetainedSet } from './retained-set.ts';
 import {
   messageBytes,
@@ -41,16 +37,16 @@ import { StoreLink } from './store-link.ts';
 import type { QueueRow } from './store-thread.ts';
 
 export interface DurableStoreOptions {
-  /** The database file; made, with its folder, when it is not there. */
+  /** The database file. The file and its folder are created when they do not exist. */
   readonly path: string;
   readonly limits: StoreLimits;
   readonly clock: Clock;
-  /** Another thread to write with: for tests. */
+  /** Another module for the writing thread, for tests. */
   readonly worker?: URL;
 }
 
 /**
- * Opens the store, or makes it.
+ * Opens the store. Creates it when it does not exist.
  *
  * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
  */
@@ -59,7 +55,7 @@ export async function openDurableStore(options: DurableStoreOptions): Promise<Se
   const contents = await link.opened();
   try {
     const store = new DurableStore(link, options);
-    store.take(recover(contents, options.path));
+    store.restore(recover(contents, options.path));
     return store;
   } catch (error) {
     await link.close();
@@ -74,37 +70,35 @@ class DurableStore implements SessionStore {
   readonly #link: StoreLink;
   readonly #path: string;
   readonly #limits: StoreLimits;
-  readonly #sessions = new Map<string, Kept>();
+  readonly #sessions = new Map<string, DurableSession>();
   readonly #retained: RetainedSet;
   readonly #totals: QueueTotals;
   #recovered: Recovered | undefined;
-  #sessionId = 0;
-  #sequence = 0;
-  #row = 0;
-  /** The message queued last and its body: the same message comes for many receivers. */
-  #message: StoredMessage | undefined;
-  #body: Body | undefined;
+  #lastSessionId = 0;
+  #lastSequence = 0;
+  readonly #bodies: MessageBodies;
 
   constructor(link: StoreLink, { path, limits, clock }: DurableStoreOptions) {
     this.#link = link;
     this.#path = path;
     this.#limits = limits;
-    this.#retained = new RetainedSet(limits, clock, (topic) => this.#forgetRetained(topic));
+    this.#retained = new RetainedSet(limits, clock, (topic) => this.#writeDeleteRetained(topic));
     this.#totals = new QueueTotals(limits);
+    this.#bodies = new MessageBodies(link);
   }
 
-  /** Takes what stood in the database. */
-  take(from: ReturnType<typeof recover>): void {
-    this.#recovered = { sessions: from.sessions, wills: from.wills };
-    for (const [clientId, kept] of from.kept) {
-      this.#sessions.set(clientId, kept);
-      this.#totals.messages += kept.queue.messages;
-      this.#totals.bytes += kept.queue.bytes;
+  /** Loads the state that was read from the database. */
+  restore(state: RecoveredState): void {
+    this.#recovered = { sessions: state.sessions, wills: state.wills };
+    for (const [clientId, session] of state.durableSessions) {
+      this.#sessions.set(clientId, session);
+      this.#totals.messages += session.queue.messages;
+      this.#totals.bytes += session.queue.bytes;
     }
-    this.#sessionId = from.lastSessionId;
-    this.#sequence = from.lastSequence;
-    this.#row = from.lastRow;
-    for (const message of from.retained) this.#retained.set(message);
+    this.#lastSessionId = state.lastSessionId;
+    this.#lastSequence = state.lastSequence;
+    this.#bodies.restore(state.lastRow);
+    for (const message of state.retained) this.#retained.set(message);
   }
 
   load(): Promise<Recovered> {
@@ -126,14 +120,14 @@ class DurableStore implements SessionStore {
   }
 
   putSession(record: SessionRecord): void {
-    let kept = this.#sessions.get(record.clientId);
-    if (kept === undefined) {
-      kept = { id: ++this.#sessionId, queue: new Queue() };
-      this.#sessions.set(record.clientId, kept);
+    let session = this.#sessions.get(record.clientId);
+    if (session === undefined) {
+      session = { id: ++this.#lastSessionId, queue: new Queue() };
+      this.#sessions.set(record.clientId, session);
     }
     const batch = this.#link.open;
     batch.u8(operation.putSession);
-    batch.u32(kept.id);
+    batch.u32(session.id);
     batch.text(record.clientId);
     batch.text(record.identityId);
     batch.u8(record.protocolVersion);
@@ -142,58 +136,58 @@ class DurableStore implements SessionStore {
   }
 
   deleteSession(clientId: string): void {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return;
-    for (const entry of kept.queue.entries()) this.#forgetEntry(entry);
-    this.#totals.messages -= kept.queue.messages;
-    this.#totals.bytes -= kept.queue.bytes;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
+    for (const entry of session.queue.entries()) this.#deleteEntry(entry);
+    this.#totals.messages -= session.queue.messages;
+    this.#totals.bytes -= session.queue.bytes;
     this.#sessions.delete(clientId);
     const batch = this.#link.open;
     batch.u8(operation.deleteSession);
-    batch.u32(kept.id);
+    batch.u32(session.id);
   }
 
   putSubscription(clientId: string, record: SubscriptionRecord): void {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
     const batch = this.#link.open;
     batch.u8(operation.putSubscription);
-    batch.u32(kept.id);
+    batch.u32(session.id);
     batch.text(record.filter);
     batch.u8(subscriptionOptions(record));
     batch.u32(record.identifier ?? 0);
   }
 
   deleteSubscription(clientId: string, filter: string): void {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
     const batch = this.#link.open;
     batch.u8(operation.deleteSubscription);
-    batch.u32(kept.id);
+    batch.u32(session.id);
     batch.text(filter);
   }
 
   enqueue(clientId: string, delivery: Delivery): number {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return 0;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return 0;
     const bytes = messageBytes(delivery.message);
     if (!this.#totals.fits(bytes)) return 0;
-    const body = this.#bodyOf(delivery.message);
+    const body = this.#bodies.reference(delivery.message);
     const batch = this.#link.open;
-    const sequence = ++this.#sequence;
+    const sequence = ++this.#lastSequence;
     const { identifiers } = delivery;
     const at = batch.length;
     batch.u8(operation.enqueue);
     batch.u8(stateNumber.queued);
     batch.u16(0);
     batch.f64(body.row);
-    batch.u32(kept.id);
+    batch.u32(session.id);
     batch.f64(sequence);
     batch.u8(delivery.qos | (delivery.retain ? 4 : 0));
     batch.u32(bytes);
     batch.u16(identifiers.length);
     for (const identifier of identifiers) batch.u32(identifier);
-    kept.queue.append({
+    session.queue.append({
       sequence,
       bytes,
       state: 'queued',
@@ -213,8 +207,8 @@ class DurableStore implements SessionStore {
     entry.state = 'sent';
     entry.packetId = packetId;
     if (entry.batch === this.#link.batch) {
-      this.#link.written.patchU8(entry.at + enqueueState, stateNumber.sent);
-      this.#link.written.patchU16(entry.at + enqueuePacketId, packetId);
+      this.#link.written.patchU8(entry.at + enqueueOffset.state, stateNumber.sent);
+      this.#link.written.patchU16(entry.at + enqueueOffset.packetId, packetId);
       return;
     }
     const batch = this.#link.open;
@@ -233,16 +227,16 @@ class DurableStore implements SessionStore {
     const { body } = entry;
     entry.body = undefined;
     if (entry.batch === this.#link.batch) {
-      this.#link.written.patchU8(entry.at + enqueueState, stateNumber.released);
-      this.#link.written.patchF64(entry.at + enqueueRow, 0);
-      this.#link.written.patchU32(entry.at + enqueueBytes, messageOverheadBytes);
+      this.#link.written.patchU8(entry.at + enqueueOffset.state, stateNumber.released);
+      this.#link.written.patchF64(entry.at + enqueueOffset.row, 0);
+      this.#link.written.patchU32(entry.at + enqueueOffset.bytes, messageOverheadBytes);
     } else {
       const batch = this.#link.open;
       batch.u8(operation.release);
       batch.f64(sequence);
       batch.u32(messageOverheadBytes);
     }
-    if (body !== undefined) this.#unreference(body);
+    if (body !== undefined) this.#bodies.release(body);
   }
 
   dequeue(clientId: string, sequence: number): void {
@@ -250,7 +244,7 @@ class DurableStore implements SessionStore {
     if (entry === undefined) return;
     this.#totals.messages--;
     this.#totals.bytes -= entry.bytes;
-    this.#forgetEntry(entry);
+    this.#deleteEntry(entry);
   }
 
   dropOldest(clientId: string): number {
@@ -274,19 +268,19 @@ class DurableStore implements SessionStore {
       const last = entries.at(-1);
       if (last === undefined) return [];
       const rows = await this.#link.read(Float64Array.from(entries, (entry) => entry.sequence));
-      // What was removed meanwhile is left out; when that is all, there may be more behind it.
-      const found = this.#merge(clientId, entries, rows);
+      // Entries that were removed in the meantime are skipped. If all were, later ones may exist.
+      const found = this.#combine(clientId, entries, rows);
       if (found.length > 0) return found;
       after = last.sequence;
     }
   }
 
   putIncoming(clientId: string, packetId: number): void {
-    this.#incoming(operation.putIncoming, clientId, packetId);
+    this.#writeIncoming(operation.putIncoming, clientId, packetId);
   }
 
   deleteIncoming(clientId: string, packetId: number): void {
-    this.#incoming(operation.deleteIncoming, clientId, packetId);
+    this.#writeIncoming(operation.deleteIncoming, clientId, packetId);
   }
 
   putRetained(message: StoredMessage): boolean {
@@ -303,7 +297,7 @@ class DurableStore implements SessionStore {
   }
 
   deleteRetained(topic: string): void {
-    if (this.#retained.delete(topic)) this.#forgetRetained(topic);
+    if (this.#retained.delete(topic)) this.#writeDeleteRetained(topic);
   }
 
   retained(filter: string): Iterable<StoredMessage> {
@@ -346,36 +340,8 @@ class DurableStore implements SessionStore {
     return this.#link.close();
   }
 
-  /** The body of a message in the open batch; written when it is not the one written last. */
-  #bodyOf(message: StoredMessage): Body {
-    const body = this.#body;
-    if (
-      body !== undefined &&
-      this.#message === message &&
-      body.batch === this.#link.batch &&
-      body.references > 0
-    ) {
-      body.references++;
-      if (!body.shared) {
-        body.shared = true;
-        this.#link.written.patchU8(body.at + 1, bodyMode.shared);
-      }
-      return body;
-    }
-    const batch = this.#link.open;
-    const at = batch.length;
-    const row = ++this.#row;
-    batch.u8(operation.body);
-    batch.u8(bodyMode.inline);
-    batch.f64(row);
-    batch.message(message);
-    this.#message = message;
-    this.#body = { row, references: 1, shared: false, batch: this.#link.batch, at };
-    return this.#body;
-  }
-
-  /** Takes an entry, already out of its queue, out of the database. */
-  #forgetEntry(entry: Entry): void {
+  /** Deletes an entry, which is already removed from its queue, from the database. */
+  #deleteEntry(entry: Entry): void {
     if (entry.batch === this.#link.batch) {
       this.#link.written.patchU8(entry.at, operation.cancelledEnqueue);
     } else {
@@ -383,87 +349,37 @@ class DurableStore implements SessionStore {
       batch.u8(operation.dequeue);
       batch.f64(entry.sequence);
     }
-    if (entry.body !== undefined) this.#unreference(entry.body);
+    if (entry.body !== undefined) this.#bodies.release(entry.body);
   }
 
-  #unreference(body: Body): void {
-    if (--body.references > 0) return;
-    if (body.batch === this.#link.batch) {
-      this.#link.written.patchU8(body.at + 1, bodyMode.none);
-    } else if (body.shared) {
-      const batch = this.#link.open;
-      batch.u8(operation.deleteBody);
-      batch.f64(body.row);
-    }
-  }
-
-  #forgetRetained(topic: string): void {
+  #writeDeleteRetained(topic: string): void {
     const batch = this.#link.open;
     batch.u8(operation.deleteRetained);
     batch.text(topic);
   }
 
-  #incoming(code: number, clientId: string, packetId: number): void {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return;
+  #writeIncoming(code: number, clientId: string, packetId: number): void {
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
     const batch = this.#link.open;
     batch.u8(code);
-    batch.u32(kept.id);
+    batch.u32(session.id);
     batch.u16(packetId);
   }
 
-  #merge(clientId: string, asked: readonly Entry[], rows: readonly QueueRow[]): QueuedMessage[] {
-    const bySequence = new Map(rows.map((row) => [row[0], row]));
-    const queue = this.#sessions.get(clientId)?.queue;
-    const found: QueuedMessage[] = [];
-    for (const entry of asked) {
-      if (queue?.get(entry.sequence) !== entry) continue;
-      const row = bySequence.get(entry.sequence);
-      if (row === undefined) throw this.#damaged(`entry ${entry.sequence} is gone`);
-      found.push(this.#queuedMessage(entry, row));
-    }
-    return found;
-  }
-
-  #queuedMessage(entry: Entry, row: QueueRow): QueuedMessage {
-    const [sequence, flags, identifiers, data] = row;
+  #combine(
+    clientId: string,
+    entries: readonly Entry[],
+    rows: readonly QueueRow[],
+  ): QueuedMessage[] {
     try {
-      return {
-        sequence,
-        message: data === null || entry.state === 'released' ? releasedMessage : readMessage(data),
-        qos: (flags & 3) === 2 ? 2 : 1,
-        retain: (flags & 4) !== 0,
-        identifiers: identifiers === null ? [] : identifiers.split(',').map(Number),
-        state: entry.state,
-        packetId: entry.packetId === 0 ? undefined : entry.packetId,
-      };
+      return combineRows(this.#sessions.get(clientId)?.queue, entries, rows);
     } catch (error) {
-      throw this.#damaged(`entry ${sequence}: ${messageOf(error)}`);
+      const detail = `${this.#path}: ${messageOf(error)}`;
+      throw new FlotillaError('store-damaged', { detail, cause: error });
     }
-  }
-
-  #damaged(detail: string): FlotillaError {
-    return new FlotillaError('store-damaged', { detail: `${this.#path}: ${detail}` });
   }
 }
-
-/** Where the fields of an enqueue stand behind its first byte; see batch-format.ts. */
-const enqueueState = 1;
-const enqueuePacketId = 2;
-const enqueueRow = 4;
-const enqueueBytes = 25;
-
-/** What is known of a message whose content was let go. */
-const releasedMessage: StoredMessage = {
-  topic: '',
-  payload: Buffer.alloc(0),
-  qos: 2,
-  retain: false,
-  properties: undefined,
-  expiresAtMs: undefined,
-  createdAtMs: 0,
-  publisher: undefined,
-};
 
 function timeNumber(ms: number | undefined): number {
   return ms === undefined ? Number.NaN : Math.round(ms);

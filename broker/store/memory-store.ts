@@ -1,5 +1,5 @@
 /**
- * The session store of a broker that may forget everything when it ends: all in memory, commits
+ * The session store of a broker that may lose its sessions on exit: everything is in memory, and commits
  * complete at once.
  *
  * @module
@@ -32,7 +32,7 @@ interface Entry extends IndexEntry {
   readonly identifiers: readonly number[];
 }
 
-interface Kept {
+interface MemorySession {
   record: SessionRecord;
   readonly subscriptions: Map<string, SubscriptionRecord>;
   readonly incoming: Set<number>;
@@ -46,6 +46,7 @@ export interface MemoryStoreOptions {
   readonly clock: Clock;
 }
 
+/** Creates an empty store. */
 export function openMemoryStore(options: MemoryStoreOptions): SessionStore {
   return new MemoryStore(options);
 }
@@ -54,14 +55,14 @@ class MemoryStore implements SessionStore {
   readonly durable = false;
   readonly pending = false;
   readonly congested = false;
-  readonly #sessions = new Map<string, Kept>();
+  readonly #sessions = new Map<string, MemorySession>();
   readonly #wills = new Map<string, WillRecord>();
   readonly #retained: RetainedSet;
   readonly #totals: QueueTotals;
   #sequence = 0;
-  /** The message queued last, as given and as kept: the same one comes for many receivers. */
-  #given: StoredMessage | undefined;
-  #owned: StoredMessage | undefined;
+  /** The message that was queued last, and its copy: the next receiver often gets the same one. */
+  #lastMessage: StoredMessage | undefined;
+  #lastCopy: StoredMessage | undefined;
 
   constructor({ limits, clock }: MemoryStoreOptions) {
     this.#retained = new RetainedSet(limits, clock, () => undefined);
@@ -69,11 +70,11 @@ class MemoryStore implements SessionStore {
   }
 
   load(): Promise<Recovered> {
-    const sessions = [...this.#sessions.values()].map((kept) => ({
-      ...kept.record,
-      subscriptions: [...kept.subscriptions.values()],
-      incoming: [...kept.incoming],
-      queue: { messages: kept.queue.messages, bytes: kept.queue.bytes },
+    const sessions = [...this.#sessions.values()].map((session) => ({
+      ...session.record,
+      subscriptions: [...session.subscriptions.values()],
+      incoming: [...session.incoming],
+      queue: { messages: session.queue.messages, bytes: session.queue.bytes },
     }));
     return Promise.resolve({ sessions, wills: [...this.#wills.values()] });
   }
@@ -83,8 +84,8 @@ class MemoryStore implements SessionStore {
   }
 
   putSession(record: SessionRecord): void {
-    const kept = this.#sessions.get(record.clientId);
-    if (kept !== undefined) kept.record = record;
+    const session = this.#sessions.get(record.clientId);
+    if (session !== undefined) session.record = record;
     else {
       this.#sessions.set(record.clientId, {
         record,
@@ -96,10 +97,10 @@ class MemoryStore implements SessionStore {
   }
 
   deleteSession(clientId: string): void {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return;
-    this.#totals.messages -= kept.queue.messages;
-    this.#totals.bytes -= kept.queue.bytes;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return;
+    this.#totals.messages -= session.queue.messages;
+    this.#totals.bytes -= session.queue.bytes;
     this.#sessions.delete(clientId);
   }
 
@@ -112,21 +113,21 @@ class MemoryStore implements SessionStore {
   }
 
   enqueue(clientId: string, delivery: Delivery): number {
-    const kept = this.#sessions.get(clientId);
-    if (kept === undefined) return 0;
+    const session = this.#sessions.get(clientId);
+    if (session === undefined) return 0;
     const bytes = messageBytes(delivery.message);
     if (!this.#totals.fits(bytes)) return 0;
-    if (this.#given !== delivery.message || this.#owned === undefined) {
-      this.#given = delivery.message;
-      this.#owned = ownedMessage(delivery.message);
+    if (this.#lastMessage !== delivery.message || this.#lastCopy === undefined) {
+      this.#lastMessage = delivery.message;
+      this.#lastCopy = ownedMessage(delivery.message);
     }
     const sequence = ++this.#sequence;
-    kept.queue.append({
+    session.queue.append({
       sequence,
       bytes,
       state: 'queued',
       packetId: 0,
-      message: this.#owned,
+      message: this.#lastCopy,
       qos: delivery.qos,
       retain: delivery.retain,
       identifiers: delivery.identifiers,

@@ -1,13 +1,13 @@
 /**
- * Messages that stay: cut out of the read chunk that they came in.
+ * Copies of messages that do not keep the received chunk in memory.
  *
  * @module
  */
 import type { StoredMessage } from './session-store.ts';
 
-const nothing = Buffer.alloc(0);
+const emptyBuffer = Buffer.alloc(0);
 
-/** The same message, with buffers that do not pin much more memory than they use. */
+/** The message with buffers that keep little more memory alive than they use. */
 export function ownedMessage(message: StoredMessage): StoredMessage {
   const payload = ownedBuffer(message.payload);
   const properties = message.properties && ownedBuffer(message.properties);
@@ -15,14 +15,14 @@ export function ownedMessage(message: StoredMessage): StoredMessage {
   return { ...message, payload, properties };
 }
 
-/** What is left of a message once PUBREC came. */
+/** The message without its content, as it is stored after PUBREC. */
 export function withoutContent(message: StoredMessage): StoredMessage {
-  return { ...message, payload: nothing, properties: undefined };
+  return { ...message, payload: emptyBuffer, properties: undefined };
 }
 
 function ownedBuffer(slice: Buffer): Buffer {
   if (slice.buffer.byteLength <= 2 * slice.length + 64) return slice;
-  // Past the pool of small buffers: a pooled copy would pin the whole pool in its turn.
+  // Not from the pool of small buffers: a pooled copy would keep the whole pool in memory.
   const copy = Buffer.allocUnsafeSlow(slice.length);
   slice.copy(copy);
   return copy;

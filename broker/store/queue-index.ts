@@ -1,15 +1,15 @@
 /**
- * The outgoing queues of all sessions, as lists of entries with their sizes: who is next, who is the
- * oldest that may be dropped, and how much there is. What an entry holds beside that is its store's.
+ * The outgoing queues of the sessions: ordered lists of entries with their sizes. Each store adds its
+ * own fields to the entries.
  *
  * @module
  */
 import type { DeliveryState, QueueSize, StoreLimits } from './session-store.ts';
 
-/** One place in one queue. */
+/** One entry of a queue. */
 export interface IndexEntry {
   readonly sequence: number;
-  /** What it counts for now. */
+  /** Its size in the limits, by `messageBytes`. */
   bytes: number;
   state: DeliveryState;
   packetId: number;
@@ -21,7 +21,7 @@ interface Link<E> {
   next: Link<E> | undefined;
 }
 
-/** One queue: a list in order, and a way to each entry by its sequence. */
+/** One queue: a linked list, with access to each entry by its sequence. */
 export class Queue<E extends IndexEntry> implements QueueSize {
   readonly #links = new Map<number, Link<E>>();
   #head: Link<E> | undefined;
@@ -61,13 +61,13 @@ export class Queue<E extends IndexEntry> implements QueueSize {
     return link.entry;
   }
 
-  /** Changes what an entry counts for. */
+  /** Changes the size of an entry. */
   resize(entry: E, bytes: number): void {
     this.#bytes += bytes - entry.bytes;
     entry.bytes = bytes;
   }
 
-  /** The oldest entry that is not in flight. */
+  /** The oldest entry that was not sent. */
   oldestQueued(): E | undefined {
     for (let link = this.#head; link !== undefined; link = link.next) {
       if (link.entry.state === 'queued') return link.entry;
@@ -75,11 +75,11 @@ export class Queue<E extends IndexEntry> implements QueueSize {
     return undefined;
   }
 
-  /** Up to `limit` entries in order, from the first with a sequence above `after`. */
+  /** Up to `limit` entries in order, starting with the first whose sequence is greater than `after`. */
   after(after: number, limit: number): E[] {
     let link = this.#links.get(after)?.next;
     if (link === undefined) {
-      // The entry that was read last is gone, or this is the beginning.
+      // The entry that was read last was removed, or this is the start of the queue.
       link = this.#head;
       while (link !== undefined && link.entry.sequence <= after) link = link.next;
     }
@@ -93,7 +93,7 @@ export class Queue<E extends IndexEntry> implements QueueSize {
   }
 }
 
-/** What all queues of a store hold together, against its limits. */
+/** The total size of all queues of a store, with its limits. */
 export class QueueTotals {
   messages = 0;
   bytes = 0;

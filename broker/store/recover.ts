@@ -1,12 +1,12 @@
 /**
- * From the rows of the database to what the durable store keeps in memory and gives to the session
- * layer at the start.
+ * Restores the state of the durable store, and the sessions for the session layer, from the rows of the
+ * database.
  *
  * @module
  */
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { readMessage, stateNames, subscriptionOf } from './batch-format.ts';
-import type { Body, Entry, Kept } from './durable-queue.ts';
+import type { Body, DurableSession, Entry } from './durable-queue.ts';
 import { Queue } from './queue-index.ts';
 import type {
   RecoveredSession,
@@ -14,12 +14,13 @@ import type {
   SubscriptionRecord,
   WillRecord,
 } from './session-store.ts';
-import type { Contents } from './store-thread.ts';
+import type { StoreContents } from './store-thread.ts';
 
-/** Everything that stood in the database. */
+/** The contents of the database. */
 export interface RecoveredState {
   readonly sessions: readonly RecoveredSession[];
-  readonly kept: ReadonlyMap<string, Kept>;
+  /** By client id. */
+  readonly durableSessions: ReadonlyMap<string, DurableSession>;
   readonly wills: readonly WillRecord[];
   readonly retained: readonly StoredMessage[];
   readonly lastSessionId: number;
@@ -27,18 +28,18 @@ export interface RecoveredState {
   readonly lastRow: number;
 }
 
-/** @throws FlotillaError `store-damaged` when the rows make no sense together */
-export function recover(contents: Contents, path: string): RecoveredState {
+/** @throws FlotillaError `store-damaged` when the rows are not consistent */
+export function recover(contents: StoreContents, path: string): RecoveredState {
   try {
-    return assemble(contents);
+    return restoreState(contents);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new FlotillaError('store-damaged', { detail: `${path}: ${error.message}`, cause: error });
   }
 }
 
-function assemble(contents: Contents): RecoveredState {
-  const queues = new Map<number, Kept>();
+function restoreState(contents: StoreContents): RecoveredState {
+  const queues = new Map<number, DurableSession>();
   const subscriptions = new Map<number, SubscriptionRecord[]>();
   const incoming = new Map<number, number[]>();
   let lastSessionId = 0;
@@ -49,27 +50,29 @@ function assemble(contents: Contents): RecoveredState {
     lastSessionId = Math.max(lastSessionId, id);
   }
   for (const [session, filter, options, identifier] of contents.subscriptions) {
-    known(subscriptions, session).push(subscriptionOf(filter, options, identifier));
+    existing(subscriptions, session).push(subscriptionOf(filter, options, identifier));
   }
-  for (const [session, packet] of contents.incoming) known(incoming, session).push(packet);
+  for (const [session, packet] of contents.incoming) existing(incoming, session).push(packet);
   const { lastSequence, lastRow } = fillQueues(contents.queue, queues);
   return {
     sessions: contents.sessions.map(
       ([id, clientId, identityId, version, expirySeconds, disconnected]) => {
-        const { messages, bytes } = known(queues, id).queue;
+        const { messages, bytes } = existing(queues, id).queue;
         return {
           clientId,
           identityId,
           protocolVersion: versionOf(version),
           expirySeconds,
           disconnectedAtMs: disconnected ?? undefined,
-          subscriptions: known(subscriptions, id),
-          incoming: known(incoming, id),
+          subscriptions: existing(subscriptions, id),
+          incoming: existing(incoming, id),
           queue: { messages, bytes },
         };
       },
     ),
-    kept: new Map(contents.sessions.map(([id, clientId]) => [clientId, known(queues, id)])),
+    durableSessions: new Map(
+      contents.sessions.map(([id, clientId]) => [clientId, existing(queues, id)]),
+    ),
     wills: contents.wills.map(([clientId, identityId, delaySeconds, due, message]) => ({
       clientId,
       identityId,
@@ -86,12 +89,12 @@ function assemble(contents: Contents): RecoveredState {
 
 function fillQueues(
   numbers: Float64Array,
-  queues: ReadonlyMap<number, Kept>,
+  queues: ReadonlyMap<number, DurableSession>,
 ): { lastSequence: number; lastRow: number } {
   const bodies = new Map<number, Body>();
   let lastSequence = 0;
   let lastRow = 0;
-  // Six numbers an entry: the order of store-thread.ts.
+  // Six numbers per entry, in the order of store-thread.ts.
   for (let at = 0; at + 5 < numbers.length; at += 6) {
     const [sequence, session, state, packetId, bytes, row] = numbers.subarray(
       at,
@@ -108,14 +111,14 @@ function fillQueues(
     const name = stateNames[state];
     if (name === undefined) throw new RangeError(`entry ${sequence} has the state ${state}`);
     const entry: Entry = { sequence, bytes, state: name, packetId, body, batch: 0, at: 0 };
-    known(queues, session).queue.append(entry);
+    existing(queues, session).queue.append(entry);
     lastSequence = sequence;
     lastRow = Math.max(lastRow, row);
   }
   return { lastSequence, lastRow };
 }
 
-function known<T>(map: ReadonlyMap<number, T>, session: number): T {
+function existing<T>(map: ReadonlyMap<number, T>, session: number): T {
   const found = map.get(session);
   if (found === undefined) throw new RangeError(`session ${session} is missing`);
   return found;
@@ -123,5 +126,5 @@ function known<T>(map: ReadonlyMap<number, T>, session: number): T {
 
 function versionOf(version: number): 3 | 4 | 5 {
   if (version === 3 || version === 4 || version === 5) return version;
-  throw new RangeError(`no protocol version: ${version}`);
+  throw new RangeError(`invalid protocol version ${version}`);
 }

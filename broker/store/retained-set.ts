@@ -1,5 +1,5 @@
 /**
- * The retained messages of a store, within its limits and without what has expired.
+ * The retained messages of a store, within its limits and without expired ones.
  *
  * @module
  */
@@ -12,11 +12,11 @@ export class RetainedSet {
   readonly #limits: StoreLimits;
   readonly #clock: Clock;
   readonly #removed: (topic: string) => void;
-  /** Expired messages that a lookup met: removed with the next mutation. */
+  /** Expired messages that a lookup found. They are removed by the next mutation. */
   readonly #expired = new Set<string>();
   #sweptAtMs = 0;
 
-  /** @param removed told of every topic that expiry removes */
+  /** @param removed called for each topic whose message was removed because it expired */
   constructor(limits: StoreLimits, clock: Clock, removed: (topic: string) => void) {
     this.#limits = limits;
     this.#clock = clock;
@@ -31,7 +31,7 @@ export class RetainedSet {
     return this.#trie.bytes;
   }
 
-  /** Keeps a message. @returns false when it does not fit */
+  /** Retains a message. @returns false when it exceeds the limits */
   set(message: StoredMessage): boolean {
     this.#removeExpired();
     const before = this.#trie.get(message.topic);
@@ -74,7 +74,7 @@ export class RetainedSet {
     this.#expired.clear();
   }
 
-  /** Looks at everything, at most once a second: only when the set is full. */
+  /** Finds all expired messages. Called only when the set is full, and at most once per second. */
   #sweep(): void {
     const nowMs = this.#clock.now();
     if (Math.abs(nowMs - this.#sweptAtMs) < 1000) return;

@@ -1,6 +1,6 @@
 /**
- * Retained messages by topic: a trie with one node a topic level, so that a lookup by filter costs
- * what it walks, not what there is.
+ * Retained messages by topic: a trie with one node per topic level. The cost of a lookup depends on the
+ * nodes that it visits, not on the number of messages.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export class RetainedTrie {
     return node.message;
   }
 
-  /** Keeps a message in place of the one before. */
+  /** Retains a message and replaces the previous one of its topic. */
   set(message: StoredMessage): void {
     let node = this.#root;
     for (const level of message.topic.split('/')) {
@@ -52,7 +52,7 @@ export class RetainedTrie {
     node.message = message;
   }
 
-  /** Removes the message of a topic, and the branch that only led to it. */
+  /** Removes the message of a topic, and the nodes that are needed only for it. */
   delete(topic: string): boolean {
     const levels = topic.split('/');
     const path = [this.#root];
@@ -75,7 +75,7 @@ export class RetainedTrie {
   }
 
   /**
-   * The messages that a filter matches, in no promised order. [MQTT-4.7.2-1] wildcards in the first
+   * The messages that a filter matches, in any order. [MQTT-4.7.2-1] wildcards in the first
    * level do not match names that begin with `$`; [MQTT-4.7.1-3] `+` matches an empty level.
    */
   *match(filter: string): Generator<StoredMessage, void, undefined> {
@@ -87,7 +87,7 @@ export class RetainedTrie {
       if (level === undefined) {
         if (node.message !== undefined) yield node.message;
       } else if (level === '#') {
-        // The parent level itself belongs to it; the empty root holds no message.
+        // `#` also matches the parent level. The root has no message.
         if (node.message !== undefined) yield node.message;
         for (const child of this.#wildChildren(node)) open.push({ node: child, depth });
       } else if (level === '+') {

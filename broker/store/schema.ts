@@ -1,19 +1,19 @@
 /**
- * The database of the durable store: its tables, its mark and its version.
+ * The database schema of the durable store, with its application id and format version.
  *
  * @module
  */
 
-/** `Flot`: stands in the file's header at byte 68 and says whose file it is. */
+/** `Flot`. SQLite stores it at byte 68 of the file header; it identifies the file. */
 export const applicationId = 0x466c6f74;
 
-/** Grows when the tables, or the encoding of messages, change. Stands in the header at byte 60. */
+/** Increased when the tables or the encoding of messages change. At byte 60 of the file header. */
 export const formatVersion = 1;
 
 /**
- * `message` columns hold a message as `batch-format.ts` encodes it. An entry of `queue` holds its
- * message itself, or names the row of `body` that several entries share; a released one neither.
- * `sequence` is unique in the store, so that its order is the order of insertion: appending is cheap.
+ * `message` columns contain a message in the format of `batch-format.ts`. A row of `queue` contains its
+ * message, or refers to a row of `body` that several entries share; a released entry does neither.
+ * `sequence` is unique in the store and increases with each insertion, so that appending is cheap.
  */
 export const schema = `
 CREATE TABLE session (

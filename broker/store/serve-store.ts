@@ -1,28 +1,33 @@
 /**
- * The work of the writing thread: opens the file, then takes orders. All batches that wait become
- * one transaction, so that a slow disk makes larger transactions, not a longer queue of them.
+ * The writing thread: opens the file and then handles requests. All waiting batches are written in one
+ * transaction, so that a slow disk causes larger transactions instead of a longer queue.
  *
  * @module
  */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { createStoreFile, inspectStoreFile, openStoreFile } from './store-file.ts';
-import type { Notice, Order, QueueRow } from './store-thread.ts';
-import { readContents, StoreWriter } from './store-writer.ts';
+import type { QueueRow, StoreReply, StoreRequest } from './store-thread.ts';
+import { readContents } from './read-contents.ts';
+import { StoreWriter } from './store-writer.ts';
 
-/** What may go into one transaction before it is committed, in bytes of batches. */
+/** Maximum size of the batches in one transaction. */
 const transactionMaxBytes = 8 * 1024 * 1024;
 
 export interface ServeOptions {
-  /** Called before each commit: tests make the disk slow, or full, with it. */
+  /** Called before each commit. Tests use it to simulate a slow or full disk. */
   readonly beforeCommit?: () => void;
 }
 
-/** @param data the path of the store's file */
+/**
+ * Handles the requests on a port.
+ *
+ * @param data the path of the database file
+ */
 export function serveStore(port: MessagePort, data: unknown, options: ServeOptions = {}): void {
   const path = String(data);
-  const say = (notice: Notice, transfer: ArrayBuffer[] = []): void => {
-    port.postMessage(notice, transfer);
+  const post = (reply: StoreReply, transfer: ArrayBuffer[] = []): void => {
+    port.postMessage(reply, transfer);
   };
   try {
     createStoreFile(path);
@@ -30,46 +35,46 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
     const database = openStoreFile(path);
     const writer = new StoreWriter(database);
     const beforeCommit = options.beforeCommit ?? ((): void => undefined);
-    port.on('message', (order: Order) => {
+    port.on('message', (request: StoreRequest) => {
       try {
-        if (!work(port, order, writer, beforeCommit, say)) return;
+        if (!handleRequests(port, request, writer, beforeCommit, post)) return;
         database.close();
-        say({ type: 'closed' });
+        post({ type: 'closed' });
       } catch (error) {
-        // For good: what was said to be committed is, nothing that comes now will be.
+        // Permanent: everything that was reported as committed is durable, and nothing after it is written.
         port.removeAllListeners('message');
-        say({ type: 'failed', code: 'store-write-failed', detail: messageOf(error) });
+        post({ type: 'failed', code: 'store-write-failed', detail: messageOf(error) });
       }
     });
-    say({ type: 'opened', contents }, [contents.queue.buffer]);
+    post({ type: 'opened', contents }, [contents.queue.buffer]);
   } catch (error) {
     const code = error instanceof FlotillaError ? error.code : 'store-open-failed';
     const detail = error instanceof FlotillaError ? error.detail : messageOf(error);
-    say({ type: 'failed', code, detail });
+    post({ type: 'failed', code, detail });
   }
 }
 
-/** Takes an order and all that wait behind it. @returns whether the last one was to close */
-function work(
+/** Handles a request and all that wait behind it. @returns whether the last one was `close` */
+function handleRequests(
   port: MessagePort,
-  first: Order,
+  first: StoreRequest,
   writer: StoreWriter,
   beforeCommit: () => void,
-  say: (notice: Notice, transfer?: ArrayBuffer[]) => void,
+  post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void,
 ): boolean {
   const startMs = performance.now();
   let number = 0;
   let bytes = 0;
   let closing = false;
-  for (let order: Order | undefined = first; order !== undefined; order = next(port)) {
-    if (order.type === 'batch') {
-      writer.apply(order.data);
-      number = order.number;
-      bytes += order.data.length;
+  for (let request: StoreRequest | undefined = first; request !== undefined; request = next(port)) {
+    if (request.type === 'batch') {
+      writer.apply(request.data);
+      number = request.number;
+      bytes += request.data.length;
       if (bytes >= transactionMaxBytes) break;
-    } else if (order.type === 'read') {
-      const rows = writer.read(order.sequences);
-      say({ type: 'rows', id: order.id, rows }, buffersOf(rows));
+    } else if (request.type === 'read') {
+      const rows = writer.read(request.sequences);
+      post({ type: 'rows', id: request.id, rows }, buffersOf(rows));
     } else {
       closing = true;
       break;
@@ -78,14 +83,14 @@ function work(
   if (number > 0) {
     beforeCommit();
     writer.commit();
-    say({ type: 'committed', number, tookMs: performance.now() - startMs });
+    post({ type: 'committed', number, tookMs: performance.now() - startMs });
   }
   return closing;
 }
 
-function next(port: MessagePort): Order | undefined {
-  // Untyped by the platform; only the store has the other end.
-  return (receiveMessageOnPort(port) as { message: Order } | undefined)?.message;
+function next(port: MessagePort): StoreRequest | undefined {
+  // Node.js does not type the message. Only the store has the other end of the port.
+  return (receiveMessageOnPort(port) as { message: StoreRequest } | undefined)?.message;
 }
 
 function buffersOf(rows: readonly QueueRow[]): ArrayBuffer[] {

@@ -1,57 +1,59 @@
 /**
- * The contract of a session store: what must not be forgotten when the process ends. Two
- * implementations pass the same suite (test/contract): `memory-store.ts` and `durable-store.ts`
+ * The contract of a session store: the state that must survive the end of the process. Two
+ * implementations pass the same test suite (test/contract): `memory-store.ts` and `durable-store.ts`
  * (node:sqlite).
  *
- * **Who knows what.** The session layer holds the truth of everything that is live: connections,
- * routes, windows, what is being delivered. The store is its shadow: it takes down every change of
- * a session that outlives its connection, and holds the queues of those who are away (the durable
- * one holds them on disk: only an index is in memory). A session that ends with its connection is
- * never put here; only its will is. QoS 0 messages are never put here, but for retained ones.
+ * **Responsibilities.** The session layer owns the live state: connections, routes, receive windows,
+ * deliveries in progress. The store records every change of a session that outlives its connection, and
+ * contains the queues of disconnected clients (the durable store keeps them on the disk, with only an
+ * index in memory). A session that ends with its connection is never stored, except for its will. QoS 0
+ * messages are never stored, except for retained ones.
  *
- * **Mutations** are synchronous, return at once, and never throw for reasons of the disk: they join
- * the open batch. No promise, callback or closure a message. All that was mutated in one turn of the
- * event loop is one batch; the store seals it at the end of the turn (`setImmediate`) or at
- * {@link SessionStore.afterCommit}, whichever comes first, and writes it beside the event loop as
- * one transaction (several batches in one when the disk is slow). Batches become durable in order
- * and whole: after a crash a prefix of the mutations is there, cut between two batches. What is
- * undone in the batch that did it (a message queued and acknowledged) never reaches the disk.
+ * **Mutations** are synchronous, return at once, and never throw because of the disk: they are added to
+ * the open batch. There is no promise, callback or closure per message. All mutations of one turn of the
+ * event loop are one batch. The store seals it at the end of the turn (`setImmediate`) or at
+ * {@link SessionStore.afterCommit}, whichever comes first, and writes it outside of the event loop as one
+ * transaction (several batches in one when the disk is slow). Batches become durable completely and in
+ * order: after a crash, the store contains a prefix of the mutations that ends between two batches. A
+ * mutation that is undone in its own batch (a message queued and acknowledged) never reaches the disk.
  *
- * **Who must wait for what.** With these waits a `kill -9` at any point loses no acknowledged message
- * and delivers no QoS 2 message twice:
+ * **Waiting for commits.** With these rules, a `kill -9` at any time loses no acknowledged message and
+ * delivers no QoS 2 message twice:
  *
- * | packet | leaves when |
+ * | packet | is sent when |
  * |---|---|
  * | PUBACK, PUBREC to the publisher | all enqueues, the retained message and `putIncoming` are committed |
- * | PUBCOMP to the publisher | `deleteIncoming` is committed: else a packet id used again would be taken for a duplicate, and its message lost |
+ * | PUBCOMP to the publisher | `deleteIncoming` is committed: otherwise a reused packet id would look like a duplicate, and its message would be lost |
  * | SUBACK, UNSUBACK | the subscription is committed |
- * | CONNACK | `putSession` and `putWill` are committed; with Clean Start the `deleteSession` too |
+ * | CONNACK | `putSession` and `putWill` are committed; with Clean Start also `deleteSession` |
  * | PUBLISH QoS 0 | at once |
- * | PUBLISH QoS 1 | at once: a crash can make it a duplicate, which QoS 1 allows |
- * | PUBLISH QoS 2 | its `enqueue` and `markSent` are committed: else it comes again under another packet id |
- * | PUBREL to the receiver | `markReleased` is committed: else the PUBLISH comes again after the receiver forgot its packet id |
- * | nothing | `dequeue` (PUBACK, PUBCOMP came): a crash makes PUBLISH or PUBREL come again, which the receiver knows how to answer |
+ * | PUBLISH QoS 1 | at once: a crash can cause a duplicate, which QoS 1 allows |
+ * | PUBLISH QoS 2 | its `enqueue` and `markSent` are committed: otherwise it is sent again with another packet id |
+ * | PUBREL to the receiver | `markReleased` is committed: otherwise PUBLISH is sent again after the receiver discarded its packet id |
+ * | none | `dequeue` (PUBACK or PUBCOMP was received): after a crash PUBLISH or PUBREL is sent again, and the receiver can respond to it |
  *
- * Acknowledgements of one connection stay in order [MQTT-4.6.0-2]: what has nothing to wait for
- * stands behind what has.
+ * Acknowledgements of one connection stay in order [MQTT-4.6.0-2]: one that has nothing to wait for is
+ * sent after those before it.
  *
- * **After a start** {@link SessionStore.load} gives everything back. A session that was connected
- * comes with `disconnectedAtMs` undefined, and so does its will with `dueAtMs` undefined: for both the
- * time runs from the start. Entries in flight come with packet id and state, and are sent again first,
- * in the order of their sequence [MQTT-4.4.0-1].
+ * **After a start** {@link SessionStore.load} returns all sessions and wills. For a session that was
+ * connected, `disconnectedAtMs` is undefined, and so is `dueAtMs` of its will: for both, the time starts
+ * with the broker. Entries in flight have a packet id and a state. They are sent again first, in the order
+ * of their sequence [MQTT-4.4.0-1].
  *
- * **Limits.** The store counts messages and bytes a session and in all, and refuses what would pass
- * {@link StoreLimits}. The limit of a session, and what gives way, is the session layer's decision:
- * {@link SessionStore.queueOf} tells the size, {@link SessionStore.dropOldest} makes room.
+ * **Limits.** The store counts messages and bytes per session and in total, and refuses what would exceed
+ * {@link StoreLimits}. The limit of a session, and which message is dropped, is decided by the session
+ * layer: {@link SessionStore.queueOf} returns the size, {@link SessionStore.dropOldest} makes room.
  *
- * **Unknown things** (a client id never put, a sequence gone) make a mutation do nothing.
+ * **Unknown arguments** (a client id that was never put, a sequence that was removed): the mutation does
+ * nothing.
  *
- * **Errors.** Opening and loading throw `store-newer`, `store-damaged`, `store-in-use`,
- * `store-open-failed`, and have then not changed the file. When a write fails (disk full) the store stops for good:
- * every callback of {@link SessionStore.afterCommit}, those to come included, gets
- * `store-write-failed`, nothing may be acknowledged any more, and the broker ends.
+ * **Errors.** Opening and loading throw `store-newer`, `store-damaged`, `store-in-use` or
+ * `store-open-failed`, and do not change the file in that case. When a write fails (disk full), the store
+ * stops permanently: all callbacks of {@link SessionStore.afterCommit}, including later ones, get
+ * `store-write-failed`, nothing may be acknowledged any more, and the broker stops.
  *
- * **Concurrency.** One thread, one store. A second process on the same file gets `store-in-use`.
+ * **Concurrency.** One thread uses one store. A second process that opens the same file gets
+ * `store-in-use`.
  *
  * @module
  */
@@ -60,8 +62,9 @@ import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 export type Qos = 0 | 1 | 2;
 
 /**
- * One published message; never changed once given to the store. `payload` and `properties` may be
- * slices of a read chunk: the store copies what would pin much more than it uses.
+ * One published message. It is never changed after it was passed to the store. `payload` and
+ * `properties` may be slices of a received chunk: the store copies those that would keep much more memory
+ * alive than they use.
  */
 export interface StoredMessage {
   readonly topic: string;
@@ -71,31 +74,31 @@ export interface StoredMessage {
   /** The RETAIN flag as published. */
   readonly retain: boolean;
   /**
-   * MQTT 5.0 properties that travel unchanged, encoded as on the wire without the length in front;
-   * never among them: topic alias, subscription identifiers, message expiry. Opaque to the store.
+   * MQTT 5.0 properties that are forwarded unchanged, encoded as in a packet without their length. They
+   * never include topic alias, subscription identifiers or message expiry. Opaque to the store.
    */
   readonly properties: Buffer | undefined;
-  /** Wall clock; undefined when it never expires. */
+  /** Wall-clock time; undefined when it never expires. */
   readonly expiresAtMs: number | undefined;
   readonly createdAtMs: number;
-  /** Client id of the publisher; undefined when the broker itself published. */
+  /** Client id of the publisher; undefined for messages of the broker. */
   readonly publisher: string | undefined;
 }
 
 export interface SessionRecord {
   readonly clientId: string;
-  /** The identity (device id) that it belongs to. */
+  /** The identity (device id) that owns the session. */
   readonly identityId: string;
   readonly protocolVersion: 3 | 4 | 5;
-  /** 4,294,967,295 (0xFFFFFFFF): never. */
+  /** 4,294,967,295 (0xFFFFFFFF): the session never expires. */
   readonly expirySeconds: number;
-  /** Wall clock; undefined while connected. */
+  /** Wall-clock time; undefined while connected. */
   readonly disconnectedAtMs: number | undefined;
 }
 
 /** One subscription as granted. */
 export interface SubscriptionRecord {
-  /** As sent, `$share/{group}/` included. */
+  /** As sent by the client, including `$share/{group}/`. */
   readonly filter: string;
   readonly qos: Qos;
   readonly noLocal: boolean;
@@ -105,26 +108,26 @@ export interface SubscriptionRecord {
   readonly identifier: number | undefined;
 }
 
-/** What is queued for one receiver. */
+/** A message to queue for one receiver. */
 export interface Delivery {
   readonly message: StoredMessage;
-  /** The QoS of this delivery: the lower of published and granted. */
+  /** The QoS of this delivery: the lower one of the published and the granted QoS. */
   readonly qos: 1 | 2;
   /** The RETAIN flag of this delivery. */
   readonly retain: boolean;
-  /** Subscription Identifiers of all matching subscriptions (5.0). */
+  /** Subscription Identifiers of all matching subscriptions (MQTT 5.0). */
   readonly identifiers: readonly number[];
 }
 
 /**
- * `queued`: not sent yet. `sent`: PUBLISH left under `packetId`. `released`: PUBREC came, PUBREL is
- * owed; payload and properties are gone (an empty buffer stands there).
+ * `queued`: not sent yet. `sent`: PUBLISH was sent with `packetId`. `released`: PUBREC was received, and
+ * PUBREL must be sent; payload and properties are deleted (the payload is an empty buffer).
  */
 export type DeliveryState = 'queued' | 'sent' | 'released';
 
-/** One entry of an outgoing queue as it is read back. */
+/** One entry of an outgoing queue. */
 export interface QueuedMessage extends Delivery {
-  /** Grows with every enqueue of the store, over restarts too: the order of the queue. */
+  /** Increases with every enqueue of the store, also across restarts. Gives the order of the queue. */
   readonly sequence: number;
   /** 1 to 65,535 in states `sent` and `released`. */
   readonly packetId: number | undefined;
@@ -137,7 +140,7 @@ export interface WillRecord {
   readonly identityId: string;
   readonly message: StoredMessage;
   readonly delaySeconds: number;
-  /** Wall clock, set when the delay runs; undefined while the connection lives. */
+  /** Wall-clock time, set when the delay starts; undefined while the client is connected. */
   readonly dueAtMs: number | undefined;
 }
 
@@ -148,10 +151,10 @@ export interface QueueSize {
   readonly bytes: number;
 }
 
-/** One session as the store remembers it. */
+/** One session, as it was stored. */
 export interface RecoveredSession extends SessionRecord {
   readonly subscriptions: readonly SubscriptionRecord[];
-  /** Packet ids of QoS 2 publishes that came in and are not released. */
+  /** Packet ids of received QoS 2 messages whose PUBREL was not received. */
   readonly incoming: readonly number[];
   readonly queue: QueueSize;
 }
@@ -161,13 +164,13 @@ export interface Recovered {
   readonly wills: readonly WillRecord[];
 }
 
-/** Limits of a whole store. */
+/** Limits of the whole store. */
 export interface StoreLimits {
   readonly queuedMaxMessages: number;
   readonly queuedMaxBytes: number;
   readonly retainedMax: number;
   readonly retainedMaxBytes: number;
-  /** What may wait for the disk before {@link SessionStore.congested}. */
+  /** How many bytes may wait for the disk before the store is {@link SessionStore.congested}. */
   readonly pendingMaxBytes: number;
 }
 
@@ -177,40 +180,45 @@ export interface StoreStatistics {
   readonly queuedBytes: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
-  /** Sealed or open, not durable yet. */
+  /** Size of the batches that are not durable yet. */
   readonly pendingBytes: number;
   readonly transactions: number;
-  /** How long the last transaction took, its flush to the disk included. */
+  /** Duration of the last transaction, including its flush to the disk. */
   readonly lastTransactionMs: number;
 }
 
 export interface SessionStore {
-  /** Whether it survives the process. */
+  /** Whether the state survives the process. */
   readonly durable: boolean;
 
-  /** Gives what stands in the store. Once, before any mutation. @throws FlotillaError see above */
+  /**
+   * Returns the stored sessions and wills. Called once, before any mutation.
+   *
+   * @throws FlotillaError see above
+   */
   load(): Promise<Recovered>;
 
   // ---- commits ----
 
   /**
-   * Calls once everything mutated before is durable: before it returns when it already is (always so
-   * in the memory store). Seals the open batch. Calls come in order. Meant once a turn, not a message.
+   * Calls back when all mutations before it are durable: before it returns if they already are (always,
+   * in the memory store). Seals the open batch. Callbacks are called in order. Call it once per turn of
+   * the event loop, not per message.
    */
   afterCommit(call: (error?: FlotillaError) => void): void;
-  /** Whether anything mutated is not durable yet: whether {@link afterCommit} would have to wait. */
+  /** Whether a mutation is not durable yet, so that {@link afterCommit} would have to wait. */
   readonly pending: boolean;
   /**
-   * True when more than `pendingMaxBytes` waits for the disk: publishers of QoS 1 and 2 should be
-   * paused until an {@link afterCommit} called.
+   * Whether more than `pendingMaxBytes` wait for the disk. Then publishers of QoS 1 and 2 should be
+   * paused until {@link afterCommit} calls back.
    */
   readonly congested: boolean;
 
   // ---- sessions and subscriptions ----
 
-  /** Puts a session, or replaces its record; what hangs on it stays. */
+  /** Adds a session, or replaces its record. Its subscriptions and its queue are kept. */
   putSession(record: SessionRecord): void;
-  /** With subscriptions, queue and packet ids. Its will stays. */
+  /** Deletes a session with its subscriptions, queue and packet ids. Its will is kept. */
   deleteSession(clientId: string): void;
   /** Adds a subscription, or replaces the one with the same filter. */
   putSubscription(clientId: string, record: SubscriptionRecord): void;
@@ -219,17 +227,17 @@ export interface SessionStore {
   // ---- outgoing queues ----
 
   /**
-   * Appends to the queue of a session that was put. The same message object given for many receivers
-   * one after the other is stored once.
+   * Appends to the queue of a session. When the same message object is passed for many receivers, one
+   * after the other, it is stored once.
    *
-   * @returns the sequence; 0 when the store is full (or the session unknown): nothing was queued
+   * @returns the sequence; 0 when nothing was queued, because the store is full or the session unknown
    */
   enqueue(clientId: string, delivery: Delivery): number;
-  /** A packet id was given and PUBLISH leaves (or left). */
+  /** A packet id was assigned, and PUBLISH is being sent. */
   markSent(clientId: string, sequence: number, packetId: number): void;
-  /** PUBREC came: payload and properties are let go. */
+  /** PUBREC was received: payload and properties are deleted. */
   markReleased(clientId: string, sequence: number): void;
-  /** Removes an entry: acknowledged, expired, dropped. */
+  /** Removes an entry that was acknowledged, expired or dropped. */
   dequeue(clientId: string, sequence: number): void;
   /**
    * Removes the oldest entry in state `queued`.
@@ -237,12 +245,12 @@ export interface SessionStore {
    * @returns its sequence; 0 when there is none
    */
   dropOldest(clientId: string): number;
-  /** Constant time. Zero for an unknown session. */
+  /** The size of a queue, in constant time. Zero for an unknown session. */
   queueOf(clientId: string): QueueSize;
   /**
-   * Reads a queue in order, from the first sequence above `afterSequence`; what is queued but not
-   * committed yet is included. An empty answer: there is no more. Entries that were removed while the
-   * answer was on its way can be in it: the caller, who removed them, knows.
+   * Reads a queue in order, starting with the first sequence greater than `afterSequence`, including
+   * entries that are not committed yet. An empty result means that there are no more entries. The result
+   * can contain entries that the caller removed while they were read.
    *
    * @throws FlotillaError `store-damaged`, `store-write-failed`
    */
@@ -260,39 +268,39 @@ export interface SessionStore {
   // ---- retained messages ----
 
   /**
-   * Keeps `message` for its topic in place of the one before. An empty payload deletes
+   * Retains `message` for its topic and replaces the previous one. An empty payload deletes
    * [MQTT-3.3.1-6], [MQTT-3.3.1-7].
    *
-   * @returns false when the store is full: what was kept before still is
+   * @returns false when the store is full; the previous message is kept
    */
   putRetained(message: StoredMessage): boolean;
   deleteRetained(topic: string): void;
   /**
-   * The retained messages that a filter (without `$share/…`) matches, expired ones left out, in no
-   * promised order: the walk of a trie that costs what it finds. Wildcards in the first level never
-   * match `$…` [MQTT-4.7.2-1]; `+` matches an empty level [MQTT-4.7.1-3]; `a/#` matches `a`. Use it
-   * up before the next mutation.
+   * The retained messages that a filter (without `$share/…`) matches, without expired ones, in any
+   * order. The cost depends on the number of matches. Wildcards in the first level never match `$…`
+   * [MQTT-4.7.2-1]; `+` matches an empty level [MQTT-4.7.1-3]; `a/#` matches `a`. Consume the result
+   * before the next mutation.
    */
   retained(filter: string): Iterable<StoredMessage>;
   readonly retainedCount: number;
 
   // ---- wills ----
 
-  /** Puts a will, or replaces the one of the same client id. Durable for ephemeral sessions too. */
+  /** Adds a will, or replaces the one of the same client id. Durable also for sessions that are not. */
   putWill(record: WillRecord): void;
   deleteWill(clientId: string): void;
 
-  // ---- the whole ----
+  // ---- statistics, close ----
 
   readonly statistics: StoreStatistics;
-  /** Commits what is pending, gives everything back. Safe to call twice; nothing works after it. */
+  /** Commits pending mutations and closes the store. May be called twice. */
   close(): Promise<void>;
 }
 
-/** What a queued delivery, or a retained message, counts for in limits beside its content. */
+/** Size that limits count for each queued or retained message in addition to its content. */
 export const messageOverheadBytes = 128;
 
-/** What a message counts for in limits, in bytes. */
+/** The size of a message for limits, in bytes. */
 export function messageBytes(message: StoredMessage): number {
   return (
     message.payload.length +

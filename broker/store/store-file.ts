@@ -1,6 +1,6 @@
 /**
- * The file of the durable store: made whole or not at all, looked at before it is touched, locked
- * while it is open. Runs on the writing thread: everything blocks.
+ * The database file of the durable store: created atomically, checked before it is changed, and locked
+ * while it is open. Runs on the writing thread with blocking calls.
  *
  * @module
  */
@@ -21,10 +21,10 @@ import { pathToFileURL } from 'node:url';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { applicationId, formatVersion, schema } from './schema.ts';
 
-/** Files up to this size are checked through before use; larger ones by what the loading reads. */
+/** Files up to this size are checked completely. For larger ones, only the data that is read. */
 const checkMaxBytes = 128 * 1024 * 1024;
 
-/** Makes the file when there is none. @throws FlotillaError `store-open-failed` */
+/** Creates the file if it does not exist. @throws FlotillaError `store-open-failed` */
 export function createStoreFile(path: string): void {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return;
   const beside = `${path}.new`;
@@ -37,7 +37,7 @@ export function createStoreFile(path: string): void {
       database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN; ${schema}
         PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${formatVersion}; COMMIT;`);
     } finally {
-      // The only connection: closing it moves everything into the file itself.
+      // This is the only connection, so closing it writes everything to the file itself.
       database.close();
     }
     renameSync(beside, path);
@@ -53,41 +53,45 @@ export function createStoreFile(path: string): void {
 }
 
 /**
- * Looks at the file through a connection that only reads: mark, version and structure are checked,
- * then `look` reads. Nothing is changed, and nothing is left beside the file.
+ * Opens the file read-only, checks its application id, version and structure, and calls `look`. Changes
+ * nothing, and leaves no other file behind.
  *
  * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
  */
 export function inspectStoreFile<T>(path: string, look: (database: DatabaseSync) => T): T {
   checkHeader(path);
-  // Without a log the file is all there is: read as immutable, SQLite makes no files beside it.
-  const logged = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  // Without a write-ahead log the file is complete: opened as immutable, SQLite creates no other files.
+  const hasLog = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
   const hadIndex = existsSync(`${path}-shm`);
   const url = pathToFileURL(path);
-  if (!logged) url.searchParams.set('immutable', '1');
-  return guarded(path, () => {
+  if (!hasLog) url.searchParams.set('immutable', '1');
+  return withCatalogueErrors(path, () => {
     const database = new DatabaseSync(url, { readOnly: true });
     try {
       if (statSync(path).size <= checkMaxBytes) {
-        const [answer] = database.prepare('PRAGMA quick_check(1)').all();
-        if (answer?.['quick_check'] !== 'ok') {
-          throw damaged(path, String(answer?.['quick_check']));
+        const [result] = database.prepare('PRAGMA quick_check(1)').all();
+        if (result?.['quick_check'] !== 'ok') {
+          throw damaged(path, String(result?.['quick_check']));
         }
       }
       return look(database);
     } finally {
       database.close();
-      if (logged && !hadIndex) rmSync(`${path}-shm`, { force: true });
+      if (hasLog && !hadIndex) rmSync(`${path}-shm`, { force: true });
     }
   });
 }
 
-/** Opens the file for writing, for this process alone. @throws FlotillaError as above */
+/**
+ * Opens the file for writing and locks it.
+ *
+ * @throws FlotillaError `store-damaged`, `store-in-use`, `store-open-failed`
+ */
 export function openStoreFile(path: string): DatabaseSync {
-  return guarded(path, () => {
+  return withCatalogueErrors(path, () => {
     const database = new DatabaseSync(path);
     try {
-      // Exclusive: no second broker, and no shared-memory file. The lock is taken by the write.
+      // Exclusive: no second broker, and no shared-memory file. The transaction acquires the lock.
       database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;
         PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
         PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE; COMMIT;`);
@@ -100,18 +104,18 @@ export function openStoreFile(path: string): DatabaseSync {
 }
 
 /**
- * Runs something on the database and turns its errors into those of the catalogue.
+ * Calls `run` and converts errors of SQLite to errors of the catalogue.
  *
  * @throws FlotillaError `store-damaged`, `store-in-use`, `store-open-failed`
  */
-function guarded<T>(path: string, run: () => T): T {
+function withCatalogueErrors<T>(path: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (error instanceof FlotillaError) throw error;
     if (error instanceof RangeError) throw damaged(path, error.message, error);
     const number = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-    // SQLITE_CORRUPT, SQLITE_NOTADB, and SQLITE_ERROR (a table that is not there).
+    // SQLITE_CORRUPT, SQLITE_NOTADB, and SQLITE_ERROR (a table does not exist).
     if (number === 11 || number === 26 || number === 1) {
       throw damaged(path, messageOf(error), error);
     }
@@ -135,16 +139,17 @@ function checkHeader(path: string): void {
     throw new FlotillaError('store-open-failed', { detail: path, cause: error });
   }
   if (read < header.length || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') {
-    throw damaged(path, 'it is not a database');
+    throw damaged(path, 'the file is not a database');
   }
-  if (header.readUInt32BE(68) !== applicationId) throw damaged(path, 'it is not a session store');
+  if (header.readUInt32BE(68) !== applicationId)
+    throw damaged(path, 'the file is not a session store');
   const version = header.readUInt32BE(60);
   if (version > formatVersion) {
     throw new FlotillaError('store-newer', {
-      detail: `${path} has format ${version}, this version knows ${formatVersion}`,
+      detail: `${path} has format ${version}, this version supports ${formatVersion}`,
     });
   }
-  if (version < 1) throw damaged(path, `format ${version}`);
+  if (version < 1) throw damaged(path, `invalid format ${version}`);
 }
 
 function damaged(path: string, detail: string, cause?: unknown): FlotillaError {

@@ -1,20 +1,21 @@
 /**
- * The store's end of the line to its writing thread: the open batch, what is under way, who waits.
+ * The connection of the store to its writing thread: the open batch, the batches in flight, and the
+ * callbacks that wait for them.
  *
- * At most two batches are under way: one that is written and one that waits behind it. What is
- * mutated meanwhile gathers in the open batch, which so grows with the slowness of the disk.
+ * At most two batches are in flight: one that is being written and one that waits. Later mutations are
+ * added to the open batch, which therefore grows when the disk is slow.
  *
  * @module
  */
 import { Worker } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { BatchWriter } from './batch-format.ts';
-import type { Contents, Notice, Order, QueueRow } from './store-thread.ts';
+import type { QueueRow, StoreContents, StoreReply, StoreRequest } from './store-thread.ts';
 
-const underWayMax = 2;
+const inFlightMax = 2;
 const batchMinBytes = 4 * 1024;
 
-/** The usual thread. The extension is that of this file: `.js` once built. */
+/** The default module of the writing thread. Its extension is that of this file: `.js` after a build. */
 export const storeWorkerUrl = new URL(
   `./store-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
   import.meta.url,
@@ -32,10 +33,10 @@ interface Reading {
 
 export class StoreLink {
   readonly #worker: Worker;
-  readonly #opened = Promise.withResolvers<Contents>();
+  readonly #opened = Promise.withResolvers<StoreContents>();
   readonly #closed = Promise.withResolvers<undefined>();
   readonly #reads = new Map<number, Reading>();
-  readonly #underWay: { readonly number: number; readonly bytes: number }[] = [];
+  readonly #inFlight: { readonly number: number; readonly bytes: number }[] = [];
   #waiting: Waiting[] = [];
   #open = new BatchWriter(batchMinBytes);
   #number = 1;
@@ -49,7 +50,7 @@ export class StoreLink {
 
   constructor(path: string, worker: URL = storeWorkerUrl) {
     this.#worker = new Worker(worker, { workerData: path, name: 'store' });
-    this.#worker.on('message', (notice: Notice) => this.#take(notice));
+    this.#worker.on('message', (reply: StoreReply) => this.#handle(reply));
     this.#worker.on('error', (error) => this.#fail('store-write-failed', messageOf(error)));
     this.#worker.on('exit', () => {
       this.#ended = true;
@@ -60,8 +61,8 @@ export class StoreLink {
     this.#opened.promise.catch(() => undefined);
   }
 
-  /** Waits until the file is open. @throws FlotillaError `store-…`; the thread has then ended */
-  async opened(): Promise<Contents> {
+  /** Waits until the file is open. @throws FlotillaError `store-…`, after the thread has ended */
+  async opened(): Promise<StoreContents> {
     try {
       return await this.#opened.promise;
     } catch (error) {
@@ -75,17 +76,17 @@ export class StoreLink {
     return this.#number;
   }
 
-  /** Why nothing is written any more. */
+  /** Why nothing can be written; undefined while the store works. */
   get failure(): FlotillaError | undefined {
     return this.#failure;
   }
 
-  /** The open batch without a promise to seal it: for changing what stands in it. */
+  /** The open batch, for changing operations that are already in it. */
   get written(): BatchWriter {
     return this.#open;
   }
 
-  /** The open batch, to write into. It is sealed at the end of this turn, or when its turn comes. */
+  /** The open batch, for adding operations. It is sealed at the end of this turn of the event loop. */
   get open(): BatchWriter {
     if (this.#failure !== undefined && this.#open.length > batchMinBytes) this.#discard();
     this.#sealing ??= setImmediate(() => {
@@ -96,11 +97,11 @@ export class StoreLink {
   }
 
   get pending(): boolean {
-    return this.#open.length > 0 || this.#underWay.length > 0;
+    return this.#open.length > 0 || this.#inFlight.length > 0;
   }
 
   get pendingBytes(): number {
-    return this.#underWay.reduce((sum, { bytes }) => sum + bytes, this.#open.length);
+    return this.#inFlight.reduce((sum, { bytes }) => sum + bytes, this.#open.length);
   }
 
   afterCommit(call: (error?: FlotillaError) => void): void {
@@ -111,7 +112,7 @@ export class StoreLink {
     this.#seal();
   }
 
-  /** Reads entries, those in the open batch included. @throws FlotillaError `store-write-failed` */
+  /** Reads entries, including those of the open batch. @throws FlotillaError `store-write-failed` */
   read(sequences: Float64Array<ArrayBuffer>): Promise<readonly QueueRow[]> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#send();
@@ -122,7 +123,7 @@ export class StoreLink {
     });
   }
 
-  /** Writes what is open and ends the thread. */
+  /** Writes the open batch and ends the thread. */
   async close(): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
@@ -138,42 +139,42 @@ export class StoreLink {
   }
 
   #seal(): void {
-    if (this.#underWay.length < underWayMax) this.#send();
+    if (this.#inFlight.length < inFlightMax) this.#send();
   }
 
   #send(): void {
     const bytes = this.#open.length;
     if (bytes === 0 || this.#failure !== undefined) return;
     const number = this.#number++;
-    this.#underWay.push({ number, bytes });
+    this.#inFlight.push({ number, bytes });
     const data = this.#open.take();
-    // About as much room as the last one needed, so that it seldom grows.
+    // A little larger than the last batch, so that the buffer seldom has to grow.
     this.#open = new BatchWriter(Math.max(batchMinBytes, bytes + (bytes >> 1)));
     this.#post({ type: 'batch', number, data }, [data.buffer]);
   }
 
-  /** Nobody will take it any more. */
+  /** Empties the open batch, because nothing is written any more. */
   #discard(): void {
     this.#number++;
     this.#open = new BatchWriter(batchMinBytes * 2);
   }
 
-  #post(order: Order, transfer: ArrayBuffer[]): void {
-    this.#worker.postMessage(order, transfer);
+  #post(request: StoreRequest, transfer: ArrayBuffer[]): void {
+    this.#worker.postMessage(request, transfer);
   }
 
-  #take(notice: Notice): void {
-    switch (notice.type) {
+  #handle(reply: StoreReply): void {
+    switch (reply.type) {
       case 'opened':
-        return this.#opened.resolve(notice.contents);
+        return this.#opened.resolve(reply.contents);
       case 'committed':
-        return this.#commit(notice.number, notice.tookMs);
+        return this.#commit(reply.number, reply.tookMs);
       case 'rows':
-        this.#reads.get(notice.id)?.resolve(notice.rows);
-        this.#reads.delete(notice.id);
+        this.#reads.get(reply.id)?.resolve(reply.rows);
+        this.#reads.delete(reply.id);
         return;
       case 'failed':
-        return this.#fail(notice.code, notice.detail);
+        return this.#fail(reply.code, reply.detail);
       case 'closed':
         this.#ended = true;
         void this.#worker.terminate();
@@ -183,7 +184,7 @@ export class StoreLink {
   #commit(number: number, tookMs: number): void {
     this.transactions++;
     this.lastTransactionMs = tookMs;
-    while ((this.#underWay[0]?.number ?? Infinity) <= number) this.#underWay.shift();
+    while ((this.#inFlight[0]?.number ?? Infinity) <= number) this.#inFlight.shift();
     this.#seal();
     let calls = 0;
     while ((this.#waiting[calls]?.batch ?? Infinity) <= number) calls++;
@@ -194,7 +195,7 @@ export class StoreLink {
     if (this.#failure !== undefined) return;
     const failure = new FlotillaError(code, detail === undefined ? {} : { detail });
     if (this.#closing && this.#ended && !this.pending) {
-      // The usual end.
+      // The store was closed: no error.
       this.#failure = failure;
       return;
     }

@@ -1,5 +1,5 @@
 /**
- * The writing thread of the durable store: `serveStore` on the port of a worker.
+ * The entry point of the writing thread: runs `serveStore` on the port of a worker.
  *
  * @module
  */

@@ -1,79 +1,41 @@
 /**
- * Carries out batches on the database, and reads. One transaction may hold many batches. Runs on the
- * writing thread.
+ * Writes batches to the database and reads queue entries. One transaction may contain many batches. Runs
+ * on the writing thread.
  *
  * @module
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { BatchReader, bodyMode, operation } from './batch-format.ts';
-import type { Contents, QueueRow } from './store-thread.ts';
-
-/** Reads everything, for the start. @throws Error of node:sqlite; RangeError for what makes no sense */
-export function readContents(database: DatabaseSync): Contents {
-  const all = (sql: string): unknown => {
-    const statement = database.prepare(sql);
-    statement.setReturnArrays(true);
-    return statement.all();
-  };
-  const [{ entries } = { entries: 0 }] = database
-    .prepare('SELECT count(*) AS entries FROM queue')
-    .all();
-  const queue = new Float64Array(Number(entries) * queueFields);
-  const statement = database.prepare(
-    'SELECT sequence, session, state, packet, bytes, coalesce(body, 0) FROM queue ORDER BY sequence',
-  );
-  statement.setReturnArrays(true);
-  let at = 0;
-  for (const row of statement.iterate() as unknown as Iterable<number[]>) {
-    queue.set(row, at);
-    at += queueFields;
-  }
-  // The one seam to node:sqlite: the columns have the types of the schema, which is STRICT.
-  return {
-    sessions: all(
-      'SELECT id, client, identity, version, expiry, disconnected FROM session ORDER BY id',
-    ) as Contents['sessions'],
-    subscriptions: all(
-      'SELECT session, filter, options, identifier FROM subscription',
-    ) as Contents['subscriptions'],
-    incoming: all('SELECT session, packet FROM incoming') as Contents['incoming'],
-    queue,
-    retained: (all('SELECT message FROM retained') as [Uint8Array][]).map(([message]) => message),
-    wills: all('SELECT client, identity, delay, due, message FROM will') as Contents['wills'],
-  };
-}
-
-/** Numbers an entry takes in {@link Contents.queue}. */
-export const queueFields = 6;
+import type { QueueRow } from './store-thread.ts';
 
 export class StoreWriter {
-  readonly #statements: ReturnType<typeof prepareAll>;
-  #open = false;
+  readonly #statements: Statements;
+  #inTransaction = false;
 
   constructor(database: DatabaseSync) {
     this.#statements = prepareAll(database);
   }
 
-  /** Carries out one batch, in the open transaction or a new one. */
+  /** Writes one batch, in the open transaction or a new one. */
   apply(data: Uint8Array): void {
-    if (!this.#open) {
+    if (!this.#inTransaction) {
       this.#statements.begin.run();
-      this.#open = true;
+      this.#inTransaction = true;
     }
     const reader = new BatchReader(data);
-    // The body that the entries right behind it refer to.
+    // The body that the next entries may refer to.
     const inline: Inline = { row: 0, message: null };
-    while (!reader.done) this.#step(reader, inline);
+    while (!reader.done) this.#apply(reader, inline);
   }
 
-  /** Makes durable what was applied. */
+  /** Commits the open transaction. */
   commit(): void {
-    if (!this.#open) return;
+    if (!this.#inTransaction) return;
     this.#statements.commit.run();
-    this.#open = false;
+    this.#inTransaction = false;
   }
 
-  /** Reads entries; those that are not there are left out. */
+  /** Reads queue entries. Entries that do not exist are skipped. */
   read(sequences: Float64Array): QueueRow[] {
     const rows: QueueRow[] = [];
     for (const sequence of sequences) {
@@ -83,87 +45,30 @@ export class StoreWriter {
     return rows;
   }
 
-  #step(reader: BatchReader, inline: Inline): void {
-    const sql = this.#statements;
-    switch (reader.u8()) {
-      case operation.body: {
-        const mode = reader.u8();
-        const row = reader.f64();
-        const message = reader.bytes();
-        if (mode === bodyMode.shared) sql.putBody.run(row, message);
-        inline.row = mode === bodyMode.inline ? row : 0;
-        inline.message = message;
-        return;
-      }
+  #apply(reader: BatchReader, inline: Inline): void {
+    const code = reader.u8();
+    switch (code) {
+      case operation.body:
+        return this.#body(reader, inline);
       case operation.enqueue:
         return this.#enqueue(reader, inline, true);
       case operation.cancelledEnqueue:
         return this.#enqueue(reader, inline, false);
-      case operation.dequeue:
-        sql.dequeue.run(reader.f64());
-        return;
-      case operation.mark: {
-        const sequence = reader.f64();
-        sql.mark.run(reader.u16(), sequence);
-        return;
-      }
-      case operation.release: {
-        const sequence = reader.f64();
-        sql.release.run(reader.u32(), sequence);
-        return;
-      }
-      case operation.deleteBody:
-        sql.deleteBody.run(reader.f64());
-        return;
-      case operation.putIncoming:
-        sql.putIncoming.run(reader.u32(), reader.u16());
-        return;
-      case operation.deleteIncoming:
-        sql.deleteIncoming.run(reader.u32(), reader.u16());
-        return;
-      case operation.putRetained:
-        sql.putRetained.run(reader.text(), reader.bytes());
-        return;
-      case operation.deleteRetained:
-        sql.deleteRetained.run(reader.text());
-        return;
-      case operation.putSession: {
-        const id = reader.u32();
-        const client = reader.text();
-        const identity = reader.text();
-        const version = reader.u8();
-        sql.putSession.run(id, client, identity, version, reader.u32(), timeOf(reader.f64()));
-        return;
-      }
-      case operation.deleteSession: {
-        const id = reader.u32();
-        sql.deleteSession.run(id);
-        sql.deleteSubscriptions.run(id);
-        sql.deleteAllIncoming.run(id);
-        return;
-      }
-      case operation.putSubscription:
-        sql.putSubscription.run(reader.u32(), reader.text(), reader.u8(), reader.u32());
-        return;
-      case operation.deleteSubscription:
-        sql.deleteSubscription.run(reader.u32(), reader.text());
-        return;
-      case operation.putWill: {
-        const client = reader.text();
-        const identity = reader.text();
-        const delay = reader.u32();
-        sql.putWill.run(client, identity, delay, timeOf(reader.f64()), reader.bytes());
-        return;
-      }
-      case operation.deleteWill:
-        sql.deleteWill.run(reader.text());
-        return;
       default:
-        throw new RangeError('no such operation');
+        runStatement(code, reader, this.#statements);
     }
   }
 
-  #enqueue(reader: BatchReader, inline: Inline, wanted: boolean): void {
+  #body(reader: BatchReader, inline: Inline): void {
+    const mode = reader.u8();
+    const row = reader.f64();
+    const message = reader.bytes();
+    if (mode === bodyMode.shared) this.#statements.putBody.run(row, message);
+    inline.row = mode === bodyMode.inline ? row : 0;
+    inline.message = message;
+  }
+
+  #enqueue(reader: BatchReader, inline: Inline, write: boolean): void {
     const state = reader.u8();
     const packet = reader.u16();
     const row = reader.f64();
@@ -175,7 +80,7 @@ export class StoreWriter {
     for (let left = reader.u16(); left > 0; left--) {
       identifiers = identifiers === null ? `${reader.u32()}` : `${identifiers},${reader.u32()}`;
     }
-    if (!wanted) return;
+    if (!write) return;
     const own = row !== 0 && row === inline.row;
     this.#statements.enqueue.run(
       sequence,
@@ -191,19 +96,77 @@ export class StoreWriter {
   }
 }
 
+/** The body that was read last, if its only entry contains it. */
 interface Inline {
   row: number;
   message: Buffer | null;
+}
+
+/** Runs the statements of an operation that is not about bodies or new entries. */
+function runStatement(code: number, reader: BatchReader, sql: Statements): void {
+  switch (code) {
+    case operation.dequeue:
+      return void sql.dequeue.run(reader.f64());
+    case operation.mark: {
+      const sequence = reader.f64();
+      return void sql.mark.run(reader.u16(), sequence);
+    }
+    case operation.release: {
+      const sequence = reader.f64();
+      return void sql.release.run(reader.u32(), sequence);
+    }
+    case operation.deleteBody:
+      return void sql.deleteBody.run(reader.f64());
+    case operation.putIncoming:
+      return void sql.putIncoming.run(reader.u32(), reader.u16());
+    case operation.deleteIncoming:
+      return void sql.deleteIncoming.run(reader.u32(), reader.u16());
+    case operation.putRetained:
+      return void sql.putRetained.run(reader.text(), reader.bytes());
+    case operation.deleteRetained:
+      return void sql.deleteRetained.run(reader.text());
+    case operation.putSession: {
+      const id = reader.u32();
+      const client = reader.text();
+      const identity = reader.text();
+      const version = reader.u8();
+      const expiry = reader.u32();
+      return void sql.putSession.run(id, client, identity, version, expiry, timeOf(reader.f64()));
+    }
+    case operation.deleteSession: {
+      const id = reader.u32();
+      sql.deleteSession.run(id);
+      sql.deleteSubscriptions.run(id);
+      return void sql.deleteAllIncoming.run(id);
+    }
+    case operation.putSubscription:
+      return void sql.putSubscription.run(reader.u32(), reader.text(), reader.u8(), reader.u32());
+    case operation.deleteSubscription:
+      return void sql.deleteSubscription.run(reader.u32(), reader.text());
+    case operation.putWill: {
+      const client = reader.text();
+      const identity = reader.text();
+      const delay = reader.u32();
+      const due = timeOf(reader.f64());
+      return void sql.putWill.run(client, identity, delay, due, reader.bytes());
+    }
+    case operation.deleteWill:
+      return void sql.deleteWill.run(reader.text());
+    default:
+      throw new RangeError(`unknown operation ${code}`);
+  }
 }
 
 function timeOf(value: number): number | null {
   return Number.isNaN(value) ? null : value;
 }
 
-function prepareAll(database: DatabaseSync): Record<keyof typeof statements, StatementSync> {
+type Statements = Record<keyof typeof statements, StatementSync>;
+
+function prepareAll(database: DatabaseSync): Statements {
   const prepared = Object.fromEntries(
     Object.entries(statements).map(([name, sql]) => [name, database.prepare(sql)]),
-  ) as Record<keyof typeof statements, StatementSync>;
+  ) as Statements;
   prepared.read.setReturnArrays(true);
   return prepared;
 }

@@ -213,7 +213,7 @@ test('the broker renews its own certificate with a new key, and uses it at once'
   writeIdentity(world.state.broker.identity, old, world.ca.ca);
   await world.broker.reload();
   await until('it was renewed', () =>
-    world.capture.lines.some(({ msg }) => msg === 'own certificate renewed'),
+    world.capture.lines.some(({ msg }) => msg === 'certificate of the broker renewed'),
   );
   const socket = await world.tls(device);
   const shown = socket.getPeerX509Certificate()!;

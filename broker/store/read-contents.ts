@@ -1,0 +1,49 @@
+/**
+ * Reads the whole database at the start. Runs on the writing thread.
+ *
+ * @module
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import type { StoreContents } from './store-thread.ts';
+
+/** How many numbers describe one entry in {@link StoreContents.queue}. */
+const queueFields = 6;
+
+/** @throws Error of node:sqlite; RangeError when the contents are not consistent */
+export function readContents(database: DatabaseSync): StoreContents {
+  const all = (sql: string): unknown => {
+    const statement = database.prepare(sql);
+    statement.setReturnArrays(true);
+    return statement.all();
+  };
+  // The one seam to node:sqlite: the columns have the types of the schema, which is STRICT.
+  return {
+    sessions: all(
+      'SELECT id, client, identity, version, expiry, disconnected FROM session ORDER BY id',
+    ) as StoreContents['sessions'],
+    subscriptions: all(
+      'SELECT session, filter, options, identifier FROM subscription',
+    ) as StoreContents['subscriptions'],
+    incoming: all('SELECT session, packet FROM incoming') as StoreContents['incoming'],
+    queue: readQueue(database),
+    retained: (all('SELECT message FROM retained') as [Uint8Array][]).map(([message]) => message),
+    wills: all('SELECT client, identity, delay, due, message FROM will') as StoreContents['wills'],
+  };
+}
+
+function readQueue(database: DatabaseSync): Float64Array<ArrayBuffer> {
+  const [{ entries } = { entries: 0 }] = database
+    .prepare('SELECT count(*) AS entries FROM queue')
+    .all();
+  const queue = new Float64Array(Number(entries) * queueFields);
+  const statement = database.prepare(
+    'SELECT sequence, session, state, packet, bytes, coalesce(body, 0) FROM queue ORDER BY sequence',
+  );
+  statement.setReturnArrays(true);
+  let at = 0;
+  for (const row of statement.iterate() as unknown as Iterable<number[]>) {
+    queue.set(row, at);
+    at += queueFields;
+  }
+  return queue;
+}
