@@ -1,7 +1,7 @@
 /**
- * What the session layer asks before it acts, and who answers: the policy. Every call is
- * synchronous, pure over the policy and the directory in force, and cheap enough for every message
- * (a decision on a topic seen before costs well under a microsecond).
+ * The authorization that the session layer requests from the policy. Every call is synchronous, depends
+ * only on the current policy and directory, and is cheap enough for every message (a decision for a
+ * topic that was decided before takes well under a microsecond).
  *
  * @module
  */
@@ -10,15 +10,15 @@ import type { QueueOverflow } from '../../core/config/limits.ts';
 import type { Identity } from './identity.ts';
 
 /**
- * Allow, or deny with a reason from the catalogue; `rule` names what decided, for people. A publish that
- * is allowed `always` is allowed with any QoS and RETAIN, and with any smaller payload: the answer may be
- * kept. One without is for this message alone.
+ * Allow, or deny with a code from the catalogue. `rule` names the deciding rule for people. A publish
+ * that is allowed `always` is allowed with any QoS and RETAIN and with any smaller payload, so the
+ * verdict may be cached. Without it, the verdict is for this message only.
  */
 export type Verdict =
   | { readonly allowed: true; readonly rule: string; readonly always?: true }
   | { readonly allowed: false; readonly code: ErrorCode; readonly rule: string | undefined };
 
-/** What one session of an identity may use. Rates are 0 when unlimited. */
+/** The limits of one session of an identity. A rate of 0 means no limit. */
 export interface SessionLimits {
   readonly messagesPerSecond: number;
   readonly messagesBurst: number;
@@ -37,12 +37,12 @@ export interface SessionLimits {
 
 export interface Authorizer {
   /**
-   * Grows by one whenever the policy changed; caches compare it. When the entry or the standing of
-   * one identity changed, `Connection.reauthorize` is called for its connections instead: it must
-   * void what was cached for that identity.
+   * Increases by one whenever the policy changes; caches compare it. When only the entry or the
+   * standing of one identity changes, `Connection.reauthorize` is called for its connections instead:
+   * it must clear what was cached for that identity.
    */
   readonly version: number;
-  /** Whether this client id may be used by this identity (`exact`, `prefix`, `any`). */
+  /** Whether this identity may use this client id (`exact`, `prefix`, `any`). */
   connect(identity: Identity, clientId: string): Verdict;
   publish(
     identity: Identity,
@@ -51,16 +51,16 @@ export interface Authorizer {
     retain: boolean,
     payloadBytes: number,
   ): Verdict;
-  /** `filter` without `$share/{group}/`. Allowed only when every topic it could match is allowed. */
+  /** `filter` is without `$share/{group}/`. Allowed only if every topic that it can match is allowed. */
   subscribe(identity: Identity, filter: string, qos: 0 | 1 | 2): Verdict;
   /**
-   * Whether this identity may be given a message of this topic. Asked when a route is computed (once
-   * a topic and receiver, then cached like the route), and at delivery of what was queued or
-   * retained before. A granted subscription alone does not answer it: a policy can deny to receive
-   * a part of what a filter matches.
+   * Whether this identity may receive messages of this topic. Called when a route is computed (once for
+   * each topic and receiver, then cached with the route) and when a queued or retained message is
+   * delivered. A granted subscription is not enough: a policy can deny to receive a part of what a
+   * filter matches.
    */
   receive(identity: Identity, topic: string): boolean;
   limits(identity: Identity): SessionLimits;
-  /** What a denied PUBLISH does on MQTT 3.1.1. */
+  /** The reaction to a denied PUBLISH on MQTT 3.1.1. */
   readonly onDenied: 'close' | 'drop';
 }

@@ -1,5 +1,5 @@
 /**
- * Who is on a connection, as admission found it.
+ * The identity of a connection, as admission determined it.
  *
  * @module
  */
@@ -7,20 +7,20 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 
 /**
- * What an identity may do at all, before the policy is asked: `full`; `renewal-only` when its
- * certificate ended less than the grace period ago; `quarantined` when it may do nothing but stay.
+ * What an identity may do at most, before the policy decides: `full`; `renewal-only` if its certificate
+ * expired less than the grace period ago; `quarantined` if it may only stay connected.
  */
 export type Standing = 'full' | 'renewal-only' | 'quarantined';
 
-/** The holder of one verified TLS connection. */
+/** The identity of one verified TLS connection. */
 export interface Identity {
   readonly id: DeviceId;
-  /** What the directory says of it now. Replaced, never changed in place: compare by reference. */
+  /** Its current directory entry. It is replaced, never changed in place: compare by reference. */
   entry: DirectoryEntry;
   standing: Standing;
-  /** Lower-case hexadecimal, as in the directory. */
+  /** The serial number of the certificate in lower-case hexadecimal, as in the directory. */
   readonly serial: string;
-  /** `sha256:` and 64 hexadecimal digits. */
+  /** The fingerprint of the certificate: `sha256:` and 64 hexadecimal digits. */
   readonly fingerprint: string;
   readonly notAfterMs: number;
   readonly remoteAddress: string;

@@ -1,10 +1,10 @@
 /**
- * The contract between the front (listeners, admission, policy) and the layer that speaks MQTT with
- * one admitted connection.
+ * The contract between the broker (listeners, admission, policy) and the session layer, which speaks
+ * MQTT with admitted connections.
  *
- * The front hands over a stream only after TLS, certificate and directory said yes, and before a
- * byte of MQTT was read. From then on the session layer owns the stream: it reads CONNECT within
- * the time limit, asks the {@link Authorizer}, and closes the stream in every case in the end.
+ * The broker passes a stream to the session layer only after TLS, certificate and directory have been
+ * checked, and before a byte of MQTT is read. From then on the session layer owns the stream: it reads
+ * CONNECT within the timeout, calls the {@link Authorizer}, and always closes the stream in the end.
  *
  * @module
  */
@@ -17,35 +17,35 @@ import type { Identity } from './identity.ts';
 /** One admitted connection. */
 export interface Connection {
   readonly identity: Identity;
-  /** Undefined until CONNECT was accepted. */
+  /** Undefined until CONNECT is accepted. */
   readonly clientId: string | undefined;
-  /** 3, 4 or 5; undefined until CONNECT was read. */
+  /** 3, 4 or 5; undefined until CONNECT is read. */
   readonly protocolVersion: number | undefined;
   readonly connectedAtMs: number;
   /**
-   * Authorises again what stands: subscriptions no longer allowed are removed at once. Called when
-   * the policy, or the identity's entry or standing, changed.
+   * Authorizes the connection again: subscriptions that are not allowed any more are removed at once.
+   * Called when the policy, or the identity's entry or standing, has changed.
    */
   reauthorize(): void;
   /**
-   * Ends the connection now: MQTT 5.0 gets DISCONNECT with the reason code of `code` from the
-   * catalogue; the will is published unless `code` says that the identity lost its right to speak
+   * Closes the connection now. An MQTT 5.0 client gets a DISCONNECT with the catalogue's reason code of
+   * `code`. The will is published unless `code` means that the identity may not publish any more
    * (revoked, suspended). Idempotent.
    */
   close(code: ErrorCode): void;
 }
 
-/** What the session layer tells the front. Calls must not throw and must not block. */
+/** The events that the session layer reports to the broker. Handlers must not throw and must not block. */
 export interface SessionEvents {
-  /** CONNACK with success is about to leave. */
+  /** A CONNACK with success is about to be sent. */
   connected(connection: Connection): void;
-  /** `code`: why; undefined after a clean DISCONNECT by the client. Only after `connected`. */
+  /** Called only after `connected`. `code`: the reason; undefined after a normal DISCONNECT of the client. */
   disconnected(connection: Connection, code: ErrorCode | undefined): void;
-  /** A subscription was granted: the messages that are retained under its filter are read next. */
+  /** A subscription was granted: the retained messages that its filter matches are read next. */
   retainedRequested?(filter: string): void;
-  /** A CONNECT was refused. */
+  /** A CONNECT was rejected. */
   refused(identity: Identity, code: ErrorCode, detail: string): void;
-  /** An accepted client broke a rule of the protocol: its connection ends. */
+  /** A connected client violated the protocol: its connection is closed. */
   protocolViolated?(identity: Identity, code: ErrorCode, detail: string): void;
   /** A publish, subscribe or delivery was denied. */
   denied(
@@ -54,16 +54,16 @@ export interface SessionEvents {
     topic: string,
     code: ErrorCode,
   ): void;
-  /** Something was thrown away by a limit: `reason` is a stable word for the metrics. */
+  /** Messages were dropped because of a limit. `reason` is a stable word for the metrics. */
   dropped(identity: Identity, reason: string, messages: number): void;
   /**
-   * The store cannot write any more (disk full): nothing can be acknowledged from now on, and the
-   * broker should end, so that what watches it starts it again. At most once.
+   * The store cannot write any more (disk full): nothing can be acknowledged from now on. The broker
+   * should exit, so that its service manager restarts it. Called at most once.
    */
   storeFailed?(error: FlotillaError): void;
 }
 
-/** A message that the broker itself publishes. */
+/** A message that the broker publishes. */
 export interface BrokerMessage {
   readonly topic: string;
   readonly payload: Buffer;
@@ -72,51 +72,51 @@ export interface BrokerMessage {
 }
 
 /**
- * Takes a message that is addressed to the broker itself (`$fleet/certs/{id}/…`).
+ * Handles a message that is addressed to the broker (`$fleet/certs/{id}/…`).
  *
- * @returns true when it was taken and must not be routed
+ * @returns true if the message was handled and must not be routed
  */
 export type Intercept = (identity: Identity, topic: string, payload: Buffer) => boolean;
 
-/** Totals since the start, and what stands now. The layer counts in plain fields; cheap to read. */
+/** Totals since the start and current numbers. They are counted in plain fields, so they are cheap to read. */
 export interface SessionStatistics {
   /** PUBLISH packets received from clients, by QoS 0, 1, 2. */
   readonly messagesIn: readonly [number, number, number];
   /** PUBLISH packets sent to clients, by QoS 0, 1, 2. */
   readonly messagesOut: readonly [number, number, number];
-  /** Bytes of MQTT, all packet types. */
+  /** Bytes of all MQTT packets. */
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Sessions, those without a connection included. */
+  /** Sessions with and without a connection. */
   readonly sessions: number;
   readonly subscriptions: number;
   readonly retained: number;
-  /** Messages that wait for a client, in flight ones included. */
+  /** Messages that wait for a client, including those in flight. */
   readonly queuedMessages: number;
   readonly queuedBytes: number;
-  /** Commits of the store and the time they took. */
+  /** Commits of the store, and the time they took in total. */
   readonly storeCommits: number;
   readonly storeCommitMs: number;
 }
 
 export interface SessionLayer {
-  /** Takes over an admitted stream. */
+  /** Starts MQTT on an admitted stream. */
   accept(stream: Duplex, identity: Identity): Connection;
-  /** Every live connection, those before CONNECT included. */
+  /** All open connections, including those that have not sent CONNECT. */
   connections(): Iterable<Connection>;
-  /** The live connections of one identity. */
+  /** The open connections of one identity. */
   connectionsOf(id: string): readonly Connection[];
   /**
-   * Publishes for the broker itself, past the policy, in the order given and with one commit of the
-   * store. Resolves when stored.
+   * Publishes messages of the broker in this order, without authorization and with one commit of the
+   * store. Resolves after the commit.
    */
   publish(...messages: readonly BrokerMessage[]): Promise<void>;
-  /** The retained messages that match a filter, in any order; not limited by the policy. */
+  /** The retained messages that a filter matches, in any order, without authorization. */
   retained(filter: string): AsyncIterable<{ readonly topic: string; readonly payload: Buffer }>;
   statistics(): SessionStatistics;
-  /** Deletes kept sessions, queues and wills of an identity. */
+  /** Deletes the kept sessions, queues and wills of an identity. */
   forget(id: string): Promise<void>;
-  /** Stops taking connections, ends those that live (reason: server shutting down), flushes. */
+  /** Closes all connections (reason: server shutting down), accepts no new ones, and flushes the store. */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Topic → receivers. A route is computed once and kept while nothing that concerns it changes; the
- * cache is bounded, the oldest route gives way.
+ * Finds the receivers of a topic. A route is computed once and cached until a subscription or the policy
+ * changes it. The cache is bounded; the oldest route is evicted.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import {
 import { TopicIndex } from './topic-index.ts';
 
 export interface RouterOptions<S> {
-  /** The most routes that are kept. */
+  /** How many routes are cached at most. */
   readonly cacheMaxTopics: number;
-  /** Whether a subscriber may be given a topic at all: asked once a route and subscriber. */
+  /** Whether a subscriber may receive a topic. Called once for each route and subscriber. */
   readonly mayReceive: (subscriber: S, topic: string) => boolean;
 }
 
@@ -27,14 +27,14 @@ export class Router<S extends object> {
   readonly #routes = new Map<string, Route<S>>();
   readonly #index = new TopicIndex<Route<S>>();
   readonly #options: RouterOptions<S>;
-  /** What the cached routes take in memory, about. */
+  /** The approximate memory of the cached routes. */
   #cacheBytes = 0;
 
   constructor(options: RouterOptions<S>) {
     this.#options = options;
   }
 
-  /** How many subscriptions stand. */
+  /** The number of subscriptions. */
   get subscriptions(): number {
     return this.#trie.size;
   }
@@ -48,29 +48,29 @@ export class Router<S extends object> {
     this.invalidate(subscription.filter);
   }
 
-  /** @returns false when there was no such subscription */
+  /** @returns false if there was no such subscription */
   remove(subscriber: S, filter: string, group: string | undefined): boolean {
     if (!this.#trie.remove(subscriber, filter, group)) return false;
     this.invalidate(filter);
     return true;
   }
 
-  /** The route of a topic name, which must be valid. */
+  /** The route of a valid topic name. */
   route(topic: string): Route<S> {
     return this.#routes.get(topic) ?? this.#compute(topic);
   }
 
-  /** Forgets the routes of all topics that a filter matches. */
+  /** Removes the cached routes of all topics that a filter matches. */
   invalidate(filter: string): void {
     if (!filter.includes('+') && !filter.includes('#')) {
       const route = this.#routes.get(filter);
-      if (route !== undefined) this.#forget(route);
+      if (route !== undefined) this.#evict(route);
       return;
     }
-    for (const route of this.#index.match(filter)) this.#forget(route);
+    for (const route of this.#index.match(filter)) this.#evict(route);
   }
 
-  /** Forgets all routes: the policy changed. */
+  /** Removes all cached routes: the policy has changed. */
   invalidateAll(): void {
     for (const route of this.#routes.values()) route.stale = true;
     this.#cacheBytes = 0;
@@ -78,7 +78,7 @@ export class Router<S extends object> {
     this.#index.clear();
   }
 
-  #forget(route: Route<S>): void {
+  #evict(route: Route<S>): void {
     route.stale = true;
     this.#cacheBytes -= routeBytes(route.topic);
     this.#routes.delete(route.topic);
@@ -94,8 +94,8 @@ export class Router<S extends object> {
       shared: groups
         .map((group): SharedTarget<S> => {
           const members: Target<S>[] = [];
-          for (const one of group.members.values()) {
-            if (mayReceive(one.subscriber, topic)) members.push(targetOf(one));
+          for (const member of group.members.values()) {
+            if (mayReceive(member.subscriber, topic)) members.push(targetOf(member));
           }
           return { members, turn: group.turn };
         })
@@ -113,7 +113,7 @@ export class Router<S extends object> {
     ) {
       const [oldest] = this.#routes.values();
       if (oldest === undefined) break;
-      this.#forget(oldest);
+      this.#evict(oldest);
     }
     this.#routes.set(topic, route);
     this.#index.set(topic, route);
@@ -122,8 +122,8 @@ export class Router<S extends object> {
 }
 
 /**
- * What a cached route takes, about: its topic twice, a node of the index a level. A client that makes
- * up long topics fills the cache with fewer of them.
+ * The approximate memory of a cached route: its topic twice, and one index node for each level. A client
+ * that invents long topics can fill the cache only with fewer of them.
  */
 function routeBytes(topic: string): number {
   let levels = 1;
@@ -131,25 +131,25 @@ function routeBytes(topic: string): number {
   return 200 + 2 * topic.length + 200 * levels;
 }
 
-/** Of a usual topic: four levels, thirty characters. */
+/** The memory of a route with a typical topic: four levels, thirty characters. */
 const typicalRouteBytes = 1060;
 
 function targetsOf<S extends object>(
   subscriptions: readonly Subscription<S>[],
-  may: (subscriber: S) => boolean,
+  mayReceive: (subscriber: S) => boolean,
 ): Target<S>[] {
   const [first] = subscriptions;
   if (first === undefined) return [];
-  if (subscriptions.length === 1) return may(first.subscriber) ? [targetOf(first)] : [];
+  if (subscriptions.length === 1) return mayReceive(first.subscriber) ? [targetOf(first)] : [];
   const bySubscriber = new Map<S, Subscription<S>[]>();
-  for (const one of subscriptions) {
-    const list = bySubscriber.get(one.subscriber);
-    if (list === undefined) bySubscriber.set(one.subscriber, [one]);
-    else list.push(one);
+  for (const subscription of subscriptions) {
+    const list = bySubscriber.get(subscription.subscriber);
+    if (list === undefined) bySubscriber.set(subscription.subscriber, [subscription]);
+    else list.push(subscription);
   }
   const targets: Target<S>[] = [];
   for (const [subscriber, list] of bySubscriber) {
-    const target = may(subscriber) ? mergedTarget(list) : undefined;
+    const target = mayReceive(subscriber) ? mergedTarget(list) : undefined;
     if (target !== undefined) targets.push(target);
   }
   return targets;

@@ -1,17 +1,17 @@
 /**
- * All subscriptions by filter: a trie with one node a level, walked by topic.
+ * All subscriptions by topic filter: a trie with one node for each level. Topic names are looked up in it.
  *
  * @module
  */
 import type { Subscription, SharedTurn } from './topic-route.ts';
 
-/** A group of a shared subscription on one filter [MQTT-4.8.2-3]. */
+/** The members of a shared subscription: one group and one filter [MQTT-4.8.2-3]. */
 export interface SharedGroup<S> {
   readonly turn: SharedTurn;
   readonly members: Map<S, Subscription<S>>;
 }
 
-/** What a walk finds. */
+/** The subscriptions that match a topic name. */
 export interface Matches<S> {
   readonly subscriptions: Subscription<S>[];
   readonly groups: SharedGroup<S>[];
@@ -21,7 +21,7 @@ export class SubscriptionTrie<S extends object> {
   readonly #root = new TrieNode<S>();
   #size = 0;
 
-  /** Subscriptions, those of groups included. */
+  /** The number of subscriptions, including shared ones. */
   get size(): number {
     return this.#size;
   }
@@ -30,15 +30,15 @@ export class SubscriptionTrie<S extends object> {
   add(subscription: Subscription<S>): void {
     let node = this.#root;
     for (const level of subscription.filter.split('/')) node = node.child(level);
-    const holder =
+    const members =
       subscription.group === undefined
         ? node.directSubscriptions()
         : node.group(subscription.group).members;
-    if (!holder.has(subscription.subscriber)) this.#size++;
-    holder.set(subscription.subscriber, subscription);
+    if (!members.has(subscription.subscriber)) this.#size++;
+    members.set(subscription.subscriber, subscription);
   }
 
-  /** Removes it and the branch that only led to it. @returns false when it was not there */
+  /** Removes a subscription and its empty nodes. @returns false if there was no such subscription */
   remove(subscriber: S, filter: string, group: string | undefined): boolean {
     const levels = filter.split('/');
     const path = [this.#root];
@@ -57,22 +57,22 @@ export class SubscriptionTrie<S extends object> {
   }
 
   /**
-   * Finds what matches a topic name. [MQTT-4.7.2-1] wildcards in the first level do not match names
-   * that begin with `$`; [MQTT-4.7.1-3] `+` matches an empty level; `a/#` matches `a`.
+   * Finds the subscriptions that match a topic name. [MQTT-4.7.2-1] wildcards in the first level do not
+   * match names that begin with `$`; [MQTT-4.7.1-3] `+` matches an empty level; `a/#` matches `a`.
    */
   match(topic: string): Matches<S> {
     const matches: Matches<S> = { subscriptions: [], groups: [] };
     const levels = topic.split('/');
-    // A stack, not recursion: the depth is the client's.
+    // A stack instead of recursion, because the client chooses the depth.
     const nodes: TrieNode<S>[] = [this.#root];
     const depths: number[] = [0];
-    const system = topic.startsWith('$');
+    const isSystem = topic.startsWith('$');
     for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
       const depth = depths.pop() ?? 0;
       const { children } = node;
       const level = levels[depth];
-      const wild = depth > 0 || !system;
-      if (wild) children?.get('#')?.collect(matches);
+      const wildcardsMatch = depth > 0 || !isSystem;
+      if (wildcardsMatch) children?.get('#')?.collect(matches);
       if (level === undefined) {
         node.collect(matches);
         continue;
@@ -82,7 +82,7 @@ export class SubscriptionTrie<S extends object> {
         nodes.push(exact);
         depths.push(depth + 1);
       }
-      const plus = wild ? children?.get('+') : undefined;
+      const plus = wildcardsMatch ? children?.get('+') : undefined;
       if (plus !== undefined) {
         nodes.push(plus);
         depths.push(depth + 1);
@@ -144,8 +144,9 @@ class TrieNode<S extends object> {
 
   collect(matches: Matches<S>): void {
     if (this.#subscriptions !== undefined)
-      for (const one of this.#subscriptions.values()) matches.subscriptions.push(one);
+      for (const subscription of this.#subscriptions.values())
+        matches.subscriptions.push(subscription);
     if (this.#groups !== undefined)
-      for (const one of this.#groups.values()) matches.groups.push(one);
+      for (const group of this.#groups.values()) matches.groups.push(group);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The topics that have a cached route, as a trie, so that a change of one subscription finds the
- * routes that it concerns and leaves the others alone: a fleet in which a device connects every
- * second would otherwise never have a warm cache.
+ * A trie of the topics that have a cached route. When a subscription changes, only the routes that its
+ * filter matches are removed from the cache. Otherwise the cache would never be warm in a fleet in which
+ * a device connects every second.
  *
  * @module
  */
@@ -47,7 +47,7 @@ export class TopicIndex<V extends object> {
     }
   }
 
-  /** The values whose topics a filter matches, by the rules of {@link topicMatches}. */
+  /** The values whose topics a filter matches, as in `topicMatches`. */
   match(filter: string): V[] {
     const found: V[] = [];
     const levels = filter.split('/');
@@ -56,14 +56,14 @@ export class TopicIndex<V extends object> {
     for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
       const depth = depths.pop() ?? 0;
       const level = levels[depth];
-      const many = level === '#';
-      if ((level === undefined || many) && node.value !== undefined) found.push(node.value);
+      const isMultiLevel = level === '#';
+      if ((level === undefined || isMultiLevel) && node.value !== undefined) found.push(node.value);
       if (level === undefined || node.children === undefined) continue;
-      if (many || level === '+') {
+      if (isMultiLevel || level === '+') {
         for (const [name, child] of node.children) {
           if (node === this.#root && name.startsWith('$')) continue;
           nodes.push(child);
-          depths.push(many ? depth : depth + 1);
+          depths.push(isMultiLevel ? depth : depth + 1);
         }
       } else {
         const child = node.children.get(level);

@@ -1,26 +1,26 @@
 /**
- * What the bus knows: who subscribed to what, and what a topic's route looks like.
+ * Subscriptions, and the route of a topic that is computed from them.
  *
  * @module
  */
 
-/** One subscription in the bus. `S` is who receives. */
+/** One subscription. `S` is the type of the subscriber. */
 export interface Subscription<S> {
   readonly subscriber: S;
   /** Without `$share/{group}/`. */
   readonly filter: string;
-  /** The name of the shared subscription's group; undefined when it is not shared. */
+  /** The ShareName of a shared subscription; undefined if it is not shared. */
   readonly group: string | undefined;
   readonly qos: 0 | 1 | 2;
   readonly noLocal: boolean;
   readonly retainAsPublished: boolean;
-  /** Subscription Identifier, 5.0. */
+  /** Subscription Identifier (5.0). */
   readonly identifier: number | undefined;
 }
 
 /**
- * One receiver of a topic: all its matching subscriptions in one. [MQTT-3.3.5-1] it gets the message
- * once, at the highest QoS; [MQTT-3.3.4-3] with all subscription identifiers.
+ * One receiver of a topic, with all its matching subscriptions combined: [MQTT-3.3.5-1] it gets the
+ * message once, at the highest QoS, [MQTT-3.3.4-3] with all subscription identifiers.
  */
 export interface Target<S> {
   readonly subscriber: S;
@@ -28,16 +28,17 @@ export interface Target<S> {
   readonly retainAsPublished: boolean;
   readonly identifiers: readonly number[];
   /**
-   * What it gets of its own messages, when No Local says something else [MQTT-3.8.3-3]: a target of
-   * the other subscriptions, or `null` when nothing is left. Undefined: no difference.
+   * The target for the messages that this receiver published itself, if No Local makes a difference
+   * [MQTT-3.8.3-3]: a target of its other subscriptions, or `null` if it has none. Undefined: the same
+   * target as for all messages.
    */
   readonly forOwnMessages: Target<S> | null | undefined;
 }
 
-/** The members of one group of a shared subscription that may have a topic. */
+/** The members of one shared subscription that may receive a topic. */
 export interface SharedTarget<S> {
   readonly members: readonly Target<S>[];
-  /** Whose turn it is, shared by all topics of the group. */
+  /** The next member in turn. All topics of the shared subscription use the same object. */
   readonly turn: SharedTurn;
 }
 
@@ -45,7 +46,7 @@ export interface SharedTurn {
   next: number;
 }
 
-/** Where messages of one topic go. Valid until it is stale. */
+/** The receivers of one topic. Valid until it is stale. */
 export interface Route<S> {
   readonly topic: string;
   readonly targets: readonly Target<S>[];
@@ -55,7 +56,7 @@ export interface Route<S> {
 
 const noIdentifiers: readonly number[] = Object.freeze([]);
 
-/** One subscription as a target. */
+/** The target of one subscription. */
 export function targetOf<S>(subscription: Subscription<S>): Target<S> {
   const { subscriber, qos, retainAsPublished, identifier, noLocal } = subscription;
   return {
@@ -67,17 +68,18 @@ export function targetOf<S>(subscription: Subscription<S>): Target<S> {
   };
 }
 
-/** All matching subscriptions of one subscriber as one target. */
+/** The target of all matching subscriptions of one subscriber. */
 export function mergedTarget<S>(subscriptions: readonly Subscription<S>[]): Target<S> | undefined {
   const [first] = subscriptions;
   if (first === undefined) return undefined;
   if (subscriptions.length === 1) return targetOf(first);
   const all = mergeSubscriptions(first.subscriber, subscriptions);
-  const foreign = subscriptions.filter((one) => !one.noLocal);
-  if (foreign.length === subscriptions.length) return all;
+  const withoutNoLocal = subscriptions.filter(({ noLocal }) => !noLocal);
+  if (withoutNoLocal.length === subscriptions.length) return all;
   return {
     ...all,
-    forOwnMessages: foreign.length === 0 ? null : mergeSubscriptions(first.subscriber, foreign),
+    forOwnMessages:
+      withoutNoLocal.length === 0 ? null : mergeSubscriptions(first.subscriber, withoutNoLocal),
   };
 }
 
@@ -88,10 +90,10 @@ function mergeSubscriptions<S>(
   let qos: 0 | 1 | 2 = 0;
   let retainAsPublished = false;
   const identifiers: number[] = [];
-  for (const one of subscriptions) {
-    if (one.qos > qos) ({ qos } = one);
-    retainAsPublished ||= one.retainAsPublished;
-    if (one.identifier !== undefined) identifiers.push(one.identifier);
+  for (const subscription of subscriptions) {
+    if (subscription.qos > qos) ({ qos } = subscription);
+    retainAsPublished ||= subscription.retainAsPublished;
+    if (subscription.identifier !== undefined) identifiers.push(subscription.identifier);
   }
   return { subscriber, qos, retainAsPublished, identifiers, forOwnMessages: undefined };
 }

@@ -1,5 +1,5 @@
 /**
- * The session layer: speaks MQTT 3.1, 3.1.1 and 5.0 with every admitted connection.
+ * The session layer: speaks MQTT 3.1, 3.1.1 and 5.0 with all admitted connections.
  *
  * @module
  */
@@ -35,19 +35,19 @@ import { SessionRegistry } from './state/session-registry.ts';
 export type SessionLayerOptions = SessionLayerDeps & {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Opened, not loaded. The layer loads it, and closes it. In memory when there is none. */
+  /** An open store that is not loaded: the layer loads and closes it. Default: a store in memory. */
   readonly store?: SessionStore;
 };
 
-/** How often silence and stalls are looked for, in ms. */
+/** The interval of timeout checks, in ms. */
 const sweepMs = 500;
-/** How long connections may take to say goodbye when the layer closes, in ms. */
+/** How long connections may take to close when the layer closes, in ms. */
 const closeMaxMs = 2000;
 
 /**
- * Starts the layer: takes up the sessions, queues and wills of the store.
+ * Starts the layer with the sessions, queues and wills of the store.
  *
- * @throws FlotillaError of the store, `store-damaged` among them
+ * @throws FlotillaError errors of the store, such as `store-damaged`
  */
 export async function createSessionLayer(
   config: Config,
@@ -74,7 +74,7 @@ export async function createSessionLayer(
   return layer;
 }
 
-/** {@link SessionLayer}, and the Aedes instance inside for plug-ins. */
+/** Implements {@link SessionLayer}. `core` is the Aedes instance for plug-ins. */
 export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
@@ -103,9 +103,9 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   accept(stream: Duplex, identity: Identity): Connection {
     const client = new ClientConnection(this, stream, identity);
     this.#clients.add(client);
-    const own = this.#byIdentity.get(identity.id);
-    if (own === undefined) this.#byIdentity.set(identity.id, new Set([client]));
-    else own.add(client);
+    const ofIdentity = this.#byIdentity.get(identity.id);
+    if (ofIdentity === undefined) this.#byIdentity.set(identity.id, new Set([client]));
+    else ofIdentity.add(client);
     if (this.#closing !== undefined) client.close('server-shutting-down');
     return client;
   }
@@ -131,7 +131,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     return outcomes.includes('stored') ? this.#committed() : Promise.resolve();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- the contract leaves room for a store that must wait
+  // eslint-disable-next-line @typescript-eslint/require-await -- the contract allows a store that answers later
   async *retained(filter: string): AsyncIterable<{ topic: string; payload: Buffer }> {
     const found = [...this.context.store.retained(filter)];
     for (const { topic, payload } of found) yield { topic, payload };
@@ -170,14 +170,14 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
 
   connectionClosed(client: ClientConnection): void {
     if (!this.#clients.delete(client)) return;
-    const own = this.#byIdentity.get(client.identity.id);
-    own?.delete(client);
-    if (own?.size === 0) this.#byIdentity.delete(client.identity.id);
+    const ofIdentity = this.#byIdentity.get(client.identity.id);
+    ofIdentity?.delete(client);
+    if (ofIdentity?.size === 0) this.#byIdentity.delete(client.identity.id);
     this.core.unregister(client);
   }
 
   async #close(): Promise<void> {
-    // Acknowledgements that wait for the store leave first.
+    // Acknowledgements that wait for the commit are sent first.
     this.scheduler.flush();
     await this.#committed().catch(() => undefined);
     this.scheduler.flush();
@@ -190,15 +190,15 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     await this.context.store.close();
   }
 
-  /** Waits until all connections are gone; those that do not go are cut. */
+  /** Waits until all connections are closed, and cuts those that take too long. */
   async #waitUntilClosed(): Promise<void> {
-    const untilMs = performance.now() + closeMaxMs;
+    const deadlineMs = performance.now() + closeMaxMs;
     while (this.#clients.size > 0) {
-      const late = performance.now() >= untilMs;
+      const late = performance.now() >= deadlineMs;
       for (const client of this.#clients) {
         if (late || client.stream.writableFinished) client.stream.destroy();
       }
-      // Real time, not the clock's: sockets do not wait for a test to move it.
+      // Real time, not the injected clock: sockets do not wait for a test to advance it.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

@@ -1,12 +1,11 @@
 /**
- * The core: an {@link Aedes} whose clients are ours.
+ * The {@link Aedes} instance for plug-ins. Its connections are those of the session layer.
  *
- * What stays Aedes's: the class (plug-ins get a real instance), its events and hooks (as
- * docs/plug-ins.md has them), `subscribe` and `unsubscribe` for functions, and the interfaces of bus
- * (`mq`) and store (`persistence`). What is ours: the clients
- * themselves; the registry, in which a client is removed as itself and never by its id alone; and
- * `publish`, which does only what applies to a message (measured: the pipeline of Aedes costs 1.7 µs
- * a QoS 0 and 5 µs a QoS 1 message, mostly for work that nobody waits for).
+ * Plug-ins get a real instance of the class with its events and hooks (docs/plug-ins.md), `subscribe` and
+ * `unsubscribe` for functions, `mq` and `persistence`. The session layer replaces the clients; the map of
+ * clients, from which a closed connection never removes a newer one with the same id; and `publish`: the
+ * pipeline of Aedes costs 1.7 µs for a QoS 0 and 5 µs for a QoS 1 message, mostly for work that has no
+ * effect here.
  *
  * @module
  */
@@ -22,7 +21,7 @@ import { asAedesClient } from '../plugins/plugin-client.ts';
 import { emitterPacket, PluginReceiver, type PluginPacket } from '../plugins/plugin-receiver.ts';
 import type { SessionContext } from '../state/context.ts';
 
-/** What the published types of aedes 1.2 leave out. The one seam to it. */
+/** The properties of aedes 1.2 that its types leave out. The one cast to them is in this file. */
 interface UntypedAedes {
   clients: object;
   connectedClients: number;
@@ -37,7 +36,7 @@ export class AedesCore extends Aedes {
   readonly #publisher: Publisher;
   readonly #persistence: AedesPersistence;
   readonly #receivers = new Map<EmitterListener, PluginReceiver>();
-  /** By client id. Plug-ins see it as `clients`. */
+  /** By client id. Plug-ins see this map as `clients`. */
   readonly #connections = Object.create(null) as Record<string, ClientConnection | undefined>;
 
   constructor(context: SessionContext, publisher: Publisher, persistence: AedesPersistence) {
@@ -62,9 +61,9 @@ export class AedesCore extends Aedes {
       set: () => false,
       deleteProperty: () => false,
     });
-    // Streams come through the session layer, which knows who is on them.
+    // The session layer accepts streams, because it knows their identity.
     this.handle = () => {
-      throw new Error('streams are handed to the session layer, not to Aedes');
+      throw new Error('streams are accepted by the session layer, not by Aedes');
     };
   }
 
@@ -73,20 +72,20 @@ export class AedesCore extends Aedes {
   }
 
   /**
-   * Opens the core. Not Aedes's own: that one publishes heartbeats and sweeps the wills of other
-   * brokers, which our store looks after itself.
+   * Opens the instance. The method of Aedes is not called: it publishes heartbeats and the wills of
+   * other brokers.
    */
   override listen(): Promise<void> {
-    const inside = this.#untyped;
-    inside.connectedClients = 0;
-    inside.closed = false;
-    inside.persistence = this.#persistence;
+    const untyped = this.#untyped;
+    untyped.connectedClients = 0;
+    untyped.closed = false;
+    untyped.persistence = this.#persistence;
     this.#watchListeners(this);
     return this.#persistence.setup(this);
   }
 
   /**
-   * Publishes for a plug-in, or for the broker itself. `done` is called when the message is stored.
+   * Publishes a message of a plug-in. `done` is called after the commit.
    */
   override publish(packet: PluginPacket, client?: unknown, done?: Callback): void {
     const callback = (typeof client === 'function' ? (client as Callback) : done) ?? noop;
@@ -99,32 +98,32 @@ export class AedesCore extends Aedes {
     this.#context.store.afterCommit(callback);
   }
 
-  /** A connection came through CONNECT. */
+  /** CONNECT was accepted. */
   register(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined || client.closed) return;
-    const inside = this.#untyped;
-    inside.connectedClients++;
+    const untyped = this.#untyped;
+    untyped.connectedClients++;
     this.#connections[clientId] = client;
     this.#emitClientEvent('client', client);
     this.#emitClientEvent('clientReady', client);
   }
 
-  /** It is gone. Whoever has its id now stays. */
+  /** The connection is closed. A newer connection with the same client id stays. */
   unregister(client: ClientConnection): void {
     const { clientId } = client;
     if (clientId === undefined) return;
-    const inside = this.#untyped;
-    inside.connectedClients--;
+    const untyped = this.#untyped;
+    untyped.connectedClients--;
     if (this.#connections[clientId] === client) Reflect.deleteProperty(this.#connections, clientId);
     this.#emitClientEvent('clientDisconnect', client);
   }
 
-  /** Ends the core: the session layer has closed all clients before. */
+  /** Closes the instance. The session layer has closed all connections before. */
   override close(done: () => void = noop): void {
-    const inside = this.#untyped;
-    if (!inside.closed) {
-      inside.closed = true;
+    const untyped = this.#untyped;
+    if (!untyped.closed) {
+      untyped.closed = true;
       this.emit('closed');
     }
     setImmediate(done);
@@ -140,7 +139,7 @@ export class AedesCore extends Aedes {
     let receiver = this.#receivers.get(listener);
     if (receiver === undefined) {
       receiver = new PluginReceiver(listener, (error) =>
-        this.#context.log.error({ err: error, filter }, 'a plug-in failed on a message'),
+        this.#context.log.error({ err: error, filter }, 'a plug-in failed to handle a message'),
       );
       this.#receivers.set(listener, receiver);
     }
@@ -160,31 +159,31 @@ export class AedesCore extends Aedes {
     if (receiver !== undefined) this.#publisher.router.remove(receiver, filter, undefined);
   }
 
-  /** Events that cost something to tell are told only while somebody listens. */
+  /** Tracks which events have listeners: the others are not emitted. */
   #watchListeners(events: NodeJS.EventEmitter): void {
     const { hasListeners } = this.#context.hooks;
-    const look = (event: string | symbol, listened: boolean): void => {
-      if (event === 'publish') this.#watchMessages(listened);
+    const update = (event: string | symbol, hasListener: boolean): void => {
+      if (event === 'publish') this.#watchMessages(hasListener);
       else if (typeof event === 'string' && event in hasListeners)
-        hasListeners[event as keyof ListenerFlags] = listened;
+        hasListeners[event as keyof ListenerFlags] = hasListener;
     };
-    events.on('newListener', (event: string | symbol) => look(event, true));
+    events.on('newListener', (event: string | symbol) => update(event, true));
     events.on('removeListener', (event: string | symbol) => {
-      look(event, this.listenerCount(event) > 0);
+      update(event, this.listenerCount(event) > 0);
     });
   }
 
   /**
-   * A hook is a property of the instance, as in Aedes. What is not set, or is Aedes's own, is not
-   * asked: who may do what says the policy.
+   * A hook is a property of the instance, as in Aedes. The default hooks of Aedes are never called: the
+   * policy authorizes.
    */
   #bindHooks(hooks: Hooks): void {
     for (const name of hookNames) {
-      const own: unknown = this[name];
+      const defaultHook: unknown = this[name];
       Object.defineProperty(this, name, {
-        get: () => hooks[name] ?? own,
+        get: () => hooks[name] ?? defaultHook,
         set: (hook: unknown) => {
-          Object.assign(hooks, { [name]: hook === own ? undefined : hook });
+          Object.assign(hooks, { [name]: hook === defaultHook ? undefined : hook });
           if (name === 'published') this.#watchMessages(this.listenerCount('publish') > 0);
         },
       });
@@ -192,10 +191,10 @@ export class AedesCore extends Aedes {
     hooks.emit = (event, ...values) => this.#emit(event, ...values);
   }
 
-  /** The `publish` event and the `published` hook cost a packet object a message. */
-  #watchMessages(listened: boolean): void {
-    const wanted = listened || this.#context.hooks.published !== undefined;
-    this.#publisher.onMessage = wanted ? (message) => this.#emitPublish(message) : undefined;
+  /** The `publish` event and the `published` hook cost one packet object for each message. */
+  #watchMessages(hasListener: boolean): void {
+    const isNeeded = hasListener || this.#context.hooks.published !== undefined;
+    this.#publisher.onMessage = isNeeded ? (message) => this.#emitPublish(message) : undefined;
   }
 
   #emitPublish(message: Message): void {
@@ -203,20 +202,23 @@ export class AedesCore extends Aedes {
     const { published } = hooks;
     const client =
       message.publisher === undefined ? undefined : this.#connections[message.publisher];
-    const plugInClient = client ? asAedesClient(hooks.clientOf(client)) : null;
+    const pluginClient = client ? asAedesClient(hooks.clientOf(client)) : null;
     const packet = emitterPacket(message);
     if (published !== undefined) {
       callHook<undefined>(
-        // Null when the broker itself published, as in Aedes, whose types leave it out.
-        (reply) => published(packet as AedesPublishPacket, plugInClient as AedesClient, reply),
+        // The client is null for a message of the broker, as in Aedes, whose types leave that out.
+        (reply) => published(packet as AedesPublishPacket, pluginClient as AedesClient, reply),
         ({ error }) => {
           if (error === undefined) return;
-          log.warn({ err: error, topic: message.topic }, 'a plug-in objected to a message');
+          log.warn(
+            { err: error, topic: message.topic },
+            'a plug-in rejected a published message: its publisher is disconnected',
+          );
           client?.close('closed-by-plug-in');
         },
       );
     }
-    this.#emit('publish', packet, plugInClient);
+    this.#emit('publish', packet, pluginClient);
   }
 
   #emitClientEvent(event: string, client: ClientConnection): void {
@@ -240,5 +242,5 @@ const hookNames = [
 ] as const;
 
 function noop(): void {
-  // Nobody waits.
+  // No callback was passed.
 }

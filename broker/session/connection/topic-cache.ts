@@ -1,22 +1,22 @@
 /**
- * The topics that one connection published on before: a device says the same few names for ever, so
- * their bytes are compared instead of decoded, checked, authorised and routed again.
+ * The topics that one connection published to before. A device uses the same few names all the time, so
+ * their bytes are compared instead of being decoded, checked, authorized and routed again.
  *
  * @module
  */
 import type { Route } from '../../routing/topic-route.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 
-/** One topic as this connection may use it. */
+/** A topic with the policy's decision and the route for one connection. */
 export class CachedTopic {
   readonly topic: string;
   readonly bytes: Buffer;
-  /** Whether it belongs to the system (`$…`): the broker itself may want it. */
+  /** Whether it begins with `$`: the broker may handle the message itself. */
   readonly isSystem: boolean;
   route: Route<Receiver>;
-  /** The policy's version for which {@link allowedBytes} holds. */
+  /** The version of the policy for which {@link allowedBytes} is valid. */
   policyVersion = -1;
-  /** The largest payload that was allowed always: with any QoS and RETAIN, and if smaller; -1: none. */
+  /** The largest payload that is allowed with any QoS and RETAIN, as any smaller one; -1: none. */
   allowedBytes = -1;
 
   constructor(topic: string, bytes: Buffer, route: Route<Receiver>) {
@@ -27,33 +27,33 @@ export class CachedTopic {
   }
 }
 
-const slots = 16;
+const slotCount = 16;
 
 export class TopicCache {
   readonly #slots: (CachedTopic | undefined)[] = [];
 
-  /** The topic whose bytes stand in `bytes` from `start` to `end`, if it is known. */
+  /** The topic whose name is in `bytes` from `start` to `end`, if it is in the cache. */
   find(bytes: Buffer, start: number, end: number): CachedTopic | undefined {
-    const known = this.#slots[slotOf(bytes, start, end)];
-    if (known === undefined) return undefined;
-    const mine = known.bytes;
+    const cached = this.#slots[slotOf(bytes, start, end)];
+    if (cached === undefined) return undefined;
+    const name = cached.bytes;
     let at = end - start;
-    if (mine.length !== at) return undefined;
-    // From the end: names of one device differ there.
-    for (let from = end - 1; at > 0; from--) if (mine[--at] !== bytes[from]) return undefined;
-    return known;
+    if (name.length !== at) return undefined;
+    // From the end: the topic names of one device differ there.
+    for (let from = end - 1; at > 0; from--) if (name[--at] !== bytes[from]) return undefined;
+    return cached;
   }
 
-  add(known: CachedTopic): void {
-    const { bytes } = known;
+  add(topic: CachedTopic): void {
+    const { bytes } = topic;
     const slot = slotOf(bytes, 0, bytes.length);
     while (this.#slots.length <= slot) this.#slots.push(undefined);
-    this.#slots[slot] = known;
+    this.#slots[slot] = topic;
   }
 }
 
 function slotOf(bytes: Buffer, start: number, end: number): number {
   const last = bytes[end - 1] ?? 0;
-  const before = bytes[end - 2] ?? 0;
-  return (end - start + last * 7 + before * 3) % slots;
+  const secondLast = bytes[end - 2] ?? 0;
+  return (end - start + last * 7 + secondLast * 3) % slotCount;
 }

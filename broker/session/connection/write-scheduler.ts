@@ -1,6 +1,6 @@
 /**
- * The end of a turn of the event loop: one commit of the store for all that arrived, one write to
- * each connection that is owed something.
+ * The end of a turn of the event loop: one commit of the store for all messages of the turn, and one
+ * write to each connection that has something to send.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { WriteBatch } from '../output/write-batch.ts';
 import type { SessionContext } from '../state/context.ts';
 
-/** A connection, as far as flushing needs it. */
+/** A connection that is flushed. */
 export interface FlushTarget {
-  /** Writes what the connection is owed. */
+  /** Writes the packets that may leave. */
   flush(): void;
-  /** Takes the packets that wait for the store; undefined when there are none. */
+  /** Takes the packets that wait for the commit; undefined if there are none. */
   takeAwaitingCommit(): WriteBatch | undefined;
-  /** They may leave. `failed`: the store cannot write; they never may. */
+  /** The commit is done, so that they may leave. `failed`: the store cannot write, so they never may. */
   onCommit(batch: WriteBatch, failed: boolean): void;
 }
 
@@ -31,19 +31,19 @@ export class WriteScheduler {
     this.#run = () => this.flush();
   }
 
-  /** The connection has something to write. */
+  /** The connection has packets to write at the end of this turn. */
   ready(connection: FlushTarget): void {
     this.#ready.push(connection);
     this.#schedule();
   }
 
-  /** The connection has something to write once the store committed. */
+  /** The connection has packets to write after the next commit. */
   readyAfterCommit(connection: FlushTarget): void {
     this.#awaitingCommit.push(connection);
     this.#schedule();
   }
 
-  /** Does it now: all that is due. */
+  /** Flushes all connections and starts the commit now. */
   flush(): void {
     this.#scheduled = false;
     if (this.#awaitingCommit.length > 0) this.#commit();
@@ -53,12 +53,12 @@ export class WriteScheduler {
   }
 
   #commit(): void {
-    const gated = this.#awaitingCommit;
+    const connections = this.#awaitingCommit;
     this.#awaitingCommit = [];
-    const boxes: { connection: FlushTarget; batch: WriteBatch }[] = [];
-    for (const connection of gated) {
+    const batches: { connection: FlushTarget; batch: WriteBatch }[] = [];
+    for (const connection of connections) {
       const batch = connection.takeAwaitingCommit();
-      if (batch !== undefined) boxes.push({ connection, batch });
+      if (batch !== undefined) batches.push({ connection, batch });
     }
     const { store, counters, clock } = this.#context;
     const startMs = clock.monotonicMs();
@@ -66,11 +66,13 @@ export class WriteScheduler {
       counters.storeCommits++;
       counters.storeCommitMs += clock.monotonicMs() - startMs;
       if (error !== undefined) this.#reportStoreFailure(error);
-      for (const { connection, batch } of boxes) connection.onCommit(batch, error !== undefined);
+      for (const { connection, batch } of batches) {
+        connection.onCommit(batch, error !== undefined);
+      }
     });
   }
 
-  /** The store writes no more: told once, whatever waits. */
+  /** Reports once that the store cannot write any more. */
   #reportStoreFailure(error: FlotillaError): void {
     if (this.#storeFailed) return;
     this.#storeFailed = true;

@@ -17,7 +17,7 @@ import { protocolError } from '../wire/fault.ts';
 
 const packetIdNotFound = 0x92;
 
-/** PUBACK: hot, so its short form is read in place. */
+/** PUBACK: the hot path, so its short form is decoded in place. */
 export function onPuback(
   client: ClientConnection,
   session: Session,
@@ -35,7 +35,7 @@ export function onPuback(
   if (result === 'done' && client.context.hooks.hasListeners.ack) emitAck(client, packetId, 1);
 }
 
-/** PUBREC: answered by PUBREL, also when nothing is known of it [MQTT-4.3.3-4]. */
+/** PUBREC: answered by PUBREL, even if the packet id is unknown [MQTT-4.3.3-4]. */
 export function onPubrec(
   client: ClientConnection,
   session: Session,
@@ -52,7 +52,7 @@ export function onPubrec(
   else client.send(encodeAcknowledgement(packetFirstByte.pubrel, packetId));
 }
 
-/** PUBREL: the packet id is free, PUBCOMP says so [MQTT-4.3.3-11]. */
+/** PUBREL: the packet id is free again; answered by PUBCOMP [MQTT-4.3.3-11]. */
 export function onPubrel(
   client: ClientConnection,
   session: Session,
@@ -87,7 +87,7 @@ export function onPubcomp(
 }
 
 function assertKind(result: AckResult, packet: string): void {
-  if (result === 'wrong-kind') throw protocolError(`${packet} for a delivery of another kind`);
+  if (result === 'wrong-kind') throw protocolError(`${packet} for a delivery with another QoS`);
 }
 
 function encodeAcknowledgement(type: number, packetId: number): Buffer {

@@ -1,5 +1,5 @@
 /**
- * CONNECT: who, which session, with which will; answered by CONNACK.
+ * CONNECT: checks the client id, the will and the limits, opens the session, and sends CONNACK.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { isUtf8Payload } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
 
-/** Takes the first packet of a connection [MQTT-3.1.0-1]. */
+/** Handles the first packet of a connection [MQTT-3.1.0-1]. */
 export function onConnect(
   client: ClientConnection,
   bytes: Buffer,
@@ -34,7 +34,7 @@ export function onConnect(
     if (!(error instanceof ProtocolFault) || error.code !== 'protocol-version-unsupported') {
       throw error;
     }
-    // [MQTT-3.1.2-2]: in the words that the client is likely to understand.
+    // [MQTT-3.1.2-2]: CONNACK in the protocol version that the client is most likely to understand.
     const isMqtt5 = (bytes[reader.at - 1] ?? 0) > 5;
     reject(client, isMqtt5 ? 5 : 4, error.code, error.message);
     return;
@@ -45,7 +45,7 @@ export function onConnect(
   try {
     connect = readConnect(reader, version);
   } catch (error) {
-    // 5.0 may be told why [MQTT-4.13.1-1]; 3.1.1 has no return code for it: the connection closes.
+    // 5.0 gets a CONNACK with the reason [MQTT-4.13.1-1]. 3.1.1 has no return code for it: the connection is closed.
     if (!(error instanceof ProtocolFault) || version < 5) throw error;
     reject(client, version, error.code, error.message);
     return;
@@ -53,9 +53,9 @@ export function onConnect(
   client.packetOutMaxBytes = Math.max(0, connect.properties.maximumPacketSize);
   client.problemInformation = connect.properties.requestProblemInformation !== 0;
   const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
-  const fault = rejectionOf(client, connect, clientId);
-  if (fault !== undefined) {
-    reject(client, version, fault.code, fault.detail);
+  const rejection = rejectionOf(client, connect, clientId);
+  if (rejection !== undefined) {
+    reject(client, version, rejection.code, rejection.detail);
     return;
   }
   const { hooks } = client.context;
@@ -64,12 +64,12 @@ export function onConnect(
     return;
   }
   runConnectHook(client, connect, clientId, (allowed) => {
-    // While the plug-in thought, others may have come.
-    const late = allowed
+    // Other clients may have connected before the plug-in answered.
+    const rejection = allowed
       ? rejectionOf(client, connect, clientId)
       : { code: 'plug-in-refused' as const, detail: '' };
-    if (late === undefined) accept(client, connect, clientId);
-    else reject(client, version, late.code, late.detail);
+    if (rejection === undefined) accept(client, connect, clientId);
+    else reject(client, version, rejection.code, rejection.detail);
   });
 }
 
@@ -78,7 +78,7 @@ interface Rejection {
   readonly detail: string;
 }
 
-/** The rules of the protocol, then the policy's. Undefined: welcome. */
+/** Checks the rules of the protocol, then those of the policy. @returns undefined if CONNECT is accepted */
 function rejectionOf(
   client: ClientConnection,
   connect: Connect,
@@ -90,29 +90,29 @@ function rejectionOf(
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
   }
   if (clientId === '') return { code: 'client-id-missing', detail: '' }; // [MQTT-3.1.3-8]
-  const named = `client id ${JSON.stringify(clientId.slice(0, 128))}`;
+  const detail = `client id ${JSON.stringify(clientId.slice(0, 128))}`;
   const verdict = authorizer.connect(identity, clientId);
-  if (!verdict.allowed) return { code: verdict.code, detail: named };
-  // A live session of somebody else is not to be taken, whatever the policy says of client ids.
+  if (!verdict.allowed) return { code: verdict.code, detail };
+  // A session that another identity is using is never taken over, whatever client ids the policy allows.
   const owner = client.host.sessions.get(clientId)?.owner;
   if (owner !== undefined && owner.identity.id !== identity.id) {
-    return { code: 'client-id-not-allowed', detail: named };
+    return { code: 'client-id-not-allowed', detail };
   }
   const others = client.host
     .connectionsOf(identity.id)
     .filter((other) => other.clientId !== undefined && other.clientId !== clientId);
   if (others.length >= authorizer.limits(identity).connectionsMax) {
-    return { code: 'device-connections-too-many', detail: named };
+    return { code: 'device-connections-too-many', detail };
   }
   return connect.will === undefined ? undefined : willRejection(client, connect.will);
 }
 
-/** A will that would be refused as a publish is refused here, at CONNECT. */
+/** A will that would be denied as a PUBLISH is rejected at CONNECT. */
 function willRejection(client: ClientConnection, will: ConnectWill): Rejection | undefined {
   const { authorizer, limits } = client.context;
   const { topic, qos, retain, payload, properties } = will;
   const { topicMaxBytes, topicLevelsMax } = limits;
-  // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: as for any topic name.
+  // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: the rules of any topic name.
   const fault = topicNameFault(topic, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   if (fault !== undefined) return { code: 'topic-name-invalid', detail: `will topic: ${fault}` };
   if (properties.payloadFormat === 1 && !isUtf8Payload(payload)) {
@@ -125,15 +125,15 @@ function willRejection(client: ClientConnection, will: ConnectWill): Rejection |
 }
 
 /**
- * The id for a client that sends none: one of its own if the policy lets it have suffixes, else the
- * device's, unless a session has it [MQTT-3.2.2-16]. Empty when there is none to give; on 3.1.1 with
- * Clean Session 0 none may be given [MQTT-3.1.3-8].
+ * The client id for a client that sends none: the device id with a random suffix if the policy allows
+ * it, otherwise the device id if no session uses it [MQTT-3.2.2-16]. Empty if neither is possible, and on
+ * 3.1.1 with Clean Session 0, where none may be assigned [MQTT-3.1.3-8].
  */
 function assignedId(client: ClientConnection, connect: Connect): string {
   if (connect.version < 5 && !connect.clean) return '';
   const { identity } = client;
-  const own = `${identity.id}/${randomBytes(8).toString('hex')}`;
-  if (client.context.authorizer.connect(identity, own).allowed) return own;
+  const suffixed = `${identity.id}/${randomBytes(8).toString('hex')}`;
+  if (client.context.authorizer.connect(identity, suffixed).allowed) return suffixed;
   return client.host.sessions.get(identity.id) === undefined ? identity.id : '';
 }
 
@@ -141,15 +141,15 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
   const { host, identity } = client;
   const { limits, authorizer, events } = host.context;
   const { properties, version } = connect;
-  const own = authorizer.limits(identity);
-  const expiryMax = Math.min(limits.sessionExpiryMaxSeconds, own.sessionExpiryMaxSeconds);
-  const asked =
+  const granted = authorizer.limits(identity);
+  const expiryMax = Math.min(limits.sessionExpiryMaxSeconds, granted.sessionExpiryMaxSeconds);
+  const requestedSeconds =
     version === 5 ? Math.max(0, properties.sessionExpiry) : connect.clean ? 0 : neverExpires;
-  const expirySeconds = Math.min(asked, expiryMax);
+  const expirySeconds = Math.min(requestedSeconds, expiryMax);
   const keepAlive = keepAliveOf(connect, limits.keepAliveMaxSeconds);
-  const receiveMax = Math.max(1, Math.min(limits.inflightInMax, own.inflightMax));
+  const receiveMax = Math.max(1, Math.min(limits.inflightInMax, granted.inflightMax));
   const clientMax = properties.receiveMaximum < 0 ? 65_535 : properties.receiveMaximum;
-  const window = Math.max(1, Math.min(limits.inflightOutMax, own.inflightMax, clientMax));
+  const window = Math.max(1, Math.min(limits.inflightOutMax, granted.inflightMax, clientMax));
   const request: OpenRequest = {
     clientId,
     clean: connect.clean,
@@ -158,7 +158,7 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
     will: willOf(client, connect, clientId),
   };
   client.keepAliveTimeoutMs = keepAlive * 1500;
-  client.requestedExpirySeconds = asked;
+  client.requestedExpirySeconds = requestedSeconds;
   client.receiveMaximum = receiveMax;
   const outboundAliases = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
   if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
@@ -167,28 +167,28 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
   if (present) host.sessions.reauthorize(session);
   host.connectionAccepted(client);
   events.connected(client);
-  const answer: ConnackProperties = {};
+  const connackProperties: ConnackProperties = {};
   if (version === 5) {
-    // Capabilities are said when they differ from what their absence would mean.
-    if (expirySeconds !== asked) answer.sessionExpiryInterval = expirySeconds;
-    if (receiveMax < 65_535) answer.receiveMaximum = receiveMax;
-    answer.maximumPacketSize = limits.packetMaxBytes;
-    if (limits.topicAliasesMax > 0) answer.topicAliasMaximum = limits.topicAliasesMax;
-    if (connect.clientId === '') answer.assignedClientIdentifier = clientId; // [MQTT-3.1.3-7]
-    if (keepAlive !== connect.keepAliveSeconds) answer.serverKeepAlive = keepAlive;
+    // A property is sent only if its value differs from the default of an absent property.
+    if (expirySeconds !== requestedSeconds) connackProperties.sessionExpiryInterval = expirySeconds;
+    if (receiveMax < 65_535) connackProperties.receiveMaximum = receiveMax;
+    connackProperties.maximumPacketSize = limits.packetMaxBytes;
+    if (limits.topicAliasesMax > 0) connackProperties.topicAliasMaximum = limits.topicAliasesMax;
+    if (connect.clientId === '') connackProperties.assignedClientIdentifier = clientId; // [MQTT-3.1.3-7]
+    if (keepAlive !== connect.keepAliveSeconds) connackProperties.serverKeepAlive = keepAlive;
     if (properties.requestResponseInformation === 1) {
-      answer.responseInformation = `devices/${identity.id}/`;
+      connackProperties.responseInformation = `devices/${identity.id}/`;
     }
   }
-  client.sendConnack(connack(version, 0, present, answer), stored);
+  client.sendConnack(connack(version, 0, present, connackProperties), stored);
   if (host.context.hooks.hasListeners.connackSent) emitConnack(client, 0, present);
   session.outbound.attach(client, window, session.kept);
 }
 
-/** Longer keep alives than the limit, and none, are cut to it: silence must end some time. */
+/** A Keep Alive above the limit, and 0 (none), become the limit: a silent client must be disconnected. */
 function keepAliveOf(connect: Connect, maxSeconds: number): number {
   const { keepAliveSeconds, version } = connect;
-  // 3.1.1 cannot be told: who asked for none there is not held to any.
+  // 3.1.1 has no Server Keep Alive: the client's value applies, even 0.
   if (version < 5) return keepAliveSeconds;
   return keepAliveSeconds === 0 ? maxSeconds : Math.min(keepAliveSeconds, maxSeconds);
 }
@@ -201,12 +201,12 @@ function willOf(client: ClientConnection, connect: Connect, clientId: string): O
   return {
     message: {
       topic: will.topic,
-      // The packet is one chunk that holds little else, but a copy pins nothing.
+      // A copy, so that the read buffer is not kept alive.
       payload: Buffer.from(will.payload),
       qos: will.qos,
       retain: will.retain,
       properties: forward === undefined ? undefined : Buffer.from(forward),
-      // From creation to expiry is the interval; it runs when the will is published.
+      // The difference to `createdAtMs` is the expiry interval. It begins when the will is published.
       expiresAtMs: messageExpiry < 0 ? undefined : nowMs + messageExpiry * 1000,
       createdAtMs: nowMs,
       publisher: clientId,
@@ -226,9 +226,9 @@ function reject(
   if (version === 5) {
     const reason = reasonOf(code, 'connack');
     const reasonString = detail === '' ? spec.title : `${spec.title}: ${detail}`;
-    const told = connack(5, reason, false, { reasonString });
-    // [MQTT-3.2.2-19]: the words go before the packet is too large for the client.
-    client.rejectConnect(fitsClient(client, told.length) ? told : connack(5, reason, false));
+    const packet = connack(5, reason, false, { reasonString });
+    // [MQTT-3.2.2-19]: the reason string is left out if the client does not accept the size.
+    client.rejectConnect(fitsClient(client, packet.length) ? packet : connack(5, reason, false));
   } else {
     client.rejectConnect(connack(version, spec.mqtt3 ?? 5, false));
   }

@@ -1,5 +1,5 @@
 /**
- * DISCONNECT from a client: its will is thrown away [MQTT-3.14.4-3], unless it asks for it (0x04).
+ * DISCONNECT from a client: its will is deleted [MQTT-3.14.4-3], unless the reason code is 0x04.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export function onDisconnect(
 ): void {
   const { reasonCode, sessionExpiry } = readDisconnect(bytes, body, end, client.isMqtt5);
   if (sessionExpiry >= 0) {
-    // [MQTT-3.14.2.2.2]: a session that was to end with the connection cannot be kept after all.
+    // Section 3.14.2.2.2: a session that ends with its connection cannot be kept after all.
     if (client.requestedExpirySeconds === 0 && sessionExpiry > 0) {
       throw protocolError('DISCONNECT raises the session expiry from 0');
     }

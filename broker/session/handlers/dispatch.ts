@@ -1,5 +1,5 @@
 /**
- * From the first byte of a packet to the handler of its type.
+ * Calls the handler of a packet by its first byte.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function dispatch(
   const header = bytes[start] ?? 0;
   const { session } = client;
   if (session === undefined) {
-    // [MQTT-3.1.0-1]: CONNECT, and nothing else, comes first.
+    // [MQTT-3.1.0-1]: the first packet must be CONNECT.
     if (header !== 0x10) throw protocolError('[MQTT-3.1.0-1] the first packet is not CONNECT');
     onConnect(client, bytes, body, end);
     return;
@@ -34,7 +34,7 @@ export function dispatch(
     onPublish(client, session, bytes, start, body, end);
     return;
   }
-  // [MQTT-2.1.3-1] (3.1.1: [MQTT-2.2.2-2]): reserved flags have fixed values.
+  // [MQTT-2.1.3-1] (3.1.1: [MQTT-2.2.2-2]): the reserved flags have fixed values.
   switch (header) {
     case 0x40:
       onPuback(client, session, bytes, body, end);
@@ -66,7 +66,7 @@ export function dispatch(
       onSecondConnect();
       return;
     case 0xf0:
-      // [MQTT-4.12.0-6]: no method was agreed, so AUTH has no place; before 5.0 it is no packet.
+      // [MQTT-4.12.0-6]: AUTH is not allowed, because CONNECT never negotiates a method. Before 5.0 it does not exist.
       if (!client.isMqtt5) throw malformed('packet type 15');
       throw new ProtocolFault('authentication-method-unsupported', 'AUTH');
     default:

@@ -1,6 +1,6 @@
 /**
- * What plug-ins of Aedes are asked and told about one connection. A hook may answer later: nothing
- * more of that connection is read until it did, so that order holds, and others are not held up.
+ * Runs the hooks and emits the events of Aedes plug-ins for one connection. A hook may answer later:
+ * until then the connection is not read, so that the order is kept. Other connections are not delayed.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import type { Qos } from '../../store/session-store.ts';
 import type { Connect } from '../wire/connect.ts';
 import type { Subscribe, SubscribeRequest } from '../wire/subscribe.ts';
 
-/** How long a hook may think, in ms; then its connection ends. CONNECT has its own time limit. */
+/** The timeout of a hook in ms; then the connection is closed. CONNECT has its own timeout. */
 export const hookTimeoutMs = 10_000;
 
-/** `preConnect`, then `authenticate`. What they change in the packet changes nothing. */
+/** Runs `preConnect`, then `authenticate`. Changes that they make to the packet have no effect. */
 export function runConnectHook(
   client: ClientConnection,
   connect: Connect,
@@ -27,7 +27,7 @@ export function runConnectHook(
 ): void {
   const { hooks } = client.context;
   const { preConnect, authenticate } = hooks;
-  const plugInClient = asAedesClient(hooks.clientOf(client));
+  const pluginClient = asAedesClient(hooks.clientOf(client));
   const { will, version, clean, keepAliveSeconds, userName, password } = connect;
   const packet = {
     cmd: 'connect',
@@ -49,25 +49,25 @@ export function runConnectHook(
           },
         }),
   } as const;
-  const yes = ({ error, value }: HookResult<boolean | null>): boolean =>
+  const isAllowed = ({ error, value }: HookResult<boolean | null>): boolean =>
     error === undefined && value === true;
-  const identify = (): void => {
+  const runAuthenticate = (): void => {
     if (authenticate === undefined) return answered(true);
     wait<boolean | null>(
       client,
-      (reply) => authenticate(plugInClient, userName, packet.password, reply),
-      (answer) => answered(yes(answer)),
+      (reply) => authenticate(pluginClient, userName, packet.password, reply),
+      (answer) => answered(isAllowed(answer)),
     );
   };
-  if (preConnect === undefined) return identify();
+  if (preConnect === undefined) return runAuthenticate();
   wait<boolean>(
     client,
-    (reply) => preConnect(plugInClient, packet, reply),
-    (answer) => (yes(answer) ? identify() : answered(false)),
+    (reply) => preConnect(pluginClient, packet, reply),
+    (answer) => (isAllowed(answer) ? runAuthenticate() : answered(false)),
   );
 }
 
-/** `authorizePublish`: the message as the hook leaves it; undefined when it refuses. */
+/** Runs `authorizePublish`: the result is the message as the hook changed it; undefined if it refused. */
 export function runPublishHook(
   client: ClientConnection,
   message: Message,
@@ -88,7 +88,10 @@ export function runPublishHook(
   );
 }
 
-/** `authorizeSubscribe`, filter by filter: with the QoS that it leaves; undefined where it refuses. */
+/**
+ * Runs `authorizeSubscribe` for each filter: the result is the request with the QoS that the hook allows;
+ * undefined if it refused.
+ */
 export function runSubscribeHook(
   client: ClientConnection,
   { requests }: Subscribe,
@@ -107,8 +110,8 @@ export function runSubscribeHook(
       client,
       (reply) => authorizeSubscribe(asAedesClient(hooks.clientOf(client)), subscription, reply),
       ({ error, value }) => {
-        const given = error === undefined && value !== null && value !== undefined;
-        answers.push(given ? { ...request, qos: lower(value.qos, request.qos) } : undefined);
+        const isAllowed = error === undefined && value !== null && value !== undefined;
+        answers.push(isAllowed ? { ...request, qos: lower(value.qos, request.qos) } : undefined);
         next();
       },
     );
@@ -116,7 +119,7 @@ export function runSubscribeHook(
   next();
 }
 
-/** `connackSent`. */
+/** Emits `connackSent`. */
 export function emitConnack(
   client: ClientConnection,
   returnCode: number,
@@ -127,38 +130,38 @@ export function emitConnack(
   hooks.emit('connackSent', packet, hooks.clientOf(client));
 }
 
-/** `ping`. */
+/** Emits `ping`. */
 export function emitPing(client: ClientConnection): void {
   const { hooks } = client.context;
   hooks.emit('ping', { cmd: 'pingreq' }, hooks.clientOf(client));
 }
 
-/** `ack`: a delivery came to its end. Of the message only the packet id is known by then. */
+/** Emits `ack`: a delivery is complete. Only its packet id is still known. */
 export function emitAck(client: ClientConnection, messageId: number, qos: 1 | 2): void {
   const { hooks } = client.context;
   const packet = qos === 1 ? { cmd: 'publish', messageId, qos } : { cmd: 'pubrel', messageId };
   hooks.emit('ack', packet, hooks.clientOf(client));
 }
 
-/** Asks; while there is no answer yet the connection is not read. */
+/** Calls a hook. The connection is not read until it has answered. */
 function wait<T>(
   client: ClientConnection,
   call: (reply: Reply<T>) => void,
   answered: (answer: HookResult<T>) => void,
 ): void {
-  let now: HookResult<T> | undefined;
-  let later = false;
+  let immediate: HookResult<T> | undefined;
+  let isWaiting = false;
   let cancel = (): void => undefined;
   callHook<T>(call, (answer) => {
-    if (!later) {
-      now = answer;
+    if (!isWaiting) {
+      immediate = answer;
       return;
     }
     cancel();
     client.reader.resumeWith(pauseReasons.plugIn, () => answered(answer));
   });
-  if (now !== undefined) return answered(now);
-  later = true;
+  if (immediate !== undefined) return answered(immediate);
+  isWaiting = true;
   client.reader.pause(pauseReasons.plugIn);
   if (client.session === undefined) return;
   const { clock, log } = client.context;
@@ -168,13 +171,13 @@ function wait<T>(
   });
 }
 
-/** The message as a hook left its packet. */
+/** The message with the changes that a hook made to its packet. */
 function changed(message: Message, packet: PublishPacket): Message {
   const { topic, payload, qos, retain } = packet;
   return Message.from(topic, lower(qos, message.qos), retain, payload, message);
 }
 
-/** A hook may lower a QoS: raising it would promise what the other side does not keep. */
-function lower(asked: number, most: Qos): Qos {
-  return asked >= most ? most : asked === 1 ? 1 : 0;
+/** A hook may lower a QoS. It cannot raise it: the other side would not keep that promise. */
+function lower(requested: number, max: Qos): Qos {
+  return requested >= max ? max : requested === 1 ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 /**
- * Retained messages to a new subscription: in portions, as the connection takes them, so that a
- * filter that matches a million of them holds up nobody.
+ * Sends the retained messages of a new subscription in batches, while the connection has room, so that a
+ * filter that matches a million of them does not delay other clients.
  *
  * @module
  */
@@ -10,8 +10,10 @@ import { Message } from '../delivery/message.ts';
 import type { Session } from '../state/session.ts';
 
 const batchMessages = 256;
+/** The pause before the next attempt when the connection has no room, in ms. */
+const noRoomPauseMs = 50;
 
-/** Sends what a subscription matches, with RETAIN set [MQTT-3.3.1-8]. */
+/** Sends the retained messages that a subscription matches, with RETAIN set [MQTT-3.3.1-8]. */
 export function sendRetained(
   client: ClientConnection,
   session: Session,
@@ -30,7 +32,7 @@ function sendBatch(
   found: readonly StoredMessage[],
   from: number,
 ): void {
-  // Gone, or taken back in the meantime.
+  // The connection was closed or the subscription removed in the meantime.
   if (client.closed || session.subscriptions.get(record.filter) !== record) return;
   const { clock, authorizer } = client.context;
   const nowMs = clock.now();
@@ -45,6 +47,7 @@ function sendBatch(
     session.deliver(Message.fromStored(stored), qos, true, identifiers);
   }
   if (to === found.length) return;
-  const wait = client.hasRoom ? 0 : 50;
-  clock.after(wait, () => sendBatch(client, session, record, found, to));
+  clock.after(client.hasRoom ? 0 : noRoomPauseMs, () =>
+    sendBatch(client, session, record, found, to),
+  );
 }

@@ -1,5 +1,5 @@
 /**
- * SUBSCRIBE: each filter judged on its own, answered by SUBACK, then the retained messages.
+ * SUBSCRIBE: each filter is authorized by itself, then SUBACK and the retained messages are sent.
  *
  * @module
  */
@@ -17,6 +17,9 @@ import { reasonOf } from '../wire/reasons.ts';
 import { readSubscribe, type Subscribe, type SubscribeRequest } from '../wire/subscribe.ts';
 import type { SubscriptionRecord } from '../../store/session-store.ts';
 
+/** The return code of a denied filter on 3.1.1. */
+const failure = 0x80;
+
 export function onSubscribe(
   client: ClientConnection,
   session: Session,
@@ -28,64 +31,66 @@ export function onSubscribe(
   const reader = new PacketReader(bytes, body, end);
   const packet = readSubscribe(reader, client.isMqtt5, limits.subscriptionsPerPacketMax);
   if (hooks.authorizeSubscribe === undefined) subscribe(client, session, packet, packet.requests);
-  else runSubscribeHook(client, packet, (answers) => subscribe(client, session, packet, answers));
+  else runSubscribeHook(client, packet, (allowed) => subscribe(client, session, packet, allowed));
 }
 
-/** @param answers the requests as they stand now, in their order; undefined where a plug-in refused */
+/** @param allowed the requests in order, as a plug-in changed them; undefined if it refused one */
 function subscribe(
   client: ClientConnection,
   session: Session,
   { packetId, identifier, requests }: Subscribe,
-  answers: readonly (SubscribeRequest | undefined)[],
+  allowed: readonly (SubscribeRequest | undefined)[],
 ): void {
-  const { context } = client;
-  const { publisher } = client.host;
-  const { hooks } = context;
+  const { events, hooks } = client.context;
   const codes: number[] = [];
   const granted: SubscriptionRecord[] = [];
   const retained: SubscriptionRecord[] = [];
-  for (const [index, asked] of requests.entries()) {
-    const request = answers[index] ?? asked;
-    const shared = splitShared(request.filter);
-    if (request.noLocal && shared !== undefined && client.isMqtt5) {
-      throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
-    }
+  for (const [index, requested] of requests.entries()) {
+    const request = allowed[index] ?? requested;
+    assertNoLocalAllowed(client, request);
     const code =
-      answers[index] === undefined ? 'plug-in-refused' : rejectionOf(client, session, request);
+      allowed[index] === undefined ? 'plug-in-refused' : rejectionOf(client, session, request);
     if (code !== undefined) {
-      context.events.denied(client.identity, 'subscribe', request.filter, code);
-      codes.push(client.isMqtt5 ? reasonOf(code, 'suback') : 0x80);
+      events.denied(client.identity, 'subscribe', request.filter, code);
+      codes.push(client.isMqtt5 ? reasonOf(code, 'suback') : failure);
       continue;
     }
-    const known = session.subscriptions.has(request.filter);
     const record: SubscriptionRecord = { ...request, identifier };
-    // [MQTT-3.3.1-9], -10, -11; never for shared ones.
-    const wanted =
-      shared === undefined &&
-      (request.retainHandling === 0 || (request.retainHandling === 1 && !known));
-    // Before it is routed to: else what comes now would come twice.
-    if (wanted) context.events.retainedRequested?.(request.filter);
-    addSubscription(context, publisher, session, record);
+    const sendsRetained = wantsRetained(session, request);
+    // Before the router has the subscription: a message published now would otherwise be sent twice.
+    if (sendsRetained) events.retainedRequested?.(request.filter);
+    addSubscription(client.context, client.host.publisher, session, record);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);
-    if (wanted) retained.push(record);
+    if (sendsRetained) retained.push(record);
   }
   client.sendAfterCommit(suback(client.isMqtt5 ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
   if (hooks.hasListeners.subscribe && granted.length > 0) {
-    const told = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
-    hooks.emit('subscribe', told, hooks.clientOf(client));
+    const subscriptions = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
+    hooks.emit('subscribe', subscriptions, hooks.clientOf(client));
   }
   for (const record of retained) sendRetained(client, session, record);
 }
 
-/** Undefined: granted. */
+function assertNoLocalAllowed(client: ClientConnection, request: SubscribeRequest): void {
+  if (request.noLocal && client.isMqtt5 && splitShared(request.filter) !== undefined) {
+    throw protocolError('[MQTT-3.8.3-4] No Local on a shared subscription');
+  }
+}
+
+/** Retain Handling [MQTT-3.3.1-9], -10, -11. A shared subscription never gets retained messages. */
+function wantsRetained(session: Session, { filter, retainHandling }: SubscribeRequest): boolean {
+  if (splitShared(filter) !== undefined) return false;
+  return retainHandling === 0 || (retainHandling === 1 && !session.subscriptions.has(filter));
+}
+
+/** @returns why the subscription is denied; undefined if it is granted */
 function rejectionOf(
   client: ClientConnection,
   session: Session,
-  request: SubscribeRequest,
+  { filter, qos }: SubscribeRequest,
 ): ErrorCode | undefined {
   const { authorizer, limits } = client.context;
-  const { filter, qos } = request;
   const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   if (fault !== undefined) return 'topic-filter-invalid';

@@ -1,5 +1,5 @@
 /**
- * UNSUBSCRIBE: always answered [MQTT-3.10.4-4], [MQTT-3.10.4-5]. What is in flight is still delivered.
+ * UNSUBSCRIBE: always answered [MQTT-3.10.4-4], [MQTT-3.10.4-5]. Messages in flight are still delivered.
  *
  * @module
  */

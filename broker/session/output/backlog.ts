@@ -1,6 +1,6 @@
 /**
- * What waits for a client that does not keep up: bytes, copied once into blocks that leave as they are
- * when there is room, so that a slow reader costs bytes and not objects.
+ * The bytes that wait for a client that reads slowly. They are copied once, into buffers that are
+ * written unchanged when there is room, so that a slow reader costs bytes and not objects.
  *
  * @module
  */
@@ -12,29 +12,29 @@ import {
   type BufferPool,
 } from './buffer-pool.ts';
 
-/** Blocks grow with the backlog to this size; only what is larger in one turn has a larger one. */
+/** Buffers grow with the backlog up to this size. Only for a larger batch there is a larger buffer. */
 const bufferGrowthMaxBytes = 64 * 1024;
-/** More is not written at a time, so that a slow reader is seen to make progress. */
+/** Writes are not larger than this, so that the progress of a slow reader is visible. */
 const chunkMaxBytes = 64 * 1024;
 
-/** What is written next. */
+/** The next bytes to write. */
 export interface Chunk {
   readonly bytes: Buffer;
-  /** With the last piece of a block: the block, which is the caller's to release. */
+  /** Set in the last chunk of a buffer: the caller must release it. */
   readonly buffer: PooledBuffer | undefined;
 }
 
 export class Backlog {
-  /** Bytes that wait. The blocks take at most twice that and one block more. */
+  /** The waiting bytes. The buffers take at most twice as much and one buffer more. */
   bytes = 0;
   readonly #pool: BufferPool | undefined;
   readonly #buffers: PooledBuffer[] = [];
-  /** How much of each block is filled. */
+  /** How many bytes of each buffer are used. */
   readonly #lengths: number[] = [];
-  /** How much of the first block has been taken. */
+  /** How many bytes of the first buffer were taken. */
   #taken = 0;
 
-  /** @param pool undefined: the blocks are not used again */
+  /** @param pool undefined: the buffers are not reused */
   constructor(pool: BufferPool | undefined) {
     this.#pool = pool;
   }
@@ -43,43 +43,43 @@ export class Backlog {
     return this.#buffers.length === 0;
   }
 
-  /** Copies what a box holds behind what is here. */
+  /** Appends a copy of the bytes of a batch. */
   add(batch: WriteBatch): void {
     let last = this.#buffers.length - 1;
-    let block = this.#buffers[last];
+    let buffer = this.#buffers[last];
     let length = this.#lengths[last] ?? 0;
-    if (block === undefined || block.bytes.length - length < batch.bytes) {
-      const grown = block === undefined ? bufferMinBytes : 2 * block.bytes.length;
+    if (buffer === undefined || buffer.bytes.length - length < batch.bytes) {
+      const grown = buffer === undefined ? bufferMinBytes : 2 * buffer.bytes.length;
       const size = Math.max(batch.bytes, Math.min(grown, bufferGrowthMaxBytes));
-      block = this.#pool?.acquire(size) ?? unpooledBuffer(size);
+      buffer = this.#pool?.acquire(size) ?? unpooledBuffer(size);
       length = 0;
-      last = this.#buffers.push(block) - 1;
+      last = this.#buffers.push(buffer) - 1;
     }
-    batch.copyTo(block.bytes, length);
+    batch.copyTo(buffer.bytes, length);
     this.#lengths[last] = length + batch.bytes;
     this.bytes += batch.bytes;
   }
 
-  /** Takes what has waited the longest, a piece at a time. */
+  /** Takes the oldest chunk; undefined if the backlog is empty. */
   shift(): Chunk | undefined {
-    const block = this.#buffers[0];
+    const buffer = this.#buffers[0];
     const length = this.#lengths[0];
-    if (block === undefined || length === undefined) return undefined;
+    if (buffer === undefined || length === undefined) return undefined;
     const start = this.#taken;
     const end = Math.min(length, start + chunkMaxBytes);
-    const whole = end === length;
-    if (whole) {
+    const isLast = end === length;
+    if (isLast) {
       this.#buffers.shift();
       this.#lengths.shift();
     }
-    this.#taken = whole ? 0 : end;
+    this.#taken = isLast ? 0 : end;
     this.bytes -= end - start;
-    return { bytes: block.bytes.subarray(start, end), buffer: whole ? block : undefined };
+    return { bytes: buffer.bytes.subarray(start, end), buffer: isLast ? buffer : undefined };
   }
 
-  /** Forgets everything. */
+  /** Discards everything. */
   clear(): void {
-    for (const block of this.#buffers) block.release();
+    for (const buffer of this.#buffers) buffer.release();
     this.#buffers.length = this.#lengths.length = 0;
     this.#taken = 0;
     this.bytes = 0;

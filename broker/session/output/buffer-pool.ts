@@ -1,78 +1,78 @@
 /**
- * Memory that what leaves is gathered in: a block is lent for one write and used again once its bytes
- * are on their way. A fresh buffer for each write would be memory outside of V8's heap, and each 64 MB
- * of that make V8 mark its whole heap: with payloads of some KB, ten times a second.
+ * A pool of write buffers: one is acquired for each write and reused when the write completes.
+ *
+ * A new buffer for each write would be memory outside of V8's heap, and each 64 MB of it make V8 mark
+ * the whole heap: ten times a second with payloads of a few KB.
  *
  * @module
  */
 
-/** A block that is lent. */
 export interface PooledBuffer {
-  /** At least as long as was asked for; what stands in it means nothing. */
+  /** At least as long as requested. The content is undefined. */
   readonly bytes: Buffer;
-  /** Called once when the block comes back. */
+  /** Called once, when the buffer is released. */
   onRelease: (() => void) | undefined;
-  /** Gives it back, when nobody reads it any more: the callback of a write. */
+  /** Returns the buffer to the pool. It is the callback of a write. */
   readonly release: () => void;
 }
 
-/** The smallest block. Less than that is as cheap as a slice of Node's own pool. */
+/** The smallest buffer. For fewer bytes a slice of Node's own pool is as cheap. */
 export const bufferMinBytes = 4 * 1024;
-/** Sizes are multiples of the smallest up to here, then powers of two. */
+/** Sizes are multiples of the smallest buffer up to here, then powers of two. */
 const fineMaxBytes = 64 * 1024;
 const fineSteps = fineMaxBytes / bufferMinBytes;
-/** Larger blocks are not kept: so much in one write is rare. */
+/** Larger buffers are not reused: writes of that size are rare. */
 const pooledMaxBytes = 512 * 1024;
-/** What is kept for later, of all sizes together. */
+/** The free buffers of all sizes together. */
 const freeMaxBytes = 16 * 1024 * 1024;
 
 export class BufferPool {
-  /** By size. */
+  /** Free buffers by size step. */
   readonly #free: (PooledBuffer[] | undefined)[] = [];
   #freeBytes = 0;
 
-  /** Bytes that are here and not lent. */
+  /** The bytes of the free buffers. */
   get freeBytes(): number {
     return this.#freeBytes;
   }
 
-  /** Lends a block of at least `size` bytes. */
+  /** Returns a buffer of at least `size` bytes. */
   acquire(size: number): PooledBuffer {
     if (size > pooledMaxBytes) return unpooledBuffer(size);
     const step = stepOf(size);
-    const kept = this.#free[step]?.pop();
-    if (kept !== undefined) {
-      this.#freeBytes -= kept.bytes.length;
-      return kept;
+    const free = this.#free[step]?.pop();
+    if (free !== undefined) {
+      this.#freeBytes -= free.bytes.length;
+      return free;
     }
-    const made = block(sizeOf(step), () => this.#putBack(made, step));
-    return made;
+    const created = createBuffer(sizeOf(step), () => this.#putBack(created, step));
+    return created;
   }
 
-  #putBack(back: PooledBuffer, step: number): void {
-    if (this.#freeBytes + back.bytes.length > freeMaxBytes) return;
-    this.#freeBytes += back.bytes.length;
-    (this.#free[step] ??= []).push(back);
+  #putBack(released: PooledBuffer, step: number): void {
+    if (this.#freeBytes + released.bytes.length > freeMaxBytes) return;
+    this.#freeBytes += released.bytes.length;
+    (this.#free[step] ??= []).push(released);
   }
 }
 
-/** A block for a stream that may hand on what it is given: it is never used again. */
+/** A buffer that is never reused, for a stream that may pass its bytes on. */
 export function unpooledBuffer(size: number): PooledBuffer {
-  return block(size, undefined);
+  return createBuffer(size, undefined);
 }
 
-function block(size: number, back: (() => void) | undefined): PooledBuffer {
-  const made: PooledBuffer = {
+function createBuffer(size: number, putBack: (() => void) | undefined): PooledBuffer {
+  const created: PooledBuffer = {
     bytes: Buffer.allocUnsafeSlow(size),
     onRelease: undefined,
     release() {
-      const { onRelease } = made;
-      made.onRelease = undefined;
-      back?.();
+      const { onRelease } = created;
+      created.onRelease = undefined;
+      putBack?.();
       onRelease?.();
     },
   };
-  return made;
+  return created;
 }
 
 /** 0 for up to 4 KB, 1 for up to 8 KB … 15 for up to 64 KB, 16 for up to 128 KB and so on. */

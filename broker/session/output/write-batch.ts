@@ -1,8 +1,8 @@
 /**
- * What one connection is owed in this turn of the event loop: a list of views, joined where they
- * touch, that becomes one buffer, one write, one TLS record, one system call.
+ * The packets that one connection sends in this turn of the event loop: a list of views, joined where
+ * they are adjacent. It becomes one buffer, one write, one TLS record, one system call.
  *
- * Boxes are lent to connections for a turn and go back to a pool, so that an idle connection has none.
+ * Connections acquire a batch from a pool for one turn, so that an idle connection has none.
  *
  * @module
  */
@@ -14,20 +14,20 @@ export class WriteBatch {
   readonly #buffers: Buffer[] = [];
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
-  /** Where a packet id is patched in, counted from the start of the view. */
-  readonly #idsAt: number[] = [];
-  /** First byte of the packet in bits 16 to 23, packet id in bits 0 to 15; 0: nothing to patch. */
+  /** The position of the packet id, counted from the start of the view. */
+  readonly #packetIdsAt: number[] = [];
+  /** The first byte of the packet in bits 16 to 23, its id in bits 0 to 15; 0: the view is not patched. */
   readonly #patches: number[] = [];
 
   get isEmpty(): boolean {
     return this.#count === 0;
   }
 
-  /** Adds bytes as they are. */
+  /** Adds unchanged bytes. */
   add(buffer: Buffer, start: number, end: number): void {
     const last = this.#count - 1;
     this.bytes += end - start;
-    // Frames that follow one another in one read chunk leave as one piece.
+    // Packets that follow one another in one read buffer become one view.
     if (
       last >= 0 &&
       this.#ends[last] === start &&
@@ -40,20 +40,20 @@ export class WriteBatch {
     this.#push(buffer, start, end, 0, 0);
   }
 
-  /** Adds a packet with its first byte patched in its copy, and its packet id when `idAt` is not 0. */
+  /** Adds a packet. In its copy the first byte is replaced, and the packet id if `packetIdAt` is not 0. */
   addPatched(
     buffer: Buffer,
     start: number,
     end: number,
-    idAt: number,
-    first: number,
-    id: number,
+    packetIdAt: number,
+    firstByte: number,
+    packetId: number,
   ): void {
     this.bytes += end - start;
-    this.#push(buffer, start, end, idAt, (first << 16) | id);
+    this.#push(buffer, start, end, packetIdAt, (firstByte << 16) | packetId);
   }
 
-  /** Takes all that another box holds, behind what is here. */
+  /** Appends the packets of another batch. */
   addAll(other: WriteBatch): void {
     this.bytes += other.bytes;
     for (let index = 0; index < other.#count; index++) {
@@ -63,18 +63,18 @@ export class WriteBatch {
         buffer,
         other.#starts[index] ?? 0,
         other.#ends[index] ?? 0,
-        other.#idsAt[index] ?? 0,
+        other.#packetIdsAt[index] ?? 0,
         other.#patches[index] ?? 0,
       );
     }
   }
 
-  /** Whether it can leave as it lies in what was read, without a copy. */
+  /** Whether it is one unchanged view of the read buffer, which needs no copy. */
   get isView(): boolean {
     return this.#count === 1 && this.#patches[0] === 0;
   }
 
-  /** Everything as one buffer: a view when it is one piece, else a fresh copy. */
+  /** All bytes as one buffer: a view if possible, otherwise a copy. */
   join(): Buffer {
     const first = this.#buffers[0];
     if (this.isView && first !== undefined) {
@@ -87,8 +87,8 @@ export class WriteBatch {
     return joined;
   }
 
-  /** Copies everything, patched, into `joined` from `start`: there must be room for {@link bytes}. */
-  copyTo(joined: Buffer, start: number): void {
+  /** Copies all bytes, patched, into `target` from `start`. There must be room for {@link bytes}. */
+  copyTo(target: Buffer, start: number): void {
     let at = start;
     for (let index = 0; index < this.#count; index++) {
       const buffer = this.#buffers[index];
@@ -97,17 +97,17 @@ export class WriteBatch {
       if (buffer === undefined) continue;
       const size = end - from;
       if (size <= copyLoopMaxBytes) {
-        for (let next = from, to = at; next < end; next++, to++) joined[to] = buffer[next] ?? 0;
+        for (let next = from, to = at; next < end; next++, to++) target[to] = buffer[next] ?? 0;
       } else {
-        buffer.copy(joined, at, from, end);
+        buffer.copy(target, at, from, end);
       }
       const patch = this.#patches[index] ?? 0;
       if (patch !== 0) {
-        joined[at] = patch >>> 16;
-        const idAt = this.#idsAt[index] ?? 0;
-        if (idAt !== 0) {
-          joined[at + idAt] = (patch >>> 8) & 0xff;
-          joined[at + idAt + 1] = patch & 0xff;
+        target[at] = patch >>> 16;
+        const packetIdAt = this.#packetIdsAt[index] ?? 0;
+        if (packetIdAt !== 0) {
+          target[at + packetIdAt] = (patch >>> 8) & 0xff;
+          target[at + packetIdAt + 1] = patch & 0xff;
         }
       }
       at += size;
@@ -117,31 +117,31 @@ export class WriteBatch {
   clear(): void {
     this.bytes = 0;
     this.#count = 0;
-    // The views go, so that a pooled box pins no read chunk; the arrays stay.
+    // The views are removed, so that a pooled batch keeps no read buffer alive. The arrays are reused.
     this.#buffers.length = 0;
     if (this.#starts.length > keptEntriesMax) {
-      this.#starts.length = this.#ends.length = this.#idsAt.length = this.#patches.length = 0;
+      this.#starts.length = this.#ends.length = this.#packetIdsAt.length = this.#patches.length = 0;
     }
   }
 
-  #push(buffer: Buffer, start: number, end: number, idAt: number, patch: number): void {
+  #push(buffer: Buffer, start: number, end: number, packetIdAt: number, patch: number): void {
     const index = this.#count++;
     this.#buffers[index] = buffer;
     this.#starts[index] = start;
     this.#ends[index] = end;
-    this.#idsAt[index] = idAt;
+    this.#packetIdsAt[index] = packetIdAt;
     this.#patches[index] = patch;
   }
 }
 
-/** Up to here a loop is faster than a call into the runtime. */
+/** Up to this size a loop is faster than a call into the runtime. */
 const copyLoopMaxBytes = 48;
 const keptEntriesMax = 4096;
 const pooledMax = 4096;
 
-/** Boxes that nobody uses now. */
+/** Batches that are not in use. */
 export class WriteBatchPool {
-  /** What they are joined in. */
+  /** The buffers that batches are copied into. */
   readonly buffers = new BufferPool();
   readonly #free: WriteBatch[] = [];
 

@@ -1,6 +1,6 @@
 /**
- * The hooks and events of Aedes, as far as a plug-in set or listens to them. Until then a field is
- * undefined or false, and a packet costs one look at it.
+ * The hooks of Aedes that a plug-in has set, and the events that it listens to. Otherwise the field is
+ * undefined or false and costs one comparison per packet.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { PluginClient, type PluginTarget } from './plugin-client.ts';
 
 type Hook<K extends keyof AedesOptions> = NonNullable<AedesOptions[K]> | undefined;
 
-/** Events that cost something to tell. */
+/** Whether an event has listeners, for the events that cost something to emit. */
 export interface ListenerFlags {
   subscribe: boolean;
   unsubscribe: boolean;
@@ -21,7 +21,7 @@ export interface ListenerFlags {
   connectionError: boolean;
 }
 
-/** What a hook answered: an error, or its value. */
+/** The answer of a hook: an error or a value. */
 export interface HookResult<T> {
   readonly error: Error | undefined;
   readonly value: T | undefined;
@@ -46,25 +46,28 @@ export class Hooks {
     clientError: false,
     connectionError: false,
   };
-  /** Emits an event to those who listen. */
+  /** Emits an event of Aedes. */
   emit: (event: string, ...values: unknown[]) => void = () => undefined;
   readonly #clients = new WeakMap<PluginTarget, PluginClient>();
 
-  /** A connection as plug-ins know it: always the same object. */
+  /** The Aedes client of a connection: always the same object. */
   clientOf(client: PluginTarget): PluginClient {
-    let known = this.#clients.get(client);
-    if (known === undefined) this.#clients.set(client, (known = new PluginClient(client)));
-    return known;
+    let pluginClient = this.#clients.get(client);
+    if (pluginClient === undefined) {
+      pluginClient = new PluginClient(client);
+      this.#clients.set(client, pluginClient);
+    }
+    return pluginClient;
   }
 
-  /** A packet could not be taken, and its connection ends. */
+  /** A packet could not be handled, and its connection will be closed. */
   reportError(client: PluginTarget, error: Error): void {
     const event = client.session === undefined ? 'connectionError' : 'clientError';
     if (this.hasListeners[event]) this.emit(event, this.clientOf(client), error);
   }
 }
 
-/** Calls a hook. What it throws is its answer; more than one answer is one. */
+/** Calls a hook. An exception is its answer. Only the first answer counts. */
 export function callHook<T>(
   call: (reply: Reply<T>) => void,
   answered: (answer: HookResult<T>) => void,

@@ -1,12 +1,12 @@
 /**
- * The bus as plug-ins of Aedes see it (`mq`, the interface of mqemitter): functions that listen to
- * topics stand in the same routes as sessions.
+ * The `mq` of Aedes for plug-ins (the interface of mqemitter): functions that listen to topics. They are
+ * receivers in the same routes as sessions.
  *
  * @module
  */
 import type { Qos } from '../../store/session-store.ts';
 
-/** What a listener gets: the packet that Aedes's plug-ins know. */
+/** The packet that a listener gets, with the fields of Aedes. */
 export interface EmitterPacket {
   readonly cmd: 'publish';
   readonly topic: string;
@@ -22,7 +22,7 @@ export interface EmitterPacket {
 export type EmitterListener = (packet: EmitterPacket, done: () => void) => void;
 export type Done = (error?: Error | null) => void;
 
-/** What `mq` must be able to do. */
+/** The interface of mqemitter. */
 export interface Emitter {
   on(filter: string, listener: EmitterListener, done?: () => void): this;
   removeListener(filter: string, listener: EmitterListener, done?: () => void): this;
@@ -30,14 +30,14 @@ export interface Emitter {
   close(done?: () => void): void;
 }
 
-/** How a listener is put into the routes and taken out again. */
+/** Adds listeners to the router and publishes for them. */
 export interface ListenerHost {
   add(filter: string, listener: EmitterListener): void;
   remove(filter: string, listener: EmitterListener): void;
   publish(packet: EmitterPacket): void;
 }
 
-/** The bus for plug-ins. */
+/** An emitter that uses the router of the broker. */
 export class RoutedEmitter implements Emitter {
   readonly #host: ListenerHost;
   #closed = false;
@@ -60,7 +60,7 @@ export class RoutedEmitter implements Emitter {
 
   emit(packet: EmitterPacket, done?: Done): this {
     if (this.#closed) {
-      done?.(new Error('the bus is closed'));
+      done?.(new Error('the broker is closed'));
       return this;
     }
     this.#host.publish(packet);

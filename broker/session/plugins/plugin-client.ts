@@ -1,5 +1,5 @@
 /**
- * A connection as plug-ins of Aedes know it. Made only for those who look.
+ * The client object of Aedes plug-ins for a connection. It is created only if a plug-in uses it.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Qos, SessionStore } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
 import type { PluginPacket } from './plugin-receiver.ts';
 
-/** The connection, as far as plug-ins see it. */
+/** What a plug-in can use of a connection. */
 export interface PluginTarget {
   /** Undefined until CONNECT was accepted. */
   readonly clientId: string | undefined;
@@ -55,7 +55,7 @@ export class PluginClient extends EventEmitter {
     return this.#client.protocolVersion ?? 0;
   }
 
-  /** Whether its session ends with it. */
+  /** Whether the session ends with the connection. */
   get clean(): boolean {
     return this.#client.session?.kept !== true;
   }
@@ -76,12 +76,12 @@ export class PluginClient extends EventEmitter {
     return this.#client.closed;
   }
 
-  /** Who its certificate says it is. Beyond what Aedes has. */
+  /** The identity from the certificate. Aedes itself does not have this property. */
   get identity(): Identity {
     return this.#client.identity;
   }
 
-  /** Sends to this client alone, whatever it subscribed to. `done`: when it is stored. */
+  /** Sends a message to this client only, whatever its subscriptions are. `done` is called after the commit. */
   publish(packet: PluginPacket, done: (error?: Error) => void = () => undefined): void {
     const { session } = this.#client;
     if (session === undefined || session.owner !== this.#client) {
@@ -94,7 +94,7 @@ export class PluginClient extends EventEmitter {
     session.store.afterCommit(done);
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   close(done: () => void = () => undefined): void {
     this.#client.close('closed-by-plug-in');
     if (this.#client.stream.destroyed) done();
@@ -102,7 +102,7 @@ export class PluginClient extends EventEmitter {
   }
 }
 
-/** The types of Aedes have more than a plug-in of this broker can use: subscriptions are the client's own. */
+/** The one cast to the client type of Aedes, which also has methods to subscribe: a client here subscribes itself. */
 export function asAedesClient(client: PluginClient): AedesClient {
   return client as unknown as AedesClient;
 }

@@ -1,5 +1,5 @@
 /**
- * `authorizeForward`: what plug-ins of Aedes let leave to one client.
+ * Runs the `authorizeForward` hook of Aedes plug-ins for one message and one client.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { emitterPacket } from './plugin-receiver.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { Hooks } from './hooks.ts';
 
-/** The message as the hook leaves it; undefined when it keeps it back, or throws. */
+/** The message as the hook changed it; undefined if it refused or threw. */
 export function runForwardHook(
   { hooks, log }: { readonly hooks: Hooks; readonly log: Logger },
   client: PluginTarget,
@@ -21,12 +21,15 @@ export function runForwardHook(
 ): Message | undefined {
   const packet = { ...emitterPacket(message), qos, retain } as AedesPublishPacket;
   try {
-    const given = hooks.authorizeForward?.(asAedesClient(hooks.clientOf(client)), packet);
-    if (given === null || given === undefined) return undefined;
-    const { topic, payload } = given;
+    const allowed = hooks.authorizeForward?.(asAedesClient(hooks.clientOf(client)), packet);
+    if (allowed === null || allowed === undefined) return undefined;
+    const { topic, payload } = allowed;
     return Message.from(topic, message.qos, message.retain, payload, message);
   } catch (error) {
-    log.error({ err: error }, 'a plug-in failed on a message: it is not forwarded');
+    log.error(
+      { err: error },
+      'a plug-in failed in authorizeForward: the message is not sent to this client',
+    );
     return undefined;
   }
 }

@@ -7,7 +7,7 @@ import type { EmitterListener, EmitterPacket } from './mq-emitter.ts';
 import type { Message } from '../delivery/message.ts';
 import type { Readiness, Receiver } from '../delivery/receiver.ts';
 
-/** What a plug-in hands to `publish`. */
+/** The packet that a plug-in passes to `publish`. */
 export interface PluginPacket {
   readonly cmd?: 'publish';
   readonly dup?: boolean;
@@ -41,7 +41,7 @@ export class PluginReceiver implements Receiver {
   }
 }
 
-/** A message as plug-ins know it. The payload is a copy: they may keep it. */
+/** The packet of a message for plug-ins. Its payload is a copy, because a plug-in may keep it. */
 export function emitterPacket(message: Message): EmitterPacket {
   return {
     cmd: 'publish',

@@ -1,5 +1,5 @@
 /**
- * What every connection and session of one layer shares.
+ * The objects that all connections and sessions of one session layer share.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
 import type { Qos0Totals } from '../delivery/qos0-queue.ts';
 
-/** Totals since the start; plain fields, cheap to count. */
+/** Totals since the start, in plain fields that are cheap to count. */
 export class Counters {
   readonly messagesIn: [number, number, number] = [0, 0, 0];
   readonly messagesOut: [number, number, number] = [0, 0, 0];

@@ -1,5 +1,5 @@
 /**
- * PUBACK, PUBREC, PUBREL and PUBCOMP: one layout.
+ * PUBACK, PUBREC, PUBREL and PUBCOMP, which have the same layout.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { malformed, protocolError } from './fault.ts';
 import { readProperties } from './properties.ts';
 import { PacketReader } from './reader.ts';
 
-/** First bytes of the packets, flags included. */
+/** The first bytes of the packets, with their flags. */
 export const packetFirstByte = {
   puback: 0x40,
   pubrec: 0x50,
@@ -24,9 +24,9 @@ const publishCodes = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x
 const releaseCodes = new Set([0x00, 0x92]);
 
 /**
- * Reads what stands behind a packet id in 5.0: reason code and properties.
+ * Reads the packet id, and for 5.0 the reason code and the properties.
  *
- * @param ofPublish PUBACK or PUBREC; else PUBREL or PUBCOMP
+ * @param ofPublish true for PUBACK and PUBREC, false for PUBREL and PUBCOMP
  * @throws ProtocolFault
  */
 export function readAcknowledgement(
@@ -51,10 +51,10 @@ export function readAcknowledgement(
   return { packetId, reasonCode };
 }
 
-/** The bytes of one without a reason; its packet id, at offset 2, is patched in. */
+/** The bytes of a packet without a reason code. The packet id at offset 2 is patched. */
 export const acknowledgementTemplate = Buffer.from([0, 2, 0, 0]);
 
-/** The bytes of one with a reason code (5.0) [MQTT-3.4.2-1]. */
+/** The bytes of a packet with a reason code (5.0) [MQTT-3.4.2-1]. */
 export function acknowledgementWithReason(type: number, packetId: number, code: number): Buffer {
   return Buffer.from([type, 3, packetId >>> 8, packetId & 0xff, code]);
 }

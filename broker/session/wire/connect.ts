@@ -1,5 +1,5 @@
 /**
- * CONNECT, read strictly.
+ * A strict decoder of CONNECT.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface ConnectWill {
 
 export interface Connect {
   readonly version: 3 | 4 | 5;
-  /** Clean Session, in 5.0 Clean Start. */
+  /** Clean Start (5.0) or Clean Session (3.1.1). */
   readonly clean: boolean;
   readonly keepAliveSeconds: number;
   readonly clientId: string;
@@ -30,7 +30,7 @@ export interface Connect {
 
 const noProperties = new PropertySet();
 
-/** What stands before everything else: enough to answer a client whose version is not spoken. */
+/** Reads the protocol name and level: enough to answer a client whose version is not supported. */
 export function readProtocol(reader: PacketReader): number {
   const name = reader.binary().toString('latin1');
   const level = reader.byte();
@@ -38,7 +38,7 @@ export function readProtocol(reader: PacketReader): number {
     if (level !== 3) throw new ProtocolFault('protocol-version-unsupported', `MQIsdp ${level}`);
     return level;
   }
-  // [MQTT-3.1.2-1] another protocol: not an MQTT client.
+  // [MQTT-3.1.2-1] another protocol name: not an MQTT client.
   if (name !== 'MQTT') throw malformed('[MQTT-3.1.2-1] the protocol name is not MQTT');
   if (level !== 4 && level !== 5) {
     throw new ProtocolFault('protocol-version-unsupported', `MQTT level ${level}`);
@@ -47,7 +47,7 @@ export function readProtocol(reader: PacketReader): number {
 }
 
 /**
- * Reads CONNECT behind protocol name and level.
+ * Reads CONNECT after its protocol name and level.
  *
  * @throws ProtocolFault
  */
@@ -75,8 +75,8 @@ export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
     throw protocolError('authentication data without a method');
   }
   const clientId = reader.text();
-  const will = hasWill ? readWill(reader, version, toQos(qos), willRetain) : undefined;
-  // Who a client is, its certificate says: user name and password are for plug-ins.
+  const will = hasWill ? readWill(reader, version, qosOf(qos), willRetain) : undefined;
+  // The identity comes from the certificate. User name and password are for plug-ins only.
   const userName = hasUser ? reader.text() : undefined;
   const password = hasPassword ? reader.binary() : undefined;
   reader.finish();
@@ -104,6 +104,6 @@ function readWill(
   return { topic, payload, qos, retain, properties };
 }
 
-function toQos(bits: number): Qos {
+function qosOf(bits: number): Qos {
   return bits === 0 ? 0 : bits === 1 ? 1 : 2;
 }

@@ -1,5 +1,5 @@
 /**
- * DISCONNECT, and AUTH, as a client sends them.
+ * DISCONNECT as a client sends it.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { PacketReader } from './reader.ts';
 
 export interface Disconnect {
   readonly reasonCode: number;
-  /** -1: as it was. */
+  /** In seconds; -1: unchanged. */
   readonly sessionExpiry: number;
 }
 
-/** Reason codes that a client may send: all of table 3-13 but those of the server alone. */
+/** The reason codes that a client may send: table 3-13 without those of the server. */
 const codes = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 ]);

@@ -1,17 +1,17 @@
 /**
- * Cuts what arrives into packets. The size of a packet is judged on its declared length, before
- * a byte of it is kept; memory for a packet in parts grows with what came, never with what was
- * declared.
+ * Splits the received bytes into packets. The size of a packet is checked by its Remaining Length before
+ * a byte of it is buffered. The buffer of an incomplete packet grows with the received bytes, not with
+ * the Remaining Length.
  *
  * @module
  */
 import { malformed, ProtocolFault, protocolError } from './fault.ts';
 
 /**
- * Takes one packet that is whole: `bytes` from `start` (its fixed header) to `end`, its variable
- * header at `body`.
+ * Handles one complete packet: `bytes` from `start` (its fixed header) to `end`. Its variable header
+ * begins at `body`.
  *
- * @returns false to stop: what follows stays with the framer until {@link Framer.resume}
+ * @returns false to pause: the framer keeps the following bytes until {@link Framer.resume}
  */
 export type PacketHandler = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
@@ -20,19 +20,19 @@ const headerMaxBytes = 5;
 const firstCapacityBytes = 1024;
 
 export class Framer {
-  /** The largest packet taken, in bytes, fixed header included. May be changed between packets. */
+  /** The largest accepted packet in bytes, with its fixed header. May be changed between packets. */
   packetMaxBytes: number;
-  /** Whether Remaining Length must be in the fewest bytes: 5.0 [MQTT-1.5.5-1]. */
+  /** Whether Remaining Length must have the fewest possible bytes: 5.0 [MQTT-1.5.5-1]. */
   shortestLength = false;
-  /** What the next chunk must begin with, 0: anything. Tells other protocols before they fill up. */
+  /** The byte that the next chunk must begin with; 0: any. Rejects other protocols before they are buffered. */
   firstByte = 0;
   readonly #onPacket: PacketHandler;
-  /** A packet of which only a part has come. */
+  /** The first bytes of a packet that is not complete. */
   #partial: Buffer | undefined;
   #partialLength = 0;
-  /** What came behind a packet at which the taker said stop. */
+  /** The bytes that follow the packet after which the handler paused. */
   #unread: Buffer | undefined;
-  #stopped = false;
+  #paused = false;
   #splitting = false;
   #bodyAt = 0;
 
@@ -41,14 +41,14 @@ export class Framer {
     this.#onPacket = take;
   }
 
-  /** Bytes kept for later. */
+  /** The buffered bytes. */
   get bufferedBytes(): number {
     return this.#partialLength + (this.#unread?.length ?? 0);
   }
 
-  /** @throws ProtocolFault malformed length, or packet too large */
+  /** @throws ProtocolFault if a length is malformed or a packet is too large; errors of the handler */
   push(chunk: Buffer): void {
-    if (this.#stopped || this.#splitting) {
+    if (this.#paused || this.#splitting) {
       this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk]);
       return;
     }
@@ -65,28 +65,28 @@ export class Framer {
     }
   }
 
-  /** Goes on after a stop. @throws ProtocolFault as {@link push} */
+  /** Continues after a pause. @throws ProtocolFault as {@link push} */
   resume(): void {
-    this.#stopped = false;
-    const rest = this.#unread;
+    this.#paused = false;
+    const unread = this.#unread;
     this.#unread = undefined;
-    if (rest !== undefined) this.push(rest);
+    if (unread !== undefined) this.push(unread);
   }
 
-  /** Forgets everything. */
+  /** Discards all buffered bytes. */
   clear(): void {
     this.#partial = undefined;
     this.#partialLength = 0;
     this.#unread = undefined;
-    this.#stopped = true;
+    this.#paused = true;
   }
 
   #splitPackets(chunk: Buffer, from: number): void {
     let at = from;
-    let whole = this.packetMaxBytes;
+    let packetBytes = this.packetMaxBytes;
     const { length } = chunk;
     while (at < length) {
-      if (this.#stopped) {
+      if (this.#paused) {
         this.#unread = chunk.subarray(at);
         return;
       }
@@ -100,19 +100,19 @@ export class Framer {
       const end = body + size;
       this.#checkSize(end - at);
       if (end > length) {
-        whole = end - at;
+        packetBytes = end - at;
         break;
       }
-      if (!this.#onPacket(chunk, at, body, end)) this.#stopped = true;
+      if (!this.#onPacket(chunk, at, body, end)) this.#paused = true;
       at = end;
     }
-    if (at < length) this.#buffer(chunk, at, length, whole);
+    if (at < length) this.#buffer(chunk, at, length, packetBytes);
   }
 
-  /** Fills up the packet in parts; hands it on when it is whole. Returns how much was used. */
+  /** Completes the buffered packet and handles it. @returns how many bytes of the chunk were used */
   #complete(chunk: Buffer): number {
     let used = 0;
-    // The header first: it takes at most 5 bytes, so this loop is short.
+    // The fixed header first: it has at most 5 bytes, so this loop is short.
     let needed = this.#neededBytes();
     while (needed < 0) {
       if (used === chunk.length) return used;
@@ -126,15 +126,15 @@ export class Framer {
       used += missing;
     }
     if (this.#partialLength < needed) return used;
-    const whole = this.#partial?.subarray(0, needed) ?? chunk;
+    const packet = this.#partial?.subarray(0, needed) ?? chunk;
     this.#partial = undefined;
     this.#partialLength = 0;
-    this.#remainingLength(whole, 1, needed);
-    if (!this.#onPacket(whole, 0, this.#bodyAt, needed)) this.#stopped = true;
+    this.#remainingLength(packet, 1, needed);
+    if (!this.#onPacket(packet, 0, this.#bodyAt, needed)) this.#paused = true;
     return used;
   }
 
-  /** The whole size of the packet in parts; -1 while its header is not complete. */
+  /** The size of the buffered packet; -1 while its fixed header is not complete. */
   #neededBytes(): number {
     const partial = this.#partial;
     if (partial === undefined || this.#partialLength < 2) return -1;
@@ -145,22 +145,22 @@ export class Framer {
     return needed;
   }
 
-  /** @param wholeBytes what the packet takes in all, or may: there is no use for more memory */
-  #buffer(chunk: Buffer, start: number, end: number, wholeBytes: number): void {
-    const wanted = this.#partialLength + end - start;
+  /** @param packetBytes the size of the packet, or its maximum: the buffer does not grow beyond it */
+  #buffer(chunk: Buffer, start: number, end: number, packetBytes: number): void {
+    const neededBytes = this.#partialLength + end - start;
     let partial = this.#partial;
-    if (partial === undefined || partial.length < wanted) {
+    if (partial === undefined || partial.length < neededBytes) {
       const grown = Buffer.allocUnsafeSlow(
-        Math.max(wanted, Math.min(Math.max(2 * wanted, firstCapacityBytes), wholeBytes)),
+        Math.max(neededBytes, Math.min(Math.max(2 * neededBytes, firstCapacityBytes), packetBytes)),
       );
       if (partial !== undefined) partial.copy(grown, 0, 0, this.#partialLength);
       this.#partial = partial = grown;
     }
     chunk.copy(partial, this.#partialLength, start, end);
-    this.#partialLength = wanted;
+    this.#partialLength = neededBytes;
   }
 
-  /** Remaining Length at `at`, or -1 when it is not all there; {@link #bodyAt} tells where it ends. */
+  /** The Remaining Length at `at`; -1 if it is incomplete. Sets {@link #bodyAt} to its end. */
   #remainingLength(bytes: Buffer, at: number, end: number): number {
     let value = 0;
     let shift = 0;
@@ -168,7 +168,7 @@ export class Framer {
       const byte = bytes[index] ?? 0;
       value |= (byte & 0x7f) << shift;
       if (byte < 0x80) {
-        // 3.1.1 does not ask for the fewest bytes, and some small clients always write four.
+        // 3.1.1 does not require the fewest bytes, and some small clients always send four.
         if (byte === 0 && shift > 0 && this.shortestLength) {
           throw malformed('[MQTT-1.5.5-1] padded remaining length');
         }
@@ -185,18 +185,18 @@ export class Framer {
     if (bytes > this.packetMaxBytes) {
       throw new ProtocolFault(
         'packet-too-large',
-        `a packet of ${bytes} bytes; at most ${this.packetMaxBytes} are taken`,
+        `a packet of ${bytes} bytes; the limit is ${this.packetMaxBytes}`,
       );
     }
   }
 }
 
-/** How many bytes a Remaining Length takes. */
+/** The number of bytes of a Remaining Length. */
 export function lengthBytes(size: number): number {
   return size < 128 ? 1 : size < 16_384 ? 2 : size < 2_097_152 ? 3 : 4;
 }
 
-/** Writes a Remaining Length (or any Variable Byte Integer). Returns where it ends. */
+/** Writes a Remaining Length (or any Variable Byte Integer). @returns the position behind it */
 export function writeLength(bytes: Buffer, at: number, size: number): number {
   let left = size;
   let next = at;

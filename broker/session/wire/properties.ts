@@ -1,9 +1,9 @@
 /**
- * The properties of MQTT 5.0 as a server reads them: each known, allowed in its packet, at most once
- * unless it may repeat, and in range (section 2.2.2.2, and the section of each packet).
+ * A strict decoder of MQTT 5.0 properties: each must be known, allowed in its packet, in range, and
+ * present at most once unless it may repeat (section 2.2.2.2, and the section of each packet).
  *
- * Own, not the codec's: that one groups user properties by name (their order is lost, against
- * [MQTT-3.3.2-18]), takes a property twice, and takes any bytes for text.
+ * The decoder of mqtt-packet is not used: it groups user properties by name, so that their order is lost
+ * (against [MQTT-3.3.2-18]), and it accepts repeated properties and any bytes as text.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { malformed, ProtocolFault, protocolError } from './fault.ts';
 import type { PacketReader } from './reader.ts';
 
-/** Where properties stand: each packet allows its own set. */
+/** The packets that have properties. Each allows its own set. */
 export type PropertyPlace =
   | 'connect'
   | 'will'
@@ -22,7 +22,7 @@ export type PropertyPlace =
   | 'disconnect'
   | 'auth';
 
-/** What was read; -1 or undefined: absent. */
+/** The decoded properties; -1 or undefined: absent. */
 export class PropertySet {
   payloadFormat = -1;
   messageExpiry = -1;
@@ -41,13 +41,13 @@ export class PropertySet {
   maximumPacketSize = -1;
   reasonString: string | undefined = undefined;
   /**
-   * The bytes of those that travel on to receivers, in their order: payload format, content type,
+   * The bytes of the properties that are forwarded to receivers, in order: payload format, content type,
    * response topic, correlation data, user properties [MQTT-3.3.2-4], -15, -16, -17, -18, -20.
    */
   forward: Buffer | undefined = undefined;
 }
 
-const none = Object.freeze(new PropertySet());
+const noProperties = Object.freeze(new PropertySet());
 
 const connect = 1;
 const will = 2;
@@ -70,7 +70,7 @@ const places: Readonly<Record<PropertyPlace, number>> = {
   auth,
 };
 
-/** Identifier → the places where a client may send it. */
+/** By identifier: the packets in which a client may send it. */
 const allowed: readonly number[] = table({
   0x01: publish | will,
   0x02: publish | will,
@@ -92,46 +92,46 @@ const allowed: readonly number[] = table({
   0x27: connect,
 });
 
-/** Those that are of this hop alone and are cut out of what travels on. */
-const stays = (id: number): boolean => id === 0x02 || id === 0x23 || id === 0x18;
+/** The properties that concern only this connection: they are not forwarded. */
+const isPerHop = (id: number): boolean => id === 0x02 || id === 0x23 || id === 0x18;
 
 /**
- * Reads a property section: its length, then its properties.
+ * Reads the length of the properties, then the properties.
  *
- * @throws ProtocolFault malformed, or protocol error where the specification says so
+ * @throws ProtocolFault malformed packet, or protocol error where the specification requires it
  */
 export function readProperties(reader: PacketReader, place: PropertyPlace): PropertySet {
   const length = reader.variable();
-  if (length === 0) return none;
+  if (length === 0) return noProperties;
   const start = reader.at;
   const end = start + length;
-  if (end > reader.end) throw malformed('the properties reach beyond the packet');
+  if (end > reader.end) throw malformed('the properties are longer than the packet');
   const set = new PropertySet();
-  const here = places[place];
-  const travels = place === 'publish' || place === 'will';
+  const placeBit = places[place];
+  const isForwarded = place === 'publish' || place === 'will';
   let seen = 0;
   let seenHigh = 0;
   let cuts: number[] | undefined;
   while (reader.at < end) {
     const from = reader.at;
     const id = reader.byte();
-    const where = allowed[id] ?? 0;
-    if (where === 0) throw malformed(`unknown property 0x${id.toString(16)}`);
-    if ((where & here) === 0) {
+    const allowedIn = allowed[id] ?? 0;
+    if (allowedIn === 0) throw malformed(`unknown property 0x${id.toString(16)}`);
+    if ((allowedIn & placeBit) === 0) {
       throw protocolError(`property 0x${id.toString(16)} is not allowed in ${place}`);
     }
     if (id !== 0x26) {
       const bit = 1 << (id & 31);
-      const before = id < 32 ? seen : seenHigh;
-      if ((before & bit) !== 0) throw protocolError(`property 0x${id.toString(16)} comes twice`);
+      const seenBits = id < 32 ? seen : seenHigh;
+      if ((seenBits & bit) !== 0) throw protocolError(`property 0x${id.toString(16)} is repeated`);
       if (id < 32) seen |= bit;
       else seenHigh |= bit;
     }
     readProperty(reader, set, id);
-    if (reader.at > end) throw malformed('a property reaches beyond the property length');
-    if (travels && stays(id)) (cuts ??= []).push(from, reader.at);
+    if (reader.at > end) throw malformed('a property is longer than the property length');
+    if (isForwarded && isPerHop(id)) (cuts ??= []).push(from, reader.at);
   }
-  if (travels) set.forward = without(reader.bytes, start, end, cuts);
+  if (isForwarded) set.forward = without(reader.bytes, start, end, cuts);
   return set;
 }
 
@@ -150,7 +150,10 @@ function readProperty(reader: PacketReader, set: PropertySet, id: number): void 
       set.responseTopic = reader.text();
       // [MQTT-3.3.2-14] no wildcards.
       if (set.responseTopic.length === 0 || /[+#]/.test(set.responseTopic)) {
-        throw new ProtocolFault('protocol-error', '[MQTT-3.3.2-14] the response topic is no topic');
+        throw new ProtocolFault(
+          'protocol-error',
+          '[MQTT-3.3.2-14] the response topic is not a topic name',
+        );
       }
       return;
     case 0x09:
@@ -195,7 +198,7 @@ function readProperty(reader: PacketReader, set: PropertySet, id: number): void 
       set.maximumPacketSize = reader.uint32();
       if (set.maximumPacketSize === 0) throw protocolError('maximum packet size 0');
       return;
-    default: // 0x26, a user property: checked, and forwarded as it came.
+    default: // 0x26, a user property: checked and forwarded unchanged.
       reader.skipText();
       reader.skipText();
   }
@@ -207,7 +210,7 @@ function flag(reader: PacketReader, name: string): number {
   return value;
 }
 
-/** The bytes from `start` to `end` without the ranges in `cuts`; undefined when nothing is left. */
+/** The bytes from `start` to `end` without the ranges in `cuts`; undefined if nothing is left. */
 function without(
   bytes: Buffer,
   start: number,
@@ -234,7 +237,7 @@ function table(rows: Readonly<Record<number, number>>): readonly number[] {
   return list;
 }
 
-/** Whether bytes are well-formed UTF-8, for a payload that says it is [MQTT-3.3.2.3.2]. */
+/** Whether a payload is well-formed UTF-8, as its Payload Format Indicator claims (section 3.3.2.3.2). */
 export function isUtf8Payload(bytes: Buffer): boolean {
   return isUtf8(bytes);
 }

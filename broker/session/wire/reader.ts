@@ -1,13 +1,13 @@
 /**
- * Reads the data types of MQTT from the body of one packet. Every read is checked against the end
- * of the packet, so that no length inside it can reach beyond.
+ * Reads the data types of MQTT from one packet. Every read is checked against the end of the packet, so
+ * that no length in it can reach beyond.
  *
  * @module
  */
 import { isUtf8 } from 'node:buffer';
 import { malformed } from './fault.ts';
 
-/** A cursor over the body of one packet. */
+/** A position in the body of one packet. */
 export class PacketReader {
   readonly bytes: Buffer;
   readonly end: number;
@@ -25,7 +25,7 @@ export class PacketReader {
 
   byte(): number {
     const value = this.at < this.end ? this.bytes[this.at++] : undefined;
-    if (value === undefined) throw malformed('the packet ends too early');
+    if (value === undefined) throw malformed('the packet is too short');
     return value;
   }
 
@@ -39,7 +39,7 @@ export class PacketReader {
     return high * 65_536 + this.uint16();
   }
 
-  /** Variable Byte Integer: up to 4 bytes, in the fewest possible [MQTT-1.5.5-1]. */
+  /** Variable Byte Integer: up to 4 bytes, and as few as possible [MQTT-1.5.5-1]. */
   variable(): number {
     let value = 0;
     for (let shift = 0; shift < 28; shift += 7) {
@@ -61,28 +61,28 @@ export class PacketReader {
 
   slice(length: number): Buffer {
     const start = this.at;
-    if (length > this.end - start) throw malformed('a length reaches beyond the packet');
+    if (length > this.end - start) throw malformed('a length is longer than the packet');
     this.at = start + length;
     return this.bytes.subarray(start, this.at);
   }
 
-  /** UTF-8 Encoded String, strictly. [MQTT-1.5.4-1], [MQTT-1.5.4-2] (3.1.1: [MQTT-1.5.3-1], -2). */
+  /** UTF-8 Encoded String, checked [MQTT-1.5.4-1], [MQTT-1.5.4-2] (3.1.1: [MQTT-1.5.3-1], -2). */
   text(): string {
     return textOf(this.binary());
   }
 
-  /** Checks a text without making it. */
+  /** Checks a string without decoding it. */
   skipText(): void {
     assertText(this.binary());
   }
 
-  /** Nothing may stand behind what the packet's type allows. */
+  /** The packet must have no bytes behind the last field of its type. */
   finish(): void {
-    if (this.at !== this.end) throw malformed('bytes stand behind the end of the packet');
+    if (this.at !== this.end) throw malformed('the packet has bytes behind its last field');
   }
 }
 
-/** Decodes a text. @throws ProtocolFault when it is not well-formed UTF-8 or holds U+0000 */
+/** Decodes a string. @throws ProtocolFault if it is not well-formed UTF-8 or contains U+0000 */
 export function textOf(bytes: Buffer): string {
   assertText(bytes);
   return bytes.toString('utf8');
@@ -90,5 +90,5 @@ export function textOf(bytes: Buffer): string {
 
 function assertText(bytes: Buffer): void {
   if (!isUtf8(bytes)) throw malformed('[MQTT-1.5.4-1] ill-formed UTF-8');
-  if (bytes.includes(0)) throw malformed('[MQTT-1.5.4-2] U+0000 in a text');
+  if (bytes.includes(0)) throw malformed('[MQTT-1.5.4-2] U+0000 in a string');
 }

@@ -1,5 +1,5 @@
 /**
- * SUBSCRIBE, read strictly.
+ * Strict decoders of SUBSCRIBE and UNSUBSCRIBE.
  *
  * @module
  */
@@ -18,13 +18,13 @@ export interface SubscribeRequest {
 
 export interface Subscribe {
   readonly packetId: number;
-  /** Undefined when there is none. */
+  /** The Subscription Identifier; undefined if there is none. */
   readonly identifier: number | undefined;
   readonly requests: readonly SubscribeRequest[];
 }
 
 /**
- * @param requestsMax a packet with more is refused
+ * @param requestsMax a packet with more filters is rejected
  * @throws ProtocolFault
  */
 export function readSubscribe(
@@ -66,7 +66,10 @@ export interface Unsubscribe {
   readonly filters: readonly string[];
 }
 
-/** UNSUBSCRIBE. @throws ProtocolFault */
+/**
+ * @param filtersMax a packet with more filters is rejected
+ * @throws ProtocolFault
+ */
 export function readUnsubscribe(
   reader: PacketReader,
   isMqtt5: boolean,
