@@ -16,9 +16,11 @@ const packages: Readonly<Record<string, string>> = {
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_rr: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
+  nginx: 'nginx-light',
   openssl: 'openssl',
   pki: 'strongswan-pki',
   python3: 'python3-paho-mqtt',
+  'systemd-analyze': 'systemd',
 };
 
 /**

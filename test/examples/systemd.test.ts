@@ -1,0 +1,88 @@
+/** The units of examples/systemd: systemd accepts them, and what they start works. */
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import test from 'ava';
+import { runChild, spawnChild } from '../support/child.ts';
+import { anyPorts, flotilla } from '../support/cli.ts';
+import { debianTool } from '../support/debian-tool.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const folder = 'examples/systemd';
+const units = readdirSync(folder);
+const installed = '/opt/flotilla';
+
+test('there are units for one machine, for separate machines, and for a device', (t) => {
+  t.deepEqual(units.sort(), [
+    'flotilla-broker.service',
+    'flotilla-enroll.service',
+    'flotilla-renew.service',
+    'flotilla-renew.timer',
+    'flotilla.service',
+  ]);
+});
+
+test('systemd-analyze verify finds nothing wrong with any unit', async (t) => {
+  const analyze = debianTool(t, 'systemd-analyze');
+  if (analyze === undefined) return;
+  const copy = tempFolder(t);
+  // The checkout where the units expect it, and a package with the command.
+  const checkout = join(copy, 'flotilla');
+  mkdirSync(join(checkout, 'node_modules', '.bin'), { recursive: true });
+  symlinkSync(process.execPath, join(checkout, 'node_modules', '.bin', 'node'));
+  symlinkSync(resolve('cli/flotilla.mjs'), join(checkout, 'node_modules', '.bin', 'flotilla'));
+  for (const unit of units) {
+    const text = readFileSync(join(folder, unit), 'utf8').replaceAll(installed, checkout);
+    writeFileSync(join(copy, unit), text);
+  }
+  const paths = units.map((unit) => join(copy, unit));
+  const done = await runChild(t, analyze, ['verify', '--man=no', ...paths], { timeoutMs: 120_000 });
+  const about = done.stderr.split('\n').filter((line) => line.includes('flotilla'));
+  t.deepEqual(about, []);
+  t.is(done.code, 0, done.stderr);
+
+  writeFileSync(
+    join(copy, 'flotilla.service'),
+    '[Service]\nExecStart=/no/such/program\nRestrat=always\n',
+  );
+  const wrong = await runChild(t, analyze, ['verify', '--man=no', join(copy, 'flotilla.service')], {
+    timeoutMs: 120_000,
+  });
+  t.not(wrong.code, 0, 'a wrong unit is found');
+});
+
+for (const unit of ['flotilla.service', 'flotilla-enroll.service', 'flotilla-broker.service']) {
+  test(`the command of ${unit} is one that the command line has`, async (t) => {
+    const text = readFileSync(join(folder, unit), 'utf8');
+    const [, command = ''] =
+      /^ExecStart=\/opt\/flotilla\/node_modules\/\.bin\/node cli\/flotilla\.mjs (.+)$/m.exec(
+        text,
+      ) ?? [];
+    const state = tempFolder(t);
+    const args = command.replace('/var/lib/flotilla', state).split(' ');
+    const done = await flotilla([...args, '--print-config'], {
+      FLOTILLA_ENROLL__URL: 'https://a.example',
+    });
+    t.is(done.code, 0, done.stderr);
+    t.regex(done.stdout, /^enroll:/m);
+  });
+}
+
+test('the command of flotilla.service runs with the passphrase of its credential, and SIGTERM stops it', async (t) => {
+  const text = readFileSync(join(folder, 'flotilla.service'), 'utf8');
+  const [, command = ''] = /^ExecStart=(.+)$/m.exec(text) ?? [];
+  t.regex(text, /^Environment=FLOTILLA_CA_PASSPHRASE_FILE=%d\/ca-passphrase$/m);
+  const work = tempFolder(t);
+  const [state, passphrase] = [join(work, 'state'), join(work, 'ca-passphrase')];
+  writeFileSync(passphrase, 'correct horse battery staple\n', { mode: 0o600 });
+  const [node = '', ...args] = command
+    .replace(`${installed}/node_modules/.bin/node`, process.execPath)
+    .replace('/var/lib/flotilla', state)
+    .split(' ');
+  const child = spawnChild(t, node, [...args, ...anyPorts, '--json'], {
+    env: { FLOTILLA_CA_PASSPHRASE_FILE: passphrase },
+    timeoutMs: 200_000,
+  });
+  t.regex(await child.line(() => true, 120_000), /"event":"ready"/);
+  t.false(readdirSync(join(state, 'ca')).includes('passphrase'));
+  t.is((await child.stop('SIGTERM')).code, 0);
+});
