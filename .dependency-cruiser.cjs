@@ -1,5 +1,5 @@
-/** The import rules of the house. `tools/import-rules.ts` runs them and fails when they saw no module. */
-const rooms = ['broker', 'enroll', 'device-sim'];
+/** The import rules of the project. `tools/import-rules.ts` checks them and fails when it found no modules. */
+const services = ['broker', 'enroll', 'device-sim'];
 /** One importer for each big library: the folder, or the few files, that `where` matches. */
 const only = (library, where, comment) => ({
   name: `${library}-has-one-importer`,
@@ -23,12 +23,12 @@ module.exports = {
       from: { path: '^certs/' },
       to: { path: '^(enroll|broker|device-sim|cli|bench|test|tools)/' },
     },
-    ...rooms.map((room) => ({
-      name: `${room}-imports-downwards-only`,
+    ...services.map((service) => ({
+      name: `${service}-imports-downwards-only`,
       severity: 'error',
-      from: { path: `^${room}/` },
+      from: { path: `^${service}/` },
       to: {
-        path: `^(${[...rooms.filter((other) => other !== room), 'cli', 'bench', 'test', 'tools'].join('|')})/`,
+        path: `^(${[...services.filter((other) => other !== service), 'cli', 'bench', 'test', 'tools'].join('|')})/`,
       },
     })),
     {

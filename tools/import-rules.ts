@@ -1,6 +1,6 @@
 /**
- * Holds the import rules of the house (.dependency-cruiser.cjs), and fails when it looked at
- * nothing: a checker that silently sees no module would pass for ever.
+ * Checks the import rules of the project (.dependency-cruiser.cjs). Fails when it found too few modules,
+ * so that a broken setup cannot pass.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { cruise } from 'dependency-cruiser';
 import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options';
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 
-const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
+const sourceFolders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
 const modulesMin = 20;
 
 const options = await extractOptions('./.dependency-cruiser.cjs');
 const folders = process.argv.slice(2);
-const result = await cruise(folders.length > 0 ? folders : rooms, options, undefined, {
+const result = await cruise(folders.length > 0 ? folders : sourceFolders, options, undefined, {
   tsConfig: extractTsConfig('tsconfig.json'),
 });
 if (typeof result.output === 'string') throw new Error('unexpected text output');
@@ -26,7 +26,7 @@ process.stdout.write(
 );
 if (totalCruised < modulesMin || totalDependenciesCruised < modulesMin) {
   process.stderr.write(
-    `import rules: looked at fewer than ${modulesMin} modules: nothing proven\n`,
+    `import rules: looked at fewer than ${modulesMin} modules: nothing is proven\n`,
   );
   process.exit(1);
 }

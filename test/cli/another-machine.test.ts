@@ -49,7 +49,7 @@ test('the printed lines enroll a device with curl and openssl only', async (t) =
   t.is(certificate.subject, 'CN=pump-7');
 });
 
-test('the printed lines stop before the token leaves when the fingerprint differs', async (t) => {
+test('the printed lines stop before the token is sent when the fingerprint differs', async (t) => {
   if (!hasTools(t)) return;
   const folder = deviceFolder(t);
   const text = (await tokenText('pump-8')).replaceAll(
@@ -62,7 +62,7 @@ test('the printed lines stop before the token leaves when the fingerprint differ
   t.deepEqual(readdirSync(join(folder, 'pump-8')), ['ca.pem']);
 });
 
-test('the printed lines show why the service refuses', async (t) => {
+test('the printed lines show why the service rejects the request', async (t) => {
   if (!hasTools(t)) return;
   const folder = deviceFolder(t);
   const text = await tokenText('pump-9');
@@ -73,7 +73,7 @@ test('the printed lines show why the service refuses', async (t) => {
   t.regex(done.stdout, /"code":|401/);
 });
 
-test('a name that the certificate does not have is an error of its own, with the cure', async (t) => {
+test('a name that is not in the certificate has an error of its own, with advice', async (t) => {
   const token = await up.ask(tokenSchema, 'token', 'create', '--device', 'lost');
   const { port } = new URL(token.url);
   const done = await flotilla(

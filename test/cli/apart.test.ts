@@ -53,7 +53,7 @@ async function run(t: ExecutionContext, ...args: string[]): Promise<void> {
   t.is(done.code, 0, `${args.join(' ')}: ${done.stderr}`);
 }
 
-test('a broker on a machine of its own holds no CA key and works on when enrollment is away', async (t) => {
+test('a broker on its own machine has no CA key and continues while the enrollment service is unavailable', async (t) => {
   const folder = tempFolder(t);
   const [there, here] = [join(folder, 'enroll-machine'), join(folder, 'broker-machine')];
   const service = await serve(
@@ -108,7 +108,7 @@ test('a broker on a machine of its own holds no CA key and works on when enrollm
   t.is((await again.child.stop()).code, 0);
 });
 
-test('what was there before a stop, or a kill, is there after it', async (t) => {
+test('nothing is lost by a stop or a kill', async (t) => {
   const folder = tempFolder(t);
   const state = join(folder, 'state');
   const up = (): Promise<Running<z.infer<typeof upReady>>> =>

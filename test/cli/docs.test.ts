@@ -69,7 +69,7 @@ function program(name: string, script: string): void {
   writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
-test('the pages have the commands that this test is for', (t) => {
+test('the pages contain the commands that this test runs', (t) => {
   const count = (blocks: readonly Block[], language: string): number =>
     blocks.filter((block) => block.language === language).length;
   t.true(count(devicesPage, 'sh') >= 11);

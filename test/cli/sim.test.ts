@@ -58,13 +58,13 @@ const run = (...args: string[]): ReturnType<typeof runChild> =>
     { timeoutMs: 60_000 },
   );
 
-test('a fleet beside up is enrolled for real and talks, a line a second', async (t) => {
+test('up with devices enrolls a fleet that publishes, and prints one line per second', async (t) => {
   await up.child.errorLine((line) => /3\/3 online.*\d+ received/.test(line), 30_000);
   const { devices } = await up.ask(devicePageSchema, 'device', 'list');
   t.true(devices.filter(({ role }) => role === 'device').length >= 3);
 });
 
-test('a quick run loses nothing, says so in the form of the contract, and exits with 0', async (t) => {
+test('a quick run loses nothing, reports in the documented format, and exits with 0', async (t) => {
   const reports = join(up.folder, 'reports');
   const done = await run(
     ...['--devices', '20', '--duration', '2s', '--rate', '5', '--qos', '1'],
@@ -86,7 +86,7 @@ test('a quick run loses nothing, says so in the form of the contract, and exits 
   t.true(existsSync(join(reports, 'report.txt')));
 });
 
-test('a threshold that is missed is exit 3', async (t) => {
+test('a missed threshold exits with 3', async (t) => {
   const plan = join(tempFolder(t), 'impossible.yaml');
   writeFileSync(
     plan,
@@ -112,7 +112,7 @@ test('a threshold that is missed is exit 3', async (t) => {
   t.true(report.thresholds.some(({ ok }) => !ok));
 });
 
-test('a plan that is broken stops before the first connection, with line and column', async (t) => {
+test('an invalid plan fails before the first connection, with line and column', async (t) => {
   const plan = join(tempFolder(t), 'broken.yaml');
   writeFileSync(plan, 'name: x\nphases:\n  - phase: teleport\n');
   for (const args of [
@@ -125,7 +125,7 @@ test('a plan that is broken stops before the first connection, with line and col
   }
 });
 
-test('Ctrl-C ends a run in order, with the report of what was done until then', async (t) => {
+test('Ctrl-C ends a run with a report of what was done until then', async (t) => {
   const reports = join(up.folder, 'interrupted');
   const running = longRun(t, '--report', reports);
   await running.errorLine((line) => /10\/10 online.* [1-9]\d* received in all/.test(line), 40_000);
@@ -138,7 +138,7 @@ test('Ctrl-C ends a run in order, with the report of what was done until then', 
   t.true(existsSync(join(reports, 'report.html')));
 });
 
-test('a second Ctrl-C ends at once, whatever the first one waits for', async (t) => {
+test('a second Ctrl-C ends a run immediately', async (t) => {
   const running = longRun(t);
   await running.errorLine((line) => line.includes('10/10 online'), 40_000);
   // An orderly stop would wait for these workers, which do not respond.

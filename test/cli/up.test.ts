@@ -86,7 +86,7 @@ async function watch(t: ExecutionContext, sub: string, topic: string, id: string
   return child;
 }
 
-test('up is ready on an empty folder and says where, as the contract has it', async (t) => {
+test('up becomes ready on an empty folder and prints its addresses in the documented format', async (t) => {
   const { ready } = up;
   t.log(`ready after ${Math.round(up.readyAfterMs)} ms`);
   t.is(ready.event, 'ready');
@@ -102,7 +102,7 @@ test('up is ready on an empty folder and says where, as the contract has it', as
   t.regex(await (await fetch(new URL('/metrics', ready.metrics.url))).text(), /^# HELP /m);
 });
 
-test('no file of the state with a secret can be read by others', (t) => {
+test('no secret file of the state can be read by others', (t) => {
   const { state } = up.ready;
   const files = readdirSync(state, { recursive: true, encoding: 'utf8' });
   t.true(files.includes('policy.yaml'));
@@ -115,7 +115,7 @@ test('no file of the state with a secret can be read by others', (t) => {
   }
 });
 
-test('a token makes one device, by the command that it prints', async (t) => {
+test('a token enrolls one device with the printed command', async (t) => {
   const token = await up.ask(
     tokenSchema,
     ...['token', 'create', '--device', 'by-token', '--group', 'north', '--ttl', '5m'],
@@ -157,7 +157,7 @@ test('a token makes one device, by the command that it prints', async (t) => {
   t.is(shown.certificates[0]?.serial, made.serial);
 });
 
-test('the files of a device are what openssl and the contract say', async (t) => {
+test('the files of a device are valid for openssl and have the documented names', async (t) => {
   const openssl = debianTool(t, 'openssl');
   if (openssl === undefined) return;
   const made = await enroll('verified');
@@ -196,7 +196,7 @@ test('a device publishes with mosquitto_pub, the backend sees it with mosquitto_
   }
 });
 
-test('what a device says outside its topics is refused, and nobody ever sees it', async (t) => {
+test('a publish outside the topics of a device is rejected and never delivered', async (t) => {
   const pub = debianTool(t, 'mosquitto_pub');
   const sub = debianTool(t, 'mosquitto_sub');
   if (pub === undefined || sub === undefined) return;
@@ -231,7 +231,7 @@ test('what a device says outside its topics is refused, and nobody ever sees it'
   t.notRegex(watched.stdout(), /stolen/);
 });
 
-test('a subscription outside its topics is refused, and delivers nothing', async (t) => {
+test('a subscription outside the topics of a device is rejected and delivers nothing', async (t) => {
   await enroll('curious');
   await enroll('private');
   const got: string[] = [];
@@ -259,7 +259,7 @@ test('a subscription outside its topics is refused, and delivers nothing', async
   t.deepEqual(got, ['devices/curious/own']);
 });
 
-test('a certificate opens the door to its own name only', async (t) => {
+test('a certificate is accepted for its own client id only', async (t) => {
   await enroll('itself');
   const folder = join(up.folder, 'itself');
   await t.throwsAsync(connectAs(t, 'someone-else', folder));
@@ -273,7 +273,7 @@ test('a certificate opens the door to its own name only', async (t) => {
   t.truthy(shown.lastSeenAt);
 });
 
-test('revoking closes the live connection before it answers, and the door stays shut', async (t) => {
+test('a revocation closes the live connection before it returns, and the device cannot connect again', async (t) => {
   await enroll('thrown-out');
   const client = await connectAs(t, 'thrown-out');
   let reason: number | undefined;
@@ -295,7 +295,7 @@ test('revoking closes the live connection before it answers, and the door stays 
   });
 });
 
-test('suspending locks out, resuming lets in again', async (t) => {
+test('a suspended device cannot connect until it is resumed', async (t) => {
   await enroll('paused');
   const client = await connectAs(t, 'paused');
   const gone = new Promise<void>((resolve) => client.once('close', resolve));
@@ -307,7 +307,7 @@ test('suspending locks out, resuming lets in again', async (t) => {
   t.true(again.connected);
 });
 
-test('deleting forgets a device', async (t) => {
+test('a deleted device is unknown', async (t) => {
   await enroll('forgotten');
   const done = await flotilla([
     'device',
@@ -395,7 +395,7 @@ test.serial('a new issuer takes over while devices are connected', async (t) => 
   t.true((await connectAs(t, 'of-the-old')).connected, 'and the old certificates are still good');
 });
 
-test('status says that all is well', async (t) => {
+test('status reports no problem', async (t) => {
   // The broker's link begins anew when its certificate does, which another test here sees to.
   const { checks } = await until('all is well', async () => {
     const done = await flotilla(['status', '--state', up.ready.state, '--json']);
@@ -407,7 +407,7 @@ test('status says that all is well', async (t) => {
   t.true(checks.every((check) => check.ok));
 });
 
-test('a second process is kept off the state', async (t) => {
+test('a second process cannot use the same state', async (t) => {
   const done = await runChild(t, process.execPath, [
     ...[flotillaPath, 'up', '--json', '--state', up.ready.state],
   ]);
@@ -445,7 +445,7 @@ test('the policy explains its decisions', async (t) => {
   t.is(checked.code, 0, checked.stderr);
 });
 
-test('the audit log is whole and knows what happened', async (t) => {
+test('the audit log is intact and contains what happened', async (t) => {
   await enroll('audited');
   const verified = await up.ask(z.object({ ok: z.boolean() }), 'audit', 'verify');
   t.true(verified.ok);

@@ -21,7 +21,7 @@ async function allCommands(path: readonly string[] = []): Promise<string[][]> {
   return [[...path], ...deeper.flat()];
 }
 
-test('every command has a help that names its options, and all of the contract are there', async (t) => {
+test('every documented command exists and has a help text with its options', async (t) => {
   const all = await allCommands();
   const names = all.map((path) => path.join(' '));
   for (const wanted of [
@@ -81,7 +81,7 @@ for (const args of wrong) {
   });
 }
 
-test('a setting that is wrong stops the start with exit 2 and names its place', async (t) => {
+test('an invalid setting prevents the start with exit code 2 and its position', async (t) => {
   const state = tempFolder(t);
   writeFileSync(join(state, 'flotilla.yaml'), 'broker:\n  mqttPort: 1\n');
   const done = await flotilla(['up', '--state', state]);
@@ -93,7 +93,7 @@ test('a setting that is wrong stops the start with exit 2 and names its place', 
   t.false(existsSync(join(state, 'ca')), 'nothing was made');
 });
 
-test('the configuration in force is printed, and nothing is started or made', async (t) => {
+test('--print-config prints the effective configuration and starts or creates nothing', async (t) => {
   const state = join(tempFolder(t), 'state');
   const done = await flotilla(['up', '--state', state, '--print-config', '--mqtts-port', '7'], {
     FLOTILLA_BROKER__WSS_PORT: '8',
@@ -106,7 +106,7 @@ test('the configuration in force is printed, and nothing is started or made', as
   t.false(existsSync(state));
 });
 
-test('commands for a state that is not there, or where nothing runs, say what to do', async (t) => {
+test('commands without a state or a running service say what to do', async (t) => {
   const state = join(tempFolder(t), 'none');
   for (const args of [
     ['device', 'list'],
@@ -122,7 +122,7 @@ test('commands for a state that is not there, or where nothing runs, say what to
   t.false(existsSync(state));
 });
 
-test('a device that enrolls without the means is told which are missing', async (t) => {
+test('device enroll without credentials names the missing options', async (t) => {
   const folder = tempFolder(t);
   const done = await flotilla([
     'device',
@@ -139,7 +139,7 @@ test('a device that enrolls without the means is told which are missing', async 
   t.false(existsSync(join(folder, 'a')));
 });
 
-test('an identity is never written over', async (t) => {
+test('an identity is never overwritten', async (t) => {
   const out = tempFolder(t);
   writeFileSync(join(out, 'cert.pem'), 'mine');
   mkdirSync(join(out, 'more'));
@@ -152,7 +152,7 @@ test('an identity is never written over', async (t) => {
   t.is(readFileSync(join(out, 'cert.pem'), 'utf8'), 'mine');
 });
 
-test('an address or a fingerprint that is none is refused before anything is sent', async (t) => {
+test('an invalid address or fingerprint is rejected before anything is sent', async (t) => {
   const out = join(tempFolder(t), 'a');
   const enroll = (url: string, fingerprint: string): ReturnType<typeof flotilla> =>
     flotilla([
@@ -174,7 +174,7 @@ test('an address or a fingerprint that is none is refused before anything is sen
   t.regex(unreachable.stderr, /127\.0\.0\.1:1: ECONNREFUSED.*\[service-unreachable\]/);
 });
 
-test('the program itself runs, tells its version and keeps the exit code', async (t) => {
+test('the program prints its version and returns the exit code', async (t) => {
   const version = await runChild(t, process.execPath, [flotillaPath, '--version']);
   const { version: expected } = JSON.parse(readFileSync('package.json', 'utf8')) as {
     version: string;

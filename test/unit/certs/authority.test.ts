@@ -15,7 +15,7 @@ import { fakeClock } from '../../support/fake-clock.ts';
 const validityMs = 30 * dayMs;
 
 for (const caType of quickKeyTypes) {
-  test(`a ${caType} CA issues what openssl verifies strictly, for every kind of subject key`, async (t) => {
+  test(`a ${caType} CA issues certificates that openssl verifies strictly, for every type of subject key`, async (t) => {
     const openssl = opensslFor(t);
     if (openssl === undefined) return;
     const { root, issuer } = await world(caType, {
@@ -53,7 +53,7 @@ for (const caType of quickKeyTypes) {
   });
 }
 
-test('the larger RSA keys and CAs work too', async (t) => {
+test('larger RSA keys and CAs work, too', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const clock = systemClock;
@@ -79,7 +79,7 @@ test('the larger RSA keys and CAs work too', async (t) => {
   t.is(code, 0, stderr);
 });
 
-test('each profile has its usage and no other', async (t) => {
+test('each profile has its key usages and no others', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { root, issuer } = await world();
@@ -109,7 +109,7 @@ test('each profile has its usage and no other', async (t) => {
   }
 });
 
-test('an issuer cannot make a further issuer, and a leaf cannot make anything', async (t) => {
+test('an issuer cannot issue for a CA, and a leaf cannot issue at all', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { root, issuer, clock } = await world();
@@ -152,7 +152,7 @@ test('an issuer cannot make a further issuer, and a leaf cannot make anything', 
   });
 });
 
-test('a certificate never outlives its issuer, begins five minutes ago, and has whole seconds', async (t) => {
+test('a certificate ends no later than its issuer, begins five minutes in the past, and has whole seconds', async (t) => {
   const clock = fakeClock(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
   const { issuer } = await world('p256', { clock });
   const spki = spkiOf(await keyFor('p256', 'subject'));
@@ -180,7 +180,7 @@ test('a certificate never outlives its issuer, begins five minutes ago, and has 
   });
 });
 
-test('dates from 2050 on are written as X.509 asks', async (t) => {
+test('dates from 2050 on are encoded as GeneralizedTime', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const clock = fakeClock(Date.UTC(2048, 5, 1));
@@ -192,7 +192,7 @@ test('dates from 2050 on are written as X.509 asks', async (t) => {
   t.is(stdout, 'notBefore=May 31 23:55:00 2048 GMT\nnotAfter=May 30 00:00:00 2058 GMT\n');
 });
 
-test('what is issued is what the facts say, and what a second library reads', async (t) => {
+test('an issued certificate has the requested contents, also for a second library', async (t) => {
   const { issuer } = await world('p384', {
     urls: { crl: 'http://a.example/crl', ocsp: 'http://a.example/o' },
   });
@@ -241,7 +241,7 @@ test('serial numbers do not repeat', async (t) => {
   t.is(serials.size, 200);
 });
 
-test('a given serial number is taken as it is, and only when it is one', async (t) => {
+test('a given serial number is used unchanged if it is valid', async (t) => {
   const { issuer } = await world();
   const spki = spkiOf(await keyFor('p256', 'subject'));
   const issue = (serial: string): string =>
@@ -255,7 +255,7 @@ test('a given serial number is taken as it is, and only when it is one', async (
   }
 });
 
-test('an identity is no longer than a common name can be, as RFC 5280 and the lints have it', async (t) => {
+test('an identity is at most as long as a common name of RFC 5280', async (t) => {
   const { issuer } = await world();
   const spki = spkiOf(await keyFor('p256', 'subject'));
   const issue = (commonName: string): string =>
@@ -267,7 +267,7 @@ test('an identity is no longer than a common name can be, as RFC 5280 and the li
   t.throws(() => issue('x'.repeat(129)), { code: 'certificate-subject-invalid' });
 });
 
-test('names that are no identity are refused at issue', async (t) => {
+test('a certificate for an invalid identity is not issued', async (t) => {
   const { issuer, root } = await world();
   const spki = spkiOf(await keyFor('p256', 'subject'));
   for (const commonName of [
@@ -293,7 +293,7 @@ test('names that are no identity are refused at issue', async (t) => {
   }
 });
 
-test("the authority's own key, and keys that are none, get no certificate", async (t) => {
+test("no certificate is issued for the CA's own key or for an invalid key", async (t) => {
   const { issuer } = await world();
   const common = { profile: 'device', commonName: 'd', validityMs } as const;
   t.throws(() => issuer.issue({ ...common, spki: issuer.certificate.spki }), {
@@ -307,7 +307,7 @@ test("the authority's own key, and keys that are none, get no certificate", asyn
   t.throws(() => issuer.issue({ ...common, spki: spkiOf(small) }), { code: 'csr-key-unsupported' });
 });
 
-test('a key that does not belong to the certificate makes no authority', async (t) => {
+test('a CA cannot be opened with a key of another certificate', async (t) => {
   const { issuer, clock } = await world();
   const key = generateKeySync('p256');
   t.throws(() => new Authority({ key, certificate: issuer.certificate.pem, clock }), {
@@ -318,7 +318,7 @@ test('a key that does not belong to the certificate makes no authority', async (
   });
 });
 
-test('two issuers live side by side below one root', async (t) => {
+test('two issuers can exist below one root', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { root, issuer, clock } = await world();

@@ -17,7 +17,7 @@ async function chain(type: KeyType): Promise<Buffer[]> {
   return [leaf.der, issuer.certificate.der, root.certificate.der];
 }
 
-test('openssl takes the certificates out of a certs-only bag, sorted as DER asks', async (t) => {
+test('openssl reads the certificates of a certs-only PKCS#7, in DER order', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   for (const type of quickKeyTypes) {
@@ -45,7 +45,7 @@ test('openssl takes the certificates out of a certs-only bag, sorted as DER asks
   }
 });
 
-test("openssl's own bags are read, in their order", async (t) => {
+test('PKCS#7 files of openssl are read in their order', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const certificates = await chain('p256');
@@ -57,11 +57,11 @@ test("openssl's own bags are read, in their order", async (t) => {
   t.deepEqual(parseCertsOnly(readFileSync(out)), certificates);
 });
 
-test('an empty bag is a bag', (t) => {
+test('an empty PKCS#7 is valid', (t) => {
   t.deepEqual(parseCertsOnly(certsOnly([])), []);
 });
 
-test('what is no certs-only bag is refused by name', async (t) => {
+test('anything but a certs-only PKCS#7 is rejected with its own error', async (t) => {
   const certificates = await chain('p256');
   const bag = certsOnly(certificates);
   const refused = (input: Uint8Array): boolean => {
@@ -89,7 +89,7 @@ test('what is no certs-only bag is refused by name', async (t) => {
   );
 });
 
-test('openssl and node:tls open a PKCS#12 file', async (t) => {
+test('openssl and node:tls can open a PKCS#12 file', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const passphrase = 'correct horse';

@@ -125,7 +125,7 @@ for (const [what, subject, expected] of subjects) {
   });
 }
 
-test('a certificate is read from PEM, DER and object alike', async (t) => {
+test('a certificate can be read from PEM, DER and an object', async (t) => {
   const { issuer } = await world();
   const issued = issuer.issue({
     spki: spkiOf(await keyFor('p256', 'subject')),
@@ -148,13 +148,13 @@ test('a certificate is read from PEM, DER and object alike', async (t) => {
   t.is(facts.pem, facts.x509.toString());
 });
 
-test('what is no certificate is refused by name', (t) => {
+test('anything but a certificate is rejected with its own error', (t) => {
   for (const input of ['', 'hello', Buffer.alloc(0), Buffer.alloc(100, 0x30), sequence()]) {
     t.throws(() => readCertificate(input), { code: 'certificate-unreadable' });
   }
 });
 
-test('a foreign certificate of another kind of key is read all the same', (t) => {
+test('a foreign certificate with another key type can be read', (t) => {
   // Factory CAs come with what they come with: P-521, brainpool.
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' });
   const subject = name([[cn, utf8String('factory')]]);
@@ -178,7 +178,7 @@ test('a foreign certificate of another kind of key is read all the same', (t) =>
   t.is(facts.subjectKeyId, undefined);
 });
 
-test('unique identifiers and foreign alternative names hide nothing', (t) => {
+test('unique identifiers and unknown alternative names do not hide other fields', (t) => {
   const key = generateKeySync('p256');
   const subject = name([[cn, utf8String('factory-7')]]);
   const algorithm = sequence(oid(oids.ecdsaWithSha256));
@@ -212,7 +212,7 @@ test('unique identifiers and foreign alternative names hide nothing', (t) => {
   t.deepEqual(facts.names, { dns: ['x.factory.example'], ip: [], uri: [] });
 });
 
-test('a PEM text is split into its certificates, and other blocks are left out', async (t) => {
+test('a PEM text is split into its certificates, without other blocks', async (t) => {
   const { root, issuer } = await world();
   const text = `# root\n${root.certificate.pem}\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${issuer.certificate.pem.replaceAll('\n', '\r\n')}`;
   t.deepEqual(splitPem(text), [root.certificate.pem, issuer.certificate.pem]);

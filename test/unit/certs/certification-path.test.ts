@@ -175,7 +175,7 @@ for (const { name, faults, fault, openssl: verdict } of cases) {
   });
 }
 
-test('a path has an end', async (t) => {
+test('the length of a path is limited', async (t) => {
   const top = await foreignCertificate({ name: 'root', ca: {} });
   const chain = [top];
   for (let depth = 0; depth < 4; depth++) {
@@ -191,7 +191,7 @@ test('a path has an end', async (t) => {
   t.is(await leafBelow(4), 'the path is too long');
 });
 
-test('certificates that do not follow one another are no path', async (t) => {
+test('certificates that did not issue one another are not a path', async (t) => {
   const [leaf, middle, root] = (await pathWith({})).map((pem) => readCertificate(pem));
   const now = Date.now();
   t.regex(pathFault([leaf!], root!, now) ?? '', /not of the CA behind it/);
@@ -199,7 +199,7 @@ test('certificates that do not follow one another are no path', async (t) => {
   t.regex(pathFault([leaf!, middle!, middle!], root!, now) ?? '', /not of the CA behind it/);
 });
 
-test('what can be registered is a CA that is good now and signs with a key of a known kind', async (t) => {
+test('only a currently valid CA with a supported key type can be registered', async (t) => {
   const fault = async (options: Partial<ForeignOptions>): Promise<string | undefined> =>
     anchorFault(
       readCertificate((await foreignCertificate({ name: 'Maker', ca: {}, ...options })).pem),

@@ -71,7 +71,7 @@ for (const type of quickKeyTypes) {
   });
 }
 
-test('a second library reads the list and agrees', async (t) => {
+test('a second library reads the same revocations', async (t) => {
   const { issuer } = await world();
   const revoked: RevokedCertificate[] = [
     { serial: '01', atMs: nowMs - 5000 },
@@ -97,7 +97,7 @@ test('a second library reads the list and agrees', async (t) => {
   );
 });
 
-test('what is written is what is read, for any entries', async (t) => {
+test('any entries can be encoded and decoded', async (t) => {
   const { issuer } = await world('ed25519');
   const entry = fc.record({
     serial: fc.uint8Array({ minLength: 1, maxLength: 19 }).map((bytes) => {
@@ -126,7 +126,7 @@ test('what is written is what is read, for any entries', async (t) => {
   );
 });
 
-test('lists of others, and lists changed in any byte, are refused by name', async (t) => {
+test('CRLs of other issuers, and CRLs with any changed byte, are rejected with their own error', async (t) => {
   const { issuer, root } = await world();
   const revoked = [{ serial: 'ab', atMs: nowMs, reason: 'superseded' as const }];
   const der = await signCrl({
@@ -165,7 +165,7 @@ test('lists of others, and lists changed in any byte, are refused by name', asyn
 });
 
 test.serial(
-  'a list of 100,000 entries is signed beside the event loop, and read in slices of it',
+  'a CRL of 100,000 entries is signed outside the event loop and read in slices',
   async (t) => {
     const { issuer } = await world();
     const revoked = Array.from({ length: 100_000 }, () => ({

@@ -10,7 +10,7 @@ import { opensslFor } from '../../support/certs-openssl.ts';
 
 const decode = (der: Buffer): DerNode => decodeDer(der, { maxBytes: 8192 });
 
-test('the list asks for exactly one kind of key, and for its signature', (t) => {
+test('the attributes request exactly one key type and its signature algorithm', (t) => {
   const wanted: Record<string, [string, string]> = {
     p256: [oids.ecPublicKey, oids.ecdsaWithSha256],
     p384: [oids.ecPublicKey, oids.ecdsaWithSha384],
@@ -30,7 +30,7 @@ test('the list asks for exactly one kind of key, and for its signature', (t) => 
   t.is(smallNumberOf(size.children[1]!.children[0]!), 3072);
 });
 
-test('the template of RFC 9908 has the structure that it asks for', (t) => {
+test('the template has the structure of RFC 9908', (t) => {
   for (const keyType of keyTypes) {
     const names = subjectNamesOf(['a.example', '10.0.0.1']);
     const list = decode(csrAttributes({ keyType, commonName: 'dev-1', names })).children;
@@ -57,7 +57,7 @@ test('the template of RFC 9908 has the structure that it asks for', (t) => {
   }
 });
 
-test('without a name to give, the template leaves it to the client', (t) => {
+test('without a given name, the template leaves the name to the client', (t) => {
   const list = decode(csrAttributes({ keyType: 'p256' })).children;
   const template = list.at(-1)!.children[1]!.children[0]!;
   const subject = template.children[1]!;

@@ -36,7 +36,7 @@ const altNames = (...parts: Buffer[]): Buffer =>
   attribute(oids.extensionRequest, sequence(extension(oids.subjectAltName, sequence(...parts))));
 const dns = (content: string): Buffer => text(contextTag(2, 'primitive'), content);
 
-test('the forger makes requests that are taken when nothing is put wrong', async (t) => {
+test('the forger creates valid requests when nothing is manipulated', async (t) => {
   t.is(parseCsr(forgeRequest({ key })).commonName, 'dev-1');
   t.is(parseCsr(forgeRequest({ key: generateKeySync('ed25519') })).keyType, 'ed25519');
   t.is(parseCsr(forgeRequest({ key: await keyFor('rsa2048', 'subject') })).keyType, 'rsa2048');
@@ -362,14 +362,14 @@ for (const [what, parts, code] of vectors) {
   });
 }
 
-test('a request signed by another key proves nothing', (t) => {
+test('a request signed by another key is rejected', (t) => {
   const other = generateKeySync('p256');
   t.throws(() => parseCsr(forgeRequest({ key: other, spki: spkiOf(key) })), {
     code: 'csr-signature-invalid',
   });
 });
 
-test('a curve spelled out is refused, though node:crypto would take it for the named one', (t) => {
+test('explicit curve parameters are rejected, although node:crypto accepts them', (t) => {
   const explicitKey = generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' });
   const spki = spkiOf(explicitKey.publicKey);
   t.is(
@@ -382,7 +382,7 @@ test('a curve spelled out is refused, though node:crypto would take it for the n
   });
 });
 
-test('a key has one dress only: compressed and hybrid points are refused', (t) => {
+test('compressed and hybrid points are rejected', (t) => {
   const spki = spkiOf(key);
   const point = spki.subarray(-65);
   const dress = (bytes: Buffer): Buffer =>
@@ -411,7 +411,7 @@ test('a key has one dress only: compressed and hybrid points are refused', (t) =
   }
 });
 
-test('Ed25519 keys that anybody could sign for, or that have a second form, are refused', (t) => {
+test('weak and non-canonical Ed25519 keys are rejected', (t) => {
   const dress = (bytes: Buffer): Buffer => sequence(sequence(oid(oids.ed25519)), bitString(bytes));
   const p = 2n ** 255n - 19n;
   const little = (y: bigint, sign = 0): Buffer => {
@@ -451,7 +451,7 @@ test('Ed25519 keys that anybody could sign for, or that have a second form, are 
   });
 });
 
-test('RSA keys are taken in one form only', async (t) => {
+test('RSA keys are accepted in one encoding only', async (t) => {
   const rsa = await keyFor('rsa2048', 'subject');
   const { n = '' } = rsa.export({ format: 'jwk' });
   const modulus = Buffer.from(n, 'base64url');
@@ -516,7 +516,7 @@ test('RSA keys are taken in one form only', async (t) => {
   }
 });
 
-test('BER that is not DER is refused, though the signature is right', (t) => {
+test('BER that is not DER is rejected, although the signature is valid', (t) => {
   const der = forgeRequest({ key });
   // The outer SEQUENCE with a length in four octets, and with indefinite length.
   const content = der.subarray(der[1] === 0x82 ? 4 : 3);
@@ -538,7 +538,7 @@ test('BER that is not DER is refused, though the signature is right', (t) => {
     t.throws(() => parseCsr(ber), { code: 'csr-malformed' });
 });
 
-test('deep and wide structures are refused', (t) => {
+test('deep and wide structures are rejected', (t) => {
   let deep = sequence();
   while (deep.length < 15_000) deep = sequence(deep);
   const wide = sequence(...Array.from({ length: 7000 }, () => derNull));
@@ -547,7 +547,7 @@ test('deep and wide structures are refused', (t) => {
   t.throws(() => parseCsr(inside), { code: 'csr-malformed' });
 });
 
-test('a message names what was wrong, without control characters of the sender', (t) => {
+test('an error message names the fault and contains no control characters of the sender', (t) => {
   const error = t.throws(() =>
     parseCsr(forgeRequest({ key, subject: name([[cn, utf8String('evil \u202e name')]]) })),
   );

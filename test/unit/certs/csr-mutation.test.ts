@@ -43,7 +43,7 @@ async function original(type: KeyType): Promise<{ der: Buffer; meant: string }> 
 }
 
 for (const type of exhaustive) {
-  test(`each byte of a ${type} request put wrong is refused, or changes nothing`, async (t) => {
+  test(`each byte of a ${type} request changed is rejected, or changes nothing`, async (t) => {
     const { der, meant } = await original(type);
     let taken = 0;
     for (let at = 0; at < der.length; at++) {
@@ -97,7 +97,7 @@ function mutate(der: Buffer, steps: readonly { kind: string; at: number; byte: n
 }
 
 for (const type of [...exhaustive, ...sampled]) {
-  test(`a ${type} request mutated anyhow is refused, or means the same`, async (t) => {
+  test(`a ${type} request with random mutations is rejected, or means the same`, async (t) => {
     const { der, meant } = await original(type);
     fc.assert(
       fc.property(mutations, fc.boolean(), (steps, asBase64) => {
@@ -111,7 +111,7 @@ for (const type of [...exhaustive, ...sampled]) {
   });
 }
 
-test('noise of any kind is refused by name', (t) => {
+test('random bytes are rejected with their own error', (t) => {
   const noise = fc.oneof(
     fc.uint8Array({ maxLength: 600 }),
     fc.uint8Array({ maxLength: 600 }).map((bytes) => Buffer.concat([Buffer.from([0x30]), bytes])),
@@ -128,7 +128,7 @@ test('noise of any kind is refused by name', (t) => {
   t.pass();
 });
 
-test('structures of well-formed DER that are no request are refused by name', (t) => {
+test('well-formed DER that is not a request is rejected with its own error', (t) => {
   const { der: tree } = fc.letrec<{ der: Buffer }>((tie) => ({
     der: fc.oneof(
       { maxDepth: 6 },

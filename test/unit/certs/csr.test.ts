@@ -16,7 +16,7 @@ import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.t
 const names = ['gw.example', '192.0.2.1', '2001:db8::1', 'urn:dev:1'];
 
 for (const type of keyTypes) {
-  test(`a request of a ${type} key is read as it was made, and openssl verifies it`, async (t) => {
+  test(`a request of a ${type} key is decoded unchanged, and openssl verifies it`, async (t) => {
     const key = await keyFor(type, 'subject');
     const { der, pem } = createCsr({ key, commonName: 'dev-1', names });
     const csr = parseCsr(pem);
@@ -43,7 +43,7 @@ for (const type of keyTypes) {
   });
 }
 
-test("openssl's own requests are taken, of every kind of key and hash", async (t) => {
+test('requests of openssl are accepted for every key type and hash', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const cases: [string[], string][] = [
@@ -89,7 +89,7 @@ test("openssl's own requests are taken, of every kind of key and hash", async (t
   }
 });
 
-test("strongSwan's requests are taken, and it trusts what is issued on them", async (t) => {
+test('requests of strongSwan are accepted, and it trusts the issued certificates', async (t) => {
   const pki = debianTool(t, 'pki');
   if (pki === undefined) return;
   const folder = tempFolder(t);
@@ -162,7 +162,7 @@ test("strongSwan's requests are taken, and it trusts what is issued on them", as
   }
 });
 
-test('a second library reads and verifies our requests, and we read its', async (t) => {
+test('a second library verifies our requests, and we verify its requests', async (t) => {
   for (const type of quickKeyTypes) {
     const key = await keyFor(type, 'subject');
     const ours = new Pkcs10CertificateRequest(createCsr({ key, commonName: 'dev-1', names }).der);
@@ -173,7 +173,7 @@ test('a second library reads and verifies our requests, and we read its', async 
   }
 });
 
-test('a request is taken as DER, PEM, base64, with any line breaks, as text or bytes', async (t) => {
+test('a request is accepted as DER, PEM or base64, with any line breaks, as text or bytes', async (t) => {
   const key = await keyFor('p256', 'subject');
   const { der, pem } = createCsr({ key, commonName: 'dev-1' });
   const base64 = der.toString('base64');
@@ -197,7 +197,7 @@ test('a request is taken as DER, PEM, base64, with any line breaks, as text or b
   t.deepEqual(parseCsr(new Uint8Array(der)).der, der);
 });
 
-test('what is no request at all is refused by name', async (t) => {
+test('anything but a request is rejected with its own error', async (t) => {
   const key = await keyFor('p256', 'subject');
   const { der, pem } = createCsr({ key, commonName: 'dev-1' });
   const { issuer } = await world();
@@ -230,7 +230,7 @@ test('what is no request at all is refused by name', async (t) => {
   for (const input of inputs) t.throws(() => parseCsr(input), malformed);
 });
 
-test('what is too large is refused before it is decoded', (t) => {
+test('a request that is too large is rejected before it is decoded', (t) => {
   const tooLarge = { code: 'csr-too-large' };
   t.throws(() => parseCsr(Buffer.alloc(csrMaxBytes + 1, 0x30)), tooLarge);
   t.throws(() => parseCsr(Buffer.alloc(1024 * 1024, 0x41)), tooLarge);
@@ -238,7 +238,7 @@ test('what is too large is refused before it is decoded', (t) => {
   t.throws(() => parseCsr('A'.repeat(Math.ceil(csrMaxBytes / 3) * 4 + 4)), tooLarge);
 });
 
-test('keys outside the accepted kinds are refused by name', (t) => {
+test('keys of other types are rejected with their own error', (t) => {
   const refused = { code: 'csr-key-unsupported' };
   const keys = [
     generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey,

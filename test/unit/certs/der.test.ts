@@ -43,7 +43,7 @@ const trees = fc.letrec<{ tree: Buffer }>((tie) => ({
   ),
 })).tree;
 
-test('what is written is read, and every part lies where it was put', (t) => {
+test('encoded values are decoded, with the right position of each part', (t) => {
   fc.assert(
     fc.property(trees, (der) => {
       const check = (node: DerNode): void => {
@@ -122,7 +122,7 @@ test('size and depth are bounded', (t) => {
   t.throws(() => decode(Buffer.alloc(90_000, 0x30)), { name: 'DerError' });
 });
 
-test('a header alone is read within bounds and in its shortest form only', (t) => {
+test('a header is accepted only within bounds and in its shortest form', (t) => {
   t.deepEqual(rangeAt(hex('0403 000000'), 0), { tag: 4, contentStart: 2, end: 5 });
   t.deepEqual(rangeAt(hex('ff 0500'), 1), { tag: 5, contentStart: 3, end: 3 });
   const bad = [
@@ -140,7 +140,7 @@ test('a header alone is read within bounds and in its shortest form only', (t) =
   t.throws(() => rangeAt(hex('0403 000000'), 0, 4), { name: 'DerError' });
 });
 
-test('object identifiers go there and back', (t) => {
+test('object identifiers are encoded and decoded', (t) => {
   for (const text of [
     '0.9.2342.19200300.100.1.25',
     '1.2.840.113549.1.1.1',
@@ -154,7 +154,7 @@ test('object identifiers go there and back', (t) => {
   t.is(encodeOid('1.2.840.113549').toString('hex'), '2a864886f70d');
 });
 
-test('numbers are read as they are, within their bounds', (t) => {
+test('integers are decoded within their bounds', (t) => {
   for (const value of [0, 1, 127, 128, 255, 256, 65_535, 2 ** 31 - 1])
     t.is(smallNumberOf(decode(integer(value))), value);
   t.throws(() => smallNumberOf(decode(integer(2 ** 31))), { name: 'DerError' });
@@ -167,14 +167,14 @@ test('numbers are read as they are, within their bounds', (t) => {
   t.is(integer(2n ** 64n).toString('hex'), '0209010000000000000000');
 });
 
-test('bits with names leave out the zeros behind', (t) => {
+test('named bit lists have no trailing zeros', (t) => {
   t.is(namedBits([0]).toString('hex'), '03020780');
   t.is(namedBits([5, 6]).toString('hex'), '03020106');
   t.is(namedBits([8]).toString('hex'), '0303070080');
   t.is(namedBits([]).toString('hex'), '030100');
 });
 
-test('times go there and back by the second, and only those that exist are read', (t) => {
+test('times are encoded and decoded to the second, and invalid times are rejected', (t) => {
   const times = fc.integer({
     min: Date.UTC(1950, 0, 1) / 1000,
     max: Date.UTC(9999, 11, 31) / 1000,

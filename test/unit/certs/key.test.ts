@@ -14,7 +14,7 @@ import {
 import { opensslFor } from '../../support/certs-openssl.ts';
 import { keyFor } from '../../support/certs-world.ts';
 
-test('each kind of key is made, and known again', async (t) => {
+test('keys of each type are generated and recognized', async (t) => {
   for (const type of keyTypes) {
     const key = await keyFor(type, 'subject');
     t.is(keyTypeOf(key), type);
@@ -28,7 +28,7 @@ test('each kind of key is made, and known again', async (t) => {
   t.false(isKeyType('rsa1024'));
 });
 
-test('keys of other kinds are known to be none', (t) => {
+test('keys of other types are not recognized', (t) => {
   t.is(keyTypeOf(generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey), undefined);
   t.is(keyTypeOf(generateKeyPairSync('x25519').privateKey), undefined);
   t.is(keyTypeOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey), undefined);
@@ -38,7 +38,7 @@ test('keys of other kinds are known to be none', (t) => {
   );
 });
 
-test('a fingerprint is what openssl says it is', async (t) => {
+test('a fingerprint equals the one of openssl', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const data = randomBytes(100);
@@ -46,7 +46,7 @@ test('a fingerprint is what openssl says it is', async (t) => {
   t.is(fingerprintOf(data), `sha256:${stdout.slice(0, 64)}`);
 });
 
-test('an encrypted key opens with its passphrase, here and in openssl, and with no other', async (t) => {
+test('an encrypted key can be decrypted only with its passphrase, here and by openssl', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const passphrase = 'pässphrase with spaces';
@@ -71,7 +71,7 @@ test('an encrypted key opens with its passphrase, here and in openssl, and with 
   }
 });
 
-test('a wrong passphrase is told from a damaged file, and neither message has the passphrase', (t) => {
+test('a wrong passphrase and a damaged file have different errors, and neither contains the passphrase', (t) => {
   const key = generateKeySync('p256');
   const pem = encryptPrivateKey(key, 'right');
   const wrong = t.throws(() => decryptPrivateKey(pem, 'secret-guess'), {

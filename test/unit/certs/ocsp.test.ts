@@ -58,7 +58,7 @@ async function ocspServer(
 }
 
 for (const type of quickKeyTypes) {
-  test(`openssl believes the answers of a responder below a ${type} CA`, async (t) => {
+  test(`openssl verifies the responses of a responder below a ${type} CA`, async (t) => {
     const openssl = opensslFor(t);
     if (openssl === undefined) return;
     const { root, issuer } = await world(type);
@@ -129,7 +129,7 @@ for (const type of quickKeyTypes) {
   });
 }
 
-test('the responder certificate may sign answers, needs no check itself, and nothing else', async (t) => {
+test('the responder certificate can only sign responses and needs no revocation check', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { root, issuer } = await world('p256', { urls: { crl: 'http://a.example/crl' } });
@@ -191,7 +191,7 @@ function request(
 
 const statusOf = (): CertificateStatus => ({ status: 'good' });
 
-test('nonces of 1 to 128 bytes are taken, others make the request malformed', (t) => {
+test('nonces of 1 to 128 bytes are accepted, others make the request malformed', (t) => {
   for (const bytes of [1, 15, 16, 32, 127, 128]) {
     t.is(parseOcspRequest(request({ nonce: Buffer.alloc(bytes, 7) })).nonce?.length, bytes);
     t.is(
@@ -207,7 +207,7 @@ test('nonces of 1 to 128 bytes are taken, others make the request malformed', (t
   t.is(parseOcspRequest(request()).nonce, undefined);
 });
 
-test('requests beyond the bounds are refused in the answer, which is not signed', async (t) => {
+test('requests beyond the limits get an unsigned error response', async (t) => {
   const { issuer } = await world();
   const responders = [createResponder(issuer, dayMs)];
   const malformed = ocspFailure('malformedRequest');
@@ -238,7 +238,7 @@ test('requests beyond the bounds are refused in the answer, which is not signed'
   t.is(answer(request({ extra: extension('1.2.3.4', integer(1)) })).toString('hex'), '30030a0106');
 });
 
-test('no request, however mutated, does anything but answer', async (t) => {
+test('every mutated request gets a response', async (t) => {
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { issuer } = await world();
@@ -262,7 +262,7 @@ test('no request, however mutated, does anything but answer', async (t) => {
   );
 });
 
-test('a request that came by GET is read in every dress, and bounded', (t) => {
+test('a GET request is accepted in every encoding, within the size limit', (t) => {
   const body = request({ nonce: Buffer.alloc(32, 0xfb) });
   const base64 = body.toString('base64');
   t.deepEqual(ocspRequestOfPath(base64), body);
@@ -273,7 +273,7 @@ test('a request that came by GET is read in every dress, and bounded', (t) => {
   }
 });
 
-test('with two issuers, the responder of the right one answers', async (t) => {
+test('with two issuers, the right responder signs', async (t) => {
   const { root, issuer } = await world();
   const { hash } = await import('node:crypto');
   const { readSpkiBytes } = await import('../../../certs/public-key.ts');

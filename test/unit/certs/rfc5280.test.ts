@@ -180,7 +180,7 @@ const expected = new Set<string>([
 ]);
 
 for (const type of quickKeyTypes) {
-  test(`everything that a ${type} CA issues keeps the rules of RFC 5280`, async (t) => {
+  test(`everything that a ${type} CA issues follows the rules of RFC 5280`, async (t) => {
     const urls = {
       crl: 'http://a.example/crl',
       ocsp: 'http://a.example/ocsp',

@@ -12,7 +12,7 @@ import {
   subjectNamesOf,
 } from '../../../certs/subject-names.ts';
 
-test('texts become names of their kinds, each in one form', (t) => {
+test('texts become names of the right type, each in one form', (t) => {
   const texts = [
     'Host.Example.',
     'localhost',
@@ -38,7 +38,7 @@ test('texts become names of their kinds, each in one form', (t) => {
   ]);
 });
 
-test('texts that are no names are refused', (t) => {
+test('invalid names are rejected', (t) => {
   const bad = [
     '',
     '.',
@@ -69,7 +69,7 @@ test('texts that are no names are refused', (t) => {
   t.throws(() => encodeNames({ ...noNames, uri: ['nowhere'] }), { code: 'subject-name-invalid' });
 });
 
-test('any names come back from their DER', (t) => {
+test('any names can be encoded and decoded', (t) => {
   const texts = fc.uniqueArray(
     fc.oneof(
       fc.domain().filter((name) => isDnsName(name)),

@@ -28,14 +28,14 @@ const refused = (n: bigint): RegExpMatchArray | null => {
   }
 };
 
-test('sound keys have no weakness', async (t) => {
+test('good keys have no weakness', async (t) => {
   for (const type of ['rsa2048', 'rsa3072', 'rsa4096'] as const) {
     const { n = '' } = (await keyFor(type, 'subject')).export({ format: 'jwk' });
     t.is(rsaWeakness(Buffer.from(n, 'base64url')), undefined);
   }
 });
 
-test('a modulus with a small factor is refused', (t) => {
+test('a modulus with a small factor is rejected', (t) => {
   for (const factor of [3n, 7n, 101n, 167n]) {
     let n = (1n << 2047n) + 1n;
     while (n % factor !== 0n || [3n, 5n, 7n].some((small) => small < factor && n % small === 0n))
@@ -44,7 +44,7 @@ test('a modulus with a small factor is refused', (t) => {
   }
 });
 
-test('two primes close to each other are refused, two apart are not', (t) => {
+test('two primes close to each other are rejected, others are not', (t) => {
   const p = generatePrimeSync(1024, { bigint: true });
   // The next prime is some hundreds away: that is what the printers did. Any number without a small
   // factor does for it here.
@@ -60,7 +60,7 @@ test('two primes close to each other are refused, two apart are not', (t) => {
   t.is(rsaWeakness(bytesOf(p * apart)), undefined);
 });
 
-test('the marks of ROCA are refused', (t) => {
+test('keys with the ROCA fingerprint are rejected', (t) => {
   // Such a prime is k * M + (65537^a mod M), M the product of the first primes; the product of two
   // is again a power of 65537 by each of them.
   let product = 1n;

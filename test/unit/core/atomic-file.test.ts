@@ -14,7 +14,7 @@ import { tempFolder } from '../../support/temp-folder.ts';
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
-test('a file is written whole, private unless told, whatever the umask', async (t) => {
+test('a file is written completely and is private by default, with any umask', async (t) => {
   const folder = tempFolder(t);
   const path = join(folder, 'key.pem');
   const before = process.umask(0);
@@ -29,7 +29,7 @@ test('a file is written whole, private unless told, whatever the umask', async (
   t.deepEqual(readdirSync(folder), ['key.pem']);
 });
 
-test('a file that others could read is private after it is written again', async (t) => {
+test('a file that others could read is private after it was written again', async (t) => {
   const path = join(tempFolder(t), 'key.pem');
   writeFileSync(path, 'old', { mode: 0o644 });
   await writeFileAtomic(path, 'new');
@@ -46,7 +46,7 @@ test('a link is replaced, not followed', async (t) => {
   t.true(lstatSync(join(folder, 'file')).isFile());
 });
 
-test('a write that fails says where, leaves the old content and nothing beside it', async (t) => {
+test('a failed write names the file, keeps the old content and leaves no temporary file', async (t) => {
   const folder = tempFolder(t);
   const missing = join(folder, 'no', 'such', 'folder', 'file');
   const error = await t.throwsAsync(writeFileAtomic(missing, 'x'), { instanceOf: FlotillaError });
@@ -62,7 +62,7 @@ test('a write that fails says where, leaves the old content and nothing beside i
   t.deepEqual(readdirSync(folder), ['taken']);
 });
 
-test('writers at the same time leave the content of one of them, whole', async (t) => {
+test('concurrent writers leave the complete content of one of them', async (t) => {
   const folder = tempFolder(t);
   const path = join(folder, 'file');
   const contents = Array.from({ length: 16 }, (_none, at) =>
@@ -73,7 +73,7 @@ test('writers at the same time leave the content of one of them, whole', async (
   t.deepEqual(readdirSync(folder), ['file']);
 });
 
-test('killed at any moment, a writer leaves the old or the new content', async (t) => {
+test('a writer that is killed at any moment leaves the old or the new content', async (t) => {
   const folder = tempFolder(t);
   const path = join(folder, 'file');
   // Each content names its own length and ends with a mark: a half or a mixture would show.
@@ -109,7 +109,7 @@ test('killed at any moment, a writer leaves the old or the new content', async (
   await writeFileAtomic(path, 'what was left lying does no harm');
 });
 
-test('a secret folder and those above it are private; one that is there is left alone', async (t) => {
+test('a secret folder and its new parents are private; existing folders are not changed', async (t) => {
   const folder = tempFolder(t);
   const before = process.umask(0);
   t.teardown(() => process.umask(before));

@@ -68,7 +68,7 @@ for (const text of bad) {
   });
 }
 
-test('a device id is exactly what the documented grammar says', (t) => {
+test('a device id follows exactly the documented grammar', (t) => {
   const first = new Set('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789');
   const later = new Set([...first, '.', '_', ':', '-']);
   const byHand = (text: string): boolean =>

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { FairShare } from '../../../core/fair-share.ts';
 
-test('those without a name get half, each name a tenth, all together no more than there is', (t) => {
+test('callers without a name get at most half, each name a tenth, and all together no more than the total', (t) => {
   const share = new FairShare(40);
   const taken = (name: string | undefined): number =>
     Array.from({ length: 100 }, () => share.take(name)).filter(Boolean).length;
@@ -13,7 +13,7 @@ test('those without a name get half, each name a tenth, all together no more tha
   t.is(taken('f'), 4);
 });
 
-test('a small share has a place for each name all the same', (t) => {
+test('each name gets at least one place of a small total', (t) => {
   const share = new FairShare(3);
   t.deepEqual([share.take('a'), share.take('a'), share.take(undefined)], [true, false, true]);
 });

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { Lifecycle } from '../../../core/lifecycle.ts';
 
-test('what started last is closed first, one after the other', async (t) => {
+test('steps are closed in reverse order, one after the other', async (t) => {
   const lifecycle = new Lifecycle();
   const seen: string[] = [];
   for (const name of ['one', 'two', 'three']) {
@@ -20,7 +20,7 @@ test('what started last is closed first, one after the other', async (t) => {
   ]);
 });
 
-test('closing twice closes once, and both wait for the end', async (t) => {
+test('two calls of close run the steps once, and both wait for the end', async (t) => {
   const lifecycle = new Lifecycle();
   let closed = 0;
   let release = (): void => undefined;
@@ -39,7 +39,7 @@ test('closing twice closes once, and both wait for the end', async (t) => {
   t.is(closed, 1);
 });
 
-test('a step that fails does not keep the others open, and is named', async (t) => {
+test('a failed step does not prevent the others, and the error names it', async (t) => {
   const lifecycle = new Lifecycle();
   const seen: string[] = [];
   lifecycle.add('first', () => void seen.push('first'));
@@ -60,7 +60,7 @@ test('a step that fails does not keep the others open, and is named', async (t) 
   );
 });
 
-test('a start that fails half way closes what it had opened, and says why', async (t) => {
+test('a failed start closes everything that it had opened and throws the cause', async (t) => {
   const lifecycle = new Lifecycle();
   const seen: string[] = [];
   const start = lifecycle.guard(() => {
@@ -72,7 +72,7 @@ test('a start that fails half way closes what it had opened, and says why', asyn
   t.deepEqual(seen, ['closed']);
 });
 
-test('a start that succeeds gives its result and leaves everything open', async (t) => {
+test('a successful start returns its result and closes nothing', async (t) => {
   const lifecycle = new Lifecycle();
   let closed = false;
   const result = await lifecycle.guard(() => {
@@ -83,7 +83,7 @@ test('a start that succeeds gives its result and leaves everything open', async 
   t.false(closed);
 });
 
-test('what a late start adds while or after closing is closed too', async (t) => {
+test('steps that are added during or after closing are closed, too', async (t) => {
   const lifecycle = new Lifecycle();
   const seen: string[] = [];
   lifecycle.add('one', () => {

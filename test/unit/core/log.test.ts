@@ -9,7 +9,7 @@ import { captureLog } from '../../support/log-capture.ts';
 
 const secret = 'hunter2hunter2';
 
-test('a line is JSON with level, time, fields and message, and nothing of the machine', (t) => {
+test('a line is JSON with level, time, fields and message, and without host name or process id', (t) => {
   const { log, lines } = captureLog();
   log.info({ device: 'pump-7', count: 3 }, 'connected');
   const { time, ...rest } = lines[0]!;
@@ -48,7 +48,7 @@ for (const name of secretNames) {
   });
 }
 
-test('private keys and bearer tokens are cut out of any text', (t) => {
+test('private keys and bearer tokens are removed from any text', (t) => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
   const encrypted = privateKey.export({
@@ -74,13 +74,13 @@ test('private keys and bearer tokens are cut out of any text', (t) => {
   t.is(text().match(/"kept":"here"/g)?.length, 3);
 });
 
-test('bytes are counted, not shown', (t) => {
+test('binary data is logged as its length', (t) => {
   const { log, lines } = captureLog();
   log.info({ payload: Buffer.from(secret), deep: [{ raw: new Uint8Array(3) }] });
   t.like(lines[0], { payload: `[${secret.length} bytes]`, deep: [{ raw: '[3 bytes]' }] });
 });
 
-test('an error is written with message, code and stack under whatever name it stands', (t) => {
+test('an error is logged with message, code and stack under any field name', (t) => {
   const { log, lines } = captureLog();
   const cause = new Error('the cause');
   log.error({ err: new FlotillaError('internal', { detail: 'here', cause }) }, 'failed');
@@ -92,14 +92,14 @@ test('an error is written with message, code and stack under whatever name it st
   t.like(lines[1]!['why'], { type: 'TypeError', message: 'plain' });
 });
 
-test('what is logged is not changed', (t) => {
+test('logging does not modify the logged objects', (t) => {
   const { log } = captureLog();
   const fields = { a: { token: secret }, list: [{ key: secret }] };
   log.info(fields);
   t.deepEqual(fields, { a: { token: secret }, list: [{ key: secret }] });
 });
 
-test('values that cannot be walked do no harm', (t) => {
+test('cyclic and very deep values can be logged', (t) => {
   const { log, lines } = captureLog();
   const circle: Record<string, unknown> = { name: 'circle' };
   circle['self'] = circle;
@@ -107,7 +107,7 @@ test('values that cannot be walked do no harm', (t) => {
   t.like(lines[0], { none: null, at: '1970-01-01T00:00:00.000Z' });
 });
 
-test('whatever is logged, a secret under a name of secrets is never written', (t) => {
+test('a field with the name of a secret is never written, at any depth of any value', (t) => {
   const leaf = fc.constantFrom<unknown>(secret, 5, null, [secret], { deeper: secret });
   const name = fc.constantFrom('a', 'b', ...secretNames);
   const value = fc.letrec((tie) => ({
@@ -129,7 +129,7 @@ test('whatever is logged, a secret under a name of secrets is never written', (t
   );
 });
 
-test('a process logs on stderr, whole lines, to the last one before it exits', async (t) => {
+test('a process logs complete lines to stderr until it exits', async (t) => {
   const script = `
     import { createLog } from './core/log.ts';
     const log = createLog({ level: 'info' });
@@ -141,6 +141,6 @@ test('a process logs on stderr, whole lines, to the last one before it exits', a
   t.is(done.stderr.trimEnd().split('\n').length, 100);
 });
 
-test('a log without a level of its own takes the one it is given', (t) => {
+test('a log uses the given level', (t) => {
   t.is(createLog({ level: 'silent' }).level, 'silent');
 });

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { identityFiles, stateFolder } from '../../../core/state-folder.ts';
 
-test('the files that others rely on have the names of the contract', (t) => {
+test('the documented files have their documented names', (t) => {
   const state = stateFolder('/s');
   t.is(state.root, '/s');
   t.is(state.config, '/s/flotilla.yaml');
@@ -17,7 +17,7 @@ test('the files that others rely on have the names of the contract', (t) => {
   });
 });
 
-test('every path lies inside the folder and no two are the same', (t) => {
+test('every path is inside the folder and unique', (t) => {
   const { root, ...rest } = stateFolder('/s');
   const paths = (value: unknown): string[] =>
     typeof value === 'string' ? [value] : Object.values(value as object).flatMap(paths);

@@ -36,7 +36,7 @@ const names: readonly [string, TopicFault | undefined][] = [
   ['/'.repeat(defaultTopicLimits.levelsMax), 'too-many-levels'],
 ];
 
-test('a topic name is refused for its first fault', (t) => {
+test('an invalid topic name is reported with its first fault', (t) => {
   for (const [name, fault] of names) t.is(topicNameFault(name), fault, JSON.stringify(name));
 });
 
@@ -75,13 +75,13 @@ const filters: readonly [string, TopicFault | undefined][] = [
   ['$shared/+/a', undefined],
 ];
 
-test('a topic filter is refused for its first fault', (t) => {
+test('an invalid topic filter is reported with its first fault', (t) => {
   for (const [filter, fault] of filters) {
     t.is(topicFilterFault(filter), fault, JSON.stringify(filter));
   }
 });
 
-test('the limits of a topic are the ones given', (t) => {
+test('the given limits of a topic apply', (t) => {
   const limits = { maxBytes: 4, levelsMax: 2 };
   t.is(topicNameFault('abcd', limits), undefined);
   t.is(topicNameFault('abcde', limits), 'too-long');
@@ -140,7 +140,7 @@ const matches: readonly [string, string, boolean][] = [
   ['a/', 'a', false],
 ];
 
-test('filters match as the standard says', (t) => {
+test('filters match topic names as in the standard', (t) => {
   for (const [filter, name, expected] of matches) {
     t.is(topicMatches(filter, name), expected, `${filter} against ${name}`);
   }

@@ -90,11 +90,11 @@ for (const [name, section] of [
 ] as const) {
   const statements = statementsOf(numbers[name]);
 
-  test(`every statement of MQTT ${name} is held by tests that exist, or says why not`, (t) => {
+  test(`every statement of MQTT ${name} names tests that exist, or a reason why there is none`, (t) => {
     t.deepEqual(faultsOf(rows(section), statements), []);
   });
 
-  test(`a statement of MQTT ${name} that is left out, made up, or held by nothing is found`, (t) => {
+  test(`a statement of MQTT ${name} that is missing, invented, or without a test is reported`, (t) => {
     const lines = section.split('\n');
     const planted = (change: (line: string) => string): string[] =>
       faultsOf(
@@ -124,7 +124,7 @@ for (const [name, section] of [
   });
 }
 
-test('what the hostile vectors are called in the document is what they are called in the tests', (t) => {
+test('the document names the hostile vectors as the tests do', (t) => {
   const source = readFileSync('test/unit/broker/session/hostile.test.ts', 'utf8').replaceAll(
     /\s+/g,
     ' ',

@@ -7,7 +7,7 @@ import { fakeClock, fakeStartMs } from '../../support/fake-clock.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { until } from '../../support/until.ts';
 
-test('the fake clock fires timers in order of time, then of setting', (t) => {
+test('the fake clock fires timers in order of time, then in the order in which they were set', (t) => {
   const clock = fakeClock();
   const fired: string[] = [];
   clock.after(20, () => fired.push(`late ${clock.now() - fakeStartMs}`));
@@ -29,7 +29,7 @@ test('the fake clock fires timers in order of time, then of setting', (t) => {
   t.throws(() => clock.advance(-1), { instanceOf: RangeError });
 });
 
-test('a temporary folder is private and gone after the test', async (t) => {
+test('a temporary folder is private and removed after the test', async (t) => {
   const teardowns: (() => unknown)[] = [];
   const path = tempFolder({ teardown: (call) => void teardowns.push(call) });
   t.is(statSync(path).mode & 0o777, 0o700);
@@ -37,7 +37,7 @@ test('a temporary folder is private and gone after the test', async (t) => {
   t.false(existsSync(path));
 });
 
-test('a child is read line by line and killed with its test', async (t) => {
+test('a child process is read line by line and killed after its test', async (t) => {
   const teardowns: (() => unknown)[] = [];
   const child = spawnNode(
     { teardown: (call) => void teardowns.push(call) },
@@ -62,7 +62,7 @@ test('a child is read line by line and killed with its test', async (t) => {
   );
 });
 
-test('a program that runs to its end gives its code and output', async (t) => {
+test('a program that ends returns its exit code and output', async (t) => {
   const done = await runChild(
     t,
     process.execPath,
@@ -73,7 +73,7 @@ test('a program that runs to its end gives its code and output', async (t) => {
   await t.throwsAsync(runChild(t, '/nonexistent/program', []), { message: /ENOENT/ });
 });
 
-test('a missing tool is said to be skipped, and fails where nothing may be', (t) => {
+test('a missing tool skips the test, or fails it where skipping is not allowed', (t) => {
   const said: string[] = [];
   const context = {
     title: 'here',
@@ -93,7 +93,7 @@ test('a missing tool is said to be skipped, and fails where nothing may be', (t)
   t.regex(debianTool(t, 'sh') ?? '', /\/sh$/);
 });
 
-test('waiting gives the answer, or says what did not come', async (t) => {
+test('waiting returns the result, or reports what did not happen', async (t) => {
   let asked = 0;
   t.is(await until('three', () => (++asked === 3 ? asked : undefined)), 3);
   await t.throwsAsync(

@@ -53,10 +53,10 @@ test('unique names pass', async (t) => {
 test('too many file names that exist twice fail, each with its places', async (t) => {
   const done = await check(
     t,
-    repeated(10, (at) => [`same${at}.ts`, 'export {};\n']),
+    repeated(20, (at) => [`same${at}.ts`, 'export {};\n']),
   );
   t.is(done.code, 1);
-  t.regex(done.stdout, /10 file names .* 0 exported names/);
+  t.regex(done.stdout, /20 file names .* 0 exported names/);
   t.true(done.stderr.includes('file name same3.ts: certs/same3.ts, enroll/3/same3.ts'));
 });
 
@@ -69,6 +69,7 @@ test('too many names that are exported twice fail, of every kind of declaration'
     'export type E = 1;',
     'export const f = 1, g = 2;',
   ];
+  for (let at = 0; at < 20; at++) declarations.push(`export const more${at} = ${at};`);
   const files = Object.fromEntries(
     declarations.flatMap((text, at) => [
       [`certs/one${at}.ts`, text],

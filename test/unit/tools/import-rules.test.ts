@@ -1,5 +1,5 @@
 /**
- * The import rules catch one planted violation of each, and prove nothing over nothing.
+ * The import rules report one planted violation of each rule, and fail when they found no modules.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import test, { type ExecutionContext } from 'ava';
 import { spawnNode, type Finished } from '../../support/child.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-const rooms = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli'];
+const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
 
-/** A house of the same layout with enough rooms to look at, and `files` in it. */
-function house(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
+/** A project of the same layout that contains `files`. */
+function project(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
   const folder = tempFolder(t);
   for (const name of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json']) {
     copyFileSync(name, join(folder, name));
   }
   symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
-  for (const room of [...rooms, 'enroll/registry', 'test', 'tools', 'bench']) {
-    mkdirSync(join(folder, room), { recursive: true });
+  for (const name of [...folders, 'enroll/registry', 'test', 'tools', 'bench']) {
+    mkdirSync(join(folder, name), { recursive: true });
   }
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -28,8 +28,8 @@ function house(t: ExecutionContext, files: Readonly<Record<string, string>>): st
   return folder;
 }
 
-/** A chain of modules within the rules, long enough to count as having looked. */
-function lawful(): Record<string, string> {
+/** A chain of modules within the rules, more than the minimum that the check needs. */
+function validModules(): Record<string, string> {
   const files: Record<string, string> = {
     'core/a.ts': 'export const a = 1;\n',
     'certs/a.ts': "import { a } from '../core/a.ts';\nexport const b = a;\n",
@@ -52,6 +52,7 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
   'broker-imports-downwards-only': ['broker/side.ts', "import '../device-sim/a.ts';\n"],
   'enroll-imports-downwards-only': ['enroll/side.ts', "import '../broker/a.ts';\n"],
   'device-sim-imports-downwards-only': ['device-sim/up.ts', "import '../cli/a.ts';\n"],
+  'nothing-imports-embed': ['cli/embed.ts', "import '../embed/a.ts';\n"],
   'nothing-imports-tests': ['cli/tests.ts', "import '../test/a.ts';\n"],
   resolvable: ['core/lost.ts', "import './nowhere.ts';\n"],
   'no-cycles': ['core/one.ts', "import './two.ts';\n"],
@@ -97,7 +98,7 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
   'pino-has-one-importer': ['core/p.ts', "import { pino } from 'pino';\nvoid pino;\n"],
 };
 
-/** Violations by types alone, through subpaths, and by import() must be seen as well. */
+/** Violations by types only, through subpaths, and by import() are reported as well. */
 const hidden: Readonly<Record<string, readonly [path: string, text: string]>> = {
   'core-is-the-ground-floor': [
     'core/types.ts',
@@ -127,19 +128,20 @@ const others = {
   'broker/contracts/a.ts': 'export const limit = 1;\n',
   'core/two.ts': "import './one.ts';\n",
   'device-sim/a.ts': 'export const s = 1;\n',
+  'embed/a.ts': 'export const e = 1;\n',
   'test/a.ts': 'export const t = 1;\n',
 };
 
-test('a house within the rules passes, and says how much was looked at', async (t) => {
-  const done = await check(t, house(t, lawful()));
+test('a project within the rules passes, and the number of modules is printed', async (t) => {
+  const done = await check(t, project(t, validModules()));
   t.is(done.code, 0, done.stdout + done.stderr);
   t.regex(done.stdout, /^import rules: 29 modules, 28 imports, 0 violations$/m);
 });
 
-test('one planted violation of each rule is caught, by its name and place', async (t) => {
+test('one planted violation of each rule is reported with its name and place', async (t) => {
   const planted = [...Object.entries(broken), ...Object.entries(hidden)];
   const files = Object.fromEntries(planted.map(([, [path, text]]) => [path, text]));
-  const done = await check(t, house(t, { ...lawful(), ...others, ...files }));
+  const done = await check(t, project(t, { ...validModules(), ...others, ...files }));
   t.is(done.code, 1);
   for (const [rule, [path]] of planted) {
     // A rule about folders names the folder.
@@ -157,11 +159,11 @@ test('every rule has a planted violation', async (t) => {
   t.deepEqual(names, Object.keys(broken).sort());
 });
 
-test('a check that saw no module fails', async (t) => {
-  const empty = await check(t, house(t, {}));
+test('a check that found no module fails', async (t) => {
+  const empty = await check(t, project(t, {}));
   t.is(empty.code, 1);
   t.regex(empty.stderr, /No inputs were found/);
-  const few = await check(t, house(t, { 'core/a.ts': 'export const a = 1;\n' }));
+  const few = await check(t, project(t, { 'core/a.ts': 'export const a = 1;\n' }));
   t.is(few.code, 1);
-  t.regex(few.stderr, /looked at fewer than 20 modules: nothing proven/);
+  t.regex(few.stderr, /looked at fewer than 20 modules: nothing is proven/);
 });

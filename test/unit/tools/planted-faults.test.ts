@@ -1,6 +1,6 @@
 /**
- * The other checks of the house catch what they are there for: a type error, an unused export, a
- * call of console outside the command line, and what else the style forbids.
+ * The other checks of the project report what they are for: a type error, an unused export, a call of
+ * console outside the command line, and everything else that the style forbids.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { ESLint } from 'eslint';
 import { spawnNode, type Finished } from '../../support/child.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-function house(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
+function project(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
   const folder = tempFolder(t);
   for (const name of ['tsconfig.json', 'package.json', 'knip.json', '.gitignore']) {
     copyFileSync(name, join(folder, name));
@@ -27,7 +27,7 @@ function house(t: ExecutionContext, files: Readonly<Record<string, string>>): st
 const run = (t: ExecutionContext, folder: string, ...args: string[]): Promise<Finished> =>
   spawnNode(t, args, { cwd: folder, timeoutMs: 60_000 }).finished;
 
-test('the type check catches what strict types forbid', async (t) => {
+test('the type check reports what strict types forbid', async (t) => {
   const faults = {
     'core/wrong-type.ts': "export const port: number = '8883';\n",
     'core/maybe-missing.ts': 'export const first = (list: string[]): string => list[0];\n',
@@ -39,7 +39,7 @@ test('the type check catches what strict types forbid', async (t) => {
     'core/no-return.ts':
       "export function f(a: boolean): string | undefined {\n  if (a) return 'x';\n}\n",
   };
-  const folder = house(t, {
+  const folder = project(t, {
     ...faults,
     'core/clock.ts': 'export interface Clock { now(): number }\n',
     'core/fine.ts': 'export const fine = 1;\n',
@@ -56,8 +56,8 @@ test('the type check catches what strict types forbid', async (t) => {
   t.false(done.stdout.includes('fine.ts'));
 });
 
-test('the check for unused code catches an export, a file and a dependency that nobody uses', async (t) => {
-  const folder = house(t, {
+test('the check for unused code reports an unused export, file and dependency', async (t) => {
+  const folder = project(t, {
     'cli/main.ts': "import { used } from '../core/thing.ts';\nused();\n",
     'cli/flotilla.mjs': '',
     'core/thing.ts':
@@ -98,16 +98,16 @@ const lintFaults: readonly [rule: string, text: string][] = [
   ],
 ];
 
-test('lint catches what the style forbids', async (t) => {
+test('lint reports what the style forbids', async (t) => {
   const eslint = new ESLint();
-  // Under the name of a real file, for the rules that need types ask the project for it.
+  // Under the name of a real file, because the rules that need types look it up in the project.
   const text = lintFaults.map(([, line]) => line).join('\n');
   const [result] = await eslint.lintText(`${text}\n`, { filePath: 'core/clock.ts' });
   const rules = new Set(result?.messages.map(({ ruleId }) => ruleId));
   for (const [rule] of lintFaults) t.true(rules.has(rule), rule);
   const ignored = await Promise.all(
-    [...new Set(['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'tools'])].map((room) =>
-      eslint.isPathIgnored(`${room}/some-file.ts`),
+    [...new Set(['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'tools'])].map(
+      (folder) => eslint.isPathIgnored(`${folder}/some-file.ts`),
     ),
   );
   t.false(ignored.includes(true));

@@ -4,7 +4,7 @@ import test from 'ava';
 import { localCommand, shellWord } from '../../../../cli/lib/local-command.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
-test('npx is for the checkout only; elsewhere the command is one that is really there', (t) => {
+test('npx is printed in a checkout only; elsewhere the printed command exists', (t) => {
   t.is(localCommand({}, resolve('.')), 'npx flotilla');
   t.is(localCommand({}, resolve('docs')), 'npx flotilla');
   const folder = tempFolder(t);
@@ -22,13 +22,13 @@ test('npx is for the checkout only; elsewhere the command is one that is really 
   t.is(localCommand({ PATH: `/usr/bin:${join(folder, 'bin')}` }, folder), 'flotilla');
 });
 
-test('another program of the same name is not taken for ours', (t) => {
+test('another program with the same name is not printed', (t) => {
   const folder = tempFolder(t);
   symlinkSync('/bin/true', join(folder, 'flotilla'));
   t.regex(localCommand({ PATH: folder }, folder), /^node /);
 });
 
-test('a word stays one word for the shell', (t) => {
+test('a quoted word remains one word for the shell', (t) => {
   t.is(shellWord('pump-7'), 'pump-7');
   t.is(shellWord("it's; rm"), String.raw`'it'\''s; rm'`);
 });

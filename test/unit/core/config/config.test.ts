@@ -32,7 +32,7 @@ async function fault(
   return error.detail ?? '';
 }
 
-test('nothing has to be set', async (t) => {
+test('every setting is optional', async (t) => {
   const config = await loadConfig();
   t.is(config.host, '127.0.0.1');
   t.is(config.enroll.certificateValidity, 365 * 86_400_000);
@@ -69,7 +69,7 @@ test('a list is replaced, not added to', async (t) => {
   t.deepEqual(config.names, ['c']);
 });
 
-test('the result is frozen to the bottom', async (t) => {
+test('the result is frozen at all levels', async (t) => {
   const config = await loadConfig({ file: file(t, 'names: [a]') });
   const frozen = (value: unknown): boolean =>
     typeof value !== 'object' ||
@@ -85,7 +85,7 @@ test('a setting without a value counts as not set', async (t) => {
   t.deepEqual(await loadConfig({ file: file(t, '') }), await loadConfig());
 });
 
-test('an unknown setting is refused by its name and place, wherever it stands', async (t) => {
+test('an unknown setting is rejected with its name and position, from every source', async (t) => {
   const path = file(t, 'host: a\nbroker:\n  mqttPort: 1\nlimits: {broker: {}, sim: {}}\n');
   const detail = await fault(t, { file: path });
   t.true(detail.includes(`${path}:3:3: broker.mqttPort: unknown setting`), detail);
@@ -103,7 +103,7 @@ test('an unknown setting is refused by its name and place, wherever it stands', 
   t.regex(await fault(t, { env: { FLOTILLA_: '1' } }), /"": unknown setting/);
 });
 
-test('names that JavaScript gives a meaning are unknown settings like any other', async (t) => {
+test('names with a meaning in JavaScript are unknown settings like any other', async (t) => {
   for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
     const detail = await fault(t, { file: file(t, `${name}: {host: evil}\n`) });
     t.regex(detail, new RegExp(`${name}: unknown setting`));
@@ -115,7 +115,7 @@ test('names that JavaScript gives a meaning are unknown settings like any other'
   t.is(({} as Record<string, unknown>)['host'], undefined);
 });
 
-test('a value out of its range is refused by name, place and range', async (t) => {
+test('a value out of range is rejected with its name, position and range', async (t) => {
   const path = file(t, 'broker:\n  # a comment\n  mqttsPort: 65536\nnames:\n  - 1\n');
   const detail = await fault(t, {
     file: path,
@@ -133,13 +133,13 @@ test('a value out of its range is refused by name, place and range', async (t) =
   t.true(detail.includes('on the command line: enroll.port: '));
 });
 
-test('the place named is that of the value that won', async (t) => {
+test('the reported position is that of the value in effect', async (t) => {
   const path = file(t, 'host: 5\n');
   t.regex(await fault(t, { file: path, env: { FLOTILLA_HOST: '6' } }), /^FLOTILLA_HOST: host: /);
   t.is((await loadConfig({ file: path, env: { FLOTILLA_HOST: 'fine' } })).host, 'fine');
 });
 
-test('types are not guessed: a number is no text, a text is no number', async (t) => {
+test('types are not converted: a number is not a text, a text is not a number', async (t) => {
   for (const text of ['host: 5', 'host: [a]', 'host: {a: b}', 'broker: 5', 'broker: [1]']) {
     t.truthy(await fault(t, { file: file(t, text) }), text);
   }
@@ -149,7 +149,7 @@ test('types are not guessed: a number is no text, a text is no number', async (t
   t.truthy(await fault(t, { file: file(t, 'broker: {tlsSessionTickets: "yes"}') }));
 });
 
-test('durations are checked where they are read', async (t) => {
+test('durations are validated when the configuration is loaded', async (t) => {
   const config = await loadConfig({ env: { FLOTILLA_ENROLL__TOKEN_TTL: '90s' } });
   t.is(config.enroll.tokenTtl, 90_000);
   t.regex(await fault(t, { env: { FLOTILLA_ENROLL__TOKEN_TTL: '90' } }), /enroll.tokenTtl/);
@@ -158,7 +158,7 @@ test('durations are checked where they are read', async (t) => {
   t.is((await loadConfig({ flags: { enroll: { renewGrace: '0s' } } })).enroll.renewGrace, 0);
 });
 
-test('the address of the service is https and carries no credentials', async (t) => {
+test('the URL of the service is https and contains no credentials', async (t) => {
   const url = 'https://flotilla.example:8443';
   t.is((await loadConfig({ flags: { enroll: { url } } })).enroll.url, url);
   for (const bad of ['http://a', 'a:1', '//a', 'https://u:p@a', 'https://a/?x', 'https://a/#x']) {
@@ -166,7 +166,7 @@ test('the address of the service is https and carries no credentials', async (t)
   }
 });
 
-test('a host is an address or a name and nothing that looks like one', async (t) => {
+test('a host is an address or a host name and nothing else', async (t) => {
   for (const host of ['', ' ', '\0', 'a b', 'a/b', 'https://a', 'a\n', 'é', 'x'.repeat(254)]) {
     t.regex(
       await fault(t, { flags: { host } }),
@@ -196,7 +196,7 @@ test('broken YAML names file, line and column', async (t) => {
   }
 });
 
-test('aliases cannot be used to make a small file grow', async (t) => {
+test('YAML aliases are rejected, so that a small file cannot expand', async (t) => {
   const nine = (name: string): string => Array.from({ length: 9 }, () => name).join(',');
   const bomb = ['a0: &a0 x'];
   for (let level = 1; level < 9; level++)
@@ -204,7 +204,7 @@ test('aliases cannot be used to make a small file grow', async (t) => {
   t.regex(await fault(t, { file: file(t, bomb.join('\n')) }, 'config-unreadable'), /aliases/);
 });
 
-test('a file that cannot be read is not taken for a missing one', async (t) => {
+test('an unreadable file is not treated as a missing one', async (t) => {
   const folder = join(tempFolder(t), 'flotilla.yaml');
   mkdirSync(folder);
   t.is(await fault(t, { file: folder }, 'config-unreadable'), folder);
@@ -223,13 +223,13 @@ test('a broken value in the environment names its variable', async (t) => {
   t.regex(await fault(t, { env: both }), /^FLOTILLA_BROKER__MQTTS_PORT: expected a section/);
 });
 
-test('the environment carries text that looks odd to YAML when it is only text', async (t) => {
+test('an environment variable may contain text with a special meaning in YAML', async (t) => {
   for (const host of ['::1', '::', '0.0.0.0', 'a-b.example', 'fe80::1']) {
     t.is((await loadConfig({ env: { FLOTILLA_HOST: host } })).host, host);
   }
 });
 
-test('names in the environment that are no settings are left alone', async (t) => {
+test('other environment variables are ignored', async (t) => {
   const env = {
     FLOTILLA_STATE: '/x',
     FLOTILLA_TOKEN: 'secret-token',
@@ -265,7 +265,7 @@ test('every setting can be reached from the environment by its documented name',
   t.is(environmentName(['broker', 'mqttsPort']), 'FLOTILLA_BROKER__MQTTS_PORT');
 });
 
-test('the configuration as text is a file that gives the same configuration', async (t) => {
+test('the printed configuration is a file that results in the same configuration', async (t) => {
   const config = await loadConfig({
     flags: {
       host: '::',
@@ -289,7 +289,7 @@ test('the configuration as text is a file that gives the same configuration', as
   );
 });
 
-test('a setting by the name of a secret is hidden in the text', async (t) => {
+test('a setting with the name of a secret is hidden in the printed configuration', async (t) => {
   const config = await loadConfig();
   const withSecrets = {
     ...config,
@@ -301,7 +301,7 @@ test('a setting by the name of a secret is hidden in the text', async (t) => {
   t.regex(text, /tokenTtl: 1d/);
 });
 
-test('whatever stands in the file, the answer is a configuration or an error of the catalogue', async (t) => {
+test('any file content results in a configuration or an error of the catalogue', async (t) => {
   const path = file(t, '');
   const names = fc.constantFrom('host', 'names', 'log', 'level', 'enroll', 'broker', 'limits', 'x');
   const value = fc.letrec((tie) => ({
@@ -331,18 +331,18 @@ test('whatever stands in the file, the answer is a configuration or an error of 
   );
 });
 
-test('every default is one that the schema itself takes', (t) => {
+test('every default is valid in the schema', (t) => {
   t.true(configSchema.safeParse({}).success);
 });
 
-test('docs/configuration.md is what the schemas make', (t) => {
+test('docs/configuration.md is up to date with the schemas', (t) => {
   t.true(
     readFileSync(configDocPath, 'utf8') === configDoc(),
     'out of date: run node tools/config-doc.ts',
   );
 });
 
-test('the variables that Kubernetes sets beside a Service are no settings', async (t) => {
+test('the variables that Kubernetes sets for a Service are ignored', async (t) => {
   const env: Record<string, string> = {};
   for (const service of ['FLOTILLA', 'FLOTILLA_BROKER', 'FLOTILLA_ENROLL', 'FLOTILLA_METRICS_V2']) {
     env[`${service}_SERVICE_HOST`] = '10.96.12.3';

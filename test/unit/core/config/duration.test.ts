@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { durationMaxMs, formatDuration, parseDuration } from '../../../../core/config/duration.ts';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 
-test('a duration is a whole number and a unit', (t) => {
+test('a duration is an integer and a unit', (t) => {
   const good: readonly [string, number][] = [
     ['250ms', 250],
     ['0s', 0],
@@ -18,7 +18,7 @@ test('a duration is a whole number and a unit', (t) => {
   for (const [text, ms] of good) t.is(parseDuration(text), ms, text);
 });
 
-test('anything else is refused', (t) => {
+test('anything else is rejected', (t) => {
   const bad = [
     ...[
       '',
@@ -54,7 +54,7 @@ test('anything else is refused', (t) => {
   }
 });
 
-test('what is written is read back, in the largest unit that divides it', (t) => {
+test('a formatted duration uses the largest unit that divides it and is parsed to the same value', (t) => {
   t.is(formatDuration(90_000), '90s');
   t.is(formatDuration(60_000), '1m');
   t.is(formatDuration(0), '0ms');

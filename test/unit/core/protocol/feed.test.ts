@@ -29,7 +29,7 @@ const entry: DirectoryEntry = {
   certificates: [certificate],
 };
 
-test('every kind of line is read', (t) => {
+test('every type of line is accepted', (t) => {
   const lines = [
     { type: 'hello', epoch: 'e', sequence: 0, graceMs: 0 },
     { type: 'snapshot-begin', sequence: 0 },
@@ -43,7 +43,7 @@ test('every kind of line is read', (t) => {
   for (const line of lines) t.deepEqual(feedLineSchema.parse(line), line as never, line.type);
 });
 
-test('a line that is not one of them, or has more or less, is refused', (t) => {
+test('an unknown line, or one with missing or additional fields, is rejected', (t) => {
   const lines: unknown[] = [
     null,
     'heartbeat',
@@ -65,7 +65,7 @@ test('a line that is not one of them, or has more or less, is refused', (t) => {
   for (const line of lines) t.false(feedLineSchema.safeParse(line).success, JSON.stringify(line));
 });
 
-test('an entry with a strange id, role, status or certificate is refused', (t) => {
+test('an entry with an invalid id, role, status or certificate is rejected', (t) => {
   t.true(directoryEntrySchema.safeParse(entry).success);
   const changes: Record<string, unknown>[] = [
     { id: '#' },
@@ -99,7 +99,7 @@ test('an entry with a strange id, role, status or certificate is refused', (t) =
   }
 });
 
-test('a report of a broker is bounded', (t) => {
+test('the lists of a report are bounded', (t) => {
   const report = { epoch: 'e', applied: 5 };
   t.deepEqual(feedReportSchema.parse(report), {
     ...report,
@@ -115,7 +115,7 @@ test('a report of a broker is bounded', (t) => {
   );
 });
 
-test('the largest report that there can be is one that is taken', (t) => {
+test('the largest possible report is accepted', (t) => {
   const id = 'd'.repeat(128);
   const serial = 'ff'.repeat(20);
   // Three bytes for one character is the most: what takes four is two characters.
@@ -178,7 +178,7 @@ test('the largest report that there can be is one that is taken', (t) => {
   t.true(bytes <= feedReportMaxBytes, `${bytes} bytes`);
 });
 
-test('what strangers wrote is in a report only when nothing of it can command a terminal', (t) => {
+test('text from unidentified clients is accepted in a report only without control characters', (t) => {
   const refusal = { code: 'device-unknown', stage: 'connect', count: 1, firstAtMs: 1, lastAtMs: 1 };
   t.true(refusalSchema.safeParse({ ...refusal, topic: 'a/b "c" \u20ac' }).success);
   for (const bad of ['\0', '\u001b[2J', '\u009b', '\u202e', '\u2028', '\ud800', 'x'.repeat(129)]) {

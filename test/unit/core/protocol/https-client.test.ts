@@ -72,7 +72,7 @@ const json =
     response.end(JSON.stringify(body));
   };
 
-test('a call carries method, bearer, headers and JSON, and reads JSON of a shape', async (t) => {
+test('a call sends method, bearer token, headers and JSON, and validates the JSON response', async (t) => {
   const url = await serve(t, (request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -100,7 +100,7 @@ test('a call carries method, bearer, headers and JSON, and reads JSON of a shape
   });
 });
 
-test('bytes and text go out with the media type they were given', async (t) => {
+test('bytes and text are sent with the given media type', async (t) => {
   const url = await serve(t, (request, response) => {
     json(200, request.headers['content-type'])(request.resume(), response);
   });
@@ -114,7 +114,7 @@ test('bytes and text go out with the media type they were given', async (t) => {
   );
 });
 
-test('a server of another CA is not spoken to', async (t) => {
+test('a server with a certificate of another CA is rejected', async (t) => {
   let asked = 0;
   const url = await serve(t, () => asked++);
   await refused(t, 'service-untrusted', callHttps(get(url, { ca: theirs.ca, bearer: 'secret' })));
@@ -132,7 +132,7 @@ test.serial('the environment cannot turn verification off', async (t) => {
   await refused(t, 'service-untrusted', callHttps(get(url, { ca: theirs.ca })));
 });
 
-test('a server by another name, expired, or with a client certificate is not spoken to', async (t) => {
+test('a server with another name, an expired certificate or a client certificate is rejected', async (t) => {
   const others = [
     ours.issue({ profile: 'server', commonName: 'server', names: ['other.example'] }),
     ours.issue({
@@ -150,7 +150,7 @@ test('a server by another name, expired, or with a client certificate is not spo
   }
 });
 
-test('a client certificate is presented', async (t) => {
+test('the client certificate is sent', async (t) => {
   const client = ours.issue({ profile: 'service', commonName: 'backend' });
   const other = ours.issue({ profile: 'service', commonName: 'other' });
   const url = await serve(t, json(200, {}), { ca: ours.ca, requestCert: true });
@@ -162,7 +162,7 @@ test('a client certificate is presented', async (t) => {
   }
 });
 
-test('the refusal of our certificate is told apart', async (t) => {
+test('a rejected client certificate has an error of its own', async (t) => {
   const openssl = debianTool(t, 'openssl');
   if (openssl === undefined) return;
   const folder = tempFolder(t);
@@ -184,7 +184,7 @@ test('the refusal of our certificate is told apart', async (t) => {
   await refused(t, 'credentials-refused', callHttps(get(url, { cert, key })));
 });
 
-test('an address that is none, and one where nobody listens, are told apart', async (t) => {
+test('an invalid address and an unreachable one have different errors', async (t) => {
   for (const url of ['', 'localhost:8443', 'http://127.0.0.1:1', 'ftp://x', '//x', 'https://']) {
     await refused(t, 'service-address-invalid', callHttps(get(url)));
     await refused(t, 'service-address-invalid', fetchPinnedCa(url, ours.fingerprint));
@@ -197,7 +197,7 @@ test('an address that is none, and one where nobody listens, are told apart', as
   t.is(error.detail, 'https://127.0.0.1:1: ECONNREFUSED');
 });
 
-test('a server that does not answer, or not to the end, is given up in time', async (t) => {
+test('a call ends with a timeout when the response does not arrive completely', async (t) => {
   const mute = createTcpServer(() => undefined).listen(0, '127.0.0.1');
   await once(mute, 'listening');
   t.teardown(() => mute.close());
@@ -215,7 +215,7 @@ test('a server that does not answer, or not to the end, is given up in time', as
   }
 });
 
-test('an answer that breaks off is not taken for whole', async (t) => {
+test('a truncated response is an error', async (t) => {
   const url = await serve(t, (_request, response) => {
     response.writeHead(200, { 'content-length': '100' });
     response.write('{"half":');
@@ -224,7 +224,7 @@ test('an answer that breaks off is not taken for whole', async (t) => {
   await refused(t, 'service-unreachable', callHttps(get(url)));
 });
 
-test('an answer without end is cut at the limit', async (t) => {
+test('an endless response ends with an error at the size limit', async (t) => {
   let sentBytes = 0;
   const url = await serve(t, (_request, response) => {
     const piece = Buffer.alloc(1024 * 1024);
@@ -239,7 +239,7 @@ test('an answer without end is cut at the limit', async (t) => {
   t.true(sentBytes < answerMaxBytes * 2);
 });
 
-test('an answer as a stream begins in time, goes on, and is given up when it stands still', async (t) => {
+test('a streamed response has a timeout until it begins and between two chunks', async (t) => {
   const url = await serve(t, (request, response) => {
     response.write('one\n');
     const timer = setTimeout(() => response.write('two\n'), 30);
@@ -257,7 +257,7 @@ test('an answer as a stream begins in time, goes on, and is given up when it sta
   t.is(text, 'one\ntwo\n');
 });
 
-test('a problem document becomes the error it names, with detail and waiting time', async (t) => {
+test('a problem document becomes its error, with detail and Retry-After', async (t) => {
   const problem = {
     type: 'urn:flotilla:error:device-id-invalid',
     title: 'x',
@@ -271,7 +271,7 @@ test('a problem document becomes the error it names, with detail and waiting tim
   t.is(error.detail, 'clear\ufffd[2J the\ufffdscreen\ufffd');
 });
 
-test('an answer that is no problem document is an invalid one, whatever its status', async (t) => {
+test('an error response without a problem document is an invalid response', async (t) => {
   const shape = z.object({ a: z.string() });
   const cases: [number, unknown, Record<string, string>?][] = [
     [200, { a: 1 }],
@@ -292,7 +292,7 @@ test('an answer that is no problem document is an invalid one, whatever its stat
   }
 });
 
-test('the CA is believed by its fingerprint alone', async (t) => {
+test('the CA is trusted only by its fingerprint', async (t) => {
   // Not verifiable by anything the caller has: that is the point.
   const url = await serve(t, json(200, { fingerprint: ours.fingerprint, ca: ours.ca }));
   const answer = await fetchPinnedCa(url, ours.fingerprint.toUpperCase().replace('SHA', 'sha'));
@@ -301,14 +301,14 @@ test('the CA is believed by its fingerprint alone', async (t) => {
   t.true(error.message.includes(ours.fingerprint) && error.message.includes(theirs.fingerprint));
 });
 
-test('a fingerprint that is none is refused before anything is sent', async (t) => {
+test('an invalid fingerprint is rejected before anything is sent', async (t) => {
   const hex = ours.fingerprint.slice('sha256:'.length);
   for (const bad of ['', hex, `sha256:${hex}0`, `sha256:${hex.slice(1)}`, `sha1:${hex}`]) {
     await refused(t, 'fingerprint-invalid', fetchPinnedCa('https://127.0.0.1:1', bad));
   }
 });
 
-test('a CA smuggled in behind the true root is not given back', async (t) => {
+test('a foreign CA after the pinned root is not returned', async (t) => {
   const [theirRoot = ''] = theirs.ca.split(/(?<=-----END CERTIFICATE-----\n)/);
   const smuggled = [
     ours.ca + theirs.ca,
@@ -324,7 +324,7 @@ test('a CA smuggled in behind the true root is not given back', async (t) => {
   }
 });
 
-test('whatever else comes back for the CA is an invalid answer', async (t) => {
+test('any other response to the CA request is an invalid response', async (t) => {
   const pem = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
   const cases: [number, unknown, ErrorCode][] = [
     [200, {}, 'service-answer-invalid'],
