@@ -23,6 +23,8 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
   ['service', async () => (await import('./commands/service.ts')).serviceCommand],
   ['policy', async () => (await import('./commands/policy.ts')).policyCommand],
+  ['pub', async () => (await import('./commands/pub.ts')).pubCommand],
+  ['sub', async () => (await import('./commands/sub.ts')).subCommand],
   ['sim', async () => (await import('./commands/sim.ts')).simCommand],
   ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
   ['enroll', async () => (await import('./commands/enroll-serve.ts')).enrollCommand],

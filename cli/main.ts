@@ -6,7 +6,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { commandsFor, type BuildCommand } from './command-table.ts';
+import { completionCommand } from './commands/completion.ts';
 import type { ProcessEnvironment } from './lib/command-context.ts';
+import { addExamples } from './lib/examples.ts';
+import { localCommand } from './lib/local-command.ts';
 import { printError } from './lib/output.ts';
 import { processEnvironment } from './lib/process-environment.ts';
 import { Runner } from './lib/runner.ts';
@@ -27,7 +30,7 @@ export async function main(
     return runner.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return printError(error, args.includes('--json'), environment.streams);
+    return printError(error, args.includes('--json'), environment.streams, environment.env);
   }
 }
 
@@ -41,6 +44,8 @@ function build(
     .version(version())
     .showHelpAfterError('(see --help)');
   for (const command of commands) program.addCommand(command(runner));
+  program.addCommand(completionCommand(runner));
+  addExamples(program, localCommand(environment.env));
   const configure = (command: Command): void => {
     printPlainDefaults(command);
     command.exitOverride().configureOutput({

@@ -24,7 +24,7 @@ import {
   type CommandAction,
 } from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
-import { table } from '../lib/output.ts';
+import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
@@ -77,9 +77,11 @@ export function deviceCommand(runner: Runner): Command {
         )
         .option('--factory-key <file>', 'key of the factory certificate')
         .option('--no-token', 'enroll without a credential; an operator has to approve')
-        .option(
-          '--state <dir>',
-          'on the machine of the service: state folder to get its URL and a token from',
+        .addOption(
+          new Option(
+            '--state <dir>',
+            'on the machine of the service: state folder to get its URL and a token from',
+          ).env('FLOTILLA_STATE'),
         )
         .addOption(
           new Option('--key-type <type>', 'type of the key').choices(keyTypes).default('p256'),
@@ -229,7 +231,7 @@ const list: CommandAction<ListOptions> = async (options, context) => {
   }
   const page = await client.json('GET', `/v1/devices?${query.toString()}`, devicePageSchema);
   const more = page.next === null ? '' : `\nmore with --after ${page.next}`;
-  context.out.result(page, `${deviceTable(page.devices)}${more}`);
+  context.out.result(page, `${deviceTable(page.devices, context.out)}${more}`);
   return 0;
 };
 
@@ -286,21 +288,23 @@ function devicePath(id: string): string {
   return `/v1/devices/${encodeURIComponent(id)}`;
 }
 
-function deviceTable(devices: readonly DeviceAnswer[]): string {
+function deviceTable(devices: readonly DeviceAnswer[], out: Output): string {
   if (devices.length === 0) return 'no devices';
   return table([
     ['ID', 'STATUS', 'GROUP', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
     ...devices.map((device) => [
       device.id,
-      device.status,
+      out.style.color(device.status === 'active' ? 'green' : 'red', device.status),
       device.group ?? '-',
-      device.connected ? 'yes' : 'no',
-      device.certificates
-        .filter((certificate) => certificate.status === 'active')
-        .map((certificate) => certificate.notAfter)
-        .sort()
-        .at(-1) ?? '-',
-      device.lastSeenAt ?? '-',
+      device.connected ? out.style.color('green', 'yes') : 'no',
+      out.time(
+        device.certificates
+          .filter((certificate) => certificate.status === 'active')
+          .map((certificate) => certificate.notAfter)
+          .sort()
+          .at(-1),
+      ),
+      out.time(device.lastSeenAt),
     ]),
   ]);
 }

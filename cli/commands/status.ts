@@ -39,7 +39,10 @@ const status: CommandAction<StateOptions> = async (options, context) => {
   context.out.result(
     { ok, checks },
     checks
-      .map((check) => `${check.ok ? 'ok   ' : 'WRONG'} ${check.name}: ${check.detail}`)
+      .map(({ ok: isOk, name, detail }) => {
+        const word = context.out.style.color(isOk ? 'green' : 'red', isOk ? 'ok   ' : 'WRONG');
+        return `${word} ${name}: ${detail}`;
+      })
       .join('\n'),
   );
   return ok ? 0 : 1;

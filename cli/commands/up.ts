@@ -10,10 +10,13 @@ import {
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
-import { reachable } from '../lib/host-port.ts';
+import { localCommand } from '../lib/local-command.ts';
+import { quickStartFooter, welcomeText } from '../lib/quick-start.ts';
 import { lockState } from '../lib/run-file.ts';
+import { hasLiveScreen } from '../lib/progress-view.ts';
 import type { Runner } from '../lib/runner.ts';
 import type { ServeFlags } from '../lib/serving.ts';
+import { TerminalLog } from '../lib/terminal-log.ts';
 
 export interface UpOptions extends StateOptions, ServeFlags {
   readonly devices?: number;
@@ -70,66 +73,35 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failed = await lifecycle.guard(async () => {
-    const log = serviceLog(config);
+    const terminalLog = new TerminalLog(out.streams.stderr);
+    const isLive = hasLiveScreen(out.streams.stderr);
+    const log = serviceLog(config, isLive ? terminalLog : undefined);
     await lockState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, environment);
     const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
     const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
     const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
-    out.result(ready, welcome(ready));
+    const command = localCommand(environment.env);
+    out.result(ready, welcomeText(ready, config, command));
     if ((options.devices ?? 0) > 0) {
       const { runDemoFleet } = await import('../lib/demo-fleet.ts');
-      lifecycle.add(
-        'simulated devices',
-        await runDemoFleet({
-          devices: options.devices ?? 0,
-          state,
-          mqtts: broker.ready.mqtts,
-          enrollUrl: https.url,
-          log,
-          out,
-        }),
-      );
+      const fleet = await runDemoFleet({
+        devices: options.devices ?? 0,
+        state,
+        mqtts: broker.ready.mqtts,
+        enrollUrl: https.url,
+        log,
+        out,
+        terminalLog,
+        footer: quickStartFooter(ready, command),
+      });
+      // What is printed after the request to stop belongs on the screen before.
+      void stop.then(() => fleet.closeView());
+      lifecycle.add('simulated devices', () => fleet.stop());
     }
     return { failure: broker.failed };
   });
-  return serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
+  const code = await serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
+  out.say(`stopped; the state is kept in ${state.root}`);
+  return code;
 };
-
-export interface Ready {
-  readonly mqtts: { readonly host: string; readonly port: number };
-  readonly wss: { readonly host: string; readonly port: number };
-  readonly https: { readonly url: string };
-  readonly metrics: { readonly url: string };
-  readonly ca: { readonly file: string; readonly fingerprint: string };
-  readonly state: string;
-}
-
-function welcome(ready: Ready): string {
-  const { mqtts, wss, https, metrics, ca, state } = ready;
-  const host = reachable(mqtts.host);
-  const flag = state === '.flotilla' ? '' : ` --state ${state}`;
-  const tls = (folder: string, port: number): string =>
-    `--cafile ${folder}/ca.pem --cert ${folder}/chain.pem --key ${folder}/key.pem -h ${host} -p ${port}`;
-  return `Flotilla is ready.
-
-  MQTT over TLS        mqtts://${mqtts.host}:${mqtts.port}
-  MQTT over WebSocket  wss://${wss.host}:${wss.port}
-  enrollment           ${https.url}
-  metrics and health   ${metrics.url}
-  root certificate     ${ca.file}
-  its fingerprint      ${ca.fingerprint}
-
-Enroll a first device:
-  npx flotilla device enroll${flag} --id first-device --out first-device
-
-Watch the fleet, and publish as the device:
-  npx flotilla service create${flag} --name backend --role service --out backend
-  mosquitto_sub ${tls('backend', mqtts.port)} -i backend -t 'devices/#' -v
-  mosquitto_pub ${tls('first-device', mqtts.port)} -i first-device -q 1 -t devices/first-device/hello -m hello
-
-Run a fleet of 1,000:
-  npx flotilla sim run${flag} --devices 1000 --duration 30s --rate 1 --qos 1
-
-Press Ctrl-C to stop.`;
-}

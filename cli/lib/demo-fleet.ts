@@ -1,5 +1,5 @@
 /**
- * The simulated devices of `flotilla up --devices N`, with one line of progress per second.
+ * The simulated devices beside `flotilla up --devices N`: a fleet to look at.
  *
  * @module
  */
@@ -8,10 +8,11 @@ import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
-import { progressLine } from '../../device-sim/view/progress.ts';
 import { startFleet } from '../../device-sim/run.ts';
 import { reachable } from './host-port.ts';
 import type { Output } from './output.ts';
+import { hasLiveScreen, progressView } from './progress-view.ts';
+import type { TerminalLog } from './terminal-log.ts';
 
 export interface DemoFleet {
   readonly devices: number;
@@ -20,11 +21,21 @@ export interface DemoFleet {
   readonly enrollUrl: string;
   readonly log: Logger;
   readonly out: Output;
+  /** Where the log lines wait while the live screen is open. */
+  readonly terminalLog: TerminalLog;
+  /** Stays below the live screen. */
+  readonly footer: readonly string[];
 }
 
-/** Starts the simulated devices; the returned function stops them. */
-export async function runDemoFleet(fleet: DemoFleet): Promise<() => Promise<void>> {
-  const { state, log, out } = fleet;
+export interface RunningDemoFleet {
+  /** Closes the live screen; the fleet goes on. */
+  closeView(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts the fleet, with a live screen on a terminal and a line a second elsewhere. */
+export async function runDemoFleet(fleet: DemoFleet): Promise<RunningDemoFleet> {
+  const { state, log, out, terminalLog } = fleet;
   const admin = identityFiles(state.admin);
   const [cert, key, ca] = await Promise.all([
     readFile(admin.chain, 'utf8'),
@@ -32,6 +43,17 @@ export async function runDemoFleet(fleet: DemoFleet): Promise<() => Promise<void
     readFile(admin.ca, 'utf8'),
   ]);
   const stop = new AbortController();
+  const view = progressView(out.streams.stderr, () => [
+    ...(terminalLog.newest === undefined ? [] : [`log: ${terminalLog.newest}`]),
+    ...fleet.footer,
+  ]);
+  if (hasLiveScreen(out.streams.stderr)) terminalLog.hold();
+  let isOpen = true;
+  const closeView = (): void => {
+    isOpen = false;
+    view.close();
+    terminalLog.release();
+  };
   const running = startFleet(
     { devices: fleet.devices, ratePerSecond: 1 },
     {
@@ -44,14 +66,21 @@ export async function runDemoFleet(fleet: DemoFleet): Promise<() => Promise<void
       },
       log,
       clock: systemClock,
-      progress: (progress) => out.streams.stderr.write(`${progressLine(progress)}\n`),
+      progress: (progress) => {
+        if (isOpen) view.update(progress);
+      },
       signal: stop.signal,
     },
   ).catch((error: unknown) => {
+    closeView();
     out.warn(`the simulated devices stopped: ${messageOf(error)}`);
   });
-  return async () => {
-    stop.abort();
-    await running;
+  return {
+    closeView,
+    async stop() {
+      closeView();
+      stop.abort();
+      await running;
+    },
   };
 }

@@ -14,9 +14,9 @@ export interface EnrollScriptInput {
 }
 
 /**
- * Returns POSIX shell code. The steps are joined by `&&`, so that no secret is sent when the fingerprint
- * differs. The token reaches curl through its standard input, so that it is not visible in the process
- * list. The script creates a folder with `key.pem`, `cert.pem` and `ca.pem`.
+ * POSIX shell. The steps are joined by `&&`, so that nothing secret leaves when the fingerprint
+ * differs, and the token reaches curl through its standard input, so that it is on no command line of
+ * a process. The folder then has the files that `device enroll` writes; only the root is trusted (`ca.pem`).
  */
 export function enrollScript({ device, url, fingerprint, token }: EnrollScriptInput): string {
   const hex = fingerprint.replace(/^sha256:/, '');
@@ -25,7 +25,7 @@ export function enrollScript({ device, url, fingerprint, token }: EnrollScriptIn
   return [
     `(umask 077 && mkdir ${id} && cd ${id} &&`,
     `printf '%b' "$(curl -sSk -m 30 ${base}/v1/ca | sed 's/.*"ca":"\\([^"]*\\)".*/\\1/')" |`,
-    `  openssl x509 -out ca.pem &&`,
+    `  tee issuers.pem | openssl x509 -out ca.pem &&`,
     `{ openssl x509 -in ca.pem -outform DER | openssl dgst -sha256 -r | grep -q ^${hex} ||`,
     `  { echo 'Stop: the fingerprint of the root certificate differs.' >&2; false; }; } &&`,
     `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \\`,
@@ -36,6 +36,6 @@ export function enrollScript({ device, url, fingerprint, token }: EnrollScriptIn
     `Authorization: Bearer ${token}`,
     'END',
     `openssl base64 -d -A -in answer | openssl pkcs7 -inform DER -print_certs -out cert.pem &&`,
-    `rm request.b64 answer openssl.log || { cat answer 2>/dev/null; false; })`,
+    `cat cert.pem issuers.pem > chain.pem && rm request.b64 answer issuers.pem openssl.log || { cat answer 2>/dev/null; false; })`,
   ].join('\n');
 }

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { stripVTControlCharacters } from 'node:util';
 import { exitCodeOf } from '../../core/errors/error-spec.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { relativeTime, styleOf, type Style } from './style.ts';
 
 export interface Streams {
   readonly stdout: NodeJS.WritableStream;
@@ -15,16 +17,25 @@ export interface Streams {
 export class Output {
   readonly json: boolean;
   readonly streams: Streams;
+  /** How text on stdout looks. */
+  readonly style: Style;
 
-  constructor(json: boolean, streams: Streams) {
+  constructor(json: boolean, streams: Streams, env: Readonly<Record<string, string | undefined>>) {
     this.json = json;
     this.streams = streams;
+    this.style = styleOf(streams.stdout, env);
   }
 
   /** Prints the result: the document with `--json`, otherwise the text. */
   result(document: object, text: string): void {
     const line = this.json ? JSON.stringify(document) : text;
     if (line !== '') this.streams.stdout.write(`${line}\n`);
+  }
+
+  /** A moment: relative for a person at a terminal, as it is for programs. `-` where there is none. */
+  time(iso: string | null | undefined): string {
+    if (iso === null || iso === undefined) return '-';
+    return this.style.isTerminal ? relativeTime(Date.parse(iso), Date.now()) : iso;
   }
 
   /** Prints a message that is not part of the result. */
@@ -43,9 +54,15 @@ export class Output {
  *
  * @returns the exit code
  */
-export function printError(error: unknown, json: boolean, streams: Streams): number {
+export function printError(
+  error: unknown,
+  json: boolean,
+  streams: Streams,
+  env: Readonly<Record<string, string | undefined>> = {},
+): number {
+  const name = styleOf(streams.stderr, env).color('red', 'flotilla:');
   if (error instanceof FlotillaError) {
-    streams.stderr.write(`flotilla: ${error.message} [${error.code}]\n`);
+    streams.stderr.write(`${name} ${error.message} [${error.code}]\n`);
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
       if (!error.message.includes(cause.message))
         streams.stderr.write(`  because: ${cause.message}\n`);
@@ -58,7 +75,7 @@ export function printError(error: unknown, json: boolean, streams: Streams): num
     }
     return exitCodeOf(error.spec) ?? 1;
   }
-  streams.stderr.write(`flotilla: ${messageOf(error)}\n`);
+  streams.stderr.write(`${name} ${messageOf(error)}\n`);
   if (
     error instanceof Error &&
     error.stack !== undefined &&
@@ -76,14 +93,19 @@ export function printError(error: unknown, json: boolean, streams: Streams): num
 /** Formats rows in columns; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+    Math.max(...rows.map((row) => width(row[column] ?? ''))),
   );
   return rows
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(cell))))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** The columns that a text takes, without its colors. */
+function width(text: string): number {
+  return stripVTControlCharacters(text).length;
 }

@@ -11,7 +11,7 @@ export function processEnvironment(): ProcessEnvironment {
   // SIGHUP has two meanings: the terminal was closed, or a service should reload its files.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();
   let reloads = 0;
-  if (hadTerminal) for (const stream of [process.stdout, process.stderr]) outlive(stream);
+  for (const stream of [process.stdout, process.stderr]) ignoreMissingReader(stream);
   return {
     streams: { stdout: process.stdout, stderr: process.stderr },
     env: process.env,
@@ -45,10 +45,13 @@ export function processEnvironment(): ProcessEnvironment {
   };
 }
 
-/** Ignores write errors of a closed terminal, which must not prevent an orderly shutdown. */
-function outlive(stream: NodeJS.WriteStream): void {
+/**
+ * Output that nobody reads any more (a closed terminal, `head`, a log collector that ended) is dropped;
+ * it must not keep the process from ending in order.
+ */
+function ignoreMissingReader(stream: NodeJS.WriteStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EIO') throw error;
+    if (error.code !== 'EIO' && error.code !== 'EPIPE') throw error;
   });
 }
 

@@ -27,11 +27,30 @@ export class Runner {
       this.#call(options, (context) => action(argument, options, context));
   }
 
+  /** For a command whose first argument is required and whose second may be left out. */
+  runWithTwo<O extends CommonOptions>(
+    action: (
+      first: string,
+      second: string | undefined,
+      ...rest: Parameters<CommandAction<O>>
+    ) => Promise<number>,
+  ): (first: string, second: string | undefined, options: O) => Promise<void> {
+    return (first, second, options) =>
+      this.#call(options, (context) => action(first, second, options, context));
+  }
+
+  /** For a command with a list of arguments. */
+  runWithList<O extends CommonOptions>(
+    action: (list: readonly string[], ...rest: Parameters<CommandAction<O>>) => Promise<number>,
+  ): (list: readonly string[], options: O) => Promise<void> {
+    return (list, options) => this.#call(options, (context) => action(list, options, context));
+  }
+
   async #call(
     options: CommonOptions,
     act: (context: { out: Output; environment: ProcessEnvironment }) => Promise<number>,
   ): Promise<void> {
-    const out = new Output(options.json ?? false, this.#environment.streams);
+    const out = new Output(options.json ?? false, this.#environment.streams, this.#environment.env);
     this.exitCode = await act({ out, environment: this.#environment });
   }
 }

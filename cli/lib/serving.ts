@@ -64,9 +64,12 @@ export interface BrokerReady {
   readonly metrics: { readonly url: string };
 }
 
-/** Creates the log of a service. */
-export function serviceLog(config: Config): Logger {
-  return createLog({ level: config.log.level });
+/** The log of a service. */
+export function serviceLog(config: Config, destination?: { write(line: string): void }): Logger {
+  return createLog({
+    level: config.log.level,
+    ...(destination === undefined ? {} : { destination }),
+  });
 }
 
 /** Creates what is missing in the state folder: CA, certificates, policy. */

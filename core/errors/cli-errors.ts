@@ -37,4 +37,31 @@ export const cliErrors = errors({
     advice: 'Check that key.pem, chain.pem and ca.pem are there and belong together.',
     exit: 2,
   },
+  'broker-unreachable': {
+    title: 'The broker cannot be reached',
+    advice: 'Check that it runs, the host and port of --mqtts, and the firewall.',
+  },
+  'broker-untrusted': {
+    title: 'The broker did not prove its identity',
+    advice:
+      'The ca.pem of the folder does not vouch for its certificate: check that --mqtts names the broker of the same Flotilla.',
+  },
+  'broker-refused': {
+    title: 'The broker refused the connection',
+    advice:
+      'On the server, flotilla audit tail shows the reason: a revoked or unknown certificate, or a client id that the certificate does not allow.',
+  },
+  'broker-connection-lost': {
+    title: 'The broker ended the connection',
+    advice:
+      'The detail has the reason. Another connection with the same client id ends this one: use --id for a second one.',
+  },
+  'publish-refused': {
+    title: 'The broker did not accept the message',
+    advice: 'flotilla policy explain names the rule that decides about this topic.',
+  },
+  'subscribe-refused': {
+    title: 'The broker did not accept the subscription',
+    advice: 'flotilla policy explain names the rule that decides about this topic filter.',
+  },
 });

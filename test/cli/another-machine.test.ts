@@ -43,7 +43,7 @@ test('the printed lines enroll a device with curl and openssl only', async (t) =
   const done = await runLines(t, folder, await tokenText('pump-7'));
   t.is(done.code, 0, done.stdout + done.stderr);
   const device = join(folder, 'pump-7');
-  t.deepEqual(readdirSync(device).sort(), ['ca.pem', 'cert.pem', 'key.pem']);
+  t.deepEqual(readdirSync(device).sort(), ['ca.pem', 'cert.pem', 'chain.pem', 'key.pem']);
   t.is(statSync(join(device, 'key.pem')).mode & 0o777, 0o600);
   const certificate = new X509Certificate(readFileSync(join(device, 'cert.pem')));
   t.is(certificate.subject, 'CN=pump-7');
@@ -59,7 +59,7 @@ test('the printed lines stop before the token is sent when the fingerprint diffe
   const done = await runLines(t, folder, text);
   t.not(done.code, 0);
   t.regex(done.stderr, /the fingerprint of the root certificate differs/);
-  t.deepEqual(readdirSync(join(folder, 'pump-8')), ['ca.pem']);
+  t.deepEqual(readdirSync(join(folder, 'pump-8')).sort(), ['ca.pem', 'issuers.pem']);
 });
 
 test('the printed lines show why the service rejects the request', async (t) => {
@@ -87,6 +87,27 @@ test('a name that is not in the certificate has an error of its own, with advice
   t.regex(done.stderr, /\[service-name-mismatch\]/);
   t.regex(done.stderr, /asked for 127\.0\.0\.2, the certificate has .*flotilla\.test/);
   t.regex(done.stderr, /names in flotilla\.yaml/);
+});
+
+test('the same holds for the name of the broker', async (t) => {
+  const folder = join(tempFolder(t), 'publisher');
+  const state = ['--state', up.ready.state];
+  const made = await flotilla([
+    ...['device', 'enroll', '--id', 'publisher'],
+    '--out',
+    folder,
+    ...state,
+  ]);
+  t.is(made.code, 0, made.stderr);
+  const at = (host: string): Promise<{ code: number; stderr: string }> =>
+    flotilla([
+      ...['pub', ...state, '--dir', folder, '--mqtts', `${host}:${up.ready.mqtts.port}`],
+      ...['devices/publisher/x', 'x'],
+    ]);
+  t.is((await at('127.0.0.1')).code, 0);
+  const wrong = await at('127.0.0.2');
+  t.is(wrong.code, 1);
+  t.regex(wrong.stderr, /\[service-name-mismatch\]/);
 });
 
 test('a loopback address is reported together with the setting that is missing', async (t) => {
@@ -119,7 +140,7 @@ function deviceFolder(t: ExecutionContext): string {
 
 /** Runs the shell lines of the text, in the smallest shell, without Node.js on the path. */
 function runLines(t: ExecutionContext, folder: string, text: string): Promise<Finished> {
-  const lines = /^\(umask[^]*?^rm .*\)$/m.exec(text)?.[0] ?? 'false';
+  const lines = /^\(umask[^]*?false; \}\)$/m.exec(text)?.[0] ?? 'false';
   return runChild(t, '/bin/sh', ['-c', lines], {
     cwd: folder,
     timeoutMs: 60_000,

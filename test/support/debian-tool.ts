@@ -11,6 +11,7 @@ const system = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const packages: Readonly<Record<string, string>> = {
   curl: 'curl',
+  fish: 'fish',
   jq: 'jq',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
@@ -21,6 +22,7 @@ const packages: Readonly<Record<string, string>> = {
   pki: 'strongswan-pki',
   python3: 'python3-paho-mqtt',
   'systemd-analyze': 'systemd',
+  zsh: 'zsh',
 };
 
 /**

@@ -1,0 +1,87 @@
+/**
+ * Worked examples at the head of each help text. A test parses every one of them.
+ *
+ * @module
+ */
+import type { Command } from 'commander';
+
+/** By the words of the command; the program itself is the empty text. Shell lines without the name. */
+export const examples: ReadonlyMap<string, readonly string[]> = new Map([
+  [
+    '',
+    [
+      'up --devices 25',
+      'device enroll --id first-device --out first-device',
+      'device revoke first-device',
+      'sim run --devices 1000 --duration 30s',
+    ],
+  ],
+  ['up', ['up --devices 25', 'up --state /var/lib/flotilla --host 0.0.0.0 --log-level info']],
+  ['init', ['init --state /var/lib/flotilla']],
+  ['status', ['status', 'status --json']],
+  [
+    'token create',
+    ['token create --device pump-7', 'token create --group north --uses 50 --ttl 7d'],
+  ],
+  [
+    'device enroll',
+    [
+      'device enroll --id first-device --out first-device',
+      'device enroll --url https://flotilla.example.org:8443 --fingerprint sha256:… --token - --id pump-7 --out pump-7',
+    ],
+  ],
+  ['device renew', ['device renew --dir pump-7', 'device renew --dir pump-7 --rekey']],
+  ['device list', ['device list --group north --limit 50', 'device list --expires-within 30d']],
+  ['device show', ['device show pump-7']],
+  ['device revoke', ['device revoke pump-7 --reason keyCompromise']],
+  ['device suspend', ['device suspend pump-7']],
+  ['device resume', ['device resume pump-7']],
+  ['device delete', ['device delete pump-7']],
+  ['group revoke', ['group revoke north']],
+  ['request list', ['request list']],
+  ['request approve', ['request approve 5f2c0a…']],
+  ['request deny', ['request deny 5f2c0a…']],
+  ['factory add', ['factory add maker --cert maker-root.pem --allow serials.txt']],
+  ['factory list', ['factory list']],
+  ['factory remove', ['factory remove maker']],
+  ['issuer add', ['issuer add']],
+  ['issuer list', ['issuer list']],
+  ['service create', ['service create --name backend --role service --out backend']],
+  ['policy check', ['policy check .flotilla/policy.yaml']],
+  [
+    'policy explain',
+    ['policy explain --device pump-7 --action publish --topic devices/pump-7/state'],
+  ],
+  [
+    'pub',
+    [
+      'pub --dir first-device devices/first-device/hello hello',
+      'pub --dir backend devices/pump-7/commands/reboot now --qos 2',
+    ],
+  ],
+  ['sub', ["sub --dir backend 'devices/#'", "sub --dir backend '$fleet/presence/+' --count 5"]],
+  [
+    'sim run',
+    ['sim run --devices 1000 --duration 30s --rate 1', 'sim run plan.yaml --report report'],
+  ],
+  ['audit tail', ['audit tail --lines 20']],
+  ['audit verify', ['audit verify']],
+  ['enroll serve', ['enroll serve --state /var/lib/flotilla --host 0.0.0.0']],
+  [
+    'broker serve',
+    ['broker serve --state /var/lib/flotilla --enroll-url https://flotilla.example.org:8443'],
+  ],
+  ['completion', ['completion bash > ~/.local/share/bash-completion/completions/flotilla']],
+]);
+
+/** Puts the examples before the usage line of each command. */
+export function addExamples(command: Command, program: string, path = ''): void {
+  const found = examples.get(path);
+  if (found !== undefined) {
+    const lines = found.map((line) => `  ${program} ${line}`);
+    command.addHelpText('before', `Examples:\n${lines.join('\n')}\n`);
+  }
+  for (const sub of command.commands) {
+    addExamples(sub, program, path === '' ? sub.name() : `${path} ${sub.name()}`);
+  }
+}

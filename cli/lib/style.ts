@@ -1,0 +1,64 @@
+/**
+ * Color and relative times, for people at a terminal. Output that goes to a file or another program
+ * stays plain.
+ *
+ * @module
+ */
+
+export type Color = 'red' | 'green' | 'yellow' | 'cyan' | 'dim' | 'bold';
+
+const codes: Readonly<Record<Color, readonly [number, number]>> = {
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+  dim: [2, 22],
+  bold: [1, 22],
+};
+
+/** How text for one stream looks. */
+export interface Style {
+  /** Whether a person reads it: times are relative then. */
+  readonly isTerminal: boolean;
+  /** The text in a color, or as it is where color is off. */
+  color(color: Color, text: string): string;
+}
+
+/**
+ * Color is on for terminals. `NO_COLOR` (https://no-color.org) turns it off, `FORCE_COLOR` turns it on
+ * for other streams; an empty variable counts as not set.
+ */
+export function styleOf(
+  stream: NodeJS.WritableStream,
+  env: Readonly<Record<string, string | undefined>>,
+): Style {
+  const isTerminal = 'isTTY' in stream && stream.isTTY === true;
+  const isForced = !['', '0', 'false', undefined].includes(env['FORCE_COLOR']);
+  const isRefused = !['', undefined].includes(env['NO_COLOR']) || env['TERM'] === 'dumb';
+  const isColored = !isRefused && (isForced || isTerminal);
+  return {
+    isTerminal,
+    color(color, text) {
+      if (!isColored || text === '') return text;
+      const [on, off] = codes[color];
+      return `\u001B[${on}m${text}\u001B[${off}m`;
+    },
+  };
+}
+
+const units = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+  ['s', 1],
+] as const;
+
+/** A moment as people say it: `in 364 d`, `3 min ago`, `now`. One unit, rounded down. */
+export function relativeTime(atMs: number, nowMs: number): string {
+  const seconds = Math.floor(Math.abs(atMs - nowMs) / 1000);
+  const found = units.find(([, length]) => seconds >= length);
+  if (found === undefined) return 'now';
+  const [unit, length] = found;
+  const amount = `${Math.floor(seconds / length)} ${unit}`;
+  return atMs > nowMs ? `in ${amount}` : `${amount} ago`;
+}

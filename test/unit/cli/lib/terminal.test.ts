@@ -1,0 +1,98 @@
+import { PassThrough } from 'node:stream';
+import test from 'ava';
+import { table } from '../../../../cli/lib/output.ts';
+import { layOut } from '../../../../cli/lib/progress-view.ts';
+import { quickStartFooter } from '../../../../cli/lib/quick-start.ts';
+import { relativeTime, styleOf } from '../../../../cli/lib/style.ts';
+import { TerminalLog } from '../../../../cli/lib/terminal-log.ts';
+
+const read = (stream: PassThrough): string | null => stream.read() as string | null;
+const terminal = Object.assign(new PassThrough(), { isTTY: true });
+const file = new PassThrough();
+const red = '\u001B[31mx\u001B[39m';
+
+test('color is for terminals, NO_COLOR turns it off, FORCE_COLOR turns it on', (t) => {
+  t.is(styleOf(terminal, {}).color('red', 'x'), red);
+  t.is(styleOf(file, {}).color('red', 'x'), 'x');
+  t.is(styleOf(terminal, { NO_COLOR: '1' }).color('red', 'x'), 'x');
+  t.is(styleOf(terminal, { NO_COLOR: '' }).color('red', 'x'), red);
+  t.is(styleOf(terminal, { TERM: 'dumb' }).color('red', 'x'), 'x');
+  t.is(styleOf(file, { FORCE_COLOR: '1' }).color('red', 'x'), red);
+  t.is(styleOf(file, { FORCE_COLOR: '0' }).color('red', 'x'), 'x');
+  t.is(styleOf(file, { FORCE_COLOR: '1', NO_COLOR: '1' }).color('red', 'x'), 'x');
+});
+
+test('a table is aligned by what is seen, not by its colors', (t) => {
+  t.is(
+    table([
+      ['A', 'B'],
+      [red, 'y'],
+      ['xxx', 'z'],
+    ]),
+    `A    B\n${red}    y\nxxx  z`,
+  );
+});
+
+test('moments are relative, in one unit', (t) => {
+  const day = 86_400_000;
+  t.is(relativeTime(364.9 * day, 0), 'in 364 d');
+  t.is(relativeTime(0, 3 * 60_000), '3 min ago');
+  t.is(relativeTime(0, 5 * 3_600_000), '5 h ago');
+  t.is(relativeTime(400, 0), 'now');
+});
+
+const ready = {
+  mqtts: { host: '127.0.0.1', port: 8883 },
+  wss: { host: '127.0.0.1', port: 8884 },
+  https: { url: 'https://127.0.0.1:8443' },
+  metrics: { url: 'http://127.0.0.1:9464' },
+  ca: { file: '.flotilla/ca/root.pem', fingerprint: 'sha256:00' },
+  state: '.flotilla',
+};
+
+test('at 80x24 the live screen and the commands to paste fit together', (t) => {
+  let asked: number[] = [];
+  const screen = {
+    render(columns: number, rows: number): string {
+      asked = [columns, rows];
+      return Array.from({ length: Math.min(rows, 15) }, (_, row) => `row ${row}`).join('\n');
+    },
+  };
+  const footer = quickStartFooter(ready, 'npx flotilla');
+  const lines = layOut(screen, footer, 80, 24);
+  t.is(lines.length, 24);
+  t.true(lines.every((line) => line.length <= 80));
+  t.is(asked[0], 80);
+  t.true((asked[1] ?? 0) >= 15, 'the whole of the live screen');
+  t.deepEqual(lines.slice(-5), footer.slice(-5));
+  t.true(
+    footer.every((line) => line.length <= 80),
+    footer.join('\n'),
+  );
+});
+
+test('a small terminal has the live screen alone', (t) => {
+  const screen = { render: (_columns: number, rows: number): string => `of ${rows}` };
+  t.deepEqual(layOut(screen, ['a', 'b'], 80, 11), ['of 10']);
+  t.deepEqual(layOut(screen, [], 80, 24), ['of 23']);
+});
+
+test('log lines wait while the live screen is open, the newest is shown', (t) => {
+  const out = new PassThrough();
+  const log = new TerminalLog(out);
+  log.write('{"level":"warn","msg":"before"}\n');
+  t.is(String(out.read()), '{"level":"warn","msg":"before"}\n');
+  log.hold();
+  t.is(log.newest, undefined);
+  for (let line = 0; line < 210; line++)
+    log.write(`{"level":"warn","msg":"n${line}","code":"c"}\n`);
+  t.is(log.newest, 'warn: n209: c');
+  t.is(out.read(), null);
+  log.release();
+  log.release();
+  let text = '';
+  out.setEncoding('utf8');
+  for (let part = read(out); part !== null; part = read(out)) text += part;
+  t.regex(text, /^\(10 earlier log lines not shown\)\n\{"level":"warn","msg":"n10"/);
+  t.is(text.split('\n').length, 202);
+});
