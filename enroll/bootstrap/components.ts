@@ -46,7 +46,7 @@ export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts
   const hook = await openHook(config, clock, log);
   const factories = new Factories(clock);
   await factories.load(registry);
-  const tokens = new Tokens(registry, config, clock);
+  const tokens = new Tokens(deps);
   const issuing = new CertificateIssuer(deps);
   return {
     enrollment: new Enrollment({ ...deps, issuing, tokens, hook }),

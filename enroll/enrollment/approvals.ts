@@ -8,11 +8,16 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { RequestRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
 
+export interface ApprovalsDeps {
+  readonly registry: Registry;
+  readonly clock: Clock;
+}
+
 export class Approvals {
   readonly #registry: Registry;
   readonly #clock: Clock;
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor({ registry, clock }: ApprovalsDeps) {
     this.#registry = registry;
     this.#clock = clock;
   }

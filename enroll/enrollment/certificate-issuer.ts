@@ -1,11 +1,10 @@
 /**
- * The last step of every way to a certificate: the checks that hold for all of them, the signature,
- * and the one commit that makes it so.
+ * The last step of enrollment, renewal and the certificates of services: rate limits, the signature, and one
+ * commit.
  *
  * @module
  */
 import type { CertificateProfile } from '../../certs/profile.ts';
-import type { Csr } from '../../certs/csr.ts';
 import { noNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
@@ -14,10 +13,10 @@ import type { AuditEvent } from '../audit/audit-event.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { certificateRow, withCertificate } from '../registry/device-rows.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
-import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
-import type { Change, Registry } from '../registry/registry.ts';
-import { assertKeyFree } from './csr-checks.ts';
-import type { IssuedAnswer } from './issue-result.ts';
+import type { DeviceRecord } from '../registry/records.ts';
+import type { Change, Put, Registry } from '../registry/registry.ts';
+import type { CheckedCsr } from './csr-checks.ts';
+import type { IssueResult, ReplaySlot } from './issue-result.ts';
 
 export interface CertificateIssuerDeps {
   readonly registry: Registry;
@@ -27,19 +26,19 @@ export interface CertificateIssuerDeps {
 }
 
 export interface IssueRequest {
-  readonly csr: Csr;
-  /** The row as it shall be, but for the new certificate. */
+  readonly csr: CheckedCsr;
+  /** The row to write, without the new certificate. */
   readonly row: DeviceRecord;
   /** The version of the row that was read; 0: there was none. */
   readonly expected: number;
   readonly profile: CertificateProfile;
   readonly validityMs: number;
   readonly names?: SubjectNames;
-  /** The serial of the certificate that asks; it is not pushed out. */
+  /** The serial number of the requester's own certificate, which is kept when there are too many. */
   readonly keep?: string;
-  /** Under which this certificate may be asked for again. */
-  readonly answerKey?: string;
-  /** What else changes with it. */
+  /** Keeps the result for a repetition of the request. */
+  readonly replay?: ReplaySlot;
+  /** Committed together with the certificate. */
   readonly change?: Change;
   readonly event: Omit<AuditEvent, 'device'>;
 }
@@ -59,13 +58,13 @@ export class CertificateIssuer {
   /**
    * Issues and commits. The certificate is in the registry and on the disk when it resolves.
    *
-   * @throws FlotillaError `key-in-use`, `key-blocked`, `too-many-requests`, `registry-conflict` (the
-   *   caller reads again and decides anew), `registry-unavailable`
+   * @throws FlotillaError `too-many-requests`, `registry-conflict` (the caller reads again and decides
+   *   again), `registry-unavailable`
    */
-  async issue(request: IssueRequest): Promise<IssuedAnswer> {
+  async issue(request: IssueRequest): Promise<IssueResult> {
     const { registry, ca, config, clock } = this.#deps;
-    const { csr, row } = request;
-    await assertKeyFree(csr, row.id, registry, ca);
+    const { row, change } = request;
+    const { csr } = request.csr;
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
     const issuer = ca.current;
@@ -76,39 +75,22 @@ export class CertificateIssuer {
       names: request.names ?? noNames,
       validityMs: request.validityMs,
     });
-    const { fingerprint } = issuer.certificate;
-    const added: CertificateRecord = certificateRow(issued, csr.spki, fingerprint);
-    const now = clock.now();
+    const added = certificateRow(issued, csr.spki, issuer.certificate.fingerprint);
     const certificates = withCertificate(row.certificates, added, {
       max: config.limits.enroll.certificatesPerIdentityMax,
-      nowMs: now,
+      nowMs: clock.now(),
       ...(request.keep === undefined ? {} : { keep: request.keep }),
     });
-    const replayMs = config.enroll.tokenReplay;
+    const result: IssueResult = { ...issued, device: row.id, issuer: issuer.certificate };
     await registry.commit({
       puts: [
         { table: 'devices', record: { ...row, certificates }, expected: request.expected },
-        ...(request.answerKey === undefined || replayMs === 0
-          ? []
-          : [
-              {
-                table: 'answers',
-                record: {
-                  key: request.answerKey,
-                  device: row.id,
-                  serial: issued.serial,
-                  certificate: issued.der.toString('base64'),
-                  issuer: fingerprint,
-                  expiresAtMs: now + replayMs,
-                },
-                expected: (await registry.get('answers', request.answerKey))?.version ?? 0,
-              } as const,
-            ]),
-        ...(request.change?.puts ?? []),
+        ...this.#replayPuts(request.replay, result),
+        ...(change?.puts ?? []),
       ],
-      deletions: request.change?.deletions ?? [],
+      deletions: change?.deletions ?? [],
       events: [
-        ...(request.change?.events ?? []),
+        ...(change?.events ?? []),
         {
           ...request.event,
           device: row.id,
@@ -121,7 +103,22 @@ export class CertificateIssuer {
         },
       ],
     });
-    return { ...issued, device: row.id, issuer: issuer.certificate };
+    return result;
+  }
+
+  #replayPuts(slot: ReplaySlot | undefined, { device, serial, der, issuer }: IssueResult): Put[] {
+    const { config, clock } = this.#deps;
+    const keptMs = config.enroll.tokenReplay;
+    if (slot === undefined || keptMs === 0) return [];
+    const record = {
+      key: slot.key,
+      device,
+      serial,
+      certificate: der.toString('base64'),
+      issuer: issuer.fingerprint,
+      expiresAtMs: clock.now() + keptMs,
+    };
+    return [{ table: 'answers', record, expected: slot.expected }];
   }
 }
 

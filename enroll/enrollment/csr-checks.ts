@@ -1,5 +1,5 @@
 /**
- * What a CSR must be for a certificate to be issued on it, beyond being one.
+ * Checks of a CSR before a certificate is issued for it.
  *
  * @module
  */
@@ -34,23 +34,35 @@ export function assertKeyType(csr: Csr, profile: EnrollmentProfile): void {
   });
 }
 
-/**
- * The key must be nobody else's and not compromised.
- *
- * @throws FlotillaError `key-in-use`, `key-blocked`
- */
-export async function assertKeyFree(
-  csr: Csr,
-  device: DeviceId,
-  registry: Registry,
-  ca: CertificateAuthority,
-): Promise<void> {
-  const { keyFingerprint } = csr;
-  if ((await registry.get('blockedKeys', keyFingerprint)) !== undefined) {
-    throw new FlotillaError('key-blocked', { detail: keyFingerprint });
+/** A CSR whose key may be certified for a device. Only {@link CheckedCsr.check} makes one. */
+export class CheckedCsr {
+  readonly csr: Csr;
+  readonly device: DeviceId;
+
+  private constructor(csr: Csr, device: DeviceId) {
+    this.csr = csr;
+    this.device = device;
   }
-  const holder = await registry.holderOfKey(keyFingerprint);
-  if ((holder !== undefined && holder !== device) || ca.ownsKey(keyFingerprint)) {
-    throw new FlotillaError('key-in-use', { detail: keyFingerprint });
+
+  /**
+   * The key must not be compromised, and must not be the key of another identity or of the CA. The registry
+   * refuses a key that another identity gets in the meantime.
+   *
+   * @throws FlotillaError `key-in-use`, `key-blocked`
+   */
+  static async check(
+    csr: Csr,
+    device: DeviceId,
+    { registry, ca }: { readonly registry: Registry; readonly ca: CertificateAuthority },
+  ): Promise<CheckedCsr> {
+    const { keyFingerprint } = csr;
+    if ((await registry.get('blockedKeys', keyFingerprint)) !== undefined) {
+      throw new FlotillaError('key-blocked', { detail: keyFingerprint });
+    }
+    const holder = await registry.holderOfKey(keyFingerprint);
+    if ((holder !== undefined && holder !== device) || ca.ownsKey(keyFingerprint)) {
+      throw new FlotillaError('key-in-use', { detail: keyFingerprint });
+    }
+    return new CheckedCsr(csr, device);
   }
 }

@@ -1,16 +1,18 @@
 /**
- * An issued certificate on its way to its holder.
+ * The result of issuing a certificate, and how to return it again for a repeated request.
  *
  * @module
  */
 import { createHash } from 'node:crypto';
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { Issued } from '../../core/protocol/enrollment-api.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
-import type { AnswerRecord } from '../registry/records.ts';
+import type { ReplayRecord } from '../registry/records.ts';
+import type { Registry } from '../registry/registry.ts';
 
-export interface IssuedAnswer {
+export interface IssueResult {
   readonly device: DeviceId;
   readonly serial: string;
   readonly fingerprint: string;
@@ -22,13 +24,39 @@ export interface IssuedAnswer {
   readonly issuer: CertificateFacts;
 }
 
-/** The key of an answer that may be asked for again: by the same authority, with the same CSR. */
+/** The key of a replay: only the same authority with the same CSR gets it. */
 export function replayKey(authority: string, csr: Buffer): string {
   return createHash('sha256').update(authority).update('\0').update(csr).digest('hex');
 }
 
-/** An answer that was given before. @returns undefined when its issuer is gone */
-export function replay(record: AnswerRecord, ca: CertificateAuthority): IssuedAnswer | undefined {
+/** Where the result of a request is kept for a repetition of the request. */
+export interface ReplaySlot {
+  readonly key: string;
+  /** The version of the row that was read; 0: there was none. */
+  readonly expected: number;
+}
+
+/** Looks for the result of the same request. */
+export async function findReplay(
+  key: string,
+  device: DeviceId,
+  {
+    registry,
+    ca,
+    clock,
+  }: { readonly registry: Registry; readonly ca: CertificateAuthority; readonly clock: Clock },
+): Promise<{ readonly slot: ReplaySlot; readonly result: IssueResult | undefined }> {
+  const found = await registry.get('answers', key);
+  const isCurrent =
+    found !== undefined && found.expiresAtMs > clock.now() && found.device === device;
+  return {
+    slot: { key, expected: found?.version ?? 0 },
+    result: isCurrent ? replay(found, ca) : undefined,
+  };
+}
+
+/** @returns undefined when the issuer was retired */
+function replay(record: ReplayRecord, ca: CertificateAuthority): IssueResult | undefined {
   const issuer = ca.issuer(record.issuer)?.certificate;
   if (issuer === undefined) return undefined;
   const { serial, fingerprint, notBeforeMs, notAfterMs, der, pem } = readCertificate(
@@ -37,16 +65,16 @@ export function replay(record: AnswerRecord, ca: CertificateAuthority): IssuedAn
   return { device: record.device, serial, fingerprint, notBeforeMs, notAfterMs, der, pem, issuer };
 }
 
-/** As the JSON API gives it. */
-export function issuedJson(answer: IssuedAnswer, ca: CertificateAuthority): Issued {
+/** The form of the JSON API. */
+export function issuedJson(result: IssueResult, ca: CertificateAuthority): Issued {
   return {
-    device: answer.device,
-    serial: answer.serial,
-    fingerprint: answer.fingerprint,
-    notBefore: new Date(answer.notBeforeMs).toISOString(),
-    notAfter: new Date(answer.notAfterMs).toISOString(),
-    certificate: answer.pem,
-    chain: answer.pem + answer.issuer.pem,
+    device: result.device,
+    serial: result.serial,
+    fingerprint: result.fingerprint,
+    notBefore: new Date(result.notBeforeMs).toISOString(),
+    notAfter: new Date(result.notAfterMs).toISOString(),
+    certificate: result.pem,
+    chain: result.pem + result.issuer.pem,
     ca: ca.bundle,
   };
 }

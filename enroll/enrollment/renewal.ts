@@ -17,14 +17,14 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
-import { assertKeyType, assertNames } from './csr-checks.ts';
-import { replay, replayKey, type IssuedAnswer } from './issue-result.ts';
+import { assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
+import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
 
 export interface RenewalDeps {
   readonly registry: Registry;
-  readonly audit: AuditLog;
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;
@@ -65,7 +65,7 @@ export class Renewal {
    * @throws FlotillaError `client-certificate-…`, `device-…`, `csr-…`, `key-…`, `renewal-too-early`,
    *   `too-many-requests`, `registry-unavailable`
    */
-  async renew(request: RenewRequest): Promise<IssuedAnswer> {
+  async renew(request: RenewRequest): Promise<IssueResult> {
     const csr = parseCsr(request.csr);
     try {
       return await retryOnConflict(() => this.#decide(request, csr));
@@ -84,8 +84,8 @@ export class Renewal {
     }
   }
 
-  async #decide(request: RenewRequest, csr: Csr): Promise<IssuedAnswer> {
-    const { registry, ca, config, clock, issuing } = this.#deps;
+  async #decide(request: RenewRequest, csr: Csr): Promise<IssueResult> {
+    const { registry, config, clock, issuing } = this.#deps;
     const row = await registry.holderOfSerial(request.serial);
     const current = row?.certificates.find(
       ({ fingerprint }) => fingerprint === request.fingerprint,
@@ -97,13 +97,10 @@ export class Renewal {
     if (request.relayed !== undefined) assertRelayed(csr, row, current, request.relayed.proof);
     assertStanding(row, current, clock.now(), config.enroll.renewGrace);
     const key = replayKey(`renew:${request.serial}`, csr.der);
-    const before = await registry.get('answers', key);
-    if (before !== undefined && before.expiresAtMs > clock.now()) {
-      const again = replay(before, ca);
-      if (again !== undefined) {
-        await registry.settled();
-        return again;
-      }
+    const replay = await findReplay(key, row.id, this.#deps);
+    if (replay.result !== undefined) {
+      await registry.settled();
+      return replay.result;
     }
     if (request.sameNames) assertSameNames(csr, row, request.names);
     else if (row.role === 'device') assertNames(csr, row.id);
@@ -115,7 +112,7 @@ export class Renewal {
     assertRenewable(csr, row, current, profile, clock.now());
     const { version, ...record } = row;
     return issuing.issue({
-      csr,
+      csr: await CheckedCsr.check(csr, row.id, this.#deps),
       row: {
         ...record,
         // A service may run in several places, each with a certificate of its own.
@@ -127,7 +124,7 @@ export class Renewal {
       validityMs: profile.validityMs,
       names: request.names,
       keep: current.serial,
-      answerKey: key,
+      replay: replay.slot,
       event: {
         action: 'certificate-renewed',
         actor: row.id,

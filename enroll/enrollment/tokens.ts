@@ -44,12 +44,18 @@ export interface MadeToken {
   readonly record: TokenRecord;
 }
 
+export interface TokensDeps {
+  readonly registry: Registry;
+  readonly config: Config;
+  readonly clock: Clock;
+}
+
 export class Tokens {
   readonly #registry: Registry;
   readonly #config: Config;
   readonly #clock: Clock;
 
-  constructor(registry: Registry, config: Config, clock: Clock) {
+  constructor({ registry, config, clock }: TokensDeps) {
     this.#registry = registry;
     this.#config = config;
     this.#clock = clock;

@@ -84,7 +84,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
     ...enrollmentRoutes(deps),
     ...tokenRoutes(deps),
     ...deviceRoutes(deps),
-    ...requestRoutes(new Approvals(deps.registry, deps.clock)),
+    ...requestRoutes(new Approvals(deps)),
     ...caRoutes(deps),
     ...feedRoutes(deps),
     ...operatorApi.routes,

@@ -58,10 +58,10 @@ export interface TokenRecord {
 }
 
 /**
- * A certificate that was issued and may be asked for again by the same request, because an answer
- * can be lost. Kept for the replay time only.
+ * A certificate that was issued, for a repetition of the same request: a response can be lost. Kept for the
+ * replay time only.
  */
-export interface AnswerRecord {
+export interface ReplayRecord {
   /** SHA-256 over what authorised the request and the CSR. */
   readonly key: string;
   readonly device: DeviceId;
@@ -178,7 +178,7 @@ export interface DocumentRecord {
 export interface Tables {
   readonly devices: DeviceRecord;
   readonly tokens: TokenRecord;
-  readonly answers: AnswerRecord;
+  readonly answers: ReplayRecord;
   readonly requests: RequestRecord;
   readonly revocations: RevocationRecord;
   readonly blockedKeys: BlockedKeyRecord;

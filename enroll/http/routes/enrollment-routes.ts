@@ -69,7 +69,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           ...(query.profile === undefined ? {} : { profile: query.profile }),
           remoteAddress,
         });
-        if (outcome.kind === 'issued') return issuedJson(outcome.answer, ca);
+        if (outcome.kind === 'issued') return issuedJson(outcome.result, ca);
         const { request, retryAfterSeconds } = outcome;
         status(202);
         header('retry-after', String(retryAfterSeconds));

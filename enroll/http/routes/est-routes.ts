@@ -137,7 +137,7 @@ async function enroll(
     ...(label === undefined ? {} : { profile: label }),
     remoteAddress: request.remoteAddress,
   });
-  if (outcome.kind === 'issued') return certificatesResponse([outcome.answer.der]);
+  if (outcome.kind === 'issued') return certificatesResponse([outcome.result.der]);
   return {
     status: 202,
     type: 'text/plain',

@@ -22,6 +22,7 @@ import {
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
+import { CheckedCsr } from '../../enrollment/csr-checks.ts';
 import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
 import { tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
 import { newIdentity } from '../../registry/device-rows.ts';
@@ -158,7 +159,7 @@ function serviceRoute({ ca, clock, config, issuing, registry }: TokenRouteDeps):
           throw new FlotillaError('device-suspended', { detail: name });
         }
         return issuing.issue({
-          csr,
+          csr: await CheckedCsr.check(csr, name, { registry, ca }),
           row: {
             ...(row ?? newIdentity({ id: name, role, createdAtMs: clock.now() })),
             status: 'active',

@@ -1,0 +1,143 @@
+/**
+ * Enrollments that need an approval: by an operator, or by a rule of the configuration. A request waits in
+ * the registry until it is decided or expires.
+ *
+ * @module
+ */
+import type { Csr } from '../../certs/csr.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { DeviceRecord, RequestRecord } from '../registry/records.ts';
+import type { Registry } from '../registry/registry.ts';
+import { approvingRule } from './approval-rules.ts';
+import type { Authorization } from './authorization.ts';
+import { requestId } from './credentials.ts';
+import type { FactoryAuthorization } from './factories.ts';
+import type { EnrollmentProfile } from './profiles.ts';
+
+export interface ApprovalGateDeps {
+  readonly registry: Registry;
+  readonly config: Config;
+  readonly clock: Clock;
+}
+
+export interface ApprovalRequest {
+  readonly csr: Csr;
+  readonly device: DeviceId;
+  readonly factory: FactoryAuthorization | undefined;
+  readonly profile: EnrollmentProfile;
+  readonly remoteAddress: string;
+}
+
+export type ApprovalDecision =
+  | { readonly kind: 'approved'; readonly authorization: Authorization }
+  /** It waits already. */
+  | { readonly kind: 'pending' }
+  /** It is to be added. `expected`: the version of an expired one in its place; 0: none. */
+  | { readonly kind: 'new'; readonly expected: number };
+
+export class ApprovalGate {
+  readonly #deps: ApprovalGateDeps;
+
+  constructor(deps: ApprovalGateDeps) {
+    this.#deps = deps;
+  }
+
+  /** How long a device waits before it asks again. */
+  get retryAfterSeconds(): number {
+    return Math.max(1, Math.round(this.#deps.config.enroll.approval.retryAfter / 1000));
+  }
+
+  /**
+   * Whether a request is approved.
+   *
+   * @param row the identity, if it exists: rules approve new ones only
+   * @throws FlotillaError `enrollment-denied`
+   */
+  async decide(request: ApprovalRequest, row: DeviceRecord | undefined): Promise<ApprovalDecision> {
+    const { registry, config, clock } = this.#deps;
+    const { csr, device, factory, remoteAddress } = request;
+    const id = requestId(csr, device);
+    const found = await registry.get('requests', id);
+    const known = found !== undefined && found.expiresAtMs > clock.now() ? found : undefined;
+    if (known?.status === 'pending') return { kind: 'pending' };
+    if (known?.status === 'denied') throw new FlotillaError('enrollment-denied');
+    if (known !== undefined) {
+      const change = {
+        deletions: [{ table: 'requests', key: id, expected: known.version }],
+      } as const;
+      const authorization = approved(request, known.decidedBy ?? 'system', change, known.group);
+      return { kind: 'approved', authorization };
+    }
+    const isNew = row === undefined || row.status === 'pending';
+    const rule = isNew
+      ? approvingRule(config.enroll.approval.autoApprove, {
+          device,
+          remoteAddress,
+          factory: factory?.factory.name ?? null,
+        })
+      : undefined;
+    return rule === undefined
+      ? { kind: 'new', expected: found?.version ?? 0 }
+      : { kind: 'approved', authorization: approved(request, `rule:${rule}`, {}, null) };
+  }
+
+  /**
+   * Adds a request that waits for an operator.
+   *
+   * @throws FlotillaError `too-many-requests`, `registry-conflict`, `registry-unavailable`
+   */
+  async add(request: ApprovalRequest, expected: number): Promise<void> {
+    const { registry, config, clock } = this.#deps;
+    const { csr, device, factory, profile, remoteAddress } = request;
+    if ((await registry.count('requests')) >= config.limits.enroll.requestsPendingMax) {
+      throw new FlotillaError('too-many-requests', { retryAfterSeconds: 60 });
+    }
+    const now = clock.now();
+    const record: RequestRecord = {
+      id: requestId(csr, device),
+      device,
+      csr: csr.der.toString('base64'),
+      keyFingerprint: csr.keyFingerprint,
+      remoteAddress,
+      profile: profile.name,
+      factory:
+        factory === undefined ? null : { name: factory.factory.name, serial: factory.serial },
+      status: 'pending',
+      receivedAtMs: now,
+      expiresAtMs: now + config.enroll.approval.expiry,
+      group: null,
+      decidedBy: null,
+    };
+    await registry.commit({
+      puts: [{ table: 'requests', record, expected }],
+      events: [
+        {
+          action: 'enrollment-requested',
+          actor: factory === undefined ? 'anonymous' : `factory:${factory.factory.name}`,
+          device,
+          remoteAddress,
+          detail: { request: record.id, key: csr.keyFingerprint },
+        },
+      ],
+    });
+  }
+}
+
+function approved(
+  { profile, factory }: ApprovalRequest,
+  actor: string,
+  change: Authorization['change'],
+  group: string | null,
+): Authorization {
+  return {
+    way: 'approval',
+    actor,
+    group: group ?? factory?.factory.group ?? null,
+    profile,
+    reenrolls: true,
+    change,
+  };
+}
