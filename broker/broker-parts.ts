@@ -30,6 +30,7 @@ import { DevicePorts } from './listeners/device-ports.ts';
 import { HandshakeGate } from './listeners/handshake-gate.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { readPolicy } from './policy/policy-file.ts';
+import { QueryResponder } from './queries/query-responder.ts';
 import { Reloader } from './reload/reloader.ts';
 import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
 import { openStore } from './store/open-store.ts';
@@ -49,6 +50,7 @@ export interface BrokerEnvironment {
 /** The parts of one broker. */
 export interface BrokerParts extends Foundation, Reporting, Enforcement, Entrance, Updates {
   readonly samples: SampleReporter;
+  readonly queries: QueryResponder;
   readonly layer: MqttSessionLayer;
 }
 
@@ -85,8 +87,9 @@ export async function createBrokerParts(
     layer,
   });
   const accepting = { ...foundation, ...reporting, ...enforcement, ...entrance, layer };
-  const updates = createUpdates(environment, accepting);
-  return { ...accepting, ...updates, samples: createSamples(environment, accepting) };
+  const queries = new QueryResponder({ ...accepting, url: environment.enrollUrl, clock, log });
+  const updates = createUpdates(environment, { ...accepting, queries });
+  return { ...accepting, ...updates, queries, samples: createSamples(environment, accepting) };
 }
 
 /** The data that decisions are based on. */
@@ -210,7 +213,7 @@ interface Entrance {
 function createEntrance(
   config: Config,
   { clock }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Entrance | keyof Updates | 'samples'>,
+  parts: Omit<BrokerParts, keyof Entrance | keyof Updates | 'samples' | 'queries'>,
 ): Entrance {
   const { material, directory, holds, lag, incidents, reporter, layer, expiry } = parts;
   const limits = config.limits.broker;
@@ -241,7 +244,7 @@ function createEntrance(
 /** Reports the numbers of the broker regularly. */
 function createSamples(
   { enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples'>,
+  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'queries'>,
 ): SampleReporter {
   const { credentials, admitter, authorizer, lag, layer } = parts;
   const run = randomUUID();
@@ -279,7 +282,7 @@ function createUpdates(
   parts: Omit<BrokerParts, keyof Updates | 'samples'>,
 ): Updates {
   const { material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
-  const { authorizer, holds, review, layer, presence } = parts;
+  const { authorizer, holds, review, layer, presence, queries } = parts;
   const enforcer = new ChangeEnforcer({
     clock,
     log,
@@ -304,6 +307,7 @@ function createUpdates(
     clock,
     log,
     random: Math.random,
+    asked: (line) => queries.take(line),
     changed: (change) => {
       const closed = enforcer.directoryChanged(change);
       if (directory.ready) firstDirectory.resolve(undefined);

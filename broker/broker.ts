@@ -44,12 +44,13 @@ export async function openBroker(
 ): Promise<RunningBroker> {
   const { clock, log } = environment;
   const parts = await createBrokerParts(config, environment);
-  const { layer, samples, presence, fatalError, reloader } = parts;
+  const { layer, samples, queries, presence, fatalError, reloader } = parts;
   lifecycle.add('session layer', () => layer.close());
   const metrics = await openMetrics(config, clock, parts, lifecycle);
   await openDirectory(environment, parts, lifecycle);
   samples.start();
   lifecycle.add('samples', () => samples.stop());
+  lifecycle.add('queries', () => queries.stop());
   const corrected = await presence.correct();
   if (corrected > 0) log.info({ devices: corrected }, 'presence corrected');
   const ports = await openPorts(clock, parts, lifecycle);

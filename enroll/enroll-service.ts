@@ -52,7 +52,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       { ...open, auditFolder: state.enroll.audit, feed, presence },
       lifecycle,
     );
-    const { samples, table } = operatorApi;
+    const { queries, samples, table } = operatorApi;
     let url = config.enroll.url ?? '';
     const certificates = await CertificateRefresh.open({ ...open, state });
     const tls = (): ServerCertificate => ({
@@ -67,6 +67,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         ...issuance,
         ...distribution,
         table,
+        queries,
         sampled: samples.take.bind(samples),
         url: () => url,
         status: () => statusOfService({ ...open, feed, state, serverCertificate }),

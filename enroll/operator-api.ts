@@ -14,11 +14,14 @@ import { PresenceHistory } from './devices/presence-history.ts';
 import type { PresenceTable } from './devices/presence-table.ts';
 import { EventHub } from './events/event-hub.ts';
 import { PresenceEvents } from './events/event-sources.ts';
+import { BrokerQueries } from './feed/broker-queries.ts';
 import type { Feed } from './feed/feed.ts';
 import type { RawRoute } from './http/raw-route.ts';
 import type { HttpRoute } from './http/route.ts';
 import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
+import { brokerRoutes } from './http/routes/broker-routes.ts';
 import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
+import { tailRoute } from './http/routes/tail-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
@@ -45,6 +48,7 @@ export interface OperatorApiDeps {
 export interface OperatorApi {
   readonly table: DeviceTable;
   readonly samples: BrokerSamples;
+  readonly queries: BrokerQueries;
   readonly routes: readonly HttpRoute[];
   /** The calls whose response is not one JSON document. */
   readonly rawRoutes: readonly RawRoute[];
@@ -61,6 +65,7 @@ export async function openOperatorApi(
   const statistics = new FleetStatistics({ clock, table, presence, registry });
   const samples = new BrokerSamples(clock);
   const hub = new EventHub();
+  const queries = new BrokerQueries(feed, clock);
   const presenceEvents = new PresenceEvents(hub, clock, () => presence.connectedCount);
   const recent = await queryAudit(auditFolder, {
     limit: statisticsLinesMax,
@@ -88,19 +93,23 @@ export async function openOperatorApi(
   publishMetrics();
   lifecycle.add('operator API', () => {
     cancel();
+    queries.close();
     presenceEvents.close();
     table.close();
   });
   const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
+  const brokerDeps = { audit, feed, presence, queries };
   return {
     table,
     samples,
+    queries,
     routes: [
       ...fleetRoutes({ clock, feed, statistics, brokerReports: samples }),
       ...auditRoutes({ folder: auditFolder, history, table }),
       ...tokenListRoutes(registry, clock),
       ...metricsRoutes(eventDeps),
+      ...brokerRoutes(brokerDeps),
     ],
-    rawRoutes: [eventsRoute(eventDeps)],
+    rawRoutes: [eventsRoute(eventDeps), tailRoute({ ...brokerDeps, ...eventDeps })],
   };
 }

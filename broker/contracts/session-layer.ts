@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
+import type { SessionInspection } from './session-inspection.ts';
 
 /** One admitted connection. */
 export interface Connection {
@@ -114,7 +115,9 @@ export interface SessionLayer {
   /** The retained messages that a filter matches, in any order, without authorization. */
   retained(filter: string): AsyncIterable<{ readonly topic: string; readonly payload: Buffer }>;
   statistics(): SessionStatistics;
-  /** Deletes the kept sessions, queues and wills of an identity. */
+  /** What operators can see of it. */
+  readonly inspection: SessionInspection;
+  /** Deletes kept sessions, queues and wills of an identity. */
   forget(id: string): Promise<void>;
   /** Closes all connections (reason: server shutting down), accepts no new ones, and flushes the store. */
   close(): Promise<void>;

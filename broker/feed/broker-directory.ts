@@ -159,6 +159,9 @@ export class Directory implements DirectoryView {
           this.#advance(line.sequence);
         }
         return { kind: 'authorities', pem: line.pem };
+      case 'query':
+      case 'query-end':
+        return undefined;
       case 'heartbeat':
         if (this.#sameEpoch() && this.#snapshot === undefined && line.sequence > this.#sequence) {
           throw new FeedBroken(`changes ${this.#sequence + 1} to ${line.sequence} are missing`);

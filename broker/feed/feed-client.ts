@@ -7,7 +7,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../core/log.ts';
 import type { Clock } from '../../core/clock.ts';
-import { feedHeartbeatMs, feedLineSchema, type FeedLine } from '../../core/protocol/feed.ts';
+import { featuresHeader, queryFeature } from '../../core/protocol/broker-query.ts';
+import {
+  feedHeartbeatMs,
+  feedLineSchema,
+  type FeedLine,
+  type QueryLine,
+} from '../../core/protocol/feed.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { openHttps, problemOf } from '../../core/protocol/https-client.ts';
 import type { Directory, DirectoryChange } from './broker-directory.ts';
@@ -15,7 +21,7 @@ import type { DirectoryFile, StoredChange } from './directory-file.ts';
 import type { FeedReporter } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
 
-const lineMaxBytes = 256 * 1024;
+const lineMaxBytes = 1024 * 1024;
 const problemMaxBytes = 64 * 1024;
 /** A connection that receives nothing for three heartbeats is dead. */
 export const feedTimeoutMs = 3 * feedHeartbeatMs;
@@ -41,6 +47,8 @@ export interface FeedClientDeps {
   random(): number;
   /** Applies a change to the broker. @returns how many connections it closed */
   changed(change: DirectoryChange): number;
+  /** Handles a question of the service, or the end of one. */
+  asked(line: QueryLine): void;
 }
 
 export class FeedClient {
@@ -127,6 +135,7 @@ export class FeedClient {
       method: 'GET',
       url: target.href,
       ...this.#deps.credentials(),
+      headers: { [featuresHeader]: queryFeature },
       timeoutMs: feedTimeoutMs,
     });
     this.#response = response;
@@ -149,6 +158,10 @@ export class FeedClient {
     for (const text of lines) {
       if (text === '') continue;
       const line = feedLineSchema.parse(JSON.parse(text));
+      if (line.type === 'query' || line.type === 'query-end') {
+        this.#deps.asked(line);
+        continue;
+      }
       this.#applyLine(line);
       if (line.type === 'authorities' || line.type === 'snapshot-end') saveAll = true;
       const { epoch } = this.#deps.directory;

@@ -20,6 +20,8 @@ import { AedesPersistence } from './aedes/aedes-persistence.ts';
 import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import { storeLimits } from '../store/open-store.ts';
+import { LayerInspection } from './inspection/layer-inspection.ts';
+import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
@@ -81,6 +83,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly sessions: SessionRegistry;
   readonly scheduler: WriteScheduler;
   readonly core: AedesCore;
+  readonly inspection: SessionInspection;
   readonly dispatch = dispatch;
   readonly #clients = new Set<ClientConnection>();
   readonly #byIdentity = new Map<string, Set<ClientConnection>>();
@@ -97,6 +100,12 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
       this.publisher,
       new AedesPersistence(context.store, this.sessions),
     );
+    this.inspection = new LayerInspection({
+      context,
+      publisher: this.publisher,
+      sessions: this.sessions,
+      clients: () => this.#clients,
+    });
     this.#scheduleSweep();
   }
 

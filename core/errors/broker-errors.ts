@@ -224,6 +224,22 @@ export const brokerErrors = errors({
     advice: 'Check the network, or choose a longer keep-alive.',
     mqtt5: 0x8d,
   },
+  'disconnected-by-operator': {
+    title: 'An operator ended the connection',
+    advice: 'Connect again; to keep the device away, suspend it: flotilla device suspend.',
+    mqtt5: 0x98,
+  },
+  'session-not-found': {
+    title: 'There is no such session at this broker',
+    advice:
+      'Look at GET /v1/brokers/{broker}/sessions: it may have ended, or be at another broker.',
+    http: 404,
+  },
+  'query-not-understood': {
+    title: 'The broker does not understand this question',
+    advice: 'Update the broker to the version of the enrollment service.',
+    http: 501,
+  },
   'session-taken-over': {
     title: 'Another connection with the same client id took over the session',
     advice: 'Give each connection its own client id.',

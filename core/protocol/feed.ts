@@ -73,8 +73,18 @@ export const feedLineSchema = z.discriminatedUnion('type', [
   /** The CA certificates that brokers trust from now on, PEM, roots and issuers. */
   z.strictObject({ type: z.literal('authorities'), sequence, pem: z.array(z.string()).max(16) }),
   z.strictObject({ type: z.literal('heartbeat'), sequence }),
+  /** A question to this broker; see broker-query.ts. Kinds that a broker does not know are answered so. */
+  z.strictObject({
+    type: z.literal('query'),
+    id: z.int().min(1),
+    query: z.looseObject({ kind: z.string().max(64) }),
+  }),
+  /** Nobody waits for the answer to a question any more. */
+  z.strictObject({ type: z.literal('query-end'), id: z.int().min(1) }),
 ]);
 export type FeedLine = z.infer<typeof feedLineSchema>;
+/** A question to a broker, or the end of one. */
+export type QueryLine = Extract<FeedLine, { type: 'query' | 'query-end' }>;
 
 /** One coming or going of a connection. */
 export const presenceSchema = z.strictObject({

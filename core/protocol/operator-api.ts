@@ -5,9 +5,14 @@
  * @module
  */
 import { z } from 'zod';
+import { isDeviceId, type DeviceId } from '../device-id.ts';
+import { connectionSchema } from './broker-query.ts';
 
 const time = z.iso.datetime();
 const count = z.int().min(0);
+const deviceId = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
+  error: 'not a device id',
+});
 
 // ---- the fleet in numbers ----
 
@@ -215,3 +220,21 @@ export const presenceEventSchema = z.object({
   /** How many more changes there were that are not listed. */
   more: count,
 });
+
+// ---- live connections and messages ----
+
+export const deviceConnectionsSchema = z.object({
+  connections: z.array(connectionSchema.extend({ broker: z.string() })),
+});
+export const disconnectedSchema = z.object({ connectionsClosed: count });
+
+export const publishRequestSchema = z.strictObject({
+  topic: z.string().min(1).max(1024),
+  payload: z.string().max(128 * 1024),
+  encoding: z.enum(['utf8', 'base64']).default('utf8'),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(0),
+  retain: z.boolean().default(false),
+  /** The broker that publishes; by default one of those connected. */
+  broker: deviceId.optional(),
+});
+export const publishedSchema = z.object({ published: z.literal(true), broker: z.string() });

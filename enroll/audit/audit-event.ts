@@ -31,6 +31,9 @@ export const auditActions = [
   'factory-removed',
   'issuer-added',
   'issuer-retired',
+  'connection-ended',
+  'message-published',
+  'messages-watched',
   'access-refused',
   'reload-refused',
 ] as const;

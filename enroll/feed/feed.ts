@@ -18,7 +18,9 @@ import {
   type DirectoryEntry,
   type FeedLine,
   type FeedReport,
+  type QueryLine,
 } from '../../core/protocol/feed.ts';
+import { queryFeature } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -45,6 +47,8 @@ interface Subscriber {
   live: boolean;
   readonly connectedAtMs: number;
   reportedAtMs: number | undefined;
+  /** What the broker understands beside the directory. */
+  readonly features: readonly string[];
 }
 
 /** One connection of a broker to the feed. */
@@ -124,6 +128,20 @@ export class Feed {
     );
   }
 
+  /**
+   * Sends a line that is not part of the directory, to the newest connection of a broker.
+   *
+   * @returns false when the broker is not connected or does not understand such lines
+   */
+  sendTo(broker: DeviceId, line: QueryLine): boolean {
+    const [subscriber] = [...this.#subscribers]
+      .filter((one) => one.broker === broker && one.features.includes(queryFeature))
+      .slice(-1);
+    if (subscriber === undefined) return false;
+    this.#send(subscriber, `${JSON.stringify(line)}\n`, subscriber.sent);
+    return !subscriber.stream.destroyed;
+  }
+
   /** Calls when a broker connects or disconnects. A listener must not throw. */
   watchLinks(listener: () => void): () => void {
     this.#linkWatchers.add(listener);
@@ -154,6 +172,7 @@ export class Feed {
     broker: DeviceId,
     stream: Writable,
     from: { epoch: string; since: number } | undefined,
+    features: readonly string[] = [],
   ): Promise<void> {
     const { registry, ca, graceMs } = this.#deps;
     const oldest = this.#kept[0]?.sequence ?? this.#sequence + 1;
@@ -171,6 +190,7 @@ export class Feed {
       live: false,
       connectedAtMs: this.#deps.clock.now(),
       reportedAtMs: undefined,
+      features,
     };
     stream.on('error', () => undefined);
     stream.once('close', () => {

@@ -21,6 +21,7 @@ import type { Enrollment } from '../enrollment/enrollment.ts';
 import type { Factories } from '../enrollment/factories.ts';
 import type { Renewal } from '../enrollment/renewal.ts';
 import type { Tokens } from '../enrollment/tokens.ts';
+import type { BrokerQueries } from '../feed/broker-queries.ts';
 import type { Feed } from '../feed/feed.ts';
 import type { DeviceTable } from '../queries/device-table.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -61,6 +62,7 @@ export interface RouteDeps {
   readonly rollover: IssuerRollover;
   readonly table: DeviceTable;
   readonly tokens: Tokens;
+  readonly queries: BrokerQueries;
   /** Takes the numbers that a broker reports of itself. */
   readonly sampled: (broker: DeviceId, report: BrokerSampleReport) => void;
   /** Where devices reach the service. */

@@ -122,6 +122,27 @@ function streams(): Json {
         },
       },
     },
+    '/v1/messages/tail': {
+      get: {
+        ...namesOf('GET', '/v1/messages/tail'),
+        summary:
+          'Messages as they are published (Server-Sent Events); ends after a time or a number',
+        ...securityOf('viewer', ''),
+        parameters: [
+          { ...queryText('filter', 'A topic filter'), required: true },
+          queryText('seconds', 'When it ends (default: 300)'),
+          queryText('max', 'After how many messages it ends (default: 1000)'),
+          queryText('broker', 'Only messages at this broker (default: all)'),
+        ],
+        responses: {
+          200: {
+            description: 'Events `messages`, `end`',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          default: problem,
+        },
+      },
+    },
     '/v1/devices/import': {
       post: {
         ...namesOf('POST', '/v1/devices/import'),

@@ -42,8 +42,12 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('brokers', {
     'GET /v1/brokers': 'listBrokers',
+    'GET /v1/brokers/:broker/connections': 'listConnections',
+    'GET /v1/brokers/:broker/sessions': 'listSessions',
+    'GET /v1/brokers/:broker/session': 'getSession',
     'POST /v1/feed/report': 'reportFeed',
     'POST /v1/feed/sample': 'reportSample',
+    'POST /v1/feed/answer': 'answerQuery',
     'GET /v1/feed': 'followFeed',
   }),
   ...group('devices', {
@@ -55,6 +59,8 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/devices/:id/suspend': 'suspendDevice',
     'POST /v1/devices/:id/resume': 'resumeDevice',
     'GET /v1/devices/:id/history': 'getDeviceHistory',
+    'GET /v1/devices/:id/connections': 'getDeviceConnections',
+    'POST /v1/devices/:id/disconnect': 'disconnectDevice',
     'GET /v1/groups': 'listGroups',
     'POST /v1/groups/:group/revoke': 'revokeGroup',
     'POST /v1/devices/import': 'importDevices',
@@ -80,6 +86,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     'GET /v1/metrics/history': 'getMetricsHistory',
     'GET /v1/events': 'followEvents',
     'GET /v1/status': 'getStatus',
+  }),
+  ...group('messages', {
+    'GET /v1/messages/retained': 'listRetained',
+    'POST /v1/messages': 'publishMessage',
+    'GET /v1/messages/tail': 'tailMessages',
   }),
 };
 

@@ -30,6 +30,7 @@ export async function followFeed(
   t: Pick<ExecutionContext, 'teardown'>,
   service: TestService,
   query = '',
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<TestBroker> {
   const { url, ca, broker } = service;
   const response: IncomingMessage = await openHttps({
@@ -37,6 +38,7 @@ export async function followFeed(
     url: `${url}/v1/feed${query}`,
     ca,
     ...broker,
+    headers,
   });
   const lines: FeedLine[] = [];
   let ended = false;

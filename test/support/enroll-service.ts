@@ -52,7 +52,7 @@ export interface TestService {
   /** Any call, with whatever credential. */
   call(call: Omit<Call, 'url' | 'ca'> & { readonly path: string }): Promise<HttpsResponse>;
   /** A call of the administrator; gives status and parsed body. */
-  asAdmin(method: Call['method'], path: string, body?: object): Promise<Reply>;
+  readonly asAdmin: (method: Call['method'], path: string, body?: object) => Promise<Reply>;
   token(device: string, more?: object): Promise<TokenAnswer>;
   /** A device that is enrolled with a token. */
   device(id: string, keyType?: KeyType): Promise<TestDevice>;

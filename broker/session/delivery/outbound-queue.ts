@@ -64,6 +64,19 @@ export class OutboundQueue {
     return this.#qos0 !== undefined;
   }
 
+  /** How many messages are sent and not acknowledged. */
+  get inFlightCount(): number {
+    return this.#inFlight?.size ?? 0;
+  }
+
+  /** What waits in memory: all that waits, for a session that is not kept. */
+  get waitingInMemory(): { readonly messages: number; readonly bytes: number } {
+    return {
+      messages: this.#buffered.length + (this.#qos0?.length ?? 0),
+      bytes: this.#buffered.bytes + (this.#qos0?.bytes ?? 0),
+    };
+  }
+
   /** Whether the window would let a message leave at once. */
   get isIdle(): boolean {
     return this.#unread === 0 && this.#buffered.length === 0 && this.#windowHasRoom;

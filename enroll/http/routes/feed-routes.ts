@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { z } from 'zod';
 import {
@@ -20,6 +21,12 @@ import type { Logger } from '../../../core/log.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
+import {
+  answerMaxBytes,
+  featuresHeader,
+  queryReplySchema,
+} from '../../../core/protocol/broker-query.ts';
+import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/feed.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -32,6 +39,7 @@ export interface FeedRouteDeps {
   readonly presence: PresenceTable;
   readonly refusals: RefusalAuditWriter;
   readonly log: Logger;
+  readonly queries: BrokerQueries;
   /** Called with the numbers of a broker. */
   readonly sampled: (broker: DeviceId, report: BrokerSampleReport) => void;
 }
@@ -75,6 +83,19 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
         return Promise.resolve(undefined);
       },
     }),
+    route({
+      method: 'POST',
+      path: '/v1/feed/answer',
+      summary: "A broker's answer, or a part of it, to a question that came over the feed",
+      access: 'broker',
+      body: queryReplySchema,
+      bodyMaxBytes: answerMaxBytes,
+      answer: z.object({ open: z.boolean() }),
+      handle({ body, identity }) {
+        if (identity === undefined) throw new FlotillaError('client-certificate-required');
+        return Promise.resolve({ open: deps.queries.take(identity.record.id, body) });
+      },
+    }),
   ];
 }
 
@@ -84,20 +105,25 @@ export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
     method: 'GET',
     path: '/v1/feed',
     access: 'broker',
-    handle({ identity, query }) {
+    handle({ identity, query, headers }) {
       if (identity === undefined) throw new FlotillaError('client-certificate-required');
       const parsed = feedQuery.safeParse(query);
       if (!parsed.success) throw new FlotillaError('request-invalid', { detail: 'query' });
       const { epoch, since } = parsed.data;
       const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
       const stream = new PassThrough();
-      feed.serve(identity.record.id, stream, from).catch((error: unknown) => {
+      feed.serve(identity.record.id, stream, from, featuresOf(headers)).catch((error: unknown) => {
         log.error({ err: error, device: identity.record.id }, 'the feed to a broker failed');
         stream.destroy();
       });
       return Promise.resolve({ type: 'application/x-ndjson', body: stream, isEndless: true });
     },
   };
+}
+
+function featuresOf(headers: IncomingHttpHeaders): string[] {
+  const header = headers[featuresHeader];
+  return typeof header === 'string' ? header.slice(0, 256).split(/, */) : [];
 }
 
 async function takeIncident(

@@ -1,0 +1,29 @@
+/**
+ * What operators can see of the session layer. Pages are computed in one turn of the event loop, so they
+ * are bounded.
+ *
+ * @module
+ */
+import type {
+  BrokerAnswerOf,
+  BrokerQuery,
+  MessageAnswer,
+} from '../../core/protocol/broker-query.ts';
+import type { Identity } from './identity.ts';
+
+export interface SessionInspection {
+  connections(query: Extract<BrokerQuery, { kind: 'connections' }>): BrokerAnswerOf<'connections'>;
+  sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): BrokerAnswerOf<'sessions'>;
+  /** Undefined when there is no such session. */
+  session(clientId: string): BrokerAnswerOf<'session'> | undefined;
+  /** The retained messages that an identity may receive, in the order of their topics. */
+  retained(
+    identity: Identity,
+    query: { readonly prefix: string; readonly limit: number; readonly after?: string | undefined },
+  ): BrokerAnswerOf<'retained'>;
+  /**
+   * Calls for each message that matches a filter and that an identity may receive, until the returned
+   * function is called. `offer` must not throw; it makes the message visible only when it wants it.
+   */
+  tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void;
+}

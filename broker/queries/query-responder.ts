@@ -1,0 +1,201 @@
+/**
+ * Answers the questions of the enrollment service: what is connected, what waits, and what an operator
+ * publishes or watches. The policy decides about messages as it does for a client of the operator's role.
+ *
+ * @module
+ */
+import { Agent } from 'node:https';
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import {
+  brokerQuerySchema,
+  type BrokerQuery,
+  type OperatorSubject,
+  type QueryReply,
+} from '../../core/protocol/broker-query.ts';
+import type { QueryLine } from '../../core/protocol/feed.ts';
+import { callJson } from '../../core/protocol/https-client.ts';
+import { topicFilterFault, topicNameFault } from '../../core/topic.ts';
+import { z } from 'zod';
+import type { Verdict } from '../contracts/authorizer.ts';
+import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { FeedCredentials } from '../feed/feed-client.ts';
+import { explain, type Question } from '../policy/explanation.ts';
+import { subjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
+import { MessageTail } from './message-tail.ts';
+import { operatorIdentity } from './operator-identity.ts';
+
+/** Questions that are worked on at the same time. */
+const activeMax = 64;
+/** Connections to the service for answers. */
+const socketsMax = 4;
+const replyTimeoutMs = 10_000;
+
+export interface QueryResponderDeps {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly layer: SessionLayer;
+  readonly authorizer: PolicyAuthorizer;
+  credentials(): FeedCredentials;
+}
+
+const replyAnswer = z.object({ open: z.boolean() });
+
+export class QueryResponder {
+  readonly #deps: QueryResponderDeps;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: socketsMax });
+  readonly #tails = new Map<number, MessageTail>();
+  readonly #active = new Set<Promise<void>>();
+
+  constructor(deps: QueryResponderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes a question, or the end of one. */
+  take(line: QueryLine): void {
+    const { id } = line;
+    if (line.type === 'query-end') {
+      this.#tails.get(id)?.cancel();
+      this.#tails.delete(id);
+      return;
+    }
+    const work = this.#answer(id, line.query).catch((error: unknown) => {
+      this.#deps.log.debug({ err: error, query: line.query.kind }, 'could not send the answer');
+    });
+    this.#active.add(work);
+    void work.finally(() => this.#active.delete(work));
+  }
+
+  async stop(): Promise<void> {
+    for (const tail of this.#tails.values()) tail.cancel();
+    this.#tails.clear();
+    await Promise.all(this.#active);
+    this.#agent.destroy();
+  }
+
+  async #answer(id: number, asked: unknown): Promise<void> {
+    let result: unknown;
+    try {
+      const query = brokerQuerySchema.safeParse(asked);
+      if (!query.success) throw new FlotillaError('query-not-understood');
+      if (this.#active.size + this.#tails.size >= activeMax) {
+        throw new FlotillaError('too-many-requests');
+      }
+      if (query.data.kind === 'tail') {
+        this.#tail(id, query.data);
+        return;
+      }
+      result = await this.#result(query.data);
+    } catch (error) {
+      const known = isFlotillaError(error) ? error : new FlotillaError('internal');
+      if (known !== error) this.#deps.log.error({ err: error }, 'a question could not be answered');
+      const detail = known.detail === undefined ? {} : { detail: known.detail.slice(0, 2000) };
+      await this.#reply({ id, done: true, error: { code: known.code, ...detail } });
+      return;
+    }
+    await this.#reply({ id, done: true, result });
+  }
+
+  async #result(query: Exclude<BrokerQuery, { kind: 'tail' }>): Promise<unknown> {
+    const { layer, authorizer } = this.#deps;
+    const { inspection } = layer;
+    switch (query.kind) {
+      case 'connections':
+        return inspection.connections(query);
+      case 'sessions':
+        return inspection.sessions(query);
+      case 'session': {
+        const session = inspection.session(query.clientId);
+        if (session === undefined) throw new FlotillaError('session-not-found');
+        return session;
+      }
+      case 'retained':
+        return inspection.retained(operatorIdentity(query.subject), query);
+      case 'disconnect': {
+        const connections = layer
+          .connectionsOf(query.device)
+          .filter(({ clientId }) => query.clientId === undefined || clientId === query.clientId);
+        for (const connection of connections) connection.close('disconnected-by-operator');
+        return { connectionsClosed: connections.length };
+      }
+      case 'publish': {
+        const { subject, topic, qos, retain } = query;
+        const payload = Buffer.from(query.payload, 'base64');
+        const fault = topicNameFault(topic);
+        if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
+        const identity = operatorIdentity(subject);
+        const verdict = authorizer.publish(identity, topic, qos, retain, payload.length);
+        const payloadBytes = payload.length;
+        this.#assertAllowed(verdict, subject, {
+          action: 'publish',
+          topic,
+          qos,
+          retain,
+          payloadBytes,
+        });
+        await layer.publish({ topic, payload, qos, retain });
+        return { published: true };
+      }
+    }
+  }
+
+  #tail(id: number, query: Extract<BrokerQuery, { kind: 'tail' }>): void {
+    const { layer, authorizer, clock, log } = this.#deps;
+    const { subject, filter, seconds, messagesMax } = query;
+    const fault = topicFilterFault(filter);
+    if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
+    const identity = operatorIdentity(subject);
+    const verdict = authorizer.subscribe(identity, filter, 0);
+    this.#assertAllowed(verdict, subject, { action: 'subscribe', topic: filter });
+    const tail = new MessageTail({
+      clock,
+      seconds,
+      messagesMax,
+      send: async (batch, done) => {
+        if (done) this.#tails.delete(id);
+        try {
+          return await this.#reply({ id, done, result: batch });
+        } catch (error) {
+          this.#tails.delete(id);
+          log.debug({ error: messageOf(error) }, 'could not send messages to an operator');
+          return false;
+        }
+      },
+    });
+    this.#tails.set(id, tail);
+    tail.begin(layer.inspection.tail(identity, filter, (make) => tail.offer(make)));
+  }
+
+  /** @throws FlotillaError `message-denied` with the rule that decided, or the one that is nearest */
+  #assertAllowed(verdict: Verdict, subject: OperatorSubject, question: Question): void {
+    if (verdict.allowed) return;
+    const { policy } = this.#deps.authorizer;
+    const explanation = explain(policy, subjectOf(operatorIdentity(subject)), question);
+    const { reason, nearest } = explanation;
+    throw new FlotillaError('message-denied', {
+      detail:
+        nearest === undefined
+          ? `${verdict.code}: ${reason}`
+          : `${verdict.code}: ${reason}; nearest is ${nearest.rule}, but ${nearest.because}`,
+    });
+  }
+
+  /** @returns whether the service wants more */
+  async #reply(reply: QueryReply): Promise<boolean> {
+    const { url } = this.#deps;
+    const { open } = await callJson(
+      {
+        method: 'POST',
+        url: new URL('/v1/feed/answer', url).href,
+        ...this.#deps.credentials(),
+        agent: this.#agent,
+        body: reply,
+        timeoutMs: replyTimeoutMs,
+      },
+      replyAnswer,
+    );
+    return open;
+  }
+}

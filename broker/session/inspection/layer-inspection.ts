@@ -1,0 +1,232 @@
+/**
+ * What operators can see of the sessions, connections and messages of this broker.
+ *
+ * @module
+ */
+import type {
+  BrokerAnswerOf,
+  BrokerQuery,
+  ConnectionAnswer,
+  MessageAnswer,
+  SessionAnswer,
+} from '../../../core/protocol/broker-query.ts';
+import type { Identity } from '../../contracts/identity.ts';
+import type { SessionInspection } from '../../contracts/session-inspection.ts';
+import type { StoredMessage } from '../../store/session-store.ts';
+import type { ClientConnection } from '../connection/connection.ts';
+import type { Message } from '../delivery/message.ts';
+import type { Readiness, Receiver } from '../delivery/receiver.ts';
+import type { SessionContext } from '../state/context.ts';
+import type { Publisher } from '../state/publisher.ts';
+import { neverExpires, type Session } from '../state/session.ts';
+import type { SessionRegistry } from '../state/session-registry.ts';
+import { pageByKey } from './page.ts';
+import { shownMessage } from './shown-message.ts';
+
+const filtersMax = 1000;
+/** How many retained messages one page looks at; about 30 ms. */
+const retainedLookedAtMax = 50_000;
+
+export interface InspectionDeps {
+  readonly context: SessionContext;
+  readonly publisher: Publisher;
+  readonly sessions: SessionRegistry;
+  clients(): Iterable<ClientConnection>;
+}
+
+export class LayerInspection implements SessionInspection {
+  readonly #deps: InspectionDeps;
+
+  constructor(deps: InspectionDeps) {
+    this.#deps = deps;
+  }
+
+  connections(query: Extract<BrokerQuery, { kind: 'connections' }>): BrokerAnswerOf<'connections'> {
+    const { items, next } = pageByKey(this.#clients(query), connectionKey, query);
+    return { connections: items.map((client) => this.#connection(client)), next };
+  }
+
+  sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): BrokerAnswerOf<'sessions'> {
+    const { sort, limit } = query;
+    if (sort === 'queue') {
+      const longest = [...this.#sessions(query)]
+        .map((session) => ({ session, messages: this.#queueOf(session).messages }))
+        .filter(({ messages }) => messages > 0)
+        .sort((one, other) => other.messages - one.messages)
+        .slice(0, limit);
+      return { sessions: longest.map(({ session }) => this.#session(session)), next: null };
+    }
+    const { items, next } = pageByKey(this.#sessions(query), ({ clientId }) => clientId, query);
+    return { sessions: items.map((session) => this.#session(session)), next };
+  }
+
+  session(clientId: string): BrokerAnswerOf<'session'> | undefined {
+    const session = this.#deps.sessions.get(clientId);
+    if (session === undefined) return undefined;
+    const filters = [...session.subscriptions.values()].slice(0, filtersMax);
+    return {
+      ...this.#session(session),
+      filters: filters.map(({ filter, qos, noLocal, retainAsPublished, identifier }) => ({
+        filter,
+        qos,
+        noLocal,
+        retainAsPublished,
+        identifier: identifier ?? null,
+      })),
+    };
+  }
+
+  retained(
+    identity: Identity,
+    query: { readonly prefix: string; readonly limit: number; readonly after?: string | undefined },
+  ): BrokerAnswerOf<'retained'> {
+    const { store, authorizer } = this.#deps.context;
+    const { prefix } = query;
+    const found: StoredMessage[] = [];
+    let lookedAt = 0;
+    const filter = filterOfPrefix(prefix);
+    for (const message of filter === undefined ? [] : store.retained(filter)) {
+      if (++lookedAt > retainedLookedAtMax) break;
+      if (!message.topic.startsWith(prefix)) continue;
+      if (authorizer.receive(identity, message.topic)) found.push(message);
+    }
+    const { items, next } = pageByKey(found, ({ topic }) => topic, query);
+    return {
+      messages: items.map((message) => shownMessage(message, message.createdAtMs)),
+      next,
+      complete: lookedAt <= retainedLookedAtMax,
+    };
+  }
+
+  tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void {
+    const { context, publisher } = this.#deps;
+    const receiver = new TailReceiver(
+      (message) => offer(() => shownMessage(message, context.clock.now())),
+      (topic) => context.authorizer.receive(identity, topic),
+    );
+    publisher.router.add({
+      subscriber: receiver,
+      filter,
+      group: undefined,
+      qos: 2,
+      noLocal: false,
+      retainAsPublished: true,
+      identifier: undefined,
+    });
+    return () => void publisher.router.remove(receiver, filter, undefined);
+  }
+
+  *#clients({
+    device,
+    search,
+  }: Extract<BrokerQuery, { kind: 'connections' }>): Generator<ClientConnection> {
+    for (const client of this.#deps.clients()) {
+      if (client.closed) continue;
+      const { identity, clientId = '' } = client;
+      if (device !== undefined && identity.id !== device) continue;
+      if (
+        search !== undefined &&
+        !clientId.includes(search) &&
+        !identity.id.includes(search) &&
+        !identity.remoteAddress.includes(search)
+      ) {
+        continue;
+      }
+      yield client;
+    }
+  }
+
+  *#sessions({ device, search }: Extract<BrokerQuery, { kind: 'sessions' }>): Generator<Session> {
+    for (const session of this.#deps.sessions.values()) {
+      if (device !== undefined && session.identityId !== device) continue;
+      if (search !== undefined && !session.clientId.includes(search)) continue;
+      yield session;
+    }
+  }
+
+  #queueOf(session: Session): { messages: number; bytes: number } {
+    if (!session.kept) return session.outbound.waitingInMemory;
+    return this.#deps.context.store.queueOf(session.clientId);
+  }
+
+  #connection(client: ClientConnection): ConnectionAnswer {
+    const { identity, session } = client;
+    const queue = session === undefined ? { messages: 0, bytes: 0 } : this.#queueOf(session);
+    return {
+      device: identity.id,
+      clientId: client.clientId ?? null,
+      remoteAddress: identity.remoteAddress,
+      connectedAt: iso(client.connectedAtMs),
+      protocolVersion: client.protocolVersion ?? null,
+      tlsVersion: identity.tlsVersion,
+      tlsResumed: identity.tlsResumed,
+      role: identity.entry.role,
+      group: identity.entry.group,
+      standing: identity.standing,
+      serial: identity.serial,
+      certificateNotAfter: iso(identity.notAfterMs),
+      keepAliveSeconds: client.keepAliveTimeoutMs === 0 ? null : client.keepAliveTimeoutMs / 1500,
+      subscriptions: session?.subscriptions.size ?? 0,
+      queuedMessages: queue.messages,
+      queuedBytes: queue.bytes,
+      inFlight: session?.outbound.inFlightCount ?? 0,
+    };
+  }
+
+  #session(session: Session): SessionAnswer {
+    const queue = this.#queueOf(session);
+    const { expirySeconds } = session;
+    return {
+      clientId: session.clientId,
+      device: session.identityId,
+      connected: session.owner !== undefined,
+      protocolVersion: session.protocolVersion,
+      expirySeconds: expirySeconds === neverExpires ? null : expirySeconds,
+      subscriptions: session.subscriptions.size,
+      queuedMessages: queue.messages,
+      queuedBytes: queue.bytes,
+      inFlight: session.outbound.inFlightCount,
+      willTopic: session.will?.message.topic ?? null,
+    };
+  }
+}
+
+/** An operator who looks at messages: takes each one, acknowledges nothing, holds nothing up. */
+class TailReceiver implements Receiver {
+  readonly readiness: Readiness = 'ready';
+  readonly #take: (message: Message) => void;
+  readonly #mayReceive: (topic: string) => boolean;
+
+  constructor(take: (message: Message) => void, mayReceive: (topic: string) => boolean) {
+    this.#take = take;
+    this.#mayReceive = mayReceive;
+  }
+
+  deliver(message: Message): boolean {
+    this.#take(message);
+    return false;
+  }
+
+  mayReceive(topic: string): boolean {
+    return this.#mayReceive(topic);
+  }
+}
+
+/** Connections before CONNECT have no client id: they come first, apart by device and time. */
+function connectionKey({ clientId, identity, connectedAtMs }: ClientConnection): string {
+  return clientId ?? `\u0000${identity.id}\u0000${connectedAtMs}`;
+}
+
+/** The narrowest filter that matches all topics with a prefix; undefined when there can be none. */
+function filterOfPrefix(prefix: string): string | undefined {
+  if (prefix.includes('+') || prefix.includes('#')) return undefined;
+  // A wildcard in the first level does not match topics of the broker itself.
+  if (prefix !== '' && ownTopics.startsWith(prefix)) return `${ownTopics}#`;
+  return [...prefix.split('/').slice(0, -1), '#'].join('/');
+}
+
+const ownTopics = '$fleet/';
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
