@@ -46,16 +46,8 @@ test.before(async () => {
   up = await startUp();
   work = join(up.folder, 'device');
   mkdirSync(join(work, 'bin'), { recursive: true });
-  // `npx flotilla …` and `npx mqtt …` of the pages are those of this checkout.
-  program(
-    'npx',
-    `case $1 in
-    flotilla) program="${flotillaPath}" ;;
-    mqtt) program="${resolve('node_modules/.bin/mqtt')}" ;;
-  esac
-  shift
-  exec "${process.execPath}" "$program" "$@"`,
-  );
+  // `npx flotilla …` of the pages runs the command of this checkout.
+  program('npx', `shift; exec "${process.execPath}" "${flotillaPath}" "$@"`);
   // On a device the command is installed.
   program('flotilla', `exec "${process.execPath}" "${flotillaPath}" "$@"`);
   program('node', `cd "${resolve('.')}" && exec "${process.execPath}" "$@"`);
