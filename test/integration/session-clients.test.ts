@@ -1,4 +1,4 @@
-/** Real clients over mutual TLS, with MQTT 3.1.1 and 5.0, unchanged. */
+/** Unchanged real clients over mutual TLS, with MQTT 3.1.1 and 5.0. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,22 +10,22 @@ import { startWorld, type World } from '../support/session-world.ts';
 import type { TestCa, TestIdentity } from '../support/test-ca.ts';
 import { until } from '../support/until.ts';
 
-interface Door {
-  readonly world: World;
+interface TlsWorld {
+  readonly session: World;
   readonly port: number;
   readonly ca: TestCa;
   readonly device: (id: string) => TestIdentity;
-  /** Paths of ca, certificate and key of a device. */
+  /** The paths of the CA, the certificate and the key of a device. */
   readonly files: (id: string) => { ca: string; cert: string; key: string };
 }
 
-async function door(t: ExecutionContext): Promise<Door> {
-  const world = await startWorld(t);
-  const { port, ca, device } = await world.tls();
+async function tlsWorld(t: ExecutionContext): Promise<TlsWorld> {
+  const session = await startWorld(t);
+  const { port, ca, device } = await session.tls();
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-session-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return {
-    world,
+    session,
     port,
     ca,
     device,
@@ -40,13 +40,13 @@ async function door(t: ExecutionContext): Promise<Door> {
   };
 }
 
-function mosquittoArgs(open: Door, id: string, version: string): string[] {
-  const { ca, cert, key } = open.files(id);
+function mosquittoArgs(world: TlsWorld, id: string, version: string): string[] {
+  const { ca, cert, key } = world.files(id);
   return [
     '-h',
     'localhost',
     '-p',
-    String(open.port),
+    String(world.port),
     '--cafile',
     ca,
     '--cert',
@@ -65,9 +65,9 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5'] as const) {
     const sub = debianTool(t, 'mosquitto_sub');
     const pub = debianTool(t, 'mosquitto_pub');
     if (sub === undefined || pub === undefined) return;
-    const open = await door(t);
+    const world = await tlsWorld(t);
     const retained = await runChild(t, pub, [
-      ...mosquittoArgs(open, 'pub-0', version),
+      ...mosquittoArgs(world, 'pub-0', version),
       '-t',
       'm/kept',
       '-m',
@@ -78,12 +78,20 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5'] as const) {
     ]);
     t.is(retained.code, 0, retained.stderr);
     const keep = version === 'mqttv5' ? ['-c', '-x', '100'] : ['-c'];
-    const subArgs = [...mosquittoArgs(open, 'sub', version), '-t', 'm/#', '-q', '2', '-v', ...keep];
+    const subArgs = [
+      ...mosquittoArgs(world, 'sub', version),
+      '-t',
+      'm/#',
+      '-q',
+      '2',
+      '-v',
+      ...keep,
+    ];
     const listener = spawnChild(t, sub, subArgs);
     await listener.line((line) => line === 'm/kept kept');
     for (const qos of ['0', '1', '2']) {
       const sent = await runChild(t, pub, [
-        ...mosquittoArgs(open, `pub-${qos}`, version),
+        ...mosquittoArgs(world, `pub-${qos}`, version),
         '-t',
         `m/${qos}`,
         '-m',
@@ -95,9 +103,9 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5'] as const) {
       await listener.line((line) => line === `m/${qos} at ${qos}`);
     }
     await listener.stop('SIGKILL');
-    await until('released', () => open.world.layer.connectionsOf('sub').length === 0);
+    await until('released', () => world.session.layer.connectionsOf('sub').length === 0);
     const away = await runChild(t, pub, [
-      ...mosquittoArgs(open, 'pub-1', version),
+      ...mosquittoArgs(world, 'pub-1', version),
       '-t',
       'm/away',
       '-m',
@@ -109,7 +117,7 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5'] as const) {
     const back = spawnChild(t, sub, [...subArgs, '-R']);
     await back.line((line) => line === 'm/away kept for you');
     const dying = spawnChild(t, sub, [
-      ...mosquittoArgs(open, 'dying', version),
+      ...mosquittoArgs(world, 'dying', version),
       '-t',
       'x',
       '--will-topic',
@@ -119,8 +127,8 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5'] as const) {
       '--will-qos',
       '1',
     ]);
-    await until('it is there', () =>
-      open.world.layer.connectionsOf('dying').some((one) => one.clientId !== undefined),
+    await until('the connection', () =>
+      world.session.layer.connectionsOf('dying').some((one) => one.clientId !== undefined),
     );
     await dying.stop('SIGKILL');
     await back.line((line) => line === 'm/will gone');
@@ -180,9 +188,9 @@ for (const [name, version] of [
       t.log('skipped: python3-paho-mqtt is not installed');
       return;
     }
-    const open = await door(t);
-    const { ca, cert, key } = open.files('paho');
-    const ran = await runChild(t, python, ['-c', paho, String(open.port), ca, cert, key, version]);
+    const world = await tlsWorld(t);
+    const { ca, cert, key } = world.files('paho');
+    const ran = await runChild(t, python, ['-c', paho, String(world.port), ca, cert, key, version]);
     t.is(ran.code, 0, ran.stderr);
     t.deepEqual(JSON.parse(ran.stdout), { count: 303, ordered: true, levels: true });
   });
@@ -190,14 +198,14 @@ for (const [name, version] of [
 
 for (const protocolVersion of [4, 5] as const) {
   test(`MQTT.js, level ${protocolVersion}: each QoS, a will, a kept session over mutual TLS`, async (t) => {
-    const open = await door(t);
+    const world = await tlsWorld(t);
     const connect = (id: string, extra: object = {}): Promise<mqtt.MqttClient> => {
-      const { key, cert } = open.device(id);
+      const { key, cert } = world.device(id);
       return mqtt.connectAsync({
         protocol: 'mqtts',
         host: 'localhost',
-        port: open.port,
-        ca: open.ca.ca,
+        port: world.port,
+        ca: world.ca.ca,
         key,
         cert,
         clientId: id,
@@ -220,38 +228,38 @@ for (const protocolVersion of [4, 5] as const) {
       will: { topic: 'j/will', payload: Buffer.from('gone'), qos: 1, retain: false },
     });
     for (const qos of [0, 1, 2] as const) await pub.publishAsync(`j/${qos}`, `at ${qos}`, { qos });
-    await until('three came', () => got.length === 3);
+    await until('three messages', () => got.length === 3);
     await sub.endAsync();
     await pub.publishAsync('j/away', 'kept', { qos: 2 });
     const back = mqtt.connect({
       protocol: 'mqtts',
       host: 'localhost',
-      port: open.port,
-      ca: open.ca.ca,
-      ...open.device('sub'),
+      port: world.port,
+      ca: world.ca.ca,
+      ...world.device('sub'),
       clientId: 'sub',
       protocolVersion,
       reconnectPeriod: 0,
       ...kept,
     });
     listen(back);
-    await until('what was kept came', () => got.includes('j/away kept'));
+    await until('the queued message', () => got.includes('j/away kept'));
     pub.stream.destroy();
-    await until('the will came', () => got.includes('j/will gone'));
+    await until('the will', () => got.includes('j/will gone'));
     await back.endAsync();
     t.deepEqual(got, ['j/0 at 0', 'j/1 at 1', 'j/2 at 2', 'j/away kept', 'j/will gone']);
   });
 }
 
 test('MQTT.js, level 5: request and response with correlation data, user properties, shared subscription', async (t) => {
-  const open = await door(t);
+  const world = await tlsWorld(t);
   const connect = (id: string): Promise<mqtt.MqttClient> =>
     mqtt.connectAsync({
       protocol: 'mqtts',
       host: 'localhost',
-      port: open.port,
-      ca: open.ca.ca,
-      ...open.device(id),
+      port: world.port,
+      ca: world.ca.ca,
+      ...world.device(id),
       clientId: id,
       protocolVersion: 5,
       reconnectPeriod: 0,

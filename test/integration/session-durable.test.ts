@@ -1,4 +1,4 @@
-/** The session layer on the durable store: what a restart must not forget. */
+/** The session layer on the durable store: what must survive a restart. */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
@@ -18,7 +18,7 @@ function storage(t: ExecutionContext): () => Promise<SessionStore> {
   return () => openDurableStore({ path: join(folder, 'store.sqlite'), limits, clock: systemClock });
 }
 
-test('sessions, queues, packet ids, retained messages and wills outlive a restart', async (t) => {
+test('sessions, queues, packet ids, retained messages and wills survive a restart', async (t) => {
   const open = storage(t);
   const before = await startWorld(t, { store: await open() });
   const sub = await before.connect({
@@ -87,7 +87,7 @@ test('sessions, queues, packet ids, retained messages and wills outlive a restar
   t.deepEqual([will.topic, String(will.payload)], ['q/will', 'gone']);
 });
 
-test('a packet id that was released before a restart is that of a new message behind it', async (t) => {
+test('a packet id that was released before a restart can be used for a new message after it', async (t) => {
   const open = storage(t);
   const before = await startWorld(t, { store: await open() });
   const pub = await before.connect({ clientId: 'pub', clean: false });
@@ -112,7 +112,7 @@ test('a packet id that was released before a restart is that of a new message be
   );
 });
 
-test('a shutdown sends out no wills; behind it they wait five seconds, and are dropped for kept sessions that are back', async (t) => {
+test('a shutdown publishes no wills; after the restart they wait five seconds, and are deleted if a kept session is resumed', async (t) => {
   const open = storage(t);
   const clock = fakeClock();
   const before = await startWorld(t, { store: await open(), clock });
@@ -130,7 +130,7 @@ test('a shutdown sends out no wills; behind it they wait five seconds, and are d
   await after.connect({ clientId: 'kept', clean: false });
   await after.connect({ clientId: 'back' });
   clock.advance(4999);
-  // Back: its old session ended with the broker, so the will went out. Away: still waits.
+  // The session of `back` ended with the broker, so its will is published. That of `away` still waits.
   t.deepEqual(
     (await again.received()).map(({ topic }) => topic),
     ['w/back'],
@@ -141,7 +141,7 @@ test('a shutdown sends out no wills; behind it they wait five seconds, and are d
   t.deepEqual(await again.received(), []);
 });
 
-test('a session that a crash cut off expires from the start on, over further restarts', async (t) => {
+test('a session that was connected at a crash expires counted from the restart, also across further restarts', async (t) => {
   const open = storage(t);
   const clock = fakeClock();
   const crashed = await open();
@@ -152,7 +152,7 @@ test('a session that a crash cut off expires from the start on, over further res
     properties: { sessionExpiryInterval: 100 },
   } as const;
   await (await before.connect(options)).subscribe('x', 1);
-  // The file as a crash leaves it: the session counts as connected.
+  // The file after a crash: the session is recorded as connected.
   await crashed.close();
   clock.advance(1000);
 
@@ -167,7 +167,7 @@ test('a session that a crash cut off expires from the start on, over further res
   t.is(second.layer.statistics().sessions, 0);
 });
 
-test('thousands of queued messages come in order, window by window, out of the durable queue', async (t) => {
+test('thousands of queued messages are delivered in order, window by window, from the durable queue', async (t) => {
   const open = storage(t);
   const world = await startWorld(t, { store: await open() });
   const sub = await world.connect({ clientId: 'sub', clean: false });
@@ -197,7 +197,7 @@ test('acknowledgements wait for the commit, in order; QoS 0 does not', async (t)
   const order: number[] = [];
   for (let id = 1; id <= 200; id++)
     pub.publish(id % 3 === 0 ? 'k' : 'free', 'x', { qos: id % 5 === 0 ? 2 : 1, id });
-  await until('all came', () => pub.packets.length === 200);
+  await until('all acknowledgements', () => pub.packets.length === 200);
   for (const packet of pub.packets) order.push(packet.messageId!);
   t.deepEqual(
     order,
@@ -206,7 +206,7 @@ test('acknowledgements wait for the commit, in order; QoS 0 does not', async (t)
   t.true(world.layer.statistics().storeCommits < 200);
 });
 
-test('a store that cannot write ends every connection instead of acknowledging', async (t) => {
+test('a store that cannot write closes the waiting connections instead of acknowledging', async (t) => {
   const open = storage(t);
   const store = await open();
   const world = await startWorld(t, { store });

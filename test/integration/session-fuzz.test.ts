@@ -17,7 +17,7 @@ test('the same seed makes the same garbage', (t) => {
   t.not(make(1), make(2));
 });
 
-test('seconds of garbage: no exception, a healthy client undisturbed, nothing left over', async (t) => {
+test('seconds of garbage cause no exception, do not affect a healthy client, and leave nothing behind', async (t) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const seed = 20_260_101;

@@ -1,12 +1,12 @@
 /**
- * Sessions whose messages wait, and what fills their queues.
+ * Helpers for tests of session queues.
  *
  * @module
  */
 import type { RawClient, World } from './session-world.ts';
 import { until } from './until.ts';
 
-/** Subscribes a kept session and cuts its connection: what matches waits from now on. */
+/** Subscribes a kept session and cuts its connection: matching messages are queued from now on. */
 export async function leaveKept(
   world: World,
   clientId: string,
@@ -20,7 +20,7 @@ export async function leaveKept(
   await until('released', () => world.count('disconnected') === gone + 1);
 }
 
-/** Publishes so many to `q` at QoS 1, `0`, `1`, … if not told else; resolves when all are acknowledged. */
+/** Publishes messages to `q` at QoS 1 (default payloads: `0`, `1`, …). Resolves when all are acknowledged. */
 export async function publishMany(
   world: World,
   count: number,
@@ -32,7 +32,7 @@ export async function publishMany(
   return pub;
 }
 
-/** The payloads that have come and were not taken yet, as text. */
+/** The payloads as text of the messages that were received and not taken yet. */
 export async function payloadsOf(client: RawClient): Promise<string[]> {
   return (await client.received()).map(({ payload }) => String(payload));
 }

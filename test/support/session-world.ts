@@ -1,5 +1,5 @@
 /**
- * A session layer on real sockets: plain TCP for packets by hand, mutual TLS for real clients.
+ * A session layer on real sockets: TCP for raw packets, mutual TLS for real clients.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import type { SessionStore } from '../../broker/store/session-store.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
 import { until } from './until.ts';
 
-/** A policy that a test changes by hand: everything is allowed at first. */
+/** A policy that a test can change. By default it allows everything. */
 export class TestAuthorizer implements Authorizer {
   version = 1;
   onDenied: 'close' | 'drop' = 'close';
@@ -36,8 +36,8 @@ export class TestAuthorizer implements Authorizer {
     subscribe?: (identity: Identity, filter: string) => boolean;
     receive?: (identity: Identity, topic: string) => boolean;
   } = {};
-  /** How often the policy was asked about a publish. */
-  asked = 0;
+  /** How often a publish was authorized. */
+  publishDecisions = 0;
   own: SessionLimits = {
     messagesPerSecond: 0,
     messagesBurst: 0,
@@ -65,7 +65,7 @@ export class TestAuthorizer implements Authorizer {
     _retain: boolean,
     bytes: number,
   ): Verdict {
-    this.asked++;
+    this.publishDecisions++;
     if (topic.startsWith('$SYS/')) return verdict(true, 'topic-reserved');
     return verdict(this.deny.publish?.(identity, topic, bytes), 'publish-denied');
   }
@@ -104,7 +104,7 @@ export interface WorldEvent {
   readonly count: number;
 }
 
-/** A running layer, and what it told the front. */
+/** A running session layer and the events that it reported. */
 export class World {
   readonly layer: MqttSessionLayer;
   readonly authorizer: TestAuthorizer;
@@ -138,7 +138,7 @@ export class World {
       .reduce((sum, event) => sum + event.count, 0);
   }
 
-  /** Opens a plain socket on which the layer sees `id` as the identity. */
+  /** Opens a TCP connection with `id` as its identity. */
   async raw(id = 'device-1'): Promise<RawClient> {
     this.#next.push(() => identityOf(id));
     const socket = connectTcp(this.port, '127.0.0.1');
@@ -147,7 +147,7 @@ export class World {
     return client;
   }
 
-  /** Opens a socket and comes through CONNECT. */
+  /** Opens a connection, sends CONNECT and waits for CONNACK. */
   async connect(options: ConnectOptions = {}): Promise<RawClient> {
     const client = await this.raw(options.identity ?? options.clientId ?? 'device-1');
     client.connect(options);
@@ -156,7 +156,7 @@ export class World {
     return client;
   }
 
-  /** A mutual TLS listener in front of the layer: the identity is the common name. */
+  /** Starts a mutual TLS listener. The identity is the common name of the certificate. */
   async tls(
     ca: TestCa = testCa(),
   ): Promise<{ port: number; ca: TestCa; device: (id: string) => TestIdentity }> {
@@ -195,7 +195,7 @@ export class World {
   }
 }
 
-/** Starts a layer; it ends with the test. */
+/** Starts a session layer, and closes it after the test. */
 export async function startWorld(
   t: Pick<ExecutionContext, 'teardown'>,
   options: WorldOptions = {},
@@ -203,20 +203,24 @@ export async function startWorld(
   const authorizer = options.authorizer ?? new TestAuthorizer();
   const config = checkConfig(options.config ?? {});
   const events: WorldEvent[] = [];
-  const tell = (kind: WorldEvent['kind'], id: string, code: string | undefined, count = 1): void =>
-    void events.push({ kind, id, code, count });
+  const report = (
+    kind: WorldEvent['kind'],
+    id: string,
+    code: string | undefined,
+    count = 1,
+  ): void => void events.push({ kind, id, code, count });
   const layer = await createSessionLayer(config, {
     authorizer,
     clock: options.clock ?? systemClock,
     log: silentLog,
     intercept: options.intercept ?? (() => false),
     events: {
-      connected: ({ identity }) => tell('connected', identity.id, undefined),
-      disconnected: ({ identity }, code) => tell('disconnected', identity.id, code),
-      refused: ({ id }, code) => tell('refused', id, code),
-      denied: ({ id }, _action, _topic, code) => tell('denied', id, code),
-      storeFailed: (error) => tell('store-failed', '', error.code),
-      dropped: ({ id }, reason, messages) => tell('dropped', id, reason, messages),
+      connected: ({ identity }) => report('connected', identity.id, undefined),
+      disconnected: ({ identity }, code) => report('disconnected', identity.id, code),
+      refused: ({ id }, code) => report('refused', id, code),
+      denied: ({ id }, _action, _topic, code) => report('denied', id, code),
+      storeFailed: (error) => report('store-failed', '', error.code),
+      dropped: ({ id }, reason, messages) => report('dropped', id, reason, messages),
     },
     ...(options.store === undefined ? {} : { store: options.store }),
   });
@@ -253,7 +257,7 @@ export interface ConnectOptions {
   readonly properties?: object;
 }
 
-/** What arrived, as mqtt-packet decodes it. */
+/** A received packet as mqtt-packet decodes it. */
 export type Received = Packet & {
   readonly returnCode?: number;
   readonly reasonCode?: number;
@@ -267,7 +271,7 @@ export type Received = Packet & {
   readonly properties?: Record<string, unknown>;
 };
 
-/** An MQTT client that sends what it is told to, right or wrong, and acknowledges nothing by itself. */
+/** An MQTT client that sends any bytes, valid or not, and acknowledges nothing by itself. */
 export class RawClient {
   readonly socket: Socket;
   readonly packets: Received[] = [];
@@ -307,12 +311,12 @@ export class RawClient {
     this.send(packet as Packet);
   }
 
-  /** A packet by the codec. */
+  /** Sends a packet that the codec encodes. */
   send(packet: Packet): void {
     this.socket.write(generate(packet, { protocolVersion: this.version }));
   }
 
-  /** Bytes by hand. */
+  /** Sends raw bytes. */
   write(bytes: Buffer | string): void {
     this.socket.write(
       typeof bytes === 'string' ? Buffer.from(bytes.replaceAll(' ', ''), 'hex') : bytes,
@@ -370,7 +374,7 @@ export class RawClient {
     this.send({ cmd, messageId, reasonCode });
   }
 
-  /** The next packet of a type that was not taken yet; others stay. */
+  /** Takes the next packet of a type. Packets of other types stay. */
   async next(cmd: Packet['cmd'], timeoutMs = 60_000): Promise<Received> {
     return until(
       `${cmd} (there is ${JSON.stringify(this.packets.map((packet) => packet.cmd))}, ended ${String(this.ended)})`,
@@ -382,13 +386,13 @@ export class RawClient {
     );
   }
 
-  /** A PINGREQ and its answer: everything that was owed before has arrived. */
+  /** Sends PINGREQ and waits for the answer: all packets sent before it have arrived. */
   async settle(): Promise<void> {
     this.write('c000');
     await this.next('pingresp');
   }
 
-  /** Takes all PUBLISH packets that have arrived. */
+  /** Takes all PUBLISH packets that were received. */
   async received(): Promise<Received[]> {
     await this.settle();
     const found = this.packets.filter((packet) => packet.cmd === 'publish');
@@ -405,13 +409,13 @@ export class RawClient {
     await until('the end of the connection', () => this.ended, timeoutMs);
   }
 
-  /** Cuts the connection without a word. */
+  /** Cuts the connection without DISCONNECT. */
   async cut(): Promise<void> {
     this.socket.destroy();
     await this.end();
   }
 
-  /** Says DISCONNECT and waits for the end. */
+  /** Sends DISCONNECT and waits for the end. */
   async disconnect(): Promise<void> {
     this.write('e000');
     await this.end();

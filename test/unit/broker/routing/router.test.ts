@@ -4,10 +4,10 @@ import { Router } from '../../../../broker/routing/router.ts';
 import { TopicIndex } from '../../../../broker/routing/topic-index.ts';
 import { topicMatches } from '../../../../core/topic.ts';
 
-interface Someone {
+interface TestSubscriber {
   readonly name: string;
 }
-const people: readonly Someone[] = ['a', 'b', 'c'].map((name) => ({ name }));
+const subscribers: readonly TestSubscriber[] = ['a', 'b', 'c'].map((name) => ({ name }));
 
 const level = fc.constantFrom('a', 'b', '', '$x');
 const name = fc
@@ -19,20 +19,25 @@ const filter = fc
   .map(([levels, many]) => [...levels, ...(many ? ['#'] : [])].join('/'))
   .filter((text) => text !== '');
 const change = fc.record({
-  who: fc.nat(2),
+  index: fc.nat(2),
   filter,
   group: fc.constantFrom(undefined, undefined, 'g', 'h'),
   qos: fc.constantFrom<(0 | 1 | 2)[]>(0, 1, 2),
   add: fc.boolean(),
 });
 
-function router(cacheMaxTopics = 100): Router<Someone> {
-  return new Router<Someone>({ cacheMaxTopics, mayReceive: () => true });
+function router(cacheMaxTopics = 100): Router<TestSubscriber> {
+  return new Router<TestSubscriber>({ cacheMaxTopics, mayReceive: () => true });
 }
 
-const plain = { group: undefined, noLocal: false, retainAsPublished: false, identifier: undefined };
+const options = {
+  group: undefined,
+  noLocal: false,
+  retainAsPublished: false,
+  identifier: undefined,
+};
 
-test('routes are those of the grammar, at the highest QoS, whatever was cached before', (t) => {
+test('a route has the receivers whose filters match, at their highest QoS, whatever was cached before', (t) => {
   fc.assert(
     fc.property(
       fc.array(change, { maxLength: 30 }),
@@ -42,12 +47,12 @@ test('routes are those of the grammar, at the highest QoS, whatever was cached b
         const routes = router(cacheMaxTopics);
         const model = new Map<string, (typeof changes)[number]>();
         for (const one of changes) {
-          const subscriber = people[one.who]!;
-          const key = `${one.who} ${one.group ?? ''} ${one.filter}`;
+          const subscriber = subscribers[one.index]!;
+          const key = `${one.index} ${one.group ?? ''} ${one.filter}`;
           if (one.add) {
             model.set(key, one);
             routes.add({
-              ...plain,
+              ...options,
               subscriber,
               filter: one.filter,
               group: one.group,
@@ -58,18 +63,18 @@ test('routes are those of the grammar, at the highest QoS, whatever was cached b
           for (const topic of names) {
             const route = routes.route(topic);
             const matching = [...model.values()].filter((sub) => topicMatches(sub.filter, topic));
-            const wanted = new Map<string, number>();
+            const expected = new Map<string, number>();
             for (const sub of matching.filter((sub) => sub.group === undefined)) {
-              const { name: person } = people[sub.who]!;
-              wanted.set(person, Math.max(wanted.get(person) ?? 0, sub.qos));
+              const { name: subscriberName } = subscribers[sub.index]!;
+              expected.set(subscriberName, Math.max(expected.get(subscriberName) ?? 0, sub.qos));
             }
             const got = new Map(
               route.targets.map((target) => [target.subscriber.name, target.qos]),
             );
             const members = route.shared.reduce((sum, { members: list }) => sum + list.length, 0);
             if (
-              route.targets.length !== wanted.size ||
-              [...wanted].some(([person, qos]) => got.get(person) !== qos) ||
+              route.targets.length !== expected.size ||
+              [...expected].some(([subscriberName, qos]) => got.get(subscriberName) !== qos) ||
               members !== matching.filter((sub) => sub.group !== undefined).length
             ) {
               return false;
@@ -89,20 +94,22 @@ test('routes are those of the grammar, at the highest QoS, whatever was cached b
   t.pass();
 });
 
-test('the index of topics finds what the grammar finds, and forgets what it is told to', (t) => {
+test('the topic index finds the topics that a filter matches, and no deleted ones', (t) => {
   fc.assert(
     fc.property(
       fc.uniqueArray(name, { maxLength: 12 }),
       fc.uniqueArray(name, { maxLength: 5 }),
       filter,
-      (names, gone, wanted) => {
+      (names, gone, searched) => {
         const index = new TopicIndex<{ topic: string }>();
         for (const topic of names) index.set(topic, { topic });
         for (const topic of gone) index.delete(topic);
-        const left = names.filter((topic) => !gone.includes(topic) && topicMatches(wanted, topic));
+        const left = names.filter(
+          (topic) => !gone.includes(topic) && topicMatches(searched, topic),
+        );
         return (
           index
-            .match(wanted)
+            .match(searched)
             .map(({ topic }) => topic)
             .sort()
             .join() === left.sort().join()
@@ -113,23 +120,23 @@ test('the index of topics finds what the grammar finds, and forgets what it is t
   t.pass();
 });
 
-test('a route is kept until a subscription that concerns its topic changes', (t) => {
+test('a route is cached until a subscription that matches its topic changes', (t) => {
   const routes = router();
-  const [one, two] = people as [Someone, Someone];
-  routes.add({ ...plain, subscriber: one, filter: 'a/+', qos: 0 });
+  const [one, two] = subscribers as [TestSubscriber, TestSubscriber];
+  routes.add({ ...options, subscriber: one, filter: 'a/+', qos: 0 });
   const route = routes.route('a/b');
-  routes.add({ ...plain, subscriber: two, filter: 'b/#', qos: 0 });
-  routes.add({ ...plain, subscriber: two, filter: 'a/c', qos: 0 });
+  routes.add({ ...options, subscriber: two, filter: 'b/#', qos: 0 });
+  routes.add({ ...options, subscriber: two, filter: 'a/c', qos: 0 });
   t.is(routes.route('a/b'), route);
   t.false(route.stale);
-  routes.add({ ...plain, subscriber: two, filter: 'a/#', qos: 1 });
+  routes.add({ ...options, subscriber: two, filter: 'a/#', qos: 1 });
   t.true(route.stale);
   t.is(routes.route('a/b').targets.length, 2);
   routes.invalidateAll();
   t.is(routes.cachedRoutes, 0);
 });
 
-test('the cache of routes is bounded: the oldest gives way', (t) => {
+test('the route cache is limited: the oldest route is evicted', (t) => {
   const routes = router(3);
   const first = routes.route('t/0');
   for (let n = 1; n < 10; n++) routes.route(`t/${n}`);
@@ -137,7 +144,7 @@ test('the cache of routes is bounded: the oldest gives way', (t) => {
   t.true(first.stale);
 });
 
-test('long topics fill the cache sooner than short ones', (t) => {
+test('fewer long topics than short ones fit into the cache', (t) => {
   const routes = router(100);
   const deep = 'x/'.repeat(30);
   for (let n = 0; n < 200; n++) routes.route(`${n}/${deep}`);
@@ -148,18 +155,18 @@ test('long topics fill the cache sooner than short ones', (t) => {
   t.is(routes.cachedRoutes, 0);
 });
 
-test('who may not receive a topic is not in its route', (t) => {
+test('a subscriber that may not receive a topic is not in its route', (t) => {
   const asked: string[] = [];
-  const routes = new Router<Someone>({
+  const routes = new Router<TestSubscriber>({
     cacheMaxTopics: 10,
-    mayReceive: ({ name: person }, topic) => {
-      asked.push(`${person} ${topic}`);
-      return person !== 'b';
+    mayReceive: ({ name: subscriberName }, topic) => {
+      asked.push(`${subscriberName} ${topic}`);
+      return subscriberName !== 'b';
     },
   });
-  for (const subscriber of people) {
-    routes.add({ ...plain, subscriber, filter: '#', qos: 0 });
-    routes.add({ ...plain, subscriber, filter: 's', group: 'g', qos: 0 });
+  for (const subscriber of subscribers) {
+    routes.add({ ...options, subscriber, filter: '#', qos: 0 });
+    routes.add({ ...options, subscriber, filter: 's', group: 'g', qos: 0 });
   }
   const { targets, shared } = routes.route('s');
   t.deepEqual(

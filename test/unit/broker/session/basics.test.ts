@@ -51,7 +51,7 @@ for (const version of [3, 4, 5] as const) {
   });
 }
 
-test('a kept session gets what was published while it was away, in order', async (t) => {
+test('a kept session gets the messages that were published while it was offline, in order', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'sub', clean: false });
   t.is(first.connack?.sessionPresent, false);
@@ -74,7 +74,7 @@ test('a kept session gets what was published while it was away, in order', async
   );
 });
 
-test('a retained message comes to a new subscription, a will when its client is cut', async (t) => {
+test('a retained message is sent to a new subscription, and a will when its client is cut off', async (t) => {
   const world = await startWorld(t);
   const device = await world.connect({
     clientId: 'device',

@@ -1,4 +1,4 @@
-/** The faults that were seen in other brokers, each as a test from the specification. */
+/** Faults that other brokers had, each tested against the specification. */
 import test from 'ava';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,7 +22,7 @@ test('fault 1: Session Present is 1 for a kept session without subscriptions', a
   }
 });
 
-test('fault 3: unacknowledged PUBLISH and PUBREL come again, with DUP, their ids, and in order', async (t) => {
+test('fault 3: unacknowledged PUBLISH and PUBREL are sent again in order, with DUP and their packet ids', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub', clean: false });
   await sub.subscribe('f', 2);
@@ -85,7 +85,7 @@ test('fault 7: a retained publish right before a subscribe arrives once, with RE
   );
 });
 
-test('fault 8: delivered at the granted QoS, and of overlapping subscriptions at the highest, once', async (t) => {
+test('fault 8: a message is delivered once, at the granted QoS, and at the highest of overlapping subscriptions', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe([
@@ -106,7 +106,7 @@ test('fault 8: delivered at the granted QoS, and of overlapping subscriptions at
   );
 });
 
-test('fault 9: no more in flight than the window, ids from 1, none used again in flight', async (t) => {
+test('fault 9: no more messages in flight than the window, packet ids from 1, none reused in flight', async (t) => {
   const world = await startWorld(t, { config: { limits: { broker: { inflightOutMax: 20 } } } });
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('w', 1);
@@ -154,7 +154,7 @@ test('fault 10: retained $-topics are not delivered to # or +/…', async (t) =>
   t.is((await client.received()).length, 1);
 });
 
-test('fault 11: nothing is left running after sockets that sent anything have closed', async (t) => {
+test('fault 11: no connection or session is left after sockets that sent garbage have closed', async (t) => {
   const world = await startWorld(t);
   for (let n = 0; n < 200; n++) {
     const client = await world.raw(`d${n}`);
@@ -163,12 +163,12 @@ test('fault 11: nothing is left running after sockets that sent anything have cl
     if (n % 3 === 0) client.write('00');
     client.socket.destroySoon();
   }
-  await until('all gone', () => [...world.layer.connections()].length === 0);
+  await until('all closed', () => [...world.layer.connections()].length === 0);
   const { sessions, subscriptions, queuedMessages } = world.layer.statistics();
   t.deepEqual([sessions, subscriptions, queuedMessages], [0, 0, 0]);
 });
 
-test('fault 12: a stalled subscriber costs itself: publishers and other topics go on, then it is closed', async (t) => {
+test('fault 12: a stalled subscriber affects only itself: publishers and other subscribers continue', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { outboundPerConnectionMaxBytes: 65_536 } } },
   });
@@ -196,7 +196,7 @@ test('fault 12: a stalled subscriber costs itself: publishers and other topics g
   t.true((await stalled.received()).length > 0);
 });
 
-test('fault 12: a client that reads nothing for too long is closed with outbound-too-slow', async (t) => {
+test('fault 12: a client that does not read for too long is closed with outbound-too-slow', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, {
     clock,
@@ -207,7 +207,7 @@ test('fault 12: a client that reads nothing for too long is closed with outbound
   stalled.socket.pause();
   const pub = await world.connect({ clientId: 'pub' });
   const payload = Buffer.alloc(60_000);
-  // More than the kernel takes: when nothing was written for a while, it is stalled.
+  // More bytes than the kernel buffers: the connection stalls when nothing is written for a while.
   const [connection] = world.layer.connectionsOf('stalled');
   const { stream } = connection as ClientConnection;
   const full = async (): Promise<boolean> => {
@@ -215,7 +215,7 @@ test('fault 12: a client that reads nothing for too long is closed with outbound
     await new Promise((resolve) => setImmediate(resolve));
     return stream.writableLength >= 65_536 && world.count('dropped') > 500;
   };
-  // 30 MB and more: a busy machine takes its time.
+  // 30 MB and more: this takes a while on a busy machine.
   await until('its socket is full', full, 60_000);
   clock.advance(10_000);
   t.is(world.count('disconnected'), 0);
@@ -223,7 +223,7 @@ test('fault 12: a client that reads nothing for too long is closed with outbound
   t.is(world.count('disconnected', 'outbound-too-slow'), 1);
 });
 
-test('a small outbound limit stops nobody for good: reading and the queue go on', async (t) => {
+test('a small outbound limit does not stop a client forever: reading and sending continue', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { outboundPerConnectionMaxBytes: 16_384 } } },
   });
@@ -235,7 +235,7 @@ test('a small outbound limit stops nobody for good: reading and the queue go on'
   t.is(client.packets.filter((one) => one.cmd === 'puback').length, 50);
 });
 
-test('memory that is used again for writing never shows in what a slow or a fast reader gets', async (t) => {
+test('reused write buffers never change what a slow or a fast reader gets', async (t) => {
   const world = await startWorld(t, {
     config: {
       limits: {
@@ -246,7 +246,7 @@ test('memory that is used again for writing never shows in what a slow or a fast
   const slow = await world.connect({ clientId: 'slow' });
   const fast = await world.connect({ clientId: 'fast' });
   const third = await world.connect({ clientId: 'third' });
-  // A QoS 1 delivery is a copy of its own for each receiver.
+  // At QoS 1 each receiver gets its own copy.
   await slow.subscribe('big', 1);
   await fast.subscribe('big', 1);
   await third.subscribe('big', 0);
@@ -272,7 +272,7 @@ test('memory that is used again for writing never shows in what a slow or a fast
   };
   let sent = 0;
   let beyond = 0;
-  // Until the kernel takes no more for the slow one, and then some.
+  // Until the kernel buffers no more for the slow client, and some messages more.
   while (beyond < 30) {
     for (let one = 0; one < 7; one++) pub.publish('big', payloadOf(sent++), { qos: 1 });
     await pub.settle();
@@ -287,7 +287,7 @@ test('memory that is used again for writing never shows in what a slow or a fast
   t.deepEqual([...got.values()], [sent, sent, sent]);
 });
 
-/** Its length and each byte of it tell its number. */
+/** A payload whose length and bytes show its number. */
 function payloadOf(number: number): Buffer {
   return Buffer.alloc(3000 + (number % 5) * 1500, `${number},`);
 }

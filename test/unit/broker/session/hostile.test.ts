@@ -3,7 +3,7 @@ import { fakeClock } from '../../../support/fake-clock.ts';
 import { startWorld, type World } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
 
-/** CONNECT by hand: protocol name, level, flags, keep alive, then what is given. */
+/** The bytes of a CONNECT: protocol name, level, flags, keep alive, then `rest`. */
 function connectBytes(level: number, flags: number, rest: string, name = '00044d515454'): Buffer {
   const body = Buffer.from(
     `${name}${level.toString(16).padStart(2, '0')}${flags.toString(16).padStart(2, '0')}003c${rest}`,
@@ -12,7 +12,7 @@ function connectBytes(level: number, flags: number, rest: string, name = '00044d
   return Buffer.concat([Buffer.from([0x10, body.length]), body]);
 }
 
-/** A healthy client that must notice nothing. */
+/** A healthy client that must not be affected. */
 async function healthy(world: World): Promise<() => Promise<void>> {
   const client = await world.connect({ clientId: 'healthy' });
   await client.subscribe('health', 1);
@@ -28,14 +28,14 @@ interface Vector {
   readonly what: string;
   readonly version: 4 | 5;
   readonly bytes: string;
-  /** Reason code of DISCONNECT on 5.0; on 3.1.1 the connection closes without a word. */
+  /** The reason code of DISCONNECT on 5.0; on 3.1.1 the connection is closed without a packet. */
   readonly reason: number;
 }
 
 const vectors: readonly Vector[] = [
   { what: 'a remaining length of five bytes', bytes: '30ffffffff01', reason: 0x81 },
   { what: 'PUBLISH that ends before its topic', bytes: '300100', reason: 0x81 },
-  { what: 'PUBLISH whose topic reaches beyond it', bytes: '3003000961', reason: 0x81 },
+  { what: 'PUBLISH whose topic is longer than the packet', bytes: '3003000961', reason: 0x81 },
   { what: 'PUBLISH QoS 1 without room for a packet id', bytes: '3203000161', reason: 0x81 },
   { what: 'PUBLISH with both QoS bits', bytes: '360600016100010000', reason: 0x81 },
   { what: 'PUBLISH QoS 0 with DUP', bytes: '380400016100', reason: 0x81 },
@@ -66,7 +66,11 @@ const vectors: readonly Vector[] = [
 
 const vectors5: readonly Vector[] = [
   { what: 'PUBLISH without properties', bytes: '3003000161', reason: 0x81 },
-  { what: 'properties that reach beyond the packet', bytes: '3005000161' + '0901', reason: 0x81 },
+  {
+    what: 'properties that are longer than the packet',
+    bytes: '3005000161' + '0901',
+    reason: 0x81,
+  },
   { what: 'an unknown property', bytes: '30060001610204' + '00', reason: 0x81 },
   { what: 'a property of another packet', bytes: '300900016105' + '1100000001', reason: 0x82 },
   { what: 'a property twice', bytes: '30080001610401' + '000100', reason: 0x82 },
@@ -74,7 +78,7 @@ const vectors5: readonly Vector[] = [
   { what: 'a response topic with wildcards', bytes: '30080001610408' + '000123', reason: 0x82 },
   { what: 'a subscription identifier from a client', bytes: '3006000161020b01', reason: 0x82 },
   {
-    what: 'a user property that is no UTF-8',
+    what: 'a user property that is not UTF-8',
     bytes: '300b0001610726' + '0001ff000161',
     reason: 0x81,
   },
@@ -86,8 +90,12 @@ const vectors5: readonly Vector[] = [
   { what: 'SUBSCRIBE with retain handling 3', bytes: '820700010000016130', reason: 0x81 },
   { what: 'subscription identifier 0', bytes: '82090001020b00000161' + '00', reason: 0x82 },
   { what: 'a filter with U+0000', bytes: '820700010000010000', reason: 0x81 },
-  { what: 'a filter that is no UTF-8', bytes: '82070001000001ff00', reason: 0x81 },
-  { what: 'UNSUBSCRIBE of what is no UTF-8', bytes: 'a206000100' + '0001ff', reason: 0x81 },
+  { what: 'a filter that is not UTF-8', bytes: '82070001000001ff00', reason: 0x81 },
+  {
+    what: 'UNSUBSCRIBE with a filter that is not UTF-8',
+    bytes: 'a206000100' + '0001ff',
+    reason: 0x81,
+  },
   { what: 'UNSUBSCRIBE without filters', bytes: 'a203000100', reason: 0x82 },
   { what: 'UNSUBSCRIBE with packet id 0', bytes: 'a206000000000161', reason: 0x82 },
   { what: 'PUBACK with an unknown reason', bytes: '4003000177', reason: 0x81 },
@@ -107,18 +115,18 @@ const vectors4: readonly Vector[] = [
   { what: 'SUBSCRIBE with packet id 0', bytes: '8206000000016100', reason: 0 },
   { what: 'SUBSCRIBE with QoS 3', bytes: '8206000100016103', reason: 0 },
   { what: 'a filter with U+0000', bytes: '8206000100010000', reason: 0 },
-  { what: 'a filter that is no UTF-8', bytes: '820600010001ff00', reason: 0 },
+  { what: 'a filter that is not UTF-8', bytes: '820600010001ff00', reason: 0 },
   { what: 'UNSUBSCRIBE with packet id 0', bytes: 'a2050000000161', reason: 0 },
-  { what: 'UNSUBSCRIBE of what is no UTF-8', bytes: 'a20500010001ff', reason: 0 },
+  { what: 'UNSUBSCRIBE with a filter that is not UTF-8', bytes: 'a20500010001ff', reason: 0 },
   { what: 'UNSUBSCRIBE without filters', bytes: 'a2020001', reason: 0 },
   { what: 'an empty topic', bytes: '30020000', reason: 0 },
-  { what: 'AUTH, which it does not know', bytes: 'f000', reason: 0 },
+  { what: 'AUTH, which does not exist there', bytes: 'f000', reason: 0 },
   { what: 'DISCONNECT with a body', bytes: 'e00100', reason: 0 },
 ].map((vector) => ({ ...vector, version: 4 }));
 
 for (const { what, version, bytes, reason } of [...vectors, ...vectors5, ...vectors4]) {
-  const told = version === 5 ? ` with 0x${reason.toString(16)}` : '';
-  test(`level ${version}: ${what} ends the connection${told}`, async (t) => {
+  const withReason = version === 5 ? ` with 0x${reason.toString(16)}` : '';
+  test(`level ${version}: ${what} ends the connection${withReason}`, async (t) => {
     const world = await startWorld(t);
     const check = await healthy(world);
     const client = await world.connect({
@@ -134,7 +142,7 @@ for (const { what, version, bytes, reason } of [...vectors, ...vectors5, ...vect
   });
 }
 
-/** What a CONNECT by hand is answered with: the bytes, then the end. */
+/** The bytes that answer a CONNECT before the connection is closed. */
 async function answer(t: ExecutionContext, bytes: Buffer): Promise<string> {
   const world = await startWorld(t);
   const client = await world.raw('device-1');
@@ -159,21 +167,21 @@ for (const [what, bytes, wanted] of [
   ['will retain without a will', connectBytes(4, 0x22, '000161'), /^$/],
   ['a password without a user name on 3.1.1', connectBytes(4, 0x42, '000161000170'), /^$/],
   ['an empty client id with Clean Session 0', connectBytes(4, 0, '0000'), /^20020002$/],
-  ['a client id that is no UTF-8', connectBytes(5, 2, '000001ff'), /^20..0081/],
+  ['a client id that is not UTF-8', connectBytes(5, 2, '000001ff'), /^20..0081/],
   ['a client id with U+0000', connectBytes(5, 2, '00000100'), /^20..0081/],
-  ['bytes behind the end', connectBytes(5, 2, '00000161ff'), /^20..0081/],
+  ['bytes after the last field', connectBytes(5, 2, '00000161ff'), /^20..0081/],
   ['receive maximum 0', connectBytes(5, 2, '03210000000161'), /^20..0082/],
   ['maximum packet size 0', connectBytes(5, 2, '052700000000000161'), /^20..0082/],
   ['a property twice', connectBytes(5, 2, '06210001210001000161'), /^20..0082/],
   ['authentication data without a method', connectBytes(5, 2, '04160001ff000161'), /^20..0082/],
   ['an empty will topic', connectBytes(4, 6, '00016100000000'), /^20020005$/],
   ['a will topic with a wildcard', connectBytes(5, 6, '0000016100' + '0001230000'), /^20..0090/],
-  ['a will topic that is no UTF-8', connectBytes(5, 6, '0000016100' + '0001ff0000'), /^20..0081/],
+  ['a will topic that is not UTF-8', connectBytes(5, 6, '0000016100' + '0001ff0000'), /^20..0081/],
   ['a user name flag without a user name', connectBytes(5, 0x82, '00000161'), /^20..0081/],
   ['a password flag without a password', connectBytes(4, 0xc2, '00016100017a'), /^$/],
-  ['a user name that is no UTF-8', connectBytes(5, 0x82, '000001610001ff'), /^20..0081/],
-  ['a user name that is no UTF-8 on 3.1.1', connectBytes(4, 0x82, '0001610001ff'), /^$/],
-  ['a client id that is no UTF-8 on 3.1.1', connectBytes(4, 2, '0001ff'), /^$/],
+  ['a user name that is not UTF-8', connectBytes(5, 0x82, '000001610001ff'), /^20..0081/],
+  ['a user name that is not UTF-8 on 3.1.1', connectBytes(4, 0x82, '0001610001ff'), /^$/],
+  ['a client id that is not UTF-8 on 3.1.1', connectBytes(4, 2, '0001ff'), /^$/],
   ['PUBLISH first', Buffer.from('300400016161', 'hex'), /^$/],
   ['PINGREQ first', Buffer.from('c000', 'hex'), /^$/],
   ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n'), /^$/],
@@ -185,7 +193,7 @@ for (const [what, bytes, wanted] of [
   });
 }
 
-test('a packet over the limit is refused at its declared length, before it is buffered', async (t) => {
+test('a packet above the size limit is rejected by its Remaining Length, before it is buffered', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ version: 5, clientId: 'c' });
   client.write('30ffffff7f');
@@ -199,7 +207,7 @@ test('a packet over the limit is refused at its declared length, before it is bu
   t.is((await limit.next('puback')).reasonCode, 0);
 });
 
-test('300 levels of topic are refused, in PUBLISH, SUBSCRIBE and a will', async (t) => {
+test('a topic with 300 levels is rejected in PUBLISH, SUBSCRIBE and a will', async (t) => {
   const world = await startWorld(t);
   const deep = Array.from({ length: 300 }, () => 'a').join('/');
   const client = await world.connect({ version: 5, clientId: 'c' });
@@ -224,17 +232,17 @@ test('300 levels of topic are refused, in PUBLISH, SUBSCRIBE and a will', async 
   t.is(oldWill.connack?.returnCode, 5);
 });
 
-test('a PUBREL for nothing is answered with 0x92 in 5.0, plainly on 3.1.1', async (t) => {
+test('PUBREL with an unknown packet id is answered with 0x92 in 5.0, without a code on 3.1.1', async (t) => {
   const world = await startWorld(t);
-  const five = await world.connect({ version: 5, clientId: 'five' });
-  five.ack('pubrel', 77);
-  t.is((await five.next('pubcomp')).reasonCode, 0x92);
+  const client = await world.connect({ version: 5, clientId: 'c' });
+  client.ack('pubrel', 77);
+  t.is((await client.next('pubcomp')).reasonCode, 0x92);
   const old = await world.connect({ clientId: 'old' });
   old.ack('pubrel', 77);
   t.is((await old.next('pubcomp')).messageId, 77);
 });
 
-test('acknowledgements for nothing do nothing; a PUBREC for nothing is released', async (t) => {
+test('acknowledgements with unknown packet ids are ignored; such a PUBREC is answered by PUBREL', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ version: 5, clientId: 'c' });
   client.ack('puback', 5);
@@ -244,7 +252,7 @@ test('acknowledgements for nothing do nothing; a PUBREC for nothing is released'
   await client.settle();
 });
 
-test('a will that the policy forbids is refused at CONNECT', async (t) => {
+test('a will that the policy denies is rejected at CONNECT', async (t) => {
   const world = await startWorld(t);
   world.authorizer.deny.publish = (_identity, topic) => topic === 'forbidden';
   const will = { topic: 'forbidden', payload: Buffer.from('x') };
@@ -253,22 +261,22 @@ test('a will that the policy forbids is refused at CONNECT', async (t) => {
   t.is(world.count('refused', 'publish-denied'), 2);
 });
 
-test('no CONNECT in time: the connection closes, whatever trickles in', async (t) => {
+test('without CONNECT in time the connection is closed, even if single bytes keep arriving', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const silent = await world.raw();
-  const trickles = await world.raw();
-  trickles.write('10');
-  await until('both are known', () => [...world.layer.connections()].length === 2);
+  const slow = await world.raw();
+  slow.write('10');
+  await until('both connections', () => [...world.layer.connections()].length === 2);
   clock.advance(5000);
-  trickles.write('20');
+  slow.write('20');
   clock.advance(5600);
   await silent.end();
-  await trickles.end();
+  await slow.end();
   t.is(world.count('refused', 'connect-timeout'), 2);
 });
 
-test('a client id of somebody else is refused, and a live session of somebody else is not taken', async (t) => {
+test('a client id of another device is rejected, and a session that another identity uses is not taken over', async (t) => {
   const world = await startWorld(t);
   const owner = await world.connect({ identity: 'owner', clientId: 'shared-id' });
   const thief = await world.connect({ identity: 'thief', clientId: 'shared-id', version: 5 });
@@ -278,7 +286,7 @@ test('a client id of somebody else is refused, and a live session of somebody el
   t.is((await world.connect({ identity: 'a', clientId: 'b' })).connack?.returnCode, 2);
 });
 
-test('a kept session of another identity is not handed over', async (t) => {
+test('a kept session of another identity is not resumed', async (t) => {
   const world = await startWorld(t);
   const owner = await world.connect({ identity: 'owner', clientId: 'id', clean: false });
   await owner.subscribe('secret', 1);

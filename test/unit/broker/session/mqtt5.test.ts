@@ -3,11 +3,11 @@ import { fakeClock } from '../../../support/fake-clock.ts';
 import { startWorld } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
 
-const five = { version: 5 } as const;
+const mqtt5 = { version: 5 } as const;
 
-test('CONNACK of 5.0 says exactly the capabilities that hold', async (t) => {
+test('CONNACK of 5.0 contains exactly the properties that differ from their defaults', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, clientId: 'c', keepAlive: 60 });
+  const client = await world.connect({ ...mqtt5, clientId: 'c', keepAlive: 60 });
   t.is(client.connack?.reasonCode, 0);
   t.deepEqual(
     { ...client.connack?.properties },
@@ -15,27 +15,27 @@ test('CONNACK of 5.0 says exactly the capabilities that hold', async (t) => {
   );
 });
 
-test('an empty client id is assigned one in 5.0, and told', async (t) => {
+test('a client without a client id is assigned one, and 5.0 returns it in CONNACK', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, identity: 'device-9', clientId: '' });
+  const client = await world.connect({ ...mqtt5, identity: 'device-9', clientId: '' });
   t.regex(String(client.connack?.properties?.assignedClientIdentifier), /^device-9\/[0-9a-f]{16}$/);
   world.authorizer.deny.connect = (identity, clientId) => clientId !== identity.id;
-  const exact = await world.connect({ ...five, identity: 'device-8', clientId: '' });
+  const exact = await world.connect({ ...mqtt5, identity: 'device-8', clientId: '' });
   t.is(exact.connack?.properties?.assignedClientIdentifier, 'device-8');
 });
 
-test('server keep alive: none and too long ones are cut, and told', async (t) => {
+test('Server Keep Alive: no keep alive, and one that is too long, are limited, and CONNACK has the limit', async (t) => {
   const world = await startWorld(t);
-  const none = await world.connect({ ...five, clientId: 'a', keepAlive: 0 });
+  const none = await world.connect({ ...mqtt5, clientId: 'a', keepAlive: 0 });
   t.is(none.connack?.properties?.serverKeepAlive, 3600);
-  const long = await world.connect({ ...five, clientId: 'b', keepAlive: 50_000 });
+  const long = await world.connect({ ...mqtt5, clientId: 'b', keepAlive: 50_000 });
   t.is(long.connack?.properties?.serverKeepAlive, 3600);
 });
 
-test('session expiry: told when cut, kept as long as granted, gone after', async (t) => {
+test('session expiry: CONNACK has a reduced interval, and the session is kept exactly as long as granted', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
-  const options = { ...five, clientId: 'c', clean: false, keepAlive: 100 };
+  const options = { ...mqtt5, clientId: 'c', clean: false, keepAlive: 100 };
   const cut = await world.connect({
     ...options,
     properties: { sessionExpiryInterval: 4_000_000_000 },
@@ -55,9 +55,9 @@ test('session expiry: told when cut, kept as long as granted, gone after', async
   t.false(gone.connack?.sessionPresent);
 });
 
-test('without session expiry the session ends with its connection in 5.0, whatever Clean Start', async (t) => {
+test('without session expiry the session ends with its connection in 5.0, with and without Clean Start', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, clientId: 'c', clean: false });
+  const client = await world.connect({ ...mqtt5, clientId: 'c', clean: false });
   await client.subscribe('x', 1);
   await client.cut();
   await until('released', () => world.count('disconnected') === 1);
@@ -65,29 +65,29 @@ test('without session expiry the session ends with its connection in 5.0, whatev
   t.is(world.layer.statistics().subscriptions, 0);
 });
 
-test('DISCONNECT may change the session expiry, but not raise it from 0', async (t) => {
+test('DISCONNECT can change the session expiry, but not raise it from 0', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'c',
     properties: { sessionExpiryInterval: 100 },
   });
   client.send({ cmd: 'disconnect', reasonCode: 0, properties: { sessionExpiryInterval: 0 } });
   await client.end();
   t.is(world.layer.statistics().sessions, 0);
-  const zero = await world.connect({ ...five, clientId: 'd' });
+  const zero = await world.connect({ ...mqtt5, clientId: 'd' });
   zero.send({ cmd: 'disconnect', reasonCode: 0, properties: { sessionExpiryInterval: 100 } });
   t.is((await zero.next('disconnect')).reasonCode, 0x82);
 });
 
-test('properties travel unchanged and in order, to 5.0 receivers only', async (t) => {
+test('properties are forwarded unchanged and in order, to 5.0 receivers only', async (t) => {
   const world = await startWorld(t);
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   const old = await world.connect({ clientId: 'old' });
   await sub.subscribe('p', 1);
   await old.subscribe('p', 1);
   const pub = await world.raw('pub');
-  pub.connect({ ...five, clientId: 'pub' });
+  pub.connect({ ...mqtt5, clientId: 'pub' });
   await pub.next('connack');
   const before = sub.bytes;
   // User properties b=2, a=1, b=3: an order that a dictionary would lose.
@@ -112,18 +112,18 @@ test('properties travel unchanged and in order, to 5.0 receivers only', async (t
   sub.socket.on('data', (chunk: Buffer) => seen.push(chunk));
   pub.write(frame);
   await pub.next('puback');
-  await until('it came', () => sub.bytes > before);
+  await until('the message', () => sub.bytes > before);
   const got = Buffer.concat(seen);
   t.true(got.includes(properties));
-  const [plain] = await old.received();
-  t.is(String(plain?.payload), 'hi');
+  const [forwarded] = await old.received();
+  t.is(String(forwarded?.payload), 'hi');
 });
 
-test('message expiry: counted down on the way, and what expired in the queue is not delivered', async (t) => {
+test('message expiry: the interval is reduced by the waiting time, and an expired message is not delivered', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const options = {
-    ...five,
+    ...mqtt5,
     clientId: 'sub',
     clean: false,
     keepAlive: 1000,
@@ -133,7 +133,7 @@ test('message expiry: counted down on the way, and what expired in the queue is 
   await sub.subscribe('e/#', 1);
   await sub.cut();
   await until('released', () => world.count('disconnected') === 1);
-  const pub = await world.connect({ ...five, clientId: 'pub' });
+  const pub = await world.connect({ ...mqtt5, clientId: 'pub' });
   pub.publish('e/short', 'x', { qos: 1, properties: { messageExpiryInterval: 5 } });
   pub.publish('e/long', 'x', { qos: 1, properties: { messageExpiryInterval: 100 } });
   pub.publish('e/kept', 'r', { retain: true, properties: { messageExpiryInterval: 50 } });
@@ -147,7 +147,7 @@ test('message expiry: counted down on the way, and what expired in the queue is 
   t.is(message.topic, 'e/long');
   t.is(message.properties?.messageExpiryInterval, 70);
   t.is(world.count('dropped', 'expired'), 1);
-  const late = await world.connect({ ...five, clientId: 'late' });
+  const late = await world.connect({ ...mqtt5, clientId: 'late' });
   await late.subscribe('e/#', 1);
   const got = await late.received();
   t.deepEqual(
@@ -156,13 +156,13 @@ test('message expiry: counted down on the way, and what expired in the queue is 
   );
 });
 
-test('will delay: the will waits, and does not go out when the client is back in time', async (t) => {
+test('will delay: the will waits, and is not published if the client reconnects in time', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   await sub.subscribe('w', 1);
   const options = {
-    ...five,
+    ...mqtt5,
     clientId: 'device',
     clean: false,
     properties: { sessionExpiryInterval: 100 },
@@ -180,42 +180,42 @@ test('will delay: the will waits, and does not go out when the client is back in
   t.is(String((await sub.next('publish')).payload), 'gone');
 });
 
-test('will delay ends with the session: a Clean Start sends the will out', async (t) => {
+test('the will delay ends with the session: a Clean Start publishes the will', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   await sub.subscribe('w', 1);
   const options = {
-    ...five,
+    ...mqtt5,
     clientId: 'device',
     properties: { sessionExpiryInterval: 100 },
     will: { topic: 'w', payload: Buffer.from('gone'), properties: { willDelayInterval: 30 } },
   };
   await (await world.connect(options)).cut();
   await until('released', () => world.count('disconnected') === 1);
-  await world.connect({ ...five, clientId: 'device', clean: true });
+  await world.connect({ ...mqtt5, clientId: 'device', clean: true });
   t.is(String((await sub.next('publish')).payload), 'gone');
 });
 
 test('DISCONNECT with 0x04 publishes the will, with 0x00 it does not', async (t) => {
   const world = await startWorld(t);
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   await sub.subscribe('w', 0);
-  const options = { ...five, clientId: 'd', will: { topic: 'w', payload: Buffer.from('gone') } };
-  const asks = await world.connect(options);
-  asks.write('e00104');
+  const options = { ...mqtt5, clientId: 'd', will: { topic: 'w', payload: Buffer.from('gone') } };
+  const withWill = await world.connect(options);
+  withWill.write('e00104');
   t.is(String((await sub.next('publish')).payload), 'gone');
-  const leaves = await world.connect(options);
-  leaves.write('e00100');
-  await leaves.end();
+  const withoutWill = await world.connect(options);
+  withoutWill.write('e00100');
+  await withoutWill.end();
   t.deepEqual(await sub.received(), []);
 });
 
-test('topic aliases in: set, used, changed; 0, too high and unset ones end the connection', async (t) => {
+test('topic aliases of a client: set, used, changed; 0, one that is too high and one that is not set close the connection', async (t) => {
   const world = await startWorld(t);
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   await sub.subscribe('t/#', 0);
-  const pub = await world.connect({ ...five, clientId: 'pub' });
+  const pub = await world.connect({ ...mqtt5, clientId: 'pub' });
   pub.publish('t/one', '1', { properties: { topicAlias: 3 } });
   pub.publish('', '2', { properties: { topicAlias: 3 } });
   pub.publish('t/two', '3', { properties: { topicAlias: 3 } });
@@ -235,17 +235,17 @@ test('topic aliases in: set, used, changed; 0, too high and unset ones end the c
     [17, 't/x', 0x94],
     [5, '', 0x82],
   ] as const) {
-    const bad = await world.connect({ ...five, clientId: `bad-${topicAlias}` });
+    const bad = await world.connect({ ...mqtt5, clientId: `bad-${topicAlias}` });
     bad.publish(topic, 'x', { properties: { topicAlias } });
     t.is((await bad.next('disconnect')).reasonCode, reason);
     await bad.end();
   }
 });
 
-test('topic aliases out: never more than the client takes, each told before it is used', async (t) => {
+test('topic aliases to a client: never more than it accepts, each introduced before it is used', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'sub',
     properties: { topicAliasMaximum: 1 },
   });
@@ -264,9 +264,9 @@ test('topic aliases out: never more than the client takes, each told before it i
   );
 });
 
-test('subscription identifiers: all of the matching subscriptions, once each message', async (t) => {
+test('a message has the subscription identifiers of all matching subscriptions', async (t) => {
   const world = await startWorld(t);
-  const sub = await world.connect({ ...five, clientId: 'sub' });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub' });
   await sub.subscribe('s/+', 0, { subscriptionIdentifier: 1 });
   await sub.subscribe('s/#', 1, { subscriptionIdentifier: 268_435_455 });
   await sub.subscribe('s/x', 1);
@@ -279,12 +279,12 @@ test('subscription identifiers: all of the matching subscriptions, once each mes
   t.deepEqual([got[0]?.properties?.subscriptionIdentifier].flat().sort(), [1, 268_435_455]);
 });
 
-test('No Local: own messages are not sent back, those of others are', async (t) => {
+test('No Local: a client does not get its own messages, only those of others', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, clientId: 'c' });
+  const client = await world.connect({ ...mqtt5, clientId: 'c' });
   await client.subscribe([{ topic: 'n', nl: true, qos: 1 }]);
   client.publish('n', 'own');
-  const other = await world.connect({ ...five, clientId: 'o' });
+  const other = await world.connect({ ...mqtt5, clientId: 'o' });
   other.publish('n', 'other');
   await other.settle();
   t.deepEqual(
@@ -300,12 +300,12 @@ test('No Local: own messages are not sent back, those of others are', async (t) 
   );
 });
 
-test('Retain As Published keeps the flag, without it live messages have none', async (t) => {
+test('with Retain As Published live messages keep RETAIN, without it they have none', async (t) => {
   const world = await startWorld(t);
-  const keeps = await world.connect({ ...five, clientId: 'keeps' });
-  const plain = await world.connect({ ...five, clientId: 'plain' });
+  const keeps = await world.connect({ ...mqtt5, clientId: 'keeps' });
+  const drops = await world.connect({ ...mqtt5, clientId: 'drops' });
   await keeps.subscribe([{ topic: 'r', rap: true }]);
-  await plain.subscribe([{ topic: 'r', rap: false }]);
+  await drops.subscribe([{ topic: 'r', rap: false }]);
   const pub = await world.connect({ clientId: 'pub' });
   pub.publish('r', '1', { retain: true });
   pub.publish('r', '2');
@@ -315,14 +315,14 @@ test('Retain As Published keeps the flag, without it live messages have none', a
     [true, false],
   );
   t.deepEqual(
-    (await plain.received()).map((one) => one.retain),
+    (await drops.received()).map((one) => one.retain),
     [false, false],
   );
 });
 
 test('Retain Handling 0, 1 and 2', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, clientId: 'c' });
+  const client = await world.connect({ ...mqtt5, clientId: 'c' });
   client.publish('h', 'kept', { retain: true });
   await client.settle();
   const count = async (rh: number): Promise<number> => {
@@ -330,19 +330,19 @@ test('Retain Handling 0, 1 and 2', async (t) => {
     return (await client.received()).length;
   };
   t.is(await count(2), 0);
-  t.is(await count(1), 0); // It stands already.
+  t.is(await count(1), 0); // The subscription exists already.
   t.is(await count(0), 1);
   client.send({ cmd: 'unsubscribe', messageId: 77, unsubscriptions: ['h'] });
   await client.next('unsuback');
   t.is(await count(1), 1);
 });
 
-test('shared subscriptions: each message to one member, on 3.1.1 and 5.0, none with No Local', async (t) => {
+test('shared subscriptions: one member gets each message, on 3.1.1 and 5.0, and No Local is rejected', async (t) => {
   const world = await startWorld(t);
   const members = [
-    await world.connect({ ...five, clientId: 'm1' }),
+    await world.connect({ ...mqtt5, clientId: 'm1' }),
     await world.connect({ clientId: 'm2' }),
-    await world.connect({ ...five, clientId: 'm3' }),
+    await world.connect({ ...mqtt5, clientId: 'm3' }),
   ];
   for (const member of members)
     t.deepEqual((await member.subscribe('$share/g/w/#', 1)).granted, [1]);
@@ -358,7 +358,7 @@ test('shared subscriptions: each message to one member, on 3.1.1 and 5.0, none w
   );
   t.is(new Set(got.flat().map((one) => String(one.payload))).size, 30);
   t.is((await alone.received()).length, 30);
-  const bad = await world.connect({ ...five, clientId: 'bad' });
+  const bad = await world.connect({ ...mqtt5, clientId: 'bad' });
   bad.send({
     cmd: 'subscribe',
     messageId: 1,
@@ -367,7 +367,7 @@ test('shared subscriptions: each message to one member, on 3.1.1 and 5.0, none w
   t.is((await bad.next('disconnect')).reasonCode, 0x82);
 });
 
-test('shared subscriptions prefer members that are there; with none there, one that is kept', async (t) => {
+test('shared subscriptions prefer connected members; if there is none, a kept session gets the message', async (t) => {
   const world = await startWorld(t);
   const away = await world.connect({ clientId: 'away', clean: false });
   await away.subscribe('$share/g/w', 1);
@@ -386,9 +386,9 @@ test('shared subscriptions prefer members that are there; with none there, one t
   t.is(String((await back.next('publish')).payload), 'kept');
 });
 
-test('receive maximum of the client bounds what is in flight to it', async (t) => {
+test('Receive Maximum of the client limits the messages in flight to it', async (t) => {
   const world = await startWorld(t);
-  const sub = await world.connect({ ...five, clientId: 'sub', properties: { receiveMaximum: 3 } });
+  const sub = await world.connect({ ...mqtt5, clientId: 'sub', properties: { receiveMaximum: 3 } });
   await sub.subscribe('f', 2);
   const pub = await world.connect({ clientId: 'pub' });
   for (let n = 0; n < 10; n++) pub.publish('f', String(n), { qos: 1 });
@@ -404,23 +404,23 @@ test('receive maximum of the client bounds what is in flight to it', async (t) =
   t.false([1, 3].includes(next!.messageId!));
 });
 
-test('more publishes in flight than our receive maximum end the connection with 0x93', async (t) => {
+test('more messages in flight than our Receive Maximum close the connection with 0x93', async (t) => {
   const world = await startWorld(t, { config: { limits: { broker: { inflightInMax: 5 } } } });
-  const pub = await world.connect({ ...five, clientId: 'pub' });
+  const pub = await world.connect({ ...mqtt5, clientId: 'pub' });
   t.is(pub.connack?.properties?.receiveMaximum, 5);
   for (let n = 1; n <= 6; n++) pub.publish('x', 'x', { qos: 2, id: n });
   t.is((await pub.next('disconnect')).reasonCode, 0x93);
   await pub.end();
 });
 
-test('maximum packet size of the client: larger messages are not sent to it', async (t) => {
+test('Maximum Packet Size of the client: larger messages are not sent to it', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'sub',
     properties: { maximumPacketSize: 60 },
   });
-  const other = await world.connect({ ...five, clientId: 'other' });
+  const other = await world.connect({ ...mqtt5, clientId: 'other' });
   await sub.subscribe('m', 1);
   await other.subscribe('m', 1);
   const pub = await world.connect({ clientId: 'pub' });
@@ -436,10 +436,10 @@ test('maximum packet size of the client: larger messages are not sent to it', as
   t.is(world.count('dropped', 'too-large'), 2);
 });
 
-test('request problem information 0: no reason string but in CONNACK and DISCONNECT', async (t) => {
+test('Request Problem Information 0: only CONNACK and DISCONNECT have a reason string', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'c',
     properties: { requestProblemInformation: false },
   });
@@ -450,29 +450,29 @@ test('request problem information 0: no reason string but in CONNACK and DISCONN
   t.is(packet.properties, undefined);
 });
 
-test('request response information is answered with the prefix of the device', async (t) => {
+test('Request Response Information is answered with the topic prefix of the device', async (t) => {
   const world = await startWorld(t);
   const asks = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'device-1',
     properties: { requestResponseInformation: true },
   });
   t.is(asks.connack?.properties?.responseInformation, 'devices/device-1/');
-  const silent = await world.connect({ ...five, clientId: 'device-2' });
+  const silent = await world.connect({ ...mqtt5, clientId: 'device-2' });
   t.is(silent.connack?.properties?.responseInformation, undefined);
 });
 
-test('an authentication method, and AUTH, are answered with 0x8C', async (t) => {
+test('an authentication method and AUTH are answered with 0x8C', async (t) => {
   const world = await startWorld(t);
   const asks = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'c',
     properties: { authenticationMethod: 'SCRAM-SHA-1' },
   });
   t.is(asks.connack?.reasonCode, 0x8c);
   await asks.end();
-  const client = await world.connect({ ...five, clientId: 'c' });
-  // Read by hand: the codec does not know 0x8C in DISCONNECT, table 2-6 does.
+  const client = await world.connect({ ...mqtt5, clientId: 'c' });
+  // Read as bytes: the codec does not know 0x8C in DISCONNECT, which table 2-6 allows.
   const seen: Buffer[] = [];
   client.socket.on('data', (chunk: Buffer) => seen.push(chunk));
   client.write('f000');
@@ -480,9 +480,9 @@ test('an authentication method, and AUTH, are answered with 0x8C', async (t) => 
   t.regex(Buffer.concat(seen).toString('hex'), /^e0..8c/);
 });
 
-test('payload format: UTF-8 that is none is refused with 0x99, in PUBLISH and in a will', async (t) => {
+test('Payload Format Indicator: a payload that is not UTF-8 is rejected with 0x99, in PUBLISH and in a will', async (t) => {
   const world = await startWorld(t);
-  const pub = await world.connect({ ...five, clientId: 'pub' });
+  const pub = await world.connect({ ...mqtt5, clientId: 'pub' });
   const bad = Buffer.from([0xff, 0xfe]);
   pub.publish('p', bad, { qos: 1, properties: { payloadFormatIndicator: true } });
   t.is((await pub.next('puback')).reasonCode, 0x99);
@@ -491,17 +491,17 @@ test('payload format: UTF-8 that is none is refused with 0x99, in PUBLISH and in
   pub.publish('p', 'good', { qos: 1, properties: { payloadFormatIndicator: true } });
   t.is((await pub.next('puback')).reasonCode, 0);
   const will = await world.connect({
-    ...five,
+    ...mqtt5,
     clientId: 'w',
     will: { topic: 'w', payload: bad, properties: { payloadFormatIndicator: true } },
   });
   t.is(will.connack?.reasonCode, 0x99);
 });
 
-test('a denied publish is answered with 0x87 in 5.0, and the connection stays', async (t) => {
+test('a denied PUBLISH is answered with 0x87 in 5.0, and the connection stays open', async (t) => {
   const world = await startWorld(t);
   world.authorizer.deny.publish = (_identity, topic) => topic === 'no';
-  const pub = await world.connect({ ...five, clientId: 'pub' });
+  const pub = await world.connect({ ...mqtt5, clientId: 'pub' });
   pub.publish('no', 'x', { qos: 1 });
   t.is((await pub.next('puback')).reasonCode, 0x87);
   pub.publish('no', 'x', { qos: 2 });
@@ -511,37 +511,37 @@ test('a denied publish is answered with 0x87 in 5.0, and the connection stays', 
   t.is(world.count('denied', 'publish-denied'), 3);
 });
 
-test('a takeover tells the old connection 0x8E, a shutdown 0x8B, a broken keep alive 0x8D', async (t) => {
+test('DISCONNECT has 0x8E for a session that was taken over, 0x8B for a shutdown, 0x8D for a keep alive timeout', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
-  const old = await world.connect({ ...five, clientId: 'c', keepAlive: 10 });
-  const next = await world.connect({ ...five, clientId: 'c', keepAlive: 10 });
+  const old = await world.connect({ ...mqtt5, clientId: 'c', keepAlive: 10 });
+  const next = await world.connect({ ...mqtt5, clientId: 'c', keepAlive: 10 });
   t.is((await old.next('disconnect')).reasonCode, 0x8e);
   await old.end();
   clock.advance(14_000);
   t.false(next.ended);
   clock.advance(2_000);
   t.is((await next.next('disconnect')).reasonCode, 0x8d);
-  const last = await world.connect({ ...five, clientId: 'c' });
+  const last = await world.connect({ ...mqtt5, clientId: 'c' });
   await world.layer.close();
   t.is((await last.next('disconnect')).reasonCode, 0x8b);
 });
 
-test('UNSUBACK of 5.0 tells filters that were subscribed from those that were not', async (t) => {
+test('UNSUBACK of 5.0 distinguishes filters that were subscribed from those that were not', async (t) => {
   const world = await startWorld(t);
-  const client = await world.connect({ ...five, clientId: 'c' });
+  const client = await world.connect({ ...mqtt5, clientId: 'c' });
   await client.subscribe('a', 0);
   client.send({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a', 'b', '$share/g/a'] });
   t.deepEqual((await client.next('unsuback')).granted, [0, 0x11, 0x11]);
 });
 
-test('SUBACK judges each filter on its own', async (t) => {
+test('SUBACK has a reason code for each filter', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { subscriptionsPerSessionMax: 2 } } },
   });
   world.authorizer.deny.subscribe = (_identity, filter) => filter === 'secret';
   const filters = ['ok', 'secret', 'a/#/b', '$share/x', 'two', 'three'].map((topic) => ({ topic }));
-  const client = await world.connect({ ...five, clientId: 'c' });
+  const client = await world.connect({ ...mqtt5, clientId: 'c' });
   t.deepEqual((await client.subscribe(filters, 1)).granted, [1, 0x87, 0x8f, 0x8f, 1, 0x97]);
   const old = await world.connect({ clientId: 'o' });
   t.deepEqual((await old.subscribe(filters, 1)).granted, [1, 0x80, 0x80, 0x80, 1, 0x80]);

@@ -1,4 +1,4 @@
-/** A store whose commits take as long as the test wants: who waits, and who does not. */
+/** A store whose commits take as long as the test decides: what waits for them, and what does not. */
 import test from 'ava';
 import { openMemoryStore } from '../../../../broker/store/memory-store.ts';
 import { storeLimits } from '../../../../broker/store/open-store.ts';
@@ -10,7 +10,7 @@ import { until } from '../../../support/until.ts';
 
 interface SlowStore {
   readonly store: SessionStore;
-  /** Lets everything that waits be durable. */
+  /** Commits everything that waits. */
   commit(): void;
   readonly waiting: () => number;
 }
@@ -37,7 +37,7 @@ function slowStore(): SlowStore {
   };
 }
 
-test('a slow disk holds up what must be durable, and nothing else', async (t) => {
+test('a slow commit delays only what must be durable', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, { store: slow.store });
   t.teardown(() => setImmediate(() => slow.commit()));
@@ -52,7 +52,7 @@ test('a slow disk holds up what must be durable, and nothing else', async (t) =>
   slow.commit();
   await done;
 
-  // Nothing of an ephemeral session waits, while the disk stands still.
+  // Nothing of a session that is not kept waits while the commit is pending.
   const free = await world.connect({ clientId: 'free' });
   await free.subscribe([{ topic: 'f', qos: 2 }]);
   free.publish('f', 'zero');
@@ -62,10 +62,10 @@ test('a slow disk holds up what must be durable, and nothing else', async (t) =>
   await free.next('pubrec');
   t.is((await free.received()).length, 3);
 
-  // What a kept session is owed goes out at once at QoS 1; the publisher waits.
+  // The QoS 1 message to a kept session is sent at once; its publisher waits.
   const pub = await world.connect({ clientId: 'pub' });
   pub.publish('k', 'kept', { qos: 1, id: 1 });
-  pub.publish('f', 'behind it', { qos: 1, id: 2 });
+  pub.publish('f', 'after it', { qos: 1, id: 2 });
   t.is(String((await kept.next('publish')).payload), 'kept');
   await pub.settle();
   t.deepEqual(pub.packets, []);
@@ -79,7 +79,7 @@ test('a slow disk holds up what must be durable, and nothing else', async (t) =>
   slow.commit();
 });
 
-test('to a kept session QoS 2 and PUBREL leave when they are durable: it cannot come twice', async (t) => {
+test('QoS 2 messages and PUBREL to a kept session wait for the commit, so that they cannot be delivered twice', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, { store: slow.store });
   t.teardown(() => setImmediate(() => slow.commit()));
@@ -106,7 +106,7 @@ test('to a kept session QoS 2 and PUBREL leave when they are durable: it cannot 
   t.is((await kept.next('pubrel')).messageId, messageId);
 });
 
-test('PUBREC and PUBCOMP of a kept session wait for the disk, whoever listens', async (t) => {
+test('PUBREC and PUBCOMP to a kept session wait for the commit, even without a subscriber', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, { store: slow.store });
   t.teardown(() => setImmediate(() => slow.commit()));
@@ -127,7 +127,7 @@ test('PUBREC and PUBCOMP of a kept session wait for the disk, whoever listens', 
   await pub.next('pubcomp');
 });
 
-test('QoS 2 publishes that wait for the disk count once against the receive maximum', async (t) => {
+test('QoS 2 messages that wait for the commit count once against the Receive Maximum', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, {
     store: slow.store,
@@ -148,7 +148,10 @@ test('QoS 2 publishes that wait for the disk count once against the receive maxi
   await pub.settle();
   t.false(pub.ended);
   slow.commit();
-  await until('all came', () => pub.packets.filter((one) => one.cmd === 'pubrec').length === 10);
+  await until(
+    'all PUBREC packets',
+    () => pub.packets.filter((one) => one.cmd === 'pubrec').length === 10,
+  );
   for (let id = 1; id <= 10; id++) pub.ack('pubrel', id);
   await pub.settle();
   for (let id = 11; id <= 20; id++) pub.publish('x', 'x', { qos: 2, id });
@@ -157,7 +160,7 @@ test('QoS 2 publishes that wait for the disk count once against the receive maxi
   slow.commit();
 });
 
-test('PUBACK waits for the commit even if the delivery ends a connection whose will is published at once', async (t) => {
+test('PUBACK waits for the commit even if the delivery closes a connection whose will is published at once', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, { store: slow.store });
   t.teardown(() => setImmediate(() => slow.commit()));
@@ -176,7 +179,7 @@ test('PUBACK waits for the commit even if the delivery ends a connection whose w
   slow.commit();
   await closing.next('connack');
   await closing.subscribe('topic', 0);
-  // A plug-in that closes the receiver in the middle of the delivery: its will is a publish of its own.
+  // A plug-in closes the receiver during the delivery, so that its will is published at once.
   world.layer.core.authorizeForward = (client, packet) => {
     if (client.id === 'closing') client.close();
     return packet;

@@ -1,4 +1,4 @@
-/** Normative statements that no other test holds, each on its own. */
+/** Normative statements that no other test covers. */
 import test from 'ava';
 import { catalogue, isErrorCode } from '../../../../core/errors/catalogue.ts';
 import { reasonOf } from '../../../../broker/session/wire/reasons.ts';
@@ -6,7 +6,7 @@ import { fakeClock } from '../../../support/fake-clock.ts';
 import { startWorld } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
 
-test('U+FEFF is a character like others: kept, and part of the name', async (t) => {
+test('U+FEFF is an ordinary character of a topic name: it is not removed', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   await client.subscribe('#', 0);
@@ -17,7 +17,7 @@ test('U+FEFF is a character like others: kept, and part of the name', async (t) 
   );
 });
 
-test('names are compared as they are: no case, no normalisation, no trimming of levels', async (t) => {
+test('topic names are compared byte by byte: with case, without normalization, with empty levels', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   await client.subscribe([{ topic: 'A' }, { topic: 'é' }, { topic: '/x' }]);
@@ -29,7 +29,7 @@ test('names are compared as they are: no case, no normalisation, no trimming of 
   );
 });
 
-test('DUP of a publish that came in is not carried on', async (t) => {
+test('DUP of a received PUBLISH is not forwarded', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('x', 1);
@@ -39,7 +39,7 @@ test('DUP of a publish that came in is not carried on', async (t) => {
   t.false(got.dup);
 });
 
-test('after PUBACK the same packet id is a new publish, whatever its DUP says', async (t) => {
+test('after PUBACK the same packet id is a new message, with or without DUP', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('x', 1);
@@ -51,20 +51,20 @@ test('after PUBACK the same packet id is a new publish, whatever its DUP says', 
   t.is((await sub.received()).length, 2);
 });
 
-test('acknowledgements of one connection come in the order of its publishes', async (t) => {
+test('the acknowledgements of one connection are sent in the order of its PUBLISH packets', async (t) => {
   const world = await startWorld(t);
   const kept = await world.connect({ clientId: 'kept', clean: false });
   await kept.subscribe('k', 1);
   const pub = await world.connect({ clientId: 'pub' });
   for (let id = 1; id <= 50; id++) pub.publish(id % 3 === 0 ? 'k' : 'free', 'x', { qos: 1, id });
-  await until('all came', () => pub.packets.length === 50);
+  await until('all acknowledgements', () => pub.packets.length === 50);
   t.deepEqual(
     pub.packets.map((one) => one.messageId),
     Array.from({ length: 50 }, (_, n) => n + 1),
   );
 });
 
-test('CONNACK comes first and once, before anything that waits', async (t) => {
+test('CONNACK is sent first and once, before the messages that wait', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });
   await first.subscribe('x', 1);
@@ -73,12 +73,12 @@ test('CONNACK comes first and once, before anything that waits', async (t) => {
   const client = await world.raw('c');
   client.connect({ clientId: 'c', clean: false });
   client.write('c000');
-  await until('three came', () => client.packets.length === 3);
+  await until('three packets', () => client.packets.length === 3);
   t.is(client.packets[0]?.cmd, 'connack');
   t.is(client.packets.filter((one) => one.cmd === 'connack').length, 1);
 });
 
-test('what follows a refused CONNECT is not looked at', async (t) => {
+test('packets after a rejected CONNECT are not handled', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('#', 0);
@@ -92,7 +92,7 @@ test('what follows a refused CONNECT is not looked at', async (t) => {
   t.deepEqual(await sub.received(), []);
 });
 
-test('user name and password are read and do no harm; client ids of 1 to 23 characters are taken', async (t) => {
+test('user name and password are decoded and ignored; client ids of 1 to 23 characters are accepted', async (t) => {
   const world = await startWorld(t);
   for (const clientId of ['a', '0123456789abcdefghijklm', 'ABCDEFGHIJKLMNOPQRSTUVW']) {
     const client = await world.raw('device-1');
@@ -110,7 +110,7 @@ test('user name and password are read and do no harm; client ids of 1 to 23 char
   }
 });
 
-test('a second SUBSCRIBE replaces the first: its QoS holds, retained messages come again, nothing is lost', async (t) => {
+test('a second SUBSCRIBE replaces the first: its QoS applies, retained messages are sent again, nothing is lost', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   client.publish('x', 'kept', { retain: true, qos: 1 });
@@ -131,7 +131,7 @@ test('a second SUBSCRIBE replaces the first: its QoS holds, retained messages co
   t.is(world.layer.statistics().subscriptions, 1);
 });
 
-test('UNSUBSCRIBE stops new messages and completes what is in flight', async (t) => {
+test('UNSUBSCRIBE stops new messages and completes those in flight', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   await client.subscribe([
@@ -153,7 +153,7 @@ test('UNSUBSCRIBE stops new messages and completes what is in flight', async (t)
   await client.settle();
 });
 
-test('other packets go on while the window is full', async (t) => {
+test('other packets are handled while the window is full', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({
     version: 5,
@@ -173,7 +173,7 @@ test('other packets go on while the window is full', async (t) => {
   );
 });
 
-test('a QoS 2 exchange is completed although its message expired on the way', async (t) => {
+test('a QoS 2 exchange is completed even if its message has expired', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const options = {
@@ -201,7 +201,7 @@ test('a QoS 2 exchange is completed although its message expired on the way', as
   await again.next('pubrel');
 });
 
-test('a shared message that one member was given is not given to another when its session ends', async (t) => {
+test('a message that one member of a shared subscription got is not sent to another one when its session ends', async (t) => {
   const world = await startWorld(t);
   const one = await world.connect({ clientId: 'one' });
   await one.subscribe('$share/g/x', 1);
@@ -218,7 +218,7 @@ test('a shared message that one member was given is not given to another when it
   t.deepEqual(await two.received(), []);
 });
 
-test('a retained QoS 0 message takes the place of one at QoS 1; without RETAIN nothing changes', async (t) => {
+test('a retained QoS 0 message replaces one at QoS 1; a message without RETAIN replaces nothing', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   client.publish('r', 'first', { retain: true, qos: 1 });
@@ -231,7 +231,7 @@ test('a retained QoS 0 message takes the place of one at QoS 1; without RETAIN n
   );
 });
 
-test('a will is retained when it says so, at its QoS, and goes out at most once', async (t) => {
+test('a will with RETAIN is retained, has its QoS, and is published at most once', async (t) => {
   const world = await startWorld(t);
   const device = await world.connect({
     clientId: 'd',
@@ -250,7 +250,7 @@ test('a will is retained when it says so, at its QoS, and goes out at most once'
   t.deepEqual(await sub.received(), []);
 });
 
-test('PUBREL follow in the order of PUBREC', async (t) => {
+test('PUBREL packets are sent in the order of PUBREC', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c', clean: false });
   await client.subscribe('x', 2);
@@ -273,7 +273,7 @@ test('a will without RETAIN is not retained', async (t) => {
   t.is(world.layer.statistics().retained, 0);
 });
 
-test('the properties of a will travel unchanged and in order; its expiry runs from its publication', async (t) => {
+test('the properties of a will are forwarded unchanged and in order; its expiry begins when it is published', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const sub = await world.connect({ version: 5, clientId: 'sub' });
@@ -310,7 +310,7 @@ test('the properties of a will travel unchanged and in order; its expiry runs fr
   t.is(properties?.['responseTopic'], 'answer');
   t.deepEqual(properties?.['correlationData'], Buffer.from([1, 2]));
   t.is(properties?.['willDelayInterval'], undefined);
-  // b=2, b=3, a=1, by hand: the codec gives a dictionary.
+  // b=2, b=3, a=1 as bytes: the codec returns a dictionary.
   t.true(
     Buffer.concat(seen).includes(
       Buffer.from('26000162000132' + '26000162000133' + '26000161000131', 'hex'),
@@ -318,7 +318,7 @@ test('the properties of a will travel unchanged and in order; its expiry runs fr
   );
 });
 
-test('an empty client id with Clean Session 1 is given one of its own on 3.1.1', async (t) => {
+test('a client without a client id and with Clean Session 1 is assigned one on 3.1.1', async (t) => {
   const world = await startWorld(t);
   const ids: (string | undefined)[] = [];
   for (let n = 0; n < 2; n++) {
@@ -338,7 +338,7 @@ test('retained messages outlive the session that published them', async (t) => {
   t.is(world.layer.statistics().retained, 1);
 });
 
-test('every code of the catalogue becomes a reason that its packet may carry', (t) => {
+test('every code of the catalogue becomes a reason code that its packet allows', (t) => {
   const puback = [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
   const suback = [0x80, 0x83, 0x87, 0x8f, 0x91, 0x97, 0x9e, 0xa1, 0xa2];
   const onlyConnack = [0x84, 0x85, 0x86, 0x88, 0x8a];
@@ -352,7 +352,7 @@ test('every code of the catalogue becomes a reason that its packet may carry', (
   t.is(reasonOf('packet-too-large', 'publish'), 0x97);
 });
 
-test('reason strings are left out before a packet is larger than the client takes', async (t) => {
+test('reason strings are left out if the packet would be larger than the client accepts', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({
     version: 5,
@@ -372,7 +372,7 @@ test('reason strings are left out before a packet is larger than the client take
   t.is(small.bytes, 0);
 });
 
-test('an assigned client id is not one that a session has', async (t) => {
+test('an assigned client id is not that of an existing session', async (t) => {
   const world = await startWorld(t);
   world.authorizer.deny.connect = (identity, clientId) => clientId !== identity.id;
   await world.connect({ identity: 'd', clientId: 'd' });
@@ -380,7 +380,7 @@ test('an assigned client id is not one that a session has', async (t) => {
   t.is(second.connack?.reasonCode, 0x85);
 });
 
-test('aliases do not outlive their connection', async (t) => {
+test('topic aliases end with their connection', async (t) => {
   const world = await startWorld(t);
   const options = {
     version: 5 as const,

@@ -1,4 +1,4 @@
-/** What one session is owed, against a store whose answers come when the test wants. */
+/** The outbound queue of one session, with a store that answers when the test decides. */
 import test from 'ava';
 import { openMemoryStore } from '../../../../../broker/store/memory-store.ts';
 import type { QueuedMessage, SessionStore } from '../../../../../broker/store/session-store.ts';
@@ -22,25 +22,25 @@ import { until } from '../../../../support/until.ts';
 interface Sent {
   readonly payload: string;
   readonly packetId: number;
-  readonly again: boolean;
+  readonly duplicate: boolean;
   readonly afterCommit: boolean;
 }
 
-/** A connection that takes everything down. */
-class Pen implements PacketSink {
+/** A connection that records everything. */
+class RecordingSink implements PacketSink {
   hasRoom = true;
   readonly sent: Sent[] = [];
   readonly released: (readonly [number, boolean])[] = [];
 
   sendQos0(): void {
-    throw new Error('nothing of QoS 0 was owed');
+    throw new Error('no QoS 0 message was queued');
   }
 
   sendWithPacketId(
     ...[delivery, packetId, afterCommit]: Parameters<PacketSink['sendWithPacketId']>
   ): undefined {
     const payload = delivery.message.payload.toString();
-    this.sent.push({ payload, packetId, again: delivery.packetId !== 0, afterCommit });
+    this.sent.push({ payload, packetId, duplicate: delivery.packetId !== 0, afterCommit });
   }
 
   sendRelease(packetId: number, afterCommit: boolean): void {
@@ -59,21 +59,21 @@ const limits: OutboundLimits = {
   queueQos0: false,
 };
 
-interface Bench {
+interface QueueWorld {
   readonly store: SessionStore;
-  readonly outgoing: OutboundQueue;
+  readonly queue: OutboundQueue;
   readonly dropped: string[];
-  /** Lets the oldest read of the queue that waits be answered. */
+  /** Answers the oldest waiting read of the queue. */
   readonly answer: () => Promise<void>;
 }
 
-function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
+function queueWorld(kept: boolean, own: Partial<OutboundLimits> = {}): QueueWorld {
   const store = openMemoryStore({ limits: wideLimits, clock: fakeClock() });
   store.putSession(sessionRecord('c'));
   const waiting: (() => void)[] = [];
   const read = store.readQueue.bind(store);
   store.readQueue = async (...asked): Promise<readonly QueuedMessage[]> => {
-    // As of now, given later: what happens in between the caller knows.
+    // The page of now, returned later: the caller knows what happened in between.
     const page = await read(...asked);
     await new Promise<void>((resolve) => waiting.push(resolve));
     return page;
@@ -93,7 +93,7 @@ function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
   };
   return {
     store,
-    outgoing: new OutboundQueue('c', context, kept),
+    queue: new OutboundQueue('c', context, kept),
     dropped,
     answer: async () => {
       await until('a read', () => waiting.length > 0);
@@ -103,48 +103,48 @@ function bench(kept: boolean, own: Partial<OutboundLimits> = {}): Bench {
   };
 }
 
-const deliver = (outgoing: OutboundQueue, payload: string, qos: 1 | 2 = 1): boolean =>
-  outgoing.deliver(Message.from('t', qos, false, payload), qos, false, []);
+const deliver = (queue: OutboundQueue, payload: string, qos: 1 | 2 = 1): boolean =>
+  queue.deliver(Message.from('t', qos, false, payload), qos, false, []);
 
-test('packet ids begin again at 1 behind 65,535, and pass over what is still in flight', (t) => {
-  const { outgoing } = bench(false);
-  const pen = new Pen();
-  outgoing.attach(pen, 100, false);
+test('packet ids start again at 1 after 65,535, and skip those in flight', (t) => {
+  const { queue } = queueWorld(false);
+  const sink = new RecordingSink();
+  queue.attach(sink, 100, false);
   for (let n = 1; n <= 65_534; n++) {
-    deliver(outgoing, 'x');
-    if (n > 2) outgoing.onPuback(n);
+    deliver(queue, 'x');
+    if (n > 2) queue.onPuback(n);
   }
-  pen.sent.length = 0;
-  for (let n = 0; n < 3; n++) deliver(outgoing, 'x');
+  sink.sent.length = 0;
+  for (let n = 0; n < 3; n++) deliver(queue, 'x');
   t.deepEqual(
-    pen.sent.map(({ packetId }) => packetId),
+    sink.sent.map(({ packetId }) => packetId),
     [65_535, 3, 4],
   );
 });
 
-test('what was dropped while a page was on its way is not delivered out of it', async (t) => {
-  const { store, outgoing, answer, dropped } = bench(true, { queueMaxMessages: 4 });
+test('a message that was dropped while its page was read is not delivered', async (t) => {
+  const { store, queue, answer, dropped } = queueWorld(true, { queueMaxMessages: 4 });
   for (const payload of ['1', '2', '3', '4']) {
     store.enqueue('c', deliveryOf(storedMessage('t', payload)));
   }
-  const pen = new Pen();
-  outgoing.attach(pen, 10, true);
-  for (const payload of ['5', '6']) deliver(outgoing, payload);
+  const sink = new RecordingSink();
+  queue.attach(sink, 10, true);
+  for (const payload of ['5', '6']) deliver(queue, payload);
   t.is(dropped.length, 2);
   await answer();
-  t.deepEqual(pen.payloads, ['3', '4']);
+  t.deepEqual(sink.payloads, ['3', '4']);
   await answer();
-  t.deepEqual(pen.payloads, ['3', '4', '5', '6']);
+  t.deepEqual(sink.payloads, ['3', '4', '5', '6']);
 });
 
-test('a page that an earlier connection asked for is not delivered to the next one', async (t) => {
-  const { store, outgoing, answer } = bench(true);
+test('a page that an earlier connection requested is not delivered to the next one', async (t) => {
+  const { store, queue, answer } = queueWorld(true);
   for (const payload of ['1', '2']) store.enqueue('c', deliveryOf(storedMessage('t', payload)));
-  const first = new Pen();
-  outgoing.attach(first, 10, true);
-  outgoing.detach();
-  const second = new Pen();
-  outgoing.attach(second, 10, true);
+  const first = new RecordingSink();
+  queue.attach(first, 10, true);
+  queue.detach();
+  const second = new RecordingSink();
+  queue.attach(second, 10, true);
   await answer();
   t.deepEqual(second.sent, []);
   await answer();
@@ -152,40 +152,40 @@ test('a page that an earlier connection asked for is not delivered to the next o
   t.deepEqual(first.sent, []);
 });
 
-test('what must be durable before it leaves is PUBLISH at QoS 2 and PUBREL of kept sessions, nothing else', (t) => {
+test('only PUBLISH at QoS 2 and PUBREL to kept sessions wait for the commit', (t) => {
   for (const kept of [true, false]) {
-    const { outgoing } = bench(kept);
-    const pen = new Pen();
-    outgoing.attach(pen, 10, kept);
-    deliver(outgoing, 'one', 1);
-    deliver(outgoing, 'two', 2);
-    outgoing.onPubrec(2, false);
+    const { queue } = queueWorld(kept);
+    const sink = new RecordingSink();
+    queue.attach(sink, 10, kept);
+    deliver(queue, 'one', 1);
+    deliver(queue, 'two', 2);
+    queue.onPubrec(2, false);
     t.deepEqual(
-      pen.sent.map(({ afterCommit }) => afterCommit),
+      sink.sent.map(({ afterCommit }) => afterCommit),
       [false, kept],
     );
-    t.deepEqual(pen.released, [[2, kept]]);
+    t.deepEqual(sink.released, [[2, kept]]);
   }
 });
 
-test('a connection that reads slowly gets what waits in order, not what is newest', (t) => {
+test('a connection that reads slowly gets the waiting messages in order, not the newest one first', (t) => {
   for (const kept of [true, false]) {
-    const { outgoing } = bench(kept);
-    const pen = new Pen();
-    outgoing.attach(pen, 2, kept);
-    for (let n = 1; n <= 5; n++) deliver(outgoing, String(n));
-    t.deepEqual(pen.payloads, ['1', '2']);
-    outgoing.onPuback(1);
-    deliver(outgoing, '6');
-    for (let id = 2; id <= 5; id++) outgoing.onPuback(id);
-    t.deepEqual(pen.payloads, ['1', '2', '3', '4', '5', '6']);
-    outgoing.onPuback(6);
-    pen.hasRoom = false;
-    deliver(outgoing, '7');
-    // There is room again, and nobody has looked yet.
-    pen.hasRoom = true;
-    deliver(outgoing, '8');
-    outgoing.pump();
-    t.deepEqual(pen.payloads.slice(6), ['7', '8']);
+    const { queue } = queueWorld(kept);
+    const sink = new RecordingSink();
+    queue.attach(sink, 2, kept);
+    for (let n = 1; n <= 5; n++) deliver(queue, String(n));
+    t.deepEqual(sink.payloads, ['1', '2']);
+    queue.onPuback(1);
+    deliver(queue, '6');
+    for (let id = 2; id <= 5; id++) queue.onPuback(id);
+    t.deepEqual(sink.payloads, ['1', '2', '3', '4', '5', '6']);
+    queue.onPuback(6);
+    sink.hasRoom = false;
+    deliver(queue, '7');
+    // There is room again, but the queue has not noticed.
+    sink.hasRoom = true;
+    deliver(queue, '8');
+    queue.pump();
+    t.deepEqual(sink.payloads.slice(6), ['7', '8']);
   }
 });

@@ -1,8 +1,8 @@
-/** What QoS 2 promises: once, and an exchange that ends. */
+/** QoS 2: exactly once, and an exchange that ends. */
 import test from 'ava';
 import { startWorld } from '../../../../support/session-world.ts';
 
-test('QoS 2 in: a packet id that is not released is not published again', async (t) => {
+test('QoS 2 from a client: a packet id that is not released is not published again', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('x', 0);
@@ -23,7 +23,7 @@ test('QoS 2 in: a packet id that is not released is not published again', async 
   t.is((await sub.received()).length, 1);
 });
 
-test('QoS 2 out: PUBREC with an error ends the exchange and frees the window', async (t) => {
+test('QoS 2 to a client: PUBREC with an error ends the exchange and makes room in the window', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({
     version: 5,
@@ -40,7 +40,7 @@ test('QoS 2 out: PUBREC with an error ends the exchange and frees the window', a
   t.is(String((await sub.next('publish')).payload), 'two');
 });
 
-test('PUBACK for a QoS 2 delivery, and PUBREC for a QoS 1 one, are protocol errors', async (t) => {
+test('PUBACK for a QoS 2 delivery and PUBREC for a QoS 1 delivery are protocol errors', async (t) => {
   const world = await startWorld(t);
   const pub = await world.connect({ clientId: 'pub' });
   for (const [qos, cmd] of [

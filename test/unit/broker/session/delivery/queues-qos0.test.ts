@@ -1,4 +1,4 @@
-/** QoS 0 in the queue of those who are away: only where the limits say so, and first to give way. */
+/** QoS 0 messages for offline sessions: queued only if the limits allow it, and dropped first. */
 import test from 'ava';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import { leaveKept, payloadsOf } from '../../../../support/session-queues.ts';
@@ -7,7 +7,7 @@ import { until } from '../../../../support/until.ts';
 
 const properties = { sessionExpiryInterval: 1000 };
 
-test('QoS 0 waits for those who are away only where the limits say so', async (t) => {
+test('QoS 0 messages are queued for offline sessions only if the limits allow it', async (t) => {
   for (const queueQos0 of [false, true]) {
     const authorizer = new TestAuthorizer();
     authorizer.own = { ...authorizer.own, queueQos0 };
@@ -46,7 +46,7 @@ test('QoS 0 waits for those who are away only where the limits say so', async (t
 });
 
 for (const queueOverflow of ['drop-oldest', 'drop-newest'] as const) {
-  test(`${queueOverflow}: of a full queue the oldest QoS 0 goes first, then the policy chooses`, async (t) => {
+  test(`${queueOverflow}: a full queue drops its oldest QoS 0 message first, then the policy decides`, async (t) => {
     const authorizer = new TestAuthorizer();
     authorizer.own = { ...authorizer.own, queueMaxMessages: 4, queueQos0: true, queueOverflow };
     const world = await startWorld(t, { authorizer });
@@ -62,7 +62,7 @@ for (const queueOverflow of ['drop-oldest', 'drop-newest'] as const) {
     t.is(world.count('dropped', 'queue-full'), 1);
     for (const name of ['f1', 'g1', 'h1']) await publish(name, 1); // d1 f1 g1 h1
     t.is(world.count('dropped', 'queue-full'), 4);
-    await publish('i0', 0); // Not worth one of QoS 1: gives way itself.
+    await publish('i0', 0); // Dropped: a QoS 1 message is worth more.
     t.is(world.count('dropped', 'queue-full'), 5);
     await publish('j1', 1);
     t.is(world.count('dropped', 'queue-full'), 6);
@@ -75,7 +75,7 @@ for (const queueOverflow of ['drop-oldest', 'drop-newest'] as const) {
   });
 }
 
-test('QoS 0 that waited is bounded by bytes and among all sessions, judged when it leaves, and forgotten with its session', async (t) => {
+test('queued QoS 0 messages are limited in bytes and in total, authorized at delivery, and deleted with their session', async (t) => {
   const clock = fakeClock();
   const authorizer = new TestAuthorizer();
   authorizer.own = { ...authorizer.own, queueMaxBytes: 3000, queueQos0: true };
@@ -108,10 +108,10 @@ test('QoS 0 that waited is bounded by bytes and among all sessions, judged when 
   t.is(world.layer.statistics().queuedBytes, 0);
 });
 
-test('QoS 0 that waited comes in order, before what is published while it leaves', async (t) => {
+test('queued QoS 0 messages are delivered in order, before the messages that are published meanwhile', async (t) => {
   const authorizer = new TestAuthorizer();
   authorizer.own = { ...authorizer.own, queueQos0: true };
-  // So little room that the queue leaves in many portions.
+  // So little room that the queue is sent in many parts.
   const world = await startWorld(t, {
     authorizer,
     config: { limits: { broker: { outboundPerConnectionMaxBytes: 16_384 } } },
@@ -129,7 +129,7 @@ test('QoS 0 that waited comes in order, before what is published while it leaves
     const one = await again.next('publish');
     if (Number(String(one.payload)) !== n) return t.fail(`${String(one.payload)} instead of ${n}`);
   }
-  // A new QoS 0 message is delivered in order, or dropped when it finds the connection's buffer full.
+  // A new QoS 0 message is delivered in order, or dropped if the connection has no room.
   const later = (await payloadsOf(again)).map(Number);
   t.deepEqual(
     later,
@@ -140,7 +140,7 @@ test('QoS 0 that waited comes in order, before what is published while it leaves
   t.is(world.count('dropped'), world.count('dropped', 'outbound-full'));
 });
 
-test('QoS 0 that expired while it waited is not delivered', async (t) => {
+test('a QoS 0 message that expired in the queue is not delivered', async (t) => {
   const clock = fakeClock();
   const authorizer = new TestAuthorizer();
   authorizer.own = { ...authorizer.own, queueQos0: true };

@@ -1,10 +1,10 @@
-/** The queue of a session: its bounds, what gives way when it is full, and its order. */
+/** The queue of a session: its limits, which message is dropped when it is full, and its order. */
 import test from 'ava';
 import { leaveKept, payloadsOf, publishMany } from '../../../../support/session-queues.ts';
 import { startWorld, TestAuthorizer } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
 
-test('the queue of a kept session is bounded by count: the oldest gives way, and is counted', async (t) => {
+test('the queue of a kept session is limited in messages: the oldest is dropped and counted', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { queuePerSessionMaxMessages: 10 } } },
   });
@@ -15,7 +15,7 @@ test('the queue of a kept session is bounded by count: the oldest gives way, and
   for (let n = 15; n < 25; n++) t.is(String((await again.next('publish')).payload), String(n));
 });
 
-test('the queue of a kept session is bounded by bytes', async (t) => {
+test('the queue of a kept session is limited in bytes', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { queuePerSessionMaxBytes: 10_000 } } },
   });
@@ -25,7 +25,7 @@ test('the queue of a kept session is bounded by bytes', async (t) => {
   t.true(world.count('dropped', 'queue-full') >= 15);
 });
 
-test('a connected client that does not acknowledge has a bounded queue too', async (t) => {
+test('the queue of a connected client that does not acknowledge is limited too', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { inflightOutMax: 5, queuePerSessionMaxMessages: 10 } } },
   });
@@ -42,7 +42,7 @@ test('a connected client that does not acknowledge has a bounded queue too', asy
   }
 });
 
-test('drop-newest keeps what waits: the new message gives way, its publisher is answered as ever', async (t) => {
+test('drop-newest drops the new message, and its publisher is acknowledged as usual', async (t) => {
   const authorizer = new TestAuthorizer();
   authorizer.own = { ...authorizer.own, queueMaxMessages: 10, queueOverflow: 'drop-newest' };
   const world = await startWorld(t, { authorizer });
@@ -59,11 +59,11 @@ test('drop-newest keeps what waits: the new message gives way, its publisher is 
   );
 });
 
-test('drop-newest holds for a connected client that does not acknowledge, kept or not', async (t) => {
+test('drop-newest also applies to a connected client that does not acknowledge, kept or not', async (t) => {
   const authorizer = new TestAuthorizer();
   authorizer.own = { ...authorizer.own, inflightMax: 5, queueOverflow: 'drop-newest' };
   for (const clean of [true, false]) {
-    // What is in flight counts where the queue is kept.
+    // Messages in flight count in the queue of a kept session.
     authorizer.own = { ...authorizer.own, queueMaxMessages: clean ? 5 : 10 };
     const world = await startWorld(t, { authorizer });
     const sub = await world.connect({ clientId: 'sub', clean });
@@ -81,7 +81,7 @@ test('drop-newest holds for a connected client that does not acknowledge, kept o
   }
 });
 
-test('a long queue comes in order while new messages arrive', async (t) => {
+test('a long queue is delivered in order while new messages arrive', async (t) => {
   const world = await startWorld(t, { config: { limits: { broker: { inflightOutMax: 10 } } } });
   const sub = await world.connect({ clientId: 'sub', clean: false });
   await sub.subscribe('q', 1);

@@ -1,9 +1,9 @@
-/** Retained messages: how they come, how they go, and when there is no room. */
+/** Retained messages: how they are stored, sent and deleted, and what happens without room. */
 import test from 'ava';
 import { startWorld } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
 
-test('an empty retained payload removes, and is delivered live', async (t) => {
+test('an empty retained payload deletes the retained message, and is delivered to subscribers', async (t) => {
   const world = await startWorld(t);
   const client = await world.connect({ clientId: 'c' });
   await client.subscribe('r', 0);
@@ -19,7 +19,7 @@ test('an empty retained payload removes, and is delivered live', async (t) => {
   t.is(world.layer.statistics().retained, 0);
 });
 
-test('when there is no room for a retained message it is refused with 0x97 and counted', async (t) => {
+test('a retained message without room is rejected with 0x97 and counted', async (t) => {
   const world = await startWorld(t, { config: { limits: { broker: { retainedMax: 1 } } } });
   const client = await world.connect({ version: 5, clientId: 'c' });
   client.publish('a', 'x', { retain: true, qos: 1 });
@@ -29,7 +29,7 @@ test('when there is no room for a retained message it is refused with 0x97 and c
   t.is(world.count('dropped', 'retained-full'), 1);
 });
 
-test('thousands of retained messages come in portions, all of them', async (t) => {
+test('thousands of retained messages are all delivered, in batches', async (t) => {
   const world = await startWorld(t);
   for (let n = 0; n < 3000; n++) {
     await world.layer.publish({

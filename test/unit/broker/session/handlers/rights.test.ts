@@ -1,18 +1,18 @@
-/** What the policy denies or takes away again, and what the broker takes for itself. */
+/** The policy denies actions or removes rights, and the broker handles its own topics. */
 import test from 'ava';
 import { leaveKept } from '../../../../support/session-queues.ts';
 import { startWorld } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
 
-test('a publish seen before does not ask the policy again, until it changes', async (t) => {
+test('the policy decides once for a topic, and again after it has changed', async (t) => {
   const world = await startWorld(t);
   const pub = await world.connect({ clientId: 'pub' });
   for (let n = 0; n < 100; n++) pub.publish('same', 'x', { qos: 1 });
   await until('acknowledged', () => pub.packets.length === 100);
-  t.is(world.authorizer.asked, 1);
+  t.is(world.authorizer.publishDecisions, 1);
   pub.publish('same', 'a longer payload', { qos: 1 });
   await pub.settle();
-  t.is(world.authorizer.asked, 2);
+  t.is(world.authorizer.publishDecisions, 2);
   world.authorizer.deny.publish = () => true;
   world.authorizer.version++;
   pub.publish('same', 'x', { qos: 1 });
@@ -20,7 +20,7 @@ test('a publish seen before does not ask the policy again, until it changes', as
   t.is(world.count('disconnected', 'publish-denied'), 1);
 });
 
-test('a denied publish on 3.1.1 closes, or is dropped and acknowledged, as configured', async (t) => {
+test('a denied PUBLISH on 3.1.1 closes the connection, or is dropped and acknowledged, as configured', async (t) => {
   const world = await startWorld(t);
   world.authorizer.deny.publish = () => true;
   const closes = await world.connect({ clientId: 'a' });
@@ -36,7 +36,7 @@ test('a denied publish on 3.1.1 closes, or is dropped and acknowledged, as confi
   t.is((await drops.next('pubcomp')).messageId, id);
 });
 
-test('reauthorise takes away what is no longer allowed, on a live connection and at the return', async (t) => {
+test('reauthorize removes subscriptions that are no longer allowed, on an open connection and after a reconnect', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub', clean: false });
   await sub.subscribe([
@@ -54,7 +54,7 @@ test('reauthorise takes away what is no longer allowed, on a live connection and
   t.is(world.layer.statistics().subscriptions, 1);
 });
 
-test('what the policy denies to receive is not routed, not sent from the queue, not sent as retained', async (t) => {
+test('a message that the policy denies to receive is not sent live, from the queue, or as retained', async (t) => {
   const world = await startWorld(t);
   await leaveKept(world, 'sub', 'r/#', 1);
   const pub = await world.connect({ clientId: 'pub' });
@@ -75,7 +75,7 @@ test('what the policy denies to receive is not routed, not sent from the queue, 
   );
 });
 
-test('what the broker takes for itself is acknowledged and not routed', async (t) => {
+test('a message that the broker handles itself is acknowledged and not routed', async (t) => {
   const taken: string[] = [];
   const world = await startWorld(t, {
     intercept: (_identity, topic, payload) => {

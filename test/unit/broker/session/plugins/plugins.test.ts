@@ -1,4 +1,4 @@
-/** The class, events and hooks of Aedes, as a plug-in of this broker uses them (docs/plug-ins.md). */
+/** The class, events and hooks of Aedes for plug-ins (docs/plug-ins.md). */
 import { Aedes } from 'aedes';
 import test from 'ava';
 import { hookTimeoutMs } from '../../../../../broker/session/handlers/plugin-hooks.ts';
@@ -6,7 +6,7 @@ import { fakeClock } from '../../../../support/fake-clock.ts';
 import { startWorld, type RawClient } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
 
-test('plug-ins of Aedes see clients and messages, listen and publish', async (t) => {
+test('plug-ins of Aedes get clients and messages, and can subscribe and publish', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   const seen: string[] = [];
@@ -20,7 +20,7 @@ test('plug-ins of Aedes see clients and messages, listen and publish', async (t)
     core.subscribe(
       'in/#',
       (packet, done) => {
-        seen.push(`heard ${packet.topic}`);
+        seen.push(`received ${packet.topic}`);
         done();
       },
       resolve,
@@ -45,11 +45,11 @@ test('plug-ins of Aedes see clients and messages, listen and publish', async (t)
   );
   t.is(String((await client.next('publish')).payload), 'from a plug-in');
   await client.disconnect();
-  await until('told', () => seen.includes('gone c'));
-  t.deepEqual(seen, ['client c', 'heard in/x', 'in/x by c', 'out by broker', 'gone c']);
+  await until('the event', () => seen.includes('gone c'));
+  t.deepEqual(seen, ['client c', 'received in/x', 'in/x by c', 'out by broker', 'gone c']);
 });
 
-test('clients are there by their id, as Aedes has them, and a plug-in can speak to one alone', async (t) => {
+test('plug-ins find clients by their id, as in Aedes, and can publish to a single one', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   t.true(core instanceof Aedes);
@@ -84,7 +84,7 @@ interface PlugIn {
   close(done: () => void): void;
 }
 
-test('every event of Aedes is told, and not asked for when nobody listens', async (t) => {
+test('every event of Aedes is emitted, and costs nothing without listeners', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   const seen: string[] = [];
@@ -113,9 +113,9 @@ test('every event of Aedes is told, and not asked for when nobody listens', asyn
   await client.settle();
   client.write('f000');
   await client.end();
-  const stranger = await world.raw('stranger');
-  stranger.write('c000');
-  await stranger.end();
+  const unknown = await world.raw('unknown');
+  unknown.write('c000');
+  await unknown.end();
   t.deepEqual(seen, [
     'connack 0 false c',
     'subscribe [{"topic":"a/#","qos":2}] c',
@@ -131,7 +131,7 @@ test('every event of Aedes is told, and not asked for when nobody listens', asyn
   t.true(world.layer.context.hooks.hasListeners.ack);
 });
 
-test('keepaliveTimeout is told before the connection ends', async (t) => {
+test('keepaliveTimeout is emitted before the connection is closed', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const seen: string[] = [];
@@ -145,7 +145,7 @@ test('keepaliveTimeout is told before the connection ends', async (t) => {
   t.deepEqual(seen, ['c true']);
 });
 
-test('authorizePublish: refuses beyond the policy, and what it changes is what is routed', async (t) => {
+test('authorizePublish can refuse what the policy allows, and the changed message is routed', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   core.authorizePublish = (client, packet, callback) => {
@@ -183,7 +183,7 @@ test('authorizePublish: refuses beyond the policy, and what it changes is what i
   t.is(world.count('denied', 'plug-in-refused'), 3);
 });
 
-test('authorizePublish may answer later: that connection waits, in order, and no other does', async (t) => {
+test('authorizePublish may answer later: its connection waits and keeps the order, no other connection waits', async (t) => {
   const world = await startWorld(t);
   const waiting: (() => void)[] = [];
   world.layer.core.authorizePublish = (_client, packet, callback) => {
@@ -215,7 +215,7 @@ test('authorizePublish may answer later: that connection waits, in order, and no
   );
 });
 
-test('a hook that never answers ends its connection, not the broker', async (t) => {
+test('a hook that never answers closes its connection only', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   let asked = 0;
@@ -230,7 +230,7 @@ test('a hook that never answers ends its connection, not the broker', async (t) 
   await pub.end();
 });
 
-test('a will is a publish that authorizePublish is asked about', async (t) => {
+test('authorizePublish runs for wills too', async (t) => {
   const world = await startWorld(t);
   world.layer.core.authorizePublish = (client, packet, callback) => {
     callback(client === null && packet.topic === 'will/no' ? new Error('no') : null);
@@ -248,17 +248,17 @@ test('a will is a publish that authorizePublish is asked about', async (t) => {
   t.deepEqual(await sub.received(), []);
 });
 
-test('authorizeForward: judges and changes what leaves to each client, live, retained and queued', async (t) => {
+test('authorizeForward allows and changes each message to each client: live, retained and queued', async (t) => {
   const world = await startWorld(t);
   world.layer.core.authorizeForward = (client, packet) => {
     if (packet.topic === 'throws') throw new Error('broken');
-    if (packet.topic === 'secret' && client.id !== 'boss') return null;
+    if (packet.topic === 'secret' && client.id !== 'trusted') return null;
     return { ...packet, payload: `${packet.payload.toString()} to ${client.id}` };
   };
-  const boss = await world.connect({ clientId: 'boss' });
-  const plain = await world.connect({ clientId: 'plain' });
+  const trusted = await world.connect({ clientId: 'trusted' });
+  const other = await world.connect({ clientId: 'other' });
   const away = await world.connect({ clientId: 'away', clean: false });
-  for (const client of [boss, plain, away]) await client.subscribe('#', 1);
+  for (const client of [trusted, other, away]) await client.subscribe('#', 1);
   await away.cut();
   const pub = await world.connect({ clientId: 'pub' });
   for (const qos of [0, 1] as const) {
@@ -269,25 +269,25 @@ test('authorizeForward: judges and changes what leaves to each client, live, ret
   await pub.settle();
   const texts = async (client: RawClient): Promise<string[]> =>
     (await client.received()).map(({ payload }) => String(payload));
-  t.deepEqual(await texts(boss), [
-    'secret0 to boss',
-    'open0 to boss',
-    'secret1 to boss',
-    'open1 to boss',
+  t.deepEqual(await texts(trusted), [
+    'secret0 to trusted',
+    'open0 to trusted',
+    'secret1 to trusted',
+    'open1 to trusted',
   ]);
-  t.deepEqual(await texts(plain), ['open0 to plain', 'open1 to plain']);
+  t.deepEqual(await texts(other), ['open0 to other', 'open1 to other']);
   const back = await world.connect({ clientId: 'away', clean: false });
   t.deepEqual(await texts(back), ['open1 to away']);
   const late = await world.connect({ clientId: 'late' });
   await late.subscribe('#', 1);
   t.deepEqual(await texts(late), ['open1 to late']);
-  // What was kept back is not left in a window or in a queue.
+  // A refused message does not stay in a window or a queue.
   back.ack('puback', 2);
   await back.settle();
   t.is(world.layer.statistics().queuedMessages, 0);
 });
 
-test('published is called for every message, the broker’s own too, and can end its publisher', async (t) => {
+test('published is called for every message, also of the broker, and can disconnect its publisher', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   const seen: string[] = [];
@@ -304,7 +304,7 @@ test('published is called for every message, the broker’s own too, and can end
   t.deepEqual(seen, ['good pub', 'own broker', 'bad pub']);
 });
 
-test('preConnect and authenticate: each may refuse, at once or later, with user name and password', async (t) => {
+test('preConnect and authenticate can refuse, at once or later, with user name and password', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   const seen: string[] = [];
@@ -353,7 +353,7 @@ test('preConnect and authenticate: each may refuse, at once or later, with user 
   t.is(world.count('connected'), 1);
 });
 
-test('authorizeSubscribe: filter by filter, refuses or lowers the QoS, and may answer later', async (t) => {
+test('authorizeSubscribe refuses each filter or lowers its QoS, and may answer later', async (t) => {
   const world = await startWorld(t);
   world.layer.core.authorizeSubscribe = (_client, subscription, callback) => {
     if (subscription.topic === 'error') return callback(new Error('no'));
@@ -363,22 +363,22 @@ test('authorizeSubscribe: filter by filter, refuses or lowers the QoS, and may a
     setImmediate(callback, null, subscription);
   };
   const topics = ['later', 'error', 'null', 'lower', 'raise', 'later/2'];
-  const five = await world.connect({ version: 5, clientId: 'five' });
-  const told = await five.subscribe(
+  const mqtt5 = await world.connect({ version: 5, clientId: 'mqtt5' });
+  const suback = await mqtt5.subscribe(
     topics.map((topic) => ({ topic })),
     1,
   );
-  t.deepEqual(told.granted, [1, 0x87, 0x87, 0, 1, 1]);
-  const four = await world.connect({ clientId: 'four' });
-  const old = await four.subscribe(
+  t.deepEqual(suback.granted, [1, 0x87, 0x87, 0, 1, 1]);
+  const mqtt311 = await world.connect({ clientId: 'mqtt311' });
+  const oldSuback = await mqtt311.subscribe(
     topics.map((topic) => ({ topic })),
     1,
   );
-  t.deepEqual(old.granted, [1, 0x80, 0x80, 0, 1, 1]);
+  t.deepEqual(oldSuback.granted, [1, 0x80, 0x80, 0, 1, 1]);
   t.is(world.layer.statistics().subscriptions, 8);
 });
 
-test('a hook that is taken back is not asked any more', async (t) => {
+test('a hook that is removed is not called any more', async (t) => {
   const world = await startWorld(t);
   const { core } = world.layer;
   const { authorizePublish } = core;

@@ -1,10 +1,10 @@
-/** Connections and sessions: how long they live, what ends them, and how many one identity has. */
+/** Connections and sessions: how long they exist, what ends them, and how many one identity has. */
 import test from 'ava';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import { startWorld, TestAuthorizer, type RawClient } from '../../../../support/session-world.ts';
 import { until } from '../../../../support/until.ts';
 
-test('keep alive: any packet counts, one and a half times the interval is the limit', async (t) => {
+test('keep alive: any packet counts, and the timeout is 1.5 times the interval', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });
   const client = await world.connect({ clientId: 'c', keepAlive: 10 });
@@ -21,7 +21,7 @@ test('keep alive: any packet counts, one and a half times the interval is the li
   await none.settle();
 });
 
-test('a takeover keeps the session, and three at once leave one', async (t) => {
+test('a takeover keeps the session, and of three takeovers at once one remains', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });
   await first.subscribe('x', 1);
@@ -29,7 +29,7 @@ test('a takeover keeps the session, and three at once leave one', async (t) => {
     [1, 2, 3].map(() => world.connect({ clientId: 'c', clean: false })),
   );
   await first.end();
-  await until('one is left', () => raced.filter((one) => !one.ended).length === 1);
+  await until('one remaining connection', () => raced.filter((one) => !one.ended).length === 1);
   const last = raced.find((one) => !one.ended)!;
   const pub = await world.connect({ clientId: 'pub' });
   pub.publish('x', 'm', { qos: 1 });
@@ -37,7 +37,7 @@ test('a takeover keeps the session, and three at once leave one', async (t) => {
   t.is(world.layer.statistics().sessions, 2);
 });
 
-test('a new Clean Session ends the old one with its queue and subscriptions', async (t) => {
+test('a new Clean Session deletes the old session with its queue and subscriptions', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });
   await first.subscribe('x', 1);
@@ -50,7 +50,7 @@ test('a new Clean Session ends the old one with its queue and subscriptions', as
   t.deepEqual([queuedMessages, subscriptions], [0, 0]);
 });
 
-test('a silenced connection publishes no will; another end does', async (t) => {
+test('a connection that is closed because of a revocation publishes no will; another closed one does', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'sub' });
   await sub.subscribe('w', 0);
@@ -66,7 +66,7 @@ test('a silenced connection publishes no will; another end does', async (t) => {
   }
 });
 
-test('forget ends the sessions of an identity, with queue, subscriptions and wills', async (t) => {
+test('forget deletes the sessions of an identity with their queues, subscriptions and wills', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({ clientId: 'd', clean: false });
   await sub.subscribe('x', 1);
@@ -89,13 +89,13 @@ test('connections of one identity are bounded by its limits', async (t) => {
   t.is(same.connack?.reasonCode, 0);
 });
 
-test('kept sessions of one identity are bounded: the one that is away the longest ends', async (t) => {
+test('the kept sessions of one identity are limited: the one that has been offline longest is deleted', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { sessionsPerDeviceMax: 3 } } },
   });
   const open = (n: number): Promise<RawClient> =>
     world.connect({ identity: 'd', clientId: `d/${n}`, clean: false });
-  const stays = await open(0);
+  const connected = await open(0);
   for (let n = 1; n <= 2; n++) {
     const client = await open(n);
     await client.subscribe('x', 1);
@@ -106,7 +106,7 @@ test('kept sessions of one identity are bounded: the one that is away the longes
   await open(3);
   t.is(world.layer.statistics().sessions, 3);
   t.is(world.count('dropped', 'session-evicted'), 1);
-  await stays.settle();
+  await connected.settle();
   t.true((await open(1)).connack?.sessionPresent);
   t.false((await open(2)).connack?.sessionPresent);
 });

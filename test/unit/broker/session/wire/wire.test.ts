@@ -7,7 +7,7 @@ import { Framer } from '../../../../../broker/session/wire/framer.ts';
 import { PacketReader } from '../../../../../broker/session/wire/reader.ts';
 import { readProperties } from '../../../../../broker/session/wire/properties.ts';
 
-test('packets are the same however they are cut into chunks', (t) => {
+test('packets are the same however they are split into chunks', (t) => {
   fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 10 }),
@@ -48,14 +48,14 @@ test('packets are the same however they are cut into chunks', (t) => {
   t.pass();
 });
 
-test('memory for a packet in parts grows with what came, not with what was declared', (t) => {
+test('the buffer of an incomplete packet grows with the received bytes, not with the Remaining Length', (t) => {
   const framer = new Framer(100 * 1024 * 1024, () => true);
   framer.push(Buffer.from('30ffffff1f', 'hex'));
   framer.push(Buffer.alloc(10));
   t.is(framer.bufferedBytes, 15);
 });
 
-test('random bytes never make a property section throw anything but a fault, nor read beyond', (t) => {
+test('random bytes never make the property decoder throw anything but a ProtocolFault, or read too far', (t) => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 60 }),
@@ -84,7 +84,7 @@ test('random bytes never make a property section throw anything but a fault, nor
   t.pass();
 });
 
-test('what is encoded is what the codec reads, in each family, with and without packet id', (t) => {
+test('mqtt-packet decodes what the broker encodes, in each protocol family, with and without packet id', (t) => {
   fc.assert(
     fc.property(
       fc.string({ minLength: 1, maxLength: 200 }).filter((text) => text.isWellFormed()),
