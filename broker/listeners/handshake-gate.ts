@@ -1,13 +1,13 @@
 /**
- * The gate before TLS. A handshake costs a thousand times what a message costs, so when a whole
- * fleet comes back at once, only as many are begun as can be finished; the others wait their turn,
- * fairly by address, and cost nothing when they give up while they wait.
+ * Limits TLS handshakes. A handshake costs a thousand times as much as a message. When a whole fleet
+ * reconnects at once, the gate starts only as many handshakes as can be completed. The other connections
+ * wait, with fair turns per address, and cost nothing when they disconnect while they wait.
  *
- * - How many are worked on at once: many while there is time to spare, for then it is the network that
- *   takes long; few when the event loop is busy, so that those begun end before their clients give up.
- * - A connection gets a turn only after its first bytes came: silent ones never take one.
- * - A handshake that stalls gives its turn back after a moment, and is ended by its time limit.
- * - What is too much for the queue is closed at once, so that the device tries again later.
+ * - Many handshakes run at a time while the event loop is idle, because then they wait for the network.
+ *   Few run while it is busy, so that those that started complete before their clients time out.
+ * - A handshake starts only after the first bytes of the client arrived. Silent connections never start.
+ * - A handshake that stalls lets the next one start after a short time, and is closed by its timeout.
+ * - Connections over a limit are closed at once, so that the device tries again later.
  *
  * @module
  */
@@ -25,11 +25,11 @@ export interface GateLimits {
   readonly handshakeTimeoutMs: number;
 }
 
-/** So many at once when the event loop is busy. */
+/** Maximum handshakes at a time while the event loop is busy. */
 const runningBusyMax = 64;
-/** A turn is given back after this time, whether the handshake is done or not. */
-const turnMs = 100;
-/** More than a ClientHello can have: such a client is not waiting for its turn. */
+/** After this time the next handshake may start, whether or not this one is complete. */
+const slotMs = 100;
+/** More than a ClientHello can contain. */
 const helloMaxBytes = 16 * 1024;
 /** Addresses whose rate is counted; beyond that, all counts start again. */
 const windowsMax = 10_000;
@@ -55,23 +55,23 @@ export interface GateDeps {
 export class HandshakeGate {
   readonly #limits: GateLimits;
   readonly #deps: GateDeps;
-  /** Addresses in the order of their turns; each has its own line. */
-  readonly #lines = new Map<string, Waiting[]>();
+  /** Waiting connections per address. The first address is the next one to start a handshake. */
+  readonly #queues = new Map<string, Waiting[]>();
   readonly #halfOpen = new Map<string, number>();
   readonly #windows = new Map<string, SecondWindow>();
-  #halfOpenAll = 0;
+  #halfOpenTotal = 0;
   #running = 0;
   #waiting = 0;
-  readonly #begun: SecondWindow;
-  #later: Cancel | undefined;
+  readonly #started: SecondWindow;
+  #cancelNext: Cancel | undefined;
   #closed = false;
-  /** Handshakes not begun because the client had given up. */
+  /** Handshakes that were not started because the client disconnected. */
   abandoned = 0;
 
   constructor(limits: GateLimits, deps: GateDeps) {
     this.#limits = limits;
     this.#deps = deps;
-    this.#begun = new SecondWindow(deps.clock);
+    this.#started = new SecondWindow(deps.clock);
   }
 
   get waiting(): number {
@@ -82,14 +82,14 @@ export class HandshakeGate {
     return this.#running;
   }
 
-  /** Accepted connections whose handshake is not done. */
+  /** Accepted connections whose handshake is not complete. */
   get halfOpen(): number {
-    return this.#halfOpenAll;
+    return this.#halfOpenTotal;
   }
 
   /**
-   * Takes a raw connection; calls `begin` when its turn has come. The caller says
-   * {@link finished} when the handshake is done; a socket that closes is let go by itself.
+   * Accepts a raw connection, and calls `begin` when its handshake may start. The caller must call
+   * {@link finished} when the handshake is complete, unless the socket closes.
    */
   offer(socket: Socket, begin: () => void): void {
     const address = socket.remoteAddress ?? '';
@@ -100,33 +100,33 @@ export class HandshakeGate {
       return;
     }
     this.#count(address, 1);
-    const gone = (): void => this.finished(socket);
-    turns.set(socket, { address, running: false, gone });
-    socket.on('close', gone);
+    const onClose = (): void => this.finished(socket);
+    slots.set(socket, { address, running: false, onClose });
+    socket.on('close', onClose);
     this.#awaitHello(socket, address, begin);
   }
 
-  /** The handshake of this socket is over, well or ill. Idempotent. */
+  /** The handshake of this socket succeeded or failed. Idempotent. */
   finished(socket: Socket): void {
-    const turn = turns.get(socket);
-    if (turn === undefined) return;
-    turns.delete(socket);
-    // Nothing of the handshake stays with a connection that lives for months.
-    socket.off('close', turn.gone);
-    this.#count(turn.address, -1);
-    this.#giveBack(turn);
+    const slot = slots.get(socket);
+    if (slot === undefined) return;
+    slots.delete(socket);
+    // A connection can stay open for months, so it keeps nothing of its handshake.
+    socket.off('close', slot.onClose);
+    this.#count(slot.address, -1);
+    this.#releaseSlot(slot);
   }
 
   close(): void {
     this.#closed = true;
-    this.#later?.();
-    for (const line of this.#lines.values()) {
-      for (const { socket, stop } of line) {
+    this.#cancelNext?.();
+    for (const queue of this.#queues.values()) {
+      for (const { socket, stop } of queue) {
         stop();
         socket.destroy();
       }
     }
-    this.#lines.clear();
+    this.#queues.clear();
   }
 
   #refusal(address: string): ErrorCode | undefined {
@@ -134,16 +134,16 @@ export class HandshakeGate {
     if (this.#closed) return 'server-shutting-down';
     const own = this.#halfOpen.get(address) ?? 0;
     if (
-      this.#halfOpenAll >= handshakesHalfOpenMax ||
+      this.#halfOpenTotal >= handshakesHalfOpenMax ||
       own >= handshakesHalfOpenPerAddressMax ||
-      this.#tooFast(address)
+      this.#exceedsRate(address)
     ) {
       return 'handshakes-too-many';
     }
     return undefined;
   }
 
-  #tooFast(address: string): boolean {
+  #exceedsRate(address: string): boolean {
     const max = this.#limits.handshakesPerAddressPerSecondMax;
     if (max === 0) return false;
     let window = this.#windows.get(address);
@@ -155,7 +155,7 @@ export class HandshakeGate {
     return !window.take(max);
   }
 
-  /** Reads the first bytes and keeps them, then puts the connection in line. */
+  /** Waits for the first bytes, then adds the connection to the queue. */
   #awaitHello(socket: Socket, address: string, begin: () => void): void {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -201,37 +201,37 @@ export class HandshakeGate {
   }
 
   #enqueue(waiting: Waiting): void {
-    const line = this.#lines.get(waiting.address);
-    if (line === undefined) this.#lines.set(waiting.address, [waiting]);
-    else line.push(waiting);
+    const queue = this.#queues.get(waiting.address);
+    if (queue === undefined) this.#queues.set(waiting.address, [waiting]);
+    else queue.push(waiting);
     this.#waiting++;
     this.#next();
   }
 
   #dequeue(waiting: Waiting | undefined): void {
-    const line = waiting === undefined ? undefined : this.#lines.get(waiting.address);
-    if (waiting === undefined || line === undefined) return;
-    const at = line.indexOf(waiting);
+    const queue = waiting === undefined ? undefined : this.#queues.get(waiting.address);
+    if (waiting === undefined || queue === undefined) return;
+    const at = queue.indexOf(waiting);
     if (at === -1) return;
-    line.splice(at, 1);
+    queue.splice(at, 1);
     this.#waiting--;
-    if (line.length === 0) this.#lines.delete(waiting.address);
+    if (queue.length === 0) this.#queues.delete(waiting.address);
   }
 
-  /** Gives turns as long as there are any: the address that waits longest comes first. */
+  /** Starts handshakes while the limits allow it, beginning with the address that waited longest. */
   #next(): void {
     while (!this.#closed && this.#running < this.#runningMax()) {
-      const [first] = this.#lines;
+      const [first] = this.#queues;
       if (first === undefined) return;
-      if (!this.#mayBegin()) return;
-      const [address, line] = first;
-      const waiting = line.shift();
-      // To the back of the turns, so that one address cannot take them all.
-      this.#lines.delete(address);
-      if (line.length > 0) this.#lines.set(address, line);
+      if (!this.#mayStart()) return;
+      const [address, queue] = first;
+      const waiting = queue.shift();
+      // The address moves to the end, so that one address cannot use all handshakes.
+      this.#queues.delete(address);
+      if (queue.length > 0) this.#queues.set(address, queue);
       if (waiting === undefined) continue;
       this.#waiting--;
-      this.#begin(waiting);
+      this.#start(waiting);
     }
   }
 
@@ -240,51 +240,51 @@ export class HandshakeGate {
     return this.#running >= runningBusyMax && this.#deps.load.busy ? runningBusyMax : max;
   }
 
-  #begin(waiting: Waiting): void {
-    const turn = turns.get(waiting.socket);
-    if (turn === undefined || waiting.socket.destroyed) return;
-    turn.running = true;
+  #start(waiting: Waiting): void {
+    const slot = slots.get(waiting.socket);
+    if (slot === undefined || waiting.socket.destroyed) return;
+    slot.running = true;
     this.#running++;
-    turn.cancel = this.#deps.clock.after(turnMs, () => this.#giveBack(turn));
+    slot.cancel = this.#deps.clock.after(slotMs, () => this.#releaseSlot(slot));
     waiting.begin();
   }
 
-  #giveBack(turn: Turn): void {
-    turn.cancel?.();
-    if (!turn.running) return;
-    turn.running = false;
+  #releaseSlot(slot: Slot): void {
+    slot.cancel?.();
+    if (!slot.running) return;
+    slot.running = false;
     this.#running--;
     this.#next();
   }
 
-  /** Holds the rate of handshakes in all; comes back in the next second when it is used up. */
-  #mayBegin(): boolean {
+  /** Applies the total rate limit. When it is reached, starts the next handshakes in the next second. */
+  #mayStart(): boolean {
     const max = this.#limits.handshakesPerSecondMax;
-    if (max === 0 || this.#begun.take(max)) return true;
-    this.#later ??= this.#deps.clock.after(this.#begun.leftMs, () => {
-      this.#later = undefined;
+    if (max === 0 || this.#started.take(max)) return true;
+    this.#cancelNext ??= this.#deps.clock.after(this.#started.leftMs, () => {
+      this.#cancelNext = undefined;
       this.#next();
     });
     return false;
   }
 
   #count(address: string, by: number): void {
-    this.#halfOpenAll += by;
+    this.#halfOpenTotal += by;
     const own = (this.#halfOpen.get(address) ?? 0) + by;
     if (own <= 0) this.#halfOpen.delete(address);
     else this.#halfOpen.set(address, own);
   }
 }
 
-interface Turn {
+interface Slot {
   readonly address: string;
   running: boolean;
-  readonly gone: () => void;
+  readonly onClose: () => void;
   cancel?: Cancel;
 }
-const turns = new WeakMap<Socket, Turn>();
+const slots = new WeakMap<Socket, Slot>();
 
 function read(socket: Socket): Buffer | null {
-  // Without an encoding a socket gives buffers; its type cannot say so.
+  // Without an encoding, a socket returns buffers. Its type does not express that.
   return socket.read() as Buffer | null;
 }

@@ -1,6 +1,6 @@
 /**
- * The decisions, over rules that are expanded for one identity. Deny wins; what no rule allows is
- * denied.
+ * The decisions of the policy, with rules that are expanded for one identity. Deny wins. What no rule
+ * allows is denied.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import type { Verdict } from '../contracts/authorizer.ts';
 import type { ClientIdRule, Rule } from './policy-model.ts';
 import type { ExpandedRule } from './rules-for.ts';
 
-/** What a rule may ask about a publish. */
+/** The properties of a PUBLISH that a rule can have conditions on. */
 export interface PublishFacts {
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
   readonly payloadBytes: number;
 }
 
-/** Names what denied when no rule of the file did. */
+/** The name of the rule when a built-in rule denied. */
 export const builtInRule = 'built-in';
 
 /**
- * The topics that stay the broker's own whatever the policy says: `$SYS/` is closed to clients, and
- * below `$fleet/` a client may write to its own renewal topic at most.
+ * Whether a topic is reserved for the broker, independent of the policy: `$SYS/` is closed to clients,
+ * and below `$fleet/` a client may publish only on its own renewal topic.
  */
 export function isReservedForPublish(topic: string, id: string): boolean {
   if (!topic.startsWith('$')) return false;
@@ -32,7 +32,7 @@ export function isReservedForPublish(topic: string, id: string): boolean {
   );
 }
 
-/** Whether a filter reaches into `$SYS/`. */
+/** Whether a filter is in `$SYS/`. */
 export function isReservedForSubscribe(filter: string): boolean {
   return isSystem(filter);
 }
@@ -41,7 +41,7 @@ function isSystem(topic: string): boolean {
   return topic === '$SYS' || topic.startsWith('$SYS/');
 }
 
-/** The rules that concern a topic to publish on, those that deny first. */
+/** The rules that match the topic of a PUBLISH, deny rules first. */
 export function publishRules(rules: readonly ExpandedRule[], topic: string): readonly Rule[] {
   return inOrder(
     rules.filter(
@@ -51,13 +51,13 @@ export function publishRules(rules: readonly ExpandedRule[], topic: string): rea
   );
 }
 
-/** Decides a publish among the rules that concern its topic. */
+/** Decides about a PUBLISH, with the rules that match its topic. */
 export function decidePublish(matching: readonly Rule[], facts: PublishFacts): Verdict {
   const rule = matching.find((candidate) => unmetCondition(candidate, facts) === undefined);
   return verdict(rule, 'publish-denied');
 }
 
-/** The first condition of a rule that a publish (or a subscription, by QoS alone) does not meet. */
+/** The first condition of a rule that a PUBLISH (or the QoS of a subscription) does not meet. */
 export function unmetCondition(
   rule: Rule,
   facts: { qos: number; retain?: boolean; payloadBytes?: number },
@@ -77,7 +77,7 @@ export function unmetCondition(
   return undefined;
 }
 
-/** Whether a rule has a condition that two publishes on one topic may meet differently. */
+/** Whether a rule has conditions, so that it can apply to some messages of a topic only. */
 export function isConditional(rule: Rule): boolean {
   return (
     rule.qos !== undefined ||
@@ -88,7 +88,7 @@ export function isConditional(rule: Rule): boolean {
 }
 
 /**
- * Decides a subscription: a rule must allow every topic that the filter could match, and no rule
+ * Decides about a subscription: one rule must allow every topic that the filter can match, and no rule
  * may deny any of them.
  */
 export function decideSubscribe(
@@ -96,7 +96,7 @@ export function decideSubscribe(
   filter: string,
   qos: 0 | 1 | 2,
 ): Verdict {
-  const concerned = rules.filter(
+  const matching = rules.filter(
     ({ rule, filters }) =>
       rule.actions.has('subscribe') &&
       unmetCondition(rule, { qos }) === undefined &&
@@ -104,22 +104,22 @@ export function decideSubscribe(
         rule.effect === 'deny' ? filtersOverlap(own, filter) : filterContains(own, filter),
       ),
   );
-  return verdict(inOrder(concerned)[0], 'subscribe-denied');
+  return verdict(inOrder(matching)[0], 'subscribe-denied');
 }
 
 /**
- * Decides a delivery: a rule must allow to subscribe to or to receive the topic, and no rule may
+ * Decides about a delivery: a rule must allow subscribing to the topic or receiving it, and no rule may
  * deny either.
  */
 export function decideReceive(rules: readonly ExpandedRule[], topic: string): Verdict {
-  const concerned = rules.filter(
+  const matching = rules.filter(
     ({ rule, filters }) =>
       (rule.actions.has('receive') || rule.actions.has('subscribe')) &&
-      // A QoS to subscribe with was asked when the subscription was made; `receive` has none.
+      // Conditions on the QoS apply to the subscription, when it is made, and not to deliveries.
       (rule.effect === 'allow' || rule.qos === undefined) &&
       filters.some((filter) => topicMatches(filter, topic)),
   );
-  return verdict(inOrder(concerned)[0], 'receive-denied');
+  return verdict(inOrder(matching)[0], 'receive-denied');
 }
 
 /** Whether a client id belongs to an identity. */
@@ -136,10 +136,10 @@ export function clientIdAllowed(rule: ClientIdRule, id: string, clientId: string
 const slash = 47;
 
 function inOrder(rules: readonly ExpandedRule[]): readonly Rule[] {
-  const plain = rules.map(({ rule }) => rule);
+  const bare = rules.map(({ rule }) => rule);
   return [
-    ...plain.filter(({ effect }) => effect === 'deny'),
-    ...plain.filter(({ effect }) => effect === 'allow'),
+    ...bare.filter(({ effect }) => effect === 'deny'),
+    ...bare.filter(({ effect }) => effect === 'allow'),
   ];
 }
 

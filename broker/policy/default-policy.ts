@@ -1,18 +1,20 @@
 /**
- * The policy that a new state starts with.
+ * The policy of a new state folder.
  *
  * @module
  */
-export const defaultPolicyText = `# Who may do what. Nothing is allowed that no rule allows, and a rule that denies always wins.
-# Try a change with "flotilla policy check" and "flotilla policy explain" before you save it;
-# the broker takes a saved file over within a second, and keeps the old one when this is not valid.
+
+/** The text of policy.yaml, with comments. */
+export const defaultPolicyText = `# The permissions of each role. What no rule allows is denied, and a rule that denies always wins.
+# Test a change with "flotilla policy check" and "flotilla policy explain" before you save it.
+# The broker loads a saved file within a second. If the file is not valid, the previous one stays in force.
 #
-# A rule: allow or deny (publish, subscribe, receive), topics, and conditions (qos, retain,
-# payloadMaxBytes, payloadMinBytes, addresses). In topics stand {device}, {group}, {role} and
-# {attr.NAME}; a rule whose value is missing does not apply.
+# A rule has allow or deny (publish, subscribe, receive), topics, and conditions (qos, retain,
+# payloadMaxBytes, payloadMinBytes, addresses). Topics can contain {device}, {group}, {role} and
+# {attr.NAME}. A rule does not apply to an identity that has no value for them.
 version: 1
 
-# What a PUBLISH that is denied does on MQTT 3.1.1, which has no answer for it: close or drop.
+# What happens on a denied PUBLISH of an MQTT 3.1.1 client: close the connection, or drop the message.
 # onDenied: close
 
 roles:
@@ -41,7 +43,7 @@ roles:
         allow: [publish]
         topics: ['devices/+/commands/#']
 
-  # Operators' own tools.
+  # Tools of operators.
   admin:
     extends: [service]
     clientIds: prefix
@@ -50,7 +52,7 @@ roles:
         allow: [publish]
         topics: ['devices/#']
 
-  # Brokers take the directory from the enrollment service; over MQTT they have nothing to do.
+  # Brokers connect to the enrollment service only. They have no permissions over MQTT.
   broker:
     rules: []
 `;

@@ -1,6 +1,6 @@
 /**
- * Answers "why may it, why may it not": which rule decided, as what it was expanded, and which rule
- * came nearest to allowing it. For people; the broker itself asks the authorizer.
+ * Explains a decision of the policy: which rule decided, how it was expanded, and which rule was the
+ * closest to allowing the action. For operators; the broker itself uses the authorizer.
  *
  * @module
  */
@@ -26,10 +26,10 @@ import {
 import type { Action, Policy, Rule } from './policy-model.ts';
 import { expandRule, inRange, roleOf, rulesFor, rulesOf, type Subject } from './rules-for.ts';
 
-/** What is asked. Unset: QoS 0, no retain, an empty payload. */
+/** The action to explain. Defaults: QoS 0, not retained, empty payload. */
 export interface Question {
   readonly action: Action | 'connect';
-  /** The topic, the filter, or for `connect` the client id. */
+  /** The topic; for `subscribe` the filter, for `connect` the client id. */
   readonly topic: string;
   readonly qos?: 0 | 1 | 2;
   readonly retain?: boolean;
@@ -38,15 +38,15 @@ export interface Question {
 
 export interface Explanation {
   readonly allowed: boolean;
-  /** The code of the catalogue when it is denied. */
+  /** The error code if it is denied. */
   readonly code: ErrorCode | undefined;
-  /** The rule that decided; undefined when no rule allows it. */
+  /** The rule that decided; undefined when no rule matches. */
   readonly rule: string | undefined;
-  /** The filter of that rule, filled in for this identity. */
+  /** The filter of that rule, expanded for this identity. */
   readonly expansion: string | undefined;
   /** One sentence. */
   readonly reason: string;
-  /** When it is denied for want of a rule: the one that would have allowed it, but for `because`. */
+  /** When no rule matches: the rule that would allow it, and `because`, why it does not. */
   readonly nearest: { readonly rule: string; readonly because: string } | undefined;
 }
 
@@ -77,7 +77,7 @@ export function explain(policy: Policy, subject: Subject, question: Question): E
     return deny(
       'topic-reserved',
       builtInRule,
-      'the topic belongs to the broker, whatever the policy says',
+      'the topic is reserved for the broker, independent of the policy',
     );
   }
   return decided(policy, subject, { ...question, action });
@@ -109,21 +109,24 @@ function decided(
   const standing = subject.standing;
   const reason =
     standing === 'full'
-      ? `no rule of role ${subject.role} allows to ${action} ${topic}`
+      ? `no rule of role ${subject.role} allows ${action} on ${topic}`
       : standing === 'quarantined'
-        ? 'the identity is quarantined: it may do nothing'
-        : 'the certificate has expired: it may only be renewed';
+        ? 'the identity is quarantined: no action is allowed'
+        : 'the certificate has expired: only renewal is allowed';
   return deny(verdict.code, undefined, reason, { nearest: nearestRule(policy, subject, question) });
 }
 
-/** The allowing rule that fails by the least: a condition first, then the most levels in common. */
+/**
+ * The allow rule that comes closest: one that only fails a condition, otherwise the one whose filter has
+ * the most topic levels in common.
+ */
 function nearestRule(
   policy: Policy,
   subject: Subject,
   question: Question & { readonly action: Action },
 ): Explanation['nearest'] {
   let best: { rule: string; because: string; score: number } | undefined;
-  const offer = (rule: string, because: string, score: number): void => {
+  const consider = (rule: string, because: string, score: number): void => {
     if (best === undefined || score > best.score) best = { rule, because, score };
   };
   for (const rule of rulesOf(policy, { ...subject, standing: 'full' })) {
@@ -136,15 +139,15 @@ function nearestRule(
           subject.standing !== 'full'
             ? `its standing is ${subject.standing}`
             : inRange(rule, subject.remoteAddress)
-              ? (unmetCondition(rule, { qos, retain, payloadBytes }) ?? 'a condition')
+              ? (unmetCondition(rule, { qos, retain, payloadBytes }) ?? 'a condition is met')
               : `the address is in ${rule.addresses?.source.join(', ') ?? ''}`;
-        offer(rule.name, `it asks that ${because}`, 1000);
+        consider(rule.name, `it requires that ${because}`, 1000);
       } else {
-        offer(rule.name, `it covers ${filter}`, levelsInCommon(filter, question.topic));
+        consider(rule.name, `it covers ${filter}`, levelsInCommon(filter, question.topic));
       }
     }
     for (const { template, reason } of skipped) {
-      offer(
+      consider(
         rule.name,
         `${template} is not expanded: ${reason}`,
         levelsInCommon(template, question.topic),

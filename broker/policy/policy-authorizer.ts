@@ -1,6 +1,6 @@
 /**
- * The policy in force, as the session layer asks it. Decisions are remembered for each identity and
- * topic, within bounds; a question seen before costs two look-ups.
+ * Authorizes the actions of clients by the policy in force. Decisions are cached per identity and topic,
+ * in caches of limited size. A cached decision costs two lookups.
  *
  * @module
  */
@@ -21,17 +21,17 @@ import {
 import type { Policy, Rule } from './policy-model.ts';
 import { rulesFor, type ExpandedRule, type Subject } from './rules-for.ts';
 
-/** How many topics are remembered for one identity and action. */
-export const topicsRememberedMax = 512;
+/** Maximum cached topics per identity and action. */
+export const cachedTopicsMax = 512;
 
-/** What one connection's identity may do, as far as it was asked. */
-interface Memory {
+/** The cached decisions for the identity of one connection. */
+interface DecisionCache {
   readonly version: number;
   readonly entry: Identity['entry'];
   readonly standing: Identity['standing'];
   readonly rules: readonly ExpandedRule[];
   readonly limits: SessionLimits;
-  /** Made when they are used first: most connections are idle, or use one of the two. */
+  /** Created on first use: most connections are idle, or use only one of them. */
   publish: Map<string, Verdict | readonly Rule[]> | undefined;
   receive: Map<string, boolean> | undefined;
 }
@@ -41,10 +41,10 @@ export class PolicyAuthorizer implements Authorizer {
   #version = 1;
   readonly #onDenied: 'close' | 'drop';
   readonly #limits: BrokerLimits;
-  readonly #memories = new WeakMap<Identity, Memory>();
-  /** By role: thousands of connections share one. `undefined`: all roles the policy does not know. */
-  readonly #limitsOfRoles = new Map<string | undefined, SessionLimits>();
-  /** How often each rule denied something; `none`: no rule allowed it. */
+  readonly #caches = new WeakMap<Identity, DecisionCache>();
+  /** Thousands of connections share the limits of a role. `undefined`: roles not in the policy. */
+  readonly #limitsByRole = new Map<string | undefined, SessionLimits>();
+  /** How often each rule denied an action; `none`: no rule matched. */
   readonly deniedByRule = new Map<string, number>();
 
   constructor(policy: Policy, limits: BrokerLimits, onDenied: 'close' | 'drop') {
@@ -65,11 +65,11 @@ export class PolicyAuthorizer implements Authorizer {
     return this.#policy.onDenied ?? this.#onDenied;
   }
 
-  /** Puts another policy in force. The caller has the live connections authorised again. */
+  /** Puts another policy in force. The caller must reauthorize the live connections. */
   replace(policy: Policy): void {
     this.#policy = policy;
     this.#version++;
-    this.#limitsOfRoles.clear();
+    this.#limitsByRole.clear();
   }
 
   connect(identity: Identity, clientId: string): Verdict {
@@ -88,35 +88,35 @@ export class PolicyAuthorizer implements Authorizer {
     retain: boolean,
     payloadBytes: number,
   ): Verdict {
-    const memory = this.#memoryOf(identity);
-    if (payloadBytes > memory.limits.payloadMaxBytes) return this.#denied(payloadTooLarge);
-    let known = memory.publish?.get(topic);
-    if (known === undefined) {
-      known = this.#learnPublish(memory, identity, topic);
-      remember((memory.publish ??= new Map<string, Verdict | readonly Rule[]>()), topic, known);
+    const cache = this.#cacheOf(identity);
+    if (payloadBytes > cache.limits.payloadMaxBytes) return this.#denied(payloadTooLarge);
+    let decision = cache.publish?.get(topic);
+    if (decision === undefined) {
+      decision = this.#decidePublish(cache, identity, topic);
+      addToCache((cache.publish ??= new Map<string, Verdict | readonly Rule[]>()), topic, decision);
     }
-    if (!('allowed' in known)) known = decidePublish(known, { qos, retain, payloadBytes });
-    return known.allowed ? known : this.#denied(known);
+    if (!('allowed' in decision)) decision = decidePublish(decision, { qos, retain, payloadBytes });
+    return decision.allowed ? decision : this.#denied(decision);
   }
 
   subscribe(identity: Identity, filter: string, qos: 0 | 1 | 2): Verdict {
     if (isReservedForSubscribe(filter)) return this.#denied(reserved);
-    const verdict = decideSubscribe(this.#memoryOf(identity).rules, filter, qos);
+    const verdict = decideSubscribe(this.#cacheOf(identity).rules, filter, qos);
     return verdict.allowed ? verdict : this.#denied(verdict);
   }
 
   receive(identity: Identity, topic: string): boolean {
-    const memory = this.#memoryOf(identity);
-    let known = memory.receive?.get(topic);
-    if (known === undefined) {
-      known = !isReservedForSubscribe(topic) && decideReceive(memory.rules, topic).allowed;
-      remember((memory.receive ??= new Map<string, boolean>()), topic, known);
+    const cache = this.#cacheOf(identity);
+    let decision = cache.receive?.get(topic);
+    if (decision === undefined) {
+      decision = !isReservedForSubscribe(topic) && decideReceive(cache.rules, topic).allowed;
+      addToCache((cache.receive ??= new Map<string, boolean>()), topic, decision);
     }
-    return known;
+    return decision;
   }
 
   limits(identity: Identity): SessionLimits {
-    return this.#memoryOf(identity).limits;
+    return this.#cacheOf(identity).limits;
   }
 
   #denied(verdict: Verdict): Verdict {
@@ -125,16 +125,20 @@ export class PolicyAuthorizer implements Authorizer {
     return verdict;
   }
 
-  #learnPublish(memory: Memory, identity: Identity, topic: string): Verdict | readonly Rule[] {
+  #decidePublish(
+    cache: DecisionCache,
+    identity: Identity,
+    topic: string,
+  ): Verdict | readonly Rule[] {
     if (isReservedForPublish(topic, identity.id)) return reserved;
-    const matching = publishRules(memory.rules, topic);
+    const matching = publishRules(cache.rules, topic);
     if (matching.some(isConditional)) return matching;
     const verdict = decidePublish(matching, { qos: 0, retain: false, payloadBytes: 0 });
     return verdict.allowed ? { ...verdict, always: true } : verdict;
   }
 
-  #memoryOf(identity: Identity): Memory {
-    const known = this.#memories.get(identity);
+  #cacheOf(identity: Identity): DecisionCache {
+    const known = this.#caches.get(identity);
     if (
       known?.version === this.#version &&
       known.entry === identity.entry &&
@@ -142,7 +146,7 @@ export class PolicyAuthorizer implements Authorizer {
     ) {
       return known;
     }
-    const memory: Memory = {
+    const cache: DecisionCache = {
       version: this.#version,
       entry: identity.entry,
       standing: identity.standing,
@@ -151,37 +155,37 @@ export class PolicyAuthorizer implements Authorizer {
       publish: undefined,
       receive: undefined,
     };
-    this.#memories.set(identity, memory);
-    return memory;
+    this.#caches.set(identity, cache);
+    return cache;
   }
 
   #limitsOf(roleName: string): SessionLimits {
     const role = this.#policy.roles.get(roleName);
-    const known = this.#limitsOfRoles.get(role?.name);
+    const known = this.#limitsByRole.get(role?.name);
     if (known !== undefined) return known;
     const own = role?.limits ?? {};
-    const usual = this.#limits;
+    const defaults = this.#limits;
     const limits: SessionLimits = {
       messagesPerSecond: own.messagesPerSecond ?? 0,
       messagesBurst: own.messagesBurst ?? own.messagesPerSecond ?? 0,
       bytesPerSecond: own.bytesPerSecond ?? 0,
       bytesBurst: own.bytesBurst ?? own.bytesPerSecond ?? 0,
-      connectionsMax: own.connectionsMax ?? usual.connectionsPerDeviceMax,
-      subscriptionsMax: own.subscriptionsMax ?? usual.subscriptionsPerSessionMax,
-      inflightMax: own.inflightMax ?? usual.inflightOutMax,
-      queueMaxMessages: own.queueMaxMessages ?? usual.queuePerSessionMaxMessages,
-      queueMaxBytes: own.queueMaxBytes ?? usual.queuePerSessionMaxBytes,
-      queueOverflow: own.queueOverflow ?? usual.queueOverflow,
-      queueQos0: own.queueQos0 ?? usual.queueQos0,
-      payloadMaxBytes: own.payloadMaxBytes ?? usual.packetMaxBytes,
-      sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? usual.sessionExpiryMaxSeconds,
+      connectionsMax: own.connectionsMax ?? defaults.connectionsPerDeviceMax,
+      subscriptionsMax: own.subscriptionsMax ?? defaults.subscriptionsPerSessionMax,
+      inflightMax: own.inflightMax ?? defaults.inflightOutMax,
+      queueMaxMessages: own.queueMaxMessages ?? defaults.queuePerSessionMaxMessages,
+      queueMaxBytes: own.queueMaxBytes ?? defaults.queuePerSessionMaxBytes,
+      queueOverflow: own.queueOverflow ?? defaults.queueOverflow,
+      queueQos0: own.queueQos0 ?? defaults.queueQos0,
+      payloadMaxBytes: own.payloadMaxBytes ?? defaults.packetMaxBytes,
+      sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? defaults.sessionExpiryMaxSeconds,
     };
-    this.#limitsOfRoles.set(role?.name, limits);
+    this.#limitsByRole.set(role?.name, limits);
     return limits;
   }
 }
 
-/** Whom the policy sees in an identity. */
+/** The facts about an identity that the policy uses. */
 export function subjectOf(identity: Identity): Subject {
   const { id, entry, standing, remoteAddress } = identity;
   return {
@@ -197,8 +201,8 @@ export function subjectOf(identity: Identity): Subject {
 const reserved: Verdict = { allowed: false, code: 'topic-reserved', rule: builtInRule };
 const payloadTooLarge: Verdict = { allowed: false, code: 'payload-too-large', rule: 'limits' };
 
-function remember<T>(map: Map<string, T>, topic: string, value: T): void {
-  // Forgetting all at once is crude, and enough: a device uses few topics for ever.
-  if (map.size >= topicsRememberedMax) map.clear();
+function addToCache<T>(map: Map<string, T>, topic: string, value: T): void {
+  // Clearing the whole cache is simple and sufficient, because a device uses few topics.
+  if (map.size >= cachedTopicsMax) map.clear();
   map.set(topic, value);
 }

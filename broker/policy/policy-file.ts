@@ -1,6 +1,6 @@
 /**
- * Reads policy.yaml: syntax, shape, templates, inheritance of roles. Every fault names its line and
- * column.
+ * Reads policy.yaml: syntax, schema, topic templates and inheritance of roles. Every error names its line
+ * and column.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './po
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
 import { readYaml, type Path, type Source } from './yaml-source.ts';
 
-/** The largest policy file, in bytes of UTF-8. */
+/** Maximum size of a policy file, in bytes of UTF-8. */
 export const policyMaxBytes = 256 * 1024;
 
 const actions = ['publish', 'subscribe', 'receive'] as const;
@@ -50,7 +50,7 @@ const ruleSchema = z.strictObject({
   addresses: z.array(z.string().min(2).max(64)).min(1).max(256).optional(),
 });
 
-const roleName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a name for a role');
+const roleName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a valid role name');
 const roleSchema = z.strictObject({
   extends: z.union([roleName, z.array(roleName).max(16)]).optional(),
   clientIds: z.enum(['exact', 'prefix', 'any']).optional(),
@@ -63,13 +63,13 @@ const policySchema = z.strictObject({
   onDenied: z.enum(['close', 'drop']).optional(),
   roles: z.record(roleName, roleSchema),
 });
-/** What a role can limit: docs/policy.md says what each means. */
+/** The limits that a role can have; docs/policy.md describes them. */
 export const roleLimitNames: readonly string[] = Object.keys(limitsSchema.shape);
-type RoleText = z.infer<typeof roleSchema>;
-type RuleText = z.infer<typeof ruleSchema>;
+type RoleDefinition = z.infer<typeof roleSchema>;
+type RuleDefinition = z.infer<typeof ruleSchema>;
 
 /**
- * Reads and checks a policy.
+ * Parses and checks a policy.
  *
  * @throws FlotillaError `policy-invalid` with line and column
  */
@@ -83,7 +83,7 @@ export function parsePolicy(text: string): Policy {
 }
 
 /**
- * Reads and checks the policy of a file; the default policy when there is no file.
+ * Reads and checks a policy file. Returns the default policy when the file does not exist.
  *
  * @throws FlotillaError `policy-unreadable`, `policy-invalid` with line and column
  */
@@ -101,76 +101,79 @@ export async function readPolicy(path: string): Promise<Policy> {
   return parsePolicy(text);
 }
 
-/** The text of a file that is not too large to be a policy: it is not even read then. */
+/** The text of a file. A file that is too large is not read. */
 async function textOf(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
     if (size <= policyMaxBytes) return await file.readFile('utf8');
-    const detail = `${size} bytes; at most ${policyMaxBytes} are read`;
+    const detail = `${size} bytes; the maximum is ${policyMaxBytes}`;
     throw new FlotillaError('policy-invalid', { detail });
   } finally {
     await file.close();
   }
 }
 
-/** Folds what a role extends into it, and refuses circles. */
+/** Builds roles with what they inherit. Rejects circular inheritance. */
 class RoleBuilder {
-  readonly #texts: ReadonlyMap<string, RoleText>;
+  readonly #definitions: ReadonlyMap<string, RoleDefinition>;
   readonly #source: Source;
-  readonly #done = new Map<string, Role>();
-  readonly #under: string[] = [];
+  readonly #built = new Map<string, Role>();
+  readonly #building: string[] = [];
 
-  constructor(texts: ReadonlyMap<string, RoleText>, source: Source) {
-    this.#texts = texts;
+  constructor(definitions: ReadonlyMap<string, RoleDefinition>, source: Source) {
+    this.#definitions = definitions;
     this.#source = source;
   }
 
   all(): ReadonlyMap<string, Role> {
-    for (const name of this.#texts.keys()) this.#build(name, ['roles', name]);
-    return this.#done;
+    for (const name of this.#definitions.keys()) this.#build(name, ['roles', name]);
+    return this.#built;
   }
 
   #build(name: string, from: Path): Role {
-    const known = this.#done.get(name);
+    const known = this.#built.get(name);
     if (known !== undefined) return known;
-    const text = this.#texts.get(name);
-    if (text === undefined) throw this.#source.at(from, `there is no role ${name}`);
-    if (this.#under.includes(name)) {
-      throw this.#source.at(from, `roles in a circle: ${[...this.#under, name].join(' → ')}`);
+    const definition = this.#definitions.get(name);
+    if (definition === undefined) throw this.#source.at(from, `the role ${name} does not exist`);
+    if (this.#building.includes(name)) {
+      throw this.#source.at(
+        from,
+        `circular inheritance of roles: ${[...this.#building, name].join(' → ')}`,
+      );
     }
-    this.#under.push(name);
-    const parents = list(text.extends).map((parent) =>
+    this.#building.push(name);
+    const parents = listOf(definition.extends).map((parent) =>
       this.#build(parent, ['roles', name, 'extends']),
     );
-    this.#under.pop();
-    const own = text.rules.map((rule, index) => readRule(name, index, rule, this.#source));
+    this.#building.pop();
+    const own = definition.rules.map((rule, index) => readRule(name, index, rule, this.#source));
     const role: Role = {
       name,
-      clientIds: text.clientIds ?? parents.at(-1)?.clientIds ?? 'exact',
+      clientIds: definition.clientIds ?? parents.at(-1)?.clientIds ?? 'exact',
       rules: [...new Set([...parents.flatMap((parent) => parent.rules), ...own])],
-      limits: Object.assign({}, ...parents.map((p) => p.limits), text.limits) as RoleLimits,
+      limits: Object.assign({}, ...parents.map((p) => p.limits), definition.limits) as RoleLimits,
     };
-    this.#done.set(name, role);
+    this.#built.set(name, role);
     return role;
   }
 }
 
-function readRule(role: string, index: number, rule: RuleText, source: Source): Rule {
+function readRule(role: string, index: number, rule: RuleDefinition, source: Source): Rule {
   const path: Path = ['roles', role, 'rules', index];
   const chosen = rule.allow ?? rule.deny;
   if (chosen === undefined || (rule.allow !== undefined && rule.deny !== undefined)) {
-    throw source.at(path, 'a rule has either allow or deny');
+    throw source.at(path, 'a rule must have either allow or deny');
   }
-  const acts = new Set<Action>(list(chosen));
+  const acts = new Set<Action>(listOf(chosen));
   const onlyPublish = ['retain', 'payloadMinBytes', 'payloadMaxBytes'] as const;
   for (const condition of onlyPublish) {
     if (rule[condition] !== undefined && [...acts].some((action) => action !== 'publish')) {
-      throw source.at([...path, condition], `${condition} is a condition for publish alone`);
+      throw source.at([...path, condition], `${condition} is allowed only for publish`);
     }
   }
   if (rule.qos !== undefined && acts.has('receive')) {
-    throw source.at([...path, 'qos'], 'qos is no condition for receive');
+    throw source.at([...path, 'qos'], 'qos is not allowed for receive');
   }
   const topics = rule.topics.map((topic, at): TopicTemplate => {
     const template = parseTemplate(topic);
@@ -182,7 +185,7 @@ function readRule(role: string, index: number, rule: RuleText, source: Source): 
     effect: rule.allow === undefined ? 'deny' : 'allow',
     actions: acts,
     topics,
-    qos: rule.qos === undefined ? undefined : new Set(list(rule.qos)),
+    qos: rule.qos === undefined ? undefined : new Set(listOf(rule.qos)),
     retain: rule.retain,
     payloadMinBytes: rule.payloadMinBytes,
     payloadMaxBytes: rule.payloadMaxBytes,
@@ -209,14 +212,14 @@ function readRanges(
       (bits !== undefined && !/^\d{1,3}$/.test(bits)) ||
       prefix > width
     ) {
-      throw fault(at, `${JSON.stringify(text)} is not an address or a range like 10.0.0.0/8`);
+      throw fault(at, `${JSON.stringify(text)} is not an address or a range such as 10.0.0.0/8`);
     }
     ranges.addSubnet(address, prefix, version === 6 ? 'ipv6' : 'ipv4');
   }
   return { source, list: ranges };
 }
 
-function list<T>(value: T | readonly T[] | undefined): readonly T[] {
+function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
   if (value === undefined) return [];
   return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }

@@ -1,5 +1,5 @@
 /**
- * The policy as data: what policy.yaml says, checked and ready to be compiled for an identity.
+ * The policy as data: the checked contents of policy.yaml, before expansion for an identity.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { TopicTemplate } from './topic-template.ts';
 export type Action = 'publish' | 'subscribe' | 'receive';
 export type ClientIdRule = 'exact' | 'prefix' | 'any';
 
-/** One rule. A condition that is undefined holds always. */
+/** One rule. A condition that is undefined is always met. */
 export interface Rule {
   /** `role/name`, or `role#2` for the second rule of a role when it has no name. */
   readonly name: string;
@@ -24,13 +24,13 @@ export interface Rule {
   readonly addresses: AddressRanges | undefined;
 }
 
-/** Address ranges and the text they came from. */
+/** Address ranges, with their source text. */
 export interface AddressRanges {
   readonly source: readonly string[];
   readonly list: BlockList;
 }
 
-/** Limits of a role: what it does not set comes from `limits.broker` of the configuration. */
+/** Limits of a role. Undefined ones come from `limits.broker` of the configuration. */
 export interface RoleLimits {
   readonly messagesPerSecond?: number | undefined;
   readonly messagesBurst?: number | undefined;
@@ -47,7 +47,7 @@ export interface RoleLimits {
   readonly sessionExpiryMaxSeconds?: number | undefined;
 }
 
-/** One role, what it extends already folded in. */
+/** One role, including what it inherits. */
 export interface Role {
   readonly name: string;
   readonly clientIds: ClientIdRule;
@@ -56,7 +56,7 @@ export interface Role {
 }
 
 export interface Policy {
-  /** As the file says; undefined leaves it to the configuration. */
+  /** From the file; undefined: the configuration decides. */
   readonly onDenied: 'close' | 'drop' | undefined;
   readonly roles: ReadonlyMap<string, Role>;
 }

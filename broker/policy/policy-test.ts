@@ -1,5 +1,5 @@
 /**
- * Tests of a policy, for the operator's own CI: a file of decisions that are expected.
+ * Tests a policy with a file of expected decisions, for the CI of operators.
  *
  * ```yaml
  * tests:
@@ -22,7 +22,7 @@ import type { Policy } from './policy-model.ts';
 import type { Subject } from './rules-for.ts';
 import { readYaml } from './yaml-source.ts';
 
-/** The largest file of expectations, in bytes. */
+/** Maximum size of a test file, in bytes. */
 export const policyTestMaxBytes = 4 * 1024 * 1024;
 
 const topic = z.string().min(1).max(65_535);
@@ -39,7 +39,7 @@ const questionSchema = z
   .refine(
     ({ publish, subscribe, receive, connect }) =>
       [publish, subscribe, receive, connect].filter((one) => one !== undefined).length === 1,
-    'one of publish, subscribe, receive and connect',
+    'exactly one of publish, subscribe, receive and connect is required',
   );
 type QuestionText = z.infer<typeof questionSchema>;
 
@@ -47,7 +47,7 @@ const testsSchema = z.strictObject({
   tests: z
     .array(
       z.strictObject({
-        device: z.string().refine(isDeviceId, 'not a device id'),
+        device: z.string().refine(isDeviceId, 'not a valid device id'),
         role: z.string().min(1).max(64).default('device'),
         group: z.string().max(128).optional(),
         attributes: z.record(z.string(), z.string()).default({}),
@@ -62,12 +62,12 @@ const testsSchema = z.strictObject({
 
 export interface PolicyTestResult {
   readonly passed: number;
-  /** One sentence each. */
+  /** One sentence per failure. */
   readonly failures: readonly string[];
 }
 
 /**
- * Holds a policy against expectations.
+ * Compares the decisions of a policy with the expected ones.
  *
  * @throws FlotillaError `policy-test-invalid` with line and column when the file is not valid
  */
@@ -96,7 +96,7 @@ export function testPolicy(policy: Policy, yamlText: string): PolicyTestResult {
         if (allowed === expected) passed++;
         else {
           failures.push(
-            `${subject.id} ${question.action} ${question.topic}: expected ${said(expected)}, is ${said(allowed)}: ${reason}`,
+            `${subject.id} ${question.action} ${question.topic}: expected ${outcomeOf(expected)}, is ${outcomeOf(allowed)}: ${reason}`,
           );
         }
       }
@@ -105,7 +105,7 @@ export function testPolicy(policy: Policy, yamlText: string): PolicyTestResult {
   return { passed, failures };
 }
 
-function said(allowed: boolean): string {
+function outcomeOf(allowed: boolean): string {
   return allowed ? 'allowed' : 'denied';
 }
 

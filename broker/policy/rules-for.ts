@@ -1,6 +1,5 @@
 /**
- * The rules of a policy as they stand for one identity: templates expanded, address conditions
- * decided. What the authorizer caches and what explain shows.
+ * The rules of a policy for one identity: with expanded topics, and only those that apply to its address.
  *
  * @module
  */
@@ -10,29 +9,29 @@ import type { Standing } from '../contracts/identity.ts';
 import type { Action, AddressRanges, Policy, Role, Rule } from './policy-model.ts';
 import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
 
-/** Whom a decision is about. */
+/** The identity that a decision is about. */
 export interface Subject extends TemplateValues {
   readonly standing: Standing;
-  /** Undefined when it is not known (explain): then rules with address ranges do not apply. */
+  /** Undefined when unknown (in explanations): then rules with address ranges do not apply. */
   readonly remoteAddress: string | undefined;
 }
 
-/** A rule whose topics are filters now. */
+/** A rule with its topics expanded to filters. */
 export interface ExpandedRule {
   readonly rule: Rule;
   readonly filters: readonly string[];
-  /** What was left out, and why. */
+  /** Topics that could not be expanded, and why. */
   readonly skipped: readonly { readonly template: string; readonly reason: string }[];
 }
 
-/** All rules of a subject that apply from its address. */
+/** All rules that apply to a subject and its address. */
 export function rulesFor(policy: Policy, subject: Subject): readonly ExpandedRule[] {
   return rulesOf(policy, subject)
     .filter((rule) => rule.addresses === undefined || inRange(rule, subject.remoteAddress))
     .map((rule) => expandRule(rule, subject));
 }
 
-/** The rules before addresses are looked at. */
+/** All rules of a subject, before address conditions are checked. */
 export function rulesOf(policy: Policy, subject: Subject): readonly Rule[] {
   if (subject.standing === 'quarantined') return [];
   if (subject.standing === 'renewal-only') return renewalRules;
@@ -48,9 +47,12 @@ export function expandRule(rule: Rule, values: TemplateValues): ExpandedRule {
     if ('filter' in expansion) {
       filters.push(expansion.filter);
     } else if ('missing' in expansion) {
-      skipped.push({ template: template.source, reason: `it has no ${expansion.missing}` });
+      skipped.push({
+        template: template.source,
+        reason: `the identity has no ${expansion.missing}`,
+      });
     } else if (rule.effect === 'deny') {
-      // What cannot be written as a topic is denied widely rather than not at all.
+      // A deny rule with an unsafe value denies more, rather than nothing.
       filters.push(expansion.widened);
     } else {
       skipped.push({
@@ -71,7 +73,7 @@ export function inRange(rule: { addresses: AddressRanges | undefined }, address?
   return version !== 0 && rule.addresses.list.check(plain, version === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** What an identity may still do when its certificate ended within the grace period. */
+/** The only permissions of an identity whose certificate expired within the grace period. */
 const renewalRules: readonly Rule[] = [
   builtIn('renewal/request', ['publish'], '$fleet/certs/{device}/renew'),
   builtIn('renewal/answers', ['subscribe', 'receive'], '$fleet/certs/{device}/+'),
@@ -93,7 +95,7 @@ function builtIn(name: string, actions: readonly Action[], topic: string): Rule 
   };
 }
 
-/** The role of a subject, if the policy has it. */
+/** The role of a subject, if it is in the policy. */
 export function roleOf(policy: Policy, subject: Subject): Role | undefined {
   return policy.roles.get(subject.role);
 }

@@ -1,13 +1,12 @@
 /**
- * Topic templates of the policy: filters with `{device}`, `{group}`, `{role}` and `{attr.NAME}`,
- * and their expansion for one identity. A value that could change the meaning of a topic is never
- * expanded into one.
+ * Topic templates of the policy: filters with `{device}`, `{group}`, `{role}` and `{attr.NAME}`, and their
+ * expansion for one identity. Values that could change the meaning of a topic are never inserted.
  *
  * @module
  */
 import { topicFilterFault } from '../../core/topic.ts';
 
-/** What a template can be filled with. */
+/** The values of the variables. */
 export interface TemplateValues {
   readonly id: string;
   readonly role: string;
@@ -20,25 +19,25 @@ type Part = { readonly text: string } | { readonly variable: Variable };
 
 export interface TopicTemplate {
   readonly source: string;
-  /** One list of parts for each level. */
+  /** The parts of each topic level. */
   readonly levels: readonly (readonly Part[])[];
-  /** Whether it has no variable at all. */
+  /** Whether it contains no variable. */
   readonly constant: boolean;
 }
 
-/** What came of an expansion: a filter, or why there is none. */
+/** The result of an expansion: a filter, or why there is none. */
 export type Expansion =
   | { readonly filter: string }
   | { readonly missing: string }
   | { readonly unsafe: string; readonly widened: string };
 
-/** The longest template, in characters. */
+/** Maximum length of a template, in characters. */
 export const templateMaxChars = 1024;
 
 /**
- * Reads a template.
+ * Parses a template.
  *
- * @returns the template, or a sentence that says what is wrong with it
+ * @returns the template, or a sentence that describes the error
  */
 export function parseTemplate(source: string): TopicTemplate | string {
   const levels: Part[][] = [];
@@ -54,28 +53,27 @@ export function parseTemplate(source: string): TopicTemplate | string {
       }
       const name = piece.slice(1, -1);
       if (!isVariable(name)) {
-        return `the variable {${name}} is not known; there are {device}, {group}, {role} and {attr.NAME}`;
+        return `the variable {${name}} is not known; use {device}, {group}, {role} or {attr.NAME}`;
       }
       parts.push({ variable: name });
       constant = false;
     }
     levels.push(parts);
   }
-  // With a harmless word for each variable, what is left must be a filter.
+  // With a valid value for each variable, the template must be a valid filter.
   const probe = levels
     .map((parts) => parts.map((part) => ('text' in part ? part.text : 'x')).join(''))
     .join('/');
   const fault = topicFilterFault(probe);
   if (fault !== undefined) return `not a topic filter (${fault})`;
-  if (probe.startsWith('$share/'))
-    return 'a rule names the filter behind $share/{group}/, without it';
+  if (probe.startsWith('$share/')) return 'use the filter without $share/{group}/';
   return { source, levels, constant };
 }
 
 /**
- * Fills a template for one identity. A value that is empty, or that contains `/`, `+`, `#` or NUL,
- * or begins with `$`, is unsafe: `widened` then has a `+` in place of each such level, for rules
- * that deny; rules that allow must not apply at all.
+ * Expands a template for one identity. A value is unsafe when it is empty, contains `/`, `+`, `#` or NUL,
+ * or starts with `$`. Then `widened` has a `+` instead of each such level: it is used for deny rules, and
+ * allow rules must not apply.
  */
 export function expandTemplate(template: TopicTemplate, values: TemplateValues): Expansion {
   if (template.constant) return { filter: template.source };

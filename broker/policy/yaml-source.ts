@@ -1,5 +1,5 @@
 /**
- * A YAML text of which every fault can be told with its line and column.
+ * A YAML document that can report every error with its line and column.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 
-/** The way to a node: keys and indices. */
+/** The path of a node: keys and indices. */
 export type Path = readonly (string | number)[];
 
-/** A YAML text with places. */
+/** A parsed YAML document. */
 export interface Source {
   readonly value: unknown;
   at(path: Path, what: string): FlotillaError;
@@ -19,15 +19,15 @@ export interface Source {
 }
 
 /**
- * Reads one YAML document.
+ * Parses one YAML document.
  *
- * @param code the error that faults are thrown as
- * @throws FlotillaError `code`, with line and column where the text has a place
+ * @param code the code of the errors
+ * @throws FlotillaError `code`, with line and column if they are known
  */
 export function readYaml(text: string, maxBytes: number, code: ErrorCode): Source {
   const bytes = Buffer.byteLength(text);
   if (bytes > maxBytes) {
-    throw new FlotillaError(code, { detail: `${bytes} bytes; at most ${maxBytes} are read` });
+    throw new FlotillaError(code, { detail: `${bytes} bytes; the maximum is ${maxBytes}` });
   }
   const lines = new LineCounter();
   const place = (offset: number): string => {
@@ -63,12 +63,12 @@ export function readYaml(text: string, maxBytes: number, code: ErrorCode): Sourc
       const [extra] = issue.code === 'unrecognized_keys' ? issue.keys : [];
       return extra === undefined
         ? at(path, issue.message)
-        : at([...path, extra], 'there is no such setting');
+        : at([...path, extra], 'unknown setting');
     },
   };
 }
 
-/** Where in the text the node at a path (or the nearest one above it) begins. */
+/** The offset in the text of the node at a path, or of its nearest parent. */
 function offsetOf(document: Document.Parsed, path: Path): number {
   for (let length = path.length; length > 0; length--) {
     const holder: unknown = document.getIn(path.slice(0, length - 1), true);

@@ -32,7 +32,7 @@ test('an enrolled device connects and publishes on its own topic', async (t) => 
   t.deepEqual(seen, ['devices/sensor-1/t 21']);
 });
 
-/** Opens TLS, sends a CONNECT at once, and expects the end without a byte of MQTT. */
+/** Opens TLS, sends a CONNECT at once, and expects that the connection closes without any MQTT byte. */
 async function refusedBeforeMqtt(
   world: BrokerWorld,
   identity: TestIdentity | undefined,
@@ -46,12 +46,12 @@ async function refusedBeforeMqtt(
   return world.codes('connection refused').slice(from);
 }
 
-test('a client without a certificate is refused before MQTT', async (t) => {
+test('a client without a certificate is refused before it can send MQTT', async (t) => {
   const world = await brokerWorld(t);
   t.deepEqual(await refusedBeforeMqtt(world, undefined), ['certificate-missing']);
 });
 
-test('a certificate of another CA is refused before MQTT', async (t) => {
+test('a certificate of another CA is refused before the client can send MQTT', async (t) => {
   const world = await brokerWorld(t);
   world.device('sensor-1');
   const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'sensor-1' });
@@ -61,7 +61,7 @@ test('a certificate of another CA is refused before MQTT', async (t) => {
   t.regex(String(line?.['detail']), /claims sensor-1/);
 });
 
-test('an expired certificate of another CA is not taken for one of ours', async (t) => {
+test('an expired certificate of another CA is refused as untrusted', async (t) => {
   const world = await brokerWorld(t);
   world.device('sensor-1');
   const foreign = testCa('Foreign').issue({
@@ -73,11 +73,11 @@ test('an expired certificate of another CA is not taken for one of ours', async 
   t.deepEqual(await refusedBeforeMqtt(world, foreign), ['certificate-untrusted']);
 });
 
-test('a certificate that ended before the grace period is refused before MQTT', async (t) => {
+test('a certificate that expired longer ago than the grace period is refused', async (t) => {
   const world = await brokerWorld(t);
   world.feed.graceMs = 1000;
-  world.feed.cut();
-  await until('the feed is back', () => world.feed.links > 0);
+  world.feed.disconnect();
+  await until('the feed is connected', () => world.feed.connections > 0);
   const device = world.device('sensor-1', {
     notBeforeMs: Date.now() - 240_000,
     validityMs: -60_000,
@@ -86,7 +86,7 @@ test('a certificate that ended before the grace period is refused before MQTT', 
   t.deepEqual(await refusedBeforeMqtt(world, device), ['certificate-expired']);
 });
 
-test('a certificate inside the grace period may renew and nothing else', async (t) => {
+test('a certificate in the grace period may only renew', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1', {
     notBeforeMs: Date.now() - 240_000,
@@ -103,13 +103,13 @@ test('a certificate inside the grace period may renew and nothing else', async (
   t.pass();
 });
 
-test('a server certificate used as a client is refused before MQTT', async (t) => {
+test('a client with a server certificate is refused', async (t) => {
   const world = await brokerWorld(t);
   const server = world.ca.issue({ profile: 'server', commonName: 'sensor-1' });
   t.deepEqual(await refusedBeforeMqtt(world, server), ['certificate-wrong-purpose']);
 });
 
-test('an expired server certificate used as a client is refused for its purpose', async (t) => {
+test('a client with an expired server certificate is refused because of its purpose', async (t) => {
   const world = await brokerWorld(t);
   const server = world.ca.issue({
     profile: 'server',
@@ -141,14 +141,14 @@ const names: readonly [string, JsonName, string][] = [
   ['no common name', [{ O: ['sensor-1'] }], 'certificate-cn-missing'],
 ];
 for (const [what, name, code] of names) {
-  test(`a common name with ${what} is refused before MQTT`, async (t) => {
+  test(`a common name with ${what} is refused before the client can send MQTT`, async (t) => {
     const world = await brokerWorld(t);
     const hostile = await hostileCertificate(world.ca, name);
     t.deepEqual(await refusedBeforeMqtt(world, hostile), [code]);
   });
 }
 
-test('a good certificate that the directory does not list is refused before MQTT', async (t) => {
+test('a valid certificate that is not in the directory is refused', async (t) => {
   const world = await brokerWorld(t);
   const unknown = world.ca.issue({ profile: 'device', commonName: 'sensor-2' });
   t.deepEqual(await refusedBeforeMqtt(world, unknown), ['device-unknown']);
@@ -158,7 +158,7 @@ test('a good certificate that the directory does not list is refused before MQTT
   t.deepEqual(await refusedBeforeMqtt(world, stray), ['certificate-unknown']);
 });
 
-test('suspended, revoked and retired are refused, each with its reason', async (t) => {
+test('suspended, revoked and retired certificates are refused, each with its own code', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const reasons: string[] = [];
@@ -182,14 +182,14 @@ test('suspended, revoked and retired are refused, each with its reason', async (
 });
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`a revoked serial is refused on a resumed ${version} session`, async (t) => {
+  test(`a revoked certificate is refused on a resumed ${version} session`, async (t) => {
     const world = await brokerWorld(t);
     const device = world.device('sensor-1');
     await until('the directory has it', () => applied(world));
     const range = { minVersion: version, maxVersion: version };
     const ticket = await sessionOf(world, device, range);
     const again = await world.tls(device, { ...range, session: ticket });
-    t.true(again.isSessionReused(), 'resumption works at all');
+    t.true(again.isSessionReused(), 'resumption works');
     again.destroy();
 
     world.mark('sensor-1', 'revoked');
@@ -203,7 +203,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 }
 
-test('a resumed session counts for the certificate in its ticket, whatever is shown now', async (t) => {
+test('a resumed session has the identity of the certificate in its ticket', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const other = world.device('sensor-2');
@@ -217,7 +217,7 @@ test('a resumed session counts for the certificate in its ticket, whatever is sh
   t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
-test('the client id of another device is refused, and that device stays', async (t) => {
+test('the client id of another device is refused, and that device stays connected', async (t) => {
   const world = await brokerWorld(t);
   const first = world.device('sensor-1');
   const second = world.device('sensor-2');
@@ -227,7 +227,7 @@ test('the client id of another device is refused, and that device stays', async 
   t.deepEqual(world.codes('connection refused'), ['client-id-not-allowed']);
 });
 
-test('a client id with suffix is for roles whose client ids are prefix', async (t) => {
+test('a client id with a suffix is allowed only for roles with clientIds: prefix', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const service = world.device('backend', { role: 'service' });
@@ -236,7 +236,7 @@ test('a client id with suffix is for roles whose client ids are prefix', async (
   await t.throwsAsync(world.mqtt(service, { clientId: 'backend/' }), { message: /refused/i });
 });
 
-test('the same admission stands before WebSocket', async (t) => {
+test('connections for WebSocket pass the same admission', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const wss = {
@@ -259,7 +259,7 @@ test('the same admission stands before WebSocket', async (t) => {
   t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
-test('plain HTTP and an unknown ALPN get nowhere', async (t) => {
+test('plain HTTP and an unknown ALPN protocol are refused', async (t) => {
   const world = await brokerWorld(t);
   const { port } = world.broker.addresses.mqtts;
   const options = { host: '127.0.0.1', port, servername: 'localhost', ca: world.ca.ca };
@@ -273,7 +273,7 @@ test('plain HTTP and an unknown ALPN get nowhere', async (t) => {
   t.is(good.alpnProtocol, 'x-amzn-mqtt-ca');
 });
 
-/** A TLS session that the broker gave, from a connection that was admitted. */
+/** The TLS session of an admitted connection. */
 async function sessionOf(
   world: BrokerWorld,
   identity: TestIdentity,

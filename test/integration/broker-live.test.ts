@@ -45,7 +45,7 @@ for (const [what, act, reason] of [
   ],
   ['its device is deleted', (w: BrokerWorld) => w.feed.remove('sensor-1'), 'device-removed'],
 ] as const) {
-  test(`a live connection ends when ${what}`, async (t) => {
+  test(`a live connection is closed when ${what}`, async (t) => {
     const world = await brokerWorld(t);
     const presence = await watcher(world);
     const client = await world.mqtt(world.device('sensor-1'), {
@@ -67,7 +67,7 @@ for (const [what, act, reason] of [
   });
 }
 
-test('the will of a revoked device is not published, that of a lost one is', async (t) => {
+test('the will of a revoked device is not published, that of a disconnected device is', async (t) => {
   const world = await brokerWorld(t);
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
@@ -95,7 +95,7 @@ test('the will of a revoked device is not published, that of a lost one is', asy
   t.deepEqual(seen, ['devices/sensor-2/will gone']);
 });
 
-test('a live connection ends when its certificate does', async (t) => {
+test('a live connection is closed when its certificate expires', async (t) => {
   const world = await brokerWorld(t);
   const presence = await watcher(world);
   const device = world.device('sensor-1', { validityMs: 2500 });
@@ -106,7 +106,7 @@ test('a live connection ends when its certificate does', async (t) => {
   t.is(presence.at(-1)?.reason, 'certificate-expired');
 });
 
-test('presence tells how a device is connected, and events are ordered by version', async (t) => {
+test('presence describes the connection of a device, and its version orders the events', async (t) => {
   const world = await brokerWorld(t);
   const presence = await watcher(world);
   const device = world.device('sensor-1');
@@ -135,7 +135,7 @@ test('presence tells how a device is connected, and events are ordered by versio
   t.true(seen[0]?.includes('"offline"'));
 });
 
-test('a device that takes its own session over is not offline in between', async (t) => {
+test('a device that takes over its own session does not go offline', async (t) => {
   const world = await brokerWorld(t);
   const presence = await watcher(world);
   const device = world.device('sensor-1');
@@ -147,7 +147,7 @@ test('a device that takes its own session over is not offline in between', async
   t.deepEqual([...new Set(presence.map(({ status }) => status))], ['online']);
 });
 
-test('nothing stays behind of a device that is deleted: session, queue, presence', async (t) => {
+test('deleting a device deletes its session, its queue and its presence', async (t) => {
   const world = await brokerWorld(t);
   const kept = { clientId: 'sensor-1', clean: false } as const;
   const first = await world.mqtt(world.device('sensor-1'), kept);
@@ -168,7 +168,7 @@ test('nothing stays behind of a device that is deleted: session, queue, presence
   t.false(seen.some((line) => line.includes('device-removed')));
 });
 
-test('refused connections are events', async (t) => {
+test('refused connections are published as events', async (t) => {
   const world = await brokerWorld(t);
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
@@ -181,7 +181,7 @@ test('refused connections are events', async (t) => {
   t.like(seen[0], { id: 'sensor-1', code: 'client-id-not-allowed', address: '127.0.0.1' });
 });
 
-test('the broker works on, and starts, while the enrollment service is away', async (t) => {
+test('the broker keeps running, and starts, while the enrollment service is unavailable', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const gone = world.device('sensor-2');
@@ -196,7 +196,7 @@ test('the broker works on, and starts, while the enrollment service is away', as
   t.is(world.codes('connection refused').at(-1), 'certificate-revoked');
 });
 
-test('without any directory everybody is refused, with that reason', async (t) => {
+test('without a directory all connections are refused with their own code', async (t) => {
   const world = await brokerWorld(t, { withoutFeed: true });
   const device = world.ca.issue({ profile: 'device', commonName: 'sensor-1' });
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
@@ -205,7 +205,7 @@ test('without any directory everybody is refused, with that reason', async (t) =
   t.is(ready.status, 503);
 });
 
-test('a feed that breaks, lies or repeats itself ends in the same directory', async (t) => {
+test('a feed that breaks, is invalid or repeats changes results in the same directory', async (t) => {
   const world = await brokerWorld(t);
   world.device('sensor-1');
   await until('applied', () => applied(world));
@@ -215,18 +215,18 @@ test('a feed that breaks, lies or repeats itself ends in the same directory', as
     entry: world.feed.entries.get('sensor-1')!,
   });
   await until(
-    'the link was begun again',
+    'the feed reconnected',
     () => world.capture.lines.filter(({ msg }) => msg === 'feed connected').length === 2,
   );
   world.feed.send({ type: 'nonsense' });
   await until(
-    'and again',
+    'the feed reconnected again',
     () => world.capture.lines.filter(({ msg }) => msg === 'feed connected').length === 3,
   );
   world.feed.epoch = 'epoch-2';
   world.feed.sequence = 0;
-  world.feed.cut();
-  await until('and in another epoch', () =>
+  world.feed.disconnect();
+  await until('the feed has another epoch', () =>
     world.capture.lines.some(({ epoch }) => epoch === 'epoch-2'),
   );
   const client = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
@@ -236,18 +236,18 @@ test('a feed that breaks, lies or repeats itself ends in the same directory', as
   t.is(kept.epoch, 'epoch-2');
 });
 
-test('a device revoked while the link was down is closed when it is back', async (t) => {
+test('a device that was revoked while the feed was disconnected is closed on reconnect', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await until('applied', () => applied(world));
-  world.feed.cut();
+  world.feed.disconnect();
   world.mark('sensor-1', 'revoked');
   await ended(client);
   await until('its reason', () => world.codes('connection closed').includes('certificate-revoked'));
   t.pass();
 });
 
-test('a close tells the watchers that all are offline, and gives the ports back', async (t) => {
+test('a shutdown publishes that all devices are offline and releases the ports', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await world.broker.close();
@@ -257,7 +257,7 @@ test('a close tells the watchers that all are offline, and gives the ports back'
   t.like(report, { id: 'sensor-1', connected: false, reason: 'server-shutting-down' });
 });
 
-test('after a crash presence is true again, and the directory and sessions are there', async (t) => {
+test('after a crash presence is corrected, and the directory and the sessions are restored', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { store: 'durable' } } });
   const device = world.device('sensor-1');
   const stays = world.device('sensor-2');
@@ -284,7 +284,7 @@ test('after a crash presence is true again, and the directory and sessions are t
     'both are online',
     () => before.filter((line) => line.includes('sensor-')).length >= 2,
   );
-  // Acknowledged is stored, and so is all that came before it.
+  // An acknowledged message is stored, and so is everything before it.
   await watching.publishAsync('devices/x/commands/y', 'z', { qos: 1, retain: true });
   await child.stop('SIGKILL');
   await world.feed.close();

@@ -21,7 +21,7 @@ import { until } from '../support/until.ts';
 
 import { generateKeySync } from '../../certs/key.ts';
 
-/** Issues what a renewal asks for, as the enrollment service does. */
+/** Issues the certificate of a renewal request, as the enrollment service does. */
 function issueFor(world: BrokerWorld, csr: string, names: string[] = []): Issued {
   const { spki, commonName } = parseCsr(csr);
   const isBroker = commonName === 'broker-1';
@@ -54,7 +54,7 @@ async function metric(world: BrokerWorld, line: string | RegExp): Promise<string
     .find((one) => (typeof line === 'string' ? one.startsWith(line) : line.test(one)));
 }
 
-test('a device renews over MQTT, and hears why when it may not', async (t) => {
+test('a device renews over MQTT and receives the reason of a rejection', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   const seen: { topic: string; body: Record<string, unknown> }[] = [];
@@ -62,13 +62,13 @@ test('a device renews over MQTT, and hears why when it may not', async (t) => {
     seen.push({ topic, body: JSON.parse(payload.toString()) as Record<string, unknown> }),
   );
   t.deepEqual(await subscribe(client, ['$fleet/certs/sensor-1/+'], 1), [1]);
-  world.feed.answer = (_path, body) => ({
+  world.feed.respond = (_path, body) => ({
     status: 201,
     body: issueFor(world, (body as { csr: string }).csr),
   });
   const csr = createCsr({ key: generateKeySync('p256'), commonName: 'sensor-1' });
   await client.publishAsync('$fleet/certs/sensor-1/renew', csr.pem, { qos: 1 });
-  await until('the answer', () => seen.length === 1);
+  await until('the response', () => seen.length === 1);
   t.is(seen[0]?.topic, '$fleet/certs/sensor-1/accepted');
   t.regex(String(seen[0]?.body['certificate']), /BEGIN CERTIFICATE/);
   t.like(world.feed.calls[0], { path: '/v1/relay/renew' });
@@ -76,10 +76,10 @@ test('a device renews over MQTT, and hears why when it may not', async (t) => {
 
   const again = JSON.stringify({ csr: csr.pem, proof: 'c2lnbmVk' });
   await client.publishAsync('$fleet/certs/sensor-1/renew', again, { qos: 1 });
-  await until('JSON works too', () => seen.length === 2);
+  await until('the response to JSON', () => seen.length === 2);
   t.like(world.feed.calls[1]?.body, { proof: 'c2lnbmVk' });
   await client.publishAsync('$fleet/certs/sensor-1/renew', csr.der, { qos: 1 });
-  await until('and DER', () => seen.length === 3);
+  await until('the response to DER', () => seen.length === 3);
   t.regex((world.feed.calls[2]?.body as { csr: string }).csr, /BEGIN CERTIFICATE REQUEST/);
   seen.pop();
   for (const bad of ['nonsense', '{"csr":7}', `{"csr":"${'x'.repeat(30_000)}"}`]) {
@@ -88,20 +88,20 @@ test('a device renews over MQTT, and hears why when it may not', async (t) => {
   await until('three rejections', () => seen.length === 5);
   t.true(seen.slice(2).every(({ topic }) => topic.endsWith('/rejected')));
   t.true(seen.slice(2).every(({ body }) => body['code'] === 'renewal-invalid'));
-  world.feed.answer = () => ({
+  world.feed.respond = () => ({
     status: 403,
     body: { type: 'x', title: 'x', status: 403, code: 'device-suspended' },
   });
   await client.publishAsync('$fleet/certs/sensor-1/renew', csr.pem, { qos: 1 });
-  await until('its refusal', () => seen.length === 6);
+  await until('its rejection', () => seen.length === 6);
   t.is(seen[5]?.body['code'], 'device-suspended');
   await world.feed.close();
   await client.publishAsync('$fleet/certs/sensor-1/renew', csr.pem, { qos: 1 });
-  await until('its absence', () => seen.length === 7);
+  await until('the unavailable service', () => seen.length === 7);
   t.is(seen[6]?.body['code'], 'service-unreachable');
 });
 
-test('a renewal request of one device cannot be made by another', async (t) => {
+test('a device cannot publish on the renewal topic of another device', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   client.publish('$fleet/certs/sensor-2/renew', 'x');
@@ -110,7 +110,7 @@ test('a renewal request of one device cannot be made by another', async (t) => {
   t.is(world.codes('denied by policy').at(-1), 'topic-reserved');
 });
 
-test('saved files are in force within a second, and no connection is dropped', async (t) => {
+test('changed files are in force within a second, and no connection is closed', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const client = await world.mqtt(device, { clientId: 'sensor-1' });
@@ -124,25 +124,29 @@ test('saved files are in force within a second, and no connection is dropped', a
   const fresh = world.ca.issue({ profile: 'broker', commonName: 'broker-1', names });
   t.not(await shown(), fresh.serial);
   writeIdentity(world.state.broker.identity, fresh, world.ca.ca);
-  await until('the new certificate is shown', async () => (await shown()) === fresh.serial, 3000);
-  await until('the feed uses it', () => world.feed.links === 1);
+  await until(
+    'the new certificate is presented',
+    async () => (await shown()) === fresh.serial,
+    3000,
+  );
+  await until('the feed uses it', () => world.feed.connections === 1);
 
   const files = identityFiles(world.state.broker.identity);
   writeFileSync(files.chain, 'nonsense');
   await until(
-    'the alarm',
+    'the metric reports the failure',
     async () => (await metric(world, 'flotilla_reload_failed')) === 'flotilla_reload_failed 1',
     3000,
   );
-  t.is(await shown(), fresh.serial, 'the old one stays');
+  t.is(await shown(), fresh.serial, 'the previous certificate stays in force');
   const status = await fetch(`${world.broker.addresses.metrics.url}/statusz`);
   t.is(status.status, 503);
   t.regex(await status.text(), /certificates/);
   const ready = await fetch(`${world.broker.addresses.metrics.url}/readyz`);
-  t.is(ready.status, 200, 'it does its job all the same');
+  t.is(ready.status, 200, 'the broker is ready');
   writeIdentity(world.state.broker.identity, fresh, world.ca.ca);
   await until(
-    'all well',
+    'the metric reports success',
     async () => (await metric(world, 'flotilla_reload_failed')) === 'flotilla_reload_failed 0',
     3000,
   );
@@ -156,7 +160,7 @@ test('saved files are in force within a second, and no connection is dropped', a
   t.true(client.connected);
 });
 
-test('a CA that the feed names is trusted, one that it no longer names is not, resumed or not', async (t) => {
+test('a CA of the feed is trusted until the feed removes it, also for resumed sessions', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   await until('applied', () => applied(world));
@@ -191,14 +195,14 @@ test('a CA that the feed names is trusted, one that it no longer names is not, r
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
   t.is(world.codes('connection refused').at(-1), 'certificate-untrusted');
   const resumed = await world.tls(device, { session: ticket });
-  t.false(resumed.isSessionReused(), 'tickets of before are void');
+  t.false(resumed.isSessionReused(), 'previous tickets are invalid');
 });
 
-test('the broker renews its own certificate with a new key, and uses it at once', async (t) => {
+test('the broker renews its own certificate with a new key and uses it at once', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const client = await world.mqtt(device, { clientId: 'sensor-1' });
-  world.feed.answer = (path, body) =>
+  world.feed.respond = (path, body) =>
     path === '/v1/renew'
       ? { status: 201, body: issueFor(world, (body as { csr: string }).csr) }
       : { status: 404, body: {} };
@@ -228,7 +232,7 @@ test('the broker renews its own certificate with a new key, and uses it at once'
   t.true((await world.mqtt(device, { clientId: 'sensor-1' })).connected);
 });
 
-test('a clone is found, told to operators and service, and quarantined at once', async (t) => {
+test('a clone is detected, reported to operators and the service, and quarantined at once', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { cloneReaction: 'quarantine' } } });
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
@@ -244,7 +248,7 @@ test('a clone is found, told to operators and service, and quarantined at once',
   const last = await from('127.0.0.2');
   await until('the event', () => events.length === 1);
   t.regex(events[0] ?? '', /"kind":"clone".*127\.0\.0\.1.*127\.0\.0\.2/);
-  await until('the service knows', () =>
+  await until('it is reported to the service', () =>
     world.feed.reports.some(({ incidents }) => incidents.length > 0),
   );
   t.like(world.feed.reports.flatMap(({ incidents }) => incidents)[0], {
@@ -256,10 +260,10 @@ test('a clone is found, told to operators and service, and quarantined at once',
   world.change('sensor-1', { status: 'quarantined' });
   world.change('sensor-1', { status: 'active' });
   await until('applied', () => applied(world));
-  t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [0], 'an operator let it go');
+  t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [0], 'an operator resumed it');
 });
 
-test('connections that take the session from each other are an event, and do as configured', async (t) => {
+test('connections that take the session over from each other cause an event and the configured reaction', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { overlapReaction: 'quarantine' } } });
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
@@ -275,29 +279,29 @@ test('connections that take the session from each other are an event, and do as 
   await until('the event', () => events.length === 1);
   t.regex(events[0] ?? '', /"kind":"overlap".*127\.0\.0\.1.*"quarantine"/);
   t.deepEqual(await subscribe(last, ['devices/sensor-1/#']), [128]);
-  await until('the service knows', () =>
+  await until('it is reported to the service', () =>
     world.feed.reports.some(({ incidents }) => incidents.some(({ kind }) => kind === 'overlap')),
   );
 });
 
-test('a broker that hears of a suspension in a snapshot lets go when the operator does', async (t) => {
+test('a broker that receives a suspension in a snapshot ends its hold when the operator resumes the device', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { cloneReaction: 'suspend' } } });
   const device = world.device('sensor-1');
   for (const localAddress of ['127.0.0.1', '127.0.0.2', '127.0.0.1', '127.0.0.2']) {
     await world.mqtt(device, { clientId: 'sensor-1', localAddress } as object);
   }
-  await until('the service knows', () =>
+  await until('it is reported to the service', () =>
     world.feed.reports.some(({ incidents }) => incidents.length > 0),
   );
-  world.feed.cut();
+  world.feed.disconnect();
   world.change('sensor-1', { status: 'suspended' });
-  await until('the link is back', () => applied(world));
+  await until('the feed is connected', () => applied(world));
   world.change('sensor-1', { status: 'active' });
-  await until('the operator let it go', () => applied(world));
+  await until('the operator resumed it', () => applied(world));
   t.true((await world.mqtt(device, { clientId: 'sensor-1' })).connected);
 });
 
-test('a device that connects in a storm is refused until the minute is over', async (t) => {
+test('a device that connects too often is refused until the minute ends', async (t) => {
   const world = await brokerWorld(t, {
     config: { limits: { broker: { connectsPerDevicePerMinuteMax: 3 } } },
   });
@@ -316,7 +320,7 @@ test('a device that connects in a storm is refused until the minute is over', as
   t.true((await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' })).connected);
 });
 
-test('a connection does not grow older than it may', async (t) => {
+test('a connection is closed at its maximum age', async (t) => {
   const world = await brokerWorld(t, { config: { broker: { connectionMaxAge: '1s' } } });
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await ended(client);
@@ -324,14 +328,14 @@ test('a connection does not grow older than it may', async (t) => {
   t.pass();
 });
 
-test('a thousand slow handshakes do not keep a device out', async (t) => {
+test('a thousand slow handshakes do not prevent a device from connecting', async (t) => {
   const world = await brokerWorld(t, {
     config: { limits: { broker: { handshakeTimeoutMs: 3000 } } },
   });
   const device = world.device('sensor-1');
   await until('applied', () => applied(world));
   const { port } = world.broker.addresses.mqtts;
-  // A half of a ClientHello each: a record header that promises more than comes.
+  // Each sends half of a ClientHello: a record header that announces more bytes than follow.
   const sockets = Array.from({ length: 1000 }, () => {
     const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.from([22, 3, 1, 2, 0, 1])));
     socket.on('error', () => undefined);
@@ -341,7 +345,7 @@ test('a thousand slow handshakes do not keep a device out', async (t) => {
     for (const socket of sockets) socket.destroy();
   });
   await until(
-    'they are there',
+    'they are connected',
     async () =>
       Number((await metric(world, 'flotilla_tls_handshakes_half_open'))?.split(' ')[1]) > 900,
   );
@@ -350,10 +354,10 @@ test('a thousand slow handshakes do not keep a device out', async (t) => {
     localAddress: '127.0.0.2',
   } as object);
   t.true(client.connected);
-  await until('they are ended', () => sockets.every(({ destroyed }) => destroyed), 20_000);
+  await until('they are closed', () => sockets.every(({ destroyed }) => destroyed), 20_000);
 });
 
-test('a client id of 64 KB and a SUBSCRIBE of 10,000 filters end that connection alone', async (t) => {
+test('a client id of 64 KB and a SUBSCRIBE with 10,000 filters close only that connection', async (t) => {
   const world = await brokerWorld(t);
   const bystander = await world.mqtt(world.device('sensor-2'), { clientId: 'sensor-2' });
   const device = world.device('sensor-1');
@@ -371,7 +375,7 @@ test('a client id of 64 KB and a SUBSCRIBE of 10,000 filters end that connection
   t.true(bystander.connected);
 });
 
-test('health, readiness and metrics tell what stands', async (t) => {
+test('health, readiness and metrics describe the current state', async (t) => {
   const world = await brokerWorld(t);
   const { url } = world.broker.addresses.metrics;
   await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
@@ -388,22 +392,25 @@ test('health, readiness and metrics tell what stands', async (t) => {
   t.regex((await metric(world, 'flotilla_fleet_certificate_days_left_count')) ?? '', / 1$/);
   await world.feed.close();
   await until(
-    'the feed is gone',
+    'the feed is disconnected',
     async () => (await metric(world, 'flotilla_feed_connected')) === 'flotilla_feed_connected 0',
   );
   t.is((await fetch(`${url}/readyz`)).status, 200, 'it works without the service');
 });
 
-test('denials are told to the service, counted, with the last ones', async (t) => {
+test('denials are counted and reported to the service with the most recent ones', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await subscribe(client, ['devices/other/#']);
   await subscribe(client, ['#']);
-  const told = (): Denied[] => world.feed.reports.flatMap(({ denied }) => denied);
-  await until('both are told', () => told().reduce((sum, { count }) => sum + count, 0) === 2);
-  t.true(told().every(({ id }) => id === 'sensor-1'));
+  const reported = (): Denied[] => world.feed.reports.flatMap(({ denied }) => denied);
+  await until(
+    'both are reported',
+    () => reported().reduce((sum, { count }) => sum + count, 0) === 2,
+  );
+  t.true(reported().every(({ id }) => id === 'sensor-1'));
   t.deepEqual(
-    told()
+    reported()
       .flatMap(({ last }) => last)
       .map(({ topic, code }) => `${topic} ${code}`),
     ['devices/other/# subscribe-denied', '# subscribe-denied'],
@@ -414,14 +421,14 @@ test('denials are told to the service, counted, with the last ones', async (t) =
   );
 });
 
-test('what a revoked device tries is told to the service too', async (t) => {
+test('connection attempts of a revoked device are reported to the service', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   world.mark('sensor-1', 'revoked');
   await until('applied', () => applied(world));
   await t.throwsAsync(world.mqtt(device, { clientId: 'sensor-1' }));
-  const told = (): Denied[] => world.feed.reports.flatMap(({ denied }) => denied);
-  await until('it is told', () => told().length > 0);
-  t.like(told()[0], { id: 'sensor-1', count: 1 });
-  t.like(told()[0]?.last[0], { action: 'connect', code: 'certificate-revoked' });
+  const reported = (): Denied[] => world.feed.reports.flatMap(({ denied }) => denied);
+  await until('it is reported', () => reported().length > 0);
+  t.like(reported()[0], { id: 'sensor-1', count: 1 });
+  t.like(reported()[0]?.last[0], { action: 'connect', code: 'certificate-revoked' });
 });

@@ -11,7 +11,7 @@ import {
 } from '../support/broker-world.ts';
 import { until } from '../support/until.ts';
 
-/** Waits until all that was published before has been delivered: a marker comes through. */
+/** Waits for a marker message, so that all messages before it are delivered. */
 async function marker(world: BrokerWorld, seen: string[], id = 'marker'): Promise<void> {
   const client = await world.mqtt(world.device(id), { clientId: id });
   await client.publishAsync(`devices/${id}/marker`, '', { qos: 1 });
@@ -19,7 +19,7 @@ async function marker(world: BrokerWorld, seen: string[], id = 'marker'): Promis
   client.end(true);
 }
 
-test('a publish outside its own topics closes the connection, and nobody sees it', async (t) => {
+test('a PUBLISH outside the topics of a device closes its connection and is not delivered', async (t) => {
   const world = await brokerWorld(t);
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
@@ -39,7 +39,7 @@ test('a publish outside its own topics closes the connection, and nobody sees it
   t.is(line?.['code'], 'publish-denied');
 });
 
-test('a plug-in judges behind admission and policy, and knows who is on a connection', async (t) => {
+test('plug-in hooks run after admission and policy and know the identity of a connection', async (t) => {
   const world = await brokerWorld(t);
   const asked: string[] = [];
   world.broker.aedes.authorizePublish = (client, packet, callback) => {
@@ -59,7 +59,7 @@ test('a plug-in judges behind admission and policy, and knows who is on a connec
   await t.throwsAsync(client.publishAsync('devices/sensor-2/t', 'abc', { qos: 1 }));
   await marker(world, seen, 'm');
   t.deepEqual(seen.slice(0, -1), ['devices/sensor-1/t yes']);
-  // What the policy denies is not asked for.
+  // The hook is not called for messages that the policy denies.
   t.deepEqual(
     asked.filter((line) => line.startsWith('sensor')),
     ['sensor-1 devices/sensor-1/t', 'sensor-1 devices/sensor-1/t'],
@@ -109,7 +109,7 @@ interface Retained {
   readonly payload: Buffer;
 }
 
-test('onDenied: drop keeps the connection and drops the message', async (t) => {
+test('with onDenied: drop the message is dropped and the connection stays open', async (t) => {
   const policy = `version: 1
 onDenied: drop
 roles:
@@ -128,12 +128,12 @@ roles:
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   await client.publishAsync('devices/sensor-2/t', 'forged', { qos: 1 });
   await client.publishAsync('devices/sensor-1/t', 'good', { qos: 1 });
-  await until('the good one', () => seen.length > 0);
+  await until('the allowed message', () => seen.length > 0);
   t.deepEqual(seen, ['devices/sensor-1/t good']);
   t.true(client.connected);
 });
 
-test('a condition is asked of every message, whatever was allowed on its topic before', async (t) => {
+test('conditions are checked for every message, independent of earlier decisions on its topic', async (t) => {
   const policy = `version: 1
 onDenied: drop
 roles:
@@ -164,7 +164,7 @@ roles:
   );
 });
 
-test('nobody writes to $fleet or touches $SYS', async (t) => {
+test('no client can publish on $fleet or use $SYS', async (t) => {
   const policy = `version: 1
 onDenied: drop
 roles:
@@ -186,7 +186,7 @@ roles:
   );
 });
 
-test('a subscription outside its own topics is answered with 0x80', async (t) => {
+test('a subscription outside the topics of a device gets 0x80', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   const filters = ['devices/sensor-1/#', 'devices/#', '#', '+/sensor-1/#', 'devices/+/commands/#'];
@@ -194,7 +194,7 @@ test('a subscription outside its own topics is answered with 0x80', async (t) =>
   t.true(client.connected);
 });
 
-test('a denied filter beside a granted one delivers nothing, after a reconnect neither', async (t) => {
+test('a denied filter in the same SUBSCRIBE as a granted one delivers nothing, also after a reconnect', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const options = { clientId: 'sensor-1', clean: false } as const;
@@ -219,7 +219,7 @@ test('a denied filter beside a granted one delivers nothing, after a reconnect n
   );
 });
 
-test('a will outside its own topics is refused at CONNECT', async (t) => {
+test('a will outside the topics of a device is rejected at CONNECT', async (t) => {
   const world = await brokerWorld(t);
   const will = { topic: 'devices/sensor-2/t', payload: Buffer.from('x'), qos: 1, retain: false };
   await t.throwsAsync(
@@ -231,7 +231,7 @@ test('a will outside its own topics is refused at CONNECT', async (t) => {
   t.deepEqual(world.codes('connection refused'), ['publish-denied']);
 });
 
-test('a change of group takes a subscription away from a live connection', async (t) => {
+test('a change of the group removes a subscription of a live connection', async (t) => {
   const policy = `version: 1
 roles:
   device:
@@ -254,7 +254,7 @@ roles:
   t.deepEqual(seen, ['groups/red/a before']);
 });
 
-test('an attribute with a slash, plus or hash is never expanded into a topic', async (t) => {
+test('an attribute with a slash, a plus or a hash is never inserted into a topic', async (t) => {
   const policy = `version: 1
 roles:
   device:
@@ -268,7 +268,7 @@ roles:
   }
 });
 
-test('a policy that is saved applies at the next reload, a broken one keeps the old', async (t) => {
+test('a changed policy is in force after a reload, and an invalid one is not used', async (t) => {
   const world = await brokerWorld(t);
   const client = await world.mqtt(world.device('sensor-1'), { clientId: 'sensor-1' });
   t.deepEqual(await subscribe(client, ['news/#']), [128]);

@@ -34,7 +34,7 @@ function wss(world: BrokerWorld, identity: TestIdentity, more: IClientOptions): 
   return { protocol: 'wss', wsOptions: tls, ...more };
 }
 
-/** A bare WebSocket with the certificate of an identity. */
+/** A WebSocket without MQTT.js, with the certificate of an identity. */
 async function socket(
   t: ExecutionContext,
   world: BrokerWorld,
@@ -60,7 +60,7 @@ async function socket(
   return webSocket;
 }
 
-/** The packets that come out of a bare WebSocket. */
+/** The packets that a WebSocket receives. */
 function packets(webSocket: WebSocket): Packet[] {
   const found: Packet[] = [];
   const reader = parser();
@@ -70,7 +70,7 @@ function packets(webSocket: WebSocket): Packet[] {
 }
 
 for (const protocolVersion of [4, 5] as const) {
-  test(`level ${protocolVersion} over WebSocket: each QoS, retained, a kept session, a will, refusals`, async (t) => {
+  test(`protocol version ${protocolVersion} over WebSocket: each QoS, retained messages, a persistent session, a will, rejections`, async (t) => {
     const world = await brokerWorld(t, { policy });
     const device = world.device('sensor-1');
     const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
@@ -92,13 +92,13 @@ for (const protocolVersion of [4, 5] as const) {
       await client.publishAsync(`devices/sensor-1/out/${qos}`, 'x', { qos, retain: qos === 1 });
       await backend.publishAsync(`devices/sensor-1/in/${qos}`, 'y', { qos });
     }
-    await until('all three came', () => own.length === 3 && seen.length >= 6);
+    await until('all three messages', () => own.length === 3 && seen.length >= 6);
     t.deepEqual(
       own.toSorted(),
       [0, 1, 2].map((qos) => `devices/sensor-1/in/${qos} y`),
     );
 
-    // What the policy denies, and what its limits are.
+    // Denials and limits of the policy.
     const notAuthorized = protocolVersion === 5 ? 0x87 : refused;
     t.deepEqual(await subscribe(client, ['devices/sensor-2/#', '#']), [
       notAuthorized,
@@ -119,7 +119,7 @@ for (const protocolVersion of [4, 5] as const) {
       t.is(Reflect.get(large, 'code'), 0x97);
     }
 
-    // A connection that is lost leaves a will, and a session that goes on.
+    // After a lost connection the will is published, and the session continues.
     client.stream.destroy();
     await until('the will', () => seen.includes('devices/sensor-1/will gone'));
     await backend.publishAsync('devices/sensor-1/in/later', 'waited', { qos: 1 });
@@ -128,7 +128,7 @@ for (const protocolVersion of [4, 5] as const) {
     t.teardown(() => again.end(true));
     again.on('error', () => undefined);
     const later = collect(again);
-    await until('what waited', () => later.includes('devices/sensor-1/in/later waited'));
+    await until('the queued message', () => later.includes('devices/sensor-1/in/later waited'));
     if (protocolVersion === 4) {
       again.publish('devices/sensor-2/t', 'forged', { qos: 1 });
       await ended(again);
@@ -143,7 +143,7 @@ for (const protocolVersion of [4, 5] as const) {
 }
 const refused = 128;
 
-test('revoked while connected over WebSocket: the connection ends, and no other comes', async (t) => {
+test('a device that is revoked while connected over WebSocket is closed and cannot reconnect', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
   const options = wss(world, device, { clientId: 'sensor-1', protocolVersion: 5 });
@@ -157,13 +157,13 @@ test('revoked while connected over WebSocket: the connection ends, and no other 
   await t.throwsAsync(world.mqtt(device, options));
 });
 
-test('without a certificate no WebSocket is opened', async (t) => {
+test('without a certificate no WebSocket opens', async (t) => {
   const world = await brokerWorld(t, { policy });
   await t.throwsAsync(socket(t, world, undefined));
-  await until('it is told', () => world.codes().includes('certificate-missing'));
+  await until('it is logged', () => world.codes().includes('certificate-missing'));
 });
 
-test('without the sub-protocol mqtt no WebSocket is opened; among others it is the one chosen', async (t) => {
+test('without the subprotocol mqtt no WebSocket opens; among several subprotocols it is selected', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
   for (const protocols of [[], ['mqttv3.1'], ['soap', 'wamp']]) {
@@ -173,7 +173,7 @@ test('without the sub-protocol mqtt no WebSocket is opened; among others it is t
   t.is(webSocket.protocol, 'mqtt');
 });
 
-test('a text frame ends the connection, before CONNECT and after, and nothing in it is read', async (t) => {
+test('a text frame closes the connection, before and after CONNECT, and its content is not read', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
   const early = await socket(t, world, device);
@@ -193,7 +193,7 @@ test('a text frame ends the connection, before CONNECT and after, and nothing in
   );
 });
 
-test('packets and frames need not meet: many in one, one in many, and in fragments', async (t) => {
+test('packets and frames are independent: many packets per frame, many frames per packet, fragments', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
   const webSocket = await socket(t, world, device);
@@ -217,14 +217,14 @@ test('packets and frames need not meet: many in one, one in many, and in fragmen
   webSocket.send(publish('two').subarray(3, 9), { fin: false });
   webSocket.send(publish('two').subarray(9, 12), { fin: false });
   webSocket.send(Buffer.concat([publish('two').subarray(12), publish('three')]), { fin: true });
-  await until('all came', () => found.length === 5);
+  await until('all packets', () => found.length === 5);
   t.deepEqual(
     found.map((packet) => (packet.cmd === 'publish' ? String(packet.payload) : packet.cmd)),
     ['connack', 'suback', 'one', 'two', 'three'],
   );
 });
 
-test('a frame over the limit, and a packet over it in many frames, end the connection', async (t) => {
+test('a frame over the limit closes the connection, and so does a packet over it in many frames', async (t) => {
   const config = { limits: { broker: { packetMaxBytes: 4096 } } };
   const world = await brokerWorld(t, { policy, config });
   const device = world.device('sensor-1');
@@ -234,7 +234,7 @@ test('a frame over the limit, and a packet over it in many frames, end the conne
     webSocket.send(connectPacket('sensor-1'));
     await until('CONNACK', () => found.length === 1);
     const closed = once(webSocket, 'close');
-    // PUBLISH that declares 16,383 bytes.
+    // A PUBLISH that announces 16,383 bytes.
     const declared = Buffer.concat([Buffer.from([0x30, 0xff, 0x7f]), Buffer.alloc(5000)]);
     let at = 0;
     for (const size of sizes) webSocket.send(declared.subarray(at, (at += size)));
@@ -243,7 +243,7 @@ test('a frame over the limit, and a packet over it in many frames, end the conne
   }
 });
 
-test('what is no WebSocket upgrade gets no further than HTTP', async (t) => {
+test('requests that are not a WebSocket upgrade are rejected by HTTP', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
   const { host, port } = world.broker.addresses.wss;

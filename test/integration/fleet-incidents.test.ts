@@ -1,6 +1,6 @@
 /**
- * A stolen key in use beside its device: found by the real broker, made lasting by the real enrollment
- * service.
+ * A stolen key that is used at the same time as its device: detected by the real broker, and recorded by
+ * the real enrollment service.
  *
  * @module
  */
@@ -13,16 +13,16 @@ import { until } from '../support/until.ts';
 
 const [here, there] = ['127.20.0.1', '127.20.0.2'];
 
-/** The same certificate from two addresses in turn, until that is a clone. Gives the last connection. */
-async function cloned(world: FleetWorld, shown: Shown): Promise<MqttClient> {
+/** Connects with one certificate from two addresses until it is a clone. Returns the last connection. */
+async function connectAsClone(world: FleetWorld, shown: Shown): Promise<MqttClient> {
   const options = { clientId: 'pump-7' };
   for (const from of [here, there, here]) await world.mqtt(shown, options, from);
   return world.mqtt(shown, options, there);
 }
 
-/** The line by which the service made it lasting. */
+/** The audit line of the suspension by the service. */
 function suspendedLine(world: FleetWorld): Promise<AuditLine> {
-  return until('the line of the audit log', async () =>
+  return until('the audit line', async () =>
     (await world.audit()).find(({ action }) => action === 'device-suspended'),
   );
 }
@@ -31,11 +31,11 @@ async function statusOf(world: FleetWorld): Promise<unknown> {
   return (await world.enroll.asAdmin('GET', '/v1/devices/pump-7')).body['status'];
 }
 
-test('a clone is suspended for good: its connection ends, the registry has it, a restart changes nothing', async (t) => {
+test('a clone is suspended permanently: its connection is closed, the registry stores it, a restart does not change it', async (t) => {
   const world = await fleetWorld(t, { config: { broker: { cloneReaction: 'suspend' } } });
   const shown = await world.device('pump-7');
   const bystander = await world.mqtt(await world.device('pump-8'), { clientId: 'pump-8' });
-  await ended(await cloned(world, shown));
+  await ended(await connectAsClone(world, shown));
   const closed = world.capture.lines.filter(({ msg }) => msg === 'connection closed').at(-1);
   t.like(closed, { device: 'pump-7', code: 'device-cloned' });
 
@@ -62,10 +62,10 @@ test('a clone is suspended for good: its connection ends, the registry has it, a
   t.true((await world.mqtt(shown, { clientId: 'pump-7' }, here)).connected);
 });
 
-test('a clone is quarantined: it stays connected and may do nothing, after a restart neither, until an operator lets it', async (t) => {
+test('a clone is quarantined: it stays connected without permissions, also after a restart, until an operator resumes it', async (t) => {
   const world = await fleetWorld(t, { config: { broker: { cloneReaction: 'quarantine' } } });
   const shown = await world.device('pump-7');
-  const last = await cloned(world, shown);
+  const last = await connectAsClone(world, shown);
   const line = await suspendedLine(world);
   t.like(line.detail, { kind: 'clone', reaction: 'quarantine', status: 'quarantined' });
   await world.inForce('pump-7', ({ status }) => status === 'quarantined');
@@ -85,7 +85,7 @@ test('a clone is quarantined: it stays connected and may do nothing, after a res
   await world.enroll.asAdmin('POST', '/v1/devices/pump-7/resume', {});
   await world.inForce('pump-7', ({ status }) => status === 'active');
   await until(
-    'the operator let it go',
+    'the operator resumed it',
     async () => (await subscribe(again, ['devices/pump-7/#']))[0] === 0,
   );
   again.publish('devices/pump-8/x', '');

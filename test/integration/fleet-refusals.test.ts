@@ -1,6 +1,6 @@
 /**
- * Bad input at the broker's door, through real doors: each case has its own reason, and that reason
- * stands in the log, in the audit log and in the metrics.
+ * Invalid input at the ports of a real broker: each case has its own code, which is in the log, in the
+ * audit log and in the metrics.
  *
  * @module
  */
@@ -22,15 +22,15 @@ import { fleetWorld, type FleetWorld, type Shown } from '../support/fleet-world.
 import { testCa } from '../support/test-ca.ts';
 import { until } from '../support/until.ts';
 
-/** One bad input: what it does, from an address of its own, and the reason that must come out. */
+/** One invalid input: what the client does, from its own address, and the code of the refusal. */
 interface BadInput {
   readonly what: string;
   readonly code: ErrorCode;
   readonly stage: 'handshake' | 'connect' | 'publish' | 'subscribe' | 'packet';
-  /** Whose certificate it is, where our CA says so. */
+  /** The identity in the certificate, if one of our CAs issued it. */
   readonly id?: string;
-  /** What the audit line tells beside that. */
-  readonly tells?: RegExp;
+  /** Must match the audit line. */
+  readonly auditPattern?: RegExp;
   readonly act: (world: FleetWorld, from: string, t: ExecutionContext) => Promise<void>;
 }
 
@@ -50,7 +50,7 @@ const logOf = {
   packet: 'packet rejected',
 } as const;
 
-/** On a busy machine all of this takes long; nothing here depends on how long. */
+/** Long enough for a busy machine. No result depends on it. */
 const patienceMs = 60_000;
 
 async function auditOf(world: FleetWorld, address: string, code: string): Promise<AuditLine> {
@@ -64,71 +64,71 @@ async function auditOf(world: FleetWorld, address: string, code: string): Promis
   );
 }
 
-/** The reason must be in all three places, for this address alone. */
-async function isTold(
+/** The code must be in all three places, for this address only. */
+async function isReported(
   t: ExecutionContext,
   world: FleetWorld,
-  { code, stage, id, tells }: BadInput,
+  { code, stage, id, auditPattern }: BadInput,
   from: string,
 ): Promise<void> {
   const line = await auditOf(world, from, code);
   t.like(line, { action: 'access-refused', actor: 'broker', remoteAddress: from });
   t.is(line.device, id);
   t.like(line.detail, { code, stage });
-  if (tells !== undefined) t.regex(JSON.stringify(line.detail), tells);
+  if (auditPattern !== undefined) t.regex(JSON.stringify(line.detail), auditPattern);
   const logged = world.capture.lines.filter(({ remoteAddress }) => remoteAddress === from);
-  const told = logged.filter(({ msg }) => msg === logOf[stage]);
+  const reported = logged.filter(({ msg }) => msg === logOf[stage]);
   t.deepEqual(
-    told.map((one) => one['code']),
-    told.map(() => code),
+    reported.map((one) => one['code']),
+    reported.map(() => code),
     'no other code',
   );
-  t.true(told.length > 0, 'in the log');
+  t.true(reported.length > 0, 'in the log');
   t.true((await world.metric(metricOf[stage], { reason: code })) > 0, 'in the metrics');
 }
 
-/** Sends a CONNECT as soon as TLS stands, and is answered with nothing at all. */
-async function knocks(
+/** Sends a CONNECT after the TLS handshake, and expects no response. */
+async function connectsAndSends(
   t: ExecutionContext,
   world: FleetWorld,
   shown: Shown | undefined,
   from: string,
 ): Promise<void> {
-  await isNotAnswered(t, await world.tls(shown, from));
+  await hasNoResponse(t, await world.tls(shown, from));
 }
 
-async function isNotAnswered(t: ExecutionContext, socket: TLSSocket): Promise<void> {
+async function hasNoResponse(t: ExecutionContext, socket: TLSSocket): Promise<void> {
   socket.write(connectPacket('sensor'));
   t.is((await untilClosed(socket, patienceMs)).length, 0);
 }
 
-const named = (what: string, name: JsonName, code: ErrorCode, tells: RegExp): BadInput => ({
+const named = (what: string, name: JsonName, code: ErrorCode, auditPattern: RegExp): BadInput => ({
   what,
   code,
   stage: 'connect',
-  tells,
+  auditPattern,
   act: async (world, from, t) => {
-    await knocks(t, world, await hostileCertificate(world, name), from);
+    await connectsAndSends(t, world, await hostileCertificate(world, name), from);
   },
 });
 
-/** All of these are refused before MQTT: nobody gets past the door of their world. */
-const atTheDoor: readonly BadInput[] = [
+/** All of these are refused before MQTT. */
+const beforeMqtt: readonly BadInput[] = [
   {
     what: 'no certificate',
     code: 'certificate-missing',
     stage: 'connect',
-    act: (world, from, t) => knocks(t, world, undefined, from),
+    act: (world, from, t) => connectsAndSends(t, world, undefined, from),
   },
   {
     what: 'a certificate of a foreign CA',
     code: 'certificate-untrusted',
     stage: 'connect',
-    tells: /claims foreign-1/,
+    auditPattern: /claims foreign-1/,
     act: async (world, from, t) => {
       await world.device('foreign-1');
       const foreign = testCa('Foreign').issue({ profile: 'device', commonName: 'foreign-1' });
-      await knocks(t, world, foreign, from);
+      await connectsAndSends(t, world, foreign, from);
     },
   },
   {
@@ -136,18 +136,18 @@ const atTheDoor: readonly BadInput[] = [
     code: 'certificate-expired',
     stage: 'connect',
     id: 'expired-1',
-    tells: /"serial":"[0-9a-f]+"/,
+    auditPattern: /"serial":"[0-9a-f]+"/,
     act: async (world, from, t) => {
       const shown = await world.device('expired-1', 'short');
-      await until('its end', () => Date.now() > new Date(endOf(shown)).getTime());
-      await knocks(t, world, shown, from);
+      await until('it expires', () => Date.now() > new Date(endOf(shown)).getTime());
+      await connectsAndSends(t, world, shown, from);
     },
   },
   {
     what: 'a server certificate used as a client',
     code: 'certificate-wrong-purpose',
     stage: 'connect',
-    // The name that our CA gave to that server.
+    // The name in the server certificate.
     id: 'enrollment',
     act: async (world, from, t) => {
       const files = identityFiles(world.enroll.state.enroll.tls);
@@ -155,7 +155,7 @@ const atTheDoor: readonly BadInput[] = [
         cert: await readFile(files.chain, 'utf8'),
         key: await readFile(files.key, 'utf8'),
       };
-      await knocks(t, world, server, from);
+      await connectsAndSends(t, world, server, from);
     },
   },
   named('a CN with a slash', [{ CN: ['a/b'] }], 'certificate-cn-invalid', /CN=a\/b/),
@@ -164,7 +164,7 @@ const atTheDoor: readonly BadInput[] = [
   named('a CN with a dollar', [{ CN: ['$SYS'] }], 'certificate-cn-invalid', /CN=\$SYS/),
   named('a CN with a NUL', [{ CN: ['admin\0.evil'] }], 'certificate-cn-invalid', /admin.*00.*evil/),
   named(
-    'a CN that would command a terminal',
+    'a CN with terminal control sequences',
     [{ CN: ['\u001b[2J\u202edm'] }],
     'certificate-cn-invalid',
     /"serial":"7a01/,
@@ -183,13 +183,13 @@ const atTheDoor: readonly BadInput[] = [
     /sensor-1.*admin/,
   ),
   {
-    what: 'a certificate of our CA for nobody that is registered',
+    what: 'a certificate of our CA for an unregistered device',
     code: 'device-unknown',
     stage: 'connect',
     id: 'nobody',
     act: async (world, from, t) => {
       const stray = await hostileCertificate(world, [{ CN: ['nobody'] }]);
-      await knocks(t, world, stray, from);
+      await connectsAndSends(t, world, stray, from);
     },
   },
   {
@@ -200,7 +200,7 @@ const atTheDoor: readonly BadInput[] = [
     act: async (world, from, t) => {
       await world.device('listed-1');
       const stray = await hostileCertificate(world, [{ CN: ['listed-1'] }]);
-      await knocks(t, world, stray, from);
+      await connectsAndSends(t, world, stray, from);
     },
   },
   {
@@ -212,7 +212,7 @@ const atTheDoor: readonly BadInput[] = [
       const shown = await world.device('suspended-1');
       await world.enroll.asAdmin('POST', '/v1/devices/suspended-1/suspend', {});
       await world.inForce('suspended-1', ({ status }) => status === 'suspended');
-      await knocks(t, world, shown, from);
+      await connectsAndSends(t, world, shown, from);
     },
   },
   ...(['TLSv1.2', 'TLSv1.3'] as const).map((version): BadInput => {
@@ -222,12 +222,12 @@ const atTheDoor: readonly BadInput[] = [
       code: 'certificate-revoked',
       stage: 'connect',
       id,
-      tells: /"serial":"[0-9a-f]+"/,
+      auditPattern: /"serial":"[0-9a-f]+"/,
       act: async (world, from, t) => {
         const shown = await world.device(id);
         const range = { minVersion: version, maxVersion: version };
         const first = await world.tls(shown, '127.0.0.1', range);
-        // On 1.3 the ticket follows the handshake; on 1.2 it is a part of it.
+        // With TLS 1.3 the ticket follows the handshake, with TLS 1.2 it is part of it.
         const session =
           version === 'TLSv1.3'
             ? await new Promise<Buffer>((resolve) => first.once('session', resolve))
@@ -237,12 +237,12 @@ const atTheDoor: readonly BadInput[] = [
         await world.inForce(id, ({ status }) => status === 'revoked');
         const resumed = await world.tls(shown, from, { ...range, session });
         t.true(resumed.isSessionReused());
-        await isNotAnswered(t, resumed);
+        await hasNoResponse(t, resumed);
       },
     };
   }),
   {
-    what: 'something else than TLS',
+    what: 'bytes that are not TLS',
     code: 'handshake-failed',
     stage: 'handshake',
     act: async (world, from) => {
@@ -256,7 +256,7 @@ const atTheDoor: readonly BadInput[] = [
     },
   },
   {
-    what: 'a protocol in ALPN that is not spoken here',
+    what: 'an unsupported ALPN protocol',
     code: 'alpn-unsupported',
     stage: 'handshake',
     act: async (world, from, t) => {
@@ -265,31 +265,31 @@ const atTheDoor: readonly BadInput[] = [
   },
 ];
 
-/** An address for each case: nothing else comes from there. */
+/** An address that only one case uses. */
 const addressOf = (group: number, at: number): string => `127.${group}.0.${at + 1}`;
 
-test('what is refused at the door has its reason in log, audit and metrics, and no byte of MQTT is read', async (t) => {
+test('refused connections have a code in log, audit and metrics, and no MQTT byte is read', async (t) => {
   const world = await fleetWorld(t, {
     config: { enroll: { renewGrace: '0ms', profiles: { short: { validity: '1s' } } } },
   });
   await Promise.all(
-    atTheDoor.map(async (input, at) => {
+    beforeMqtt.map(async (input, at) => {
       const from = addressOf(10, at);
       await t.notThrowsAsync(async () => {
         await input.act(world, from, t);
-        await isTold(t, world, input, from);
+        await isReported(t, world, input, from);
       }, input.what);
     }),
   );
   t.is(await world.metric('flotilla_received_bytes_total'), 0);
   t.false(world.capture.lines.some(({ msg }) => msg === 'connected'));
   const written = await readFile(auditFilePath(world.enroll.state.enroll.audit, 1), 'utf8');
-  t.notRegex(written.replaceAll('\n', ''), invisible, 'no line can command a terminal');
+  t.notRegex(written.replaceAll('\n', ''), invisible, 'no line contains control sequences');
 
   const { root } = world.enroll.state;
   const tail = await flotilla(['audit', 'tail', '--lines', '200', '--state', root]);
   t.is(tail.code, 0, tail.stderr);
-  for (const { code } of atTheDoor) t.true(tail.stdout.includes(`"code":"${code}"`), code);
+  for (const { code } of beforeMqtt) t.true(tail.stdout.includes(`"code":"${code}"`), code);
   const verdict = await flotilla(['audit', 'verify', '--state', root]);
   t.is(verdict.code, 0, verdict.stderr);
 });
@@ -305,7 +305,7 @@ roles:
   broker: {}
 `;
 
-/** What a device sends to the port of WebSocket, and gets for it. */
+/** Sends an HTTP request to the WebSocket port and returns the response. */
 async function overHttp(
   world: FleetWorld,
   shown: Shown,
@@ -318,12 +318,12 @@ async function overHttp(
   return (await untilClosed(socket, patienceMs)).toString();
 }
 
-/** A device that is let in and then does what it may not. */
-const insider = (
+/** An admitted device that does something that is not allowed. */
+const admittedDevice = (
   what: string,
   code: ErrorCode,
   stage: BadInput['stage'],
-  tells: RegExp,
+  auditPattern: RegExp,
   act: (
     world: FleetWorld,
     shown: Shown,
@@ -338,13 +338,13 @@ const insider = (
     code,
     stage,
     id,
-    tells,
+    auditPattern,
     act: async (world, from, t) => act(world, await world.device(id), from, id, t),
   };
 };
 
 const inside: readonly BadInput[] = [
-  insider(
+  admittedDevice(
     'client id of another device',
     'client-id-not-allowed',
     'connect',
@@ -355,7 +355,7 @@ const inside: readonly BadInput[] = [
       t.true(victim.connected);
     },
   ),
-  insider(
+  admittedDevice(
     'client id of 64 KB',
     'client-id-not-allowed',
     'connect',
@@ -364,7 +364,7 @@ const inside: readonly BadInput[] = [
       await t.throwsAsync(world.mqtt(shown, { clientId: id.padEnd(65_535, 'x') }, from));
     },
   ),
-  insider(
+  admittedDevice(
     'will outside its topics',
     'publish-denied',
     'connect',
@@ -379,7 +379,7 @@ const inside: readonly BadInput[] = [
       await t.throwsAsync(world.mqtt(shown, { clientId: id, will }, from));
     },
   ),
-  insider(
+  admittedDevice(
     'publish outside its topics',
     'publish-denied',
     'publish',
@@ -390,7 +390,7 @@ const inside: readonly BadInput[] = [
       await ended(client);
     },
   ),
-  insider(
+  admittedDevice(
     'publish to the system',
     'topic-reserved',
     'publish',
@@ -401,7 +401,7 @@ const inside: readonly BadInput[] = [
       await ended(client);
     },
   ),
-  insider(
+  admittedDevice(
     'subscribe outside its topics',
     'subscribe-denied',
     'subscribe',
@@ -412,8 +412,8 @@ const inside: readonly BadInput[] = [
       t.true(client.connected);
     },
   ),
-  insider(
-    'filter that is none',
+  admittedDevice(
+    'invalid filter',
     'topic-filter-invalid',
     'subscribe',
     /"topic":"a\/#\/b"/,
@@ -424,7 +424,7 @@ const inside: readonly BadInput[] = [
           if (packet.cmd === 'suback') resolve(packet.granted as number[]);
         });
       });
-      // MQTT.js would not send it: SUBSCRIBE, packet identifier 7.
+      // MQTT.js would not send this SUBSCRIBE with packet identifier 7.
       const filter = Buffer.from('a/#/b');
       client.stream.write(
         Buffer.from([0x82, 5 + filter.length, 0, 7, 0, filter.length, ...filter, 0]),
@@ -432,7 +432,7 @@ const inside: readonly BadInput[] = [
       t.deepEqual(await suback, [128]);
     },
   ),
-  insider(
+  admittedDevice(
     '10000 filters in one SUBSCRIBE',
     'filters-too-many',
     'packet',
@@ -444,8 +444,8 @@ const inside: readonly BadInput[] = [
       await ended(client);
     },
   ),
-  insider(
-    'packet that is none',
+  admittedDevice(
+    'invalid packet',
     'packet-malformed',
     'packet',
     /MQTT-/,
@@ -455,7 +455,7 @@ const inside: readonly BadInput[] = [
       await ended(client);
     },
   ),
-  insider(
+  admittedDevice(
     'no CONNECT first',
     'protocol-error',
     'connect',
@@ -466,7 +466,7 @@ const inside: readonly BadInput[] = [
       await untilClosed(socket, patienceMs);
     },
   ),
-  insider(
+  admittedDevice(
     'HTTP without an upgrade',
     'websocket-invalid',
     'connect',
@@ -475,8 +475,8 @@ const inside: readonly BadInput[] = [
       t.regex(await overHttp(world, shown, from, 'GET /mqtt HTTP/1.1'), /^HTTP\/1\.1 426/);
     },
   ),
-  insider(
-    'WebSocket for something else than MQTT',
+  admittedDevice(
+    'WebSocket without the subprotocol mqtt',
     'websocket-invalid',
     'connect',
     /subprotocol/,
@@ -485,7 +485,7 @@ const inside: readonly BadInput[] = [
       t.regex(await overHttp(world, shown, from, request), /^HTTP\/1\.1 400/);
     },
   ),
-  insider(
+  admittedDevice(
     'WebSocket without a key',
     'websocket-invalid',
     'connect',
@@ -496,8 +496,8 @@ const inside: readonly BadInput[] = [
       t.regex(await overHttp(world, shown, from, request), /^HTTP\/1\.1 400/);
     },
   ),
-  insider(
-    'something else than HTTP',
+  admittedDevice(
+    'bytes that are not HTTP',
     'websocket-invalid',
     'connect',
     /HPE_/,
@@ -511,7 +511,7 @@ const inside: readonly BadInput[] = [
   ...['a/b', 'a+', 'a#'].map((site): BadInput => {
     const hostile = site.slice(1, 2);
     const name = hostile === '/' ? 'slash' : hostile === '+' ? 'plus' : 'hash';
-    return insider(
+    return admittedDevice(
       `attribute with a ${name}`,
       'subscribe-denied',
       'subscribe',
@@ -532,7 +532,7 @@ const inside: readonly BadInput[] = [
   }),
 ];
 
-test('what a device does that it may not has its reason in log, audit and metrics, and nobody else sees it', async (t) => {
+test('denied actions have a code in log, audit and metrics, and have no effect on other clients', async (t) => {
   const world = await fleetWorld(t, { policy });
   const backend = await world.mqtt(await world.backend('backend'), { clientId: 'backend' });
   const seen = collect(backend);
@@ -543,16 +543,16 @@ test('what a device does that it may not has its reason in log, audit and metric
       const from = addressOf(11, at);
       await t.notThrowsAsync(async () => {
         await input.act(world, from, t);
-        await isTold(t, world, input, from);
+        await isReported(t, world, input, from);
       }, input.what);
     }),
   );
   await bystander.publishAsync('devices/bystander/t', 'good', { qos: 1 });
   await until('the last message', () => seen.includes('devices/bystander/t good'));
-  t.deepEqual(seen, ['devices/bystander/t good'], 'nothing else came through');
+  t.deepEqual(seen, ['devices/bystander/t good'], 'no other message was delivered');
 });
 
-/** Sockets from one address that begin a handshake, or do not even do that. */
+/** Sockets from one address that send these bytes of a handshake, or none. */
 function idle(
   t: ExecutionContext,
   world: FleetWorld,
@@ -571,24 +571,24 @@ function idle(
   return sockets;
 }
 
-/** How often the audit log says that this was refused, and in how many lines. */
+/** The number of refusals with this code in the audit log, and the number of their lines. */
 async function sumOf(world: FleetWorld, code: string): Promise<{ count: number; lines: number }> {
   const lines = (await world.audit()).filter(({ detail }) => detail?.['code'] === code);
   const count = lines.reduce((sum, { detail }) => sum + Number(detail?.['count']), 0);
   return { count, lines: lines.length };
 }
 
-test('slow handshakes of a thousand sockets end, each counted, in a few lines', async (t) => {
+test('a thousand slow handshakes are closed, counted and summed in a few audit lines', async (t) => {
   const world = await fleetWorld(t, {
     config: { limits: { broker: { handshakeTimeoutMs: 3000 } } },
   });
   const shown = await world.device('sensor-1');
   const from = addressOf(12, 1);
-  // A half of a ClientHello each: a record header that promises more than comes.
+  // Each sends half of a ClientHello: a record header that announces more bytes than follow.
   const sockets = idle(t, world, from, 1000, Buffer.from([22, 3, 1, 2, 0, 1]));
   const client = await world.mqtt(shown, { clientId: 'sensor-1' });
-  t.true(client.connected, 'a device from elsewhere gets in');
-  await until('they are ended', () => sockets.every(({ destroyed }) => destroyed), patienceMs);
+  t.true(client.connected, 'a device with another address can connect');
+  await until('they are closed', () => sockets.every(({ destroyed }) => destroyed), patienceMs);
   const line = await auditOf(world, from, 'handshake-timeout');
   t.like(line, { action: 'access-refused', actor: 'broker' });
   t.is(line.device, undefined);
@@ -604,16 +604,16 @@ test('slow handshakes of a thousand sockets end, each counted, in a few lines', 
   t.true(lines <= 4, `${lines} lines`);
 });
 
-test('more half-open handshakes from one address than it may have are refused at once', async (t) => {
+test('half-open handshakes over the limit of an address are refused at once', async (t) => {
   const world = await fleetWorld(t, {
     config: { limits: { broker: { handshakesHalfOpenPerAddressMax: 20 } } },
   });
   const shown = await world.device('sensor-1');
   const from = addressOf(12, 2);
   const sockets = idle(t, world, from, 25, Buffer.alloc(0));
-  await until('five are ended', () => sockets.filter(({ destroyed }) => destroyed).length === 5);
+  await until('five are closed', () => sockets.filter(({ destroyed }) => destroyed).length === 5);
   const client = await world.mqtt(shown, { clientId: 'sensor-1' });
-  t.true(client.connected, 'a device from elsewhere gets in');
+  t.true(client.connected, 'a device with another address can connect');
   const reason = 'handshakes-too-many';
   const line = await auditOf(world, from, reason);
   t.like(line, { action: 'access-refused', actor: 'broker' });
@@ -623,7 +623,7 @@ test('more half-open handshakes from one address than it may have are refused at
   );
 });
 
-test('a device that is let in and says nothing is refused in time, at both ports', async (t) => {
+test('an admitted device that sends nothing is refused after the timeout, on both ports', async (t) => {
   const world = await fleetWorld(t, { config: { limits: { broker: { connectTimeoutMs: 500 } } } });
   const shown = await world.device('silent-1');
   const { mqtts, wss } = world.broker.addresses;
@@ -638,13 +638,16 @@ test('a device that is let in and says nothing is refused in time, at both ports
   t.is(await world.metric('flotilla_connections_refused_total', { reason }), 2);
 });
 
-test('a device that is revoked between TLS and WebSocket does not get in', async (t) => {
+test('a device that is revoked between TLS and the WebSocket upgrade is refused', async (t) => {
   const world = await fleetWorld(t);
   const shown = await world.device('waits-1');
   const from = addressOf(17, 1);
   const { port } = world.broker.addresses.wss;
   const socket = await world.tls(shown, from, { port });
-  await until('TLS is done', async () => (await world.metric('flotilla_tls_handshakes_total')) > 0);
+  await until(
+    'the TLS handshake is complete',
+    async () => (await world.metric('flotilla_tls_handshakes_total')) > 0,
+  );
   await world.enroll.asAdmin('POST', '/v1/devices/waits-1/revoke', { reason: 'keyCompromise' });
   await world.inForce('waits-1', ({ status }) => status === 'revoked');
   const upgrade = [
@@ -663,7 +666,7 @@ test('a device that is revoked between TLS and WebSocket does not get in', async
   t.is(await world.metric('flotilla_received_bytes_total'), 0);
 });
 
-test('limits at the door have their reasons too', async (t) => {
+test('connections over a limit have a code in log, audit and metrics', async (t) => {
   const world = await fleetWorld(t, {
     config: { limits: { broker: { connectionsMax: 3, connectsPerDevicePerMinuteMax: 2 } } },
   });
@@ -688,18 +691,14 @@ test('limits at the door have their reasons too', async (t) => {
   }
 });
 
-const policyFaults: readonly [string, string, RegExp][] = [
-  ['of 1 MB', `version: 1\n#${'x'.repeat(1024 * 1024)}\nroles: {}\n`, /at most 262144/],
+const invalidPolicies: readonly [string, string, RegExp][] = [
+  ['of 1 MB', `version: 1\n#${'x'.repeat(1024 * 1024)}\nroles: {}\n`, /maximum is 262144/],
   [
-    'with roles in a circle',
+    'with circular inheritance',
     'version: 1\nroles:\n  device: { extends: [other] }\n  other: { extends: [device] }\n',
-    /circle/,
+    /circular/,
   ],
-  [
-    'with a role that stands there twice',
-    'version: 1\nroles:\n  device: {}\n  device: {}\n',
-    /line 4, column 3/,
-  ],
+  ['with a duplicate role', 'version: 1\nroles:\n  device: {}\n  device: {}\n', /line 4, column 3/],
   [
     'with an unknown variable',
     "version: 1\nroles:\n  device:\n    rules: [{ allow: publish, topics: ['a/{owner}'] }]\n",
@@ -707,11 +706,11 @@ const policyFaults: readonly [string, string, RegExp][] = [
   ],
 ];
 
-test('a policy file that is not taken over has its reason in log, audit, metrics and status, and the old one stays', async (t) => {
+test('an invalid policy file has a code in log, audit, metrics and status, and the previous policy stays in force', async (t) => {
   const world = await fleetWorld(t, { policy });
   const client = await world.mqtt(await world.device('sensor-1'), { clientId: 'sensor-1' });
   const { state } = world.enroll;
-  for (const [at, [what, text, fault]] of policyFaults.entries()) {
+  for (const [at, [what, text, fault]] of invalidPolicies.entries()) {
     await writeFile(state.policy, text);
     await world.broker.reload();
     const logged = world.capture.lines.findLast(({ msg }) =>
@@ -730,27 +729,31 @@ test('a policy file that is not taken over has its reason in log, audit, metrics
     );
     t.like(line, { action: 'reload-refused', actor: 'broker' });
     t.like(line.detail, { code: 'policy-invalid', stage: 'reload' });
-    t.deepEqual(await subscribe(client, ['devices/sensor-1/#', 'a/#']), [0, 128], 'the old one');
+    t.deepEqual(
+      await subscribe(client, ['devices/sensor-1/#', 'a/#']),
+      [0, 128],
+      'the previous policy',
+    );
   }
   await writeFile(state.policy, policy);
   await world.broker.reload();
   t.is(await world.metric('flotilla_reload_failed'), 0);
 });
 
-test('what is refused while the enrollment service is away is in the audit log when it is back', async (t) => {
+test('refusals while the enrollment service is unavailable are in the audit log later', async (t) => {
   const world = await fleetWorld(t);
   await world.device('sensor-1');
   const { port } = new URL(world.enroll.url);
   await world.enroll.service.close();
-  for (let n = 0; n < 3; n++) await knocks(t, world, undefined, addressOf(14, 1));
+  for (let n = 0; n < 3; n++) await connectsAndSends(t, world, undefined, addressOf(14, 1));
   await world.enroll.restart({ enroll: { port: Number(port) } });
   const line = await auditOf(world, addressOf(14, 1), 'certificate-missing');
   t.is(line.detail?.['count'], 3);
 });
 
-test('a broker that is stopped tells what it refused in its last second', async (t) => {
+test('a broker that stops reports the refusals of its last second', async (t) => {
   const world = await fleetWorld(t);
-  await knocks(t, world, undefined, addressOf(15, 1));
+  await connectsAndSends(t, world, undefined, addressOf(15, 1));
   await world.broker.close();
   const found = (await world.audit()).filter(({ action }) => action === 'access-refused');
   t.is(found.length, 1);

@@ -15,11 +15,11 @@ import { until } from '../support/until.ts';
 
 const minuteMs = 60_000;
 
-test('a second issuer comes, the fleet renews, the first one goes, and nobody is disconnected', async (t) => {
+test('a second issuer is added, the fleet renews, the first issuer is removed, and no connection is closed', async (t) => {
   const clock = fakeClock(Date.now());
   const world = await fleetWorld(t, {
     config: {
-      // The broker's certificate outlives the leap: its link may begin anew at any moment.
+      // The certificate of the broker stays valid when the clock is advanced, so that its feed can reconnect.
       enroll: { certificateValidity: '90d', serverCertificateValidity: '365d', renewGrace: '1m' },
     },
     enrollClock: clock,
@@ -46,7 +46,7 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
   let closed = 0;
   for (const client of [live, listener]) client.on('close', () => closed++);
 
-  // Certificates begin five minutes in the past: these are good by the time of TLS as well.
+  // Certificates are valid from five minutes in the past, so these are also valid at the time of TLS.
   clock.advance(4 * minuteMs);
   const made = await admin('POST', '/v1/issuers');
   t.is(made.status, 201, JSON.stringify(made.body));
@@ -60,7 +60,7 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
       return (await issuerOf(identityFiles(folder).chain)) === next;
     });
   }
-  // A program that opens key.pem and chain.pem one after the other never has a pair that does not match.
+  // A program that opens key.pem and then chain.pem always reads a matching pair.
   t.is(await readFile(identityFiles(state.admin).key, 'utf8'), keyBefore);
   t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } });
 
@@ -76,8 +76,8 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
   };
   const deviceNext = await renewed(device, 'd1');
   const backendNext = await renewed(backend, 'backend');
-  t.is(closed, 0, 'nobody was disconnected');
-  // They go over to their new certificates, each when it suits them.
+  t.is(closed, 0, 'no connection was closed');
+  // They start to use their new certificates at different times.
   await Promise.all([live.endAsync(), listener.endAsync()]);
   const live2 = await world.mqtt(deviceNext, { clientId: 'd1' });
   const listener2 = await world.mqtt(backendNext, { clientId: 'backend' });
@@ -89,33 +89,29 @@ test('a second issuer comes, the fleet renews, the first one goes, and nobody is
     return states.join(' ') === 'retired active';
   });
 
-  // Those of services are good, and may renew, to their ends.
+  // Certificates of services stay valid and may renew until they expire.
   t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } });
   const backendEndMs = readCertificate(splitPem(backend.cert)[0]!).notAfterMs;
   clock.jump(backendEndMs - clock.now() + 1000);
-  t.like(
-    await retire(),
-    { status: 409, body: { code: 'issuer-in-use' } },
-    'inside the grace period',
-  );
+  t.like(await retire(), { status: 409, body: { code: 'issuer-in-use' } }, 'in the grace period');
   clock.jump(2 * minuteMs);
   t.like(await retire(), { status: 204 });
   t.is(await published(), 2);
   await until('the broker trusts one', async () => (await trusted()) === 2);
 
-  // Through the whole of it, and after it, messages go as before.
+  // Messages are delivered during and after the rollover.
   const heard = new Promise<string>((resolve) =>
     listener2.on('message', (topic) => resolve(topic)),
   );
   await listener2.subscribeAsync('devices/d1/#', { qos: 1 });
   await live2.publishAsync('devices/d1/hello', 'x', { qos: 1 });
   t.is(await heard, 'devices/d1/hello');
-  t.is(closed, 0, 'nobody was disconnected');
+  t.is(closed, 0, 'no connection was closed');
   const refused = await world.tls(device, '127.0.0.7').catch(() => undefined);
   refused?.write(connectPacket('d1'));
   if (refused !== undefined) t.is((await untilClosed(refused)).length, 0);
   const who = await enroll.call({ method: 'GET', path: '/v1/whoami', ...device });
-  t.is(who.status, 403, 'of the retired issuer');
+  t.is(who.status, 403, 'a certificate of the retired issuer');
   t.is((await enroll.call({ method: 'GET', path: '/v1/whoami', ...deviceNext })).status, 200);
   const crl = await enroll.call({ method: 'GET', path: `/crl/${old!.fingerprint.slice(7, 23)}` });
   t.is(crl.status, 404);

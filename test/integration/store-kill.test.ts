@@ -7,7 +7,7 @@ import { runKills } from '../../bench/kill/kill-run.ts';
 
 // A hundred kills: `node bench/kill-bench.ts`.
 
-test('a whole broker killed under QoS 1 and 2 load loses nothing that it acknowledged, and repeats no QoS 2', async (t) => {
+test('a broker that is killed under QoS 1 and 2 load loses no acknowledged message and repeats no QoS 2 message', async (t) => {
   const certificates = await makeCertificates(clientNames.slice(0, 40));
   t.teardown(() => certificates.remove());
   await writeBenchState(certificates);

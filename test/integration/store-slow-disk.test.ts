@@ -9,7 +9,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const gated = new URL('../support/store-gated-worker.ts', import.meta.url);
 
-test('while the disk stands still only those wait whose message must be kept', async (t) => {
+test('while the disk does not respond, only clients wait whose messages must be stored', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await openDurableStore({
     path,
@@ -30,13 +30,18 @@ test('while the disk stands still only those wait whose message must be kept', a
   const goOn = (): void => rmSync(`${path}.gate`, { force: true });
   t.teardown(goOn);
   storing.publish('kept/one', 'for both', { qos: 1 });
-  t.is(String((await present.next('publish')).payload), 'for both', 'who is there has it at once');
+  t.is(
+    String((await present.next('publish')).payload),
+    'for both',
+    'a connected subscriber gets it at once',
+  );
   await storing.settle();
   t.false(
     storing.packets.some(({ cmd }) => cmd === 'puback'),
-    'no PUBACK before it is on the disk',
+    'no PUBACK before the message is on the disk',
   );
-  // The same connection goes on with QoS 0, another with QoS 0 and with QoS 1 that nobody keeps.
+  // The same connection continues with QoS 0, another one with QoS 0 and with QoS 1 messages that are not
+  // stored.
   storing.publish('live/one', 'now');
   other.publish('live/two', 'now');
   other.publish('live/three', 'now', { qos: 1 });

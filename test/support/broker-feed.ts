@@ -1,6 +1,6 @@
 /**
- * A feed for brokers under test: the service's side of core/protocol/feed.ts over real mutual TLS, with
- * everything that a test wants to do to it.
+ * A feed for brokers under test: the server side of core/protocol/feed.ts over real mutual TLS, which
+ * tests can control.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import {
 } from '../../core/protocol/feed.ts';
 import type { TestCa, TestIdentity } from './test-ca.ts';
 
-/** A stand-in for the enrollment service: the feed, its reports, and calls that a test answers. */
+/** Replaces the enrollment service: the feed, its reports, and calls that a test responds to. */
 export class TestFeed {
   readonly reports: FeedReport[] = [];
   readonly calls: { path: string; body: unknown }[] = [];
   readonly entries = new Map<string, DirectoryEntry>();
-  /** Answers other calls than those of the feed. */
-  answer: (path: string, body: unknown) => { status: number; body: object } = () => ({
+  /** Responds to calls that are not part of the feed. */
+  respond: (path: string, body: unknown) => { status: number; body: object } = () => ({
     status: 404,
     body: {},
   });
@@ -28,7 +28,7 @@ export class TestFeed {
   sequence = 0;
   graceMs = 3_600_000;
   #server: Server;
-  #links = new Set<ServerResponse>();
+  #connections = new Set<ServerResponse>();
   #port = 0;
 
   constructor(ca: TestCa, identity: TestIdentity) {
@@ -54,9 +54,9 @@ export class TestFeed {
             return;
           }
           this.calls.push({ path: url.pathname, body });
-          const { status, body: answer } = this.answer(url.pathname, body);
+          const { status, body: result } = this.respond(url.pathname, body);
           response.writeHead(status, { 'content-type': 'application/json' });
-          response.end(JSON.stringify(answer));
+          response.end(JSON.stringify(result));
         });
       },
     );
@@ -66,9 +66,9 @@ export class TestFeed {
     return `https://localhost:${this.#port}`;
   }
 
-  /** Open links now. */
-  get links(): number {
-    return this.#links.size;
+  /** The number of open feed connections. */
+  get connections(): number {
+    return this.#connections.size;
   }
 
   async listen(port = 0): Promise<void> {
@@ -76,7 +76,7 @@ export class TestFeed {
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** Puts an entry in force: sent to all links. */
+  /** Sets an entry and sends the change to all connections. */
   set(entry: DirectoryEntry): void {
     this.entries.set(entry.id, entry);
     this.sequence++;
@@ -90,25 +90,25 @@ export class TestFeed {
   }
 
   send(line: object): void {
-    for (const link of this.#links) link.write(`${JSON.stringify(line)}\n`);
+    for (const connection of this.#connections) connection.write(`${JSON.stringify(line)}\n`);
   }
 
-  /** Breaks all links. */
-  cut(): void {
-    for (const link of this.#links) link.destroy();
+  /** Closes all connections. */
+  disconnect(): void {
+    for (const connection of this.#connections) connection.destroy();
   }
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.cut();
+    this.disconnect();
     this.#server.closeAllConnections();
     await closed;
   }
 
   #open(response: ServerResponse, query: URLSearchParams): void {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    this.#links.add(response);
-    response.on('close', () => this.#links.delete(response));
+    this.#connections.add(response);
+    response.on('close', () => this.#connections.delete(response));
     const { epoch, sequence, graceMs } = this;
     const write = (line: object): void => void response.write(`${JSON.stringify(line)}\n`);
     write({ type: 'hello', epoch, sequence, graceMs });

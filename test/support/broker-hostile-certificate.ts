@@ -1,5 +1,5 @@
 /**
- * Certificates that our own authority would never issue, signed by its key all the same.
+ * Certificates that our own CA would never issue, signed with its key.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const clientAuth = '1.3.6.1.5.5.7.3.2';
 const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const hourMs = 3_600_000;
 
-/** A leaf with any subject, below the issuer of a test CA. */
+/** A leaf certificate with any subject, issued by a test CA. */
 export async function hostileCertificate(
   ca: Pick<TestCa, 'issuer'>,
   subject: x509.JsonName,
@@ -26,7 +26,7 @@ export async function hostileCertificate(
   ]);
   const notBefore = new Date(Date.now() - hourMs);
   const notAfter = new Date(Date.now() + hourMs);
-  const made = await x509.X509CertificateGenerator.create(
+  const generated = await x509.X509CertificateGenerator.create(
     {
       serialNumber: '7a01020304050607',
       subject: new x509.Name(subject).toJSON(),
@@ -40,8 +40,8 @@ export async function hostileCertificate(
     },
     webcrypto,
   );
-  const der = Buffer.from(made.rawData);
-  const leaf = `${made.toString('pem')}\n`;
+  const der = Buffer.from(generated.rawData);
+  const leaf = `${generated.toString('pem')}\n`;
   return {
     key: privateKeyPem(key),
     cert: leaf + certificate.pem,

@@ -1,15 +1,14 @@
 /**
- * Identities for tests that need no connection.
+ * Identities for tests without connections.
  *
  * @module
  */
 import type { Identity } from '../../broker/contracts/identity.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
+import { dayMs } from '../../core/config/duration.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 
-const dayMs = 86_400_000;
-
-/** An admitted identity with one good certificate. */
+/** An admitted identity with one valid certificate. */
 export function identityOf(
   id: string,
   change: Partial<Pick<Identity, 'standing' | 'remoteAddress' | 'serial' | 'notAfterMs'>> &

@@ -1,6 +1,6 @@
 /**
- * A broker in a process of its own, for tests that kill it. Arguments: state folder, URL of the
- * enrollment service. Prints its addresses as JSON and runs until it is ended.
+ * A broker in a separate process, for tests that kill it. Arguments: state folder, URL of the enrollment
+ * service. Prints its addresses as JSON and runs until it is killed.
  *
  * @module
  */

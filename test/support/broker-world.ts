@@ -1,6 +1,6 @@
 /**
- * A broker under test: a CA, a state folder, the feed, the broker itself on free ports, and devices
- * that connect over real TLS.
+ * A broker under test: a CA, a state folder, the feed, the broker on free ports, and devices that connect
+ * over real TLS.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface WorldOptions {
   readonly policy?: string;
   readonly clock?: Clock;
   readonly ca?: TestCa;
-  /** Leaves the feed away: what is in the state is all the broker has. */
+  /** Without the feed: the broker has only what is in its state folder. */
   readonly withoutFeed?: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface BrokerWorld {
   readonly state: StateFolder;
   readonly capture: LogCapture;
   broker: BrokerService;
-  /** Issues a certificate and puts the identity into the directory. */
+  /** Issues a certificate and adds the identity to the directory. */
   device(id: string, options?: DeviceOptions): TestIdentity;
   /** Changes an entry of the directory. */
   change(id: string, change: Partial<DirectoryEntry>): void;
@@ -45,7 +45,7 @@ export interface BrokerWorld {
   mark(id: string, status: DirectoryCertificate['status']): void;
   /** Connects with MQTT.js. */
   mqtt(identity: TestIdentity, options?: IClientOptions): Promise<MqttClient>;
-  /** Connects with bare TLS. */
+  /** Opens a TLS connection without MQTT. */
   tls(identity: TestIdentity | undefined, options?: ConnectionOptions): Promise<TLSSocket>;
   /** The error codes in the log, in order; only of lines with this message, if one is given. */
   codes(text?: string): string[];
@@ -62,7 +62,7 @@ export interface DeviceOptions {
   readonly status?: DirectoryEntry['status'];
 }
 
-/** Makes the world; everything is closed with the test. */
+/** Starts everything. It is closed at the end of the test. */
 export async function brokerWorld(
   t: Pick<ExecutionContext, 'teardown'>,
   options: WorldOptions = {},
@@ -78,7 +78,7 @@ export async function brokerWorld(
   if (options.withoutFeed !== true) await feed.listen();
   t.teardown(() => feed.close());
   const capture = captureLog('debug');
-  const begin = (config: ConfigInput = options.config ?? {}): Promise<BrokerService> =>
+  const startOne = (config: ConfigInput = options.config ?? {}): Promise<BrokerService> =>
     startBroker(
       checkConfig({
         ...config,
@@ -98,7 +98,7 @@ export async function brokerWorld(
     feed,
     state,
     capture,
-    broker: await begin(),
+    broker: await startOne(),
     device(id, device = {}) {
       const { role = 'device', group = null, attributes = {}, status = 'active' } = device;
       const identity = ca.issue({
@@ -168,7 +168,7 @@ export async function brokerWorld(
         .filter((code) => typeof code === 'string'),
     async restart(again = {}) {
       await world.broker.close();
-      world.broker = await begin(again.config);
+      world.broker = await startOne(again.config);
     },
   };
   t.teardown(async () => {
@@ -189,7 +189,7 @@ export function writeIdentity(folder: string, identity: TestIdentity, ca: string
   writeFileSync(files.ca, ca);
 }
 
-/** What the directory says of a certificate. */
+/** The directory entry of a certificate. */
 export function certificateFacts(identity: TestIdentity): DirectoryCertificate {
   return {
     serial: identity.serial,
@@ -217,11 +217,11 @@ export function connectPacket(clientId: string): Buffer {
   return Buffer.concat([Buffer.from([0x10, ...length]), body]);
 }
 
-/** Everything that a socket receives until it closes. */
+/** Returns everything that a socket receives until it closes. */
 export function untilClosed(socket: TLSSocket, timeoutMs = 5000): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const timer = setTimeout(() => reject(new Error('the socket stays open')), timeoutMs);
+    const timer = setTimeout(() => reject(new Error('the socket did not close')), timeoutMs);
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('error', () => undefined);
     socket.on('close', () => {
@@ -231,30 +231,30 @@ export function untilClosed(socket: TLSSocket, timeoutMs = 5000): Promise<Buffer
   });
 }
 
-/** Whether the broker has reported all that the feed said. */
+/** Whether the broker has confirmed all changes of the feed. */
 export function applied(world: BrokerWorld): boolean {
   return (world.feed.reports.at(-1)?.applied ?? -1) === world.feed.sequence;
 }
 
-/** Subscribes and gives the codes of the SUBACK, refusals included. */
+/** Subscribes and returns the codes of the SUBACK, including rejections. */
 export async function subscribe(
   client: MqttClient,
   filters: string[],
   qos: 0 | 1 | 2 = 0,
 ): Promise<number[]> {
   const codes = new Promise<number[]>((resolve) => {
-    const look = (packet: { cmd: string; granted?: unknown }): void => {
+    const onPacket = (packet: { cmd: string; granted?: unknown }): void => {
       if (packet.cmd !== 'suback') return;
-      client.off('packetreceive', look);
+      client.off('packetreceive', onPacket);
       resolve(packet.granted as number[]);
     };
-    client.on('packetreceive', look);
+    client.on('packetreceive', onPacket);
   });
   await client.subscribeAsync(filters, { qos }).catch(() => undefined);
   return codes;
 }
 
-/** Resolves when the client's connection ended. */
+/** Resolves when the connection of a client is closed. */
 export function ended(client: MqttClient): Promise<void> {
   return new Promise((resolve) => {
     if (!client.connected) resolve();
@@ -262,7 +262,7 @@ export function ended(client: MqttClient): Promise<void> {
   });
 }
 
-/** Collects what a client is sent, as `topic payload`. */
+/** Collects the messages that a client receives, as `topic payload`. */
 export function collect(client: MqttClient): string[] {
   const seen: string[] = [];
   client.on('message', (topic, payload) => seen.push(`${topic} ${payload.toString()}`));

@@ -1,7 +1,7 @@
 /**
- * A whole fleet in the test's own process: the real enrollment service, the real broker behind its
- * feed, and clients that come from addresses of their own, so that what was refused to each can be
- * found in the log and in the audit log.
+ * A whole fleet in the process of the test: the real enrollment service, the real broker with its feed,
+ * and clients with addresses of their own, so that the refusals of each client can be found in the log and
+ * in the audit log.
  *
  * @module
  */
@@ -28,11 +28,11 @@ import { until } from './until.ts';
 export interface FleetOptions {
   readonly config?: ConfigInput;
   readonly policy?: string;
-  /** Of the enrollment service alone; the broker goes by the time that TLS goes by. */
+  /** Clock of the enrollment service only. The broker uses the time that TLS uses. */
   readonly enrollClock?: Clock;
 }
 
-/** A certificate and its key, as node:tls and MQTT.js take them. */
+/** A certificate and its key, as node:tls and MQTT.js accept them. */
 export type Shown = Pick<Credential, 'cert' | 'key'>;
 
 export interface FleetWorld {
@@ -40,13 +40,13 @@ export interface FleetWorld {
   /** The log of the broker. */
   readonly capture: LogCapture;
   broker: BrokerService;
-  /** The issuer of the fleet, its key included: what an attacker dreams of. */
+  /** The issuer of the fleet, including its key. */
   readonly issuer: Authority;
-  /** Enrolls a device; waits until the broker lets it in. */
+  /** Enrolls a device and waits until the broker accepts it. */
   readonly device: (id: string, profile?: string) => Promise<Shown>;
-  /** A backend's certificate. */
+  /** Creates the certificate of a backend. */
   readonly backend: (id: string) => Promise<Shown>;
-  /** Waits until the broker has something of the directory in force. */
+  /** Waits until the directory of the broker has an entry with these properties. */
   readonly inForce: (id: string, wanted: (entry: DirectoryEntry) => boolean) => Promise<void>;
   readonly mqtt: (shown: Shown, options: IClientOptions, from?: string) => Promise<MqttClient>;
   readonly tls: (
@@ -61,14 +61,14 @@ export interface FleetWorld {
   readonly restartBroker: () => Promise<void>;
 }
 
-/** Starts both; they are closed with the test. */
+/** Starts both services. They are closed at the end of the test. */
 export async function fleetWorld(
   t: Pick<ExecutionContext, 'teardown'>,
   options: FleetOptions = {},
 ): Promise<FleetWorld> {
-  const ends: (() => Promise<void> | void)[] = [];
+  const cleanups: (() => Promise<void> | void)[] = [];
   const enroll = await enrollService(
-    { teardown: (end) => void ends.unshift(end) },
+    { teardown: (cleanup) => void cleanups.unshift(cleanup) },
     {
       ...(options.config === undefined ? {} : { config: options.config }),
       ...(options.enrollClock === undefined ? {} : { clock: options.enrollClock }),
@@ -87,7 +87,7 @@ export async function fleetWorld(
       store: 'memory' as const,
     },
   };
-  const begin = (): Promise<BrokerService> =>
+  const startOne = (): Promise<BrokerService> =>
     startBroker(config, { state, enrollUrl: enroll.url, log: capture.log });
   const passphrase = (await readFile(state.ca.passphrase, 'utf8')).trim();
   const issuer = new Authority({
@@ -101,7 +101,7 @@ export async function fleetWorld(
     enroll,
     capture,
     issuer,
-    broker: await begin(),
+    broker: await startOne(),
     async device(id, profile) {
       const key = generateKeySync('p256');
       const { token } = await enroll.token(id, profile === undefined ? {} : { profile });
@@ -125,8 +125,8 @@ export async function fleetWorld(
     },
     async inForce(id, wanted) {
       await until(`${id} is in force`, async () => {
-        const kept = await new DirectoryFile(state.broker.directory).read();
-        const entry = kept?.entries.get(id);
+        const stored = await new DirectoryFile(state.broker.directory).read();
+        const entry = stored?.entries.get(id);
         return entry !== undefined && wanted(entry);
       });
     },
@@ -168,14 +168,14 @@ export async function fleetWorld(
     },
     async restartBroker() {
       await world.broker.close();
-      world.broker = await begin();
+      world.broker = await startOne();
     },
   };
   t.teardown(async () => {
     for (const client of clients) client.end(true);
     for (const socket of sockets) socket.destroy();
     await world.broker.close();
-    for (const end of ends) await end();
+    for (const cleanup of cleanups) await cleanup();
   });
   return world;
 }

@@ -23,7 +23,7 @@ export function queueContract(kindOfStore: StoreKind): void {
   const open = (t: ExecutionContext, limits?: Partial<StoreLimits>): Promise<OpenedStore> =>
     openStore(kindOfStore, t, limits);
 
-  test(`${kind}: a queue gives back what was queued, in order, with every field`, async (t) => {
+  test(`${kind}: a queue returns its messages in order, with all fields`, async (t) => {
     const { store } = await open(t);
     store.putSession(sessionRecord('a'));
     const rich = storedMessage('päth/☃', Buffer.from([0, 255, 1]), {
@@ -54,7 +54,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     t.is(bytes, messageBytes(rich) + messageBytes(storedMessage('t', '')));
   });
 
-  test(`${kind}: an entry goes from queued to sent to released to gone`, async (t) => {
+  test(`${kind}: an entry is queued, sent, released and removed`, async (t) => {
     for (const commitBetween of [false, true]) {
       const { store } = await open(t);
       const step = async (): Promise<void> => {
@@ -86,7 +86,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     }
   });
 
-  test(`${kind}: one message for many receivers comes to each, until the last let go`, async (t) => {
+  test(`${kind}: a shared message is available until its last receiver dequeues it`, async (t) => {
     const { store } = await open(t);
     const receivers = Array.from({ length: 20 }, (_, index) => `r${index}`);
     const shared = storedMessage('t', 'for all');
@@ -118,7 +118,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     t.is(store.queueOf('a').messages, 1);
   });
 
-  test(`${kind}: the queue goes on behind an entry whose successor is gone`, async (t) => {
+  test(`${kind}: a queue continues after an entry whose successor was removed`, async (t) => {
     const { store } = await open(t);
     store.putSession(sessionRecord('a'));
     store.enqueue('a', deliveryOf(storedMessage('t', '1')));
@@ -130,7 +130,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     );
   });
 
-  test(`${kind}: a full store refuses by count and by bytes, and takes again when there is room`, async (t) => {
+  test(`${kind}: a full store refuses messages by count and by bytes, until there is room`, async (t) => {
     const message = storedMessage('t', 'x'.repeat(100));
     const bytes = messageBytes(message);
     for (const limits of [{ queuedMaxMessages: 2 }, { queuedMaxBytes: 2 * bytes }]) {
@@ -150,7 +150,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     }
   });
 
-  test(`${kind}: what is unknown changes nothing`, async (t) => {
+  test(`${kind}: unknown arguments change nothing`, async (t) => {
     const { store } = await open(t);
     t.is(store.enqueue('nobody', deliveryOf(storedMessage('t'))), 0);
     store.markSent('nobody', 1, 1);
@@ -172,7 +172,7 @@ export function queueContract(kindOfStore: StoreKind): void {
     t.deepEqual(await store.readQueue('nobody', 0, 10), []);
   });
 
-  test(`${kind}: a read from the middle goes on there, also when that entry is gone`, async (t) => {
+  test(`${kind}: a read continues after a sequence, also when that entry was removed`, async (t) => {
     const { store } = await open(t);
     store.putSession(sessionRecord('a'));
     const sequences = Array.from({ length: 10 }, (_, index) =>

@@ -1,5 +1,5 @@
 /**
- * What every durable session store gives back after a start.
+ * Tests that every durable session store restores its state after a start.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export function restartContract(kindOfStore: StoreKind): void {
   const open = (t: ExecutionContext, limits?: Partial<StoreLimits>): Promise<OpenedStore> =>
     openStore(kindOfStore, t, limits);
 
-  test(`${kind}: everything is there again after a close`, async (t) => {
+  test(`${kind}: all state is restored after a close`, async (t) => {
     const { store, again } = await open(t);
     const expected = fillStore(store);
     const second = await again();
@@ -39,7 +39,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     await assertFilled(t, third, await third.load(), expected);
   });
 
-  test(`${kind}: what was deleted, and what belonged to it, is not there again`, async (t) => {
+  test(`${kind}: deleted state and what depends on it is not restored`, async (t) => {
     const { store, again } = await open(t);
     fillStore(store);
     await committed(store);
@@ -50,7 +50,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     t.deepEqual(await second.load(), { sessions: [], wills: [] });
     t.is(second.retainedCount, 0);
     t.is(second.statistics.queuedMessages, 0);
-    // A new session of the same name finds nothing of the old one.
+    // A new session with the same client id has nothing of the previous one.
     second.putSession(sessionRecord('a'));
     const third = await again();
     const { sessions } = await third.load();
@@ -59,7 +59,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     ]);
   });
 
-  test(`${kind}: sequences go on after a start: new messages come behind old ones`, async (t) => {
+  test(`${kind}: sequences continue after a start: new messages follow old ones`, async (t) => {
     const { store, again } = await open(t);
     store.putSession(sessionRecord('a'));
     store.enqueue('a', deliveryOf(storedMessage('t', 'old')));
@@ -72,7 +72,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     );
   });
 
-  test(`${kind}: shared content lives over a start until its last receiver let go`, async (t) => {
+  test(`${kind}: shared content survives a start until its last receiver dequeues it`, async (t) => {
     const { store, again } = await open(t);
     const shared = storedMessage('t', 'for all');
     for (const id of ['a', 'b']) {
@@ -93,7 +93,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     t.is((await wholeQueue(fourth, 'b'))[0]?.message.payload.length, 0);
   });
 
-  test(`${kind}: content that its receivers let go comes again for another one`, async (t) => {
+  test(`${kind}: content that was dequeued by all receivers can be queued again`, async (t) => {
     const { store, again } = await open(t);
     const message = storedMessage('t', 'again');
     const ids = ['a', 'b', 'c'];
@@ -107,7 +107,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     t.is((await wholeQueue(second, 'c'))[0]?.message.payload.toString(), 'again');
   });
 
-  test(`${kind}: content shared before a start and behind it is kept apart`, async (t) => {
+  test(`${kind}: content that is shared before a start is separate from content after it`, async (t) => {
     const { store, again } = await open(t);
     const ids = ['a', 'b'];
     for (const id of ids) store.putSession(sessionRecord(id));
@@ -128,7 +128,7 @@ export function restartContract(kindOfStore: StoreKind): void {
     }
   });
 
-  test(`${kind}: any mutations, cut into batches anywhere, come back as a model says`, async (t) => {
+  test(`${kind}: any mutations, in any batches, are restored as in a model`, async (t) => {
     const id = fc.constantFrom('a', 'b');
     const nth = fc.nat(5);
     const step = fc.oneof(
@@ -208,7 +208,7 @@ interface Expected {
   readonly queueOfA: readonly (readonly [string, string, number | undefined])[];
 }
 
-/** Puts something of everything. */
+/** Adds state of every kind. */
 function fillStore(store: SessionStore): Expected {
   const a = sessionRecord('a', { identityId: 'device-a', protocolVersion: 5 });
   const b = sessionRecord('b', { expirySeconds: 0xffff_ffff, disconnectedAtMs: 1_700_000_000_123 });

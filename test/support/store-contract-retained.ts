@@ -1,5 +1,5 @@
 /**
- * Retained messages of every session store: what is found, what gives way.
+ * Retained messages of every session store: lookups, limits and expiry.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export function retainedContract(kindOfStore: StoreKind): void {
   const open = (t: ExecutionContext, limits?: Partial<StoreLimits>): Promise<OpenedStore> =>
     openStore(kindOfStore, t, limits);
 
-  test(`${kind}: retained messages are found by every filter that matches, and by no other`, async (t) => {
+  test(`${kind}: retained messages are found by matching filters only`, async (t) => {
     const { store } = await open(t);
     const topics = [
       'a',
@@ -67,7 +67,7 @@ export function retainedContract(kindOfStore: StoreKind): void {
     t.deepEqual([...store.retained('#')], []);
   });
 
-  test(`${kind}: retained messages obey a model, whatever comes in which order`, async (t) => {
+  test(`${kind}: retained messages agree with a model for any operations`, async (t) => {
     const level = fc.constantFrom('a', 'b', '', '$c');
     const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
     const filter = fc
@@ -100,19 +100,19 @@ export function retainedContract(kindOfStore: StoreKind): void {
     t.pass();
   });
 
-  test(`${kind}: a retained message that expired is not found, and makes room`, async (t) => {
+  test(`${kind}: an expired retained message is not found and makes room`, async (t) => {
     const { store, home } = await open(t, { retainedMax: 2 });
     store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
     store.putRetained(storedMessage('b', 'x'));
     t.false(store.putRetained(storedMessage('c', 'x')), 'full');
-    t.true(store.putRetained(storedMessage('b', 'y')), 'a known topic needs no room');
+    t.true(store.putRetained(storedMessage('b', 'y')), 'replacing a message needs no room');
     home.clock.advance(1001);
     t.deepEqual(topicsOf(store.retained('#')), ['b']);
     t.true(store.putRetained(storedMessage('c', 'x')));
     t.deepEqual(topicsOf(store.retained('#')), ['b', 'c']);
   });
 
-  test(`${kind}: a full retained set finds by itself what has expired`, async (t) => {
+  test(`${kind}: a full retained set removes expired messages by itself`, async (t) => {
     const { store, home } = await open(t, { retainedMax: 1 });
     store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
     home.clock.advance(5000);

@@ -1,5 +1,5 @@
 /**
- * What every session store promises, as tests: broker/store/session-store.ts put to the proof.
+ * Tests of the contract of session stores: broker/store/session-store.ts.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export function sessionStoreContract(kindOfStore: StoreKind): void {
     t.true(called, 'called before it returns');
   });
 
-  test(`${kind}: what waits for a commit is called in order, once, without an error`, async (t) => {
+  test(`${kind}: callbacks after a commit are called in order, once, without an error`, async (t) => {
     const { store } = await open(t);
     const calls: number[] = [];
     store.putSession(sessionRecord('a'));
@@ -49,7 +49,7 @@ export function sessionStoreContract(kindOfStore: StoreKind): void {
     t.false(store.pending);
   });
 
-  test(`${kind}: what is given may be a slice of a chunk that changes afterwards`, async (t) => {
+  test(`${kind}: a message may be a slice of a chunk that changes afterwards`, async (t) => {
     const { store } = await open(t);
     store.putSession(sessionRecord('a'));
     const chunk = Buffer.alloc(64 * 1024, 'a');
@@ -60,7 +60,7 @@ export function sessionStoreContract(kindOfStore: StoreKind): void {
     t.is([...store.retained('t')][0]?.payload.toString(), 'aaaaa');
   });
 
-  test(`${kind}: everything gives its place back: a store can be closed twice`, async (t) => {
+  test(`${kind}: a store can be closed twice`, async (t) => {
     const { store } = await open(t);
     store.putSession(sessionRecord('a'));
     await Promise.all([store.close(), store.close()]);

@@ -1,5 +1,5 @@
 /**
- * A writing thread whose disk is full from the third transaction on.
+ * A writing thread whose disk is full, starting with the third transaction.
  *
  * @module
  */

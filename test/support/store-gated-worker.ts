@@ -1,6 +1,6 @@
 /**
- * A writing thread on a disk that stands still as long as a file `{store}.gate` exists: a flush that
- * takes exactly as long as a test wants.
+ * A writing thread whose disk does not respond while a file `{store}.gate` exists, so that a test
+ * controls how long a flush takes.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A process that is killed while it writes: queues messages as fast as it can and says after each
- * commit how far it came. Its argument is the path of the store.
+ * A process that is killed while it writes: it queues messages as fast as possible and prints the number
+ * of messages after each commit. Its argument is the path of the store.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What tests of stores put into them, and where they open them.
+ * Sample data for tests of stores, and places to open them.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import {
 } from '../../broker/store/session-store.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 
-/** One place where a store can be opened, closed and opened again. */
+/** A place where a store can be opened, closed and opened again. */
 export interface StoreHome {
   open(): Promise<SessionStore>;
   readonly clock: FakeClock;
@@ -26,7 +26,7 @@ export type OpenHome = (
   options: { readonly limits: StoreLimits; readonly clock: FakeClock },
 ) => StoreHome;
 
-/** One kind of store under the contract. */
+/** One kind of store to test. */
 export interface StoreKind {
   readonly test: TestFn;
   readonly kind: string;
@@ -34,11 +34,11 @@ export interface StoreKind {
   readonly openHome: OpenHome;
 }
 
-/** A store that is open and loaded; it is closed with the test. */
+/** A store that is open and loaded. It is closed at the end of the test. */
 export interface OpenedStore {
   readonly store: SessionStore;
   readonly home: StoreHome;
-  /** Closes it, and opens it again; it is not loaded. */
+  /** Closes the store and opens it again without loading. */
   readonly again: () => Promise<SessionStore>;
 }
 
@@ -68,7 +68,7 @@ export async function openStore(
   };
 }
 
-/** Limits that no test meets by accident. */
+/** Limits that a test does not reach by accident. */
 export const wideLimits: StoreLimits = {
   queuedMaxMessages: 1_000_000,
   queuedMaxBytes: 1024 * 1024 * 1024,
@@ -77,7 +77,7 @@ export const wideLimits: StoreLimits = {
   pendingMaxBytes: 32 * 1024 * 1024,
 };
 
-/** A message with the fields that a test cares for. */
+/** A message with the fields that a test needs. */
 export function storedMessage(
   topic: string,
   payload: string | Buffer = 'x',
@@ -114,7 +114,7 @@ export function deliveryOf(message: StoredMessage, fields: Partial<Delivery> = {
   return { message, qos: 1, retain: false, identifiers: [], ...fields };
 }
 
-/** Resolves when all that was mutated is durable. */
+/** Resolves when all mutations are durable. */
 export function committed(store: SessionStore): Promise<void> {
   return new Promise((resolve, reject) => {
     store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));

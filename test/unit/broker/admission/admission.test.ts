@@ -11,7 +11,7 @@ const full: Judgement = { standing: 'full', notAfterMs };
 const identity = identityOf('dev', { notAfterMs });
 const [certificate] = identity.entry.certificates;
 
-/** The entry of the device, as the directory might say. */
+/** The directory entry of the device. */
 function entryWith(
   entry: Partial<Pick<DirectoryEntry, 'status'>>,
   change: Partial<DirectoryCertificate> = {},
@@ -19,54 +19,56 @@ function entryWith(
   return { ...identity.entry, ...entry, certificates: [{ ...certificate!, ...change }] };
 }
 
-function judged(entry: DirectoryEntry, atMs = nowMs): Judgement {
+function judgeNew(entry: DirectoryEntry, atMs = nowMs): Judgement {
   return judge(entry, identity.fingerprint, graceMs, atMs);
 }
 
-function reviewed(entry: DirectoryEntry | undefined): Judgement {
+function reviewLive(entry: DirectoryEntry | undefined): Judgement {
   return review(identity, { ready: true, graceMs, get: () => entry }, nowMs);
 }
 
-test('what a certificate allows follows from its dates, to the millisecond', (t) => {
+test('the dates of a certificate decide, to the millisecond', (t) => {
   const entry = entryWith({}, { notBeforeMs: nowMs });
-  t.deepEqual(judged(entry, nowMs - 1), { code: 'certificate-not-yet-valid' });
-  t.deepEqual(judged(entry, nowMs), full);
-  t.deepEqual(judged(entry, notAfterMs - 1), full);
-  t.deepEqual(judged(entry, notAfterMs), { standing: 'renewal-only', notAfterMs });
-  t.deepEqual(judged(entry, notAfterMs + graceMs - 1), { standing: 'renewal-only', notAfterMs });
-  t.deepEqual(judged(entry, notAfterMs + graceMs), { code: 'certificate-expired' });
+  t.deepEqual(judgeNew(entry, nowMs - 1), { code: 'certificate-not-yet-valid' });
+  t.deepEqual(judgeNew(entry, nowMs), full);
+  t.deepEqual(judgeNew(entry, notAfterMs - 1), full);
+  t.deepEqual(judgeNew(entry, notAfterMs), { standing: 'renewal-only', notAfterMs });
+  t.deepEqual(judgeNew(entry, notAfterMs + graceMs - 1), { standing: 'renewal-only', notAfterMs });
+  t.deepEqual(judgeNew(entry, notAfterMs + graceMs), { code: 'certificate-expired' });
 });
 
-test('a certificate lets nobody in that the directory does not know, or has thrown out', (t) => {
+test('a certificate that is unknown, revoked or suspended in the directory is refused', (t) => {
   const other = `sha256:${'1'.repeat(64)}`;
-  t.deepEqual(judged(entryWith({}, { fingerprint: other })), { code: 'certificate-unknown' });
-  t.deepEqual(judged(entryWith({}, { status: 'revoked' })), { code: 'certificate-revoked' });
-  t.deepEqual(judged(entryWith({}, { status: 'retired' })), { code: 'certificate-retired' });
-  t.deepEqual(judged(entryWith({ status: 'revoked' })), { code: 'device-revoked' });
-  t.deepEqual(judged(entryWith({ status: 'suspended' })), { code: 'device-suspended' });
+  t.deepEqual(judgeNew(entryWith({}, { fingerprint: other })), { code: 'certificate-unknown' });
+  t.deepEqual(judgeNew(entryWith({}, { status: 'revoked' })), { code: 'certificate-revoked' });
+  t.deepEqual(judgeNew(entryWith({}, { status: 'retired' })), { code: 'certificate-retired' });
+  t.deepEqual(judgeNew(entryWith({ status: 'revoked' })), { code: 'device-revoked' });
+  t.deepEqual(judgeNew(entryWith({ status: 'suspended' })), { code: 'device-suspended' });
   const held = entryWith({ status: 'quarantined' });
-  t.deepEqual(judged(held), { standing: 'quarantined', notAfterMs });
+  t.deepEqual(judgeNew(held), { standing: 'quarantined', notAfterMs });
   t.deepEqual(
-    judged(held, notAfterMs),
+    judgeNew(held, notAfterMs),
     { standing: 'quarantined', notAfterMs },
-    'not even the renewal, in quarantine',
+    'in quarantine, renewal is not allowed either',
   );
 });
 
-test('a live connection stays on a retired certificate, and obeys everything else', (t) => {
+test('a live connection continues with a retired certificate, unless something else forbids it', (t) => {
   const retired = { status: 'retired' } as const;
-  t.deepEqual(reviewed(entryWith({}, retired)), full);
-  t.deepEqual(reviewed(entryWith({ status: 'suspended' }, retired)), { code: 'device-suspended' });
-  t.deepEqual(reviewed(entryWith({ status: 'revoked' }, retired)), { code: 'device-revoked' });
-  t.deepEqual(reviewed(entryWith({ status: 'quarantined' }, retired)), {
+  t.deepEqual(reviewLive(entryWith({}, retired)), full);
+  t.deepEqual(reviewLive(entryWith({ status: 'suspended' }, retired)), {
+    code: 'device-suspended',
+  });
+  t.deepEqual(reviewLive(entryWith({ status: 'revoked' }, retired)), { code: 'device-revoked' });
+  t.deepEqual(reviewLive(entryWith({ status: 'quarantined' }, retired)), {
     standing: 'quarantined',
     notAfterMs,
   });
-  t.deepEqual(reviewed(entryWith({}, { status: 'revoked' })), { code: 'certificate-revoked' });
-  t.deepEqual(reviewed(undefined), { code: 'device-removed' });
+  t.deepEqual(reviewLive(entryWith({}, { status: 'revoked' })), { code: 'certificate-revoked' });
+  t.deepEqual(reviewLive(undefined), { code: 'device-removed' });
 });
 
-test('a live connection on a retired certificate that was let out of quarantine is whole again', (t) => {
+test('a live connection with a retired certificate has full permissions after its quarantine', (t) => {
   identity.standing = 'quarantined';
-  t.deepEqual(reviewed(entryWith({}, { status: 'retired' })), full);
+  t.deepEqual(reviewLive(entryWith({}, { status: 'retired' })), full);
 });

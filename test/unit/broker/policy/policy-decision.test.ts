@@ -1,10 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { explain, type Question } from '../../../../broker/policy/explanation.ts';
-import {
-  PolicyAuthorizer,
-  topicsRememberedMax,
-} from '../../../../broker/policy/policy-authorizer.ts';
+import { PolicyAuthorizer, cachedTopicsMax } from '../../../../broker/policy/policy-authorizer.ts';
 import { parsePolicy } from '../../../../broker/policy/policy-file.ts';
 import { testPolicy } from '../../../../broker/policy/policy-test.ts';
 import { defaultPolicyText } from '../../../../broker/policy/default-policy.ts';
@@ -21,7 +18,7 @@ const withRules = (...rules: string[]): Policy =>
     `version: 1\nroles:\n  device:\n    rules:\n${rules.map((one) => `      - ${one}\n`).join('')}`,
   );
 
-test('what no rule allows is denied, and a rule that denies wins in any order', (t) => {
+test('an action without an allow rule is denied, and a deny rule wins in any order', (t) => {
   const rules = ["{ allow: publish, topics: ['a/#'] }", "{ deny: publish, topics: ['a/secret'] }"];
   for (const order of [rules, rules.toReversed()]) {
     const authorizer = authorizerOf(withRules(...order));
@@ -33,7 +30,7 @@ test('what no rule allows is denied, and a rule that denies wins in any order', 
   }
 });
 
-test('a QoS that may not be subscribed with denies the subscription, not what another one brings', (t) => {
+test('a deny rule with a QoS denies subscriptions with that QoS, not deliveries of other subscriptions', (t) => {
   const authorizer = authorizerOf(
     withRules("{ allow: subscribe, topics: ['s'] }", "{ deny: subscribe, topics: ['s'], qos: 2 }"),
   );
@@ -43,7 +40,7 @@ test('a QoS that may not be subscribed with denies the subscription, not what an
   t.true(authorizer.receive(dev, 's'));
 });
 
-test('conditions on QoS, retain, payload and address', (t) => {
+test('rules have conditions on QoS, retain, payload and address', (t) => {
   const authorizer = authorizerOf(
     withRules(
       "{ name: small, allow: publish, topics: ['t'], qos: [0, 1], retain: false, payloadMaxBytes: 10 }",
@@ -76,7 +73,7 @@ test('conditions on QoS, retain, payload and address', (t) => {
   t.false(authorizer.subscribe(dev, 's', 1).allowed);
 });
 
-test('templates are filled with what the identity has, and skipped where it has nothing', (t) => {
+test('topic templates are expanded with the values of the identity and skipped without a value', (t) => {
   const authorizer = authorizerOf(
     withRules(
       "{ allow: [publish, subscribe], topics: ['{role}/{device}/x', 'g/{group}/#', 'a/{attr.site}/+'] }",
@@ -88,13 +85,13 @@ test('templates are filled with what the identity has, and skipped where it has 
   t.true(authorizer.subscribe(dev, 'g/red/#', 0).allowed);
   t.false(authorizer.subscribe(dev, 'g/#', 0).allowed);
   t.true(authorizer.publish(dev, 'a/north/1', 0, false, 0).allowed);
-  t.false(authorizer.publish(dev, 'a/north/deny', 0, false, 0).allowed, 'denied widely');
+  t.false(authorizer.publish(dev, 'a/north/deny', 0, false, 0).allowed, 'the deny rule is widened');
   const bare = identityOf('dev');
   t.false(authorizer.subscribe(bare, 'g/null/#', 0).allowed);
   t.false(authorizer.publish(bare, 'a/undefined/1', 0, false, 0).allowed);
 });
 
-test('$SYS and $fleet stay closed whatever the policy says', (t) => {
+test('$SYS and $fleet are reserved, independent of the policy', (t) => {
   const authorizer = authorizerOf(
     withRules("{ allow: [publish, subscribe], topics: ['#', '+/#', '$SYS/#', '$fleet/#'] }"),
   );
@@ -115,14 +112,14 @@ test('$SYS and $fleet stay closed whatever the policy says', (t) => {
   t.false(authorizer.receive(dev, '$SYS/a/new/clients'));
 });
 
-test('a standing other than full leaves nothing but renewal, or nothing at all', (t) => {
+test('with a standing other than full, an identity may only renew or has no permissions', (t) => {
   const authorizer = authorizerOf(parsePolicy(defaultPolicyText));
   const late = identityOf('dev', { standing: 'renewal-only' });
   t.true(authorizer.publish(late, '$fleet/certs/dev/renew', 1, false, 2000).allowed);
   t.true(authorizer.subscribe(late, '$fleet/certs/dev/accepted', 1).allowed);
   t.false(authorizer.publish(late, 'devices/dev/t', 0, false, 0).allowed);
   const held = identityOf('dev', { standing: 'quarantined' });
-  t.true(authorizer.connect(held, 'dev').allowed, 'it may stay');
+  t.true(authorizer.connect(held, 'dev').allowed, 'it may stay connected');
   t.false(authorizer.publish(held, '$fleet/certs/dev/renew', 0, false, 0).allowed);
   t.false(authorizer.subscribe(held, 'devices/dev/#', 0).allowed);
   t.false(authorizer.receive(held, 'devices/dev/commands/x'));
@@ -150,10 +147,10 @@ test('client ids: exact, prefix and any', (t) => {
     ['dev', 'other', ''].map((id) => may('c', id)),
     [true, true, false],
   );
-  t.false(may('nobody', 'dev'), 'a role that the policy does not have may not connect');
+  t.false(may('nobody', 'dev'), 'a role that is not in the policy cannot connect');
 });
 
-test('a new policy, entry or standing is in force at the next question', (t) => {
+test('a new policy, entry or standing is used by the next decision', (t) => {
   const authorizer = authorizerOf(withRules("{ allow: publish, topics: ['g/{group}'] }"));
   const dev = identityOf('dev', { group: 'red' });
   const may = (topic: string): boolean => authorizer.publish(dev, topic, 0, false, 0).allowed;
@@ -171,10 +168,10 @@ test('a new policy, entry or standing is in force at the next question', (t) => 
   t.true(may('other'));
 });
 
-test('answers stay right when more topics are asked than are remembered', (t) => {
+test('decisions are correct when there are more topics than the cache can contain', (t) => {
   const authorizer = authorizerOf(withRules("{ allow: [publish, subscribe], topics: ['yes/#'] }"));
   const dev = identityOf('dev');
-  for (let n = 0; n < topicsRememberedMax * 3; n++) {
+  for (let n = 0; n < cachedTopicsMax * 3; n++) {
     if (!authorizer.publish(dev, `yes/${n}`, 0, false, 0).allowed) t.fail();
     if (authorizer.publish(dev, `no/${n}`, 0, false, 0).allowed) t.fail();
     if (!authorizer.receive(dev, `yes/${n}`)) t.fail();
@@ -182,7 +179,7 @@ test('answers stay right when more topics are asked than are remembered', (t) =>
   t.pass();
 });
 
-test('limits of the role go before those of the broker', (t) => {
+test('limits of the role override those of the broker', (t) => {
   const policy = parsePolicy(
     'version: 1\nroles:\n  device: { limits: { messagesPerSecond: 5, messagesBurst: 20, payloadMaxBytes: 9 }, rules: [{ allow: publish, topics: [t] }] }\n',
   );
@@ -231,7 +228,7 @@ test('a granted subscription never matches a topic that is not allowed, nor one 
             allowed.some((one) => topicMatches(one, topic)) &&
             !denied.some((one) => topicMatches(one, topic)),
         );
-        // Sound always; complete for a single rule without denials.
+        // Always sound. Complete for a single rule without denials.
         if (granted.allowed) return good;
         return allowed.length > 1 || denied.length > 0 || !good || reached.length === 0;
       },
@@ -241,7 +238,7 @@ test('a granted subscription never matches a topic that is not allowed, nor one 
   t.pass();
 });
 
-test('explain says what the authorizer decides', (t) => {
+test('explain agrees with the authorizer', (t) => {
   const policy = withRules(
     "{ name: own, allow: [publish, subscribe], topics: ['d/{device}/#'] }",
     "{ name: small, allow: publish, topics: ['s/+'], payloadMaxBytes: 3, qos: 1 }",
@@ -288,7 +285,7 @@ const subject = {
   remoteAddress: '127.0.0.1',
 } as const;
 
-test('explain names the rule, its expansion, and the nearest rule that would have allowed it', (t) => {
+test('explain returns the rule, its expansion, and the rule that is closest to allowing the action', (t) => {
   const policy = withRules(
     "{ name: own, allow: [publish, subscribe], topics: ['d/{device}/#'] }",
     "{ name: small, allow: publish, topics: ['s/t'], payloadMaxBytes: 3 }",
@@ -340,7 +337,7 @@ test('explain names the rule, its expansion, and the nearest rule that would hav
   t.regex(ask({ action: 'subscribe', topic: 'a/#/b' }).reason, /not a valid topic/);
 });
 
-test('expected decisions are held against a policy', (t) => {
+test('expected decisions are compared with a policy', (t) => {
   const result = testPolicy(
     parsePolicy(defaultPolicyText),
     `tests:

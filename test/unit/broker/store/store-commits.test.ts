@@ -31,51 +31,51 @@ const open = (path: string, worker?: URL): Promise<SessionStore> =>
     ...(worker === undefined ? {} : { worker }),
   });
 
-/** Stops the disk under a store; gives the call that lets it go on. */
+/** Makes the disk of a store stop responding. Returns a function that ends this. */
 function stopDisk(path: string): () => void {
   writeFileSync(`${path}.gate`, '');
   return () => rmSync(`${path}.gate`, { force: true });
 }
 
-test('a disk that stands still holds up neither the event loop nor the mutations of other turns', async (t) => {
+test('a disk that does not respond blocks neither the event loop nor later mutations', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path, gated);
   t.teardown(() => store.close());
   store.putSession(sessionRecord('a'));
   await committed(store);
   const before = store.statistics.transactions;
-  const goOn = stopDisk(path);
-  t.teardown(goOn);
+  const resumeDisk = stopDisk(path);
+  t.teardown(resumeDisk);
   let done = 0;
   for (let index = 0; index < 400; index++) {
     store.enqueue('a', deliveryOf(storedMessage('t', `${index}`)));
     store.afterCommit(() => done++);
     await nextTurn();
   }
-  t.is(done, 0, '400 turns ran, and nothing is said to be durable');
-  goOn();
+  t.is(done, 0, '400 turns ran, and nothing is durable');
+  resumeDisk();
   await until('all committed', () => done === 400);
-  // One was written, one waited behind it, everything else gathered in a third.
+  // One batch was being written, one waited, and the third contains everything else.
   const transactions = store.statistics.transactions - before;
   t.true(transactions <= 3, `400 turns made ${transactions} transactions`);
   t.is((await wholeQueue(store, 'a')).length, 400);
 });
 
-test('what was queued and acknowledged while the disk was busy never reaches it', async (t) => {
+test('a message that is queued and acknowledged while the disk is busy is never written', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path, gated);
-  const goOn = stopDisk(path);
-  t.teardown(goOn);
+  const resumeDisk = stopDisk(path);
+  t.teardown(resumeDisk);
   store.putSession(sessionRecord('a'));
-  store.afterCommit(() => undefined); // The first batch is under way.
+  store.afterCommit(() => undefined); // The first batch is in flight.
   store.putIncoming('a', 1);
-  store.afterCommit(() => undefined); // And one behind it.
+  store.afterCommit(() => undefined); // And a second one waits.
   const message = storedMessage('t', Buffer.alloc(10_000));
   const sequences = Array.from({ length: 5 }, () => store.enqueue('a', deliveryOf(message)));
   await nextTurn();
   for (const sequence of sequences) store.dequeue('a', sequence);
   t.is(store.queueOf('a').messages, 0);
-  goOn();
+  resumeDisk();
   await store.close();
   const again = await open(path);
   t.teardown(() => again.close());
@@ -84,12 +84,12 @@ test('what was queued and acknowledged while the disk was busy never reaches it'
   t.is(again.enqueue('b', deliveryOf(storedMessage('t'))), 1, 'no sequence was used');
 });
 
-test('too much on its way to the disk is said to be too much, until it is there', async (t) => {
+test('the store is congested while too many bytes wait for the disk', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path, gated);
   t.teardown(() => store.close());
-  const goOn = stopDisk(path);
-  t.teardown(goOn);
+  const resumeDisk = stopDisk(path);
+  t.teardown(resumeDisk);
   store.putSession(sessionRecord('a'));
   t.false(store.congested);
   const payload = Buffer.alloc(10_000);
@@ -98,35 +98,35 @@ test('too much on its way to the disk is said to be too much, until it is there'
   }
   t.true(store.congested);
   t.true(store.pending);
-  goOn();
+  resumeDisk();
   await committed(store);
   t.false(store.congested);
   t.is(store.statistics.pendingBytes, 0);
 });
 
-test('a disk that fails stops every acknowledgement for good; what was committed stays', async (t) => {
+test('after a write error nothing is acknowledged any more, and committed data is kept', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path, failing);
   store.putSession(sessionRecord('a'));
   await committed(store);
   store.enqueue('a', deliveryOf(storedMessage('t', 'kept')));
   await committed(store);
-  const answers: (FlotillaError | undefined)[] = [];
+  const results: (FlotillaError | undefined)[] = [];
   for (const payload of ['lost', 'lost too']) {
     store.enqueue('a', deliveryOf(storedMessage('t', payload)));
-    store.afterCommit((error) => answers.push(error));
+    store.afterCommit((error) => results.push(error));
     await nextTurn();
   }
-  await until('both were told', () => answers.length === 2);
-  // Mutations go on to do no harm.
+  await until('both callbacks', () => results.length === 2);
+  // Further mutations do no harm.
   for (let count = 0; count < 1000; count++) {
     const sequence = store.enqueue('a', deliveryOf(storedMessage('t', 'x'.repeat(100))));
     store.markSent('a', sequence, 1);
     if (count % 3 === 0) store.dequeue('a', sequence);
   }
-  store.afterCommit((error) => answers.push(error));
-  t.is(answers.length, 3);
-  for (const error of answers) t.true(isFlotillaError(error, 'store-write-failed'), String(error));
+  store.afterCommit((error) => results.push(error));
+  t.is(results.length, 3);
+  for (const error of results) t.true(isFlotillaError(error, 'store-write-failed'), String(error));
   t.true(store.pending);
   await t.throwsAsync(store.readQueue('a', 0, 10), { code: 'store-write-failed' });
   await store.close();
@@ -138,7 +138,7 @@ test('a disk that fails stops every acknowledgement for good; what was committed
   );
 });
 
-test('a process killed while it writes has lost nothing that was committed, and nothing in between', async (t) => {
+test('a process that is killed while it writes keeps every committed batch, without gaps', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   for (let round = 1; round <= 3; round++) {
     const child = spawnNode(t, [new URL('store-kill-child.ts', support).pathname, path]);
@@ -147,10 +147,10 @@ test('a process killed while it writes has lost nothing that was committed, and 
     const { stdout, signal } = await child.stop('SIGKILL');
     t.is(signal, 'SIGKILL');
     const lines = stdout.split('\n').filter((line) => /^committed \d+$/.test(line));
-    const said = Number(lines.at(-1)?.split(' ')[1]);
+    const reported = Number(lines.at(-1)?.split(' ')[1]);
     const store = await open(path);
     const queue = await wholeQueue(store, 'a', 1000);
-    t.true(queue.length >= said, `${queue.length} of at least ${said}`);
+    t.true(queue.length >= reported, `${queue.length} of at least ${reported}`);
     t.deepEqual(
       queue.map(({ message }) => Number(message.payload.toString())),
       queue.map((_entry, index) => index + 1),
@@ -159,7 +159,7 @@ test('a process killed while it writes has lost nothing that was committed, and 
   }
 });
 
-test('content that many shared leaves the disk with its last receiver', async (t) => {
+test('shared message content is deleted with its last receiver', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const store = await open(path);
   const ids = ['a', 'b', 'c'];
@@ -193,7 +193,7 @@ test.serial('a start with 100,000 queued messages takes less than 2 s of CPU', a
   const { sessions } = await again.load();
   const page = await again.readQueue('device-99', 0, 100);
   const tookMs = performance.now() - startMs;
-  // Of all threads: what else runs on the machine must not decide.
+  // CPU time of all threads of this process: other processes must not decide the result.
   const { user, system } = process.cpuUsage(before);
   const cpuMs = (user + system) / 1000;
   t.log(`${Math.round(cpuMs)} ms of CPU in ${Math.round(tookMs)} ms`);

@@ -22,7 +22,7 @@ import { tempFolder } from '../../../support/temp-folder.ts';
 const open = (path: string): Promise<SessionStore> =>
   openDurableStore({ path, limits: wideLimits, clock: systemClock });
 
-/** A store with 500 queued messages; gives the path of its file. */
+/** Creates a store with 500 queued messages. Returns the path of its file. */
 async function filledStore(folder: string): Promise<string> {
   const path = join(folder, 'store.sqlite');
   const store = await open(path);
@@ -49,10 +49,10 @@ async function assertRefused(t: ExecutionContext, path: string, code: ErrorCode)
   const error = await t.throwsAsync(open(path));
   t.true(isFlotillaError(error, code), String(error));
   t.true(error.message.includes(path));
-  t.deepEqual(contentsOf(folder), before, 'nothing was touched');
+  t.deepEqual(contentsOf(folder), before, 'nothing was changed');
 }
 
-test('a store of a newer format stops the start and is not touched', async (t) => {
+test('a store with a newer format prevents the start and is not changed', async (t) => {
   const path = await filledStore(tempFolder(t));
   const database = new DatabaseSync(path);
   database.exec('PRAGMA user_version = 2');
@@ -60,7 +60,7 @@ test('a store of a newer format stops the start and is not touched', async (t) =
   await assertRefused(t, path, 'store-newer');
 });
 
-test('a file that is no store stops the start and is not touched', async (t) => {
+test('a file that is not a store prevents the start and is not changed', async (t) => {
   const folder = tempFolder(t);
   for (const [name, content] of [
     ['text', 'these are somebody’s notes'],
@@ -77,7 +77,7 @@ test('a file that is no store stops the start and is not touched', async (t) => 
   await assertRefused(t, foreign, 'store-damaged');
 });
 
-test('a damaged store stops the start and is not touched', async (t) => {
+test('a damaged store prevents the start and is not changed', async (t) => {
   const whole = await filledStore(tempFolder(t));
   const size = statSync(whole).size;
   const damages: Record<string, (path: string) => void> = {
@@ -86,8 +86,8 @@ test('a damaged store stops the start and is not touched', async (t) => {
     'the end cut off': (path) => truncateSync(path, size - 4096 * 2),
     'a table missing': (path) => inside(path, 'DROP TABLE queue'),
     'an entry without its session': (path) => inside(path, 'DELETE FROM session'),
-    'a state that is none': (path) => inside(path, 'UPDATE queue SET state = 9 WHERE sequence = 7'),
-    'a will that is none': (path) =>
+    'an invalid state': (path) => inside(path, 'UPDATE queue SET state = 9 WHERE sequence = 7'),
+    'an invalid will': (path) =>
       inside(path, "INSERT INTO will VALUES ('a', 'a', 0, NULL, x'0102')"),
     'the format 0': (path) => inside(path, 'PRAGMA user_version = 0'),
   };
@@ -101,13 +101,13 @@ test('a damaged store stops the start and is not touched', async (t) => {
   }
 });
 
-test('a damaged store with a log beside it stops the start, and neither is touched', async (t) => {
+test('a damaged store with a write-ahead log prevents the start, and neither is changed', async (t) => {
   const folder = tempFolder(t);
   const live = await filledStore(folder);
   const store = await open(live);
   store.enqueue('a', deliveryOf(storedMessage('t', 'in the log')));
   await committed(store);
-  // As a kill leaves it: database and log, copied while the store lives.
+  // As after a kill: the database and the log, copied while the store is open.
   const killed = tempFolder(t);
   for (const end of ['', '-wal']) await cp(live + end, join(killed, `store.sqlite${end}`));
   await store.close();
@@ -117,13 +117,13 @@ test('a damaged store with a log beside it stops the start, and neither is touch
   for (const end of ['', '-wal']) await cp(path + end, join(intact, `store.sqlite${end}`));
   overwrite(path, 4096 * 5, Buffer.alloc(4096, 0xa5));
   await assertRefused(t, path, 'store-damaged');
-  // The counter-test: the same files without the damage open, log included.
+  // The counter-test: the same files without the damage can be opened, including the log.
   const reopened = await open(join(intact, 'store.sqlite'));
   t.is((await wholeQueue(reopened, 'a')).at(-1)?.message.payload.toString(), 'in the log');
   await reopened.close();
 });
 
-test('a store that another holds is not opened, and works on', async (t) => {
+test('a store that another process uses is not opened and keeps working', async (t) => {
   const path = join(tempFolder(t), 'store.sqlite');
   const first = await open(path);
   first.putSession(sessionRecord('a'));
@@ -139,7 +139,7 @@ test('a store that another holds is not opened, and works on', async (t) => {
   await second.close();
 });
 
-test('a store is made for its owner only, and what an interrupted start left is replaced', async (t) => {
+test('a new store is readable only by its owner, and files of an interrupted start are replaced', async (t) => {
   const folder = join(tempFolder(t), 'deep', 'broker');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'store.sqlite');
@@ -153,7 +153,7 @@ test('a store is made for its owner only, and what an interrupted start left is 
   t.deepEqual(readdirSync(folder), ['store.sqlite']);
 });
 
-test('a store that cannot be made says so', async (t) => {
+test('an error is reported when the store cannot be created', async (t) => {
   const file = join(tempFolder(t), 'file');
   writeFileSync(file, '');
   const error = await t.throwsAsync(open(join(file, 'store.sqlite')));

@@ -3,9 +3,9 @@ import { RetainedTrie } from '../../../../broker/store/retained-trie.ts';
 import type { StoredMessage } from '../../../../broker/store/session-store.ts';
 import { storedMessage } from '../../../support/store-samples.ts';
 
-test('a wildcard lookup among 200,000 retained messages costs what it finds, not what there is', (t) => {
+test('the cost of a wildcard lookup among 200,000 retained messages depends on its matches', (t) => {
   const trie = new RetainedTrie();
-  // Whoever looks through all of them asks each for its topic.
+  // Code that visits all messages reads the topic of each.
   let looks = 0;
   const counted = (topic: string): StoredMessage =>
     Object.defineProperty(storedMessage(topic), 'topic', {
@@ -26,11 +26,11 @@ test('a wildcard lookup among 200,000 retained messages costs what it finds, not
   t.is([...trie.all()].length, 200_000);
 });
 
-test('a trie of retained messages is empty again when all were deleted', (t) => {
+test('the trie of retained messages is empty after all were deleted', (t) => {
   const trie = new RetainedTrie();
   const topics = ['a', 'a/b', 'a/b/c/d', '/', '', 'a//b'];
   for (const topic of topics) trie.set(storedMessage(topic));
-  t.false(trie.delete('a/b/c'), 'a branch is no message');
+  t.false(trie.delete('a/b/c'), 'an inner node is not a message');
   for (const topic of topics) t.true(trie.delete(topic), topic);
   for (const topic of topics) t.false(trie.delete(topic), topic);
   t.is(trie.count, 0);

@@ -83,7 +83,7 @@ function expressions(): string[] {
   ];
 }
 
-test('alert rules and dashboard use only names and labels that are exported', async (t) => {
+test('alert rules and the dashboard use only exported names and labels', async (t) => {
   const { names, labels } = await exported();
   const all = expressions();
   t.true(all.length > 30, 'there was something to look at');
@@ -103,14 +103,14 @@ test('alert rules and dashboard use only names and labels that are exported', as
   }
 });
 
-test('every metric that is exported is shown on the dashboard or in an alert', async (t) => {
+test('every exported metric is used by the dashboard or an alert', async (t) => {
   const { names } = await exported();
   const shown = expressions().join('\n');
   const families = [...names].map((name) => name.replace(/_(?:bucket|sum|count)$/, ''));
   for (const family of new Set(families)) t.true(shown.includes(family), family);
 });
 
-test('totals of the session layer are exported as they stand, at every scrape', async (t) => {
+test('every scrape exports the current totals of the session layer', async (t) => {
   const metrics = new BrokerMetrics();
   registerGauges(metrics.registry, () => gauges);
   await metrics.registry.metrics();
@@ -130,7 +130,7 @@ test('totals of the session layer are exported as they stand, at every scrape', 
   }
 });
 
-test('names follow the rules of the field: units at the end, _total for counters alone', async (t) => {
+test('metric names follow the conventions: unit as suffix, _total only for counters', async (t) => {
   const { text } = await exported();
   for (const [, name, type] of text.matchAll(/^# TYPE (\w+) (\w+)$/gm)) {
     t.is(name!.endsWith('_total'), type === 'counter', name);
