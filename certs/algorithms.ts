@@ -1,6 +1,6 @@
 /**
- * Signature algorithms: which one each kind of key signs with, and which ones a signature may claim
- * for each kind of key. An identifier is bound to the key's kind, so that none can be exchanged.
+ * Signature algorithms: the one that each key type signs with, and the ones that are accepted for each
+ * key type. An algorithm is bound to the key type, so that it cannot be substituted.
  *
  * @module
  */
@@ -18,23 +18,23 @@ export interface Signature {
   readonly value: Buffer;
 }
 
-/** The AlgorithmIdentifier (DER) that a key signs with. @throws TypeError for a key of no known kind */
+/** The AlgorithmIdentifier (DER) that a key signs with. @throws TypeError for an unsupported key type */
 export function signatureAlgorithm(key: KeyObject): Buffer {
   return rowOf(key).algorithm;
 }
 
-/** Signs with the algorithm of {@link signatureAlgorithm}. ECDSA gives a DER ECDSA-Sig-Value. */
+/** Signs with the algorithm of {@link signatureAlgorithm}. ECDSA returns a DER ECDSA-Sig-Value. */
 export function signDer(data: Uint8Array, key: KeyObject): Signature {
   const { algorithm, digest } = rowOf(key);
   return { algorithm, value: sign(digest, data, key) };
 }
 
-/** How long hashing keeps the event loop at a time, in ms. */
+/** How long hashing may block the event loop at a time, in ms. */
 const hashTurnMs = 1;
 
 /**
- * The same over data in pieces, of any length: they are hashed one by one, other work in between.
- * Ed25519, which hashes twice, takes them in one piece and on another thread.
+ * Signs data in chunks of any total length. They are hashed one by one, so that the event loop can do
+ * other work in between. Ed25519 hashes twice, so it gets one chunk, on another thread.
  */
 export async function signPieces(
   pieces: readonly Uint8Array[],
@@ -61,17 +61,17 @@ export async function signPieces(
   return { algorithm, value: signer.sign(key) };
 }
 
-/** The hash that an AlgorithmIdentifier names, or null when the scheme has its own (Ed25519). */
+/** The hash of an AlgorithmIdentifier, or null if the scheme has its own (Ed25519). */
 export interface ClaimedAlgorithm {
   readonly digest: string | null;
 }
 
 /**
- * What an AlgorithmIdentifier of a signature says, when it is one that a key of this kind may use.
- * ECDSA with SHA-256, 384 or 512; RSA PKCS#1 v1.5 with the same; Ed25519. SHA-1 and MD5 are refused.
+ * Parses the AlgorithmIdentifier of a signature, if a key of this type may use it: ECDSA or RSA
+ * PKCS#1 v1.5 with SHA-256, 384 or 512, or Ed25519. SHA-1 and MD5 are rejected.
  *
- * @returns undefined when it is not
- * @throws DerError when it is no AlgorithmIdentifier
+ * @returns undefined if the key type does not allow it
+ * @throws DerError if it is not an AlgorithmIdentifier
  */
 export function claimedAlgorithm(node: DerNode, type: KeyType): ClaimedAlgorithm | undefined {
   const fields = new Fields(node, tags.sequence, 'signature algorithm');
@@ -81,12 +81,12 @@ export function claimedAlgorithm(node: DerNode, type: KeyType): ClaimedAlgorithm
   const family = type === 'p256' || type === 'p384' ? 'ec' : type === 'ed25519' ? 'ed25519' : 'rsa';
   const row = claims.get(name);
   if (row?.family !== family) return undefined;
-  // RFC 5758, 8410: absent. RFC 4055, 5: NULL, and absent is to be accepted too.
+  // RFC 5758, 8410: absent. RFC 4055, 5: NULL; absent parameters must be accepted as well.
   if (hasNull && family !== 'rsa') return undefined;
   return { digest: row.digest };
 }
 
-/** Whether a signature is right. Any failure inside counts as no. */
+/** Whether a signature is valid. Any error counts as invalid. */
 export function signatureIsRight(
   { digest }: ClaimedAlgorithm,
   data: Uint8Array,
@@ -123,7 +123,7 @@ function rowOf(key: KeyObject): Row {
     case 'rsa4096':
       return rsaRow;
     case undefined:
-      throw new TypeError('a key of no known kind cannot sign');
+      throw new TypeError('a key of an unsupported type cannot sign');
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * The authority: a CA's key and certificate, and the certificates it issues.
+ * A certificate authority: its key, its certificate, and issuing certificates.
  *
- * What stands in a certificate is decided here and by the caller, never by a request: the subject is
- * one common name, usage comes from the profile's table, the serial number from randomness, the end
- * is never beyond the issuer's own.
+ * The contents of a certificate are decided here and by the caller, never by a request: the subject is
+ * one common name, the usage comes from the table of profiles, the serial number is random, and the end
+ * is never after that of the issuer.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import { profiles, type CertificateProfile } from './profile.ts';
 import { readSpkiBytes, type PublicKeyFacts } from './public-key.ts';
 import { encodeNames, isEmptyNames, noNames, type SubjectNames } from './subject-names.ts';
 
-/** How long before now a certificate begins, for devices whose clocks are behind. */
+/** How long before now a certificate begins, for devices with slow clocks. */
 export const backdateMs = 5 * 60_000;
 
 export interface IssuedCertificate {
@@ -55,14 +55,14 @@ export interface IssuedCertificate {
 }
 
 export interface RootOptions {
-  /** Free text for people, 1 to 64 characters. */
+  /** A descriptive name, 1 to 64 characters. */
   readonly commonName: string;
   readonly validityMs: number;
   readonly key: KeyObject;
   readonly clock: Clock;
 }
 
-/** Addresses that issued certificates carry. http only: a client must not need this PKI to fetch them. */
+/** URLs in issued certificates. Only http: a client must not need this PKI to fetch them. */
 export interface AuthorityUrls {
   readonly crl?: string;
   readonly ocsp?: string;
@@ -79,21 +79,21 @@ export interface AuthorityOptions {
 }
 
 export interface IssueOptions {
-  /** The subject's public key: SubjectPublicKeyInfo, DER, checked again here. */
+  /** The public key of the subject: SubjectPublicKeyInfo, DER. It is validated again here. */
   readonly spki: Buffer;
   readonly profile: CertificateProfile;
-  /** An identity; free text of 1 to 64 characters for issuers and OCSP responders. */
+  /** An identity; for issuers and OCSP responders, a descriptive name of 1 to 64 characters. */
   readonly commonName: string;
   readonly names?: SubjectNames;
-  /** Counted from now; cut to the issuer's own end. */
+  /** Counted from now; limited to the end of the issuer's certificate. */
   readonly validityMs: number;
-  /** Five minutes ago unless told; not before the issuer's own beginning. */
+  /** Default: five minutes ago; never before the start of the issuer's certificate. */
   readonly notBeforeMs?: number;
-  /** Hexadecimal; 16 random bytes unless told. */
+  /** Hexadecimal (default: 16 random bytes). */
   readonly serial?: string;
 }
 
-/** Makes a self-signed root. @throws FlotillaError `certificate-subject-invalid`, `ca-key-unsupported` */
+/** Creates a self-signed root. @throws FlotillaError `certificate-subject-invalid`, `ca-key-unsupported` */
 export function createRoot({ commonName, validityMs, key, clock }: RootOptions): IssuedCertificate {
   assertCaKey(key);
   const now = clock.now();
@@ -115,9 +115,9 @@ export function createRoot({ commonName, validityMs, key, clock }: RootOptions):
 /** A CA that issues. */
 export class Authority {
   readonly certificate: CertificateFacts;
-  /** For the modules that sign CRLs and OCSP answers in this CA's name; never for callers outside certs/. */
+  /** Only for the modules in certs/ that sign CRLs and OCSP responses for this CA. */
   readonly privateKey: KeyObject;
-  /** The SHA-256 key identifier of this CA, as its certificates carry it. */
+  /** The SHA-256 key identifier of this CA, which its certificates contain. */
   readonly keyId: Buffer;
   readonly #clock: Clock;
   readonly #points: readonly Buffer[];
@@ -142,7 +142,7 @@ export class Authority {
    * Issues a certificate, on the event loop: 0.1 ms with an EC key.
    *
    * @throws FlotillaError `ca-expired`, `certificate-subject-invalid`, `device-id-too-long`, `subject-name-invalid`,
-   *   `csr-key-unsupported` (also for this CA's own key), `csr-malformed` for an SPKI that is none
+   *   `csr-key-unsupported` (also for this CA's own key), `csr-malformed` for an invalid SPKI
    */
   issue(options: IssueOptions): IssuedCertificate {
     const { profile, commonName, names = noNames, validityMs, serial = randomSerial() } = options;
@@ -151,7 +151,7 @@ export class Authority {
     if (now >= issuer.notAfterMs) throw new FlotillaError('ca-expired');
     const subject = checkedSpki(options.spki);
     if (subject.spki.equals(issuer.spki)) {
-      throw new FlotillaError('csr-key-unsupported', { detail: "the authority's own key" });
+      throw new FlotillaError('csr-key-unsupported', { detail: "the CA's own key" });
     }
     if (
       !/^(?:[0-9a-f]{2}){1,20}$/.test(serial) ||
@@ -184,11 +184,11 @@ interface Contents {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serial: string;
-  /** Undefined for a root: its own name. */
+  /** Undefined for a root, which has its own name as issuer. */
   readonly issuerName: Buffer | undefined;
   readonly issuerKeyId: Buffer | undefined;
   readonly key: KeyObject;
-  /** Extensions that say where to ask about this certificate. */
+  /** Extensions with the URLs of the CRL and the OCSP responder. */
   readonly points: readonly Buffer[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * Certificates, read: the facts that others decide by.
+ * Parses certificates into the facts that decisions need.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { decodeNames, noNames, type SubjectNames } from './subject-names.ts';
 
 export { splitPem } from './pem.ts';
 
-/** The identity that a certificate's subject names, or why it names none. */
+/** The identity in the subject of a certificate, or the reason why there is none. */
 export type CommonName =
   | { readonly ok: true; readonly id: DeviceId }
   | {
@@ -48,7 +48,7 @@ export interface CertificateFacts {
   readonly subject: Buffer;
   /** Name, DER. */
   readonly issuer: Buffer;
-  /** The issuer for people: one attribute a line. */
+  /** The issuer as text: one attribute per line. */
   readonly issuerDn: string;
   readonly isCa: boolean;
   /** OIDs; empty when there is no such extension. */
@@ -78,14 +78,14 @@ export function readCertificate(input: X509Certificate | Buffer | string): Certi
 }
 
 /**
- * The identity in a certificate's subject: exactly one common name, alone in its part of the name,
- * that obeys the grammar of {@link DeviceId}. Takes 2 µs: it is asked on every connection.
+ * The identity in the subject of a certificate: exactly one common name, alone in its relative name,
+ * that follows the grammar of {@link DeviceId}. Takes 2 µs, because it runs for every connection.
  */
 export function commonNameOf(x509: X509Certificate): CommonName {
-  // One relative name a line; "+" joins the values of one. node:crypto escapes line breaks, control
+  // One relative name per line; "+" joins the values of one. node:crypto escapes line breaks, control
   // characters and "+" inside values, so a value cannot pretend to be another attribute: an escaped
-  // "+" in front of "CN=" is counted as a second name, which refuses.
-  // The published type says string; a certificate without a subject gives undefined.
+  // "+" in front of "CN=" counts as a second name, which is rejected.
+  // The published type is string, but a certificate without a subject has undefined.
   const subject = (x509.subject as string | undefined) ?? '';
   const found = subject.split('\n').filter((line) => /(?:^|\+ )CN=/.test(line));
   const [line] = found;
@@ -136,7 +136,7 @@ function read(x509: X509Certificate): CertificateFacts {
   const notAfterMs = timeOf(validity.any());
   const subject = tbs.next(tags.sequence).der;
   const spki = tbs.next(tags.sequence).der;
-  // Unique identifiers: nobody uses them, but they stand before the extensions.
+  // Unique identifiers are obsolete, but may occur before the extensions.
   tbs.optional(contextTag(1, 'primitive'));
   tbs.optional(contextTag(2, 'primitive'));
   const wrapped = tbs.optional(contextTag(3));

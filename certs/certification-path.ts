@@ -1,7 +1,7 @@
 /**
- * Certification paths to a CA that somebody else runs (RFC 5280, 6.1). As strict as a path can be
- * that has to hold for devices only: what is not understood is refused, whether or not it is critical
- * for this use. Pure: revocation is for the caller, by name and serial number.
+ * Certification paths to a foreign CA (RFC 5280, 6.1). Because the path is used for devices only, the
+ * rules are strict: an unsupported critical extension or constraint is rejected. Pure functions;
+ * the caller checks revocation, by name and serial number.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { keyTypeOf } from './key.ts';
 import { oids } from './oids.ts';
 import { keyUsageBits } from './profile.ts';
 
-/** How many CAs may stand between a device's certificate and the CA that is trusted. */
+/** How many intermediate CAs may be between a device certificate and the trusted CA. */
 export const pathIntermediatesMax = 3;
 
 /**
- * Why a path proves nothing, for people; undefined when it holds: each certificate is signed by the
- * next with an algorithm of today and good now, each CA may sign certificates, as deep as it stands,
- * and the leaf may be a TLS client's.
+ * Returns the reason why a path is invalid, or undefined if it is valid: each certificate is signed by
+ * the next one with an accepted algorithm and is valid now, each CA may issue certificates at its depth,
+ * and the leaf may be used by a TLS client.
  *
- * @param path the leaf, then the CAs between, each the issuer of the one before; without the anchor
+ * @param path the leaf, then the intermediate CAs, each the issuer of the one before; without the trusted CA
  */
 export function pathFault(
   path: readonly CertificateFacts[],
@@ -41,16 +41,15 @@ export function pathFault(
   });
 }
 
-/** Why a CA cannot stand at the end of any path; undefined when it can. */
+/** Returns the reason why a CA cannot be the trusted CA of a path, or undefined if it can. */
 export function anchorFault(anchor: CertificateFacts, nowMs: number): string | undefined {
   return read(() => {
-    if (keyTypeOf(anchor.x509.publicKey) === undefined)
-      return 'its key is of no kind that is taken';
+    if (keyTypeOf(anchor.x509.publicKey) === undefined) return 'its key type is not supported';
     return standingFault(anchor, nowMs);
   });
 }
 
-/** What cannot be read proves nothing. */
+/** A certificate that cannot be parsed makes the path invalid. */
 function read(decide: () => string | undefined): string | undefined {
   try {
     return decide();
@@ -66,7 +65,7 @@ function standingFault(anchor: CertificateFacts, nowMs: number): string | undefi
 
 const small = { maxBytes: 1024 };
 
-/** What is looked at below, and what says nothing that had to be. */
+/** The extensions that are checked below, and those without effect on the path. */
 const understood: ReadonlySet<string> = new Set<string>([
   oids.basicConstraints,
   oids.keyUsage,
@@ -92,7 +91,7 @@ function usageFault(one: CertificateFacts, needed: number, who: string): string 
   for (const { oid, critical } of one.extensions.values()) {
     if (critical && !understood.has(oid)) return `${who} has a critical extension, ${oid}`;
   }
-  // Critical or not: a CA that is meant for some names only must not vouch for others.
+  // Critical or not: a CA that is restricted to some names must not be accepted for others.
   if (one.extensions.has(oids.nameConstraints)) return `${who} has name constraints`;
   const { extendedKeyUsage } = one;
   if (
@@ -123,7 +122,7 @@ function signatureFault(
     return `${who} is not of the CA behind it`;
   }
   const limit = pathLengthOf(issuer);
-  // There are as many CAs between the issuer and the leaf; self-issued ones count as well.
+  // The number of CAs between the issuer and the leaf; self-issued ones count as well.
   if (limit !== undefined && at > limit) return `${who} is deeper below its CA than that allows`;
   const { publicKey } = issuer.x509;
   const type = keyTypeOf(publicKey);

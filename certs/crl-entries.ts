@@ -1,6 +1,6 @@
 /**
- * The entries of a CRL, written straight into large chunks: 100,000 of them make no garbage that
- * would stop the event loop, and whoever adds them chooses when to give way to other work.
+ * The entries of a CRL, written directly into large buffers: 100,000 of them cause no garbage collection
+ * that would block the event loop. The caller decides when to yield to other work.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { elementHeader, enumerated, sequence, time } from './der-encode.ts';
 import { extension } from './extensions.ts';
 import { oids } from './oids.ts';
 
-/** Why a certificate does not count; `certificateHold` is a suspension that may end. */
+/** The reason of a revocation; `certificateHold` is a suspension that may end. */
 export type CrlReason = RevocationReason | 'certificateHold';
 
 /** CRLReason (RFC 5280, 5.3.1). */
@@ -29,7 +29,7 @@ export interface RevokedCertificate {
   /** Hexadecimal, 1 to 20 octets. */
   readonly serial: string;
   readonly atMs: number;
-  /** `unspecified` counts as none, as RFC 5280 asks. */
+  /** `unspecified` is omitted, as RFC 5280 recommends. */
   readonly reason?: CrlReason;
 }
 
@@ -37,7 +37,7 @@ const chunkBytes = 64 * 1024;
 /** Header 2, serial 2 + 21, time 2 + 15, reason 14: always below the 128 of a short length. */
 const entryMaxBytes = 64;
 
-/** Collects entries: some 0.3 µs each. What was added never changes, so that lists share it. */
+/** Collects entries, in about 0.3 µs each. Entries never change after that, so lists can share them. */
 export class CrlEntries {
   readonly #chunks: Buffer[] = [];
   #chunk = Buffer.alloc(0);
@@ -45,7 +45,7 @@ export class CrlEntries {
   #second = Number.NaN;
   #time: Buffer = Buffer.alloc(0);
 
-  /** Entries of a list that is short enough to be added in one go. */
+  /** The entries of a list that is short enough to be added at once. */
   static of(revoked: Iterable<RevokedCertificate>): CrlEntries {
     const entries = new CrlEntries();
     for (const one of revoked) entries.add(one);
@@ -60,7 +60,7 @@ export class CrlEntries {
     return made;
   }
 
-  /** @throws RangeError for a serial number that is none */
+  /** @throws RangeError for an invalid serial number */
   add({ serial, atMs, reason = 'unspecified' }: RevokedCertificate): void {
     if (!/^(?:[0-9a-fA-F]{2}){1,20}$/.test(serial)) throw new RangeError('not a serial number');
     if (this.#at + entryMaxBytes > this.#chunk.length) {
@@ -78,15 +78,15 @@ export class CrlEntries {
     this.#at = at;
   }
 
-  /** SEQUENCE OF all entries, in pieces to be written one after the other; none for no entry. */
+  /** SEQUENCE OF all entries, as chunks to be written one after the other; empty without entries. */
   list(): Buffer[] {
     const chunks = [...this.#chunks, this.#chunk.subarray(0, this.#at)];
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    // An empty list is left out (RFC 5280, 5.1.2.6).
+    // An empty list is omitted (RFC 5280, 5.1.2.6).
     return bytes === 0 ? [] : [elementHeader(tags.sequence, bytes), ...chunks];
   }
 
-  /** Those who are revoked together have one time, and a time is dearer than the rest. */
+  /** Cached, because certificates that are revoked together share the time, the slowest part to encode. */
   #timeOf(atMs: number): Buffer {
     const second = Math.floor(atMs / 1000);
     if (second !== this.#second) {
@@ -96,7 +96,7 @@ export class CrlEntries {
     return this.#time;
   }
 
-  /** INTEGER: no leading zeros, a sign octet when the top bit is set. Gives where it ends. */
+  /** INTEGER: no leading zeros, a sign octet when the top bit is set. @returns its end */
   #serial(start: number, serial: string): number {
     const chunk = this.#chunk;
     let from = 0;

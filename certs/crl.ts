@@ -1,6 +1,6 @@
 /**
- * Certificate revocation lists, version 2 (RFC 5280, 5), of any length without holding up the event
- * loop: entries are collected, hashed and read in slices.
+ * Certificate revocation lists, version 2 (RFC 5280, 5), of any length without blocking the event
+ * loop: entries are collected, hashed and parsed in slices.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import { extension, readExtensions } from './extensions.ts';
 import { keyTypeOf } from './key.ts';
 import { oids } from './oids.ts';
 
-/** What signs in a CA's name: an {@link Authority}. */
+/** The part of an {@link Authority} that signs lists. */
 export type CrlSigner = Pick<Authority, 'certificate' | 'keyId' | 'privateKey'>;
 
 export interface CrlOptions {
@@ -38,12 +38,12 @@ export interface CrlOptions {
   readonly entries: CrlEntries;
 }
 
-/** The longest slice of work on the event loop, in ms; far below the 50 ms that others may wait. */
+/** The longest slice of work on the event loop, in ms. */
 const sliceMs = 4;
 
 /**
- * Signs a list. Gives its DER in pieces, to be sent one after the other: those with the entries are
- * shared with other lists and not copied. With 100,000 entries it takes some 5 ms of CPU.
+ * Signs a list. Returns its DER as chunks, to be sent one after the other: the chunks with the entries
+ * are shared with other lists and not copied. 100,000 entries take about 5 ms of CPU time.
  */
 export async function signCrl(options: CrlOptions): Promise<readonly Buffer[]> {
   const { signer, number, thisUpdateMs, nextUpdateMs, entries } = options;
@@ -59,17 +59,17 @@ export async function signCrl(options: CrlOptions): Promise<readonly Buffer[]> {
   return framed([...tbs, algorithm, bitString(value)]);
 }
 
-/** A SEQUENCE around pieces. */
+/** A SEQUENCE around chunks. */
 function framed(pieces: readonly Buffer[]): Buffer[] {
   return [elementHeader(tags.sequence, bytesOf(pieces)), ...pieces];
 }
 
-/** How long pieces are together. */
+/** The total length of chunks. */
 export function bytesOf(pieces: readonly Uint8Array[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** What a list says, after its signature was checked. */
+/** A parsed list with a verified signature. */
 export interface Crl {
   readonly number: bigint;
   readonly thisUpdateMs: number;
@@ -78,13 +78,13 @@ export interface Crl {
   readonly revoked: ReadonlyMap<string, RevokedCertificate>;
 }
 
-/** The largest list that is read, in bytes: some 400,000 entries. */
+/** The largest list that is parsed, in bytes: about 400,000 entries. */
 export const crlMaxBytes = 16 * 1024 * 1024;
 
 /**
- * Reads a list and checks that this CA signed it. Its dates are for the caller to compare.
+ * Parses a list and verifies that this CA signed it. The caller checks its dates.
  *
- * @throws FlotillaError `crl-malformed`, `crl-untrusted` (another CA's, or not signed by it)
+ * @throws FlotillaError `crl-malformed`, `crl-untrusted` (of another CA, or with an invalid signature)
  */
 export async function parseCrl(der: Buffer, issuer: CertificateFacts): Promise<Crl> {
   try {
@@ -150,7 +150,7 @@ async function readTbs(
   }
   next();
   if (!next().equals(issuer.subject)) {
-    throw new FlotillaError('crl-untrusted', { detail: 'the list of another CA' });
+    throw new FlotillaError('crl-untrusted', { detail: 'it is the list of another CA' });
   }
   const thisUpdateMs = timeOf(decodeDer(next(), small));
   const nextUpdateMs = timeOf(decodeDer(next(), small));

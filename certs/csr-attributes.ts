@@ -1,9 +1,9 @@
 /**
- * CSR attributes: what a device's request should look like, as EST tells it (RFC 7030, 4.5.2, as
- * clarified by RFC 9908).
+ * CSR attributes of EST: what the request of a device should contain (RFC 7030, 4.5.2, as clarified by
+ * RFC 9908).
  *
- * The answer has both forms: the old list, which asks for one kind of key, and the template of
- * RFC 9908, which clients that know it follow instead.
+ * The response has both forms: the old list, which requests one key type, and the template of RFC 9908,
+ * which newer clients follow instead.
  *
  * @module
  */
@@ -15,18 +15,18 @@ import type { KeyType } from './key.ts';
 import { oids } from './oids.ts';
 
 export interface CsrAttributesOptions {
-  /** The kind of key to make. */
+  /** The key type that the device should generate. */
   readonly keyType: KeyType;
-  /** The identity to put in the subject; left to the client unless told. */
+  /** The common name of the subject (default: chosen by the client). */
   readonly commonName?: string;
-  /** Names that the request must carry. */
+  /** Names that the request must contain. */
   readonly names?: SubjectNames;
 }
 
 /** CsrAttrs, DER. @throws FlotillaError `subject-name-invalid` */
 export function csrAttributes(options: CsrAttributesOptions): Buffer {
   const { keyType, names = noNames } = options;
-  const { key, parameters, signature } = wishes[keyType];
+  const { key, parameters, signature } = requestedKeys[keyType];
   const wanted = isEmptyNames(names)
     ? []
     : [attribute(oids.extensionRequest, sequence(altNames(names)))];
@@ -45,7 +45,7 @@ function template({ keyType, commonName }: CsrAttributesOptions, wanted: Buffer[
   return sequence(
     integer(0),
     subject,
-    element(contextTag(0), ...wishes[keyType].keyTemplate),
+    element(contextTag(0), ...requestedKeys[keyType].keyTemplate),
     element(contextTag(1), ...wanted),
   );
 }
@@ -58,7 +58,7 @@ function altNames(names: SubjectNames): Buffer {
   return extension(oids.subjectAltName, encodeNames(names));
 }
 
-interface Wish {
+interface RequestedKey {
   readonly key: string;
   readonly parameters: readonly Buffer[];
   readonly signature: string;
@@ -66,13 +66,13 @@ interface Wish {
   readonly keyTemplate: readonly Buffer[];
 }
 
-function curve(name: string, signature: string): Wish {
+function curve(name: string, signature: string): RequestedKey {
   const key = oids.ecPublicKey;
   return { key, parameters: [oid(name)], signature, keyTemplate: [sequence(oid(key), oid(name))] };
 }
 
-/** The size is told by a placeholder: a modulus of that many bits (RFC 9908, 3.4). */
-function rsa(bits: number): Wish {
+/** The size is given by a placeholder: a modulus with this number of bits (RFC 9908, 3.4). */
+function rsa(bits: number): RequestedKey {
   const key = oids.rsaEncryption;
   const modulus = Buffer.alloc(1 + bits / 8);
   modulus[1] = 0x80;
@@ -85,7 +85,7 @@ function rsa(bits: number): Wish {
   };
 }
 
-const wishes: Readonly<Record<KeyType, Wish>> = {
+const requestedKeys: Readonly<Record<KeyType, RequestedKey>> = {
   p256: curve(oids.p256, oids.ecdsaWithSha256),
   p384: curve(oids.p384, oids.ecdsaWithSha384),
   ed25519: {

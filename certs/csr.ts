@@ -1,10 +1,9 @@
 /**
- * Certificate signing requests: PKCS#10 (RFC 2986), written and read.
+ * Certificate signing requests: PKCS#10 (RFC 2986), created and parsed.
  *
- * Reading is for hostile input. What is accepted is canonical DER, of an accepted kind of key in its
- * one accepted form (public-key.ts), signed by that very key with an algorithm that belongs to it
- * (proof of possession). Of what the request asks for, only the common name and the alternative
- * names are read: the authority decides the rest.
+ * The input of the parser is hostile. It accepts only canonical DER with a key of a supported type in
+ * its one accepted encoding (public-key.ts), signed by that key with an algorithm of its type (proof of
+ * possession). Only the common name and the alternative names are used: the CA decides everything else.
  *
  * @module
  */
@@ -35,29 +34,29 @@ export const csrMaxBytes = 16 * 1024;
 /** How many attributes a request may have. */
 export const csrAttributesMax = 16;
 
-/** What a request says, after everything in it was checked. */
+/** A parsed and verified request. */
 export interface Csr {
   readonly der: Buffer;
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer;
   readonly publicKey: KeyObject;
   readonly keyType: KeyType;
-  /** Over the SPKI: the same key always has the same one. */
+  /** Over the SPKI: the same key always has the same fingerprint. */
   readonly keyFingerprint: string;
-  /** A device identity, when the subject has a common name. */
+  /** A device id, if the subject has a common name. */
   readonly commonName: string | undefined;
   readonly names: SubjectNames;
 }
 
 export interface CsrOptions {
-  /** The private key; it signs the request and stays here. */
+  /** The private key, which signs the request. It is not part of the request. */
   readonly key: KeyObject;
   readonly commonName: string;
-  /** DNS names, IP addresses, URIs, as plain texts. */
+  /** DNS names, IP addresses and URIs, as text. */
   readonly names?: readonly string[];
 }
 
-/** Makes a request. @throws FlotillaError `subject-name-invalid` */
+/** Creates a request. @throws FlotillaError `subject-name-invalid` */
 export function createCsr({ key, commonName, names = [] }: CsrOptions): {
   der: Buffer;
   pem: string;
@@ -83,11 +82,11 @@ export function createCsr({ key, commonName, names = [] }: CsrOptions): {
 }
 
 /**
- * Reads and verifies a request.
+ * Parses and verifies a request.
  *
  * @param input DER, or the text (also as bytes) of PEM or of base64 alone; at most 16 KiB of DER
  * @throws FlotillaError `csr-too-large`, `csr-malformed`, `csr-key-unsupported`,
- *   `csr-algorithm-unsupported`, `csr-name-invalid`, `csr-signature-invalid`; nothing else
+ *   `csr-algorithm-unsupported`, `csr-name-invalid`, `csr-signature-invalid`; no other errors
  */
 export function parseCsr(input: Uint8Array | string): Csr {
   const der = derOf(input);
@@ -136,9 +135,9 @@ function read(der: Buffer): Csr {
 }
 
 /**
- * Attributes are SET OF Attribute: no type twice, each with at least one value. DER would have them
- * sorted, but strongSwan does not (seen: 5.9.8, extension request before challenge password), and
- * their order is under the signature, so nobody else can change it.
+ * Attributes are SET OF Attribute: no type twice, each with at least one value. DER requires them
+ * to be sorted, but strongSwan does not sort them (5.9.8: extension request before challenge password).
+ * The signature covers their order, so nobody else can change it.
  */
 function requestedNames({ children }: DerNode): SubjectNames {
   if (children.length > csrAttributesMax) throw new DerError('attributes: too many');
@@ -172,7 +171,7 @@ function requestedAltNames(value: Buffer): SubjectNames {
 }
 
 const labels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
-/** Base64 with line breaks and armour is at most half as long again as the DER. */
+/** Base64 with line breaks and PEM lines is at most 1.5 times as long as the DER. */
 const textMaxChars = csrMaxBytes * 1.5;
 
 function derOf(input: Uint8Array | string): Buffer {
@@ -186,7 +185,7 @@ function derOf(input: Uint8Array | string): Buffer {
   const der = derOfText(text, labels);
   if (der === undefined) {
     throw new FlotillaError('csr-malformed', {
-      detail: `neither DER, nor PEM of a request, nor base64: it begins with ${printable(text, 32)}`,
+      detail: `not DER, PEM or base64 of a request: it begins with ${printable(text, 32)}`,
     });
   }
   if (der.length > csrMaxBytes) throw tooLarge();

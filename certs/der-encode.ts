@@ -1,6 +1,6 @@
 /**
- * Writing DER. Parts are bytes, so that a name, a key or a list of 100,000 entries is embedded as it
- * stands, without being read again.
+ * Encodes DER. Parts are bytes, so that a name, a key or a list of 100,000 entries is embedded unchanged,
+ * without being parsed again.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export function sequence(...parts: readonly Uint8Array[]): Buffer {
   return element(tags.sequence, ...parts);
 }
 
-/** SET OF: sorts its members, as DER asks. */
+/** SET OF: sorts its members, as DER requires. */
 export function setOf(...parts: readonly Uint8Array[]): Buffer {
   return element(tags.set, ...parts.toSorted((a, b) => Buffer.compare(a, b)));
 }
@@ -40,7 +40,7 @@ export function explicit(number: number, part: Uint8Array): Buffer {
 
 const oidCache = new Map<string, Buffer>();
 
-/** OBJECT IDENTIFIER. Texts come from oids.ts, so the cache cannot grow by input. */
+/** OBJECT IDENTIFIER. The texts come from oids.ts, so input cannot make the cache grow. */
 export function oid(text: string): Buffer {
   let encoded = oidCache.get(text);
   if (encoded === undefined) {
@@ -50,7 +50,7 @@ export function oid(text: string): Buffer {
   return encoded;
 }
 
-/** INTEGER from big-endian bytes taken as a number that is not negative. */
+/** INTEGER from big-endian bytes of a non-negative number. */
 export function unsignedInteger(bytes: Uint8Array): Buffer {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start += 1;
@@ -59,7 +59,7 @@ export function unsignedInteger(bytes: Uint8Array): Buffer {
   return element(tags.integer, ...sign, digits);
 }
 
-/** INTEGER from a number that is not negative. */
+/** INTEGER from a non-negative number. */
 export function integer(value: number | bigint): Buffer {
   const hex = value.toString(16);
   return unsignedInteger(Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex'));
@@ -83,7 +83,7 @@ export function bitString(bytes: Uint8Array): Buffer {
   return element(tags.bitString, noUnusedBits, bytes);
 }
 
-/** BIT STRING of named bits: trailing zero bits are left out (X.690, 11.2.2). */
+/** BIT STRING of named bits: trailing zero bits are omitted (X.690, 11.2.2). */
 export function namedBits(bits: readonly number[]): Buffer {
   if (bits.length === 0) return element(tags.bitString, noUnusedBits);
   const highest = Math.max(...bits);

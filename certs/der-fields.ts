@@ -1,5 +1,5 @@
 /**
- * Reading the parts of a DER structure in order, with every tag checked.
+ * Reads the parts of a DER structure in order and checks every tag.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export class Fields {
   readonly #what: string;
   #at = 0;
 
-  /** @throws DerError when `node` has another tag. `what` names it in messages. */
+  /** @throws DerError when `node` has another tag. `what` is its name in error messages. */
   constructor(node: DerNode, tag: number, what: string) {
     this.#nodes = expectTag(node, tag, what).children;
     this.#what = what;
@@ -22,7 +22,7 @@ export class Fields {
     return expectTag(this.any(), tag, this.#what);
   }
 
-  /** The next part when it has this tag. */
+  /** The next part, if it has this tag. */
   optional(tag: number): DerNode | undefined {
     const node = this.#nodes[this.#at];
     if (node?.tag !== tag) return undefined;
@@ -30,7 +30,7 @@ export class Fields {
     return node;
   }
 
-  /** The next part, whatever its tag. @throws DerError */
+  /** The next part, with any tag. @throws DerError */
   any(): DerNode {
     const node = this.#nodes[this.#at];
     if (node === undefined) throw new DerError(`${this.#what}: a part is missing`);
@@ -77,8 +77,8 @@ export function smallNumberOf(node: DerNode): number {
 }
 
 /**
- * A non-negative INTEGER as lower-case hexadecimal, an even count of digits, no sign octet: how
- * serial numbers are written everywhere in Flotilla.
+ * A non-negative INTEGER as lower-case hexadecimal, an even number of digits, no sign octet: the
+ * format of serial numbers everywhere in Flotilla.
  *
  * @throws DerError when it is negative or longer than 20 octets (RFC 5280, 4.1.2.2)
  */
@@ -113,7 +113,7 @@ export function timeOf(node: DerNode): number {
     part(10, 12),
     part(12, 14),
   );
-  // Date.UTC carries over what is out of range: 31 February must not become 3 March.
+  // Date.UTC accepts values out of range: 31 February must not become 3 March.
   const again = new Date(ms).toISOString().replaceAll(/[-:T]|\.\d+/g, '');
   if (again !== iso) throw new DerError('a time that does not exist');
   return ms;

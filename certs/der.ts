@@ -1,18 +1,18 @@
 /**
- * DER in and out of node-forge: the one file that imports the library.
+ * Parses DER with node-forge. Only this file imports the library.
  *
- * node-forge's `asn1` reads BER and gives a tree. {@link decodeDer} takes only what is DER: the tree
- * must encode to the very bytes that came in, and every universal type must obey its own rules
- * (X.690 sections 8 to 11). So there is exactly one way to write each thing, and a part of the
- * input can be embedded elsewhere, or checked under a signature, as the bytes that it came in.
+ * The `asn1` module of node-forge parses BER into a tree. {@link decodeDer} accepts only DER: the tree
+ * must encode to the same bytes as the input, and every universal type must follow its rules (X.690,
+ * sections 8 to 11). So each value has exactly one encoding, and a part of the input can be embedded
+ * elsewhere, or verified under a signature, with the original bytes.
  *
- * One thing too many is refused: the library takes a context-specific [2] for an INTEGER when it
- * writes, so such an element is not accepted with zeros in front. Nothing read here has that, but the
- * unique identifiers of certificates that went out of use thirty years ago.
+ * One valid encoding is rejected: the library encodes a context-specific [2] like an INTEGER, so such an
+ * element is not accepted with leading zeros. It occurs only in the unique identifiers of certificates,
+ * which have been obsolete for thirty years.
  *
- * Nothing else of node-forge is used: its X.509 layer knows RSA only, and its verification is where
- * its advisories are. node:crypto does every signature, hash and key. Nothing else of it is loaded
- * either: the whole package costs 13 MB and 40 ms at start, its `asn1` 6 MB and 5 ms.
+ * Nothing else of node-forge is used: its X.509 layer supports only RSA, and its advisories concern its
+ * verification. node:crypto handles all signatures, hashes and keys. Loading the whole package would cost
+ * 13 MB and 40 ms at the start; `asn1` costs 6 MB and 5 ms.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export const tags = {
   set: 0x31,
 } as const;
 
-/** The identifier octet of a context-specific tag; `constructed` unless told. */
+/** The identifier octet of a context-specific tag; constructed by default. */
 export function contextTag(
   number: number,
   form: 'constructed' | 'primitive' = 'constructed',
@@ -61,7 +61,7 @@ export function contextTag(
   return (form === 'constructed' ? 0xa0 : 0x80) | number;
 }
 
-/** The input is not DER, or not of the expected shape. Never leaves certs/. */
+/** The input is not DER, or does not have the expected structure. Never thrown out of certs/. */
 export class DerError extends Error {
   override readonly name = 'DerError';
 }
@@ -69,12 +69,12 @@ export class DerError extends Error {
 export interface DerLimits {
   /** The largest input, in bytes; its elements are then bounded too (two bytes each at least). */
   readonly maxBytes: number;
-  /** How deep elements may nest; 24 unless told. */
+  /** How deep elements may nest; default: 24. */
   readonly maxDepth?: number;
 }
 
 /**
- * Reads one DER element that fills the whole input.
+ * Parses one DER element that fills the whole input.
  *
  * @throws DerError when it is too large, too deep, not DER, or followed by anything.
  */
@@ -111,8 +111,8 @@ export interface ElementRange {
 }
 
 /**
- * The header at `at`, for lists that are too long to be read in one piece. Only the header is
- * checked (shortest form, inside `end`); what it covers goes through {@link decodeDer} piece by piece.
+ * The header at `at`, for lists that are too long to be parsed at once. Only the header is checked
+ * (shortest form, inside `end`); {@link decodeDer} parses the content element by element.
  *
  * @throws DerError
  */
@@ -153,7 +153,7 @@ export function decodeOid(content: Buffer): string {
 }
 
 /**
- * Lays a tree over the bytes it was read from. It encodes to exactly these bytes, so each header is
+ * Maps a tree to the bytes that it was parsed from. It encodes to exactly these bytes, so each header is
  * one identifier octet and the shortest form of the length.
  */
 function view(tree: asn1.Node, bytes: Buffer, start: number): { node: DerNode; end: number } {
@@ -189,7 +189,7 @@ function lengthAt(bytes: Buffer, at: number): number {
   return bytes.readUIntBE(at + 1, octets);
 }
 
-/** What DER asks of the universal types beyond one encoding of tag and length. */
+/** Checks the rules of DER for the universal types, beyond the encoding of tag and length. */
 function checkUniversal({ tag, content, children }: DerNode): void {
   const number = tag & 0x1f;
   if (number === 0x1f) throw new DerError('a tag number is too large');
@@ -229,7 +229,7 @@ function checkUniversal({ tag, content, children }: DerNode): void {
       checkOid(content);
       return;
     case tags.set:
-      // SET OF: ascending. A SET's members differ in their tags, so the same order serves it.
+      // SET OF: ascending. The members of a SET have different tags, so the same order applies.
       for (let i = 1; i < children.length; i++) {
         const [before, after] = [children[i - 1], children[i]];
         if (before !== undefined && after !== undefined && before.der.compare(after.der) > 0) {

@@ -1,5 +1,5 @@
 /**
- * Distinguished names (RFC 5280, 4.1.2.4): written with one common name, read strictly.
+ * Distinguished names (RFC 5280, 4.1.2.4): encoded with one common name, parsed strictly.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export const subjectPartsMax = 16;
 /** RFC 5280, appendix A.1: ub-common-name. An identity alone may have more characters. */
 export const commonNameMaxChars = 64;
 
-/** Has an identity refused that cannot be a common name. @throws FlotillaError `device-id-too-long` */
+/** Rejects an identity that cannot be a common name. @throws FlotillaError `device-id-too-long` */
 export function assertFitsCommonName(id: string): void {
   if (id.length <= commonNameMaxChars) return;
   throw new FlotillaError('device-id-too-long', { detail: `${id.length} characters` });
@@ -29,13 +29,13 @@ export function nameOf(commonName: string): Buffer {
 }
 
 /**
- * Reads the subject of a request: single-valued parts, each a string that is what its type says. At
- * most one common name, and that one a device identity as UTF8String or PrintableString. The other
- * parts are well-formed and ignored: the authority writes its own subject.
+ * Reads the subject of a request: single-valued parts, each a string that is valid for its type. There
+ * is at most one common name, a device id as UTF8String or PrintableString. The other parts must be
+ * well-formed and are ignored: the CA writes its own subject.
  *
- * @returns the common name, undefined when there is none
+ * @returns the common name, undefined if there is none
  * @throws FlotillaError `csr-name-invalid`
- * @throws DerError when it is no Name
+ * @throws DerError if it is not a Name
  */
 export function subjectCommonName(node: DerNode): string | undefined {
   const names = new Fields(node, tags.sequence, 'subject');
@@ -64,10 +64,10 @@ export function subjectCommonName(node: DerNode): string | undefined {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const printableGrammar = /^[A-Za-z0-9 '()+,\-./:=?]*$/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+// eslint-disable-next-line no-control-regex -- it searches for control characters
 const controls = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** The text of a string of a name; strings of types that hide what they say are refused. */
+/** The text of a string in a name; string types with ambiguous contents are rejected. */
 function textOf({ tag, content }: DerNode): string {
   let text: string;
   switch (tag) {

@@ -1,8 +1,8 @@
 /**
  * Private keys at rest: PKCS#8 encrypted under a passphrase (pbes2.ts).
  *
- * Written here because what node:crypto writes itself has 2,048 iterations of PBKDF2. The format is
- * the common one: `openssl pkey` and node:crypto read it.
+ * Implemented here because node:crypto encrypts with only 2,048 iterations of PBKDF2. The format is the
+ * common one: `openssl pkey` and node:crypto can read it.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { derOfText, pemOf } from './pem.ts';
 const label = 'ENCRYPTED PRIVATE KEY';
 const encryptedKeyMaxBytes = 16 * 1024;
 
-/** Encrypts a private key, PEM. Takes about 0.1 s, on the event loop. */
+/** Encrypts a private key. Returns PEM. Blocks the event loop for about 0.1 s. */
 export function encryptPrivateKey(key: KeyObject, passphrase: string): string {
   return pemOf(label, encryptedKeyInfo(key, passphrase));
 }
@@ -31,10 +31,10 @@ export function encryptedKeyInfo(key: KeyObject, passphrase: string): Buffer {
 }
 
 /**
- * Opens an encrypted private key. Takes about 0.1 s, on the event loop.
+ * Decrypts an encrypted private key. Blocks the event loop for about 0.1 s.
  *
  * @throws FlotillaError `ca-key-unreadable` when it is not an encrypted PKCS#8 key,
- *   `ca-passphrase-wrong` when the passphrase does not open it
+ *   `ca-passphrase-wrong` when the passphrase does not decrypt it
  */
 export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
   assertEncryptedKey(pem);
@@ -45,7 +45,7 @@ export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
   }
 }
 
-/** So that a damaged file is not taken for a wrong passphrase. */
+/** Distinguishes a damaged file from a wrong passphrase. */
 function assertEncryptedKey(pem: string): void {
   try {
     const der = derOfText(pem, [label]);

@@ -7,7 +7,7 @@ import { DerError, tags, type DerNode } from './der.ts';
 import { derTrue, octetString, oid, sequence } from './der-encode.ts';
 import { expectTag, Fields, oidOf } from './der-fields.ts';
 
-/** How many extensions are read at most. */
+/** The maximum number of extensions. */
 export const extensionsMax = 32;
 
 export interface Extension {
@@ -25,9 +25,9 @@ export function extension(name: string, value: Uint8Array, criticality?: 'critic
 }
 
 /**
- * Reads Extensions, by OID.
+ * Parses Extensions into a map by OID.
  *
- * @throws DerError when malformed, empty, more than 32, or one comes twice (RFC 5280, 4.2)
+ * @throws DerError when malformed, empty, more than 32, or with a duplicate (RFC 5280, 4.2)
  */
 export function readExtensions(node: DerNode): ReadonlyMap<string, Extension> {
   const { children } = expectTag(node, tags.sequence, 'extensions');
@@ -41,9 +41,9 @@ export function readExtensions(node: DerNode): ReadonlyMap<string, Extension> {
     const critical = fields.optional(tags.boolean);
     const value = fields.next(tags.octetString).content;
     fields.end();
-    // FALSE is the default, and DER leaves a default out.
+    // FALSE is the default, and DER omits default values.
     if (critical !== undefined && critical.content[0] === 0) {
-      throw new DerError('extension: criticality FALSE written out');
+      throw new DerError('extension: explicit criticality FALSE');
     }
     if (found.has(name)) throw new DerError(`extension: ${name} comes twice`);
     found.set(name, { oid: name, critical: critical !== undefined, value });

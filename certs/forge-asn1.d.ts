@@ -1,6 +1,6 @@
 /**
- * The one part of node-forge that is loaded, as far as it is used. The published types describe the
- * package as a whole only, and know a boolean as the second argument of `fromDer`.
+ * Types for the only part of node-forge that is loaded. The published types describe the package as a
+ * whole only, and allow only a boolean as the second argument of `fromDer`.
  *
  * @module
  */
@@ -8,7 +8,7 @@ declare module 'node-forge/lib/asn1.js' {
   namespace asn1 {
     interface Node {
       readonly constructed: boolean;
-      /** One character an octet, or the parts of a constructed element. */
+      /** One character per octet, or the parts of a constructed element. */
       readonly value: string | readonly Node[];
     }
     interface Options {

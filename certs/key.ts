@@ -1,5 +1,5 @@
 /**
- * Key pairs: the kinds that Flotilla makes and takes, and how they are written.
+ * Key pairs: the types that Flotilla generates and accepts, and their encodings.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import {
   type KeyObject,
 } from 'node:crypto';
 
-/** The kinds of key, in the order in which a person would choose. */
+/** The key types, in the order of preference. */
 export const keyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
 export type KeyType = (typeof keyTypes)[number];
 
-/** Whether a text names a kind of key. */
+/** Whether a text is the name of a key type. */
 export function isKeyType(text: string): text is KeyType {
   return (keyTypes as readonly string[]).includes(text);
 }
 
-/** Makes a private key, off the event loop (RSA takes 50 ms to seconds). */
+/** Generates a private key outside the event loop (RSA takes 50 ms to seconds). */
 export function generateKey(type: KeyType): Promise<KeyObject> {
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, _publicKey: KeyObject, privateKey: KeyObject): void => {
@@ -34,7 +34,7 @@ export function generateKey(type: KeyType): Promise<KeyObject> {
   });
 }
 
-/** Makes a private key on the event loop: 30 µs for P-256, far too long for RSA in a service. */
+/** Generates a private key on the event loop: 30 µs for P-256, too slow for RSA in a service. */
 export function generateKeySync(type: KeyType): KeyObject {
   const recipe = recipes[type];
   if (recipe.kind === 'ec')
@@ -44,12 +44,12 @@ export function generateKeySync(type: KeyType): KeyObject {
   return generateKeyPairSync('ed25519').privateKey;
 }
 
-/** PKCS#8 PEM, not encrypted: write it with mode 0600 only. */
+/** PKCS#8 PEM, not encrypted. Write it only to files with mode 0600. */
 export function privateKeyPem(key: KeyObject): string {
   return key.export({ type: 'pkcs8', format: 'pem' });
 }
 
-/** The public half as SubjectPublicKeyInfo, DER; of a private or a public key. */
+/** The SubjectPublicKeyInfo (DER) of a private or a public key. */
 export function spkiOf(key: KeyObject): Buffer {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
   return publicKey.export({ type: 'spki', format: 'der' });
@@ -60,7 +60,7 @@ export function fingerprintOf(der: Uint8Array): string {
   return `sha256:${hash('sha256', der, 'hex')}`;
 }
 
-/** The kind of a key. @returns undefined when it is none that Flotilla takes */
+/** The type of a key. @returns undefined if Flotilla does not support it */
 export function keyTypeOf(key: KeyObject): KeyType | undefined {
   const { modulusLength, publicExponent, namedCurve } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {

@@ -1,9 +1,9 @@
 /**
- * OCSP (RFC 6960): requests read within bounds, answers signed by a delegated responder.
+ * OCSP (RFC 6960): parses requests within limits and signs responses with a delegated responder.
  *
- * The responder's certificate comes from the issuer it answers for, with the usage OCSPSigning and
- * `id-pkix-ocsp-nocheck`, so the issuing key itself signs no answers. While two issuers live side by
- * side, each has its own responder.
+ * The certificate of the responder comes from the issuer that it responds for, with the usage OCSPSigning
+ * and `id-pkix-ocsp-nocheck`, so the issuing key itself signs no responses. While there are two issuers,
+ * each has its own responder.
  *
  * @module
  */
@@ -34,12 +34,12 @@ import { bytesOfBase64 } from './pem.ts';
 export const ocspRequestMaxBytes = 8 * 1024;
 /** How many certificates one request may ask about. */
 export const ocspCertificatesMax = 32;
-/** RFC 9654, 2.1: a longer nonce, or an empty one, is refused as malformed. */
+/** RFC 9654, 2.1: a longer nonce, or an empty one, is rejected as malformed. */
 export const ocspNonceMaxBytes = 128;
 
-/** How one certificate is asked about: hashes of its issuer, and its serial number. */
+/** The identification of a certificate in a request: hashes of its issuer, and its serial number. */
 export interface OcspCertificateId {
-  /** CertID, DER: the answer repeats it byte for byte. */
+  /** CertID, DER: the response repeats the same bytes. */
   readonly der: Buffer;
   readonly hashOid: string;
   readonly issuerNameHash: Buffer;
@@ -58,7 +58,7 @@ export type CertificateStatus =
   | { readonly status: 'revoked'; readonly atMs: number; readonly reason?: CrlReason }
   | { readonly status: 'unknown' };
 
-/** Who answers for one issuer. */
+/** The responder of one issuer. */
 export interface OcspResponder {
   readonly issuer: CertificateFacts;
   readonly certificate: CertificateFacts;
@@ -66,8 +66,8 @@ export interface OcspResponder {
 }
 
 /**
- * Makes a responder for an issuer: a fresh P-256 key that lives in memory only, and its certificate.
- * To be made anew at every start and before the certificate ends.
+ * Creates a responder for an issuer: a new P-256 key that exists in memory only, and its certificate. It
+ * is created again at every start and before its certificate ends.
  *
  * @throws FlotillaError as {@link Authority.issue}
  */
@@ -83,7 +83,7 @@ export function createResponder(authority: Authority, validityMs: number): OcspR
 }
 
 /**
- * The bytes of a request that came by GET: everything after `/ocsp/` in the path as it was sent
+ * The bytes of a GET request: everything after `/ocsp/` in the path as it was sent
  * (RFC 6960, A.1: base64, then URL-encoded).
  *
  * @throws FlotillaError `ocsp-request-malformed`
@@ -94,13 +94,13 @@ export function ocspRequestOfPath(path: string): Buffer {
       const bytes = bytesOfBase64(decodeURIComponent(path));
       if (bytes !== undefined) return bytes;
     } catch {
-      // An escape that is none: malformed as well.
+      // An invalid escape is malformed as well.
     }
   }
   throw new FlotillaError('ocsp-request-malformed', { detail: 'the path is not base64' });
 }
 
-/** Reads a request. Its signature, if any, is ignored. @throws FlotillaError `ocsp-request-malformed` */
+/** Parses a request. Its signature, if any, is ignored. @throws FlotillaError `ocsp-request-malformed` */
 export function parseOcspRequest(der: Uint8Array): OcspRequest {
   try {
     return read(der);
@@ -110,19 +110,19 @@ export function parseOcspRequest(der: Uint8Array): OcspRequest {
 }
 
 export interface OcspAnswerOptions {
-  /** The request's body, or {@link ocspRequestOfPath}. */
+  /** The body of the request, or {@link ocspRequestOfPath}. */
   readonly request: Uint8Array;
   readonly responders: readonly OcspResponder[];
-  /** What is known of a certificate of this issuer. Must not throw. */
+  /** Returns the status of a certificate of this issuer. Must not throw. */
   readonly statusOf: (serial: string, issuer: CertificateFacts) => CertificateStatus;
   readonly nowMs: number;
-  /** How long the answer may be kept; cut to the end of the responder's certificate. */
+  /** How long the response may be cached; limited to the end of the responder's certificate. */
   readonly validityMs: number;
 }
 
 /**
- * Answers a request, whatever it is: OCSP says in the answer itself that a request is malformed, or
- * about certificates of somebody else (`unauthorized`).
+ * Responds to any request: in OCSP, the response itself reports that a request is malformed, or is about
+ * certificates of another CA (`unauthorized`).
  *
  * @returns OCSPResponse, DER
  */
@@ -140,7 +140,7 @@ export function answerOcsp(options: OcspAnswerOptions): Buffer {
   return signAnswer(request, responder, options);
 }
 
-/** An answer that says only that there is none (RFC 6960, 2.3), not signed. */
+/** An unsigned error response (RFC 6960, 2.3). */
 export function ocspFailure(status: keyof typeof failureCodes): Buffer {
   return sequence(enumerated(failureCodes[status]));
 }
@@ -211,7 +211,7 @@ function readNonce(wrapped: DerNode): Buffer | undefined {
   return content;
 }
 
-/** The extensions, none of them critical but the nonce: what is critical must be understood. */
+/** The extensions. Only the nonce may be critical, because no other is supported. */
 function refuseCritical(wrapped: DerNode, tag: number): ReturnType<typeof readExtensions> {
   const fields = new Fields(wrapped, tag, 'extensions');
   const extensions = readExtensions(fields.next(tags.sequence));

@@ -1,5 +1,5 @@
 /**
- * Every object identifier that Flotilla writes or understands.
+ * All object identifiers that Flotilla uses.
  *
  * @module
  */

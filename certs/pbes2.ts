@@ -1,5 +1,5 @@
 /**
- * Encryption under a passphrase: PBES2 (RFC 8018, 6.2) with PBKDF2-HMAC-SHA256 and AES-256-CBC.
+ * Encryption with a passphrase: PBES2 (RFC 8018, 6.2) with PBKDF2-HMAC-SHA256 and AES-256-CBC.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { createCipheriv, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { derNull, integer, octetString, oid, sequence } from './der-encode.ts';
 import { oids } from './oids.ts';
 
-/** OWASP's figure for PBKDF2-HMAC-SHA256: about 0.1 s for each guess on one core. */
+/** The recommendation of OWASP for PBKDF2-HMAC-SHA256: about 0.1 s for each guess on one core. */
 export const pbkdf2Iterations = 600_000;
 
 const keyBytes = 32;
@@ -18,7 +18,7 @@ export interface Encrypted {
   readonly bytes: Buffer;
 }
 
-/** Encrypts. Takes about 0.1 s, on the event loop. */
+/** Encrypts. Blocks the event loop for about 0.1 s. */
 export function pbes2Encrypt(plain: Uint8Array, passphrase: string): Encrypted {
   const salt = randomBytes(16);
   const iv = randomBytes(16);

@@ -1,10 +1,10 @@
 /**
- * PEM (RFC 7468): armour around DER.
+ * PEM (RFC 7468): the text encoding of DER.
  *
  * @module
  */
 
-/** What stands between the dashes. */
+/** The labels between the dashes. */
 export type PemLabel =
   | 'CERTIFICATE'
   | 'CERTIFICATE REQUEST'
@@ -15,12 +15,12 @@ export type PemLabel =
 
 const lineBytes = 48; // 64 characters
 
-/** PEM of a DER, lines of 64 characters, with a final line break. */
+/** Encodes DER as PEM, with lines of 64 characters and a final line break. */
 export function pemOf(label: PemLabel, der: Uint8Array): string {
   return [...pemPieces(label, [der])].join('');
 }
 
-/** The same of a DER that comes in pieces, a piece of text for each. */
+/** Does the same for DER in chunks; returns one chunk of text for each. */
 export function* pemPieces(label: PemLabel, der: Iterable<Uint8Array>): Generator<string> {
   yield `-----BEGIN ${label}-----\n`;
   let rest = Buffer.alloc(0);
@@ -41,17 +41,17 @@ function linesOf(bytes: Buffer): string {
   return lines;
 }
 
-/** The certificates in a PEM text, one PEM each with a final line break, in their order. */
+/** Splits a PEM text into its certificates, in their order, each with a final line break. */
 export function splitPem(text: string): string[] {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => `${block.replaceAll('\r\n', '\n')}\n`);
 }
 
 /**
- * The DER out of a text that is one PEM block of one of the labels, or base64 alone. White space
- * may stand anywhere; anything else around the block is refused.
+ * Decodes a text that is one PEM block with one of the labels, or only base64. White space is allowed
+ * anywhere; any other text around the block is rejected.
  *
- * @returns undefined when it is neither
+ * @returns undefined if the text is neither
  */
 export function derOfText(text: string, labels: readonly string[]): Buffer | undefined {
   const trimmed = text.trim();
@@ -65,10 +65,10 @@ export function derOfText(text: string, labels: readonly string[]): Buffer | und
   return bytesOfBase64(body);
 }
 
-/** Bytes of base64 with white space in it. @returns undefined unless it is canonical (RFC 4648, 3.5) */
+/** Decodes base64 with white space. @returns undefined unless it is canonical (RFC 4648, 3.5) */
 export function bytesOfBase64(text: string): Buffer | undefined {
   const base64 = text.replaceAll(/[ \t\r\n]+/g, '');
   const bytes = Buffer.from(base64, 'base64');
-  // Buffer skips what it does not know: only what gives the same text again was base64.
+  // Buffer ignores invalid characters: the text was base64 only if encoding returns the same text.
   return bytes.length > 0 && bytes.toString('base64') === base64 ? bytes : undefined;
 }

@@ -1,9 +1,9 @@
 /**
  * PKCS#12 (RFC 7292): a key and its certificates in one file, for browsers and key stores.
  *
- * Key and certificates are encrypted with PBES2 (pbes2.ts); the MAC is HMAC-SHA256 with the format's
- * own key derivation, at the same number of iterations, for it would else be the cheaper way to guess
- * the passphrase. OpenSSL 1.1 and later, Java 12 and later, Windows 10, macOS 12 and Firefox read it.
+ * Key and certificates are encrypted with PBES2 (pbes2.ts); the MAC is HMAC-SHA256 with the key
+ * derivation of the format and the same number of iterations; with fewer, the MAC would be the cheaper
+ * way to guess the passphrase. OpenSSL 1.1, Java 12, Windows 10, macOS 12 and later, and Firefox read it.
  *
  * @module
  */
@@ -25,12 +25,12 @@ import { oids } from './oids.ts';
 import { pbes2Encrypt, pbkdf2Iterations } from './pbes2.ts';
 
 export interface Pkcs12Options {
-  /** The private key, of any kind. */
+  /** The private key, of any type. */
   readonly key: KeyObject;
-  /** Its certificate first, then those above; DER. */
+  /** Its certificate, then those of its issuers; DER. */
   readonly certificates: readonly Uint8Array[];
   readonly passphrase: string;
-  /** What a key store shows. */
+  /** The name that a key store shows. */
   readonly name: string;
 }
 
@@ -84,8 +84,8 @@ function encryptedContent(content: Buffer, passphrase: string): Buffer {
 }
 
 /**
- * RFC 7292, B.2 with SHA-256, purpose MAC, 32 bytes: as many as one hash gives, so its loop over
- * further blocks falls away.
+ * RFC 7292, B.2 with SHA-256, purpose MAC, 32 bytes: the length of one hash, so the loop over further
+ * blocks is not needed.
  */
 async function pkcs12MacKey(passphrase: string, salt: Buffer, iterations: number): Promise<Buffer> {
   const block = 64;

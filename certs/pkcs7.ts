@@ -1,6 +1,6 @@
 /**
- * Certificates in a bag: the degenerate, "certs-only" SignedData (RFC 5652, 5; RFC 7030, 4.1.3) that
- * EST answers with.
+ * Certificate bundles: the degenerate, "certs-only" SignedData (RFC 5652, 5; RFC 7030, 4.1.3) that EST
+ * responds with.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { element, explicit, integer, oid, sequence, setOf } from './der-encode.t
 import { Fields, oidOf } from './der-fields.ts';
 import { oids } from './oids.ts';
 
-/** The largest bag that is read, in bytes. */
+/** The largest bundle that is parsed, in bytes. */
 export const certsOnlyMaxBytes = 256 * 1024;
 
 /**
- * Puts certificates (DER) in a bag. It is a SET, and written sorted, as DER has it: some readers ask for
- * DER though CMS does not. So order says nothing; the answer to an enrollment holds the one
- * certificate that was issued and no other (RFC 7030, 4.2.3).
+ * Encodes certificates (DER) as a bundle. It is a SET and sorted as in DER, because some readers require
+ * DER although CMS does not. So the order has no meaning; the response to an enrollment contains only
+ * the issued certificate (RFC 7030, 4.2.3).
  */
 export function certsOnly(certificates: readonly Uint8Array[]): Buffer {
   const signedData = sequence(
@@ -30,7 +30,7 @@ export function certsOnly(certificates: readonly Uint8Array[]): Buffer {
 }
 
 /**
- * Takes the certificates (DER, not checked) out of a bag, in the order in which they lie there.
+ * Extracts the certificates (DER, not checked) of a bundle, in their order.
  *
  * @throws FlotillaError `pkcs7-malformed` when it is not a certs-only SignedData in DER
  */
@@ -57,6 +57,6 @@ function read(der: Uint8Array): Buffer[] {
   signed.optional(contextTag(1));
   const signers = signed.next(tags.set);
   signed.end();
-  if (signers.children.length > 0) throw new Error('signed by somebody: not certs-only');
+  if (signers.children.length > 0) throw new Error('it has signers: not certs-only');
   return certificates.map((certificate) => certificate.der);
 }

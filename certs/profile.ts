@@ -1,6 +1,6 @@
 /**
- * Certificate profiles: what each kind of certificate may be used for. A pure table; nothing that a
- * request asks for changes it.
+ * Certificate profiles: the allowed usage of each kind of certificate. A table that no request can
+ * change.
  *
  * @module
  */
@@ -23,13 +23,13 @@ export const keyUsageBits = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } 
 
 export interface ProfileFacts {
   readonly isCa: boolean;
-  /** How many CA certificates may follow below; only where `isCa`. */
+  /** How many CA certificates may be below; only if `isCa`. */
   readonly pathLength: number | undefined;
-  /** Bits of KeyUsage. The only key exchange is ephemeral, so a leaf only ever signs. */
+  /** Bits of KeyUsage. The only key exchange is ephemeral, so a leaf only signs. */
   readonly keyUsage: readonly number[];
   /** OIDs; empty for a CA. */
   readonly extendedKeyUsage: readonly string[];
-  /** Whether the subject is an identity (core/device-id.ts), or free text for people. */
+  /** Whether the subject is an identity (core/device-id.ts), or a descriptive name. */
   readonly subject: 'identity' | 'text';
   /** A responder's certificate is not itself checked by OCSP (RFC 6960, 4.2.2.2.1). */
   readonly ocspNoCheck: boolean;
@@ -56,7 +56,7 @@ const leaf: ProfileFacts = {
   ocspNoCheck: false,
 };
 
-/** A device may not pose as a server, nor a server as a device; a broker is both (feed, listeners). */
+/** A device cannot be a server, nor a server a device; a broker is both (feed, listeners). */
 export const profiles: Readonly<Record<CertificateProfile, ProfileFacts>> = {
   root: ca,
   issuer: { ...ca, pathLength: 0 },

@@ -1,9 +1,8 @@
 /**
- * SubjectPublicKeyInfo from outside: which keys are taken, and in which one form.
+ * SubjectPublicKeyInfo from requests: the accepted keys and their one accepted encoding.
  *
- * Each key has exactly one accepted encoding, so that its fingerprint identifies it: a device cannot
- * come back with a revoked key in another dress (a compressed point, a named curve spelled out, a
- * PSS key).
+ * Each key has exactly one accepted encoding, so that its fingerprint identifies it: a device cannot use
+ * a revoked key again in another encoding (a compressed point, explicit curve parameters, a PSS key).
  *
  * @module
  */
@@ -19,17 +18,17 @@ import { rsaWeakness } from './weak-rsa.ts';
 export interface PublicKeyFacts {
   readonly spki: Buffer;
   readonly type: KeyType;
-  /** The content of the BIT STRING without its first octet: what key identifiers hash. */
+  /** The content of the BIT STRING without its first octet: the input of key identifiers. */
   readonly keyBits: Buffer;
 }
 
 /**
- * Checks the form of a public key: P-256 and P-384 by name with an uncompressed point, Ed25519,
+ * Checks the encoding of a public key: P-256 and P-384 by name with an uncompressed point, Ed25519,
  * RSA of 2048, 3072 or 4096 bits with exponent 65537. That the point is on the curve is checked by
  * {@link publicKeyObject}.
  *
- * @throws FlotillaError `csr-key-unsupported` when it is another kind of key, or another form
- * @throws DerError when it is no SubjectPublicKeyInfo
+ * @throws FlotillaError `csr-key-unsupported` for another key type or another encoding
+ * @throws DerError if it is not a SubjectPublicKeyInfo
  */
 export function readSpki(node: DerNode): PublicKeyFacts {
   const fields = new Fields(node, tags.sequence, 'public key');
@@ -47,10 +46,10 @@ export function readSpkiBytes(spki: Uint8Array): PublicKeyFacts {
 }
 
 /**
- * The key as node:crypto takes it.
+ * The key as an object of node:crypto.
  *
- * @throws FlotillaError `csr-key-unsupported` when node:crypto refuses it (a point off the curve), or
- *   sees another kind of key in it than its form said
+ * @throws FlotillaError `csr-key-unsupported` if node:crypto rejects it (a point that is not on the curve)
+ *   or detects another key type than its encoding says
  */
 export function publicKeyObject({ spki, type }: PublicKeyFacts): KeyObject {
   let key: KeyObject;
@@ -59,23 +58,23 @@ export function publicKeyObject({ spki, type }: PublicKeyFacts): KeyObject {
   } catch (error) {
     throw new FlotillaError('csr-key-unsupported', { detail: 'not a valid key', cause: error });
   }
-  if (keyTypeOf(key) !== type) throw unsupported('not the kind of key that it says');
+  if (keyTypeOf(key) !== type) throw unsupported('not the key type that it is declared as');
   return key;
 }
 
 function typeOf(name: string, algorithm: Fields, keyBits: Buffer): KeyType {
   switch (name) {
     case oids.ecPublicKey: {
-      // Explicit parameters are a SEQUENCE: node:crypto would take them for the named curve, and
-      // OpenSSL refuse the certificate (RFC 5480, 2.1.1: they must not be used).
+      // Explicit parameters are a SEQUENCE: node:crypto would treat them as the named curve, but
+      // OpenSSL would reject the certificate (RFC 5480, 2.1.1: they must not be used).
       const curve = algorithm.optional(tags.oid);
-      if (curve === undefined) throw unsupported('an elliptic curve that is not given by its name');
+      if (curve === undefined) throw unsupported('explicit elliptic curve parameters');
       algorithm.end();
       return curveOf(oidOf(curve), keyBits);
     }
     case oids.ed25519:
       if (algorithm.hasMore()) throw unsupported('Ed25519 with parameters');
-      if (!isSoundEd25519(keyBits)) throw unsupported('not a sound Ed25519 key');
+      if (!isSoundEd25519(keyBits)) throw unsupported('a weak or non-canonical Ed25519 key');
       return 'ed25519';
     case oids.rsaEncryption:
       if (algorithm.optional(tags.null) === undefined || algorithm.hasMore()) {
@@ -117,15 +116,15 @@ function rsaTypeOf(keyBits: Buffer): KeyType {
   const bits = modulus[0] === 0 ? (modulus.length - 1) * 8 : 0;
   if (((modulus.at(-1) ?? 0) & 1) === 0) throw unsupported('an even RSA modulus');
   const type = rsaTypes.get(bits);
-  if (type === undefined) throw unsupported('an RSA key that has not 2048, 3072 or 4096 bits');
+  if (type === undefined) throw unsupported('an RSA key without 2048, 3072 or 4096 bits');
   const weakness = rsaWeakness(modulus);
   if (weakness !== undefined) throw unsupported(`an RSA modulus with ${weakness}`);
   return type;
 }
 
 /**
- * Refuses encodings of points that have a second one (y of p or more), and the points of small
- * order, with which anybody can make a "signature" that verifies for most messages.
+ * Rejects non-canonical encodings of points (y of p or more), and the points of small order, for which
+ * anybody can create a signature that is valid for most messages.
  */
 function isSoundEd25519(key: Buffer): boolean {
   if (key.length !== 32) return false;

@@ -25,8 +25,8 @@ export const subjectNamesMax = 64;
 export const noNames: SubjectNames = { dns: [], ip: [], uri: [] };
 
 /**
- * Sorts plain texts into names: an IP address, a URI (anything with a scheme), else a DNS name.
- * Repeated names are taken once.
+ * Parses texts into names: an IP address, a URI (anything with a scheme), otherwise a DNS name.
+ * Duplicates are removed.
  *
  * @throws FlotillaError `subject-name-invalid`
  */
@@ -53,12 +53,12 @@ export function isDnsName(text: string): boolean {
   return name.length <= 253 && name.split('.').every((label) => dnsLabel.test(label));
 }
 
-/** All names as plain texts, sorted: what two certificates are compared by. */
+/** All names as sorted texts, for comparing two certificates. */
 export function plainNames({ dns, ip, uri }: SubjectNames): string[] {
   return [...dns, ...ip, ...uri].sort();
 }
 
-/** Whether there is no name at all. */
+/** Whether there are no names. */
 export function isEmptyNames({ dns, ip, uri }: SubjectNames): boolean {
   return dns.length + ip.length + uri.length === 0;
 }
@@ -74,11 +74,11 @@ export function encodeNames(names: SubjectNames): Buffer {
 }
 
 /**
- * Reads GeneralNames.
+ * Parses GeneralNames.
  *
- * @param others what to do with names that Flotilla does not write: other kinds (mail addresses,
- *   directory names …), wildcards. Foreign certificates have them.
- * @throws DerError when it is no GeneralNames, or has a name that is to be refused
+ * @param others how to handle names that Flotilla does not issue: other types (mail addresses,
+ *   directory names …) and wildcards, which foreign certificates may have
+ * @throws DerError if it is not GeneralNames, or contains a name that must be rejected
  */
 export function decodeNames(node: DerNode, others: 'refuse' | 'skip'): SubjectNames {
   const fields = new Fields(node, tags.sequence, 'alternative names');
@@ -105,7 +105,7 @@ const dnsTag = contextTag(2, 'primitive');
 const uriTag = contextTag(6, 'primitive');
 const ipTag = contextTag(7, 'primitive');
 
-// Underscores are outside the preferred syntax, but host names of containers have them.
+// Underscores are not in the preferred syntax, but host names of containers contain them.
 const dnsLabel = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 const uriGrammar = /^[A-Za-z][A-Za-z0-9+.-]*:/;
 
@@ -124,7 +124,7 @@ function ipBytes(text: string): Buffer {
   const version = text.includes('%') ? 0 : isIP(text);
   if (version === 4) return Buffer.from(text.split('.').map(Number));
   if (version !== 6) throw new FlotillaError('subject-name-invalid', { detail: printable(text) });
-  // An address that ends in dotted IPv4 ("::ffff:192.0.2.1") becomes groups by way of URL.
+  // An address that ends in dotted IPv4 ("::ffff:192.0.2.1") is converted to groups by URL.
   const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::');
   const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
   const before = groups(head);

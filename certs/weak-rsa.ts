@@ -1,16 +1,17 @@
 /**
- * RSA keys that look right and are worthless, as real devices have shipped them: the modulus has a
+ * Weak RSA keys, as real devices have shipped them: the modulus has a
  * small factor, two factors too close to each other (printers, CVE-2022-26320), or the structure of
- * a broken chip library (TPMs and smart cards, ROCA, CVE-2017-15361). Anybody can then work out the
+ * a broken chip library (TPMs and smart cards, ROCA, CVE-2017-15361). Anybody can then compute the
  * private key from the certificate.
  *
- * What the CA/Browser Forum asks of public CAs (Baseline Requirements, 6.1.1.3) beside the lists of
- * keys of Debian of 2008, which would weigh more than the whole of Flotilla. Takes 0.1 ms for 2048 bits.
+ * These are the checks that the CA/Browser Forum requires of public CAs (Baseline Requirements, 6.1.1.3),
+ * except for the lists of Debian keys of 2008, which are larger than all of Flotilla. Takes 0.1 ms for
+ * 2048 bits.
  *
  * @module
  */
 
-/** Why a modulus is worthless; undefined when nothing is known against it. */
+/** Returns the weakness of a modulus, or undefined if none is known. */
 export function rsaWeakness(modulus: Uint8Array): string | undefined {
   const n = BigInt(`0x${Buffer.from(modulus).toString('hex')}`);
   let infineon = true;
@@ -19,12 +20,12 @@ export function rsaWeakness(modulus: Uint8Array): string | undefined {
     if (remainder === 0) return `the factor ${prime}`;
     infineon &&= powers.has(remainder);
   }
-  // Each remainder is a power of 65537: by chance for one key in 2^27, and for all of ROCA's.
-  if (infineon) return 'the marks of a broken key generator (ROCA)';
+  // Each remainder is a power of 65537: by chance for one key in 2^27, and for all keys with the ROCA weakness.
+  if (infineon) return 'the fingerprint of a broken key generator (ROCA)';
   return hasCloseFactors(n) ? 'two factors close to each other' : undefined;
 }
 
-/** Fermat's method, as many rounds as the Baseline Requirements ask. */
+/** Fermat's method, with as many rounds as the Baseline Requirements require. */
 const fermatRounds = 100;
 
 function hasCloseFactors(n: bigint): boolean {
@@ -40,13 +41,13 @@ function hasCloseFactors(n: bigint): boolean {
 }
 
 function isSquare(value: bigint): boolean {
-  // Squares leave few remainders: this sorts out all but one in 50 of the others.
+  // Squares have few remainders: this excludes all but one in 50 of the other numbers.
   if (!squaresOf64.has(Number(value & 63n)) || !squaresOf45.has(Number(value % 45n))) return false;
   const root = squareRoot(value);
   return root * root === value;
 }
 
-/** The largest integer whose square is not above `value`: Newton's method, from above. */
+/** The largest integer whose square is at most `value`: Newton's method, from above. */
 function squareRoot(value: bigint): bigint {
   if (value < 2n) return value;
   let root = 1n << BigInt(Math.ceil(value.toString(16).length * 2));
@@ -62,7 +63,7 @@ const squaresOf = (modulus: number): ReadonlySet<number> =>
 const squaresOf64 = squaresOf(64);
 const squaresOf45 = squaresOf(45);
 
-/** The odd primes below 168, each with the powers of 65537 by it. */
+/** The odd primes below 168, each with the powers of 65537 modulo it. */
 const powersByPrime = new Map<number, ReadonlySet<number>>();
 for (let candidate = 3; candidate < 168; candidate += 2) {
   if ([...powersByPrime.keys()].some((prime) => candidate % prime === 0)) continue;

@@ -1,6 +1,6 @@
 /**
- * Files that are whole or not there: written beside, flushed to the disk, renamed, and the folder
- * flushed, so that a crash at any moment leaves the old or the new content.
+ * Atomic file writes: a temporary file is written, flushed to the disk and renamed, and the folder is
+ * flushed, so that a crash at any moment leaves either the old or the new content.
  *
  * @module
  */
@@ -15,14 +15,14 @@ export const secretFileMode = 0o600;
 export const secretFolderMode = 0o700;
 
 /**
- * Writes a whole file durably: on the disk when the promise resolves.
+ * Writes a file durably and atomically: the content is on the disk when the promise resolves.
  *
- * @param mode permission bits, 0600 unless told
- * A crash may leave the file beside: `.{name}.{12 hexadecimal digits}.tmp`, of the same mode. Nothing
- * reads it.
+ * A crash may leave the temporary file `.{name}.{12 hexadecimal digits}.tmp`, which has the same mode and
+ * is never read.
  *
- * @throws FlotillaError `file-write-failed`; the old content, if any, still stands, unless the very
- *   last step failed: then the new one stands, and only its survival of a power cut is not certain.
+ * @param mode permission bits (default: 0600)
+ * @throws FlotillaError `file-write-failed`. The old content, if any, is unchanged, unless the last step
+ *   failed: then the file has the new content, which may be lost if the machine loses power.
  */
 export async function writeFileAtomic(
   path: string,
@@ -48,7 +48,7 @@ export async function writeFileAtomic(
   }
 }
 
-/** Flushes a folder's entries, so that a rename in it survives a power cut. */
+/** Flushes the entries of a folder, so that a rename in it survives a power failure. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
@@ -59,15 +59,15 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Makes a folder, and those above it, that only its owner can enter. One that is there already is left
- * as it is: it may be someone else's.
+ * Creates a folder, and its parents, with access for the owner only. The mode of an existing folder is
+ * not changed: it may belong to someone else.
  */
 export async function makeSecretFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: secretFolderMode });
 }
 
 /**
- * Refuses a secret file that group or others can read.
+ * Checks that neither the group nor others can access a secret file.
  *
  * @throws FlotillaError `file-too-open`
  */

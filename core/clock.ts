@@ -1,20 +1,20 @@
 /**
- * Time, passed in: what a test replaces with a clock that it moves by hand.
+ * A clock that is passed in, so that a test can replace it with one that it advances itself.
  *
  * @module
  */
 
-/** Stops a timer; harmless when it has fired. */
+/** Stops a timer. Has no effect when it has fired. */
 export type Cancel = () => void;
 
 export interface Clock {
-  /** Wall-clock time in ms since 1970. May jump. */
+  /** Wall-clock time, in ms since 1970. It may jump. */
   now(): number;
-  /** Time in ms that never goes back, for measuring. */
+  /** Monotonic time in ms, for measuring durations. */
   monotonicMs(): number;
   /**
-   * Calls once after `ms`. Delays beyond the 24.8 days that a timer of the platform holds are kept
-   * all the same. The timer does not keep the process alive.
+   * Calls once after `ms`. Delays may exceed the 24.8 days of a Node.js timer. The timer does not keep
+   * the process alive.
    */
   after(ms: number, call: () => void): Cancel;
 }

@@ -1,6 +1,6 @@
 /**
- * Shares out a fixed number of places, so that whoever asks most cannot take them all: those without
- * a name together at most half, each name at most a tenth.
+ * Distributes a fixed number of places, so that no single caller can take all of them: callers without
+ * a name get at most half together, and each name gets at most a tenth.
  *
  * @module
  */
@@ -15,7 +15,12 @@ export class FairShare {
     this.#total = total;
   }
 
-  /** Takes a place. @returns whether there was one; `name` is undefined for those without one */
+  /**
+   * Takes a place.
+   *
+   * @param name undefined for callers without a name
+   * @returns whether there was a place
+   */
   take(name: string | undefined): boolean {
     const taken = this.#taken.get(name) ?? 0;
     const own = Math.max(1, Math.floor(this.#total / (name === undefined ? 2 : 10)));
@@ -25,7 +30,7 @@ export class FairShare {
     return true;
   }
 
-  /** Gives all places back. */
+  /** Releases all places. */
   reset(): void {
     this.#taken.clear();
     this.#takenInAll = 0;

@@ -1,21 +1,21 @@
 /**
- * Ordered start, reverse close: what started last is closed first, and a start that fails half way
- * closes what it had opened.
+ * Closes resources in the reverse order of their start. A start that fails closes everything that it
+ * had opened.
  *
  * @module
  */
 
-/** Gives everything back. Safe to call twice; the second call waits for the first. */
+/** Releases all resources. Can be called twice; the second call waits for the first. */
 export type Close = () => Promise<void>;
 
-/** A stack of things to close. */
+/** A stack of resources to close. */
 export class Lifecycle {
   readonly #steps: { name: string; close: () => Promise<void> | void }[] = [];
   #closing: Promise<void> | undefined;
 
   /**
-   * Remembers how to close what was just started. What is added when closing has begun, by a start
-   * that lost the race, is closed at once: whoever awaits {@link close} after that awaits it too.
+   * Adds a function that closes something that was just started. If closing has already begun, because
+   * the start was too late, the function runs immediately; a later call of {@link close} waits for it.
    */
   add(name: string, close: () => Promise<void> | void): void {
     this.#steps.push({ name, close });
@@ -28,7 +28,7 @@ export class Lifecycle {
   }
 
   /**
-   * Runs `start`; when it throws, closes all that was added and throws on.
+   * Runs `start`. If it throws, closes everything that was added and rethrows.
    */
   async guard<T>(start: () => Promise<T>): Promise<T> {
     try {
@@ -40,9 +40,9 @@ export class Lifecycle {
   }
 
   /**
-   * Closes in reverse order. Every step runs, even when one before it failed.
+   * Closes in reverse order. Every step runs, even if a step before it failed.
    *
-   * @throws AggregateError with all failures, each named by its step.
+   * @throws AggregateError with all failures, each with the name of its step
    */
   readonly close: Close = () => (this.#closing ??= this.#closeAll());
 

@@ -1,9 +1,9 @@
 /**
- * The log: pino, JSON lines on stderr, secrets cut out before they are written.
+ * The log: pino, JSON lines on stderr, with secrets removed before they are written.
  *
- * Fields are redacted by name at any depth; the walk makes a line cost 2 µs, where pino's own
- * redaction of three levels made it 10. Private keys and bearer tokens are cut out of the finished
- * line as well, wherever they stand in a text.
+ * Fields are redacted by name at any depth. This costs 2 µs per line; pino's own redaction of three
+ * levels cost 10 µs. Private keys and bearer tokens are also removed from the finished line, wherever
+ * they occur in a text.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export type { Logger } from 'pino';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Names of fields that hold secrets, wherever they occur. */
+/** Names of fields that contain secrets, at any depth. */
 export const secretNames: readonly string[] = [
   'token',
   'password',
@@ -28,11 +28,11 @@ export const secretNames: readonly string[] = [
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** stderr unless told. */
+  /** Default: stderr. */
   readonly destination?: DestinationStream;
 }
 
-/** Makes the root log of a process. */
+/** Creates the root log of a process. */
 export function createLog(options: LogOptions): Logger {
   const log = pino(
     {
@@ -43,13 +43,13 @@ export function createLog(options: LogOptions): Logger {
         level: (label) => ({ level: label }),
         log: (fields) => fieldsWithoutSecrets(fields, 0),
       },
-      // Errors were written out by the formatter already.
+      // The formatter has serialized errors already.
       serializers: { err: (error: unknown) => error },
       hooks: { streamWrite: scrubbed },
     },
     options.destination ?? pino.destination({ fd: 2, sync: true }),
   );
-  // pino formats the fields of a child by nothing; its children inherit this one from the root.
+  // pino does not format the bindings of a child; all children inherit this function from the root.
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the child's parent
   const { child } = log;
   log.child = function (this: Logger, bindings: Fields, childOptions?: object) {
@@ -58,7 +58,7 @@ export function createLog(options: LogOptions): Logger {
   return log;
 }
 
-/** A log that says nothing. */
+/** A log without output. */
 export const silentLog: Logger = pino({ level: 'silent' });
 
 type Fields = Record<string, unknown>;
@@ -67,7 +67,7 @@ const hidden = '[redacted]';
 const depthMax = 8;
 const secrets = new Set(secretNames.map((name) => name.toLowerCase()));
 
-/** The fields, or a copy where something had to go. */
+/** Returns the fields, or a copy if something had to be removed. */
 function fieldsWithoutSecrets(fields: object, depth: number): Fields {
   let copy: Fields | undefined;
   for (const [name, part] of Object.entries(fields)) {
@@ -79,11 +79,11 @@ function fieldsWithoutSecrets(fields: object, depth: number): Fields {
   return copy ?? (fields as Fields);
 }
 
-/** The same for any value. Errors become what pino makes of them. */
+/** Does the same for any value. Errors are serialized by pino. */
 function withoutSecrets(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Error) return fieldsWithoutSecrets(pino.stdSerializers.err(value), depth);
-  // Bytes may be a key, and say nothing to a reader.
+  // Binary data may be a key, and is not readable.
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if ('toJSON' in value && typeof value.toJSON === 'function') return value;
   if (depth >= depthMax) return '[too deep]';

@@ -1,14 +1,14 @@
 /**
- * Where things are in the state folder. The one place that knows the names.
+ * The paths in the state folder. No other module knows the names.
  *
  * ```
  * flotilla.yaml  policy.yaml
  * ca/      root.pem root.key.pem issuer.pem issuer.key.pem passphrase   (enrollment only)
  * enroll/  tls/ registry/ audit/                                        (enrollment only)
- * admin/   key.pem cert.pem chain.pem ca.pem                            (the command line's own)
+ * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
- * sim/     what the simulator keeps
- * run/     enroll.json broker.json: the addresses of what runs
+ * sim/     keys and certificates of the simulator
+ * run/     enroll.json broker.json: the addresses of the running services
  * ```
  *
  * @module
@@ -17,7 +17,7 @@ import { join } from 'node:path';
 
 export const defaultStateFolder = '.flotilla';
 
-/** The four files that make one identity usable, as `device enroll` writes them. */
+/** The four files of an identity, as `device enroll` writes them. */
 export interface IdentityFiles {
   /** PKCS#8, mode 0600. */
   readonly key: string;
@@ -25,11 +25,11 @@ export interface IdentityFiles {
   readonly cert: string;
   /** Leaf, then issuer. */
   readonly chain: string;
-  /** Root, then issuer: what the holder trusts. */
+  /** Root, then issuer: the CAs that the owner of the identity trusts. */
   readonly ca: string;
 }
 
-/** The paths of an identity's files in a folder. */
+/** The paths of the files of an identity in a folder. */
 export function identityFiles(folder: string): IdentityFiles {
   return {
     key: join(folder, 'key.pem'),
@@ -69,7 +69,7 @@ export interface StateFolder {
   readonly run: { readonly folder: string; readonly enroll: string; readonly broker: string };
 }
 
-/** The layout below `root`. Nothing is created. */
+/** Returns the layout below `root` without creating anything. */
 export function stateFolder(root: string): StateFolder {
   const at = (...parts: string[]): string => join(root, ...parts);
   return {

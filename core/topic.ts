@@ -1,6 +1,6 @@
 /**
- * The grammar of MQTT topics: names, filters, matching, and the containment of filters that decides
- * whether a subscription stays inside what a policy allows. Pure functions over strings.
+ * The grammar of MQTT topics: names, filters, matching, and the containment of filters, which decides
+ * whether a policy allows a subscription. Pure functions over strings.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export interface TopicLimits {
 export const defaultTopicLimits: TopicLimits = { maxBytes: 1024, levelsMax: 32 };
 
 /**
- * What is wrong with a topic name, or undefined when nothing is.
+ * Returns the fault of a topic name, or undefined if it is valid.
  *
  * [MQTT-4.7.3-1] at least one character; [MQTT-4.7.3-2] no U+0000; [MQTT-4.7.1-1] no wildcards;
  * [MQTT-1.5.4-1] well-formed UTF-8 (as decoded: no lone surrogate).
@@ -44,10 +44,10 @@ export function topicNameFault(
 }
 
 /**
- * What is wrong with a topic filter, or undefined when nothing is. `$share/{group}/{filter}` is
- * checked by [MQTT-4.8.2-1] and [MQTT-4.8.2-2].
+ * Returns the fault of a topic filter, or undefined if it is valid. `$share/{group}/{filter}` is
+ * validated by [MQTT-4.8.2-1] and [MQTT-4.8.2-2].
  *
- * [MQTT-4.7.1-1] `#` stands alone in the last level; [MQTT-4.7.1-2] `+` fills a whole level.
+ * [MQTT-4.7.1-1] `#` is alone in the last level; [MQTT-4.7.1-2] `+` fills a whole level.
  */
 export function topicFilterFault(
   filter: string,
@@ -66,13 +66,13 @@ export function topicFilterFault(
   return undefined;
 }
 
-/** A shared subscription: the group's name and the filter behind it. */
+/** A shared subscription: the name of the group and the filter. */
 export interface SharedFilter {
   readonly group: string;
   readonly filter: string;
 }
 
-/** Splits `$share/{group}/{filter}`; undefined when the filter is not a shared one. */
+/** Splits `$share/{group}/{filter}`; returns undefined if the filter is not shared. */
 export function splitShared(filter: string): SharedFilter | 'malformed' | undefined {
   if (filter !== '$share' && !filter.startsWith('$share/')) return undefined;
   const slash = filter.indexOf('/', 7);
@@ -109,8 +109,8 @@ export function topicMatches(filter: string, name: string): boolean {
 }
 
 /**
- * Whether every topic name that `inner` could match is matched by `outer` too. Exact: true if and
- * only if the set of names of `inner` is a subset of that of `outer` ([MQTT-4.7.2-1] included).
+ * Whether `outer` matches every topic name that `inner` matches. The result is exact: true if and only
+ * if the names of `inner` are a subset of those of `outer`, including [MQTT-4.7.2-1].
  */
 export function filterContains(outer: string, inner: string): boolean {
   if (inner.startsWith('$') && (outer.startsWith('+') || outer.startsWith('#'))) return false;
@@ -126,7 +126,7 @@ export function filterContains(outer: string, inner: string): boolean {
   return out.length === inn.length;
 }
 
-/** Whether some topic name is matched by both filters. */
+/** Whether both filters match a common topic name. */
 export function filtersOverlap(one: string, two: string): boolean {
   const system = (filter: string): boolean => filter.startsWith('$');
   const wild = (filter: string): boolean => filter.startsWith('+') || filter.startsWith('#');
@@ -145,8 +145,9 @@ export function filtersOverlap(one: string, two: string): boolean {
 }
 
 /**
- * The levels of a filter. No topic name is empty, so that `#` means the same as `+/#`, and `/#` the
- * same as `/+/#`: written out here, for else the parent that `#` matches would be the empty name.
+ * The levels of a filter. No topic name is empty, so `#` means the same as `+/#`, and `/#` the same as
+ * `/+/#`. They are expanded here, because otherwise the parent level that `#` matches would be the
+ * empty name.
  */
 function levelsOf(filter: string): string[] {
   if (filter === '#') return ['+', '#'];

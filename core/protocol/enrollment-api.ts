@@ -1,8 +1,8 @@
 /**
- * The enrollment service's JSON API as it stands on the wire: what the service promises and what its
- * clients (command line, simulator, broker) rely on. Errors are problem documents (RFC 9457).
+ * The JSON API of the enrollment service, used by its clients (command line, simulator, broker). Errors
+ * are problem documents (RFC 9457).
  *
- * | call | who | body | answer |
+ * | call | authentication | body | response |
  * |---|---|---|---|
  * | `GET /v1/ca` | anyone | | {@link caSchema} |
  * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
@@ -14,11 +14,11 @@
  * | `GET /v1/devices`, `/v1/devices/{id}` | admin | | {@link devicePageSchema}, {@link deviceSchema} |
  * | `POST /v1/devices/{id}/revoke` | admin | {@link revokeRequestSchema} | {@link revokedSchema} |
  * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link deviceSchema}, 204 |
- * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see directory.ts | |
+ * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see feed.ts | |
  * | `GET /v1/status` | admin | | {@link statusSchema} |
  * | `GET /v1/whoami` | any certificate | | {@link whoamiSchema} |
  * | `POST /v1/tokens/group` | admin | {@link groupTokenRequestSchema} | {@link groupTokenSchema} 201 |
- * | `DELETE /v1/tokens/{name}` | admin | | 204; the name is that of the audit log |
+ * | `DELETE /v1/tokens/{name}` | admin | | 204; the name is the one in the audit log |
  * | `GET /v1/requests` | admin | | {@link requestPageSchema} |
  * | `POST /v1/requests/{id}/approve`, `deny` | admin | {@link approveRequestSchema}, `{}` | {@link pendingRequestSchema} |
  * | `PATCH /v1/devices/{id}` | admin | {@link editRequestSchema} | {@link deviceSchema} |
@@ -29,9 +29,9 @@
  * | `GET /v1/devices/export` | admin | | JSON lines of {@link deviceSchema} |
  * | `GET /v1/openapi.json` | anyone | | OpenAPI 3.1 |
  *
- * `POST /v1/enroll` without a token is an enrollment by factory certificate, when the client shows
- * one, or else asks for an operator's approval where that is switched on: then the answer is 202,
- * `Retry-After` and {@link waitingSchema}, until the same request is approved.
+ * `POST /v1/enroll` without a token is an enrollment by factory certificate, if the client sends one.
+ * Otherwise it requests the approval of an operator, if that is enabled: the response is 202 with
+ * `Retry-After` and {@link waitingSchema} until the same request is approved.
  *
  * @module
  */
@@ -41,7 +41,7 @@ import { deviceIdSchema } from './device-id-schema.ts';
 const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const time = z.iso.datetime();
 
-/** The CA's certificates. `fingerprint` is the root's: what devices pin. */
+/** The CA certificates. `fingerprint` is that of the root, which devices pin. */
 export const caSchema = z.object({
   fingerprint,
   /** PEM: root, then issuers. */
@@ -74,9 +74,8 @@ export const issuedSchema = z.object({
 export type Issued = z.infer<typeof issuedSchema>;
 
 /**
- * A renewal that a device asked for over MQTT. The broker vouches for the certificate that the
- * device's connection was admitted with; the service decides as for `/v1/renew` with it, the grace
- * period included.
+ * A renewal that a device requested over MQTT. The broker confirms the certificate of the device's
+ * connection; the service decides as for `/v1/renew` with that certificate, including the grace period.
  */
 export const relayRenewRequestSchema = z.strictObject({
   device: deviceIdSchema,
@@ -85,8 +84,8 @@ export const relayRenewRequestSchema = z.strictObject({
   fingerprint,
   csr: z.string().min(1).max(16_384),
   /**
-   * The device's word for a new key, which a broker cannot give: base64 of the signature by the key
-   * of its current certificate over the CSR (DER). Not needed when the CSR keeps that key.
+   * The device's proof for a new key, which a broker cannot create: the signature over the CSR (DER) by
+   * the key of the current certificate, in base64. Not needed if the CSR keeps that key.
    */
   proof: z.string().min(1).max(1024).optional(),
   remoteAddress: z.string().max(64),
@@ -105,7 +104,7 @@ export const tokenRequestSchema = z.strictObject({
   uses: z.int().min(1).max(1_000_000).optional(),
 });
 
-/** A token for as many new devices as `uses` says. */
+/** A token for `uses` new devices. */
 export const groupTokenRequestSchema = z.strictObject({
   group: z.string().min(1).max(128),
   profile: z.string().min(1).max(64).optional(),
@@ -118,7 +117,7 @@ export const groupTokenRequestSchema = z.strictObject({
 });
 export const groupTokenSchema = z.object({
   token: z.string(),
-  /** How the audit log names it. */
+  /** Its name in the audit log. */
   name: z.string(),
   group: z.string(),
   uses: z.int(),
@@ -127,7 +126,7 @@ export const groupTokenSchema = z.object({
   fingerprint,
 });
 
-/** The one moment when a token can be seen. */
+/** The only response that contains the token. */
 export const tokenSchema = z.object({
   token: z.string(),
   device: deviceIdSchema,
@@ -174,16 +173,16 @@ export const revokeRequestSchema = z.strictObject({
   reason: z.enum(revocationReasons).default('unspecified'),
 });
 
-/** What a revocation did: all of it is in force when this is answered. */
+/** The result of a revocation. All of it is in force when the service sends this response. */
 export const revokedSchema = z.object({
   id: deviceIdSchema,
   serials: z.array(z.string()),
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
-  /** Brokers that listen, and how many of them have not said in time that it is in force. */
+  /** The number of connected brokers, and how many of them have not confirmed the revocation in time. */
   brokers: z.int().optional(),
   brokersLate: z.int().optional(),
-  /** The number of the CRL that carries it; absent when that is still being signed. */
+  /** The number of the CRL that contains it; absent while that is being signed. */
   crlNumber: z.int().optional(),
 });
 
@@ -209,7 +208,7 @@ export const deviceSchema = z.object({
   brokers: z.array(z.string()).optional(),
   lastSeenAt: time.nullable(),
   createdAt: time.optional(),
-  /** What the policy denied it since the service started, and the latest of it. */
+  /** Denials by the policy since the service started, and the latest of them. */
   denied: z
     .object({
       count: z.int(),
@@ -223,13 +222,13 @@ export type DeviceAnswer = z.infer<typeof deviceSchema>;
 
 export const devicePageSchema = z.object({
   devices: z.array(deviceSchema),
-  /** Pass as `after` for the next page; null at the end. */
+  /** The value of `after` for the next page; null at the end. */
   next: z.string().nullable(),
   /** How many devices match, on all pages; only when the call asks for it. */
   total: z.int().optional(),
 });
 
-/** An enrollment that waits for an operator: ask again with the same request. */
+/** An enrollment that waits for an operator. The client repeats the same request. */
 export const waitingSchema = z.object({
   status: z.literal('pending'),
   request: z.string(),
@@ -240,14 +239,14 @@ export const waitingSchema = z.object({
 export const pendingRequestSchema = z.object({
   id: z.string(),
   device: deviceIdSchema,
-  /** Of the public key: compare it with what the device shows. */
+  /** Of the public key, to be compared with the one on the device. */
   fingerprint,
   remoteAddress: z.string(),
   receivedAt: time,
   expiresAt: time,
   status: z.enum(['pending', 'approved', 'denied']),
   profile: z.string().nullable(),
-  /** The factory CA that vouches. */
+  /** The factory CA that issued the certificate of the device. */
   factory: z.string().nullable(),
 });
 export type PendingRequest = z.infer<typeof pendingRequestSchema>;
@@ -257,9 +256,9 @@ export const approveRequestSchema = z.strictObject({
 });
 
 export const editRequestSchema = z.strictObject({
-  /** Null takes the group away. */
+  /** Null removes the group. */
   group: z.string().min(1).max(128).nullable().optional(),
-  /** Null takes an attribute away; what is not named stays. */
+  /** Null removes an attribute; attributes that are not named are not changed. */
   attributes: z.record(z.string().min(1).max(64), z.string().max(256).nullable()).optional(),
 });
 
@@ -271,7 +270,7 @@ export const groupRevokedSchema = z.object({
   elapsedMs: z.number(),
 });
 
-/** The certificate that the call was made with. */
+/** The client certificate of the call. */
 export const whoamiSchema = z.object({
   id: deviceIdSchema,
   role: z.string(),
@@ -282,7 +281,7 @@ export const whoamiSchema = z.object({
 
 export const factoryRequestSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
-  /** PEM of the manufacturer's CA: the root, or one below it. Devices show the CAs between. */
+  /** PEM of the manufacturer's CA: the root or an intermediate CA. Devices send the CAs below it. */
   certificate: z.string().min(1).max(65_536),
   group: z.string().min(1).max(128).optional(),
   profile: z.string().min(1).max(64).optional(),
@@ -297,7 +296,7 @@ export const factorySchema = z.object({
   notAfter: time,
   group: z.string().nullable(),
   profile: z.string().nullable(),
-  /** How many stand on the list; null: all that it signed may enroll. */
+  /** The length of the list; null: all certificates of this CA may enroll. */
   allowed: z.int().nullable(),
   approval: z.boolean(),
 });
@@ -306,7 +305,7 @@ export const factoriesSchema = z.object({ factories: z.array(factorySchema) });
 export const issuerSchema = z.object({
   fingerprint,
   name: z.string(),
-  /** Whether it signs now; the others are still trusted. */
+  /** Whether it issues certificates now; the others are still trusted. */
   current: z.boolean(),
   notAfter: time,
 });
@@ -318,7 +317,7 @@ export const importRowSchema = z.strictObject({
   group: z.string().min(1).max(128).optional(),
   profile: z.string().min(1).max(64).optional(),
   attributes: z.record(z.string().min(1).max(64), z.string().max(256)).default({}),
-  /** A token that was made elsewhere: 32 random bytes, base64url. */
+  /** A token that was generated elsewhere: 32 random bytes, base64url. */
   token: z.string().optional(),
 });
 export type ImportRow = z.infer<typeof importRowSchema>;
@@ -326,7 +325,7 @@ export const importedSchema = z.object({
   created: z.int(),
   updated: z.int(),
   tokens: z.int(),
-  /** Rows that were refused, and why; the others are in. */
+  /** Rejected rows with the reason; the others were imported. */
   refused: z.array(z.object({ line: z.int(), reason: z.string() })),
 });
 
@@ -345,7 +344,7 @@ export const problemSchema = z.object({
   instance: z.string().optional(),
   /** The code of the error catalogue. */
   code: z.string(),
-  /** What to do next. */
+  /** Advice on what to do next. */
   advice: z.string().optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;

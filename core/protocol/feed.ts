@@ -1,15 +1,16 @@
 /**
- * The directory: what a broker must know of the fleet to decide who may connect, as it travels on
- * the feed from the enrollment service (its only writer) to the brokers.
+ * The protocol of the feed, which sends the directory from the enrollment service (its only writer) to
+ * the brokers. The directory is what a broker needs to know about the fleet to admit connections.
  *
  * The feed is `GET /v1/feed?epoch=E&since=N` over mutual TLS with a certificate of role `broker`:
- * one JSON document a line ({@link FeedLine}), the response never ends. When the service can go on
- * from `since`, changes follow at once; else a snapshot comes first. Sequence numbers grow by one
- * with each change inside one epoch; a new epoch begins when the service lost its change log (a
- * restart). A line `heartbeat` comes at least every 5 s, so that a broker notices a dead link.
+ * one JSON document per line ({@link FeedLine}); the response never ends. If the service can continue
+ * from `since`, changes follow immediately; otherwise it sends a snapshot first. Sequence numbers grow
+ * by one with each change inside an epoch; a new epoch begins when the service has lost its change log
+ * (by a restart). A `heartbeat` line is sent at least every 5 s, so that a broker notices a dead
+ * connection.
  *
- * The way back is `POST /v1/feed/report` ({@link FeedReport}): what a broker has applied, how many
- * connections it closed by it, which devices came and went, and whom it refused.
+ * Brokers report with `POST /v1/feed/report` ({@link FeedReport}): the changes that they applied, how
+ * many connections they closed, which devices connected and disconnected, and what they refused.
  *
  * @module
  */
@@ -24,7 +25,7 @@ export const feedHeartbeatMs = 5000;
 const serialShape = /^(?:[0-9a-f]{2}){1,20}$/;
 const serial = z.string().regex(serialShape);
 
-/** Whether a text is the serial number of a certificate, as reports tell it. */
+/** Whether a text is the serial number of a certificate, as reports contain it. */
 export function isSerial(text: string): boolean {
   return serialShape.test(text);
 }
@@ -41,10 +42,10 @@ export const directoryCertificateSchema = z.strictObject({
 });
 export type DirectoryCertificate = z.infer<typeof directoryCertificateSchema>;
 
-/** What a broker knows of one identity: a device, a service, an administrator, a broker. */
+/** An identity in the directory: a device, a service, an administrator or a broker. */
 export const directoryEntrySchema = z.strictObject({
   id: deviceIdSchema,
-  /** The policy's role: `device`, `service`, `admin`, `broker`, or one of the operator's own. */
+  /** The role in the policy: `device`, `service`, `admin`, `broker`, or one that the operator defines. */
   role: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   status: z.enum(['active', 'suspended', 'revoked', 'quarantined']),
   group: z.string().max(128).nullable(),
@@ -57,14 +58,14 @@ const sequence = z.int().min(0);
 
 /** One line of the feed. */
 export const feedLineSchema = z.discriminatedUnion('type', [
-  /** `graceMs`: how long after its end a certificate may still be used to renew, and nothing else. */
+  /** `graceMs`: how long after its end a certificate may still be used for renewal, and only for that. */
   z.strictObject({
     type: z.literal('hello'),
     epoch: z.string().min(1).max(64),
     sequence,
     graceMs: z.int().min(0),
   }),
-  /** Everything known before is void; entries follow, then `snapshot-end`. */
+  /** All earlier entries are void; new entries follow, then `snapshot-end`. */
   z.strictObject({ type: z.literal('snapshot-begin'), sequence }),
   z.strictObject({ type: z.literal('entry'), entry: directoryEntrySchema }),
   z.strictObject({ type: z.literal('snapshot-end'), sequence }),
@@ -86,7 +87,7 @@ export type FeedLine = z.infer<typeof feedLineSchema>;
 /** A question to a broker, or the end of one. */
 export type QueryLine = Extract<FeedLine, { type: 'query' | 'query-end' }>;
 
-/** One coming or going of a connection. */
+/** A connect or disconnect. */
 export const presenceSchema = z.strictObject({
   id: deviceIdSchema,
   connected: z.boolean(),
@@ -94,12 +95,12 @@ export const presenceSchema = z.strictObject({
   /** The serial number of the certificate that was used. */
   serial,
   remoteAddress: z.string().max(64),
-  /** Why it went; absent when it came. */
+  /** The reason of a disconnect; absent for a connect. */
   reason: z.string().max(128).optional(),
 });
 export type Presence = z.infer<typeof presenceSchema>;
 
-/** The most of each list in one report. */
+/** The maximum length of each list in a report. */
 export const reportMax = {
   closed: 1000,
   presence: 1000,
@@ -108,15 +109,15 @@ export const reportMax = {
   refusals: 1000,
 } as const;
 /**
- * The largest body of a report, in bytes. A report with every list full of the longest entries is
- * smaller (a test builds it): one that is too large would be refused, and come again, for ever.
+ * The largest body of a report, in bytes. A report with the longest entries in every list is smaller (a
+ * test builds it): one that is too large would be rejected and sent again without end.
  */
 export const feedReportMaxBytes = 4 * 1024 * 1024;
 
-/** How long what strangers wrote may be in an entry, in characters. */
+/** The maximum length of text from clients in an entry, in characters. */
 export const reportedTextMaxChars = 128;
-/** What strangers wrote, made visible (see `visible`): nothing in it that a terminal could obey. */
-const told = (maxChars: number): z.ZodType<string> =>
+/** Text from clients, escaped by `visible`: it contains nothing that a terminal interprets. */
+const reportedText = (maxChars: number): z.ZodType<string> =>
   z
     .string()
     .max(maxChars)
@@ -125,15 +126,15 @@ const told = (maxChars: number): z.ZodType<string> =>
 /** Denials of one identity since the last report. */
 export const deniedSchema = z.strictObject({
   id: deviceIdSchema,
-  /** How many in all. */
+  /** The total number. */
   count: z.int().min(1),
-  /** The latest ones, oldest first. */
+  /** The latest of them, oldest first. */
   last: z
     .array(
       z.strictObject({
         atMs: z.int(),
         action: z.enum(['connect', 'publish', 'subscribe', 'receive']),
-        topic: told(256),
+        topic: reportedText(256),
         code: z.string().max(64),
       }),
     )
@@ -142,8 +143,8 @@ export const deniedSchema = z.strictObject({
 export type Denied = z.infer<typeof deniedSchema>;
 
 /**
- * A clone, an overlap or a flapping device, seen by a broker. `reaction` is what the service must make lasting:
- * `suspend` and `quarantine` are the status that the identity gets; `log` is for the audit alone.
+ * A clone, an overlap or a flapping device that a broker detected. `reaction` is what the service makes
+ * permanent: `suspend` and `quarantine` set the status of the identity, `log` only writes the audit log.
  */
 export const incidentSchema = z.strictObject({
   id: deviceIdSchema,
@@ -156,9 +157,9 @@ export const incidentSchema = z.strictObject({
 export type Incident = z.infer<typeof incidentSchema>;
 
 /**
- * Where somebody was refused: in the TLS handshake or before it; between it and CONNACK; by the policy,
- * on publishing, subscribing, or being sent something; for a packet that broke a rule, which ended the
- * connection; or it was a file that was not taken over.
+ * The stage of a refusal: in the TLS handshake or before it; between the handshake and CONNACK; by the
+ * policy, for a publish, a subscription or a delivery; for a packet that violated the protocol, which
+ * ended the connection; or for a changed file that could not be loaded.
  */
 export const refusalStages = [
   'handshake',
@@ -172,29 +173,29 @@ export const refusalStages = [
 
 const timeMs = z.int().min(0).max(8_640_000_000_000_000);
 
-/** Refusals that are alike: same reason, same party, same topic. */
+/** Refusals with the same reason, client and topic. */
 export const refusalSchema = z.strictObject({
-  /** The reason, of the error catalogue. */
+  /** The reason, as a code of the error catalogue. */
   code: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
   stage: z.enum(refusalStages),
-  /** Only a name that our own CA vouches for, as it does for the serial. */
+  /** Only a name, and a serial number, in a certificate of our own CA. */
   id: deviceIdSchema.optional(),
   serial: serial.optional(),
-  address: told(64).optional(),
-  topic: told(reportedTextMaxChars).optional(),
-  /** Of the first of them. */
-  detail: told(reportedTextMaxChars).optional(),
+  address: reportedText(64).optional(),
+  topic: reportedText(reportedTextMaxChars).optional(),
+  /** The detail of the first of them. */
+  detail: reportedText(reportedTextMaxChars).optional(),
   count: z.int().min(1),
   firstAtMs: timeMs,
   lastAtMs: timeMs,
-  /** The sum of those of this reason for which there was no room apart: of any party and topic. */
+  /** Set for the sum of all refusals with this reason that exceeded the limit of separate entries. */
   rest: z.literal(true).optional(),
 });
 export type Refusal = z.infer<typeof refusalSchema>;
 
 /**
- * The refusals of one report. A batch is sent again, unchanged and under its number, until it was
- * taken: `run` names the run of the broker, in which numbers grow by one.
+ * The refusals of one report. A batch is sent again, unchanged and with its number, until the service
+ * has accepted it. `run` identifies the run of the broker, in which numbers grow by one.
  */
 export const refusalBatchSchema = z.strictObject({
   run: z.string().min(1).max(64),
@@ -203,12 +204,12 @@ export const refusalBatchSchema = z.strictObject({
 });
 export type RefusalBatch = z.infer<typeof refusalBatchSchema>;
 
-/** What a broker tells the service. */
+/** The report of a broker to the enrollment service. */
 export const feedReportSchema = z.strictObject({
   epoch: z.string().min(1).max(64),
-  /** All changes up to this one are in force at this broker. */
+  /** All changes up to this sequence number are in force at this broker. */
   applied: sequence,
-  /** How many live connections each change closed; zeros left out. */
+  /** How many live connections each change closed, without zeros. */
   closed: z
     .array(z.strictObject({ sequence, connections: z.int().min(1) }))
     .max(reportMax.closed)

@@ -1,6 +1,6 @@
 /**
- * A small HTTPS client for the enrollment service: pinned CA, client certificate, JSON in and out,
- * problem documents turned into errors of the catalogue. No redirects, no proxies, bounded answers.
+ * A small HTTPS client for the enrollment service: pinned CA, client certificate, JSON requests and
+ * responses, problem documents as errors of the catalogue. No redirects, no proxies, bounded responses.
  *
  * @module
  */
@@ -13,30 +13,30 @@ import { caSchema, problemSchema, type CaAnswer } from './enrollment-api.ts';
 import { isErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
 
-/** The largest answer that is read, in bytes. */
+/** The largest response that is read, in bytes. */
 export const answerMaxBytes = 64 * 1024 * 1024;
-const timeoutUsualMs = 20_000;
+const defaultTimeoutMs = 20_000;
 const caAnswerMaxBytes = 256 * 1024;
 const caMaxCertificates = 16;
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly url: string;
-  /** PEM of what is trusted; the only roots that count. */
+  /** PEM of the trusted CAs; no others are trusted. */
   readonly ca: string;
   /** Client certificate (chain) and key, PEM. */
   readonly cert?: string;
   readonly key?: string;
   readonly bearer?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as it is with its media type; an object goes out as JSON. */
+  /** Text and bytes are sent unchanged; an object is sent as JSON. */
   readonly body?: string | Buffer | object;
   /**
-   * For the whole call, 20 s unless told. An answer that is read as a stream is held to it until it
-   * begins, and from then on to no more than this between two pieces.
+   * For the whole call (default: 20 s). For a streamed response: until it begins, and then between two
+   * chunks.
    */
   readonly timeoutMs?: number;
-  /** Keeps connections; without one each call makes its own. */
+  /** Reuses connections; without it each call opens its own. */
   readonly agent?: Agent;
 }
 
@@ -47,29 +47,29 @@ export interface HttpsResponse {
 }
 
 /**
- * Makes one call and reads the whole answer, whatever its status.
+ * Makes one call and reads the whole response, with any status.
  *
  * @throws FlotillaError `service-address-invalid`, `service-unreachable`, `service-untrusted`,
  *   `service-name-mismatch`, `credentials-unusable`, `credentials-refused`, `service-answer-invalid`
  *   (too large)
  */
 export async function callHttps(call: Call): Promise<HttpsResponse> {
-  return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? timeoutUsualMs);
+  return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? defaultTimeoutMs);
 }
 
 /**
- * Makes one call and gives the response as a stream, for answers that do not end (the feed).
+ * Makes one call and returns the response as a stream, for responses that do not end (the feed).
  *
- * @throws FlotillaError as {@link callHttps}, but the size is the reader's to bound
+ * @throws FlotillaError as {@link callHttps}, but the caller has to limit the size
  */
 export async function openHttps(call: Call): Promise<IncomingMessage> {
-  return await begun(call.url, send(call), call.timeoutMs ?? timeoutUsualMs);
+  return await begun(call.url, send(call), call.timeoutMs ?? defaultTimeoutMs);
 }
 
 /**
- * Makes one call, expects success and JSON of a shape.
+ * Makes one call, expects success, and validates the JSON response.
  *
- * @throws FlotillaError the service's own error by its code; else as {@link callHttps}
+ * @throws FlotillaError the error that the service sent, otherwise as {@link callHttps}
  */
 export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
   const answer = await callHttps(call);
@@ -81,7 +81,7 @@ export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> 
   return result.data;
 }
 
-/** The error that a refusal stands for. */
+/** Converts an error response to an error of the catalogue. */
 export function problemOf(answer: HttpsResponse): FlotillaError {
   const problem = problemSchema.safeParse(jsonOf(answer));
   const retryAfter = /^\d{1,9}$/.exec(answer.headers['retry-after'] ?? '');
@@ -101,15 +101,15 @@ export function problemOf(answer: HttpsResponse): FlotillaError {
 }
 
 /**
- * Fetches the CA over a connection that proves nothing, and believes it only when the root's
- * fingerprint is the pinned one. Nothing secret is sent. The caller makes its real calls with the
- * returned `ca` over verified connections.
+ * Fetches the CA over an unverified connection, and trusts it only if the fingerprint of the root is the
+ * pinned one. Nothing secret is sent. The caller makes its real calls with the returned `ca` over verified
+ * connections.
  *
- * Whoever stands in between can send the true root, which is public, together with a CA of his own:
- * only what the pinned root has signed, directly or through another of them, is given back.
+ * A man in the middle can send the genuine root, which is public, together with a CA of their own:
+ * only certificates that the pinned root has signed, directly or indirectly, are returned.
  *
  * @param fingerprint `sha256:` and 64 hexadecimal digits over the root's DER
- * @throws FlotillaError `fingerprint-invalid`; `service-untrusted` when no certificate has it; else
+ * @throws FlotillaError `fingerprint-invalid`; `service-untrusted` if no certificate has it; otherwise
  *   as {@link callHttps}
  */
 export async function fetchPinnedCa(url: string, fingerprint: string): Promise<CaAnswer> {
@@ -120,14 +120,14 @@ export async function fetchPinnedCa(url: string, fingerprint: string): Promise<C
   const answer = await fetchUnverified(caUrl(url));
   const result = caSchema.safeParse(jsonOf(answer));
   if (answer.status !== 200 || !result.success) {
-    throw new FlotillaError('service-answer-invalid', { detail: `${url} does not give a CA` });
+    throw new FlotillaError('service-answer-invalid', { detail: `${url} did not return a CA` });
   }
   const certificates = certificatesIn(result.data.ca);
   const root = certificates.find((one) => fingerprintOf(one) === pin);
   if (root === undefined) {
     const seen = certificates[0] === undefined ? 'nothing' : fingerprintOf(certificates[0]);
     throw new FlotillaError('service-untrusted', {
-      detail: `${url} has the root ${seen}, expected was ${pin}`,
+      detail: `${url} has the root ${seen}, expected ${pin}`,
     });
   }
   const proven = [root, ...provenBy(root, certificates)];
@@ -148,7 +148,7 @@ function certificatesIn(pem: string): X509Certificate[] {
   }
 }
 
-/** The CA certificates that chain to `root`, in the order in which they are proven. */
+/** The CA certificates that chain to `root`, in the order in which they are verified. */
 function provenBy(
   root: X509Certificate,
   certificates: readonly X509Certificate[],
@@ -173,7 +173,7 @@ async function fetchUnverified(url: string): Promise<HttpsResponse> {
   // The one place where a certificate is not verified: what comes back is compared with the pin.
   const outgoing = started(url, { method: 'GET', agent: false, rejectUnauthorized: false });
   outgoing.end();
-  return await readAnswer(url, outgoing, caAnswerMaxBytes, timeoutUsualMs);
+  return await readAnswer(url, outgoing, caAnswerMaxBytes, defaultTimeoutMs);
 }
 
 function send(call: Call): ClientRequest {
@@ -185,7 +185,7 @@ function send(call: Call): ClientRequest {
     key: call.key,
     agent: call.agent ?? false,
     minVersion: 'TLSv1.2',
-    // Said, for NODE_TLS_REJECT_UNAUTHORIZED=0 would turn the usual answer round.
+    // Explicit, because NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
     rejectUnauthorized: true,
     headers: {
       ...(body === undefined ? {} : { 'content-type': type, 'content-length': body.length }),
@@ -206,7 +206,7 @@ function started(url: string, options: RequestOptions): ClientRequest {
   }
 }
 
-/** Waits for the head of the answer. */
+/** Waits for the head of the response. */
 function begun(url: string, outgoing: ClientRequest, timeoutMs: number): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => outgoing.destroy(tooLate()), timeoutMs);
@@ -240,7 +240,7 @@ async function readAnswer(
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > maxBytes) {
-        throw new FlotillaError('service-answer-invalid', { detail: 'the answer is too large' });
+        throw new FlotillaError('service-answer-invalid', { detail: 'the response is too large' });
       }
       chunks.push(chunk);
     }
@@ -257,7 +257,7 @@ async function readAnswer(
 }
 
 function tooLate(): Error {
-  return new Error('no answer in time');
+  return new Error('no response in time');
 }
 
 function encode(body: Call['body']): { body: Buffer | undefined; type: string } {
@@ -275,16 +275,16 @@ function jsonOf(answer: HttpsResponse): unknown {
   }
 }
 
-/** What a service says of itself, fit for a terminal: one line, short, no control characters. */
+/** Makes text from the service safe for a terminal: one short line without control characters. */
 function oneLine(text: string): string {
   return text.slice(0, 400).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
-// Codes of Node for what OpenSSL said: of the peer's certificate, of our own files, of our certificate.
+// Error codes of Node.js for OpenSSL errors: the peer's certificate, our own files, our certificate.
 const untrusted =
   /^(?:ERR_TLS_CERT_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_(?:CA|PURPOSE)|HOSTNAME_|PATH_LENGTH_)/;
 const unusable = /^ERR_OSSL_/;
-// As a code when it came while reading, in the message of EPROTO when it came while writing.
+// The alert is in the code of a read error, or in the message of EPROTO for a write error.
 const refused = /^(?:ERR_SSL_.*ALERT_|EPROTO .*alert ).*(?:certificate|unknown[ _]ca)/is;
 
 function unreachable(url: string, error: unknown): FlotillaError {

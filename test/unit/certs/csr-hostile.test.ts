@@ -378,7 +378,7 @@ test('explicit curve parameters are rejected, although node:crypto accepts them'
   );
   t.throws(() => parseCsr(forgeRequest({ key: explicitKey.privateKey, spki })), {
     code: 'csr-key-unsupported',
-    message: /not given by its name/,
+    message: /explicit elliptic curve parameters/,
   });
 });
 
