@@ -5,7 +5,7 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FlotillaError } from './errors/flotilla-error.ts';
 
@@ -64,18 +64,4 @@ export async function syncFolder(path: string): Promise<void> {
  */
 export async function makeSecretFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: secretFolderMode });
-}
-
-/**
- * Checks that neither the group nor others can access a secret file.
- *
- * @throws FlotillaError `file-too-open`
- */
-export async function assertSecret(path: string): Promise<void> {
-  const { mode } = await stat(path);
-  if ((mode & 0o077) !== 0) {
-    throw new FlotillaError('file-too-open', {
-      detail: `${path} has mode ${(mode & 0o777).toString(8)}`,
-    });
-  }
 }

@@ -31,6 +31,8 @@ export interface EnrollService {
   /** The root certificate's file, and the fingerprint that devices pin. */
   readonly ca: { readonly file: string; readonly fingerprint: string };
   readonly close: Close;
+  /** Reads the service's certificates and the factory CAs again. Connections stay open. */
+  reload(): Promise<void>;
 }
 
 /**
@@ -103,6 +105,11 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       addresses: { https: { host, port, url: httpsUrl(publicHost({ names: [] }, host), port) } },
       ca: { file: state.ca.rootCert, fingerprint: ca.fingerprint },
       close: lifecycle.close,
+      async reload() {
+        await issuance.factories.load(registry);
+        await certificates.check();
+        log.info('reloaded');
+      },
     };
   });
 }

@@ -5,7 +5,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { assertSecret } from '../../core/atomic-file.ts';
+import { assertSecret } from '../../core/secret-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity } from '../../core/identity-folder.ts';
 import { identityFiles } from '../../core/state-folder.ts';

@@ -6,6 +6,8 @@ import { Lifecycle } from '../../core/lifecycle.ts';
 import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
 import { lockState, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportGroupReadableSecrets } from '../lib/secret-report.ts';
+import { reportToServiceManager } from '../lib/service-manager.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
@@ -33,12 +35,14 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failed = await lifecycle.guard(async () => {
+    const log = serviceLog(config);
+    await reportGroupReadableSecrets(state, config, environment, log);
     await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(
       state,
       config,
       url,
-      serviceLog(config),
+      log,
       environment,
       lifecycle,
     );
@@ -46,6 +50,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
       { event: 'ready', ...ready, state: state.root },
       `broker is ready at mqtts://${ready.mqtts.host}:${ready.mqtts.port}`,
     );
+    await reportToServiceManager(environment, lifecycle, log, `mqtts port ${ready.mqtts.port}`);
     return { failure };
   });
   return serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));

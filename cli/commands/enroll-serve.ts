@@ -5,6 +5,7 @@ import { Lifecycle } from '../../core/lifecycle.ts';
 import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
 import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportToServiceManager } from '../lib/service-manager.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
@@ -37,6 +38,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
       { event: 'ready', https, ca, state: state.root },
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
     );
+    await reportToServiceManager(environment, lifecycle, log, `enrollment ${https.url}`);
   });
   return serveUntil(stop, undefined, lifecycle, (text) => out.say(text));
 };

@@ -15,6 +15,7 @@ import { quickStartFooter, welcomeText } from '../lib/quick-start.ts';
 import { lockState } from '../lib/run-file.ts';
 import { hasLiveScreen } from '../lib/progress-view.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportToServiceManager } from '../lib/service-manager.ts';
 import type { ServeFlags } from '../lib/serving.ts';
 import { TerminalLog } from '../lib/terminal-log.ts';
 
@@ -83,6 +84,12 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
     const command = localCommand(environment.env);
     out.result(ready, welcomeText(ready, config, command));
+    await reportToServiceManager(
+      environment,
+      lifecycle,
+      log,
+      `mqtts port ${ready.mqtts.port}, enrollment ${https.url}`,
+    );
     if ((options.devices ?? 0) > 0) {
       const { runDemoFleet } = await import('../lib/demo-fleet.ts');
       const fleet = await runDemoFleet({

@@ -19,6 +19,7 @@ import { startEnroll } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
 import { writeRun } from './run-file.ts';
+import { reportGroupReadableSecrets } from './secret-report.ts';
 
 export interface ServeFlags {
   readonly host?: string;
@@ -80,6 +81,7 @@ export async function prepareState(
   environment: ProcessEnvironment,
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
+  await reportGroupReadableSecrets(state, config, environment, log);
   const made = await initialiseState(state, config, {
     clock: systemClock,
     log,
@@ -89,7 +91,7 @@ export async function prepareState(
   return made;
 }
 
-/** Starts the enrollment service on a prepared state and publishes its address for other commands. */
+/** Starts the enrollment service on a prepared state and publishes its address for other commands. SIGHUP reloads it. */
 export async function serveEnroll(
   state: StateFolder,
   config: Config,
@@ -97,13 +99,20 @@ export async function serveEnroll(
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<EnrollReady> {
+  const enrollLog = log.child({ service: 'enroll' });
   const service = await startEnroll(config, {
     state,
     clock: systemClock,
-    log: log.child({ service: 'enroll' }),
+    log: enrollLog,
     env: environment.env,
   });
   lifecycle.add('enrollment', service.close);
+  lifecycle.add(
+    'reload on SIGHUP',
+    environment.onReload(() => {
+      service.reload().catch((error: unknown) => enrollLog.error({ err: error }, 'reload failed'));
+    }),
+  );
   const https = { url: service.addresses.https.url };
   lifecycle.add(
     'run file',

@@ -53,6 +53,12 @@ export class CertificateRefresh {
     this.#schedule();
   }
 
+  /** Reads the files and checks them at once. Failures are in the log; the certificates in use stay. */
+  async check(): Promise<void> {
+    this.#request();
+    await this.#running;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel();

@@ -14,7 +14,7 @@ import { readCertificate, type CertificateFacts } from '../../certs/certificate.
 import { generateKey, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { renewalDueMs } from '../../certs/renewal-time.ts';
 import { noNames, plainNames, type SubjectNames } from '../../certs/subject-names.ts';
-import { assertSecret } from '../../core/atomic-file.ts';
+import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { parseDeviceId, type DeviceId } from '../../core/device-id.ts';

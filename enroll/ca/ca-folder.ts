@@ -20,7 +20,8 @@ import { Authority, createRoot, type AuthorityUrls } from '../../certs/authority
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
 import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
-import { assertSecret, makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';

@@ -5,8 +5,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { assertSecret, makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { assertSecret } from '../../core/secret-file.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,6 +49,9 @@ export async function makePassphrase(state: StateFolder, env: Environment): Prom
 async function givenPassphrase(env: Environment): Promise<string | undefined> {
   const path = env['FLOTILLA_CA_PASSPHRASE_FILE'];
   if (path !== undefined && path !== '') {
+    await assertSecret(path).catch((error: unknown) => {
+      if (isFlotillaError(error, 'file-too-open')) throw error;
+    });
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
       throw new FlotillaError('ca-passphrase-missing', { detail: path, cause: error });
     });

@@ -13,7 +13,7 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import { z } from 'zod';
-import { assertSecret } from '../../core/atomic-file.ts';
+import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';

@@ -22,6 +22,7 @@ const packages: Readonly<Record<string, string>> = {
   pki: 'strongswan-pki',
   python3: 'python3-paho-mqtt',
   'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
   zsh: 'zsh',
 };
 

@@ -2,12 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import {
-  assertSecret,
-  makeSecretFolder,
-  syncFolder,
-  writeFileAtomic,
-} from '../../../core/atomic-file.ts';
+import { makeSecretFolder, syncFolder, writeFileAtomic } from '../../../core/atomic-file.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { spawnNode } from '../../support/child.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
@@ -120,19 +115,4 @@ test('a secret folder and its new parents are private; existing folders are not 
   await makeSecretFolder(join(folder, 'a'));
   t.is(modeOf(join(folder, 'a')), 0o755);
   await t.notThrowsAsync(syncFolder(folder));
-});
-
-test('a secret that others can read or write is refused', async (t) => {
-  const path = join(tempFolder(t), 'key.pem');
-  writeFileSync(path, 'secret');
-  for (const mode of [0o600, 0o400, 0o700]) {
-    chmodSync(path, mode);
-    await t.notThrowsAsync(assertSecret(path), mode.toString(8));
-  }
-  for (const mode of [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o777]) {
-    chmodSync(path, mode);
-    const error = await t.throwsAsync(assertSecret(path), { instanceOf: FlotillaError });
-    t.is(error.code, 'file-too-open');
-    t.is(error.detail, `${path} has mode ${mode.toString(8)}`);
-  }
 });

@@ -1,14 +1,19 @@
-/** The units of examples/systemd: systemd accepts them, and what they start works. */
+/** The units of deploy/systemd and examples/systemd: systemd accepts them, and what they start works. */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
+import { loadConfig } from '../../core/config/config.ts';
 import { runChild, spawnChild } from '../support/child.ts';
 import { anyPorts, flotilla } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const folder = 'examples/systemd';
-const units = readdirSync(folder);
+const folder = 'deploy/systemd';
+const folders = [folder, 'examples/systemd'];
+const units = folders.flatMap((one) => readdirSync(one));
+const pathOf = (unit: string): string =>
+  join(folders.find((one) => readdirSync(one).includes(unit)) ?? folder, unit);
+const servers = ['flotilla.service', 'flotilla-enroll.service', 'flotilla-broker.service'];
 const installed = '/opt/flotilla';
 
 test('there are units for one machine, for separate machines, and for a device', (t) => {
@@ -31,7 +36,7 @@ test('systemd-analyze verify finds nothing wrong with any unit', async (t) => {
   symlinkSync(process.execPath, join(checkout, 'node_modules', '.bin', 'node'));
   symlinkSync(resolve('cli/flotilla.mjs'), join(checkout, 'node_modules', '.bin', 'flotilla'));
   for (const unit of units) {
-    const text = readFileSync(join(folder, unit), 'utf8').replaceAll(installed, checkout);
+    const text = readFileSync(pathOf(unit), 'utf8').replaceAll(installed, checkout);
     writeFileSync(join(copy, unit), text);
   }
   const paths = units.map((unit) => join(copy, unit));
@@ -50,7 +55,7 @@ test('systemd-analyze verify finds nothing wrong with any unit', async (t) => {
   t.not(wrong.code, 0, 'a wrong unit is found');
 });
 
-for (const unit of ['flotilla.service', 'flotilla-enroll.service', 'flotilla-broker.service']) {
+for (const unit of servers) {
   test(`the command of ${unit} is one that the command line has`, async (t) => {
     const text = readFileSync(join(folder, unit), 'utf8');
     const [, command = ''] =
@@ -85,4 +90,33 @@ test('the command of flotilla.service runs with the passphrase of its credential
   t.regex(await child.line(() => true, 120_000), /"event":"ready"/);
   t.false(readdirSync(join(state, 'ca')).includes('passphrase'));
   t.is((await child.stop('SIGTERM')).code, 0);
+});
+
+test('the exposure of every server unit is below 3', async (t) => {
+  const analyze = debianTool(t, 'systemd-analyze');
+  if (analyze === undefined) return;
+  for (const unit of servers) {
+    const path = resolve(folder, unit);
+    const args = ['security', '--offline=true', '--no-pager'];
+    const done = await runChild(t, analyze, [...args, '--threshold=30', path]);
+    const [, exposure] = /Overall exposure level for \S+: ([\d.]+)/.exec(done.stdout) ?? [];
+    t.log(`${unit}: exposure ${exposure ?? 'unknown'}`);
+    t.is(done.code, 0, done.stdout);
+    t.true(Number(exposure) < 3);
+  }
+});
+
+test('every server unit reports to systemd, is watched, reloads, and has a limit above the connections', async (t) => {
+  const config = await loadConfig();
+  for (const unit of servers) {
+    const text = readFileSync(join(folder, unit), 'utf8');
+    t.regex(text, /^Type=notify$/m, unit);
+    t.regex(text, /^NotifyAccess=all$/m, unit);
+    t.regex(text, /^WatchdogSec=\d+$/m, unit);
+    t.regex(text, /^ExecReload=\/bin\/kill -HUP \$MAINPID$/m, unit);
+    const [, files] = /^LimitNOFILE=(\d+)$/m.exec(text) ?? [];
+    const { broker, enroll } = config.limits;
+    const limits = unit === 'flotilla-enroll.service' ? enroll : broker;
+    t.true(Number(files) > limits.connectionsMax, unit);
+  }
 });
