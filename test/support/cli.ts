@@ -87,7 +87,7 @@ export async function startUp(...more: string[]): Promise<Up> {
   const child = spawnNode(
     { teardown: (call) => void teardowns.push(call) },
     [flotillaPath, 'up', '--json', '--state', state, ...anyPorts, ...more],
-    { timeoutMs: 110_000 },
+    { timeoutMs: 600_000 },
   );
   const close = async (): Promise<void> => {
     const done = await child.stop();
