@@ -24,7 +24,7 @@ import {
   unmetCondition,
 } from './decision.ts';
 import type { Action, Policy, Rule } from './policy-model.ts';
-import { expandRule, inRange, roleOf, rulesFor, rulesOf, type Subject } from './rules-for.ts';
+import { expandRule, inRange, policyRoleOf, rulesFor, rulesOf, type Subject } from './rules-for.ts';
 
 /** The action to explain. Defaults: QoS 0, not retained, empty payload. */
 export interface Question {
@@ -52,7 +52,7 @@ export interface Explanation {
 
 /** Explains one decision. */
 export function explain(policy: Policy, subject: Subject, question: Question): Explanation {
-  const role = roleOf(policy, subject);
+  const role = policyRoleOf(policy, subject);
   if (role === undefined) {
     return deny('role-unknown', undefined, `the policy has no role ${subject.role}`);
   }

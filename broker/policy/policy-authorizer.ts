@@ -150,7 +150,7 @@ export class PolicyAuthorizer implements Authorizer {
       version: this.#version,
       entry: identity.entry,
       standing: identity.standing,
-      rules: rulesFor(this.#policy, subjectOf(identity)),
+      rules: rulesFor(this.#policy, policySubjectOf(identity)),
       limits: this.#limitsOf(identity.entry.role),
       publish: undefined,
       receive: undefined,
@@ -186,7 +186,7 @@ export class PolicyAuthorizer implements Authorizer {
 }
 
 /** The facts about an identity that the policy uses. */
-export function subjectOf(identity: Identity): Subject {
+export function policySubjectOf(identity: Identity): Subject {
   const { id, entry, standing, remoteAddress } = identity;
   return {
     id,

@@ -96,6 +96,6 @@ function builtIn(name: string, actions: readonly Action[], topic: string): Rule 
 }
 
 /** The role of a subject, if it is in the policy. */
-export function roleOf(policy: Policy, subject: Subject): Role | undefined {
+export function policyRoleOf(policy: Policy, subject: Subject): Role | undefined {
   return policy.roles.get(subject.role);
 }

@@ -22,7 +22,7 @@ import type { Verdict } from '../contracts/authorizer.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../policy/explanation.ts';
-import { subjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
+import { policySubjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
 import { MessageTail } from './message-tail.ts';
 import { operatorIdentity } from './operator-identity.ts';
 
@@ -172,7 +172,7 @@ export class QueryResponder {
   #assertAllowed(verdict: Verdict, subject: OperatorSubject, question: Question): void {
     if (verdict.allowed) return;
     const { policy } = this.#deps.authorizer;
-    const explanation = explain(policy, subjectOf(operatorIdentity(subject)), question);
+    const explanation = explain(policy, policySubjectOf(operatorIdentity(subject)), question);
     const { reason, nearest } = explanation;
     throw new FlotillaError('message-denied', {
       detail:

@@ -99,7 +99,7 @@ const check = async (file: string, _options: CommonOptions, context: Context): P
 
 const explainDecision: CommandAction<ExplainOptions> = async (options, context) => {
   const policy = await readPolicy(options.policy ?? stateFolder(options.state).policy);
-  const subject = await subjectOf(options, context);
+  const subject = await policySubjectOf(options, context);
   const explanation = explain(policy, subject, {
     action: options.action,
     topic: options.topic,
@@ -143,7 +143,7 @@ async function readPolicy(path: string): Promise<Policy> {
 }
 
 /** Read from the registry if the service is running; the options take precedence. */
-async function subjectOf(options: ExplainOptions, context: Context): Promise<Subject> {
+async function policySubjectOf(options: ExplainOptions, context: Context): Promise<Subject> {
   const known = await registered(options, context);
   const attributes = options.attribute.map((pair) => {
     const at = pair.indexOf('=');
