@@ -79,14 +79,14 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     );
     const http: HttpServer = new HttpServer({
       ...open,
-      operators: new OperatorAuthentication(registry, clock),
+      operators: new OperatorAuthentication(open),
       tls: tls(),
       ...routes,
     });
     certificates.start(() => http.replaceTls(tls()));
     lifecycle.add('certificate refresh', () => certificates.close());
     lifecycle.add('CRL', () => lists.close());
-    const housekeeping = new Housekeeping(registry, clock, log);
+    const housekeeping = new Housekeeping(open);
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());
     lifecycle.add('refusals', () => refusals.close());

@@ -72,10 +72,10 @@ export interface DistributionParts {
 export function createDistribution(
   deps: ComponentDeps & { readonly state: StateFolder; readonly env: Environment },
 ): DistributionParts {
-  const { registry, audit, clock, config, state, env } = deps;
+  const { audit, clock, config, state, env } = deps;
   const { enroll } = config;
   const limits = config.limits.enroll;
-  const devices = new DeviceAdmin(registry, clock);
+  const devices = new DeviceAdmin(deps);
   const feed = new Feed({
     ...deps,
     graceMs: enroll.renewGrace,
@@ -92,7 +92,7 @@ export function createDistribution(
       validityMs: enroll.ocspValidity,
       signaturesPerSecond: limits.signaturesPerSecond,
     }),
-    presence: new PresenceTable(registry, config),
+    presence: new PresenceTable(deps),
     refusals: new RefusalAuditWriter({
       ...deps,
       linesPerMinute: limits.refusalLinesPerBrokerPerMinute,

@@ -16,8 +16,8 @@ import { attributesMax } from '../devices/devices.ts';
 import { defaultProfileName, profileOf } from '../enrollment/profiles.ts';
 import { tokenHash } from '../enrollment/tokens.ts';
 import { newIdentity } from '../registry/device-rows.ts';
-import type { DeviceRecord } from '../registry/records.ts';
-import { retryOnConflict, type Put, type Registry } from '../registry/registry.ts';
+import type { DeviceRecord, TokenRecord } from '../registry/records.ts';
+import { retryOnConflict, type Put, type Registry, type Stored } from '../registry/registry.ts';
 import type { ReadRow } from './import-rows.ts';
 
 const rowsPerCommit = 250;
@@ -36,7 +36,20 @@ export interface ImportDeps {
   readonly clock: Clock;
 }
 
-/** Imports rows. */
+interface Line {
+  readonly line: number;
+  readonly row: ImportRow;
+}
+
+/** What the registry has already for a row. */
+interface Found {
+  readonly device: Stored<DeviceRecord> | undefined;
+  /** The hash of the row's token; undefined without one, or when it is malformed. */
+  readonly hash: string | undefined;
+  readonly token: Stored<TokenRecord> | undefined;
+}
+
+/** Imports rows. @throws FlotillaError `registry-unavailable`; commits before that stay */
 export async function importRows(
   rows: Iterable<ReadRow>,
   actor: string,
@@ -46,7 +59,7 @@ export async function importRows(
   const refuse = (line: number, reason: string): void => {
     if (imported.refused.length < refusedMax) imported.refused.push({ line, reason });
   };
-  let batch = new Map<string, { line: number; row: ImportRow }>();
+  let batch = new Map<string, Line>();
   const flush = async (): Promise<void> => {
     const taken = batch;
     batch = new Map();
@@ -71,92 +84,108 @@ export async function importRows(
 }
 
 async function commitBatch(
-  batch: readonly { line: number; row: ImportRow }[],
+  batch: readonly Line[],
   actor: string,
-  { registry, config, clock }: ImportDeps,
+  deps: ImportDeps,
 ): Promise<Imported> {
   const done: Imported = { created: 0, updated: 0, tokens: 0, refused: [] };
   const puts: Put[] = [];
   const hashes = new Set<string>();
-  const now = clock.now();
   for (const { line, row } of batch) {
-    const refuse = (reason: string): void => void done.refused.push({ line, reason });
-    const before = await registry.get('devices', row.id);
-    const hash = row.token === undefined ? undefined : tokenHash(row.token);
-    if (row.id.length > commonNameMaxChars) {
-      refuse(`the id has more than ${commonNameMaxChars} characters`);
+    const found = await lookUp(row, deps.registry);
+    const reason = faultOf(row, found, hashes, deps.config);
+    if (reason !== undefined) {
+      done.refused.push({ line, reason });
       continue;
     }
-    if (before !== undefined && before.role !== 'device') {
-      refuse(`${row.id} is an identity of role ${before.role}`);
-      continue;
-    }
-    if (row.token !== undefined && hash === undefined) {
-      refuse('the token is not 32 bytes in base64url');
-      continue;
-    }
-    if (row.profile !== undefined && !isProfile(config, row.profile)) {
-      refuse(`there is no profile ${row.profile}`);
-      continue;
-    }
-    const attributes = { ...before?.attributes, ...row.attributes };
-    if (Object.keys(attributes).length > attributesMax) {
-      refuse(`more than ${attributesMax} attributes`);
-      continue;
-    }
-    if (hash !== undefined) {
-      const known = await registry.get('tokens', hash);
-      if (hashes.has(hash) || (known !== undefined && known.device !== row.id)) {
-        refuse('the token belongs to another device');
-        continue;
-      }
-      hashes.add(hash);
-      if (known === undefined) {
-        done.tokens++;
-        puts.push({
-          table: 'tokens',
-          record: {
-            hash,
-            device: row.id,
-            group: row.group ?? null,
-            profile: row.profile ?? null,
-            usesMax: 1,
-            uses: 0,
-            createdAtMs: now,
-            expiresAtMs: now + config.enroll.importedTokenTtl,
-          },
-          expected: 0,
-        });
-      }
-    }
-    const known: DeviceRecord =
-      before ?? newIdentity({ id: row.id, role: 'device', status: 'pending', createdAtMs: now });
-    puts.push({
+    if (found.hash !== undefined) hashes.add(found.hash);
+    puts.push(...putsOf(row, found, deps));
+    if (found.hash !== undefined && found.token === undefined) done.tokens++;
+    if (found.device === undefined) done.created++;
+    else done.updated++;
+  }
+  if (puts.length > 0) {
+    const { created, updated, tokens } = done;
+    await deps.registry.commit({
+      puts,
+      events: [{ action: 'device-imported', actor, detail: { created, updated, tokens } }],
+    });
+  }
+  return done;
+}
+
+async function lookUp(row: ImportRow, registry: Registry): Promise<Found> {
+  const hash = row.token === undefined ? undefined : tokenHash(row.token);
+  return {
+    device: await registry.get('devices', row.id),
+    hash,
+    token: hash === undefined ? undefined : await registry.get('tokens', hash),
+  };
+}
+
+/**
+ * Why a row cannot be imported.
+ *
+ * @param hashes of the tokens of earlier rows
+ */
+function faultOf(
+  row: ImportRow,
+  { device, hash, token }: Found,
+  hashes: ReadonlySet<string>,
+  config: Config,
+): string | undefined {
+  if (row.id.length > commonNameMaxChars) {
+    return `the id has more than ${commonNameMaxChars} characters`;
+  }
+  if (device !== undefined && device.role !== 'device') {
+    return `${row.id} is an identity of role ${device.role}`;
+  }
+  if (row.token !== undefined && hash === undefined) {
+    return 'the token is not 32 bytes in base64url';
+  }
+  if (row.profile !== undefined && !isProfile(config, row.profile)) {
+    return `there is no profile ${row.profile}`;
+  }
+  if (Object.keys({ ...device?.attributes, ...row.attributes }).length > attributesMax) {
+    return `more than ${attributesMax} attributes`;
+  }
+  const isTaken = token !== undefined && token.device !== row.id;
+  if (isTaken || (hash !== undefined && hashes.has(hash))) {
+    return 'the token belongs to another device';
+  }
+  return undefined;
+}
+
+/** The rows to write: the device, and its token if that is new. */
+function putsOf(row: ImportRow, { device, hash, token }: Found, deps: ImportDeps): Put[] {
+  const { config, clock } = deps;
+  const createdAtMs = clock.now();
+  const known: DeviceRecord =
+    device ?? newIdentity({ id: row.id, role: 'device', status: 'pending', createdAtMs });
+  const puts: Put[] = [
+    {
       table: 'devices',
       record: {
         ...known,
         group: row.group ?? known.group,
-        profile: row.profile ?? (before === undefined ? defaultProfileName : known.profile),
-        attributes,
+        profile: row.profile ?? (device === undefined ? defaultProfileName : known.profile),
+        attributes: { ...known.attributes, ...row.attributes },
       },
-      expected: before?.version ?? 0,
-    });
-    if (before === undefined) done.created++;
-    else done.updated++;
-  }
-  if (puts.length > 0) {
-    await registry.commit({
-      puts,
-      events: [
-        {
-          action: 'device-imported',
-          actor,
-          detail: { created: done.created, updated: done.updated, tokens: done.tokens },
-        },
-      ],
-    });
-  }
-  return done;
+      expected: device?.version ?? 0,
+    },
+  ];
+  if (hash === undefined || token !== undefined) return puts;
+  const record = {
+    hash,
+    device: row.id,
+    group: row.group ?? null,
+    profile: row.profile ?? null,
+    usesMax: 1,
+    uses: 0,
+    createdAtMs,
+    expiresAtMs: createdAtMs + config.enroll.importedTokenTtl,
+  };
+  return [...puts, { table: 'tokens', record, expected: 0 }];
 }
 
 function isProfile(config: Config, name: string): boolean {

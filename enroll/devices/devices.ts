@@ -1,5 +1,5 @@
 /**
- * What an operator does to identities: revoke, suspend, resume, delete, edit, register.
+ * Changes of identities by operators: revoke, suspend, resume, delete, edit.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { AuditAction } from '../audit/audit-event.ts';
+import type { AuditAction, AuditEvent } from '../audit/audit-event.ts';
 import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
 import {
   retryOnConflict,
@@ -30,11 +30,16 @@ export const attributesMax = 64;
 /** How strictly a status holds an identity. One that waits for its first certificate can do nothing. */
 const strictness = { active: 0, quarantined: 1, suspended: 2, revoked: 3, pending: 3 } as const;
 
+export interface DeviceAdminDeps {
+  readonly registry: Registry;
+  readonly clock: Clock;
+}
+
 export class DeviceAdmin {
   readonly #registry: Registry;
   readonly #clock: Clock;
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor({ registry, clock }: DeviceAdminDeps) {
     this.#registry = registry;
     this.#clock = clock;
   }
@@ -56,34 +61,13 @@ export class DeviceAdmin {
     return retryOnConflict(async () => {
       const row = await this.get(id);
       const revoked = this.#revocations(row, reason);
-      const { version, ...record } = row;
+      const serials = revoked.map(({ serial }) => serial);
       await this.#registry.commit({
-        puts: [
-          {
-            table: 'devices',
-            record: {
-              ...record,
-              status: 'revoked',
-              certificates: row.certificates.map((certificate) => ({
-                ...certificate,
-                status: 'revoked',
-              })),
-            },
-            expected: version,
-          },
-          ...(await this.#revocationPuts(revoked)),
-        ],
+        puts: [devicePut(row, asRevoked), ...(await this.#revocationPuts(revoked))],
         deletions: await this.#tokensOf(id),
-        events: [
-          {
-            action: 'device-revoked',
-            actor,
-            device: id,
-            detail: { reason, serials: revoked.map(({ serial }) => serial).join(' ') },
-          },
-        ],
+        events: [auditEvent('device-revoked', actor, id, { reason, serials: serials.join(' ') })],
       });
-      return revoked.map(({ serial }) => serial);
+      return serials;
     });
   }
 
@@ -117,17 +101,11 @@ export class DeviceAdmin {
     detail: Readonly<Record<string, string | number>>,
   ): Promise<boolean> {
     return retryOnConflict(async () => {
-      const { version, ...record } = await this.get(id);
-      if (strictness[record.status] >= strictness[status]) return false;
+      const row = await this.get(id);
+      if (strictness[row.status] >= strictness[status]) return false;
       await this.#registry.commit({
-        puts: [
-          {
-            table: 'devices',
-            record: held(record, status, this.#clock.now()),
-            expected: version,
-          },
-        ],
-        events: [{ action: 'device-suspended', actor, device: id, detail: { ...detail, status } }],
+        puts: [devicePut(row, (record) => held(record, status, this.#clock.now()))],
+        events: [auditEvent('device-suspended', actor, id, { ...detail, status })],
       });
       return true;
     });
@@ -159,22 +137,16 @@ export class DeviceAdmin {
     return retryOnConflict(async () => {
       const row = await this.get(id);
       const revoked = this.#revocations(row, 'cessationOfOperation');
+      const serials = revoked.map(({ serial }) => serial);
       await this.#registry.commit({
         puts: await this.#revocationPuts(revoked),
         deletions: [
           { table: 'devices', key: id, expected: row.version },
           ...(await this.#tokensOf(id)),
         ],
-        events: [
-          {
-            action: 'device-deleted',
-            actor,
-            device: id,
-            detail: { serials: revoked.map(({ serial }) => serial).join(' ') },
-          },
-        ],
+        events: [auditEvent('device-deleted', actor, id, { serials: serials.join(' ') })],
       });
-      return revoked.map(({ serial }) => serial);
+      return serials;
     });
   }
 
@@ -185,20 +157,13 @@ export class DeviceAdmin {
     change: (record: DeviceRecord) => DeviceRecord,
   ): Promise<DeviceRecord> {
     return retryOnConflict(async () => {
-      const { version, ...before } = await this.get(id);
-      const record = change(before);
+      const put = devicePut(await this.get(id), change);
+      const { status, group } = put.record;
       await this.#registry.commit({
-        puts: [{ table: 'devices', record, expected: version }],
-        events: [
-          {
-            action,
-            actor,
-            device: id,
-            detail: { status: record.status, group: record.group },
-          },
-        ],
+        puts: [put],
+        events: [auditEvent(action, actor, id, { status, group })],
       });
-      return record;
+      return put.record;
     });
   }
 
@@ -242,6 +207,37 @@ export class DeviceAdmin {
     const tokens = await this.#registry.tokensOf(id);
     return tokens.map(({ hash, version }) => ({ table: 'tokens', key: hash, expected: version }));
   }
+}
+
+interface DevicePut {
+  readonly table: 'devices';
+  readonly record: DeviceRecord;
+  readonly expected: number;
+}
+
+/** Replaces the row that was read, unless it has changed since. */
+function devicePut(
+  row: Stored<DeviceRecord>,
+  change: (record: DeviceRecord) => DeviceRecord,
+): DevicePut {
+  const { version, ...record } = row;
+  return { table: 'devices', record: change(record), expected: version };
+}
+
+function auditEvent(
+  action: AuditAction,
+  actor: string,
+  device: DeviceId,
+  detail: NonNullable<AuditEvent['detail']>,
+): AuditEvent {
+  return { action, actor, device, detail };
+}
+
+function asRevoked(record: DeviceRecord): DeviceRecord {
+  const certificates = record.certificates.map(
+    (certificate) => ({ ...certificate, status: 'revoked' }) as const,
+  );
+  return { ...record, status: 'revoked', certificates };
 }
 
 function held(

@@ -26,6 +26,11 @@ export interface DeniedSummary {
   readonly last: Denied['last'];
 }
 
+export interface PresenceTableDeps {
+  readonly registry: Registry;
+  readonly config: Config;
+}
+
 export class PresenceTable {
   readonly #registry: Registry;
   readonly #config: Config;
@@ -34,7 +39,7 @@ export class PresenceTable {
   #connected = 0;
   readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
 
-  constructor(registry: Registry, config: Config) {
+  constructor({ registry, config }: PresenceTableDeps) {
     this.#registry = registry;
     this.#config = config;
   }
@@ -153,13 +158,4 @@ function trim<K, V>(map: Map<K, V>, max: number): void {
   if (map.size <= max) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
-}
-
-/** Whether a certificate has ended, as people see it. */
-export function certificateStatus(
-  certificate: CertificateRecord,
-  nowMs: number,
-): CertificateRecord['status'] | 'expired' {
-  const { status, notAfterMs } = certificate;
-  return status === 'active' && notAfterMs <= nowMs ? 'expired' : status;
 }

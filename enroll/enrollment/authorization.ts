@@ -7,6 +7,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { printable } from '../../core/escape.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { isHeld } from '../registry/certificate-status.ts';
 import type { DeviceRecord, TokenRecord } from '../registry/records.ts';
 import type { Change, Stored } from '../registry/registry.ts';
 import { actorOf } from './credentials.ts';
@@ -101,9 +102,7 @@ export function assertMayEnroll(
   if (row === undefined || row.status === 'pending') return;
   const { id, role, status } = row;
   if (role !== 'device') throw new FlotillaError('identity-role-conflict', { detail: id });
-  if (status === 'suspended' || status === 'quarantined') {
-    throw new FlotillaError('device-suspended', { detail: id });
-  }
+  if (isHeld(row)) throw new FlotillaError('device-suspended', { detail: id });
   if (status === 'revoked' && way === 'factory') {
     throw new FlotillaError('device-revoked', { detail: id });
   }

@@ -31,14 +31,17 @@ import type { IssuerRollover } from '../rollover/issuer-rollover.ts';
 import { openApi } from './openapi.ts';
 import type { RawRoute } from './raw-route.ts';
 import { route, type HttpRoute } from './route.ts';
-import { caRoutes } from './routes/ca-routes.ts';
 import { deviceRoutes } from './routes/device-routes.ts';
 import { enrollmentRoutes } from './routes/enrollment-routes.ts';
 import { estRoutes } from './routes/est-routes.ts';
+import { factoryRoutes } from './routes/factory-routes.ts';
 import { feedRoutes, feedStreamRoute } from './routes/feed-routes.ts';
+import { identityRoutes } from './routes/identity-routes.ts';
 import { importRoutes } from './routes/import-routes.ts';
+import { issuerRoutes } from './routes/issuer-routes.ts';
 import { requestRoutes } from './routes/request-routes.ts';
 import { revocationRoutes } from './routes/revocation-routes.ts';
+import { serviceRoute } from './routes/service-routes.ts';
 import { tokenRoutes } from './routes/token-routes.ts';
 
 export interface RouteDeps {
@@ -83,11 +86,14 @@ const apiVersion = '1';
 /** @param operatorApi calls for the console and other tools of operators, which are created elsewhere */
 export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
   const routes: HttpRoute[] = [
+    ...identityRoutes(deps),
     ...enrollmentRoutes(deps),
     ...tokenRoutes(deps),
+    serviceRoute(deps),
     ...deviceRoutes(deps),
     ...requestRoutes(new Approvals(deps)),
-    ...caRoutes(deps),
+    ...issuerRoutes(deps),
+    ...factoryRoutes(deps),
     ...feedRoutes(deps),
     ...operatorApi.routes,
     route({

@@ -52,6 +52,12 @@ export async function identifyClient(
   return { record, certificate, x509 };
 }
 
+/** @throws FlotillaError `client-certificate-required` */
+export function requireIdentity(identity: ClientIdentity | undefined): ClientIdentity {
+  if (identity === undefined) throw new FlotillaError('client-certificate-required');
+  return identity;
+}
+
 /** The serial number as the registry writes it. */
 export function certificateSerial(x509: X509Certificate): string {
   const digits = x509.serialNumber.toLowerCase();

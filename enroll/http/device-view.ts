@@ -4,7 +4,8 @@
  * @module
  */
 import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
-import { certificateStatus, type PresenceTable } from '../devices/presence-table.ts';
+import type { PresenceTable } from '../devices/presence-table.ts';
+import { certificateStatus } from '../registry/certificate-status.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
 export function deviceJson(

@@ -30,7 +30,7 @@ export class OperatorAuthentication {
   readonly #registry: Registry;
   readonly #clock: Clock;
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor({ registry, clock }: { readonly registry: Registry; readonly clock: Clock }) {
     this.#registry = registry;
     this.#clock = clock;
   }

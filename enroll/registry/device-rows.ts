@@ -5,6 +5,7 @@
  */
 import type { IssuedCertificate } from '../../certs/authority.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { isHeld } from './certificate-status.ts';
 import type { CertificateRecord, DeviceRecord } from './records.ts';
 
 /** The row of a certificate that was just issued. */
@@ -72,9 +73,7 @@ export function assertStanding(
   nowMs: number,
   graceMs: number,
 ): void {
-  if (row.status === 'suspended' || row.status === 'quarantined') {
-    throw new FlotillaError('device-suspended', { detail: row.id });
-  }
+  if (isHeld(row)) throw new FlotillaError('device-suspended', { detail: row.id });
   if (row.status === 'revoked') throw new FlotillaError('device-revoked', { detail: row.id });
   if (certificate.status !== 'active') throw new FlotillaError('client-certificate-revoked');
   if (nowMs < certificate.notBeforeMs || nowMs >= certificate.notAfterMs + graceMs) {

@@ -14,6 +14,12 @@ const commitMaxRows = 500;
 /** How long a void token is still known, so that its use can be told from nonsense, in ms. */
 const tokenMemoryMs = 86_400_000;
 
+export interface HousekeepingDeps {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 export class Housekeeping {
   readonly #registry: Registry;
   readonly #clock: Clock;
@@ -22,7 +28,7 @@ export class Housekeeping {
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor(registry: Registry, clock: Clock, log: Logger) {
+  constructor({ registry, clock, log }: HousekeepingDeps) {
     this.#registry = registry;
     this.#clock = clock;
     this.#log = log;

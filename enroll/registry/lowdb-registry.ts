@@ -35,8 +35,7 @@
  *
  * @module
  */
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { makeSecretFolder, syncFolder } from '../../core/atomic-file.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
@@ -44,9 +43,12 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent, EventSink, NumberedEvent } from '../audit/audit-event.ts';
-import { matcherOf } from './device-query.ts';
+import { Durability } from './durability.ts';
+import { listDevices } from './device-list.ts';
+import { inTurns } from './rows-in-turns.ts';
 import { lockFolder } from './folder-lock.ts';
-import { Journal, openJournalFile, readJournal, type OpenJournalFile } from './journal.ts';
+import { Journal, openJournalFile, type OpenJournalFile } from './journal.ts';
+import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
 import { type DeviceRecord, type TableName, type Tables, type TokenRecord } from './records.ts';
 import {
   type Change,
@@ -82,15 +84,6 @@ export type CrashPoint =
 const journalMinBytes = 4 * 1024 * 1024;
 const idleCheckpointMs = 60_000;
 const batchMaxLines = 1000;
-/**
- * How long the readers of all rows keep the event loop at a time, in ms. A request with a handshake
- * takes some ten turns, and each of them would wait that long.
- */
-const rowsTurnMs = 1;
-const rowsPerLook = 32;
-/** Rows looked at before other work gets its turn: some 2 ms. */
-const rowsPerTurn = 4000;
-
 interface JournalLine {
   readonly n: number;
   readonly at: number;
@@ -141,13 +134,11 @@ export class LowdbRegistry implements Registry {
   #journalNumber = 0;
   /** The newest commit in memory. */
   #number = 0;
-  /** The newest commit that is durable. */
-  #durable = 0;
+  readonly #durability = new Durability();
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
   #rotate: (() => Promise<void>) | undefined;
-  #durableWaiters: { number: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #idle: Cancel = () => undefined;
   #broken: FlotillaError | undefined;
   #closing: Promise<void> | undefined;
@@ -165,33 +156,22 @@ export class LowdbRegistry implements Registry {
   async start(): Promise<void> {
     this.#number = await this.#rows.read();
     this.#shardBytes = this.#rows.bytes;
-    const numbers = await this.#journalNumbers();
     const events: NumberedEvent[] = [];
-    let bytes = 0;
-    for (const [at, number] of numbers.entries()) {
-      if (at > 0 && number !== (numbers[at - 1] ?? 0) + 1) {
-        throw new FlotillaError('registry-damaged', {
-          detail: `${this.#journalPath(number - 1)} is missing`,
-        });
-      }
-      const read = await readJournal(this.#journalPath(number));
-      for (const json of read.lines) this.#replay(json, events);
-      bytes = read.bytes;
-    }
-    this.#journalNumber = numbers.at(-1) ?? 1;
-    this.#durable = this.#number;
-    const path = this.#journalPath(this.#journalNumber);
+    const found = await readJournals(this.#folder, (json) => this.#replay(json, events));
+    this.#journalNumber = found.newest;
+    this.#durability.reset(this.#number);
+    const path = journalPath(this.#folder, this.#journalNumber);
     const file = await this.#openFile(path);
-    await file.truncate(bytes);
+    await file.truncate(found.newestBytes);
     await file.flush();
-    this.#journal = new Journal(path, file, bytes);
+    this.#journal = new Journal(path, file, found.newestBytes);
     this.#rows.index();
     await this.#deps.sink(events, true);
-    if (numbers.length > 1) this.#startCheckpoint();
+    if (found.count > 1) this.#startCheckpoint();
   }
 
   get number(): number {
-    return this.#durable;
+    return this.#durability.number;
   }
 
   get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
@@ -211,48 +191,12 @@ export class LowdbRegistry implements Registry {
     return Promise.resolve(this.#rows.tokensOf(device));
   }
 
-  async list(query: DeviceQuery): Promise<DevicePage> {
-    const devices: Stored<DeviceRecord>[] = [];
-    const index = this.#rows.devices;
-    const matches = matcherOf(query);
-    // Asked before the row itself is touched: most rows are passed over by it.
-    const { expiresBeforeMs: endsBeforeMs } = query;
-    const prefix = query.idPrefix ?? '';
-    let after = query.after ?? '';
-    let place = index.firstAfter(after);
-    if (prefix > after) {
-      place = index.firstAfter(prefix);
-      // An id that equals the prefix lies just below.
-      if (place > 0 && index.at(place - 1)?.id === prefix) place--;
-    }
-    for (let looked = 1; ; looked++, place++) {
-      const row = index.at(place);
-      if (row === undefined) break;
-      const { id } = row;
-      if (prefix !== '' && id > prefix && !id.startsWith(prefix)) break;
-      if ((endsBeforeMs === undefined || index.endAt(place) < endsBeforeMs) && matches(row)) {
-        if (devices.length === query.limit) return { devices, next: devices.at(-1)?.id ?? null };
-        devices.push(row);
-      }
-      after = id;
-      if (looked % rowsPerTurn === 0) {
-        await turn();
-        place = index.firstAfter(after) - 1;
-      }
-    }
-    return { devices, next: null };
+  list(query: DeviceQuery): Promise<DevicePage> {
+    return listDevices(this.#rows.devices, query);
   }
 
-  async *rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
-    let looked = 0;
-    let turnEndMs = performance.now() + rowsTurnMs;
-    for (const row of this.#rows.all(table)) {
-      yield row;
-      // What is done with the rows counts as well.
-      if (++looked % rowsPerLook !== 0 || performance.now() < turnEndMs) continue;
-      await turn();
-      turnEndMs = performance.now() + rowsTurnMs;
-    }
+  rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
+    return inTurns(this.#rows.all(table));
   }
 
   count(table: TableName): Promise<number> {
@@ -370,35 +314,30 @@ export class LowdbRegistry implements Registry {
     }
     await this.#deps.step?.('after-sink');
     for (const { number, change, resolve } of batch) {
-      this.#durable = number;
+      this.#durability.reset(number);
       for (const watcher of this.#watchers) {
         watcher({ number, puts: change.puts ?? [], deletions: change.deletions ?? [] });
       }
       resolve(number);
     }
-    this.#durableWaiters = this.#durableWaiters.filter((waiter) => {
-      if (waiter.number > this.#durable) return true;
-      waiter.resolve();
-      return false;
-    });
+    this.#durability.advance(this.#durability.number);
     return true;
   }
 
   #takeBack(changes: readonly Waiting[], error: unknown): void {
     for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
-    this.#durable = this.#number;
+    this.#durability.reset(this.#number);
     this.#refuse(changes, error);
   }
 
   #refuse(changes: readonly Waiting[], error: unknown): void {
     for (const { reject } of changes) reject(error);
-    for (const { reject } of this.#durableWaiters.splice(0)) reject(error);
+    this.#durability.fail(error);
   }
 
   #durableUpTo(number: number): Promise<void> {
-    if (number <= this.#durable) return Promise.resolve();
-    if (this.#broken !== undefined) return Promise.reject(this.#broken);
-    return new Promise((resolve, reject) => this.#durableWaiters.push({ number, resolve, reject }));
+    if (number > this.number && this.#broken !== undefined) return Promise.reject(this.#broken);
+    return this.#durability.upTo(number);
   }
 
   #planCheckpoint(): void {
@@ -427,10 +366,10 @@ export class LowdbRegistry implements Registry {
       await turn();
     }
     await this.#deps.step?.('after-shards');
-    for (const number of await this.#journalNumbers()) {
+    for (const number of await journalNumbers(this.#folder)) {
       if (number >= this.#journalNumber) break;
       await this.#deps.step?.('before-deletion');
-      await rm(this.#journalPath(number));
+      await rm(journalPath(this.#folder, number));
       await syncFolder(this.#folder);
     }
     this.#shardBytes = this.#rows.bytes;
@@ -442,7 +381,7 @@ export class LowdbRegistry implements Registry {
     return new Promise((resolve, reject) => {
       this.#rotate = async () => {
         try {
-          const path = this.#journalPath(this.#journalNumber + 1);
+          const path = journalPath(this.#folder, this.#journalNumber + 1);
           const next = new Journal(path, await this.#openFile(path), 0);
           const old = this.#journal;
           this.#journal = next;
@@ -464,17 +403,5 @@ export class LowdbRegistry implements Registry {
     for (const [table, key] of line.del) this.#rows.replay(table, key, undefined);
     this.#number = Math.max(this.#number, line.n);
     for (const event of line.events) events.push({ commit: line.n, atMs: line.at, event });
-  }
-
-  #journalPath(number: number): string {
-    return join(this.#folder, `journal-${String(number).padStart(8, '0')}.jsonl`);
-  }
-
-  async #journalNumbers(): Promise<number[]> {
-    const names = await readdir(this.#folder);
-    return names
-      .map((name) => Number(/^journal-(\d{8,})\.jsonl$/.exec(name)?.[1] ?? Number.NaN))
-      .filter((number) => !Number.isNaN(number))
-      .sort((one, other) => one - other);
   }
 }

@@ -15,6 +15,7 @@ import {
 import type { Clock } from '../../core/clock.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
+import { revocationOf } from '../registry/certificate-status.ts';
 import type { Registry } from '../registry/registry.ts';
 
 /** How long a responder's certificate is good; a new one is made at half of it. */
@@ -76,13 +77,8 @@ export class OcspService {
     if (holder === undefined || certificate === undefined || certificate.issuer !== issuer) {
       return { status: 'unknown' };
     }
-    if (certificate.status === 'revoked')
-      return { status: 'revoked', atMs: certificate.notAfterMs };
-    if (holder.status === 'suspended' || holder.status === 'quarantined') {
-      const atMs = holder.heldSinceMs ?? this.#deps.clock.now();
-      return { status: 'revoked', atMs, reason: 'certificateHold' };
-    }
-    return { status: 'good' };
+    const revocation = revocationOf(holder, certificate, this.#deps.clock.now());
+    return revocation === undefined ? { status: 'good' } : { status: 'revoked', ...revocation };
   }
 
   #responder({ fingerprint }: CertificateFacts): OcspResponder {

@@ -41,7 +41,7 @@ export class RevocationList {
 
   constructor(deps: RevocationListDeps) {
     this.#deps = deps;
-    this.#entries = new RevokedEntries(deps.registry, deps.clock);
+    this.#entries = new RevokedEntries(deps);
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
 

@@ -9,6 +9,7 @@
  */
 import { CrlEntries } from '../../certs/crl-entries.ts';
 import type { Clock } from '../../core/clock.ts';
+import { heldSinceMs, isHeld } from '../registry/certificate-status.ts';
 import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
 
@@ -19,12 +20,12 @@ export class RevokedEntries {
   /** By issuer. */
   #revoked = new Map<string, CrlEntries>();
   /** Rows of who is suspended or quarantined, by id. */
-  #restrained = new Map<string, DeviceRecord>();
+  #held = new Map<string, DeviceRecord>();
   #isRead = false;
   /** What was committed while the registry is read. */
   #meanwhile: Committed[] | undefined;
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor({ registry, clock }: { readonly registry: Registry; readonly clock: Clock }) {
     this.#registry = registry;
     this.#clock = clock;
     this.#unwatch = registry.watch((committed) => {
@@ -47,8 +48,9 @@ export class RevokedEntries {
     while (!this.#isRead) await this.#read();
     const now = this.#clock.now();
     const found = new Map([...this.#revoked].map(([issuer, list]) => [issuer, list.fork()]));
-    for (const { certificates, heldSinceMs: atMs = now } of this.#restrained.values()) {
-      for (const { issuer, serial, status, notAfterMs } of certificates) {
+    for (const record of this.#held.values()) {
+      const atMs = heldSinceMs(record, now) ?? now;
+      for (const { issuer, serial, status, notAfterMs } of record.certificates) {
         if (status === 'revoked' || notAfterMs <= now) continue;
         listOf(found, issuer).add({ serial, atMs, reason: 'certificateHold' });
       }
@@ -58,7 +60,7 @@ export class RevokedEntries {
 
   async #read(): Promise<void> {
     this.#revoked = new Map();
-    this.#restrained = new Map();
+    this.#held = new Map();
     this.#meanwhile = [];
     this.#isRead = true;
     try {
@@ -68,7 +70,7 @@ export class RevokedEntries {
         if (row.version <= upTo) this.#add(row);
       }
       for await (const row of this.#registry.rows('devices')) {
-        if (row.version <= upTo && isRestrained(row)) this.#restrained.set(row.id, row);
+        if (row.version <= upTo && isHeld(row)) this.#held.set(row.id, row);
       }
       for (const committed of this.#meanwhile) this.#take(committed);
     } catch (error) {
@@ -85,20 +87,16 @@ export class RevokedEntries {
         if (expected === 0) this.#add(record);
         else this.#isRead = false;
       } else if (table === 'devices') {
-        if (isRestrained(record)) this.#restrained.set(record.id, record);
-        else this.#restrained.delete(record.id);
+        if (isHeld(record)) this.#held.set(record.id, record);
+        else this.#held.delete(record.id);
       }
     }
-    for (const { table, key } of deletions) if (table === 'devices') this.#restrained.delete(key);
+    for (const { table, key } of deletions) if (table === 'devices') this.#held.delete(key);
   }
 
   #add(record: RevocationRecord): void {
     listOf(this.#revoked, record.issuer).add(record);
   }
-}
-
-function isRestrained({ status }: DeviceRecord): boolean {
-  return status === 'suspended' || status === 'quarantined';
 }
 
 function listOf(lists: Map<string, CrlEntries>, issuer: string): CrlEntries {

@@ -1,29 +1,25 @@
 /**
- * Calls of devices: the CA, enrolling, renewing, who am I.
+ * Calls of devices: enrollment and renewal.
  *
  * @module
  */
 import { readCertificate } from '../../../certs/certificate.ts';
 import { noNames } from '../../../certs/subject-names.ts';
 import {
-  caSchema,
   enrollRequestSchema,
   issuedSchema,
   relayRenewRequestSchema,
   renewRequestSchema,
   waitingSchema,
-  whoamiSchema,
 } from '../../../core/protocol/enrollment-api.ts';
-import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { z } from 'zod';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
-import type { ClientIdentity } from '../client-certificate.ts';
+import { requireIdentity } from '../client-certificate.ts';
 import { bearerOf } from '../authorization-header.ts';
-import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface EnrollmentRouteDeps {
@@ -38,14 +34,6 @@ const profileQuery = z.strictObject({ profile: z.string().min(1).max(64).optiona
 export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
   const { ca, enrollment, renewal, factories } = deps;
   return [
-    route({
-      method: 'GET',
-      path: '/v1/ca',
-      summary: 'The CA certificates and the fingerprint that devices pin',
-      access: 'anyone',
-      answer: caSchema,
-      handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
-    }),
     route({
       method: 'POST',
       path: '/v1/enroll',
@@ -85,7 +73,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
       body: renewRequestSchema,
       answer: issuedSchema,
       async handle({ body, identity, remoteAddress }) {
-        const { certificate, x509 } = known(identity);
+        const { certificate, x509 } = requireIdentity(identity);
         const answer = await renewal.renew({
           csr: body.csr,
           serial: certificate.serial,
@@ -124,27 +112,5 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
         return issuedJson(answer, ca);
       },
     }),
-    route({
-      method: 'GET',
-      path: '/v1/whoami',
-      summary: 'Whether the certificate that the call is made with is good, and whose it is',
-      access: 'identity',
-      answer: whoamiSchema,
-      handle({ identity }) {
-        const { record, certificate } = known(identity);
-        return Promise.resolve({
-          id: record.id,
-          role: record.role,
-          serial: certificate.serial,
-          status: record.status,
-          notAfter: iso(certificate.notAfterMs),
-        });
-      },
-    }),
   ];
-}
-
-function known(identity: ClientIdentity | undefined): ClientIdentity {
-  if (identity === undefined) throw new FlotillaError('client-certificate-required');
-  return identity;
 }

@@ -26,6 +26,7 @@ import type { Enrollment, EnrollRequest } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import { profileOf } from '../../enrollment/profiles.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
+import { requireIdentity } from '../client-certificate.ts';
 import { basicOf, bearerOf } from '../authorization-header.ts';
 import type { RawRequest, RawResponse, RawRoute } from '../raw-route.ts';
 import type { Access } from '../route.ts';
@@ -152,10 +153,9 @@ async function renew(
   request: RawRequest,
   label: string | undefined,
 ): Promise<RawResponse> {
-  const { identity, remoteAddress } = request;
-  if (identity === undefined) throw new FlotillaError('client-certificate-required');
+  const { remoteAddress } = request;
+  const { certificate, x509 } = requireIdentity(request.identity);
   profileOf(config, label);
-  const { certificate, x509 } = identity;
   const answer = await renewal.renew({
     csr: bodyOf(request),
     serial: certificate.serial,

@@ -29,6 +29,7 @@ import {
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/feed.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
+import { requireIdentity } from '../client-certificate.ts';
 import { route, type HttpRoute } from '../route.ts';
 import type { RawRoute } from '../raw-route.ts';
 
@@ -61,8 +62,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
       body: feedReportSchema,
       bodyMaxBytes: feedReportMaxBytes,
       async handle({ body, identity }) {
-        if (identity === undefined) throw new FlotillaError('client-certificate-required');
-        const broker = identity.record.id;
+        const broker = requireIdentity(identity).record.id;
         deps.feed.report(broker, body);
         for (const incident of body.incidents) await takeIncident(deps, incident, broker);
         await deps.presence.take(broker, body.presence, body.denied);
@@ -78,8 +78,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
       status: 204,
       body: brokerSampleReportSchema,
       handle({ body, identity }) {
-        if (identity === undefined) throw new FlotillaError('client-certificate-required');
-        deps.sampled(identity.record.id, body);
+        deps.sampled(requireIdentity(identity).record.id, body);
         return Promise.resolve(undefined);
       },
     }),
@@ -92,8 +91,8 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
       bodyMaxBytes: answerMaxBytes,
       answer: z.object({ open: z.boolean() }),
       handle({ body, identity }) {
-        if (identity === undefined) throw new FlotillaError('client-certificate-required');
-        return Promise.resolve({ open: deps.queries.take(identity.record.id, body) });
+        const { id } = requireIdentity(identity).record;
+        return Promise.resolve({ open: deps.queries.take(id, body) });
       },
     }),
   ];
@@ -106,14 +105,14 @@ export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
     path: '/v1/feed',
     access: 'broker',
     handle({ identity, query, headers }) {
-      if (identity === undefined) throw new FlotillaError('client-certificate-required');
+      const { id } = requireIdentity(identity).record;
       const parsed = feedQuery.safeParse(query);
       if (!parsed.success) throw new FlotillaError('request-invalid', { detail: 'query' });
       const { epoch, since } = parsed.data;
       const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
       const stream = new PassThrough();
-      feed.serve(identity.record.id, stream, from, featuresOf(headers)).catch((error: unknown) => {
-        log.error({ err: error, device: identity.record.id }, 'the feed to a broker failed');
+      feed.serve(id, stream, from, featuresOf(headers)).catch((error: unknown) => {
+        log.error({ err: error, device: id }, 'the feed to a broker failed');
         stream.destroy();
       });
       return Promise.resolve({ type: 'application/x-ndjson', body: stream, isEndless: true });

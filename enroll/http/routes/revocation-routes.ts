@@ -95,17 +95,17 @@ async function list(
     ? {
         type: 'application/x-pem-file',
         headers: { 'cache-control': cacheControl },
-        body: Readable.from(inTurns(pemPieces('X509 CRL', der))),
+        body: Readable.from(oneEachTurn(pemPieces('X509 CRL', der))),
       }
     : {
         type: 'application/pkix-crl',
         headers: { 'cache-control': cacheControl, 'content-length': String(bytesOf(der)) },
-        body: Readable.from(inTurns(der)),
+        body: Readable.from(oneEachTurn(der)),
       };
 }
 
 /** A fast client would otherwise have the whole list encoded and encrypted in one turn of the event loop. */
-async function* inTurns<T>(pieces: Iterable<T>): AsyncGenerator<T> {
+async function* oneEachTurn<T>(pieces: Iterable<T>): AsyncGenerator<T> {
   for (const piece of pieces) {
     yield piece;
     await nextTurn();

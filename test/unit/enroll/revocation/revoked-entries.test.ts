@@ -36,7 +36,7 @@ async function open(t: ExecutionContext): Promise<World> {
     sink: () => Promise.resolve(),
   });
   t.teardown(() => registry.close());
-  const entries = new RevokedEntries(registry, clock);
+  const entries = new RevokedEntries({ registry, clock });
   return {
     clock,
     registry,
@@ -113,7 +113,7 @@ test('who is suspended is on hold until he is resumed, deleted, or his certifica
 
 test('a hold has the date of its beginning, whatever becomes of it until it ends', async (t) => {
   const { registry, clock, entries } = await open(t);
-  const devices = new DeviceAdmin(registry, clock);
+  const devices = new DeviceAdmin({ registry, clock });
   const id = parseDeviceId('a');
   const certificates = [
     { ...certificateOf('a'), serial: 'a1', issuer, notAfterMs: clock.now() + 90 * hourMs },

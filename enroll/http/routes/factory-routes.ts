@@ -1,81 +1,38 @@
 /**
- * Calls of operators about issuers and factory CAs.
+ * Calls of administrators about the CAs of manufacturers.
  *
  * @module
  */
 import { z } from 'zod';
-import { readCertificate, type CertificateFacts } from '../../../certs/certificate.ts';
+import { readCertificate } from '../../../certs/certificate.ts';
 import type { Clock } from '../../../core/clock.ts';
 import {
   factoriesSchema,
   factoryRequestSchema,
   factorySchema,
-  issuerSchema,
-  issuersSchema,
 } from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
 import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
 import type { FactoryRecord } from '../../registry/records.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
-export interface CaRouteDeps {
+export interface FactoryRouteDeps {
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly factories: Factories;
   readonly registry: Registry;
-  readonly rollover: IssuerRollover;
-  /** Has TLS name the factory CAs to clients. */
+  /** Shows the factory CAs to clients in the TLS handshake. */
   readonly factoriesChanged: () => void;
 }
 
 const nameParams = z.strictObject({ name: z.string().min(1).max(64) });
 
-export function caRoutes(deps: CaRouteDeps): HttpRoute[] {
-  const { ca, clock, registry, rollover } = deps;
-  const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
-    fingerprint: certificate.fingerprint,
-    name: certificate.x509.subject,
-    current: certificate.fingerprint === ca.current.certificate.fingerprint,
-    notAfter: iso(certificate.notAfterMs),
-  });
+export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
+  const { ca, clock, registry } = deps;
   return [
-    route({
-      method: 'GET',
-      path: '/v1/issuers',
-      summary: 'The trusted issuers, the current one first',
-      access: 'viewer',
-      answer: issuersSchema,
-      handle: () =>
-        Promise.resolve({
-          issuers: ca.issuers.map(({ certificate }) => issuerView(certificate)),
-        }),
-    }),
-    route({
-      method: 'POST',
-      path: '/v1/issuers',
-      summary: 'A new issuer: published, and, when every broker trusts it, the one that signs',
-      access: 'admin',
-      status: 201,
-      body: z.strictObject({}).optional(),
-      answer: issuerSchema,
-      handle: async ({ actor }) => issuerView(await rollover.introduce(actor)),
-    }),
-    route({
-      method: 'DELETE',
-      path: '/v1/issuers/:fingerprint',
-      summary: 'Takes a former issuer out of trust, when nobody needs it any more',
-      access: 'admin',
-      status: 204,
-      params: z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
-      async handle({ params, actor }) {
-        await rollover.retire(params.fingerprint, actor);
-        return undefined;
-      },
-    }),
     route({
       method: 'GET',
       path: '/v1/factories',
@@ -145,7 +102,7 @@ export function caRoutes(deps: CaRouteDeps): HttpRoute[] {
   ];
 }
 
-async function reload({ factories, registry, factoriesChanged }: CaRouteDeps): Promise<void> {
+async function reload({ factories, registry, factoriesChanged }: FactoryRouteDeps): Promise<void> {
   await factories.load(registry);
   factoriesChanged();
 }

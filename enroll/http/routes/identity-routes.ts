@@ -1,0 +1,40 @@
+/**
+ * Calls with which a device checks what it trusts and who it is.
+ *
+ * @module
+ */
+import { caSchema, whoamiSchema } from '../../../core/protocol/enrollment-api.ts';
+import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import { requireIdentity } from '../client-certificate.ts';
+import { iso } from '../device-view.ts';
+import { route, type HttpRoute } from '../route.ts';
+
+export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): HttpRoute[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/ca',
+      summary: 'The CA certificates and the fingerprint that devices pin',
+      access: 'anyone',
+      answer: caSchema,
+      handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/whoami',
+      summary: 'Whether the certificate that the call is made with is good, and whose it is',
+      access: 'identity',
+      answer: whoamiSchema,
+      handle({ identity }) {
+        const { record, certificate } = requireIdentity(identity);
+        return Promise.resolve({
+          id: record.id,
+          role: record.role,
+          serial: certificate.serial,
+          status: record.status,
+          notAfter: iso(certificate.notAfterMs),
+        });
+      },
+    }),
+  ];
+}

@@ -1,0 +1,61 @@
+/**
+ * Calls of administrators about issuers.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import type { CertificateFacts } from '../../../certs/certificate.ts';
+import { issuerSchema, issuersSchema } from '../../../core/protocol/enrollment-api.ts';
+import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
+import { iso } from '../device-view.ts';
+import { route, type HttpRoute } from '../route.ts';
+
+export interface IssuerRouteDeps {
+  readonly ca: CertificateAuthority;
+  readonly rollover: IssuerRollover;
+}
+
+export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
+  const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
+    fingerprint: certificate.fingerprint,
+    name: certificate.x509.subject,
+    current: certificate.fingerprint === ca.current.certificate.fingerprint,
+    notAfter: iso(certificate.notAfterMs),
+  });
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/issuers',
+      summary: 'The trusted issuers, the current one first',
+      access: 'viewer',
+      answer: issuersSchema,
+      handle: () =>
+        Promise.resolve({
+          issuers: ca.issuers.map(({ certificate }) => issuerView(certificate)),
+        }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/issuers',
+      summary: 'A new issuer: published, and, when every broker trusts it, the one that signs',
+      access: 'admin',
+      status: 201,
+      body: z.strictObject({}).optional(),
+      answer: issuerSchema,
+      handle: async ({ actor }) => issuerView(await rollover.introduce(actor)),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/issuers/:fingerprint',
+      summary: 'Takes a former issuer out of trust, when nobody needs it any more',
+      access: 'admin',
+      status: 204,
+      params: z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
+      async handle({ params, actor }) {
+        await rollover.retire(params.fingerprint, actor);
+        return undefined;
+      },
+    }),
+  ];
+}

@@ -1,0 +1,79 @@
+/**
+ * The call of administrators that issues certificates to services, administrators and brokers.
+ *
+ * @module
+ */
+import { parseCsr } from '../../../certs/csr.ts';
+import { noNames, subjectNamesOf } from '../../../certs/subject-names.ts';
+import type { Clock } from '../../../core/clock.ts';
+import type { Config } from '../../../core/config/config.ts';
+import { issuedSchema, serviceRequestSchema } from '../../../core/protocol/enrollment-api.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
+import { CheckedCsr } from '../../enrollment/csr-checks.ts';
+import { issuedJson } from '../../enrollment/issue-result.ts';
+import { isHeld } from '../../registry/certificate-status.ts';
+import { newIdentity } from '../../registry/device-rows.ts';
+import { retryOnConflict, type Registry } from '../../registry/registry.ts';
+import { route, type HttpRoute } from '../route.ts';
+
+export interface ServiceRouteDeps {
+  readonly ca: CertificateAuthority;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly issuing: CertificateIssuer;
+  readonly registry: Registry;
+}
+
+export function serviceRoute({
+  ca,
+  clock,
+  config,
+  issuing,
+  registry,
+}: ServiceRouteDeps): HttpRoute {
+  return route({
+    method: 'POST',
+    path: '/v1/services',
+    summary: 'A certificate for a service, an administrator or a broker',
+    access: 'admin',
+    status: 201,
+    body: serviceRequestSchema,
+    bodyMaxBytes: 64 * 1024,
+    answer: issuedSchema,
+    async handle({ body: { name, role, csr: text, names }, actor, remoteAddress }) {
+      const csr = parseCsr(text);
+      if (csr.commonName !== undefined && csr.commonName !== name) {
+        throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${name}` });
+      }
+      const answer = await retryOnConflict(async () => {
+        const row = await registry.get('devices', name);
+        if (row !== undefined && row.role !== role) {
+          throw new FlotillaError('identity-role-conflict', { detail: `${name} is ${row.role}` });
+        }
+        if (row !== undefined && isHeld(row)) {
+          throw new FlotillaError('device-suspended', { detail: name });
+        }
+        return issuing.issue({
+          csr: await CheckedCsr.check(csr, name, { registry, ca }),
+          row: {
+            ...(row ?? newIdentity({ id: name, role, createdAtMs: clock.now() })),
+            status: 'active',
+          },
+          expected: row?.version ?? 0,
+          profile: role,
+          validityMs: config.enroll.certificateValidity,
+          names: role === 'broker' ? subjectNamesOf(names) : noNames,
+          event: {
+            action: 'certificate-issued',
+            actor,
+            remoteAddress,
+            detail: { way: 'service', role },
+          },
+        });
+      });
+      return issuedJson(answer, ca);
+    },
+  });
+}
