@@ -50,12 +50,12 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const issuance = await createIssuance(open);
     const distribution = createDistribution({ ...open, state, env });
     const { feed, lists, presence, refusals } = distribution;
+    let url = config.enroll.url ?? '';
     const operatorApi = await openOperatorApi(
-      { ...open, auditFolder: state.enroll.audit, feed, presence },
+      { ...open, auditFolder: state.enroll.audit, feed, presence, url: () => url },
       lifecycle,
     );
     const { queries, samples, table } = operatorApi;
-    let url = config.enroll.url ?? '';
     const certificates = await CertificateRefresh.open({ ...open, state });
     const tls = (): ServerCertificate => ({
       key: certificates.server.key,

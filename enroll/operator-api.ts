@@ -22,8 +22,13 @@ import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
 import { brokerRoutes } from './http/routes/broker-routes.ts';
 import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
 import { tailRoute } from './http/routes/tail-routes.ts';
+import { operatorRoutes } from './http/routes/operator-routes.ts';
+import { signInRoutes } from './http/routes/sign-in-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
+import { openProvider } from './operators/open-provider.ts';
+import { OperatorDirectory } from './operators/operator-directory.ts';
+import { SignIn } from './operators/sign-in.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
 import { listBrokers } from './queries/broker-list.ts';
 import { DeviceTable } from './queries/device-table.ts';
@@ -43,6 +48,8 @@ export interface OperatorApiDeps {
   readonly feed: Feed;
   readonly presence: PresenceTable;
   readonly registry: Registry;
+  /** Where browsers reach the service. */
+  readonly url: () => string;
 }
 
 export interface OperatorApi {
@@ -98,7 +105,15 @@ export async function openOperatorApi(
     table.close();
   });
   const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
-  const brokerDeps = { audit, feed, presence, queries };
+  const signInDeps = {
+    audit,
+    clock,
+    operators: new OperatorDirectory(registry, clock),
+    provider: await openProvider(config, () => `${deps.url()}/v1/sign-in/oidc/callback`),
+    signIn: new SignIn(registry, clock, config.enroll.operators),
+    url: deps.url,
+  };
+  const brokerDeps = { audit, feed, presence, queries, table };
   return {
     table,
     samples,
@@ -109,7 +124,12 @@ export async function openOperatorApi(
       ...tokenListRoutes(registry, clock),
       ...metricsRoutes(eventDeps),
       ...brokerRoutes(brokerDeps),
+      ...operatorRoutes(signInDeps),
     ],
-    rawRoutes: [eventsRoute(eventDeps), tailRoute({ ...brokerDeps, ...eventDeps })],
+    rawRoutes: [
+      eventsRoute(eventDeps),
+      tailRoute({ ...brokerDeps, ...eventDeps }),
+      ...signInRoutes(signInDeps),
+    ],
   };
 }

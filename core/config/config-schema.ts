@@ -219,6 +219,86 @@ export const configSchema = z.strictObject({
             ),
         })
         .prefault({}),
+      operators: z
+        .strictObject({
+          sessionTtl: duration({
+            defaultValue: '8h',
+            min: '1m',
+            description: 'How long a browser stays signed in.',
+          }),
+          linkTtl: duration({
+            defaultValue: '60s',
+            min: '1s',
+            description:
+              'How long a sign-in link can be used (default of a request without a time).',
+          }),
+        })
+        .prefault({}),
+      oidc: z
+        .strictObject({
+          issuer: z
+            .url({ protocol: /^https$/ })
+            .describe('The identity provider; its configuration is read from there.'),
+          clientId: z.string().min(1).max(256).describe('The id of this service at the provider.'),
+          clientSecretFile: z
+            .string()
+            .min(1)
+            .optional()
+            .describe(
+              'The file with the client secret (default: a public client, with PKCE only).',
+            ),
+          caFile: z
+            .string()
+            .min(1)
+            .optional()
+            .describe(
+              'PEM file with the CAs that are trusted for the provider (default: the system store).',
+            ),
+          label: z
+            .string()
+            .min(1)
+            .max(64)
+            .default('single sign-on')
+            .describe('How the sign-in page names the provider.'),
+          scopes: z
+            .array(z.string().min(1).max(64))
+            .max(16)
+            .default(['openid', 'profile', 'email'])
+            .describe('The scopes that are requested.'),
+          nameClaim: z
+            .string()
+            .min(1)
+            .max(64)
+            .default('email')
+            .describe('The claim that names the person in the audit log.'),
+          roleClaim: z
+            .string()
+            .min(1)
+            .max(256)
+            .default('groups')
+            .describe('The claim that names the role: a text or a list of texts.'),
+          roles: z
+            .strictObject({
+              viewer: z
+                .array(z.string().min(1).max(256))
+                .max(64)
+                .default([])
+                .describe('Values of the claim that make a person a viewer.'),
+              operator: z
+                .array(z.string().min(1).max(256))
+                .max(64)
+                .default([])
+                .describe('Values of the claim that make a person an operator.'),
+              admin: z
+                .array(z.string().min(1).max(256))
+                .max(64)
+                .default([])
+                .describe('Values of the claim that make a person an administrator.'),
+            })
+            .describe('Values of the claim for each role. A person with none of them is refused.'),
+        })
+        .optional()
+        .describe('Sign-in by an identity provider (OpenID Connect).'),
       hook: z
         .strictObject({
           url: z

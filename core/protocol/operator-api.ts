@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { isDeviceId, type DeviceId } from '../device-id.ts';
 import { connectionSchema } from './broker-query.ts';
+import { operatorRoles } from './operator-role.ts';
 
 const time = z.iso.datetime();
 const count = z.int().min(0);
@@ -238,3 +239,74 @@ export const publishRequestSchema = z.strictObject({
   broker: deviceId.optional(),
 });
 export const publishedSchema = z.object({ published: z.literal(true), broker: z.string() });
+
+// ---- operators, keys, sessions ----
+
+const operatorName = z
+  .string()
+  .max(128)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@+-]*$/, 'not a name for an operator');
+const operatorRole = z.enum(operatorRoles);
+const seconds = (max: number): z.ZodOptional<z.ZodInt> => z.int().min(1).max(max).optional();
+
+export const signInOptionsSchema = z.object({
+  /** The identity provider: begin at `/v1/sign-in/oidc`; null when none is configured. */
+  oidc: z.object({ label: z.string() }).nullable(),
+});
+export const sessionInfoSchema = z.object({
+  operator: z.string(),
+  role: operatorRole,
+  via: z.enum(['certificate', 'key', 'session']),
+  /** To be sent as `X-CSRF-Token` with each call that changes something; null when it is not needed. */
+  csrf: z.string().nullable(),
+  /** The groups of operations that an API key is limited to; null: no limit. */
+  scopes: z.array(z.string()).nullable(),
+  expiresAt: time.nullable(),
+});
+export const linkRequestSchema = z.strictObject({
+  /** By default the caller. */
+  operator: operatorName.optional(),
+  ttlSeconds: seconds(86_400),
+});
+export const linkSchema = z.object({ url: z.string(), operator: z.string(), expiresAt: time });
+
+export const operatorSchema = z.object({
+  name: operatorName,
+  role: operatorRole,
+  disabled: z.boolean(),
+  createdAt: time,
+  createdBy: z.string(),
+  /** How many API keys it has. */
+  keys: count,
+});
+export const operatorsSchema = z.object({ operators: z.array(operatorSchema) });
+export const operatorRequestSchema = z.strictObject({
+  role: operatorRole,
+  disabled: z.boolean().default(false),
+});
+
+export const keySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  operator: z.string(),
+  role: operatorRole,
+  scopes: z.array(z.string()).nullable(),
+  createdAt: time,
+  expiresAt: time,
+});
+export const keysSchema = z.object({ keys: z.array(keySchema) });
+export const keyRequestSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a name for a key'),
+  /** By default the caller; another operator's key needs the role `admin`. */
+  operator: operatorName.optional(),
+  /** At most the operator's own role, which is the default. */
+  role: operatorRole.optional(),
+  /** Groups of operations (the tags of the OpenAPI document); by default all. */
+  scopes: z.array(z.string().max(64)).min(1).max(32).optional(),
+  /** Default: 90 days. */
+  ttlSeconds: seconds(10 * 365 * 86_400),
+});
+export const keyCreatedSchema = keySchema.extend({
+  /** The one moment when the key can be seen. */
+  key: z.string(),
+});

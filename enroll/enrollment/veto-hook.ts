@@ -10,12 +10,11 @@
  * @module
  */
 import { createHmac } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import { z } from 'zod';
-import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
+import { readSetting } from '../../core/config/setting-file.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { callHttps } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
@@ -111,14 +110,4 @@ function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock): Promise<T>
     const cancel = clock.after(ms, () => reject(new Error('no answer in time')));
     work.then(resolve, reject).finally(cancel);
   });
-}
-
-async function readSetting(path: string, kind: 'secret' | 'public'): Promise<string> {
-  try {
-    if (kind === 'secret') await assertSecret(path);
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof FlotillaError) throw error;
-    throw new FlotillaError('config-unreadable', { detail: path, cause: error });
-  }
 }

@@ -44,7 +44,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     'GET /v1/brokers': 'listBrokers',
     'GET /v1/brokers/:broker/connections': 'listConnections',
     'GET /v1/brokers/:broker/sessions': 'listSessions',
-    'GET /v1/brokers/:broker/session': 'getSession',
+    'GET /v1/brokers/:broker/session': 'getMqttSession',
     'POST /v1/feed/report': 'reportFeed',
     'POST /v1/feed/sample': 'reportSample',
     'POST /v1/feed/answer': 'answerQuery',
@@ -91,6 +91,18 @@ export const operations: Readonly<Record<string, Operation>> = {
     'GET /v1/messages/retained': 'listRetained',
     'POST /v1/messages': 'publishMessage',
     'GET /v1/messages/tail': 'tailMessages',
+  }),
+  ...group('operators', {
+    'GET /v1/sign-in': 'getSignInOptions',
+    'POST /v1/sign-in/links': 'createSignInLink',
+    'GET /v1/session': 'getSession',
+    'DELETE /v1/session': 'signOut',
+    'GET /v1/operators': 'listOperators',
+    'PUT /v1/operators/:name': 'putOperator',
+    'DELETE /v1/operators/:name': 'deleteOperator',
+    'GET /v1/keys': 'listKeys',
+    'POST /v1/keys': 'createKey',
+    'DELETE /v1/keys/:id': 'deleteKey',
   }),
 };
 

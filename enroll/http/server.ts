@@ -19,6 +19,7 @@ import { unmappedAddress } from '../../core/ip-address.ts';
 import type { OperatorAuthentication } from '../operators/operator-authentication.ts';
 import { includesRole } from '../../core/protocol/operator-role.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
+import { responseHeaders } from './page-headers.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { cookieOf, sessionCookie } from './session-cookie.ts';
@@ -200,6 +201,10 @@ export class HttpServer {
   #prepare(): void {
     const { app } = this;
     const { log } = this.#deps;
+    app.addHook('onRequest', (_request, reply, done) => {
+      void reply.headers(responseHeaders);
+      done();
+    });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
       'application/json',

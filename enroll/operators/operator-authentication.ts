@@ -9,11 +9,15 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { DeviceRecord, OperatorRecord } from '../registry/records.ts';
+import type { DeviceRecord, OperatorRecord, SessionRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import { isApiKey } from './api-keys.ts';
 import type { OperatorCaller } from './caller.ts';
-import { isOperatorRole, lesserRole } from '../../core/protocol/operator-role.ts';
+import {
+  isOperatorRole,
+  lesserRole,
+  type OperatorRole,
+} from '../../core/protocol/operator-role.ts';
 import { secretHash } from './secrets.ts';
 
 /** A browser's request, as far as it matters for its session. */
@@ -84,34 +88,39 @@ export class OperatorAuthentication {
   async bySession(request: SessionRequest): Promise<OperatorCaller> {
     const hash = secretHash(request.token);
     const row = await this.#registry.get('sessions', hash);
-    if (row === undefined || row.expiresAtMs <= this.#clock.now()) {
+    if (row?.kind !== 'session' || row.expiresAtMs <= this.#clock.now()) {
       throw new FlotillaError('sign-in-required');
     }
     const csrf = csrfTokenOf(request.token);
     assertSameOrigin(request, csrf);
-    if (row.ssoRole !== null) {
-      const { operator: name, ssoRole: role } = row;
-      return {
-        name,
-        role,
-        actor: name,
-        via: 'session',
-        session: hash,
-        csrf,
-        expiresAtMs: row.expiresAtMs,
-      };
-    }
-    const operator = await this.#registry.get('operators', row.operator);
-    if (operator === undefined || operator.disabled) throw new FlotillaError('sign-in-required');
     return {
-      name: operator.name,
-      role: operator.role,
-      actor: operator.name,
+      name: row.operator,
+      role: await this.#roleOf(row),
+      actor: row.operator,
       via: 'session',
       session: hash,
       csrf,
       expiresAtMs: row.expiresAtMs,
     };
+  }
+
+  /** @throws FlotillaError `sign-in-required` when the operator of a session is disabled or gone */
+  async #roleOf({ source, operator: name, providerRole }: SessionRecord): Promise<OperatorRole> {
+    const operator = await this.#registry.get('operators', name);
+    if (operator?.disabled === true) throw new FlotillaError('sign-in-required');
+    if (source === 'operator') {
+      if (operator === undefined) throw new FlotillaError('sign-in-required');
+      return operator.role;
+    }
+    if (source === 'provider') {
+      if (providerRole === null) throw new FlotillaError('sign-in-required');
+      return providerRole;
+    }
+    const identity = await this.#registry.get('devices', name);
+    if (identity?.status !== 'active' || !isOperatorRole(identity.role)) {
+      throw new FlotillaError('sign-in-required');
+    }
+    return operator === undefined ? identity.role : lesserRole(identity.role, operator.role);
   }
 }
 

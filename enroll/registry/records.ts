@@ -153,13 +153,20 @@ export interface ApiKeyRecord {
   readonly expiresAtMs: number;
 }
 
-/** A browser that is signed in. */
+/** A browser that is signed in, or a link that signs one in. */
 export interface SessionRecord {
-  /** SHA-256 over the cookie's value. */
+  /** SHA-256 over the secret: the cookie's value, or the token in the link. */
   readonly hash: string;
+  /** A link becomes a session when it is used; then it is deleted. */
+  readonly kind: 'session' | 'link';
   readonly operator: string;
-  /** The role that the identity provider named; null: the role of the operator's own record applies. */
-  readonly ssoRole: OperatorRole | null;
+  /**
+   * Where the role comes from, on every call: the operator's record, the identity of the same name and its
+   * certificate's role, or what the identity provider said at sign-in.
+   */
+  readonly source: 'operator' | 'identity' | 'provider';
+  /** The role that the identity provider named; null for other sources. */
+  readonly providerRole: OperatorRole | null;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
 }

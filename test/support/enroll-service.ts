@@ -113,7 +113,9 @@ export function replyOf(answer: HttpsResponse): Reply {
   return {
     status: answer.status,
     headers: answer.headers,
-    body: text.startsWith('{') ? (JSON.parse(text) as Reply['body']) : { text },
+    body: /[/+]json\b/.test(answer.headers['content-type'] ?? '')
+      ? (JSON.parse(text) as Reply['body'])
+      : { text },
   };
 }
 

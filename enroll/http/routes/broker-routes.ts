@@ -26,6 +26,8 @@ import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/feed.ts';
 import type { OperatorCaller } from '../../operators/caller.ts';
+import type { DeviceTable } from '../../queries/device-table.ts';
+import { assertMayChange } from '../assert-may-change.ts';
 import { subjectOf } from '../operator-subject.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -34,6 +36,7 @@ export interface BrokerRouteDeps {
   readonly feed: Feed;
   readonly presence: PresenceTable;
   readonly queries: BrokerQueries;
+  readonly table: DeviceTable;
 }
 
 /** How long an operator waits for a broker, in ms. */
@@ -101,7 +104,7 @@ function listRoutes({ queries }: BrokerRouteDeps): HttpRoute[] {
   ];
 }
 
-function deviceConnectionRoutes({ audit, presence, queries }: BrokerRouteDeps): HttpRoute[] {
+function deviceConnectionRoutes({ audit, presence, queries, table }: BrokerRouteDeps): HttpRoute[] {
   const options = { timeoutMs: brokerTimeoutMs };
   return [
     route({
@@ -130,7 +133,8 @@ function deviceConnectionRoutes({ audit, presence, queries }: BrokerRouteDeps): 
       params: deviceParams,
       body: z.strictObject({ clientId: z.string().min(1).max(1024).optional() }).optional(),
       answer: disconnectedSchema,
-      async handle({ params, body, actor }) {
+      async handle({ params, body, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
         const clientId = body?.clientId;
         const closed = await Promise.all(
           presence.brokersOf(params.id).map((broker) =>

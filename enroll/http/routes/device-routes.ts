@@ -23,6 +23,7 @@ import type { DeviceQuery, Registry } from '../../registry/registry.ts';
 import type { DeviceActions, RevokeResult } from '../../devices/device-actions.ts';
 import { deviceSortKeys, searchDevices, type DeviceSortKey } from '../../queries/device-search.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
+import { assertMayChange } from '../assert-may-change.ts';
 import { deviceJson } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -114,7 +115,10 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       params: idParams,
       body: editRequestSchema,
       answer: deviceSchema,
-      handle: async ({ params, body, actor }) => view(await devices.edit(params.id, body, actor)),
+      async handle({ params, body, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
+        return view(await devices.edit(params.id, body, actor));
+      },
     }),
     route({
       method: 'DELETE',
@@ -123,7 +127,8 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       status: 204,
       params: idParams,
-      async handle({ params, actor }) {
+      async handle({ params, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
         await revocations.delete(params.id, actor);
         return undefined;
       },
@@ -136,7 +141,8 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       params: idParams,
       body: revokeRequestSchema,
       answer: revokedSchema,
-      async handle({ params, body, actor }) {
+      async handle({ params, body, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
         const revoked = await revocations.revoke([params.id], body.reason, actor);
         return { id: params.id, ...revokedJson(revoked) };
       },
@@ -149,12 +155,15 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       params: z.strictObject({ group: z.string().min(1).max(128) }),
       body: revokeRequestSchema,
       answer: groupRevokedSchema,
-      async handle({ params: { group }, body, actor }) {
+      async handle({ params: { group }, body, actor, operator }) {
         const ids: DeviceId[] = [];
         let after: string | null = '';
         while (after !== null) {
           const page = await registry.list({ group, limit: 1000, after });
-          for (const { id, status } of page.devices) if (status !== 'revoked') ids.push(id);
+          for (const record of page.devices) {
+            assertMayChange(operator, record);
+            if (record.status !== 'revoked') ids.push(record.id);
+          }
           after = page.next;
         }
         const revoked = await revocations.revoke(ids, body.reason, actor);
@@ -170,7 +179,8 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       params: idParams,
       body: empty,
       answer: deviceSchema,
-      async handle({ params, actor }) {
+      async handle({ params, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
         await revocations.suspend(params.id, actor);
         return view(await devices.get(params.id));
       },
@@ -183,7 +193,8 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       params: idParams,
       body: empty,
       answer: deviceSchema,
-      async handle({ params, actor }) {
+      async handle({ params, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
         await revocations.resume(params.id, actor);
         return view(await devices.get(params.id));
       },
