@@ -1,5 +1,5 @@
 /**
- * The two services on machines of their own (two state folders here), and what a restart keeps.
+ * The two services on separate machines (here two state folders), and what a restart keeps.
  *
  * @module
  */
@@ -78,7 +78,7 @@ test('a broker on its own machine has no CA key and continues while the enrollme
   const device = join(folder, 'device');
   await run(t, 'device', 'enroll', '--state', there, '--id', 'far', '--out', device);
 
-  // The directory reaches the broker on the feed, not through a file that both can read.
+  // The directory reaches the broker through the feed, not through a shared file.
   const first = await until('the broker lets it in', () =>
     connectWith(t, { id: 'far', folder: device, address: broker.ready.mqtts }).catch(
       () => undefined,
@@ -153,13 +153,13 @@ test('nothing is lost by a stop or a kill', async (t) => {
   const good = readFileSync(policy);
   const status = (): ReturnType<typeof flotilla> => flotilla(['status', '--state', state]);
   writeFileSync(policy, `${good.toString()}\nrolez: {}\n`);
-  const wrong = await until('status tells the broken policy', async () => {
-    const told = await status();
-    return told.code === 1 && told;
+  const wrong = await until('status reports the broken policy', async () => {
+    const result = await status();
+    return result.code === 1 && result;
   });
   t.regex(wrong.stdout, /WRONG.*policy.*rolez/);
   writeFileSync(policy, good);
-  await until('status is content again', async () => (await status()).code === 0);
+  await until('status reports no problem again', async () => (await status()).code === 0);
 
   const done = await second.child.stop('SIGINT');
   t.is(done.code, 0, done.stderr);

@@ -28,7 +28,7 @@ function blocksOf(page: string): Block[] {
   });
 }
 
-/** The ways to enroll are alternatives: a device each. The others speak as the first. */
+/** The ways to enroll are alternatives: each gets its own device. */
 const ids: Readonly<Record<string, string>> = {
   'With openssl and curl (EST)': 'pump-8',
   'With JSON': 'pump-9',
@@ -78,7 +78,7 @@ test('the pages contain the commands that this test runs', (t) => {
   }
 });
 
-// One after the other: the second page speaks of the device that the first one enrolled.
+// Serial, because the second page uses the device that the first one enrolls.
 test.serial('every command of docs/devices.md does what the page says', async (t) => {
   if (!hasTools(t)) return;
   for (const block of devicesPage) await works(t, block);
@@ -111,7 +111,7 @@ test.serial('every command of docs/operations.md does what the page says', async
   if (!hasTools(t)) return;
   for (const block of operationsPage) await works(t, block);
   t.is((await up.ask(deviceSchema, 'device', 'show', 'pump-7')).status, 'revoked');
-  // The new issuer gave the broker a new certificate, with which its link begins anew.
+  // With its certificate of the new issuer, the broker reconnects to the feed.
   await until(
     'all is well',
     async () => (await flotilla(['status', '--state', up.ready.state])).code === 0,
@@ -131,7 +131,7 @@ async function works(t: ExecutionContext, block: Block, id?: string): Promise<vo
 async function run(t: ExecutionContext, block: Block, id: string): Promise<Finished> {
   const { language, text } = block;
   const { host, port } = up.ready.mqtts;
-  // A token of its own for each block: each enrolls once.
+  // Each block gets its own token, because it enrolls once.
   const { token } = await up.ask(tokenSchema, 'token', 'create', '--device', id);
   const options = {
     cwd: work,

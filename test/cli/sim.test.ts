@@ -1,5 +1,5 @@
 /**
- * The simulator through the command line: beside `up`, against it, and with a plan that cannot hold.
+ * The simulator through the command line: together with `up`, against it, and with a plan that fails.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const latency = z.looseObject({
   ...{ p50: z.number(), p95: z.number(), p99: z.number(), max: z.number(), count: z.int() },
 });
 
-/** The report as the contract has it; more is allowed. */
+/** The documented fields of the report; more are allowed. */
 const reportSchema = z.looseObject({
   seed: z.string(),
   plan: z.string(),

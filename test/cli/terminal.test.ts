@@ -5,7 +5,7 @@ import { anyPorts, flotillaPath } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-/** Runs a command in a terminal of its own and does something to it when it is ready. */
+/** Runs a command in its own terminal and performs an action when it is ready. */
 const inTerminal = `
 import os, pty, signal, sys, time
 action, command = sys.argv[1], sys.argv[2:]

@@ -1,6 +1,6 @@
 /**
  * A fleet end to end through the command line: one `flotilla up` on an empty folder, real files,
- * real mosquitto clients. The tests share it, each with devices of its own.
+ * real mosquitto clients. The tests share it, each with its own devices.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import { connectWith } from '../support/cli-client.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { until } from '../support/until.ts';
 
-/** What the contract promises of `device enroll`, `device renew` and `service create`. */
+/** The documented output of `device enroll`, `device renew` and `service create`. */
 const enrolledSchema = z.strictObject({
   device: z.string(),
   serial: z.string().regex(/^(?:[0-9a-f]{2})+$/),
@@ -77,10 +77,10 @@ const connectAs = (
   onMessage: (topic: string) => void = () => undefined,
 ): Promise<MqttClient> => connectWith(t, { id, folder, address: up.ready.mqtts, onMessage });
 
-/** A mosquitto_sub with the service's certificate, subscribed when this resolves. */
+/** Starts mosquitto_sub with the certificate of the service; resolves when it has subscribed. */
 async function watch(t: ExecutionContext, sub: string, topic: string, id: string): Promise<Child> {
   const args = [...mosquittoArgs(backend, up.ready, `backend/${id}`), '-t', topic, '-v', '-d'];
-  // Line by line: mosquitto_sub itself keeps what it says of the SUBACK in a buffer.
+  // Line-buffered: otherwise mosquitto_sub would keep its message about the SUBACK in a buffer.
   const child = spawnChild(t, 'stdbuf', ['-oL', sub, ...args]);
   await child.line((line) => line.includes('SUBACK') || line.startsWith('Subscribed'));
   return child;
@@ -149,7 +149,7 @@ test('a token enrolls one device with the printed command', async (t) => {
     ...['--url', up.ready.https.url, '--fingerprint', up.ready.ca.fingerprint],
     ...['--token', token.token, '--json'],
   ]);
-  t.is(again.code, 1, 'a used token is good for nothing with another key');
+  t.is(again.code, 1, 'a used token is not valid for another key');
   const shown = await up.ask(deviceSchema, 'device', 'show', 'by-token');
   t.true(shown.id === 'by-token');
   t.like(shown, { status: 'active', group: 'north', connected: false });
@@ -392,11 +392,14 @@ test.serial('a new issuer takes over while devices are connected', async (t) => 
   t.true((await connectAs(t, 'of-the-new')).connected);
   t.true(client.connected, 'nobody was disconnected');
   await client.endAsync();
-  t.true((await connectAs(t, 'of-the-old')).connected, 'and the old certificates are still good');
+  t.true(
+    (await connectAs(t, 'of-the-old')).connected,
+    'certificates of the former issuer are still valid',
+  );
 });
 
 test('status reports no problem', async (t) => {
-  // The broker's link begins anew when its certificate does, which another test here sees to.
+  // Another test here renews the certificate of the broker, which then reconnects to the feed.
   const { checks } = await until('all is well', async () => {
     const done = await flotilla(['status', '--state', up.ready.state, '--json']);
     const status = statusSchema.parse(done.json());

@@ -1,4 +1,4 @@
-/** Wrong usage, help, and what is said when something is missing: without any service. @module */
+/** Wrong usage, help texts, and errors without a running service. @module */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -6,7 +6,7 @@ import { runChild } from '../support/child.ts';
 import { flotilla, flotillaPath } from '../support/cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-/** The names of the commands below a command, out of its own help. */
+/** The names of the subcommands of a command, from its help text. */
 async function commandsOf(path: readonly string[]): Promise<string[]> {
   const help = await flotilla([...path, '--help']);
   const [, list = ''] = help.stdout.split(/^Commands:$/m);
@@ -91,7 +91,7 @@ test('an invalid setting prevents the start with exit code 2 and its position', 
   const env = await flotilla(['init', '--state', state], { FLOTILLA_HOSTS: 'x' });
   t.is(env.code, 2);
   t.regex(env.stderr, /FLOTILLA_HOSTS: hosts: unknown setting/);
-  t.false(existsSync(join(state, 'ca')), 'nothing was made');
+  t.false(existsSync(join(state, 'ca')), 'nothing was created');
 });
 
 test('--print-config prints the effective configuration and starts or creates nothing', async (t) => {

@@ -1,5 +1,5 @@
 /**
- * Certificates of a manufacturer's PKI, with whatever faults a test wants in them.
+ * Certificates of a manufacturer's PKI, with the faults that a test needs.
  *
  * @module
  */
@@ -15,13 +15,13 @@ export interface ForeignCa {
 
 export interface ForeignOptions {
   readonly name: string;
-  /** Who signs; itself unless told. */
+  /** The issuer (default: self-signed). */
   readonly by?: ForeignCa;
   readonly key?: KeyObject;
   readonly keyType?: KeyType;
   /** Undefined: a leaf. */
   readonly ca?: { readonly pathLength?: number } | undefined;
-  /** Null: no such extension. */
+  /** Null: without this extension. */
   readonly keyUsage?: x509.KeyUsageFlags | null;
   readonly extendedKeyUsage?: readonly string[] | undefined;
   readonly more?: readonly x509.Extension[];
@@ -38,7 +38,7 @@ export interface Foreign extends ForeignCa {
 const hourMs = 3_600_000;
 let made = 0;
 
-/** Makes a certificate. P-256 keys unless told; the names of subject and issuer are common names. */
+/** Creates a certificate, by default with a P-256 key. Subject and issuer are common names. */
 export async function foreignCertificate(options: ForeignOptions): Promise<Foreign> {
   const { name, ca, keyType = 'p256', hash = 'SHA-256' } = options;
   const key = options.key ?? generateKeySync(keyType);

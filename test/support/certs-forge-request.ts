@@ -1,5 +1,6 @@
 /**
- * Requests with any part put wrong, signed all the same: what a hostile client would send.
+ * Certificate signing requests with any part manipulated, but correctly signed, as hostile clients send
+ * them.
  *
  * @module
  */
@@ -25,7 +26,7 @@ export interface RequestParts {
   readonly spki?: Buffer;
   /** Attribute elements, in the order given. */
   readonly attributes?: readonly Buffer[];
-  /** The whole `[0]` element, in place of `attributes`. */
+  /** The whole `[0]` element, instead of `attributes`. */
   readonly attributesElement?: Buffer;
   /** Elements after the attributes. */
   readonly extra?: readonly Buffer[];
@@ -34,7 +35,7 @@ export interface RequestParts {
   readonly signature?: Buffer;
 }
 
-/** DER of a request of these parts; whatever is left out is right. */
+/** The DER of a request with these parts; omitted parts are valid. */
 export function forgeRequest(parts: RequestParts): Buffer {
   const { key } = parts;
   const info = sequence(
@@ -53,7 +54,7 @@ export function forgeRequest(parts: RequestParts): Buffer {
   );
 }
 
-/** A Name: each pair a part of its own. */
+/** A Name with one relative name for each pair. */
 export function name(pairs: readonly (readonly [string, Buffer])[]): Buffer {
   return sequence(...pairs.map(([type, value]) => setOf(sequence(oid(type), value))));
 }

@@ -1,5 +1,5 @@
 /**
- * The openssl command line as an oracle for certificates.
+ * The openssl command line as a reference for certificates.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { runChild, type ChildOptions, type Finished } from './child.ts';
 import { debianTool } from './debian-tool.ts';
 import { tempFolder } from './temp-folder.ts';
 
-/** One test's folder and its openssl. */
+/** The folder of a test, and openssl. */
 export interface Openssl {
-  /** Runs it to its end; a failure is an answer. */
+  /** Runs it to its end; a failure is a result. */
   run(...args: readonly string[]): Promise<Finished>;
   runWith(options: ChildOptions, ...args: readonly string[]): Promise<Finished>;
-  /** Writes a file into the test's folder and gives its path. */
+  /** Writes a file into the folder of the test and returns its path. */
   file(name: string, content: string | Uint8Array): string;
   path(name: string): string;
 }
 
-/** An openssl for this test; undefined, after saying so, when the machine has none. */
+/** Openssl for this test; undefined, after skipping the test, if the machine has none. */
 export function opensslFor(t: ExecutionContext): Openssl | undefined {
   const command = debianTool(t, 'openssl');
   if (command === undefined) return undefined;

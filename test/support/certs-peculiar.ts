@@ -1,6 +1,6 @@
 /**
- * `@peculiar/x509`, the second oracle. It wants `reflect-metadata` to be there before it is loaded,
- * so everybody loads it from here.
+ * `@peculiar/x509`, a second library as a reference. It needs `reflect-metadata` to be loaded before it,
+ * so all tests import it from here.
  *
  * @module
  */

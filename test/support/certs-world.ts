@@ -1,5 +1,5 @@
 /**
- * A small PKI for tests: root, issuer, keys of every kind.
+ * A small PKI for tests: root, issuer, keys of every type.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import { systemClock, type Clock } from '../../core/clock.ts';
 
 export const dayMs = 86_400_000;
 
-/** The kinds of key that tests go through; the larger RSA sizes take seconds to make. */
+/** The key types that tests use; larger RSA keys take seconds to generate. */
 export const quickKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048'] as const;
 
 const made = new Map<string, Promise<KeyObject>>();
 
-/** A key of a kind, made once in a process for each `use`. */
+/** A key of a type, generated once per process for each `use`. */
 export function keyFor(type: KeyType, use = 'any'): Promise<KeyObject> {
   const name = `${type} ${use}`;
   let key = made.get(name);
@@ -31,7 +31,7 @@ export interface World {
   readonly ca: string;
 }
 
-/** A root and an issuer below it, with keys of one kind. The clock is the real one: openssl has it too. */
+/** A root and an issuer below it, with keys of one type. They use the real time, as openssl does. */
 export async function world(
   type: KeyType = 'p256',
   { clock = systemClock, urls = {} }: { clock?: Clock; urls?: AuthorityUrls } = {},

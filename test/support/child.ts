@@ -1,5 +1,5 @@
 /**
- * Programs that a test runs beside itself: never a shell, always ended with the test.
+ * Child processes of a test: started without a shell and killed at the end of the test.
  *
  * @module
  */
@@ -10,18 +10,18 @@ import type { ExecutionContext } from 'ava';
 
 export interface ChildOptions {
   readonly cwd?: string;
-  /** Added to the environment of the test; undefined takes a name away. */
+  /** Added to the environment of the test; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Written to stdin, which is then closed. Closed empty when absent. */
+  /** Written to stdin, which is then closed (default: empty). */
   readonly input?: string | Buffer;
-  /** Leaves stdin open, for programs that end with it: openssl s_server. */
+  /** Keeps stdin open, for programs that exit when it is closed: openssl s_server. */
   readonly keepInput?: boolean;
-  /** Kills the program after this time, in ms; 30 s unless told. */
+  /** Kills the program after this time, in ms (default: 30 s). */
   readonly timeoutMs?: number;
 }
 
 export interface Finished {
-  /** Undefined when a signal ended it. */
+  /** Undefined if a signal ended it. */
   readonly code: number | undefined;
   readonly signal: NodeJS.Signals | undefined;
   readonly stdout: string;
@@ -31,23 +31,23 @@ export interface Finished {
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Everything that it printed until now. */
+  /** Everything that it has printed so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   /**
-   * Waits for the first line of stdout, seen already or still to come, for which `wanted` holds.
-   * Rejects, with all that was printed, when the program ends or the time is up first.
+   * Waits for the first line of stdout, already printed or not, for which `wanted` returns true. Rejects
+   * with the whole output when the program ends or the time is over.
    */
   line(wanted: (line: string) => boolean, timeoutMs?: number): Promise<string>;
   /** The same on stderr. */
   errorLine(wanted: (line: string) => boolean, timeoutMs?: number): Promise<string>;
-  /** Resolves when it ended and its output is read. */
+  /** Resolves when it has ended and its output has been read. */
   readonly finished: Promise<Finished>;
-  /** Sends a signal (SIGTERM unless told) and waits for the end. */
+  /** Sends a signal (default: SIGTERM) and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<Finished>;
 }
 
-/** Starts a program; kills it, SIGKILL, when the test ends and it has not. */
+/** Starts a program. Kills it with SIGKILL if it still runs at the end of the test. */
 export function spawnChild(
   t: Pick<ExecutionContext, 'teardown'>,
   command: string,
@@ -61,7 +61,7 @@ export function spawnChild(
   });
   const timeoutMs = options.timeoutMs ?? 30_000;
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-  child.stdin.on('error', () => undefined); // EPIPE: it did not want to read.
+  child.stdin.on('error', () => undefined); // EPIPE: it does not read stdin.
   if (options.keepInput !== true) child.stdin.end(options.input);
   else if (options.input !== undefined) child.stdin.write(options.input);
   const out = collect(child.stdout);
@@ -103,7 +103,7 @@ export function spawnChild(
   };
 }
 
-/** Starts this Node on a script; the script's path comes first in `args`. */
+/** Starts this Node.js with a script, the first of `args`. */
 export function spawnNode(
   t: Pick<ExecutionContext, 'teardown'>,
   args: readonly string[],
@@ -112,7 +112,7 @@ export function spawnNode(
   return spawnChild(t, process.execPath, args, options);
 }
 
-/** Runs a program to its end. A failure of the program is an answer, not an exception. */
+/** Runs a program to its end. A failure of the program is a result, not an exception. */
 export function runChild(
   t: Pick<ExecutionContext, 'teardown'>,
   command: string,

@@ -10,18 +10,18 @@ import { connect, type MqttClient } from 'mqtt';
 
 export interface ClientOptions {
   readonly id: string;
-  /** With key.pem, chain.pem and ca.pem. */
+  /** The folder with key.pem, chain.pem and ca.pem. */
   readonly folder: string;
   readonly address: { readonly host: string; readonly port: number };
-  /** Keeps the session for an hour; else it is clean. */
+  /** Keeps the session for an hour (default: a clean session). */
   readonly keep?: boolean;
-  /** Attached before the connection is made: what waits in a session comes with the CONNACK. */
+  /** Attached before the connection is opened: queued messages arrive directly after the CONNACK. */
   readonly onMessage?: (topic: string, payload: string) => void;
 }
 
 /**
- * Connects over MQTT 5.0, and never again by itself; ended with the test. Rejects when the door stays
- * shut, whichever way it is shut.
+ * Connects over MQTT 5.0, without automatic reconnects; closed at the end of the test. Rejects when the
+ * connection is refused in any way.
  */
 export function connectWith(t: ExecutionContext, options: ClientOptions): Promise<MqttClient> {
   const { id, folder, address, keep = false, onMessage = () => undefined } = options;

@@ -1,6 +1,6 @@
 /**
- * The command line under test: inside the test's own process, where that is enough and saves half a
- * second a command, and as a program, where it is the point.
+ * The command line under test: inside the process of the test if possible, which saves half a second per
+ * command, or as a program.
  *
  * @module
  */
@@ -14,22 +14,22 @@ import type { z } from 'zod';
 import { main } from '../../cli/main.ts';
 import { spawnNode, type Child } from './child.ts';
 
-/** The program, as `npx flotilla` finds it. */
+/** The program that `npx flotilla` runs. */
 export const flotillaPath = resolve('cli/flotilla.mjs');
 
-export interface Told {
+export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** The one JSON document on stdout, parsed; throws when there is none, or more. */
+  /** The JSON document on stdout, parsed. Throws unless there is exactly one. */
   readonly json: () => unknown;
 }
 
-/** Runs one command in this process. Nothing of the environment reaches it but `env`. */
+/** Runs one command in this process, with `env` as its whole environment. */
 export async function flotilla(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<Told> {
+): Promise<CommandResult> {
   const out = collector();
   const err = collector();
   const code = await main(args, {
@@ -51,7 +51,7 @@ export async function flotilla(
   };
 }
 
-/** What `up` says when it is ready. */
+/** The ready line of `up`. */
 export interface Ready {
   readonly event: 'ready';
   readonly mqtts: { readonly host: string; readonly port: number };
@@ -66,11 +66,11 @@ export interface Up {
   readonly ready: Ready;
   readonly readyAfterMs: number;
   readonly child: Child;
-  /** A folder for what the tests make; deleted with the rest. */
+  /** A folder for the files of the tests, deleted at the end. */
   readonly folder: string;
-  /** Runs a command on its state, with `--json`, and expects success and an answer of a shape. */
+  /** Runs a command on its state with `--json`, expects success, and validates the result. */
   ask<T>(shape: z.ZodType<T>, ...args: string[]): Promise<T>;
-  /** Stops it with a signal, checks that it ends with 0, and deletes its folder. */
+  /** Stops it with a signal, checks that it exits with 0, and deletes its folder. */
   close(): Promise<void>;
 }
 
@@ -111,7 +111,7 @@ export async function startUp(...more: string[]): Promise<Up> {
   };
 }
 
-/** The fingerprint of a PEM certificate, computed here from the contract's words. */
+/** The fingerprint of a PEM certificate, computed independently of the code under test. */
 export function pemFingerprint(pem: string): string {
   const { raw } = new X509Certificate(pem);
   return `sha256:${createHash('sha256').update(raw).digest('hex')}`;

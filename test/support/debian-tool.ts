@@ -1,5 +1,5 @@
 /**
- * Programs of the operating system that a test holds Flotilla against: openssl, mosquitto_pub, pki.
+ * Programs of the operating system that tests use: openssl, mosquitto_pub, pki.
  *
  * @module
  */
@@ -27,9 +27,9 @@ const packages: Readonly<Record<string, string>> = {
 };
 
 /**
- * The path of a program, or undefined when the machine lacks it: then the test has been passed with
- * a line that says so, and shall return. With FLOTILLA_TEST_NO_SKIP set, as in .ci/run, a missing
- * program fails the test instead.
+ * The path of a program, or undefined if the machine does not have it: then the test has passed with a
+ * message and should return. With FLOTILLA_TEST_NO_SKIP set, as in .ci/run, a missing program fails the
+ * test instead.
  *
  * ```ts
  * const openssl = debianTool(t, 'openssl');
@@ -40,8 +40,8 @@ export function debianTool(
   t: Pick<ExecutionContext, 'log' | 'pass' | 'title'>,
   name: string,
 ): string | undefined {
-  // The system's own first: packages and version managers bring programs of the same names, which
-  // lack what the Debian packages belong to (python3 without paho).
+  // The programs of the system first: packages and version managers install others with the same
+  // names, which lack the Debian packages (python3 without paho).
   const searched = (process.env['PATH'] ?? '').split(delimiter);
   const elsewhere = searched.filter((folder) => folder !== '' && !folder.includes('node_modules'));
   for (const folder of [...system, ...elsewhere]) {

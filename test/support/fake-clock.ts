@@ -1,5 +1,5 @@
 /**
- * A clock that stands still until a test moves it.
+ * A clock that advances only when a test advances it.
  *
  * @module
  */
@@ -7,20 +7,20 @@ import type { Clock } from '../../core/clock.ts';
 
 export interface FakeClock extends Clock {
   /**
-   * Moves both times forward by `ms` and fires, in order of their time, all timers that fall due on
-   * the way, those included that a fired timer sets. What a timer throws comes out of here.
+   * Advances both times by `ms` and fires all timers that become due, in the order of their time,
+   * including timers that are set by a fired timer. Throws what a timer throws.
    */
   advance(ms: number): void;
-  /** Moves the wall clock only, forward or back, as an operator or NTP does; no timer fires. */
+  /** Changes only the wall-clock time, in either direction, as an operator or NTP does; fires no timer. */
   jump(ms: number): void;
-  /** How many timers wait: 0 after everything was given back. */
+  /** The number of pending timers: 0 after everything was released. */
   readonly pending: number;
 }
 
-/** When a fake clock starts unless told: 2030-01-01T00:00:00Z, so that nobody relies on today. */
+/** The default start of a fake clock: 2030-01-01T00:00:00Z, so that no test depends on today's date. */
 export const fakeStartMs = Date.UTC(2030, 0, 1);
 
-/** Makes a clock that stands at `startMs`. */
+/** Creates a clock that starts at `startMs`. */
 export function fakeClock(startMs = fakeStartMs): FakeClock {
   let jumpedMs = 0;
   let elapsedMs = 0;
@@ -31,7 +31,7 @@ export function fakeClock(startMs = fakeStartMs): FakeClock {
     let found: number | undefined;
     let foundMs = untilMs;
     for (const [id, { dueMs }] of timers) {
-      // Ids grow, and a map keeps their order: equal times fire in the order of setting.
+      // Ids increase and a map keeps their order: timers with equal times fire in the order they were set.
       if (found === undefined ? dueMs <= foundMs : dueMs < foundMs) {
         found = id;
         foundMs = dueMs;

@@ -7,13 +7,13 @@ import { createLog, type LogLevel, type Logger } from '../../core/log.ts';
 
 export interface LogCapture {
   readonly log: Logger;
-  /** Every line so far, parsed. */
+  /** All lines so far, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
-  /** Every line so far, as written: what a search for a secret must look at. */
+  /** All lines so far as text, to be searched for secrets. */
   readonly text: () => string;
 }
 
-/** Makes a real log (redaction included) that writes into memory. */
+/** Creates a real log, with redaction, that writes to memory. */
 export function captureLog(level: LogLevel = 'trace'): LogCapture {
   const lines: Readonly<Record<string, unknown>>[] = [];
   let written = '';

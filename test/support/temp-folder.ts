@@ -1,5 +1,5 @@
 /**
- * A folder of a test's own.
+ * Temporary folders for tests.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
-/** Makes an empty folder, mode 0700, that is deleted when the test ends. Gives its path. */
+/** Creates an empty folder with mode 0700 that is deleted when the test ends. Returns its path. */
 export function tempFolder(t: Pick<ExecutionContext, 'teardown'>): string {
   const path = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
   t.teardown(() => rm(path, { recursive: true, force: true, maxRetries: 3 }));

@@ -1,5 +1,5 @@
 /**
- * A CA of a test's own: real certificates, made in memory in a millisecond.
+ * A CA for a test: real certificates, created in memory in a millisecond.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export interface TestCa {
 
 const dayMs = 86_400_000;
 
-/** Makes a root and an issuer below it, both P-256, good for ten years by `clock`. */
+/** Creates a root and an issuer below it, both P-256, valid for ten years by `clock`. */
 export function testCa(name = 'Test', clock: Clock = systemClock): TestCa {
   const validityMs = 3650 * dayMs;
   const rootKey = generateKeySync('p256');

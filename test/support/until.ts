@@ -1,15 +1,15 @@
 /**
- * Waiting for what happens elsewhere, without a fixed sleep.
+ * Waits for a condition without a fixed sleep.
  *
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Asks until the answer is neither undefined nor false, and gives it.
+ * Calls a function until its result is neither undefined nor false, and returns the result.
  *
  * @param what named in the error
- * @throws Error when `timeoutMs` (60 s by default) passed without one
+ * @throws Error after `timeoutMs` (60 s by default)
  */
 export async function until<T>(
   what: string,

@@ -323,7 +323,7 @@ test('two issuers can exist below one root', async (t) => {
   if (openssl === undefined) return;
   const { root, issuer, clock } = await world();
   const key = generateKeySync('p256');
-  // The same name on purpose: the key identifiers tell them apart.
+  // The same name intentionally: the key identifiers distinguish them.
   const second = new Authority({
     key,
     certificate: root.issue({

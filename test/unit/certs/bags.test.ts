@@ -81,7 +81,7 @@ test('anything but a certs-only PKCS#7 is rejected with its own error', async (t
     fc.property(fc.nat(bag.length - 1), fc.nat(255), (at, byte) => {
       const changed = Buffer.from(bag);
       changed[at] = byte;
-      // A change inside a certificate is its reader's to find; here nothing may fall over.
+      // The parser of the certificate finds a change inside it; here nothing else may be thrown.
       refused(changed);
       return refused(bag.subarray(0, at));
     }),

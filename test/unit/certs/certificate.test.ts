@@ -26,7 +26,7 @@ const string = (tag: number, content: string): Buffer =>
   element(tag, Buffer.from(content, 'latin1'));
 const pair = (type: string, value: Buffer): Buffer => sequence(oid(type), value);
 
-/** A certificate with any subject, signed by itself: what a careless factory CA might give. */
+/** A self-signed certificate with any subject, as a careless factory CA might issue it. */
 function withSubject(subject: Buffer): X509Certificate {
   const key = generateKeySync('p256');
   const algorithm = sequence(oid(oids.ecdsaWithSha256));
@@ -76,7 +76,7 @@ const subjects: readonly (readonly [string, Buffer, string])[] = [
     multiple,
   ],
   [
-    'two common names apart',
+    'two common names in separate relative names',
     name([
       [cn, utf8String('dev-1')],
       [ou, utf8String('x')],
@@ -85,17 +85,17 @@ const subjects: readonly (readonly [string, Buffer, string])[] = [
     multiple,
   ],
   [
-    'two common names in one part',
+    'two common names in one relative name',
     sequence(setOf(pair(cn, utf8String('admin')), pair(cn, utf8String('dev-1')))),
     multiple,
   ],
   [
-    'a common name with company',
+    'a common name in a relative name with another attribute',
     sequence(setOf(pair(cn, utf8String('dev-1')), pair(ou, utf8String('x')))),
     invalid,
   ],
   [
-    'a common name behind its company',
+    'a common name after another attribute in its relative name',
     sequence(element(tags.set, pair(ou, utf8String('x')), pair(cn, utf8String('dev-1')))),
     invalid,
   ],
@@ -112,7 +112,7 @@ const subjects: readonly (readonly [string, Buffer, string])[] = [
   ['a backslash', name([[cn, utf8String('dev\\2d1')]]), invalid],
   ['letters outside ASCII', name([[cn, utf8String('dév')]]), invalid],
   ['129 characters', name([[cn, utf8String('x'.repeat(129))]]), invalid],
-  // Decoded to what it says; what it says is what counts.
+  // The decoded text counts.
   ['a BMPString', name([[cn, string(tags.bmpString, '\0d\0e\0v')]]), 'dev'],
   ['a BMPString with a slash', name([[cn, string(tags.bmpString, '\0d\0/\0v')]]), invalid],
   ['a BMPString of wide letters', name([[cn, string(tags.bmpString, 'devd')]]), invalid],
@@ -155,7 +155,7 @@ test('anything but a certificate is rejected with its own error', (t) => {
 });
 
 test('a foreign certificate with another key type can be read', (t) => {
-  // Factory CAs come with what they come with: P-521, brainpool.
+  // Factory CAs may have other keys: P-521, brainpool.
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' });
   const subject = name([[cn, utf8String('factory')]]);
   const algorithm = sequence(oid('1.2.840.10045.4.3.4'));

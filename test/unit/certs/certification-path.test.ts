@@ -9,12 +9,12 @@ import { Extension, KeyUsageFlags } from '../../support/certs-peculiar.ts';
 const hourMs = 3_600_000;
 const { digitalSignature, keyCertSign } = KeyUsageFlags;
 
-/** What the leaf, the CA between and the root are besides what they are usually. */
+/** Changes to the default leaf, intermediate CA and root. */
 interface Faults {
   readonly leaf?: Partial<ForeignOptions>;
   readonly middle?: Partial<ForeignOptions>;
   readonly root?: Partial<ForeignOptions>;
-  /** Signs the leaf with another key in the name of the CA between. */
+  /** Signs the leaf with another key in the name of the intermediate CA. */
   readonly forged?: boolean;
 }
 
@@ -44,47 +44,47 @@ const nameConstraints = new Extension(
 const unknown = (critical: boolean): Extension =>
   new Extension('1.3.6.1.4.1.99999.1', critical, new Uint8Array([5, 0]));
 
-/** `openssl`: whether it, asked to be strict, is of the same mind. */
+/** `openssl`: whether it makes the same decision in strict mode. */
 const cases: readonly {
   readonly name: string;
   readonly faults: Faults;
   readonly fault: RegExp | undefined;
   readonly openssl: 'same' | 'milder';
 }[] = [
-  { name: 'as it should be', faults: {}, fault: undefined, openssl: 'same' },
+  { name: 'valid', faults: {}, fault: undefined, openssl: 'same' },
   {
-    name: 'without key usages, as old ones are',
+    name: 'without key usages, like old certificates',
     faults: { leaf: { keyUsage: null, extendedKeyUsage: undefined } },
     fault: undefined,
     openssl: 'same',
   },
   {
-    name: 'an extension that nobody knows and need not know',
+    name: 'an unknown extension that is not critical',
     faults: { leaf: { more: [unknown(false)] } },
     fault: undefined,
     openssl: 'same',
   },
   { name: 'a forged leaf', faults: { forged: true }, fault: /wrong signature/, openssl: 'same' },
   {
-    name: 'a leaf that has ended',
+    name: 'an expired leaf',
     faults: { leaf: { notAfterMs: Date.now() - 60_000 } },
     fault: /the certificate has ended/,
     openssl: 'same',
   },
   {
-    name: 'a leaf that has not begun',
+    name: 'a leaf that is not valid yet',
     faults: { leaf: { notBeforeMs: Date.now() + 60_000 } },
     fault: /the certificate has not begun/,
     openssl: 'same',
   },
   {
-    name: 'a CA between that has ended',
+    name: 'an expired intermediate CA',
     faults: { middle: { notAfterMs: Date.now() - 60_000 } },
     fault: /the CA 1 above it has ended/,
     openssl: 'same',
   },
   {
-    name: 'a registered CA that has ended',
+    name: 'an expired registered CA',
     faults: { root: { notAfterMs: Date.now() - 60_000 } },
     fault: /the registered CA has ended/,
     openssl: 'same',
@@ -108,13 +108,13 @@ const cases: readonly {
     openssl: 'same',
   },
   {
-    name: 'a CA between that is for servers only',
+    name: 'an intermediate CA for servers only',
     faults: { middle: { extendedKeyUsage: [oids.serverAuth] } },
     fault: /the CA 1 above it is not for TLS clients/,
     openssl: 'same',
   },
   {
-    name: 'a leaf that is for servers only',
+    name: 'a leaf for servers only',
     faults: { leaf: { extendedKeyUsage: [oids.serverAuth] } },
     fault: /the certificate is not for TLS clients/,
     openssl: 'same',
@@ -132,25 +132,25 @@ const cases: readonly {
     openssl: 'same',
   },
   {
-    name: 'a critical extension that nobody knows, in the leaf',
+    name: 'an unknown critical extension in the leaf',
     faults: { leaf: { more: [unknown(true)] } },
     fault: /the certificate has a critical extension/,
     openssl: 'same',
   },
   {
-    name: 'a critical extension that nobody knows, in a CA',
+    name: 'an unknown critical extension in a CA',
     faults: { middle: { more: [unknown(true)] } },
     fault: /the CA 1 above it has a critical extension/,
     openssl: 'same',
   },
   {
-    name: 'a CA that is meant for some names only',
+    name: 'a CA with name constraints',
     faults: { middle: { more: [nameConstraints] } },
     fault: /name constraints/,
     openssl: 'milder',
   },
   {
-    name: 'a signature over SHA-1',
+    name: 'a signature with SHA-1',
     faults: { leaf: { hash: 'SHA-1' } },
     fault: /an algorithm that is not taken/,
     openssl: 'milder',

@@ -136,7 +136,7 @@ test('CRLs of other issuers, and CRLs with any changed byte, are rejected with t
     entries: CrlEntries.of(revoked),
   });
   await t.throwsAsync(parseCrl(der, root.certificate), { code: 'crl-untrusted' });
-  // A CA of the same key under another name is another CA.
+  // A CA with the same key and another name is another CA.
   const { privateKey: key, certificate } = issuer;
   const namesake = createRoot({ commonName: 'Other', validityMs: dayMs, key, clock: systemClock });
   t.is(namesake.keyFingerprint, certificate.keyFingerprint);
@@ -178,14 +178,14 @@ test.serial(
     const reading = await watched(() => parseCrl(signing.result, issuer.certificate));
     t.log({ bytes: signing.result.length, signing: signing.seen, reading: reading.seen });
     t.is(reading.result.revoked.size, 100_000);
-    // The promise is 2 s and 50 ms: bench/enroll-bench.ts measures it. Here others run beside it, so
-    // it is held to leaving the event loop to others.
+    // The limits are 2 s and 50 ms, which bench/enroll-bench.ts measures. Other tests run at the same
+    // time, so this test checks only that the event loop is not blocked.
     t.true(signing.seen.turns >= 2, `${signing.seen.turns} turns`);
     t.true(reading.seen.turns >= 8, `${reading.seen.turns} turns`);
   },
 );
 
-/** Runs something and counts the turns of the event loop meanwhile. */
+/** Runs a function and counts the turns of the event loop in the meantime. */
 async function watched<T>(
   run: () => Promise<T>,
 ): Promise<{ result: T; seen: { turns: number; ms: number } }> {

@@ -52,7 +52,7 @@ test('the forger creates valid requests when nothing is manipulated', async (t) 
   );
 });
 
-/** Each with its place in the structure; all signed by the key that they carry. */
+/** By their position in the structure; all are signed by the key that they contain. */
 const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] = [
   // Subject
   [
@@ -76,7 +76,7 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
     'csr-name-invalid',
   ],
   [
-    'a multi-valued part',
+    'a multi-valued relative name',
     {
       subject: sequence(
         setOf(sequence(oid(cn), utf8String('a')), sequence(oid(o), utf8String('b'))),
@@ -85,7 +85,7 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
     'csr-name-invalid',
   ],
   [
-    'two names in one part',
+    'two names in one relative name',
     {
       subject: sequence(
         setOf(sequence(oid(cn), utf8String('a')), sequence(oid(cn), utf8String('b'))),
@@ -94,7 +94,7 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
     'csr-name-invalid',
   ],
   [
-    'a part out of order',
+    'a relative name out of order',
     {
       subject: sequence(
         element(tags.set, sequence(oid(cn), utf8String('b')), sequence(oid(cn), utf8String('a'))),
@@ -163,7 +163,7 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
   ['an INTEGER for a name', { subject: name([[cn, integer(5)]]) }, 'csr-name-invalid'],
   ['a SEQUENCE for a name', { subject: name([[cn, sequence()]]) }, 'csr-name-invalid'],
   [
-    'three parts in a pair',
+    'three elements in a pair',
     { subject: sequence(setOf(sequence(oid(cn), utf8String('a'), derNull))) },
     'csr-malformed',
   ],
@@ -295,7 +295,7 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
   ],
   // Algorithms
   [
-    'another hash than was used',
+    'another hash than the one that was used',
     { algorithm: sequence(oid(oids.ecdsaWithSha384)) },
     'csr-signature-invalid',
   ],
@@ -432,8 +432,8 @@ test('weak and non-canonical Ed25519 keys are rejected', (t) => {
       bytes.toString('hex'),
     );
   }
-  // No idle fear: with the neutral element for a key, R = 1 and S = 0 are a signature of any message
-  // to OpenSSL 3.0, which is what much of the world runs (OpenSSL 3.5 refuses it).
+  // With the neutral element as key, R = 1 and S = 0 are a valid signature of any message for OpenSSL
+  // 3.0, which is still common (OpenSSL 3.5 rejects it).
   const neutral = dress(little(1n));
   const forged = Buffer.concat([little(1n), Buffer.alloc(32)]);
   t.throws(
@@ -497,7 +497,7 @@ test('RSA keys are accepted in one encoding only', async (t) => {
       code: 'csr-malformed',
     },
   );
-  // RFC 4055, 5: absent parameters of the signature are to be taken like NULL.
+  // RFC 4055, 5: absent parameters of the signature must be accepted like NULL.
   t.is(
     parseCsr(forgeRequest({ key: rsa, algorithm: sequence(oid(oids.sha256WithRsa)) })).keyType,
     'rsa2048',
@@ -525,7 +525,7 @@ test('BER that is not DER is rejected, although the signature is valid', (t) => 
     content,
   ]);
   const indefinite = Buffer.concat([Buffer.from([0x30, 0x80]), content, Buffer.alloc(2)]);
-  // A BIT STRING in pieces.
+  // A constructed BIT STRING.
   const info = content.subarray(0, 3 + content[2]!);
   const value = sign('sha256', info, key);
   const pieces = element(
@@ -552,12 +552,12 @@ test('an error message names the fault and contains no control characters of the
     parseCsr(forgeRequest({ key, subject: name([[cn, utf8String('evil \u202e name')]]) })),
   );
   t.regex(error.message, /evil/);
-  // eslint-disable-next-line no-control-regex -- that is the point
+  // eslint-disable-next-line no-control-regex -- it searches for control characters
   t.notRegex(t.throws(() => parseCsr('\u001b[2J hello')).message, /[\u0000-\u001f]/);
   t.is(parseCsr(createCsr({ key, commonName: 'x' }).der).commonName, 'x');
 });
 
-/** The y coordinates of the points of order 1, 2, 4 and 8, worked out from the curve's equation. */
+/** The y coordinates of the points of order 1, 2, 4 and 8, computed from the equation of the curve. */
 function smallOrderYs(p: bigint): bigint[] {
   const mod = (a: bigint): bigint => ((a % p) + p) % p;
   const pow = (base: bigint, exponent: bigint): bigint => {

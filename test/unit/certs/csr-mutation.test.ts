@@ -5,19 +5,19 @@ import type { KeyType } from '../../../certs/key.ts';
 import { isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { keyFor } from '../../support/certs-world.ts';
 
-/** Byte by byte, all eight single-bit changes and three whole values: where, and what to. */
+/** For each byte, all eight single-bit changes and three values: the offset and the new value. */
 const exhaustive: readonly KeyType[] = ['p256', 'ed25519'];
 const sampled: readonly KeyType[] = ['p384', 'rsa2048', 'rsa3072', 'rsa4096'];
 const slowestMs = 250;
 
-/** What a request means: everything that the service decides by. */
+/** The meaning of a request: everything that affects the decision of the service. */
 function meaning({ spki, keyType, commonName, names }: Csr): string {
   return JSON.stringify([spki.toString('hex'), keyType, commonName, names]);
 }
 
-/** Why a mutant is a scandal, or undefined when it was refused by name or means the same. */
+/** Returns why a mutant is a fault, or undefined if it was rejected with an error or means the same. */
 function scandal(mutant: Uint8Array | string, meant: string): string | undefined {
-  // CPU time: others share the machine.
+  // CPU time, because other processes share the machine.
   const started = process.cpuUsage();
   try {
     const seen = meaning(parseCsr(mutant));
@@ -64,11 +64,11 @@ for (const type of exhaustive) {
           parseCsr(mutant);
           taken += 1;
         } catch {
-          // Refused, as it should be.
+          // Rejected as expected.
         }
       }
     }
-    // Every byte is signed, or has one possible value: nothing at all can be changed.
+    // Every byte is signed or has only one possible value, so no byte can be changed.
     t.is(taken, 0);
   });
 }

@@ -77,7 +77,7 @@ test('requests of openssl are accepted for every key type and hash', async (t) =
     t.is(csr.keyType, type as never);
     t.is(csr.commonName, 'dev:7.a_b-c');
     t.deepEqual(csr.names, { dns: ['a.example'], ip: ['10.0.0.1'], uri: [] });
-    // It asked to be a CA: what it gets is decided by the profile.
+    // It requests to be a CA, but the profile decides.
     const { issuer } = await world();
     const issued = issuer.issue({
       spki: csr.spki,
@@ -168,7 +168,7 @@ test('a second library verifies our requests, and we verify its requests', async
     const ours = new Pkcs10CertificateRequest(createCsr({ key, commonName: 'dev-1', names }).der);
     t.is(ours.subject, 'CN=dev-1');
     t.true(await ours.verify());
-    // What it gives again went through its own encoder.
+    // The library encodes its output again.
     t.is(parseCsr(ours.toString('pem')).commonName, 'dev-1');
   }
 });

@@ -68,7 +68,7 @@ test('encoded values are decoded, with the right position of each part', (t) => 
   );
 });
 
-/** BER that DER does not allow (X.690, 10 and 11), and what is neither. */
+/** BER that DER does not allow (X.690, 10 and 11), and invalid encodings. */
 const refused: readonly (readonly [string, string])[] = [
   ['nothing', ''],
   ['a tag alone', '30'],

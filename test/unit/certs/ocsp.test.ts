@@ -32,7 +32,7 @@ import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.t
 
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
 
-/** Answers by POST and by GET, as the enrollment service does. */
+/** Responds to POST and GET, like the enrollment service. */
 async function ocspServer(
   responders: readonly OcspResponder[],
   statusOf: (serial: string) => CertificateStatus,
@@ -102,7 +102,7 @@ for (const type of quickKeyTypes) {
         if (status === 'revoked') t.regex(stdout, /Reason: keyCompromise/);
       }
     }
-    // Several in one request, written to a file, then asked for by GET.
+    // Several certificates in one request, written to a file and then sent by GET.
     const requestFile = openssl.path('request.der');
     const certs = Object.keys(leaves).flatMap((name) => ['-cert', openssl.path(`${name}.pem`)]);
     await openssl.run('ocsp', '-issuer', issuerFile, ...certs, '-reqout', requestFile);
@@ -154,7 +154,7 @@ test('the responder certificate can only sign responses and needs no revocation 
   t.is(code, 0, stderr);
 });
 
-/** A request as RFC 6960 writes it, with parts that can be put wrong. */
+/** A request as in RFC 6960, with parts that can be manipulated. */
 function request(
   options: {
     nonce?: Buffer;
@@ -233,7 +233,7 @@ test('requests beyond the limits get an unsigned error response', async (t) => {
     ],
   ];
   for (const [name, body] of cases) t.deepEqual(answer(body), malformed, name);
-  // Well-formed, but about certificates of somebody else.
+  // Well-formed, but about certificates of another CA.
   t.is(answer(request()).toString('hex'), '30030a0106');
   t.is(answer(request({ extra: extension('1.2.3.4', integer(1)) })).toString('hex'), '30030a0106');
 });

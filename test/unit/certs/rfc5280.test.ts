@@ -8,7 +8,7 @@ import { certificateProfiles, profiles } from '../../../certs/profile.ts';
 import { subjectNamesOf } from '../../../certs/subject-names.ts';
 import { dayMs, keyFor, quickKeyTypes, world } from '../../support/certs-world.ts';
 
-/** A certificate taken apart. */
+/** A decoded certificate. */
 interface Parts {
   readonly selfIssued: boolean;
   readonly version: DerNode;
@@ -67,7 +67,7 @@ const usageBit = (parts: Parts, bit: number): boolean => {
 const critical = (parts: Parts, oid: string): boolean | undefined =>
   parts.extensions.get(oid)?.critical;
 
-/** What RFC 5280 asks of the one who issues, by its section. */
+/** The requirements of RFC 5280 for issuers, by section. */
 const rules: readonly (readonly [string, (parts: Parts) => boolean])[] = [
   [
     '4.1.1.2 both algorithm identifiers are the same',
@@ -103,7 +103,7 @@ const rules: readonly (readonly [string, (parts: Parts) => boolean])[] = [
   ],
   ['4.1.2.6 a CA has a subject', ({ subject }) => subject.children.length > 0],
   [
-    '4.2.1.1 the authority key identifier is there unless self-issued, by key, and not critical',
+    '4.2.1.1 the authority key identifier is present unless self-issued, by key, and not critical',
     (parts) =>
       parts.selfIssued ||
       (critical(parts, oids.authorityKeyIdentifier) === false &&
@@ -111,23 +111,23 @@ const rules: readonly (readonly [string, (parts: Parts) => boolean])[] = [
           contextTag(0, 'primitive')),
   ],
   [
-    '4.2.1.2 the subject key identifier is there, and not critical',
+    '4.2.1.2 the subject key identifier is present and not critical',
     (parts) => critical(parts, oids.subjectKeyIdentifier) === false,
   ],
   [
-    '4.2.1.3 key usage is there, critical, and not empty',
+    '4.2.1.3 key usage is present, critical, and not empty',
     (parts) =>
       critical(parts, oids.keyUsage) === true && valueOf(parts, oids.keyUsage)!.content.length > 1,
   ],
   [
-    '4.2.1.3 only a CA signs certificates and lists, and it does nothing else',
+    '4.2.1.3 only a CA has the usages for certificates and CRLs, and no others',
     (parts) =>
       usageBit(parts, 5) === isCa(parts) &&
       usageBit(parts, 6) === isCa(parts) &&
       usageBit(parts, 0) !== isCa(parts),
   ],
   [
-    '4.2.1.6 alternative names are not critical beside a subject',
+    '4.2.1.6 alternative names are not critical if there is a subject',
     (parts) => critical(parts, oids.subjectAltName) !== true,
   ],
   [
@@ -137,7 +137,7 @@ const rules: readonly (readonly [string, (parts: Parts) => boolean])[] = [
       (isCa(parts) || valueOf(parts, oids.basicConstraints)!.children.length === 0),
   ],
   [
-    '4.2.1.12 extended usages are there for a leaf, not critical, none twice',
+    '4.2.1.12 extended usages of a leaf are present, not critical, and unique',
     (parts) => {
       const usages = valueOf(parts, oids.extendedKeyUsage)?.children.map(oidOf) ?? [];
       return isCa(parts)
@@ -158,7 +158,7 @@ const rules: readonly (readonly [string, (parts: Parts) => boolean])[] = [
     (parts) => critical(parts, oids.authorityInfoAccess) !== true,
   ],
   [
-    '4.2 no extension that nobody asked for',
+    '4.2 no unexpected extension',
     (parts) => [...parts.extensions.keys()].every((oid) => expected.has(oid)),
   ],
   [

@@ -46,8 +46,8 @@ test('a modulus with a small factor is rejected', (t) => {
 
 test('two primes close to each other are rejected, others are not', (t) => {
   const p = generatePrimeSync(1024, { bigint: true });
-  // The next prime is some hundreds away: that is what the printers did. Any number without a small
-  // factor does for it here.
+  // The next prime is a few hundred away, like the keys of the printers. Here any number without a
+  // small factor is sufficient.
   const hasSmallFactor = (n: bigint): boolean => {
     for (let factor = 3n; factor < 168n; factor += 2n) if (n % factor === 0n) return true;
     return false;
@@ -62,7 +62,7 @@ test('two primes close to each other are rejected, others are not', (t) => {
 
 test('keys with the ROCA fingerprint are rejected', (t) => {
   // Such a prime is k * M + (65537^a mod M), M the product of the first primes; the product of two
-  // is again a power of 65537 by each of them.
+  // is again a power of 65537 modulo each of them.
   let product = 1n;
   for (let prime = 2n; prime <= 167n; prime += 1n) {
     let isPrime = true;

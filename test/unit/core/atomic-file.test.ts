@@ -71,7 +71,7 @@ test('concurrent writers leave the complete content of one of them', async (t) =
 test('a writer that is killed at any moment leaves the old or the new content', async (t) => {
   const folder = tempFolder(t);
   const path = join(folder, 'file');
-  // Each content names its own length and ends with a mark: a half or a mixture would show.
+  // Each content contains its length and ends with a mark, so that a part or a mixture is detected.
   const script = `
     import { writeFileAtomic } from './core/atomic-file.ts';
     for (let round = 0; ; round++) {
@@ -84,7 +84,7 @@ test('a writer that is killed at any moment leaves the old or the new content', 
   for (let kill = 0; kill < 8; kill++) {
     const child = spawnNode(t, ['--input-type=module-typescript', '-e', script, path]);
     await child.line((line) => line === 'ready');
-    // A different moment each time, in steps that are no multiple of what a write takes.
+    // A different moment each time, in steps that are not a multiple of the duration of a write.
     const untilMs = performance.now() + 3 + kill * 2.7;
     while (performance.now() < untilMs) await new Promise((resolve) => setImmediate(resolve));
     t.is((await child.stop('SIGKILL')).signal, 'SIGKILL');
@@ -96,7 +96,7 @@ test('a writer that is killed at any moment leaves the old or the new content', 
     t.is(modeOf(path), 0o600);
     seen.add(content);
   }
-  t.true(seen.size > 1, 'the moments of the kills differed');
+  t.true(seen.size > 1, 'the kills happened at different moments');
   for (const name of readdirSync(folder)) {
     t.regex(name, /^(?:file|\.file\.[0-9a-f]{12}\.tmp)$/);
     t.is(modeOf(join(folder, name)), 0o600);

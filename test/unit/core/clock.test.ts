@@ -35,7 +35,7 @@ test.serial('a delay longer than a timer of the platform is kept, and can be can
   let fired = 0;
   systemClock.after(60 * 24 * hourMs, () => fired++);
   const cancel = systemClock.after(60 * 24 * hourMs, () => t.fail());
-  // The mocked timers count a timer set by a timer from the end of the tick: small ticks.
+  // Small ticks, because mocked timers start a nested timer at the end of the tick.
   for (let hour = 0; hour < 60 * 24 - 1; hour++) mock.timers.tick(hourMs);
   t.is(fired, 0);
   cancel();

@@ -64,7 +64,7 @@ for (const text of bad) {
     t.false(isDeviceId(text));
     const error = t.throws(() => parseDeviceId(text));
     t.true(isFlotillaError(error, 'device-id-invalid'));
-    t.true(error.message.length < 1000, 'a long text is not repeated in full');
+    t.true(error.message.length < 1000, 'a long text is truncated');
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * Containment and overlap of filters, held against the sets of names themselves: every filter of up
- * to three levels over a small alphabet, with every other, by every name of up to five levels.
+ * Containment and overlap of filters, compared with the sets of matching names: all pairs of filters of
+ * up to three levels over a small alphabet, with all names of up to five levels.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { filterContains, filtersOverlap, topicFilterFault } from '../../../core/topic.ts';
 
-// `z` stands in no filter: it is the level that only a wildcard matches.
+// `z` occurs in no filter: it is the level that only a wildcard matches.
 const nameLevels = ['', 'a', 'b', '$s', 'z'];
 const filterLevels = ['', 'a', 'b', '$s', '+'];
 
@@ -26,7 +26,7 @@ const filters = [0, 1, 2, 3]
   .flatMap((levels) => [levels.join('/'), [...levels, '#'].join('/')])
   .filter((filter) => topicFilterFault(filter) === undefined);
 
-/** Matching, written a second time and differently: level by level, from the standard's words. */
+/** A second implementation of matching, level by level as in the standard. */
 function matches(filter: readonly string[], name: readonly string[]): boolean {
   const [want, ...wants] = filter;
   const [have, ...haves] = name;
@@ -35,7 +35,7 @@ function matches(filter: readonly string[], name: readonly string[]): boolean {
   return (want === '+' || want === have) && matches(wants, haves);
 }
 
-/** The names that a filter matches, one bit a name. */
+/** The names that a filter matches, one bit per name. */
 function setOf(filter: string): Uint32Array {
   const bits = new Uint32Array(Math.ceil(names.length / 32));
   const levels = filter.split('/');

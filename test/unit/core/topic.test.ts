@@ -107,7 +107,7 @@ test('filterWithoutShare removes the group of a shared subscription, and nothing
   t.is(filterWithoutShare('$share/g'), '$share/g');
 });
 
-// The examples of the MQTT 5.0 standard, sections 4.7.1 to 4.7.3, and the corners around them.
+// The examples of the MQTT 5.0 standard, sections 4.7.1 to 4.7.3, and edge cases.
 const matches: readonly [string, string, boolean][] = [
   ['sport/tennis/player1/#', 'sport/tennis/player1', true],
   ['sport/tennis/player1/#', 'sport/tennis/player1/ranking', true],

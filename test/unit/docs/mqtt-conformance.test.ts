@@ -18,7 +18,7 @@ function rows(section: string): Row[] {
     });
 }
 
-/** The titles in the sources of the tests: a template stands for all that it can become. */
+/** The titles in the sources of the tests; a template matches all titles that it can produce. */
 function titles(): RegExp[] {
   const folders = ['test/unit/broker', 'test/integration'];
   const sources = folders.flatMap((folder) =>
@@ -42,8 +42,8 @@ const [, five = '', old = ''] = document.split(/^## MQTT .*$/m);
 const known = titles();
 
 /**
- * The numbers of appendix B of each specification: section, last number (or first-last). What binds
- * the client alone, by its title (7.1.2), is left out.
+ * The numbers of appendix B of each specification: section, last number (or first-last). Statements
+ * about the client only, by their title (7.1.2), are omitted.
  */
 const numbers = {
   '5.0': `1.5.4:3 1.5.5:1 1.5.7:1 2.1.3:1 2.2.1:2-6 2.2.2:1 3.1.0:2 3.1.2:30 3.1.3:12 3.1.4:6 3.2.0:2
@@ -73,7 +73,7 @@ function faultsOf(list: readonly Row[], statements: readonly string[]): string[]
     .map((one) => `${one} is missing`);
   const extra = there
     .filter((one, index) => !statements.includes(one) || there.indexOf(one) !== index)
-    .map((one) => `${one} is none, or stands twice`);
+    .map((one) => `${one} is unknown or a duplicate`);
   const unheld = list.flatMap(({ statement, held }) =>
     held
       .filter((one) => !/^— \w/.test(one))
@@ -111,7 +111,7 @@ for (const [name, section] of [
     );
     t.deepEqual(
       planted((line) => `${line}\n${line}`),
-      ['MQTT-3.12.4-1 is none, or stands twice'],
+      ['MQTT-3.12.4-1 is unknown or a duplicate'],
     );
     t.deepEqual(
       planted((line) => line.replace(/`.+`/, '`no such test`')),

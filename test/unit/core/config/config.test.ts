@@ -258,7 +258,7 @@ test('every setting can be reached from the environment by its documented name',
   t.is(new Set(names).size, names.length);
   for (const { name, environment } of all) {
     if (environment === '') continue;
-    // Not one setting takes a mapping with a strange key: the fault shows where the value arrived.
+    // No setting accepts a map with an unknown key, so the error shows where the value was set.
     const detail = await fault(t, { env: { [environment]: '{no such: key}' } });
     t.true(detail.includes(`${environment}: ${name}`), detail);
   }

@@ -1,4 +1,4 @@
-/** What may stand on the feed: hostile until parsed. @module */
+/** The messages of the feed, which are hostile until parsed. @module */
 import test from 'ava';
 import {
   directoryEntrySchema,
@@ -118,7 +118,7 @@ test('the lists of a report are bounded', (t) => {
 test('the largest possible report is accepted', (t) => {
   const id = 'd'.repeat(128);
   const serial = 'ff'.repeat(20);
-  // Three bytes for one character is the most: what takes four is two characters.
+  // One UTF-16 code unit takes at most three bytes; characters of four bytes have two units.
   const text = (length: number): string => '\u20ac'.repeat(length);
   const times = <T>(length: number, make: () => T): T[] => Array.from({ length }, make);
   const timeMs = 8_640_000_000_000_000;
@@ -187,5 +187,8 @@ test('text from unidentified clients is accepted in a report only without contro
     }
   }
   t.false(refusalSchema.safeParse({ ...refusal, code: 'Not a code' }).success);
-  t.false(refusalSchema.safeParse({ ...refusal, lastAtMs: 9e15 }).success, 'no date has it');
+  t.false(
+    refusalSchema.safeParse({ ...refusal, lastAtMs: 9e15 }).success,
+    'it is not a valid date',
+  );
 });

@@ -203,7 +203,7 @@ test('a call ends with a timeout when the response does not arrive completely', 
   const silent = await serve(t, () => undefined);
   const dripping = await serve(t, (_request, response) => {
     response.writeHead(200);
-    // Never idle for long, never at an end: only a limit on the whole call stops it.
+    // Never idle and never at the end: only the limit on the whole call stops it.
     const timer = setInterval(() => response.write('x'), 10);
     response.on('close', () => clearInterval(timer));
   });
@@ -292,7 +292,7 @@ test('an error response without a problem document is an invalid response', asyn
 });
 
 test('the CA is trusted only by its fingerprint', async (t) => {
-  // Not verifiable by anything the caller has: that is the point.
+  // The caller has no CA that could verify it.
   const url = await serve(t, json(200, { fingerprint: ours.fingerprint, ca: ours.ca }));
   const answer = await fetchPinnedCa(url, ours.fingerprint.toUpperCase().replace('SHA', 'sha'));
   t.deepEqual(answer, { fingerprint: ours.fingerprint, ca: ours.ca });
