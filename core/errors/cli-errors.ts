@@ -39,29 +39,35 @@ export const cliErrors = errors({
   },
   'broker-unreachable': {
     title: 'The broker cannot be reached',
-    advice: 'Check that it runs, the host and port of --mqtts, and the firewall.',
+    advice: 'Check that the broker is running, the host and port of --mqtts, and the firewall.',
+    exit: 1,
   },
   'broker-untrusted': {
     title: 'The broker did not prove its identity',
     advice:
-      'The ca.pem of the folder does not vouch for its certificate: check that --mqtts names the broker of the same Flotilla.',
+      'The ca.pem of the folder did not issue its certificate: check that --mqtts names the broker of the same Flotilla.',
+    exit: 1,
   },
   'broker-refused': {
     title: 'The broker refused the connection',
     advice:
       'On the server, flotilla audit tail shows the reason: a revoked or unknown certificate, or a client id that the certificate does not allow.',
+    exit: 1,
   },
   'broker-connection-lost': {
     title: 'The broker ended the connection',
     advice:
-      'The detail has the reason. Another connection with the same client id ends this one: use --id for a second one.',
+      'The detail contains the reason. Another connection with the same client id ends this one: use --id for a second one.',
+    exit: 1,
   },
   'publish-refused': {
     title: 'The broker did not accept the message',
-    advice: 'flotilla policy explain names the rule that decides about this topic.',
+    advice: 'Run flotilla policy explain to see the rule for this topic.',
+    exit: 1,
   },
   'subscribe-refused': {
     title: 'The broker did not accept the subscription',
-    advice: 'flotilla policy explain names the rule that decides about this topic filter.',
+    advice: 'Run flotilla policy explain to see the rule for this topic filter.',
+    exit: 1,
   },
 });
