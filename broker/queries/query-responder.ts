@@ -6,7 +6,7 @@
  */
 import { Agent } from 'node:https';
 import type { Clock } from '../../core/clock.ts';
-import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import {
   brokerQuerySchema,
@@ -159,7 +159,7 @@ export class QueryResponder {
           return await this.#reply({ id, done, result: batch });
         } catch (error) {
           this.#tails.delete(id);
-          log.debug({ error: messageOf(error) }, 'could not send messages to an operator');
+          log.debug({ err: error }, 'could not send messages to an operator');
           return false;
         }
       },

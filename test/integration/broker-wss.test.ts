@@ -5,11 +5,13 @@ import { connect, type IClientOptions } from 'mqtt';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { WebSocket } from 'ws';
 import {
+  applied,
   brokerWorld,
   collect,
   connectPacket,
   ended,
   subscribe,
+  untilClosed,
   type BrokerWorld,
   type TestIdentity,
 } from '../support/broker-world.ts';
@@ -258,4 +260,27 @@ test('requests that are not a WebSocket upgrade are rejected by HTTP', async (t)
     await once(tls, 'close');
     t.regex(Buffer.concat(chunks).toString('latin1'), wanted);
   }
+});
+
+test('a connection counts toward the limit before its upgrade, and no longer after it closed', async (t) => {
+  const world = await brokerWorld(t, { config: { limits: { broker: { connectionsMax: 2 } } } });
+  const { port } = world.broker.addresses.wss;
+  const first = world.device('sensor-1');
+  const second = world.device('sensor-2');
+  const third = world.device('sensor-3');
+  await until('the directory has them', () => applied(world));
+  const silent = await world.tls(first, { port });
+  const upgraded = await socket(t, world, second);
+  const refused = await world.tls(third, { port });
+  await untilClosed(refused);
+  t.deepEqual(world.codes('connection refused'), ['connections-too-many']);
+  silent.destroy();
+  upgraded.terminate();
+  await until('both are closed', async () => {
+    const { url } = world.broker.addresses.metrics;
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return text.includes('\nflotilla_connections 0\n');
+  });
+  const client = await world.mqtt(third, wss(world, third, { clientId: 'sensor-3' }));
+  t.true(client.connected);
 });
