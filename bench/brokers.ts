@@ -16,7 +16,7 @@ import type { LoadTarget } from './load/load-client.ts';
 
 export type BrokerName = 'mosquitto' | 'flotilla' | 'session' | 'bare';
 
-export interface RunningBroker {
+export interface BenchBroker {
   readonly name: BrokerName;
   readonly version: string;
   readonly pid: number;
@@ -31,11 +31,11 @@ export const inflightWindow = 1000;
 const mosquittoPath = '/usr/sbin/mosquitto';
 
 /** @param port 0 for any free port */
-export function startBroker(
+export function startBenchBroker(
   name: BrokerName,
   certificates: RunCertificates,
   port = 0,
-): Promise<RunningBroker> {
+): Promise<BenchBroker> {
   return name === 'mosquitto'
     ? startMosquitto(certificates, port)
     : startOurs(name, certificates, port);
@@ -55,7 +55,7 @@ export function mosquittoVersion(): string | undefined {
 async function startMosquitto(
   certificates: RunCertificates,
   wantedPort: number,
-): Promise<RunningBroker> {
+): Promise<BenchBroker> {
   const version = mosquittoVersion();
   if (version === undefined) throw new Error('mosquitto is not installed');
   const port = wantedPort === 0 ? await freePort() : wantedPort;
@@ -95,7 +95,7 @@ async function startOurs(
   name: Exclude<BrokerName, 'mosquitto'>,
   certificates: RunCertificates,
   wantedPort: number,
-): Promise<RunningBroker> {
+): Promise<BenchBroker> {
   const script = new URL(scripts[name], import.meta.url);
   // The young generation has the size that `flotilla up` sets (cli/flotilla.mjs).
   // FLOTILLA_BENCH_NODE: more Node options for the broker, such as --cpu-prof.
@@ -127,7 +127,7 @@ function running(
   version: string,
   child: ChildProcess,
   port: number,
-): RunningBroker {
+): BenchBroker {
   const orphan = (): void => void child.kill('SIGKILL');
   process.once('exit', orphan);
   child.once('exit', () => process.off('exit', orphan));

@@ -4,7 +4,7 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunningBroker } from './brokers.ts';
+import type { BenchBroker } from './brokers.ts';
 import { serviceCount, type Clients } from './clients.ts';
 import { LoadClient } from './load/load-client.ts';
 import { cpuMicroseconds, residentBytes } from './process-usage.ts';
@@ -41,7 +41,7 @@ const concurrency = 16;
  * @param resumed whether to resume TLS sessions
  */
 export async function measureConnects(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   connects: number,
   resumed: boolean,
@@ -98,7 +98,7 @@ export async function measureConnects(
 
 /** Resident memory per idle connection with one subscription. */
 export async function measureIdle(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   connections: number,
 ): Promise<IdleResult> {

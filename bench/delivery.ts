@@ -11,9 +11,9 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunningBroker } from './brokers.ts';
+import type { BenchBroker } from './brokers.ts';
 import { deviceCount, type Clients } from './clients.ts';
-import type { Qos } from './load/frames.ts';
+import type { LoadQos } from './load/frames.ts';
 import { LoadClient } from './load/load-client.ts';
 import { cpuMicroseconds } from './process-usage.ts';
 
@@ -21,7 +21,7 @@ export type Shape = 'fan-in' | 'fan-out';
 
 export interface DeliveryPlan {
   readonly shape: Shape;
-  readonly qos: Qos;
+  readonly qos: LoadQos;
   readonly payloadBytes: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
@@ -54,7 +54,7 @@ const settleMaxMs = 5000;
 
 /** Runs at full load. */
 export async function measureLoad(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   plan: DeliveryPlan,
 ): Promise<DeliveryResult> {
@@ -109,7 +109,7 @@ export async function measureLoad(
 
 /** Runs at a fixed rate of deliveries. */
 export async function measureLatency(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   plan: DeliveryPlan,
   deliveriesPerSecond: number,
@@ -168,7 +168,7 @@ interface Listeners {
 }
 
 async function connectConnections(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   plan: DeliveryPlan,
   listeners: Listeners,
@@ -222,7 +222,7 @@ async function missingOf(pending: () => number): Promise<number> {
 }
 
 async function measured(
-  broker: RunningBroker,
+  broker: BenchBroker,
   measureMs: number,
   delivered: () => number,
 ): Promise<Omit<DeliveryResult, 'missing'>> {

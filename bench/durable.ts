@@ -5,7 +5,7 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunningBroker } from './brokers.ts';
+import type { BenchBroker } from './brokers.ts';
 import { deviceCount, type Clients } from './clients.ts';
 import { LoadClient } from './load/load-client.ts';
 import { cpuMicroseconds } from './process-usage.ts';
@@ -30,7 +30,7 @@ const unacknowledgedMax = 50;
 
 /** @param start starts the broker, always with the same state folder */
 export async function measureDurable(
-  start: () => Promise<RunningBroker>,
+  start: () => Promise<BenchBroker>,
   clients: Clients,
   messages: number,
 ): Promise<DurableResult> {
@@ -79,7 +79,7 @@ export async function measureDurable(
 }
 
 async function publishAll(
-  broker: RunningBroker,
+  broker: BenchBroker,
   clients: Clients,
   messages: number,
 ): Promise<Omit<DurableResult, 'messages' | 'restartMs' | 'drainedPerSecond' | 'lost'>> {

@@ -25,8 +25,8 @@ import { initialiseState } from '../enroll/bootstrap/state.ts';
 import {
   benchConfig,
   cpuMs,
-  memoryText,
-  ms,
+  serviceMemoryText,
+  millisecondsText,
   seedDevices,
   seededId,
   spread,
@@ -54,11 +54,13 @@ try {
   for (const devices of values.only === 'crl' ? [] : [1000, Number(values.devices)]) {
     await seedDevices(state, devices);
     const service = await startService(state);
-    console.log(`\n${devices} devices: start ${ms(service.startMs)}, ${memoryText(service)}`);
+    console.log(
+      `\n${devices} devices: start ${millisecondsText(service.startMs)}, ${serviceMemoryText(service)}`,
+    );
     await measureEnrollments(service, devices, Number(values.seconds));
     await measureLists(service, devices);
     await measureRevocations(service, devices);
-    console.log(`  afterwards ${memoryText(service)}`);
+    console.log(`  afterwards ${serviceMemoryText(service)}`);
     await stopService(service);
   }
   await measureCrl(state);
@@ -95,7 +97,7 @@ async function measureEnrollments(
     const rate = (total / (performance.now() - startMs)) * 1000;
     const cpuEachMs = (cpuMs(service) - cpuBeforeMs) / total;
     console.log(
-      `  ${title}: ${rate.toFixed(0)}/s done, ${failed} failed, ${spread(latenciesMs)}, server CPU ${ms(cpuEachMs)} each`,
+      `  ${title}: ${rate.toFixed(0)}/s done, ${failed} failed, ${spread(latenciesMs)}, server CPU ${millisecondsText(cpuEachMs)} each`,
     );
   };
   await measure(`${ratePerSecond}/s open loop`, async () => {

@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { writeBenchState } from './bench-state.ts';
-import { freePort, startBroker, type BrokerName } from './brokers.ts';
+import { freePort, startBenchBroker, type BrokerName } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { runKills } from './kill/kill-run.ts';
@@ -27,7 +27,7 @@ try {
     kills: Number(values.kills),
     lifeMinMs: 50,
     lifeMaxMs: 500,
-    start: () => startBroker(values.broker as BrokerName, certificates, port),
+    start: () => startBenchBroker(values.broker as BrokerName, certificates, port),
     clients: new Clients(certificates),
     random: seeded(Number(values.seed)),
     report: (line) => void process.stderr.write(`${line}\n`),

@@ -24,9 +24,9 @@ import type { DirectoryEntry } from '../core/protocol/feed.ts';
 import { writeFileAtomic } from '../core/atomic-file.ts';
 import { stateFolder } from '../core/state-folder.ts';
 import { writeBenchState } from './bench-state.ts';
-import { startBroker } from './brokers.ts';
+import { startBenchBroker } from './brokers.ts';
 import { clientContext, makeCertificates } from './certificates.ts';
-import { connectPacket, publishFrame, subscribePacket } from './load/frames.ts';
+import { connectFrame, publishFrame, subscribePacket } from './load/frames.ts';
 
 const { values } = parseArgs({ options: { devices: { type: 'string', default: '5000' } } });
 const count = Number(values.devices);
@@ -83,7 +83,7 @@ await new Promise<void>((resolve) => feed.listen(0, '127.0.0.1', resolve));
 process.env['FLOTILLA_BENCH_ENROLL_URL'] =
   `https://localhost:${(feed.address() as AddressInfo).port}`;
 process.env['FLOTILLA_BENCH_STORE'] = 'memory';
-const broker = await startBroker('flotilla', certificates);
+const broker = await startBenchBroker('flotilla', certificates);
 
 interface Device {
   readonly id: string;
@@ -121,7 +121,7 @@ function connectDevice(id: string): Promise<Device> {
       });
       resolve(device);
     });
-    socket.write(connectPacket(id));
+    socket.write(connectFrame(id));
   });
 }
 

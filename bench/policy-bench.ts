@@ -12,7 +12,7 @@ import type { Identity } from '../broker/contracts/identity.ts';
 import { brokerLimitsSchema } from '../core/config/limits.ts';
 import { parseDeviceId } from '../core/device-id.ts';
 import { writeBenchState } from './bench-state.ts';
-import { startBroker } from './brokers.ts';
+import { startBenchBroker } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { measureLoad, type Shape } from './delivery.ts';
@@ -87,7 +87,7 @@ async function whole(): Promise<void> {
       for (const name of round % 2 === 0
         ? (['session', 'flotilla'] as const)
         : (['flotilla', 'session'] as const)) {
-        const broker = await startBroker(name, certificates);
+        const broker = await startBenchBroker(name, certificates);
         try {
           const plan = {
             shape,

@@ -15,7 +15,7 @@ export interface DeliveryRow {
   readonly latency: Readonly<Partial<Record<BrokerName, LatencyResult>>>;
 }
 
-export interface Report {
+export interface BenchReport {
   readonly startedAt: string;
   readonly quick: boolean;
   readonly machine: {
@@ -38,7 +38,7 @@ export interface Report {
 }
 
 /** Renders docs/benchmarks.md. Ratios compare with Mosquitto where it ran; below 1 is better. */
-export function markdownOf(report: Report): string {
+export function markdownOf(report: BenchReport): string {
   const page = new Page(report);
   return `# Benchmarks
 
@@ -75,7 +75,7 @@ Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each w
 ${memoryText}${durableText(report)}${killsText}`;
 }
 
-function introduction(report: Report): string {
+function introduction(report: BenchReport): string {
   const names = Object.keys(report.brokers) as BrokerName[];
   const versions = names.map((name) => `${name} ${report.brokers[name]}`).join(', ');
   const { machine } = report;
@@ -92,11 +92,11 @@ column means that Flotilla is better than Mosquitto.`;
 /** The tables of the page. */
 class Page {
   readonly names: readonly BrokerName[];
-  readonly #report: Report;
+  readonly #report: BenchReport;
   /** The brokers that are compared with Mosquitto; none when it did not run. */
   readonly #compared: readonly BrokerName[];
 
-  constructor(report: Report) {
+  constructor(report: BenchReport) {
     this.#report = report;
     this.names = Object.keys(report.brokers) as BrokerName[];
     this.#compared = this.names.includes('mosquitto')
@@ -197,7 +197,7 @@ function scenario({ plan }: DeliveryRow): string {
 }
 
 /** Whether the brokers did the same work: a broker that drops messages spends less CPU on them. */
-function missingText(report: Report, names: readonly BrokerName[]): string {
+function missingText(report: BenchReport, names: readonly BrokerName[]): string {
   const sum = (name: BrokerName): number =>
     report.deliveries.reduce(
       (total, { load, latency }) =>
@@ -209,7 +209,7 @@ function missingText(report: Report, names: readonly BrokerName[]): string {
     .join(', ')}.`;
 }
 
-function durableText({ durable }: Report): string {
+function durableText({ durable }: BenchReport): string {
   if (durable === undefined) return '';
   const rows: (readonly [string, number, number])[] = [
     ['stored and acknowledged, messages/s', durable.storedPerSecond, 0],

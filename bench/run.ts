@@ -18,13 +18,18 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureDurable, type DurableResult } from './durable.ts';
 import { writeBenchState } from './bench-state.ts';
-import { mosquittoVersion, startBroker, type BrokerName, type RunningBroker } from './brokers.ts';
+import {
+  mosquittoVersion,
+  startBenchBroker,
+  type BrokerName,
+  type BenchBroker,
+} from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { measureConnects, measureIdle } from './connections.ts';
 import { measureLatency, measureLoad, type DeliveryPlan, type Shape } from './delivery.ts';
-import type { Qos } from './load/frames.ts';
-import { markdownOf, type DeliveryRow, type Report } from './report.ts';
+import type { LoadQos } from './load/frames.ts';
+import { markdownOf, type DeliveryRow, type BenchReport } from './report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -55,16 +60,14 @@ const loadNow = (): number => Math.round((loadavg()[0] ?? 0) * 10) / 10;
 const loadAtStart = loadNow();
 const versions: Partial<Record<BrokerName, string>> = {};
 const deliveries: DeliveryRow[] = [];
-const connects: Mutable<Report['connects']> = {};
-const idle: Mutable<Report['idle']> = {};
+const connects: Mutable<BenchReport['connects']> = {};
+const idle: Mutable<BenchReport['idle']> = {};
 
-async function withBrokers(
-  run: (brokers: readonly RunningBroker[]) => Promise<void>,
-): Promise<void> {
-  const brokers: RunningBroker[] = [];
+async function withBrokers(run: (brokers: readonly BenchBroker[]) => Promise<void>): Promise<void> {
+  const brokers: BenchBroker[] = [];
   try {
     for (const name of names) {
-      const broker = await startBroker(name, certificates);
+      const broker = await startBenchBroker(name, certificates);
       versions[name] = broker.version;
       brokers.push(broker);
     }
@@ -78,7 +81,7 @@ try {
   await withBrokers(async (brokers) => {
     for (const payloadBytes of values.payloads.split(',').map(Number)) {
       for (const shape of values.shapes.split(',') as Shape[]) {
-        for (const qos of values.qos.split(',').map(Number) as Qos[]) {
+        for (const qos of values.qos.split(',').map(Number) as LoadQos[]) {
           deliveries.push(await measureRow(brokers, { shape, qos, payloadBytes }));
         }
       }
@@ -110,13 +113,13 @@ try {
   const own = names.find((name) => name !== 'mosquitto' && name !== 'bare');
   if (parts.has('durable') && own !== undefined) {
     durable = await measureDurable(
-      () => startBroker(own, certificates),
+      () => startBenchBroker(own, certificates),
       clients,
       quick ? 20_000 : 100_000,
     );
     printLine(JSON.stringify(durable));
   }
-  const report: Report = {
+  const report: BenchReport = {
     startedAt,
     quick,
     machine: {
@@ -140,7 +143,7 @@ try {
 }
 
 async function measureRow(
-  brokers: readonly RunningBroker[],
+  brokers: readonly BenchBroker[],
   what: Pick<DeliveryPlan, 'shape' | 'qos' | 'payloadBytes'>,
 ): Promise<DeliveryRow> {
   const plan: DeliveryPlan = {
@@ -175,7 +178,7 @@ async function measureRow(
   return row;
 }
 
-async function publish(report: Report): Promise<void> {
+async function publish(report: BenchReport): Promise<void> {
   const folder = new URL('results/', import.meta.url).pathname;
   await mkdir(folder, { recursive: true });
   const name = `${report.startedAt.replaceAll(/[:.]/g, '-')}${report.quick ? '-quick' : ''}`;

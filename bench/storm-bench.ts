@@ -11,9 +11,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { writeBenchState } from './bench-state.ts';
-import { mosquittoVersion, startBroker, type BrokerName, type RunningBroker } from './brokers.ts';
+import {
+  mosquittoVersion,
+  startBenchBroker,
+  type BrokerName,
+  type BenchBroker,
+} from './brokers.ts';
 import { clientContext, makeCertificates } from './certificates.ts';
-import { connectPacket } from './load/frames.ts';
+import { connectFrame } from './load/frames.ts';
 import { cpuMicroseconds } from './process-usage.ts';
 
 const { values } = parseArgs({
@@ -55,7 +60,7 @@ const devices: Device[] = names.map((id) => ({
 
 for (const name of values.brokers.split(',') as BrokerName[]) {
   if (name === 'mosquitto' && mosquittoVersion() === undefined) continue;
-  const broker = await startBroker(name, certificates);
+  const broker = await startBenchBroker(name, certificates);
   try {
     printLine(`${name} ${broker.version}, ${count} devices`);
     await connectAll(broker, devices);
@@ -78,7 +83,7 @@ for (const name of values.brokers.split(',') as BrokerName[]) {
 await certificates.remove();
 
 /** Connects all devices, a few at a time. */
-async function connectAll(broker: RunningBroker, all: readonly Device[]): Promise<void> {
+async function connectAll(broker: BenchBroker, all: readonly Device[]): Promise<void> {
   let next = 0;
   await Promise.all(
     Array.from({ length: 32 }, async () => {
@@ -89,7 +94,7 @@ async function connectAll(broker: RunningBroker, all: readonly Device[]): Promis
   );
 }
 
-async function run(broker: RunningBroker, all: readonly Device[], resume: boolean): Promise<Storm> {
+async function run(broker: BenchBroker, all: readonly Device[], resume: boolean): Promise<Storm> {
   const cpuBefore = cpuMicroseconds(broker.pid);
   const ownBefore = process.cpuUsage();
   const beganMs = performance.now();
@@ -123,7 +128,7 @@ async function run(broker: RunningBroker, all: readonly Device[], resume: boolea
 }
 
 /** Connects and waits for CONNACK. @returns whether the TLS session was resumed */
-function connectOnce(broker: RunningBroker, device: Device, resume: boolean): Promise<boolean> {
+function connectOnce(broker: BenchBroker, device: Device, resume: boolean): Promise<boolean> {
   const { session } = device;
   const socket = connect({
     ...broker.target,
@@ -144,6 +149,6 @@ function connectOnce(broker: RunningBroker, device: Device, resume: boolean): Pr
       clearTimeout(timer);
       resolve(socket.isSessionReused());
     });
-    socket.write(connectPacket(device.id));
+    socket.write(connectFrame(device.id));
   });
 }

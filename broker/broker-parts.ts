@@ -35,7 +35,7 @@ import { Reloader } from './reload/reloader.ts';
 import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
 import { openStore } from './store/open-store.ts';
 import { BrokerMetrics } from './telemetry/broker-metrics.ts';
-import { brokerSample } from './telemetry/broker-sample.ts';
+import { brokerSample } from './telemetry/broker-sampler.ts';
 import { EventLoopLag } from './telemetry/event-loop-lag.ts';
 import { EventReporter } from './telemetry/event-reporter.ts';
 import { FatalError } from './telemetry/fatal-error.ts';

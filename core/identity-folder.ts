@@ -45,7 +45,7 @@ import {
   readLink,
   readOptional,
   replaceLink,
-  targetOf,
+  linkTargetOf,
   versionName,
   writeVersion,
   type FileName,
@@ -183,7 +183,7 @@ async function resolveFiles(folder: string): Promise<ReadonlyMap<FileName, strin
   const version = resolve(folder, current ?? currentName);
   const paths = new Map<FileName, string>();
   for (const name of fileNames) {
-    const isLinked = (await readLink(join(folder, name))) === targetOf(name);
+    const isLinked = (await readLink(join(folder, name))) === linkTargetOf(name);
     paths.set(name, join(isLinked ? version : folder, name));
   }
   return paths;
@@ -235,7 +235,7 @@ async function setCopiedVersionAside(
   if (!(await isFolder(path))) return;
   const contents = new Map<FileName, string>();
   for (const name of fileNames) {
-    if ((await readLink(join(folder, name))) !== targetOf(name)) continue;
+    if ((await readLink(join(folder, name))) !== linkTargetOf(name)) continue;
     const content = await readOptional(join(folder, name));
     if (content !== undefined) contents.set(name, content);
   }
@@ -290,7 +290,7 @@ async function layoutOf(folder: string): Promise<{ plain: FileName[]; text: stri
   const marks = [await readLink(join(folder, currentName))];
   for (const name of fileNames) {
     const path = join(folder, name);
-    if ((await readLink(path)) === targetOf(name)) continue;
+    if ((await readLink(path)) === linkTargetOf(name)) continue;
     const found = await lstat(path).catch(() => undefined);
     if (found === undefined) continue;
     plain.push(name);

@@ -53,8 +53,8 @@ export async function writeVersion(
 
 /** @returns whether the file was not a link through `.current` before */
 export async function linkFile(folder: string, version: string, name: FileName): Promise<boolean> {
-  if ((await readLink(join(folder, name))) === targetOf(name)) return false;
-  await replaceLink(folder, version, name, targetOf(name));
+  if ((await readLink(join(folder, name))) === linkTargetOf(name)) return false;
+  await replaceLink(folder, version, name, linkTargetOf(name));
   return true;
 }
 
@@ -104,7 +104,7 @@ export function numberOf(version: string): number {
   return Number(/^\.identity-(\d{1,15})-/.exec(version)?.[1] ?? 0);
 }
 
-export function targetOf(name: FileName): string {
+export function linkTargetOf(name: FileName): string {
   return join(currentName, name);
 }
 

@@ -15,7 +15,7 @@ import { openState, type StateDeps } from './bootstrap/state.ts';
 import { buildRoutes } from './http/build-routes.ts';
 import { HttpServer } from './http/server.ts';
 import type { ServerCertificate } from './http/tls-server.ts';
-import { openOperatorApi } from './operator-api.ts';
+import { openOperatorApi } from './operator-services.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import { statusOfService } from './service-status.ts';

@@ -11,7 +11,7 @@ import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
-import type { Feed } from './feed/feed.ts';
+import type { Feed } from './feed/directory-feed.ts';
 import type { Registry } from './registry/registry.ts';
 
 type Check = Status['checks'][number];

@@ -82,7 +82,7 @@ export function openRegistry(state: StateFolder): Promise<Registry> {
 }
 
 /** Resident memory of the service, as text. */
-export function memoryText({ child }: BenchService): string {
+export function serviceMemoryText({ child }: BenchService): string {
   return `${Math.round(residentBytes(child.pid ?? 0) / 1_048_576)} MiB`;
 }
 
@@ -96,10 +96,10 @@ export function spread(timesMs: readonly number[]): string {
   const sorted = timesMs.toSorted((one, other) => one - other);
   const at = (part: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-  return `p50 ${ms(at(0.5))}, p99 ${ms(at(0.99))}, max ${ms(at(1))}`;
+  return `p50 ${millisecondsText(at(0.5))}, p99 ${millisecondsText(at(0.99))}, max ${millisecondsText(at(1))}`;
 }
 
-export function ms(value: number): string {
+export function millisecondsText(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 }
 

@@ -12,7 +12,7 @@ import { revokedSchema } from '../../core/protocol/enrollment-api.ts';
 import { callHttps, callJson } from '../../core/protocol/https-client.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import {
-  ms,
+  millisecondsText,
   openRegistry,
   seededId,
   spread,
@@ -125,5 +125,5 @@ async function waitsDuring(
   const [fresh, kept] = await Promise.all(probes);
   child.send('report');
   const [{ loopMs }] = (await once(child, 'message')) as [{ loopMs: number }];
-  return `new connection each ${fresh}; kept connection ${kept}; event loop blocked for at most ${ms(loopMs)}`;
+  return `new connection each ${fresh}; kept connection ${kept}; event loop blocked for at most ${millisecondsText(loopMs)}`;
 }

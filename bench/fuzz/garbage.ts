@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Random } from './random.ts';
+import type { FuzzRandom } from './random.ts';
 
 /** The chunks that one hostile connection sends. */
 export interface Script {
@@ -23,7 +23,7 @@ const badTexts = ['c080', 'eda080', 'e28', 'ff', '00', 'f8888888', 'efbfbf', '61
 );
 
 /** The packets of one connection. */
-export function script(random: Random): Script {
+export function script(random: FuzzRandom): Script {
   const clientId = random.pick(clientIds);
   const version = random.pick([3, 4, 4, 5, 5, 5]);
   const packets: Buffer[] = [];
@@ -44,7 +44,7 @@ export function script(random: Random): Script {
   };
 }
 
-function anyPacket(random: Random, version: number): Buffer {
+function anyPacket(random: FuzzRandom, version: number): Buffer {
   switch (random.below(14)) {
     case 0:
     case 1:
@@ -73,7 +73,7 @@ function anyPacket(random: Random, version: number): Buffer {
   }
 }
 
-function connect(random: Random, clientId: string, version: number): Buffer {
+function connect(random: FuzzRandom, clientId: string, version: number): Buffer {
   const will = random.chance(0.4);
   const user = random.chance(0.2);
   const flags =
@@ -100,7 +100,7 @@ function connect(random: Random, clientId: string, version: number): Buffer {
   ]);
 }
 
-function publish(random: Random, version: number): Buffer {
+function publish(random: FuzzRandom, version: number): Buffer {
   const qos = random.pick([0, 0, 1, 1, 2, 2, 3]);
   const header = 0x30 | (qos << 1) | (random.chance(0.1) ? 8 : 0) | (random.chance(0.15) ? 1 : 0);
   return packet(header, [
@@ -113,7 +113,7 @@ function publish(random: Random, version: number): Buffer {
   ]);
 }
 
-function subscribe(random: Random, version: number): Buffer {
+function subscribe(random: FuzzRandom, version: number): Buffer {
   const requests: Buffer[] = [];
   for (let n = random.below(5); n >= 0; n--) {
     requests.push(
@@ -128,7 +128,7 @@ function subscribe(random: Random, version: number): Buffer {
   ]);
 }
 
-function unsubscribe(random: Random, version: number): Buffer {
+function unsubscribe(random: FuzzRandom, version: number): Buffer {
   return packet(0xa2, [
     packetId(random),
     ...(version === 5 ? [properties(random, [0x26], 0.03)] : []),
@@ -136,7 +136,7 @@ function unsubscribe(random: Random, version: number): Buffer {
   ]);
 }
 
-function acknowledgement(random: Random, version: number): Buffer {
+function acknowledgement(random: FuzzRandom, version: number): Buffer {
   const reason =
     version === 5 && random.chance(0.3)
       ? [Buffer.from([random.pick([0, 0x10, 0x80, 0x87, 0x92, 0x55])])]
@@ -146,11 +146,11 @@ function acknowledgement(random: Random, version: number): Buffer {
   return packet(random.pick([0x40, 0x50, 0x62, 0x70]), [packetId(random), ...reason, ...more]);
 }
 
-function packetId(random: Random): Buffer {
+function packetId(random: FuzzRandom): Buffer {
   return random.chance(0.03) ? Buffer.from([0, 0]) : Buffer.from([0, 1 + random.below(40)]);
 }
 
-function topic(random: Random): Buffer {
+function topic(random: FuzzRandom): Buffer {
   if (random.chance(0.05)) return random.pick(badTexts);
   if (random.chance(0.01)) return Buffer.from('a/'.repeat(random.below(300)));
   const names = Array.from({ length: 1 + random.below(4) }, () =>
@@ -159,7 +159,7 @@ function topic(random: Random): Buffer {
   return Buffer.from(names.join('/'));
 }
 
-function filter(random: Random): Buffer {
+function filter(random: FuzzRandom): Buffer {
   if (random.chance(0.05)) return random.pick(badTexts);
   const names = Array.from({ length: 1 + random.below(4) }, () =>
     random.pick(random.chance(0.8) ? ['a', 'b', 'c', '+'] : levels),
@@ -170,7 +170,7 @@ function filter(random: Random): Buffer {
 }
 
 /** A property section with some of the allowed properties, sometimes with one that is not allowed. */
-function properties(random: Random, allowed: readonly number[], otherChance: number): Buffer {
+function properties(random: FuzzRandom, allowed: readonly number[], otherChance: number): Buffer {
   const parts: Buffer[] = [];
   const ids = allowed.filter(() => random.chance(0.25));
   if (random.chance(otherChance)) ids.push(random.below(60));
@@ -179,7 +179,7 @@ function properties(random: Random, allowed: readonly number[], otherChance: num
   return Buffer.concat([variable(random.chance(0.02) ? random.below(300) : body.length), body]);
 }
 
-function propertyValue(random: Random, id: number): Buffer {
+function propertyValue(random: FuzzRandom, id: number): Buffer {
   if ([0x01, 0x17, 0x19].includes(id))
     return Buffer.from([random.chance(0.9) ? random.below(2) : random.below(256)]);
   if ([0x02, 0x11, 0x18, 0x27].includes(id)) {
@@ -218,7 +218,7 @@ function variable(value: number): Buffer {
 }
 
 /** Adds one fault: a bit, a byte, a truncation, a repetition, a length. */
-function mutate(random: Random, original: Buffer): Buffer {
+function mutate(random: FuzzRandom, original: Buffer): Buffer {
   const bytes = Buffer.from(original);
   const at = random.below(bytes.length);
   switch (random.below(6)) {
@@ -244,7 +244,7 @@ function mutate(random: Random, original: Buffer): Buffer {
   }
 }
 
-function split(random: Random, bytes: Buffer): Buffer[] {
+function split(random: FuzzRandom, bytes: Buffer): Buffer[] {
   const chunks: Buffer[] = [];
   let at = 0;
   while (at < bytes.length) {

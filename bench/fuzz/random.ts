@@ -3,7 +3,7 @@
  *
  * @module
  */
-export class Random {
+export class FuzzRandom {
   #state: number;
 
   constructor(seed: number) {

@@ -17,7 +17,7 @@ import { checkConfig } from '../../core/config/config.ts';
 import type { Logger } from '../../core/log.ts';
 import { uncheckedIdentity } from '../unchecked-identity.ts';
 import { script, type Script } from './garbage.ts';
-import { Random } from './random.ts';
+import { FuzzRandom } from './random.ts';
 
 export interface FuzzOptions {
   readonly seed: number;
@@ -81,7 +81,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const random = new Random(options.seed);
+  const random = new FuzzRandom(options.seed);
   const counts = { connections: 0, packets: 0, bytes: 0 };
   const attack = async (): Promise<void> => {
     const one = script(random);

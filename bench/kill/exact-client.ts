@@ -7,14 +7,14 @@
  */
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import {
-  connectPacket,
+  connectFrame,
   disconnectPacket,
   packetType,
   publishFrame,
   Scanner,
   subscribePacket,
   writeAcknowledgement,
-  type Qos,
+  type LoadQos,
 } from '../load/frames.ts';
 import type { LoadTarget } from '../load/load-client.ts';
 
@@ -29,7 +29,7 @@ interface Outgoing {
 export interface ExactClientOptions {
   readonly context: SecureContext;
   readonly clientId: string;
-  readonly received?: (topic: string, text: string, qos: Qos) => void;
+  readonly received?: (topic: string, text: string, qos: LoadQos) => void;
   /** Called when one of its messages is acknowledged completely. */
   readonly completed?: (text: string) => void;
 }
@@ -80,11 +80,11 @@ export class ExactClient {
     socket.on('data', (chunk: Buffer) => {
       if (socket === this.#socket) this.#scanner.scan(chunk, this.#packet);
     });
-    socket.write(connectPacket(this.#options.clientId, false));
+    socket.write(connectFrame(this.#options.clientId, false));
     await this.#connected.promise;
   }
 
-  async subscribe(filter: string, qos: Qos): Promise<void> {
+  async subscribe(filter: string, qos: LoadQos): Promise<void> {
     this.#subscribed = Promise.withResolvers();
     this.#subscribed.promise.catch(() => undefined);
     this.#socket?.write(subscribePacket(filter, qos));
@@ -155,7 +155,7 @@ export class ExactClient {
   };
 
   #publish(first: number, data: Buffer, start: number, end: number): void {
-    const qos = ((first >> 1) & 3) as Qos;
+    const qos = ((first >> 1) & 3) as LoadQos;
     const topicEnd = start + 2 + data.readUInt16BE(start);
     const topic = data.toString('utf8', start + 2, topicEnd);
     const packetId = qos === 0 ? 0 : data.readUInt16BE(topicEnd);

@@ -7,7 +7,7 @@
  * @module
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RunningBroker } from '../brokers.ts';
+import type { BenchBroker } from '../brokers.ts';
 import type { Clients } from '../clients.ts';
 import { ExactClient } from './exact-client.ts';
 
@@ -17,7 +17,7 @@ export interface KillPlan {
   readonly lifeMinMs: number;
   readonly lifeMaxMs: number;
   /** Starts the broker on the same state and port. */
-  readonly start: () => Promise<RunningBroker>;
+  readonly start: () => Promise<BenchBroker>;
   readonly clients: Clients;
   readonly random: () => number;
   /** Called with a line of text after each kill. */
@@ -87,7 +87,7 @@ class KillRun {
   readonly #sent: number[];
   #loading = false;
   #restartMaxMs = 0;
-  #broker: RunningBroker | undefined;
+  #broker: BenchBroker | undefined;
 
   constructor(plan: KillPlan) {
     this.#plan = plan;
@@ -153,7 +153,7 @@ class KillRun {
     }
   }
 
-  async #start(): Promise<RunningBroker> {
+  async #start(): Promise<BenchBroker> {
     const startMs = performance.now();
     const broker = await this.#plan.start();
     this.#broker = broker;

@@ -5,7 +5,7 @@
  * @module
  */
 
-export type Qos = 0 | 1 | 2;
+export type LoadQos = 0 | 1 | 2;
 
 export const packetType = {
   connect: 1,
@@ -20,7 +20,7 @@ export const packetType = {
 } as const;
 
 /** CONNECT with a keep-alive of 10 minutes (default: with a clean session). */
-export function connectPacket(clientId: string, clean = true): Buffer {
+export function connectFrame(clientId: string, clean = true): Buffer {
   const id = Buffer.from(clientId);
   const body = Buffer.alloc(12 + id.length);
   body.writeUInt16BE(4, 0);
@@ -33,7 +33,7 @@ export function connectPacket(clientId: string, clean = true): Buffer {
   return framed(0x10, body);
 }
 
-export function subscribePacket(filter: string, qos: Qos): Buffer {
+export function subscribePacket(filter: string, qos: LoadQos): Buffer {
   const text = Buffer.from(filter);
   const body = Buffer.alloc(5 + text.length);
   body.writeUInt16BE(1, 0);
@@ -50,7 +50,7 @@ export interface PublishFrame {
   readonly payloadAt: number;
 }
 
-export function publishFrame(topic: string, qos: Qos, payloadBytes: number): PublishFrame {
+export function publishFrame(topic: string, qos: LoadQos, payloadBytes: number): PublishFrame {
   const text = Buffer.from(topic);
   const head = 2 + text.length + (qos === 0 ? 0 : 2);
   const body = Buffer.alloc(head + payloadBytes, 'x');

@@ -5,7 +5,7 @@
  */
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import {
-  connectPacket,
+  connectFrame,
   disconnectPacket,
   packetType,
   publishFrame,
@@ -13,7 +13,7 @@ import {
   subscribePacket,
   writeAcknowledgement,
   type PublishFrame,
-  type Qos,
+  type LoadQos,
 } from './frames.ts';
 
 export interface LoadTarget {
@@ -52,7 +52,7 @@ export class LoadClient {
   #packetId = 0;
   #ending = false;
   #frame: PublishFrame | undefined;
-  #qos: Qos = 0;
+  #qos: LoadQos = 0;
 
   constructor(options: LoadClientOptions) {
     this.#options = options;
@@ -70,7 +70,7 @@ export class LoadClient {
     this.socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.socket.on('error', (error) => this.#lost(error));
     this.socket.on('close', () => this.#lost(new Error('the broker closed the connection')));
-    this.socket.write(connectPacket(options.clientId, options.clean));
+    this.socket.write(connectFrame(options.clientId, options.clean));
   }
 
   /** Resolves with the CONNACK. */
@@ -79,14 +79,14 @@ export class LoadClient {
   }
 
   /** Subscribes; resolves with the SUBACK. */
-  subscribe(filter: string, qos: Qos): Promise<undefined> {
+  subscribe(filter: string, qos: LoadQos): Promise<undefined> {
     this.#subscribed = Promise.withResolvers();
     this.socket.write(subscribePacket(filter, qos));
     return this.#subscribed.promise;
   }
 
   /** Sets the message that {@link LoadClient.publish} sends. */
-  prepare(topic: string, qos: Qos, payloadBytes: number): void {
+  prepare(topic: string, qos: LoadQos, payloadBytes: number): void {
     this.#frame = publishFrame(topic, qos, payloadBytes);
     this.#qos = qos;
   }

@@ -14,7 +14,7 @@ import { isErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
 
 /** The largest response that is read, in bytes. */
-export const answerMaxBytes = 64 * 1024 * 1024;
+export const responseMaxBytes = 64 * 1024 * 1024;
 const defaultTimeoutMs = 20_000;
 const caAnswerMaxBytes = 256 * 1024;
 const caMaxCertificates = 16;
@@ -54,7 +54,12 @@ export interface HttpsResponse {
  *   (too large)
  */
 export async function callHttps(call: Call): Promise<HttpsResponse> {
-  return await readAnswer(call.url, send(call), answerMaxBytes, call.timeoutMs ?? defaultTimeoutMs);
+  return await readAnswer(
+    call.url,
+    send(call),
+    responseMaxBytes,
+    call.timeoutMs ?? defaultTimeoutMs,
+  );
 }
 
 /**

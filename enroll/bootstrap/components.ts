@@ -19,7 +19,7 @@ import { Factories } from '../enrollment/factories.ts';
 import { Renewal } from '../enrollment/renewal.ts';
 import { Tokens } from '../enrollment/tokens.ts';
 import { openHook } from '../enrollment/veto-hook.ts';
-import { Feed } from '../feed/feed.ts';
+import { Feed } from '../feed/directory-feed.ts';
 import { OcspService } from '../revocation/ocsp-responder.ts';
 import { RevocationList } from '../revocation/revocation-list.ts';
 import { IssuerRollover } from '../rollover/issuer-rollover.ts';

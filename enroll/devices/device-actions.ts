@@ -8,7 +8,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { DeviceAdmin } from './devices.ts';
-import type { Effect, Feed } from '../feed/feed.ts';
+import type { Effect, Feed } from '../feed/directory-feed.ts';
 
 /** How long an answer waits for the brokers, in ms: one that does not answer must not hold it up. */
 export const brokersTimeoutMs = 2000;

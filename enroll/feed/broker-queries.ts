@@ -14,7 +14,7 @@ import {
   type BrokerQuery,
   type QueryReply,
 } from '../../core/protocol/broker-query.ts';
-import type { Feed } from './feed.ts';
+import type { Feed } from './directory-feed.ts';
 
 /** Questions that wait for an answer, of one broker and in all. */
 const pendingPerBrokerMax = 64;

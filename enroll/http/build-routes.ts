@@ -22,7 +22,7 @@ import type { Factories } from '../enrollment/factories.ts';
 import type { Renewal } from '../enrollment/renewal.ts';
 import type { Tokens } from '../enrollment/tokens.ts';
 import type { BrokerQueries } from '../feed/broker-queries.ts';
-import type { Feed } from '../feed/feed.ts';
+import type { Feed } from '../feed/directory-feed.ts';
 import type { DeviceTable } from '../queries/device-table.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { OcspService } from '../revocation/ocsp-responder.ts';

@@ -13,7 +13,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import type { Feed } from '../feed/feed.ts';
+import type { Feed } from '../feed/directory-feed.ts';
 import type { Registry } from '../registry/registry.ts';
 import {
   activateIssuer,

@@ -16,7 +16,7 @@ import { identityFiles } from '../../core/state-folder.ts';
 import { CertificateAuthority } from '../../enroll/ca/certificate-authority.ts';
 import { openCa } from '../../enroll/ca/ca-folder.ts';
 import { readPassphrase } from '../../enroll/ca/passphrase.ts';
-import { Feed } from '../../enroll/feed/feed.ts';
+import { Feed } from '../../enroll/feed/directory-feed.ts';
 import { openLowdbRegistry } from '../../enroll/registry/lowdb-registry.ts';
 import { deviceRow } from '../contract/registry.ts';
 import { enrollService } from '../support/enroll-service.ts';

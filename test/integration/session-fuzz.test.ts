@@ -3,12 +3,12 @@ import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import { runFuzz } from '../../bench/fuzz/run-fuzz.ts';
 import { script } from '../../bench/fuzz/garbage.ts';
-import { Random } from '../../bench/fuzz/random.ts';
+import { FuzzRandom } from '../../bench/fuzz/random.ts';
 import { silentLog } from '../../core/log.ts';
 
 test('the same seed makes the same garbage', (t) => {
   const make = (seed: number): string => {
-    const random = new Random(seed);
+    const random = new FuzzRandom(seed);
     return Array.from({ length: 20 }, () =>
       Buffer.concat(script(random).chunks).toString('hex'),
     ).join();

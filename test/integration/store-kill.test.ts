@@ -1,6 +1,6 @@
 import test from 'ava';
 import { writeBenchState } from '../../bench/bench-state.ts';
-import { freePort, startBroker } from '../../bench/brokers.ts';
+import { freePort, startBenchBroker } from '../../bench/brokers.ts';
 import { makeCertificates } from '../../bench/certificates.ts';
 import { clientNames, Clients } from '../../bench/clients.ts';
 import { runKills } from '../../bench/kill/kill-run.ts';
@@ -17,7 +17,7 @@ test('a broker that is killed under QoS 1 and 2 load loses no acknowledged messa
     kills: times.length,
     lifeMinMs: 50,
     lifeMaxMs: 400,
-    start: () => startBroker('flotilla', certificates, port),
+    start: () => startBenchBroker('flotilla', certificates, port),
     clients: new Clients(certificates),
     random: () => times.pop() ?? 0.5,
     report: () => undefined,

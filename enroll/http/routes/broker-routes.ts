@@ -24,7 +24,7 @@ import {
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
-import type { Feed } from '../../feed/feed.ts';
+import type { Feed } from '../../feed/directory-feed.ts';
 import type { OperatorCaller } from '../../operators/caller.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import { assertMayChange } from '../assert-may-change.ts';

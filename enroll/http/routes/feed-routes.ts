@@ -27,7 +27,7 @@ import {
   queryReplySchema,
 } from '../../../core/protocol/broker-query.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
-import type { Feed } from '../../feed/feed.ts';
+import type { Feed } from '../../feed/directory-feed.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import { requireIdentity } from '../client-certificate.ts';
 import { route, type HttpRoute } from '../route.ts';

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../../core/clock.ts';
 import { brokersSchema, groupsSchema, statsSchema } from '../../../core/protocol/operator-api.ts';
-import type { Feed } from '../../feed/feed.ts';
+import type { Feed } from '../../feed/directory-feed.ts';
 import { listBrokers, type BrokerReports } from '../../queries/broker-list.ts';
 import type { FleetStatistics } from '../../queries/fleet-statistics.ts';
 import { iso } from '../device-view.ts';

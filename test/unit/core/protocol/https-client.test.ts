@@ -10,7 +10,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../../../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import {
-  answerMaxBytes,
+  responseMaxBytes,
   callHttps,
   callJson,
   fetchPinnedCa,
@@ -235,7 +235,7 @@ test('an endless response ends with an error at the size limit', async (t) => {
   });
   const error = await refused(t, 'service-answer-invalid', callHttps(get(url)));
   t.regex(error.message, /too large/);
-  t.true(sentBytes < answerMaxBytes * 2);
+  t.true(sentBytes < responseMaxBytes * 2);
 });
 
 test('a streamed response has a timeout until it begins and between two chunks', async (t) => {

@@ -15,7 +15,7 @@ import type { PresenceTable } from './devices/presence-table.ts';
 import { EventHub } from './events/event-hub.ts';
 import { PresenceEvents } from './events/event-sources.ts';
 import { BrokerQueries } from './feed/broker-queries.ts';
-import type { Feed } from './feed/feed.ts';
+import type { Feed } from './feed/directory-feed.ts';
 import type { RawRoute } from './http/raw-route.ts';
 import type { HttpRoute } from './http/route.ts';
 import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
