@@ -36,7 +36,7 @@ async function notifySocket(
   return { path, messages };
 }
 
-test('systemd is told that the service is ready, alive, and stopping', async (t) => {
+test('systemd is notified that the service is ready, alive, and stopping', async (t) => {
   const notify = await notifySocket(t);
   if (notify === undefined) return;
   const { messages } = notify;
@@ -60,7 +60,7 @@ test('systemd is told that the service is ready, alive, and stopping', async (t)
   );
 });
 
-test('a process whose event loop stands still sends no watchdog message', async (t) => {
+test('a process whose event loop is blocked sends no watchdog message', async (t) => {
   const notify = await notifySocket(t);
   if (notify === undefined) return;
   const { messages } = notify;

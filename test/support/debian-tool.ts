@@ -18,11 +18,14 @@ const packages: Readonly<Record<string, string>> = {
   mosquitto_rr: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
   nginx: 'nginx-light',
+  nsenter: 'util-linux',
   openssl: 'openssl',
   pki: 'strongswan-pki',
   python3: 'python3-paho-mqtt',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
+  tini: 'tini',
+  unshare: 'util-linux',
   zsh: 'zsh',
 };
 
