@@ -100,7 +100,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       actor: 'system',
       detail: { url, fingerprint: ca.fingerprint },
     });
-    log.info({ url, fingerprint: ca.fingerprint }, 'enrollment service listens');
+    log.info({ url, fingerprint: ca.fingerprint }, 'enrollment service is listening');
     return {
       addresses: { https: { host, port, url: httpsUrl(publicHost({ names: [] }, host), port) } },
       ca: { file: state.ca.rootCert, fingerprint: ca.fingerprint },

@@ -14,7 +14,6 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { Refusal, RefusalBatch } from '../../core/protocol/feed.ts';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
 import { FairShare } from '../../core/fair-share.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent } from './audit-event.ts';
@@ -88,7 +87,10 @@ export class RefusalAuditWriter {
     }
     page.over ??= this.#deps.clock.after(minuteMs, () => {
       this.#turn(broker, page).catch((error: unknown) => {
-        this.#deps.log.error({ broker, error: messageOf(error) }, 'refusals not in the audit log');
+        this.#deps.log.error(
+          { device: broker, err: error },
+          'could not write refusals to the audit log',
+        );
       });
     });
     page.last = { run, number, lines, writing: undefined };

@@ -15,7 +15,7 @@ import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { readSetting } from '../../core/config/setting-file.ts';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callHttps } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
 
@@ -92,7 +92,7 @@ export async function openHook(config: Config, clock: Clock, log: Logger): Promi
       }
       verdict = hookAnswerSchema.parse(JSON.parse(answer.body.toString('utf8')));
     } catch (error) {
-      log.warn({ device: question.device, error: messageOf(error) }, 'the veto hook failed');
+      log.warn({ device: question.device, err: error }, 'the veto hook failed');
       if (hook.onFailure === 'allow') return nothingAdded;
       throw new FlotillaError('hook-failed', { retryAfterSeconds: 30, cause: error });
     }

@@ -222,7 +222,10 @@ export class Feed {
     subscriber.live = true;
     this.#subscribers.add(subscriber);
     this.#linksChanged();
-    this.#deps.log.info({ broker, sequence: this.#sequence, snapshot: !goesOn }, 'feed served');
+    this.#deps.log.info(
+      { device: broker, sequence: this.#sequence, snapshot: !goesOn },
+      'feed connected',
+    );
   }
 
   /** Takes a broker's report. */
@@ -314,7 +317,7 @@ export class Feed {
     subscriber.stream.write(text);
     subscriber.sent = sequence;
     if (subscriber.stream.writableLength > this.#deps.lagMaxBytes) {
-      this.#deps.log.warn({ broker: subscriber.broker }, 'a broker lags behind; it is cut off');
+      this.#deps.log.warn({ device: subscriber.broker }, 'a broker reads too slowly, disconnected');
       subscriber.stream.destroy();
     }
   }

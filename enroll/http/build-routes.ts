@@ -101,7 +101,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
       path: '/v1/status',
       summary: 'Service health checks',
       access: 'viewer',
-      answer: statusSchema,
+      response: statusSchema,
       handle: deps.status,
     }),
   ];

@@ -54,7 +54,7 @@ export function openApi(routes: readonly HttpRoute[], version: string): Json {
 }
 
 function operation(one: HttpRoute): Json {
-  const { body, answer, status, summary, access } = one;
+  const { body, response, status, summary, access } = one;
   return {
     ...namesOf(one.method, one.path),
     summary,
@@ -71,9 +71,9 @@ function operation(one: HttpRoute): Json {
     responses: {
       [String(status)]: {
         description: 'Done',
-        ...(answer === undefined
+        ...(response === undefined
           ? {}
-          : { content: { 'application/json': { schema: schemaOf(answer, 'output') } } }),
+          : { content: { 'application/json': { schema: schemaOf(response, 'output') } } }),
       },
       default: problem,
     },
@@ -85,7 +85,7 @@ const problem = {
   content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
 };
 
-/** Calls whose answer or body is no JSON document. */
+/** Calls whose response or body is not a JSON document. */
 function streams(): Json {
   const lines = 'application/x-ndjson';
   return {

@@ -40,7 +40,7 @@ export interface RouteRequest<B, Q, P> {
   /** For the audit log. */
   readonly actor: string;
   readonly remoteAddress: string;
-  /** Sets a header of the answer. */
+  /** Sets a header of the response. */
   readonly header: (name: string, value: string) => void;
   /** Sets a status other than the route's own. */
   readonly status: (code: number) => void;
@@ -56,12 +56,12 @@ export interface HttpRoute {
   readonly body: z.ZodType | undefined;
   readonly query: z.ZodType | undefined;
   readonly params: z.ZodType | undefined;
-  /** Undefined for an answer without a body. */
-  readonly answer: z.ZodType | undefined;
+  /** Undefined for a response without a body. */
+  readonly response: z.ZodType | undefined;
   /** The most bytes of a body; the usual limit when undefined. */
   readonly bodyMaxBytes: number | undefined;
   /** Checks, then answers. */
-  handle(incoming: RouteRequest<unknown, unknown, unknown>): Promise<unknown>;
+  handle(request: RouteRequest<unknown, unknown, unknown>): Promise<unknown>;
 }
 
 export interface RouteOptions<B, Q, P, A> {
@@ -73,16 +73,16 @@ export interface RouteOptions<B, Q, P, A> {
   readonly body?: z.ZodType<B>;
   readonly query?: z.ZodType<Q>;
   readonly params?: z.ZodType<P>;
-  readonly answer?: z.ZodType<A>;
+  readonly response?: z.ZodType<A>;
   readonly bodyMaxBytes?: number;
-  handle(incoming: RouteRequest<B, Q, P>): Promise<A>;
+  handle(request: RouteRequest<B, Q, P>): Promise<A>;
 }
 
 /** Makes a route whose handler sees only what its schemas let through. */
 export function route<B = undefined, Q = undefined, P = undefined, A = undefined>(
   options: RouteOptions<B, Q, P, A>,
 ): HttpRoute {
-  const { method, path, summary, access, status = 200, body, query, params, answer } = options;
+  const { method, path, summary, access, status = 200, body, query, params, response } = options;
   return {
     method,
     path,
@@ -92,14 +92,14 @@ export function route<B = undefined, Q = undefined, P = undefined, A = undefined
     body,
     query,
     params,
-    answer,
+    response,
     bodyMaxBytes: options.bodyMaxBytes,
-    handle: (incoming) =>
+    handle: (request) =>
       options.handle({
-        ...incoming,
-        body: parse(body, incoming.body, 'body'),
-        query: parse(query, incoming.query, 'query'),
-        params: parse(params, incoming.params, 'path'),
+        ...request,
+        body: parse(body, request.body, 'body'),
+        query: parse(query, request.query, 'query'),
+        params: parse(params, request.params, 'path'),
       }),
   };
 }

@@ -70,6 +70,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #requests: RateLimiter;
   readonly #failures: RateLimiter;
+  readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
   constructor(deps: HttpDeps) {
     this.#deps = deps;
@@ -226,7 +227,13 @@ export class HttpServer {
       const status = error.spec.http ?? 500;
       const remoteAddress = remoteAddressOf(request);
       if (failures.has(error.code)) this.#failures.take(remoteAddress);
-      const facts = { method: request.method, path: pathOf(request), remoteAddress };
+      const device = this.#callers.get(request)?.identity?.record.id;
+      const facts = {
+        method: request.method,
+        path: pathOf(request),
+        remoteAddress,
+        ...(device === undefined ? {} : { device }),
+      };
       if (status >= 500) log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
       else log.info({ ...facts, code: error.code, detail: error.detail }, 'request refused');
       if (error.retryAfterSeconds !== undefined) {
@@ -254,7 +261,7 @@ export class HttpServer {
       onRequest,
       handler: async (request, reply) => {
         void reply.status(one.status).header('cache-control', 'no-store');
-        const answer = await one.handle({
+        const result = await one.handle({
           body: request.body,
           query: request.query,
           params: request.params,
@@ -265,9 +272,9 @@ export class HttpServer {
           header: (name, value) => void reply.header(name, value),
           status: (code) => void reply.status(code),
         });
-        if (one.answer === undefined) return reply.send(emptyBody);
-        if (typeof answer === 'string') return reply.send(answer);
-        return reply.type('application/json').send(JSON.stringify(answer));
+        if (one.response === undefined) return reply.send(emptyBody);
+        if (typeof result === 'string') return reply.send(result);
+        return reply.type('application/json').send(JSON.stringify(result));
       },
     });
   }
@@ -311,12 +318,11 @@ export class HttpServer {
     readonly callerOf: (request: FastifyRequest) => Caller;
   } {
     const tag = operationOf(method, path)?.tag;
-    const callers = new WeakMap<FastifyRequest, Caller>();
     return {
       onRequest: async (request) => {
-        callers.set(request, await this.admit(request, access, tag));
+        this.#callers.set(request, await this.admit(request, access, tag));
       },
-      callerOf: (request) => callers.get(request) ?? anonymous,
+      callerOf: (request) => this.#callers.get(request) ?? anonymous,
     };
   }
 }

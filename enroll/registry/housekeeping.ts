@@ -39,7 +39,7 @@ export class Housekeeping {
       this.#running = this.sweep()
         .catch((error: unknown) => {
           if (isFlotillaError(error, 'registry-conflict')) return;
-          this.#log.warn({ err: error }, 'housekeeping failed; it is tried again');
+          this.#log.warn({ err: error }, 'housekeeping failed, will retry');
         })
         .then(() => {
           if (!this.#stopped) this.start();

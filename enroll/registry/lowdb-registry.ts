@@ -308,7 +308,7 @@ export class LowdbRegistry implements Registry {
     } catch (error) {
       // Written, but its events are not: nothing may be answered. The next start delivers them.
       this.#broken = new FlotillaError('registry-unavailable', { cause: error });
-      this.#deps.log.error({ err: error }, 'audit log cannot be written; the registry stops');
+      this.#deps.log.error({ err: error }, 'could not write the audit log, the registry stops');
       this.#refuse([...batch, ...this.#waiting.splice(0)], this.#broken);
       return false;
     }
@@ -351,7 +351,7 @@ export class LowdbRegistry implements Registry {
   #startCheckpoint(): void {
     if (this.#checkpointing !== undefined) return;
     this.checkpoint().catch((error: unknown) => {
-      this.#deps.log.error({ err: error }, 'registry checkpoint failed; the journal is kept');
+      this.#deps.log.error({ err: error }, 'registry checkpoint failed, the journal is kept');
     });
   }
 

@@ -79,7 +79,7 @@ export class RevocationList {
   #start(): Promise<number> {
     this.#signing = this.#sign()
       .catch((error: unknown) => {
-        this.#deps.log.error({ err: error }, 'the CRL could not be signed');
+        this.#deps.log.error({ err: error }, 'could not sign the CRL');
         throw error;
       })
       .finally(() => {

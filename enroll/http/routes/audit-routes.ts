@@ -55,7 +55,7 @@ export function auditRoutes({ folder, history, table }: AuditRouteDeps): HttpRou
       summary: 'Lines of the audit log, newest first, filtered, by page',
       access: 'viewer',
       query: auditQuery,
-      answer: auditPageSchema,
+      response: auditPageSchema,
       async handle({ query }) {
         const page = await queryAudit(folder, {
           device: query.device,
@@ -74,7 +74,7 @@ export function auditRoutes({ folder, history, table }: AuditRouteDeps): HttpRou
       path: '/v1/audit/verify',
       summary: 'Checks that no line of the audit log was changed, removed or inserted',
       access: 'viewer',
-      answer: auditVerdictSchema,
+      response: auditVerdictSchema,
       async handle() {
         // All files are read: those who ask at the same time share one check.
         verifying ??= verifyAudit(folder).finally(() => (verifying = undefined));
@@ -93,7 +93,7 @@ export function auditRoutes({ folder, history, table }: AuditRouteDeps): HttpRou
         }),
       }),
       query: z.strictObject({ limit, after }),
-      answer: historySchema,
+      response: historySchema,
       async handle({ params, query }) {
         const page = await deviceHistory(folder, history, {
           id: params.id,

@@ -75,7 +75,7 @@ function listRoutes({ queries }: BrokerRouteDeps): HttpRoute[] {
       access: 'viewer',
       params: brokerParams,
       query: z.strictObject(page),
-      answer: connectionsAnswerSchema,
+      response: connectionsAnswerSchema,
       handle: ({ params, query }) =>
         queries.ask(params.broker, { kind: 'connections', ...query }, options),
     }),
@@ -86,7 +86,7 @@ function listRoutes({ queries }: BrokerRouteDeps): HttpRoute[] {
       access: 'viewer',
       params: brokerParams,
       query: z.strictObject({ ...page, sort: z.enum(['clientId', 'queue']).default('clientId') }),
-      answer: sessionsAnswerSchema,
+      response: sessionsAnswerSchema,
       handle: ({ params, query }) =>
         queries.ask(params.broker, { kind: 'sessions', ...query }, options),
     }),
@@ -97,7 +97,7 @@ function listRoutes({ queries }: BrokerRouteDeps): HttpRoute[] {
       access: 'viewer',
       params: brokerParams,
       query: z.strictObject({ clientId: z.string().min(1).max(1024) }),
-      answer: sessionDetailSchema,
+      response: sessionDetailSchema,
       handle: ({ params, query }) =>
         queries.ask(params.broker, { kind: 'session', clientId: query.clientId }, options),
     }),
@@ -113,7 +113,7 @@ function deviceConnectionRoutes({ audit, presence, queries, table }: BrokerRoute
       summary: 'The live connections of a device, at all brokers',
       access: 'viewer',
       params: deviceParams,
-      answer: deviceConnectionsSchema,
+      response: deviceConnectionsSchema,
       async handle({ params }) {
         const answers = await Promise.all(
           presence.brokersOf(params.id).map(async (broker) => {
@@ -132,7 +132,7 @@ function deviceConnectionRoutes({ audit, presence, queries, table }: BrokerRoute
       access: 'operator',
       params: deviceParams,
       body: z.strictObject({ clientId: z.string().min(1).max(1024).optional() }).optional(),
-      answer: disconnectedSchema,
+      response: disconnectedSchema,
       async handle({ params, body, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
         const clientId = body?.clientId;
@@ -176,7 +176,7 @@ function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
         after: z.string().min(1).max(1024).optional(),
         broker: id.optional(),
       }),
-      answer: retainedAnswerSchema,
+      response: retainedAnswerSchema,
       handle({ query: { broker, ...rest }, operator, remoteAddress }) {
         const subject = subjectOf(known(operator), remoteAddress);
         return queries.ask(
@@ -193,7 +193,7 @@ function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
       access: 'operator',
       body: publishRequestSchema,
       bodyMaxBytes: 2 * publishPayloadMaxBytes + 4096,
-      answer: publishedSchema,
+      response: publishedSchema,
       async handle({ body, operator, actor, remoteAddress }) {
         const { topic, qos, retain, encoding } = body;
         const payload = Buffer.from(body.payload, encoding);

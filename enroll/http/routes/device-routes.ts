@@ -76,7 +76,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Identities, by page, filtered',
       access: 'viewer',
       query: listQuery,
-      answer: devicePageSchema,
+      response: devicePageSchema,
       async handle({ query }) {
         const { search, online, sort, total } = query;
         const plain = queryOf(query, clock.now(), config.limits.enroll.pageMaxItems);
@@ -104,7 +104,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'One identity',
       access: 'viewer',
       params: idParams,
-      answer: deviceSchema,
+      response: deviceSchema,
       handle: async ({ params }) => view(await devices.get(params.id)),
     }),
     route({
@@ -114,7 +114,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: editRequestSchema,
-      answer: deviceSchema,
+      response: deviceSchema,
       async handle({ params, body, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
         return view(await devices.edit(params.id, body, actor));
@@ -140,7 +140,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: revokeRequestSchema,
-      answer: revokedSchema,
+      response: revokedSchema,
       async handle({ params, body, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
         const revoked = await revocations.revoke([params.id], body.reason, actor);
@@ -154,7 +154,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       params: z.strictObject({ group: z.string().min(1).max(128) }),
       body: revokeRequestSchema,
-      answer: groupRevokedSchema,
+      response: groupRevokedSchema,
       async handle({ params: { group }, body, actor, operator }) {
         const ids: DeviceId[] = [];
         let after: string | null = '';
@@ -178,7 +178,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: empty,
-      answer: deviceSchema,
+      response: deviceSchema,
       async handle({ params, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
         await revocations.suspend(params.id, actor);
@@ -192,7 +192,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: empty,
-      answer: deviceSchema,
+      response: deviceSchema,
       async handle({ params, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
         await revocations.resume(params.id, actor);

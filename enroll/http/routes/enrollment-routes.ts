@@ -42,7 +42,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
       status: 201,
       body: enrollRequestSchema,
       query: profileQuery,
-      answer: z.union([issuedSchema, waitingSchema]),
+      response: z.union([issuedSchema, waitingSchema]),
       async handle({ body, query, headers, certificate, remoteAddress, header, status }) {
         const token = bearerOf(headers.authorization);
         const factory =
@@ -71,10 +71,10 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
       access: 'renewing',
       status: 201,
       body: renewRequestSchema,
-      answer: issuedSchema,
+      response: issuedSchema,
       async handle({ body, identity, remoteAddress }) {
         const { certificate, x509 } = requireIdentity(identity);
-        const answer = await renewal.renew({
+        const result = await renewal.renew({
           csr: body.csr,
           serial: certificate.serial,
           fingerprint: certificate.fingerprint,
@@ -83,7 +83,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress,
           via: 'https',
         });
-        return issuedJson(answer, ca);
+        return issuedJson(result, ca);
       },
     }),
     route({
@@ -94,9 +94,9 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
       status: 201,
       body: relayRenewRequestSchema,
       bodyMaxBytes: 64 * 1024,
-      answer: issuedSchema,
+      response: issuedSchema,
       async handle({ body, actor }) {
-        const answer = await renewal.renew({
+        const result = await renewal.renew({
           csr: body.csr,
           relayed: {
             device: body.device,
@@ -109,7 +109,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress: body.remoteAddress,
           via: actor,
         });
-        return issuedJson(answer, ca);
+        return issuedJson(result, ca);
       },
     }),
   ];

@@ -156,7 +156,7 @@ async function renew(
   const { remoteAddress } = request;
   const { certificate, x509 } = requireIdentity(request.identity);
   profileOf(config, label);
-  const answer = await renewal.renew({
+  const result = await renewal.renew({
     csr: bodyOf(request),
     serial: certificate.serial,
     fingerprint: certificate.fingerprint,
@@ -165,7 +165,7 @@ async function renew(
     remoteAddress,
     via: 'est',
   });
-  return certificatesResponse([answer.der]);
+  return certificatesResponse([result.der]);
 }
 
 /** Basic's user is the device id; an empty one leaves it to the CSR. */

@@ -51,7 +51,7 @@ export function metricsRoutes({ samples }: EventRouteDeps): HttpRoute[] {
         seconds: z.coerce.number().int().min(5).max(3600).default(3600),
         broker: z.string().min(1).max(128).optional(),
       }),
-      answer: metricsHistorySchema,
+      response: metricsHistorySchema,
       handle: ({ query }) =>
         Promise.resolve({
           stepMs: samplePeriodMs,

@@ -38,7 +38,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
       path: '/v1/factories',
       summary: "The registered manufacturers' CAs",
       access: 'viewer',
-      answer: factoriesSchema,
+      response: factoriesSchema,
       async handle() {
         const factories: z.infer<typeof factorySchema>[] = [];
         for await (const row of registry.rows('factories')) factories.push(factoryView(row));
@@ -53,7 +53,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
       status: 201,
       body: factoryRequestSchema,
       bodyMaxBytes: 16 * 1024 * 1024,
-      answer: factorySchema,
+      response: factorySchema,
       async handle({ body, actor }) {
         const record = factoryRecord(body, clock.now());
         if (ca.issuer(record.fingerprint) !== undefined || ca.fingerprint === record.fingerprint) {

@@ -89,7 +89,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
       access: 'broker',
       body: queryReplySchema,
       bodyMaxBytes: answerMaxBytes,
-      answer: z.object({ open: z.boolean() }),
+      response: z.object({ open: z.boolean() }),
       handle({ body, identity }) {
         const { id } = requireIdentity(identity).record;
         return Promise.resolve({ open: deps.queries.take(id, body) });

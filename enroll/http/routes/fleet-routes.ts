@@ -26,7 +26,7 @@ export function fleetRoutes(deps: FleetRouteDeps): HttpRoute[] {
       path: '/v1/stats',
       summary: 'The fleet in numbers',
       access: 'viewer',
-      answer: statsSchema,
+      response: statsSchema,
       async handle() {
         const { devices, services, certificates } = await statistics.numbers();
         return {
@@ -45,7 +45,7 @@ export function fleetRoutes(deps: FleetRouteDeps): HttpRoute[] {
       path: '/v1/groups',
       summary: 'The groups and how many devices each has, the largest first',
       access: 'viewer',
-      answer: groupsSchema,
+      response: groupsSchema,
       handle: async () => ({ groups: [...(await statistics.numbers()).groups] }),
     }),
     route({
@@ -53,7 +53,7 @@ export function fleetRoutes(deps: FleetRouteDeps): HttpRoute[] {
       path: '/v1/brokers',
       summary: 'The brokers, how far each is behind, and its latest numbers',
       access: 'viewer',
-      answer: brokersSchema,
+      response: brokersSchema,
       handle: () => Promise.resolve({ brokers: listBrokers(feed, brokerReports) }),
     }),
   ];

@@ -16,7 +16,7 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
       path: '/v1/ca',
       summary: 'The CA certificates and the fingerprint that devices pin',
       access: 'anyone',
-      answer: caSchema,
+      response: caSchema,
       handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
     }),
     route({
@@ -24,7 +24,7 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
       path: '/v1/whoami',
       summary: 'Whether the certificate that the call is made with is good, and whose it is',
       access: 'identity',
-      answer: whoamiSchema,
+      response: whoamiSchema,
       handle({ identity }) {
         const { record, certificate } = requireIdentity(identity);
         return Promise.resolve({

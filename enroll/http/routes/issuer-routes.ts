@@ -29,7 +29,7 @@ export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
       path: '/v1/issuers',
       summary: 'The trusted issuers, the current one first',
       access: 'viewer',
-      answer: issuersSchema,
+      response: issuersSchema,
       handle: () =>
         Promise.resolve({
           issuers: ca.issuers.map(({ certificate }) => issuerView(certificate)),
@@ -42,7 +42,7 @@ export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
       access: 'admin',
       status: 201,
       body: z.strictObject({}).optional(),
-      answer: issuerSchema,
+      response: issuerSchema,
       handle: async ({ actor }) => issuerView(await rollover.introduce(actor)),
     }),
     route({

@@ -49,7 +49,7 @@ function sessionRoutes({ provider, signIn, url }: OperatorRouteDeps): HttpRoute[
       path: '/v1/sign-in',
       summary: 'The ways to sign in',
       access: 'anyone',
-      answer: signInOptionsSchema,
+      response: signInOptionsSchema,
       handle: () =>
         Promise.resolve({ oidc: provider === undefined ? null : { label: provider.label } }),
     }),
@@ -58,7 +58,7 @@ function sessionRoutes({ provider, signIn, url }: OperatorRouteDeps): HttpRoute[
       path: '/v1/session',
       summary: 'Who calls, with which role, until when',
       access: 'viewer',
-      answer: sessionInfoSchema,
+      response: sessionInfoSchema,
       handle({ operator }) {
         const { name, role, via, csrf, scopes, expiresAtMs } = known(operator);
         return Promise.resolve({
@@ -90,7 +90,7 @@ function sessionRoutes({ provider, signIn, url }: OperatorRouteDeps): HttpRoute[
       access: 'admin',
       status: 201,
       body: linkRequestSchema,
-      answer: linkSchema,
+      response: linkSchema,
       async handle({ body, operator }) {
         const caller = known(operator);
         const name = body.operator ?? caller.name;
@@ -122,7 +122,7 @@ function directoryRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       path: '/v1/operators',
       summary: 'The operators',
       access: 'admin',
-      answer: operatorsSchema,
+      response: operatorsSchema,
       async handle() {
         const counts = new Map<string, number>();
         for (const { operator } of await operators.keysOf(undefined)) {
@@ -139,7 +139,7 @@ function directoryRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       access: 'admin',
       params,
       body: operatorRequestSchema,
-      answer: operatorSchema,
+      response: operatorSchema,
       async handle({ params: { name }, body, actor }) {
         const row = await operators.put(name, body, actor);
         return view(row, (await operators.keysOf(name)).length);
@@ -167,7 +167,7 @@ function keyRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       path: '/v1/keys',
       summary: 'API keys: of the caller, or of all operators for an administrator',
       access: 'viewer',
-      answer: keysSchema,
+      response: keysSchema,
       async handle({ operator }) {
         const { name, role } = known(operator);
         const keys = await operators.keysOf(role === 'admin' ? undefined : name);
@@ -181,7 +181,7 @@ function keyRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       access: 'viewer',
       status: 201,
       body: keyRequestSchema,
-      answer: keyCreatedSchema,
+      response: keyCreatedSchema,
       async handle({ body, operator }) {
         const caller = known(operator);
         const name = body.operator ?? caller.name;

@@ -24,7 +24,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
       path: '/v1/requests',
       summary: 'Enrollments that wait for a decision',
       access: 'viewer',
-      answer: requestPageSchema,
+      response: requestPageSchema,
       handle: async () => ({ requests: (await approvals.list()).map(view) }),
     }),
     route({
@@ -34,7 +34,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: approveRequestSchema,
-      answer: pendingRequestSchema,
+      response: pendingRequestSchema,
       handle: async ({ params, body, actor }) =>
         view(await approvals.decide(params.id, 'approved', actor, body.group)),
     }),
@@ -45,7 +45,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
       access: 'operator',
       params: idParams,
       body: z.strictObject({}).optional(),
-      answer: pendingRequestSchema,
+      response: pendingRequestSchema,
       handle: async ({ params, actor }) => view(await approvals.decide(params.id, 'denied', actor)),
     }),
   ];

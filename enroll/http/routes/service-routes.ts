@@ -41,13 +41,13 @@ export function serviceRoute({
     status: 201,
     body: serviceRequestSchema,
     bodyMaxBytes: 64 * 1024,
-    answer: issuedSchema,
+    response: issuedSchema,
     async handle({ body: { name, role, csr: text, names }, actor, remoteAddress }) {
       const csr = parseCsr(text);
       if (csr.commonName !== undefined && csr.commonName !== name) {
         throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${name}` });
       }
-      const answer = await retryOnConflict(async () => {
+      const result = await retryOnConflict(async () => {
         const row = await registry.get('devices', name);
         if (row !== undefined && row.role !== role) {
           throw new FlotillaError('identity-role-conflict', { detail: `${name} is ${row.role}` });
@@ -73,7 +73,7 @@ export function serviceRoute({
           },
         });
       });
-      return issuedJson(answer, ca);
+      return issuedJson(result, ca);
     },
   });
 }

@@ -34,7 +34,7 @@ export function tokenListRoutes(registry: Registry, clock: Clock): HttpRoute[] {
       summary: 'Enrollment tokens, newest first, by page',
       access: 'viewer',
       query: listQuery,
-      answer: tokenPageSchema,
+      response: tokenPageSchema,
       async handle({ query }) {
         const limit = Math.min(query.limit, pageItemsMax);
         const [atText, hash = ''] = (query.after ?? '').split('.');

@@ -30,7 +30,7 @@ export interface TokenRouteDeps {
 
 export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
   const { ca, tokens, url, config } = deps;
-  const answer = ({ token, record }: MadeToken): TokenAnswer => {
+  const responseOf = ({ token, record }: MadeToken): TokenAnswer => {
     if (record.device === null) throw new FlotillaError('internal');
     const fingerprint = ca.fingerprint;
     // The token is in the environment, because other users of the device can read command lines.
@@ -53,11 +53,11 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       access: 'operator',
       status: 201,
       body: tokenRequestSchema,
-      answer: tokenSchema,
+      response: tokenSchema,
       async handle({ body, actor }) {
         const [made] = await tokens.create([body], actor);
         if (made === undefined) throw new FlotillaError('internal');
-        return answer(made);
+        return responseOf(made);
       },
     }),
     route({
@@ -68,7 +68,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       status: 201,
       body: tokenBatchRequestSchema,
       bodyMaxBytes: 1024 * 1024,
-      answer: tokenBatchSchema,
+      response: tokenBatchSchema,
       async handle({ body: { devices, ...rest }, actor }) {
         const { tokensPerRequestMax } = config.limits.enroll;
         if (devices.length > tokensPerRequestMax) {
@@ -80,7 +80,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
           devices.map((device) => ({ device, ...rest })),
           actor,
         );
-        return { tokens: made.map(answer) };
+        return { tokens: made.map(responseOf) };
       },
     }),
     route({
@@ -90,7 +90,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       access: 'operator',
       status: 201,
       body: groupTokenRequestSchema,
-      answer: groupTokenSchema,
+      response: groupTokenSchema,
       async handle({ body, actor }) {
         const [made] = await tokens.create([{ device: null, ...body }], actor);
         if (made === undefined) throw new FlotillaError('internal');
