@@ -7,7 +7,7 @@
  * | `sim check` | `readPlan` |
  * | `sim init` | `commentedPlan` (plan/commented-plan.ts) |
  * | `sim prepare` | `prepareFleet`, or `prepareFolder` for any other broker (prepare.ts) |
- * | `sim compare` | `compareReports`, `comparisonText` (report/compare.ts) |
+ * | `sim compare` | `readReport`, `comparisonOf`, `comparisonText` (report/compare.ts), `compareHtml` (report/compare-html.ts) |
  * | `sim agent` | `runAgent` (agent/run-agent.ts); the plan names agents under `run.agents` |
  * | `up --devices N` | {@link startFleet}, `progressLine` |
  * | `device renew` | `probeConnection` (device/probe.ts) |

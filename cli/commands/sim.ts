@@ -1,6 +1,7 @@
 /** `flotilla sim …`: the commands of the fleet simulator, which is loaded only when it is needed. @module */
 import { Command, Option } from 'commander';
 import type { AgentCommandOptions } from './sim-agent.ts';
+import type { CompareOptions } from './sim-compare.ts';
 import type { RunOptions } from './sim-run.ts';
 import type { PrepareOptions } from './sim-prepare.ts';
 import {
@@ -101,8 +102,11 @@ export function simCommand(runner: Runner): Command {
       command('compare', 'compare two reports')
         .argument('<a>', 'first report: folder or report.json')
         .argument('<b>', 'second report')
-        .action((a: string, b: string, options: CommonOptions) =>
-          runner.run<CommonOptions>((_options, context) => compare(a, b, context))(options),
+        .option('--html <file>', 'also write the comparison as an HTML file with plots')
+        .action((a: string, b: string, options: CompareOptions) =>
+          runner.run<CompareOptions>(async (checked, context) =>
+            (await import('./sim-compare.ts')).compare(a, b, checked, context),
+          )(options),
         ),
     );
 }
@@ -132,10 +136,3 @@ const check = async (file: string, _options: CommonOptions, context: Context): P
   context.out.result({ ok: true, plan: plan.name }, `${file} is a valid plan: ${plan.name}`);
   return 0;
 };
-
-async function compare(a: string, b: string, context: Context): Promise<number> {
-  const { comparisonText, compareReports } = await import('../../device-sim/report/compare.ts');
-  const comparison = await compareReports(a, b);
-  context.out.result(comparison, comparisonText(comparison).trimEnd());
-  return 0;
-}

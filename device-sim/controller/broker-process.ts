@@ -12,7 +12,7 @@ const ticksPerSecond = 100;
 
 /** The process that listens on a port of this machine; undefined when it cannot be found. */
 export function listeningPid({ host, port }: HostPort): number | undefined {
-  if (!/^(?:localhost|127\.|::1$|0\.0\.0\.0$)/.test(host)) return undefined;
+  if (!isThisMachine(host)) return undefined;
   const inodes = new Set<string>();
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
     for (const line of read(table).split('\n').slice(1)) {
@@ -30,6 +30,11 @@ export function listeningPid({ host, port }: HostPort): number | undefined {
     }
   }
   return undefined;
+}
+
+/** Whether a host name or address certainly means this machine. */
+export function isThisMachine(host: string): boolean {
+  return /^(?:localhost$|127\.|::1$|0\.0\.0\.0$)/.test(host);
 }
 
 /** CPU time and memory of a process; undefined when it has ended or may not be read. */

@@ -28,7 +28,8 @@ import type { Progress } from '../view/progress.ts';
 import type { BrokerAddress, Tick } from '../worker/protocol.ts';
 import type { WorkerHandle, WorkerPool } from '../worker/worker-pool.ts';
 import { collectAccounts, settleAccount, type Account } from './accounting.ts';
-import { listeningPid, totalUsageOf } from './broker-process.ts';
+import { isThisMachine, listeningPid, totalUsageOf } from './broker-process.ts';
+import { machineUsage } from './machine-usage.ts';
 import { phaseReportOf } from './phase-report.ts';
 import { checkBrokers, checkLocalLimits, machineLimits } from './preflight.ts';
 import { expandAddresses } from './source-addresses.ts';
@@ -90,8 +91,17 @@ export class Simulation {
     this.#roster = rosterOf(plan, this.#seed);
     this.#startedAtMs = deps.clock.now();
     this.#stop = AbortSignal.any([deps.signal, this.#workerLost.signal]);
-    const pids = brokersOf(deps.target).map(listeningPid);
-    this.#stats = new RunStats(this.#startMs, () => totalUsageOf(pids));
+    const brokers = brokersOf(deps.target);
+    const pids = brokers.map(listeningPid);
+    // Without the CPU of a local broker or of agents, the rest is not the CPU of other processes.
+    const isMeasurable =
+      plan.run.agents.length === 0 &&
+      brokers.every(({ host }, index) => !isThisMachine(host) || pids[index] !== undefined);
+    this.#stats = new RunStats(
+      this.#startMs,
+      () => totalUsageOf(pids),
+      isMeasurable ? machineUsage : undefined,
+    );
   }
 
   /** @throws FlotillaError when the run cannot start; later failures are part of the report */
@@ -118,7 +128,7 @@ export class Simulation {
     }
     await this.#saveCredentials(pool, credentials);
     clearInterval(ticking);
-    this.#stats.closeSecond(this.#clock.now());
+    this.#stats.closeSecond(this.#clock.now(), this.#fleet.retired.size);
     const report = this.#reportOf(phases, account, failure);
     await pool.shutDown(shutDownGraceMs);
     await this.#cleanUp(credentials);
@@ -331,7 +341,7 @@ export class Simulation {
   }
 
   #closeSecond(): void {
-    this.#stats.closeSecond(this.#clock.now());
+    this.#stats.closeSecond(this.#clock.now(), this.#fleet.retired.size);
     this.#emitProgress('second');
   }
 

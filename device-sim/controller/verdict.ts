@@ -3,13 +3,14 @@
  *
  * @module
  */
+import { timerNames } from '../measure/meter.ts';
 import type { FleetState } from '../phases/phase-context.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import { judgeThreshold, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import type { RunStats } from '../stats/run-stats.ts';
 import { sumOf, type Account } from './accounting.ts';
-import { validityOf } from './validity.ts';
+import { machineOf, validityOf } from './validity.ts';
 
 /** With fewer devices, the memory of the process itself hides theirs. */
 const devicesForMemoryMin = 200;
@@ -48,6 +49,7 @@ export function reportOf(findings: Findings): Report {
     telemetry: account.telemetry,
     commands: account.commands,
     latencyMs: latenciesOf(stats),
+    distributions: distributionsOf(stats),
     rates: ratesOf(phases, stats.totals.counter('published')),
     phases,
     aborted: findings.aborted,
@@ -56,6 +58,7 @@ export function reportOf(findings: Findings): Report {
     version: 1 as const,
     simulator: simulatorOf(findings),
     broker: brokerOf(findings),
+    machine: machineOf(stats),
     errors: stats.totals.errors(),
     notes: findings.notes,
     series: stats.seconds,
@@ -93,6 +96,14 @@ function latenciesOf({ totals }: RunStats): Report['latencyMs'] {
     roundtrip: percentiles('roundtrip'),
     renew: percentiles('renew'),
   };
+}
+
+function distributionsOf({ totals }: RunStats): Report['distributions'] {
+  return Object.fromEntries(
+    timerNames
+      .filter((name) => !name.endsWith('cheduleError') && totals.timer(name).count > 0)
+      .map((name) => [name, totals.timer(name).distribution()]),
+  );
 }
 
 function simulatorOf(findings: Findings): Report['simulator'] {

@@ -31,6 +31,19 @@ export interface Percentiles {
   readonly count: number;
 }
 
+/** The shape of a histogram for plots, in ms. */
+export interface Distribution {
+  /** Ranges with their counts, in order; ranges without values are omitted. */
+  readonly buckets: readonly (readonly [fromMs: number, toMs: number, count: number])[];
+  /** Points of the percentile curve; the shares approach 1 in logarithmic steps. */
+  readonly percentiles: readonly (readonly [share: number, ms: number])[];
+}
+
+/** Fine buckets in one bucket of a distribution: 8 per power of two remain. */
+const fineBucketsShift = 3;
+/** Points of the percentile curve per factor of ten of the remaining share. */
+const pointsPerDecade = 8;
+
 export class Histogram {
   #counts = new Uint32Array(256);
   #count = 0;
@@ -96,6 +109,28 @@ export class Histogram {
     };
   }
 
+  /** The shape for plots; both lists are empty when the histogram is empty. */
+  distribution(): Distribution {
+    const counts = new Map<number, number>();
+    for (const [index, count] of this.#counts.entries()) {
+      if (count === 0) continue;
+      const group = index >> fineBucketsShift;
+      counts.set(group, (counts.get(group) ?? 0) + count);
+    }
+    const buckets = [...counts].map(([group, count]): [number, number, number] => [
+      milliseconds(startOf(group << fineBucketsShift)),
+      milliseconds(startOf((group + 1) << fineBucketsShift)),
+      count,
+    ]);
+    const percentiles: [number, number][] = [];
+    for (let point = 0; this.#count * 10 ** (-point / pointsPerDecade) >= 1; point++) {
+      const share = 1 - 10 ** (-point / pointsPerDecade);
+      percentiles.push([rounded(share), milliseconds(this.percentile(share))]);
+    }
+    if (this.#count > 0) percentiles.push([1, milliseconds(this.#max)]);
+    return { buckets, percentiles };
+  }
+
   toData(): HistogramData {
     const buckets: number[] = [];
     for (const [index, count] of this.#counts.entries()) if (count > 0) buckets.push(index, count);
@@ -138,9 +173,18 @@ function indexOf(value: number): number {
 
 function middleOf(index: number): number {
   if (index < steps) return index;
+  return startOf(index) + 2 ** (Math.floor(index / steps) - 1) / 2;
+}
+
+/** The smallest value of a bucket, in µs. */
+function startOf(index: number): number {
+  if (index < steps) return index;
   const power = Math.floor(index / steps) + stepBits - 1;
-  const width = 2 ** (power - stepBits);
-  return 2 ** power + (index % steps) * width + width / 2;
+  return 2 ** power + (index % steps) * 2 ** (power - stepBits);
+}
+
+function rounded(share: number): number {
+  return Math.round(share * 1e8) / 1e8;
 }
 
 function milliseconds(microseconds: number): number {

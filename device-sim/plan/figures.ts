@@ -88,6 +88,7 @@ export const runFigures: readonly string[] = [
     'rssBytes',
     'rssPerDeviceBytes',
   ]),
+  ...under('machine', ['cores', 'busyShare', 'otherShare', 'contended']),
   ...under('broker', ['local', 'cpuMs', 'cpuPerMessageUs', 'rssBytes', 'rssPeakBytes']),
 ];
 

@@ -19,19 +19,17 @@ export interface ComparedFigure {
   readonly verdict: 'better' | 'worse' | 'same' | 'unknown';
 }
 
+/** Identifies a compared run. */
+export interface ComparedRun {
+  readonly plan: string;
+  readonly seed: string;
+  readonly startedAt: string;
+  readonly ok: boolean;
+}
+
 export interface Comparison {
-  readonly a: {
-    readonly plan: string;
-    readonly seed: string;
-    readonly startedAt: string;
-    readonly ok: boolean;
-  };
-  readonly b: {
-    readonly plan: string;
-    readonly seed: string;
-    readonly startedAt: string;
-    readonly ok: boolean;
-  };
+  readonly a: ComparedRun;
+  readonly b: ComparedRun;
   /** Reasons why the comparison may be misleading. */
   readonly warnings: readonly string[];
   readonly figures: readonly ComparedFigure[];
@@ -67,34 +65,51 @@ const compared: readonly { readonly name: string; readonly good: 'more' | 'less'
   { name: 'simulator.rssPerDeviceBytes', good: 'less' },
 ];
 
-const headSchema = z.looseObject({
+const sampleSchema = z.object({ p50: z.number(), p99: z.number() }).optional();
+
+/** The parts of a report that a comparison uses. Reports of older versions have no distributions. */
+const storedReportSchema = z.looseObject({
   plan: z.string(),
   seed: z.string(),
   startedAt: z.string(),
   ok: z.boolean(),
   version: z.literal(1),
   devices: z.looseObject({ planned: z.number() }),
-  simulator: z.looseObject({ valid: z.boolean() }),
+  simulator: z.looseObject({
+    valid: z.boolean(),
+    invalidCause: z.enum(['none', 'simulator', 'machine']).optional(),
+  }),
   broker: z.looseObject({ address: z.string() }),
+  distributions: z
+    .record(
+      z.string(),
+      z.object({
+        buckets: z.array(z.tuple([z.number(), z.number(), z.number()]).readonly()).readonly(),
+        percentiles: z.array(z.tuple([z.number(), z.number()]).readonly()).readonly(),
+      }),
+    )
+    .optional(),
+  series: z
+    .array(
+      z.object({
+        atMs: z.number(),
+        spanMs: z.number(),
+        delivered: z.number(),
+        endToEnd: sampleSchema,
+        publishAck: sampleSchema,
+      }),
+    )
+    .readonly()
+    .optional(),
 });
-type Head = z.infer<typeof headSchema>;
-
-/**
- * Compares two reports; each is `report.json` or the folder that holds it.
- *
- * @throws FlotillaError `sim-report-unreadable`
- */
-export async function compareReports(a: string, b: string): Promise<Comparison> {
-  const [one, two] = await Promise.all([readReport(a), readReport(b)]);
-  return comparisonOf(one, two);
-}
+export type StoredReport = z.infer<typeof storedReportSchema>;
 
 /** Compares two reports. Pure. */
-export function comparisonOf(a: Head, b: Head): Comparison {
+export function comparisonOf(a: StoredReport, b: StoredReport): Comparison {
   const figures = compared.flatMap(({ name, good }) => {
     const [before, after] = [figureOf(a, name), figureOf(b, name)];
     // A latency without samples is 0 in the report and must not be compared.
-    const counted = (report: Head): boolean =>
+    const counted = (report: StoredReport): boolean =>
       !name.startsWith('latencyMs.') ||
       (figureOf(report, name.replace(/\.p\d+$/, '.count')) ?? 0) > 0;
     const [x, y] = [counted(a) ? before : undefined, counted(b) ? after : undefined];
@@ -126,10 +141,11 @@ export function comparisonText({ a, b, warnings, figures }: Comparison): string 
   ].join('\n');
 }
 
-async function readReport(path: string): Promise<Head> {
+/** Reads `report.json`, or the one in a folder. @throws FlotillaError `sim-report-unreadable` */
+export async function readReport(path: string): Promise<StoredReport> {
   try {
     const file = (await stat(path)).isDirectory() ? join(path, 'report.json') : path;
-    return headSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return storedReportSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {
     const why = error instanceof z.ZodError ? 'it is not a report' : messageOf(error);
     throw new FlotillaError('sim-report-unreadable', { detail: `${path}: ${why}`, cause: error });
@@ -151,7 +167,7 @@ function compareFigure(
   return { name, a, b, changePercent, verdict: small ? 'same' : improved ? 'better' : 'worse' };
 }
 
-function warningsFor(a: Head, b: Head): string[] {
+function warningsFor(a: StoredReport, b: StoredReport): string[] {
   return [
     ...(a.plan === b.plan ? [] : ['the plans have different names']),
     ...(a.devices.planned === b.devices.planned ? [] : ['the fleets differ in size']),
@@ -159,12 +175,18 @@ function warningsFor(a: Head, b: Head): string[] {
     ...[a, b].flatMap(({ simulator }, index) =>
       simulator.valid
         ? []
-        : [`in ${index === 0 ? 'A' : 'B'} the simulator itself was the bottleneck`],
+        : [
+            `${index === 0 ? 'A' : 'B'} is not valid as a measurement: ${
+              simulator.invalidCause === 'machine'
+                ? 'the machine was busy with other processes'
+                : 'the simulator itself was the bottleneck'
+            }`,
+          ],
     ),
   ];
 }
 
-function headOf({ plan, seed, startedAt, ok }: Head): Comparison['a'] {
+function headOf({ plan, seed, startedAt, ok }: StoredReport): ComparedRun {
   return { plan, seed, startedAt, ok };
 }
 

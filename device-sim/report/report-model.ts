@@ -4,7 +4,7 @@
  * @module
  */
 import type { Second } from '../stats/run-stats.ts';
-import type { Percentiles } from '../measure/histogram.ts';
+import type { Distribution, Percentiles } from '../measure/histogram.ts';
 import type { JudgedThreshold } from '../plan/threshold.ts';
 
 /** Counts of messages in one direction. */
@@ -71,6 +71,8 @@ export interface Report {
     readonly roundtrip: Percentiles;
     readonly renew: Percentiles;
   };
+  /** The shapes of the latencies that were measured, for plots. */
+  readonly distributions: Readonly<Partial<Record<keyof Report['latencyMs'], Distribution>>>;
   readonly rates: {
     readonly enrollPerSecond: number;
     readonly connectPerSecond: number;
@@ -90,6 +92,8 @@ export interface Report {
     /** False when the simulator sent late: the latencies are then not only the broker's. */
     readonly valid: boolean;
     readonly invalidBecause: readonly string[];
+    /** `machine`: other processes used the CPU of this machine. `simulator`: it needs more CPU itself. */
+    readonly invalidCause: 'none' | 'simulator' | 'machine';
     /** How late messages were sent, caused by the simulator. */
     readonly scheduleErrorMs: Percentiles;
     /** How late connections were started, caused by the simulator. */
@@ -111,6 +115,15 @@ export interface Report {
     readonly cpuPerMessageUs: number | null;
     readonly rssBytes: number | null;
     readonly rssPeakBytes: number | null;
+  };
+  /** The machine of the controller; null where it cannot be measured. Shares are 0 to 1 of all cores. */
+  readonly machine: {
+    readonly cores: number | null;
+    readonly busyShare: number | null;
+    /** Used by processes that do not belong to this run. */
+    readonly otherShare: number | null;
+    /** Whether other processes took CPU that the run needed. */
+    readonly contended: boolean;
   };
   readonly errors: Readonly<Record<string, number>>;
   readonly notes: readonly string[];

@@ -6,6 +6,7 @@
 import { ms } from '../view/progress.ts';
 import type { Percentiles } from '../measure/histogram.ts';
 import type { Report } from './report-model.ts';
+import { validityText } from './validity-text.ts';
 
 const errorsShownMax = 12;
 
@@ -126,13 +127,11 @@ function machineLines({ simulator, broker }: Report): string[] {
   ];
 }
 
-function validityLines({ simulator }: Report): string[] {
-  if (simulator.valid) return [];
-  return [
-    'NOT VALID AS A MEASUREMENT: the simulator itself was the bottleneck.',
-    ...simulator.invalidBecause.map((why) => `  ${why}`),
-    '  Use fewer devices, client: light, more cores, or agents on other hosts.',
-  ];
+function validityLines(report: Report): string[] {
+  const text = validityText(report);
+  return text === undefined
+    ? []
+    : [text.title, ...text.reasons.map((reason) => `  ${reason}`), `  ${text.advice}`];
 }
 
 function figure(value: number): string {

@@ -28,6 +28,12 @@ export interface Second {
   readonly simulatorRssBytes: number;
   readonly brokerCpu: number | undefined;
   readonly brokerRssBytes: number | undefined;
+  /** Busy cores of the controller's machine; undefined when they cannot be measured. */
+  readonly machineCpu: number | undefined;
+  /** The part of it that was used by processes that do not belong to this run. */
+  readonly otherCpu: number | undefined;
+  /** Devices that drills have revoked; they also count as offline. */
+  readonly retired: number;
 }
 
 export interface Sample {
@@ -46,11 +52,19 @@ export interface ProcessUsage {
   readonly rssBytes: number;
 }
 
+/** CPU time of a machine since its start, and of the controller's process. */
+export interface MachineUsage {
+  readonly cores: number;
+  readonly busyMs: number;
+  readonly controllerMs: number;
+}
+
 export class RunStats {
   readonly totals = new Meter();
   readonly seconds: Second[] = [];
   readonly #startMs: number;
   readonly #readBrokerUsage: () => ProcessUsage | undefined;
+  readonly #readMachineUsage: () => MachineUsage | undefined;
   readonly #last = new Map<object, Tick>();
   readonly #phases = new Set<Meter>();
   readonly #loopBusy = new Map<object, { busy: number; ticks: number; max: number }>();
@@ -58,17 +72,28 @@ export class RunStats {
   #windowStartMs: number;
   #windowCpuMs = 0;
   #lastBrokerUsage: ProcessUsage | undefined;
+  #lastMachineUsage: MachineUsage | undefined;
   #firstBrokerUsage: ProcessUsage | undefined;
   #spanMs = 1000;
   #cpuMs = 0;
+  #cores: number | undefined;
 
-  /** @param readBrokerUsage reads the usage of the broker; undefined when it is not local */
-  constructor(startMs: number, readBrokerUsage: () => ProcessUsage | undefined) {
+  /**
+   * @param readBrokerUsage reads the usage of the broker; undefined when it is not local
+   * @param readMachineUsage reads the usage of this machine; undefined when it is not known
+   */
+  constructor(
+    startMs: number,
+    readBrokerUsage: () => ProcessUsage | undefined,
+    readMachineUsage: () => MachineUsage | undefined = () => undefined,
+  ) {
     this.#startMs = startMs;
     this.#windowStartMs = startMs;
     this.#readBrokerUsage = readBrokerUsage;
     this.#firstBrokerUsage = readBrokerUsage();
     this.#lastBrokerUsage = this.#firstBrokerUsage;
+    this.#readMachineUsage = readMachineUsage;
+    this.#lastMachineUsage = readMachineUsage();
   }
 
   /** Adds a tick of a worker. @param worker identifies the worker */
@@ -93,8 +118,8 @@ export class RunStats {
     return { meter, close: () => this.#phases.delete(meter) };
   }
 
-  /** Ends the current second and returns its entry. */
-  closeSecond(nowMs: number): Second {
+  /** Ends the current second and returns its entry. @param retired devices revoked so far */
+  closeSecond(nowMs: number, retired = 0): Second {
     const window = this.#window;
     this.#window = new Meter();
     const spanMs = Math.max(1, nowMs - this.#windowStartMs);
@@ -122,11 +147,31 @@ export class RunStats {
       simulatorRssBytes: this.rssBytes(),
       brokerCpu,
       brokerRssBytes: brokerUsage?.rssBytes,
+      ...this.#machineCpu(spanMs, brokerCpu ?? 0),
+      retired,
     };
     this.#windowStartMs = nowMs;
     this.#windowCpuMs = 0;
     this.#keep(second);
     return second;
+  }
+
+  /** Cores of this machine since the last second: in total, and by processes outside of this run. */
+  #machineCpu(spanMs: number, brokerCpu: number): Pick<Second, 'machineCpu' | 'otherCpu'> {
+    const before = this.#lastMachineUsage;
+    const now = this.#readMachineUsage();
+    this.#lastMachineUsage = now;
+    if (before === undefined || now === undefined)
+      return { machineCpu: undefined, otherCpu: undefined };
+    this.#cores = now.cores;
+    const machineCpu = Math.max(0, now.busyMs - before.busyMs) / spanMs;
+    const own = (now.controllerMs - before.controllerMs + this.#windowCpuMs) / spanMs + brokerCpu;
+    return { machineCpu, otherCpu: Math.max(0, machineCpu - own) };
+  }
+
+  /** Cores of this machine; undefined when its usage is not known. */
+  get cores(): number | undefined {
+    return this.#cores;
   }
 
   /** Devices by state, over all workers. */
@@ -232,5 +277,7 @@ function mergeSeconds(one: Second, two: Second): Second {
     scheduleError: worse(one.scheduleError, two.scheduleError),
     simulatorCpu: mean(one.simulatorCpu, two.simulatorCpu) ?? 0,
     brokerCpu: mean(one.brokerCpu, two.brokerCpu),
+    machineCpu: mean(one.machineCpu, two.machineCpu),
+    otherCpu: mean(one.otherCpu, two.otherCpu),
   };
 }

@@ -128,7 +128,10 @@ test('an invalid plan fails before the first connection, with line and column', 
 test('Ctrl-C ends a run with a report of what was done until then', async (t) => {
   const reports = join(up.folder, 'interrupted');
   const running = longRun(t, '--report', reports);
-  await running.errorLine((line) => /10\/10 online.* [1-9]\d* received in all/.test(line), 40_000);
+  await running.errorLine(
+    (line) => /10\/10 online.* [1-9]\d* received in total/.test(line),
+    40_000,
+  );
   const done = await running.stop('SIGINT');
   t.is(done.code, 3, done.stderr);
   const report = reportSchema.parse(JSON.parse(done.stdout));

@@ -9,7 +9,8 @@ import { listeningPid, usageOf } from '../../device-sim/controller/broker-proces
 import { parsePlan } from '../../device-sim/plan/read-plan.ts';
 import { prepareFolder } from '../../device-sim/prepare.ts';
 import { progressLine, type Progress } from '../../device-sim/view/progress.ts';
-import { compareReports, comparisonText } from '../../device-sim/report/compare.ts';
+import { comparisonOf, comparisonText, readReport } from '../../device-sim/report/compare.ts';
+import { compareHtml } from '../../device-sim/report/compare-html.ts';
 import type { Report } from '../../device-sim/report/report-model.ts';
 import { writeReport } from '../../device-sim/report/write-report.ts';
 import type { SimulationDeps } from '../../device-sim/controller/simulation.ts';
@@ -226,10 +227,12 @@ when('a stopped run ends cleanly, with a partial report in every format', async 
     await readFile(join(out, 'junit.xml'), 'utf8'),
     /<testsuites tests="\d+" failures="[1-9]/,
   );
-  const comparison = await compareReports(out, join(out, 'report.json'));
+  const stored = await readReport(out);
+  const comparison = comparisonOf(stored, await readReport(join(out, 'report.json')));
   t.true(comparison.figures.every(({ verdict }) => verdict === 'same'));
   t.regex(comparisonText(comparison), /messages\.lost/);
-  const broken = await t.throwsAsync(compareReports(out, join(out, 'junit.xml')));
+  t.regex(compareHtml(comparison, stored, stored), /end to end: percentiles/);
+  const broken = await t.throwsAsync(readReport(join(out, 'junit.xml')));
   t.true(isFlotillaError(broken, 'sim-report-unreadable'));
 });
 
