@@ -115,7 +115,8 @@ export class Session implements Receiver, OutboundContext {
   }
 
   failed(error: unknown): void {
-    this.#context.log.error({ err: error, clientId: this.clientId }, 'could not read the queue');
+    const { identityId: device, clientId } = this;
+    this.#context.log.error({ err: error, device, clientId }, 'could not read the queue');
     this.owner?.close('internal');
   }
 
