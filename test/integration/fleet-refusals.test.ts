@@ -747,8 +747,11 @@ test('refusals while the enrollment service is unavailable are in the audit log 
   await world.enroll.service.close();
   for (let n = 0; n < 3; n++) await connectsAndSends(t, world, undefined, addressOf(14, 1));
   await world.enroll.restart({ enroll: { port: Number(port) } });
-  const line = await auditOf(world, addressOf(14, 1), 'certificate-missing');
-  t.is(line.detail?.['count'], 3);
+  await auditOf(world, addressOf(14, 1), 'certificate-missing');
+  // On a slow machine the refusals are in several batches, and the sums are written at the end.
+  await world.broker.close();
+  await world.enroll.service.close();
+  t.is((await sumOf(world, 'certificate-missing')).count, 3);
 });
 
 test('a broker that stops reports the refusals of its last second', async (t) => {
