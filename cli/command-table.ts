@@ -14,6 +14,7 @@ export type BuildCommand = (runner: Runner) => Command;
 export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = new Map([
   ['up', async () => (await import('./commands/up.ts')).upCommand],
   ['init', async () => (await import('./commands/init.ts')).initCommand],
+  ['console', async () => (await import('./commands/console.ts')).consoleCommand],
   ['status', async () => (await import('./commands/status.ts')).statusCommand],
   ['token', async () => (await import('./commands/token.ts')).tokenCommand],
   ['device', async () => (await import('./commands/device.ts')).deviceCommand],

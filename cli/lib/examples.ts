@@ -18,6 +18,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ],
   ['up', ['up --devices 25', 'up --state /var/lib/flotilla --host 0.0.0.0 --log-level info']],
   ['init', ['init --state /var/lib/flotilla']],
+  ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --json']],
   [
     'token create',

@@ -100,10 +100,13 @@ test('a person signs in at the identity provider, and a claim gives the role', a
     role: 'admin',
     via: 'session',
   });
-  t.like((await service.audit()).findLast(({ action }) => action === 'signed-in'), {
-    actor: 'oidc:alice@example.com',
-    detail: { way: 'provider', role: 'admin' },
-  });
+  t.like(
+    (await service.audit()).findLast(({ action }) => action === 'signed-in'),
+    {
+      actor: 'oidc:alice@example.com',
+      detail: { way: 'provider', role: 'admin' },
+    },
+  );
   const replayed = await browser.visit(page.url);
   t.is(replayed.status, 403, 'a code is good once');
 });
@@ -114,9 +117,12 @@ test('a person without a role is refused, and the audit log has it', async (t) =
   const page = await signIn(browser, url, 'mallory');
   t.is(page.status, 403);
   t.is(browser.cookie(url, '__Host-flotilla'), undefined);
-  t.like((await service.audit()).findLast(({ action }) => action === 'sign-in-refused'), {
-    detail: { way: 'provider', code: 'sign-in-failed' },
-  });
+  t.like(
+    (await service.audit()).findLast(({ action }) => action === 'sign-in-refused'),
+    {
+      detail: { way: 'provider', code: 'sign-in-failed' },
+    },
+  );
 });
 
 test('an answer that this browser did not ask for is refused', async (t) => {

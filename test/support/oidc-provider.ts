@@ -83,7 +83,10 @@ export class TestBrowser {
   }
 
   /** Follows redirects until `stop` says that the next address is the last one to visit. */
-  async visit(url: string, form?: Readonly<Record<string, string>>): Promise<Visit & { url: string }> {
+  async visit(
+    url: string,
+    form?: Readonly<Record<string, string>>,
+  ): Promise<Visit & { url: string }> {
     let at = url;
     let answer = await this.#once(at, form);
     for (let hops = 0; answer.headers.location !== undefined; hops++) {
