@@ -202,7 +202,7 @@ test('what a broker finds suspicious becomes lasting', async (t) => {
   t.true((await service.audit()).some(({ action }) => action === 'incident-reported'));
 });
 
-test('an incident makes a status stricter, never milder, and the audit log tells what became of it', async (t) => {
+test('an incident makes a status stricter, never milder, and the audit log contains the result', async (t) => {
   const service = await enrollService(t);
   await service.device('d1');
   const broker = await followFeed(t, service);

@@ -120,7 +120,7 @@ test('an id that no common name can hold is refused wherever it would come in', 
   t.is((await service.asAdmin('GET', `/v1/devices/${long}`)).status, 404);
 });
 
-test('neither a token nor a key of the CA stands anywhere on the disk or in the log', async (t) => {
+test('neither a token nor a CA key is stored in clear text on the disk or in the log', async (t) => {
   const service = await enrollService(t);
   const { token } = await service.token('d1');
   await service.enroll('d1', csrOf('d1').pem, token);

@@ -73,31 +73,46 @@ for (const [what, path, text, found] of planted) {
 }
 
 test('the allow-list accepts its number of words, and not one more', async (t) => {
-  const files = { 'core/a.ts': '// told\n// anew\n' };
-  const exact = await check(t, project(t, files, { 'core/a.ts': 2 }));
+  const files = { 'broker/a.ts': '// told\n// anew\n' };
+  const exact = await check(t, project(t, files, { 'broker/a.ts': 2 }));
   t.is(exact.code, 0, exact.stderr);
-  const tooLow = await check(t, project(t, files, { 'core/a.ts': 1 }));
+  const tooLow = await check(t, project(t, files, { 'broker/a.ts': 1 }));
   t.is(tooLow.code, 1);
-  t.true(tooLow.stderr.includes('core/a.ts: 2 refused words, 1 allowed'));
+  t.true(tooLow.stderr.includes('broker/a.ts: 2 refused words, 1 allowed'));
 });
 
 test('a list that allows too much fails with the command that lowers it, which never raises', async (t) => {
   const folder = project(
     t,
-    { 'core/a.ts': '// told\n', 'core/b.ts': '// anew\n// anew\n' },
-    { 'core/a.ts': 3, 'core/b.ts': 1, 'core/gone.ts': 1 },
+    { 'broker/a.ts': '// told\n', 'broker/b.ts': '// anew\n// anew\n' },
+    { 'broker/a.ts': 3, 'broker/b.ts': 1, 'broker/gone.ts': 1 },
   );
   const before = await check(t, folder);
   t.is(before.code, 1);
-  t.true(before.stderr.includes('core/a.ts: 1 refused words, fewer than the 3 allowed'));
-  t.true(before.stderr.includes('core/gone.ts: 0 refused words, fewer than the 1 allowed'));
+  t.true(before.stderr.includes('broker/a.ts: 1 refused words, fewer than the 3 allowed'));
+  t.true(before.stderr.includes('broker/gone.ts: 0 refused words, fewer than the 1 allowed'));
   t.true(before.stderr.includes('node tools/plain-words.ts --update'));
   const updated = await check(t, folder, '--update');
   t.is(updated.code, 1, 'the file with too many words still fails');
   t.deepEqual(JSON.parse(readFileSync(join(folder, allowListPath), 'utf8')), {
-    'core/a.ts': 1,
-    'core/b.ts': 1,
+    'broker/a.ts': 1,
+    'broker/b.ts': 1,
   });
+});
+
+test('documents and texts for users cannot be on the allow-list', async (t) => {
+  for (const path of [
+    'README.md',
+    'docs/a.md',
+    'examples/a.yaml',
+    'core/errors/a.ts',
+    'cli/a.ts',
+  ]) {
+    const folder = project(t, { [path]: '# told\n' }, { [path]: 1 });
+    const done = await check(t, folder);
+    t.is(done.code, 1, path);
+    t.true(done.stderr.includes(`${path}: cannot be on tools/plain-words.allow.json`), path);
+  }
 });
 
 test('a run over fewer than 100 files fails', async (t) => {
