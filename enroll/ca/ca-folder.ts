@@ -25,8 +25,9 @@ import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { dayMs } from '../../core/config/duration.ts';
 
-const yearMs = 365.25 * 86_400_000;
+const yearMs = 365.25 * dayMs;
 export const rootValidityMs = 25 * yearMs;
 export const issuerValidityMs = 12 * yearMs;
 

@@ -12,8 +12,8 @@ import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { DeviceTable } from './device-table.ts';
 import { HourCounter } from './hour-counter.ts';
+import { dayMs } from '../../core/config/duration.ts';
 
-const dayMs = 86_400_000;
 /** How long counted numbers are good: many pages may ask at the same time. */
 const goodForMs = 1000;
 /** How many groups are listed, the largest first. */

@@ -8,11 +8,12 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Deletion, Registry } from './registry.ts';
+import { dayMs } from '../../core/config/duration.ts';
 
 const periodMs = 60_000;
 const commitMaxRows = 500;
 /** How long a void token is still known, so that its use can be told from nonsense, in ms. */
-const tokenMemoryMs = 86_400_000;
+const tokenMemoryMs = dayMs;
 
 export interface HousekeepingDeps {
   readonly registry: Registry;

@@ -17,9 +17,10 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { revocationOf } from '../registry/certificate-status.ts';
 import type { Registry } from '../registry/registry.ts';
+import { dayMs } from '../../core/config/duration.ts';
 
 /** How long a responder's certificate is good; a new one is made at half of it. */
-const responderValidityMs = 7 * 86_400_000;
+const responderValidityMs = 7 * dayMs;
 
 export interface OcspServiceDeps {
   readonly registry: Registry;
