@@ -6,8 +6,8 @@
  * @module
  */
 import { PolicyAuthorizer } from '../broker/policy/policy-authorizer.ts';
-import { defaultPolicyText } from '../broker/policy/default-policy.ts';
-import { parsePolicy } from '../broker/policy/policy-file.ts';
+import { defaultPolicyText } from '../core/policy/default-policy.ts';
+import { parsePolicy } from '../core/policy/policy-file.ts';
 import type { Identity } from '../broker/contracts/identity.ts';
 import { brokerLimitsSchema } from '../core/config/limits.ts';
 import { parseDeviceId } from '../core/device-id.ts';

@@ -29,7 +29,7 @@ import { RenewalRelay, renewOver } from './fleet-topics/renewal-relay.ts';
 import { DevicePorts } from './listeners/device-ports.ts';
 import { HandshakeGate } from './listeners/handshake-gate.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
-import { readPolicy } from './policy/policy-file.ts';
+import { readPolicy } from '../core/policy/policy-file.ts';
 import { QueryResponder } from './queries/query-responder.ts';
 import { Reloader } from './reload/reloader.ts';
 import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 export { startBroker, type BrokerDeps, type BrokerService } from '../broker/broker-service.ts';
-export { defaultPolicyText } from '../broker/policy/default-policy.ts';
+export { defaultPolicyText } from '../core/policy/default-policy.ts';
 export { systemClock, type Clock } from '../core/clock.ts';
 export { loadConfig, type Config, type ConfigInput } from '../core/config/config.ts';
 export { FlotillaError, isFlotillaError } from '../core/errors/flotilla-error.ts';

@@ -11,7 +11,8 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { certificateOf, type DirectoryView } from '../feed/broker-directory.ts';
-import type { Identity, Standing } from '../contracts/identity.ts';
+import type { Identity } from '../contracts/identity.ts';
+import type { Standing } from '../../core/policy/standing.ts';
 
 /** The relevant parts of the certificate that a client presented. */
 export interface PresentedCertificate {

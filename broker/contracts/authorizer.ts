@@ -5,18 +5,9 @@
  *
  * @module
  */
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { QueueOverflow } from '../../core/config/limits.ts';
+import type { Verdict } from '../../core/policy/verdict.ts';
 import type { Identity } from './identity.ts';
-
-/**
- * Allow, or deny with a code from the catalogue. `rule` names the deciding rule for people. A publish
- * that is allowed `always` is allowed with any QoS and RETAIN and with any smaller payload, so the
- * verdict may be cached. Without it, the verdict is for this message only.
- */
-export type Verdict =
-  | { readonly allowed: true; readonly rule: string; readonly always?: true }
-  | { readonly allowed: false; readonly code: ErrorCode; readonly rule: string | undefined };
 
 /** The limits of one session of an identity. A rate of 0 means no limit. */
 export interface SessionLimits {

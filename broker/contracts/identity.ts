@@ -4,13 +4,8 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import type { Standing } from '../../core/policy/standing.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
-
-/**
- * What an identity may do at most, before the policy decides: `full`; `renewal-only` if its certificate
- * expired less than the grace period ago; `quarantined` if it may only stay connected.
- */
-export type Standing = 'full' | 'renewal-only' | 'quarantined';
 
 /** The identity of one verified TLS connection. */
 export interface Identity {

@@ -9,7 +9,7 @@ import type { IncidentHolds } from '../admission/incident-holds.ts';
 import type { BrokerTlsMaterial, TlsMaterial } from '../certificates/tls-material.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { DirectoryChange, DirectoryView } from '../feed/broker-directory.ts';
-import type { Policy } from '../policy/policy-model.ts';
+import type { Policy } from '../../core/policy/policy-model.ts';
 import type { ConnectionReview } from './connection-review.ts';
 
 export interface ChangeEnforcerDeps {

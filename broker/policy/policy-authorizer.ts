@@ -5,7 +5,8 @@
  * @module
  */
 import type { BrokerLimits } from '../../core/config/limits.ts';
-import type { Authorizer, SessionLimits, Verdict } from '../contracts/authorizer.ts';
+import type { Authorizer, SessionLimits } from '../contracts/authorizer.ts';
+import type { Verdict } from '../../core/policy/verdict.ts';
 import type { Identity } from '../contracts/identity.ts';
 import {
   builtInRule,
@@ -17,9 +18,9 @@ import {
   isReservedForPublish,
   isReservedForSubscribe,
   publishRules,
-} from './decision.ts';
-import type { Policy, Rule } from './policy-model.ts';
-import { rulesFor, type ExpandedRule, type Subject } from './rules-for.ts';
+} from '../../core/policy/decision.ts';
+import type { Policy, Rule } from '../../core/policy/policy-model.ts';
+import { rulesFor, type ExpandedRule, type Subject } from '../../core/policy/rules-for.ts';
 
 /** Maximum cached topics per identity and action. */
 export const cachedTopicsMax = 512;

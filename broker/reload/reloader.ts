@@ -11,8 +11,8 @@ import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
 import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import { FileWatch } from './file-watch.ts';
 import type { BrokerMetrics } from '../telemetry/broker-metrics.ts';
-import type { Policy } from '../policy/policy-model.ts';
-import { readPolicy } from '../policy/policy-file.ts';
+import type { Policy } from '../../core/policy/policy-model.ts';
+import { readPolicy } from '../../core/policy/policy-file.ts';
 import { SelfRenewal } from '../certificates/self-renewal.ts';
 
 export interface ReloaderDeps {

@@ -1,11 +1,11 @@
 /** `flotilla policy check|explain|test`: validates, explains and tests a policy. @module */
 import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { explain, type Explanation } from '../../broker/policy/explanation.ts';
-import { parsePolicy, policyMaxBytes } from '../../broker/policy/policy-file.ts';
-import type { Policy } from '../../broker/policy/policy-model.ts';
-import { testPolicy } from '../../broker/policy/policy-test.ts';
-import type { Subject } from '../../broker/policy/rules-for.ts';
+import { explain, type Explanation } from '../../core/policy/explanation.ts';
+import { parsePolicy, policyMaxBytes } from '../../core/policy/policy-file.ts';
+import type { Policy } from '../../core/policy/policy-model.ts';
+import { testPolicy } from '../../core/policy/policy-test.ts';
+import type { Subject } from '../../core/policy/rules-for.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { deviceSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 import { access } from 'node:fs/promises';
-import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
+import { defaultPolicyText } from '../../core/policy/default-policy.ts';
 import { startBroker } from '../../broker/broker-service.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';

@@ -1,8 +1,8 @@
 /** The policies of examples/policies, against their own expectations and against the default policy. */
 import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
-import { parsePolicy } from '../../broker/policy/policy-file.ts';
-import { testPolicy } from '../../broker/policy/policy-test.ts';
+import { parsePolicy } from '../../core/policy/policy-file.ts';
+import { testPolicy } from '../../core/policy/policy-test.ts';
 import { flotilla } from '../support/cli.ts';
 
 const folder = 'examples/policies';

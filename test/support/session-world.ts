@@ -15,7 +15,8 @@ import { systemClock, type Clock } from '../../core/clock.ts';
 import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { silentLog } from '../../core/log.ts';
-import type { Authorizer, SessionLimits, Verdict } from '../../broker/contracts/authorizer.ts';
+import type { Authorizer, SessionLimits } from '../../broker/contracts/authorizer.ts';
+import type { Verdict } from '../../core/policy/verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import {

@@ -7,7 +7,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { defaultPolicyText } from '../../broker/policy/default-policy.ts';
+import { defaultPolicyText } from '../../core/policy/default-policy.ts';
 import { startBroker } from '../../broker/broker-service.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKey, privateKeyPem } from '../../certs/key.ts';

@@ -4,8 +4,8 @@
  * @module
  */
 import { isIP } from 'node:net';
-import { unmappedAddress } from '../../core/ip-address.ts';
-import type { Standing } from '../contracts/identity.ts';
+import { unmappedAddress } from '../ip-address.ts';
+import type { Standing } from './standing.ts';
 import type { Action, AddressRanges, Policy, Role, Rule } from './policy-model.ts';
 import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { BlockList } from 'node:net';
-import type { QueueOverflow } from '../../core/config/limits.ts';
+import type { QueueOverflow } from '../config/limits.ts';
 import type { TopicTemplate } from './topic-template.ts';
 
 export type Action = 'publish' | 'subscribe' | 'receive';

@@ -16,7 +16,7 @@
  * @module
  */
 import { z } from 'zod';
-import { isDeviceId } from '../../core/device-id.ts';
+import { isDeviceId } from '../device-id.ts';
 import { explain, type Question } from './explanation.ts';
 import type { Policy } from './policy-model.ts';
 import type { Subject } from './rules-for.ts';

@@ -7,8 +7,8 @@
 import { open } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
-import { queueOverflows } from '../../core/config/limits.ts';
+import { FlotillaError, isFlotillaError } from '../errors/flotilla-error.ts';
+import { queueOverflows } from '../config/limits.ts';
 import { defaultPolicyText } from './default-policy.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy-model.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';

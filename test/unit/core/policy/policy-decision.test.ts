@@ -1,11 +1,11 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { explain, type Question } from '../../../../broker/policy/explanation.ts';
+import { explain, type Question } from '../../../../core/policy/explanation.ts';
 import { PolicyAuthorizer, cachedTopicsMax } from '../../../../broker/policy/policy-authorizer.ts';
-import { parsePolicy } from '../../../../broker/policy/policy-file.ts';
-import { testPolicy } from '../../../../broker/policy/policy-test.ts';
-import { defaultPolicyText } from '../../../../broker/policy/default-policy.ts';
-import type { Policy } from '../../../../broker/policy/policy-model.ts';
+import { parsePolicy } from '../../../../core/policy/policy-file.ts';
+import { testPolicy } from '../../../../core/policy/policy-test.ts';
+import { defaultPolicyText } from '../../../../core/policy/default-policy.ts';
+import type { Policy } from '../../../../core/policy/policy-model.ts';
 import { brokerLimitsSchema } from '../../../../core/config/limits.ts';
 import { topicMatches } from '../../../../core/topic.ts';
 import { identityOf } from '../../../support/broker-identity.ts';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { defaultPolicyText } from '../../../../broker/policy/default-policy.ts';
+import { defaultPolicyText } from '../../../../core/policy/default-policy.ts';
 import {
   parsePolicy,
   policyMaxBytes,
   roleLimitNames,
-} from '../../../../broker/policy/policy-file.ts';
+} from '../../../../core/policy/policy-file.ts';
 import { FlotillaError } from '../../../../core/errors/flotilla-error.ts';
 
 /** The detail of the error that a policy text causes. */

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
-import { filterContains, filtersOverlap, topicMatches } from '../../core/topic.ts';
-import type { Verdict } from '../contracts/authorizer.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { filterContains, filtersOverlap, topicMatches } from '../topic.ts';
+import type { Verdict } from './verdict.ts';
 import type { ClientIdRule, Rule } from './policy-model.ts';
 import type { ExpandedRule } from './rules-for.ts';
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { topicFilterFault } from '../../core/topic.ts';
+import { topicFilterFault } from '../topic.ts';
 
 /** The values of the variables. */
 export interface TemplateValues {

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
 import {
   filterContains,
   filtersOverlap,
   topicFilterFault,
   topicMatches,
   topicNameFault,
-} from '../../core/topic.ts';
+} from '../topic.ts';
 import {
   builtInRule,
   clientIdAllowed,

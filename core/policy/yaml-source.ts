@@ -5,8 +5,8 @@
  */
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
 
 /** The path of a node: keys and indices. */
 export type Path = readonly (string | number)[];
