@@ -1,5 +1,5 @@
 /** `flotilla init`: creates the state folder without starting a service. @module */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import {
   loadStateAndConfig,
@@ -14,10 +14,21 @@ export function initCommand(runner: Runner): Command {
   return stateCommand(
     'init',
     'create the CA, the certificates and the policy, without starting a service',
-  ).action(runner.run(init));
+  )
+    .addOption(
+      new Option(
+        '--restore <identity>',
+        'issue the identity again, with a new key, after it was suspended, revoked or deleted',
+      ).choices(['admin', 'broker']),
+    )
+    .action(runner.run(init));
 }
 
-const init: CommandAction<StateOptions> = async (options, context) => {
+interface InitOptions extends StateOptions {
+  readonly restore?: 'admin' | 'broker';
+}
+
+const init: CommandAction<InitOptions> = async (options, context) => {
   const { prepareState, serviceLog } = await import('../lib/serving.ts');
   const { state, config } = await loadStateAndConfig(options, context, { log: { level: 'warn' } });
   const lifecycle = new Lifecycle();
@@ -28,6 +39,7 @@ const init: CommandAction<StateOptions> = async (options, context) => {
       config,
       serviceLog(config),
       context.environment,
+      options.restore,
     );
     context.out.result(
       { state: state.root, ca: { file: state.ca.rootCert, fingerprint } },

@@ -16,6 +16,7 @@ import { createLog, type Logger } from '../../core/log.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { startEnroll } from '../../enroll/enroll-service.ts';
+import type { OwnName } from '../../enroll/bootstrap/own-identities.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
 import { writeRun } from './run-file.ts';
@@ -79,6 +80,7 @@ export async function prepareState(
   config: Config,
   log: Logger,
   environment: ProcessEnvironment,
+  restore?: OwnName,
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   await reportGroupReadableSecrets(state, config, environment, log);
@@ -86,6 +88,7 @@ export async function prepareState(
     clock: systemClock,
     log,
     env: environment.env,
+    restore,
   });
   await writePolicyIfMissing(state);
   return made;

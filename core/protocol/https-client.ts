@@ -7,6 +7,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { request, type Agent, type RequestOptions } from 'node:https';
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { z } from 'zod';
 import { printable } from '../escape.ts';
 import { caSchema, problemSchema, type CaAnswer } from './enrollment-api.ts';
@@ -18,6 +20,13 @@ export const responseMaxBytes = 64 * 1024 * 1024;
 const defaultTimeoutMs = 20_000;
 const caAnswerMaxBytes = 256 * 1024;
 const caMaxCertificates = 16;
+
+/**
+ * The common name of the enrollment service's certificate. No other identity can have it. Brokers have
+ * server certificates of the same CA and often the same host names, so that the host name alone would let
+ * a stolen broker key pose as the enrollment service.
+ */
+export const enrollmentServerName = 'enrollment';
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
@@ -38,6 +47,8 @@ export interface Call {
   readonly timeoutMs?: number;
   /** Reuses connections; without it each call opens its own. */
   readonly agent?: Agent;
+  /** `any`: the server is not the enrollment service, so that only its host name is checked. */
+  readonly server?: 'enrollment' | 'any';
 }
 
 export interface HttpsResponse {
@@ -198,8 +209,38 @@ function send(call: Call): ClientRequest {
       ...call.headers,
     },
   });
-  outgoing.end(body);
+  if (call.server === 'any') outgoing.end(body);
+  else sendChecked(outgoing, body);
   return outgoing;
+}
+
+/**
+ * Sends the request once the server has proved that it is the enrollment service. The check is not the TLS
+ * option `checkServerIdentity`, which would prevent an agent from reusing connections. Nothing, no token
+ * either, has been sent before it.
+ */
+function sendChecked(outgoing: ClientRequest, body: Buffer | undefined): void {
+  outgoing.once('socket', (socket) => {
+    const proceed = (): void => {
+      if (isEnrollmentServer(socket)) outgoing.end(body);
+      else outgoing.destroy(notEnrollment());
+    };
+    // Without a certificate of the server the handshake is not over.
+    if (socket instanceof TLSSocket && socket.getPeerX509Certificate() === undefined) {
+      socket.once('secureConnect', proceed);
+    } else proceed();
+  });
+}
+
+function isEnrollmentServer(socket: Socket): boolean {
+  if (!(socket instanceof TLSSocket)) return false;
+  return socket.getPeerX509Certificate()?.subject === `CN=${enrollmentServerName}`;
+}
+
+function notEnrollment(): Error {
+  return Object.assign(new Error('this is not the certificate of an enrollment service'), {
+    code: 'ERR_TLS_CERT_NOT_ENROLLMENT',
+  });
 }
 
 function started(url: string, options: RequestOptions): ClientRequest {

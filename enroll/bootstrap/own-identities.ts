@@ -18,13 +18,17 @@ import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { parseDeviceId, type DeviceId } from '../../core/device-id.ts';
-import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity, saveIdentity } from '../../core/identity-folder.ts';
+import type { Logger } from '../../core/log.ts';
+import { enrollmentServerName } from '../../core/protocol/https-client.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { DeviceAdmin } from '../devices/devices.ts';
 import { certificateRow, newIdentity, withCertificate } from '../registry/device-rows.ts';
+import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
-import { serverNames } from './server-names.ts';
+import { brokerNames, serverNames } from './server-names.ts';
 
 export interface OwnIdentity {
   readonly certificate: CertificateFacts;
@@ -59,7 +63,7 @@ export async function ensureServerIdentity(deps: OwnIdentityDeps): Promise<OwnId
   const issued = ca.current.issue({
     spki: spkiOf(key),
     profile: 'server',
-    commonName: 'enrollment',
+    commonName: enrollmentServerName,
     names,
     validityMs: config.enroll.serverCertificateValidity,
   });
@@ -70,38 +74,106 @@ export async function ensureServerIdentity(deps: OwnIdentityDeps): Promise<OwnId
 }
 
 /**
- * The administrator's and the broker's identity, with their rows in the registry.
+ * The administrator's and the broker's identity, with their rows in the registry. One that an operator
+ * suspended, revoked or deleted stays so: it is restored by {@link restoreOwnIdentity} only.
  *
  * @throws FlotillaError `file-too-open`, `file-write-failed`, `registry-conflict`, `registry-unavailable`
  */
 export async function ensureOwnIdentities(
+  deps: OwnIdentityDeps & { readonly registry: Registry; readonly log: Logger },
+): Promise<void> {
+  for (const own of ownKinds(deps)) await ensureIdentity(deps, own);
+}
+
+/** The ids of the identities that the state folder holds. */
+export const ownNames = ['admin', 'broker'] as const;
+export type OwnName = (typeof ownNames)[number];
+
+function ownKinds({ state, config }: OwnIdentityDeps): readonly OwnKind[] {
+  return [
+    { folder: state.admin, id: adminId, role: 'admin', names: noNames },
+    {
+      folder: state.broker.identity,
+      id: brokerId,
+      role: 'broker',
+      names: brokerNames(config),
+    },
+  ];
+}
+
+/** An identity that the state folder holds. */
+interface OwnKind {
+  readonly folder: string;
+  readonly id: DeviceId;
+  readonly role: 'admin' | 'broker';
+  readonly names: SubjectNames;
+}
+
+/**
+ * Issues an own identity again with a new key, although an operator suspended, revoked or deleted it. All
+ * certificates that it had are revoked.
+ *
+ * @throws FlotillaError `identity-role-conflict` when another role has its name; otherwise as
+ *   {@link ensureOwnIdentities}
+ */
+export async function restoreOwnIdentity(
+  name: OwnName,
   deps: OwnIdentityDeps & { readonly registry: Registry },
 ): Promise<void> {
-  const { state, config } = deps;
-  await ensureIdentity(deps, {
-    folder: state.admin,
-    id: adminId,
-    role: 'admin',
-    names: noNames,
-  });
-  await ensureIdentity(deps, {
-    folder: state.broker.identity,
-    id: brokerId,
-    role: 'broker',
-    names: serverNames(config),
-  });
+  const own = ownKinds(deps).find(({ id }) => id === name);
+  if (own === undefined) throw new FlotillaError('internal');
+  const row = await deps.registry.get('devices', own.id);
+  if (row !== undefined && row.role !== own.role) {
+    throw new FlotillaError('identity-role-conflict', { detail: `${own.id} is ${row.role}` });
+  }
+  if (row !== undefined) {
+    await new DeviceAdmin(deps).revoke(own.id, 'superseded', 'system');
+  }
+  await issue(deps, own, await generateKey('p256'));
 }
 
 async function ensureIdentity(
+  deps: OwnIdentityDeps & { readonly registry: Registry; readonly log: Logger },
+  own: OwnKind,
+): Promise<void> {
+  const { registry, log } = deps;
+  const found = await readOwnIdentity(own.folder);
+  const row = await registry.get('devices', own.id);
+  const hold = row === undefined ? await deletionOf(deps, own.id, found) : holdOf(row, own.role);
+  if (hold !== undefined) {
+    const message = 'an identity of the state folder is not renewed; see flotilla init --restore';
+    log.warn({ device: own.id, status: hold }, message);
+    return;
+  }
+  // A certificate that was revoked takes its key with it.
+  const stored = isRegistered(row, found) ? found : undefined;
+  if (stored !== undefined && isGood(stored, own.names, deps) && hasOnly(stored, own.names)) return;
+  await issue(deps, own, await keyFor(stored, deps));
+}
+
+/** Why an existing identity must stay as it is. A role never changes under a certificate. */
+function holdOf(row: DeviceRecord, role: string): string | undefined {
+  if (row.role !== role) return `role ${row.role}`;
+  return row.status === 'active' ? undefined : row.status;
+}
+
+/** An identity that is not in the registry, although it had a certificate, was deleted. */
+async function deletionOf(
+  { registry }: { readonly registry: Registry },
+  id: DeviceId,
+  found: OwnIdentity | undefined,
+): Promise<string | undefined> {
+  if (found !== undefined) return 'deleted';
+  for await (const { device } of registry.rows('revocations')) if (device === id) return 'deleted';
+  return undefined;
+}
+
+async function issue(
   deps: OwnIdentityDeps & { readonly registry: Registry },
-  own: { folder: string; id: DeviceId; role: 'admin' | 'broker'; names: SubjectNames },
+  own: OwnKind,
+  key: KeyObject,
 ): Promise<void> {
   const { registry, ca, config, clock } = deps;
-  const found = await readOwnIdentity(own.folder);
-  // A certificate that was revoked takes its key with it.
-  const stored = (await isRegistered(registry, own.id, found)) ? found : undefined;
-  if (stored !== undefined && isGood(stored, own.names, deps)) return;
-  const key = await keyFor(stored, deps);
   const issuer = ca.current;
   const issued = issuer.issue({
     spki: spkiOf(key),
@@ -121,7 +193,7 @@ async function ensureIdentity(
     puts: [
       {
         table: 'devices',
-        record: { ...row, role: own.role, status: 'active', certificates },
+        record: { ...row, status: 'active', heldSinceMs: undefined, certificates },
         expected: before?.version ?? 0,
       },
     ],
@@ -192,17 +264,14 @@ function isFresh({ notBeforeMs, notAfterMs }: CertificateFacts, nowMs: number): 
   return notBeforeMs <= nowMs && nowMs < renewalDueMs(notBeforeMs, notAfterMs);
 }
 
-async function isRegistered(
-  registry: Registry,
-  id: DeviceId,
-  stored: OwnIdentity | undefined,
-): Promise<boolean> {
-  if (stored === undefined) return false;
-  const { serial, fingerprint } = stored.certificate;
-  const row = await registry.holderOfSerial(serial);
-  return (
-    row?.id === id &&
-    row.status === 'active' &&
-    row.certificates.some((one) => one.fingerprint === fingerprint && one.status === 'active')
-  );
+/** A broker's certificate must not keep a name that it no longer needs, for example the enrollment service's. */
+function hasOnly({ certificate }: OwnIdentity, names: SubjectNames): boolean {
+  const wanted = new Set(plainNames(names));
+  return plainNames(certificate.names).every((name) => wanted.has(name));
+}
+
+function isRegistered(row: DeviceRecord | undefined, stored: OwnIdentity | undefined): boolean {
+  if (row === undefined || stored === undefined) return false;
+  const { fingerprint } = stored.certificate;
+  return row.certificates.some((one) => one.fingerprint === fingerprint && one.status === 'active');
 }

@@ -14,7 +14,12 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
-import { ensureOwnIdentities, ensureServerIdentity } from './own-identities.ts';
+import {
+  ensureOwnIdentities,
+  ensureServerIdentity,
+  restoreOwnIdentity,
+  type OwnName,
+} from './own-identities.ts';
 import { openLowdbRegistry, type LowdbRegistry } from '../registry/lowdb-registry.ts';
 
 export interface StateDeps {
@@ -22,6 +27,8 @@ export interface StateDeps {
   readonly log: Logger;
   /** Where a passphrase may come from; the process's own unless told. */
   readonly env?: Environment;
+  /** An identity of the state folder that is issued again although an operator took its rights away. */
+  readonly restore?: OwnName | undefined;
 }
 
 /** The service's holdings, open. */
@@ -54,8 +61,9 @@ export async function initialiseState(
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
     const open = await openState(state, config, deps, lifecycle);
-    const own = { state, config, clock, ca: open.ca, registry: open.registry };
+    const own = { state, config, clock, log: deps.log, ca: open.ca, registry: open.registry };
     await ensureServerIdentity(own);
+    if (deps.restore !== undefined) await restoreOwnIdentity(deps.restore, own);
     await ensureOwnIdentities(own);
     const { fingerprint } = open.ca;
     await lifecycle.close();

@@ -16,6 +16,7 @@ import { attributesMax } from '../devices/devices.ts';
 import { defaultProfileName, profileOf } from '../enrollment/profiles.ts';
 import { tokenHash } from '../enrollment/tokens.ts';
 import { newIdentity } from '../registry/device-rows.ts';
+import { isNameAllowed } from '../registry/reserved-names.ts';
 import type { DeviceRecord, TokenRecord } from '../registry/records.ts';
 import { retryOnConflict, type Put, type Registry, type Stored } from '../registry/registry.ts';
 import type { ReadRow } from './import-rows.ts';
@@ -140,6 +141,7 @@ function faultOf(
   if (device !== undefined && device.role !== 'device') {
     return `${row.id} is an identity of role ${device.role}`;
   }
+  if (!isNameAllowed(row.id, 'device')) return `${row.id} is a reserved name`;
   if (row.token !== undefined && hash === undefined) {
     return 'the token is not 32 bytes in base64url';
   }

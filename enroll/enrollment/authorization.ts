@@ -99,9 +99,10 @@ export function assertMayEnroll(
   row: DeviceRecord | undefined,
   { way, reenrolls }: Authorization,
 ): void {
-  if (row === undefined || row.status === 'pending') return;
+  if (row === undefined) return;
   const { id, role, status } = row;
   if (role !== 'device') throw new FlotillaError('identity-role-conflict', { detail: id });
+  if (status === 'pending') return;
   if (isHeld(row)) throw new FlotillaError('device-suspended', { detail: id });
   if (status === 'revoked' && way === 'factory') {
     throw new FlotillaError('device-revoked', { detail: id });

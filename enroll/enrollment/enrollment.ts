@@ -19,6 +19,7 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
+import { assertNameAllowed } from '../registry/reserved-names.ts';
 import { retryOnConflict, type Registry, type Stored } from '../registry/registry.ts';
 import { ApprovalGate, type ApprovalRequest } from './approval-gate.ts';
 import {
@@ -117,6 +118,7 @@ export class Enrollment {
     const csr = parseCsr(request.csr);
     const device = request.device ?? deviceOf(csr);
     assertFitsCommonName(device);
+    assertNameAllowed(device, 'device');
     let unused: Credential | undefined = first;
     try {
       return await retryOnConflict(async () => {

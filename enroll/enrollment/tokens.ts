@@ -10,6 +10,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { TokenRecord } from '../registry/records.ts';
+import { assertNameAllowed } from '../registry/reserved-names.ts';
 import { retryOnConflict, type Registry, type Stored } from '../registry/registry.ts';
 import { profileOf } from './profiles.ts';
 
@@ -61,11 +62,18 @@ export class Tokens {
     this.#clock = clock;
   }
 
-  /** Makes tokens, all in one commit. @throws FlotillaError `profile-not-found`, `device-id-too-long` */
+  /**
+   * Makes tokens, all in one commit.
+   *
+   * @throws FlotillaError `profile-not-found`, `device-id-too-long`, `identity-role-conflict`
+   */
   async create(wishes: readonly TokenRequest[], actor: string): Promise<MadeToken[]> {
     const now = this.#clock.now();
     const made = wishes.map((request): MadeToken => {
-      if (request.device !== null) assertFitsCommonName(request.device);
+      if (request.device !== null) {
+        assertFitsCommonName(request.device);
+        assertNameAllowed(request.device, 'device');
+      }
       if (request.profile !== undefined) profileOf(this.#config, request.profile);
       const bytes = randomBytes(tokenBytes);
       const ttlMs =

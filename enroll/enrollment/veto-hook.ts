@@ -82,6 +82,7 @@ export async function openHook(config: Config, clock: Clock, log: Logger): Promi
             'x-flotilla-signature': hookSignature(secret, seconds, body),
           },
           body,
+          server: 'any',
           timeoutMs: hook.timeout,
         }),
         hook.timeout,

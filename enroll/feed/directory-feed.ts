@@ -36,9 +36,19 @@ export interface FeedDeps {
   readonly lagMaxBytes: number;
 }
 
-interface Subscriber {
+/** A broker and the certificate that it was admitted with. */
+export interface FeedPeer {
   readonly broker: DeviceId;
+  readonly fingerprint: string;
+  readonly notAfterMs: number;
+}
+
+/** A stream that a broker reads, from its first line on. */
+interface Serving extends FeedPeer {
   readonly stream: Writable;
+}
+
+interface Subscriber extends Serving {
   /** Changes up to here are in the stream. */
   sent: number;
   /** The broker has said that changes up to here are in force. */
@@ -82,6 +92,8 @@ export class Feed {
   readonly epoch = randomUUID();
   readonly #deps: FeedDeps;
   readonly #subscribers = new Set<Subscriber>();
+  /** Every stream, also those that are not past the snapshot. */
+  readonly #streams = new Set<Serving>();
   readonly #closed = new Map<number, number>();
   readonly #waiting = new Set<() => void>();
   readonly #linkWatchers = new Set<() => void>();
@@ -166,10 +178,12 @@ export class Feed {
   /**
    * Serves one broker until its stream ends.
    *
-   * @param since the newest change that it has, of `epoch`
+   * The stream ends at once when the broker is no longer active or its certificate is no longer accepted.
+   *
+   * @param from the newest change that it has (`since`), of `epoch`
    */
   async serve(
-    broker: DeviceId,
+    peer: FeedPeer,
     stream: Writable,
     from: { epoch: string; since: number } | undefined,
     features: readonly string[] = [],
@@ -182,8 +196,9 @@ export class Feed {
       from.since <= this.#sequence &&
       from.since >= oldest - 1;
     const start = goesOn ? from.since : this.#sequence;
+    const { broker } = peer;
     const subscriber: Subscriber = {
-      broker,
+      ...peer,
       stream,
       sent: start,
       applied: -1,
@@ -193,7 +208,9 @@ export class Feed {
       features,
     };
     stream.on('error', () => undefined);
+    this.#streams.add(subscriber);
     stream.once('close', () => {
+      this.#streams.delete(subscriber);
       if (this.#subscribers.delete(subscriber)) this.#linksChanged();
       this.#wake();
     });
@@ -211,6 +228,7 @@ export class Feed {
       if (stream.destroyed) return;
       line({ type: 'snapshot-end', sequence: start });
     }
+    if (stream.destroyed) return;
     // From here on in one turn: no change can come between.
     if (start < (this.#kept[0]?.sequence ?? this.#sequence + 1) - 1) {
       // So many changes while the snapshot was sent that some are gone: the broker begins anew.
@@ -283,7 +301,7 @@ export class Feed {
   close(): void {
     this.#heartbeat();
     for (const stop of this.#stops) stop();
-    for (const { stream } of this.#subscribers) stream.destroy();
+    for (const { stream } of this.#streams) stream.destroy();
     this.#subscribers.clear();
     this.#wake();
   }
@@ -291,6 +309,7 @@ export class Feed {
   #take({ puts, deletions }: Committed): void {
     for (const { table, record } of puts) {
       if (table !== 'devices') continue;
+      this.#review(record.id, record);
       const entry = entryOf(record);
       if (entry === undefined) continue;
       this.#add(entry.id, (sequence) => ({ type: 'change', sequence, entry }));
@@ -299,8 +318,30 @@ export class Feed {
       if (table !== 'devices') continue;
       // The seam to the registry's keys: that of a device is its id.
       const id = key as DeviceId;
+      this.#review(id, undefined);
       this.#add(id, (sequence) => ({ type: 'removed', sequence, id }));
     }
+  }
+
+  /** Ends the streams of a broker that may no longer read the directory, before the change is sent. */
+  #review(id: DeviceId, record: DeviceRecord | undefined): void {
+    for (const serving of this.#streams) {
+      if (serving.broker === id && !mayRead(serving, record)) this.#end(serving);
+    }
+  }
+
+  #end(serving: Serving): void {
+    this.#deps.log.warn(
+      { device: serving.broker },
+      'feed closed: the broker is no longer admitted',
+    );
+    this.#streams.delete(serving);
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.stream === serving.stream) this.#subscribers.delete(subscriber);
+    }
+    serving.stream.destroy();
+    this.#linksChanged();
+    this.#wake();
   }
 
   #add(id: DeviceId | undefined, make: (sequence: number) => FeedLine): void {
@@ -325,6 +366,8 @@ export class Feed {
   #beat(): void {
     this.#heartbeat = this.#deps.clock.after(feedHeartbeatMs, () => {
       const text = `${JSON.stringify({ type: 'heartbeat', sequence: this.#sequence } satisfies FeedLine)}\n`;
+      const nowMs = this.#deps.clock.now();
+      for (const serving of this.#streams) if (serving.notAfterMs <= nowMs) this.#end(serving);
       for (const subscriber of this.#subscribers) this.#send(subscriber, text, this.#sequence);
       this.#beat();
     });
@@ -333,6 +376,14 @@ export class Feed {
   #wake(): void {
     for (const look of this.#waiting) look();
   }
+}
+
+function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefined): boolean {
+  return (
+    record?.role === 'broker' &&
+    record.status === 'active' &&
+    record.certificates.some((one) => one.fingerprint === fingerprint && one.status === 'active')
+  );
 }
 
 /** What brokers know of an identity. @returns undefined for one that never had a certificate */

@@ -16,7 +16,7 @@ import { identityFiles } from '../../core/state-folder.ts';
 import { CertificateAuthority } from '../../enroll/ca/certificate-authority.ts';
 import { openCa } from '../../enroll/ca/ca-folder.ts';
 import { readPassphrase } from '../../enroll/ca/passphrase.ts';
-import { Feed } from '../../enroll/feed/directory-feed.ts';
+import { Feed, type FeedPeer } from '../../enroll/feed/directory-feed.ts';
 import { openLowdbRegistry } from '../../enroll/registry/lowdb-registry.ts';
 import { deviceRow } from '../contract/registry.ts';
 import { enrollService } from '../support/enroll-service.ts';
@@ -157,8 +157,13 @@ test('a broker that does not read is cut off, and a snapshot holds nobody up', a
   let text = '';
   reading.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const stuck = new PassThrough({ highWaterMark: 1024 });
-  await feed.serve(parseDeviceId('b1'), reading, undefined);
-  await feed.serve(parseDeviceId('b2'), stuck, undefined);
+  const peer = (id: string): FeedPeer => ({
+    broker: parseDeviceId(id),
+    fingerprint: 'sha256:00',
+    notAfterMs: Number.MAX_SAFE_INTEGER,
+  });
+  await feed.serve(peer('b1'), reading, undefined);
+  await feed.serve(peer('b2'), stuck, undefined);
   t.is(feed.brokers.length, 2);
   for (let at = 0; at < 400; at++) await put(`d${at}`);
   await until('the silent one is gone', () => stuck.destroyed);
@@ -168,12 +173,12 @@ test('a broker that does not read is cut off, and a snapshot holds nobody up', a
   const late = new PassThrough();
   let lines = '';
   late.on('data', (chunk: Buffer) => (lines += chunk.toString()));
-  await feed.serve(parseDeviceId('b3'), late, { epoch: feed.epoch, since: 1 });
+  await feed.serve(peer('b3'), late, { epoch: feed.epoch, since: 1 });
   t.true(lines.includes('snapshot-end'));
   const near = new PassThrough();
   let changes = '';
   near.on('data', (chunk: Buffer) => (changes += chunk.toString()));
-  await feed.serve(parseDeviceId('b4'), near, { epoch: feed.epoch, since: feed.sequence - 3 });
+  await feed.serve(peer('b4'), near, { epoch: feed.epoch, since: feed.sequence - 3 });
   t.false(changes.includes('snapshot'));
   t.is(changes.split('\n').filter((line) => line.includes('"change"')).length, 3);
 });

@@ -73,7 +73,7 @@ export async function brokerWorld(
   const broker = ca.issue({ profile: 'broker', commonName: 'broker-1', names });
   writeIdentity(state.broker.identity, broker, ca.ca);
   if (options.policy !== undefined) writeFileSync(state.policy, options.policy);
-  const server = ca.issue({ profile: 'server', commonName: 'enroll', names });
+  const server = ca.issue({ profile: 'server', commonName: 'enrollment', names });
   const feed = new TestFeed(ca, server);
   if (options.withoutFeed !== true) await feed.listen();
   t.teardown(() => feed.close());

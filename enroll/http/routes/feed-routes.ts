@@ -105,14 +105,16 @@ export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
     path: '/v1/feed',
     access: 'broker',
     handle({ identity, query, headers }) {
-      const { id } = requireIdentity(identity).record;
+      const { record, certificate } = requireIdentity(identity);
       const parsed = feedQuery.safeParse(query);
       if (!parsed.success) throw new FlotillaError('request-invalid', { detail: 'query' });
       const { epoch, since } = parsed.data;
       const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
       const stream = new PassThrough();
-      feed.serve(id, stream, from, featuresOf(headers)).catch((error: unknown) => {
-        log.error({ err: error, device: id }, 'the feed to a broker failed');
+      const { fingerprint, notAfterMs } = certificate;
+      const peer = { broker: record.id, fingerprint, notAfterMs };
+      feed.serve(peer, stream, from, featuresOf(headers)).catch((error: unknown) => {
+        log.error({ err: error, device: peer.broker }, 'the feed to a broker failed');
         stream.destroy();
       });
       return Promise.resolve({ type: 'application/x-ndjson', body: stream, isEndless: true });
@@ -133,7 +135,9 @@ async function takeIncident(
   const { id, kind, reaction, serial, addresses } = incident;
   const detail = { kind, reaction, serial, addresses: addresses.join(' ') };
   try {
-    if (reaction !== 'log') {
+    const { role } = await devices.get(id);
+    // A stolen broker key must not lock out the people and programs that would revoke it.
+    if (reaction !== 'log' && role === 'device') {
       const status = reaction === 'suspend' ? 'suspended' : 'quarantined';
       if (await devices.restrain(id, status, broker, detail)) return;
     }

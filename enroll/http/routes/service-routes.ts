@@ -15,6 +15,7 @@ import { CheckedCsr } from '../../enrollment/csr-checks.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
 import { isHeld } from '../../registry/certificate-status.ts';
 import { newIdentity } from '../../registry/device-rows.ts';
+import { assertNameAllowed } from '../../registry/reserved-names.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -47,6 +48,7 @@ export function serviceRoute({
       if (csr.commonName !== undefined && csr.commonName !== name) {
         throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${name}` });
       }
+      assertNameAllowed(name, role);
       const result = await retryOnConflict(async () => {
         const row = await registry.get('devices', name);
         if (row !== undefined && row.role !== role) {

@@ -26,7 +26,7 @@ const ours = testCa('Ours');
 const theirs = testCa('Theirs');
 const identity = ours.issue({
   profile: 'server',
-  commonName: 'server',
+  commonName: 'enrollment',
   names: ['localhost', '127.0.0.1'],
 });
 
@@ -138,14 +138,27 @@ test('a server with another name, an expired certificate or a client certificate
   const others = [
     [
       'service-name-mismatch',
-      ours.issue({ profile: 'server', commonName: 'server', names: ['other.example'] }),
+      ours.issue({ profile: 'server', commonName: 'enrollment', names: ['other.example'] }),
     ],
-    ['service-untrusted', ours.issue({ profile: 'server', commonName: 'server', names, ...past })],
+    [
+      'service-untrusted',
+      ours.issue({ profile: 'server', commonName: 'enrollment', names, ...past }),
+    ],
     ['service-untrusted', ours.issue({ profile: 'device', commonName: 'device', names })],
   ] as const;
   for (const [code, { key, cert }] of others) {
     const url = await serve(t, json(200, {}), { key, cert });
     await refused(t, code, callHttps(get(url)));
+  }
+});
+
+test('a broker cannot pose as the enrollment service, although its certificate has the same host names', async (t) => {
+  const names = ['127.0.0.1'];
+  for (const commonName of ['broker', 'broker-2', 'enrollment2']) {
+    const broker = ours.issue({ profile: 'broker', commonName, names });
+    const url = await serve(t, json(200, {}), broker);
+    await refused(t, 'service-untrusted', callHttps(get(url)));
+    t.is((await callHttps(get(url, { server: 'any' }))).status, 200);
   }
 });
 
