@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { fingerprintOf, spkiOf } from '../../certs/key.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { DialIdentity } from '../device/dial.ts';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 
 /** The name of the folder that holds the observers' certificate. */
 export const observerFolder = 'observer';
@@ -39,8 +39,8 @@ export async function readFolderCredentials(
   folder: string,
   ids: readonly string[],
   nowMs: number,
-): Promise<Map<string, Credential>> {
-  const result = new Map<string, Credential>();
+): Promise<Map<string, DeviceCredential>> {
+  const result = new Map<string, DeviceCredential>();
   let common: DialIdentity | undefined;
   for (const id of ids) {
     let identity = await identityIn(folder, id);
@@ -84,7 +84,7 @@ async function pair(
   return undefined;
 }
 
-function credentialOf(id: string, { key, chain }: DialIdentity, nowMs: number): Credential {
+function credentialOf(id: string, { key, chain }: DialIdentity, nowMs: number): DeviceCredential {
   const unusable = (detail: string, cause?: unknown): FlotillaError =>
     new FlotillaError('sim-certificate-unusable', { detail: `${id}: ${detail}`, cause });
   let leaf: X509Certificate;

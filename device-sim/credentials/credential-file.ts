@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 
 const credentialSchema = z.strictObject({
   id: z.string(),
@@ -17,7 +17,7 @@ const credentialSchema = z.strictObject({
 });
 
 /** Parses one line; undefined when it is not a credential. */
-export function credentialLine(line: string): Credential | undefined {
+export function credentialLine(line: string): DeviceCredential | undefined {
   try {
     const result = credentialSchema.safeParse(JSON.parse(line));
     return result.success ? result.data : undefined;

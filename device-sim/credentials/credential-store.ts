@@ -7,16 +7,16 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { secretFileMode, secretFolderMode } from '../../core/atomic-file.ts';
 import { credentialLine } from './credential-file.ts';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 
 /** A credential that expires sooner than this is not used again. */
 const remainingMinMs = 60 * 60_000;
 
 export interface CredentialStore {
   /** Stored credentials of these devices, by id. */
-  find(ids: ReadonlySet<string>): Promise<Map<string, Credential>>;
+  find(ids: ReadonlySet<string>): Promise<Map<string, DeviceCredential>>;
   /** Adds credentials to the stored ones; may do nothing. */
-  save(credentials: readonly Credential[]): Promise<void>;
+  save(credentials: readonly DeviceCredential[]): Promise<void>;
   /** Removes credentials that can no longer be used, e.g. revoked ones. */
   remove(ids: ReadonlySet<string>): Promise<void>;
 }
@@ -40,8 +40,8 @@ export function fileCredentialStore(
   nowMs: () => number,
 ): CredentialStore {
   const path = join(folder, `${plan}-${rootFingerprint.replace('sha256:', '').slice(0, 12)}.jsonl`);
-  const readAll = async (): Promise<Map<string, Credential>> => {
-    const all = new Map<string, Credential>();
+  const readAll = async (): Promise<Map<string, DeviceCredential>> => {
+    const all = new Map<string, DeviceCredential>();
     const text = await readFile(path, 'utf8').catch(() => '');
     for (const line of text.split('\n')) {
       const credential = line === '' ? undefined : credentialLine(line);
@@ -51,7 +51,7 @@ export function fileCredentialStore(
     }
     return all;
   };
-  const writeAll = async (all: ReadonlyMap<string, Credential>): Promise<void> => {
+  const writeAll = async (all: ReadonlyMap<string, DeviceCredential>): Promise<void> => {
     await mkdir(folder, { recursive: true, mode: secretFolderMode });
     const newPath = `${path}.new`;
     const file = await open(newPath, 'w', secretFileMode);

@@ -18,7 +18,7 @@ import {
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 
 /** Attempts when the service is busy (429, 503). */
 const attemptsMax = 6;
@@ -51,7 +51,7 @@ export class EnrollmentClient {
     keyType: KeyType,
     token: string,
     onRetry: () => void,
-  ): Promise<Credential> {
+  ): Promise<DeviceCredential> {
     const key = await generateKey(keyType);
     const csr = createCsr({ key, commonName: id });
     const issued = await this.#withRetry(onRetry, () =>
@@ -77,11 +77,11 @@ export class EnrollmentClient {
    * @throws FlotillaError the service's own, or `sim-certificate-unusable`
    */
   async renew(
-    current: Credential,
+    current: DeviceCredential,
     keyType: KeyType,
     rekey: boolean,
     onRetry: () => void,
-  ): Promise<Credential> {
+  ): Promise<DeviceCredential> {
     const key = rekey ? await generateKey(keyType) : current.key;
     const pem = typeof key === 'string' ? key : privateKeyPem(key);
     const csr = createCsr({
@@ -142,7 +142,12 @@ interface IssuedParts {
   readonly notAfter: string;
 }
 
-function checked(id: string, key: string, keyFingerprint: string, issued: IssuedParts): Credential {
+function checked(
+  id: string,
+  key: string,
+  keyFingerprint: string,
+  issued: IssuedParts,
+): DeviceCredential {
   const certificate = new X509Certificate(issued.certificate);
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
   if (fingerprintOf(spki) !== keyFingerprint) {

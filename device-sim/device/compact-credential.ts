@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Credential } from './credential.ts';
+import type { DeviceCredential } from './credential.ts';
 
 const pemEnd = '-----END CERTIFICATE-----';
 const sharedIssuersMax = 16;
@@ -12,10 +12,10 @@ const sharedIssuers = new Map<string, string>();
 
 export class CompactCredential {
   /** The chain of this one is the leaf certificate only. */
-  readonly #credential: Credential;
+  readonly #credential: DeviceCredential;
   readonly #issuers: string;
 
-  constructor(credential: Credential) {
+  constructor(credential: DeviceCredential) {
     const { chain } = credential;
     const leafEnd = chain.indexOf(pemEnd) + pemEnd.length;
     this.#credential = { ...credential, chain: detached(chain.slice(0, leafEnd)) };
@@ -23,7 +23,7 @@ export class CompactCredential {
   }
 
   /** The credential with its complete chain. */
-  complete(): Credential {
+  complete(): DeviceCredential {
     return { ...this.#credential, chain: this.#credential.chain + this.#issuers };
   }
 }

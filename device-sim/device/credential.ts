@@ -5,7 +5,7 @@
  */
 
 /** Key and certificate in PEM. */
-export interface Credential {
+export interface DeviceCredential {
   readonly id: string;
   readonly key: string;
   /** Leaf, then issuer. */

@@ -19,11 +19,11 @@ import {
 import {
   connectPacket,
   frameBytes,
-  readPacket,
-  readPublish,
-  writeAck,
-  writePacket,
-  writePublish,
+  decodePacket,
+  decodePublish,
+  encodeAck,
+  encodePacket,
+  encodePublish,
 } from './packets.ts';
 
 interface Outgoing {
@@ -111,7 +111,7 @@ export class LightLink implements Link {
     done: LinkCallback,
   ): void {
     if (qos === 0) {
-      if (this.#online) this.#send(writePublish(topic, payload, 0, retain, false, 0, this.#mqtt5));
+      if (this.#online) this.#send(encodePublish(topic, payload, 0, retain, false, 0, this.#mqtt5));
       done(this.#online ? undefined : 'offline');
       return;
     }
@@ -126,7 +126,8 @@ export class LightLink implements Link {
     }
     if (this.#outgoing === emptyMap) this.#outgoing = new Map();
     this.#outgoing.set(id, { topic, payload, qos, retain, done, released: false });
-    if (this.#online) this.#send(writePublish(topic, payload, qos, retain, false, id, this.#mqtt5));
+    if (this.#online)
+      this.#send(encodePublish(topic, payload, qos, retain, false, id, this.#mqtt5));
   }
 
   subscribe(filter: string, qos: 0 | 1 | 2): Promise<number> {
@@ -217,14 +218,14 @@ export class LightLink implements Link {
     if (kind === 3) this.#handlePublish(frame);
     else if (kind >= 4 && kind <= 7) this.#handleAck(kind, frame);
     else {
-      const packet = readPacket(frame, this.#mqtt5);
+      const packet = decodePacket(frame, this.#mqtt5);
       if (packet === undefined) this.#failMalformed();
       else this.#handlePacket(packet);
     }
   }
 
   #handlePublish(frame: Buffer): void {
-    const publish = readPublish(frame, this.#mqtt5);
+    const publish = decodePublish(frame, this.#mqtt5);
     if (publish === undefined) {
       this.#failMalformed();
       return;
@@ -234,10 +235,10 @@ export class LightLink implements Link {
       this.#received ??= new Set();
       const again = this.#received.has(messageId);
       this.#received.add(messageId);
-      this.#send(writeAck(5, messageId));
+      this.#send(encodeAck(5, messageId));
       if (again) return;
     }
-    if (qos === 1) this.#send(writeAck(4, messageId));
+    if (qos === 1) this.#send(encodeAck(4, messageId));
     this.#events.message(topic, payload, qos, retain);
   }
 
@@ -250,14 +251,14 @@ export class LightLink implements Link {
     const code = this.#mqtt5 && frame.length > 4 ? (frame[4] ?? 0) : 0;
     if (kind === 6) {
       this.#received?.delete(id);
-      this.#send(writeAck(7, id));
+      this.#send(encodeAck(7, id));
       return;
     }
     const outgoing = this.#outgoing.get(id);
     if (outgoing === undefined) return;
     if (code < 0x80 && kind === 5) {
       outgoing.released = true;
-      this.#send(writeAck(6, id));
+      this.#send(encodeAck(6, id));
       return;
     }
     this.#outgoing.delete(id);
@@ -329,8 +330,8 @@ export class LightLink implements Link {
     for (const [id, { topic, payload, qos, retain, released }] of this.#outgoing) {
       this.#send(
         released
-          ? writeAck(6, id)
-          : writePublish(topic, payload, qos, retain, true, id, this.#mqtt5),
+          ? encodeAck(6, id)
+          : encodePublish(topic, payload, qos, retain, true, id, this.#mqtt5),
       );
     }
   }
@@ -389,7 +390,7 @@ export class LightLink implements Link {
   }
 
   #sendPacket(packet: Packet): void {
-    this.#send(writePacket(packet, this.#mqtt5));
+    this.#send(encodePacket(packet, this.#mqtt5));
   }
 
   #send(frame: Buffer): void {

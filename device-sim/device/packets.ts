@@ -45,7 +45,7 @@ export function frameBytes(chunk: Buffer, offset: number): number {
 }
 
 /** Decodes a complete PUBLISH; undefined when it is malformed. */
-export function readPublish(frame: Buffer, mqtt5: boolean): Publish | undefined {
+export function decodePublish(frame: Buffer, mqtt5: boolean): Publish | undefined {
   const flags = frame[0] ?? 0;
   const qos = (flags >> 1) & 3;
   if (qos === 3) return undefined;
@@ -85,7 +85,7 @@ export function readPublish(frame: Buffer, mqtt5: boolean): Publish | undefined 
 }
 
 /** Encodes a PUBLISH. */
-export function writePublish(
+export function encodePublish(
   topic: string,
   payload: string,
   qos: 0 | 1 | 2,
@@ -115,7 +115,7 @@ export function writePublish(
 }
 
 /** Encodes a successful PUBACK, PUBREC, PUBREL or PUBCOMP: four bytes in both versions. */
-export function writeAck(kind: 4 | 5 | 6 | 7, messageId: number): Buffer {
+export function encodeAck(kind: 4 | 5 | 6 | 7, messageId: number): Buffer {
   const frame = Buffer.allocUnsafe(4);
   frame[0] = (kind << 4) | (kind === 6 ? 2 : 0);
   frame[1] = 2;
@@ -139,12 +139,12 @@ export function connectPacket(options: LinkOptions): Packet {
 }
 
 /** Encodes any other packet. */
-export function writePacket(packet: Packet, mqtt5: boolean): Buffer {
+export function encodePacket(packet: Packet, mqtt5: boolean): Buffer {
   return generate(packet, { protocolVersion: mqtt5 ? 5 : 4 });
 }
 
 /** Decodes one complete packet of any other type; undefined when it is malformed. */
-export function readPacket(frame: Buffer, mqtt5: boolean): Packet | undefined {
+export function decodePacket(frame: Buffer, mqtt5: boolean): Packet | undefined {
   // These packets are rare, and a parser per device would cost memory.
   const reader = parser({ protocolVersion: mqtt5 ? 5 : 4 });
   let packet: Packet | undefined;

@@ -6,7 +6,7 @@
  */
 import { topicMatches } from '../../core/topic.ts';
 import { CompactCredential } from './compact-credential.ts';
-import type { Credential } from './credential.ts';
+import type { DeviceCredential } from './credential.ts';
 import { IntervalSet } from '../measure/interval-set.ts';
 import type { Meter } from '../measure/meter.ts';
 import type { GroupSpec } from '../plan/fleet-schema.ts';
@@ -120,12 +120,12 @@ export class SimDevice {
   }
 
   /** Its current credential with the complete chain. */
-  get credential(): Credential | undefined {
+  get credential(): DeviceCredential | undefined {
     return this.#credential?.complete();
   }
 
   /** Uses this credential from the next connection on. */
-  adopt(credential: Credential): void {
+  adopt(credential: DeviceCredential): void {
     this.#credential = new CompactCredential(credential);
     if (this.state === 'new' || this.state === 'failed') this.state = 'enrolled';
   }
@@ -312,7 +312,7 @@ export class SimDevice {
   }
 
   /** Options of its TLS connections, also for drills that connect as this device. */
-  dialOptions(credential: Credential): DialOptions {
+  dialOptions(credential: DeviceCredential): DialOptions {
     const { version, resume } = this.group.tls;
     return {
       ...this.#host.brokerOf(this.number),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 import type { PhaseOf } from '../plan/phase-schema.ts';
 import { seeded, shuffled } from '../plan/seed.ts';
 import { participants, type PhaseContext, type PhaseOutcome } from './phase-context.ts';
@@ -23,7 +23,7 @@ export async function runEnroll(
   const ids = usesAgents ? [] : wanted.map((number) => roster.idOf(number));
   const kept = await credentialStore.find(new Set<string>(ids));
   const withoutCertificate: number[] = [];
-  const known: { device: number; credential: Credential }[] = [];
+  const known: { device: number; credential: DeviceCredential }[] = [];
   for (const device of wanted) {
     const credential = kept.get(roster.idOf(device));
     if (credential === undefined) withoutCertificate.push(device);
@@ -119,7 +119,7 @@ export async function saveCredentials(
   devices: readonly number[],
   { pool, credentialStore }: Pick<PhaseContext, 'pool' | 'credentialStore'>,
 ): Promise<void> {
-  const all: Credential[] = [];
+  const all: DeviceCredential[] = [];
   for (const { worker, devices: share } of pool.shares(devices)) {
     for (let first = 0; first < share.length; first += adoptSlice) {
       all.push(

@@ -7,8 +7,8 @@ import { ms } from '../view/progress.ts';
 import type { ComparedFigure, ComparedRun, Comparison, StoredReport } from './compare.ts';
 import { histogramPlot, percentilePlot, type Shape } from './distribution-plot.ts';
 import { timeAxis } from './html-charts.ts';
-import { figureText, plain, rate, tickMs } from './html-format.ts';
-import { escapeHtml, htmlPage, mark, section, table } from './html-page.ts';
+import { figureText, plainNumber, rateText, tickMs } from './html-format.ts';
+import { escapeMarkup, htmlPage, mark, htmlSection, htmlTable } from './html-page.ts';
 import { plot, type PlotColor, type PlotOptions } from './plot.ts';
 import { linearScale, logScale } from './plot-scale.ts';
 import { latencyNames } from './report-text.ts';
@@ -28,13 +28,13 @@ ${runLine('A', comparison.a)}
 ${runLine('B', comparison.b)}</header>
 <main>
 ${warnings(comparison)}
-${section(
+${htmlSection(
   'Figures',
   `<p class="hint">From A to B, ${better} figures improved and ${worse} got worse. Changes of up to 5 % count as noise.</p>`,
   figures(comparison),
 )}
-${section('Over time', plots([overTime('Deliveries', a, b, deliveries), overTime('End-to-end latency, p99', a, b, endToEnd), overTime('Publish to acknowledgement, p99', a, b, publishAck)]))}
-${section('Latency distribution', plots(distributions(a, b), ' two'))}
+${htmlSection('Over time', plots([overTime('Deliveries', a, b, deliveries), overTime('End-to-end latency, p99', a, b, endToEnd), overTime('Publish to acknowledgement, p99', a, b, publishAck)]))}
+${htmlSection('Latency distribution', plots(distributions(a, b), ' two'))}
 </main>`,
   );
 }
@@ -42,17 +42,17 @@ ${section('Latency distribution', plots(distributions(a, b), ' two'))}
 function runLine(label: string, { plan, seed, startedAt, ok }: ComparedRun): string {
   const at = startedAt.replace('T', ' ').slice(0, 19);
   const badge = ok ? mark('passed', 'passed') : mark('failed', 'failed');
-  return `<p><span class="no">${label}</span> <b>${escapeHtml(plan)}</b> ${badge} ${escapeHtml(at)} UTC · seed <code>${escapeHtml(seed)}</code></p>`;
+  return `<p><span class="no">${label}</span> <b>${escapeMarkup(plan)}</b> ${badge} ${escapeMarkup(at)} UTC · seed <code>${escapeMarkup(seed)}</code></p>`;
 }
 
 function warnings({ warnings: list }: Comparison): string {
   if (list.length === 0) return '';
-  return `<div class="notice bad"><b>Be careful with this comparison:</b><ul>${list.map((warning) => `<li>${escapeHtml(warning)}</li>`).join('')}</ul></div>`;
+  return `<div class="notice bad"><b>Be careful with this comparison:</b><ul>${list.map((warning) => `<li>${escapeMarkup(warning)}</li>`).join('')}</ul></div>`;
 }
 
 function figures({ figures: list }: Comparison): string {
   const rows = list.map((figure) => [
-    escapeHtml(figure.name).replaceAll('.', '.<wbr>'),
+    escapeMarkup(figure.name).replaceAll('.', '.<wbr>'),
     cell(figure, figure.a),
     cell(figure, figure.b),
     changeText(figure),
@@ -62,11 +62,11 @@ function figures({ figures: list }: Comparison): string {
         ? 'same'
         : 'not comparable',
   ]);
-  return table('Figures of both runs', ['figure', 'A', 'B', 'change', 'verdict'], rows, 1);
+  return htmlTable('Figures of both runs', ['figure', 'A', 'B', 'change', 'verdict'], rows, 1);
 }
 
 function cell({ name }: ComparedFigure, value: number | null): string {
-  return value === null ? '–' : escapeHtml(figureText(name, value));
+  return value === null ? '–' : escapeMarkup(figureText(name, value));
 }
 
 function changeText({ changePercent }: ComparedFigure): string {
@@ -91,8 +91,8 @@ interface Quantity {
 const deliveries: Quantity = {
   yTitle: 'per second',
   log: false,
-  yText: (value) => `${rate(value)}/s`,
-  yTick: (value) => `${plain(value)}/s`,
+  yText: (value) => `${rateText(value)}/s`,
+  yTick: (value) => `${plainNumber(value)}/s`,
   value: ({ delivered, spanMs }) => (delivered * 1000) / Math.max(1, spanMs),
 };
 const latency = { yTitle: 'ms, logarithmic', log: true, yText: ms, yTick: tickMs };

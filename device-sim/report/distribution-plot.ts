@@ -6,8 +6,8 @@
  */
 import type { Distribution } from '../measure/histogram.ts';
 import { ms } from '../view/progress.ts';
-import { plain, tickMs } from './html-format.ts';
-import { escapeHtml } from './html-page.ts';
+import { plainNumber, tickMs } from './html-format.ts';
+import { escapeMarkup } from './html-page.ts';
 import { coordinate, figure, percentOf, plot, type Limit, type PlotColor } from './plot.ts';
 import { extent, linearScale, logScale, percentileScale, type Scale } from './plot-scale.ts';
 
@@ -47,7 +47,7 @@ export function histogramPlot(
     xTitle: 'latency, logarithmic',
     xScale,
     yScale,
-    yTick: (value) => `${plain(value)} %`,
+    yTick: (value) => `${plainNumber(value)} %`,
     xText: tickMs,
     cursorText: ms,
     shapes: [
@@ -58,7 +58,7 @@ export function histogramPlot(
     marks: markers.map(({ label, valueMs }, index) => {
       const at = xScale.at(valueMs);
       const side = at > extent * 0.7 ? ' left' : '';
-      return `<span class="value-mark${side}" style="left:${percentOf(at)};top:${index * 16}px">${escapeHtml(label)}</span>`;
+      return `<span class="value-mark${side}" style="left:${percentOf(at)};top:${index * 16}px">${escapeMarkup(label)}</span>`;
     }),
     cursor: {
       xs,

@@ -6,7 +6,14 @@
 import { parseComparison } from '../plan/threshold.ts';
 import type { Sample, Second } from '../stats/run-stats.ts';
 import { ms } from '../view/progress.ts';
-import { count, duration, limitText, plain, rate, tickMs } from './html-format.ts';
+import {
+  countText,
+  durationText,
+  limitText,
+  plainNumber,
+  rateText,
+  tickMs,
+} from './html-format.ts';
 import { histogramPlot, percentilePlot, type Marker, type Shape } from './distribution-plot.ts';
 import { plot, type Band, type Limit, type PlotColor, type PlotOptions } from './plot.ts';
 import { linearScale, logScale, timeScale, timeText } from './plot-scale.ts';
@@ -68,8 +75,8 @@ const ratePlot = (title: string, lines: readonly Line[], figures: readonly strin
   yTitle: 'per second',
   kind: 'lines',
   log: false,
-  yText: (value) => `${rate(value)}/s`,
-  yTick: (value) => `${plain(value)}/s`,
+  yText: (value) => `${rateText(value)}/s`,
+  yTick: (value) => `${plainNumber(value)}/s`,
   lines,
   figures,
 });
@@ -104,8 +111,8 @@ const timePlots: readonly TimePlot[] = [
     yTitle: 'devices',
     kind: 'stacked',
     log: false,
-    yText: (value) => count(Math.round(value)),
-    yTick: plain,
+    yText: (value) => countText(Math.round(value)),
+    yTick: plainNumber,
     figures: ['devices.connected'],
     lines: [
       { name: 'online', color: 'green', value: ({ devices }) => devices.online },
@@ -145,7 +152,7 @@ const timePlots: readonly TimePlot[] = [
     kind: 'lines',
     log: false,
     yText: (value) => `${value.toFixed(1)} MiB`,
-    yTick: (value) => `${plain(value)} MiB`,
+    yTick: (value) => `${plainNumber(value)} MiB`,
     unit: mebibyte,
     figures: ['broker.rssPeakBytes', 'broker.rssBytes', 'simulator.rssBytes'],
     lines: [
@@ -174,8 +181,8 @@ function errorPlot({ errors }: Report): TimePlot | undefined {
     yTitle: 'per second',
     kind: 'stacked',
     log: false,
-    yText: (value) => `${rate(value)}/s`,
-    yTick: (value) => `${plain(value)}/s`,
+    yText: (value) => `${rateText(value)}/s`,
+    yTick: (value) => `${plainNumber(value)}/s`,
     figures: [],
     lines: reasons.map((reason, index) => ({
       name: reason,
@@ -221,7 +228,7 @@ export function timeAxis(
     xTitle: 'time since the start of the run',
     xScale: timeScale(endMs),
     xText: (atMs) => timeText(atMs, endMs),
-    cursorText: (atMs) => duration(atMs),
+    cursorText: (atMs) => durationText(atMs),
     group: 'time',
   };
 }

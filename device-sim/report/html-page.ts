@@ -15,7 +15,7 @@ export function htmlPage(title: string, body: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
+<title>${escapeMarkup(title)}</title>
 <style>${pageStyle}</style>
 </head>
 <body>
@@ -28,7 +28,7 @@ ${body}
 }
 
 /** Makes text safe inside HTML and XML, attributes included. */
-export function escapeHtml(text: string): string {
+export function escapeMarkup(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
@@ -38,13 +38,13 @@ export function escapeHtml(text: string): string {
 }
 
 /** A section with a heading; empty when it has no content. */
-export function section(title: string, ...content: readonly string[]): string {
+export function htmlSection(title: string, ...content: readonly string[]): string {
   const inner = content.filter((part) => part !== '').join('\n');
-  return inner === '' ? '' : `<section><h2>${escapeHtml(title)}</h2>\n${inner}</section>`;
+  return inner === '' ? '' : `<section><h2>${escapeMarkup(title)}</h2>\n${inner}</section>`;
 }
 
 /** A table that scrolls sideways on narrow screens, also by keyboard. Cells are HTML. */
-export function table(
+export function htmlTable(
   label: string,
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -52,15 +52,15 @@ export function table(
 ): string {
   const kind = (index: number): string => (index >= numericFrom ? ' class="number"' : '');
   const headCells = head.map(
-    (cell, index) => `<th scope="col"${kind(index)}>${escapeHtml(cell)}</th>`,
+    (cell, index) => `<th scope="col"${kind(index)}>${escapeMarkup(cell)}</th>`,
   );
   const body = rows.map(
     (cells) => `<tr>${cells.map((cell, index) => `<td${kind(index)}>${cell}</td>`).join('')}</tr>`,
   );
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(label)}"><table><thead><tr>${headCells.join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeMarkup(label)}"><table><thead><tr>${headCells.join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
 }
 
 /** A colored badge. */
 export function mark(kind: 'passed' | 'failed' | 'neutral', text: string): string {
-  return `<span class="mark ${kind}">${escapeHtml(text)}</span>`;
+  return `<span class="mark ${kind}">${escapeMarkup(text)}</span>`;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { escapeHtml } from './html-page.ts';
+import { escapeMarkup } from './html-page.ts';
 import { extent, type Scale } from './plot-scale.ts';
 
 /** Names of the colors in html-style.ts. */
@@ -81,7 +81,7 @@ export function plot(options: PlotOptions): string {
       ...bandMarks(bands, xScale),
       ...limits.map(
         ({ label, value, from }) =>
-          `<span class="limit-mark" style="bottom:${percentOf(yScale.at(value))};left:${percentOf(from === undefined ? 0 : xScale.at(from))}">${escapeHtml(label)}</span>`,
+          `<span class="limit-mark" style="bottom:${percentOf(yScale.at(value))};left:${percentOf(from === undefined ? 0 : xScale.at(from))}">${escapeMarkup(label)}</span>`,
       ),
     ],
     cursor: {
@@ -127,11 +127,11 @@ export function figure(options: FigureOptions): string {
   const { title, yTitle, xTitle, xScale, yScale, yTick, xText, cursor } = options;
   const legend = (cursor.rows.length > 1 ? cursor.rows : []).map(
     ({ name, color }) =>
-      `<span><i style="background:var(--${color})"></i>${escapeHtml(name)}</span>`,
+      `<span><i style="background:var(--${color})"></i>${escapeMarkup(name)}</span>`,
   );
   const yTicks = yScale.ticks.map(
     (tick) =>
-      `<span style="bottom:${percentOf(yScale.at(tick))}">${escapeHtml(yTick(tick))}</span>`,
+      `<span style="bottom:${percentOf(yScale.at(tick))}">${escapeMarkup(yTick(tick))}</span>`,
   );
   const data = JSON.stringify({
     g: options.group,
@@ -139,10 +139,10 @@ export function figure(options: FigureOptions): string {
     h: cursor.xs.map(options.cursorText ?? xText),
     s: cursor.rows.map(({ name, color, texts }) => ({ n: name, c: color, v: texts })),
   });
-  return `<figure><figcaption><b>${escapeHtml(title)}</b><small>${escapeHtml(yTitle)}</small><span class="legend">${legend.join('')}</span></figcaption>
-<div class="frame" tabindex="0" role="img" aria-label="${escapeHtml(`${title}, ${yTitle}. Use the arrow keys to read values.`)}" data-plot="${escapeHtml(data)}"><div class="y">${yTicks.join('')}</div><div class="area"><svg viewBox="0 0 ${extent} ${extent}" preserveAspectRatio="none" aria-hidden="true">
+  return `<figure><figcaption><b>${escapeMarkup(title)}</b><small>${escapeMarkup(yTitle)}</small><span class="legend">${legend.join('')}</span></figcaption>
+<div class="frame" tabindex="0" role="img" aria-label="${escapeMarkup(`${title}, ${yTitle}. Use the arrow keys to read values.`)}" data-plot="${escapeMarkup(data)}"><div class="y">${yTicks.join('')}</div><div class="area"><svg viewBox="0 0 ${extent} ${extent}" preserveAspectRatio="none" aria-hidden="true">
 ${options.shapes.join('\n')}
-</svg>${options.marks.join('')}<i class="cursor"></i></div><div class="x">${xTicks(xScale, xText)}</div><div class="axis">${escapeHtml(xTitle)}</div></div></figure>`;
+</svg>${options.marks.join('')}<i class="cursor"></i></div><div class="x">${xTicks(xScale, xText)}</div><div class="axis">${escapeMarkup(xTitle)}</div></div></figure>`;
 }
 
 /** A position of a scale as a CSS percentage. */
@@ -163,7 +163,7 @@ function xTicks(scale: Scale, text: (value: number) => string): string {
         ...(index % 2 === 1 && scale.ticks.length > 6 ? ['odd'] : []),
         ...(at < 10 ? ['first'] : at > 985 ? ['last'] : []),
       ];
-      return `<span class="${kinds.join(' ')}" style="left:${percentOf(at)}">${escapeHtml(text(tick))}</span>`;
+      return `<span class="${kinds.join(' ')}" style="left:${percentOf(at)}">${escapeMarkup(text(tick))}</span>`;
     })
     .join('');
 }
@@ -185,7 +185,7 @@ function bandMarks(bands: readonly Band[], xScale: Scale): string[] {
     const at = xScale.at((from + to) / 2);
     if (at < last + 35) return [];
     last = at;
-    return [`<span class="no-mark" style="left:${percentOf(at)}">${escapeHtml(label)}</span>`];
+    return [`<span class="no-mark" style="left:${percentOf(at)}">${escapeMarkup(label)}</span>`];
   });
 }
 

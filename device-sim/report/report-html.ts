@@ -5,8 +5,16 @@
  */
 import { ms } from '../view/progress.ts';
 import { distributionCharts, timeCharts } from './html-charts.ts';
-import { bytes, count, duration, figureText, limitText, percent, rate } from './html-format.ts';
-import { escapeHtml, htmlPage, mark, section, table } from './html-page.ts';
+import {
+  bytesText,
+  countText,
+  durationText,
+  figureText,
+  limitText,
+  percentText,
+  rateText,
+} from './html-format.ts';
+import { escapeMarkup, htmlPage, mark, htmlSection, htmlTable } from './html-page.ts';
 import { percentOf } from './plot.ts';
 import { timeScale } from './plot-scale.ts';
 import type { PhaseReport, Report } from './report-model.ts';
@@ -27,13 +35,13 @@ export function reportHtml(report: Report): string {
 ${notices(report)}
 ${tiles(report)}
 ${thresholds(report)}
-${section(
+${htmlSection(
   'Over time',
   '<p class="hint">The shaded bands are the phases of the plan, with their numbers above. Move the pointer over a plot, or use the arrow keys, to read its values.</p>',
   gantt(report),
   plots(timeCharts(report)) || '<p>The run was too short for a plot.</p>',
 )}
-${section('Latency distribution', curve === '' ? '' : '<p class="hint">All latencies of the run. They are measured from the scheduled time, so that a slow broker cannot hide its own delay.</p>', plots([curve].filter((chart) => chart !== '')), histograms.length === 0 ? '' : '<p></p>', plots(histograms, ' two'))}
+${htmlSection('Latency distribution', curve === '' ? '' : '<p class="hint">All latencies of the run. They are measured from the scheduled time, so that a slow broker cannot hide its own delay.</p>', plots([curve].filter((chart) => chart !== '')), histograms.length === 0 ? '' : '<p></p>', plots(histograms, ' two'))}
 ${phases(report)}
 ${latencies(report)}
 ${errors(report)}
@@ -46,8 +54,8 @@ function head(report: Report): string {
   const verdict = report.ok ? 'passed' : 'failed';
   const startedAt = report.startedAt.replace('T', ' ').slice(0, 19);
   return `<header><span class="badge ${verdict}">${verdict}</span>
-<h1>${escapeHtml(report.plan)}</h1>
-<p>${escapeHtml(startedAt)} UTC · ${duration(report.durationMs)} · broker ${escapeHtml(report.broker.address)} · seed <code>${escapeHtml(report.seed)}</code> · run <code>${escapeHtml(report.run)}</code></p>
+<h1>${escapeMarkup(report.plan)}</h1>
+<p>${escapeMarkup(startedAt)} UTC · ${durationText(report.durationMs)} · broker ${escapeMarkup(report.broker.address)} · seed <code>${escapeMarkup(report.seed)}</code> · run <code>${escapeMarkup(report.run)}</code></p>
 <ul class="downloads"><li>All data: <a href="report.json">report.json</a></li><li>Text: <a href="report.txt">report.txt</a></li><li>For CI: <a href="junit.xml">junit.xml</a></li></ul></header>`;
 }
 
@@ -79,25 +87,25 @@ function notices(report: Report): string {
 }
 
 function notice(title: string, lines: readonly string[], bad = true): string {
-  return `<div class="notice${bad ? ' bad' : ''}"><b>${escapeHtml(title)}</b><ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul></div>`;
+  return `<div class="notice${bad ? ' bad' : ''}"><b>${escapeMarkup(title)}</b><ul>${lines.map((line) => `<li>${escapeMarkup(line)}</li>`).join('')}</ul></div>`;
 }
 
 function tiles(report: Report): string {
   const { devices, messages, latencyMs, rates, simulator } = report;
   const tile = (value: string, name: string, detail: string, bad = false): string =>
-    `<div class="tile${bad ? ' bad' : ''}"><b>${escapeHtml(value)}</b><span>${escapeHtml(name)}</span><small>${escapeHtml(detail)}</small></div>`;
+    `<div class="tile${bad ? ' bad' : ''}"><b>${escapeMarkup(value)}</b><span>${escapeMarkup(name)}</span><small>${escapeMarkup(detail)}</small></div>`;
   const latency = (name: string, { p50, p99, count: samples }: typeof latencyMs.connect): string =>
     samples === 0 ? '' : tile(ms(p99), `${name}, p99`, `half of them within ${ms(p50)}`);
   const connected = devices.failed > 0 || devices.connected < devices.planned;
   return `<section class="tiles">
-${tile(count(devices.connected), 'devices connected', `of ${count(devices.planned)} planned; ${count(devices.enrolled)} with a certificate, ${count(devices.distinctKeys)} different keys`, connected)}
-${tile(count(messages.delivered), 'messages delivered', `of ${count(messages.expected)} expected`)}
-${tile(count(messages.lost), 'lost', 'acknowledged by the broker but not delivered', messages.lost > 0)}
-${tile(count(messages.misdelivered), 'misdelivered', 'received by the wrong client', messages.misdelivered > 0)}
+${tile(countText(devices.connected), 'devices connected', `of ${countText(devices.planned)} planned; ${countText(devices.enrolled)} with a certificate, ${countText(devices.distinctKeys)} different keys`, connected)}
+${tile(countText(messages.delivered), 'messages delivered', `of ${countText(messages.expected)} expected`)}
+${tile(countText(messages.lost), 'lost', 'acknowledged by the broker but not delivered', messages.lost > 0)}
+${tile(countText(messages.misdelivered), 'misdelivered', 'received by the wrong client', messages.misdelivered > 0)}
 ${latency('end to end', latencyMs.endToEnd)}
 ${latency('TLS handshake', latencyMs.handshake)}
-${tile(rate(rates.publishPerSecond), 'messages per second', `${rate(rates.connectPerSecond)} connects/s, ${rate(rates.enrollPerSecond)} enrollments/s`)}
-${simulator.rssPerDeviceBytes === null ? '' : tile(bytes(simulator.rssPerDeviceBytes), 'memory per device', 'in the simulator: key, certificate and connection')}
+${tile(rateText(rates.publishPerSecond), 'messages per second', `${rateText(rates.connectPerSecond)} connects/s, ${rateText(rates.enrollPerSecond)} enrollments/s`)}
+${simulator.rssPerDeviceBytes === null ? '' : tile(bytesText(simulator.rssPerDeviceBytes), 'memory per device', 'in the simulator: key, certificate and connection')}
 </section>`;
 }
 
@@ -107,16 +115,16 @@ function thresholds({ thresholds: list }: Report): string {
     const drill = name.startsWith('drill ');
     return [
       ok ? mark('passed', 'ok') : mark('failed', 'missed'),
-      escapeHtml(name).replaceAll('.', '.<wbr>'),
-      escapeHtml(drill ? limit : limitText(name, limit)),
+      escapeMarkup(name).replaceAll('.', '.<wbr>'),
+      escapeMarkup(drill ? limit : limitText(name, limit)),
       value === null
         ? 'never measured'
-        : escapeHtml(drill ? (ok ? 'pass' : 'fail') : figureText(name, value)),
+        : escapeMarkup(drill ? (ok ? 'pass' : 'fail') : figureText(name, value)),
     ];
   });
-  return section(
+  return htmlSection(
     'Thresholds',
-    table('Thresholds', ['result', 'figure', 'threshold', 'value'], rows, 2),
+    htmlTable('Thresholds', ['result', 'figure', 'threshold', 'value'], rows, 2),
   );
 }
 
@@ -135,14 +143,14 @@ function gantt({ phases: list, durationMs, series }: Report): string {
       : sides.right >= sides.left
         ? `style="left:calc(${percentOf(to)} + 6px)"`
         : `style="right:calc(${percentOf(1000 - from)} + 6px)"`;
-    return `<span class="no">${index + 1}</span><div class="lane"><i${ok ? '' : ' class="failed"'} style="left:${percentOf(from)};width:${percentOf(to - from)}"></i><span ${place}>${escapeHtml(name)}<span class="took"> ${duration(tookMs)}</span></span></div>`;
+    return `<span class="no">${index + 1}</span><div class="lane"><i${ok ? '' : ' class="failed"'} style="left:${percentOf(from)};width:${percentOf(to - from)}"></i><span ${place}>${escapeMarkup(name)}<span class="took"> ${durationText(tookMs)}</span></span></div>`;
   });
   return `<div class="gantt" role="img" aria-label="The phases on a time axis">${rows.join('')}</div>`;
 }
 
 function phases({ phases: list }: Report): string {
   if (list.length === 0) return '';
-  return section(
+  return htmlSection(
     'Phases and their evidence',
     `<ol class="phases">${list.map(phaseItem).join('')}</ol>`,
   );
@@ -164,7 +172,7 @@ function phaseItem(phase: PhaseReport, index: number): string {
       ([key, value]) =>
         `${latencyNames[key as keyof typeof latencyNames]}: p50 ${ms(value.p50)}, p99 ${ms(value.p99)}`,
     );
-  return `<li><div class="row"><span class="no">${index + 1}</span>${badge}<h3>${escapeHtml(name)}</h3>${name === kind ? '' : `<span>${escapeHtml(kind)}</span>`}<small>started at ${duration(atMs)}, took ${duration(durationMs)}</small></div>${evidence.length > 0 ? `<ul>${evidence.map((sentence) => `<li>${escapeHtml(sentence)}</li>`).join('')}</ul>` : ''}${figures.length > 0 ? `<small>${escapeHtml(figures.join(' · '))}</small>` : ''}</li>`;
+  return `<li><div class="row"><span class="no">${index + 1}</span>${badge}<h3>${escapeMarkup(name)}</h3>${name === kind ? '' : `<span>${escapeMarkup(kind)}</span>`}<small>started at ${durationText(atMs)}, took ${durationText(durationMs)}</small></div>${evidence.length > 0 ? `<ul>${evidence.map((sentence) => `<li>${escapeMarkup(sentence)}</li>`).join('')}</ul>` : ''}${figures.length > 0 ? `<small>${escapeMarkup(figures.join(' · '))}</small>` : ''}</li>`;
 }
 
 function latencies(report: Report): string {
@@ -173,16 +181,16 @@ function latencies(report: Report): string {
     if (value.count === 0) return [];
     return [
       [
-        escapeHtml(name),
+        escapeMarkup(name),
         ...[value.p50, value.p95, value.p99, value.max].map(ms),
-        count(value.count),
+        countText(value.count),
       ],
     ];
   });
   if (rows.length === 0) return '';
-  return section(
+  return htmlSection(
     'Latencies',
-    table('Latencies', ['latency', 'p50', 'p95', 'p99', 'max', 'samples'], rows, 1),
+    htmlTable('Latencies', ['latency', 'p50', 'p95', 'p99', 'max', 'samples'], rows, 1),
   );
 }
 
@@ -192,16 +200,16 @@ function errors({ errors: list, notes }: Report): string {
   const rows = entries
     .slice(0, errorsShownMax)
     .map(([reason, by]) => [
-      escapeHtml(reason),
+      escapeMarkup(reason),
       `<i class="bar" style="width:${((by / most) * 100).toFixed(1)}%"></i>`,
-      count(by),
+      countText(by),
     ]);
-  return section(
+  return htmlSection(
     'Errors and notes',
-    rows.length === 0 ? '' : table('Errors by reason', ['reason', 'share', 'count'], rows, 2),
+    rows.length === 0 ? '' : htmlTable('Errors by reason', ['reason', 'share', 'count'], rows, 2),
     notes.length === 0
       ? ''
-      : `<ul>${notes.map((note) => `<li>${escapeHtml(note)}</li>`).join('')}</ul>`,
+      : `<ul>${notes.map((note) => `<li>${escapeMarkup(note)}</li>`).join('')}</ul>`,
   );
 }
 
@@ -211,36 +219,36 @@ function details({ simulator, broker, machine, telemetry, commands }: Report): s
   const rows = [
     [
       'messages of devices',
-      `${count(telemetry.published)} sent, ${count(telemetry.acknowledged)} acknowledged, ${count(telemetry.duplicated)} duplicated`,
+      `${countText(telemetry.published)} sent, ${countText(telemetry.acknowledged)} acknowledged, ${countText(telemetry.duplicated)} duplicated`,
     ],
     [
       'commands to devices',
-      `${count(commands.published)} sent, ${count(commands.delivered)} of ${count(commands.expected)} expected ones delivered, ${count(commands.undeliverable)} to devices that were offline`,
+      `${countText(commands.published)} sent, ${countText(commands.delivered)} of ${countText(commands.expected)} expected ones delivered, ${countText(commands.undeliverable)} to devices that were offline`,
     ],
     [
       'simulator',
-      `${simulator.workers} workers, ${(simulator.cpuMs / 1000).toFixed(1)} s of CPU${perMessage(simulator.cpuPerMessageUs)}, busiest worker ${percent(simulator.loopBusyMean)} on average`,
+      `${simulator.workers} workers, ${(simulator.cpuMs / 1000).toFixed(1)} s of CPU${perMessage(simulator.cpuPerMessageUs)}, busiest worker ${percentText(simulator.loopBusyMean)} on average`,
     ],
     [
       'simulator memory',
-      `${bytes(simulator.rssBytes)}${simulator.rssPerDeviceBytes === null ? '' : `, ${bytes(simulator.rssPerDeviceBytes)} per device`}`,
+      `${bytesText(simulator.rssBytes)}${simulator.rssPerDeviceBytes === null ? '' : `, ${bytesText(simulator.rssPerDeviceBytes)} per device`}`,
     ],
     [
       'schedule error',
-      `p50 ${ms(simulator.scheduleErrorMs.p50)}, p99 ${ms(simulator.scheduleErrorMs.p99)}, max ${ms(simulator.scheduleErrorMs.max)}; ${count(simulator.missed)} messages were due while their device was offline`,
+      `p50 ${ms(simulator.scheduleErrorMs.p50)}, p99 ${ms(simulator.scheduleErrorMs.p99)}, max ${ms(simulator.scheduleErrorMs.max)}; ${countText(simulator.missed)} messages were due while their device was offline`,
     ],
     [
       'broker',
       broker.local
-        ? `${((broker.cpuMs ?? 0) / 1000).toFixed(1)} s of CPU${perMessage(broker.cpuPerMessageUs)}, at most ${bytes(broker.rssPeakBytes ?? 0)}`
+        ? `${((broker.cpuMs ?? 0) / 1000).toFixed(1)} s of CPU${perMessage(broker.cpuPerMessageUs)}, at most ${bytesText(broker.rssPeakBytes ?? 0)}`
         : 'on another machine: its CPU and memory are not known',
     ],
     [
       'this machine',
       machine.busyShare === null
         ? 'its CPU usage is not known'
-        : `${machine.cores ?? 0} cores, ${percent(machine.busyShare)} busy, ${percent(machine.otherShare ?? 0)} with processes outside of this run`,
+        : `${machine.cores ?? 0} cores, ${percentText(machine.busyShare)} busy, ${percentText(machine.otherShare ?? 0)} with processes outside of this run`,
     ],
-  ].map((cells) => cells.map(escapeHtml));
-  return section('Details', table('Details', ['subject', 'figures'], rows, 2));
+  ].map((cells) => cells.map(escapeMarkup));
+  return htmlSection('Details', htmlTable('Details', ['subject', 'figures'], rows, 2));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Report } from './report-model.ts';
-import { escapeHtml } from './html-page.ts';
+import { escapeMarkup } from './html-page.ts';
 
 /** The whole file. */
 export function reportJunit(report: Report): string {
@@ -66,5 +66,5 @@ ${cases
 /** Escapes a text and replaces control characters, which XML 1.0 does not allow. */
 function clean(text: string): string {
   // eslint-disable-next-line no-control-regex -- they are replaced
-  return escapeHtml(text.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F]/g, '�'));
+  return escapeMarkup(text.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F]/g, '�'));
 }

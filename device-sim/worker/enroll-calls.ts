@@ -5,7 +5,7 @@
  */
 import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { EnrollmentClient } from '../credentials/enrollment-client.ts';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 import type { SimDevice } from '../device/sim-device.ts';
 import type { CounterName } from '../measure/meter.ts';
 import type { EnrollParams, EnrollResult, ParamsOf, SetupParams } from './protocol.ts';
@@ -80,8 +80,8 @@ interface CertificateRound {
     place: number,
     enroller: EnrollmentClient,
     onRetry: () => void,
-  ) => Promise<Credential | undefined>;
-  readonly onAdopted: (device: SimDevice, credential: Credential) => void;
+  ) => Promise<DeviceCredential | undefined>;
+  readonly onAdopted: (device: SimDevice, credential: DeviceCredential) => void;
   readonly onFailed: (device: SimDevice) => void;
 }
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 import type { DeviceState } from '../device/sim-device.ts';
 import type { Ranges } from '../measure/interval-set.ts';
 import type { MeterData } from '../measure/meter.ts';
@@ -129,11 +129,13 @@ export interface WorkerCalls {
   /** Loads keys and certificates from a file of this host. */
   load(params: { readonly path: string }): Promise<{ readonly loaded: number }>;
   adopt(params: {
-    readonly credentials: readonly (Credential & { readonly device: number })[];
+    readonly credentials: readonly (DeviceCredential & { readonly device: number })[];
   }): Promise<void>;
   enroll(params: EnrollParams): Promise<EnrollResult>;
   /** The current credentials of devices, to store them. */
-  credentials(params: { readonly devices: readonly number[] }): Promise<readonly Credential[]>;
+  credentials(params: {
+    readonly devices: readonly number[];
+  }): Promise<readonly DeviceCredential[]>;
   connect(params: ConnectParams): Promise<void>;
   /** Resolves when all scheduled messages were sent. */
   traffic(params: TrafficParams): Promise<void>;

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { brokerOf } from '../fleet/broker-choice.ts';
 import { credentialLine } from '../credentials/credential-file.ts';
-import type { Credential } from '../device/credential.ts';
+import type { DeviceCredential } from '../device/credential.ts';
 import { LinkError } from '../device/link.ts';
 import { SimDevice, type DeviceHost } from '../device/sim-device.ts';
 import { rosterOf, topicFor, type Roster } from '../fleet/roster.ts';
@@ -121,7 +121,7 @@ export class Worker implements WorkerCalls {
     return result;
   }
 
-  credentials({ devices }: ParamsOf<'credentials'>): Promise<Credential[]> {
+  credentials({ devices }: ParamsOf<'credentials'>): Promise<DeviceCredential[]> {
     return Promise.resolve(
       devices.flatMap((number) => this.#devices.find(number)?.credential ?? []),
     );

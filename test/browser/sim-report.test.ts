@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
-import { escapeHtml } from '../../device-sim/report/html-page.ts';
+import { escapeMarkup } from '../../device-sim/report/html-page.ts';
 import { reportHtml } from '../../device-sim/report/report-html.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { inventedReport } from '../support/sim-report.ts';
@@ -65,7 +65,7 @@ test('on a phone the text of plots keeps its size, and nothing is wider than the
   const chromium = debianTool(t, 'chromium');
   if (chromium === undefined) return;
   // A frame of 390 px: headless windows have a minimum width.
-  const inner = escapeHtml(reportHtml(report));
+  const inner = escapeMarkup(reportHtml(report));
   const html = `<!doctype html><html><head><title></title></head><body><iframe width="390" height="800" srcdoc="${inner}"></iframe></body></html>`;
   const script = `
     document.querySelector('iframe').addEventListener('load',(event)=>{
