@@ -42,8 +42,8 @@ async function serve<T>(
   ...args: string[]
 ): Promise<Running<T>> {
   const beganMs = performance.now();
-  const child = spawnNode(t, [flotillaPath, ...args, '--json'], { timeoutMs: 60_000 });
-  const line = await child.line(() => true, 30_000);
+  const child = spawnNode(t, [flotillaPath, ...args, '--json'], { timeoutMs: 120_000 });
+  const line = await child.line(() => true, 90_000);
   const readyAfterMs = performance.now() - beganMs;
   return { ready: shape.parse(JSON.parse(line)), child, readyAfterMs };
 }

@@ -55,11 +55,11 @@ const run = (...args: string[]): ReturnType<typeof runChild> =>
     { teardown: () => undefined },
     process.execPath,
     [flotillaPath, 'sim', 'run', '--state', up.ready.state, '--json', ...args],
-    { timeoutMs: 60_000 },
+    { timeoutMs: 120_000 },
   );
 
 test('up with devices enrolls a fleet that publishes, and prints one line per second', async (t) => {
-  await up.child.errorLine((line) => /3\/3 online.*\d+ received/.test(line), 30_000);
+  await up.child.errorLine((line) => /3\/3 online.*\d+ received/.test(line), 90_000);
   const { devices } = await up.ask(devicePageSchema, 'device', 'list');
   t.true(devices.filter(({ role }) => role === 'device').length >= 3);
 });
@@ -130,7 +130,7 @@ test('Ctrl-C ends a run with a report of what was done until then', async (t) =>
   const running = longRun(t, '--report', reports);
   await running.errorLine(
     (line) => /10\/10 online.* [1-9]\d* received in total/.test(line),
-    40_000,
+    120_000,
   );
   const done = await running.stop('SIGINT');
   t.is(done.code, 3, done.stderr);
@@ -143,7 +143,7 @@ test('Ctrl-C ends a run with a report of what was done until then', async (t) =>
 
 test('a second Ctrl-C ends a run immediately', async (t) => {
   const running = longRun(t);
-  await running.errorLine((line) => line.includes('10/10 online'), 40_000);
+  await running.errorLine((line) => line.includes('10/10 online'), 120_000);
   // An orderly stop would wait for these workers, which do not respond.
   const workers = childrenOf(running.pid);
   t.true(workers.length > 0);
@@ -166,7 +166,7 @@ function longRun(t: ExecutionContext, ...more: string[]): Child {
       ...[flotillaPath, 'sim', 'run', '--state', up.ready.state, '--json'],
       ...['--devices', '10', '--rate', '10', '--duration', '10m', ...more],
     ],
-    { timeoutMs: 90_000 },
+    { timeoutMs: 300_000 },
   );
 }
 

@@ -41,7 +41,7 @@ for (const [action, what, expected] of [
         ...['-c', inTerminal, action],
         ...[process.execPath, flotillaPath, 'up', '--state', state, ...anyPorts],
       ],
-      { timeoutMs: 60_000 },
+      { timeoutMs: 120_000 },
     );
     t.is(done.stdout.trim(), expected, done.stderr);
   });

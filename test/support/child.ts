@@ -16,7 +16,7 @@ export interface ChildOptions {
   readonly input?: string | Buffer;
   /** Keeps stdin open, for programs that exit when it is closed: openssl s_server. */
   readonly keepInput?: boolean;
-  /** Kills the program after this time, in ms (default: 30 s). */
+  /** Kills the program after this time, in ms (default: 90 s). */
   readonly timeoutMs?: number;
 }
 
@@ -59,7 +59,7 @@ export function spawnChild(
     env: { ...process.env, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const timeoutMs = options.timeoutMs ?? 90_000;
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   child.stdin.on('error', () => undefined); // EPIPE: it does not read stdin.
   if (options.keepInput !== true) child.stdin.end(options.input);

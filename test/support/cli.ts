@@ -94,7 +94,7 @@ export async function startUp(...more: string[]): Promise<Up> {
     await rm(folder, { recursive: true, force: true });
     if (done.code !== 0) throw new Error(`up ended with ${String(done.code)}: ${done.stderr}`);
   };
-  const line = await child.line(() => true, 30_000);
+  const line = await child.line(() => true, 90_000);
   const readyAfterMs = performance.now() - beganMs;
   const ready = JSON.parse(line) as Ready;
   return {
