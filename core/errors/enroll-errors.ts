@@ -301,6 +301,12 @@ export const enrollErrors = errors({
     advice: 'Restore the named files from a backup, or start with an empty state folder.',
     exit: 1,
   },
+  'ca-chain-broken': {
+    title: 'An issuer in the state folder is not signed by the root in the state folder',
+    advice:
+      'Restore ca/root.pem and the issuers from the same backup; every client would refuse certificates of this issuer.',
+    exit: 1,
+  },
   'root-key-missing': {
     title: 'The private key of the root CA is missing',
     advice: 'Copy ca/root.key.pem back for this operation, then remove it again.',

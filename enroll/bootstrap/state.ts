@@ -11,6 +11,7 @@ import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { AuditLog } from '../audit/audit-log.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
+import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
@@ -55,6 +56,7 @@ export async function initialiseState(
   await makeSecretFolder(state.root);
   const created = !(await hasCa(state));
   if (created) {
+    await assertCaCreatable(state);
     const passphrase = await makePassphrase(state, env);
     await createCa(state, passphrase, { clock });
   }

@@ -25,6 +25,7 @@ import { assertSecret } from '../../core/secret-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { markCreation, unmarkCreation } from './ca-creation-guard.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 const yearMs = 365.25 * dayMs;
@@ -56,8 +57,10 @@ export async function hasCa(state: StateFolder): Promise<boolean> {
 }
 
 /**
- * Makes root and first issuer. The certificates are written last: what is found without them is
- * the rest of a start that was interrupted, and is made anew.
+ * Creates root and first issuer. The caller has checked with `assertCaCreatable` that there is no other CA. A
+ * creation that was interrupted is completed with the keys that it wrote: no key is ever replaced.
+ *
+ * @throws FlotillaError `root-key-missing`, `ca-passphrase-wrong`, `file-write-failed`
  */
 export async function createCa(
   state: StateFolder,
@@ -66,17 +69,23 @@ export async function createCa(
 ): Promise<void> {
   await makeSecretFolder(state.ca.folder);
   if ((await readText(state.ca.rootCert)) === undefined) {
-    const key = await generateKey('p256');
+    await markCreation(state);
+    const kept = await secretText(state.ca.rootKey);
+    const key =
+      kept === undefined ? await generateKey('p256') : decryptPrivateKey(kept, passphrase);
     const root = createRoot({
       commonName: `Flotilla Root CA ${suffixOf(key)}`,
       validityMs: rootValidityMs,
       key,
       clock: deps.clock,
     });
-    await writeFileAtomic(state.ca.rootKey, encryptPrivateKey(key, passphrase));
+    if (kept === undefined) {
+      await writeFileAtomic(state.ca.rootKey, encryptPrivateKey(key, passphrase));
+    }
     await writeFileAtomic(state.ca.rootCert, root.pem, 0o644);
   }
   await createIssuer(state, passphrase, deps);
+  await unmarkCreation(state);
 }
 
 /**
@@ -133,8 +142,24 @@ export async function activateIssuer(state: StateFolder, fingerprint: string): P
   if (cert === undefined || key === undefined) {
     throw new FlotillaError('issuer-not-found', { detail: fingerprint });
   }
+  await keepIssuer(state);
   await writeFileAtomic(state.ca.issuerCert, cert, 0o644);
   await writeFileAtomic(state.ca.issuerKey, key);
+}
+
+/** Stores the current issuer beside the others, when it is not there: an operator may have supplied it. */
+async function keepIssuer(state: StateFolder): Promise<void> {
+  const [cert, key] = await Promise.all([
+    readText(state.ca.issuerCert),
+    readText(state.ca.issuerKey),
+  ]);
+  if (cert === undefined || key === undefined) return;
+  const folder = issuerFolder(state, readCertificate(cert).fingerprint);
+  if ((await readText(join(folder, 'cert.pem'))) !== undefined) return;
+  await makeSecretFolder(join(state.ca.folder, 'issuers'));
+  await makeSecretFolder(folder);
+  await writeFileAtomic(join(folder, 'key.pem'), key);
+  await writeFileAtomic(join(folder, 'cert.pem'), cert, 0o644);
 }
 
 /** Takes an issuer that is not the current one away for good. */
@@ -148,7 +173,8 @@ export async function removeIssuer(state: StateFolder, fingerprint: string): Pro
 /**
  * Opens the CA.
  *
- * @throws FlotillaError `ca-missing`, `ca-passphrase-wrong`, `ca-key-unreadable`, `file-too-open`
+ * @throws FlotillaError `ca-missing`, `ca-chain-broken`, `ca-passphrase-wrong`, `ca-key-unreadable`,
+ *   `file-too-open`
  */
 export async function openCa(
   state: StateFolder,
@@ -175,8 +201,10 @@ export async function openCa(
     const key = decryptPrivateKey(pem, passphrase);
     keys.set(spkiOf(key).toString('hex'), key);
   }
+  const root = readCertificate(rootPem);
   const authorities = [...pems].map((pem) => {
     const certificate = readCertificate(pem);
+    assertSignedBy(root, certificate);
     const key = keys.get(certificate.spki.toString('hex'));
     if (key === undefined) {
       throw new FlotillaError('ca-missing', { detail: `the key of ${certificate.fingerprint}` });
@@ -187,7 +215,15 @@ export async function openCa(
   const [current, ...others] = authorities;
   if (current === undefined) throw new FlotillaError('ca-missing');
   others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
-  return { root: readCertificate(rootPem), current, issuers: [current, ...others] };
+  return { root, current, issuers: [current, ...others] };
+}
+
+/** Every client would refuse certificates of an issuer that the root has not signed. */
+function assertSignedBy(root: CertificateFacts, issuer: CertificateFacts): void {
+  if (issuer.x509.checkIssued(root.x509) && issuer.x509.verify(root.x509.publicKey)) return;
+  throw new FlotillaError('ca-chain-broken', {
+    detail: `${issuer.fingerprint} is not signed by ${root.fingerprint}`,
+  });
 }
 
 /** Who trusts two systems must be able to tell their CAs by name (RFC 5280, 4.1.2.4). */
