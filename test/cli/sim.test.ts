@@ -86,6 +86,28 @@ test('a quick run loses nothing, reports in the documented format, and exits wit
   t.true(existsSync(join(reports, 'report.txt')));
 });
 
+test('sim compare --html writes a page with plots of both runs, and rejects a broken report', async (t) => {
+  const folder = tempFolder(t);
+  const reports = join(folder, 'report');
+  const done = await run('--devices', '3', '--duration', '1s', '--report', reports);
+  t.is(done.code, 0, done.stderr);
+  const page = join(folder, 'pages', 'compare.html');
+  const compared = await flotilla(['sim', 'compare', reports, reports, '--html', page, '--json']);
+  t.is(compared.code, 0, compared.stderr);
+  const { figures } = z
+    .looseObject({ figures: z.array(z.looseObject({ name: z.string(), verdict: z.string() })) })
+    .parse(JSON.parse(compared.stdout));
+  t.true(figures.length > 10 && figures.every(({ verdict }) => verdict === 'same'));
+  t.regex(
+    readFileSync(page, 'utf8'),
+    /<h1[^>]*>Comparison of two runs<[^]*end to end: percentiles/,
+  );
+  writeFileSync(join(reports, 'report.json'), '{"plan":"x"}');
+  const broken = await flotilla(['sim', 'compare', reports, reports, '--html', page]);
+  t.is(broken.code, 2, broken.stderr);
+  t.regex(broken.stderr, /it is not a report/);
+});
+
 test('a missed threshold exits with 3', async (t) => {
   const plan = join(tempFolder(t), 'impossible.yaml');
   writeFileSync(

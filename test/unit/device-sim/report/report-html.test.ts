@@ -115,6 +115,21 @@ test('a run that sends late names the cause: other processes, or the simulator i
   }
 });
 
+test('a run without any measurement still has a complete report', (t) => {
+  const report = inventedReport(
+    { seconds: 0, thresholds: ['latencyMs.endToEnd.p99 <= 0', 'broker.rssBytes <= 5'] },
+    { phases: [], aborted: true },
+  );
+  const html = reportHtml(report);
+  t.regex(html, /The run was too short for a plot\./);
+  t.regex(html, /The run was stopped early\./);
+  t.notRegex(bodyOf(html), /NaN|Infinity|undefined/);
+  t.notRegex(
+    compareHtml(comparisonOf({ ...report }, { ...report }), { ...report }, { ...report }),
+    /NaN/,
+  );
+});
+
 test('figures have the unit that their name implies', (t) => {
   const texts = [
     figureText('latencyMs.endToEnd.p99', 12.345),
