@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { Authorizer, SessionLimits } from '../broker/contracts/authorizer.ts';
-import type { Verdict } from '../core/policy/verdict.ts';
+import type { Verdict } from '../core/policy/policy-verdict.ts';
 import type { Identity } from '../broker/contracts/identity.ts';
 import { createSessionLayer } from '../broker/session/mqtt-session-layer.ts';
 import { openDurableStore } from '../broker/store/durable-store.ts';

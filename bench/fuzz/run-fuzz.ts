@@ -8,7 +8,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate, parser, type IPublishPacket } from 'mqtt-packet';
 import type { Authorizer, SessionLimits } from '../../broker/contracts/authorizer.ts';
-import type { Verdict } from '../../core/policy/verdict.ts';
+import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import {
   createSessionLayer,
   type MqttSessionLayer,

@@ -6,7 +6,7 @@
  * @module
  */
 import type { QueueOverflow } from '../../core/config/limits.ts';
-import type { Verdict } from '../../core/policy/verdict.ts';
+import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from './identity.ts';
 
 /** The limits of one session of an identity. A rate of 0 means no limit. */

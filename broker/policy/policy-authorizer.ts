@@ -6,7 +6,7 @@
  */
 import type { BrokerLimits } from '../../core/config/limits.ts';
 import type { Authorizer, SessionLimits } from '../contracts/authorizer.ts';
-import type { Verdict } from '../../core/policy/verdict.ts';
+import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../contracts/identity.ts';
 import {
   builtInRule,

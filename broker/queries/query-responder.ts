@@ -18,7 +18,7 @@ import type { QueryLine } from '../../core/protocol/feed.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import { topicFilterFault, topicNameFault } from '../../core/topic.ts';
 import { z } from 'zod';
-import type { Verdict } from '../../core/policy/verdict.ts';
+import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../../core/policy/explanation.ts';

@@ -6,7 +6,7 @@
  */
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { filterContains, filtersOverlap, topicMatches } from '../topic.ts';
-import type { Verdict } from './verdict.ts';
+import type { Verdict } from './policy-verdict.ts';
 import type { ClientIdRule, Rule } from './policy-model.ts';
 import type { ExpandedRule } from './rules-for.ts';
 

@@ -16,7 +16,7 @@ import { checkConfig, type Config, type ConfigInput } from '../../core/config/co
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { silentLog } from '../../core/log.ts';
 import type { Authorizer, SessionLimits } from '../../broker/contracts/authorizer.ts';
-import type { Verdict } from '../../core/policy/verdict.ts';
+import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import {

@@ -1,5 +1,5 @@
 /**
- * What the policy answers.
+ * The verdict of the policy on an action.
  *
  * @module
  */
