@@ -40,6 +40,16 @@ export class CommitGate {
     return (this.#batch?.bytes ?? 0) + (this.#batchAfterCommit?.bytes ?? 0);
   }
 
+  /** Whether packets wait for a commit, here or in the store. */
+  get awaitsCommit(): boolean {
+    return this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
+  }
+
+  /** Whether CONNACK was sent or is the next packet. */
+  get isOpen(): boolean {
+    return this.#connackSent;
+  }
+
   /** CONNACK was sent or is the next packet: from now on packets may leave. */
   open(): void {
     this.#connackSent = true;
@@ -51,16 +61,20 @@ export class CommitGate {
    * @param stored whether the packet confirms something that was put in the store
    */
   batchFor(stored: boolean): WriteBatch {
-    return this.#connackSent && !this.#waitsForCommit(stored)
-      ? this.#openBatch()
-      : this.#openBatchAfterCommit();
+    return this.leavesAtOnce(stored) ? this.#openBatch() : this.#openBatchAfterCommit();
+  }
+
+  /**
+   * Whether {@link batchFor} returns the batch that leaves at the end of this turn. Packets of the other
+   * batch can be overtaken.
+   */
+  leavesAtOnce(stored: boolean): boolean {
+    return this.#connackSent && !this.#waitsForCommit(stored);
   }
 
   /** The batch for a packet that must not overtake the packets that wait for the commit. */
   orderedBatchFor(stored: boolean): WriteBatch {
-    const mustQueue =
-      this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
-    return mustQueue ? this.#openBatchAfterCommit() : this.batchFor(stored);
+    return this.awaitsCommit ? this.#openBatchAfterCommit() : this.batchFor(stored);
   }
 
   /** The batch for a PUBACK: in order, and counted while it waits. */
@@ -100,7 +114,7 @@ export class CommitGate {
   /**
    * The oldest batch from {@link takeAwaitingCommit} was committed.
    *
-   * @param send false: its packets are discarded, because the commit failed or the connection is closed
+   * @param send false: its packets are discarded, because the commit failed or the connection is cut
    */
   release(batch: WriteBatch, send: boolean): void {
     this.pubacksPending -= this.#pubacksCommitting?.shift() ?? 0;

@@ -12,14 +12,11 @@ import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Connection } from '../../contracts/session-layer.ts';
-import type { Qos } from '../../store/session-store.ts';
-import { deliveryBytes, fitsClient, type DeliveryTarget } from '../delivery/delivery-bytes.ts';
+import { fitsClient } from '../delivery/delivery-bytes.ts';
 import type { Message } from '../delivery/message.ts';
 import type { OutboundDelivery } from '../delivery/packet-sink.ts';
 import type { OutboundAliases } from '../delivery/topic-aliases.ts';
 import type { WriteBatch } from '../output/write-batch.ts';
-import type { PluginTarget } from '../plugins/plugin-client.ts';
-import { runForwardHook } from '../plugins/plugin-forward.ts';
 import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
 import type { SessionOwner, Session } from '../state/session.ts';
@@ -35,6 +32,7 @@ import { ProtocolFault } from '../wire/fault.ts';
 import { CommitGate } from './commit-gate.ts';
 import { ConnectionReader, pauseReasons, type ReaderOwner } from './connection-reader.ts';
 import { ConnectionWriter, type WriterOwner } from './connection-writer.ts';
+import { sendQos0, sendWithPacketId, type DeliveryConnection } from './delivery-sender.ts';
 import { rateLimitOf, type RateLimit } from './rate-limit.ts';
 import type { TopicCache } from './topic-cache.ts';
 import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
@@ -63,8 +61,10 @@ export interface ConnectionHost {
   connectionsOf(id: string): readonly Connection[];
 }
 
-/** A larger batch is written before the turn ends. */
-const batchMaxBytes = 256 * 1024;
+/** How long a closed connection waits for the commit of what it accepted, in ms. */
+const endingMaxMs = 10_000;
+/** Reasons to end a connection at once: its client does not read, nothing can be committed, no rights. */
+const cuttingCodes = new Set([...willSuppressingCodes, 'outbound-too-slow', 'store-write-failed']);
 
 /**
  * The connection as its neighbors see it:
@@ -72,18 +72,10 @@ const batchMaxBytes = 256 * 1024;
  * - {@link SessionOwner}: its session, which sends messages through it;
  * - {@link FlushTarget}: the scheduler, which flushes it at the end of a turn and after a commit;
  * - {@link ReaderOwner} and {@link WriterOwner}: its own read and write side;
- * - {@link DeliveryTarget}: the encoder of deliveries;
- * - {@link PluginTarget}: the client object of Aedes plug-ins.
+ * - {@link DeliveryConnection}: the encoder of deliveries, and the client object of Aedes plug-ins.
  */
 export class ClientConnection
-  implements
-    Connection,
-    SessionOwner,
-    FlushTarget,
-    ReaderOwner,
-    WriterOwner,
-    DeliveryTarget,
-    PluginTarget
+  implements Connection, SessionOwner, FlushTarget, ReaderOwner, WriterOwner, DeliveryConnection
 {
   readonly identity: Identity;
   readonly connectedAtMs: number;
@@ -112,9 +104,14 @@ export class ClientConnection
   rateLimit: RateLimit | undefined = undefined;
   /** How many QoS 1 and 2 messages the client may have unacknowledged [MQTT-3.3.4-7]. */
   receiveMaximum = 65_535;
+  /** The QoS 2 packet ids that earlier connections of the session sent and did not release. */
+  unreleased: Set<number> | undefined = undefined;
   readonly #gate: CommitGate;
   readonly #writer: ConnectionWriter;
   #closeCode: ErrorCode | undefined = undefined;
+  /** Set while a closed connection sends the acknowledgements that wait for a commit. */
+  #ending: { readonly disconnect: Buffer | undefined; readonly untilMs: number } | undefined =
+    undefined;
   /** Whether the client closed the connection with a DISCONNECT that discards the will. */
   #closedCleanly = false;
 
@@ -146,6 +143,10 @@ export class ClientConnection
     this.clientId = session.clientId;
     this.setVersion(version);
     this.setRateLimit();
+    const { awaitingPubrel } = session;
+    if (this.isMqtt5 && awaitingPubrel !== undefined && awaitingPubrel.size > 0) {
+      this.unreleased = new Set(awaitingPubrel);
+    }
     this.reader.acceptAllPackets();
   }
 
@@ -209,19 +210,7 @@ export class ClientConnection
   }
 
   sendQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
-    if (this.closed) return;
-    const { clock, counters } = this.context;
-    const allowed = this.#allowedByPlugin(message, 0, retain);
-    if (allowed === undefined) return this.#dropped('not-allowed');
-    if (!this.hasRoom) return this.#dropped('outbound-full');
-    const encoded = deliveryBytes(this, allowed, false, identifiers, clock);
-    if (encoded === undefined) return this.#dropped('too-large');
-    counters.messagesOut[0]++;
-    const batch = this.#gate.batchFor(false);
-    if (retain) batch.addPatched(encoded.bytes, encoded.start, encoded.end, 0, 0x31, 0);
-    else batch.add(encoded.bytes, encoded.start, encoded.end);
-    // A large batch is written before the turn ends, so that the client does not look slow.
-    if (batch.bytes > batchMaxBytes) this.flush();
+    if (!this.closed) sendQos0(this, this.#gate, message, retain, identifiers);
   }
 
   sendWithPacketId(
@@ -229,17 +218,7 @@ export class ClientConnection
     packetId: number,
     afterCommit: boolean,
   ): 'too-large' | 'not-allowed' | undefined {
-    const { qos, retain, identifiers } = delivery;
-    const { clock, counters } = this.context;
-    const allowed = this.#allowedByPlugin(delivery.message, qos, retain);
-    if (allowed === undefined) return 'not-allowed';
-    const encoded = deliveryBytes(this, allowed, true, identifiers, clock);
-    if (encoded === undefined) return 'too-large';
-    counters.messagesOut[qos]++;
-    const firstByte = 0x30 | (qos << 1) | (retain ? 1 : 0) | (delivery.packetId === 0 ? 0 : 8);
-    const { bytes, start, end, packetIdAt } = encoded;
-    this.#gate.batchFor(afterCommit).addPatched(bytes, start, end, packetIdAt, firstByte, packetId);
-    return undefined;
+    return sendWithPacketId(this, this.#gate, delivery, packetId, afterCommit);
   }
 
   sendRelease(packetId: number, afterCommit: boolean): void {
@@ -247,16 +226,6 @@ export class ClientConnection
     this.#gate
       .batchFor(afterCommit)
       .addPatched(acknowledgementTemplate, 0, 4, 2, packetFirstByte.pubrel, packetId);
-  }
-
-  /** The message as a plug-in lets it pass to this client; undefined if it does not. */
-  #allowedByPlugin(message: Message, qos: Qos, retain: boolean): Message | undefined {
-    if (this.context.hooks.authorizeForward === undefined) return message;
-    return runForwardHook(this.context, this, message, qos, retain);
-  }
-
-  #dropped(reason: 'outbound-full' | 'too-large' | 'not-allowed'): void {
-    this.context.events.dropped(this.identity, reason, 1);
   }
 
   flush(): void {
@@ -271,10 +240,11 @@ export class ClientConnection
   }
 
   onCommit(batch: WriteBatch, failed: boolean): void {
-    this.#gate.release(batch, !failed && !this.closed);
+    this.#gate.release(batch, !failed && (!this.closed || this.#ending !== undefined));
     // After a failed commit nothing may be acknowledged.
     if (failed) this.close('store-write-failed');
     else this.reader.resume(pauseReasons.store);
+    if (this.#ending !== undefined && (failed || !this.#gate.awaitsCommit)) this.#finish();
   }
 
   get needsRoomNotice(): boolean {
@@ -299,18 +269,17 @@ export class ClientConnection
   /** Checks the timeouts of CONNECT, of keep alive, and of a slow client. Called about every 500 ms. */
   sweep(nowMs: number): void {
     if (!this.closed) this.#checkTimeouts(nowMs);
+    else if (this.#ending !== undefined && nowMs >= this.#ending.untilMs) this.#finish();
     this.#writer.sweep(nowMs);
   }
 
   #checkTimeouts(nowMs: number): void {
-    const { clock, limits, events, hooks } = this.context;
+    const { clock, limits, hooks } = this.context;
     const silenceMs = this.reader.silenceMs(nowMs);
     if (this.session === undefined) {
       // The time for CONNECT begins with the connection, even if single bytes keep arriving.
-      if (clock.now() - this.connectedAtMs >= limits.connectTimeoutMs) {
-        events.refused(this.identity, 'connect-timeout', '');
-        this.close('connect-timeout');
-      }
+      const waitedMs = clock.now() - this.connectedAtMs;
+      if (waitedMs >= limits.connectTimeoutMs) this.close('connect-timeout');
     } else if (this.keepAliveTimeoutMs > 0 && silenceMs >= this.keepAliveTimeoutMs) {
       if (hooks.hasListeners.keepaliveTimeout) hooks.emit('keepaliveTimeout', hooks.clientOf(this));
       this.close('keep-alive-timeout');
@@ -325,18 +294,24 @@ export class ClientConnection
   }
 
   close(code: ErrorCode): void {
-    this.closeWithDetail(code, undefined);
+    this.#closeWithDetail(code, undefined);
   }
 
-  /** Closes the connection. An MQTT 5.0 client gets a DISCONNECT with the reason and the detail. */
-  closeWithDetail(code: ErrorCode, detail: string | undefined): void {
+  /**
+   * Closes the connection, after the acknowledgements of everything that was accepted. An MQTT 5.0
+   * client gets a DISCONNECT with the reason and the detail.
+   */
+  #closeWithDetail(code: ErrorCode, detail: string | undefined): void {
     if (this.closed) return;
     this.#closeCode = code;
-    if (this.session !== undefined && this.isMqtt5) {
-      const packet = disconnectFor(code, detail, this.packetOutMaxBytes);
-      if (packet !== undefined) this.send(packet);
-    }
-    this.#end();
+    // Before CONNACK there is no session that could report that it is disconnected.
+    if (this.session === undefined) this.context.events.refused(this.identity, code, detail ?? '');
+    const shown = this.problemInformation ? detail : undefined;
+    const disconnect =
+      this.session !== undefined && this.isMqtt5
+        ? disconnectFor(code, shown, this.packetOutMaxBytes)
+        : undefined;
+    this.#end(disconnect, !cuttingCodes.has(code));
   }
 
   /** Rejects a CONNECT: sends the CONNACK, if there is one, and closes the connection. */
@@ -357,18 +332,33 @@ export class ClientConnection
       return;
     }
     const { code, message } = error;
-    if (!this.closed) {
-      if (this.session === undefined) events.refused(this.identity, code, message);
-      else events.protocolViolated?.(this.identity, code, message);
+    if (!this.closed && this.session !== undefined) {
+      events.protocolViolated?.(this.identity, code, message);
     }
-    this.closeWithDetail(code, this.problemInformation ? message : undefined);
+    this.#closeWithDetail(code, message);
   }
 
-  /** Closes in order: the session is released, waiting packets are written, the stream ends. */
-  #end(): void {
+  /**
+   * Closes in order: the session is released, waiting packets are written, the stream ends.
+   *
+   * @param disconnect the last packet
+   * @param afterCommit whether the packets that wait for a commit are sent before the end
+   */
+  #end(disconnect?: Buffer, afterCommit = false): void {
     if (this.closed) return;
     this.closed = true;
+    this.#ending = { disconnect, untilMs: this.context.clock.monotonicMs() + endingMaxMs };
     this.#release();
+    this.flush();
+    if (!afterCommit || !this.#gate.awaitsCommit) this.#finish();
+  }
+
+  /** Sends the last packet and ends the stream. */
+  #finish(): void {
+    const disconnect = this.#ending?.disconnect;
+    this.#ending = undefined;
+    // The first packet must be CONNACK.
+    if (disconnect !== undefined && this.#gate.isOpen) this.send(disconnect);
     this.flush();
     this.#writer.end(this.#closeCode === 'outbound-too-slow');
   }

@@ -16,13 +16,19 @@ export interface DeliveryTarget {
   readonly outboundAliases: OutboundAliases | undefined;
 }
 
-/** The encoded packet; undefined if it is larger than the client accepts. */
+/**
+ * The encoded packet; undefined if it is larger than the client accepts.
+ *
+ * @param mayIntroduceAlias false for a packet that can be overtaken: a packet behind it would use the
+ *   topic alias before the client knows it (a Protocol Error by section 3.3.2.3.4)
+ */
 export function deliveryBytes(
   target: DeliveryTarget,
   message: Message,
   withPacketId: boolean,
   identifiers: readonly number[],
   clock: Clock,
+  mayIntroduceAlias: boolean,
 ): EncodedPublish | undefined {
   const { isMqtt5, outboundAliases } = target;
   let encoded: EncodedPublish;
@@ -35,11 +41,13 @@ export function deliveryBytes(
     const leftSeconds = message.expiryLeftSeconds(clock.now());
     encoded = message.encodedFor(withPacketId, leftSeconds, identifiers);
   } else {
-    const { alias, known } = outboundAliases.of(message.topic);
+    const { alias, known } = outboundAliases.of(message.topic, mayIntroduceAlias);
     const leftSeconds = message.expiryLeftSeconds(clock.now());
     const properties = deliveryProperties(message, leftSeconds, identifiers, alias);
     encoded = message.encode(true, withPacketId, properties, known ? '' : message.topic);
-    if (!fitsClient(target, encoded.end - encoded.start)) outboundAliases.forget(message.topic);
+    if (!known && !fitsClient(target, encoded.end - encoded.start)) {
+      outboundAliases.forget(message.topic);
+    }
   }
   return fitsClient(target, encoded.end - encoded.start) ? encoded : undefined;
 }

@@ -13,11 +13,15 @@ export class OutboundAliases {
     this.#max = max;
   }
 
-  /** The alias of a topic, 0 if none is free. `known`: the client knows it from an earlier packet. */
-  of(topic: string): { readonly alias: number; readonly known: boolean } {
+  /**
+   * The alias of a topic; 0 if it has none. `known`: the client knows it from an earlier packet.
+   *
+   * @param mayIntroduce whether the packet may introduce a new alias
+   */
+  of(topic: string, mayIntroduce: boolean): { readonly alias: number; readonly known: boolean } {
     const alias = this.#byTopic.get(topic);
     if (alias !== undefined) return { alias, known: true };
-    if (this.#byTopic.size >= this.#max) return { alias: 0, known: false };
+    if (!mayIntroduce || this.#byTopic.size >= this.#max) return { alias: 0, known: false };
     const next = this.#byTopic.size + 1;
     this.#byTopic.set(topic, next);
     return { alias: next, known: false };

@@ -62,6 +62,7 @@ export function onPubrel(
 ): void {
   const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
   const known = session.awaitingPubrel?.delete(packetId) === true;
+  client.unreleased?.delete(packetId);
   if (known && session.kept) {
     client.context.store.deleteIncoming(session.clientId, packetId);
   }

@@ -19,6 +19,9 @@ import { isUtf8Payload } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
 
+/** The bit of the protocol level that a bridge of mosquitto sets (`try_private`). */
+const bridgeBit = 0x80;
+
 /** Handles the first packet of a connection [MQTT-3.1.0-1]. */
 export function onConnect(
   client: ClientConnection,
@@ -34,8 +37,9 @@ export function onConnect(
     if (!(error instanceof ProtocolFault) || error.code !== 'protocol-version-unsupported') {
       throw error;
     }
-    // [MQTT-3.1.2-2]: CONNACK in the protocol version that the client is most likely to understand.
-    const isMqtt5 = (bytes[reader.at - 1] ?? 0) > 5;
+    // [MQTT-3.1.2-2]: CONNACK in the protocol version that the client is most likely to understand. A
+    // bridge of mosquitto sets the top bit of its level; after return code 1 it connects without the bit.
+    const isMqtt5 = ((bytes[reader.at - 1] ?? 0) & ~bridgeBit) >= 5;
     reject(client, isMqtt5 ? 5 : 4, error.code, error.message);
     return;
   }

@@ -61,7 +61,7 @@ export function onPublish(
       client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
       return;
     }
-    assertReceiveMaximum(client, session, qos);
+    assertReceiveMaximum(client, session);
   }
   const message = messageOf(client, session, topic, bytes, start, fields);
   if (topic.isSystem && context.intercept(client.identity, topic.topic, copyOf(message.payload))) {
@@ -145,18 +145,20 @@ function rememberUntilPubrel(
   if (session.kept) client.context.store.putIncoming(session.clientId, packetId);
 }
 
-/** [MQTT-3.3.4-7] the client must not have more messages in flight than our Receive Maximum. */
-function assertReceiveMaximum(client: ClientConnection, session: Session, qos: 1 | 2): void {
-  const inFlight =
-    (session.awaitingPubrel?.size ?? 0) + (client.isMqtt5 ? client.pubacksPending : 0);
-  if (inFlight < client.receiveMaximum) return;
-  // 3.1.1 has no Receive Maximum: only QoS 2 is limited there, because the broker stores the packet ids.
-  if (client.isMqtt5 || qos === 2) {
-    throw new ProtocolFault(
-      'receive-maximum-exceeded',
-      `[MQTT-3.3.4-7] more than ${client.receiveMaximum} publishes in flight`,
-    );
-  }
+/**
+ * [MQTT-3.3.4-7] a 5.0 client must not have more messages in flight than our Receive Maximum. Before 5.0
+ * there is none, and each PUBLISH must be acknowledged [MQTT-4.3.3-2]: the 65,535 packet ids limit it.
+ */
+function assertReceiveMaximum(client: ClientConnection, session: Session): void {
+  if (!client.isMqtt5) return;
+  const { unreleased, pubacksPending, receiveMaximum } = client;
+  // Section 4.9: messages that an earlier connection sent are not counted.
+  const inFlight = (session.awaitingPubrel?.size ?? 0) - (unreleased?.size ?? 0) + pubacksPending;
+  if (inFlight < receiveMaximum) return;
+  throw new ProtocolFault(
+    'receive-maximum-exceeded',
+    `[MQTT-3.3.4-7] more than ${receiveMaximum} publishes in flight`,
+  );
 }
 
 function messageOf(

@@ -413,6 +413,28 @@ test('more messages in flight than our Receive Maximum close the connection with
   await pub.end();
 });
 
+test('QoS 2 messages of an earlier connection do not count against the Receive Maximum', async (t) => {
+  const world = await startWorld(t, { config: { limits: { broker: { inflightInMax: 3 } } } });
+  const options = {
+    ...mqtt5,
+    clientId: 'pub',
+    clean: false,
+    properties: { sessionExpiryInterval: 100 },
+  };
+  const first = await world.connect(options);
+  for (let n = 1; n <= 3; n++) first.publish('x', 'x', { qos: 2, id: n });
+  await until('three PUBREC packets', () => first.packets.length === 3);
+  await first.cut();
+  const second = await world.connect(options);
+  t.true(second.connack?.sessionPresent);
+  for (let n = 4; n <= 6; n++) second.publish('x', 'x', { qos: 2, id: n });
+  await until('three more PUBREC packets', () => second.packets.length === 3);
+  for (let n = 1; n <= 3; n++) second.ack('pubrel', n);
+  await until('three PUBCOMP packets', () => second.packets.length === 6);
+  second.publish('x', 'x', { qos: 2, id: 7 });
+  t.is((await second.next('disconnect')).reasonCode, 0x93);
+});
+
 test('Maximum Packet Size of the client: larger messages are not sent to it', async (t) => {
   const world = await startWorld(t);
   const sub = await world.connect({

@@ -5,7 +5,8 @@ import { storeLimits } from '../../../../broker/store/open-store.ts';
 import type { SessionStore } from '../../../../broker/store/session-store.ts';
 import { systemClock } from '../../../../core/clock.ts';
 import { checkConfig } from '../../../../core/config/config.ts';
-import { startWorld } from '../../../support/session-world.ts';
+import { fakeClock } from '../../../support/fake-clock.ts';
+import { startWorld, type RawClient, type World } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
 
 interface SlowStore {
@@ -191,4 +192,142 @@ test('PUBACK waits for the commit even if the delivery closes a connection whose
   t.deepEqual(pub.packets, []);
   slow.commit();
   await pub.next('puback');
+});
+
+/** Opens a kept session while commits wait for the test. */
+async function keptClient(
+  world: World,
+  slow: SlowStore,
+  clientId: string,
+  version: 4 | 5,
+  properties: object = {},
+): Promise<RawClient> {
+  const client = await world.raw(clientId);
+  client.connect({
+    clientId,
+    version,
+    clean: false,
+    ...(version === 5 ? { properties: { sessionExpiryInterval: 100, ...properties } } : {}),
+  });
+  await until('its CONNACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await client.next('connack');
+  return client;
+}
+
+const acknowledged = (client: RawClient, cmd: 'puback' | 'pubrec'): (number | undefined)[] =>
+  client.packets.filter((one) => one.cmd === cmd).map((one) => one.messageId);
+
+test('a 3.1.1 client may have any number of QoS 2 messages in flight, also while the store is slow', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, {
+    store: slow.store,
+    config: { limits: { broker: { inflightInMax: 10 } } },
+  });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const pub = await keptClient(world, slow, 'pub', 4);
+  const subscribed = pub.subscribe('in', 2);
+  for (let id = 101; id <= 400; id++) pub.publish('x', 'x', { qos: 2, id });
+  await pub.settle();
+  t.false(pub.ended);
+  slow.commit();
+  await subscribed;
+  await until('all PUBREC packets', () => {
+    slow.commit();
+    return acknowledged(pub, 'pubrec').length === 300;
+  });
+  t.is(acknowledged(pub, 'pubrec')[299], 400);
+});
+
+test('what was accepted is acknowledged before the broker closes the connection, then DISCONNECT follows', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, {
+    store: slow.store,
+    config: { limits: { broker: { inflightInMax: 5 } } },
+  });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const pub = await keptClient(world, slow, 'pub', 5);
+  const old = await keptClient(world, slow, 'old', 4);
+  for (let id = 1; id <= 6; id++) pub.publish('x', 'x', { qos: 2, id });
+  old.publish('x', 'x', { qos: 2, id: 1 });
+  old.write('3600'); // Both QoS bits: a malformed packet.
+  await until('both are closed', () => world.count('disconnected') === 2);
+  t.deepEqual([pub.packets, old.packets], [[], []]);
+  await until('the commit was requested', () => slow.waiting() > 0);
+  slow.commit();
+  await Promise.all([pub.end(), old.end()]);
+  t.deepEqual(acknowledged(pub, 'pubrec'), [1, 2, 3, 4, 5]);
+  t.is(pub.packets.at(-1)?.reasonCode, 0x93);
+  t.deepEqual(acknowledged(old, 'pubrec'), [1]);
+  t.is(world.count('disconnected', 'receive-maximum-exceeded'), 1);
+  t.is(world.count('disconnected', 'packet-malformed'), 1);
+});
+
+test('a closed connection waits for a commit 10 seconds at most, and a revoked one not at all', async (t) => {
+  const clock = fakeClock();
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store, clock });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const late = await keptClient(world, slow, 'late', 5);
+  const revoked = await keptClient(world, slow, 'revoked', 5);
+  for (const client of [late, revoked]) client.publish('x', 'x', { qos: 2, id: 1 });
+  await Promise.all([late.settle(), revoked.settle()]);
+  for (const connection of world.layer.connectionsOf('revoked')) connection.close('device-revoked');
+  await revoked.end();
+  t.deepEqual(
+    revoked.packets.map((one) => one.cmd),
+    ['disconnect'],
+  );
+  for (const connection of world.layer.connectionsOf('late'))
+    connection.close('connection-too-old');
+  clock.advance(9000);
+  t.deepEqual(late.packets, []);
+  clock.advance(2000);
+  await late.end();
+  t.deepEqual(
+    late.packets.map((one) => one.cmd),
+    ['disconnect'],
+  );
+});
+
+test('topic aliases to a client: a packet that waits for the commit introduces none, so that none is used before it is set', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const sub = await keptClient(world, slow, 'sub', 5, { topicAliasMaximum: 10 });
+  const subscribed = sub.subscribe('t', 2);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await subscribed;
+  const pub = await world.connect({ clientId: 'pub' });
+  pub.publish('t', 'a', { qos: 2, id: 1 });
+  pub.publish('t', 'b');
+  pub.publish('t', 'c', { qos: 1, id: 2 });
+  pub.publish('t', 'd', { qos: 2, id: 3 });
+  await pub.settle();
+  const shown = async (): Promise<unknown[][]> =>
+    (await sub.received()).map((one) => [
+      String(one.payload),
+      one.topic,
+      one.properties?.topicAlias,
+    ]);
+  t.deepEqual(await shown(), [
+    ['b', 't', 1],
+    ['c', '', 1],
+  ]);
+  slow.commit();
+  await until('the messages at QoS 2', () => sub.packets.length === 2);
+  t.deepEqual(await shown(), [
+    ['a', 't', undefined],
+    ['d', '', 1],
+  ]);
+});
+
+test('a connection that is closed before CONNECT is reported as refused, with the reason', async (t) => {
+  const world = await startWorld(t);
+  const client = await world.raw('early');
+  await until('it is accepted', () => world.layer.connectionsOf('early').length === 1);
+  for (const connection of world.layer.connectionsOf('early')) connection.close('device-suspended');
+  await client.end();
+  t.is(world.count('refused', 'device-suspended'), 1);
 });
