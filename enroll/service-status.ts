@@ -32,6 +32,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
   const { ca, clock, feed, registry, audit } = deps;
   const now = clock.now();
   const { brokers } = feed;
+  await audit.probe();
   const head = audit.head;
   const checks: Check[] = [
     { name: 'root', ...checkExpiry(ca.root, now) },

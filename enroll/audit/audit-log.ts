@@ -15,6 +15,7 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder, secretFileMode, syncFolder } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -34,9 +35,25 @@ export interface AuditLine extends AuditEvent {
 export const chainStart = '0'.repeat(64);
 
 const fileMaxBytesUsual = 64 * 1024 * 1024;
+/** Longer than a usual line, and more than the slack of the last block. */
+const probeBytes = 8192;
+
+export interface AuditLogOptions {
+  /** When the next file begins (default: 64 MiB). */
+  readonly fileMaxBytes?: number;
+  /** Replaced in tests that make the disk fail. */
+  readonly openFile?: OpenAppendFile;
+}
+
+/** An event on its way to the file. Its text depends on the line before it. */
+interface Pending {
+  readonly event: AuditEvent;
+  readonly atMs: number;
+  readonly commit: number | undefined;
+}
 
 interface Waiting {
-  readonly texts: readonly string[];
+  readonly events: readonly Pending[];
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -57,7 +74,8 @@ export class AuditLog {
   readonly #folder: string;
   readonly #clock: Clock;
   readonly #fileMaxBytes: number;
-  #file: FileHandle;
+  readonly #openFile: OpenAppendFile;
+  #file: AppendFile;
   #number: number;
   #bytes: number;
   #end: ChainEnd;
@@ -65,17 +83,21 @@ export class AuditLog {
   readonly #watchers = new Set<(line: AuditLine) => void>();
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
-  #broken: Error | undefined;
+  /** Whether the last write failed. */
+  #isFailing = false;
+  /** Whether there may be bytes behind the whole lines. */
+  #isDirty = false;
 
   private constructor(
     folder: string,
     clock: Clock,
-    fileMaxBytes: number,
-    at: { file: FileHandle; number: number; bytes: number; end: ChainEnd; commits: CommitEnd },
+    options: AuditLogOptions,
+    at: { file: AppendFile; number: number; bytes: number; end: ChainEnd; commits: CommitEnd },
   ) {
     this.#folder = folder;
     this.#clock = clock;
-    this.#fileMaxBytes = fileMaxBytes;
+    this.#fileMaxBytes = options.fileMaxBytes ?? fileMaxBytesUsual;
+    this.#openFile = options.openFile ?? openAppendFile;
     this.#file = at.file;
     this.#number = at.number;
     this.#bytes = at.bytes;
@@ -87,13 +109,12 @@ export class AuditLog {
    * Opens, and makes if missing, the log in a folder, and goes on at its end. A torn last line,
    * which no answer can have depended on, is cut off.
    *
-   * @param fileMaxBytes when the next file begins; 64 MiB unless told
    * @throws FlotillaError `audit-damaged` when the last whole line cannot be read
    */
   static async open(
     folder: string,
     clock: Clock,
-    fileMaxBytes = fileMaxBytesUsual,
+    options: AuditLogOptions = {},
   ): Promise<AuditLog> {
     await makeSecretFolder(folder);
     const numbers = await auditFileNumbers(folder);
@@ -101,11 +122,11 @@ export class AuditLog {
     const path = auditFilePath(folder, number);
     await (await open(path, 'a', secretFileMode)).close();
     await syncFolder(folder);
-    const file = await open(path, 'r+');
+    const { openFile = openAppendFile } = options;
+    const reader = await open(path, 'r');
     try {
-      const { size } = await file.stat();
-      let { text, bytes } = await lastLine(file, size);
-      await file.truncate(bytes);
+      const { size } = await reader.stat();
+      let { text, bytes } = await lastLine(reader, size);
       if (text === undefined && numbers.length > 1) {
         // The newest file was made, and then nothing written to it.
         const before = await open(auditFilePath(folder, number - 1), 'r');
@@ -118,10 +139,11 @@ export class AuditLog {
       }
       const end = text === undefined ? { seq: 0, hash: chainStart } : endOf(text, path);
       const commits = await lastCommit(folder, numbers);
-      return new AuditLog(folder, clock, fileMaxBytes, { file, number, bytes, end, commits });
-    } catch (error) {
-      await file.close();
-      throw error;
+      const file = await openFile(path);
+      if (bytes < size) await file.truncate(bytes);
+      return new AuditLog(folder, clock, options, { file, number, bytes, end, commits });
+    } finally {
+      await reader.close();
     }
   }
 
@@ -130,15 +152,21 @@ export class AuditLog {
     return { seq: this.#end.seq, hash: this.#end.hash };
   }
 
-  /** Whether a write has failed: nothing more is written, nothing more is decided. */
+  /** Whether the last write failed. Each later one tries again. */
   get isBroken(): boolean {
-    return this.#broken !== undefined;
+    return this.#isFailing;
+  }
+
+  /** Finds out whether a log whose last write failed can be written again. */
+  async probe(): Promise<void> {
+    if (this.#isFailing) await this.#add([]).catch(() => undefined);
   }
 
   /** Appends decisions that change nothing in the registry. Durable when it resolves. */
   append(...events: readonly AuditEvent[]): Promise<void> {
     const atMs = this.#clock.now();
-    return this.#add(events.map((event) => this.#text(event, atMs)));
+    if (events.length === 0) return Promise.resolve();
+    return this.#add(events.map((event) => ({ event, atMs, commit: undefined })));
   }
 
   /** The sink of the registry: appends the events of commits; of replayed ones those that are new. */
@@ -150,7 +178,7 @@ export class AuditLog {
           if (commit !== this.#commits.commit) return commit > this.#commits.commit;
           return skip-- <= 0;
         });
-    return this.#add(missing.map(({ event, atMs, commit }) => this.#text(event, atMs, commit)));
+    return missing.length === 0 ? Promise.resolve() : this.#add(missing);
   };
 
   /** Calls for each line once it is durable. A listener must not throw. */
@@ -164,29 +192,9 @@ export class AuditLog {
     await this.#file.close();
   }
 
-  #text(event: AuditEvent, atMs: number, commit?: number): string {
-    const { action, actor, device, remoteAddress, detail } = event;
-    const seq = this.#end.seq + 1;
-    const body = JSON.stringify({
-      seq,
-      at: new Date(atMs).toISOString(),
-      action,
-      actor,
-      device,
-      remoteAddress,
-      detail,
-      commit,
-      prev: this.#end.hash,
-    });
-    const hash = hashOf(body);
-    this.#end = { seq, hash };
-    return `${body.slice(0, -1)},"hash":"${hash}"}\n`;
-  }
-
-  #add(texts: readonly string[]): Promise<void> {
-    if (texts.length === 0) return Promise.resolve();
+  #add(events: readonly Pending[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ texts, resolve, reject });
+      this.#waiting.push({ events, resolve, reject });
       this.#start();
     });
   }
@@ -203,20 +211,17 @@ export class AuditLog {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0);
       try {
-        if (this.#broken !== undefined) throw this.#broken;
-        if (this.#bytes >= this.#fileMaxBytes) await this.#nextFile();
-        const bytes = Buffer.from(batch.flatMap(({ texts }) => texts).join(''));
-        for (let done = 0; done < bytes.length;) {
-          const at = this.#bytes + done;
-          done += (await this.#file.write(bytes, done, undefined, at)).bytesWritten;
-        }
-        await this.#file.datasync();
-        this.#bytes += bytes.length;
-        this.#notify(batch);
+        const { texts, end } = linesOf(
+          batch.flatMap(({ events }) => events),
+          this.#end,
+        );
+        await this.#append(texts);
+        this.#end = end;
+        this.#isFailing = false;
+        this.#notify(texts);
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        // The chain has gone on in memory: nothing may be written behind the gap.
-        this.#broken = error instanceof Error ? error : new Error(String(error));
+        this.#isFailing = true;
         const failure = new FlotillaError('file-write-failed', {
           detail: auditFilePath(this.#folder, this.#number),
           cause: error,
@@ -226,25 +231,73 @@ export class AuditLog {
     }
   }
 
-  #notify(batch: readonly Waiting[]): void {
+  /** Appends all lines, or none. An append without lines tests the disk. */
+  async #append(texts: readonly string[]): Promise<void> {
+    await this.#repair();
+    if (this.#bytes >= this.#fileMaxBytes) await this.#nextFile();
+    const isProbe = texts.length === 0;
+    const bytes = isProbe ? Buffer.alloc(probeBytes, ' ') : Buffer.from(texts.join(''));
+    this.#isDirty = true;
+    try {
+      await this.#file.append(bytes, this.#bytes);
+      await this.#file.flush();
+    } catch (error) {
+      // When even this fails, the next write repairs the file first.
+      await this.#repair().catch(() => undefined);
+      throw error;
+    }
+    if (isProbe) {
+      await this.#repair();
+    } else {
+      this.#isDirty = false;
+      this.#bytes += bytes.length;
+    }
+  }
+
+  /** Cuts off what a failed write has left. */
+  async #repair(): Promise<void> {
+    if (!this.#isDirty) return;
+    await this.#file.truncate(this.#bytes);
+    await this.#file.flush();
+    this.#isDirty = false;
+  }
+
+  #notify(texts: readonly string[]): void {
     if (this.#watchers.size === 0) return;
-    for (const { texts } of batch) {
-      for (const text of texts) {
-        // The seam to JSON: this log made the text a moment ago.
-        const line = JSON.parse(text) as AuditLine;
-        for (const watcher of this.#watchers) watcher(line);
-      }
+    for (const text of texts) {
+      // The seam to JSON: this log made the text a moment ago.
+      const line = JSON.parse(text) as AuditLine;
+      for (const watcher of this.#watchers) watcher(line);
     }
   }
 
   async #nextFile(): Promise<void> {
-    const file = await open(auditFilePath(this.#folder, this.#number + 1), 'wx', secretFileMode);
-    await syncFolder(this.#folder);
+    // An earlier attempt may have created it and failed then: it is empty.
+    const file = await this.#openFile(auditFilePath(this.#folder, this.#number + 1));
     await this.#file.close();
     this.#file = file;
     this.#number++;
     this.#bytes = 0;
   }
+}
+
+/** The lines of events, each bound to the one before, and the end of the chain behind them. */
+function linesOf(
+  events: readonly Pending[],
+  from: ChainEnd,
+): { texts: readonly string[]; end: ChainEnd } {
+  let end = from;
+  const texts = events.map(({ event, atMs, commit }) => {
+    const { action, actor, device, remoteAddress, detail } = event;
+    const seq = end.seq + 1;
+    const at = new Date(atMs).toISOString();
+    const fields = { seq, at, action, actor, device, remoteAddress, detail, commit };
+    const body = JSON.stringify({ ...fields, prev: end.hash });
+    const hash = hashOf(body);
+    end = { seq, hash };
+    return `${body.slice(0, -1)},"hash":"${hash}"}\n`;
+  });
+  return { texts, end };
 }
 
 /** The numbers of the files in a folder, in order. */

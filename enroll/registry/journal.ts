@@ -8,49 +8,19 @@
  *
  * @module
  */
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { dirname } from 'node:path';
-import { secretFileMode, syncFolder } from '../../core/atomic-file.ts';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-
-/** What a journal does to the disk: replaced in tests that make it fail. */
-export interface JournalFile {
-  append(bytes: Buffer, offset: number): Promise<void>;
-  /** Resolves when all that was appended survives a power cut. */
-  flush(): Promise<void>;
-  truncate(bytes: number): Promise<void>;
-  close(): Promise<void>;
-}
-
-export type OpenJournalFile = (path: string) => Promise<JournalFile>;
-
-/** Opens, and makes if missing, a file on the real disk. */
-export const openJournalFile: OpenJournalFile = async (path) => {
-  const file: FileHandle = await open(path, 'a+', secretFileMode);
-  await file.close();
-  await syncFolder(dirname(path));
-  const handle = await open(path, 'r+');
-  return {
-    async append(bytes, offset) {
-      for (let done = 0; done < bytes.length;) {
-        const { bytesWritten } = await handle.write(bytes, done, undefined, offset + done);
-        done += bytesWritten;
-      }
-    },
-    flush: () => handle.datasync(),
-    truncate: (bytes) => handle.truncate(bytes),
-    close: () => handle.close(),
-  };
-};
+import type { AppendFile } from '../../core/append-file.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export class Journal {
   readonly path: string;
-  readonly #file: JournalFile;
+  readonly #file: AppendFile;
   #bytes: number;
-  #broken: unknown;
+  /** Whether there may be bytes behind the whole lines that must not be read at the next start. */
+  #isDirty = false;
 
-  constructor(path: string, file: JournalFile, bytes: number) {
+  constructor(path: string, file: AppendFile, bytes: number) {
     this.path = path;
     this.#file = file;
     this.#bytes = bytes;
@@ -64,23 +34,47 @@ export class Journal {
   /**
    * Appends lines and flushes once. Not to be called again before it is done.
    *
-   * @throws FlotillaError `registry-unavailable`: none of the lines will be there after a restart.
-   *   When even that cannot be made sure, every later call fails too.
+   * @throws FlotillaError `registry-unavailable`: none of the lines will be there after a restart. The next
+   *   call repairs the file first, and fails as long as that is not possible.
    */
   async append(lines: readonly string[]): Promise<void> {
-    if (this.#broken !== undefined) throw this.#unavailable(this.#broken);
     const bytes = Buffer.from(lines.map(encodeLine).join(''));
     try {
+      await this.repair();
+      this.#isDirty = true;
       await this.#file.append(bytes, this.#bytes);
       await this.#file.flush();
+      this.#isDirty = false;
       this.#bytes += bytes.length;
     } catch (error) {
-      try {
-        await this.#file.truncate(this.#bytes);
-        await this.#file.flush();
-      } catch (second) {
-        this.#broken = second;
-      }
+      await this.repair().catch(() => undefined);
+      throw isFlotillaError(error) ? error : this.#unavailable(error);
+    }
+  }
+
+  /**
+   * Removes what was appended after the file had `bytes` bytes, as if it had never been written.
+   *
+   * @throws FlotillaError `registry-unavailable`; the next {@link append} tries again
+   */
+  async cutTo(bytes: number): Promise<void> {
+    this.#bytes = bytes;
+    this.#isDirty = true;
+    await this.repair();
+  }
+
+  /**
+   * Cuts off what a failed write has left.
+   *
+   * @throws FlotillaError `registry-unavailable`
+   */
+  async repair(): Promise<void> {
+    if (!this.#isDirty) return;
+    try {
+      await this.#file.truncate(this.#bytes);
+      await this.#file.flush();
+      this.#isDirty = false;
+    } catch (error) {
       throw this.#unavailable(error);
     }
   }

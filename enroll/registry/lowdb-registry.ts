@@ -10,8 +10,8 @@
  * **Commit.** 1. Versions and uniqueness are checked and the change is applied in memory, in one
  * turn. 2. The change, as one line, is appended to the journal together with all others that wait,
  * and flushed once. 3. Its events go to the sink, which flushes them. 4. Watchers are told, promises
- * resolve. When 2 fails, the changes of the batch and all that came after are taken back in reverse
- * order. So a commit costs two shared flushes and the length of its own rows.
+ * resolve. When 2 or 3 fails, the changes of the batch and all that came after are taken back in reverse
+ * order, and the journal is cut to its length before. The next commit tries again. So a commit costs two shared flushes and the length of its own rows.
  *
  * **Checkpoint**, when the journal has grown to half the size of the shards, or writing has been idle:
  * 1. A new journal file, numbered one higher, takes over. 2. Each shard that changed is made into
@@ -37,6 +37,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
+import { openAppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder, syncFolder } from '../../core/atomic-file.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -47,7 +48,7 @@ import { Durability } from './durability.ts';
 import { listDevices } from './device-list.ts';
 import { inTurns } from './rows-in-turns.ts';
 import { lockFolder } from './folder-lock.ts';
-import { Journal, openJournalFile, type OpenJournalFile } from './journal.ts';
+import { Journal } from './journal.ts';
 import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
 import { type DeviceRecord, type TableName, type Tables, type TokenRecord } from './records.ts';
 import {
@@ -65,7 +66,7 @@ export interface LowdbRegistryDeps {
   readonly log: Logger;
   readonly sink: EventSink;
   /** Replaced in tests that make the disk fail. */
-  readonly openFile?: OpenJournalFile;
+  readonly openFile?: OpenAppendFile;
   /** Told before each step that a crash could come between; for tests. */
   readonly step?: (name: CrashPoint) => Promise<void>;
 }
@@ -129,7 +130,7 @@ export class LowdbRegistry implements Registry {
   readonly #unlock: () => Promise<void>;
   readonly #rows: RegistryRows;
   readonly #watchers = new Set<(committed: Committed) => void>();
-  readonly #openFile: OpenJournalFile;
+  readonly #openFile: OpenAppendFile;
   #journal: Journal | undefined;
   #journalNumber = 0;
   /** The newest commit in memory. */
@@ -140,7 +141,6 @@ export class LowdbRegistry implements Registry {
   #checkpointing: Promise<void> | undefined;
   #rotate: (() => Promise<void>) | undefined;
   #idle: Cancel = () => undefined;
-  #broken: FlotillaError | undefined;
   #closing: Promise<void> | undefined;
   #shardBytes = 0;
 
@@ -148,7 +148,7 @@ export class LowdbRegistry implements Registry {
     this.#folder = folder;
     this.#deps = deps;
     this.#unlock = unlock;
-    this.#openFile = deps.openFile ?? openJournalFile;
+    this.#openFile = deps.openFile ?? openAppendFile;
     this.#rows = new RegistryRows(folder, () => this.#durableUpTo(this.#number));
   }
 
@@ -205,7 +205,6 @@ export class LowdbRegistry implements Registry {
 
   commit(change: Change): Promise<number> {
     return new Promise((resolve, reject) => {
-      if (this.#broken !== undefined) throw this.#broken;
       if (this.#closing !== undefined) throw new FlotillaError('registry-unavailable');
       this.#rows.assertFits(change);
       const number = ++this.#number;
@@ -259,7 +258,7 @@ export class LowdbRegistry implements Registry {
     try {
       await this.#writing;
       await this.#checkpointing?.catch(() => undefined);
-      if (this.#broken === undefined) await this.checkpoint();
+      await this.checkpoint();
     } finally {
       await this.#journal?.close();
       await this.#unlock();
@@ -283,15 +282,15 @@ export class LowdbRegistry implements Registry {
       this.#rotate = undefined;
       await rotate?.();
       const batch = this.#waiting.splice(0, batchMaxLines);
-      if (batch.length > 0 && !(await this.#writeBatch(batch))) return;
+      if (batch.length > 0 && !(await this.#writeBatch(batch))) break;
     }
     this.#planCheckpoint();
   }
 
   async #writeBatch(batch: readonly Waiting[]): Promise<boolean> {
     await this.#deps.step?.('before-journal');
+    const bytesBefore = this.#journal?.bytes ?? 0;
     try {
-      if (this.#broken !== undefined) throw this.#broken;
       await this.#journal?.append(batch.map(({ json }) => json));
     } catch (error) {
       this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
@@ -306,10 +305,17 @@ export class LowdbRegistry implements Registry {
         false,
       );
     } catch (error) {
-      // Written, but its events are not: nothing may be answered. The next start delivers them.
-      this.#broken = new FlotillaError('registry-unavailable', { cause: error });
-      this.#deps.log.error({ err: error }, 'could not write the audit log, the registry stops');
-      this.#refuse([...batch, ...this.#waiting.splice(0)], this.#broken);
+      // A change without its line in the audit log must not happen: it leaves the journal again. If even
+      // that fails, the journal is repaired before the next line, or the next start delivers the events.
+      this.#deps.log.error(
+        { err: error },
+        'could not write the audit log, the change is taken back',
+      );
+      await this.#journal?.cutTo(bytesBefore).catch((second: unknown) => {
+        this.#deps.log.error({ err: second }, 'could not take back a change in the journal');
+      });
+      const failure = new FlotillaError('registry-unavailable', { cause: error });
+      this.#takeBack([...batch, ...this.#waiting.splice(0)], failure);
       return false;
     }
     await this.#deps.step?.('after-sink');
@@ -327,16 +333,11 @@ export class LowdbRegistry implements Registry {
   #takeBack(changes: readonly Waiting[], error: unknown): void {
     for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
     this.#durability.reset(this.#number);
-    this.#refuse(changes, error);
-  }
-
-  #refuse(changes: readonly Waiting[], error: unknown): void {
     for (const { reject } of changes) reject(error);
     this.#durability.fail(error);
   }
 
   #durableUpTo(number: number): Promise<void> {
-    if (number > this.number && this.#broken !== undefined) return Promise.reject(this.#broken);
     return this.#durability.upTo(number);
   }
 
@@ -382,6 +383,8 @@ export class LowdbRegistry implements Registry {
       this.#rotate = async () => {
         try {
           const path = journalPath(this.#folder, this.#journalNumber + 1);
+          // What a failed write has left would be read at the next start.
+          await this.#journal?.repair();
           const next = new Journal(path, await this.#openFile(path), 0);
           const old = this.#journal;
           this.#journal = next;

@@ -70,7 +70,7 @@ test('a start never replaces a root, an issuer or a key when a file of the CA is
     await mkdir(state.ca.folder, { recursive: true });
     const before = await caFiles(state);
     const error = await t.throwsAsync(initialise(state), { code: 'ca-missing' }, what);
-    t.regex(String(error?.message), /root\.pem|issuer\.pem/, what);
+    t.regex(error.message, /root\.pem|issuer\.pem/, what);
     t.deepEqual(await caFiles(state), before, what);
   }
 });

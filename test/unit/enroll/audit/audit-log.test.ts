@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { AuditLog, auditFilePath } from '../../../../enroll/audit/audit-log.ts';
 import { tailAudit, verifyAudit } from '../../../../enroll/audit/audit-reader.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
+import { openAppendFile } from '../../../../core/append-file.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
 const event = { action: 'device-changed', actor: 'test' } as const;
@@ -11,10 +12,10 @@ const event = { action: 'device-changed', actor: 'test' } as const;
 test('files follow one another and the chain runs through all of them', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const clock = fakeClock();
-  const log = await AuditLog.open(folder, clock, 1000);
+  const log = await AuditLog.open(folder, clock, { fileMaxBytes: 1000 });
   for (let at = 0; at < 20; at++) await log.append({ ...event, device: `d${at}` });
   await log.close();
-  const again = await AuditLog.open(folder, clock, 1000);
+  const again = await AuditLog.open(folder, clock, { fileMaxBytes: 1000 });
   await again.append({ ...event, device: 'last' });
   const { head } = again;
   await again.close();
@@ -67,4 +68,48 @@ test('an empty folder is a log that is whole', async (t) => {
   await (await AuditLog.open(folder, fakeClock())).close();
   t.like(await verifyAudit(folder), { ok: true, lines: 0, head: null });
   t.deepEqual(await tailAudit(folder, 5), []);
+});
+
+test('a write that failed leaves nothing behind, and the log goes on when the disk does', async (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const disk = { failsAt: 'never' as 'never' | 'append' | 'flush', cannotCut: false };
+  const log = await AuditLog.open(folder, fakeClock(), {
+    fileMaxBytes: 1000,
+    async openFile(path) {
+      const file = await openAppendFile(path);
+      return {
+        ...file,
+        async append(bytes, offset) {
+          // A full disk takes a part of the bytes.
+          if (disk.failsAt === 'append') await file.append(bytes.subarray(0, 100), offset);
+          if (disk.failsAt === 'append') throw new Error('ENOSPC');
+          await file.append(bytes, offset);
+        },
+        flush: () => (disk.failsAt === 'flush' ? Promise.reject(new Error('EIO')) : file.flush()),
+        truncate: (bytes) =>
+          disk.cannotCut ? Promise.reject(new Error('EIO')) : file.truncate(bytes),
+      };
+    },
+  });
+  const event = { action: 'device-changed', actor: 'test', device: 'a' } as const;
+  await log.append(event);
+  for (const failsAt of ['append', 'flush'] as const) {
+    for (const cannotCut of [false, true]) {
+      Object.assign(disk, { failsAt, cannotCut });
+      const results = await Promise.allSettled([log.append(event), log.append(event, event)]);
+      t.true(results.every(({ status }) => status === 'rejected'));
+      await t.throwsAsync(log.append(event), { code: 'file-write-failed' });
+      await log.probe();
+      t.true(log.isBroken);
+      Object.assign(disk, { failsAt: 'never', cannotCut: false });
+      await log.probe();
+      t.false(log.isBroken);
+      await log.append(event, event);
+    }
+  }
+  t.is(log.head.seq, 9);
+  await log.close();
+  const verified = await verifyAudit(folder);
+  t.true(verified.ok);
+  t.is(verified.lines, 9);
 });

@@ -1,12 +1,12 @@
 import test, { type ExecutionContext } from 'ava';
-import { appendFile, cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../../../core/clock.ts';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../../../core/log.ts';
 import { AuditLog } from '../../../../enroll/audit/audit-log.ts';
 import { tailAudit, verifyAudit } from '../../../../enroll/audit/audit-reader.ts';
-import { openJournalFile } from '../../../../enroll/registry/journal.ts';
+import { openAppendFile } from '../../../../core/append-file.ts';
 import {
   openLowdbRegistry,
   type CrashPoint,
@@ -174,7 +174,7 @@ test('a disk that fails leaves the registry as it was, and it goes on when the d
   let failing = false;
   const registry = await open(t, folder, {
     async openFile(path) {
-      const file = await openJournalFile(path);
+      const file = await openAppendFile(path);
       return {
         ...file,
         flush: () => (failing ? Promise.reject(new Error('EIO')) : file.flush()),
@@ -196,6 +196,51 @@ test('a disk that fails leaves the registry as it was, and it goes on when the d
   await registry.close();
   const again = await open(t, folder);
   t.is(await again.count('devices'), 2);
+});
+
+test('a change whose audit line cannot be written is taken back, on the disk too, and later ones go on', async (t) => {
+  const folder = join(tempFolder(t), 'registry');
+  let failing = false;
+  let cannotCut = false;
+  const taken: number[] = [];
+  const registry = await open(t, folder, {
+    sink: (events) => {
+      if (failing) return Promise.reject(new Error('ENOSPC'));
+      taken.push(...events.map(({ commit }) => commit));
+      return Promise.resolve();
+    },
+    async openFile(path) {
+      const file = await openAppendFile(path);
+      return {
+        ...file,
+        truncate: (bytes) => (cannotCut ? Promise.reject(new Error('EIO')) : file.truncate(bytes)),
+      };
+    },
+  });
+  const seen: number[] = [];
+  registry.watch(({ number }) => seen.push(number));
+  const put = (id: string): Promise<number> =>
+    registry.commit({
+      puts: [{ table: 'devices', record: deviceRow(id), expected: 0 }],
+      events: [{ action: 'device-changed', actor: 'test', device: id }],
+    });
+  const done = [await put('a')];
+  for (const cut of [false, true]) {
+    failing = true;
+    cannotCut = cut;
+    await t.throwsAsync(put('b'), { code: 'registry-unavailable' });
+    t.is(await registry.get('devices', 'b'), undefined);
+    failing = false;
+    cannotCut = false;
+    done.push(await put(`c${String(cut)}`));
+  }
+  t.deepEqual(seen, done);
+  t.deepEqual(taken, done);
+  const copy = join(tempFolder(t), 'copy');
+  await cp(folder, copy, { recursive: true });
+  await rm(join(copy, 'lock'), { force: true });
+  const again = await open(t, copy);
+  t.is(await again.count('devices'), 3, 'a start does not bring it back');
 });
 
 test('events of a change that became durable just before a crash are in the log after the next start, once', async (t) => {
@@ -238,7 +283,7 @@ test('the cost of a commit on the disk does not grow with the number of rows', a
   let written = 0;
   const registry = await open(t, folder, {
     async openFile(path) {
-      const file = await openJournalFile(path);
+      const file = await openAppendFile(path);
       return {
         ...file,
         append(bytes, offset) {
