@@ -29,7 +29,7 @@ import { RenewalRelay, renewOver } from './fleet-topics/renewal-relay.ts';
 import { DevicePorts } from './listeners/device-ports.ts';
 import { HandshakeGate } from './listeners/handshake-gate.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
-import { readPolicy } from '../core/policy/policy-file.ts';
+import { PolicySource } from './policy/policy-source.ts';
 import { QueryResponder } from './queries/query-responder.ts';
 import { Reloader } from './reload/reloader.ts';
 import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
@@ -87,7 +87,13 @@ export async function createBrokerParts(
     layer,
   });
   const accepting = { ...foundation, ...reporting, ...enforcement, ...entrance, layer };
-  const queries = new QueryResponder({ ...accepting, url: environment.enrollUrl, clock, log });
+  const queries = new QueryResponder({
+    ...accepting,
+    limits: config.limits.broker,
+    url: environment.enrollUrl,
+    clock,
+    log,
+  });
   const updates = createUpdates(environment, { ...accepting, queries });
   return { ...accepting, ...updates, queries, samples: createSamples(environment, accepting) };
 }
@@ -96,6 +102,7 @@ export async function createBrokerParts(
 interface Foundation {
   readonly material: BrokerTlsMaterial;
   readonly authorizer: PolicyAuthorizer;
+  readonly policySource: PolicySource;
   readonly directory: Directory;
   readonly holds: IncidentHolds;
   readonly fatalError: FatalError;
@@ -110,9 +117,11 @@ async function readFoundation(
     state.broker.identity,
     config.broker.tlsSessionTickets,
   );
-  const policy = await readPolicy(state.policy);
+  const policySource = new PolicySource(state.policy, state.broker.fleetPolicy);
+  const policy = await policySource.load();
   return {
     material,
+    policySource,
     authorizer: new PolicyAuthorizer(policy, config.limits.broker, config.broker.onDenied),
     directory: new Directory(),
     holds: new IncidentHolds(),
@@ -246,7 +255,7 @@ function createSamples(
   { enrollUrl, clock, log }: BrokerEnvironment,
   parts: Omit<BrokerParts, keyof Updates | 'samples' | 'queries'>,
 ): SampleReporter {
-  const { credentials, admitter, authorizer, lag, layer } = parts;
+  const { credentials, admitter, authorizer, lag, layer, policySource } = parts;
   const run = randomUUID();
   const startedAtMs = clock.now();
   return new SampleReporter({
@@ -262,7 +271,7 @@ function createSamples(
         deniedByRule: authorizer.deniedByRule,
         eventLoopLagMs: lag.lagMs,
         statistics: layer.statistics(),
-        policy: undefined,
+        policy: policySource.inForce,
       }),
   });
 }
@@ -282,7 +291,7 @@ function createUpdates(
   parts: Omit<BrokerParts, keyof Updates | 'samples'>,
 ): Updates {
   const { material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
-  const { authorizer, holds, review, layer, presence, queries } = parts;
+  const { authorizer, holds, review, layer, presence, queries, policySource } = parts;
   const enforcer = new ChangeEnforcer({
     clock,
     log,
@@ -308,6 +317,7 @@ function createUpdates(
     log,
     random: Math.random,
     asked: (line) => queries.take(line),
+    fleetPolicy: (text) => void policySource.fleetChanged(text, () => reloader.reloadPolicy()),
     changed: (change) => {
       const closed = enforcer.directoryChanged(change);
       if (directory.ready) firstDirectory.resolve(undefined);
@@ -321,6 +331,7 @@ function createUpdates(
     log,
     material,
     metrics,
+    policySource,
     failed: (what, error) => reporter.reloadFailed(what, error),
     materialChanged: () => {
       ports.replaceMaterial(material.tls());

@@ -64,6 +64,8 @@ export interface StateFolder {
     readonly identity: string;
     readonly directory: string;
     readonly store: string;
+    /** The fleet's policy, as it came over the feed. */
+    readonly fleetPolicy: string;
   };
   readonly sim: string;
   readonly run: { readonly folder: string; readonly enroll: string; readonly broker: string };
@@ -96,6 +98,7 @@ export function stateFolder(root: string): StateFolder {
       identity: at('broker', 'identity'),
       directory: at('broker', 'directory.json'),
       store: at('broker', 'store.sqlite'),
+      fleetPolicy: at('broker', 'fleet-policy.yaml'),
     },
     sim: at('sim'),
     run: { folder: at('run'), enroll: at('run', 'enroll.json'), broker: at('run', 'broker.json') },

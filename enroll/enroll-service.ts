@@ -72,7 +72,8 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         queries,
         sampled: samples.take.bind(samples),
         url: () => url,
-        status: () => statusOfService({ ...open, feed, state, serverCertificate }),
+        status: () =>
+          statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples }),
         factoriesChanged: () => http.replaceTls(tls()),
       },
       operatorApi,

@@ -24,8 +24,10 @@ import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
 import { tailRoute } from './http/routes/tail-routes.ts';
 import { operatorRoutes } from './http/routes/operator-routes.ts';
 import { signInRoutes } from './http/routes/sign-in-routes.ts';
+import { policyRoutes } from './http/routes/policy-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
+import { FleetPolicy } from './policy/fleet-policy.ts';
 import { openProvider } from './operators/open-provider.ts';
 import { OperatorDirectory } from './operators/operator-directory.ts';
 import { SignIn } from './operators/sign-in.ts';
@@ -73,6 +75,7 @@ export async function openOperatorApi(
   const samples = new BrokerSamples(clock);
   const hub = new EventHub();
   const queries = new BrokerQueries(feed, clock);
+  const policy = await FleetPolicy.open(registry, clock, feed);
   const presenceEvents = new PresenceEvents(hub, clock, () => presence.connectedCount);
   const recent = await queryAudit(auditFolder, {
     limit: statisticsLinesMax,
@@ -101,6 +104,7 @@ export async function openOperatorApi(
   lifecycle.add('operator API', () => {
     cancel();
     queries.close();
+    policy.close();
     presenceEvents.close();
     table.close();
   });
@@ -125,6 +129,7 @@ export async function openOperatorApi(
       ...metricsRoutes(eventDeps),
       ...brokerRoutes(brokerDeps),
       ...operatorRoutes(signInDeps),
+      ...policyRoutes({ feed, policy, queries, samples, table }),
     ],
     rawRoutes: [
       eventsRoute(eventDeps),

@@ -12,6 +12,7 @@ import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import type { Feed } from './feed/directory-feed.ts';
+import type { BrokerReports } from './queries/broker-list.ts';
 import type { Registry } from './registry/registry.ts';
 
 type Check = Status['checks'][number];
@@ -22,6 +23,7 @@ export interface StatusDeps {
   readonly clock: Clock;
   readonly feed: Feed;
   readonly registry: Registry;
+  readonly brokerReports: BrokerReports;
   readonly state: StateFolder;
   readonly serverCertificate: () => CertificateFacts;
 }
@@ -52,9 +54,29 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       ok: !audit.isBroken,
       detail: `line ${head.seq}, hash ${head.hash.slice(0, 16)}`,
     },
+    policyCheck(deps.brokerReports),
     await disk(deps.state.root),
   ];
   return { ok: checks.every(({ ok }) => ok), checks };
+}
+
+/** A broker that overrides the fleet's policy is no fault; one that could not use it is. */
+function policyCheck(reports: BrokerReports): Check {
+  const policies = reports.names.map((broker) => ({
+    broker,
+    inForce: reports.latest(broker)?.policy,
+  }));
+  const faulty = policies.filter(({ inForce }) => inForce?.fault !== undefined);
+  const own = policies.filter(({ inForce }) => inForce?.source === 'file');
+  const detail = [
+    ...faulty.map(({ broker, inForce }) => `${broker}: ${inForce?.fault ?? ''}`),
+    ...(own.length === 0 ? [] : [`own file: ${own.map(({ broker }) => broker).join(', ')}`]),
+  ].join('; ');
+  return {
+    name: 'policy',
+    ok: faulty.length === 0,
+    detail: detail === '' ? 'of the fleet' : detail,
+  };
 }
 
 async function disk(path: string): Promise<Check> {

@@ -11,11 +11,20 @@ import type {
 } from '../../core/protocol/broker-query.ts';
 import type { Identity } from './identity.ts';
 
+/** A session that the policy can decide about: its identity has connected since the start of the broker. */
+export interface AuthorizedSession {
+  readonly clientId: string;
+  readonly identity: Identity;
+  readonly filters: Iterable<{ readonly filter: string; readonly qos: 0 | 1 | 2 }>;
+}
+
 export interface SessionInspection {
   connections(query: Extract<BrokerQuery, { kind: 'connections' }>): BrokerAnswerOf<'connections'>;
   sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): BrokerAnswerOf<'sessions'>;
   /** Undefined when there is no such session. */
   session(clientId: string): BrokerAnswerOf<'session'> | undefined;
+  /** The sessions whose identity is known, with their subscriptions. */
+  authorized(): Iterable<AuthorizedSession>;
   /** The retained messages that an identity may receive, in the order of their topics. */
   retained(
     identity: Identity,

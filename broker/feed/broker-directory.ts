@@ -159,6 +159,7 @@ export class Directory implements DirectoryView {
           this.#advance(line.sequence);
         }
         return { kind: 'authorities', pem: line.pem };
+      case 'policy':
       case 'query':
       case 'query-end':
         return undefined;

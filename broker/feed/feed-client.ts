@@ -7,7 +7,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../core/log.ts';
 import type { Clock } from '../../core/clock.ts';
-import { featuresHeader, queryFeature } from '../../core/protocol/broker-query.ts';
+import { featuresHeader, policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import {
   feedHeartbeatMs,
   feedLineSchema,
@@ -21,7 +21,7 @@ import type { DirectoryFile, StoredChange } from './directory-file.ts';
 import type { FeedReporter } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
 
-const lineMaxBytes = 1024 * 1024;
+const lineMaxBytes = 2 * 1024 * 1024;
 const problemMaxBytes = 64 * 1024;
 /** A connection that receives nothing for three heartbeats is dead. */
 export const feedTimeoutMs = 3 * feedHeartbeatMs;
@@ -49,6 +49,8 @@ export interface FeedClientDeps {
   changed(change: DirectoryChange): number;
   /** Handles a question of the service, or the end of one. */
   asked(line: QueryLine): void;
+  /** Handles the fleet's policy; null: the fleet has none. */
+  fleetPolicy(text: string | null): void;
 }
 
 export class FeedClient {
@@ -135,7 +137,7 @@ export class FeedClient {
       method: 'GET',
       url: target.href,
       ...this.#deps.credentials(),
-      headers: { [featuresHeader]: queryFeature },
+      headers: { [featuresHeader]: `${queryFeature}, ${policyFeature}` },
       timeoutMs: feedTimeoutMs,
     });
     this.#response = response;
@@ -160,6 +162,10 @@ export class FeedClient {
       const line = feedLineSchema.parse(JSON.parse(text));
       if (line.type === 'query' || line.type === 'query-end') {
         this.#deps.asked(line);
+        continue;
+      }
+      if (line.type === 'policy') {
+        this.#deps.fleetPolicy(line.text);
         continue;
       }
       this.#applyLine(line);

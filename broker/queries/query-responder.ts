@@ -23,6 +23,10 @@ import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../../core/policy/explanation.ts';
 import { policySubjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
+import { parsePolicy } from '../../core/policy/policy-file.ts';
+import type { BrokerLimits } from '../../core/config/limits.ts';
+import type { PolicySource } from '../policy/policy-source.ts';
+import { policyDiff } from './policy-diff.ts';
 import { MessageTail } from './message-tail.ts';
 import { operatorIdentity } from './operator-identity.ts';
 
@@ -38,6 +42,8 @@ export interface QueryResponderDeps {
   readonly log: Logger;
   readonly layer: SessionLayer;
   readonly authorizer: PolicyAuthorizer;
+  readonly policySource: PolicySource;
+  readonly limits: BrokerLimits;
   credentials(): FeedCredentials;
 }
 
@@ -120,6 +126,12 @@ export class QueryResponder {
         for (const connection of connections) connection.close('disconnected-by-operator');
         return { connectionsClosed: connections.length };
       }
+      case 'policy': {
+        const { inForce, text } = this.#deps.policySource;
+        return { ...inForce, text };
+      }
+      case 'policy-diff':
+        return policyDiff(inspection.authorized(), parsePolicy(query.text), this.#deps.limits);
       case 'publish': {
         const { subject, topic, qos, retain } = query;
         const payload = Buffer.from(query.payload, 'base64');

@@ -12,7 +12,6 @@ import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import { FileWatch } from './file-watch.ts';
 import type { BrokerMetrics } from '../telemetry/broker-metrics.ts';
 import type { Policy } from '../../core/policy/policy-model.ts';
-import { readPolicy } from '../../core/policy/policy-file.ts';
 import { SelfRenewal } from '../certificates/self-renewal.ts';
 
 export interface ReloaderDeps {
@@ -22,6 +21,7 @@ export interface ReloaderDeps {
   readonly enrollUrl: string;
   readonly material: BrokerTlsMaterial;
   readonly metrics: BrokerMetrics;
+  readonly policySource: { load(): Promise<Policy> };
   /** Files could not be loaded; the previous ones stay in force. */
   failed(what: string, error: unknown): void;
   /** The broker's certificate, key or CA certificates changed. */
@@ -44,7 +44,7 @@ export class Reloader {
     this.#certificateWatch = new FileWatch(clock, [key, chain, ca], () =>
       this.#reloadCertificates(),
     );
-    this.#policyWatch = new FileWatch(clock, [state.policy], () => this.#reloadPolicy());
+    this.#policyWatch = new FileWatch(clock, [state.policy], () => this.reloadPolicy());
     this.#renewal = new SelfRenewal({
       clock,
       log,
@@ -77,7 +77,7 @@ export class Reloader {
   /** Reloads all files now. */
   async reload(): Promise<void> {
     await this.#reloadCertificates();
-    await this.#reloadPolicy();
+    await this.reloadPolicy();
   }
 
   #reloadCertificates(): Promise<void> {
@@ -88,9 +88,10 @@ export class Reloader {
     });
   }
 
-  #reloadPolicy(): Promise<void> {
+  /** Reads the policy again. */
+  reloadPolicy(): Promise<void> {
     return this.#reload('policy', async () => {
-      this.#deps.policyChanged(await readPolicy(this.#deps.state.policy));
+      this.#deps.policyChanged(await this.#deps.policySource.load());
     });
   }
 

@@ -9,7 +9,6 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { FlotillaError, isFlotillaError } from '../errors/flotilla-error.ts';
 import { queueOverflows } from '../config/limits.ts';
-import { defaultPolicyText } from './default-policy.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy-model.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
 import { readYaml, type Path, type Source } from './yaml-source.ts';
@@ -83,22 +82,19 @@ export function parsePolicy(text: string): Policy {
 }
 
 /**
- * Reads and checks a policy file. Returns the default policy when the file does not exist.
+ * Reads the text of a policy file.
  *
- * @throws FlotillaError `policy-unreadable`, `policy-invalid` with line and column
+ * @returns undefined when there is no such file
+ * @throws FlotillaError `policy-unreadable`, `policy-invalid` when it is too large
  */
-export async function readPolicy(path: string): Promise<Policy> {
-  let text: string;
+export async function readPolicyText(path: string): Promise<string | undefined> {
   try {
-    text = await textOf(path);
+    return await textOf(path);
   } catch (error) {
     if (isFlotillaError(error)) throw error;
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      return parsePolicy(defaultPolicyText);
-    }
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new FlotillaError('policy-unreadable', { detail: path, cause: error });
   }
-  return parsePolicy(text);
 }
 
 /** The text of a file. A file that is too large is not read. */

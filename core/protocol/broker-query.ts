@@ -11,6 +11,7 @@
  */
 import { z } from 'zod';
 import { isDeviceId, type DeviceId } from '../device-id.ts';
+import { policyInForceSchema } from './broker-sample.ts';
 
 /** The header with which a broker names what it understands beside the directory. */
 export const featuresHeader = 'flotilla-features';
@@ -25,6 +26,8 @@ export const queryPageItemsMax = 1000;
 export const publishPayloadMaxBytes = 64 * 1024;
 /** Of each message that an operator looks at so many bytes are shown. */
 export const shownPayloadMaxBytes = 16 * 1024;
+/** The largest policy, in characters. */
+export const policyTextMaxBytes = 256 * 1024;
 export const tailMaxMessages = 10_000;
 export const tailMaxSeconds = 3600;
 
@@ -86,6 +89,8 @@ export const brokerQuerySchema = z.discriminatedUnion('kind', [
     qos,
     retain: z.boolean(),
   }),
+  z.strictObject({ kind: z.literal('policy') }),
+  z.strictObject({ kind: z.literal('policy-diff'), text: z.string().max(policyTextMaxBytes) }),
   z.strictObject({
     kind: z.literal('tail'),
     subject: operatorSubjectSchema,
@@ -182,6 +187,23 @@ export const tailAnswerSchema = z.object({
   dropped: count,
 });
 
+export const policyAnswerSchema = policyInForceSchema.extend({ text: z.string() });
+export const policyDiffAnswerSchema = z.object({
+  /** Subscriptions that would be taken away; at most 1000 are listed. */
+  lost: z.array(
+    z.object({
+      device: z.string(),
+      clientId: z.string(),
+      filter: z.string(),
+      /** The rule that denies it; null: no rule allows it. */
+      rule: z.string().nullable(),
+    }),
+  ),
+  total: count,
+  /** How many subscriptions were looked at. */
+  subscriptions: count,
+});
+
 /** What each question is answered with. */
 export const brokerAnswerSchemas = {
   connections: connectionsAnswerSchema,
@@ -190,6 +212,8 @@ export const brokerAnswerSchemas = {
   retained: retainedAnswerSchema,
   disconnect: disconnectAnswerSchema,
   publish: publishAnswerSchema,
+  policy: policyAnswerSchema,
+  'policy-diff': policyDiffAnswerSchema,
   tail: tailAnswerSchema,
 } as const satisfies Record<BrokerQueryKind, z.ZodType>;
 export type BrokerAnswerOf<Kind extends BrokerQueryKind> = z.infer<

@@ -74,6 +74,17 @@ export const feedLineSchema = z.discriminatedUnion('type', [
   /** The CA certificates that brokers trust from now on, PEM, roots and issuers. */
   z.strictObject({ type: z.literal('authorities'), sequence, pem: z.array(z.string()).max(16) }),
   z.strictObject({ type: z.literal('heartbeat'), sequence }),
+  /**
+   * The fleet's policy; null: the fleet has none. Comes after `hello` and with each change, to brokers that
+   * name the feature `policy`.
+   */
+  z.strictObject({
+    type: z.literal('policy'),
+    text: z
+      .string()
+      .max(512 * 1024)
+      .nullable(),
+  }),
   /** A question to this broker; see broker-query.ts. Kinds that a broker does not know are answered so. */
   z.strictObject({
     type: z.literal('query'),

@@ -6,7 +6,13 @@
  */
 import { z } from 'zod';
 import { isDeviceId, type DeviceId } from '../device-id.ts';
-import { connectionSchema } from './broker-query.ts';
+import {
+  connectionSchema,
+  policyAnswerSchema,
+  policyDiffAnswerSchema,
+  policyTextMaxBytes,
+} from './broker-query.ts';
+import { policyInForceSchema } from './broker-sample.ts';
 import { operatorRoles } from './operator-role.ts';
 
 const time = z.iso.datetime();
@@ -309,4 +315,69 @@ export const keyRequestSchema = z.strictObject({
 export const keyCreatedSchema = keySchema.extend({
   /** The one moment when the key can be seen. */
   key: z.string(),
+});
+
+// ---- policy ----
+
+const policyText = z.string().min(1).max(policyTextMaxBytes);
+
+export const policyTextRequestSchema = z.strictObject({ text: policyText });
+export const policySchema = z.object({
+  text: z.string(),
+  /** Over the text; also the ETag. */
+  sha256: z.string(),
+  /** `default`: the fleet has no policy of its own yet. */
+  source: z.enum(['fleet', 'default']),
+  updatedAt: time.nullable(),
+  updatedBy: z.string().nullable(),
+  /** What is in force at each broker that reported. */
+  brokers: z.array(
+    policyInForceSchema.extend({
+      broker: z.string(),
+      /** Whether it is this policy. */
+      isCurrent: z.boolean(),
+    }),
+  ),
+});
+export const policyCheckedSchema = z.object({
+  ok: z.boolean(),
+  roles: z.array(z.object({ name: z.string(), rules: count })),
+  error: z
+    .object({ detail: z.string(), line: z.int().nullable(), column: z.int().nullable() })
+    .nullable(),
+});
+export const policyExplainRequestSchema = z.strictObject({
+  /** By default the fleet's policy. */
+  text: policyText.optional(),
+  device: z.string().min(1).max(256),
+  /** By default those of the registry. */
+  role: z.string().min(1).max(64).optional(),
+  group: z.string().max(128).optional(),
+  attributes: z.record(z.string().max(64), z.string().max(256)).optional(),
+  address: z.string().max(64).optional(),
+  action: z.enum(['connect', 'publish', 'subscribe', 'receive']),
+  /** The topic or filter; for `connect` the client id. */
+  topic: z.string().min(1).max(4096),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).optional(),
+  retain: z.boolean().optional(),
+  payloadBytes: count.optional(),
+});
+export const policyExplainedSchema = z.object({
+  allowed: z.boolean(),
+  code: z.string().nullable(),
+  rule: z.string().nullable(),
+  expansion: z.string().nullable(),
+  reason: z.string(),
+  nearest: z.object({ rule: z.string(), because: z.string() }).nullable(),
+});
+export const policyTestRequestSchema = z.strictObject({
+  /** By default the fleet's policy. */
+  text: policyText.optional(),
+  /** YAML, as `flotilla policy test` reads it. */
+  tests: z.string().min(1).max(policyTextMaxBytes),
+});
+export const policyTestedSchema = z.object({ passed: count, failures: z.array(z.string()) });
+export const brokerPolicySchema = policyAnswerSchema;
+export const policyDiffSchema = z.object({
+  brokers: z.array(policyDiffAnswerSchema.extend({ broker: z.string() })),
 });

@@ -31,6 +31,7 @@ export const auditActions = [
   'factory-removed',
   'issuer-added',
   'issuer-retired',
+  'policy-changed',
   'signed-in',
   'signed-out',
   'sign-in-refused',

@@ -20,7 +20,7 @@ import {
   type FeedReport,
   type QueryLine,
 } from '../../core/protocol/feed.ts';
-import { queryFeature } from '../../core/protocol/broker-query.ts';
+import { policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -96,6 +96,8 @@ export class Feed {
   readonly #streams = new Set<Serving>();
   readonly #closed = new Map<number, number>();
   readonly #waiting = new Set<() => void>();
+  /** Undefined until the service has read it. */
+  #policy: string | null | undefined;
   readonly #linkWatchers = new Set<() => void>();
   readonly #stops: (() => void)[];
   #kept: Kept[] = [];
@@ -138,6 +140,16 @@ export class Feed {
         lagBytes: stream.writableLength,
       }),
     );
+  }
+
+  /** Sends the fleet's policy to the brokers, now and when they connect. @param text null: there is none */
+  setPolicy(text: string | null): void {
+    this.#policy = text;
+    const line = `${JSON.stringify({ type: 'policy', text } satisfies FeedLine)}\n`;
+    for (const subscriber of this.#subscribers) {
+      if (!subscriber.features.includes(policyFeature)) continue;
+      this.#send(subscriber, line, subscriber.sent);
+    }
   }
 
   /**
@@ -217,6 +229,9 @@ export class Feed {
     const line = (value: FeedLine): boolean => stream.write(`${JSON.stringify(value)}\n`);
     line({ type: 'hello', epoch: this.epoch, sequence: start, graceMs });
     line({ type: 'authorities', sequence: start, pem: [...ca.pems] });
+    const takesPolicy = features.includes(policyFeature);
+    const sentPolicy = this.#policy;
+    if (takesPolicy && sentPolicy !== undefined) line({ type: 'policy', text: sentPolicy });
     if (!goesOn) {
       line({ type: 'snapshot-begin', sequence: start });
       for await (const row of registry.rows('devices')) {
@@ -236,6 +251,9 @@ export class Feed {
       return;
     }
     for (const kept of this.#kept) if (kept.sequence > start) stream.write(kept.text);
+    if (takesPolicy && this.#policy !== undefined && this.#policy !== sentPolicy) {
+      line({ type: 'policy', text: this.#policy });
+    }
     subscriber.sent = this.#sequence;
     subscriber.live = true;
     this.#subscribers.add(subscriber);

@@ -92,6 +92,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/messages': 'publishMessage',
     'GET /v1/messages/tail': 'tailMessages',
   }),
+  ...group('policy', {
+    'GET /v1/policy': 'getPolicy',
+    'PUT /v1/policy': 'putPolicy',
+    'POST /v1/policy/check': 'checkPolicy',
+    'POST /v1/policy/explain': 'explainPolicy',
+    'POST /v1/policy/test': 'testPolicy',
+    'POST /v1/policy/diff': 'diffPolicy',
+    'GET /v1/brokers/:broker/policy': 'getBrokerPolicy',
+  }),
   ...group('operators', {
     'GET /v1/sign-in': 'getSignInOptions',
     'POST /v1/sign-in/links': 'createSignInLink',

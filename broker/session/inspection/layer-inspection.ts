@@ -11,7 +11,7 @@ import type {
   SessionAnswer,
 } from '../../../core/protocol/broker-query.ts';
 import type { Identity } from '../../contracts/identity.ts';
-import type { SessionInspection } from '../../contracts/session-inspection.ts';
+import type { AuthorizedSession, SessionInspection } from '../../contracts/session-inspection.ts';
 import type { StoredMessage } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Message } from '../delivery/message.ts';
@@ -74,6 +74,12 @@ export class LayerInspection implements SessionInspection {
         identifier: identifier ?? null,
       })),
     };
+  }
+
+  *authorized(): Generator<AuthorizedSession> {
+    for (const { clientId, identity, subscriptions } of this.#deps.sessions.values()) {
+      if (identity !== undefined) yield { clientId, identity, filters: subscriptions.values() };
+    }
   }
 
   retained(

@@ -46,7 +46,7 @@ const pageItemsDefault = 100;
 const id = z.custom<DeviceId>((value) => typeof value === 'string' && isDeviceId(value), {
   error: 'not a device id',
 });
-const brokerParams = z.strictObject({ broker: id });
+export const brokerParams = z.strictObject({ broker: id });
 const deviceParams = z.strictObject({ id });
 const limit = z.coerce
   .number()
