@@ -104,6 +104,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     directory: parts.directory,
     leaf: parts.material.identity.leaf,
     feedConnected: parts.feed.connected,
+    directorySaved: parts.feed.saved,
     reloadErrors: parts.reloader.errors,
     held: parts.holds.size,
   };

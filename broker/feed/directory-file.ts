@@ -5,11 +5,13 @@
  *
  * @module
  */
-import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { makeSecretFolder, secretFileMode, writeFileAtomic } from '../../core/atomic-file.ts';
+import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
+import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
 import type { Directory, DirectoryState } from './broker-directory.ts';
 
@@ -35,14 +37,28 @@ export type StoredChange =
   | { readonly epoch: string; readonly sequence: number; readonly entry: DirectoryEntry }
   | { readonly epoch: string; readonly sequence: number; readonly removed: string };
 
+/** What writes to the disk: replaced in tests that make it fail. */
+export interface DirectoryDisk {
+  readonly openFile: OpenAppendFile;
+  writeFile(path: string, content: string): Promise<void>;
+}
+
 export class DirectoryFile {
   readonly #path: string;
+  readonly #disk: DirectoryDisk;
   readonly #changesPath: string;
-  #changesFile: FileHandle | undefined;
+  #changesFile: AppendFile | undefined;
+  #changesBytes = 0;
   #changesWritten = 0;
+  /** Whether a snapshot must be written first: none was, or a write failed. Changes behind a gap are useless. */
+  #isBehind = true;
 
-  constructor(path: string) {
+  constructor(
+    path: string,
+    disk: DirectoryDisk = { openFile: openAppendFile, writeFile: writeFileAtomic },
+  ) {
     this.#path = path;
+    this.#disk = disk;
     this.#changesPath = `${path}.changes`;
   }
 
@@ -70,26 +86,46 @@ export class DirectoryFile {
     return { epoch, sequence, graceMs, authorities, entries };
   }
 
-  /** Appends changes. They are on the disk when the promise resolves. */
+  /**
+   * Appends changes. They are on the disk when the promise resolves. After a failure a complete snapshot is
+   * written instead, until one succeeds.
+   *
+   * @throws FlotillaError `file-write-failed`: the changes may be missing on the disk
+   */
   async append(changes: readonly StoredChange[], directory: Directory): Promise<void> {
-    if (this.#changesWritten + changes.length > Math.max(changesMin, directory.size)) {
+    const isFull = this.#changesWritten + changes.length > Math.max(changesMin, directory.size);
+    if (this.#isBehind || isFull) {
       await this.writeSnapshot(directory.state());
       return;
     }
-    this.#changesFile ??= await open(this.#changesPath, 'a', secretFileMode);
-    await this.#changesFile.appendFile(
-      changes.map((change) => `${JSON.stringify(change)}\n`).join(''),
-    );
-    await this.#changesFile.datasync();
+    const bytes = Buffer.from(changes.map((change) => `${JSON.stringify(change)}\n`).join(''));
+    try {
+      this.#changesFile ??= await this.#openChanges();
+      await this.#changesFile.append(bytes, this.#changesBytes);
+      await this.#changesFile.flush();
+    } catch (error) {
+      this.#isBehind = true;
+      throw new FlotillaError('file-write-failed', { detail: this.#changesPath, cause: error });
+    }
+    this.#changesBytes += bytes.length;
     this.#changesWritten += changes.length;
   }
 
-  /** Writes a snapshot. It is on the disk when the promise resolves. */
+  /** Opens an empty file: what an earlier run has left is in the snapshot. */
+  async #openChanges(): Promise<AppendFile> {
+    const file = await this.#disk.openFile(this.#changesPath);
+    await file.truncate(0);
+    this.#changesBytes = 0;
+    return file;
+  }
+
+  /** Writes a snapshot. It is on the disk when the promise resolves. @throws FlotillaError `file-write-failed` */
   async writeSnapshot(state: DirectoryState): Promise<void> {
     const { epoch, sequence, graceMs, authorities } = state;
     const entries = [...state.entries.values()];
+    this.#isBehind = true;
     await makeSecretFolder(dirname(this.#path));
-    await writeFileAtomic(
+    await this.#disk.writeFile(
       this.#path,
       JSON.stringify({ version: 1, epoch, sequence, graceMs, authorities, entries }),
     );
@@ -97,6 +133,7 @@ export class DirectoryFile {
     this.#changesFile = undefined;
     this.#changesWritten = 0;
     await rm(this.#changesPath, { force: true });
+    this.#isBehind = false;
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../core/log.ts';
-import type { Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
 import { featuresHeader, policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import {
   feedHeartbeatMs,
@@ -53,6 +53,17 @@ export interface FeedClientDeps {
   fleetPolicy(text: string | null): void;
 }
 
+/** A change that the service waits for. */
+interface Unsaved {
+  readonly epoch: string;
+  readonly sequence: number;
+  readonly closed: number;
+}
+
+/** How long after a failed write of the directory it is tried again, in ms. */
+const saveRetryMs = 1000;
+const unconfirmedMax = 10_000;
+
 export class FeedClient {
   readonly #deps: FeedClientDeps;
   #response: IncomingMessage | undefined;
@@ -62,7 +73,11 @@ export class FeedClient {
   #connected = false;
   #running: Promise<void> = Promise.resolve();
   /** Changes that are in force but not on the disk yet. */
-  #unsaved: { sequence: number; closed: number }[] = [];
+  #unsaved: Unsaved[] = [];
+  /** Changes whose write to the disk failed. They are not confirmed before another write succeeds. */
+  #unconfirmed: Unsaved[] = [];
+  #cancelRetry: Cancel = () => undefined;
+  #isUnsaved = false;
   /** Writes to the disk, one after the other. */
   #saving: Promise<void> = Promise.resolve();
 
@@ -73,6 +88,11 @@ export class FeedClient {
   /** Whether the broker is connected and the directory is up to date. */
   get connected(): boolean {
     return this.#connected;
+  }
+
+  /** Whether every change that is in force would also be in force after a crash. */
+  get saved(): boolean {
+    return !this.#isUnsaved;
   }
 
   /** Connects, and reconnects until {@link stop}. */
@@ -91,6 +111,7 @@ export class FeedClient {
     this.#stopped = true;
     this.#response?.destroy();
     this.#cancelDelay?.();
+    this.#cancelRetry();
     await this.#running;
     await this.#saving;
     await this.#deps.file.close();
@@ -177,7 +198,7 @@ export class FeedClient {
         changes.push({ epoch, sequence: line.sequence, removed: line.id });
       }
     }
-    if (saveAll || changes.length > 0) this.#save(saveAll ? 'all' : changes);
+    if (saveAll || this.#unsaved.length > 0) this.#save(saveAll ? 'all' : changes);
   }
 
   #applyLine(line: FeedLine): void {
@@ -194,11 +215,11 @@ export class FeedClient {
     if (change === undefined) return;
     const closed = this.#deps.changed(change);
     if (change.kind === 'identities') {
-      this.#unsaved.push({ sequence: change.sequence, closed });
+      this.#unsaved.push({ epoch: directory.epoch, sequence: change.sequence, closed });
     } else if (directory.sequence !== before) {
       // The service waits for new authorities as for any other change. Authorities that are only
       // repeated after hello do not change the sequence number.
-      this.#unsaved.push({ sequence: directory.sequence, closed });
+      this.#unsaved.push({ epoch: directory.epoch, sequence: directory.sequence, closed });
     }
   }
 
@@ -206,29 +227,49 @@ export class FeedClient {
     this.#failures = 0;
     if (this.#connected) return;
     this.#connected = true;
-    const { directory, log, reporter } = this.#deps;
-    const { epoch, sequence, size } = directory;
-    log.info({ epoch, sequence, entries: size }, 'feed connected');
-    reporter.applied(epoch, sequence, 0);
+    const { epoch, sequence, size } = this.#deps.directory;
+    this.#deps.log.info({ epoch, sequence, entries: size }, 'feed connected');
+    // Confirmed when the directory is on the disk, as any change.
+    this.#unsaved.push({ epoch, sequence, closed: 0 });
   }
 
-  /** Saves changes, then confirms them: a confirmed change must survive a crash. */
+  /**
+   * Saves changes, then confirms them: a confirmed change must survive a crash. When the write fails, the
+   * changes are in force all the same, because a full disk must not stop a revocation. The service learns
+   * of them when a later write has succeeded.
+   */
   #save(what: readonly StoredChange[] | 'all'): void {
-    const { directory, file, log, reporter } = this.#deps;
     const saved = this.#unsaved;
     this.#unsaved = [];
+    this.#saving = this.#saving.then(() => this.#saveNow(what, saved));
+  }
+
+  async #saveNow(what: readonly StoredChange[] | 'all', saved: readonly Unsaved[]): Promise<void> {
+    const { directory, file, log, reporter, clock } = this.#deps;
+    if (!directory.ready) return;
     const { epoch } = directory;
-    this.#saving = this.#saving.then(async () => {
-      try {
-        if (!directory.ready) return;
-        if (what === 'all') await file.writeSnapshot(directory.state());
-        else await file.append(what, directory);
-      } catch (err) {
-        // The change is in force in any case: a full disk must not stop a revocation.
-        log.error({ err }, 'could not save the directory');
+    const waiting = [...this.#unconfirmed, ...saved];
+    this.#unconfirmed = [];
+    try {
+      if (what === 'all' || this.#isUnsaved) await file.writeSnapshot(directory.state());
+      else if (what.length > 0) await file.append(what, directory);
+    } catch (err) {
+      if (!this.#isUnsaved) log.error({ err }, 'could not save the directory, trying again');
+      this.#isUnsaved = true;
+      this.#unconfirmed = waiting.slice(-unconfirmedMax);
+      this.#cancelRetry();
+      if (!this.#stopped) {
+        this.#cancelRetry = clock.after(saveRetryMs, () => {
+          this.#saving = this.#saving.then(() => this.#saveNow('all', []));
+        });
       }
-      for (const { sequence, closed } of saved) reporter.applied(epoch, sequence, closed);
-    });
+      return;
+    }
+    if (this.#isUnsaved) log.warn({ sequence: directory.sequence }, 'the directory is saved again');
+    this.#isUnsaved = false;
+    for (const one of waiting) {
+      if (one.epoch === epoch) reporter.applied(one.epoch, one.sequence, one.closed);
+    }
   }
 }
 

@@ -21,6 +21,8 @@ export interface Vitals {
   readonly directory: { readonly ready: boolean; readonly size: number; readonly sequence: number };
   readonly leaf: X509Certificate;
   readonly feedConnected: boolean;
+  /** Whether the directory on the disk is up to date. */
+  readonly directorySaved: boolean;
   /** Failed reloads: what could not be loaded, and why. */
   readonly reloadErrors: ReadonlyMap<string, string>;
   /** The number of identities that are held because of an incident. */
@@ -68,6 +70,11 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
       name: 'feed',
       ok: feedConnected,
       detail: feedConnected ? 'connected' : 'not connected to the enrollment service',
+    },
+    {
+      name: 'directory on disk',
+      ok: vitals.directorySaved,
+      detail: vitals.directorySaved ? 'up to date' : 'could not be written, trying again',
     },
     {
       name: 'reload',

@@ -233,7 +233,8 @@ export function untilClosed(socket: TLSSocket, timeoutMs = 60_000): Promise<Buff
 
 /** Whether the broker has confirmed all changes of the feed. */
 export function applied(world: BrokerWorld): boolean {
-  return (world.feed.reports.at(-1)?.applied ?? -1) === world.feed.sequence;
+  const last = world.feed.reports.at(-1);
+  return last?.epoch === world.feed.epoch && last.applied === world.feed.sequence;
 }
 
 /** Subscribes and returns the codes of the SUBACK, including rejections. */
