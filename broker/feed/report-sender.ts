@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Agent } from 'node:https';
+import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import type { FeedReport } from '../../core/protocol/feed.ts';
 import { callHttps, problemOf } from '../../core/protocol/https-client.ts';
 import { feedTimeoutMs, type FeedCredentials } from './feed-client.ts';
@@ -11,7 +11,7 @@ import { feedTimeoutMs, type FeedCredentials } from './feed-client.ts';
 export class ReportSender {
   readonly #url: string;
   readonly #credentials: () => FeedCredentials;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #agent = enrollmentAgent(1);
 
   /** @param credentials called for each request, so that a renewed certificate is used */
   constructor(url: string, credentials: () => FeedCredentials) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Agent } from 'node:https';
+import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import { samplePeriodMs, type BrokerSampleReport } from '../../core/protocol/broker-sample.ts';
@@ -21,7 +21,7 @@ export interface SampleReporterDeps {
 
 export class SampleReporter {
   readonly #deps: SampleReporterDeps;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #agent = enrollmentAgent(1);
   #cancel: Cancel = () => undefined;
   #sending: Promise<void> = Promise.resolve();
   #stopped = false;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Agent } from 'node:https';
+import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
@@ -51,7 +51,7 @@ const replyAnswer = z.object({ open: z.boolean() });
 
 export class QueryResponder {
   readonly #deps: QueryResponderDeps;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: socketsMax });
+  readonly #agent = enrollmentAgent(socketsMax);
   readonly #tails = new Map<number, MessageTail>();
   readonly #active = new Set<Promise<void>>();
 

@@ -221,16 +221,28 @@ function send(call: Call): ClientRequest {
  */
 function sendChecked(outgoing: ClientRequest, body: Buffer | undefined): void {
   outgoing.once('socket', (socket) => {
-    const proceed = (): void => {
-      if (isEnrollmentServer(socket)) outgoing.end(body);
-      else outgoing.destroy(notEnrollment());
-    };
-    // Without a certificate of the server the handshake is not over.
-    if (socket instanceof TLSSocket && socket.getPeerX509Certificate() === undefined) {
-      socket.once('secureConnect', proceed);
-    } else proceed();
+    // Node.js 22 and 24 return the certificate of a connection only once, so the result is kept.
+    if (checkedSockets.has(socket)) {
+      outgoing.end(body);
+      return;
+    }
+    if (outgoing.reusedSocket) {
+      outgoing.destroy(notEnrollment());
+      return;
+    }
+    socket.once('secureConnect', () => {
+      if (!isEnrollmentServer(socket)) {
+        outgoing.destroy(notEnrollment());
+        return;
+      }
+      checkedSockets.add(socket);
+      outgoing.end(body);
+    });
   });
 }
+
+/** Connections whose server has been checked. */
+const checkedSockets = new WeakSet<Socket>();
 
 function isEnrollmentServer(socket: Socket): boolean {
   if (!(socket instanceof TLSSocket)) return false;

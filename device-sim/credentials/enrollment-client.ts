@@ -5,7 +5,7 @@
  * @module
  */
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { Agent } from 'node:https';
+import type { Agent } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createCsr } from '../../certs/csr.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from '../../certs/key.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { DeviceCredential } from '../device/credential.ts';
 
@@ -33,11 +34,7 @@ export class EnrollmentClient {
   constructor(url: string, ca: string, concurrency: number) {
     this.#url = url;
     this.#ca = ca;
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: concurrency,
-      maxFreeSockets: concurrency,
-    });
+    this.#agent = enrollmentAgent(concurrency);
   }
 
   /**

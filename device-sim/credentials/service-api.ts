@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Agent } from 'node:https';
+import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import {
@@ -31,7 +31,7 @@ export class ServiceApi {
   readonly #url: string;
   readonly #ca: string;
   readonly #admin: { readonly cert: string; readonly key: string };
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  readonly #agent = enrollmentAgent(4);
 
   constructor(url: string, ca: string, admin: { readonly cert: string; readonly key: string }) {
     this.#url = url;

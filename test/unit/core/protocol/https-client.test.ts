@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
 import type { ErrorCode } from '../../../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../../../core/errors/flotilla-error.ts';
+import { enrollmentAgent } from '../../../../core/protocol/enrollment-agent.ts';
 import {
   responseMaxBytes,
   callHttps,
@@ -160,6 +161,26 @@ test('a broker cannot pose as the enrollment service, although its certificate h
     await refused(t, 'service-untrusted', callHttps(get(url)));
     t.is((await callHttps(get(url, { server: 'any' }))).status, 200);
   }
+});
+
+test('the server is checked on each connection of an agent, and each connection serves many calls', async (t) => {
+  const clients = new Set<number | undefined>();
+  const url = await serve(t, (request, response) => {
+    clients.add(request.socket.remotePort);
+    response.end('{}');
+  });
+  const agent = enrollmentAgent(2);
+  t.teardown(() => agent.destroy());
+  const call = (): Call => ({ ...get(url), method: 'POST', body: {}, agent });
+  for (let round = 0; round < 3; round++) {
+    // The second call of a round needs a connection of its own, which must not resume a TLS session.
+    const done = await Promise.all([callHttps(call()), callHttps(call())]);
+    t.deepEqual(
+      done.map(({ status }) => status),
+      [200, 200],
+    );
+  }
+  t.is(clients.size, 2);
 });
 
 test('the client certificate is sent', async (t) => {
