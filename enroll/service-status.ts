@@ -1,5 +1,5 @@
 /**
- * What is well and what is not, for `flotilla status`.
+ * Health checks of the service, for `flotilla status`.
  *
  * @module
  */

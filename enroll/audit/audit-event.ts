@@ -1,10 +1,12 @@
 /**
- * What the audit log tells: who decided what about whom.
+ * The events of the audit log: who decided what, and about which device.
  *
  * @module
  */
 
-/** The decisions that are recorded. Stable: alerts are written against these names. */
+/**
+ * The decisions that are recorded. These names are stable, because alerts are written against them.
+ */
 export const auditActions = [
   'service-started',
   'identity-created',
@@ -48,15 +50,15 @@ export const auditActions = [
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 
-/** One decision. Never holds a secret: tokens are named by the first digits of their hash. */
+/** One decision. It never contains a secret: a token is named by the first digits of its hash. */
 export interface AuditEvent {
   readonly action: AuditAction;
   /** Who decided: an identity, `token:…`, `factory:…`, `anonymous`, `system`. */
   readonly actor: string;
-  /** Whom it is about. */
+  /** The identity that the decision is about. */
   readonly device?: string;
   readonly remoteAddress?: string;
-  /** Numbers and names that matter. */
+  /** Further facts, by event. */
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
@@ -67,5 +69,7 @@ export interface NumberedEvent {
   readonly event: AuditEvent;
 }
 
-/** Where events go. Resolves when they are durable. Of replayed ones it ignores those it has already. */
+/**
+ * Writes events. Resolves when they are durable. Of replayed events it ignores those that it has already.
+ */
 export type EventSink = (events: readonly NumberedEvent[], replayed: boolean) => Promise<void>;

@@ -1,14 +1,14 @@
 /**
- * The audit log: every decision, in append-only files of JSON lines, each line bound to the one
- * before it by hash, so that nobody can change, remove or insert a line unseen.
+ * The audit log: every decision, in append-only files of JSON lines. Each line contains the hash of the line
+ * before it, so that nobody can change, remove or insert a line without being detected.
  *
- * A line is `{"seq","at","action","actor","device","remoteAddress","detail","commit","prev","hash"}`:
- * `prev` is the hash of the line before (64 zeros in the first), `hash` is SHA-256 over the line's
- * own text without `,"hash":"…"`. `commit` names the registry's change that the line belongs to. The
- * chain runs on from file to file: `audit-000001.jsonl`, `audit-000002.jsonl`, …
+ * A line is `{"seq","at","action","actor","device","remoteAddress","detail","commit","prev","hash"}`: `prev`
+ * is the hash of the previous line (64 zeros in the first one), `hash` is SHA-256 over the line's own text
+ * without `,"hash":"…"`. `commit` is the number of the registry change that the line belongs to. The chain
+ * continues from file to file: `audit-000001.jsonl`, `audit-000002.jsonl`, …
  *
- * What the chain cannot show is that lines at its very end were cut off: compare `seq` and `hash` of
- * the last line with what was noted elsewhere (`flotilla audit verify` prints them).
+ * The chain cannot show that lines at its end were removed. To detect this, compare `seq` and `hash` of the
+ * last line with values that were recorded elsewhere (`flotilla audit verify` prints them).
  *
  * @module
  */
@@ -31,21 +31,21 @@ export interface AuditLine extends AuditEvent {
   readonly hash: string;
 }
 
-/** `prev` of the first line of all. */
+/** `prev` of the first line of the first file. */
 export const chainStart = '0'.repeat(64);
 
 const fileMaxBytesUsual = 64 * 1024 * 1024;
-/** Longer than a usual line, and more than the slack of the last block. */
+/** Longer than a usual line, and longer than the slack of the last block. */
 const probeBytes = 8192;
 
 export interface AuditLogOptions {
-  /** When the next file begins (default: 64 MiB). */
+  /** Size at which the next file begins, in bytes (default: 64 MiB). */
   readonly fileMaxBytes?: number;
-  /** Replaced in tests that make the disk fail. */
+  /** Replaced by tests that simulate a failing disk. */
   readonly openFile?: OpenAppendFile;
 }
 
-/** An event on its way to the file. Its text depends on the line before it. */
+/** An event that is not written yet. Its text depends on the line before it. */
 interface Pending {
   readonly event: AuditEvent;
   readonly atMs: number;
@@ -58,13 +58,15 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Where a log stands: what its next line builds on. */
+/** The end of the chain: the next line refers to it. */
 interface ChainEnd {
   readonly seq: number;
   readonly hash: string;
 }
 
-/** The last commit that has lines here, and how many: a crash can tear the lines of one commit. */
+/**
+ * The last commit that has lines here, and how many: a crash can interrupt the lines of one commit.
+ */
 interface CommitEnd {
   readonly commit: number;
   readonly lines: number;
@@ -85,7 +87,7 @@ export class AuditLog {
   #writing: Promise<void> | undefined;
   /** Whether the last write failed. */
   #isFailing = false;
-  /** Whether there may be bytes behind the whole lines. */
+  /** Whether the file may have bytes after its complete lines. */
   #isDirty = false;
 
   private constructor(
@@ -106,10 +108,10 @@ export class AuditLog {
   }
 
   /**
-   * Opens, and makes if missing, the log in a folder, and goes on at its end. A torn last line,
-   * which no answer can have depended on, is cut off.
+   * Opens the log in a folder, or creates it, and continues at its end. An incomplete last line is removed:
+   * no response can have depended on it.
    *
-   * @throws FlotillaError `audit-damaged` when the last whole line cannot be read
+   * @throws FlotillaError `audit-damaged` when the last complete line cannot be read
    */
   static async open(
     folder: string,
@@ -128,7 +130,7 @@ export class AuditLog {
       const { size } = await reader.stat();
       let { text, bytes } = await lastLine(reader, size);
       if (text === undefined && numbers.length > 1) {
-        // The newest file was made, and then nothing written to it.
+        // The newest file was created, but nothing was written to it.
         const before = await open(auditFilePath(folder, number - 1), 'r');
         try {
           ({ text } = await lastLine(before, (await before.stat()).size));
@@ -147,7 +149,9 @@ export class AuditLog {
     }
   }
 
-  /** The last line's number and hash: what proves that nothing was cut off later. */
+  /**
+   * The number and hash of the last line. Recorded elsewhere, they prove that no later line was removed.
+   */
   get head(): { readonly seq: number; readonly hash: string } {
     return { seq: this.#end.seq, hash: this.#end.hash };
   }
@@ -157,19 +161,23 @@ export class AuditLog {
     return this.#isFailing;
   }
 
-  /** Finds out whether a log whose last write failed can be written again. */
+  /** Tests whether a log whose last write failed can be written again. */
   async probe(): Promise<void> {
     if (this.#isFailing) await this.#add([]).catch(() => undefined);
   }
 
-  /** Appends decisions that change nothing in the registry. Durable when it resolves. */
+  /**
+   * Appends decisions that change nothing in the registry. They are durable when the promise resolves.
+   */
   append(...events: readonly AuditEvent[]): Promise<void> {
     const atMs = this.#clock.now();
     if (events.length === 0) return Promise.resolve();
     return this.#add(events.map((event) => ({ event, atMs, commit: undefined })));
   }
 
-  /** The sink of the registry: appends the events of commits; of replayed ones those that are new. */
+  /**
+   * The sink for the registry: appends the events of commits, and of replayed commits those that are new.
+   */
   readonly sink = (events: readonly NumberedEvent[], replayed: boolean): Promise<void> => {
     let skip = this.#commits.lines;
     const missing = !replayed
@@ -242,7 +250,7 @@ export class AuditLog {
       await this.#file.append(bytes, this.#bytes);
       await this.#file.flush();
     } catch (error) {
-      // When even this fails, the next write repairs the file first.
+      // If this fails too, the next write repairs the file first.
       await this.#repair().catch(() => undefined);
       throw error;
     }
@@ -254,7 +262,7 @@ export class AuditLog {
     }
   }
 
-  /** Cuts off what a failed write has left. */
+  /** Removes what a failed write has left. */
   async #repair(): Promise<void> {
     if (!this.#isDirty) return;
     await this.#file.truncate(this.#bytes);
@@ -265,14 +273,14 @@ export class AuditLog {
   #notify(texts: readonly string[]): void {
     if (this.#watchers.size === 0) return;
     for (const text of texts) {
-      // The seam to JSON: this log made the text a moment ago.
+      // A cast at the boundary to JSON: this log created the text itself.
       const line = JSON.parse(text) as AuditLine;
       for (const watcher of this.#watchers) watcher(line);
     }
   }
 
   async #nextFile(): Promise<void> {
-    // An earlier attempt may have created it and failed then: it is empty.
+    // An earlier attempt may have created it and failed afterwards: it is empty.
     const file = await this.#openFile(auditFilePath(this.#folder, this.#number + 1));
     await this.#file.close();
     this.#file = file;
@@ -281,7 +289,7 @@ export class AuditLog {
   }
 }
 
-/** The lines of events, each bound to the one before, and the end of the chain behind them. */
+/** The lines of events, each with the hash of the one before, and the new end of the chain. */
 function linesOf(
   events: readonly Pending[],
   from: ChainEnd,
@@ -300,7 +308,7 @@ function linesOf(
   return { texts, end };
 }
 
-/** The numbers of the files in a folder, in order. */
+/** The numbers of the files in a folder, lowest first. */
 export async function auditFileNumbers(folder: string): Promise<number[]> {
   return (await readdir(folder))
     .map((name) => Number(/^audit-(\d{6,})\.jsonl$/.exec(name)?.[1] ?? Number.NaN))
@@ -312,14 +320,14 @@ export function auditFilePath(folder: string, number: number): string {
   return join(folder, `audit-${String(number).padStart(6, '0')}.jsonl`);
 }
 
-/** The hash of a line's text without its hash. */
+/** The hash of a line: over its text without its hash. */
 export function hashOf(body: string): string {
   return createHash('sha256').update(body).digest('hex');
 }
 
 const tailBytes = 64 * 1024;
 
-/** The last whole line of a file, and how many bytes the whole lines are. */
+/** The last complete line of a file, and the length of all complete lines in bytes. */
 async function lastLine(
   file: FileHandle,
   size: number,
@@ -338,19 +346,21 @@ async function lastLine(
 
 function endOf(text: string, path: string): ChainEnd {
   try {
-    // The seam to JSON: checked below, field by field.
+    // A cast at the boundary to JSON: each field is checked below.
     const line = JSON.parse(text) as Partial<AuditLine>;
     const { seq, hash } = line;
     if (typeof seq === 'number' && typeof hash === 'string') return { seq, hash };
   } catch {
-    // Falls through to the one refusal.
+    // The error below covers this case too.
   }
   throw new FlotillaError('audit-damaged', { detail: `${path}: the last line` });
 }
 
 const commitTail = /,"commit":(\d+),"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"\}$/;
 
-/** Lines without a commit may stand behind the last one that has one: looks back until it is found. */
+/**
+ * Lines without a commit may follow the last one that has one: searches backward until it is found.
+ */
 async function lastCommit(folder: string, numbers: readonly number[]): Promise<CommitEnd> {
   for (const number of numbers.toReversed()) {
     const file = await open(auditFilePath(folder, number), 'r');
@@ -365,7 +375,7 @@ async function lastCommit(folder: string, numbers: readonly number[]): Promise<C
           .map(Number);
         const commit = commits.at(-1);
         const lines = commits.filter((other) => other === commit).length;
-        // Fewer than all: the first line of the last commit is surely in the part that was read.
+        // Only the end of the file was read: the first line of the last commit is certainly in it.
         if (commit !== undefined && (lines < commits.length || length === size)) {
           return { commit, lines };
         }

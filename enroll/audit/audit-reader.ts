@@ -1,5 +1,5 @@
 /**
- * Reading the audit log: is the chain whole, what came last.
+ * Reads the audit log: verifies the chain, and returns the last lines.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import {
 
 export interface AuditVerdict {
   readonly ok: boolean;
-  /** How many lines were found right. */
+  /** The number of lines that were verified. */
   readonly lines: number;
   readonly files: number;
-  /** The last right line: note it elsewhere, and a later cut cannot go unseen. */
+  /** The last verified line. Record it elsewhere to detect that later lines were removed. */
   readonly head: { readonly seq: number; readonly hash: string } | null;
-  /** What was found, in one line for people. */
+  /** The result as one line of text. */
   readonly detail: string;
-  /** The first thing that is wrong. */
+  /** The first fault that was found. */
   readonly fault: { readonly file: string; readonly line: number; readonly reason: string } | null;
 }
 
@@ -109,7 +109,7 @@ function bodyOf(text: string): string {
 function parseLine(text: string): AuditLine | undefined {
   if (!hashTail.test(text)) return undefined;
   try {
-    // The seam to JSON: the hash that the caller checks binds every byte of the text.
+    // A cast at the boundary to JSON: the hash, which the caller checks, covers every byte of the text.
     const line = JSON.parse(text) as Partial<AuditLine>;
     return typeof line.seq === 'number' && typeof line.prev === 'string'
       ? (line as AuditLine)

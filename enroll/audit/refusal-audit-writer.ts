@@ -1,13 +1,13 @@
 /**
- * Writes what brokers tell of refusals into the audit log, one line for each entry, without letting a
- * flood fill the disk: in a minute each broker has a number of lines, shared out so that strangers take
- * half of them at most and no identity more than a tenth. What repeats a line of this minute, and what
- * got none, is summed, and told when the minute is over: one more line for each that repeated, and one
- * for each reason. So a broker causes at most two lines for each of its lines, and one for each code of
- * the catalogue, a minute.
+ * Writes the refusals that brokers report into the audit log, one line per entry, without letting a flood
+ * fill the disk. Each broker may cause a limited number of lines per minute: at most half of them for
+ * unidentified clients, and at most a tenth for one identity. Repeats of a line within the minute, and
+ * entries beyond the limit, are summed and written at the end of the minute: one more line for each entry
+ * that was repeated, and one for each error code of the rest. So within a minute a broker causes at most
+ * twice its number of lines, plus one per code of the catalogue.
  *
- * A line is on the disk before the broker is answered. Sums of a minute that is not over are in memory:
- * an ordered stop writes them, a crash loses them (the broker's own log has each).
+ * A line is on the disk before the broker gets its response. The sums of the current minute are in memory: a
+ * clean shutdown writes them, a crash loses them (the broker's own log has each refusal).
  *
  * @module
  */
@@ -20,81 +20,87 @@ import type { AuditEvent } from './audit-event.ts';
 import type { AuditLog } from './audit-log.ts';
 
 const minuteMs = 60_000;
-/** How many brokers have a page; the one that was quiet longest is written out first. */
-const pagesMax = 1000;
-/** Reasons that are summed apart on one page; far more than the catalogue has. */
+/**
+ * The number of brokers with a window. If there are more, the window of the one that was quiet longest is
+ * written.
+ */
+const windowsMax = 1000;
+/** Error codes that are summed separately in one window; far more than the catalogue has. */
 const reasonsMax = 500;
 
 export interface RefusalAuditWriterDeps {
   readonly audit: Pick<AuditLog, 'append'>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Lines for entries told apart, of one broker. */
+  /** The maximum number of lines per minute for the entries of one broker. */
   readonly linesPerMinute: number;
 }
 
-/** One broker's minute. */
-interface Page {
+/** The current minute of one broker. */
+interface Window {
   readonly share: FairShare;
-  /** What has a line in this minute, and what came of the same since. */
-  readonly told: Map<string, Refusal | undefined>;
-  /** What has none, by its reason. */
+  /** Entries that have a line in this minute, and the sum of their repeats. */
+  readonly written: Map<string, Refusal | undefined>;
+  /** The sum of all entries without a line, by error code. */
   readonly rest: Map<string, Refusal>;
-  /** The newest batch that was taken. */
+  /** The newest batch that was processed. */
   last: Taken | undefined;
   over: Cancel | undefined;
 }
 
-/** A batch whose entries were shared out. */
+/** A batch whose entries have been assigned to lines and sums. */
 interface Taken {
   readonly run: string;
   readonly number: number;
-  /** What is left to be written when the batch comes again: a disk may have been full. */
+  /**
+   * Lines that were not written yet, for example because the disk was full; written when the batch is
+   * repeated.
+   */
   lines: readonly AuditEvent[];
-  /** The writing that is under way. */
+  /** The write in progress. */
   writing: Promise<void> | undefined;
 }
 
 export class RefusalAuditWriter {
   readonly #deps: RefusalAuditWriterDeps;
-  readonly #pages = new Map<DeviceId, Page>();
+  readonly #windows = new Map<DeviceId, Window>();
 
   constructor(deps: RefusalAuditWriterDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Takes a batch; one that was taken already is not counted again.
+   * Processes a batch. A batch that was processed already is not counted again.
    *
    * @returns resolves when its lines are on the disk
    * @throws FlotillaError `file-write-failed`
    */
   take(broker: DeviceId, { run, number, entries }: RefusalBatch): Promise<void> {
-    const page = this.#page(broker);
-    const { last } = page;
+    const window = this.#window(broker);
+    const { last } = window;
     if (last !== undefined && last.run === run && number <= last.number) return this.#write(last);
     const lines: AuditEvent[] = [];
     for (const entry of entries) {
       const key = keyOf(entry);
-      if (page.told.has(key)) {
-        page.told.set(key, sum(page.told.get(key), entry));
-      } else if (entry.rest !== true && page.share.take(nameOf(entry))) {
-        page.told.set(key, undefined);
+      if (window.written.has(key)) {
+        window.written.set(key, sum(window.written.get(key), entry));
+      } else if (entry.rest !== true && window.share.take(nameOf(entry))) {
+        window.written.set(key, undefined);
         lines.push(eventOf(broker, entry));
-      } else if (page.rest.has(entry.code) || page.rest.size < reasonsMax) {
-        page.rest.set(entry.code, sum(page.rest.get(entry.code), restOf(entry)));
+      } else if (window.rest.has(entry.code) || window.rest.size < reasonsMax) {
+        window.rest.set(entry.code, sum(window.rest.get(entry.code), restOf(entry)));
       }
     }
-    page.over ??= this.#deps.clock.after(minuteMs, () => {
-      this.#turn(broker, page).catch((error: unknown) => {
+    window.over ??= this.#deps.clock.after(minuteMs, () => {
+      this.#turn(broker, window).catch((error: unknown) => {
         this.#deps.log.error(
           { device: broker, err: error },
           'could not write refusals to the audit log',
         );
       });
     });
-    page.last = { run, number, lines, writing: undefined };
-    return this.#write(page.last);
+    window.last = { run, number, lines, writing: undefined };
+    return this.#write(window.last);
   }
 
   #write(taken: Taken): Promise<void> {
@@ -110,46 +116,48 @@ export class RefusalAuditWriter {
     return taken.writing;
   }
 
-  /** Writes the sums. */
+  /** Writes the sums of all brokers. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pages].map(([broker, page]) => this.#turn(broker, page)));
+    await Promise.all([...this.#windows].map(([broker, window]) => this.#turn(broker, window)));
   }
 
-  /** Ends a minute. */
-  async #turn(broker: DeviceId, page: Page): Promise<void> {
-    page.over?.();
-    page.over = undefined;
-    page.share.reset();
-    const sums = [...page.told.values(), ...page.rest.values()].filter((one) => one !== undefined);
-    page.told.clear();
-    page.rest.clear();
+  /** Ends the minute of a broker: writes its sums. */
+  async #turn(broker: DeviceId, window: Window): Promise<void> {
+    window.over?.();
+    window.over = undefined;
+    window.share.reset();
+    const sums = [...window.written.values(), ...window.rest.values()].filter(
+      (one) => one !== undefined,
+    );
+    window.written.clear();
+    window.rest.clear();
     if (sums.length === 0) return;
     await this.#deps.audit.append(...sums.map((one) => eventOf(broker, one)));
   }
 
-  #page(broker: DeviceId): Page {
-    const page = this.#pages.get(broker) ?? {
+  #window(broker: DeviceId): Window {
+    const window = this.#windows.get(broker) ?? {
       share: new FairShare(this.#deps.linesPerMinute),
-      told: new Map(),
+      written: new Map(),
       rest: new Map(),
       last: undefined,
       over: undefined,
     };
-    this.#pages.delete(broker);
-    this.#pages.set(broker, page);
-    const [oldest] = this.#pages;
-    if (this.#pages.size > pagesMax && oldest !== undefined) {
-      this.#pages.delete(oldest[0]);
+    this.#windows.delete(broker);
+    this.#windows.set(broker, window);
+    const [oldest] = this.#windows;
+    if (this.#windows.size > windowsMax && oldest !== undefined) {
+      this.#windows.delete(oldest[0]);
       this.#turn(...oldest).catch(() => undefined);
     }
-    return page;
+    return window;
   }
 }
 
-/** What makes entries alike. */
+/** Entries with the same key are repeats of each other. */
 function keyOf({ code, stage, id, serial, address, topic, detail, rest }: Refusal): string {
   if (rest === true) return code;
-  // Each fault of a file is one of its own.
+  // Each fault of a file is an entry of its own.
   const fault = stage === 'reload' ? detail : undefined;
   return JSON.stringify([code, stage, id, serial, address, topic, fault]);
 }
@@ -168,7 +176,7 @@ function sum(before: Refusal | undefined, more: Refusal): Refusal {
   };
 }
 
-/** An entry without what tells it apart. */
+/** An entry reduced to what is summed for the rest. */
 function restOf({ code, stage, count, firstAtMs, lastAtMs }: Refusal): Refusal {
   return { code, stage, rest: true, count, firstAtMs, lastAtMs };
 }

@@ -1,5 +1,5 @@
 /**
- * The names that the services' own certificates carry.
+ * The host names and addresses in the server certificates of the services.
  *
  * @module
  */
@@ -7,13 +7,18 @@ import { hostname } from 'node:os';
 import { isDnsName, subjectNamesOf, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Config } from '../../core/config/config.ts';
 
-/** Names of the enrollment service: those of a broker on this machine, and the host of `enroll.url`. */
+/**
+ * The names of the enrollment service: those of a broker on this machine, and the host of `enroll.url`.
+ */
 export function serverNames(config: Config): SubjectNames {
   const { url } = config.enroll;
   return subjectNamesOf([...machineNames(config), ...(url === undefined ? [] : [hostOf(url)])]);
 }
 
-/** localhost, the loopback addresses, the machine's name, the address listened on, and `names`. */
+/**
+ * `localhost`, the loopback addresses, the machine's name, the address of the listener, and `names` of the
+ * configuration.
+ */
 export function brokerNames(config: Config): SubjectNames {
   return subjectNamesOf(machineNames(config));
 }

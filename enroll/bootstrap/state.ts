@@ -1,5 +1,5 @@
 /**
- * The state folder of the enrollment service: making what is missing, and opening what is there.
+ * The state folder of the enrollment service: creates what is missing, and opens what exists.
  *
  * @module
  */
@@ -26,13 +26,13 @@ import { openLowdbRegistry, type LowdbRegistry } from '../registry/lowdb-registr
 export interface StateDeps {
   readonly clock?: Clock;
   readonly log: Logger;
-  /** Where a passphrase may come from; the process's own unless told. */
+  /** The environment that may contain a passphrase (default: that of the process). */
   readonly env?: Environment;
   /** An identity of the state folder that is issued again although an operator took its rights away. */
   readonly restore?: OwnName | undefined;
 }
 
-/** The service's holdings, open. */
+/** What the service holds open. */
 export interface OpenState {
   readonly registry: LowdbRegistry;
   readonly audit: AuditLog;
@@ -40,9 +40,9 @@ export interface OpenState {
 }
 
 /**
- * Makes what is missing: the CA, the service's own server certificate, the administrator's and the
- * broker's identity with their rows in the registry. Renews what of these is near its end. What is
- * there and good stays as it is.
+ * Creates what is missing: the CA, the service's own server certificate, and the identities of the
+ * administrator and the broker with their rows in the registry. Renews those whose renewal is due. Everything
+ * else stays as it is.
  *
  * @throws FlotillaError `ca-passphrase-missing`, `ca-passphrase-wrong`, `registry-locked`,
  *   `file-write-failed`, …

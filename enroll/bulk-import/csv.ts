@@ -1,18 +1,18 @@
 /**
- * CSV (RFC 4180), read.
+ * A reader for CSV (RFC 4180).
  *
  * @module
  */
 
-/** One record and the line of the text that it begins on. */
+/** One record, and the line of the text on which it begins. */
 export interface CsvRecord {
   readonly line: number;
   readonly fields: readonly string[];
 }
 
 /**
- * Reads records. Line ends are CRLF or LF; a field in double quotes may hold both, and `""`. Empty
- * lines are left out. A quote that is never closed ends with the text.
+ * Reads records. Line ends are CRLF or LF; a field in double quotes may contain both, and `""` for a quote.
+ * Empty lines are skipped. A quote that is never closed ends with the text.
  */
 export function* csvRecords(text: string): Generator<CsvRecord> {
   let fields: string[] = [];

@@ -1,8 +1,8 @@
 /**
- * Rows of an import, out of CSV or JSON lines.
+ * Reads the rows of an import from CSV or JSON lines.
  *
- * CSV begins with a line of names: `id`, and any of `group`, `profile`, `token`, `attr:NAME`. JSON
- * lines are objects of the same names, with `attributes` as an object.
+ * The first line of CSV contains the column names: `id`, and any of `group`, `profile`, `token`, `attr:NAME`.
+ * JSON lines are objects with the same names, and with `attributes` as an object.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { csvRecords } from './csv.ts';
 
 export interface ReadRow {
-  /** Where it stands in the text, from 1. */
+  /** The line of the text, from 1. */
   readonly line: number;
-  /** Undefined with a `fault`. */
+  /** Undefined when there is a `fault`. */
   readonly row: ImportRow | undefined;
   readonly fault: string;
 }

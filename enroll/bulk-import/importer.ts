@@ -1,8 +1,8 @@
 /**
- * Bulk import of devices and of tokens that were made elsewhere, for example in the factory.
+ * Bulk import of devices and of tokens that were created elsewhere, for example in the factory.
  *
- * Rows go in by commits of some hundred; a row that cannot be taken is named in the answer and does
- * not hold up the others. The same file may be imported again: what is there is updated.
+ * Rows are committed a few hundred at a time. A row that cannot be imported is listed in the response and
+ * does not stop the others. The same file may be imported again: devices that exist are updated.
  *
  * @module
  */
@@ -42,7 +42,7 @@ interface Line {
   readonly row: ImportRow;
 }
 
-/** What the registry has already for a row. */
+/** The rows that the registry has for a row of the import. */
 interface Found {
   readonly device: Stored<DeviceRecord> | undefined;
   /** The hash of the row's token; undefined without one, or when it is malformed. */

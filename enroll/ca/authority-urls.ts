@@ -1,5 +1,5 @@
 /**
- * The addresses that certificates carry for their revocation lists and OCSP.
+ * The URLs of revocation lists and OCSP in certificates.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import type { AuthorityUrls } from '../../certs/authority.ts';
 import type { Config } from '../../core/config/config.ts';
 
 /**
- * From the settings: nothing is guessed, because these addresses stay in certificates for years. They
- * are plain http (RFC 5280, 8): someone who checks a certificate must not need this PKI to fetch them.
- * Each issuer has its own CRL, named by the first digits of its fingerprint.
+ * Derived only from the configuration, because these URLs stay in certificates for years. They use plain HTTP
+ * (RFC 5280, 8), so that a client which checks a certificate does not need this PKI to fetch them. Each
+ * issuer has its own CRL, named by the first digits of its fingerprint.
  */
 export function authorityUrls(config: Config): (fingerprint: string) => AuthorityUrls {
   const { crlUrl, ocspUrl } = config.enroll;

@@ -1,15 +1,15 @@
 /**
- * The CA on the disk: a root and its issuers, keys encrypted.
+ * The CA on the disk: a root and its issuers, with encrypted keys.
  *
  * ```
- * ca/root.pem root.key.pem       the root; its key is needed only to make issuers
- * ca/issuer.pem issuer.key.pem   the issuer that signs now
- * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, the current one included
+ * ca/root.pem root.key.pem           the root; its key is needed only to create issuers
+ * ca/issuer.pem issuer.key.pem       the issuer that signs now
+ * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current one
  * ```
  *
- * `issuer.pem` says which issuer is current; its key is found by its public key, in `issuers/` too, so
- * that a crash between two files of a rollover leaves a CA that works. An issuer's `<id>` is the first
- * 16 digits of its fingerprint.
+ * `issuer.pem` decides which issuer is current. Its key is found by its public key, also in `issuers/`, so
+ * that a crash between the two files of a rollover leaves a working CA. An issuer's `<id>` is the first 16
+ * digits of its fingerprint.
  *
  * @module
  */
@@ -32,12 +32,12 @@ const yearMs = 365.25 * dayMs;
 export const rootValidityMs = 25 * yearMs;
 export const issuerValidityMs = 12 * yearMs;
 
-/** How many issuers may be trusted at a time, the current one included. */
+/** How many issuers may be trusted at a time, including the current one. */
 export const issuersMax = 8;
 
 export interface CaDeps {
   readonly clock: Clock;
-  /** The addresses that an issuer's certificates carry, by its fingerprint. */
+  /** The URLs in the certificates of an issuer, by its fingerprint. */
   readonly urls?: (fingerprint: string) => AuthorityUrls;
 }
 
@@ -48,7 +48,7 @@ export interface OpenedCa {
   readonly issuers: readonly Authority[];
 }
 
-/** Whether there is a CA in the state folder. */
+/** Whether the state folder contains a CA. */
 export async function hasCa(state: StateFolder): Promise<boolean> {
   return (
     (await readText(state.ca.rootCert)) !== undefined &&
@@ -57,8 +57,8 @@ export async function hasCa(state: StateFolder): Promise<boolean> {
 }
 
 /**
- * Creates root and first issuer. The caller has checked with `assertCaCreatable` that there is no other CA. A
- * creation that was interrupted is completed with the keys that it wrote: no key is ever replaced.
+ * Creates the root and the first issuer. The caller has checked with `assertCaCreatable` that there is no
+ * other CA. An interrupted creation is completed with the keys that it wrote: no key is ever replaced.
  *
  * @throws FlotillaError `root-key-missing`, `ca-passphrase-wrong`, `file-write-failed`
  */
@@ -89,10 +89,10 @@ export async function createCa(
 }
 
 /**
- * Makes an issuer, signed by the root, and stores it beside the others. It signs nothing until
- * {@link activateIssuer}; when there is none yet it becomes the current one.
+ * Creates an issuer that the root signs, and stores it with the others. It signs nothing until {@link
+ * activateIssuer}; the first one is current at once.
  *
- * @throws FlotillaError `root-key-missing` when the root's key was taken away
+ * @throws FlotillaError `ca-missing`, `root-key-missing` when the root's key was removed
  */
 export async function createIssuer(
   state: StateFolder,
@@ -132,7 +132,7 @@ export async function createIssuer(
   return readCertificate(issued.pem);
 }
 
-/** Makes an issuer the one that signs. @throws FlotillaError `issuer-not-found` */
+/** Makes an issuer the current one. @throws FlotillaError `issuer-not-found` */
 export async function activateIssuer(state: StateFolder, fingerprint: string): Promise<void> {
   const folder = issuerFolder(state, fingerprint);
   const [cert, key] = await Promise.all([
@@ -147,7 +147,7 @@ export async function activateIssuer(state: StateFolder, fingerprint: string): P
   await writeFileAtomic(state.ca.issuerKey, key);
 }
 
-/** Stores the current issuer beside the others, when it is not there: an operator may have supplied it. */
+/** Stores the current issuer with the others if it is not there: an operator may have supplied it. */
 async function keepIssuer(state: StateFolder): Promise<void> {
   const [cert, key] = await Promise.all([
     readText(state.ca.issuerCert),
@@ -162,10 +162,10 @@ async function keepIssuer(state: StateFolder): Promise<void> {
   await writeFileAtomic(join(folder, 'cert.pem'), cert, 0o644);
 }
 
-/** Takes an issuer that is not the current one away for good. */
+/** Deletes an issuer that is not the current one. */
 export async function removeIssuer(state: StateFolder, fingerprint: string): Promise<void> {
   const folder = issuerFolder(state, fingerprint);
-  // The certificate first: without it the folder counts for nothing.
+  // The certificate first: a folder without one is ignored.
   await rm(join(folder, 'cert.pem'), { force: true });
   await rm(folder, { recursive: true, force: true });
 }
@@ -226,7 +226,9 @@ function assertSignedBy(root: CertificateFacts, issuer: CertificateFacts): void 
   });
 }
 
-/** Who trusts two systems must be able to tell their CAs by name (RFC 5280, 4.1.2.4). */
+/**
+ * A client that trusts two installations must be able to distinguish their CAs by name (RFC 5280, 4.1.2.4).
+ */
 function suffixOf(key: KeyObject): string {
   return spkiOf(key).subarray(-4).toString('hex');
 }

@@ -1,5 +1,5 @@
 /**
- * The CA while the service runs: who signs, who is trusted.
+ * The CA while the service runs: the issuer that signs, and the certificates that are trusted.
  *
  * @module
  */
@@ -19,12 +19,12 @@ export class CertificateAuthority {
     return this.#opened.root;
   }
 
-  /** What devices pin. */
+  /** The fingerprint that devices pin: that of the root. */
   get fingerprint(): string {
     return this.#opened.root.fingerprint;
   }
 
-  /** The issuer that signs. */
+  /** The issuer that signs new certificates. */
   get current(): Authority {
     return this.#opened.current;
   }
@@ -38,24 +38,24 @@ export class CertificateAuthority {
     return this.issuers.find(({ certificate }) => certificate.fingerprint === fingerprint);
   }
 
-  /** PEM of each: root, then issuers. */
+  /** The certificates as PEM: root, then issuers. */
   get pems(): readonly string[] {
     return [this.root.pem, ...this.issuers.map(({ certificate }) => certificate.pem)];
   }
 
-  /** PEM: root, then issuers. */
+  /** The certificates as one PEM text: root, then issuers. */
   get bundle(): string {
     return this.pems.join('');
   }
 
-  /** Whether a key is one of the CA's own. */
+  /** Whether a key is the key of the root or of an issuer. */
   ownsKey(keyFingerprint: string): boolean {
     return [this.root, ...this.issuers.map(({ certificate }) => certificate)].some(
       (certificate) => certificate.keyFingerprint === keyFingerprint,
     );
   }
 
-  /** Puts the CA, read anew, in the place of the old one. */
+  /** Replaces the CA after it was read from the disk again. */
   replace(opened: OpenedCa): void {
     this.#opened = opened;
     for (const listener of this.#listeners) listener();

@@ -1,5 +1,5 @@
 /**
- * The passphrase that the CA's keys are encrypted with.
+ * The passphrase that encrypts the keys of the CA.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import type { StateFolder } from '../../core/state-folder.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * From the file that `FLOTILLA_CA_PASSPHRASE_FILE` names, or `FLOTILLA_CA_PASSPHRASE`, or the state
- * folder's own file.
+ * Reads the passphrase from the file that `FLOTILLA_CA_PASSPHRASE_FILE` names, from `FLOTILLA_CA_PASSPHRASE`,
+ * or from the file in the state folder, in this order.
  *
  * @throws FlotillaError `ca-passphrase-missing`, `file-too-open`
  */
@@ -31,7 +31,10 @@ export async function readPassphrase(state: StateFolder, env: Environment): Prom
   throw new FlotillaError('ca-passphrase-missing', { detail: state.ca.passphrase });
 }
 
-/** The same for a CA that is made now: when none is given, one is made and written down. */
+/**
+ * The passphrase for a CA that is created now. If none is configured, a random one is created and stored in
+ * the state folder.
+ */
 export async function makePassphrase(state: StateFolder, env: Environment): Promise<string> {
   const given = await givenPassphrase(env);
   if (given !== undefined) return given;

@@ -1,5 +1,6 @@
 /**
- * Revocation as one act: the registry, the brokers, the revocation list; answered when it is in force.
+ * Revokes, suspends, resumes and deletes devices: changes the registry, notifies the brokers, and renews the
+ * revocation list. The call returns when the change is in force.
  *
  * @module
  */
@@ -10,7 +11,9 @@ import type { AuditLog } from '../audit/audit-log.ts';
 import type { DeviceAdmin } from './devices.ts';
 import type { Effect, Feed } from '../feed/directory-feed.ts';
 
-/** How long an answer waits for the brokers, in ms: one that does not answer must not hold it up. */
+/**
+ * How long a call waits for the brokers, in ms: a broker that does not respond must not delay it longer.
+ */
 export const brokersTimeoutMs = 2000;
 const idsAtOnce = 200;
 
@@ -19,7 +22,7 @@ export interface DeviceActionsDeps {
   readonly feed: Feed;
   readonly audit: AuditLog;
   readonly clock: Clock;
-  /** Has a new revocation list signed; gives its number. */
+  /** Signs a new revocation list and returns its number. */
   readonly renewCrl: () => Promise<number | undefined>;
 }
 
@@ -45,7 +48,7 @@ export class DeviceActions {
     return this.#act([id], actor, () => this.#deps.devices.delete(id, actor));
   }
 
-  /** Locks out, and waits until the brokers have done so. */
+  /** Suspends an identity, and waits until the brokers have closed its connections. */
   suspend(id: DeviceId, actor: string): Promise<RevokeResult> {
     return this.#act([id], actor, async () => {
       await this.#deps.devices.suspend(id, actor);
@@ -53,13 +56,13 @@ export class DeviceActions {
     });
   }
 
-  /** Lets in again, and takes the hold off the revocation list. */
+  /** Ends a suspension, and removes the hold from the revocation list. */
   async resume(id: DeviceId, actor: string): Promise<void> {
     await this.#deps.devices.resume(id, actor);
     await bounded(this.#renewedCrl(), brokersTimeoutMs, this.#deps.clock);
   }
 
-  /** Many at a time, but not all at once: each is a commit of its own. */
+  /** In groups, not all at once, because each change is one commit. */
   async #each(
     ids: readonly DeviceId[],
     change: (id: DeviceId) => Promise<string[]>,
@@ -72,7 +75,7 @@ export class DeviceActions {
     return serials;
   }
 
-  /** A list that cannot be signed does not undo a revocation: the brokers go by the directory. */
+  /** A failure to sign the list does not undo a revocation: brokers decide by the directory. */
   #renewedCrl(): Promise<number | undefined> {
     return this.#deps.renewCrl().catch(() => undefined);
   }

@@ -18,16 +18,16 @@ import {
 } from '../registry/registry.ts';
 
 export interface Edit {
-  /** Null takes the group away. */
+  /** Null removes the group. */
   readonly group?: string | null | undefined;
-  /** Null takes an attribute away; what is not named stays. */
+  /** Null removes an attribute; attributes that are not named stay. */
   readonly attributes?: Readonly<Record<string, string | null>> | undefined;
 }
 
-/** How many attributes one identity may have. */
+/** The maximum number of attributes of one identity. */
 export const attributesMax = 64;
 
-/** How strictly a status holds an identity. One that waits for its first certificate can do nothing. */
+/** How strict each status is. A pending identity has no certificate yet and can do nothing. */
 const strictness = { active: 0, quarantined: 1, suspended: 2, revoked: 3, pending: 3 } as const;
 
 export interface DeviceAdminDeps {
@@ -52,9 +52,9 @@ export class DeviceAdmin {
   }
 
   /**
-   * Revokes every certificate of an identity and every token that was made for it.
+   * Revokes every certificate of an identity, and deletes every token that was created for it.
    *
-   * @returns the serial numbers that were revoked by this call
+   * @returns the serial numbers that this call revoked
    * @throws FlotillaError `device-not-found`
    */
   revoke(id: DeviceId, reason: RevocationReason, actor: string): Promise<string[]> {
@@ -71,7 +71,10 @@ export class DeviceAdmin {
     });
   }
 
-  /** Locks an identity out until {@link resume}. @throws FlotillaError `device-state-conflict` */
+  /**
+   * Locks an identity out until {@link resume}. @throws FlotillaError `device-not-found`,
+   * `device-state-conflict`
+   */
   suspend(id: DeviceId, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-suspended', actor, (record) => {
       if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
@@ -79,7 +82,9 @@ export class DeviceAdmin {
     });
   }
 
-  /** Lets an identity in again that was suspended or quarantined. */
+  /**
+   * Ends a suspension or quarantine. @throws FlotillaError `device-not-found`, `device-state-conflict`
+   */
   resume(id: DeviceId, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-resumed', actor, (record) => {
       if (record.status === 'revoked' || record.status === 'pending') throw stateConflict(record);
@@ -88,10 +93,10 @@ export class DeviceAdmin {
   }
 
   /**
-   * What a broker found makes lasting: a stricter status, and a line in the audit log. Nothing happens
-   * to an identity that is held as strictly already.
+   * Makes the reaction to an incident permanent: a stricter status, and a line in the audit log. An identity
+   * whose status is already as strict is not changed.
    *
-   * @returns whether it is held more strictly now
+   * @returns whether the status is stricter now
    * @throws FlotillaError `device-not-found`
    */
   restrain(
@@ -111,7 +116,10 @@ export class DeviceAdmin {
     });
   }
 
-  /** Group and attributes. @throws FlotillaError `request-invalid` when there are too many */
+  /**
+   * Changes group and attributes. @throws FlotillaError `device-not-found`, `request-invalid` when there are
+   * too many
+   */
   edit(id: DeviceId, edit: Edit, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-changed', actor, (record) => {
       const attributes = new Map(Object.entries(record.attributes));
@@ -132,7 +140,7 @@ export class DeviceAdmin {
     });
   }
 
-  /** Forgets an identity. Its certificates are revoked, and stay on the CRL until they end. */
+  /** Deletes an identity. Its certificates are revoked, and stay on the CRL until they expire. */
   delete(id: DeviceId, actor: string): Promise<string[]> {
     return retryOnConflict(async () => {
       const row = await this.get(id);
@@ -167,7 +175,7 @@ export class DeviceAdmin {
     });
   }
 
-  /** Certificates that are not revoked yet and have not ended. */
+  /** Records for the certificates that are not revoked yet and have not expired. */
   #revocations(row: DeviceRecord, reason: RevocationReason): RevocationRecord[] {
     const atMs = this.#clock.now();
     return row.certificates
@@ -183,7 +191,9 @@ export class DeviceAdmin {
       }));
   }
 
-  /** Rows for the CRL, and, when the keys leaked, for the list of keys that nobody may use again. */
+  /**
+   * Rows for the CRL and, if the keys are compromised, for the list of keys that must never be used again.
+   */
   async #revocationPuts(revoked: readonly RevocationRecord[]): Promise<Put[]> {
     const puts: Put[] = [];
     const keys = new Set<string>();

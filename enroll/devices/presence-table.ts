@@ -1,8 +1,8 @@
 /**
- * Who is connected, as brokers report it. In memory: brokers tell it again after a restart.
+ * Which devices are connected, as brokers report it. In memory: brokers report it again after a restart.
  *
- * A certificate that is seen connecting for the first time retires the older ones of its identity,
- * when the profile says so: that is the end of a renewal's overlap.
+ * When a certificate is used for a connection for the first time, the older certificates of its identity are
+ * retired if the profile demands it. This ends the overlap of a renewal.
  *
  * @module
  */
@@ -18,7 +18,7 @@ interface Seen {
   lastSeenAtMs: number;
 }
 
-/** How many identities are remembered. */
+/** The maximum number of identities that are kept in memory. */
 const seenMax = 2_000_000;
 
 export interface DeniedSummary {
@@ -57,7 +57,7 @@ export class PresenceTable {
     return this.#seen.get(id)?.lastSeenAtMs ?? null;
   }
 
-  /** The brokers that have a connection of it. */
+  /** The brokers to which an identity is connected. */
   brokersOf(id: DeviceId): readonly DeviceId[] {
     return [...(this.#seen.get(id)?.brokers ?? [])];
   }
@@ -72,7 +72,7 @@ export class PresenceTable {
     return this.#denied.get(id) ?? { count: 0, last: [] };
   }
 
-  /** Takes what a broker reports of comings, goings and denials. */
+  /** Processes a broker's report of connections, disconnections and denials. */
   async take(
     broker: DeviceId,
     reports: readonly PresenceReport[],
@@ -101,7 +101,7 @@ export class PresenceTable {
     }
   }
 
-  /** Forgets what a broker said: it is gone. */
+  /** Removes all connections of a broker that is gone. */
   forget(broker: DeviceId): void {
     for (const { brokers } of this.#seen.values()) {
       if (brokers.delete(broker) && brokers.size === 0) this.#connected--;
@@ -117,17 +117,17 @@ export class PresenceTable {
     return made;
   }
 
-  /** Marks a certificate as seen and retires those before it. Once for each certificate. */
+  /** Marks a certificate as seen and retires those before it. Done once per certificate. */
   async #firstSeen(id: DeviceId, serial: string, atMs: number): Promise<void> {
     await retryOnConflict(async () => {
       const row = await this.#registry.get('devices', id);
       const at = row?.certificates.findIndex((certificate) => certificate.serial === serial) ?? -1;
       const certificate = row?.certificates[at];
-      // A service may run in several places, each with a certificate of its own.
+      // A service may run in several places, each with its own certificate.
       if (row?.role !== 'device' || certificate === undefined) return;
       if (certificate.seenAtMs !== undefined || certificate.status !== 'active') return;
       const older = row.certificates.slice(0, at).filter(({ status }) => status === 'active');
-      // The only certificate: nothing to decide, and not worth a write for each new device.
+      // There is no older certificate to retire: this is not worth a commit for each new device.
       if (older.length === 0) return;
       const { overlap } = profileOrDefault(this.#config, row.profile);
       const retires = overlap === 'until-seen';

@@ -1,5 +1,5 @@
 /**
- * Which requests are let in without an operator. Pure.
+ * Decides which enrollment requests are approved by a rule of the configuration. Pure.
  *
  * @module
  */
@@ -11,18 +11,18 @@ type Rule = Config['enroll']['approval']['autoApprove'][number];
 export interface Applicant {
   readonly device: string;
   readonly remoteAddress: string;
-  /** The name of the factory CA that vouches; null: nobody. */
+  /** The name of the factory CA that issued its certificate; null: none. */
   readonly factory: string | null;
 }
 
-/** The number of the first rule that fits in all that it names; undefined when none does. */
+/** The index of the first rule whose conditions all match; undefined when there is none. */
 export function approvingRule(rules: readonly Rule[], applicant: Applicant): number | undefined {
   const found = rules.findIndex((rule) => fits(rule, applicant));
   return found === -1 ? undefined : found;
 }
 
 function fits({ idPrefix, addresses, factory }: Rule, applicant: Applicant): boolean {
-  // A rule that names nothing would let in everyone: it lets in nobody.
+  // A rule without conditions would approve everyone, so it approves nobody.
   if (idPrefix === undefined && addresses === undefined && factory === undefined) return false;
   return (
     (idPrefix === undefined || applicant.device.startsWith(idPrefix)) &&

@@ -1,5 +1,5 @@
 /**
- * The queue of enrollments that wait for a person.
+ * The queue of enrollment requests that wait for an operator.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export class Approvals {
     this.#clock = clock;
   }
 
-  /** What is pending, oldest first. */
+  /** The pending requests, oldest first. */
   async list(): Promise<RequestRecord[]> {
     const found: RequestRecord[] = [];
     const now = this.#clock.now();
@@ -33,7 +33,7 @@ export class Approvals {
   }
 
   /**
-   * Decides. A decision can be changed until the device has fetched its certificate.
+   * Approves or denies a request. The decision can be changed until the device has fetched its certificate.
    *
    * @throws FlotillaError `request-not-found`
    */

@@ -21,16 +21,16 @@ export function assertNames(csr: Csr, device: DeviceId): void {
     (csr.commonName === undefined || csr.commonName === device) &&
     ip.length === 0 &&
     uri.length === 0 &&
-    // Names are lower case in a CSR that was read.
+    // `parseCsr` converts DNS names to lower case.
     dns.every((name) => name === device.toLowerCase());
-  if (!fits) throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${device}` });
+  if (!fits) throw new FlotillaError('csr-name-mismatch', { detail: `expected ${device}` });
 }
 
 /** @throws FlotillaError `key-type-refused` */
 export function assertKeyType(csr: Csr, profile: EnrollmentProfile): void {
   if (profile.keyTypes.includes(csr.keyType)) return;
   throw new FlotillaError('key-type-refused', {
-    detail: `${csr.keyType}; profile ${profile.name} takes ${profile.keyTypes.join(', ')}`,
+    detail: `${csr.keyType}; profile ${profile.name} allows ${profile.keyTypes.join(', ')}`,
   });
 }
 

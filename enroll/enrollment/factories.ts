@@ -1,5 +1,5 @@
 /**
- * Factory certificates: what a manufacturer put into a device, good for one thing, asking for
+ * Factory certificates: a manufacturer installs them in devices, and they serve one purpose, to request
  * enrollment. An operator registers the CA that signed them.
  *
  * @module
@@ -13,7 +13,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { FactoryRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
 
-/** A factory certificate whose owner proved that he has its key. */
+/** A factory certificate whose private key the client has proved to own. */
 export interface FactoryAuthorization {
   readonly factory: FactoryRecord;
   readonly device: DeviceId;
@@ -30,15 +30,17 @@ export interface FactoryRequest {
   readonly approval: boolean;
 }
 
-/** How many manufacturers' CAs may be registered. */
+/** The maximum number of registered CAs. */
 export const factoriesMax = 64;
 
-/** A row for a manufacturer's CA. @throws FlotillaError `factory-invalid`, `certificate-unreadable` */
+/**
+ * The row for a manufacturer's CA. @throws FlotillaError `factory-invalid`, `certificate-unreadable`
+ */
 export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRecord {
   const facts = readCertificate(request.certificate);
   const fault =
     splitPem(request.certificate).length > 1
-      ? 'give one certificate; devices show those below it'
+      ? 'expected one certificate; devices send the intermediate certificates'
       : anchorFault(facts, nowMs);
   if (fault !== undefined) throw new FlotillaError('factory-invalid', { detail: fault });
   return {
@@ -53,7 +55,7 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
   };
 }
 
-/** How many paths of factory certificates are remembered for resumed TLS sessions. */
+/** The number of certification paths that are remembered for resumed TLS sessions. */
 const pathsMax = 1000;
 
 interface KnownFactory {
@@ -61,18 +63,23 @@ interface KnownFactory {
   readonly ca: CertificateFacts;
 }
 
-/** The registered CAs, kept at hand: asked for each request with a certificate that is not ours. */
+/**
+ * The registered CAs, in memory: needed for each request with a certificate that this service did not issue.
+ */
 export class Factories {
   readonly #clock: Clock;
   #known: readonly KnownFactory[] = [];
-  /** By the leaf's fingerprint: what it showed above itself, for a resumed session shows nothing. */
+  /**
+   * By the fingerprint of the leaf: the intermediate certificates of an earlier connection, because a resumed
+   * session has none.
+   */
   readonly #shown = new Map<string, readonly CertificateFacts[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** PEM of each: what TLS names to clients as accepted issuers. */
+  /** PEM of each CA: sent to clients in the TLS handshake as accepted issuers. */
   get pems(): readonly string[] {
     return this.#known.map(({ record }) => record.certificate);
   }
@@ -85,12 +92,13 @@ export class Factories {
   }
 
   /**
-   * What a certificate that a TLS client proved to own is worth, with the CAs that it showed with it
-   * (`issuerCertificate`). The path to a registered CA is decided anew each time.
+   * What a factory certificate authorizes. The client has proved to own the key of `certificate`, and may
+   * have sent intermediate certificates (`issuerCertificate`). The path to a registered CA is verified on
+   * every call.
    *
-   * @returns undefined when it names no registered CA
-   * @throws FlotillaError `factory-certificate-refused`: the path does not hold, the certificate is
-   *   not listed, or has no identity
+   * @returns undefined when the path does not lead to a registered CA
+   * @throws FlotillaError `factory-certificate-refused`: the path is not valid, the certificate is not on the
+   *   list of allowed ones, or its common name is not a device id
    */
   authorization(certificate: X509Certificate): FactoryAuthorization | undefined {
     const found = this.#pathOf(certificate);
@@ -107,12 +115,14 @@ export class Factories {
     const { id } = leaf.commonName;
     const { allowed } = record;
     if (allowed !== null && !allowed.includes(serial) && !allowed.includes(id)) {
-      throw refuse('it is not on the list');
+      throw refuse('it is not on the list of allowed devices');
     }
     return { factory: record, device: id, serial, fingerprint };
   }
 
-  /** The way up to the nearest registered CA, by names and key identifiers: nothing is proved yet. */
+  /**
+   * The path to the nearest registered CA, by names and key identifiers only: nothing is verified yet.
+   */
   #pathOf(
     leaf: X509Certificate,
   ): { path: readonly CertificateFacts[]; factory: KnownFactory } | undefined {
@@ -136,7 +146,7 @@ export class Factories {
   }
 }
 
-/** The leaf and what it showed above itself, as far as a path may go. */
+/** The leaf and its intermediate certificates, up to the maximum length of a path. */
 function chainOf(leaf: X509Certificate): X509Certificate[] {
   const chain = [leaf];
   for (let next = leaf.issuerCertificate; next !== undefined; next = next.issuerCertificate) {

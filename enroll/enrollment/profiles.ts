@@ -1,5 +1,5 @@
 /**
- * Enrollment profiles: what certificates of one kind of device are like.
+ * Enrollment profiles: validity, key types and renewal rules for one kind of device.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface EnrollmentProfile {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** The profile of a name. @throws FlotillaError `profile-not-found` */
+/** The profile with a name. @throws FlotillaError `profile-not-found` */
 export function profileOf(config: Config, name = defaultProfileName): EnrollmentProfile {
   const usual: EnrollmentProfile = {
     name,
@@ -44,7 +44,7 @@ export function profileOf(config: Config, name = defaultProfileName): Enrollment
   return { ...usual, ...rest, validityMs: validity ?? usual.validityMs, group: group ?? null };
 }
 
-/** As {@link profileOf}, for an identity whose profile has left the settings: the default one. */
+/** As {@link profileOf}, but the default profile when the name is no longer configured. */
 export function profileOrDefault(config: Config, name: string): EnrollmentProfile {
   return Object.hasOwn(config.enroll.profiles, name) ? profileOf(config, name) : profileOf(config);
 }

@@ -1,5 +1,5 @@
 /**
- * Renewal: a certificate that is good, or ended less than the grace period ago, asks for its
+ * Renewal: the holder of a certificate that is valid, or expired less than the grace period ago, requests its
  * successor. Over the JSON API, over EST, and over MQTT through a broker.
  *
  * @module
@@ -33,17 +33,17 @@ export interface RenewalDeps {
 
 export interface RenewRequest {
   readonly csr: Uint8Array | string;
-  /** The certificate that asks; its holder has proved to own it. */
+  /** The serial number of the current certificate; its holder has proved to own the key. */
   readonly serial: string;
   readonly fingerprint: string;
-  /** Set when a broker asks for the holder, whose connection has proved nothing to us. */
+  /** Set when a broker relays the request: then the holder has proved nothing to this service. */
   readonly relayed?: {
-    /** Whose the certificate is said to be. */
+    /** The device to which the certificate belongs, according to the broker. */
     readonly device: DeviceId;
     /** Base64: the signature of the certificate's key over the CSR, DER. */
     readonly proof?: string;
   };
-  /** The names in it, which its successor gets too. */
+  /** The alternative names in the current certificate; its successor gets the same. */
   readonly names: SubjectNames;
   /** RFC 7030, 4.2.2: subject and alternative names must be those of the current certificate. */
   readonly sameNames: boolean;
@@ -60,7 +60,8 @@ export class Renewal {
   }
 
   /**
-   * Issues the successor. Old and new are both good until the new one is seen connecting.
+   * Issues the successor. The old and the new certificate are both valid until the new one is used for a
+   * connection.
    *
    * @throws FlotillaError `client-certificate-…`, `device-…`, `csr-…`, `key-…`, `renewal-too-early`,
    *   `too-many-requests`, `registry-unavailable`
@@ -105,7 +106,7 @@ export class Renewal {
     if (request.sameNames) assertSameNames(csr, row, request.names);
     else if (row.role === 'device') assertNames(csr, row.id);
     else if (csr.commonName !== undefined && csr.commonName !== row.id) {
-      throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${row.id}` });
+      throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
     }
     const profile = profileOrDefault(config, row.profile);
     assertKeyType(csr, profile);
@@ -115,7 +116,7 @@ export class Renewal {
       csr: await CheckedCsr.check(csr, row.id, this.#deps),
       row: {
         ...record,
-        // A service may run in several places, each with a certificate of its own.
+        // A service may run in several places, each with its own certificate.
         certificates:
           row.role === 'device' ? withoutUnseen(record.certificates, current) : record.certificates,
       },
@@ -136,9 +137,9 @@ export class Renewal {
 }
 
 /**
- * A broker that was taken over must not get certificates for keys of its own. So the key stays the
- * same, or the current key has signed the request for the new one. And a broker relays for devices,
- * never for those who administer.
+ * A compromised broker must not get certificates for keys of its own. Therefore the key must stay the same,
+ * or the current key must have signed the request for the new one. A broker relays for devices only, never
+ * for services, brokers or administrators.
  */
 function assertRelayed(
   csr: Csr,
@@ -156,7 +157,7 @@ function assertRelayed(
   });
   const hash = key.asymmetricKeyType === 'ed25519' ? null : 'sha256';
   if (!verify(hash, csr.der, key, Buffer.from(proof, 'base64'))) {
-    throw new FlotillaError('relay-proof-missing', { detail: 'the proof is not right' });
+    throw new FlotillaError('relay-proof-missing', { detail: 'the signature is not valid' });
   }
 }
 
@@ -172,7 +173,7 @@ function assertRenewable(
   const earliestMs = current.notAfterMs - lifeMs * profile.renewalPart;
   if (nowMs < earliestMs) {
     throw new FlotillaError('renewal-too-early', {
-      detail: `from ${new Date(earliestMs).toISOString()} on`,
+      detail: `possible from ${new Date(earliestMs).toISOString()}`,
       retryAfterSeconds: Math.ceil((earliestMs - nowMs) / 1000),
     });
   }
@@ -191,7 +192,10 @@ function assertSameNames(csr: Csr, row: DeviceRecord, names: SubjectNames): void
   }
 }
 
-/** A successor that was never used is replaced by the next one: a device that tries again and again must not gather them. */
+/**
+ * A successor that was never used is replaced by the next one, so that a device that retries often does not
+ * accumulate certificates.
+ */
 function withoutUnseen(
   certificates: readonly CertificateRecord[],
   current: CertificateRecord,

@@ -1,5 +1,5 @@
 /**
- * Enrollment tokens: 256 random bits that are shown once; kept is their hash.
+ * Enrollment tokens: 256 random bits that are shown once. The registry stores only their hash.
  *
  * @module
  */
@@ -17,22 +17,22 @@ import { profileOf } from './profiles.ts';
 const tokenBytes = 32;
 const grammar = /^[A-Za-z0-9_-]{43}$/;
 
-/** The hash that a token is kept by. @returns undefined when the text cannot be a token */
+/** The hash under which a token is stored. @returns undefined when the text cannot be a token */
 export function tokenHash(token: string): string | undefined {
   if (!grammar.test(token)) return undefined;
   const bytes = Buffer.from(token, 'base64url');
-  // The last digit has two spare bits: only one way to write a token is a token.
+  // The last digit has two unused bits: only one spelling of a token is valid.
   if (bytes.length !== tokenBytes || bytes.toString('base64url') !== token) return undefined;
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** How a token is named in the audit log. */
+/** The name of a token in the audit log. */
 export function tokenName(hash: string): string {
   return `token:${hash.slice(0, 16)}`;
 }
 
 export interface TokenRequest {
-  /** Null: any identity that does not exist yet. */
+  /** Null: any identity that does not exist yet (a token for a group). */
   readonly device: DeviceId | null;
   readonly group?: string | undefined;
   readonly profile?: string | undefined;
@@ -63,13 +63,13 @@ export class Tokens {
   }
 
   /**
-   * Makes tokens, all in one commit.
+   * Creates tokens, all in one commit.
    *
    * @throws FlotillaError `profile-not-found`, `device-id-too-long`, `identity-role-conflict`
    */
-  async create(wishes: readonly TokenRequest[], actor: string): Promise<MadeToken[]> {
+  async create(requests: readonly TokenRequest[], actor: string): Promise<MadeToken[]> {
     const now = this.#clock.now();
-    const made = wishes.map((request): MadeToken => {
+    const made = requests.map((request): MadeToken => {
       if (request.device !== null) {
         assertFitsCommonName(request.device);
         assertNameAllowed(request.device, 'device');
@@ -110,7 +110,7 @@ export class Tokens {
   }
 
   /**
-   * The row of a token that may be known but used up.
+   * The row of a token. It may have no uses left.
    *
    * @throws FlotillaError `token-invalid`, `token-expired`
    */
@@ -122,7 +122,7 @@ export class Tokens {
     return row;
   }
 
-  /** Takes a token away before its time, named as in the audit log. */
+  /** Revokes a token by its name in the audit log. @throws FlotillaError `token-not-found` */
   async revoke(name: string, actor: string): Promise<void> {
     await retryOnConflict(async () => {
       for await (const row of this.#registry.rows('tokens')) {

@@ -1,11 +1,11 @@
 /**
- * The veto hook: an HTTPS call to the operator's own system before a device is let in. It may refuse,
- * or add a group and attributes.
+ * The veto hook: an HTTPS request to the operator's own system before a device is enrolled. It may refuse the
+ * enrollment, or add a group and attributes.
  *
- * The request is a POST of JSON ({@link HookQuestion}) with
- * `X-Flotilla-Signature: t=<seconds>,v1=<hex>`, where the hex is HMAC-SHA256, with the secret, over
- * `<seconds>.<body>`. The answer is {@link hookAnswerSchema}. Anything else, and silence, is a
- * failure, and the settings say what a failure means.
+ * The request is a POST of JSON ({@link HookQuestion}) with `X-Flotilla-Signature: t=<seconds>,v1=<hex>`,
+ * where the hexadecimal digits are HMAC-SHA256, with the secret, over `<seconds>.<body>`. The response is
+ * {@link hookAnswerSchema}. Any other response, and a timeout, is a failure; the configuration decides what a
+ * failure means.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface HookQuestion {
   readonly device: string;
   readonly group: string | null;
   readonly profile: string;
-  /** What authorises the enrollment: `token`, `factory`, `approval`. */
+  /** What authorizes the enrollment: `token`, `factory`, `approval`. */
   readonly way: string;
   readonly keyFingerprint: string;
   readonly remoteAddress: string;
@@ -37,7 +37,7 @@ export const hookAnswerSchema = z.object({
   attributes: z.record(z.string().min(1).max(64), z.string().max(256)).optional(),
 });
 
-/** What the hook adds. */
+/** What the hook adds to the identity. */
 export interface HookVerdict {
   readonly group?: string | undefined;
   readonly attributes: Readonly<Record<string, string>>;
@@ -48,14 +48,14 @@ export type VetoHook = (question: HookQuestion) => Promise<HookVerdict>;
 const nothingAdded: HookVerdict = { attributes: {} };
 const answerMaxBytes = 64 * 1024;
 
-/** The signature of a body, as the header carries it. */
+/** The value of the signature header for a body. */
 export function hookSignature(secret: string, seconds: number, body: string): string {
   const mac = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex');
   return `t=${seconds},v1=${mac}`;
 }
 
 /**
- * The hook of the settings; without one, everything is allowed.
+ * The hook of the configuration. Without one, every enrollment is allowed.
  *
  * @throws FlotillaError `config-unreadable`, `file-too-open` when its files cannot be used
  */
@@ -105,7 +105,7 @@ export async function openHook(config: Config, clock: Clock, log: Logger): Promi
   };
 }
 
-/** The time limit holds for the whole answer, also for one that comes byte by byte. */
+/** The timeout applies to the whole response, even if it arrives byte by byte. */
 function withDeadline<T>(work: Promise<T>, ms: number, clock: Clock): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(ms, () => reject(new Error('no answer in time')));

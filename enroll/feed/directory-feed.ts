@@ -1,10 +1,11 @@
 /**
- * The feed: the directory on its way to the brokers (core/protocol/feed.ts says what travels), and what
- * they report back.
+ * The feed: sends the directory to the brokers (core/protocol/feed.ts defines the lines), and receives their
+ * reports.
  *
- * Every commit that touches an identity becomes a numbered line, kept for brokers that come back, and
- * sent to those that listen. A line is sent only after its change is durable. A broker that does not
- * read is cut off when too many bytes wait for it: it comes back, and gets what it missed.
+ * Every commit that changes an identity becomes a numbered line. Lines are sent to all connected brokers, and
+ * kept for brokers that connect again. A line is sent only after its change is durable. A broker that reads
+ * too slowly is disconnected when too many bytes wait for it; it connects again and gets the lines that it
+ * missed.
  *
  * @module
  */
@@ -15,13 +16,13 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import {
   feedHeartbeatMs,
-  type DirectoryEntry,
   type FeedLine,
   type FeedReport,
   type QueryLine,
 } from '../../core/protocol/feed.ts';
 import { policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
+import { entryOf, mayRead, type FeedPeer } from './directory-entry.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
@@ -36,28 +37,21 @@ export interface FeedDeps {
   readonly lagMaxBytes: number;
 }
 
-/** A broker and the certificate that it was admitted with. */
-export interface FeedPeer {
-  readonly broker: DeviceId;
-  readonly fingerprint: string;
-  readonly notAfterMs: number;
-}
-
 /** A stream that a broker reads, from its first line on. */
 interface Serving extends FeedPeer {
   readonly stream: Writable;
 }
 
 interface Subscriber extends Serving {
-  /** Changes up to here are in the stream. */
+  /** Changes up to this number were written to the stream. */
   sent: number;
-  /** The broker has said that changes up to here are in force. */
+  /** The broker has reported that changes up to this number are in force. */
   applied: number;
-  /** Whether the stream is past the snapshot. */
+  /** Whether the snapshot was sent completely. */
   live: boolean;
   readonly connectedAtMs: number;
   reportedAtMs: number | undefined;
-  /** What the broker understands beside the directory. */
+  /** Optional kinds of lines that the broker understands. */
   readonly features: readonly string[];
 }
 
@@ -66,22 +60,24 @@ export interface FeedLink {
   readonly broker: DeviceId;
   readonly connectedAtMs: number;
   readonly reportedAtMs: number | undefined;
-  /** How many changes it has not reported as in force. */
+  /** The number of changes that it has not reported as in force. */
   readonly changesBehind: number;
   readonly lagBytes: number;
 }
 
 interface Kept {
   readonly sequence: number;
-  /** The identity, or undefined for the authorities. */
+  /** The identity; undefined for a change of the CA certificates. */
   readonly id: DeviceId | undefined;
   readonly text: string;
 }
 
-/** What became of a change at the brokers. */
+/** The effect of a change at the brokers. */
 export interface Effect {
   readonly connectionsClosed: number;
-  /** Brokers that listened when it was asked, and how many of them did not report in time. */
+  /**
+   * The brokers that were connected at that time, and how many of them did not report before the timeout.
+   */
   readonly brokers: number;
   readonly late: number;
 }
@@ -119,17 +115,17 @@ export class Feed {
     this.#beat();
   }
 
-  /** The newest change. */
+  /** The number of the newest change. */
   get sequence(): number {
     return this.#sequence;
   }
 
-  /** The brokers that listen. */
+  /** The brokers that are connected. */
   get brokers(): readonly DeviceId[] {
     return [...new Set([...this.#subscribers].map(({ broker }) => broker))];
   }
 
-  /** Each connection of a broker, with how far it is behind. */
+  /** Each connection of a broker, and how far it is behind. */
   get links(): readonly FeedLink[] {
     return [...this.#subscribers].map(
       ({ broker, connectedAtMs, reportedAtMs, applied, stream }) => ({
@@ -176,7 +172,7 @@ export class Feed {
     for (const watcher of this.#linkWatchers) watcher();
   }
 
-  /** The newest change of each identity, as far as it is kept. */
+  /** The newest change of each identity, if it is still kept. */
   sequencesOf(ids: readonly DeviceId[]): number[] {
     const wanted = new Set(ids);
     const found: number[] = [];
@@ -188,11 +184,10 @@ export class Feed {
   }
 
   /**
-   * Serves one broker until its stream ends.
+   * Serves one broker until its stream ends. The stream ends at once when the broker is no longer active or
+   * its certificate is no longer accepted.
    *
-   * The stream ends at once when the broker is no longer active or its certificate is no longer accepted.
-   *
-   * @param from the newest change that it has (`since`), of `epoch`
+   * @param from the newest change that the broker has, and the epoch in which it got it
    */
   async serve(
     peer: FeedPeer,
@@ -244,9 +239,10 @@ export class Feed {
       line({ type: 'snapshot-end', sequence: start });
     }
     if (stream.destroyed) return;
-    // From here on in one turn: no change can come between.
+    // No `await` from here on: no change can come in between.
     if (start < (this.#kept[0]?.sequence ?? this.#sequence + 1) - 1) {
-      // So many changes while the snapshot was sent that some are gone: the broker begins anew.
+      // So many changes happened during the snapshot that some are no longer kept: the broker must start
+      // again.
       stream.destroy();
       return;
     }
@@ -264,7 +260,7 @@ export class Feed {
     );
   }
 
-  /** Takes a broker's report. */
+  /** Processes a report of a broker. */
   report(broker: DeviceId, report: FeedReport): void {
     if (report.epoch !== this.epoch) return;
     for (const { sequence, connections } of report.closed) {
@@ -284,9 +280,9 @@ export class Feed {
   }
 
   /**
-   * Waits until every broker that listens now has a change in force, or `timeoutMs` passed.
+   * Waits until every connected broker has reported a change as in force, or until the timeout.
    *
-   * @param sequences the changes that are asked about
+   * @param sequences the numbers of the changes
    */
   async effectOf(sequences: readonly number[], timeoutMs: number): Promise<Effect> {
     const newest = Math.max(0, ...sequences);
@@ -334,7 +330,7 @@ export class Feed {
     }
     for (const { table, key } of deletions) {
       if (table !== 'devices') continue;
-      // The seam to the registry's keys: that of a device is its id.
+      // A cast at the boundary to the registry: the key of a device is its id.
       const id = key as DeviceId;
       this.#review(id, undefined);
       this.#add(id, (sequence) => ({ type: 'removed', sequence, id }));
@@ -366,7 +362,7 @@ export class Feed {
     const sequence = ++this.#sequence;
     const text = `${JSON.stringify(make(sequence))}\n`;
     this.#kept.push({ sequence, id, text });
-    // In steps, because cutting the front off costs as much as what stays.
+    // Not after each change, because removing the front copies all that stays.
     const { changesKeptMax } = this.#deps;
     if (this.#kept.length > changesKeptMax * 1.25) this.#kept = this.#kept.slice(-changesKeptMax);
     for (const subscriber of this.#subscribers) this.#send(subscriber, text, sequence);
@@ -394,34 +390,6 @@ export class Feed {
   #wake(): void {
     for (const look of this.#waiting) look();
   }
-}
-
-function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefined): boolean {
-  return (
-    record?.role === 'broker' &&
-    record.status === 'active' &&
-    record.certificates.some((one) => one.fingerprint === fingerprint && one.status === 'active')
-  );
-}
-
-/** What brokers know of an identity. @returns undefined for one that never had a certificate */
-export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
-  const { id, role, status, group, attributes, certificates } = record;
-  if (status === 'pending') return undefined;
-  return {
-    id,
-    role,
-    status,
-    group,
-    attributes: { ...attributes },
-    certificates: certificates.map(({ serial, fingerprint, notBeforeMs, notAfterMs, ...rest }) => ({
-      serial,
-      fingerprint,
-      notBeforeMs,
-      notAfterMs,
-      status: rest.status,
-    })),
-  };
 }
 
 async function drained(stream: Writable): Promise<void> {

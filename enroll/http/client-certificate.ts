@@ -1,9 +1,9 @@
 /**
- * Who a TLS client is, by the certificate that it proved to own.
+ * Identifies a TLS client by the certificate whose key it has proved to own.
  *
- * The registry decides: the certificate must be, byte for byte (by its fingerprint), one that this
- * service has issued. The chain that TLS verified is required as well. Asked on every request, a
- * resumed TLS session included, because resumption skips the verification.
+ * The registry decides: the certificate must be one that this service has issued, byte for byte (compared by
+ * fingerprint). TLS must also have verified the chain. The check is made for every request, including those
+ * of resumed TLS sessions, because resumption skips the verification.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface ClientIdentity {
   readonly x509: X509Certificate;
 }
 
-/** The certificate that the client showed and proved to own; nothing else is checked. */
+/** The certificate that the client has proved to own; nothing else is checked. */
 export function peerCertificate(socket: Socket): X509Certificate | undefined {
   return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
@@ -30,7 +30,7 @@ export function peerCertificate(socket: Socket): X509Certificate | undefined {
 /**
  * The identity of a client.
  *
- * @param graceMs how long after its end a certificate still counts
+ * @param graceMs how long after its expiry a certificate is still accepted
  * @throws FlotillaError `client-certificate-…`, `device-suspended`, `device-revoked`
  */
 export async function identifyClient(
@@ -58,13 +58,13 @@ export function requireIdentity(identity: ClientIdentity | undefined): ClientIde
   return identity;
 }
 
-/** The serial number as the registry writes it. */
+/** The serial number in the form of the registry. */
 export function certificateSerial(x509: X509Certificate): string {
   const digits = x509.serialNumber.toLowerCase();
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }
 
-/** Expiry is decided above, by our own clock and with the grace period. */
+/** Expiry is decided above, by the service's own clock and with the grace period. */
 function isChained(socket: Socket): boolean {
   if (!(socket instanceof TLSSocket)) return false;
   if (socket.authorized) return true;

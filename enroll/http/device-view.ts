@@ -1,5 +1,5 @@
 /**
- * An identity as the API shows it.
+ * The representation of an identity in the API.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The OpenAPI document (3.1), made from the same schemas that check the calls.
+ * The OpenAPI document (3.1), generated from the schemas that validate the requests.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { roleOf, type Access, type HttpRoute } from './route.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The document of the service. */
+/** Generates the document. */
 export function openApi(routes: readonly HttpRoute[], version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const one of routes) {
@@ -81,7 +81,7 @@ function operation(one: HttpRoute): Json {
 }
 
 const problem = {
-  description: 'Refused; nothing was changed',
+  description: 'Refused; nothing has changed',
   content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
 };
 
@@ -92,7 +92,8 @@ function streams(): Json {
     '/v1/feed': {
       get: {
         ...namesOf('GET', '/v1/feed'),
-        summary: 'The directory for brokers: one line a change; does not end',
+        summary:
+          'Follows the directory (for brokers): one line per change; the response does not end',
         ...securityOf('broker', ''),
         responses: {
           200: {
@@ -106,7 +107,7 @@ function streams(): Json {
     '/v1/events': {
       get: {
         ...namesOf('GET', '/v1/events'),
-        summary: 'Events as they happen (Server-Sent Events); does not end',
+        summary: 'Follows events (Server-Sent Events); the response does not end',
         ...securityOf('viewer', ''),
         parameters: [
           queryText('types', `Any of ${eventTypes.join(', ')}, separated by commas (default: all)`),
@@ -146,7 +147,7 @@ function streams(): Json {
     '/v1/devices/import': {
       post: {
         ...namesOf('POST', '/v1/devices/import'),
-        summary: 'Registers many devices, and tokens that were made elsewhere',
+        summary: 'Imports many devices, and tokens that were created elsewhere',
         ...securityOf('operator', ''),
         requestBody: {
           required: true,
@@ -157,7 +158,7 @@ function streams(): Json {
         },
         responses: {
           200: {
-            description: 'What was taken, and what not',
+            description: 'The rows that were imported and refused',
             content: { 'application/json': { schema: schemaOf(importedSchema, 'output') } },
           },
           default: problem,
@@ -167,7 +168,7 @@ function streams(): Json {
     '/v1/devices/export': {
       get: {
         ...namesOf('GET', '/v1/devices/export'),
-        summary: 'Every identity, one a line',
+        summary: 'Exports all identities, one per line',
         ...securityOf('viewer', ''),
         responses: {
           200: {
@@ -236,13 +237,13 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
     io,
     unrepresentable: 'any',
     override({ zodSchema, jsonSchema }) {
-      // The one custom type of the API is an identity.
+      // The only custom type of the API is a device id.
       if (zodSchema._zod.def.type === 'custom') {
         jsonSchema.type = 'string';
         jsonSchema.pattern = '^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$';
       }
     },
   });
-  // OpenAPI 3.1 names its dialect once, for the whole document.
+  // OpenAPI 3.1 declares the JSON Schema dialect once for the whole document.
   return Object.fromEntries(Object.entries(json).filter(([name]) => name !== '$schema'));
 }

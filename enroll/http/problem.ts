@@ -1,5 +1,5 @@
 /**
- * Problem documents (RFC 9457) out of whatever was thrown.
+ * Creates problem documents (RFC 9457) from anything that was thrown.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export const problemMediaType = 'application/problem+json';
 
-/** The document of an error. */
+/** The problem document of an error. */
 export function problemResponse(error: FlotillaError, instance?: string): Problem {
   const { title, advice, http = 500 } = error.spec;
   return {
@@ -22,13 +22,13 @@ export function problemResponse(error: FlotillaError, instance?: string): Proble
   };
 }
 
-/** What the framework refuses a request with, by its own codes. */
+/** The framework's own error codes, and the codes of the catalogue that they become. */
 const frameworkCodes: Readonly<Record<string, ConstructorParameters<typeof FlotillaError>[0]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'request-too-large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media-type-unsupported',
 };
 
-/** An error of the catalogue out of anything; what is unknown becomes `internal`. */
+/** Converts anything into an error of the catalogue; unknown errors become `internal`. */
 export function catalogued(error: unknown): FlotillaError {
   if (error instanceof FlotillaError) return error;
   const { code, statusCode, message } = partsOf(error);

@@ -1,6 +1,6 @@
 /**
- * One call of the JSON API, as a value: what it takes, who may call it, what it gives. Routes are
- * served from these, and the OpenAPI document is made from the same.
+ * One call of the JSON API as a value: its parameters, the required access, and its response. The server and
+ * the OpenAPI document use the same values.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { isOperatorRole, type OperatorRole } from '../../core/protocol/operator-
 import type { ClientIdentity } from './client-certificate.ts';
 
 /**
- * `anyone`: no credential, or one that the call looks at itself. `identity`: a certificate of this
- * fleet that is good. `renewing`: the same, also in the grace period after its end. `broker`: a
- * certificate of a broker. `viewer`, `operator`, `admin`: an operator with at least this role, by
- * certificate, API key or browser session.
+ * `anyone`: no credential, or one that the call checks itself. `identity`: a valid certificate of this fleet.
+ * `renewing`: the same, also in the grace period after its expiry. `broker`: a certificate of a broker.
+ * `viewer`, `operator`, `admin`: an operator with at least this role, by certificate, API key or browser
+ * session.
  */
 export type Access = 'anyone' | 'identity' | 'renewing' | 'broker' | OperatorRole;
 
@@ -25,7 +25,7 @@ export function roleOf(access: Access): OperatorRole | undefined {
   return isOperatorRole(access) ? access : undefined;
 }
 
-/** One call as it came in. */
+/** One request. */
 export interface RouteRequest<B, Q, P> {
   readonly body: B;
   readonly query: Q;
@@ -35,7 +35,7 @@ export interface RouteRequest<B, Q, P> {
   readonly identity: ClientIdentity | undefined;
   /** The operator who calls; undefined where access is not an operator's role. */
   readonly operator: OperatorCaller | undefined;
-  /** The certificate that the client proved to own, from whomever. */
+  /** The certificate that the client proved to own, whoever issued it. */
   readonly certificate: X509Certificate | undefined;
   /** For the audit log. */
   readonly actor: string;
@@ -58,9 +58,9 @@ export interface HttpRoute {
   readonly params: z.ZodType | undefined;
   /** Undefined for a response without a body. */
   readonly response: z.ZodType | undefined;
-  /** The most bytes of a body; the usual limit when undefined. */
+  /** The maximum size of a body (default: `limits.enroll.bodyMaxBytes`). */
   readonly bodyMaxBytes: number | undefined;
-  /** Checks, then answers. */
+  /** Validates the request and returns the response. */
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<unknown>;
 }
 
@@ -78,7 +78,7 @@ export interface RouteOptions<B, Q, P, A> {
   handle(request: RouteRequest<B, Q, P>): Promise<A>;
 }
 
-/** Makes a route whose handler sees only what its schemas let through. */
+/** Creates a route whose handler gets validated values only. */
 export function route<B = undefined, Q = undefined, P = undefined, A = undefined>(
   options: RouteOptions<B, Q, P, A>,
 ): HttpRoute {
@@ -105,7 +105,7 @@ export function route<B = undefined, Q = undefined, P = undefined, A = undefined
 }
 
 function parse<T>(schema: z.ZodType<T> | undefined, value: unknown, where: string): T {
-  // Without a schema the type is undefined, and so is what the handler gets.
+  // Without a schema the type is undefined, and the handler gets undefined.
   if (schema === undefined) return undefined as T;
   const result = schema.safeParse(value);
   if (result.success) return result.data;

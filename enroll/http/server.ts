@@ -45,7 +45,7 @@ export interface HttpDeps {
 
 const emptyBody = Buffer.alloc(0);
 
-/** Refused credentials: these count as failures of their address. */
+/** Refused credentials: these count as failed attempts of the address. */
 const failures = new Set([
   'token-invalid',
   'token-expired',
@@ -54,7 +54,7 @@ const failures = new Set([
   'sign-in-link-invalid',
 ]);
 
-/** Who makes a call. */
+/** The authenticated caller of a request. */
 export interface Caller {
   readonly identity: ClientIdentity | undefined;
   readonly operator: OperatorCaller | undefined;
@@ -99,7 +99,7 @@ export class HttpServer {
     for (const one of deps.rawRoutes) this.#serveRaw(one);
   }
 
-  /** Listens. @throws FlotillaError `address-in-use`, `start-failed` */
+  /** Starts to listen. @throws FlotillaError `address-in-use`, `start-failed` */
   async listen(): Promise<{ host: string; port: number }> {
     const { host, enroll } = this.#deps.config;
     try {
@@ -112,7 +112,7 @@ export class HttpServer {
     return { host, port: address.port };
   }
 
-  /** Shows another certificate and trusts other authorities from the next handshake on. */
+  /** Uses another certificate and trusts other CAs from the next handshake on. */
   replaceTls(material: ServerCertificate): void {
     this.#server.setSecureContext(secureContextOf(material));
   }
@@ -122,11 +122,10 @@ export class HttpServer {
   }
 
   /**
-   * Admits a request: the rate of its address, then its credential and role.
+   * Checks the rate limit of the address, then the credential and role.
    *
    * @param tag the group of the operation, for API keys that are limited to some groups
-   * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `sign-in-required`,
-   *   `role-missing`, …
+   * @throws FlotillaError `too-many-requests`, `client-certificate-…`, `sign-in-required`, `role-missing`, …
    */
   async admit(request: FastifyRequest, access: Access, tag?: OperationTag): Promise<Caller> {
     if (access === 'anyone') {
@@ -149,7 +148,7 @@ export class HttpServer {
     const graceMs = access === 'renewing' ? config.enroll.renewGrace : 0;
     const identity = await identifyClient(request.raw.socket, registry, clock.now(), graceMs);
     if (access === 'broker' && identity.record.role !== access) {
-      throw new FlotillaError('role-missing', { detail: `expected was ${access}` });
+      throw new FlotillaError('role-missing', { detail: `expected ${access}` });
     }
     return { identity, operator: undefined, actor: identity.record.id };
   }
@@ -184,7 +183,8 @@ export class HttpServer {
   }
 
   /**
-   * For calls without a client certificate: the address must not be one that guesses.
+   * The rate limit for calls without a client certificate: addresses that try credentials are refused as
+   * well.
    *
    * @throws FlotillaError `too-many-requests`
    */
@@ -240,13 +240,13 @@ export class HttpServer {
         void reply.header('retry-after', String(error.retryAfterSeconds));
       }
       if (status === 401) void reply.header('www-authenticate', challengeOf(request));
-      // What was not read of the body must not be taken for the next request.
+      // The unread rest of the body must not be parsed as the next request.
       if (status === 413) void reply.header('connection', 'close');
       return (
         reply
           .status(status)
           .type(problemMediaType)
-          // As bytes: to a text the framework would add a charset, which the media type does not have.
+          // As bytes: to a string the framework would add a charset, which the media type does not have.
           .send(Buffer.from(JSON.stringify(problemResponse(error, pathOf(request)))))
       );
     });
@@ -333,7 +333,7 @@ function keepBody(_request: FastifyRequest, body: string | Buffer, done: BodyDon
   done(null, body);
 }
 
-/** Each end of the pipe that closes takes the other along. */
+/** Pipes a stream that does not end. When one side closes, the other is closed too. */
 function sendEndless(
   reply: FastifyReply,
   { status = 200, type, headers = {}, body }: RawResponse,
@@ -346,18 +346,18 @@ function sendEndless(
   body.pipe(response);
   response.once('close', () => body.destroy());
   body.once('close', () => {
-    // At its end the pipe ends the response, after what is still to be sent.
+    // When the stream has ended, the pipe ends the response after the remaining data.
     if (!body.readableEnded) response.destroy();
   });
   return reply;
 }
 
-/** The address of a client; IPv4 as such, also on a socket of both kinds. */
+/** The address of a client; IPv4 addresses in their own form, also on a dual-stack socket. */
 export function remoteAddressOf(request: FastifyRequest): string {
   return unmappedAddress(request.raw.socket.remoteAddress ?? '');
 }
 
-/** A key that is limited to some groups of operations may call no other. */
+/** A key that is limited to some groups of operations may not call others. */
 function assertScope({ scopes, actor }: OperatorCaller, tag: OperationTag | undefined): void {
   if (scopes === undefined || (tag !== undefined && scopes.includes(tag))) return;
   throw new FlotillaError('role-missing', {
@@ -366,14 +366,14 @@ function assertScope({ scopes, actor }: OperatorCaller, tag: OperationTag | unde
 }
 
 /**
- * What a client may authenticate with. EST clients use a password (RFC 7030, 3.2.3); for the API it is a
- * key, also because a browser would open its own password dialog for `Basic`.
+ * The WWW-Authenticate header. EST clients use a password (RFC 7030, 3.2.3). For the API it names a key, also
+ * because a browser would open its own password dialog for `Basic`.
  */
 function challengeOf(request: FastifyRequest): string {
   return `${request.url.startsWith('/v1/') ? 'Bearer' : 'Basic'} realm="flotilla"`;
 }
 
-/** Without the query, which can hold anything. */
+/** The path without the query, which may contain anything. */
 function pathOf(request: FastifyRequest): string {
   return (request.url.split('?')[0] ?? '').slice(0, 200);
 }

@@ -1,5 +1,6 @@
 /**
- * What the registry looks devices up by, beside their id. Kept in memory, made anew at each start.
+ * Indexes over the devices: by serial number, by key, and in the order of ids. In memory, built at each
+ * start.
  *
  * @module
  */
@@ -11,9 +12,11 @@ import type { Stored } from './registry.ts';
 export class DeviceIndex {
   readonly #bySerial = new Map<string, DeviceId>();
   readonly #byKey = new Map<string, DeviceId>();
-  /** The rows in the order of their ids' bytes; ids are ASCII, so the order of strings is that of bytes. */
+  /**
+   * The rows in the order of the bytes of their ids. Ids are ASCII, so the order of strings is the same.
+   */
   #sorted: Stored<DeviceRecord>[] = [];
-  /** What {@link endOf} says of each row of `#sorted`: numbers side by side are walked faster. */
+  /** {@link endOf} of each row of `#sorted`: an array of numbers is faster to scan. */
   #ends: number[] = [];
 
   bySerial(serial: string): DeviceId | undefined {
@@ -24,7 +27,7 @@ export class DeviceIndex {
     return this.#byKey.get(keyFingerprint);
   }
 
-  /** Whether a row would take a serial number or key that belongs to another identity. */
+  /** Whether a row contains a serial number or key that belongs to another identity. */
   clashes(record: DeviceRecord): boolean {
     return record.certificates.some(({ serial, keyFingerprint }) => {
       const holders = [this.#bySerial.get(serial), this.#byKey.get(keyFingerprint)];
@@ -60,7 +63,7 @@ export class DeviceIndex {
     }
   }
 
-  /** The place of the first id above `text`. */
+  /** The position of the first id above `text`. */
   firstAfter(text: string): number {
     let low = 0;
     let high = this.#sorted.length;
@@ -77,7 +80,7 @@ export class DeviceIndex {
     return this.#sorted[place];
   }
 
-  /** When the newest active certificate of the row at a place ends; see {@link endOf}. */
+  /** When the newest active certificate of the row at a position expires; see {@link endOf}. */
   endAt(place: number): number {
     return this.#ends[place] ?? Infinity;
   }

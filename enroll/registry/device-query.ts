@@ -1,12 +1,12 @@
 /**
- * Which devices a query means.
+ * Matches devices against the conditions of a query.
  *
  * @module
  */
 import type { DeviceRecord } from './records.ts';
 import type { DeviceQuery } from './registry.ts';
 
-/** A test for all conditions of a query; made once, asked for each row. Paging is not looked at. */
+/** Creates a test for all conditions of a query, to be called for each row. It ignores paging. */
 export function matcherOf(query: DeviceQuery): (record: DeviceRecord) => boolean {
   const { idPrefix, group, role, status, expiresBeforeMs } = query;
   const attributes = Object.entries(query.attributes ?? {}).map(
@@ -24,7 +24,9 @@ export function matcherOf(query: DeviceQuery): (record: DeviceRecord) => boolean
   };
 }
 
-/** When the newest active certificate of an identity ends, in ms; `Infinity` when it has none. */
+/**
+ * When the newest active certificate of an identity expires, in ms since 1970; `Infinity` if it has none.
+ */
 export function endOf({ certificates }: DeviceRecord): number {
   for (let at = certificates.length - 1; at >= 0; at--) {
     const certificate = certificates[at];

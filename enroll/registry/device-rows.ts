@@ -1,5 +1,5 @@
 /**
- * Rows of the registry and the certificates in them: what one more certificate does to a row.
+ * Rows of identities and the certificates in them.
  *
  * @module
  */
@@ -27,8 +27,9 @@ export function certificateRow(
 }
 
 /**
- * An identity's certificates with a new one at the end. When there are too many, those go first that
- * are good for nothing any more, then the oldest; `keep`, which made the request, stays.
+ * The certificates of an identity with a new one at the end. If there are too many, revoked, retired and
+ * expired ones are removed first, then the oldest. The certificate with serial number `keep`, which made the
+ * request, stays.
  */
 export function withCertificate(
   certificates: readonly CertificateRecord[],
@@ -62,7 +63,7 @@ export function newIdentity(
 }
 
 /**
- * Whether an identity's certificate may renew.
+ * Checks that a certificate may be used, and that its identity is not locked out.
  *
  * @throws FlotillaError `device-suspended`, `device-revoked`, `client-certificate-revoked`,
  *   `client-certificate-expired`

@@ -1,6 +1,5 @@
 /**
- * What time makes void leaves the registry: used and expired tokens, answers that can no longer be
- * asked for, requests that nobody decided, revocations of certificates that have ended.
+ * Deletes expired tokens, replays, requests and revocations from the registry.
  *
  * @module
  */
@@ -12,7 +11,10 @@ import { dayMs } from '../../core/config/duration.ts';
 
 const periodMs = 60_000;
 const commitMaxRows = 500;
-/** How long a void token is still known, so that its use can be told from nonsense, in ms. */
+/**
+ * How long an expired token is kept, so that its use is refused as `token-expired` and not as
+ * `token-invalid`, in ms.
+ */
 const tokenMemoryMs = dayMs;
 
 export interface HousekeepingDeps {
@@ -54,7 +56,7 @@ export class Housekeeping {
     await this.#running;
   }
 
-  /** Deletes what is void now. */
+  /** Deletes what has expired. */
   async sweep(): Promise<void> {
     const now = this.#clock.now();
     const found: Deletion[] = [];

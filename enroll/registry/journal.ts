@@ -1,10 +1,10 @@
 /**
- * The registry's journal: one file of lines, each a whole commit, that only grows. A line is eight
- * hexadecimal digits of CRC-32, a space, JSON, a line feed.
+ * The registry's journal: an append-only file in which each line is a complete commit. A line is eight
+ * hexadecimal digits of CRC-32, a space, JSON, and a line feed.
  *
- * Lines that are appended while a flush is under way share the next one (group commit). A crash can
- * tear the last line; a torn tail was never acknowledged, so it is cut off at the next start. A line
- * that is wrong with whole lines behind it is damage, and nothing goes on.
+ * Lines that are appended during a flush share the next flush (group commit). A crash can leave an incomplete
+ * last line; it was never acknowledged, so the next start removes it. A damaged line that is followed by
+ * complete lines is an error, and the registry does not open.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export class Journal {
   readonly path: string;
   readonly #file: AppendFile;
   #bytes: number;
-  /** Whether there may be bytes behind the whole lines that must not be read at the next start. */
+  /** Whether the file may have bytes after its complete lines, which the next start must not read. */
   #isDirty = false;
 
   constructor(path: string, file: AppendFile, bytes: number) {
@@ -26,16 +26,16 @@ export class Journal {
     this.#bytes = bytes;
   }
 
-  /** How long the file is, in bytes. */
+  /** The length of the file in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /**
-   * Appends lines and flushes once. Not to be called again before it is done.
+   * Appends lines and flushes once. Must not be called again before it is done.
    *
-   * @throws FlotillaError `registry-unavailable`: none of the lines will be there after a restart. The next
-   *   call repairs the file first, and fails as long as that is not possible.
+   * @throws FlotillaError `registry-unavailable`: none of the lines will exist after a restart. The next call
+   *   repairs the file first, and fails as long as that is not possible.
    */
   async append(lines: readonly string[]): Promise<void> {
     const bytes = Buffer.from(lines.map(encodeLine).join(''));
@@ -64,7 +64,7 @@ export class Journal {
   }
 
   /**
-   * Cuts off what a failed write has left.
+   * Removes what a failed write has left.
    *
    * @throws FlotillaError `registry-unavailable`
    */
@@ -89,7 +89,7 @@ export class Journal {
 }
 
 /**
- * Reads a journal: the JSON texts of its whole lines, and how many bytes those are.
+ * Reads a journal: the JSON of its complete lines, and their length in bytes.
  *
  * @throws FlotillaError `registry-damaged`
  */
@@ -112,7 +112,7 @@ export async function readJournal(path: string): Promise<{ lines: string[]; byte
   }
 }
 
-/** One line as it stands in the file. */
+/** One line of the file. */
 export function encodeLine(json: string): string {
   return `${checksum(json)} ${json}\n`;
 }

@@ -1,37 +1,36 @@
 /**
- * The embedded registry: lowdb, sharded, behind a journal. Everything is in memory; the disk has
+ * The embedded registry: lowdb, sharded, behind a journal. All rows are in memory; the disk has
  *
  * ```
- * registry/journal-00000007.jsonl   commits since the last checkpoint, one a line (journal.ts)
- * registry/devices/00.json … 63.json, tokens/…   the rows, one a line (shard.ts)
+ * registry/journal-00000007.jsonl   commits since the last checkpoint, one per line (journal.ts)
+ * registry/devices/00.json … 63.json, tokens/…   the rows, one per line (shard.ts)
  * registry/lock                     the process that writes
  * ```
  *
- * **Commit.** 1. Versions and uniqueness are checked and the change is applied in memory, in one
- * turn. 2. The change, as one line, is appended to the journal together with all others that wait,
- * and flushed once. 3. Its events go to the sink, which flushes them. 4. Watchers are told, promises
- * resolve. When 2 or 3 fails, the changes of the batch and all that came after are taken back in reverse
- * order, and the journal is cut to its length before. The next commit tries again. So a commit costs two shared flushes and the length of its own rows.
+ * **Commit.** 1. Versions and uniqueness are checked and the change is applied in memory, in one turn of the
+ * event loop. 2. The change is appended to the journal as one line, together with all others that wait, and
+ * flushed once. 3. Its events go to the sink, which flushes them. 4. Watchers are called and promises
+ * resolve. If 2 or 3 fails, the changes of the batch and all later ones are undone in reverse order, and the
+ * journal is cut to its length before; the next commit tries again.
  *
- * **Checkpoint**, when the journal has grown to half the size of the shards, or writing has been idle:
- * 1. A new journal file, numbered one higher, takes over. 2. Each shard that changed is made into
- * text, which may hold commits up to some number m; when the journal is flushed up to m, the
- * text replaces the shard's file atomically. 3. The older journal files are deleted, oldest first,
- * the folder flushed after each. The amount written for a commit is thus constant on average.
+ * **Checkpoint**, when the journal has reached half the size of the shards, or nothing was written for a
+ * while: 1. A new journal file with the next number is used. 2. Each shard that changed is serialized, with
+ * commits up to some number m; when the journal is flushed up to m, the text replaces the shard's file
+ * atomically. 3. The older journal files are deleted, oldest first, and the folder is flushed after each.
  *
- * **Start.** All shards are read, then all journals are replayed in the order of their numbers.
- * Lines hold whole rows, so replaying what a shard has already is harmless: whatever mixture of old
- * and new shard files a crash leaves, every commit they contain is still in a journal (2), and the
- * last line about a row wins. Events are handed to the sink again; it knows which it has.
+ * **Start.** All shards are read, then all journals are replayed in order. Lines contain complete rows, so
+ * replaying a line twice is harmless: whatever mixture of old and new shard files a crash leaves, every
+ * commit in them is still in a journal (2), and the last line about a row wins. Events are handed to the sink
+ * again; it knows which it has.
  *
- * | crash | what is found at the next start |
+ * | crash | state at the next start |
  * |---|---|
- * | before or while the journal is written | the line is missing or torn: the change never was |
- * | after the flush, before the sink | the change is there; the sink gets its events at start |
- * | after a new journal file was made | two journals, replayed in order |
+ * | before or during the write of the journal | the line is missing or incomplete: the change never happened |
+ * | after the flush, before the sink | the change is there; the sink gets its events at the start |
+ * | after a new journal file was created | two journals, replayed in order |
  * | between two shards | some new, some old, all journals still there |
  * | while a shard is replaced | the old file (a leftover `.tmp` is removed) |
- * | before or between deletions of journals | journals replayed that were not needed; a gap in their numbers is damage |
+ * | before or between deletions of journals | journals are replayed without need; a gap in their numbers is damage |
  *
  * @module
  */
@@ -43,7 +42,7 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { AuditEvent, EventSink, NumberedEvent } from '../audit/audit-event.ts';
+import type { EventSink, NumberedEvent } from '../audit/audit-event.ts';
 import { Durability } from './durability.ts';
 import { listDevices } from './device-list.ts';
 import { inTurns } from './rows-in-turns.ts';
@@ -59,15 +58,15 @@ import {
   type Registry,
   type Stored,
 } from './registry.ts';
-import { keyOfRow, RegistryRows, type AnyRow } from './registry-rows.ts';
+import { keyOfRow, RegistryRows, type AnyRow, type JournalLine } from './registry-rows.ts';
 
 export interface LowdbRegistryDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly sink: EventSink;
-  /** Replaced in tests that make the disk fail. */
+  /** Replaced by tests that simulate a failing disk. */
   readonly openFile?: OpenAppendFile;
-  /** Told before each step that a crash could come between; for tests. */
+  /** Called at each step at which a crash could happen; for tests. */
   readonly step?: (name: CrashPoint) => Promise<void>;
 }
 
@@ -85,14 +84,6 @@ export type CrashPoint =
 const journalMinBytes = 4 * 1024 * 1024;
 const idleCheckpointMs = 60_000;
 const batchMaxLines = 1000;
-interface JournalLine {
-  readonly n: number;
-  readonly at: number;
-  readonly put: readonly (readonly [TableName, AnyRow])[];
-  readonly del: readonly (readonly [TableName, string])[];
-  readonly events: readonly AuditEvent[];
-}
-
 interface Waiting {
   readonly number: number;
   readonly atMs: number;
@@ -104,7 +95,7 @@ interface Waiting {
 }
 
 /**
- * Opens, and makes if missing, the registry in a folder.
+ * Opens the registry in a folder, or creates it.
  *
  * @throws FlotillaError `registry-damaged`, `registry-locked`
  */
@@ -152,7 +143,7 @@ export class LowdbRegistry implements Registry {
     this.#rows = new RegistryRows(folder, () => this.#durableUpTo(this.#number));
   }
 
-  /** Reads what is on the disk. Called once, by {@link openLowdbRegistry}. */
+  /** Reads the files. Called once, by {@link openLowdbRegistry}. */
   async start(): Promise<void> {
     this.#number = await this.#rows.read();
     this.#shardBytes = this.#rows.bytes;
@@ -239,7 +230,7 @@ export class LowdbRegistry implements Registry {
 
   /** Writes every shard that changed and deletes the journals that are no longer needed. */
   checkpoint(): Promise<void> {
-    // One after the other: each takes the journal over from the one before.
+    // One at a time, because each uses the journal that the one before created.
     const before = this.#checkpointing ?? Promise.resolve();
     const one = before.catch(() => undefined).then(() => this.#checkpointOnce());
     const kept = one.finally(() => {
@@ -268,17 +259,17 @@ export class LowdbRegistry implements Registry {
   #startWriting(): void {
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
-      // What came after the last look and before this moment.
+      // Commits that were added after the last check of the loop.
       if (this.#waiting.length > 0 || this.#rotate !== undefined) this.#startWriting();
     });
   }
 
   async #write(): Promise<void> {
-    // Whatever else commits in this turn shares the flush.
+    // All other commits of this turn share the flush.
     await Promise.resolve();
     while (this.#waiting.length > 0 || this.#rotate !== undefined) {
       const rotate = this.#rotate;
-      // Taken before it runs: one that is asked for meanwhile is another one.
+      // Cleared first: a request during the rotation is for another one.
       this.#rotate = undefined;
       await rotate?.();
       const batch = this.#waiting.splice(0, batchMaxLines);
@@ -305,14 +296,11 @@ export class LowdbRegistry implements Registry {
         false,
       );
     } catch (error) {
-      // A change without its line in the audit log must not happen: it leaves the journal again. If even
-      // that fails, the journal is repaired before the next line, or the next start delivers the events.
-      this.#deps.log.error(
-        { err: error },
-        'could not write the audit log, the change is taken back',
-      );
+      // A change without its line in the audit log must not happen: its line is removed from the journal. If
+      // even that fails, the journal is repaired before the next line, or the next start delivers the events.
+      this.#deps.log.error({ err: error }, 'could not write the audit log, the change is undone');
       await this.#journal?.cutTo(bytesBefore).catch((second: unknown) => {
-        this.#deps.log.error({ err: second }, 'could not take back a change in the journal');
+        this.#deps.log.error({ err: second }, 'could not undo a change in the journal');
       });
       const failure = new FlotillaError('registry-unavailable', { cause: error });
       this.#takeBack([...batch, ...this.#waiting.splice(0)], failure);
@@ -377,7 +365,7 @@ export class LowdbRegistry implements Registry {
     await this.#deps.step?.('after-checkpoint');
   }
 
-  /** Puts a new journal file in the place of the old one, between two batches. */
+  /** Starts a new journal file, between two batches. */
   #rotateJournal(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#rotate = async () => {
@@ -400,10 +388,9 @@ export class LowdbRegistry implements Registry {
   }
 
   #replay(json: string, events: NumberedEvent[]): void {
-    // The seam to JSON: lines with a right checksum were written by `commit`.
+    // A cast at the boundary to JSON: lines with a correct checksum were written by `commit`.
     const line = JSON.parse(json) as JournalLine;
-    for (const [table, row] of line.put) this.#rows.replay(table, keyOfRow(table, row), row);
-    for (const [table, key] of line.del) this.#rows.replay(table, key, undefined);
+    this.#rows.replay(line);
     this.#number = Math.max(this.#number, line.n);
     for (const event of line.events) events.push({ commit: line.n, atMs: line.at, event });
   }

@@ -1,6 +1,6 @@
 /**
- * What the registry keeps. All times are ms since 1970, all digests lower-case hexadecimal, with
- * `sha256:` in front where they are fingerprints.
+ * The records of the registry. All times are ms since 1970. Digests are lower-case hexadecimal; fingerprints
+ * begin with `sha256:`.
  *
  * @module
  */
@@ -8,21 +8,24 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { OperatorRole } from '../../core/protocol/operator-role.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 
-/** One certificate of an identity. The certificate itself is not kept: its holder has it. */
+/** One certificate of an identity. The certificate itself is not stored: its holder has it. */
 export interface CertificateRecord {
   readonly serial: string;
   readonly fingerprint: string;
-  /** Over the SubjectPublicKeyInfo. */
+  /** The fingerprint of the SubjectPublicKeyInfo. */
   readonly keyFingerprint: string;
-  /** SubjectPublicKeyInfo, DER, base64: what a renewal that others relay is checked with. */
+  /** The SubjectPublicKeyInfo, DER, base64: verifies the signature of a relayed renewal. */
   readonly key: string;
   /** The issuer's fingerprint. */
   readonly issuer: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** `retired`: a newer one was seen connecting; still no longer valid, yet not a sign of trouble. */
+  /**
+   * `retired`: a newer certificate was used for a connection. A retired one is no longer valid, but not
+   * suspicious.
+   */
   readonly status: 'active' | 'revoked' | 'retired';
-  /** When a broker first saw it connect. */
+  /** When it was first used for a connection to a broker. */
   readonly seenAtMs?: number;
 }
 
@@ -30,20 +33,20 @@ export interface CertificateRecord {
 export interface DeviceRecord {
   readonly id: DeviceId;
   readonly role: string;
-  /** `pending`: registered, never enrolled. */
+  /** `pending`: registered, but not enrolled yet. */
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
-  /** Since when it is suspended or quarantined, without a break. */
+  /** Since when it has been suspended or quarantined without interruption. */
   readonly heldSinceMs?: number | undefined;
   readonly group: string | null;
   readonly attributes: Readonly<Record<string, string>>;
-  /** The enrollment profile that its certificates follow. */
+  /** The enrollment profile of its certificates. */
   readonly profile: string;
   readonly createdAtMs: number;
   /** Oldest first; bounded by `certificatesPerIdentityMax`. */
   readonly certificates: readonly CertificateRecord[];
 }
 
-/** An enrollment token. The token itself is nowhere: this is the hash of it. */
+/** An enrollment token. The token itself is not stored, only its hash. */
 export interface TokenRecord {
   /** SHA-256 over the token's 32 bytes. */
   readonly hash: string;
@@ -62,7 +65,7 @@ export interface TokenRecord {
  * replay time only.
  */
 export interface ReplayRecord {
-  /** SHA-256 over what authorised the request and the CSR. */
+  /** SHA-256 over the credential's name and the CSR. */
   readonly key: string;
   readonly device: DeviceId;
   readonly serial: string;
@@ -73,7 +76,7 @@ export interface ReplayRecord {
   readonly expiresAtMs: number;
 }
 
-/** An enrollment that waits for a person. */
+/** An enrollment request that waits for an operator. */
 export interface RequestRecord {
   /** Hexadecimal, derived from the CSR: the same CSR is the same request. */
   readonly id: string;
@@ -83,7 +86,7 @@ export interface RequestRecord {
   readonly keyFingerprint: string;
   readonly remoteAddress: string;
   readonly profile: string | null;
-  /** What vouches for it: nothing, or a factory certificate. */
+  /** The factory certificate of the request; null: none. */
   readonly factory: { readonly name: string; readonly serial: string } | null;
   readonly status: 'pending' | 'approved' | 'denied';
   readonly receivedAtMs: number;
@@ -92,11 +95,11 @@ export interface RequestRecord {
   readonly decidedBy: string | null;
 }
 
-/** A certificate that must stand on the CRL until it ends, whatever becomes of its holder's row. */
+/** A certificate that stays on the CRL until it expires, even if its holder's row is deleted. */
 export interface RevocationRecord {
   readonly serial: string;
   readonly device: DeviceId;
-  /** The issuer's fingerprint: whose CRL it stands on. */
+  /** The issuer's fingerprint: the entry is on the CRL of this issuer. */
   readonly issuer: string;
   readonly keyFingerprint: string;
   readonly atMs: number;
@@ -104,24 +107,24 @@ export interface RevocationRecord {
   readonly notAfterMs: number;
 }
 
-/** A public key that was revoked as compromised: never again, for nobody. */
+/** A compromised public key, which must never be certified again. */
 export interface BlockedKeyRecord {
   readonly keyFingerprint: string;
   readonly device: DeviceId;
   readonly atMs: number;
 }
 
-/** A manufacturer's CA whose device certificates may ask for enrollment. */
+/** A manufacturer's CA: its device certificates may request enrollment. */
 export interface FactoryRecord {
   readonly name: string;
-  /** PEM of the certificate that directly signs the factory certificates. */
+  /** PEM of the CA certificate. */
   readonly certificate: string;
   readonly fingerprint: string;
   readonly group: string | null;
   readonly profile: string | null;
-  /** Serial numbers (hexadecimal) and common names that may enroll; null: all that it signed. */
+  /** The serial numbers (hexadecimal) and common names that may enroll; null: all of this CA. */
   readonly allowed: readonly string[] | null;
-  /** Whether each enrollment waits for a person. */
+  /** Whether each enrollment needs the approval of an operator. */
   readonly approval: boolean;
   readonly createdAtMs: number;
 }
@@ -181,7 +184,7 @@ export interface DocumentRecord {
   readonly updatedBy: string;
 }
 
-/** The tables of the registry and what a row of each is. */
+/** The tables of the registry and their record types. */
 export interface Tables {
   readonly devices: DeviceRecord;
   readonly tokens: TokenRecord;

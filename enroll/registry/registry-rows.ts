@@ -1,6 +1,6 @@
 /**
- * All rows of the embedded registry, in memory, spread over the shards that keep them on the disk,
- * with what they are looked up by. Knows nothing of journals and of durability.
+ * All rows of the embedded registry, in memory, distributed over the shards that store them on the disk, and
+ * the indexes over them. It knows nothing about journals and durability.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { secretFolderMode } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { AuditEvent } from '../audit/audit-event.ts';
 import { DeviceIndex } from './device-index.ts';
 import {
   keyOf,
@@ -20,10 +21,24 @@ import {
 import { conflict, type Change, type Stored } from './registry.ts';
 import { Shard } from './shard.ts';
 
-/** A row of whichever table. */
+/** A row of any table. */
 export type AnyRow = Stored<Tables[TableName]>;
 
-/** How many files the rows of a table are spread over. Fixed: a row's shard follows from its key. */
+/** A line of the journal: one commit with complete rows. The names are those in the file. */
+export interface JournalLine {
+  /** The number of the commit. */
+  readonly n: number;
+  /** The time, in ms since 1970. */
+  readonly at: number;
+  readonly put: readonly (readonly [TableName, AnyRow])[];
+  readonly del: readonly (readonly [TableName, string])[];
+  readonly events: readonly AuditEvent[];
+}
+
+/**
+ * How many files the rows of a table are distributed over. Fixed, because a row's shard is computed from its
+ * key.
+ */
 const shardCounts: Readonly<Record<TableName, number>> = {
   devices: 64,
   tokens: 16,
@@ -56,10 +71,10 @@ export class RegistryRows {
   readonly devices = new DeviceIndex();
   readonly #folder: string;
   readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
-  /** Hashes of tokens by the identity that they are for. */
+  /** The hashes of tokens by identity. */
   readonly #tokens = new Map<string, Set<string>>();
 
-  /** @param beforeReplace awaited before a shard's file is replaced by what was in memory */
+  /** @param beforeReplace awaited before the file of a shard is replaced by the state in memory */
   constructor(folder: string, beforeReplace: () => Promise<void>) {
     this.#folder = folder;
     const shards = (table: TableName): readonly Shard[] =>
@@ -82,7 +97,9 @@ export class RegistryRows {
     };
   }
 
-  /** Reads every shard. Gives the newest version in them. @throws FlotillaError `registry-damaged` */
+  /**
+   * Reads every shard. Returns the newest version in them. @throws FlotillaError `registry-damaged`
+   */
   async read(): Promise<number> {
     for (const table of tableNames) {
       const path = join(this.#folder, table);
@@ -97,15 +114,20 @@ export class RegistryRows {
     return newest;
   }
 
-  /** Puts a row in its place as it stood in the journal. Before {@link index}. */
-  replay(table: TableName, key: string, row: AnyRow | undefined): void {
+  /** Applies a line of the journal. Called before {@link index}. */
+  replay({ put, del }: JournalLine): void {
+    for (const [table, row] of put) this.#replayRow(table, keyOfRow(table, row), row);
+    for (const [table, key] of del) this.#replayRow(table, key, undefined);
+  }
+
+  #replayRow(table: TableName, key: string, row: AnyRow | undefined): void {
     const shard = this.#shard(table, key);
     if (row === undefined) shard.rows.delete(key);
     else shard.rows.set(key, row);
     shard.dirty = true;
   }
 
-  /** Makes the lookups, once, when all rows are there. */
+  /** Builds the indexes, once, when all rows are loaded. */
   index(): void {
     this.devices.fill(this.all('devices'));
     for (const token of this.all('tokens')) this.#indexToken(token, 'know');
@@ -115,19 +137,19 @@ export class RegistryRows {
     return tableNames.flatMap((table) => this.#shards[table]);
   }
 
-  /** The size of all shards' files, in characters. */
+  /** The size of the files of all shards, in characters. */
   get bytes(): number {
     return this.shards.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   row<T extends TableName>(table: T, key: string): Stored<Tables[T]> | undefined {
-    // The seam of the tables: a shard of table T holds rows of table T only.
+    // A cast at the boundary of the tables: a shard of table T contains rows of table T only.
     return this.#shard(table, key).rows.get(key) as Stored<Tables[T]> | undefined;
   }
 
   *all<T extends TableName>(table: T): Generator<Stored<Tables[T]>> {
     for (const shard of this.#shards[table]) {
-      // The seam of the tables, as in `row`.
+      // A cast at the boundary of the tables, as in `row`.
       for (const row of shard.rows.values()) yield row as Stored<Tables[T]>;
     }
   }
@@ -140,7 +162,7 @@ export class RegistryRows {
     return [...(this.#tokens.get(device) ?? [])].flatMap((hash) => this.row('tokens', hash) ?? []);
   }
 
-  /** @throws FlotillaError `registry-conflict` when a change is not about the rows as they are */
+  /** @throws FlotillaError `registry-conflict` when a change expects other rows than there are */
   assertFits({ puts = [], deletions = [] }: Change): void {
     for (const { table, record, expected } of puts) {
       const key = keyOfRow(table, record);
@@ -152,7 +174,7 @@ export class RegistryRows {
     }
   }
 
-  /** Sets a row, or deletes it; gives what takes that back. */
+  /** Sets or deletes a row. Returns a function that undoes it. */
   set(table: TableName, key: string, row: AnyRow | undefined): () => void {
     const before = this.row(table, key);
     const shard = this.#shard(table, key);
@@ -160,7 +182,7 @@ export class RegistryRows {
       if (to === undefined) shard.rows.delete(key);
       else shard.rows.set(key, to);
       shard.dirty = true;
-      // The seam of the tables, as in `row`.
+      // A cast at the boundary of the tables, as in `row`.
       if (table === 'devices') {
         this.devices.replace(
           from as Stored<DeviceRecord> | undefined,
@@ -198,7 +220,7 @@ export function keyOfRow<T extends TableName>(table: T, record: Tables[T]): stri
   return keyOf[table](record);
 }
 
-/** Files of a replacement that a crash interrupted. */
+/** Temporary files of a replacement that a crash interrupted. */
 async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });

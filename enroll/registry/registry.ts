@@ -1,33 +1,32 @@
 /**
- * The registry: the one place where the enrollment service keeps what it knows. This is the
- * contract; `lowdb-registry.ts` is the embedded default, and test/contract/registry.ts holds every
- * implementation to what stands here.
+ * The registry: the only place where the enrollment service stores its data. This file is the contract;
+ * `lowdb-registry.ts` is the embedded default, and test/contract/registry.ts tests every implementation.
  *
- * **Atomicity.** A {@link Change} takes effect as a whole or not at all, also when the process is
- * killed or the machine loses power at any moment. One enrollment (the token is used up, the device
- * has a certificate, the answer can be asked for again) is one change.
+ * **Atomicity.** A {@link Change} takes effect completely or not at all, also when the process is killed or
+ * the machine loses power at any moment. One enrollment (the token is used, the device has a certificate, the
+ * result is kept for a repetition) is one change.
  *
- * **Durability.** When the promise of {@link Registry.commit} resolves, the change survives a power
- * cut, and the change's events have been handed to the sink and are durable there. Nothing that
- * depends on a change may leave the process before.
+ * **Durability.** When the promise of {@link Registry.commit} resolves, the change survives a power failure,
+ * and the change's events have been handed to the sink and are durable there. Nothing that depends on a
+ * change may leave the process earlier.
  *
- * **Concurrency.** Optimistic. A reader remembers the `version` of what it read; its change names
- * it in `expected`; when any row has another version by then, the whole change is refused with
- * `registry-conflict` and the caller reads again and decides anew ({@link retryOnConflict} does so). A
- * version is never used twice for a key, not even after the row was deleted. Reads may show changes
- * that are not durable yet; whoever answers from such a read alone first awaits {@link
+ * **Concurrency.** Optimistic. A reader remembers the `version` of each row that it read, and its change
+ * names these versions in `expected`. If a row has another version by then, the whole change is refused with
+ * `registry-conflict`, and the caller reads again and decides again ({@link retryOnConflict} does so). A
+ * version is never used twice for a key, not even after the row was deleted. Reads may return changes that
+ * are not durable yet; a caller that responds from such a read alone must first await {@link
  * Registry.settled}.
  *
- * **Uniqueness.** Over all rows of `devices`, a certificate's serial belongs to one identity, and a
- * key fingerprint belongs to one identity (but may stand in several certificates of it). A change
- * that would break this is refused with `registry-conflict`.
+ * **Uniqueness.** Over all rows of `devices`, a certificate's serial number belongs to one identity, and a
+ * key fingerprint belongs to one identity (but may be in several of its certificates). A change that would
+ * break this is refused with `registry-conflict`.
  *
- * **Cost.** A commit costs the same at ten rows and at a million: it may not write what it did not
- * change. Concurrent commits share flushes. `get`, `holderOfSerial`, `holderOfKey` are constant
- * time. `list` may walk all devices but does not hold up other work for more than 50 ms at 100,000.
+ * **Cost.** A commit costs the same with ten rows and with a million: it must not write rows that it does not
+ * change. Concurrent commits share flushes. `get`, `holderOfSerial` and `holderOfKey` take constant time.
+ * `list` may visit all devices, but does not block other work for more than 50 ms with 100,000.
  *
- * **Errors.** `registry-conflict` (try again), `registry-unavailable` (not written, nothing
- * changed), `registry-damaged` (at opening: what is on the disk is not what was written).
+ * **Errors.** `registry-conflict` (try again), `registry-unavailable` (not written, nothing changed),
+ * `registry-damaged` (at opening: the data on the disk is not what was written).
  *
  * @module
  */
@@ -40,27 +39,27 @@ import type { DeviceRecord, TableName, Tables, TokenRecord } from './records.ts'
 /** A row as it was read. */
 export type Stored<T> = T & { readonly version: number };
 
-/** A row to write. `expected`: the version that was read; 0: there must be none. */
+/** A row to write. `expected` is the version that was read; 0: the row must not exist. */
 export type Put = {
   [T in TableName]: { readonly table: T; readonly record: Tables[T]; readonly expected: number };
 }[TableName];
 
-/** A row to delete. `expected` as for {@link Put}; there must be one. */
+/** A row to delete. `expected` as for {@link Put}; the row must exist. */
 export interface Deletion {
   readonly table: TableName;
   readonly key: string;
   readonly expected: number;
 }
 
-/** What happens together. Each row at most once. */
+/** Writes and deletions that happen together. Each row at most once. */
 export interface Change {
   readonly puts?: readonly Put[];
   readonly deletions?: readonly Deletion[];
-  /** Lines for the audit log that stand or fall with the change. */
+  /** Events for the audit log, written if and only if the change is. */
   readonly events?: readonly AuditEvent[];
 }
 
-/** What happened, in the order of commits. Told once it is durable, before its promise resolves. */
+/** A commit, reported in order, once it is durable and before its promise resolves. */
 export interface Committed {
   /** Grows by one with each commit, also across restarts. */
   readonly number: number;
@@ -68,9 +67,9 @@ export interface Committed {
   readonly deletions: readonly Deletion[];
 }
 
-/** Which devices, and from where on. All conditions must hold. */
+/** A query for one page of devices. All conditions must match. */
 export interface DeviceQuery {
-  /** The last id of the page before; ids above it follow, in the order of their bytes. */
+  /** The last id of the previous page. Ids above it follow, in the order of their bytes. */
   readonly after?: string;
   readonly limit: number;
   readonly idPrefix?: string;
@@ -78,52 +77,52 @@ export interface DeviceQuery {
   readonly role?: string;
   readonly status?: DeviceRecord['status'];
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Only identities whose newest active certificate ends before this time. */
+  /** Only identities whose newest active certificate expires before this time. */
   readonly expiresBeforeMs?: number;
 }
 
 export interface DevicePage {
   readonly devices: readonly Stored<DeviceRecord>[];
-  /** The `after` of the next page; null at the end. */
+  /** The `after` for the next page; null at the end. */
   readonly next: string | null;
 }
 
 export interface Registry {
-  /** The number of the newest commit that is durable; a row's version is that of its commit. */
+  /** The number of the newest durable commit; the version of a row is the number of its commit. */
   readonly number: number;
   get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined>;
   /** The identity that has a certificate of this serial number (lower-case hexadecimal). */
   holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined>;
   /** The identity that has a certificate over this key. */
   holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined>;
-  /** The tokens that were made for one identity. */
+  /** The tokens that were created for one identity. */
   tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]>;
   list(query: DeviceQuery): Promise<DevicePage>;
   /**
-   * All rows of a table, in no order. Rows changed meanwhile come in their old or new state; rows
-   * untouched meanwhile come exactly once. Gives way to other work after each ms, the time that the
-   * reader spends on the rows included.
+   * All rows of a table, in no particular order. Rows that change during the iteration are returned in their
+   * old or new state; all others are returned exactly once. Lets other work run after each millisecond,
+   * including the time that the reader spends on the rows.
    */
   rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>>;
-  /** How many rows a table has. */
+  /** The number of rows of a table. */
   count(table: TableName): Promise<number>;
-  /** Gives the commit's number. */
+  /** Returns the number of the commit. */
   commit(change: Change): Promise<number>;
-  /** Resolves when everything that reads show now is durable. */
+  /** Resolves when everything that reads return now is durable. */
   settled(): Promise<void>;
   /** Calls for each commit until the returned function is called. A listener must not throw. */
   watch(listener: (committed: Committed) => void): () => void;
-  /** Writes what is left and gives the files back. */
+  /** Writes what is pending and closes the files. */
   close(): Promise<void>;
 }
 
-/** How often a decision is made anew before the caller hears of the conflict. */
+/** How often a decision is made before the caller gets the conflict. */
 const attemptsMax = 20;
 
 /**
- * Runs a read-decide-commit cycle until no other change came between.
+ * Repeats a read-decide-commit cycle until no other change interferes.
  *
- * @throws FlotillaError `registry-conflict` after twenty times in a row
+ * @throws FlotillaError `registry-conflict` after twenty attempts
  */
 export async function retryOnConflict<T>(decide: () => Promise<T>): Promise<T> {
   for (let left = attemptsMax; ; left--) {
@@ -131,13 +130,13 @@ export async function retryOnConflict<T>(decide: () => Promise<T>): Promise<T> {
       return await decide();
     } catch (error) {
       if (left <= 1 || !isFlotillaError(error, 'registry-conflict')) throw error;
-      // Those who collided must not come back in step: most of them would collide again.
+      // A random delay, because callers that retry at the same time would mostly collide again.
       await delay(Math.random() * Math.min(32, 2 ** (attemptsMax - left)));
     }
   }
 }
 
-/** Why a change was refused. */
+/** The error for a change that is refused. */
 export function conflict(table: TableName, key: string): FlotillaError {
   return new FlotillaError('registry-conflict', { detail: `${table} ${key}` });
 }

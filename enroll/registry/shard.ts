@@ -1,5 +1,5 @@
 /**
- * One shard of a table: a lowdb database over one JSON file that a person can read, one row a line.
+ * One shard of a table: a lowdb database in one readable JSON file, one row per line.
  *
  * @module
  */
@@ -11,12 +11,14 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 /** The rows of one shard by their keys. */
 export type Rows = Map<string, { readonly version: number }>;
 
-/** lowdb's own file adapter renames without flushing; this one is on the disk when it resolves. */
+/**
+ * lowdb's own file adapter renames without flushing; with this one a write is durable when it resolves.
+ */
 class DurableJsonFile implements Adapter<Rows> {
   readonly #path: string;
-  /** Of the text that was read or written last. */
+  /** The length of the text that was read or written last. */
   bytes = 0;
-  /** Awaited after the rows were made into text and before the old file is replaced. */
+  /** Awaited after the rows were serialized and before the old file is replaced. */
   readonly #beforeReplace: () => Promise<void>;
 
   constructor(path: string, beforeReplace: () => Promise<void>) {
@@ -34,7 +36,7 @@ class DurableJsonFile implements Adapter<Rows> {
     }
     this.bytes = text.length;
     try {
-      // The seam to JSON: the file is this module's own, written by `write` below.
+      // A cast at the boundary to JSON: `write` below creates the file.
       const rows = JSON.parse(text) as Record<string, { readonly version: number }>;
       return new Map(Object.entries(rows));
     } catch (error) {
@@ -77,7 +79,9 @@ export class Shard {
     return this.#low.read();
   }
 
-  /** Writes the file when rows changed; a change that comes meanwhile makes the shard dirty again. */
+  /**
+   * Writes the file if rows have changed. A change during the write marks the shard as dirty again.
+   */
   async write(): Promise<void> {
     if (!this.dirty) return;
     this.dirty = false;

@@ -1,5 +1,5 @@
 /**
- * Answers to OCSP requests (RFC 6960), signed by a delegated responder for each issuer.
+ * Responds to OCSP requests (RFC 6960); each issuer has a delegated responder that signs.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { revocationOf } from '../registry/certificate-status.ts';
 import type { Registry } from '../registry/registry.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
-/** How long a responder's certificate is good; a new one is made at half of it. */
+/** The validity of a responder's certificate; it is renewed at half of it. */
 const responderValidityMs = 7 * dayMs;
 
 export interface OcspServiceDeps {
@@ -40,7 +40,7 @@ export class OcspService {
     this.#signatures = new RateLimiter(deps.clock, deps.signaturesPerSecond, 1000);
   }
 
-  /** OCSPResponse, DER, whatever came in. */
+  /** The OCSPResponse, DER, for any request, also a malformed one. */
   async answer(request: Buffer): Promise<Buffer> {
     if (this.#signatures.take('') > 0) return ocspFailure('tryLater');
     const statuses = new Map<string, CertificateStatus>();

@@ -1,7 +1,7 @@
 /**
- * The CRLs of all issuers: signed when something is revoked, and again at half of their time, so that
- * the one that is served has always time left. Our own brokers do not need them: they go by the
- * directory, so that no CRL, expired or missing, can lock the fleet out.
+ * The CRLs of all issuers. They are signed when something is revoked, and again at half of their validity, so
+ * that the current list never expires. Flotilla's brokers do not need them: they decide by the directory, so
+ * that an expired or missing CRL cannot lock the fleet out.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Registry } from '../registry/registry.ts';
 import { RevokedEntries } from './revoked-entries.ts';
 
 export interface SignedList {
-  /** DER, in pieces to be sent one after the other. */
+  /** DER, in pieces that are sent one after the other. */
   readonly der: readonly Buffer[];
   readonly number: number;
   readonly nextUpdateMs: number;
@@ -45,7 +45,7 @@ export class RevocationList {
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
 
-  /** The list of an issuer; signed first when there is none yet. Undefined for an unknown issuer. */
+  /** The list of an issuer. The first call signs it. Undefined for an unknown issuer. */
   async of(issuer: string): Promise<SignedList | undefined> {
     if (this.#deps.ca.issuer(issuer) === undefined) return undefined;
     if (!this.#lists.has(issuer)) await this.renew();
@@ -53,8 +53,8 @@ export class RevocationList {
   }
 
   /**
-   * Signs anew, with everything that is durable now. Calls that come while one is being signed share
-   * the one after it. Gives the number of the list.
+   * Signs new lists with everything that is durable now. Calls during a signature share the next one. Returns
+   * the number of the lists.
    */
   renew(): Promise<number> {
     if (this.#signing === undefined) return this.#start();
@@ -91,7 +91,7 @@ export class RevocationList {
 
   async #sign(): Promise<number> {
     const { ca, clock, validityMs } = this.#deps;
-    // Numbers must grow over restarts too (RFC 5280, 5.2.3): the time does.
+    // Numbers must also grow across restarts (RFC 5280, 5.2.3); the time does.
     const number = (this.#number = Math.max(this.#number + 1, clock.now()));
     const entries = await this.#entries.current();
     const lists = new Map<string, SignedList>();

@@ -1,9 +1,9 @@
 /**
- * The entries of the CRLs, kept written: a list of 100,000 is not written anew for each revocation,
- * which gets its entry at the end. Who is suspended is kept beside them, for that may end.
+ * The entries of the CRLs, encoded once: a revocation appends one entry instead of encoding a list of 100,000
+ * again. Suspended identities are kept separately, because a suspension may end.
  *
- * They are read from the registry when they are first asked for, and again by {@link
- * RevokedEntries.forget}: so the entries of certificates that have ended leave the lists.
+ * The entries are read from the registry for the first list, and again after {@link RevokedEntries.forget},
+ * which removes those of expired certificates.
  *
  * @module
  */
@@ -19,10 +19,10 @@ export class RevokedEntries {
   readonly #unwatch: () => void;
   /** By issuer. */
   #revoked = new Map<string, CrlEntries>();
-  /** Rows of who is suspended or quarantined, by id. */
+  /** The rows of suspended and quarantined identities, by id. */
   #held = new Map<string, DeviceRecord>();
   #isRead = false;
-  /** What was committed while the registry is read. */
+  /** The commits since the registry began to be read. */
   #meanwhile: Committed[] | undefined;
 
   constructor({ registry, clock }: { readonly registry: Registry; readonly clock: Clock }) {
@@ -34,7 +34,7 @@ export class RevokedEntries {
     });
   }
 
-  /** Has everything read anew the next time. */
+  /** Reads everything again the next time. */
   forget(): void {
     this.#isRead = false;
   }
@@ -43,7 +43,7 @@ export class RevokedEntries {
     this.#unwatch();
   }
 
-  /** All that is durable now, by issuer. Not to be called again before it is done. */
+  /** All entries that are durable now, by issuer. Must not be called again before it is done. */
   async current(): Promise<ReadonlyMap<string, CrlEntries>> {
     while (!this.#isRead) await this.#read();
     const now = this.#clock.now();
@@ -64,7 +64,7 @@ export class RevokedEntries {
     this.#meanwhile = [];
     this.#isRead = true;
     try {
-      // Rows that are newer than this are told of when they are durable.
+      // Newer rows are reported by the watcher when they are durable.
       const upTo = this.#registry.number;
       for await (const row of this.#registry.rows('revocations')) {
         if (row.version <= upTo) this.#add(row);

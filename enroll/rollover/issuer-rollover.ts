@@ -1,10 +1,10 @@
 /**
- * A second issuer comes in, and the first one goes, without anybody being disconnected.
+ * Replaces the issuer without disconnecting any device.
  *
- * 1. The new issuer is made and published: `cacerts`, `/v1/ca` and the feed carry both.
- * 2. When every broker that listens trusts it, it becomes the one that signs.
- * 3. Devices renew, at their own pace, and get certificates of the new one.
- * 4. When no active certificate of the old one is left, it can be retired.
+ * 1. The new issuer is created and published: `cacerts`, `/v1/ca` and the feed contain both issuers.
+ * 2. When every connected broker trusts it, it becomes the current one.
+ * 3. Devices renew when they are due, and get certificates of the new issuer.
+ * 4. When no active certificate of the old issuer is left, it can be retired.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import {
 } from '../ca/ca-folder.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 
-/** How long the brokers have to take the new issuer, in ms. */
+/** How long the brokers may take to trust the new issuer, in ms. */
 const brokersTimeoutMs = 10_000;
 
 export interface RolloverDeps {
@@ -36,9 +36,9 @@ export interface RolloverDeps {
   readonly feed: Feed;
   readonly registry: Registry;
   readonly caDeps: CaDeps;
-  /** How long after its end a certificate may still renew. */
+  /** How long after its expiry a certificate may still renew. */
   readonly graceMs: number;
-  /** Read anew each time: it is not kept. */
+  /** Read again for each change: the passphrase is not kept in memory. */
   readonly passphrase: () => Promise<string>;
 }
 
@@ -51,16 +51,16 @@ export class IssuerRollover {
   }
 
   /**
-   * Makes a new issuer the one that signs.
+   * Creates a new issuer and makes it the current one.
    *
-   * @throws FlotillaError `root-key-missing`, `issuer-in-use` (there are too many, or a change is
-   *   under way), `brokers-late` (the new issuer is trusted, and does not sign yet: try again)
+   * @throws FlotillaError `root-key-missing`, `issuer-in-use` (there are too many, or a change is in
+   *   progress), `brokers-late` (the new issuer is trusted, but not current yet: try again)
    */
   introduce(actor: string): Promise<CertificateFacts> {
     return this.#alone(async () => {
       const { state, ca, audit, feed, caDeps } = this.#deps;
       const passphrase = await this.#deps.passphrase();
-      // One that was introduced before and could not be activated is taken up again.
+      // An issuer of an earlier attempt that could not be activated is used again.
       const waiting = ca.issuers.find(
         ({ certificate }) => certificate.notBeforeMs > ca.current.certificate.notBeforeMs,
       )?.certificate;
@@ -85,7 +85,7 @@ export class IssuerRollover {
   }
 
   /**
-   * Takes a former issuer out of trust, when no certificate of it is good, or may still renew.
+   * Removes a former issuer from the trusted ones, when no certificate of it is valid or may still renew.
    *
    * @throws FlotillaError `issuer-not-found`, `issuer-in-use`
    */
@@ -95,7 +95,7 @@ export class IssuerRollover {
       const issuer = ca.issuer(fingerprint);
       if (issuer === undefined) throw new FlotillaError('issuer-not-found');
       if (issuer === ca.current) {
-        throw new FlotillaError('issuer-in-use', { detail: 'it is the one that signs' });
+        throw new FlotillaError('issuer-in-use', { detail: 'it is the current issuer' });
       }
       let left = 0;
       const endedMs = clock.now() - graceMs;
@@ -115,7 +115,7 @@ export class IssuerRollover {
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is under way' });
+    if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is in progress' });
     this.#busy = true;
     try {
       return await work();

@@ -49,7 +49,7 @@ const listQuery = z.strictObject({
   search: z.string().min(1).max(128).optional(),
   online: flag.optional(),
   sort: z.enum(sortKeys).default('id'),
-  /** Whether the answer counts all devices that match. */
+  /** Whether the response contains the number of all devices that match. */
   total: flag.optional(),
   prefix: z.string().min(1).max(128).optional(),
   group: z.string().min(1).max(128).optional(),
@@ -73,7 +73,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'GET',
       path: '/v1/devices',
-      summary: 'Identities, by page, filtered',
+      summary: 'Lists identities by page, with filters',
       access: 'viewer',
       query: listQuery,
       response: devicePageSchema,
@@ -101,7 +101,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'GET',
       path: '/v1/devices/:id',
-      summary: 'One identity',
+      summary: 'Returns one identity',
       access: 'viewer',
       params: idParams,
       response: deviceSchema,
@@ -110,7 +110,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'PATCH',
       path: '/v1/devices/:id',
-      summary: 'Changes group and attributes',
+      summary: 'Changes group and attributes of an identity',
       access: 'operator',
       params: idParams,
       body: editRequestSchema,
@@ -123,7 +123,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'DELETE',
       path: '/v1/devices/:id',
-      summary: 'Revokes and forgets an identity',
+      summary: 'Revokes and deletes an identity',
       access: 'operator',
       status: 204,
       params: idParams,
@@ -136,7 +136,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/devices/:id/revoke',
-      summary: 'Revokes every certificate and closes every connection, now',
+      summary: 'Revokes all certificates of an identity and closes its connections',
       access: 'operator',
       params: idParams,
       body: revokeRequestSchema,
@@ -174,7 +174,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/devices/:id/suspend',
-      summary: 'Locks an identity out until it is resumed',
+      summary: 'Suspends an identity until it is resumed',
       access: 'operator',
       params: idParams,
       body: empty,
@@ -188,7 +188,7 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/devices/:id/resume',
-      summary: 'Lets a suspended or quarantined identity in again',
+      summary: 'Ends the suspension or quarantine of an identity',
       access: 'operator',
       params: idParams,
       body: empty,

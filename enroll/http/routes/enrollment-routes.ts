@@ -37,7 +37,8 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/enroll',
-      summary: 'A first certificate: for a token, a factory certificate, or an approval (202)',
+      summary:
+        'Issues a first certificate, for a token, a factory certificate or after an approval (202)',
       access: 'anyone',
       status: 201,
       body: enrollRequestSchema,
@@ -67,7 +68,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/renew',
-      summary: 'The successor of the certificate that the call is made with',
+      summary: 'Issues the successor of the client certificate',
       access: 'renewing',
       status: 201,
       body: renewRequestSchema,
@@ -89,7 +90,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/relay/renew',
-      summary: 'A renewal that a device asked for over MQTT, relayed by its broker',
+      summary: 'Relays a renewal that a device requested over MQTT (for brokers)',
       access: 'broker',
       status: 201,
       body: relayRenewRequestSchema,

@@ -1,17 +1,17 @@
 /**
  * EST: enrollment over secure transport (RFC 7030, as clarified by RFC 8951 and RFC 9908).
  *
- * `/.well-known/est/{operation}`, or with the name of an enrollment profile as the label:
- * `/.well-known/est/{profile}/{operation}`. Bodies are base64: on input with any white space and also
- * as PEM, on output on one line, because there are clients that stumble over a line break (RFC 8951,
- * 2). Refusals are problem documents.
+ * The paths are `/.well-known/est/{operation}`, or with an enrollment profile as the label
+ * `/.well-known/est/{profile}/{operation}`. Bodies are base64. Requests may contain any white space, or be
+ * PEM; responses are one line, because some clients cannot read line breaks (RFC 8951, 2). Refusals are
+ * problem documents.
  *
  * | operation | credential |
  * |---|---|
  * | cacerts, csrattrs | none |
- * | simpleenroll | Basic (user: device id, password: token), Bearer token, factory certificate, or none where approval is on |
+ * | simpleenroll | Basic (user: device id, password: token), Bearer token, factory certificate, or none if approval is enabled |
  * | simplereenroll | the current certificate, also in its grace period |
- * | serverkeygen, fullcmc | refused: a device's key never leaves it; CMC adds nothing here |
+ * | serverkeygen, fullcmc | refused: a private key never leaves its device, and CMC has no additional use here |
  *
  * @module
  */
@@ -111,13 +111,13 @@ function operationsOf(deps: EstRouteDeps): Operation[] {
       method: 'POST',
       name: 'serverkeygen',
       access: 'anyone',
-      handle: () => refuse("a device's key never leaves it"),
+      handle: () => refuse('a private key never leaves its device'),
     },
     {
       method: 'POST',
       name: 'fullcmc',
       access: 'anyone',
-      handle: () => refuse('CMC adds nothing that EST does not have'),
+      handle: () => refuse('CMC is not supported; use simpleenroll'),
     },
   ];
 }
@@ -168,7 +168,7 @@ async function renew(
   return certificatesResponse([result.der]);
 }
 
-/** Basic's user is the device id; an empty one leaves it to the CSR. */
+/** The user of Basic is the device id; if it is empty, the CSR decides. */
 function credentialOf(
   { headers: { authorization }, certificate }: RawRequest,
   factories: Factories,
@@ -186,14 +186,14 @@ function credentialOf(
 
 function bodyOf({ body }: RawRequest): Buffer {
   if (Buffer.isBuffer(body)) return body;
-  throw new FlotillaError('media-type-unsupported', { detail: 'expected was application/pkcs10' });
+  throw new FlotillaError('media-type-unsupported', { detail: 'expected application/pkcs10' });
 }
 
 function certificatesResponse(certificates: readonly Buffer[]): RawResponse {
   return { type: certificatesType, body: base64(certsOnly(certificates)) };
 }
 
-/** As bytes: to a text the framework could add a charset. */
+/** As bytes: to a string the framework could add a charset. */
 function base64(der: Buffer): Buffer {
   return Buffer.from(der.toString('base64'));
 }

@@ -36,7 +36,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
     route({
       method: 'GET',
       path: '/v1/factories',
-      summary: "The registered manufacturers' CAs",
+      summary: 'Lists the registered CAs of manufacturers',
       access: 'viewer',
       response: factoriesSchema,
       async handle() {
@@ -48,7 +48,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/factories',
-      summary: "Registers a manufacturer's CA, or replaces it",
+      summary: 'Registers or replaces the CA of a manufacturer',
       access: 'admin',
       status: 201,
       body: factoryRequestSchema,
@@ -82,7 +82,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
     route({
       method: 'DELETE',
       path: '/v1/factories/:name',
-      summary: "Forgets a manufacturer's CA",
+      summary: 'Removes the CA of a manufacturer',
       access: 'admin',
       status: 204,
       params: nameParams,

@@ -56,7 +56,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/feed/report',
-      summary: 'What a broker has put in force, who came and went, and whom it refused',
+      summary: 'Reports applied changes, connections, disconnections and refusals (for brokers)',
       access: 'broker',
       status: 204,
       body: feedReportSchema,
@@ -73,7 +73,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/feed/sample',
-      summary: 'The numbers that a broker reports of itself',
+      summary: 'Reports the metrics of a broker',
       access: 'broker',
       status: 204,
       body: brokerSampleReportSchema,
@@ -143,7 +143,7 @@ async function takeIncident(
     }
     await audit.append({ action: 'incident-reported', actor: broker, device: id, detail });
   } catch (error) {
-    // The device was deleted meanwhile.
+    // The device was deleted in the meantime.
     if (!isFlotillaError(error, 'device-not-found')) throw error;
   }
 }

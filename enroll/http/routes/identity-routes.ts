@@ -14,7 +14,7 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
     route({
       method: 'GET',
       path: '/v1/ca',
-      summary: 'The CA certificates and the fingerprint that devices pin',
+      summary: 'Returns the CA certificates and the fingerprint that devices pin',
       access: 'anyone',
       response: caSchema,
       handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
@@ -22,7 +22,7 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
     route({
       method: 'GET',
       path: '/v1/whoami',
-      summary: 'Whether the certificate that the call is made with is good, and whose it is',
+      summary: 'Returns the identity of the client certificate, if it is valid',
       access: 'identity',
       response: whoamiSchema,
       handle({ identity }) {

@@ -27,7 +27,7 @@ export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
     route({
       method: 'GET',
       path: '/v1/issuers',
-      summary: 'The trusted issuers, the current one first',
+      summary: 'Lists the trusted issuers, the current one first',
       access: 'viewer',
       response: issuersSchema,
       handle: () =>
@@ -38,7 +38,7 @@ export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/issuers',
-      summary: 'A new issuer: published, and, when every broker trusts it, the one that signs',
+      summary: 'Creates an issuer, which becomes the current one when every broker trusts it',
       access: 'admin',
       status: 201,
       body: z.strictObject({}).optional(),
@@ -48,7 +48,7 @@ export function issuerRoutes({ ca, rollover }: IssuerRouteDeps): HttpRoute[] {
     route({
       method: 'DELETE',
       path: '/v1/issuers/:fingerprint',
-      summary: 'Takes a former issuer out of trust, when nobody needs it any more',
+      summary: 'Removes a former issuer that is no longer needed',
       access: 'admin',
       status: 204,
       params: z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),

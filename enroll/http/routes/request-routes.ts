@@ -1,5 +1,5 @@
 /**
- * Calls of operators about enrollments that wait for them.
+ * Calls of operators about enrollment requests that wait for a decision.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
     route({
       method: 'GET',
       path: '/v1/requests',
-      summary: 'Enrollments that wait for a decision',
+      summary: 'Lists enrollment requests that wait for a decision',
       access: 'viewer',
       response: requestPageSchema,
       handle: async () => ({ requests: (await approvals.list()).map(view) }),
@@ -30,7 +30,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/requests/:id/approve',
-      summary: 'Lets a device in; it gets its certificate when it asks again',
+      summary: 'Approves a request; the device gets its certificate with its next attempt',
       access: 'operator',
       params: idParams,
       body: approveRequestSchema,
@@ -41,7 +41,7 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/requests/:id/deny',
-      summary: 'Refuses a device',
+      summary: 'Denies a request',
       access: 'operator',
       params: idParams,
       body: z.strictObject({}).optional(),

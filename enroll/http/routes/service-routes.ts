@@ -37,7 +37,7 @@ export function serviceRoute({
   return route({
     method: 'POST',
     path: '/v1/services',
-    summary: 'A certificate for a service, an administrator or a broker',
+    summary: 'Issues a certificate to a service, an administrator or a broker',
     access: 'admin',
     status: 201,
     body: serviceRequestSchema,
@@ -46,7 +46,7 @@ export function serviceRoute({
     async handle({ body: { name, role, csr: text, names }, actor, remoteAddress }) {
       const csr = parseCsr(text);
       if (csr.commonName !== undefined && csr.commonName !== name) {
-        throw new FlotillaError('csr-name-mismatch', { detail: `expected was ${name}` });
+        throw new FlotillaError('csr-name-mismatch', { detail: `expected ${name}` });
       }
       assertNameAllowed(name, role);
       const result = await retryOnConflict(async () => {

@@ -24,7 +24,7 @@ export interface TokenRouteDeps {
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly tokens: Tokens;
-  /** Where devices find the service. */
+  /** The URL at which devices reach the service. */
   readonly url: () => string;
 }
 
@@ -49,7 +49,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/tokens',
-      summary: 'A token for one device; it is shown this once',
+      summary: 'Creates a token for one device; it is shown only once',
       access: 'operator',
       status: 201,
       body: tokenRequestSchema,
@@ -63,7 +63,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/tokens/batch',
-      summary: 'Tokens for many devices at once',
+      summary: 'Creates tokens for many devices',
       access: 'operator',
       status: 201,
       body: tokenBatchRequestSchema,
@@ -86,7 +86,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
     route({
       method: 'POST',
       path: '/v1/tokens/group',
-      summary: 'A token for as many new devices of a group as `uses` says',
+      summary: 'Creates a token for new devices of a group, as many as `uses` allows',
       access: 'operator',
       status: 201,
       body: groupTokenRequestSchema,
@@ -109,7 +109,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
     route({
       method: 'DELETE',
       path: '/v1/tokens/:name',
-      summary: 'Takes a token away before its time',
+      summary: 'Revokes a token',
       access: 'operator',
       status: 204,
       params: z.strictObject({ name: z.string().regex(/^token:[0-9a-f]{16}$/) }),

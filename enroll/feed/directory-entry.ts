@@ -1,0 +1,45 @@
+/**
+ * What the feed sends of an identity, and which brokers may read it.
+ *
+ * @module
+ */
+import type { DeviceId } from '../../core/device-id.ts';
+import type { DirectoryEntry } from '../../core/protocol/feed.ts';
+import type { DeviceRecord } from '../registry/records.ts';
+
+/** A broker and the certificate that it was admitted with. */
+export interface FeedPeer {
+  readonly broker: DeviceId;
+  readonly fingerprint: string;
+  readonly notAfterMs: number;
+}
+
+export function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefined): boolean {
+  return (
+    record?.role === 'broker' &&
+    record.status === 'active' &&
+    record.certificates.some((one) => one.fingerprint === fingerprint && one.status === 'active')
+  );
+}
+
+/**
+ * The entry of an identity in the directory. @returns undefined for one that never had a certificate
+ */
+export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
+  const { id, role, status, group, attributes, certificates } = record;
+  if (status === 'pending') return undefined;
+  return {
+    id,
+    role,
+    status,
+    group,
+    attributes: { ...attributes },
+    certificates: certificates.map(({ serial, fingerprint, notBeforeMs, notAfterMs, ...rest }) => ({
+      serial,
+      fingerprint,
+      notBeforeMs,
+      notAfterMs,
+      status: rest.status,
+    })),
+  };
+}
