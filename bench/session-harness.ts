@@ -47,6 +47,8 @@ const sessionLimits: SessionLimits = {
   queueOverflow: 'drop-oldest',
   queueQos0: false,
   payloadMaxBytes: limits.packetMaxBytes,
+  retainedMax: limits.retainedMax,
+  retainedMaxBytes: limits.retainedTotalMaxBytes,
   sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds,
 };
 const authorizer: Authorizer = {

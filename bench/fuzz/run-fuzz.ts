@@ -56,6 +56,8 @@ const limits: SessionLimits = {
   queueOverflow: 'drop-oldest',
   queueQos0: false,
   payloadMaxBytes: 100_000,
+  retainedMax: 1000,
+  retainedMaxBytes: 1_000_000,
   sessionExpiryMaxSeconds: 1,
 };
 

@@ -23,6 +23,9 @@ export interface SessionLimits {
   readonly queueOverflow: QueueOverflow;
   readonly queueQos0: boolean;
   readonly payloadMaxBytes: number;
+  /** Retained messages of the identity, in all of its sessions. */
+  readonly retainedMax: number;
+  readonly retainedMaxBytes: number;
   readonly sessionExpiryMaxSeconds: number;
 }
 

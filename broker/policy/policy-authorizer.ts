@@ -179,6 +179,8 @@ export class PolicyAuthorizer implements Authorizer {
       queueOverflow: own.queueOverflow ?? defaults.queueOverflow,
       queueQos0: own.queueQos0 ?? defaults.queueQos0,
       payloadMaxBytes: own.payloadMaxBytes ?? defaults.packetMaxBytes,
+      retainedMax: own.retainedMax ?? defaults.retainedPerDeviceMax,
+      retainedMaxBytes: own.retainedMaxBytes ?? defaults.retainedPerDeviceMaxBytes,
       sessionExpiryMaxSeconds: own.sessionExpiryMaxSeconds ?? defaults.sessionExpiryMaxSeconds,
     };
     this.#limitsByRole.set(role?.name, limits);

@@ -25,7 +25,7 @@ import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
-import { Publisher } from './state/publisher.ts';
+import { isRetainRefusal, Publisher } from './state/publisher.ts';
 import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
@@ -132,7 +132,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
       const message = Message.from(topic, qos, retain, payload);
       return this.publisher.publish(message, this.publisher.route(topic), undefined);
     });
-    if (outcomes.includes('not-retained')) {
+    if (outcomes.some(isRetainRefusal)) {
       return Promise.reject(
         new FlotillaError('internal', { detail: 'no room for retained messages' }),
       );

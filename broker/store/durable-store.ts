@@ -10,8 +10,14 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { enqueueOffset, operation, stateNumber, subscriptionOptions } from './batch-format.ts';
-import { ownedMessage } from './owned-message.ts';
+import {
+  BatchReader,
+  enqueueOffset,
+  operation,
+  readMessage,
+  stateNumber,
+  subscriptionOptions,
+} from './batch-format.ts';
 import type { DurableSession, Entry } from './durable-queue.ts';
 import { MessageBodies } from './message-bodies.ts';
 import { Queue, QueueTotals } from './queue-index.ts';
@@ -25,6 +31,7 @@ import {
   type QueuedMessage,
   type QueueSize,
   type Recovered,
+  type RetainRefusal,
   type SessionRecord,
   type SessionStore,
   type StoredMessage,
@@ -33,6 +40,7 @@ import {
   type SubscriptionRecord,
   type WillRecord,
 } from './session-store.ts';
+import type { OwnerShare } from './shared-room.ts';
 import { StoreLink } from './store-link.ts';
 import type { QueueRow } from './store-thread.ts';
 
@@ -56,6 +64,7 @@ export async function openDurableStore(options: DurableStoreOptions): Promise<Se
   try {
     const store = new DurableStore(link, options);
     store.restore(recover(contents, options.path));
+    await store.restoreRetained();
     return store;
   } catch (error) {
     await link.close();
@@ -98,7 +107,24 @@ class DurableStore implements SessionStore {
     this.#lastSessionId = state.lastSessionId;
     this.#lastSequence = state.lastSequence;
     this.#bodies.restore(state.lastRow);
-    for (const message of state.retained) this.#retained.set(message);
+  }
+
+  /** Loads the retained messages, in pages, so that they are in memory once only. */
+  async restoreRetained(): Promise<void> {
+    const owners = new Map<string, string>();
+    for (let after = 0; ;) {
+      const page = await this.#link.readRetained(after);
+      if (page.lastRow === 0) return;
+      after = page.lastRow;
+      const reader = new BatchReader(page.data);
+      while (!reader.done) {
+        const message = this.#checked(() => readMessage(reader.bytes()));
+        const owner = ownerOf(message);
+        // One string for all messages of an identity.
+        if (owner !== undefined && !owners.has(owner)) owners.set(owner, owner);
+        this.#retained.restore(message, owner === undefined ? undefined : owners.get(owner));
+      }
+    }
   }
 
   load(): Promise<Recovered> {
@@ -283,17 +309,18 @@ class DurableStore implements SessionStore {
     this.#writeIncoming(operation.deleteIncoming, clientId, packetId);
   }
 
-  putRetained(message: StoredMessage): boolean {
+  putRetained(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined {
     if (message.payload.length === 0) {
       this.deleteRetained(message.topic);
-      return true;
+      return undefined;
     }
-    if (!this.#retained.set(ownedMessage(message))) return false;
+    const refusal = this.#retained.set(message, share);
+    if (refusal !== undefined) return refusal;
     const batch = this.#link.open;
     batch.u8(operation.putRetained);
     batch.text(message.topic);
     batch.message(message);
-    return true;
+    return undefined;
   }
 
   deleteRetained(topic: string): void {
@@ -302,6 +329,10 @@ class DurableStore implements SessionStore {
 
   retained(filter: string): Iterable<StoredMessage> {
     return this.#retained.match(filter);
+  }
+
+  walkRetained(filter: string): Iterator<StoredMessage | undefined, void, undefined> {
+    return this.#retained.walk(filter);
   }
 
   get retainedCount(): number {
@@ -372,13 +403,28 @@ class DurableStore implements SessionStore {
     entries: readonly Entry[],
     rows: readonly QueueRow[],
   ): QueuedMessage[] {
+    return this.#checked(() => combineRows(this.#sessions.get(clientId)?.queue, entries, rows));
+  }
+
+  /** Decodes rows. @throws FlotillaError `store-damaged` */
+  #checked<T>(decode: () => T): T {
     try {
-      return combineRows(this.#sessions.get(clientId)?.queue, entries, rows);
+      return decode();
     } catch (error) {
       const detail = `${this.#path}: ${messageOf(error)}`;
       throw new FlotillaError('store-damaged', { detail, cause: error });
     }
   }
+}
+
+/**
+ * The identity that published a message, taken from its client id: the id itself, or the part before `/`.
+ * Only a role that allows any client id can be wrong here, and only after a restart.
+ */
+function ownerOf({ publisher }: StoredMessage): string | undefined {
+  if (publisher === undefined) return undefined;
+  const end = publisher.indexOf('/');
+  return end === -1 ? publisher : publisher.slice(0, end);
 }
 
 function timeNumber(ms: number | undefined): number {

@@ -16,6 +16,7 @@ import {
   type QueuedMessage,
   type QueueSize,
   type Recovered,
+  type RetainRefusal,
   type SessionRecord,
   type SessionStore,
   type StoredMessage,
@@ -24,6 +25,7 @@ import {
   type SubscriptionRecord,
   type WillRecord,
 } from './session-store.ts';
+import type { OwnerShare } from './shared-room.ts';
 
 interface Entry extends IndexEntry {
   message: StoredMessage;
@@ -199,12 +201,12 @@ class MemoryStore implements SessionStore {
     this.#sessions.get(clientId)?.incoming.delete(packetId);
   }
 
-  putRetained(message: StoredMessage): boolean {
+  putRetained(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined {
     if (message.payload.length === 0) {
       this.#retained.delete(message.topic);
-      return true;
+      return undefined;
     }
-    return this.#retained.set(ownedMessage(message));
+    return this.#retained.set(message, share);
   }
 
   deleteRetained(topic: string): void {
@@ -213,6 +215,10 @@ class MemoryStore implements SessionStore {
 
   retained(filter: string): Iterable<StoredMessage> {
     return this.#retained.match(filter);
+  }
+
+  walkRetained(filter: string): Iterator<StoredMessage | undefined, void, undefined> {
+    return this.#retained.walk(filter);
   }
 
   get retainedCount(): number {

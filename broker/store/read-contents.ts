@@ -4,7 +4,8 @@
  * @module
  */
 import type { DatabaseSync } from 'node:sqlite';
-import type { StoreContents } from './store-thread.ts';
+import { BatchWriter } from './batch-format.ts';
+import type { RetainedPage, StoreContents } from './store-thread.ts';
 
 /** How many numbers describe one entry in {@link StoreContents.queue}. */
 const queueFields = 6;
@@ -26,9 +27,32 @@ export function readContents(database: DatabaseSync): StoreContents {
     ) as StoreContents['subscriptions'],
     incoming: all('SELECT session, packet FROM incoming') as StoreContents['incoming'],
     queue: readQueue(database),
-    retained: (all('SELECT message FROM retained') as [Uint8Array][]).map(([message]) => message),
     wills: all('SELECT client, identity, delay, due, message FROM will') as StoreContents['wills'],
   };
+}
+
+/** The memory of one page of retained messages, approximately, and the messages in it at most. */
+const pageBytes = 256 * 1024;
+const pageMessages = 4096;
+
+/** Reads retained messages in the order of their rows, until a page is full. */
+export function readRetained(database: DatabaseSync, afterRow: number): RetainedPage {
+  const statement = database.prepare(
+    'SELECT rowid, message FROM retained WHERE rowid > ? ORDER BY rowid LIMIT ?',
+  );
+  statement.setReturnArrays(true);
+  const page = new BatchWriter(pageBytes);
+  let lastRow = 0;
+  // The types of the schema, as in readContents.
+  const rows = statement.iterate(afterRow, pageMessages) as unknown as Iterable<
+    [number, Uint8Array]
+  >;
+  for (const [row, message] of rows) {
+    page.bytes(message);
+    lastRow = row;
+    if (page.length >= pageBytes / 2) break;
+  }
+  return { data: page.take(), lastRow };
 }
 
 function readQueue(database: DatabaseSync): Float64Array<ArrayBuffer> {

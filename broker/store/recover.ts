@@ -8,12 +8,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { readMessage, stateNames, subscriptionOf } from './batch-format.ts';
 import type { Body, DurableSession, Entry } from './durable-queue.ts';
 import { Queue } from './queue-index.ts';
-import type {
-  RecoveredSession,
-  StoredMessage,
-  SubscriptionRecord,
-  WillRecord,
-} from './session-store.ts';
+import type { RecoveredSession, SubscriptionRecord, WillRecord } from './session-store.ts';
 import type { StoreContents } from './store-thread.ts';
 
 /** The contents of the database. */
@@ -22,7 +17,6 @@ export interface RecoveredState {
   /** By client id. */
   readonly durableSessions: ReadonlyMap<string, DurableSession>;
   readonly wills: readonly WillRecord[];
-  readonly retained: readonly StoredMessage[];
   readonly lastSessionId: number;
   readonly lastSequence: number;
   readonly lastRow: number;
@@ -80,7 +74,6 @@ function restoreState(contents: StoreContents): RecoveredState {
       delaySeconds,
       dueAtMs: due ?? undefined,
     })),
-    retained: contents.retained.map(readMessage),
     lastSessionId,
     lastSequence,
     lastRow,

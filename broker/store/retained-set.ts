@@ -1,86 +1,171 @@
 /**
- * The retained messages of a store, within its limits and without expired ones.
+ * The retained messages of a store, without expired ones. Their room is shared fairly between the
+ * identities that published them. The messages of the broker itself (`$fleet/…`) have room of their own,
+ * as large as that of all clients, so that no client can displace them.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import { RetainedTrie } from './retained-trie.ts';
-import { messageBytes, type StoredMessage, type StoreLimits } from './session-store.ts';
+import { TopicTree } from '../../core/topic-tree.ts';
+import { RetainedMessage, retainedBytes } from './retained-message.ts';
+import type { RetainRefusal, StoredMessage, StoreLimits } from './session-store.ts';
+import { SharedRoom, type Amount, type OwnerShare, type RoomRefusal } from './shared-room.ts';
+
+/** How many nodes one rejected message examines to find expired messages. */
+const sweepSteps = 1000;
+/** The pause between two such searches, in ms. */
+const sweepPauseMs = 10;
+/** The memory of a node of the tree that has no message of its own: the node, and the map of its children. */
+const innerNodeBytes = 256;
+const reasons: Readonly<Record<RoomRefusal, RetainRefusal>> = {
+  'share-used': 'retained-share-full',
+  'room-full': 'retained-full',
+};
 
 export class RetainedSet {
-  readonly #trie = new RetainedTrie();
-  readonly #limits: StoreLimits;
+  readonly #tree = new TopicTree<RetainedMessage>();
+  readonly #clients: SharedRoom;
+  readonly #system: SharedRoom;
   readonly #clock: Clock;
   readonly #removed: (topic: string) => void;
   /** Expired messages that a lookup found. They are removed by the next mutation. */
   readonly #expired = new Set<string>();
+  #sweep: Generator<RetainedMessage | undefined, void, undefined> | undefined;
   #sweptAtMs = 0;
+  #innerNodes = 0;
 
   /** @param removed called for each topic whose message was removed because it expired */
   constructor(limits: StoreLimits, clock: Clock, removed: (topic: string) => void) {
-    this.#limits = limits;
+    const room = { max: limits.retainedMax, maxBytes: limits.retainedMaxBytes };
+    this.#clients = new SharedRoom(room);
+    this.#system = new SharedRoom(room);
     this.#clock = clock;
     this.#removed = removed;
   }
 
   get count(): number {
-    return this.#trie.count;
+    return this.#tree.size;
   }
 
+  /** The memory that the messages need, approximately. */
   get bytes(): number {
-    return this.#trie.bytes;
+    return this.#clients.bytes + this.#system.bytes;
   }
 
-  /** Retains a message. @returns false when it exceeds the limits */
-  set(message: StoredMessage): boolean {
+  /**
+   * Retains a message.
+   *
+   * @param share the identity that published it, and its share; undefined: none
+   * @returns why it exceeds a limit; undefined if it is retained
+   */
+  set(message: StoredMessage, share: OwnerShare | undefined): RetainRefusal | undefined {
     this.#removeExpired();
-    const before = this.#trie.get(message.topic);
-    if (!this.#fits(message, before)) {
-      this.#sweep();
-      if (!this.#fits(message, this.#trie.get(message.topic))) return false;
+    if (this.#refusal(message, share) !== undefined) {
+      this.#sweepSome();
+      const refusal = this.#refusal(message, share);
+      if (refusal !== undefined) return reasons[refusal];
     }
-    this.#trie.set(message);
-    this.#expired.delete(message.topic);
-    return true;
+    this.#put(new RetainedMessage(message, share?.id));
+    return undefined;
+  }
+
+  /** Retains a message of an earlier run, within any limits: what was acknowledged is kept. */
+  restore(message: StoredMessage, owner: string | undefined): void {
+    this.#put(new RetainedMessage(message, owner));
   }
 
   /** @returns whether there was one */
   delete(topic: string): boolean {
     this.#removeExpired();
-    return this.#trie.delete(topic);
+    return this.#remove(topic);
   }
 
   *match(filter: string): Generator<StoredMessage, void, undefined> {
-    const nowMs = this.#clock.now();
-    for (const message of this.#trie.match(filter)) {
-      if (message.expiresAtMs === undefined || message.expiresAtMs > nowMs) yield message;
-      else this.#expired.add(message.topic);
+    for (const message of this.walk(filter)) if (message !== undefined) yield message;
+  }
+
+  /** Visits in steps, so that the caller can pause between them; see `TopicTree.walk`. */
+  *walk(filter: string): Generator<StoredMessage | undefined, void, undefined> {
+    for (const message of this.#tree.walk(filter)) {
+      if (message?.expiresAtMs === undefined) yield message?.toStored();
+      else if (message.expiresAtMs > this.#clock.now()) yield message.toStored();
+      else {
+        this.#expired.add(message.topic);
+        yield undefined;
+      }
     }
   }
 
-  #fits(message: StoredMessage, before: StoredMessage | undefined): boolean {
-    const freed = before === undefined ? 0 : messageBytes(before);
-    return (
-      this.#trie.count + (before === undefined ? 1 : 0) <= this.#limits.retainedMax &&
-      this.#trie.bytes - freed + messageBytes(message) <= this.#limits.retainedMaxBytes
-    );
+  #refusal(message: StoredMessage, share: OwnerShare | undefined): RoomRefusal | undefined {
+    const { topic, payload, properties } = message;
+    const added: Amount = {
+      entries: 1,
+      bytes: retainedBytes(topic, payload.length, properties?.length),
+    };
+    const before = this.#tree.get(topic);
+    if (before === undefined) return this.#roomOf(topic).refusal(share, added);
+    const replaced: Amount = { entries: 0, bytes: added.bytes - before.bytes };
+    const isOwn = before.owner === share?.id;
+    return this.#roomOf(topic).refusal(share, replaced, isOwn ? replaced : added);
+  }
+
+  #put(message: RetainedMessage): void {
+    const { topic, owner, bytes } = message;
+    const room = this.#roomOf(topic);
+    const before = this.#tree.get(topic);
+    if (before !== undefined) room.remove(before.owner, { entries: 1, bytes: before.bytes });
+    room.add(owner, { entries: 1, bytes });
+    this.#tree.set(topic, message);
+    this.#countInnerNodes(room);
+    this.#expired.delete(topic);
+  }
+
+  #remove(topic: string): boolean {
+    const message = this.#tree.delete(topic);
+    if (message === undefined) return false;
+    const room = this.#roomOf(topic);
+    room.remove(message.owner, { entries: 1, bytes: message.bytes });
+    this.#countInnerNodes(room);
+    return true;
+  }
+
+  /** Counts the nodes that a mutation added or removed. They belong to nobody: many messages share them. */
+  #countInnerNodes(room: SharedRoom): void {
+    const innerNodes = this.#tree.nodes - this.#tree.size;
+    if (innerNodes === this.#innerNodes) return;
+    const bytes = (innerNodes - this.#innerNodes) * innerNodeBytes;
+    this.#innerNodes = innerNodes;
+    room.add(undefined, { entries: 0, bytes });
+  }
+
+  #roomOf(topic: string): SharedRoom {
+    return topic.startsWith('$fleet/') ? this.#system : this.#clients;
   }
 
   #removeExpired(): void {
     if (this.#expired.size === 0) return;
     for (const topic of this.#expired) {
-      if (this.#trie.delete(topic)) this.#removed(topic);
+      if (this.#remove(topic)) this.#removed(topic);
     }
     this.#expired.clear();
   }
 
-  /** Finds all expired messages. Called only when the set is full, and at most once per second. */
-  #sweep(): void {
+  /** Looks for expired messages in a part of the tree. The next call continues there. */
+  #sweepSome(): void {
     const nowMs = this.#clock.now();
-    if (Math.abs(nowMs - this.#sweptAtMs) < 1000) return;
+    if (Math.abs(nowMs - this.#sweptAtMs) < sweepPauseMs) return;
     this.#sweptAtMs = nowMs;
-    for (const { topic, expiresAtMs } of this.#trie.all()) {
-      if (expiresAtMs !== undefined && expiresAtMs <= nowMs) this.#expired.add(topic);
+    this.#sweep ??= this.#tree.walkAll();
+    for (let step = 0; step < sweepSteps; step++) {
+      const next = this.#sweep.next();
+      if (next.done === true) {
+        this.#sweep = undefined;
+        break;
+      }
+      const message = next.value;
+      if (message?.expiresAtMs !== undefined && message.expiresAtMs <= nowMs) {
+        this.#expired.add(message.topic);
+      }
     }
     this.#removeExpired();
   }

@@ -8,7 +8,7 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { createStoreFile, inspectStoreFile, openStoreFile } from './store-file.ts';
 import type { QueueRow, StoreReply, StoreRequest } from './store-thread.ts';
-import { readContents } from './read-contents.ts';
+import { readContents, readRetained } from './read-contents.ts';
 import { StoreWriter } from './store-writer.ts';
 
 /** Maximum size of the batches in one transaction. */
@@ -37,6 +37,11 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
     const beforeCommit = options.beforeCommit ?? ((): void => undefined);
     port.on('message', (request: StoreRequest) => {
       try {
+        if (request.type === 'readRetained') {
+          const page = readRetained(database, request.afterRow);
+          post({ type: 'retained', ...page }, [page.data.buffer]);
+          return;
+        }
         if (!handleRequests(port, request, writer, beforeCommit, post)) return;
         database.close();
         post({ type: 'closed' });
@@ -75,7 +80,7 @@ function handleRequests(
     } else if (request.type === 'read') {
       const rows = writer.read(request.sequences);
       post({ type: 'rows', id: request.id, rows }, buffersOf(rows));
-    } else {
+    } else if (request.type === 'close') {
       closing = true;
       break;
     }

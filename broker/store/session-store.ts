@@ -58,6 +58,7 @@
  * @module
  */
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { OwnerShare } from './shared-room.ts';
 
 export type Qos = 0 | 1 | 2;
 
@@ -163,6 +164,9 @@ export interface Recovered {
   readonly sessions: readonly RecoveredSession[];
   readonly wills: readonly WillRecord[];
 }
+
+/** Why a message was not retained: the room of all is full, or the share of its identity is. */
+export type RetainRefusal = 'retained-full' | 'retained-share-full';
 
 /** Limits of the whole store. */
 export interface StoreLimits {
@@ -271,9 +275,10 @@ export interface SessionStore {
    * Retains `message` for its topic and replaces the previous one. An empty payload deletes
    * [MQTT-3.3.1-6], [MQTT-3.3.1-7].
    *
-   * @returns false when the store is full; the previous message is kept
+   * @param share the identity that published it, and its share of the room; undefined: none
+   * @returns why it exceeds a limit, and the previous message is kept; undefined if it is retained
    */
-  putRetained(message: StoredMessage): boolean;
+  putRetained(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined;
   deleteRetained(topic: string): void;
   /**
    * The retained messages that a filter (without `$share/…`) matches, without expired ones, in any
@@ -282,6 +287,12 @@ export interface SessionStore {
    * before the next mutation.
    */
   retained(filter: string): Iterable<StoredMessage>;
+  /**
+   * Like {@link retained}, in steps: each visits one node of the tree of topics, and yields undefined if
+   * there is no matching message. The caller may stop after any step and continue in a later turn of the
+   * event loop, whatever was mutated between: a message that is retained all the time is visited once.
+   */
+  walkRetained(filter: string): Iterator<StoredMessage | undefined, void, undefined>;
   readonly retainedCount: number;
 
   // ---- wills ----

@@ -10,7 +10,13 @@
 import { Worker } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { BatchWriter } from './batch-format.ts';
-import type { QueueRow, StoreContents, StoreReply, StoreRequest } from './store-thread.ts';
+import type {
+  QueueRow,
+  RetainedPage,
+  StoreContents,
+  StoreReply,
+  StoreRequest,
+} from './store-thread.ts';
 
 const inFlightMax = 2;
 const batchMinBytes = 4 * 1024;
@@ -35,6 +41,7 @@ export class StoreLink {
   readonly #worker: Worker;
   readonly #opened = Promise.withResolvers<StoreContents>();
   readonly #closed = Promise.withResolvers<undefined>();
+  #retained: PromiseWithResolvers<RetainedPage> | undefined;
   readonly #reads = new Map<number, Reading>();
   readonly #inFlight: { readonly number: number; readonly bytes: number }[] = [];
   #waiting: Waiting[] = [];
@@ -123,6 +130,14 @@ export class StoreLink {
     });
   }
 
+  /** Reads a page of retained messages. Called one after the other. @throws FlotillaError `store-…` */
+  readRetained(afterRow: number): Promise<RetainedPage> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    this.#retained = Promise.withResolvers<RetainedPage>();
+    this.#post({ type: 'readRetained', afterRow }, []);
+    return this.#retained.promise;
+  }
+
   /** Writes the open batch and ends the thread. */
   async close(): Promise<void> {
     if (!this.#closing) {
@@ -173,6 +188,8 @@ export class StoreLink {
         this.#reads.get(reply.id)?.resolve(reply.rows);
         this.#reads.delete(reply.id);
         return;
+      case 'retained':
+        return this.#retained?.resolve(reply);
       case 'failed':
         return this.#fail(reply.code, reply.detail);
       case 'closed':
@@ -201,6 +218,7 @@ export class StoreLink {
     }
     this.#failure = failure;
     this.#opened.reject(failure);
+    this.#retained?.reject(failure);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { call } of waiting) call(failure);

@@ -9,6 +9,8 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 export type StoreRequest =
   | { readonly type: 'batch'; readonly number: number; readonly data: Uint8Array<ArrayBuffer> }
   | { readonly type: 'read'; readonly id: number; readonly sequences: Float64Array<ArrayBuffer> }
+  /** Retained messages in the order of their rows, behind a row. */
+  | { readonly type: 'readRetained'; readonly afterRow: number }
   | { readonly type: 'close' };
 
 /** The contents of the database, read at the start. */
@@ -21,7 +23,6 @@ export interface StoreContents {
   readonly incoming: readonly (readonly [number, number])[];
   /** Six numbers per entry, ordered by sequence: sequence, session, state, packet, bytes, body. */
   readonly queue: Float64Array<ArrayBuffer>;
-  readonly retained: readonly Uint8Array[];
   /** `[client, identity, delay, due, message]` */
   readonly wills: readonly (readonly [string, string, number, number | null, Uint8Array])[];
 }
@@ -29,10 +30,18 @@ export interface StoreContents {
 /** A queue entry from the database: sequence, flags, identifiers, message. */
 export type QueueRow = readonly [number, number, string | null, Uint8Array | null];
 
+/** Some retained messages, each prefixed with its length (u32). */
+export interface RetainedPage {
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** The row of the last one; 0: there are no more. */
+  readonly lastRow: number;
+}
+
 /** A message from the writing thread. */
 export type StoreReply =
   | { readonly type: 'opened'; readonly contents: StoreContents }
   | { readonly type: 'committed'; readonly number: number; readonly tookMs: number }
   | { readonly type: 'rows'; readonly id: number; readonly rows: readonly QueueRow[] }
+  | ({ readonly type: 'retained' } & RetainedPage)
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string | undefined }
   | { readonly type: 'closed' };

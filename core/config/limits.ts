@@ -208,13 +208,28 @@ export const brokerLimitsSchema = z.strictObject({
     defaultValue: 1_000_000,
     min: 0,
     max: 100_000_000,
-    description: 'Retained messages.',
+    description:
+      'Retained messages of all clients together. In the last quarter, an identity may have at most a sixteenth of what is left. Messages of the broker itself ($fleet/…) are counted separately, with the same limit.',
   }),
   retainedTotalMaxBytes: wholeNumber({
-    defaultValue: 256 * mib,
+    defaultValue: 512 * mib,
     min: 0,
     max: 65_536 * mib,
-    description: 'Bytes of all retained messages.',
+    description:
+      'Memory of the retained messages of all clients together: topic and payload, and about 330 bytes for each message. Shared as retainedMax is.',
+  }),
+  retainedPerDeviceMax: wholeNumber({
+    defaultValue: 10_000,
+    min: 0,
+    max: 100_000_000,
+    description: 'Retained messages of one identity. A role of the policy can have another limit.',
+  }),
+  retainedPerDeviceMaxBytes: wholeNumber({
+    defaultValue: 16 * mib,
+    min: 0,
+    max: 65_536 * mib,
+    description:
+      'Memory of the retained messages of one identity. A role of the policy can have another limit.',
   }),
   queuedTotalMaxMessages: wholeNumber({
     defaultValue: 1_000_000,

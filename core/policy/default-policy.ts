@@ -42,6 +42,9 @@ roles:
       - name: command the fleet
         allow: [publish]
         topics: ['devices/+/commands/#']
+    limits: # a backend retains messages for the whole fleet
+      retainedMax: 1000000
+      retainedMaxBytes: 536870912
 
   # Tools of operators.
   admin:

@@ -34,6 +34,8 @@ const limitsSchema = z.strictObject({
   queueOverflow: z.enum(queueOverflows).optional(),
   queueQos0: z.boolean().optional(),
   payloadMaxBytes: count(268_435_455),
+  retainedMax: count(100_000_000),
+  retainedMaxBytes: count(64 * 1024 ** 3),
   sessionExpiryMaxSeconds: count(4_294_967_295),
 });
 

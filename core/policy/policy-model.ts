@@ -44,6 +44,8 @@ export interface RoleLimits {
   readonly queueOverflow?: QueueOverflow | undefined;
   readonly queueQos0?: boolean | undefined;
   readonly payloadMaxBytes?: number | undefined;
+  readonly retainedMax?: number | undefined;
+  readonly retainedMaxBytes?: number | undefined;
   readonly sessionExpiryMaxSeconds?: number | undefined;
 }
 

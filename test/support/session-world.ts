@@ -52,6 +52,8 @@ export class TestAuthorizer implements Authorizer {
     queueOverflow: 'drop-oldest',
     queueQos0: false,
     payloadMaxBytes: 1_048_576,
+    retainedMax: 1_000_000,
+    retainedMaxBytes: 536_870_912,
     sessionExpiryMaxSeconds: 604_800,
   };
 

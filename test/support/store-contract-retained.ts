@@ -34,7 +34,7 @@ export function retainedContract(kindOfStore: StoreKind): void {
       '/',
       'q',
     ];
-    for (const topic of topics) t.true(store.putRetained(storedMessage(topic, 'x')));
+    for (const topic of topics) t.is(store.putRetained(storedMessage(topic, 'x')), undefined);
     const filters = [
       ...topics,
       ...['#', '+', '+/#', 'a/#', 'a/+', 'a/+/c', '+/+', '+/b/#', '/+', '+/', '$s/#', '$s/+', '/#'],
@@ -59,7 +59,7 @@ export function retainedContract(kindOfStore: StoreKind): void {
       [...store.retained('a/b')].map(({ payload, qos }) => [payload.toString(), qos]),
       [['two', 2]],
     );
-    t.true(store.putRetained(storedMessage('a/b', '')));
+    t.is(store.putRetained(storedMessage('a/b', '')), undefined);
     t.is(store.retainedCount, 1);
     store.deleteRetained('a');
     t.is(store.retainedCount, 0);
@@ -104,11 +104,11 @@ export function retainedContract(kindOfStore: StoreKind): void {
     const { store, home } = await open(t, { retainedMax: 2 });
     store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
     store.putRetained(storedMessage('b', 'x'));
-    t.false(store.putRetained(storedMessage('c', 'x')), 'full');
-    t.true(store.putRetained(storedMessage('b', 'y')), 'replacing a message needs no room');
+    t.is(store.putRetained(storedMessage('c', 'x')), 'retained-full');
+    t.is(store.putRetained(storedMessage('b', 'y')), undefined, 'replacing needs no room');
     home.clock.advance(1001);
     t.deepEqual(topicsOf(store.retained('#')), ['b']);
-    t.true(store.putRetained(storedMessage('c', 'x')));
+    t.is(store.putRetained(storedMessage('c', 'x')), undefined);
     t.deepEqual(topicsOf(store.retained('#')), ['b', 'c']);
   });
 
@@ -116,7 +116,7 @@ export function retainedContract(kindOfStore: StoreKind): void {
     const { store, home } = await open(t, { retainedMax: 1 });
     store.putRetained(storedMessage('a', 'x', { expiresAtMs: home.clock.now() + 1000 }));
     home.clock.advance(5000);
-    t.true(store.putRetained(storedMessage('c', 'x')));
+    t.is(store.putRetained(storedMessage('c', 'x')), undefined);
     t.is(store.retainedCount, 1);
   });
 }

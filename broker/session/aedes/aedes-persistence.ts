@@ -75,7 +75,7 @@ export class AedesPersistence {
    */
   async storeRetained(packet: RetainedPacket): Promise<void> {
     const { topic, payload = '', qos = 0, clientId } = packet;
-    const stored = this.#store.putRetained({
+    const refusal = this.#store.putRetained({
       topic,
       // A copy: the plug-in may change its buffer later.
       payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload),
@@ -86,7 +86,8 @@ export class AedesPersistence {
       createdAtMs: 0,
       publisher: clientId,
     });
-    if (!stored) throw new FlotillaError('internal', { detail: 'no room for retained messages' });
+    if (refusal !== undefined)
+      throw new FlotillaError('internal', { detail: 'no room for retained messages' });
     await this.#committed();
   }
 

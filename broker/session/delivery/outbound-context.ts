@@ -4,7 +4,7 @@
  * @module
  */
 import type { QueueOverflow } from '../../../core/config/limits.ts';
-import type { SessionStore } from '../../store/session-store.ts';
+import type { RetainRefusal, SessionStore } from '../../store/session-store.ts';
 import type { Qos0Totals } from './qos0-queue.ts';
 
 /** How much may wait for one session. */
@@ -25,7 +25,7 @@ export type DropReason =
   | 'too-large'
   | 'outbound-full'
   | 'not-allowed'
-  | 'retained-full'
+  | RetainRefusal
   | 'session-evicted';
 
 /** What the queue needs from its session. */

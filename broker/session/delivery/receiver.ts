@@ -4,6 +4,7 @@
  * @module
  */
 import type { Qos } from '../../store/session-store.ts';
+import type { OwnerShare } from '../../store/shared-room.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -14,6 +15,8 @@ export type Readiness = 'ready' | 'busy' | 'offline';
 
 export interface Receiver {
   readonly readiness: Readiness;
+  /** The share of its identity in the room for retained messages; undefined: it has none of its own. */
+  readonly retainedShare?: OwnerShare;
   /**
    * Sends or queues a message at the QoS of this delivery. Must not throw.
    *

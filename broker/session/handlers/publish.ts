@@ -16,6 +16,7 @@ import { pauseReasons } from '../connection/connection-reader.ts';
 import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
 import { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
+import { isRetainRefusal } from '../state/publisher.ts';
 import type { Session } from '../state/session.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
@@ -86,11 +87,12 @@ function publish(
 ): void {
   const { context } = client;
   const outcome = client.host.publisher.publish(message, route, session);
-  if (outcome === 'not-retained') context.events.dropped(client.identity, 'retained-full', 1);
+  const notRetained = isRetainRefusal(outcome);
+  if (notRetained) context.events.dropped(client.identity, outcome, 1);
   if (qos === 0) return;
   const stored = outcome !== 'routed';
   const firstByte = acknowledgementOf(qos);
-  if (outcome === 'not-retained') {
+  if (notRetained) {
     client.acknowledge(firstByte, packetId, quotaExceeded, stored);
     return;
   }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Qos } from '../../store/session-store.ts';
+import type { Qos, RetainRefusal } from '../../store/session-store.ts';
 import { Router } from '../../routing/router.ts';
 import type { Route, SharedTarget, Target } from '../../routing/topic-route.ts';
 import type { Message } from '../delivery/message.ts';
@@ -19,10 +19,14 @@ const sharedCandidatesMax = 64;
  * - `routed`: nothing was put in the store. An acknowledgement may leave at once.
  * - `stored`: the message was put in the store, as a retained message or for a receiver. An
  *   acknowledgement must wait for the commit.
- * - `not-retained`: the store had no room for the retained message. Receivers got it all the same, so
- *   an acknowledgement must wait for the commit.
+ * - `retained-full`, `retained-share-full`: there was no room for the retained message, in all or for
+ *   this identity. Receivers got it all the same, so an acknowledgement must wait for the commit.
  */
-export type PublishOutcome = 'routed' | 'stored' | 'not-retained';
+export type PublishOutcome = 'routed' | 'stored' | RetainRefusal;
+
+export function isRetainRefusal(outcome: PublishOutcome): outcome is RetainRefusal {
+  return outcome !== 'routed' && outcome !== 'stored';
+}
 
 export class Publisher {
   readonly router: Router<Receiver>;
@@ -58,7 +62,7 @@ export class Publisher {
    */
   publish(message: Message, route: Route<Receiver>, sender: Receiver | undefined): PublishOutcome {
     let outcome: PublishOutcome = 'routed';
-    if (message.retain) outcome = this.#retain(message) ? 'stored' : 'not-retained';
+    if (message.retain) outcome = this.#retain(message, sender) ?? 'stored';
     const { targets } = route;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index];
@@ -78,12 +82,12 @@ export class Publisher {
   /**
    * Replaces the retained message of the topic; an empty payload deletes it [MQTT-3.3.1-5] to -11.
    *
-   * @returns false if the store has no room
+   * @returns why there is no room; undefined if it is retained
    */
-  #retain(message: Message): boolean {
+  #retain(message: Message, sender: Receiver | undefined): RetainRefusal | undefined {
     message.detach();
     const { store, clock } = this.#context;
-    return store.putRetained(message.toStored(clock.now()));
+    return store.putRetained(message.toStored(clock.now()), sender?.retainedShare);
   }
 }
 

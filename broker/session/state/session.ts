@@ -8,6 +8,7 @@ import type { Cancel } from '../../../core/clock.ts';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Qos, SubscriptionRecord, WillRecord } from '../../store/session-store.ts';
+import type { OwnerShare } from '../../store/shared-room.ts';
 import type { Message } from '../delivery/message.ts';
 import type { DropReason, OutboundContext, OutboundLimits } from '../delivery/outbound-context.ts';
 import { OutboundQueue } from '../delivery/outbound-queue.ts';
@@ -85,6 +86,20 @@ export class Session implements Receiver, OutboundContext {
   get readiness(): Readiness {
     if (this.owner === undefined) return 'offline';
     return this.owner.hasRoom && this.outbound.isIdle ? 'ready' : 'busy';
+  }
+
+  /** The share of its identity in the room for retained messages. */
+  get retainedShare(): OwnerShare {
+    const { identity, identityId: id } = this;
+    const { authorizer, limits } = this.#context;
+    const { retainedMax, retainedMaxBytes } =
+      identity === undefined
+        ? {
+            retainedMax: limits.retainedPerDeviceMax,
+            retainedMaxBytes: limits.retainedPerDeviceMaxBytes,
+          }
+        : authorizer.limits(identity);
+    return { id, max: retainedMax, maxBytes: retainedMaxBytes };
   }
 
   deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): boolean {
