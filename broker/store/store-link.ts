@@ -19,6 +19,8 @@ import type {
 } from './store-thread.ts';
 
 const inFlightMax = 2;
+/** Rows and batches are short-lived. A larger young generation only keeps their garbage longer. */
+const youngMaxMb = 12;
 const batchMinBytes = 4 * 1024;
 
 /** The default module of the writing thread. Its extension is that of this file: `.js` after a build. */
@@ -56,7 +58,11 @@ export class StoreLink {
   lastTransactionMs = 0;
 
   constructor(path: string, worker: URL = storeWorkerUrl) {
-    this.#worker = new Worker(worker, { workerData: path, name: 'store' });
+    this.#worker = new Worker(worker, {
+      workerData: path,
+      name: 'store',
+      resourceLimits: { maxYoungGenerationSizeMb: youngMaxMb },
+    });
     this.#worker.on('message', (reply: StoreReply) => this.#handle(reply));
     this.#worker.on('error', (error) => this.#fail('store-write-failed', messageOf(error)));
     this.#worker.on('exit', () => {
