@@ -112,13 +112,14 @@ function read(der: Buffer): Csr {
   if (version.length !== 1 || version[0] !== 0) throw new DerError('request info: not version 1');
   const subject = info.next(tags.sequence);
   const facts = readSpki(info.next(tags.sequence));
-  const attributes = info.next(contextTag(0));
+  // RFC 2986 requires the attributes, even if there are none; some clients leave an empty set out.
+  const attributes = info.optional(contextTag(0));
   info.end();
 
   const claimed = claimedAlgorithm(algorithm, facts.type);
   if (claimed === undefined) throw new FlotillaError('csr-algorithm-unsupported');
   const commonName = subjectCommonName(subject);
-  const names = requestedNames(attributes);
+  const names = attributes === undefined ? noNames : requestedNames(attributes);
   const publicKey = publicKeyObject(facts);
   if (!signatureIsRight(claimed, infoNode.der, publicKey, signature)) {
     throw new FlotillaError('csr-signature-invalid');

@@ -48,22 +48,27 @@ export function splitPem(text: string): string[] {
 }
 
 /**
- * Decodes a text that is one PEM block with one of the labels, or only base64. White space is allowed
- * anywhere; any other text around the block is rejected.
+ * Decodes a text with one PEM block with one of the labels, or only base64. White space is allowed
+ * anywhere, and any text before and behind the block (RFC 7468, section 2: `openssl req -text` writes
+ * such text), also a byte order mark. A second block is rejected: it would not be clear which one counts.
  *
  * @returns undefined if the text is neither
  */
 export function derOfText(text: string, labels: readonly string[]): Buffer | undefined {
-  const trimmed = text.trim();
-  let body = trimmed;
-  if (trimmed.startsWith('-----BEGIN ')) {
-    const label = labels.find((name) => trimmed.startsWith(`-----BEGIN ${name}-----`));
-    const end = label === undefined ? '' : `-----END ${label}-----`;
-    if (label === undefined || !trimmed.endsWith(end)) return undefined;
-    body = trimmed.slice(end.length + 2, -end.length);
-  }
-  return bytesOfBase64(body);
+  const begin = text.indexOf(beginMark);
+  if (begin === -1) return bytesOfBase64(text.replace(byteOrderMark, ''));
+  const label = labels.find((name) => text.startsWith(`${beginMark}${name}-----`, begin));
+  if (label === undefined) return undefined;
+  const bodyStart = begin + `${beginMark}${label}-----`.length;
+  const endMark = `-----END ${label}-----`;
+  const bodyEnd = text.indexOf(endMark, bodyStart);
+  if (bodyEnd === -1 || text.includes(beginMark, bodyStart)) return undefined;
+  return bytesOfBase64(text.slice(bodyStart, bodyEnd));
 }
+
+const beginMark = '-----BEGIN ';
+/** As a character, or as its UTF-8 bytes in a text that was decoded as Latin-1. */
+const byteOrderMark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
 
 /** Decodes base64 with white space. @returns undefined unless it is canonical (RFC 4648, 3.5) */
 export function bytesOfBase64(text: string): Buffer | undefined {

@@ -30,6 +30,12 @@ export interface WebSocketUpgradeDeps {
   readonly events: UpgradeEvents;
 }
 
+/**
+ * [MQTT-6.0.0-3], [MQTT-6.0.0-4]: the subprotocol is `mqtt`. Clients from the time of MQTT 3.1 offer only
+ * `mqttv3.1`.
+ */
+const subprotocols = ['mqtt', 'mqttv3.1'] as const;
+
 /** The client closed the connection: this is not a refusal. */
 const closedByClient: ReadonlySet<string> = new Set([
   'ECONNRESET',
@@ -56,8 +62,7 @@ export class WebSocketUpgrade {
       WebSocket: BinaryWebSocket,
       // A frame may contain many packets. The session layer limits the size of each packet.
       maxPayload: options.packetMaxBytes + 5,
-      // [MQTT-6.0.0-3], [MQTT-6.0.0-4]: the subprotocol is "mqtt".
-      handleProtocols: (offered) => (offered.has('mqtt') ? 'mqtt' : false),
+      handleProtocols: (offered) => subprotocols.find((name) => offered.has(name)) ?? false,
     });
     this.#webSockets.on('wsClientError', (error, socket) => this.#refuse(socket, error.message));
     // The timeouts of this server apply only to connections that it accepted itself.
@@ -102,7 +107,7 @@ export class WebSocketUpgrade {
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const identity = this.#identities.get(socket);
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
-    if (identity === undefined || !offered.includes('mqtt')) {
+    if (identity === undefined || !subprotocols.some((name) => offered.includes(name))) {
       this.#refuse(socket, 'without the subprotocol mqtt');
       return;
     }

@@ -196,8 +196,14 @@ async function readToken(
   option: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string | undefined> {
-  if (option === '-') return (await text(process.stdin)).trim();
-  return option ?? env['FLOTILLA_TOKEN'];
+  const token = option === '-' ? await text(process.stdin) : (option ?? env['FLOTILLA_TOKEN']);
+  // A token that was read from a file can end with a line break of any kind.
+  const trimmed = token?.trim();
+  // Other characters cannot be sent in a header.
+  if (trimmed !== undefined && !/^[\x21-\x7e]*$/.test(trimmed)) {
+    throw new FlotillaError('token-invalid', { detail: 'it has characters that no token has' });
+  }
+  return trimmed;
 }
 
 async function factoryProof(

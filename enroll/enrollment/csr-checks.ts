@@ -16,14 +16,20 @@ import type { EnrollmentProfile } from './profiles.ts';
  * @throws FlotillaError `csr-name-mismatch`
  */
 export function assertNames(csr: Csr, device: DeviceId): void {
+  if (!areOwnNames(csr, device))
+    throw new FlotillaError('csr-name-mismatch', { detail: `expected ${device}` });
+}
+
+/** Whether a CSR has no names but the id of the device: as common name, as DNS names, or not at all. */
+export function areOwnNames(csr: Csr, device: DeviceId): boolean {
   const { dns, ip, uri } = csr.names;
-  const fits =
+  return (
     (csr.commonName === undefined || csr.commonName === device) &&
     ip.length === 0 &&
     uri.length === 0 &&
     // `parseCsr` converts DNS names to lower case.
-    dns.every((name) => name === device.toLowerCase());
-  if (!fits) throw new FlotillaError('csr-name-mismatch', { detail: `expected ${device}` });
+    dns.every((name) => name === device.toLowerCase())
+  );
 }
 
 /** @throws FlotillaError `key-type-refused` */

@@ -17,7 +17,7 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
-import { assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
+import { areOwnNames, assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
 import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
@@ -183,9 +183,15 @@ function assertRenewable(
   if (reused && !profile.keyReuse) throw new FlotillaError('key-reuse-refused');
 }
 
+/**
+ * The names must be those of the current certificate. A device may also ask for the names with which it
+ * enrolled: clients send the same request again, whose names were checked and not certified.
+ */
 function assertSameNames(csr: Csr, row: DeviceRecord, names: SubjectNames): void {
-  const asked = plainNames(csr.names).join('\n');
-  if (csr.commonName !== row.id || asked !== plainNames(names).join('\n')) {
+  const requested = plainNames(csr.names).join('\n');
+  const isSame = requested === plainNames(names).join('\n');
+  const isOwn = row.role === 'device' && areOwnNames(csr, row.id);
+  if (csr.commonName !== row.id || !(isSame || isOwn)) {
     throw new FlotillaError('csr-name-mismatch', {
       detail: `subject and names must be those of the current certificate of ${row.id}`,
     });

@@ -16,7 +16,8 @@ export function bearerOf(header: string | undefined): string | undefined {
 }
 
 /**
- * The user and password of `Basic …` (RFC 7617).
+ * The user and password of `Basic …` (RFC 7617). The user is a device id, which may contain colons (a MAC
+ * address); the password is a token, which has none. So they are separated by the last colon.
  *
  * @returns undefined when the header is of another kind
  * @throws FlotillaError `token-invalid`
@@ -27,7 +28,7 @@ export function basicOf(
   if (header === undefined || !/^basic /i.test(header)) return undefined;
   const base64 = header.length > headerMaxChars ? undefined : /^basic +(\S+)$/i.exec(header)?.[1];
   const text = Buffer.from(base64 ?? '', 'base64').toString('utf8');
-  const colon = text.indexOf(':');
+  const colon = text.lastIndexOf(':');
   if (colon === -1) throw new FlotillaError('token-invalid');
   return { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
+import { CanonicalResponse } from './canonical-response.ts';
 import { problemMediaType, problemResponse } from './problem.ts';
 
 /** What the server shows and trusts; replaced while it runs. */
@@ -40,6 +41,7 @@ export function createTlsServer(deps: TlsServerDeps, handler: RequestListener): 
       keepAliveTimeout: enroll.requestTimeoutMs,
       connectionsCheckingInterval: 1000,
       maxHeaderSize: 16 * 1024,
+      ServerResponse: CanonicalResponse,
     },
     handler,
   );
@@ -93,7 +95,7 @@ export function refuseGarbage(error: Error, socket: Socket): void {
     ),
   );
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\n` +
-      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: ${problemMediaType}\r\n` +
+      `Content-Length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
   );
 }

@@ -89,6 +89,24 @@ test('a name that is not in the certificate has an error of its own, with advice
   t.regex(done.stderr, /names in flotilla\.yaml/);
 });
 
+test('a token that ends with a line break of Windows is accepted, one with other characters is named', async (t) => {
+  const token = await up.ask(tokenSchema, 'token', 'create', '--device', 'windows');
+  const { port } = new URL(token.url);
+  const enroll = (text: string): ReturnType<typeof flotilla> =>
+    flotilla(
+      [
+        ...['device', 'enroll', '--id', 'windows', '--out', join(tempFolder(t), 'windows')],
+        ...['--url', `https://127.0.0.1:${port}`, '--fingerprint', token.fingerprint],
+      ],
+      { FLOTILLA_TOKEN: text },
+    );
+  const wrong = await enroll(`${token.token}\r\nx`);
+  t.is(wrong.code, 1);
+  t.regex(wrong.stderr, /\[token-invalid\]/);
+  const done = await enroll(`${token.token}\r\n`);
+  t.is(done.code, 0, done.stderr);
+});
+
 test('the same holds for the name of the broker', async (t) => {
   const folder = join(tempFolder(t), 'publisher');
   const state = ['--state', up.ready.state];

@@ -168,11 +168,22 @@ test('without a certificate no WebSocket opens', async (t) => {
 test('without the subprotocol mqtt no WebSocket opens; among several subprotocols it is selected', async (t) => {
   const world = await brokerWorld(t, { policy });
   const device = world.device('sensor-1');
-  for (const protocols of [[], ['mqttv3.1'], ['soap', 'wamp']]) {
+  for (const protocols of [[], ['mqttv3'], ['soap', 'wamp']]) {
     await t.throwsAsync(socket(t, world, device, protocols), { message: /400/ });
   }
   const webSocket = await socket(t, world, device, ['soap', 'mqtt']);
   t.is(webSocket.protocol, 'mqtt');
+});
+
+test('the subprotocol mqttv3.1 of older clients is accepted, after mqtt', async (t) => {
+  const world = await brokerWorld(t, { policy });
+  const device = world.device('sensor-1');
+  const old = await socket(t, world, device, ['mqttv3.1']);
+  t.is(old.protocol, 'mqttv3.1');
+  const found = packets(old);
+  old.send(connectPacket('sensor-1'));
+  await until('CONNACK', () => found.length === 1);
+  t.is((await socket(t, world, device, ['mqttv3.1', 'mqtt'])).protocol, 'mqtt');
 });
 
 test('a text frame closes the connection, before and after CONNECT, and its content is not read', async (t) => {

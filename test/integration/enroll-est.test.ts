@@ -2,8 +2,11 @@ import test from 'ava';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
+import { text } from 'node:stream/consumers';
+import { connect as connectTls } from 'node:tls';
 import { readCertificate } from '../../certs/certificate.ts';
-import { keyTypes, privateKeyPem } from '../../certs/key.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync, keyTypes, privateKeyPem } from '../../certs/key.ts';
 import { parseCertsOnly } from '../../certs/pkcs7.ts';
 import { runChild } from '../support/child.ts';
 import { debianTool } from '../support/debian-tool.ts';
@@ -227,4 +230,65 @@ test("strongSwan's pki enrolls, re-enrolls and fetches the CA", async (t) => {
     new X509Certificate(enrolled.stdout).serialNumber,
   );
   t.truthy(await readFile(at('ca.pem'), 'utf8'));
+});
+
+test('a device whose id has colons enrolls with user and password', async (t) => {
+  const service = await enrollService(t);
+  const id = '02:00:5E:10:00:01';
+  const { token } = await service.token(id);
+  const answer = await service.call({
+    method: 'POST',
+    path: '/.well-known/est/simpleenroll',
+    headers: { ...pkcs10, ...basic(id, token) },
+    body: csrOf(id).pem,
+  });
+  t.is(answer.status, 200);
+  t.is(certificateIn(answer.body).subject, `CN=${id}`);
+});
+
+test('the request that enrolled a device renews it too, even if it has the id as a DNS name', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('Cam-1');
+  const key = generateKeySync('p256');
+  const request = (names: readonly string[]): string =>
+    createCsr({ key, commonName: 'Cam-1', names }).pem;
+  const post = (operation: string, body: string, more: object): ReturnType<TestService['call']> =>
+    service.call({
+      method: 'POST',
+      path: `/.well-known/est/${operation}`,
+      headers: pkcs10,
+      body,
+      ...more,
+    });
+  const made = await post('simpleenroll', request(['cam-1']), {
+    headers: { ...pkcs10, ...basic('Cam-1', token) },
+  });
+  t.is(made.status, 200);
+  const credential = { cert: certificateIn(made.body).toString(), key: privateKeyPem(key) };
+  const renewed = await post('simplereenroll', request(['cam-1']), credential);
+  t.is(renewed.status, 200);
+  t.is(certificateIn(renewed.body).subjectAltName, undefined);
+  t.is((await post('simplereenroll', request(['cam-2']), credential)).status, 400);
+  t.is((await post('simplereenroll', request(['10.0.0.1']), credential)).status, 400);
+});
+
+test('header names are written as in RFC 7030, for clients that compare bytes', async (t) => {
+  const service = await enrollService(t);
+  const { port } = service.service.addresses.https;
+  const headers = async (request: string): Promise<string> => {
+    const socket = connectTls({ port, host: '127.0.0.1', ca: service.ca, servername: 'localhost' });
+    socket.end(`${request}\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    const answer = await text(socket);
+    return answer.slice(0, answer.indexOf('\r\n\r\n') + 2);
+  };
+  const cacerts = await headers('GET /.well-known/est/cacerts HTTP/1.1');
+  t.regex(cacerts, /^Content-Type: /m);
+  t.regex(cacerts, /^Content-Length: /m);
+  t.notRegex(cacerts, /^[a-z]/m);
+  const refused = await headers(
+    'POST /.well-known/est/simpleenroll HTTP/1.1\r\nContent-Type: application/pkcs10\r\nContent-Length: 0',
+  );
+  t.regex(refused, /^WWW-Authenticate: Basic /m);
+  t.notRegex(refused, /^[a-z]/m);
+  t.regex(await headers('not HTTP'), /^Content-Type: /m);
 });

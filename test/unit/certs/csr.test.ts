@@ -188,6 +188,11 @@ test('a request is accepted as DER, PEM or base64, with any line breaks, as text
     broken('\n'),
     broken('\r\n'),
     broken(' \t\r\n'),
+    // RFC 7468, section 2: text before and behind the block, as `openssl req -text` writes it.
+    `Certificate Request:\n    Data:\n        Version: 1 (0x0)\n${pem}`,
+    `${pem}# made by hand\n`,
+    `\uFEFF${pem}`,
+    `\uFEFF${base64}`,
   ];
   for (const text of texts) {
     t.deepEqual(parseCsr(text).der, der);
@@ -195,6 +200,13 @@ test('a request is accepted as DER, PEM or base64, with any line breaks, as text
   }
   t.deepEqual(parseCsr(der).der, der);
   t.deepEqual(parseCsr(new Uint8Array(der)).der, der);
+});
+
+test('a request without the set of attributes is accepted', async (t) => {
+  const key = await keyFor('p256', 'subject');
+  const request = parseCsr(forgeRequest({ key, attributesElement: Buffer.alloc(0) }));
+  t.is(request.commonName, 'dev-1');
+  t.deepEqual(request.names.dns, []);
 });
 
 test('anything but a request is rejected with its own error', async (t) => {
@@ -212,7 +224,8 @@ test('anything but a request is rejected with its own error', async (t) => {
     pem.replace('-----END CERTIFICATE REQUEST-----', ''),
     pem.replace('-----END CERTIFICATE REQUEST-----', '-----END NEW CERTIFICATE REQUEST-----'),
     pem + pem,
-    `preamble\n${pem}`,
+    `preamble\n${pem.replace('-----BEGIN', '-----BEGINS')}`,
+    `${pem}\n-----BEGIN NOTE-----\n`,
     pem.replaceAll('CERTIFICATE REQUEST', 'CERTIFICATE'),
     issuer.certificate.pem,
     issuer.certificate.der,
