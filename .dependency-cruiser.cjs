@@ -12,7 +12,7 @@ const only = (library, where, comment) => ({
 module.exports = {
   forbidden: [
     {
-      name: 'core-is-the-ground-floor',
+      name: 'core-imports-nothing-above',
       severity: 'error',
       from: { path: '^core/' },
       to: { path: '^(certs|enroll|broker|device-sim|cli|bench|test|tools)/' },

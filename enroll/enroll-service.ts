@@ -12,7 +12,7 @@ import type { StateFolder } from '../core/state-folder.ts';
 import { CertificateRefresh } from './bootstrap/certificate-refresh.ts';
 import { createDistribution, createIssuance } from './bootstrap/components.ts';
 import { openState, type StateDeps } from './bootstrap/state.ts';
-import { buildRoutes } from './http/build-routes.ts';
+import { buildRoutes } from './http/routes/build-routes.ts';
 import { HttpServer } from './http/server.ts';
 import type { ServerCertificate } from './http/tls-server.ts';
 import { openOperatorApi } from './operator-services.ts';

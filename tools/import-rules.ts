@@ -7,6 +7,7 @@
 import { cruise } from 'dependency-cruiser';
 import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options';
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
+import { folderCycles } from './folder-cycles.ts';
 
 const sourceFolders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
 const modulesMin = 20;
@@ -21,8 +22,21 @@ const { violations, totalCruised, totalDependenciesCruised = 0 } = result.output
 for (const { rule, from, to } of violations) {
   process.stderr.write(`${rule.severity} ${rule.name}: ${from} → ${to}\n`);
 }
+const cycles = folderCycles(
+  result.output.modules
+    .filter(({ source }) => !source.includes('node_modules/'))
+    .map(({ source, dependencies }) => ({
+      source,
+      imports: dependencies
+        .map(({ resolved }) => resolved)
+        .filter((path) => /\.ts$/.test(path) && !path.includes('node_modules/')),
+    })),
+);
+for (const folders of cycles) {
+  process.stderr.write(`error folder-cycle: ${folders.join(', ')} import each other\n`);
+}
 process.stdout.write(
-  `import rules: ${totalCruised} modules, ${totalDependenciesCruised} imports, ${violations.length} violations\n`,
+  `import rules: ${totalCruised} modules, ${totalDependenciesCruised} imports, ${violations.length + cycles.length} violations\n`,
 );
 if (totalCruised < modulesMin || totalDependenciesCruised < modulesMin) {
   process.stderr.write(
@@ -30,4 +44,4 @@ if (totalCruised < modulesMin || totalDependenciesCruised < modulesMin) {
   );
   process.exit(1);
 }
-process.exit(violations.length > 0 ? 1 : 0);
+process.exit(violations.length + cycles.length > 0 ? 1 : 0);

@@ -47,7 +47,7 @@ function check(t: ExecutionContext, folder: string): Promise<Finished> {
 }
 
 const broken: Readonly<Record<string, readonly [path: string, text: string]>> = {
-  'core-is-the-ground-floor': ['core/up.ts', "import '../certs/a.ts';\n"],
+  'core-imports-nothing-above': ['core/up.ts', "import '../certs/a.ts';\n"],
   'certs-imports-core-only': ['certs/up.ts', "import '../broker/a.ts';\n"],
   'broker-imports-downwards-only': ['broker/side.ts', "import '../device-sim/a.ts';\n"],
   'enroll-imports-downwards-only': ['enroll/side.ts', "import '../broker/a.ts';\n"],
@@ -100,7 +100,7 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
 
 /** Violations by types only, through subpaths, and by import() are reported as well. */
 const hidden: Readonly<Record<string, readonly [path: string, text: string]>> = {
-  'core-is-the-ground-floor': [
+  'core-imports-nothing-above': [
     'core/types.ts',
     "import type { b } from '../certs/a.ts';\nexport type B = typeof b;\n",
   ],
@@ -148,6 +148,18 @@ test('one planted violation of each rule is reported with its name and place', a
     const place = rule === 'no-folder-cycles' ? dirname(path) : path;
     t.true(done.stderr.includes(`error ${rule}: ${place} `), `${rule} in ${path}:\n${done.stderr}`);
   }
+});
+
+test('a cycle between a folder and a folder inside it is found', async (t) => {
+  const nested = {
+    ...validModules(),
+    'enroll/nest/a.ts': "import '../nest/inner/b.ts';\n",
+    'enroll/nest/c.ts': 'export const c = 1;\n',
+    'enroll/nest/inner/b.ts': "import '../c.ts';\n",
+  };
+  const done = await check(t, project(t, nested));
+  t.is(done.code, 1);
+  t.regex(done.stderr, /error folder-cycle: enroll\/nest, enroll\/nest\/inner import each other/);
 });
 
 test('every rule has a planted violation', async (t) => {
