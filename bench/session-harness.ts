@@ -21,6 +21,7 @@ import { systemClock } from '../core/clock.ts';
 import { checkConfig } from '../core/config/config.ts';
 import { createLog } from '../core/log.ts';
 import { inflightWindow } from './brokers.ts';
+import { uncheckedRights } from './unchecked-identity.ts';
 
 const [, , folder = '', port = '0'] = process.argv;
 const config = checkConfig({
@@ -76,6 +77,7 @@ const layer = await createSessionLayer(config, {
     dropped() {},
   },
   intercept: () => false,
+  rights: uncheckedRights,
   clock,
   log: createLog({ level: 'error' }),
   store,

@@ -5,7 +5,13 @@
  * @module
  */
 import type { Identity } from '../broker/contracts/identity.ts';
+import type { IdentityRights } from '../broker/contracts/identity-rights.ts';
 import { parseDeviceId } from '../core/device-id.ts';
+
+/** The rights of such an identity: it never loses any. */
+export const uncheckedRights: IdentityRights = {
+  of: (id, last) => ({ identity: last ?? uncheckedIdentity(id) }),
+};
 
 /** An active device of this id, with all rights of an admitted client. @throws FlotillaError `device-id-invalid` */
 export function uncheckedIdentity(id: string): Identity {

@@ -10,6 +10,7 @@ import type { Config } from '../core/config/config.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import { Admitter } from './admission/admitter.ts';
+import { CurrentRights } from './admission/current-rights.ts';
 import { IncidentDetector } from './admission/incident-detector.ts';
 import { IncidentHolds } from './admission/incident-holds.ts';
 import { IncidentResponse } from './admission/incident-response.ts';
@@ -75,6 +76,7 @@ export async function createBrokerParts(
     authorizer: foundation.authorizer,
     events: reporting.reporter.session,
     intercept: reporting.relay.intercept,
+    rights: new CurrentRights(foundation.directory, foundation.holds),
     clock,
     log,
     store: await openStore(config, state.broker.store, clock),

@@ -16,7 +16,7 @@ import {
 import { systemClock } from '../../core/clock.ts';
 import { checkConfig } from '../../core/config/config.ts';
 import type { Logger } from '../../core/log.ts';
-import { uncheckedIdentity } from '../unchecked-identity.ts';
+import { uncheckedIdentity, uncheckedRights } from '../unchecked-identity.ts';
 import { script, type Script } from './garbage.ts';
 import { FuzzRandom } from './random.ts';
 
@@ -141,6 +141,7 @@ async function openLayer(
     clock: systemClock,
     log,
     intercept: () => false,
+    rights: uncheckedRights,
     events: {
       connected: ignore,
       disconnected: ignore,

@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
+import type { IdentityRights } from './identity-rights.ts';
 import type { SessionInspection } from './session-inspection.ts';
 
 /** One admitted connection. */
@@ -127,4 +128,5 @@ export interface SessionLayerDeps {
   readonly authorizer: Authorizer;
   readonly events: SessionEvents;
   readonly intercept: Intercept;
+  readonly rights: IdentityRights;
 }

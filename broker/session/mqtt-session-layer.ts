@@ -63,6 +63,7 @@ export async function createSessionLayer(
     authorizer: deps.authorizer,
     events: deps.events,
     intercept: deps.intercept,
+    rights: deps.rights,
     clock: deps.clock,
     log: deps.log,
     store,

@@ -95,6 +95,42 @@ test('the will of a revoked device is not published, that of a disconnected devi
   t.deepEqual(seen, ['devices/sensor-2/will gone']);
 });
 
+test('a delayed will of a device that is revoked, suspended or deleted before it is due is not published', async (t) => {
+  const world = await brokerWorld(t);
+  const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
+    clientId: 'backend',
+  });
+  const seen = collect(backend);
+  await backend.subscribeAsync('devices/#', { qos: 1 });
+  const lose = async (id: string, act: (id: string) => void): Promise<void> => {
+    const client = await world.mqtt(world.device(id), {
+      clientId: id,
+      protocolVersion: 5,
+      properties: { sessionExpiryInterval: 100 },
+      will: {
+        topic: `devices/${id}/will`,
+        payload: Buffer.from('gone'),
+        qos: 1,
+        retain: false,
+        properties: { willDelayInterval: 3 },
+      },
+    });
+    client.stream.destroy();
+    await until('it is lost', () => [...codesOf(world, id)].includes('connection-lost'));
+    act(id);
+  };
+  await lose('sensor-1', (id) => world.change(id, { status: 'revoked' }));
+  await lose('sensor-2', (id) => world.change(id, { status: 'suspended' }));
+  await lose('sensor-3', (id) => world.mark(id, 'revoked'));
+  await lose('sensor-4', (id) => world.feed.remove(id));
+  await lose('sensor-5', () => undefined);
+  await until('the last will', () => seen.length > 0);
+  t.deepEqual(seen, ['devices/sensor-5/will gone']);
+});
+
+const codesOf = (world: BrokerWorld, device: string): unknown[] =>
+  world.capture.lines.filter((line) => line['device'] === device).map(({ code }) => code);
+
 test('a live connection is closed when its certificate expires', async (t) => {
   const world = await brokerWorld(t);
   const presence = await watcher(world);

@@ -8,7 +8,7 @@ import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { checkConfig } from '../../core/config/config.ts';
 import { fakeClock } from '../support/fake-clock.ts';
-import { startWorld } from '../support/session-world.ts';
+import { startWorld, TestAuthorizer } from '../support/session-world.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
@@ -139,6 +139,33 @@ test('a shutdown publishes no wills; after the restart they wait five seconds, a
   t.is((await again.next('publish')).topic, 'w/away');
   clock.advance(60_000);
   t.deepEqual(await again.received(), []);
+});
+
+test('a restored will of an identity that lost its right in the meantime is not published', async (t) => {
+  const open = storage(t);
+  const clock = fakeClock();
+  const before = await startWorld(t, { store: await open(), clock });
+  for (const clientId of ['kept', 'short', 'denied', 'good']) {
+    const will = { topic: `w/${clientId}`, payload: Buffer.from('gone'), qos: 1 as const };
+    await before.connect({ clientId, will, clean: clientId !== 'kept' });
+  }
+  await before.close();
+
+  const authorizer = new TestAuthorizer();
+  authorizer.lost.set('kept', 'device-suspended');
+  authorizer.lost.set('short', 'device-removed');
+  authorizer.deny.publish = (_identity, topic) => topic === 'w/denied';
+  const after = await startWorld(t, { store: await open(), clock, authorizer });
+  const sub = await after.connect({ clientId: 'sub' });
+  await sub.subscribe('w/#', 1);
+  // Also if its client id is used again: then the will is due at once.
+  await after.connect({ clientId: 'short' });
+  clock.advance(60_000);
+  t.deepEqual(
+    (await sub.received()).map(({ topic }) => topic),
+    ['w/good'],
+  );
+  t.is(after.count('denied', 'publish-denied'), 1);
 });
 
 test('a session that was connected at a crash expires counted from the restart, also across further restarts', async (t) => {

@@ -18,6 +18,7 @@ import { silentLog } from '../../core/log.ts';
 import type { Authorizer, SessionLimits } from '../../broker/contracts/authorizer.ts';
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
+import type { RightsNow } from '../../broker/contracts/identity-rights.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import {
   createSessionLayer,
@@ -37,6 +38,8 @@ export class TestAuthorizer implements Authorizer {
     subscribe?: (identity: Identity, filter: string) => boolean;
     receive?: (identity: Identity, topic: string) => boolean;
   } = {};
+  /** The identities that lost their rights, with the reason. */
+  readonly lost = new Map<string, ErrorCode>();
   /** How often a publish was authorized. */
   publishDecisions = 0;
   own: SessionLimits = {
@@ -83,6 +86,12 @@ export class TestAuthorizer implements Authorizer {
 
   limits(): SessionLimits {
     return this.own;
+  }
+
+  /** The rights of an identity without a connection. */
+  rights(id: string, last: Identity | undefined): RightsNow {
+    const code = this.lost.get(id);
+    return code === undefined ? { identity: last ?? identityOf(id) } : { code };
   }
 }
 
@@ -217,6 +226,7 @@ export async function startWorld(
     clock: options.clock ?? systemClock,
     log: silentLog,
     intercept: options.intercept ?? (() => false),
+    rights: { of: (id, last) => authorizer.rights(id, last) },
     events: {
       connected: ({ identity }) => report('connected', identity.id, undefined),
       disconnected: ({ identity }, code) => report('disconnected', identity.id, code),

@@ -7,6 +7,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { BrokerLimits } from '../../../core/config/limits.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { Authorizer } from '../../contracts/authorizer.ts';
+import type { IdentityRights } from '../../contracts/identity-rights.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
 import type { SessionStore } from '../../store/session-store.ts';
 import type { Hooks } from '../plugins/hooks.ts';
@@ -28,6 +29,7 @@ export interface SessionContext {
   readonly authorizer: Authorizer;
   readonly events: SessionEvents;
   readonly intercept: Intercept;
+  readonly rights: IdentityRights;
   readonly clock: Clock;
   readonly log: Logger;
   readonly store: SessionStore;

@@ -6,6 +6,7 @@
  */
 import type { Cancel } from '../../../core/clock.ts';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
+import type { Identity } from '../../contracts/identity.ts';
 import type { StoredMessage, WillRecord } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
 import { callHook } from '../plugins/hooks.ts';
@@ -119,12 +120,16 @@ export class Wills {
     }
     const publish = (): void => {
       this.#withoutSession.get(will.clientId)?.cancel();
+      const allowed = this.#mayPublish(will, undefined);
+      if (allowed === undefined) return publishIn(recoveredWillMinMs);
       this.#withoutSession.delete(will.clientId);
       store.deleteWill(will.clientId);
-      this.#askPlugin(will.message, undefined);
+      if (allowed) this.#askPlugin(will.message, undefined);
     };
-    const cancel = clock.after(waitMs, publish);
-    this.#withoutSession.set(will.clientId, { publish, cancel });
+    const publishIn = (ms: number): void => {
+      this.#withoutSession.set(will.clientId, { publish, cancel: clock.after(ms, publish) });
+    };
+    publishIn(waitMs);
   }
 
   /** Stops the timers of the wills that have no session. They stay in the store. */
@@ -143,20 +148,40 @@ export class Wills {
   }
 
   #publish(session: Session): void {
-    const { will, identity } = session;
+    const { will } = session;
     if (will === undefined) return;
-    this.delete(session);
-    const { message } = will;
-    if (identity !== undefined) {
-      const { topic, qos, retain, payload } = message;
-      const { authorizer, events } = this.#context;
-      const verdict = authorizer.publish(identity, topic, qos, retain, payload.length);
-      if (!verdict.allowed) {
-        events.denied(identity, 'publish', topic, verdict.code);
-        return;
-      }
+    const allowed = this.#mayPublish(will, session.identity);
+    if (allowed === undefined) {
+      session.cancelWill?.();
+      session.cancelWill = this.#context.clock.after(recoveredWillMinMs, () =>
+        this.#publish(session),
+      );
+      return;
     }
-    this.#askPlugin(message, session);
+    this.delete(session);
+    if (allowed) this.#askPlugin(will.message, session);
+  }
+
+  /**
+   * Decides by the directory and the policy of now: the identity may have lost its right since it set the
+   * will, also while the broker was down.
+   *
+   * @param last the identity of the session's last connection
+   * @returns undefined if the broker does not know yet
+   */
+  #mayPublish(will: WillRecord, last: Identity | undefined): boolean | undefined {
+    const { authorizer, events, log, rights } = this.#context;
+    const { topic, qos, retain, payload } = will.message;
+    const now = rights.of(will.identityId, last);
+    if (now === 'unknown') return undefined;
+    if ('code' in now) {
+      const { identityId: device, clientId } = will;
+      log.info({ device, clientId, code: now.code }, 'will discarded');
+      return false;
+    }
+    const verdict = authorizer.publish(now.identity, topic, qos, retain, payload.length);
+    if (!verdict.allowed) events.denied(now.identity, 'publish', topic, verdict.code);
+    return verdict.allowed;
   }
 
   /** A will passes the `authorizePublish` hook too, without a client: its connection is closed. */

@@ -1,0 +1,56 @@
+import test from 'ava';
+import { uncheckedIdentity } from '../../../../bench/unchecked-identity.ts';
+import { CurrentRights } from '../../../../broker/admission/current-rights.ts';
+import { IncidentHolds } from '../../../../broker/admission/incident-holds.ts';
+import type { RightsNow } from '../../../../broker/contracts/identity-rights.ts';
+import type { DirectoryEntry } from '../../../../core/protocol/feed.ts';
+
+const last = uncheckedIdentity('d');
+const certificate = {
+  serial: '01',
+  fingerprint: last.fingerprint,
+  notBeforeMs: 0,
+  notAfterMs: 1,
+  status: 'active' as const,
+};
+const active: DirectoryEntry = { ...last.entry, certificates: [certificate] };
+
+function rights(entry: DirectoryEntry | undefined, holds = new IncidentHolds()): CurrentRights {
+  return new CurrentRights({ ready: true, graceMs: 0, get: () => entry }, holds);
+}
+
+const codeOf = (now: RightsNow): string | undefined =>
+  now !== 'unknown' && 'code' in now ? now.code : undefined;
+
+test('the rights of an identity without a connection are those of the directory now', (t) => {
+  for (const [entry, code] of [
+    [undefined, 'device-removed'],
+    [{ ...active, status: 'revoked' }, 'device-revoked'],
+    [{ ...active, status: 'suspended' }, 'device-suspended'],
+    [active, undefined],
+  ] as const) {
+    t.is(codeOf(rights(entry).of('d', last)), code);
+    t.is(codeOf(rights(entry).of('d', undefined)), code);
+  }
+});
+
+test('a revoked or unknown certificate ends the rights of the connection that used it, an expired one does not', (t) => {
+  const revoked = { ...active, certificates: [{ ...certificate, status: 'revoked' as const }] };
+  t.is(codeOf(rights(revoked).of('d', last)), 'certificate-revoked');
+  t.is(codeOf(rights({ ...active, certificates: [] }).of('d', last)), 'certificate-unknown');
+  const now = rights(active).of('d', { ...last, entry: { ...active, role: 'old' } });
+  if (now === 'unknown' || 'code' in now) return t.fail();
+  t.is(now.identity.entry, active);
+  t.is(now.identity.standing, 'full');
+});
+
+test('quarantine, incident holds and a missing directory count too', (t) => {
+  const quarantined = rights({ ...active, status: 'quarantined' }).of('d', last);
+  if (quarantined === 'unknown' || 'code' in quarantined) return t.fail();
+  t.is(quarantined.identity.standing, 'quarantined');
+  const holds = new IncidentHolds();
+  holds.add('d', 'suspend', 'device-cloned', active);
+  t.is(codeOf(rights(active, holds).of('d', undefined)), 'device-cloned');
+  const empty = { ready: false, graceMs: 0, get: () => undefined };
+  t.is(new CurrentRights(empty, holds).of('d', last), 'unknown');
+});
