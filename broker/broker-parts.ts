@@ -79,7 +79,7 @@ export async function createBrokerParts(
     rights: new CurrentRights(foundation.directory, foundation.holds),
     clock,
     log,
-    store: await openStore(config, state.broker.store, clock),
+    store: await openStore(config, state.broker.store, clock, stallLog(log)),
   });
   const enforcement = createEnforcement(config, environment, { ...foundation, layer });
   const entrance = createEntrance(config, environment, {
@@ -342,4 +342,11 @@ function createUpdates(
     policyChanged: (policy) => enforcer.policyChanged(policy),
   });
   return { enforcer, directoryFile, feed, firstDirectory, reloader };
+}
+
+function stallLog(log: Logger): (reason: string | undefined) => void {
+  return (reason) => {
+    if (reason === undefined) log.warn('the store is written again');
+    else log.error({ code: 'store-stalled', detail: reason }, 'the store cannot be written');
+  };
 }

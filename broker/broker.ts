@@ -100,6 +100,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     nowMs: clock.now(),
     lagMs: parts.lag.lagMs,
     fatalError: parts.fatalError.error,
+    storeStalled: parts.layer.storeStalled,
     listening: parts.ports.listening,
     directory: parts.directory,
     leaf: parts.material.identity.leaf,

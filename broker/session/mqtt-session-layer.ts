@@ -91,6 +91,11 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   #cancelSweep: Cancel | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
+  /** Why the store cannot be written at the moment; undefined while it can. */
+  get storeStalled(): string | undefined {
+    return this.context.store.stalled;
+  }
+
   constructor(context: SessionContext) {
     this.context = context;
     this.publisher = new Publisher(context);

@@ -51,6 +51,8 @@ export interface DurableStoreOptions {
   readonly clock: Clock;
   /** Another module for the writing thread, for tests. */
   readonly worker?: URL;
+  /** Called when the disk is full, with the reason, and with undefined when it can be written again. */
+  readonly stallChanged?: ((reason: string | undefined) => void) | undefined;
 }
 
 /**
@@ -87,8 +89,9 @@ class DurableStore implements SessionStore {
   #lastSequence = 0;
   readonly #bodies: MessageBodies;
 
-  constructor(link: StoreLink, { path, limits, clock }: DurableStoreOptions) {
+  constructor(link: StoreLink, { path, limits, clock, stallChanged }: DurableStoreOptions) {
     this.#link = link;
+    link.stallChanged = stallChanged;
     this.#path = path;
     this.#limits = limits;
     this.#retained = new RetainedSet(limits, clock, (topic) => this.#writeDeleteRetained(topic));
@@ -145,6 +148,10 @@ class DurableStore implements SessionStore {
     return this.#link.pendingBytes > this.#limits.pendingMaxBytes;
   }
 
+  get stalled(): string | undefined {
+    return this.#link.stalled;
+  }
+
   putSession(record: SessionRecord): void {
     let session = this.#sessions.get(record.clientId);
     if (session === undefined) {
@@ -197,7 +204,7 @@ class DurableStore implements SessionStore {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return 0;
     const bytes = messageBytes(delivery.message);
-    if (!this.#totals.fits(bytes)) return 0;
+    if (!this.#totals.fits(bytes) || (this.stalled !== undefined && this.congested)) return 0;
     const body = this.#bodies.reference(delivery.message);
     const batch = this.#link.open;
     const sequence = ++this.#lastSequence;
@@ -314,6 +321,7 @@ class DurableStore implements SessionStore {
       this.deleteRetained(message.topic);
       return undefined;
     }
+    if (this.stalled !== undefined) return 'retained-full';
     const refusal = this.#retained.set(message, share);
     if (refusal !== undefined) return refusal;
     const batch = this.#link.open;

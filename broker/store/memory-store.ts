@@ -57,6 +57,7 @@ class MemoryStore implements SessionStore {
   readonly durable = false;
   readonly pending = false;
   readonly congested = false;
+  readonly stalled = undefined;
   readonly #sessions = new Map<string, MemorySession>();
   readonly #wills = new Map<string, WillRecord>();
   readonly #retained: RetainedSet;

@@ -11,12 +11,16 @@ import type { QueueRow, StoreReply, StoreRequest } from './store-thread.ts';
 import { readContents, readRetained } from './read-contents.ts';
 import { StoreWriter } from './store-writer.ts';
 
+/** How long after a failed commit it is tried again, in ms. */
+const retryDefaultMs = 1000;
 /** Maximum size of the batches in one transaction. */
 const transactionMaxBytes = 8 * 1024 * 1024;
 
 export interface ServeOptions {
   /** Called before each commit. Tests use it to simulate a slow or full disk. */
   readonly beforeCommit?: () => void;
+  /** How long after a failed commit it is tried again, in ms (default: 1000). */
+  readonly retryMs?: number;
 }
 
 /**
@@ -33,8 +37,7 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
     createStoreFile(path);
     const contents = inspectStoreFile(path, readContents);
     const database = openStoreFile(path);
-    const writer = new StoreWriter(database);
-    const beforeCommit = options.beforeCommit ?? ((): void => undefined);
+    const server = new StoreServer(port, new StoreWriter(database), options, post);
     port.on('message', (request: StoreRequest) => {
       try {
         if (request.type === 'readRetained') {
@@ -42,12 +45,13 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
           post({ type: 'retained', ...page }, [page.data.buffer]);
           return;
         }
-        if (!handleRequests(port, request, writer, beforeCommit, post)) return;
+        if (!server.handle(request)) return;
         database.close();
         post({ type: 'closed' });
       } catch (error) {
         // Permanent: everything that was reported as committed is durable, and nothing after it is written.
         port.removeAllListeners('message');
+        server.stop();
         post({ type: 'failed', code: 'store-write-failed', detail: messageOf(error) });
       }
     });
@@ -59,38 +63,134 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
   }
 }
 
-/** Handles a request and all that wait behind it. @returns whether the last one was `close` */
-function handleRequests(
-  port: MessagePort,
-  first: StoreRequest,
-  writer: StoreWriter,
-  beforeCommit: () => void,
-  post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void,
-): boolean {
-  const startMs = performance.now();
-  let number = 0;
-  let bytes = 0;
-  let closing = false;
-  for (let request: StoreRequest | undefined = first; request !== undefined; request = next(port)) {
-    if (request.type === 'batch') {
-      writer.apply(request.data);
-      number = request.number;
-      bytes += request.data.length;
-      if (bytes >= transactionMaxBytes) break;
-    } else if (request.type === 'read') {
-      const rows = writer.read(request.sequences);
-      post({ type: 'rows', id: request.id, rows }, buffersOf(rows));
-    } else if (request.type === 'close') {
-      closing = true;
-      break;
+type BatchRequest = Extract<StoreRequest, { readonly type: 'batch' }>;
+type ReadRequest = Extract<StoreRequest, { readonly type: 'read' }>;
+
+class StoreServer {
+  readonly #port: MessagePort;
+  readonly #writer: StoreWriter;
+  readonly #options: ServeOptions;
+  readonly #post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void;
+  /** Batches that could not be committed, in order; undefined while the disk has space. */
+  #stalled: BatchRequest[] | undefined;
+  /** Reads that came since: they may ask for entries of these batches. */
+  #reads: ReadRequest[] = [];
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(
+    port: MessagePort,
+    writer: StoreWriter,
+    options: ServeOptions,
+    post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void,
+  ) {
+    this.#port = port;
+    this.#writer = writer;
+    this.#options = options;
+    this.#post = post;
+  }
+
+  /**
+   * Handles a request and all that wait behind it.
+   *
+   * @returns whether the last one was `close`
+   * @throws any error that trying again cannot cure
+   */
+  handle(first: StoreRequest): boolean {
+    const startMs = performance.now();
+    const batches: BatchRequest[] = [];
+    let bytes = 0;
+    let closing = false;
+    try {
+      for (
+        let request: StoreRequest | undefined = first;
+        request !== undefined;
+        request = next(this.#port)
+      ) {
+        if (request.type === 'batch') {
+          batches.push(request);
+          bytes += request.data.length;
+          if (this.#stalled === undefined) this.#writer.apply(request.data);
+          if (bytes >= transactionMaxBytes) break;
+        } else if (request.type === 'read') {
+          if (this.#stalled === undefined) this.#read(request);
+          else this.#reads.push(request);
+        } else if (request.type === 'close') {
+          closing = true;
+          break;
+        }
+      }
+      if (this.#stalled !== undefined) this.#stalled.push(...batches);
+      else this.#commit(batches, startMs);
+    } catch (error) {
+      this.#stall(batches, error);
     }
+    // The last chance of what waits.
+    if (closing && this.#stalled !== undefined) this.#tryAgain(true);
+    return closing;
   }
-  if (number > 0) {
-    beforeCommit();
-    writer.commit();
-    post({ type: 'committed', number, tookMs: performance.now() - startMs });
+
+  /** Stops trying again. */
+  stop(): void {
+    clearTimeout(this.#retry);
   }
-  return closing;
+
+  #commit(batches: readonly BatchRequest[], startMs: number): void {
+    const last = batches.at(-1);
+    if (last === undefined) return;
+    this.#options.beforeCommit?.();
+    this.#writer.commit();
+    const tookMs = performance.now() - startMs;
+    this.#post({ type: 'committed', number: last.number, tookMs });
+  }
+
+  #read({ id, sequences }: ReadRequest): void {
+    const rows = this.#writer.read(sequences);
+    this.#post({ type: 'rows', id, rows }, buffersOf(rows));
+  }
+
+  /** Keeps what was not committed, when the error is one that free space cures. */
+  #stall(batches: readonly BatchRequest[], error: unknown): void {
+    if (!isDiskFull(error)) throw error;
+    this.#writer.rollback();
+    this.#stalled = [...(this.#stalled ?? []), ...batches];
+    this.#post({ type: 'stalled', detail: messageOf(error) });
+    this.#planRetry();
+  }
+
+  #planRetry(): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      try {
+        this.#tryAgain(false);
+      } catch (error) {
+        this.#port.removeAllListeners('message');
+        this.#post({ type: 'failed', code: 'store-write-failed', detail: messageOf(error) });
+      }
+    }, this.#options.retryMs ?? retryDefaultMs);
+  }
+
+  #tryAgain(isLast: boolean): void {
+    const batches = this.#stalled ?? [];
+    const startMs = performance.now();
+    try {
+      for (const { data } of batches) this.#writer.apply(data);
+      this.#commit(batches, startMs);
+    } catch (error) {
+      if (isLast || !isDiskFull(error)) throw error;
+      this.#writer.rollback();
+      this.#planRetry();
+      return;
+    }
+    clearTimeout(this.#retry);
+    this.#stalled = undefined;
+    for (const request of this.#reads.splice(0)) this.#read(request);
+  }
+}
+
+/** SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY and SQLITE_CANTOPEN: the disk may work again later. */
+function isDiskFull(error: unknown): boolean {
+  const number = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+  return number === 13 || number === 10 || number === 8 || number === 14;
 }
 
 function next(port: MessagePort): StoreRequest | undefined {

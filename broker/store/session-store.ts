@@ -48,7 +48,8 @@
  * nothing.
  *
  * **Errors.** Opening and loading throw `store-newer`, `store-damaged`, `store-in-use` or
- * `store-open-failed`, and do not change the file in that case. When a write fails (disk full), the store
+ * `store-open-failed`, and do not change the file in that case. When the disk is full,
+ * the store keeps what is not committed and tries again: {@link SessionStore.stalled}. After any other error it
  * stops permanently: all callbacks of {@link SessionStore.afterCommit}, including later ones, get
  * `store-write-failed`, nothing may be acknowledged any more, and the broker stops.
  *
@@ -217,6 +218,12 @@ export interface SessionStore {
    * paused until {@link afterCommit} calls back.
    */
   readonly congested: boolean;
+  /**
+   * Why nothing can be committed at the moment (disk full); undefined while the store works. Callers must
+   * reject what would have to be stored. Everything that was passed to the store before is kept in memory, and
+   * committed when there is space.
+   */
+  readonly stalled: string | undefined;
 
   // ---- sessions and subscriptions ----
 

@@ -54,6 +54,9 @@ export class StoreLink {
   #failure: FlotillaError | undefined;
   #closing = false;
   #ended = false;
+  /** Why nothing is committed at the moment; undefined while the store writes. It is tried again. */
+  stalled: string | undefined;
+  stallChanged: ((reason: string | undefined) => void) | undefined;
   transactions = 0;
   lastTransactionMs = 0;
 
@@ -196,6 +199,10 @@ export class StoreLink {
         return;
       case 'retained':
         return this.#retained?.resolve(reply);
+      case 'stalled':
+        this.stalled = reply.detail;
+        this.stallChanged?.(reply.detail);
+        return;
       case 'failed':
         return this.#fail(reply.code, reply.detail);
       case 'closed':
@@ -205,6 +212,10 @@ export class StoreLink {
   }
 
   #commit(number: number, tookMs: number): void {
+    if (this.stalled !== undefined) {
+      this.stalled = undefined;
+      this.stallChanged?.(undefined);
+    }
     this.transactions++;
     this.lastTransactionMs = tookMs;
     while ((this.#inFlight[0]?.number ?? Infinity) <= number) this.#inFlight.shift();

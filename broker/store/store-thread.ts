@@ -44,4 +44,6 @@ export type StoreReply =
   | { readonly type: 'rows'; readonly id: number; readonly rows: readonly QueueRow[] }
   | ({ readonly type: 'retained' } & RetainedPage)
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string | undefined }
+  /** The disk is full: what is not committed is kept and tried again. The next `committed` ends it. */
+  | { readonly type: 'stalled'; readonly detail: string }
   | { readonly type: 'closed' };

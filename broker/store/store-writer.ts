@@ -9,10 +9,12 @@ import { BatchReader, bodyMode, operation } from './batch-format.ts';
 import type { QueueRow } from './store-thread.ts';
 
 export class StoreWriter {
+  readonly #database: DatabaseSync;
   readonly #statements: Statements;
   #inTransaction = false;
 
   constructor(database: DatabaseSync) {
+    this.#database = database;
     this.#statements = prepareAll(database);
   }
 
@@ -33,6 +35,13 @@ export class StoreWriter {
     if (!this.#inTransaction) return;
     this.#statements.commit.run();
     this.#inTransaction = false;
+  }
+
+  /** Discards the open transaction, after an error in it. */
+  rollback(): void {
+    this.#inTransaction = false;
+    // SQLite itself rolls back after some errors.
+    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
   }
 
   /** Reads queue entries. Entries that do not exist are skipped. */

@@ -17,6 +17,8 @@ export interface Vitals {
   readonly lagMs: number;
   /** Why the broker must stop; undefined while it works. */
   readonly fatalError: FlotillaError | undefined;
+  /** Why the store cannot write at the moment; undefined while it can. */
+  readonly storeStalled: string | undefined;
   readonly listening: boolean;
   readonly directory: { readonly ready: boolean; readonly size: number; readonly sequence: number };
   readonly leaf: X509Certificate;
@@ -42,9 +44,10 @@ export function healthChecks({ lagMs, fatalError }: Vitals): readonly Check[] {
  * remove brokers while it is unavailable.
  */
 export function readinessChecks(vitals: Vitals): readonly Check[] {
-  const { fatalError, listening, directory, leaf, nowMs } = vitals;
+  const { fatalError, storeStalled, listening, directory, leaf, nowMs } = vitals;
+  const storeFault = fatalError?.message ?? storeStalled;
   return [
-    { name: 'store', ok: fatalError === undefined, detail: fatalError?.message ?? 'writable' },
+    { name: 'store', ok: storeFault === undefined, detail: storeFault ?? 'writable' },
     { name: 'listening', ok: listening, detail: listening ? 'yes' : 'no' },
     {
       name: 'directory',

@@ -368,6 +368,12 @@ export const brokerErrors = errors({
     mqtt5: 0x83,
     exit: 1,
   },
+  'store-stalled': {
+    title: 'The disk of the session store is full',
+    advice: 'Free some space on the disk of the broker; it tries again every second.',
+    mqtt5: 0x97,
+    mqtt3: 3,
+  },
   'store-full': {
     title: 'The session store is full',
     advice: 'Raise limits.broker.queuedTotalMaxMessages, queuedTotalMaxBytes or retainedMax.',

@@ -1,4 +1,5 @@
 /** The session layer on the durable store: what must survive a restart. */
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
@@ -247,4 +248,45 @@ test('a store that cannot write closes the waiting connections instead of acknow
   t.is(pub.packets.filter((one) => one.cmd === 'puback').length, 0);
   t.is(world.count('disconnected', 'store-write-failed'), 1);
   t.is(world.count('store-failed', 'store-write-failed'), 1);
+});
+
+test('on a full disk QoS 1, QoS 2 and sessions are rejected with a reason, QoS 0 goes on, and space ends it', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await openDurableStore({
+    path,
+    limits: storeLimits(checkConfig({}).limits.broker),
+    clock: systemClock,
+    worker: new URL('../support/store-full-worker.ts', import.meta.url),
+  });
+  const world = await startWorld(t, { store });
+  const kept = await world.connect({ clientId: 'kept', clean: false });
+  await kept.subscribe('k', 1);
+  const live = await world.connect({ version: 5, clientId: 'live' });
+  await live.subscribe('k', 0);
+  const pub = await world.connect({ version: 5, clientId: 'pub' });
+  const other = await world.connect({ version: 5, clientId: 'other' });
+  writeFileSync(`${path}.full`, '');
+  t.teardown(() => rmSync(`${path}.full`, { force: true }));
+  pub.publish('k', 'before it is noticed', { qos: 1 });
+  await live.next('publish');
+  await until('the store has stalled', () => world.layer.storeStalled);
+  for (const qos of [1, 2] as const) {
+    other.publish('k', 'rejected', { qos });
+    const { reasonCode } = await other.next(qos === 1 ? 'puback' : 'pubrec');
+    t.is(reasonCode, 0x97);
+  }
+  const old = await world.connect({ clientId: 'old' });
+  old.publish('k', 'not acknowledged', { qos: 1 });
+  await old.end();
+  t.is(old.packets.filter(({ cmd }) => cmd === 'puback').length, 0);
+  other.publish('k', 'QoS 0', { qos: 0, retain: true });
+  t.is(String((await live.next('publish')).payload), 'QoS 0');
+  rmSync(`${path}.full`);
+  t.is((await pub.next('puback')).reasonCode ?? 0, 0, 'the first message is durable now');
+  await until(
+    'the store is written again',
+    () => world.layer.storeStalled === undefined || undefined,
+  );
+  pub.publish('k', 'accepted', { qos: 1 });
+  t.is((await pub.next('puback')).reasonCode ?? 0, 0);
 });

@@ -88,8 +88,11 @@ function rejectionOf(
   connect: Connect,
   clientId: string,
 ): Rejection | undefined {
-  const { authorizer } = client.context;
+  const { authorizer, store } = client.context;
   const { identity } = client;
+  if (store.stalled !== undefined && mustStore(client, connect, clientId)) {
+    return { code: 'store-stalled', detail: '' };
+  }
   if (connect.properties.authenticationMethod !== undefined) {
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
   }
@@ -109,6 +112,13 @@ function rejectionOf(
     return { code: 'device-connections-too-many', detail };
   }
   return connect.will === undefined ? undefined : willRejection(client, connect.will);
+}
+
+/** Whether CONNACK would have to wait for the store. */
+function mustStore(client: ClientConnection, connect: Connect, clientId: string): boolean {
+  const { clean, version, properties, will } = connect;
+  const isKept = version === 5 ? properties.sessionExpiry > 0 : !clean;
+  return isKept || will !== undefined || client.host.sessions.get(clientId)?.kept === true;
 }
 
 /** A will that would be denied as a PUBLISH is rejected at CONNECT. */

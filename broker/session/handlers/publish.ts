@@ -62,6 +62,10 @@ export function onPublish(
       client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
       return;
     }
+    if (context.store.stalled !== undefined) {
+      rejectStalled(client, topic.topic, qos, packetId);
+      return;
+    }
     assertReceiveMaximum(client, session);
   }
   const message = messageOf(client, session, topic, bytes, start, fields);
@@ -271,6 +275,24 @@ function rejectionOf(
   return properties?.payloadFormat === 1 && !isUtf8Payload(bytes.subarray(payloadStart, payloadEnd))
     ? 'payload-format-invalid'
     : undefined;
+}
+
+/**
+ * The disk is full: a message that would have to be stored is not published. 3.1.1 has no negative
+ * acknowledgement, so that the connection closes; the client sends the message again.
+ */
+function rejectStalled(
+  client: ClientConnection,
+  topic: string,
+  qos: 1 | 2,
+  packetId: number,
+): void {
+  client.context.events.denied(client.identity, 'publish', topic, 'store-stalled');
+  if (client.isMqtt5) {
+    client.acknowledge(acknowledgementOf(qos), packetId, quotaExceeded, false);
+  } else {
+    client.close('store-stalled');
+  }
 }
 
 /** Reports a denied PUBLISH, and acknowledges it or closes the connection. */

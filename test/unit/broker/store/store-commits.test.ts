@@ -21,6 +21,7 @@ import { until } from '../../../support/until.ts';
 
 const support = new URL('../../../support/', import.meta.url);
 const gated = new URL('store-gated-worker.ts', support);
+const full = new URL('store-full-worker.ts', support);
 const failing = new URL('store-failing-worker.ts', support);
 
 const open = (path: string, worker?: URL): Promise<SessionStore> =>
@@ -202,4 +203,39 @@ test.serial('a start with 100,000 queued messages takes less than 2 s of CPU', a
   t.is(page.length, 100);
   t.is(again.statistics.queuedMessages, 100_000);
   await again.close();
+});
+
+test('a full disk keeps what is not committed, and everything is committed when there is space', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await open(path, full);
+  store.putSession(sessionRecord('a'));
+  await committed(store);
+  writeFileSync(`${path}.full`, '');
+  t.teardown(() => rmSync(`${path}.full`, { force: true }));
+  const results: (FlotillaError | undefined)[] = [];
+  for (const payload of ['one', 'two', 'three', 'four']) {
+    store.enqueue('a', deliveryOf(storedMessage('t', payload)));
+    store.afterCommit((error) => results.push(error));
+    await nextTurn();
+  }
+  await until('the store has stalled', () => store.stalled);
+  t.false(store.putRetained(storedMessage('r', 'x')) === undefined);
+  t.is(results.length, 0);
+  const reading = wholeQueue(store, 'a');
+  rmSync(`${path}.full`);
+  await until('all are committed', () => results.length === 4 || undefined);
+  t.deepEqual(results, [undefined, undefined, undefined, undefined]);
+  t.is(store.stalled, undefined);
+  t.is((await reading).length, 4);
+  writeFileSync(`${path}.full`, '');
+  store.enqueue('a', deliveryOf(storedMessage('t', 'never')));
+  store.afterCommit(() => undefined);
+  await until('the store has stalled', () => store.stalled);
+  await store.close();
+  const again = await open(path);
+  t.teardown(() => again.close());
+  t.deepEqual(
+    (await wholeQueue(again, 'a')).map(({ message }) => message.payload.toString()),
+    ['one', 'two', 'three', 'four'],
+  );
 });
