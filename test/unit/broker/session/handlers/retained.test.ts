@@ -51,7 +51,7 @@ test('thousands of retained messages are all delivered, in batches', async (t) =
 test('one device cannot take the room for retained messages of the others, nor of the broker', async (t) => {
   const world = await startWorld(t, { config: { limits: { broker: { retainedMax: 40 } } } });
   world.authorizer.own = { ...world.authorizer.own, retainedMax: 10 };
-  const greedy = await world.connect({ version: 5, id: 'greedy', clientId: 'greedy' });
+  const greedy = await world.connect({ version: 5, clientId: 'greedy' });
   const codes: number[] = [];
   for (let n = 0; n < 12; n++) {
     greedy.publish(`devices/greedy/${n}`, 'x', { retain: true, qos: 1 });
@@ -67,10 +67,10 @@ test('one device cannot take the room for retained messages of the others, nor o
   greedy.publish('devices/greedy/11', 'x', { retain: true, qos: 1 });
   t.is((await greedy.next('puback')).reasonCode, 0);
 
-  const good = await world.connect({ version: 5, id: 'good', clientId: 'good' });
+  const good = await world.connect({ version: 5, clientId: 'good' });
   good.publish('devices/good/state', 'x', { retain: true, qos: 1 });
   t.is((await good.next('puback')).reasonCode, 0);
-  const old = await world.connect({ version: 4, id: 'greedy', clientId: 'greedy/3.1.1' });
+  const old = await world.connect({ identity: 'greedy', clientId: 'greedy/3.1.1' });
   old.publish('devices/greedy/20', 'x', { retain: true, qos: 1 });
   t.is((await old.next('puback')).cmd, 'puback', '3.1.1 has no reason: acknowledged, not retained');
   t.is(world.layer.statistics().retained, 11);
@@ -81,7 +81,9 @@ test('the messages of the broker itself have room when that of the clients is fu
   const client = await world.connect({ version: 5, clientId: 'c' });
   client.publish('a', 'x', { retain: true, qos: 1 });
   t.is((await client.next('puback')).reasonCode, 0);
-  const presence = { topic: '$fleet/presence/c', payload: Buffer.from('x'), qos: 1, retain: true };
-  await t.notThrowsAsync(world.layer.publish({ ...presence, qos: 1 }));
+  const payload = Buffer.from('x');
+  await t.notThrowsAsync(
+    world.layer.publish({ topic: '$fleet/presence/c', payload, qos: 1, retain: true }),
+  );
   t.is(world.layer.statistics().retained, 2);
 });
