@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { SubscriptionTrie } from './subscription-trie.ts';
+import { TopicTree } from '../../core/topic-tree.ts';
+import { FilterTree } from './filter-tree.ts';
 import {
   mergedTarget,
   targetOf,
@@ -13,7 +14,6 @@ import {
   type Subscription,
   type Target,
 } from './topic-route.ts';
-import { TopicIndex } from './topic-index.ts';
 
 export interface RouterOptions<S> {
   /** How many routes are cached at most. */
@@ -23,9 +23,14 @@ export interface RouterOptions<S> {
 }
 
 export class Router<S extends object> {
-  readonly #trie = new SubscriptionTrie<S>();
+  readonly #trie = new FilterTree<S>();
   readonly #routes = new Map<string, Route<S>>();
-  readonly #index = new TopicIndex<Route<S>>();
+  /**
+   * The cached routes by topic. When a subscription changes, only the routes that its filter matches are
+   * removed from the cache. Otherwise the cache would never be warm in a fleet in which a device connects
+   * every second.
+   */
+  readonly #index = new TopicTree<Route<S>>();
   readonly #options: RouterOptions<S>;
   /** The approximate memory of the cached routes. */
   #cacheBytes = 0;
@@ -67,7 +72,16 @@ export class Router<S extends object> {
       if (route !== undefined) this.#evict(route);
       return;
     }
-    for (const route of this.#index.match(filter)) this.#evict(route);
+    const matched: Route<S>[] = [];
+    let steps = 0;
+    for (const route of this.#index.walk(filter)) {
+      if (route !== undefined) matched.push(route);
+      if (++steps < invalidationStepsMax) continue;
+      // One packet may have a hundred such filters. Computing routes again costs less than to visit them.
+      this.invalidateAll();
+      return;
+    }
+    for (const route of matched) this.#evict(route);
   }
 
   /** Removes all cached routes: the policy has changed. */
@@ -121,18 +135,19 @@ export class Router<S extends object> {
   }
 }
 
+/** So many nodes of the index are visited at most to find the routes that a filter matches. */
+const invalidationStepsMax = 1000;
+
 /**
- * The approximate memory of a cached route: its topic twice, and one index node for each level. A client
- * that invents long topics can fill the cache only with fewer of them.
+ * The approximate memory of a cached route without receivers, and of its node in the index. A client that
+ * invents long topics can fill the cache only with fewer of them.
  */
 function routeBytes(topic: string): number {
-  let levels = 1;
-  for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels++;
-  return 200 + 2 * topic.length + 200 * levels;
+  return 600 + 2 * topic.length;
 }
 
-/** The memory of a route with a typical topic: four levels, thirty characters. */
-const typicalRouteBytes = 1060;
+/** The memory of a route with a typical topic: thirty characters. */
+const typicalRouteBytes = 660;
 
 function targetsOf<S extends object>(
   subscriptions: readonly Subscription<S>[],

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -26,6 +27,7 @@ import { AedesCore } from './aedes/aedes-core.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
 import { isRetainRefusal, Publisher } from './state/publisher.ts';
+import { RetainedSender } from './connection/retained-sender.ts';
 import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
@@ -43,6 +45,8 @@ export type SessionLayerOptions = SessionLayerDeps & {
 
 /** The interval of timeout checks, in ms. */
 const sweepMs = 500;
+/** How many nodes of the retained messages are visited in one turn of the event loop. */
+const stepsPerTurn = 2000;
 /** How long connections may take to close when the layer closes, in ms. */
 const closeMaxMs = 2000;
 
@@ -83,6 +87,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
   readonly scheduler: WriteScheduler;
+  readonly retainedSender: RetainedSender;
   readonly core: AedesCore;
   readonly inspection: SessionInspection;
   readonly dispatch = dispatch;
@@ -101,6 +106,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.publisher = new Publisher(context);
     this.sessions = new SessionRegistry(context, this.publisher);
     this.scheduler = new WriteScheduler(context);
+    this.retainedSender = new RetainedSender(context);
     this.core = new AedesCore(
       context,
       this.publisher,
@@ -146,10 +152,13 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     return outcomes.includes('stored') ? this.#committed() : Promise.resolve();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- the contract allows a store that answers later
   async *retained(filter: string): AsyncIterable<{ topic: string; payload: Buffer }> {
-    const found = [...this.context.store.retained(filter)];
-    for (const { topic, payload } of found) yield { topic, payload };
+    const walk = this.context.store.walkRetained(filter);
+    let steps = 0;
+    for (let next = walk.next(); next.done !== true; next = walk.next()) {
+      if (next.value !== undefined) yield { topic: next.value.topic, payload: next.value.payload };
+      if (++steps % stepsPerTurn === 0) await nextTurn();
+    }
   }
 
   statistics(): SessionStatistics {

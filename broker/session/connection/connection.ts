@@ -34,6 +34,7 @@ import { ConnectionReader, pauseReasons, type ReaderOwner } from './connection-r
 import { ConnectionWriter, type WriterOwner } from './connection-writer.ts';
 import { sendQos0, sendWithPacketId, type DeliveryConnection } from './delivery-sender.ts';
 import { rateLimitOf, type RateLimit } from './rate-limit.ts';
+import type { RetainedSender } from './retained-sender.ts';
 import type { TopicCache } from './topic-cache.ts';
 import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
 
@@ -52,6 +53,7 @@ export interface ConnectionHost {
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
   readonly scheduler: WriteScheduler;
+  readonly retainedSender: Pick<RetainedSender, 'send'>;
   /** The packet handlers. Passed in, because they import this file. */
   readonly dispatch: Dispatch;
   /** CONNECT was accepted. */

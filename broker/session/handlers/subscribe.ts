@@ -7,7 +7,6 @@ import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { filterWithoutShare, splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { runSubscribeHook } from './plugin-hooks.ts';
-import { sendRetained } from './retained.ts';
 import type { Session } from '../state/session.ts';
 import { addSubscription } from '../state/subscriptions.ts';
 import { suback } from '../wire/answers.ts';
@@ -69,7 +68,7 @@ function subscribe(
     const subscriptions = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
     hooks.emit('subscribe', subscriptions, hooks.clientOf(client));
   }
-  for (const record of retained) sendRetained(client, session, record);
+  client.host.retainedSender.send(client, session, retained);
 }
 
 function assertNoLocalAllowed(client: ClientConnection, request: SubscribeRequest): void {

@@ -1,0 +1,91 @@
+/**
+ * All subscriptions by topic filter. Topic names are looked up in it.
+ *
+ * @module
+ */
+import { TopicTree } from '../../core/topic-tree.ts';
+import type { Subscription, SharedTurn } from './topic-route.ts';
+
+/** The members of a shared subscription: one group and one filter [MQTT-4.8.2-3]. */
+export interface SharedGroup<S> {
+  readonly turn: SharedTurn;
+  readonly members: Map<S, Subscription<S>>;
+}
+
+/** The subscriptions that match a topic name. */
+export interface Matches<S> {
+  readonly subscriptions: Subscription<S>[];
+  readonly groups: SharedGroup<S>[];
+}
+
+/** The subscriptions with one filter. */
+interface Subscribers<S> {
+  direct: Map<S, Subscription<S>> | undefined;
+  groups: Map<string, SharedGroup<S>> | undefined;
+}
+
+export class FilterTree<S extends object> {
+  readonly #tree = new TopicTree<Subscribers<S>>();
+  #size = 0;
+
+  /** The number of subscriptions, including shared ones. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds a subscription, or replaces the one of the same subscriber, filter and group. */
+  add(subscription: Subscription<S>): void {
+    const { filter, group, subscriber } = subscription;
+    let subscribers = this.#tree.get(filter);
+    if (subscribers === undefined) {
+      subscribers = { direct: undefined, groups: undefined };
+      this.#tree.set(filter, subscribers);
+    }
+    const members =
+      group === undefined
+        ? (subscribers.direct ??= new Map<S, Subscription<S>>())
+        : groupOf(subscribers, group).members;
+    if (!members.has(subscriber)) this.#size++;
+    members.set(subscriber, subscription);
+  }
+
+  /** Removes a subscription. @returns false if there was no such subscription */
+  remove(subscriber: S, filter: string, name: string | undefined): boolean {
+    const subscribers = this.#tree.get(filter);
+    if (subscribers === undefined) return false;
+    const group = name === undefined ? undefined : subscribers.groups?.get(name);
+    const members = name === undefined ? subscribers.direct : group?.members;
+    if (members?.delete(subscriber) !== true) return false;
+    this.#size--;
+    if (members.size > 0) return true;
+    if (name === undefined) subscribers.direct = undefined;
+    else subscribers.groups?.delete(name);
+    if (subscribers.groups?.size === 0) subscribers.groups = undefined;
+    if (subscribers.direct === undefined && subscribers.groups === undefined) {
+      this.#tree.delete(filter);
+    }
+    return true;
+  }
+
+  /** Finds the subscriptions that match a topic name. */
+  match(topic: string): Matches<S> {
+    const matches: Matches<S> = { subscriptions: [], groups: [] };
+    for (const { direct, groups } of this.#tree.matching(topic)) {
+      if (direct !== undefined) {
+        for (const subscription of direct.values()) matches.subscriptions.push(subscription);
+      }
+      if (groups !== undefined) for (const group of groups.values()) matches.groups.push(group);
+    }
+    return matches;
+  }
+}
+
+function groupOf<S>(subscribers: Subscribers<S>, name: string): SharedGroup<S> {
+  subscribers.groups ??= new Map();
+  let group = subscribers.groups.get(name);
+  if (group === undefined) {
+    group = { turn: { next: 0 }, members: new Map() };
+    subscribers.groups.set(name, group);
+  }
+  return group;
+}
