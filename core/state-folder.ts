@@ -3,7 +3,7 @@
  *
  * ```
  * flotilla.yaml  policy.yaml
- * ca/      root.pem root.key.pem issuer.pem issuer.key.pem passphrase   (enrollment only)
+ * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem passphrase   (enrollment only)
  * enroll/  tls/ registry/ audit/                                        (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
@@ -48,6 +48,7 @@ export interface StateFolder {
     readonly folder: string;
     readonly rootCert: string;
     readonly rootKey: string;
+    readonly rootCrl: string;
     readonly issuerCert: string;
     readonly issuerKey: string;
     readonly passphrase: string;
@@ -57,6 +58,8 @@ export interface StateFolder {
     readonly tls: string;
     readonly registry: string;
     readonly audit: string;
+    /** The highest CRL number that may have been used. */
+    readonly crlNumber: string;
   };
   readonly admin: string;
   readonly broker: {
@@ -82,6 +85,7 @@ export function stateFolder(root: string): StateFolder {
       folder: at('ca'),
       rootCert: at('ca', 'root.pem'),
       rootKey: at('ca', 'root.key.pem'),
+      rootCrl: at('ca', 'root.crl.pem'),
       issuerCert: at('ca', 'issuer.pem'),
       issuerKey: at('ca', 'issuer.key.pem'),
       passphrase: at('ca', 'passphrase'),
@@ -91,6 +95,7 @@ export function stateFolder(root: string): StateFolder {
       tls: at('enroll', 'tls'),
       registry: at('enroll', 'registry'),
       audit: at('enroll', 'audit'),
+      crlNumber: at('enroll', 'crl-number'),
     },
     admin: at('admin'),
     broker: {

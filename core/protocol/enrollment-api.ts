@@ -150,12 +150,12 @@ export const tokenBatchRequestSchema = z.strictObject({
 });
 export const tokenBatchSchema = z.object({ tokens: z.array(tokenSchema) });
 
-export const serviceRoles = ['service', 'admin', 'broker'] as const;
+export const serviceRoles = ['service', 'admin', 'broker', 'server'] as const;
 export const serviceRequestSchema = z.strictObject({
   name: deviceIdSchema,
   role: z.enum(serviceRoles),
   csr: z.string().min(1).max(16_384),
-  /** For role `broker`: the names and addresses that its server certificate must carry. */
+  /** For roles `broker` and `server`: the host names and addresses in the certificate. */
   names: z.array(z.string().min(1).max(253)).max(32).default([]),
 });
 

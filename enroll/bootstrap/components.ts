@@ -82,7 +82,11 @@ export function createDistribution(
     changesKeptMax: limits.feedChangesKeptMax,
     lagMaxBytes: limits.feedLagMaxBytes,
   });
-  const lists = new RevocationList({ ...deps, validityMs: enroll.crlValidity });
+  const lists = new RevocationList({
+    ...deps,
+    validityMs: enroll.crlValidity,
+    numberFile: state.enroll.crlNumber,
+  });
   return {
     devices,
     feed,

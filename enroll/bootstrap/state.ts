@@ -14,6 +14,7 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { ensureRootCrl } from '../ca/root-crl.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
@@ -58,7 +59,7 @@ export async function initialiseState(
   if (created) {
     await assertCaCreatable(state);
     const passphrase = await makePassphrase(state, env);
-    await createCa(state, passphrase, { clock });
+    await createCa(state, passphrase, { clock, urls: authorityUrls(config) });
   }
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
@@ -81,7 +82,11 @@ export async function openState(
   lifecycle: Lifecycle,
 ): Promise<OpenState> {
   const passphrase = await readPassphrase(state, env);
-  const opened = await openCa(state, passphrase, { clock, urls: authorityUrls(config) });
+  const caDeps = { clock, urls: authorityUrls(config) };
+  await ensureRootCrl(state, passphrase, caDeps).catch((error: unknown) => {
+    log.warn({ err: error }, 'the root has no usable CRL; other software may reject every device');
+  });
+  const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
   const audit = await AuditLog.open(state.enroll.audit, clock);
   lifecycle.add('audit log', () => audit.close());

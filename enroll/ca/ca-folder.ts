@@ -2,8 +2,9 @@
  * The CA on the disk: a root and its issuers, with encrypted keys.
  *
  * ```
- * ca/root.pem root.key.pem           the root; its key is needed only to create issuers
- * ca/issuer.pem issuer.key.pem       the issuer that signs now
+ * ca/root.pem root.key.pem       the root; its key is needed only to make and to revoke issuers
+ * ca/root.crl.pem                the root's list of revoked issuers
+ * ca/issuer.pem issuer.key.pem   the issuer that signs now
  * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current one
  * ```
  *
@@ -14,18 +15,19 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, createRoot, type AuthorityUrls } from '../../certs/authority.ts';
+import { Authority, createRoot } from '../../certs/authority.ts';
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
 import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
-import { assertSecret } from '../../core/secret-file.ts';
-import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { markCreation, unmarkCreation } from './ca-creation-guard.ts';
+import { readSecretText, readText } from './ca-files.ts';
+import { openRoot, type CaDeps } from './root-authority.ts';
+import { ensureRootCrl, readRootCrl } from './root-crl.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 const yearMs = 365.25 * dayMs;
@@ -35,14 +37,10 @@ export const issuerValidityMs = 12 * yearMs;
 /** How many issuers may be trusted at a time, including the current one. */
 export const issuersMax = 8;
 
-export interface CaDeps {
-  readonly clock: Clock;
-  /** The URLs in the certificates of an issuer, by its fingerprint. */
-  readonly urls?: (fingerprint: string) => AuthorityUrls;
-}
-
 export interface OpenedCa {
   readonly root: CertificateFacts;
+  /** DER; undefined when there is none yet and the root's key is stored elsewhere. */
+  readonly rootCrl: Buffer | undefined;
   readonly current: Authority;
   /** Every trusted issuer, the current one first, then the newest. */
   readonly issuers: readonly Authority[];
@@ -70,7 +68,7 @@ export async function createCa(
   await makeSecretFolder(state.ca.folder);
   if ((await readText(state.ca.rootCert)) === undefined) {
     await markCreation(state);
-    const kept = await secretText(state.ca.rootKey);
+    const kept = await readSecretText(state.ca.rootKey);
     const key =
       kept === undefined ? await generateKey('p256') : decryptPrivateKey(kept, passphrase);
     const root = createRoot({
@@ -85,6 +83,7 @@ export async function createCa(
     await writeFileAtomic(state.ca.rootCert, root.pem, 0o644);
   }
   await createIssuer(state, passphrase, deps);
+  await ensureRootCrl(state, passphrase, deps);
   await unmarkCreation(state);
 }
 
@@ -99,18 +98,7 @@ export async function createIssuer(
   passphrase: string,
   deps: CaDeps,
 ): Promise<CertificateFacts> {
-  const rootKeyPem = await readText(state.ca.rootKey);
-  const rootPem = await readText(state.ca.rootCert);
-  if (rootPem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
-  if (rootKeyPem === undefined) {
-    throw new FlotillaError('root-key-missing', { detail: state.ca.rootKey });
-  }
-  await assertSecret(state.ca.rootKey);
-  const root = new Authority({
-    key: decryptPrivateKey(rootKeyPem, passphrase),
-    certificate: rootPem,
-    clock: deps.clock,
-  });
+  const root = await openRoot(state, passphrase, deps);
   const key = await generateKey('p256');
   const year = new Date(deps.clock.now()).getUTCFullYear();
   const issued = root.issue({
@@ -188,12 +176,12 @@ export async function openCa(
     throw new FlotillaError('ca-missing', { detail: state.ca.issuerCert });
   }
   const pems = new Set([currentPem]);
-  const keyPems = [await secretText(state.ca.issuerKey)];
+  const keyPems = [await readSecretText(state.ca.issuerKey)];
   for (const name of await folders(join(state.ca.folder, 'issuers'))) {
     const folder = join(state.ca.folder, 'issuers', name);
     const pem = await readText(join(folder, 'cert.pem'));
     if (pem !== undefined) pems.add(pem);
-    keyPems.push(await secretText(join(folder, 'key.pem')));
+    keyPems.push(await readSecretText(join(folder, 'key.pem')));
   }
   const keys = new Map<string, KeyObject>();
   for (const pem of new Set(keyPems)) {
@@ -215,7 +203,8 @@ export async function openCa(
   const [current, ...others] = authorities;
   if (current === undefined) throw new FlotillaError('ca-missing');
   others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
-  return { root, current, issuers: [current, ...others] };
+  const rootCrl = (await readRootCrl(state, root))?.der;
+  return { root, rootCrl, current, issuers: [current, ...others] };
 }
 
 /** Every client would refuse certificates of an issuer that the root has not signed. */
@@ -245,19 +234,4 @@ async function folders(path: string): Promise<string[]> {
   } catch {
     return [];
   }
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function secretText(path: string): Promise<string | undefined> {
-  const text = await readText(path);
-  if (text !== undefined) await assertSecret(path);
-  return text;
 }

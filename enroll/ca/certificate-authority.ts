@@ -19,6 +19,11 @@ export class CertificateAuthority {
     return this.#opened.root;
   }
 
+  /** The root's list of revoked issuers, DER; undefined when it could not be signed yet. */
+  get rootCrl(): Buffer | undefined {
+    return this.#opened.rootCrl;
+  }
+
   /** The fingerprint that devices pin: that of the root. */
   get fingerprint(): string {
     return this.#opened.root.fingerprint;

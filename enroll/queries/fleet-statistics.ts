@@ -142,7 +142,7 @@ export class FleetStatistics {
 }
 
 /** Roles of identities that are not devices. */
-const serviceRoles = new Set(['service', 'admin', 'operator', 'viewer', 'broker']);
+const serviceRoles = new Set(['service', 'admin', 'operator', 'viewer', 'broker', 'server']);
 const deniedStages = new Set(['publish', 'subscribe', 'receive']);
 const refusalActions = new Set([
   'token-refused',

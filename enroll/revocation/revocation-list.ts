@@ -1,7 +1,7 @@
 /**
- * The CRLs of all issuers. They are signed when something is revoked, and again at half of their validity, so
- * that the current list never expires. Flotilla's brokers do not need them: they decide by the directory, so
- * that an expired or missing CRL cannot lock the fleet out.
+ * The CRLs of all issuers: signed when something is revoked, and again at half of their validity, so that
+ * the list that is served is never near its end. The root's list comes from the CA's folder. Our own brokers
+ * do not need CRLs: they decide by the directory, so that no expired or missing CRL can lock out the fleet.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { Registry } from '../registry/registry.ts';
+import { CrlNumber } from './crl-number.ts';
 import { RevokedEntries } from './revoked-entries.ts';
 
 export interface SignedList {
   /** DER, in pieces that are sent one after the other. */
   readonly der: readonly Buffer[];
-  readonly number: number;
   readonly nextUpdateMs: number;
 }
 
@@ -26,14 +26,16 @@ export interface RevocationListDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly validityMs: number;
+  /** The file that keeps the numbers of the lists growing over restarts. */
+  readonly numberFile: string;
 }
 
 export class RevocationList {
   readonly #deps: RevocationListDeps;
   readonly #entries: RevokedEntries;
+  readonly #number: CrlNumber;
   readonly #stop: () => void;
   #lists: ReadonlyMap<string, SignedList> = new Map();
-  #number = 0;
   #signing: Promise<number> | undefined;
   #next: Promise<number> | undefined;
   #timer: Cancel = () => undefined;
@@ -42,19 +44,36 @@ export class RevocationList {
   constructor(deps: RevocationListDeps) {
     this.#deps = deps;
     this.#entries = new RevokedEntries(deps);
+    this.#number = new CrlNumber(deps.numberFile, deps.clock);
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
 
-  /** The list of an issuer. The first call signs it. Undefined for an unknown issuer. */
-  async of(issuer: string): Promise<SignedList | undefined> {
-    if (this.#deps.ca.issuer(issuer) === undefined) return undefined;
-    if (!this.#lists.has(issuer)) await this.renew();
-    return this.#lists.get(issuer);
+  /** The list of a CA, signed first when there is none yet. Undefined for an unknown CA. */
+  async of(fingerprint: string): Promise<SignedList | undefined> {
+    const { ca } = this.#deps;
+    if (fingerprint === ca.root.fingerprint) return this.#rootList();
+    if (ca.issuer(fingerprint) === undefined) return undefined;
+    if (!this.#lists.has(fingerprint)) await this.renew();
+    return this.#lists.get(fingerprint);
+  }
+
+  /** The lists of the whole chain: of each issuer, the current one first, then of the root. */
+  async all(): Promise<readonly SignedList[]> {
+    const { ca } = this.#deps;
+    const names = ca.issuers.map(({ certificate }) => certificate.fingerprint);
+    const lists: SignedList[] = [];
+    for (const name of [...names, ca.root.fingerprint]) {
+      const list = await this.of(name);
+      if (list !== undefined) lists.push(list);
+    }
+    return lists;
   }
 
   /**
-   * Signs new lists with everything that is durable now. Calls during a signature share the next one. Returns
-   * the number of the lists.
+   * Signs the lists again, with everything that is durable now. Calls that come while one is being signed
+   * share the next one.
+   *
+   * @returns the number of the lists
    */
   renew(): Promise<number> {
     if (this.#signing === undefined) return this.#start();
@@ -76,6 +95,11 @@ export class RevocationList {
     this.#entries.close();
   }
 
+  #rootList(): SignedList | undefined {
+    const { root, rootCrl } = this.#deps.ca;
+    return rootCrl === undefined ? undefined : { der: [rootCrl], nextUpdateMs: root.notAfterMs };
+  }
+
   #start(): Promise<number> {
     this.#signing = this.#sign()
       .catch((error: unknown) => {
@@ -91,8 +115,7 @@ export class RevocationList {
 
   async #sign(): Promise<number> {
     const { ca, clock, validityMs } = this.#deps;
-    // Numbers must also grow across restarts (RFC 5280, 5.2.3); the time does.
-    const number = (this.#number = Math.max(this.#number + 1, clock.now()));
+    const number = await this.#number.next();
     const entries = await this.#entries.current();
     const lists = new Map<string, SignedList>();
     for (const { certificate } of ca.issuers) {
@@ -107,7 +130,7 @@ export class RevocationList {
         nextUpdateMs,
         entries: entries.get(certificate.fingerprint) ?? new CrlEntries(),
       });
-      lists.set(certificate.fingerprint, { der, number, nextUpdateMs });
+      lists.set(certificate.fingerprint, { der, nextUpdateMs });
     }
     this.#lists = lists;
     return number;

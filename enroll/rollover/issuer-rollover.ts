@@ -15,14 +15,8 @@ import type { StateFolder } from '../../core/state-folder.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Feed } from '../feed/directory-feed.ts';
 import type { Registry } from '../registry/registry.ts';
-import {
-  activateIssuer,
-  createIssuer,
-  issuersMax,
-  openCa,
-  removeIssuer,
-  type CaDeps,
-} from '../ca/ca-folder.ts';
+import { activateIssuer, createIssuer, issuersMax, openCa, removeIssuer } from '../ca/ca-folder.ts';
+import type { CaDeps } from '../ca/root-authority.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 
 /** How long the brokers may take to trust the new issuer, in ms. */

@@ -269,6 +269,28 @@ test('openssl accepts the CRL and finds the revoked certificate on it, and the g
     await openssl(t, folder, ['crl', '-in', 'crl.pem', '-CAfile', 'issuer.pem', '-noout', '-text']),
     /Key Compromise.*verify OK/s,
   );
+  t.is(
+    (await service.call({ method: 'GET', path: '/crl/all.pem' })).body.toString(),
+    crl.body.toString(),
+  );
+  const root = await service.call({ method: 'GET', path: '/crl/root.pem' });
+  t.true(crl.body.toString().endsWith(root.body.toString()));
+  t.is(
+    (
+      await service.call({
+        method: 'GET',
+        path: `/crl/${service.service.ca.fingerprint.slice(7, 39)}`,
+      })
+    ).status,
+    200,
+  );
+  t.is((await service.call({ method: 'GET', path: '/crl/0123456789abcdef' })).status, 404);
+  const whole = [
+    ...['verify', '-x509_strict', '-crl_check_all', '-CRLfile', 'crl.pem'],
+    ...['-CAfile', 'root.pem', '-untrusted', 'issuer.pem'],
+  ];
+  t.is(await openssl(t, folder, [...whole, 'good.pem']), '0 good.pem: OK\n');
+  t.regex(await openssl(t, folder, [...whole, 'bad.pem']), /^2 .*certificate revoked/s);
   await service.asAdmin('POST', '/v1/devices/good/suspend', {});
   await until('the hold on the CRL', async () => {
     const { body } = await service.call({ method: 'GET', path: '/crl.pem' });

@@ -11,7 +11,9 @@ const system = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const packages: Readonly<Record<string, string>> = {
   curl: 'curl',
+  apache2: 'apache2',
   fish: 'fish',
+  haproxy: 'haproxy',
   jq: 'jq',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
@@ -21,7 +23,9 @@ const packages: Readonly<Record<string, string>> = {
   nsenter: 'util-linux',
   openssl: 'openssl',
   pki: 'strongswan-pki',
+  promtool: 'prometheus',
   python3: 'python3-paho-mqtt',
+  stunnel4: 'stunnel4',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
   tini: 'tini',

@@ -12,7 +12,7 @@ import type { Clock } from '../../../core/clock.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { OcspService } from '../../revocation/ocsp-responder.ts';
-import type { RevocationList } from '../../revocation/revocation-list.ts';
+import type { RevocationList, SignedList } from '../../revocation/revocation-list.ts';
 import type { RawResponse, RawRoute } from '../raw-route.ts';
 
 export interface RevocationRouteDeps {
@@ -22,7 +22,14 @@ export interface RevocationRouteDeps {
   readonly ocsp: OcspService;
 }
 
-/** `/crl`, `/crl.pem`: of the current issuer. `/crl/{issuer}`, `/crl/{issuer}.pem`: of each. `/ocsp`. */
+/**
+ * - `/crl`: the CRL of the current issuer.
+ * - `/crl/{ca}`, `/crl/{ca}.pem`: the CRL of one CA, by the first 16 or more digits of its fingerprint; `root` is
+ *   the root.
+ * - `/crl/all.pem`, `/crl.pem`: the CRLs of the whole chain, the current issuer's first. Software that checks each
+ *   certificate of a chain needs all of them.
+ * - `/ocsp`
+ */
 export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
   const { ca, ocsp } = deps;
   const current = (): string => ca.current.certificate.fingerprint;
@@ -37,26 +44,23 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
       access: 'anyone',
       handle: () => list(deps, current(), 'der'),
     },
+    ...['/crl.pem', '/crl/all.pem'].map((path): RawRoute => ({
+      method: 'GET',
+      path,
+      access: 'anyone',
+      handle: () => bundle(deps),
+    })),
     {
       method: 'GET',
-      path: '/crl.pem',
+      path: '/crl/:ca',
       access: 'anyone',
-      handle: () => list(deps, current(), 'pem'),
-    },
-    {
-      method: 'GET',
-      path: '/crl/:issuer',
-      access: 'anyone',
-      handle({ params: { issuer: name = '' } }) {
+      handle({ params: { ca: name = '' } }) {
         const [digits = '', suffix] = name.split('.');
-        const issuer = ca.issuers.find(({ certificate }) =>
-          certificate.fingerprint.startsWith(`sha256:${digits}`),
-        );
-        const isName = digits.length >= 16 && (suffix === undefined || suffix === 'pem');
-        if (issuer === undefined || !isName) {
+        const fingerprint = fingerprintNamed(ca, digits);
+        if (fingerprint === undefined || (suffix !== undefined && suffix !== 'pem')) {
           throw new FlotillaError('issuer-not-found', { detail: name.slice(0, 80) });
         }
-        return list(deps, issuer.certificate.fingerprint, suffix ?? 'der');
+        return list(deps, fingerprint, suffix ?? 'der');
       },
     },
     {
@@ -81,27 +85,53 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
   ];
 }
 
+/** The CA whose fingerprint begins with these digits. */
+function fingerprintNamed(ca: CertificateAuthority, digits: string): string | undefined {
+  if (digits === 'root') return ca.root.fingerprint;
+  if (digits.length < 16) return undefined;
+  const fingerprints = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
+  return fingerprints.find(({ fingerprint }) => fingerprint.startsWith(`sha256:${digits}`))
+    ?.fingerprint;
+}
+
 async function list(
   { lists, clock }: RevocationRouteDeps,
-  issuer: string,
+  fingerprint: string,
   form: 'der' | 'pem',
 ): Promise<RawResponse> {
-  const found = await lists.of(issuer);
+  const found = await lists.of(fingerprint);
   if (found === undefined) throw new FlotillaError('issuer-not-found');
-  const leftSeconds = Math.floor((found.nextUpdateMs - clock.now()) / 1000);
-  const cacheControl = `max-age=${Math.max(0, Math.min(300, leftSeconds))}`;
-  const { der } = found;
-  return form === 'pem'
-    ? {
-        type: 'application/x-pem-file',
-        headers: { 'cache-control': cacheControl },
-        body: Readable.from(oneEachTurn(pemPieces('X509 CRL', der))),
-      }
-    : {
-        type: 'application/pkix-crl',
-        headers: { 'cache-control': cacheControl, 'content-length': String(bytesOf(der)) },
-        body: Readable.from(oneEachTurn(der)),
-      };
+  if (form === 'pem') return pemResponse([found], clock);
+  return {
+    type: 'application/pkix-crl',
+    headers: {
+      'cache-control': cacheControl([found], clock),
+      'content-length': String(bytesOf(found.der)),
+    },
+    body: Readable.from(oneEachTurn(found.der)),
+  };
+}
+
+async function bundle({ lists, clock }: RevocationRouteDeps): Promise<RawResponse> {
+  return pemResponse(await lists.all(), clock);
+}
+
+function pemResponse(lists: readonly SignedList[], clock: Clock): RawResponse {
+  return {
+    type: 'application/x-pem-file',
+    headers: { 'cache-control': cacheControl(lists, clock) },
+    body: Readable.from(oneEachTurn(pemsOf(lists))),
+  };
+}
+
+function* pemsOf(lists: readonly SignedList[]): Generator<string> {
+  for (const { der } of lists) yield* pemPieces('X509 CRL', der);
+}
+
+function cacheControl(lists: readonly SignedList[], clock: Clock): string {
+  const endMs = Math.min(...lists.map(({ nextUpdateMs }) => nextUpdateMs));
+  const leftSeconds = Math.floor((endMs - clock.now()) / 1000);
+  return `max-age=${Math.max(0, Math.min(300, leftSeconds))}`;
 }
 
 /** A fast client would otherwise have the whole list encoded and encrypted in one turn of the event loop. */

@@ -1,5 +1,5 @@
 /**
- * The call of administrators that issues certificates to services, administrators and brokers.
+ * The call of administrators that issues certificates to services, administrators, brokers and other servers.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export function serviceRoute({
   return route({
     method: 'POST',
     path: '/v1/services',
-    summary: 'Issues a certificate to a service, an administrator or a broker',
+    summary: 'Issues a certificate to a service, an administrator, a broker or another server',
     access: 'admin',
     status: 201,
     body: serviceRequestSchema,
@@ -49,6 +49,7 @@ export function serviceRoute({
         throw new FlotillaError('csr-name-mismatch', { detail: `expected ${name}` });
       }
       assertNameAllowed(name, role);
+      assertServerNamed(role, names);
       const result = await retryOnConflict(async () => {
         const row = await registry.get('devices', name);
         if (row !== undefined && row.role !== role) {
@@ -66,7 +67,7 @@ export function serviceRoute({
           expected: row?.version ?? 0,
           profile: role,
           validityMs: config.enroll.certificateValidity,
-          names: role === 'broker' ? subjectNamesOf(names) : noNames,
+          names: role === 'broker' || role === 'server' ? subjectNamesOf(names) : noNames,
           event: {
             action: 'certificate-issued',
             actor,
@@ -77,5 +78,13 @@ export function serviceRoute({
       });
       return issuedJson(result, ca);
     },
+  });
+}
+
+/** Clients check the names of a server, so a certificate without names would be useless. */
+function assertServerNamed(role: string, names: readonly string[]): void {
+  if (role !== 'server' || names.length > 0) return;
+  throw new FlotillaError('request-invalid', {
+    detail: 'a server certificate needs the names that clients connect to: names',
   });
 }

@@ -87,7 +87,12 @@ async function open(t: ExecutionContext, input: ConfigInput = {}) {
   const world = counted(inner);
   const { registry } = world;
   const { root, issuer } = testCa('Test', clock);
-  const opened = { root: readCertificate(root), current: issuer, issuers: [issuer] };
+  const opened = {
+    root: readCertificate(root),
+    rootCrl: undefined,
+    current: issuer,
+    issuers: [issuer],
+  };
   const ca = new CertificateAuthority(opened);
   const config = checkConfig(input);
   const audited: AuditEvent[] = [];

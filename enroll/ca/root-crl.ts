@@ -1,0 +1,89 @@
+/**
+ * The CRL of the root, `ca/root.crl.pem`: the list of revoked issuers. Software that checks a whole chain
+ * (nginx, HAProxy, `openssl verify -crl_check_all`) rejects every device without it.
+ *
+ * The root's key may be stored elsewhere, so the list cannot be signed again regularly. It is valid as long as
+ * the root: an expired list would lock out every device at once. A newer list has a higher number.
+ *
+ * @module
+ */
+import { backdateMs } from '../../certs/authority.ts';
+import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import { CrlEntries, type RevokedCertificate } from '../../certs/crl-entries.ts';
+import { parseCrl, signCrl, type Crl } from '../../certs/crl.ts';
+import { derOfText, pemOf } from '../../certs/pem.ts';
+import { writeFileAtomic } from '../../core/atomic-file.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { readText } from './ca-files.ts';
+import { openRoot, type CaDeps } from './root-authority.ts';
+
+export interface RootCrl extends Crl {
+  readonly der: Buffer;
+}
+
+/** Reads the root's list. @returns undefined when there is none, or it is damaged */
+export async function readRootCrl(
+  state: StateFolder,
+  root: CertificateFacts,
+): Promise<RootCrl | undefined> {
+  const der = derOfText((await readText(state.ca.rootCrl)) ?? '', ['X509 CRL']);
+  if (der === undefined) return undefined;
+  try {
+    return { ...(await parseCrl(der, root)), der };
+  } catch (error) {
+    if (isFlotillaError(error, 'crl-malformed') || isFlotillaError(error, 'crl-untrusted')) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * Signs the root's list again and stores it: what was revoked before stays on it, `revoked` is added.
+ *
+ * @throws FlotillaError `root-key-missing`, `ca-missing`, `ca-passphrase-wrong`, `file-write-failed`
+ */
+export async function signRootCrl(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+  revoked: readonly RevokedCertificate[] = [],
+): Promise<void> {
+  const signer = await openRoot(state, passphrase, deps);
+  const root = signer.certificate;
+  const before = await readRootCrl(state, root);
+  const entries = new Map(before?.revoked);
+  for (const one of revoked) entries.set(one.serial, one);
+  const now = deps.clock.now();
+  const der = await signCrl({
+    signer,
+    number: maxOf(BigInt(now), (before?.number ?? 0n) + 1n),
+    thisUpdateMs: Math.max(root.notBeforeMs, now - backdateMs),
+    nextUpdateMs: root.notAfterMs,
+    entries: CrlEntries.of(entries.values()),
+  });
+  const pem = pemOf('X509 CRL', Buffer.concat(der));
+  await writeFileAtomic(state.ca.rootCrl, pem, 0o644);
+}
+
+/**
+ * Signs the root's list when it is missing or damaged, or was signed while the clock was ahead.
+ *
+ * @throws FlotillaError as {@link signRootCrl}
+ */
+export async function ensureRootCrl(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+): Promise<void> {
+  const pem = await readText(state.ca.rootCert);
+  if (pem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  const known = await readRootCrl(state, readCertificate(pem));
+  if (known !== undefined && known.thisUpdateMs <= deps.clock.now()) return;
+  await signRootCrl(state, passphrase, deps);
+}
+
+function maxOf(one: bigint, other: bigint): bigint {
+  return one > other ? one : other;
+}
