@@ -1,5 +1,5 @@
 /**
- * What every registry must do (enroll/registry/registry.ts), as tests.
+ * The contract of every registry (enroll/registry/registry.ts), as tests.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { retryOnConflict, type Registry } from '../../enroll/registry/registry.t
 
 export interface Opened {
   readonly registry: Registry;
-  /** What the sink was given, in order. */
+  /** The events that the sink was given, in order. */
   readonly events: readonly AuditEvent[];
   /** Closes it and opens it again on the same data. */
   reopen(): Promise<Opened>;
@@ -78,7 +78,7 @@ export function registryContract(
     puts: [{ table: 'devices', record, expected }],
   });
 
-  test(`${name}: what was committed is read back, also after it was opened again`, async (t) => {
+  test(`${name}: committed rows are read back, also after the registry was opened again`, async (t) => {
     const first = await open(t);
     const row = deviceRow('a', { group: 'g', attributes: { constructor: 'x', é: '"\n' } });
     await first.registry.commit({
@@ -101,7 +101,7 @@ export function registryContract(
     }
   });
 
-  test(`${name}: ids that are names of JavaScript are ids like any other`, async (t) => {
+  test(`${name}: ids that are property names in JavaScript are ids like any other`, async (t) => {
     const { registry } = await open(t);
     t.is(await registry.get('devices', 'constructor'), undefined);
     await registry.commit(put(deviceRow('constructor')));
@@ -110,7 +110,7 @@ export function registryContract(
     t.is(await registry.count('devices'), 2);
   });
 
-  test(`${name}: a change that expects another version is refused whole`, async (t) => {
+  test(`${name}: a change that expects another version is refused completely`, async (t) => {
     const { registry, events } = await open(t);
     await registry.commit(put(deviceRow('a')));
     const read = await registry.get('devices', 'a');
@@ -146,7 +146,7 @@ export function registryContract(
     await t.throwsAsync(registry.commit(put(deviceRow('a', { group: 'x' }), old!.version)));
   });
 
-  test(`${name}: of a hundred that count up at once, none is lost`, async (t) => {
+  test(`${name}: of a hundred concurrent increments none is lost`, async (t) => {
     const { registry } = await open(t);
     await registry.commit({
       puts: [{ table: 'tokens', record: tokenRow('t', null), expected: 0 }],
@@ -182,7 +182,7 @@ export function registryContract(
     await t.notThrowsAsync(registry.commit(put(deviceRow('a', { certificates: twice }), version)));
   });
 
-  test(`${name}: watchers and the sink hear of commits in their order, before the promise resolves`, async (t) => {
+  test(`${name}: watchers and the sink get commits in order, before the promise resolves`, async (t) => {
     const { registry, events } = await open(t);
     const heard: string[] = [];
     const stop = registry.watch(({ puts }) => {
@@ -214,7 +214,7 @@ export function registryContract(
     t.false(heard.includes('later'));
   });
 
-  test(`${name}: pages follow one another without gap or repetition, in the order of ids`, async (t) => {
+  test(`${name}: pages continue without gap or repetition, in the order of ids`, async (t) => {
     const { registry } = await open(t);
     const ids = Array.from({ length: 57 }, (_none, at) => `p${(at * 37) % 57}`);
     for (const id of ids) await registry.commit(put(deviceRow(id)));
@@ -232,7 +232,7 @@ export function registryContract(
     t.is((await registry.list({ limit: 58 })).next, null);
   });
 
-  test(`${name}: a list obeys every condition`, async (t) => {
+  test(`${name}: a list matches every condition`, async (t) => {
     const { registry } = await open(t);
     await registry.commit(put(deviceRow('a', { group: 'g', attributes: { site: 'north' } })));
     await registry.commit(put(deviceRow('b', { group: 'g', status: 'suspended' })));
@@ -251,7 +251,7 @@ export function registryContract(
     t.deepEqual(await ids({ group: 'g', status: 'active' }), ['a']);
   });
 
-  test(`${name}: all rows of a table come, each once`, async (t) => {
+  test(`${name}: all rows of a table are returned, each once`, async (t) => {
     const { registry } = await open(t);
     const ids = Array.from({ length: 300 }, (_none, at) => `r${at}`);
     await Promise.all(ids.map((id) => registry.commit(put(deviceRow(id)))));
@@ -261,7 +261,7 @@ export function registryContract(
     t.is(await registry.count('devices'), 300);
   });
 
-  test(`${name}: who reads all rows leaves time to others, however long he takes over them`, async (t) => {
+  test(`${name}: a reader of all rows lets other work run, however long it takes for each row`, async (t) => {
     const { registry } = await open(t);
     await registry.commit({
       puts: Array.from({ length: 1000 }, (_none, at) => put(deviceRow(`r${at}`)).puts[0]),
@@ -281,11 +281,11 @@ export function registryContract(
     }
     done = true;
     t.is(read, 1000);
-    // 100 ms of work at the least; one turn for each ms is promised.
+    // At least 100 ms of work, and one turn of the event loop per millisecond.
     t.true(turns >= 10, `${turns} turns`);
   });
 
-  test(`${name}: after closing nothing can be committed`, async (t) => {
+  test(`${name}: nothing can be committed after closing`, async (t) => {
     const { registry } = await open(t);
     await registry.close();
     await t.throwsAsync(registry.commit(put(deviceRow('a'))));

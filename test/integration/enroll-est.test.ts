@@ -28,7 +28,7 @@ function certificateIn(body: Buffer): X509Certificate {
   return new X509Certificate(der);
 }
 
-test('cacerts gives root and issuer on one line of base64, with the exact media type', async (t) => {
+test('cacerts returns root and issuer in one line of base64, with the exact media type', async (t) => {
   const service = await enrollService(t);
   const answer = await service.call({ method: 'GET', path: '/.well-known/est/cacerts' });
   t.is(answer.status, 200);
@@ -39,7 +39,7 @@ test('cacerts gives root and issuer on one line of base64, with the exact media 
   t.true(found.some((der) => readCertificate(der).fingerprint === service.service.ca.fingerprint));
 });
 
-test('simpleenroll takes PEM, broken and unbroken base64, for every kind of key', async (t) => {
+test('simpleenroll accepts PEM, and base64 with and without line breaks, for every type of key', async (t) => {
   const service = await enrollService(t);
   for (const [at, keyType] of keyTypes.filter((type) => type !== 'rsa4096').entries()) {
     const id = `e${at}`;
@@ -59,7 +59,7 @@ test('simpleenroll takes PEM, broken and unbroken base64, for every kind of key'
   }
 });
 
-test('simpleenroll refuses what it should, with the header that asks for credentials', async (t) => {
+test('simpleenroll refuses invalid requests, with the header that asks for credentials', async (t) => {
   const service = await enrollService(t);
   const { token } = await service.token('d1');
   const post = async (headers: Record<string, string>, body: string | Buffer): Promise<string> => {
@@ -115,7 +115,7 @@ test('simplereenroll keeps the names, with a new key or the same', async (t) => 
   t.is(anonymous.status, 401);
 });
 
-test('the label is the enrollment profile', async (t) => {
+test('the label of an EST path is the enrollment profile', async (t) => {
   const service = await enrollService(t, {
     config: {
       enroll: {
@@ -144,7 +144,7 @@ test('the label is the enrollment profile', async (t) => {
   t.deepEqual(shown.body['attributes'], { a: 'b' });
 });
 
-test('csrattrs is served; serverkeygen and fullcmc are refused with the reason', async (t) => {
+test('csrattrs is served; serverkeygen and fullcmc are refused with a reason', async (t) => {
   const service = await enrollService(t);
   const attributes = await service.call({ method: 'GET', path: '/.well-known/est/csrattrs' });
   t.is(attributes.headers['content-type'], 'application/csrattrs');
@@ -161,7 +161,7 @@ test('csrattrs is served; serverkeygen and fullcmc are refused with the reason',
   }
 });
 
-test('an expired certificate may renew within the grace period, and do nothing else', async (t) => {
+test('an expired certificate may renew within the grace period, and nothing else', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, {
     clock,

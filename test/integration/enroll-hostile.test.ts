@@ -9,7 +9,7 @@ import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
 import { until } from '../support/until.ts';
 
-/** Sends bytes over TLS and reads what comes until the server closes. */
+/** Sends bytes over TLS and reads until the server closes the connection. */
 async function raw(service: TestService, text: string): Promise<string> {
   const { port } = service.service.addresses.https;
   const socket = connectTls({ port, host: '127.0.0.1', ca: service.ca });
@@ -22,7 +22,7 @@ async function raw(service: TestService, text: string): Promise<string> {
   return answer;
 }
 
-test('a CSR with any one byte changed gives a problem document, nothing is issued, nothing changes', async (t) => {
+test('a CSR with one changed byte results in a problem document; nothing is issued and nothing changes', async (t) => {
   const service = await enrollService(t, {
     config: { limits: { enroll: { failuresPerAddressPerMinute: 100_000 } } },
   });
@@ -58,7 +58,7 @@ test('a CSR with any one byte changed gives a problem document, nothing is issue
   }
 });
 
-test('too large, of a wrong kind, not JSON, with unknown fields: refused with the status that says so', async (t) => {
+test('a request that is too large, of a wrong type, not JSON, or with unknown fields is refused with the matching status', async (t) => {
   const service = await enrollService(t);
   const { token } = await service.token('d1');
   const post = async (body: string, type = 'application/json'): Promise<string> => {
@@ -92,7 +92,7 @@ test('too large, of a wrong kind, not JSON, with unknown fields: refused with th
   t.is((await service.enroll('d1', csr, token)).status, 201, 'the token is still good');
 });
 
-test('nonsense instead of HTTP, in paths and in headers, is answered and the service goes on', async (t) => {
+test('the service responds to data that is not HTTP, and to invalid paths and headers, and keeps running', async (t) => {
   const service = await enrollService(t);
   const nonsense = [
     'GET / HTTP/9.9\r\n\r\n',
@@ -114,7 +114,7 @@ test('nonsense instead of HTTP, in paths and in headers, is answered and the ser
   t.is((await service.call({ method: 'GET', path: '/v1/ca' })).status, 200);
 });
 
-test('who is silent, slow or never shakes hands is cut off', async (t) => {
+test('clients that are silent, slow or never finish the handshake are disconnected', async (t) => {
   const service = await enrollService(t, {
     config: {
       limits: {
@@ -134,7 +134,7 @@ test('who is silent, slow or never shakes hands is cut off', async (t) => {
   t.pass();
 });
 
-test('a thousand half-open connections do not keep a device from enrolling', async (t) => {
+test('a thousand half-open connections do not prevent a device from enrolling', async (t) => {
   const service = await enrollService(t, {
     config: { limits: { enroll: { connectionsPerAddressMax: 1100 } } },
   });
@@ -149,12 +149,12 @@ test('a thousand half-open connections do not keep a device from enrolling', asy
     open.push(socket);
   }
   await until('all are open', () => open.every((socket) => socket.readyState === 'open'));
-  // The client's own patience, 20 s, is the limit: how fast a loaded machine is proves nothing.
+  // The client's own timeout, 20 s, is the limit: how fast a loaded machine is proves nothing.
   const device = await service.device('d1');
   t.is(device.issued.device, 'd1' as never);
 });
 
-test('one address has so many connections, requests and failures, and no more', async (t) => {
+test('connections, requests and failures of one address are limited', async (t) => {
   const service = await enrollService(t, {
     config: {
       limits: {

@@ -12,7 +12,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 
 const program = fileURLToPath(new URL('../support/enroll-server-process.ts', import.meta.url));
 
-test('kill -9 while 50 devices enroll: no certificate is forgotten, no token gives two', async (t) => {
+test('kill -9 while 50 devices enroll: no certificate is lost, and no token yields two', async (t) => {
   const root = join(tempFolder(t), 'state');
   const state = stateFolder(root);
   const start = async (): Promise<{ child: ReturnType<typeof spawnChild>; url: string }> => {
@@ -51,7 +51,7 @@ test('kill -9 while 50 devices enroll: no certificate is forgotten, no token giv
     return issuedSchema.parse(JSON.parse(answer.body.toString()));
   };
   const answered = new Map<string, Issued>();
-  // Eight at a time: when it is killed, most have not begun, some are under way, some have an answer.
+  // Eight at a time: at the kill, most have not begun, some are in progress, some have a response.
   const queue = [...devices];
   const worker = async (): Promise<void> => {
     for (let device = queue.shift(); device !== undefined; device = queue.shift()) {
@@ -67,7 +67,7 @@ test('kill -9 while 50 devices enroll: no certificate is forgotten, no token giv
 
   const second = await start();
   for (const device of devices) {
-    // The same request again: who had an answer gets the same certificate, the others get theirs.
+    // The same request again: devices that had a response get the same certificate, the others get one.
     const issued = await enroll(second.url, device);
     const before = answered.get(device.id);
     if (before !== undefined) t.is(issued.serial, before.serial, device.id);
@@ -83,7 +83,7 @@ test('kill -9 while 50 devices enroll: no certificate is forgotten, no token giv
       certificates.map(({ serial }) => serial),
       [issued.serial],
     );
-    // And another CSR gets nothing, before the crash or after it.
+    // Another CSR gets no certificate, neither before the crash nor after it.
     const thief = await callHttps({
       method: 'POST',
       url: `${second.url}/v1/enroll`,

@@ -14,7 +14,7 @@ import { debianTool } from '../support/debian-tool.ts';
 import { join } from 'node:path';
 import { tempFolder } from '../support/temp-folder.ts';
 
-test('a broker relays a renewal over the same key, or with the word of the old one', async (t) => {
+test('a broker relays a renewal for the same key, or with a signature of the old key', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const { serial, fingerprint } = device.issued;
@@ -48,7 +48,7 @@ test('a broker relays a renewal over the same key, or with the word of the old o
   t.is(byDevice.status, 403);
 });
 
-test('profiles say when, and with which key, a certificate may be renewed', async (t) => {
+test('profiles decide when, and with which key, a certificate may be renewed', async (t) => {
   const service = await enrollService(t, {
     config: {
       enroll: {
@@ -77,7 +77,7 @@ test('profiles say when, and with which key, a certificate may be renewed', asyn
   t.truthy(early.headers['retry-after']);
 });
 
-test('the certificates of services are usable, and each role reaches its own calls alone', async (t) => {
+test('certificates of services work, and each role can make only its own calls', async (t) => {
   const openssl = debianTool(t, 'openssl');
   if (openssl === undefined) return;
   const service = await enrollService(t);
@@ -119,7 +119,7 @@ test('the certificates of services are usable, and each role reaches its own cal
   t.is(taken.body['code'], 'identity-role-conflict');
 });
 
-test('import takes CSV and JSON lines, with tokens made elsewhere; export gives all back', async (t) => {
+test('import accepts CSV and JSON lines, with tokens created elsewhere; export returns everything', async (t) => {
   const service = await enrollService(t);
   const token = randomBytes(32).toString('base64url');
   const send = async (type: string, body: string): Promise<ReturnType<typeof replyOf>> =>
@@ -169,7 +169,7 @@ test('import takes CSV and JSON lines, with tokens made elsewhere; export gives 
   t.deepEqual(rows.map(({ id }) => String(id)).sort(), ['admin', 'broker', 'i1', 'i2', 'i3']);
 });
 
-test('a second issuer comes in and the first one goes without anybody being locked out', async (t) => {
+test('a second issuer is added and the first one removed, and no device is locked out', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const broker = await followFeed(t, service);
@@ -184,7 +184,7 @@ test('a second issuer comes in and the first one goes without anybody being lock
   await broker.line('both issuers', (line) => line.type === 'authorities' && line.pem.length === 3);
   const ca = replyOf(await service.call({ method: 'GET', path: '/v1/ca' }));
   t.is(String(ca.body['ca']).match(/BEGIN/g)?.length, 3);
-  // The old certificate goes on; a new one comes from the new issuer.
+  // The old certificate stays valid; a renewed one is of the new issuer.
   const call = { method: 'GET', path: '/v1/whoami' } as const;
   t.is((await service.call({ ...call, ...device.credential })).status, 200);
   t.is(
@@ -206,7 +206,7 @@ test('a second issuer comes in and the first one goes without anybody being lock
   t.is((await again.call({ ...call, ...next.credential })).status, 200);
 });
 
-test('the API describes itself, every call of it', async (t) => {
+test('the OpenAPI document describes every call', async (t) => {
   const service = await enrollService(t);
   const { body } = replyOf(await service.call({ method: 'GET', path: '/v1/openapi.json' }));
   t.is(body['openapi'], '3.1.0');
@@ -225,7 +225,7 @@ test('the API describes itself, every call of it', async (t) => {
   t.false(service2.includes('"$schema"'));
 });
 
-test('a line of the audit log that was changed, taken out or put in is found', async (t) => {
+test('a line of the audit log that was changed, removed or inserted is detected', async (t) => {
   const service = await enrollService(t);
   await service.device('d1');
   await service.device('d2');

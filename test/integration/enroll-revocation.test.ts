@@ -10,7 +10,7 @@ import { csrOf, enrollService, replyOf, type TestService } from '../support/enro
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
-test('the feed brings a snapshot, then each change, and goes on where a broker was', async (t) => {
+test('the feed sends a snapshot and then each change, and resumes where a broker was', async (t) => {
   const service = await enrollService(t);
   await service.device('d1');
   const broker = await followFeed(t, service);
@@ -33,7 +33,7 @@ test('the feed brings a snapshot, then each change, and goes on where a broker w
   await other.line('a snapshot', ({ type }) => type === 'snapshot-end');
 });
 
-test('the feed is for brokers alone', async (t) => {
+test('only brokers may read the feed', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const status = async (credential: object): Promise<number> =>
@@ -48,7 +48,7 @@ test('the feed is for brokers alone', async (t) => {
   }
 });
 
-test('one call revokes, waits for the brokers, and says what happened', async (t) => {
+test('one call revokes, waits for the brokers, and returns the effect', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const unused = await service.token('d1');
@@ -66,14 +66,14 @@ test('one call revokes, waits for the brokers, and says what happened', async (t
   t.true(line.type === 'change' && line.entry.status === 'revoked');
   const who = await service.call({ method: 'GET', path: '/v1/whoami', ...device.credential });
   t.is(who.status, 403);
-  // A token from before the revocation is no way back in; a new one is.
+  // A token from before the revocation does not enroll the device again; a new one does.
   t.is((await service.enroll('d1', csrOf('d1').pem, unused.token)).body['code'], 'token-invalid');
   const { token } = await service.token('d1');
   t.is((await service.enroll('d1', csrOf('d1').pem, token)).status, 201);
   t.is((await service.asAdmin('POST', '/v1/devices/none/revoke', {})).status, 404);
 });
 
-test('a broker that says nothing does not hold a revocation up for long', async (t) => {
+test('a broker that does not respond delays a revocation only briefly', async (t) => {
   const service = await enrollService(t);
   await service.device('d1');
   await followFeed(t, service);
@@ -84,7 +84,7 @@ test('a broker that says nothing does not hold a revocation up for long', async 
   t.true(revoked.elapsedMs >= 1900);
 });
 
-test('suspend locks out, resume lets in, delete forgets; the brokers hear of each', async (t) => {
+test('suspend locks a device out, resume ends that, delete removes it; brokers are notified of each', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const broker = await followFeed(t, service);
@@ -101,7 +101,7 @@ test('suspend locks out, resume lets in, delete forgets; the brokers hear of eac
   t.is((await service.asAdmin('GET', '/v1/devices/d1')).status, 404);
 });
 
-test('a whole group is revoked by one call', async (t) => {
+test('one call revokes a whole group', async (t) => {
   const service = await enrollService(t);
   for (const id of ['a', 'b']) {
     await service.device(id);
@@ -114,7 +114,7 @@ test('a whole group is revoked by one call', async (t) => {
   t.is((await service.asAdmin('GET', '/v1/devices/b')).body['status'], 'revoked');
 });
 
-test('presence comes from reports, and the first sight of a new certificate retires the old one', async (t) => {
+test('presence comes from reports, and the first connection with a new certificate retires the old one', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const broker = await followFeed(t, service);
@@ -147,7 +147,7 @@ test('presence comes from reports, and the first sight of a new certificate reti
   const shown = await service.asAdmin('GET', '/v1/devices/d1');
   t.false(shown.body['connected']);
   t.truthy(shown.body['lastSeenAt']);
-  // The retired one is good for nothing, not even for renewing.
+  // The retired certificate is not accepted, not even for a renewal.
   const again = await service.call({
     method: 'POST',
     path: '/v1/renew',
@@ -184,7 +184,7 @@ test('a service that runs in two places keeps both of its certificates', async (
   );
 });
 
-test('what a broker finds suspicious becomes lasting', async (t) => {
+test('the reaction of a broker to an incident becomes permanent', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const broker = await followFeed(t, service);
@@ -243,7 +243,7 @@ async function pkiFolder(
   return { folder, issuer: issuer! };
 }
 
-test('openssl accepts the CRL and finds the revoked certificate on it, and the good one not', async (t) => {
+test('openssl accepts the CRL, which contains the revoked certificate and not the valid one', async (t) => {
   if (debianTool(t, 'openssl') === undefined) return;
   const service = await enrollService(t);
   const good = await service.device('good');
@@ -299,7 +299,7 @@ test('openssl accepts the CRL and finds the revoked certificate on it, and the g
   });
 });
 
-test('openssl ocsp gets good, revoked and unknown by POST, nonce and all', async (t) => {
+test('openssl ocsp gets good, revoked and unknown by POST, with the nonce', async (t) => {
   if (debianTool(t, 'openssl') === undefined) return;
   const service = await enrollService(t);
   const good = await service.device('good');
@@ -308,7 +308,7 @@ test('openssl ocsp gets good, revoked and unknown by POST, nonce and all', async
   const { folder } = await pkiFolder(t, service);
   await writeFile(join(folder, 'good.pem'), good.issued.certificate);
   await writeFile(join(folder, 'bad.pem'), bad.issued.certificate);
-  // openssl speaks OCSP over http only: the request and the answer go through files.
+  // openssl supports OCSP over HTTP only: request and response are exchanged as files.
   const ask = async (what: string[]): Promise<string> => {
     const made = await openssl(t, folder, [
       'ocsp',
@@ -333,7 +333,7 @@ test('openssl ocsp gets good, revoked and unknown by POST, nonce and all', async
       path: `/ocsp/${encodeURIComponent((await readFile(join(folder, 'req.der'))).toString('base64'))}`,
     });
     t.is(byGet.status, 200);
-    // Against the request that was sent: signature, chain and nonce.
+    // Verifies signature, chain and nonce against the request that was sent.
     const trust = ['-CAfile', 'root.pem', '-verify_other', 'issuer.pem'];
     const verified = await openssl(t, folder, [
       ...['ocsp', '-reqin', 'req.der', '-respin', 'resp.der', ...trust],

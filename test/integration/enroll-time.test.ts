@@ -27,7 +27,7 @@ import { until } from '../support/until.ts';
 
 const dayMs = 86_400_000;
 
-test('a CRL is signed anew at half of its time, with a higher number', async (t) => {
+test('a CRL is signed again at half of its validity, with a higher number', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock, config: { enroll: { crlValidity: '2h' } } });
   const issuer = readCertificate(splitPem(service.ca)[1]!);
@@ -44,7 +44,7 @@ test('a CRL is signed anew at half of its time, with a higher number', async (t)
   }
 });
 
-test('a service that runs on renews what its state folder holds, and nobody is locked out', async (t) => {
+test('a running service renews the certificates in its state folder, and no client is locked out', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock });
   const path = identityFiles(service.state.admin).cert;
@@ -76,7 +76,7 @@ test('three years without a restart: every certificate of the service, its CRL a
     const { notBeforeMs, notAfterMs } = await certificateIn(folder);
     return notAfterMs - clock.now() > (notAfterMs - notBeforeMs) / 4;
   };
-  // One connection through all of it: what is put in force anew must not drop what stands.
+  // One connection for the whole test: a new certificate must not close connections.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.teardown(() => agent.destroy());
   const sockets = new Set<number | undefined>();
@@ -118,7 +118,7 @@ test('three years without a restart: every certificate of the service, its CRL a
     serials.map(({ size }) => size).join(' '),
   );
   t.true(responders.size >= 100, String(responders.size));
-  // What TLS shows is what is in the folder.
+  // TLS uses the certificate in the folder.
   const shown = await new Promise<string>((resolve, reject) => {
     const { host, port } = service.service.addresses.https;
     const socket = connect({ host, port, rejectUnauthorized: false }, () => {
@@ -130,7 +130,7 @@ test('three years without a restart: every certificate of the service, its CRL a
   t.is(shown, (await certificateIn(state.enroll.tls)).serial);
 });
 
-test('a broker that does not read is cut off, and a snapshot holds nobody up', async (t) => {
+test('a broker that does not read is disconnected, and a snapshot delays no other broker', async (t) => {
   const service = await enrollService(t);
   const { state } = service;
   await service.service.close();
@@ -170,7 +170,7 @@ test('a broker that does not read is cut off, and a snapshot holds nobody up', a
   await until('the silent one is gone', () => stuck.destroyed);
   t.false(reading.destroyed);
   t.is(text.split('\n').filter((line) => line.includes('"change"')).length, 400);
-  // Too far behind for the changes that are kept: a snapshot.
+  // Too far behind for the changes that are kept: gets a snapshot.
   const late = new PassThrough();
   let lines = '';
   late.on('data', (chunk: Buffer) => (lines += chunk.toString()));
@@ -195,7 +195,7 @@ function ocspQuestion({ subject, spki }: CertificateFacts, serial: string): Buff
   return sequence(sequence(sequence(sequence(id))));
 }
 
-/** The certificate that stands in an OCSPResponse (RFC 6960, 4.2.1). */
+/** The certificate in an OCSPResponse (RFC 6960, 4.2.1). */
 function responderOf(answer: Buffer): CertificateFacts {
   const response = decodeDer(answer, limits).children[1]!.children[0]!.children[1]!;
   const certificates = decodeDer(response.content, limits).children[3]!;

@@ -9,7 +9,7 @@ import { verifyAudit } from '../../enroll/audit/audit-reader.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { csrOf, enrollService, replyOf } from '../support/enroll-service.ts';
 
-test('a token gives one certificate, the same again for the same CSR, and 409 for another', async (t) => {
+test('a token yields one certificate, the same again for the same CSR, and 409 for another CSR', async (t) => {
   const service = await enrollService(t);
   const { token } = await service.token('d1');
   const mine = csrOf('d1');
@@ -30,7 +30,7 @@ test('a token gives one certificate, the same again for the same CSR, and 409 fo
   t.true((await verifyAudit(service.state.enroll.audit)).ok);
 });
 
-test('the same CSR gets nothing any more when the replay time is over', async (t) => {
+test('the same CSR gets no certificate when the replay time is over', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock });
   const { token } = await service.token('d1');
@@ -40,7 +40,7 @@ test('the same CSR gets nothing any more when the replay time is over', async (t
   t.is((await service.enroll('d1', pem, token)).status, 409);
 });
 
-test('twenty requests at once on one token get one certificate between them', async (t) => {
+test('twenty concurrent requests with one token get one certificate in total', async (t) => {
   const service = await enrollService(t);
   const { token } = await service.token('d1');
   const same = csrOf('d1').pem;
@@ -54,7 +54,7 @@ test('twenty requests at once on one token get one certificate between them', as
   t.is((shown.body['certificates'] as unknown[]).length, 1);
 });
 
-test('a group token lets in as many new devices as it says, and none that exists', async (t) => {
+test('a group token enrolls its number of new devices, and none that exists already', async (t) => {
   const service = await enrollService(t);
   await service.device('old');
   const made = await service.asAdmin('POST', '/v1/tokens/group', { group: 'hall', uses: 2 });
@@ -89,7 +89,7 @@ test('wrong, foreign, expired and malformed tokens are refused and nothing is is
   t.is((await service.asAdmin('GET', '/v1/devices/d1')).status, 404);
 });
 
-test('an id that no common name can hold is refused wherever it would come in', async (t) => {
+test('an id that is too long for a common name is refused in every call', async (t) => {
   const service = await enrollService(t, { config: { enroll: { approval: { enabled: true } } } });
   const fits = `d${'x'.repeat(63)}`;
   const long = `d${'x'.repeat(64)}`;
@@ -132,12 +132,12 @@ test('neither a token nor a CA key is stored in clear text on the disk or in the
   t.true(texts.length > 10);
   t.false(texts.some((text) => text.includes(token)));
   const open = texts.filter((text) => text.includes('BEGIN PRIVATE KEY'));
-  // The server's, the administrator's and the broker's own: none of the CA.
+  // The keys of the server, the administrator and the broker, but none of the CA.
   t.is(new Set(open).size, 3);
   t.regex(await readFile(service.state.ca.issuerKey, 'utf8'), /BEGIN ENCRYPTED PRIVATE KEY/);
 });
 
-test('a key that another identity uses, or that leaked, is refused', async (t) => {
+test('a key that another identity uses, or that is compromised, is refused', async (t) => {
   const service = await enrollService(t);
   const shared = csrOf('d1');
   const first = await service.token('d1');
@@ -151,7 +151,7 @@ test('a key that another identity uses, or that leaked, is refused', async (t) =
   t.is((await service.enroll('d2', copied, second.token)).body['code'], 'key-blocked');
 });
 
-test('a second start finds everything, and a state that is there is not made anew', async (t) => {
+test('a second start finds everything, and replaces nothing', async (t) => {
   const service = await enrollService(t);
   const device = await service.device('d1');
   const admin = await readFile(identityFiles(service.state.admin).cert, 'utf8');

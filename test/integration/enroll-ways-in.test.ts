@@ -62,7 +62,7 @@ async function enrollWith(
   );
 }
 
-test('a factory certificate enrolls its own device, and does nothing else', async (t) => {
+test('a factory certificate enrolls its own device, and allows nothing else', async (t) => {
   const service = await enrollService(t);
   const factory = factoryCa();
   const own = factory.device('f1');
@@ -94,7 +94,7 @@ test('a factory certificate enrolls its own device, and does nothing else', asyn
     ...factory.device('f3'),
   });
   t.is(est.status, 200);
-  // Revoked by an operator: the certificate of the factory is no way back in.
+  // After a revocation by an operator, the factory certificate does not enroll the device again.
   await service.asAdmin('POST', '/v1/devices/f1/revoke', {});
   t.is((await enrollWith(service, 'f1', own)).body['code'], 'device-revoked');
   t.is((await service.asAdmin('DELETE', '/v1/factories/maker')).status, 204);
@@ -135,7 +135,7 @@ test('foreign, expired and unlisted factory certificates are refused', async (t)
   t.is(leaf.body['code'], 'factory-invalid');
 });
 
-test('a device shows the CAs between its factory certificate and the one that is registered', async (t) => {
+test('a device sends the CAs between its factory certificate and the registered one', async (t) => {
   const service = await enrollService(t);
   const root = await foreignCertificate({ name: 'Maker root', ca: {} });
   const region = await foreignCertificate({ name: 'Maker region', by: root, ca: {} });
@@ -160,12 +160,12 @@ test('a device shows the CAs between its factory certificate and the one that is
     (await enrollWith(service, name, credential)).body['code'];
   t.is(await code('f3', await deviceOf('f3')), 'credentials-required', 'nothing between');
   t.is(await code('f4', await deviceOf('f4', plant)), 'credentials-required', 'a gap');
-  // Somebody who names himself as the plant and has its key identifier has not its key.
+  // An attacker can copy the name and key identifier of the plant, but not its key.
   const key = generateKeySync('p256');
   const liar = await foreignCertificate({ name: 'f5', by: { name: 'Maker plant', key } });
   const forged = { cert: liar.pem + plant.pem + region.pem, key: privateKeyPem(liar.key) };
   t.is(await code('f5', forged), 'factory-certificate-refused');
-  // The plant itself is no device, whatever its name.
+  // The plant's CA is not a device, whatever its name.
   const itself = { cert: plant.pem + region.pem, key: privateKeyPem(plant.key) };
   t.is(await code('Maker-plant', itself), 'factory-certificate-refused');
   const both = await service.asAdmin('POST', '/v1/factories', {
@@ -176,7 +176,7 @@ test('a device shows the CAs between its factory certificate and the one that is
 });
 
 for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`a factory certificate counts in a resumed session of ${maxVersion} too, with its path decided anew`, async (t) => {
+  test(`a factory certificate is also accepted in a resumed session of ${maxVersion}, and its path is verified again`, async (t) => {
     const clock = fakeClock(Date.now());
     const service = await enrollService(t, { clock });
     const root = await foreignCertificate({ name: 'Maker root', ca: {} });
@@ -251,7 +251,7 @@ test('without a token a device waits for an operator; the same request is one re
   t.is((await service.asAdmin('POST', `/v1/requests/${'0'.repeat(32)}/approve`, {})).status, 404);
 });
 
-test('a request expires; the queue has a limit; a rule lets in without an operator', async (t) => {
+test('a request expires; the queue is limited; a rule approves without an operator', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, {
     clock,
@@ -288,7 +288,7 @@ test('a request expires; the queue has a limit; a rule lets in without an operat
   t.pass();
 });
 
-test('the veto hook is asked, signed, may refuse and add; silence means what the settings say', async (t) => {
+test('the veto hook gets a signed request, may refuse and add; the configuration decides about timeouts', async (t) => {
   const secret = 's'.repeat(40);
   const folder = tempFolder(t);
   const key = generateKeySync('p256');

@@ -1,5 +1,5 @@
 /**
- * A broker's end of the feed, in miniature: takes every line, reports what it is told to.
+ * A minimal broker for the feed: reads every line, and reports what a test asks for.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { until } from './until.ts';
 export interface TestBroker {
   readonly lines: readonly FeedLine[];
   readonly epoch: string;
-  /** The newest sequence number that came. */
+  /** The newest sequence number that it has received. */
   readonly sequence: number;
   /** Waits for a line. */
   line(what: string, wanted: (line: FeedLine) => boolean): Promise<FeedLine>;
   report(report: Partial<FeedReport>): Promise<Reply>;
-  /** Answers each change at once: in force, with so many connections closed. */
+  /** Reports each change at once as in force, with a number of closed connections. */
   answering: ((line: FeedLine & { sequence: number }) => number) | undefined;
   readonly ended: boolean;
   readonly close: () => void;

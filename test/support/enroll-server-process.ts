@@ -1,6 +1,6 @@
 /**
- * An enrollment service as a process of its own, to be killed: `node enroll-server-process.ts STATE`.
- * Prints its address as one line of JSON.
+ * An enrollment service in a process of its own, which a test can kill: `node enroll-server-process.ts
+ * STATE`. Prints its address as one line of JSON.
  *
  * @module
  */

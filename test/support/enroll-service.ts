@@ -1,5 +1,5 @@
 /**
- * An enrollment service in the test's own process, and what one does with it.
+ * An enrollment service in the test's own process, with helpers to call it.
  *
  * @module
  */
@@ -49,23 +49,23 @@ export interface TestService {
   readonly ca: string;
   readonly admin: Credential;
   readonly broker: Credential;
-  /** Any call, with whatever credential. */
+  /** Any call, with any credential. */
   call(call: Omit<Call, 'url' | 'ca'> & { readonly path: string }): Promise<HttpsResponse>;
-  /** A call of the administrator; gives status and parsed body. */
+  /** A call of the administrator; returns status and parsed body. */
   readonly asAdmin: (method: Call['method'], path: string, body?: object) => Promise<Reply>;
   token(device: string, more?: object): Promise<TokenAnswer>;
   /** A device that is enrolled with a token. */
   device(id: string, keyType?: KeyType): Promise<TestDevice>;
   enroll(device: string, csr: string, token?: string): Promise<Reply>;
   audit(): Promise<{ action: string; actor: string; device?: string; detail?: object }[]>;
-  /** Stops and starts on the same state; what is set in `config` is another. */
+  /** Stops the service and starts it on the same state, with changes to the configuration. */
   restart(config?: ConfigInput): Promise<TestService>;
 }
 
 export interface Reply {
   readonly status: number;
   readonly headers: HttpsResponse['headers'];
-  // Answers are compared with what a test expects; shapes are checked by the schemas' own tests.
+  // Responses are compared with expected values; the schemas' own tests check their shapes.
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -75,7 +75,7 @@ export interface ServiceOptions {
   readonly log?: Logger;
 }
 
-/** Starts a service on an empty state folder; it is closed with the test. */
+/** Starts a service on a new state folder; it is closed with the test. */
 export async function enrollService(
   t: Pick<ExecutionContext, 'teardown'>,
   options: ServiceOptions = {},
@@ -87,7 +87,10 @@ export async function enrollService(
 
 let made: Promise<string> | undefined;
 
-/** A state folder that was made once for all tests of a process: opening the CA's keys takes long on purpose. */
+/**
+ * A state folder that is created once for all tests of a process, because opening the CA's keys is slow on
+ * purpose.
+ */
 function madeState(): Promise<string> {
   made ??= (async () => {
     const root = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
@@ -99,7 +102,7 @@ function madeState(): Promise<string> {
   return made;
 }
 
-/** Key pairs are made once for each kind: they cost more than the rest of most tests. */
+/** Creates a key and a CSR. */
 export function csrOf(
   commonName: string,
   keyType: KeyType = 'p256',

@@ -11,7 +11,7 @@ import { RateLimiter } from '../../../core/rate-limiter.ts';
 import { certificateOf } from '../../contract/registry.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 
-test('a rule lets in who fits in all that it names, and a rule that names nothing nobody', (t) => {
+test('a rule approves devices that match all its conditions, and a rule without conditions approves none', (t) => {
   const rules = [
     {},
     { idPrefix: 'a-', factory: 'maker' },
@@ -45,7 +45,7 @@ test('a rate limiter allows its capacity, returns the time to wait, and refills 
   );
 });
 
-test('only 32 bytes in the one form of base64url are a token', (t) => {
+test('only 32 bytes in canonical base64url are a token', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 0, maxLength: 40 }), (bytes) => {
       const text = Buffer.from(bytes).toString('base64url');
@@ -59,7 +59,7 @@ test('only 32 bytes in the one form of base64url are a token', (t) => {
   t.is(tokenHash(` ${right}`), undefined);
 });
 
-test('credentials are read from the header, and nothing else is', (t) => {
+test('only valid credentials are read from the Authorization header', (t) => {
   t.is(bearerOf(undefined), undefined);
   t.is(bearerOf('Bearer abc'), 'abc');
   t.is(bearerOf('bearer  abc'), 'abc');
@@ -83,7 +83,7 @@ test('credentials are read from the header, and nothing else is', (t) => {
   );
 });
 
-test('a profile fills up from the usual one; an unknown name is refused, or falls back', (t) => {
+test('a profile inherits from the default one; an unknown name is refused, or falls back to the default', (t) => {
   const config = checkConfig({
     enroll: { certificateValidity: '7d', profiles: { short: { validity: '1h', group: 'g' } } },
   });
@@ -104,7 +104,7 @@ test('a profile fills up from the usual one; an unknown name is refused, or fall
   t.is(profileOrDefault(config, 'gone').name, 'default');
 });
 
-test('of too many certificates those go first that are good for nothing, and never the one that asks', (t) => {
+test('of too many certificates invalid ones are removed first, and never the one that made the request', (t) => {
   const state = fc.constantFrom('active' as const, 'revoked' as const, 'retired' as const);
   fc.assert(
     fc.property(

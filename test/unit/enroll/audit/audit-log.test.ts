@@ -9,7 +9,7 @@ import { tempFolder } from '../../../support/temp-folder.ts';
 
 const event = { action: 'device-changed', actor: 'test' } as const;
 
-test('files follow one another and the chain runs through all of them', async (t) => {
+test('the chain continues across all files', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const clock = fakeClock();
   const log = await AuditLog.open(folder, clock, { fileMaxBytes: 1000 });
@@ -33,7 +33,7 @@ test('files follow one another and the chain runs through all of them', async (t
   t.regex((await verifyAudit(folder)).detail, /missing/);
 });
 
-test('a line that a crash tore is cut off, and the chain goes on', async (t) => {
+test('an incomplete line after a crash is removed, and the chain continues', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const log = await AuditLog.open(folder, fakeClock());
   await log.append(event, event);
@@ -47,7 +47,7 @@ test('a line that a crash tore is cut off, and the chain goes on', async (t) => 
   t.is(verdict.lines, 3);
 });
 
-test('lines that are written at once share a flush and keep their order', async (t) => {
+test('lines that are written concurrently share a flush and keep their order', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const log = await AuditLog.open(folder, fakeClock());
   await Promise.all(
@@ -63,14 +63,14 @@ test('lines that are written at once share a flush and keep their order', async 
   t.is((await readFile(auditFilePath(folder, 1), 'utf8')).split('\n').length, 201);
 });
 
-test('an empty folder is a log that is whole', async (t) => {
+test('an empty folder is a valid log', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   await (await AuditLog.open(folder, fakeClock())).close();
   t.like(await verifyAudit(folder), { ok: true, lines: 0, head: null });
   t.deepEqual(await tailAudit(folder, 5), []);
 });
 
-test('a write that failed leaves nothing behind, and the log goes on when the disk does', async (t) => {
+test('a failed write leaves nothing behind, and the log continues when the disk works again', async (t) => {
   const folder = join(tempFolder(t), 'audit');
   const disk = { failsAt: 'never' as 'never' | 'append' | 'flush', cannotCut: false };
   const log = await AuditLog.open(folder, fakeClock(), {
@@ -80,7 +80,7 @@ test('a write that failed leaves nothing behind, and the log goes on when the di
       return {
         ...file,
         async append(bytes, offset) {
-          // A full disk takes a part of the bytes.
+          // A full disk writes only a part of the bytes.
           if (disk.failsAt === 'append') await file.append(bytes.subarray(0, 100), offset);
           if (disk.failsAt === 'append') throw new Error('ENOSPC');
           await file.append(bytes, offset);

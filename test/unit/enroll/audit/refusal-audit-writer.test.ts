@@ -14,7 +14,7 @@ const broker = parseDeviceId('broker-1');
 
 interface World {
   readonly clock: FakeClock;
-  readonly book: RefusalAuditWriter;
+  readonly writer: RefusalAuditWriter;
   readonly audit: AuditLog;
   readonly lines: () => Promise<AuditLine[]>;
   readonly verdict: () => ReturnType<typeof verifyAudit>;
@@ -31,7 +31,7 @@ async function opened(
   return {
     clock,
     audit,
-    book: new RefusalAuditWriter({ audit, clock, log: silentLog, linesPerMinute }),
+    writer: new RefusalAuditWriter({ audit, clock, log: silentLog, linesPerMinute }),
     lines: () => tailAudit(folder, 100_000),
     verdict: () => verifyAudit(folder),
   };
@@ -47,8 +47,8 @@ const entry = (change: Partial<Refusal> = {}): Refusal => ({
   ...change,
 });
 
-test('a line says who was refused what, why, from where, how often and when, and by which broker', async (t) => {
-  const { book, lines, verdict } = await opened(t);
+test('a line contains the device, code, stage, address, count and times of a refusal, and the broker', async (t) => {
+  const { writer, lines, verdict } = await opened(t);
   const refusal = entry({
     code: 'publish-denied',
     stage: 'publish',
@@ -57,7 +57,7 @@ test('a line says who was refused what, why, from where, how often and when, and
     topic: 'devices/other/x',
     count: 3,
   });
-  await book.take(broker, { run: 'r', number: 1, entries: [refusal, entry({ detail: 'x' })] });
+  await writer.take(broker, { run: 'r', number: 1, entries: [refusal, entry({ detail: 'x' })] });
   const [line, other] = await lines();
   t.like(line, {
     action: 'access-refused',
@@ -78,31 +78,31 @@ test('a line says who was refused what, why, from where, how often and when, and
   t.true((await verdict()).ok);
 });
 
-test('a file that was not taken over is an event of its own', async (t) => {
-  const { book, lines } = await opened(t);
+test('a file that could not be reloaded is an event of its own', async (t) => {
+  const { writer, lines } = await opened(t);
   const detail = 'policy: line 4, column 5';
   const refused = { code: 'policy-invalid', stage: 'reload', count: 1, detail } as const;
   const entries = [{ ...refused, firstAtMs: 1, lastAtMs: 1 }];
-  await book.take(broker, { run: 'r', number: 1, entries });
+  await writer.take(broker, { run: 'r', number: 1, entries });
   t.like((await lines())[0], { action: 'reload-refused', actor: 'broker-1' });
   t.like((await lines())[0]?.detail, { code: 'policy-invalid', detail });
 });
 
-test('a batch that comes twice is counted once, one of another run is another', async (t) => {
-  const { book, lines } = await opened(t);
+test('a batch that is sent twice is counted once; one of another run is a different batch', async (t) => {
+  const { writer, lines } = await opened(t);
   const batch = { run: 'r', number: 1, entries: [entry()] };
-  await Promise.all([book.take(broker, batch), book.take(broker, batch)]);
-  await book.take(broker, batch);
-  await book.close();
+  await Promise.all([writer.take(broker, batch), writer.take(broker, batch)]);
+  await writer.take(broker, batch);
+  await writer.close();
   t.is((await lines()).length, 1);
-  await book.take(broker, { ...batch, run: 's' });
+  await writer.take(broker, { ...batch, run: 's' });
   t.is((await lines()).length, 2);
 });
 
-test('a batch whose lines could not be written is written when it comes again, and counted once', async (t) => {
+test('a batch whose lines could not be written is written when it is sent again, and counted once', async (t) => {
   const { audit, clock, lines } = await opened(t);
   let isFull = true;
-  const book = new RefusalAuditWriter({
+  const writer = new RefusalAuditWriter({
     audit: {
       append: (...events) =>
         isFull ? Promise.reject(new Error('disk full')) : audit.append(...events),
@@ -112,10 +112,10 @@ test('a batch whose lines could not be written is written when it comes again, a
     linesPerMinute: 100,
   });
   const batch = { run: 'r', number: 1, entries: [entry(), entry({ code: 'device-unknown' })] };
-  await t.throwsAsync(book.take(broker, batch), { message: 'disk full' });
+  await t.throwsAsync(writer.take(broker, batch), { message: 'disk full' });
   isFull = false;
-  await book.take(broker, batch);
-  await book.take(broker, batch);
+  await writer.take(broker, batch);
+  await writer.take(broker, batch);
   t.deepEqual(
     (await lines()).map(({ detail }) => [detail?.['code'], detail?.['count']]),
     [
@@ -123,21 +123,21 @@ test('a batch whose lines could not be written is written when it comes again, a
       ['device-unknown', 1],
     ],
   );
-  await book.close();
+  await writer.close();
   t.is((await lines()).length, 2, 'nothing was summed on top');
 });
 
-test('what repeats is told when the minute is over, with its number', async (t) => {
-  const { book, clock, lines } = await opened(t);
+test('repeats are written when the minute is over, with their number', async (t) => {
+  const { writer, clock, lines } = await opened(t);
   for (let number = 1; number <= 30; number++) {
     const atMs = number * 1000;
     const entries = [entry({ count: 2, firstAtMs: atMs, lastAtMs: atMs })];
-    await book.take(broker, { run: 'r', number, entries });
+    await writer.take(broker, { run: 'r', number, entries });
     clock.advance(1000);
   }
   t.is((await lines()).length, 1);
   clock.advance(30_000);
-  await book.close();
+  await writer.close();
   const all = await lines();
   t.is(all.length, 2);
   t.like(all[1]?.detail, {
@@ -148,9 +148,9 @@ test('what repeats is told when the minute is over, with its number', async (t) 
   t.is(clock.pending, 0);
 });
 
-test('an hour of flood writes no more than it may, counts all, and hides no device', async (t) => {
+test('an hour of flood writes only the allowed lines, counts everything, and hides no device', async (t) => {
   const linesPerMinute = 100;
-  const { book, clock, lines, verdict } = await opened(t, linesPerMinute);
+  const { writer, clock, lines, verdict } = await opened(t, linesPerMinute);
   const codes = ['certificate-missing', 'certificate-untrusted', 'handshake-failed'];
   let number = 0;
   let refusals = 0;
@@ -161,11 +161,11 @@ test('an hour of flood writes no more than it may, counts all, and hides no devi
       );
       entries.push(entry({ code: 'certificate-revoked', id: parseDeviceId(`d${minute}`) }));
       refusals += 10_001;
-      await book.take(broker, { run: 'r', number: ++number, entries });
+      await writer.take(broker, { run: 'r', number: ++number, entries });
       clock.advance(10_000);
     }
   }
-  await book.close();
+  await writer.close();
   const all = await lines();
   t.true(all.length <= 60 * (2 * linesPerMinute + codes.length + 1), `${all.length} lines`);
   const counts = all.map(({ detail }) => Number(detail?.['count']));
@@ -179,10 +179,10 @@ test('an hour of flood writes no more than it may, counts all, and hides no devi
   t.true((await verdict()).ok);
 });
 
-test('a flood holds up no other writer: its lines share their flush', async (t) => {
-  const { audit, book, lines } = await opened(t, 10_000);
+test('a flood does not delay other writers: its lines share a flush', async (t) => {
+  const { audit, writer, lines } = await opened(t, 10_000);
   const entries = Array.from({ length: 500 }, (_none, at) => entry({ address: `10.0.0.${at}` }));
-  const flood = book.take(broker, { run: 'r', number: 1, entries });
+  const flood = writer.take(broker, { run: 'r', number: 1, entries });
   await audit.append({ action: 'device-revoked', actor: 'admin', device: 'pump-7' });
   await flood;
   const all = await lines();

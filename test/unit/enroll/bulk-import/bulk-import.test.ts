@@ -4,7 +4,7 @@ import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { csvRecords } from '../../../../enroll/bulk-import/csv.ts';
 import { csvRows, jsonRows } from '../../../../enroll/bulk-import/import-rows.ts';
 
-test('CSV that was written by the rules is read back, whatever is in the fields', (t) => {
+test('CSV that follows RFC 4180 is read correctly, whatever the fields contain', (t) => {
   const field = fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r\n', ' ', 'é') });
   fc.assert(
     fc.property(
@@ -23,7 +23,7 @@ test('CSV that was written by the rules is read back, whatever is in the fields'
   );
 });
 
-test('a record knows the line that it begins on, also behind line breaks in quotes', (t) => {
+test('a record has the number of its first line, also after line breaks in quotes', (t) => {
   const records = [...csvRecords('a,b\n"x\ny",2\n\n3,4')];
   t.deepEqual(
     records.map(({ line }) => line),
@@ -31,7 +31,7 @@ test('a record knows the line that it begins on, also behind line breaks in quot
   );
 });
 
-test('rows name their fault and their line, and the others are read', (t) => {
+test('invalid rows have a fault and a line number, and the others are read', (t) => {
   const rows = [...csvRows('id,attr:x\nok,1\nno good,2\ntoo,3,4\nlast,\n')];
   t.deepEqual(
     rows.map(({ line, row }) => [line, row?.id]),
@@ -56,7 +56,7 @@ test('rows name their fault and their line, and the others are read', (t) => {
   );
 });
 
-test('a first line that names unknown columns, or none, is refused', (t) => {
+test('a first line with unknown or no columns is refused', (t) => {
   for (const text of ['', 'group\n', 'id,color\n', 'id,id\n']) {
     t.true(
       isFlotillaError(

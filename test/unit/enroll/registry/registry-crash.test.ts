@@ -32,7 +32,7 @@ async function open(
   return registry;
 }
 
-/** One enrollment: the token is used up and the device has a certificate, in one change. */
+/** One enrollment: in one change, the token is used and the device gets a certificate. */
 async function enroll(registry: LowdbRegistry, at: number): Promise<void> {
   const token = await registry.get('tokens', `t${at}`);
   await registry.commit({
@@ -48,7 +48,7 @@ async function enroll(registry: LowdbRegistry, at: number): Promise<void> {
   });
 }
 
-/** What holds at every moment: a device is there exactly when its token is used up. */
+/** The invariant: a device exists exactly when its token is used. */
 async function assertWhole(t: ExecutionContext, registry: LowdbRegistry): Promise<string[]> {
   const ids: string[] = [];
   for await (const { hash, uses } of registry.rows('tokens')) {
@@ -75,7 +75,7 @@ const points: readonly CrashPoint[] = [
 ];
 
 for (const point of points) {
-  test(`a crash ${point} loses nothing that was acknowledged and shows no half change`, async (t) => {
+  test(`a crash ${point} loses nothing that was acknowledged and leaves no partial change`, async (t) => {
     const root = tempFolder(t);
     const folder = join(root, 'registry');
     const acknowledged = new Set<string>();
@@ -83,7 +83,7 @@ for (const point of points) {
     let passed = 0;
     const registry = await open(t, folder, {
       async step(name) {
-        // The first passages, and some of the many before a shard.
+        // The first occurrences, and some of the many before a shard.
         if (name !== point || (passed++ > 3 && passed % 9 !== 0)) return;
         const copy = {
           folder: join(root, `copy${copies.length}`),
@@ -116,7 +116,7 @@ for (const point of points) {
       const after = await open(t, copy.folder);
       const ids = await assertWhole(t, after);
       for (const id of copy.acknowledged) t.true(ids.includes(id), `${id} in ${copy.folder}`);
-      // And it goes on from there.
+      // The registry continues from there.
       await after.commit({
         puts: [{ table: 'devices', record: deviceRow('later'), expected: 0 }],
       });
@@ -125,7 +125,7 @@ for (const point of points) {
   });
 }
 
-test('a journal that is cut anywhere opens with every whole line and without the torn one', async (t) => {
+test('a journal that is cut anywhere opens with every complete line and without the incomplete one', async (t) => {
   const root = tempFolder(t);
   const folder = join(root, 'registry');
   const registry = await open(t, folder);
@@ -151,7 +151,7 @@ test('a journal that is cut anywhere opens with every whole line and without the
   }
 });
 
-test('a line that was changed is damage, and the registry does not open', async (t) => {
+test('with a damaged line the registry does not open', async (t) => {
   const root = tempFolder(t);
   const folder = join(root, 'registry');
   const registry = await open(t, folder);
@@ -169,7 +169,7 @@ test('a line that was changed is damage, and the registry does not open', async 
   t.true(isFlotillaError(error, 'registry-damaged'));
 });
 
-test('a disk that fails leaves the registry as it was, and it goes on when the disk does', async (t) => {
+test('a failing disk leaves the registry unchanged, and it continues when the disk works again', async (t) => {
   const folder = join(tempFolder(t), 'registry');
   let failing = false;
   const registry = await open(t, folder, {
@@ -198,7 +198,7 @@ test('a disk that fails leaves the registry as it was, and it goes on when the d
   t.is(await again.count('devices'), 2);
 });
 
-test('a change whose audit line cannot be written is taken back, on the disk too, and later ones go on', async (t) => {
+test('a change whose audit line cannot be written is undone, also on the disk, and later changes succeed', async (t) => {
   const folder = join(tempFolder(t), 'registry');
   let failing = false;
   let cannotCut = false;
@@ -309,19 +309,19 @@ test('the cost of a commit on the disk does not grow with the number of rows', a
   t.true((await cost('x0002')) <= small + 8);
 });
 
-test('one process at a time has the registry', async (t) => {
+test('only one process at a time can open the registry', async (t) => {
   const folder = join(tempFolder(t), 'registry');
   const registry = await open(t, folder);
   const error = await t.throwsAsync(openLowdbRegistry(folder, deps));
   t.true(isFlotillaError(error, 'registry-locked'));
   await registry.close();
-  // The lock of a process that was killed: no such process lives.
+  // The lock of a process that was killed and does not exist any more.
   await writeFile(join(folder, 'lock'), '999999999\n');
   await (await openLowdbRegistry(folder, deps)).close();
   t.pass();
 });
 
-test('shards are JSON that a person can read, one row a line', async (t) => {
+test('shards are readable JSON, one row per line', async (t) => {
   const folder = join(tempFolder(t), 'registry');
   const registry = await open(t, folder);
   await registry.commit({ puts: [{ table: 'devices', record: deviceRow('a'), expected: 0 }] });
@@ -338,7 +338,7 @@ test('shards are JSON that a person can read, one row a line', async (t) => {
   t.false((await readdir(join(folder, 'devices'))).includes('note.tmp'));
 });
 
-test('checkpoints that are asked for at once come one after the other, and all end', async (t) => {
+test('concurrent checkpoints run one at a time, and all finish', async (t) => {
   const folder = join(tempFolder(t), 'registry');
   const registry = await openLowdbRegistry(folder, {
     clock: systemClock,

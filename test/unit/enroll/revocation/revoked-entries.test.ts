@@ -24,7 +24,7 @@ interface World {
   readonly registry: LowdbRegistry;
   readonly entries: RevokedEntries;
   readonly revoke: (serial: string) => Promise<number>;
-  /** The serial numbers on the list of an issuer, sorted, repeated ones too. */
+  /** The serial numbers on the list of an issuer, sorted, with duplicates. */
   readonly serials: (of?: string) => Promise<string[]>;
 }
 
@@ -67,7 +67,7 @@ function serialsOf(entries: CrlEntries | undefined): string[] {
     .sort();
 }
 
-test('what is revoked is added to what was read', async (t) => {
+test('new revocations are added to those that were read', async (t) => {
   const { revoke, serials, registry } = await open(t);
   await revoke('01');
   t.deepEqual(await serials(), ['01']);
@@ -77,7 +77,7 @@ test('what is revoked is added to what was read', async (t) => {
   t.is(await registry.count('revocations'), 2);
 });
 
-test('a list that was given out does not change when more is revoked', async (t) => {
+test('a list that was returned does not change with later revocations', async (t) => {
   const { revoke, entries } = await open(t);
   await revoke('01');
   const before = (await entries.current()).get(issuer)!;
@@ -86,7 +86,7 @@ test('a list that was given out does not change when more is revoked', async (t)
   t.deepEqual(serialsOf(before), ['01']);
 });
 
-test('who is suspended is on hold until he is resumed, deleted, or his certificate ends', async (t) => {
+test('a suspended device is on hold until it is resumed or deleted, or its certificate expires', async (t) => {
   const { registry, clock, serials } = await open(t);
   const row = (id: string, serial: string, status: DeviceRecord['status']): DeviceRecord =>
     deviceRow(id, {
@@ -111,7 +111,7 @@ test('who is suspended is on hold until he is resumed, deleted, or his certifica
   t.deepEqual(await serials(), []);
 });
 
-test('a hold has the date of its beginning, whatever becomes of it until it ends', async (t) => {
+test('a hold keeps the date of its beginning until it ends', async (t) => {
   const { registry, clock, entries } = await open(t);
   const devices = new DeviceAdmin({ registry, clock });
   const id = parseDeviceId('a');
@@ -137,10 +137,10 @@ test('a hold has the date of its beginning, whatever becomes of it until it ends
   await devices.resume(id, 'operator');
   const again = second(clock.now());
   await devices.suspend(id, 'operator');
-  t.is(await heldSince(), again, 'held anew');
+  t.is(await heldSince(), again, 'held again');
 });
 
-test('entries of rows that are gone leave when all is read anew', async (t) => {
+test('entries of deleted rows are removed when everything is read again', async (t) => {
   const { revoke, registry, entries, serials } = await open(t);
   await revoke('01');
   await revoke('02');
@@ -152,7 +152,7 @@ test('entries of rows that are gone leave when all is read anew', async (t) => {
   t.deepEqual(await serials(), ['02']);
 });
 
-test('a row that is written again is one entry', async (t) => {
+test('a row that is written twice is one entry', async (t) => {
   const { clock, registry, revoke, serials } = await open(t);
   await revoke('01');
   t.deepEqual(await serials(), ['01']);
@@ -161,7 +161,7 @@ test('a row that is written again is one entry', async (t) => {
   t.deepEqual(await serials(), ['01']);
 });
 
-test('what is revoked while the registry is read is neither lost nor doubled', async (t) => {
+test('a revocation while the registry is read is neither lost nor duplicated', async (t) => {
   const { clock, registry, entries, serials } = await open(t);
   const all: string[] = [];
   const some = (count: number): Put[] =>
@@ -173,7 +173,7 @@ test('what is revoked while the registry is read is neither lost nor doubled', a
   await registry.commit({ puts: some(3000) });
   for (let round = 0; round < 5; round++) {
     entries.forget();
-    // In memory at once, durable only while the rows are read.
+    // In memory at once, but durable only while the rows are read.
     const before = registry.commit({ puts: some(50) });
     const state = { reading: true };
     const found = serials().finally(() => (state.reading = false));
