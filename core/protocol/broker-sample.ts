@@ -13,7 +13,6 @@ const count = z.int().min(0);
 
 /** Where the policy in force comes from: the broker's own file, the fleet, or the default of a new state. */
 export const policySources = ['file', 'fleet', 'default'] as const;
-export type PolicySource = (typeof policySources)[number];
 
 export const policyInForceSchema = z.strictObject({
   source: z.enum(policySources),

@@ -44,6 +44,15 @@ export class DeviceActions {
     return this.#act(ids, actor, (id) => this.#deps.devices.revoke(id, reason, actor));
   }
 
+  /** Changes many, and waits until the brokers have that in force. */
+  each(
+    ids: readonly DeviceId[],
+    actor: string,
+    change: (id: DeviceId) => Promise<string[]>,
+  ): Promise<RevokeResult> {
+    return this.#act(ids, actor, change);
+  }
+
   delete(id: DeviceId, actor: string): Promise<RevokeResult> {
     return this.#act([id], actor, () => this.#deps.devices.delete(id, actor));
   }

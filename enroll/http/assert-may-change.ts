@@ -5,11 +5,9 @@
  * @module
  */
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { protectedRoles } from '../operators/protected-roles.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
 import type { DeviceRecord } from '../registry/records.ts';
-
-/** The roles of identities that are not devices. */
-const protectedRoles = new Set(['service', 'admin', 'operator', 'viewer', 'broker']);
 
 /** @throws FlotillaError `role-missing` */
 export function assertMayChange(

@@ -14,6 +14,7 @@ import { eventTypes } from '../../core/protocol/operator-api.ts';
 import { feedLineSchema } from '../../core/protocol/feed.ts';
 import { sessionCookie } from './session-cookie.ts';
 import { problemMediaType } from './problem.ts';
+import { exampleOf, requestExamples } from './operation-examples.ts';
 import { operationOf } from './operations.ts';
 import { roleOf, type Access, type HttpRoute } from './route.ts';
 
@@ -65,7 +66,12 @@ function operation(one: HttpRoute): Json {
       : {
           requestBody: {
             required: !body.safeParse(undefined).success,
-            content: { 'application/json': { schema: schemaOf(body, 'input') } },
+            content: {
+              'application/json': {
+                schema: schemaOf(body, 'input'),
+                ...examplesOf(requestExamples[`${one.method} ${one.path}`]),
+              },
+            },
           },
         }),
     responses: {
@@ -73,7 +79,7 @@ function operation(one: HttpRoute): Json {
         description: 'Done',
         ...(response === undefined
           ? {}
-          : { content: { 'application/json': { schema: schemaOf(response, 'output') } } }),
+          : { content: { 'application/json': responseContent(response) } }),
       },
       default: problem,
     },
@@ -201,6 +207,15 @@ function securityOf(access: Access, path: string): Json {
     };
   }
   return path === '/v1/enroll' ? { security: [{ token: [] }, { certificate: [] }, {}] } : {};
+}
+
+function responseContent(response: z.ZodType): Json {
+  const schema = schemaOf(response, 'output');
+  return { schema, ...examplesOf(exampleOf(schema)) };
+}
+
+function examplesOf(value: unknown): Json {
+  return value === undefined ? {} : { examples: { usual: { value } } };
 }
 
 function namesOf(method: string, path: string): Json {

@@ -63,6 +63,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/devices/:id/disconnect': 'disconnectDevice',
     'GET /v1/groups': 'listGroups',
     'POST /v1/groups/:group/revoke': 'revokeGroup',
+    'POST /v1/devices/bulk': 'changeDevices',
     'POST /v1/devices/import': 'importDevices',
     'GET /v1/devices/export': 'exportDevices',
   }),

@@ -19,6 +19,7 @@ import { unmappedAddress } from '../../core/ip-address.ts';
 import type { OperatorAuthentication } from '../operators/operator-authentication.ts';
 import { includesRole } from '../../core/protocol/operator-role.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
+import { IdempotentCalls, type KeptResponse } from './idempotency.ts';
 import { responseHeaders } from './page-headers.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
@@ -70,12 +71,14 @@ export class HttpServer {
   readonly #server: Server;
   readonly #requests: RateLimiter;
   readonly #failures: RateLimiter;
+  readonly #idempotent: IdempotentCalls;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
   constructor(deps: HttpDeps) {
     this.#deps = deps;
     const { limits } = deps.config;
     const { enroll } = limits;
+    this.#idempotent = new IdempotentCalls(deps.clock);
     this.#requests = new RateLimiter(deps.clock, enroll.requestsPerAddressPerSecond, 1000);
     this.#failures = new RateLimiter(deps.clock, enroll.failuresPerAddressPerMinute, 60_000);
     let server: Server | undefined;
@@ -261,20 +264,33 @@ export class HttpServer {
       onRequest,
       handler: async (request, reply) => {
         void reply.status(one.status).header('cache-control', 'no-store');
-        const result = await one.handle({
-          body: request.body,
-          query: request.query,
-          params: request.params,
-          headers: request.headers,
-          ...callerOf(request),
-          certificate: peerCertificate(request.raw.socket),
-          remoteAddress: remoteAddressOf(request),
-          header: (name, value) => void reply.header(name, value),
-          status: (code) => void reply.status(code),
-        });
+        const caller = callerOf(request);
+        const run = async (): Promise<KeptResponse> => {
+          let { status }: { status: number } = one;
+          const result = await one.handle({
+            body: request.body,
+            query: request.query,
+            params: request.params,
+            headers: request.headers,
+            ...caller,
+            certificate: peerCertificate(request.raw.socket),
+            remoteAddress: remoteAddressOf(request),
+            header: (name, value) => void reply.header(name, value),
+            status: (code) => void (status = code),
+          });
+          if (one.response === undefined) return { status, body: '' };
+          return { status, body: typeof result === 'string' ? result : JSON.stringify(result) };
+        };
+        const key = request.headers['idempotency-key'];
+        const isIdempotent = one.method === 'POST' && caller.operator !== undefined;
+        const { method, url: path, body } = request;
+        const { status, body: text } =
+          isIdempotent && typeof key === 'string'
+            ? await this.#idempotent.once(caller.actor, key, { method, path, body }, run)
+            : await run();
+        void reply.status(status);
         if (one.response === undefined) return reply.send(emptyBody);
-        if (typeof result === 'string') return reply.send(result);
-        return reply.type('application/json').send(JSON.stringify(result));
+        return reply.type('application/json').send(text);
       },
     });
   }

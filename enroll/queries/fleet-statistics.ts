@@ -10,6 +10,7 @@ import type { PresenceTable } from '../devices/presence-table.ts';
 import { endOf } from '../registry/device-query.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
+import { protectedRoles } from '../operators/protected-roles.ts';
 import type { DeviceTable } from './device-table.ts';
 import { HourCounter } from './hour-counter.ts';
 import { dayMs } from '../../core/config/duration.ts';
@@ -119,7 +120,7 @@ export class FleetStatistics {
     let connected = 0;
     let services = 0;
     await table.each((record) => {
-      if (serviceRoles.has(record.role)) {
+      if (protectedRoles.has(record.role)) {
         services++;
         return;
       }
@@ -141,8 +142,6 @@ export class FleetStatistics {
   }
 }
 
-/** Roles of identities that are not devices. */
-const serviceRoles = new Set(['service', 'admin', 'operator', 'viewer', 'broker', 'server']);
 const deniedStages = new Set(['publish', 'subscribe', 'receive']);
 const refusalActions = new Set([
   'token-refused',

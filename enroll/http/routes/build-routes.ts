@@ -31,6 +31,7 @@ import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
 import { openApi } from '../openapi.ts';
 import type { RawRoute } from '../raw-route.ts';
 import { route, type HttpRoute } from '../route.ts';
+import { bulkRoutes } from './bulk-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { enrollmentRoutes } from './enrollment-routes.ts';
 import { estRoutes } from './est-routes.ts';
@@ -91,6 +92,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
     ...tokenRoutes(deps),
     serviceRoute(deps),
     ...deviceRoutes(deps),
+    ...bulkRoutes(deps),
     ...requestRoutes(new Approvals(deps)),
     ...issuerRoutes(deps),
     ...factoryRoutes(deps),
