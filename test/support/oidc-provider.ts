@@ -30,10 +30,7 @@ export async function oidcProvider(
   },
 ): Promise<TestProvider> {
   const { key, cert, ca, people, clientSecret, redirectUri } = options;
-  let handle: ReturnType<Provider['callback']> | undefined;
-  const server = createServer({ key, cert }, (request, response) => {
-    void handle?.(request, response);
-  });
+  const server = createServer({ key, cert });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const issuer = `https://localhost:${(server.address() as AddressInfo).port}`;
   const provider = new Provider(issuer, {
@@ -55,7 +52,10 @@ export async function oidcProvider(
       claims: () => ({ sub: id, ...people[id] }),
     }),
   });
-  handle = provider.callback();
+  const handle = provider.callback();
+  server.on('request', (request, response) => {
+    void handle(request, response);
+  });
   t.teardown(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
