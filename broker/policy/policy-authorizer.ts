@@ -173,7 +173,8 @@ export class PolicyAuthorizer implements Authorizer {
       bytesBurst: own.bytesBurst ?? own.bytesPerSecond ?? 0,
       connectionsMax: own.connectionsMax ?? defaults.connectionsPerDeviceMax,
       subscriptionsMax: own.subscriptionsMax ?? defaults.subscriptionsPerSessionMax,
-      inflightMax: own.inflightMax ?? defaults.inflightOutMax,
+      // The limits of the configuration differ for each direction: the session layer applies them too.
+      inflightMax: own.inflightMax ?? 65_535,
       queueMaxMessages: own.queueMaxMessages ?? defaults.queuePerSessionMaxMessages,
       queueMaxBytes: own.queueMaxBytes ?? defaults.queuePerSessionMaxBytes,
       queueOverflow: own.queueOverflow ?? defaults.queueOverflow,

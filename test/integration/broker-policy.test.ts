@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import test from 'ava';
 import { writeFileSync } from 'node:fs';
+import { generate, parser, type Packet } from 'mqtt-packet';
 import {
   applied,
   brokerWorld,
@@ -287,4 +288,32 @@ roles:
   const line = world.capture.lines.findLast(({ msg }) => String(msg).startsWith('reload failed'));
   t.regex(JSON.stringify(line?.['err']), /line 4, column 5/);
   t.deepEqual(await subscribe(client, ['news/more/#']), [0]);
+});
+
+test('the window for messages to a client does not lower the Receive Maximum of the broker, a limit of the role does', async (t) => {
+  const world = await brokerWorld(t, {
+    config: { limits: { broker: { inflightOutMax: 20, inflightInMax: 300 } } },
+    policy: `version: 1
+roles:
+  device:
+    rules: [{ allow: publish, topics: ['devices/{device}/#'] }]
+  narrow:
+    limits: { inflightMax: 7 }
+    rules: [{ allow: publish, topics: ['devices/{device}/#'] }]
+`,
+  });
+  const receiveMaximum = async (id: string, role: string): Promise<unknown> => {
+    const socket = await world.tls(world.device(id, { role }));
+    const found: Packet[] = [];
+    const packets = parser({ protocolVersion: 5 });
+    packets.on('packet', (packet) => found.push(packet));
+    socket.on('data', (chunk: Buffer) => packets.parse(chunk));
+    socket.write(generate({ cmd: 'connect', clientId: id, protocolVersion: 5, clean: true }));
+    await until('CONNACK', () => found.length > 0);
+    socket.destroy();
+    const [connack] = found;
+    return connack?.cmd === 'connack' ? connack.properties?.receiveMaximum : undefined;
+  };
+  t.is(await receiveMaximum('sensor-1', 'device'), 300);
+  t.is(await receiveMaximum('sensor-2', 'narrow'), 7);
 });

@@ -30,6 +30,7 @@ export interface RetainedReceiver {
 
 /** The session of a connection. */
 export interface RetainedSession extends Pick<Receiver, 'deliver'> {
+  readonly clientId: string;
   readonly subscriptions: ReadonlyMap<string, SubscriptionRecord>;
   readonly outbound: { readonly hasWaiting: boolean };
 }
@@ -152,6 +153,8 @@ export class RetainedSender {
     record: SubscriptionRecord,
     stored: StoredMessage,
   ): void {
+    // [MQTT-3.8.3-3] No Local: a retained message is not sent to the client that published it either.
+    if (record.noLocal && stored.publisher === session.clientId) return;
     if (!this.#context.authorizer.receive(client.identity, stored.topic)) return;
     this.#messagesLeft--;
     const qos = stored.qos < record.qos ? stored.qos : record.qos;

@@ -12,7 +12,7 @@ import { onSubscribe } from './subscribe.ts';
 import { onUnsubscribe } from './unsubscribe.ts';
 import { emitPing } from './plugin-hooks.ts';
 import { pingresp } from '../wire/answers.ts';
-import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
+import { malformed, protocolError } from '../wire/fault.ts';
 
 /** Handles one whole packet. @throws ProtocolFault */
 export function dispatch(
@@ -66,9 +66,9 @@ export function dispatch(
       onSecondConnect();
       return;
     case 0xf0:
-      // [MQTT-4.12.0-6]: AUTH is not allowed, because CONNECT never negotiates a method. Before 5.0 it does not exist.
+      // AUTH is not allowed, because CONNECT never negotiates a method. Before 5.0 it does not exist.
       if (!client.isMqtt5) throw malformed('packet type 15');
-      throw new ProtocolFault('authentication-method-unsupported', 'AUTH');
+      throw protocolError('[MQTT-4.12.0-6] AUTH without an authentication method');
     default:
       throw malformed(`unknown packet type or flags 0x${header.toString(16)}`);
   }

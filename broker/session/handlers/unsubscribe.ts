@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { topicFilterFault } from '../../../core/topic.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Session } from '../state/session.ts';
 import { removeSubscription } from '../state/subscriptions.ts';
@@ -12,6 +13,7 @@ import { readUnsubscribe } from '../wire/subscribe.ts';
 
 const success = 0x00;
 const noSubscription = 0x11;
+const filterInvalid = 0x8f;
 
 export function onUnsubscribe(
   client: ClientConnection,
@@ -27,9 +29,12 @@ export function onUnsubscribe(
     client.isMqtt5,
     context.limits.subscriptionsPerPacketMax,
   );
-  const codes = filters.map((filter) =>
-    removeSubscription(context, publisher, session, filter) ? success : noSubscription,
-  );
+  const { topicMaxBytes, topicLevelsMax } = context.limits;
+  const limits = { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax };
+  const codes = filters.map((filter) => {
+    if (removeSubscription(context, publisher, session, filter)) return success;
+    return topicFilterFault(filter, limits) === undefined ? noSubscription : filterInvalid;
+  });
   client.sendAfterCommit(unsuback(client.isMqtt5 ? 5 : 4, packetId, codes));
   const { hooks } = context;
   if (hooks.hasListeners.unsubscribe) hooks.emit('unsubscribe', filters, hooks.clientOf(client));

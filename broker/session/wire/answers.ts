@@ -20,7 +20,8 @@ export function connack(
   sessionPresent: boolean,
   properties: ConnackProperties = {},
 ): Buffer {
-  if (version < 5) return Buffer.from([0x20, 2, sessionPresent ? 1 : 0, code]);
+  // In 3.1 there is no Session Present: the byte is reserved.
+  if (version < 5) return Buffer.from([0x20, 2, version === 4 && sessionPresent ? 1 : 0, code]);
   return generate(
     { cmd: 'connack', reasonCode: code, sessionPresent, properties },
     { protocolVersion: 5 },

@@ -100,6 +100,13 @@ function readWill(
 ): ConnectWill {
   const properties = version === 5 ? readProperties(reader, 'will') : noProperties;
   const topic = reader.text();
+  // [MQTT-4.7.3-1], [MQTT-3.3.2-2]: not a topic name. On 3.1.1 such a CONNECT gets no CONNACK [MQTT-3.1.4-1].
+  if (topic === '' || /[+#]/.test(topic)) {
+    throw new ProtocolFault(
+      'topic-name-invalid',
+      `will topic ${JSON.stringify(topic.slice(0, 128))}`,
+    );
+  }
   const payload = reader.binary();
   return { topic, payload, qos, retain, properties };
 }

@@ -117,9 +117,7 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
     const id = reader.byte();
     const allowedIn = allowed[id] ?? 0;
     if (allowedIn === 0) throw malformed(`unknown property 0x${id.toString(16)}`);
-    if ((allowedIn & placeBit) === 0) {
-      throw protocolError(`property 0x${id.toString(16)} is not allowed in ${place}`);
-    }
+    if ((allowedIn & placeBit) === 0) throw misplaced(id, place);
     if (id !== 0x26) {
       const bit = 1 << (id & 31);
       const seenBits = id < 32 ? seen : seenHigh;
@@ -133,6 +131,17 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
   }
   if (isForwarded) set.forward = without(reader.bytes, start, end, cuts);
   return set;
+}
+
+/**
+ * Section 2.2.2.2: an identifier that is not valid for its packet type is malformed. The subscription
+ * identifier is valid in PUBLISH, but only from a server [MQTT-3.3.4-6].
+ */
+function misplaced(id: number, place: PropertyPlace): ProtocolFault {
+  if (id === 0x0b && place === 'publish') {
+    return protocolError('[MQTT-3.3.4-6] a subscription identifier in PUBLISH');
+  }
+  return malformed(`property 0x${id.toString(16)} is not valid in ${place}`);
 }
 
 function readProperty(reader: PacketReader, set: PropertySet, id: number): void {

@@ -47,8 +47,12 @@ export function readSubscribe(
     const qos = options & 3;
     const retainHandling = (options >> 4) & 3;
     // [MQTT-3.8.3-5] reserved bits (3.1.1: [MQTT-3-8.3-4]).
-    if ((options & (isMqtt5 ? 0xc0 : 0xfc)) !== 0 || qos === 3 || retainHandling === 3) {
+    if ((options & (isMqtt5 ? 0xc0 : 0xfc)) !== 0) {
       throw malformed('[MQTT-3.8.3-5] reserved bits in the subscription options');
+    }
+    // Section 3.8.3.1 calls both a Protocol Error.
+    if (qos === 3 || retainHandling === 3) {
+      throw protocolError(`${qos === 3 ? 'QoS' : 'retain handling'} 3 in the subscription options`);
     }
     requests.push({
       filter,

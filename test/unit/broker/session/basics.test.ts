@@ -90,3 +90,17 @@ test('a retained message is sent to a new subscription, and a will when its clie
   const will = await sub.next('publish');
   t.deepEqual([will.topic, String(will.payload), will.retain], ['will/device', 'gone', false]);
 });
+
+test('CONNACK of 3.1 has no Session Present: the byte is reserved', async (t) => {
+  const world = await startWorld(t);
+  for (const version of [3, 4] as const) {
+    const clientId = `c${version}`;
+    await (await world.connect({ clientId, version, clean: false })).disconnect();
+    const again = await world.raw(clientId);
+    const seen: Buffer[] = [];
+    again.socket.on('data', (chunk: Buffer) => seen.push(chunk));
+    again.connect({ clientId, version, clean: false });
+    await until('CONNACK', () => seen.length > 0);
+    t.is(Buffer.concat(seen).toString('hex'), version === 3 ? '20020000' : '20020100');
+  }
+});
