@@ -34,10 +34,10 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
-  const failed = await lifecycle.guard(async () => {
+  const failures = await lifecycle.guard(async () => {
     const log = serviceLog(config);
     await reportGroupReadableSecrets(state, config, environment, log);
-    await lockState(state, ['broker'], lifecycle);
+    const { lost } = await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(
       state,
       config,
@@ -51,7 +51,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
       `broker is ready at mqtts://${ready.mqtts.host}:${ready.mqtts.port}`,
     );
     await reportToServiceManager(environment, lifecycle, log, `mqtts port ${ready.mqtts.port}`);
-    return { failure };
+    return [failure, lost];
   });
-  return serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
+  return serveUntil(stop, failures, lifecycle, (text) => out.say(text));
 };

@@ -29,9 +29,9 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
-  await lifecycle.guard(async () => {
+  const failures = await lifecycle.guard(async () => {
     const log = serviceLog(config);
-    await lockState(state, ['enroll'], lifecycle);
+    const { lost } = await lockState(state, ['enroll'], lifecycle);
     await prepareState(state, config, log, environment);
     const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
     out.result(
@@ -39,6 +39,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
     );
     await reportToServiceManager(environment, lifecycle, log, `enrollment ${https.url}`);
+    return [lost];
   });
-  return serveUntil(stop, undefined, lifecycle, (text) => out.say(text));
+  return serveUntil(stop, failures, lifecycle, (text) => out.say(text));
 };

@@ -81,7 +81,10 @@ async function enrollChecks(
   try {
     const client = await adminClient(options, context);
     const answer = await client.json('GET', '/v1/status', statusSchema);
-    return [{ name, ok: true, detail: `${run.https.url}, process ${run.pid}` }, ...answer.checks];
+    return [
+      { name, ok: true, detail: `${run.https.url}, process ${run.process.pid}` },
+      ...answer.checks,
+    ];
   } catch (error) {
     return [{ name, ok: false, detail: messageOf(error) }];
   }
@@ -94,7 +97,7 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
     const hosted = await readFile(identityFiles(state.broker.identity).cert).catch(() => undefined);
     return hosted === undefined ? [] : [{ name, ok: false, detail: 'is not running' }];
   }
-  const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.pid}`;
+  const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.process.pid}`;
   try {
     const answer = statusSchema.parse(
       JSON.parse(await fetchText(new URL('/statusz', run.metrics.url))),

@@ -73,11 +73,11 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
-  const failed = await lifecycle.guard(async () => {
+  const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr);
     const isLive = hasLiveScreen(out.streams.stderr);
     const log = serviceLog(config, isLive ? terminalLog : undefined);
-    await lockState(state, ['enroll', 'broker'], lifecycle);
+    const { lost } = await lockState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, environment);
     const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
     const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
@@ -106,9 +106,9 @@ const up: CommandAction<UpOptions> = async (options, context) => {
       void stop.then(() => fleet.closeView());
       lifecycle.add('simulated devices', () => fleet.stop());
     }
-    return { failure: broker.failed };
+    return [broker.failed, lost];
   });
-  const code = await serveUntil(stop, failed.failure, lifecycle, (text) => out.say(text));
+  const code = await serveUntil(stop, failures, lifecycle, (text) => out.say(text));
   out.say(`stopped; the state is kept in ${state.root}`);
   return code;
 };

@@ -120,7 +120,6 @@ export async function serveEnroll(
   lifecycle.add(
     'run file',
     await writeRun(state.run.enroll, {
-      pid: process.pid,
       https,
       fingerprint: service.ca.fingerprint,
     }),
@@ -158,7 +157,7 @@ export async function serveBroker(
     wss: { host: wss.host, port: wss.port },
     metrics,
   };
-  lifecycle.add('run file', await writeRun(state.run.broker, { pid: process.pid, ...ready }));
+  lifecycle.add('run file', await writeRun(state.run.broker, ready));
   return { ready, failed: service.failed };
 }
 
@@ -181,11 +180,11 @@ async function writePolicyIfMissing(state: StateFolder): Promise<void> {
  */
 export async function serveUntil(
   stop: Promise<string>,
-  failed: Promise<FlotillaError> | undefined,
+  failures: readonly Promise<FlotillaError>[],
   lifecycle: Lifecycle,
   say: (text: string) => void,
 ): Promise<number> {
-  const end = await Promise.race([stop, ...(failed === undefined ? [] : [failed])]);
+  const end = await Promise.race([stop, ...failures]);
   say(typeof end === 'string' ? `${end}: stopping` : `${end.message} [${end.code}]: stopping`);
   await lifecycle.close();
   return typeof end === 'string' ? 0 : (exitCodeOf(end.spec) ?? 1);

@@ -46,7 +46,7 @@ import type { EventSink, NumberedEvent } from '../audit/audit-event.ts';
 import { Durability } from './durability.ts';
 import { listDevices } from './device-list.ts';
 import { inTurns } from './rows-in-turns.ts';
-import { lockFolder } from './folder-lock.ts';
+import { RegistryLock } from './registry-lock.ts';
 import { Journal } from './journal.ts';
 import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
 import { type DeviceRecord, type TableName, type Tables, type TokenRecord } from './records.ts';
@@ -104,13 +104,13 @@ export async function openLowdbRegistry(
   deps: LowdbRegistryDeps,
 ): Promise<LowdbRegistry> {
   await makeSecretFolder(folder);
-  const unlock = await lockFolder(folder);
+  const lock = await RegistryLock.take(folder, deps.log);
   try {
-    const registry = new LowdbRegistry(folder, deps, unlock);
+    const registry = new LowdbRegistry(folder, deps, lock);
     await registry.start();
     return registry;
   } catch (error) {
-    await unlock();
+    await lock.release();
     throw error;
   }
 }
@@ -118,7 +118,7 @@ export async function openLowdbRegistry(
 export class LowdbRegistry implements Registry {
   readonly #folder: string;
   readonly #deps: LowdbRegistryDeps;
-  readonly #unlock: () => Promise<void>;
+  readonly #lock: RegistryLock;
   readonly #rows: RegistryRows;
   readonly #watchers = new Set<(committed: Committed) => void>();
   readonly #openFile: OpenAppendFile;
@@ -135,10 +135,10 @@ export class LowdbRegistry implements Registry {
   #closing: Promise<void> | undefined;
   #shardBytes = 0;
 
-  constructor(folder: string, deps: LowdbRegistryDeps, unlock: () => Promise<void>) {
+  constructor(folder: string, deps: LowdbRegistryDeps, lock: RegistryLock) {
     this.#folder = folder;
     this.#deps = deps;
-    this.#unlock = unlock;
+    this.#lock = lock;
     this.#openFile = deps.openFile ?? openAppendFile;
     this.#rows = new RegistryRows(folder, () => this.#durableUpTo(this.#number));
   }
@@ -197,6 +197,7 @@ export class LowdbRegistry implements Registry {
   commit(change: Change): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#closing !== undefined) throw new FlotillaError('registry-unavailable');
+      this.#lock.assertHeld();
       this.#rows.assertFits(change);
       const number = ++this.#number;
       const atMs = this.#deps.clock.now();
@@ -252,7 +253,7 @@ export class LowdbRegistry implements Registry {
       await this.checkpoint();
     } finally {
       await this.#journal?.close();
-      await this.#unlock();
+      await this.#lock.release();
     }
   }
 
@@ -282,6 +283,7 @@ export class LowdbRegistry implements Registry {
     await this.#deps.step?.('before-journal');
     const bytesBefore = this.#journal?.bytes ?? 0;
     try {
+      this.#lock.assertHeld();
       await this.#journal?.append(batch.map(({ json }) => json));
     } catch (error) {
       this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
@@ -345,7 +347,7 @@ export class LowdbRegistry implements Registry {
   }
 
   async #checkpointOnce(): Promise<void> {
-    if (!this.#rows.shards.some(({ dirty }) => dirty)) return;
+    if (this.#lock.isLost || !this.#rows.shards.some(({ dirty }) => dirty)) return;
     await this.#rotateJournal();
     await this.#deps.step?.('after-rotation');
     for (const shard of this.#rows.shards) {

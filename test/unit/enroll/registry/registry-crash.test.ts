@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import { appendFile, cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../../../core/clock.ts';
+import { systemProcesses } from '../../../../core/process-identity.ts';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../../../core/log.ts';
 import { AuditLog } from '../../../../enroll/audit/audit-log.ts';
@@ -15,6 +16,7 @@ import {
 } from '../../../../enroll/registry/lowdb-registry.ts';
 import { certificateOf, deviceRow, tokenRow } from '../../../contract/registry.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
+import { until } from '../../../support/until.ts';
 
 const deps: LowdbRegistryDeps = {
   clock: systemClock,
@@ -315,10 +317,34 @@ test('only one process at a time can open the registry', async (t) => {
   const error = await t.throwsAsync(openLowdbRegistry(folder, deps));
   t.true(isFlotillaError(error, 'registry-locked'));
   await registry.close();
-  // The lock of a process that was killed and does not exist any more.
-  await writeFile(join(folder, 'lock'), '999999999\n');
+  // After a crash, the process id in the lock may belong to another process.
+  const earlier = { ...systemProcesses.self, pid: process.ppid, started: '1', token: 'x' };
+  await writeFile(join(folder, 'lock'), JSON.stringify(earlier));
   await (await openLowdbRegistry(folder, deps)).close();
   t.pass();
+});
+
+test('a registry whose folder another process took does not write any more', async (t) => {
+  const folder = join(tempFolder(t), 'registry');
+  const registry = await open(t, folder);
+  await registry.commit({ puts: [{ table: 'devices', record: deviceRow('a'), expected: 0 }] });
+  const other = { ...systemProcesses.self, pid: process.ppid, token: 'x' };
+  await rm(join(folder, 'lock'));
+  await writeFile(join(folder, 'lock'), JSON.stringify(other));
+  const before = await readdir(folder);
+  await until('noticed', async () => {
+    const row = await registry.get('devices', 'a');
+    const change = { table: 'devices' as const, record: deviceRow('a'), expected: row!.version };
+    try {
+      await registry.commit({ puts: [change] });
+      return false;
+    } catch (error) {
+      return isFlotillaError(error, 'registry-unavailable');
+    }
+  });
+  await registry.close();
+  t.deepEqual(await readdir(folder), before);
+  t.is(await readFile(join(folder, 'lock'), 'utf8'), JSON.stringify(other));
 });
 
 test('shards are readable JSON, one row per line', async (t) => {
