@@ -42,7 +42,7 @@ export function commandTree(command: Command, path: readonly string[] = []): Com
 
 function optionNode(option: Option): OptionNode[] {
   if (typeof option.long !== 'string') return [];
-  const value = /[<[](.+?)[>\]]/.exec(option.flags)?.[1];
+  const value = /[<[]([^<[>\]]+)[>\]]/.exec(option.flags)?.[1];
   return [
     {
       flag: option.long,

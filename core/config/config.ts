@@ -236,7 +236,7 @@ function flagLayer(flags: ConfigInput): Layer {
 function camelCase(words: string): string {
   return words
     .toLowerCase()
-    .replaceAll(/_+([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
+    .replaceAll(/_{1,8}([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
 }
 
 /** Returns a plain word unchanged, and anything else quoted and shortened. */

@@ -25,7 +25,7 @@ export function machineUsage(): MachineUsage | undefined {
 
 /** Parses /proc/stat (proc_stat(5)): busy time of all cores, including time stolen by a hypervisor. */
 export function parseCpuStat(text: string): { cores: number; busyMs: number } | undefined {
-  const total = /^cpu +(.*)$/m.exec(text)?.[1]?.split(' ').map(Number);
+  const total = /^cpu +(\S.*)$/m.exec(text)?.[1]?.split(' ').map(Number);
   const cores = text.match(/^cpu\d+ /gm)?.length ?? 0;
   if (total === undefined || cores === 0) return undefined;
   // user, nice, system, (idle, iowait,) irq, softirq, steal; guest time is part of user and nice.

@@ -23,16 +23,16 @@ export interface JudgedThreshold {
 }
 
 const comparison =
-  /^\s*([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/;
+  /^([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?)(?:\s*(ms|s|m|h|d))?$/;
 
 /** Whether a text is a threshold. */
 export function isComparison(text: string): boolean {
-  return comparison.test(text);
+  return comparison.test(text.trim());
 }
 
 /** Parses a threshold; undefined for a text that {@link isComparison} rejects. */
 export function parseComparison(text: string): ThresholdComparison | undefined {
-  const found = comparison.exec(text);
+  const found = comparison.exec(text.trim());
   if (found === null) return undefined;
   const [, figure = '', operator = '<=', digits = '0', unit] = found;
   const limit = unit === undefined ? Number(digits) : Number(digits) * parseDuration(`1${unit}`);

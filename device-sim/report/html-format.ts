@@ -17,7 +17,7 @@ export function tickMs(value: number): string {
 
 /** A whole number with thousands separators. */
 export function countText(value: number): string {
-  return value.toString().replaceAll(/\B(?=(\d{3})+$)/g, ',');
+  return value.toLocaleString('en-US');
 }
 
 /** A number of events per second. */

@@ -151,8 +151,8 @@ class Template implements PayloadSource {
 function placeholder(piece: string, author: Author, random: Random): Part {
   if (piece === '%c' || piece === '%u') return author.device;
   if (piece === '%i') return author.number.toString();
-  const inside = /^\{\{\s*(.*?)\s*\}\}$/.exec(piece)?.[1];
-  if (inside === undefined) return piece;
+  if (!piece.startsWith('{{') || !piece.endsWith('}}')) return piece;
+  const inside = piece.slice(2, -2).trim();
   const [name = '', ...args] = inside.split(/\s+/);
   const number = (index: number, defaultValue: number): number => {
     const value = Number(args[index]);
