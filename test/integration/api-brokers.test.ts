@@ -149,7 +149,7 @@ test('an operator publishes what the policy allows, and learns which rule is mis
   t.is(denied.body['code'], 'message-denied');
   t.regex(
     String(denied.body['detail']),
-    /no rule of role admin allows to publish other\/x; nearest/,
+    /no rule of role admin allows publish on other\/x; nearest/,
   );
   const own = await asAdmin('POST', '/v1/messages', { topic: '$SYS/x', payload: 'x' });
   t.is(own.body['code'], 'message-denied');
