@@ -6,6 +6,7 @@
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { FlotillaError } from './errors/flotilla-error.ts';
 import { secretFileMode, syncFolder } from './atomic-file.ts';
 
 export interface AppendFile {
@@ -18,12 +19,13 @@ export interface AppendFile {
 
 export type OpenAppendFile = (path: string) => Promise<AppendFile>;
 
-/** Opens a file on the real disk. Creates it, with access for the owner only, when it does not exist. */
+/**
+ * Opens a file on the real disk. Creates it, with access for the owner only, when it does not exist.
+ *
+ * @throws FlotillaError `file-write-failed`
+ */
 export const openAppendFile: OpenAppendFile = async (path) => {
-  const file: FileHandle = await open(path, 'a+', secretFileMode);
-  await file.close();
-  await syncFolder(dirname(path));
-  const handle = await open(path, 'r+');
+  const handle = await opened(path);
   return {
     async append(bytes, offset) {
       for (let done = 0; done < bytes.length;) {
@@ -36,3 +38,14 @@ export const openAppendFile: OpenAppendFile = async (path) => {
     close: () => handle.close(),
   };
 };
+
+async function opened(path: string): Promise<FileHandle> {
+  try {
+    const file = await open(path, 'a+', secretFileMode);
+    await file.close();
+    await syncFolder(dirname(path));
+    return await open(path, 'r+');
+  } catch (error) {
+    throw new FlotillaError('file-write-failed', { detail: path, cause: error });
+  }
+}

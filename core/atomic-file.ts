@@ -61,7 +61,13 @@ export async function syncFolder(path: string): Promise<void> {
 /**
  * Creates a folder, and its parents, with access for the owner only. The mode of an existing folder is
  * not changed: it may belong to someone else.
+ *
+ * @throws FlotillaError `file-write-failed`
  */
 export async function makeSecretFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: secretFolderMode });
+  try {
+    await mkdir(path, { recursive: true, mode: secretFolderMode });
+  } catch (error) {
+    throw new FlotillaError('file-write-failed', { detail: path, cause: error });
+  }
 }

@@ -14,6 +14,7 @@ interface AddOptions extends AdminOptions {
   readonly profile?: string;
   readonly allow?: string;
   readonly approval?: boolean;
+  readonly takeOver?: boolean;
 }
 
 export function factoryCommand(runner: Runner): Command {
@@ -30,6 +31,10 @@ export function factoryCommand(runner: Runner): Command {
         .option(
           '--allow <file>',
           'file with the serial numbers or names that may enroll, one per line (default: all)',
+        )
+        .option(
+          '--take-over',
+          'also let its devices replace certificates of devices that it has not enrolled',
         )
         .option('--approval', 'require the approval of an operator for every enrollment')
         .option(...urlOption)
@@ -65,6 +70,7 @@ const add = async (
     name,
     certificate,
     approval: options.approval ?? false,
+    takesOver: options.takeOver ?? false,
     ...(options.group === undefined ? {} : { group: options.group }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(allowed === undefined ? {} : { allowed }),

@@ -289,6 +289,8 @@ export const factoryRequestSchema = z.strictObject({
   allowed: z.array(z.string().min(1).max(128)).max(200_000).optional(),
   /** Whether each enrollment waits for an operator. */
   approval: z.boolean().default(false),
+  /** Whether it may also enroll devices again that it has not enrolled. */
+  takesOver: z.boolean().default(false),
 });
 export const factorySchema = z.object({
   name: z.string(),
@@ -299,6 +301,7 @@ export const factorySchema = z.object({
   /** The length of the list; null: all certificates of this CA may enroll. */
   allowed: z.int().nullable(),
   approval: z.boolean(),
+  takesOver: z.boolean(),
 });
 export const factoriesSchema = z.object({ factories: z.array(factorySchema) });
 

@@ -16,7 +16,7 @@ import { createHash } from 'node:crypto';
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
-import { makeSecretFolder, secretFileMode, syncFolder } from '../../core/atomic-file.ts';
+import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent, NumberedEvent } from './audit-event.ts';
@@ -122,9 +122,8 @@ export class AuditLog {
     const numbers = await auditFileNumbers(folder);
     const number = numbers.at(-1) ?? 1;
     const path = auditFilePath(folder, number);
-    await (await open(path, 'a', secretFileMode)).close();
-    await syncFolder(folder);
     const { openFile = openAppendFile } = options;
+    const file = await openFile(path);
     const reader = await open(path, 'r');
     try {
       const { size } = await reader.stat();
@@ -141,9 +140,11 @@ export class AuditLog {
       }
       const end = text === undefined ? { seq: 0, hash: chainStart } : endOf(text, path);
       const commits = await lastCommit(folder, numbers);
-      const file = await openFile(path);
       if (bytes < size) await file.truncate(bytes);
       return new AuditLog(folder, clock, options, { file, number, bytes, end, commits });
+    } catch (error) {
+      await file.close();
+      throw error;
     } finally {
       await reader.close();
     }

@@ -64,7 +64,7 @@ export class DeviceAdmin {
       const serials = revoked.map(({ serial }) => serial);
       await this.#registry.commit({
         puts: [devicePut(row, asRevoked), ...(await this.#revocationPuts(revoked))],
-        deletions: await this.#tokensOf(id),
+        deletions: await this.#permissionsOf(id),
         events: [auditEvent('device-revoked', actor, id, { reason, serials: serials.join(' ') })],
       });
       return serials;
@@ -150,7 +150,7 @@ export class DeviceAdmin {
         puts: await this.#revocationPuts(revoked),
         deletions: [
           { table: 'devices', key: id, expected: row.version },
-          ...(await this.#tokensOf(id)),
+          ...(await this.#permissionsOf(id)),
         ],
         events: [auditEvent('device-deleted', actor, id, { serials: serials.join(' ') })],
       });
@@ -213,9 +213,22 @@ export class DeviceAdmin {
     return puts;
   }
 
-  async #tokensOf(id: DeviceId): Promise<Deletion[]> {
+  /** Tokens and requests, approved ones included: each could undo what is done to the identity. */
+  async #permissionsOf(id: DeviceId): Promise<Deletion[]> {
     const tokens = await this.#registry.tokensOf(id);
-    return tokens.map(({ hash, version }) => ({ table: 'tokens', key: hash, expected: version }));
+    const requests = await this.#registry.requestsOf(id);
+    return [
+      ...tokens.map(({ hash, version }) => ({
+        table: 'tokens' as const,
+        key: hash,
+        expected: version,
+      })),
+      ...requests.map((request) => ({
+        table: 'requests' as const,
+        key: request.id,
+        expected: request.version,
+      })),
+    ];
   }
 }
 

@@ -8,9 +8,10 @@ import type { Csr } from '../../certs/csr.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
+import { addressPrefix } from '../../core/ip-address.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { DeviceRecord, RequestRecord } from '../registry/records.ts';
-import type { Registry } from '../registry/registry.ts';
+import type { Registry, Stored } from '../registry/registry.ts';
 import { approvingRule } from './approval-rules.ts';
 import type { Authorization } from './authorization.ts';
 import { requestId } from './credentials.ts';
@@ -37,6 +38,12 @@ export type ApprovalDecision =
   | { readonly kind: 'pending' }
   /** It is to be added. `expected`: the version of an expired one in its place; 0: none. */
   | { readonly kind: 'new'; readonly expected: number };
+
+/** One source may have a tenth of the queue. */
+const sourceShare = 10;
+const requestsPerKeyMax = 10;
+/** How many denied requests one new request removes at most. */
+const deletionsMax = 100;
 
 export class ApprovalGate {
   readonly #deps: ApprovalGateDeps;
@@ -92,9 +99,7 @@ export class ApprovalGate {
   async add(request: ApprovalRequest, expected: number): Promise<void> {
     const { registry, config, clock } = this.#deps;
     const { csr, device, factory, profile, remoteAddress } = request;
-    if ((await registry.count('requests')) >= config.limits.enroll.requestsPendingMax) {
-      throw new FlotillaError('too-many-requests', { retryAfterSeconds: 60 });
-    }
+    const decided = await this.#assertRoom(request);
     const now = clock.now();
     const record: RequestRecord = {
       id: requestId(csr, device),
@@ -113,6 +118,9 @@ export class ApprovalGate {
     };
     await registry.commit({
       puts: [{ table: 'requests', record, expected }],
+      deletions: decided
+        .filter(({ id }) => id !== record.id)
+        .map(({ id, version }) => ({ table: 'requests', key: id, expected: version })),
       events: [
         {
           action: 'enrollment-requested',
@@ -123,6 +131,39 @@ export class ApprovalGate {
         },
       ],
     });
+  }
+
+  /**
+   * Checks that there is room for a request: in all, for its source and for its key, so that nobody fills the
+   * queue alone. Denied requests take no room: the oldest make way.
+   *
+   * @returns denied requests to delete
+   * @throws FlotillaError `too-many-requests`
+   */
+  async #assertRoom({ csr, remoteAddress }: ApprovalRequest): Promise<Stored<RequestRecord>[]> {
+    const { registry, config } = this.#deps;
+    const max = config.limits.enroll.requestsPendingMax;
+    const source = addressPrefix(remoteAddress);
+    let open = 0;
+    let ofSource = 0;
+    let ofKey = 0;
+    const denied: Stored<RequestRecord>[] = [];
+    for await (const row of registry.rows('requests')) {
+      if (row.status === 'denied') {
+        denied.push(row);
+        continue;
+      }
+      open++;
+      if (addressPrefix(row.remoteAddress) === source) ofSource++;
+      if (row.keyFingerprint === csr.keyFingerprint) ofKey++;
+    }
+    if (open >= max || ofSource >= Math.max(2, max / sourceShare) || ofKey >= requestsPerKeyMax) {
+      throw new FlotillaError('too-many-requests', { retryAfterSeconds: 60 });
+    }
+    const excess = denied.length + open + 1 - max;
+    return denied
+      .sort((one, other) => one.receivedAtMs - other.receivedAtMs)
+      .slice(0, Math.max(0, Math.min(excess, deletionsMax)));
   }
 }
 
@@ -138,6 +179,7 @@ function approved(
     group: group ?? factory?.factory.group ?? null,
     profile,
     reenrolls: true,
+    factory: factory?.factory.name,
     change,
   };
 }

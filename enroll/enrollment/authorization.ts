@@ -24,6 +24,8 @@ export interface Authorization {
   readonly profile: EnrollmentProfile;
   /** Whether it may issue a certificate to an identity that has one. */
   readonly reenrolls: boolean;
+  /** The factory CA that vouches for the device. */
+  readonly factory?: string | undefined;
   /** Marks the credential as used; committed together with the certificate. */
   readonly change: Change;
 }
@@ -55,13 +57,17 @@ export function authorizeToken(
 export function authorizeFactory(
   factory: FactoryAuthorization,
   profile: EnrollmentProfile,
+  row: DeviceRecord | undefined,
 ): Authorization {
+  const { name, takesOver } = factory.factory;
   return {
     way: 'factory',
+    factory: name,
     actor: actorOf({ kind: 'factory', factory }),
     group: factory.factory.group,
     profile,
-    reenrolls: true,
+    // Another manufacturer's certificate, or one for a device that came with a token, proves nothing.
+    reenrolls: takesOver === true || row?.factory === name,
     change: {},
   };
 }

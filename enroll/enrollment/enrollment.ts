@@ -157,14 +157,17 @@ export class Enrollment {
     }
     assertNames(csr, device);
     const row = await registry.get('devices', device);
-    const authorization = this.#authorize(attempt);
+    const authorization = this.#authorize(attempt, row);
     return authorization === undefined
       ? this.#withApproval(attempt, row, slot)
       : this.#issue(attempt, row, slot, authorization);
   }
 
   /** @returns undefined when an approval is needed */
-  #authorize({ request, device, credential }: Attempt): Authorization | undefined {
+  #authorize(
+    { request, device, credential }: Attempt,
+    row: DeviceRecord | undefined,
+  ): Authorization | undefined {
     const { config } = this.#deps;
     if (credential.kind === 'token') {
       const { token } = credential;
@@ -179,6 +182,7 @@ export class Enrollment {
     return authorizeFactory(
       factory,
       agreedProfile(config, factory.factory.profile, request.profile),
+      row,
     );
   }
 
@@ -244,6 +248,7 @@ export class Enrollment {
         group: added.group ?? group,
         attributes: { ...profile.attributes, ...known.attributes, ...added.attributes },
         profile: profile.name,
+        factory: authorization.factory,
       },
       expected: row?.version ?? 0,
       profile: 'device',

@@ -28,6 +28,7 @@ export interface FactoryRequest {
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
   readonly approval: boolean;
+  readonly takesOver: boolean;
 }
 
 /** The maximum number of registered CAs. */
@@ -51,6 +52,7 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
     profile: request.profile ?? null,
     allowed: request.allowed ?? null,
     approval: request.approval,
+    takesOver: request.takesOver,
     createdAtMs: nowMs,
   };
 }

@@ -36,7 +36,7 @@ export interface ReplaySlot {
   readonly expected: number;
 }
 
-/** Looks for the result of the same request. */
+/** Looks for the result of the same request. A certificate that is no longer accepted is no result. */
 export async function findReplay(
   key: string,
   device: DeviceId,
@@ -49,9 +49,13 @@ export async function findReplay(
   const found = await registry.get('answers', key);
   const isCurrent =
     found !== undefined && found.expiresAtMs > clock.now() && found.device === device;
+  const row = isCurrent ? await registry.get('devices', device) : undefined;
+  const isGood =
+    row?.status === 'active' &&
+    row.certificates.some(({ serial, status }) => serial === found?.serial && status === 'active');
   return {
     slot: { key, expected: found?.version ?? 0 },
-    result: isCurrent ? replay(found, ca) : undefined,
+    result: found !== undefined && isGood ? replay(found, ca) : undefined,
   };
 }
 

@@ -49,7 +49,13 @@ import { inTurns } from './rows-in-turns.ts';
 import { RegistryLock } from './registry-lock.ts';
 import { Journal } from './journal.ts';
 import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
-import { type DeviceRecord, type TableName, type Tables, type TokenRecord } from './records.ts';
+import {
+  type DeviceRecord,
+  type RequestRecord,
+  type TableName,
+  type Tables,
+  type TokenRecord,
+} from './records.ts';
 import {
   type Change,
   type Committed,
@@ -180,6 +186,10 @@ export class LowdbRegistry implements Registry {
 
   tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
     return Promise.resolve(this.#rows.tokensOf(device));
+  }
+
+  requestsOf(device: DeviceId): Promise<readonly Stored<RequestRecord>[]> {
+    return Promise.resolve(this.#rows.requestsOf(device));
   }
 
   list(query: DeviceQuery): Promise<DevicePage> {

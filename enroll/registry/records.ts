@@ -41,6 +41,8 @@ export interface DeviceRecord {
   readonly attributes: Readonly<Record<string, string>>;
   /** The enrollment profile of its certificates. */
   readonly profile: string;
+  /** The factory CA whose certificate enrolled it last; absent for devices that came another way. */
+  readonly factory?: string | undefined;
   readonly createdAtMs: number;
   /** Oldest first; bounded by `certificatesPerIdentityMax`. */
   readonly certificates: readonly CertificateRecord[];
@@ -126,6 +128,8 @@ export interface FactoryRecord {
   readonly allowed: readonly string[] | null;
   /** Whether each enrollment needs the approval of an operator. */
   readonly approval: boolean;
+  /** Whether its certificates may also replace those of devices that it has not enrolled (default: no). */
+  readonly takesOver?: boolean | undefined;
   readonly createdAtMs: number;
 }
 

@@ -11,9 +11,11 @@ import { secretFolderMode } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
 import { DeviceIndex } from './device-index.ts';
+import { OwnerIndex } from './owner-index.ts';
 import {
   keyOf,
   type DeviceRecord,
+  type RequestRecord,
   type TableName,
   type Tables,
   type TokenRecord,
@@ -71,8 +73,8 @@ export class RegistryRows {
   readonly devices = new DeviceIndex();
   readonly #folder: string;
   readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
-  /** The hashes of tokens by identity. */
-  readonly #tokens = new Map<string, Set<string>>();
+  readonly #tokens = new OwnerIndex();
+  readonly #requests = new OwnerIndex();
 
   /** @param beforeReplace awaited before the file of a shard is replaced by the state in memory */
   constructor(folder: string, beforeReplace: () => Promise<void>) {
@@ -130,7 +132,8 @@ export class RegistryRows {
   /** Builds the indexes, once, when all rows are loaded. */
   index(): void {
     this.devices.fill(this.all('devices'));
-    for (const token of this.all('tokens')) this.#indexToken(token, 'know');
+    for (const { device, hash } of this.all('tokens')) this.#tokens.add(device, hash);
+    for (const { device, id } of this.all('requests')) this.#requests.add(device, id);
   }
 
   get shards(): readonly Shard[] {
@@ -159,7 +162,11 @@ export class RegistryRows {
   }
 
   tokensOf(device: string): readonly Stored<TokenRecord>[] {
-    return [...(this.#tokens.get(device) ?? [])].flatMap((hash) => this.row('tokens', hash) ?? []);
+    return this.#tokens.keysOf(device).flatMap((hash) => this.row('tokens', hash) ?? []);
+  }
+
+  requestsOf(device: string): readonly Stored<RequestRecord>[] {
+    return this.#requests.keysOf(device).flatMap((id) => this.row('requests', id) ?? []);
   }
 
   /** @throws FlotillaError `registry-conflict` when a change expects other rows than there are */
@@ -189,23 +196,15 @@ export class RegistryRows {
           to as Stored<DeviceRecord> | undefined,
         );
       }
-      if (table === 'tokens') {
-        this.#indexToken(from as TokenRecord | undefined, 'forget');
-        this.#indexToken(to as TokenRecord | undefined, 'know');
+      const index =
+        table === 'tokens' ? this.#tokens : table === 'requests' ? this.#requests : undefined;
+      if (index !== undefined) {
+        index.remove((from as TokenRecord | RequestRecord | undefined)?.device ?? null, key);
+        index.add((to as TokenRecord | RequestRecord | undefined)?.device ?? null, key);
       }
     };
     apply(before, row);
     return () => apply(row, before);
-  }
-
-  #indexToken(token: TokenRecord | undefined, what: 'know' | 'forget'): void {
-    if (token === undefined || token.device === null) return;
-    const known = this.#tokens.get(token.device);
-    if (what === 'forget') {
-      known?.delete(token.hash);
-      if (known?.size === 0) this.#tokens.delete(token.device);
-    } else if (known === undefined) this.#tokens.set(token.device, new Set([token.hash]));
-    else known.add(token.hash);
   }
 
   #shard(table: TableName, key: string): Shard {

@@ -34,7 +34,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
-import type { DeviceRecord, TableName, Tables, TokenRecord } from './records.ts';
+import type { DeviceRecord, RequestRecord, TableName, Tables, TokenRecord } from './records.ts';
 
 /** A row as it was read. */
 export type Stored<T> = T & { readonly version: number };
@@ -97,6 +97,8 @@ export interface Registry {
   holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined>;
   /** The tokens that were created for one identity. */
   tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]>;
+  /** The enrollment requests for an identity, pending or decided. */
+  requestsOf(device: DeviceId): Promise<readonly Stored<RequestRecord>[]>;
   list(query: DeviceQuery): Promise<DevicePage>;
   /**
    * All rows of a table, in no particular order. Rows that change during the iteration are returned in their

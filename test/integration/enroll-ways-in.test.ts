@@ -17,50 +17,10 @@ import {
   type Credential,
   type TestService,
 } from '../support/enroll-service.ts';
+import { enrollWith, factoryCa } from '../support/factory.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { until } from '../support/until.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-
-interface Factory {
-  readonly pem: string;
-  device(name: string, validityMs?: number): Credential & { serial: string };
-}
-
-function factoryCa(): Factory {
-  const key = generateKeySync('p256');
-  const root = createRoot({ commonName: 'Maker', validityMs: 9e10, key, clock: systemClock });
-  const authority = new Authority({ key, certificate: root.pem, clock: systemClock });
-  return {
-    pem: root.pem,
-    device(name, validityMs = 9e9) {
-      const own = generateKeySync('p256');
-      const issued = authority.issue({
-        spki: spkiOf(own),
-        profile: 'device',
-        commonName: name,
-        validityMs,
-      });
-      return { cert: issued.pem, key: privateKeyPem(own), serial: issued.serial };
-    },
-  };
-}
-
-async function enrollWith(
-  service: TestService,
-  device: string,
-  credential: Credential,
-  csr = csrOf(device).pem,
-): Promise<ReturnType<typeof replyOf>> {
-  return replyOf(
-    await service.call({
-      method: 'POST',
-      path: '/v1/enroll',
-      body: { device, csr },
-      cert: credential.cert,
-      key: credential.key,
-    }),
-  );
-}
 
 test('a factory certificate enrolls its own device, and allows nothing else', async (t) => {
   const service = await enrollService(t);

@@ -117,5 +117,6 @@ function factoryView(record: FactoryRecord): z.infer<typeof factorySchema> {
     profile,
     allowed: allowed?.length ?? null,
     approval,
+    takesOver: record.takesOver ?? false,
   };
 }
