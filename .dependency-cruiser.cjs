@@ -63,7 +63,7 @@ module.exports = {
     only('aedes', 'broker/(session/(aedes|plugins|handlers)/|broker(-service)?\\.ts$)'),
     only('aedes-persistence', 'broker/session/aedes/'),
     only('ws', 'broker/listeners/'),
-    only('prom-client', 'broker/telemetry/'),
+    only('prom-client', '(core|broker|enroll)/telemetry/'),
     only('sqlite', 'broker/store/'),
     only('mqtt', '(device-sim/device|cli)/'),
     only('node-forge', 'certs/'),

@@ -37,7 +37,7 @@ import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-sessio
 import { openStore } from './store/open-store.ts';
 import { BrokerMetrics } from './telemetry/broker-metrics.ts';
 import { brokerSample } from './telemetry/broker-sampler.ts';
-import { EventLoopLag } from './telemetry/event-loop-lag.ts';
+import { EventLoopLag } from '../core/telemetry/event-loop-lag.ts';
 import { EventReporter } from './telemetry/event-reporter.ts';
 import { FatalError } from './telemetry/fatal-error.ts';
 

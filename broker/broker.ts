@@ -13,7 +13,8 @@ import type { PortAddress } from './listeners/device-ports.ts';
 import { brokerGauges } from './telemetry/broker-gauges.ts';
 import { registerGauges } from './telemetry/gauge-metrics.ts';
 import { healthChecks, readinessChecks, statusChecks, type Vitals } from './telemetry/health.ts';
-import { MetricsServer } from './telemetry/metrics-server.ts';
+import { registerProcessMetrics } from '../core/telemetry/process-metrics.ts';
+import { MetricsServer } from '../core/telemetry/metrics-server.ts';
 
 export interface BrokerAddresses {
   readonly mqtts: PortAddress;
@@ -71,6 +72,7 @@ async function openMetrics(
   lifecycle: Lifecycle,
 ): Promise<{ readonly url: string }> {
   const { registry } = parts.metrics;
+  registerProcessMetrics(registry, 'broker');
   registerGauges(registry, () =>
     brokerGauges({
       ...parts,

@@ -8,6 +8,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import { httpsUrl, publicEnrollUrl, publicHost } from '../core/config/public-address.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
+import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import { CertificateRefresh } from './bootstrap/certificate-refresh.ts';
 import { createDistribution, createIssuance } from './bootstrap/components.ts';
@@ -19,6 +20,7 @@ import { openOperatorApi } from './operator-services.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import { statusOfService } from './service-status.ts';
+import { EnrollmentTelemetry } from './telemetry/enrollment-telemetry.ts';
 
 export interface EnrollDeps extends StateDeps {
   readonly state: StateFolder;
@@ -27,6 +29,7 @@ export interface EnrollDeps extends StateDeps {
 export interface EnrollService {
   readonly addresses: {
     readonly https: { readonly host: string; readonly port: number; readonly url: string };
+    readonly metrics: { readonly url: string };
   };
   /** The root certificate's file, and the fingerprint that devices pin. */
   readonly ca: { readonly file: string; readonly fingerprint: string };
@@ -63,6 +66,10 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       ca: [...ca.pems, ...issuance.factories.pems],
     });
     const serverCertificate = (): CertificateFacts => certificates.server.certificate;
+    const status = (): Promise<Status> =>
+      statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples });
+    const telemetry = new EnrollmentTelemetry({ ...open, feed, serverCertificate, status });
+    const metrics = await telemetry.open(lifecycle);
     const routes = buildRoutes(
       {
         ...open,
@@ -72,8 +79,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         queries,
         sampled: samples.take.bind(samples),
         url: () => url,
-        status: () =>
-          statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples }),
+        status,
         factoriesChanged: () => http.replaceTls(tls()),
       },
       operatorApi,
@@ -81,6 +87,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const http: HttpServer = new HttpServer({
       ...open,
       operators: new OperatorAuthentication(open),
+      responded: (code) => telemetry.metrics.responded(code),
       tls: tls(),
       ...routes,
     });
@@ -96,6 +103,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     lists.renew().catch(() => undefined);
     const { host, port } = await http.listen();
     url = publicEnrollUrl(config, host, port);
+    telemetry.listening();
     await audit.append({
       action: 'service-started',
       actor: 'system',
@@ -103,7 +111,10 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     });
     log.info({ url, fingerprint: ca.fingerprint }, 'enrollment service is listening');
     return {
-      addresses: { https: { host, port, url: httpsUrl(publicHost({ names: [] }, host), port) } },
+      addresses: {
+        https: { host, port, url: httpsUrl(publicHost({ names: [] }, host), port) },
+        metrics,
+      },
       ca: { file: state.ca.rootCert, fingerprint: ca.fingerprint },
       close: lifecycle.close,
       async reload() {

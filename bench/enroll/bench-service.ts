@@ -18,7 +18,7 @@ import { cpuMicroseconds, residentBytes } from '../process-usage.ts';
 
 /** All clients of the benchmark share one address. */
 export const benchConfig = checkConfig({
-  enroll: { port: 0, crlValidity: '1m' },
+  enroll: { port: 0, metricsPort: 0, crlValidity: '1m' },
   limits: {
     enroll: {
       requestsPerAddressPerSecond: 1_000_000,

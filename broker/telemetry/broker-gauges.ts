@@ -8,7 +8,6 @@ import type { Directory } from '../feed/broker-directory.ts';
 import type { HandshakeGate } from '../listeners/handshake-gate.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { Gauges } from './gauge-metrics.ts';
-import { dayMs } from '../../core/config/duration.ts';
 
 export interface GaugeSources {
   readonly nowMs: number;
@@ -40,14 +39,14 @@ export function brokerGauges(sources: GaugeSources): Gauges {
     reloadFailed: sources.reloadFailed,
     nowMs,
     deniedByRule: sources.deniedByRule,
-    *fleetDaysLeft() {
+    *fleetLeftMs() {
       for (const { role, certificates } of directory.entries()) {
         if (role === 'broker') continue;
         let newest = -Infinity;
         for (const { status, notAfterMs } of certificates) {
           if (status === 'active') newest = Math.max(newest, notAfterMs);
         }
-        if (newest !== -Infinity) yield (newest - nowMs) / dayMs;
+        if (newest !== -Infinity) yield newest - nowMs;
       }
     },
     statistics: () => statistics,

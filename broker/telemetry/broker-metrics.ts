@@ -6,6 +6,21 @@
  * @module
  */
 import { Counter, Histogram, Registry } from 'prom-client';
+import type { DropReason } from '../session/delivery/outbound-context.ts';
+import { brokerErrors } from '../../core/errors/broker-errors.ts';
+
+/** A table, so that the compiler reports a reason that is missing here. */
+const dropReasons: Readonly<Record<DropReason, true>> = {
+  'queue-full': true,
+  'store-full': true,
+  expired: true,
+  'too-large': true,
+  'outbound-full': true,
+  'not-allowed': true,
+  'retained-full': true,
+  'retained-share-full': true,
+  'session-evicted': true,
+};
 
 /** All metrics are in a registry of their own, so that one process can run several brokers. */
 export class BrokerMetrics {
@@ -74,6 +89,25 @@ export class BrokerMetrics {
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
     registers: [this.registry],
   });
+
+  /**
+   * Every series that an alert may need starts at 0: `increase()` sees nothing when a series begins with its
+   * first event.
+   */
+  constructor() {
+    for (const kind of ['clone', 'overlap', 'flapping']) this.incidents.inc({ kind }, 0);
+    for (const reason of Object.keys(dropReasons)) this.dropped.inc({ reason }, 0);
+    for (const kind of ['full', 'resumed']) this.handshakes.inc({ kind }, 0);
+    for (const protocol of ['3', '4', '5']) this.connectionsOpened.inc({ protocol }, 0);
+    for (const reason of Object.keys(brokerErrors)) {
+      this.refused.inc({ reason }, 0);
+      this.connectionsClosed.inc({ reason }, 0);
+      this.handshakesFailed.inc({ reason }, 0);
+    }
+    this.connectionsClosed.inc({ reason: 'client-disconnected' }, 0);
+    this.denied.inc({ action: 'publish', reason: 'publish-denied' }, 0);
+    this.denied.inc({ action: 'subscribe', reason: 'subscribe-denied' }, 0);
+  }
 
   #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });

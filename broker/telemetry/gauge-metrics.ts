@@ -19,16 +19,16 @@ export interface Gauges {
   readonly authorityNotAfterMs: number;
   readonly reloadFailed: boolean;
   readonly nowMs: number;
-  /** Days until the newest certificate of each identity expires. */
-  fleetDaysLeft(): Iterable<number>;
+  /** Time until the newest certificate of each identity expires, in ms. */
+  fleetLeftMs(): Iterable<number>;
   readonly deniedByRule: ReadonlyMap<string, number>;
   statistics(): SessionStatistics;
 }
 
 type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 
-/** Upper bounds in days. Certificates below 0 have expired. */
-export const fleetDaysBuckets = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365];
+/** Upper bounds in seconds. Certificates below 0 have expired. */
+export const fleetLeftBuckets = [0, 1, 3, 7, 14, 30, 60, 90, 180, 365].map((days) => days * 86_400);
 
 const secondMs = 1000;
 
@@ -182,13 +182,13 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
   }
   // A histogram of the current state, not of events: computed again at each scrape.
   new Histogram({
-    name: 'flotilla_fleet_certificate_days_left',
-    help: 'Days until the newest certificate of each identity expires.',
-    buckets: fleetDaysBuckets,
+    name: 'flotilla_fleet_certificate_expires_in_seconds',
+    help: 'Time until the newest certificate of each identity expires.',
+    buckets: fleetLeftBuckets,
     registers,
     collect() {
       this.reset();
-      for (const days of read().fleetDaysLeft()) this.observe(days);
+      for (const leftMs of read().fleetLeftMs()) this.observe(leftMs / secondMs);
     },
   });
 }

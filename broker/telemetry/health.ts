@@ -6,7 +6,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Check } from './metrics-server.ts';
+import type { Check } from '../../core/telemetry/metrics-server.ts';
 
 /** The process is unhealthy when the event loop is later than this. */
 export const lagMaxMs = 5000;

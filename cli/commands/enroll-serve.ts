@@ -33,9 +33,9 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     const log = serviceLog(config);
     const { lost } = await lockState(state, ['enroll'], lifecycle);
     await prepareState(state, config, log, environment);
-    const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
+    const { https, metrics, ca } = await serveEnroll(state, config, log, environment, lifecycle);
     out.result(
-      { event: 'ready', https, ca, state: state.root },
+      { event: 'ready', https, metrics, ca, state: state.root },
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
     );
     await reportToServiceManager(environment, lifecycle, log, `enrollment ${https.url}`);

@@ -42,7 +42,11 @@ export function addServeOptions(command: Command): Command {
     .option('--mqtts-port <n>', 'port for MQTT over TLS (default: 8883)', port)
     .option('--wss-port <n>', 'port for MQTT over secure WebSocket (default: 8884)', port)
     .option('--https-port <n>', 'port of the enrollment service (default: 8443)', port)
-    .option('--metrics-port <n>', 'port for metrics and health checks (default: 9464)', port)
+    .option(
+      '--metrics-port <n>',
+      'port for metrics and health checks (default: 9464 for the broker, 9465 for enrollment)',
+      port,
+    )
     .addOption(
       new Option('--log-level <level>', 'lowest level that is logged').choices([
         'trace',
@@ -64,7 +68,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   const quiet =
     environment.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const { state, config } = await loadStateAndConfig(options, context, {
-    ...settingsOf(options),
+    ...settingsOf(options, 'both'),
     ...(quiet ? { log: { level: 'warn' } } : {}),
   });
   if (options.printConfig === true) {
@@ -79,9 +83,13 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     const log = serviceLog(config, isLive ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, environment);
-    const { https, ca } = await serveEnroll(state, config, log, environment, lifecycle);
+    const {
+      https,
+      metrics: enrollMetrics,
+      ca,
+    } = await serveEnroll(state, config, log, environment, lifecycle);
     const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
-    const ready = { event: 'ready', ...broker.ready, https, ca, state: state.root };
+    const ready = { event: 'ready', ...broker.ready, https, enrollMetrics, ca, state: state.root };
     const command = localCommand(environment.env);
     out.result(ready, welcomeText(ready, config, command));
     await reportToServiceManager(

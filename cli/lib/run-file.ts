@@ -28,6 +28,7 @@ const writerSchema = z.object({
 const enrollRunSchema = z.object({
   process: writerSchema,
   https: z.object({ url: z.string() }),
+  metrics: z.object({ url: z.string() }).optional(),
   fingerprint: z.string(),
 });
 const brokerRunSchema = z.object({

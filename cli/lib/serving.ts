@@ -32,24 +32,34 @@ export interface ServeFlags {
   readonly logLevel?: Config['log']['level'];
 }
 
-/** Converts flags to settings. */
-export function settingsOf(flags: ServeFlags): ConfigInput {
+/**
+ * Converts flags to settings. `--metrics-port` is the port of the service that is started; when both are
+ * started, it is the broker's, and the enrollment service has the next one. With `--https-port 0`, the enrollment
+ * service takes any free port for its metrics too, unless a port is given.
+ */
+export function settingsOf(flags: ServeFlags, services: 'both' | 'one' = 'one'): ConfigInput {
+  const { metricsPort } = flags;
+  const isNext = services === 'both' && metricsPort !== undefined && metricsPort > 0;
+  const anyPort = flags.httpsPort === 0 ? 0 : undefined;
+  const enrollMetricsPort = isNext ? metricsPort + 1 : (metricsPort ?? anyPort);
   return {
     ...(flags.host === undefined ? {} : { host: flags.host }),
     ...(flags.logLevel === undefined ? {} : { log: { level: flags.logLevel } }),
     enroll: {
       ...(flags.httpsPort === undefined ? {} : { port: flags.httpsPort }),
       ...(flags.enrollUrl === undefined ? {} : { url: flags.enrollUrl }),
+      ...(enrollMetricsPort === undefined ? {} : { metricsPort: enrollMetricsPort }),
     },
     broker: {
       ...(flags.mqttsPort === undefined ? {} : { mqttsPort: flags.mqttsPort }),
       ...(flags.wssPort === undefined ? {} : { wssPort: flags.wssPort }),
-      ...(flags.metricsPort === undefined ? {} : { metricsPort: flags.metricsPort }),
+      ...(metricsPort === undefined ? {} : { metricsPort }),
     },
   };
 }
 
 export interface EnrollReady {
+  readonly metrics: { readonly url: string };
   readonly https: { readonly url: string };
   readonly ca: { readonly file: string; readonly fingerprint: string };
 }
@@ -117,14 +127,16 @@ export async function serveEnroll(
     }),
   );
   const https = { url: service.addresses.https.url };
+  const { metrics } = service.addresses;
   lifecycle.add(
     'run file',
     await writeRun(state.run.enroll, {
       https,
+      metrics,
       fingerprint: service.ca.fingerprint,
     }),
   );
-  return { https, ca: service.ca };
+  return { https, metrics, ca: service.ca };
 }
 
 /** Starts a broker and publishes its addresses for other commands. SIGHUP reloads it. */

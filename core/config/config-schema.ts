@@ -137,6 +137,8 @@ export const configSchema = z.strictObject({
   enroll: z
     .strictObject({
       port: port(8443, 'The port of the enrollment service.'),
+      metricsHost: host('The address for health checks and metrics, which need no authentication.'),
+      metricsPort: port(9465, 'The port for health checks and metrics.'),
       url: z
         .url({ protocol: /^https$/ })
         .refine((text) => bare(text), 'A URL without user, password, query and fragment')

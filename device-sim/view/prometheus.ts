@@ -63,7 +63,7 @@ export async function startRunMetrics(config: {
 /** One metric: rows of labels and values. */
 interface Family {
   readonly name: string;
-  readonly type: 'gauge' | 'counter';
+  readonly type: 'gauge' | 'counter' | 'summary';
   readonly help: string;
   readonly rows: readonly (readonly [labels: string, value: number])[];
 }
@@ -108,7 +108,7 @@ function familiesOf({ states, totals, errors, second, phases }: Progress): Famil
     },
     {
       name: 'flotilla_sim_latency_seconds',
-      type: 'gauge',
+      type: 'summary',
       help: 'Latency of the last second, measured from the scheduled time.',
       rows: latencyRows(second),
     },

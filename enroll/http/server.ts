@@ -42,6 +42,8 @@ export interface HttpDeps {
   readonly tls: ServerCertificate;
   readonly routes: readonly HttpRoute[];
   readonly rawRoutes: readonly RawRoute[];
+  /** Called with the status of each response. */
+  readonly responded: (status: number) => void;
 }
 
 const emptyBody = Buffer.alloc(0);
@@ -221,6 +223,10 @@ export class HttpServer {
         }
       },
     );
+    app.addHook('onResponse', (_request, reply, done) => {
+      this.#deps.responded(reply.statusCode);
+      done();
+    });
     app.setNotFoundHandler((request) => {
       this.assertRate(request);
       throw new FlotillaError('not-found', { detail: request.url.slice(0, 200) });

@@ -383,7 +383,10 @@ test('health, readiness and metrics describe the current state', async (t) => {
     await metric(world, /^flotilla_tls_handshakes_total\{kind="full"\}/),
     'flotilla_tls_handshakes_total{kind="full"} 1',
   );
-  t.regex((await metric(world, 'flotilla_fleet_certificate_days_left_count')) ?? '', / 1$/);
+  t.regex(
+    (await metric(world, 'flotilla_fleet_certificate_expires_in_seconds_count')) ?? '',
+    / 1$/,
+  );
   await world.feed.close();
   await until(
     'the feed is disconnected',

@@ -169,7 +169,7 @@ const state = stateFolder('embedded-state');
 mkdirSync(state.root, { recursive: true, mode: 0o700 });
 const log = createLog({ level: 'warn' });
 const config = await loadConfig({
-  flags: { enroll: { port: 0 }, broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0 } },
+  flags: { enroll: { port: 0, metricsPort: 0 }, broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0 } },
 });
 await initialiseState(state, config, { clock: systemClock, log });
 writeFileSync(state.policy, defaultPolicyText);

@@ -11,7 +11,7 @@ import { startEnroll } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 
 const state = stateFolder(process.argv[2] ?? '');
-const config = checkConfig({ enroll: { port: 0 } });
+const config = checkConfig({ enroll: { port: 0, metricsPort: 0 } });
 const log = createLog({ level: 'warn' });
 await initialiseState(state, config, { log });
 const service = await startEnroll(config, { state, log });

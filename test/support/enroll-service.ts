@@ -130,7 +130,7 @@ async function startOn(
   const { clock = systemClock, log = silentLog } = options;
   const config = checkConfig({
     ...options.config,
-    enroll: { port: 0, ...options.config?.enroll },
+    enroll: { port: 0, metricsPort: 0, ...options.config?.enroll },
   });
   const env = {};
   await initialiseState(state, config, { clock, log, env });

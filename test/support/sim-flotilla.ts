@@ -29,7 +29,7 @@ export async function simFlotilla(
 ): Promise<FlotillaTarget & { readonly keepFolder: string }> {
   const state = stateFolder(join(tempFolder(t), 'state'));
   const config = checkConfig({
-    enroll: { port: 0 },
+    enroll: { port: 0, metricsPort: 0 },
     broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, store: 'memory' },
   });
   const deps = { state, clock: systemClock, log: silentLog };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Cancel, Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../clock.ts';
 
 const intervalMs = 100;
 /** The event loop is busy when it works for more than this share of the time. */

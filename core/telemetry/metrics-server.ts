@@ -6,8 +6,8 @@
  * @module
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { messageOf } from '../../core/errors/flotilla-error.ts';
-import { listenError } from '../../core/errors/listen-error.ts';
+import { messageOf } from '../errors/flotilla-error.ts';
+import { listenError } from '../errors/listen-error.ts';
 
 /** The result of one check. */
 export interface Check {
@@ -21,10 +21,10 @@ export interface MetricsServerDeps {
   readonly metricsType: string;
   /** Whether the process works. */
   health(): readonly Check[];
-  /** Whether devices can connect now. */
+  /** Whether clients can be served now. */
   readiness(): readonly Check[];
   /** All checks, for operators. */
-  status(): readonly Check[];
+  status(): readonly Check[] | Promise<readonly Check[]>;
 }
 
 export class MetricsServer {
@@ -48,7 +48,10 @@ export class MetricsServer {
         } else if (path === '/readyz') {
           respondChecks(response, deps.readiness());
         } else if (path === '/statusz') {
-          respondChecks(response, deps.status());
+          Promise.resolve(deps.status()).then(
+            (checks) => respondChecks(response, checks),
+            (error: unknown) => respond(response, 500, 'text/plain', `${messageOf(error)}\n`),
+          );
         } else {
           respond(
             response,
