@@ -36,6 +36,7 @@ function receiverOf(id: string, filters: number) {
   const client = { identity: identityOf(id), closed: false, hasRoom: true };
   const delivered = { count: 0 };
   const session: RetainedSession & { subscriptions: Map<string, (typeof records)[number]> } = {
+    clientId: id,
     subscriptions: new Map(records.map((record) => [record.filter, record])),
     outbound: { hasWaiting: false },
     deliver: () => (delivered.count++, false),
