@@ -5,7 +5,7 @@ const only = (library, where, comment) => ({
   name: `${library}-has-one-importer`,
   severity: 'error',
   comment,
-  from: { path: '^(core|certs|enroll|broker|device-sim|cli)/', pathNot: `^${where}` },
+  from: { path: '^(core|certs|enroll|broker|device-sim|cli|console)/', pathNot: `^${where}` },
   to: { path: `(node_modules/${library}/|^(node:)?${library}$)` },
 });
 
@@ -38,6 +38,26 @@ module.exports = {
       from: { path: '^(core|certs|enroll|broker|device-sim|cli|bench|tools)/' },
       to: { path: '^embed/' },
     },
+    {
+      name: 'console-runs-in-the-browser',
+      severity: 'error',
+      comment: 'console/ uses the API over the network, and only the types of its messages.',
+      from: { path: '^console/' },
+      to: { path: '^(certs|enroll|broker|device-sim|cli|embed|bench|test|tools)/' },
+    },
+    {
+      name: 'console-imports-types-of-core-only',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: { path: '^core/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'nothing-imports-console',
+      severity: 'error',
+      from: { path: '^(core|certs|enroll|broker|device-sim|cli|embed|bench|tools)/' },
+      to: { path: '^console/' },
+    },
+    only('preact', 'console/'),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'nothing-imports-tests',
@@ -78,7 +98,7 @@ module.exports = {
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {
-      extensions: ['.ts', '.js', '.mjs', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.mjs', '.json'],
       exportsFields: ['exports'],
       conditionNames: ['import', 'require', 'node', 'default', 'types'],
     },

@@ -62,7 +62,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['cli/**/*.mjs'],
+    files: ['cli/**/*.mjs', 'tools/**/*.mjs'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
     rules: { 'no-restricted-globals': 'off' },
   },

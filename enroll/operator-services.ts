@@ -21,6 +21,7 @@ import type { HttpRoute } from './http/route.ts';
 import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
 import { brokerRoutes } from './http/routes/broker-routes.ts';
 import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
+import { consoleRoutes } from './http/routes/console-routes.ts';
 import { tailRoute } from './http/routes/tail-routes.ts';
 import { operatorRoutes } from './http/routes/operator-routes.ts';
 import { signInRoutes } from './http/routes/sign-in-routes.ts';
@@ -135,6 +136,7 @@ export async function openOperatorApi(
       eventsRoute(eventDeps),
       tailRoute({ ...brokerDeps, ...eventDeps }),
       ...signInRoutes(signInDeps),
+      ...consoleRoutes(),
     ],
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Builds `dist/` for the npm package: JavaScript and declarations without tests.
+ * Builds `dist/` for the npm package: JavaScript and declarations without tests, and the web console.
  *
  * The compiler rewrites `.ts` to `.js` in the imports of JavaScript files only; in declarations this
  * tool does it, because a TypeScript program that uses the package has no `.ts` files to resolve.
@@ -21,3 +21,4 @@ for (const entry of readdirSync('dist', { recursive: true, encoding: 'utf8' })) 
   const path = join('dist', entry);
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(relativeImport, '$1.js$2'));
 }
+execFileSync(process.execPath, ['tools/build-console.mjs'], { stdio: 'inherit' });

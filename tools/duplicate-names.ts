@@ -11,7 +11,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import ts from 'typescript';
 
-const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'bench', 'tools'];
+const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'bench', 'tools', 'console'];
 const filesMin = 100;
 const fileNamesMax = 6;
 const exportedNamesMax = 5;
@@ -49,7 +49,7 @@ function duplicatesOf(named: readonly (readonly [name: string, path: string])[])
     .sort();
 }
 
-const files = globSync(`{${folders.join(',')}}/**/*.ts`)
+const files = globSync(`{${folders.join(',')}}/**/*.{ts,tsx}`)
   .filter((path) => !path.endsWith('.d.ts'))
   .sort();
 const fileNames = duplicatesOf(files.map((path) => [basename(path), path] as const));

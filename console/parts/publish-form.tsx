@@ -1,0 +1,68 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { callApi, problemFrom, type ApiProblem } from '../api/api-client.ts';
+import { notify, ProblemText } from './notices.tsx';
+
+/** Publishes one message as the operator. */
+export function PublishForm({ topic: initial }: { readonly topic: string }): JSX.Element {
+  const [topic, setTopic] = useState(initial);
+  const [payload, setPayload] = useState('');
+  const [qos, setQos] = useState(1);
+  const [retain, setRetain] = useState(false);
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [isSending, setSending] = useState(false);
+  const send = (event: Event): void => {
+    event.preventDefault();
+    setSending(true);
+    setProblem(undefined);
+    callApi<{ broker: string }>('POST', '/v1/messages', { body: { topic, payload, qos, retain } })
+      .then(
+        ({ broker }) => notify(`Published to ${topic} on ${broker}.`),
+        (error: unknown) => setProblem(problemFrom(error)),
+      )
+      .finally(() => setSending(false));
+  };
+  return (
+    <form class="publish" onSubmit={send} aria-label="Publish">
+      <label class="field grow">
+        <span>Topic</span>
+        <input
+          value={topic}
+          required
+          maxLength={1024}
+          spellcheck={false}
+          onInput={({ currentTarget }) => setTopic(currentTarget.value)}
+        />
+      </label>
+      <label class="field grow">
+        <span>Payload</span>
+        <textarea
+          rows={2}
+          value={payload}
+          spellcheck={false}
+          onInput={({ currentTarget }) => setPayload(currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        <span>QoS</span>
+        <select value={qos} onChange={({ currentTarget }) => setQos(Number(currentTarget.value))}>
+          <option value={0}>0</option>
+          <option value={1}>1</option>
+          <option value={2}>2</option>
+        </select>
+      </label>
+      <label class="check-field">
+        <input
+          type="checkbox"
+          checked={retain}
+          onChange={({ currentTarget }) => setRetain(currentTarget.checked)}
+        />
+        Retain
+      </label>
+      <button type="submit" class="primary" disabled={isSending}>
+        Publish
+      </button>
+      <ProblemText problem={problem} />
+    </form>
+  );
+}
