@@ -11,7 +11,17 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import ts from 'typescript';
 
-const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'bench', 'tools', 'console'];
+const folders = [
+  'core',
+  'certs',
+  'enroll',
+  'broker',
+  'device-sim',
+  'cli',
+  'bench',
+  'tools',
+  'console',
+];
 const filesMin = 100;
 const fileNamesMax = 6;
 const exportedNamesMax = 5;

@@ -9,7 +9,16 @@ import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-opti
 import extractTsConfig from 'dependency-cruiser/config-utl/extract-ts-config';
 import { folderCycles } from './folder-cycles.ts';
 
-const sourceFolders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed', 'console'];
+const sourceFolders = [
+  'core',
+  'certs',
+  'enroll',
+  'broker',
+  'device-sim',
+  'cli',
+  'embed',
+  'console',
+];
 const modulesMin = 20;
 
 const options = await extractOptions('./.dependency-cruiser.cjs');

@@ -24,6 +24,7 @@ export interface ConsoleWorld {
 }
 
 const waitMs = 120_000;
+const accessibilityTags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
 
 /** Starts all of it; undefined where Chromium is not installed. The test ends it. */
 export async function consoleWorld(
@@ -87,15 +88,16 @@ export function watchFaults(page: Page, base: string): string[] {
 export async function accessibilityFaults(page: Page): Promise<string[]> {
   // Not as a script element: the page allows none.
   await page.evaluate(axe.source);
-  const violations = await page.evaluate(async () => {
-    const run = (globalThis as unknown as { axe: typeof axe }).axe;
-    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
-    const { violations: found } = await run.run(document, {
-      runOnly: { type: 'tag', values: tags },
-    });
-    return found.map(({ id, nodes }) => ({ id, targets: nodes.map(({ html }) => html) }));
-  });
-  return violations.map(({ id, targets }) => `${id}: ${targets.slice(0, 3).join(' | ')}`);
+  const violations = await page.evaluate<{ id: string; nodes: { html: string }[] }[]>(
+    `axe.run(document, { runOnly: { type: 'tag', values: ${JSON.stringify(accessibilityTags)} } }).then(({ violations }) => violations)`,
+  );
+  return violations.map(
+    ({ id, nodes }) =>
+      `${id}: ${nodes
+        .slice(0, 3)
+        .map(({ html }) => html)
+        .join(' | ')}`,
+  );
 }
 
 /** Chooses a theme as a person does. */
