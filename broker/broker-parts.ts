@@ -190,6 +190,7 @@ function createReporting(
     storeFailed: (error) => fatalError.set(error),
   });
   const relay = new RenewalRelay({
+    clock,
     log,
     renew: renewOver(enrollUrl, credentials),
     publish: (topic, message) => presence.event(topic, message),

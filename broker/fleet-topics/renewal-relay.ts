@@ -7,6 +7,7 @@
  * @module
  */
 import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
 import { pemOf } from '../../certs/pem.ts';
 import {
   issuedSchema,
@@ -29,7 +30,12 @@ const requestSchema = z.object({
   proof: z.string().min(1).max(1024).optional(),
 });
 
+/** Requests of one identity that are handled in a minute. Further ones are counted and not answered. */
+export const renewalsPerMinuteMax = 10;
+const minuteMs = 60_000;
+
 export interface RenewalRelayDeps {
+  readonly clock: Clock;
   readonly log: Logger;
   /** Requests the renewal from the enrollment service. */
   renew(request: RelayRenewRequest): Promise<Issued>;
@@ -39,6 +45,9 @@ export interface RenewalRelayDeps {
 export class RenewalRelay {
   readonly #deps: RenewalRelayDeps;
   readonly #inProgress = new Set<string>();
+  /** The requests of each identity in this minute. */
+  readonly #requests = new Map<string, number>();
+  #minuteEnds = false;
 
   constructor(deps: RenewalRelayDeps) {
     this.#deps = deps;
@@ -47,13 +56,50 @@ export class RenewalRelay {
   /** Handles messages on the renewal topic of a device; all others are routed. */
   readonly intercept = (identity: Identity, topic: string, payload: Buffer): boolean => {
     if (topic !== `$fleet/certs/${identity.id}/renew`) return false;
-    void this.#renew(identity, payload);
+    if (this.#admits(identity.id)) void this.#renew(identity, payload);
     return true;
   };
 
+  /** Counts a request. The first one over the limit is answered, the others are only counted. */
+  #admits(device: string): boolean {
+    if (!this.#minuteEnds) {
+      this.#minuteEnds = true;
+      this.#deps.clock.after(minuteMs, () => this.#endMinute());
+    }
+    const requests = (this.#requests.get(device) ?? 0) + 1;
+    this.#requests.set(device, requests);
+    if (requests <= renewalsPerMinuteMax) return true;
+    if (requests === renewalsPerMinuteMax + 1) {
+      const error = new FlotillaError('renewal-busy', { retryAfterSeconds: minuteMs / 1000 });
+      this.#reject(device, error, {});
+    }
+    return false;
+  }
+
+  /** Reports how many requests were ignored, in one line, and starts to count again. */
+  #endMinute(): void {
+    this.#minuteEnds = false;
+    const ignored = [...this.#requests]
+      .map(([device, requests]) => ({ device, requests: requests - renewalsPerMinuteMax - 1 }))
+      .filter(({ requests }) => requests > 0);
+    this.#requests.clear();
+    const [worst] = ignored.toSorted((a, b) => b.requests - a.requests);
+    if (worst === undefined) return;
+    const requests = ignored.reduce((sum, one) => sum + one.requests, 0);
+    this.#deps.log.warn(
+      { requests, devices: ignored.length, device: worst.device },
+      'renewal requests over the limit ignored',
+    );
+  }
+
+  #reject(device: string, error: FlotillaError, cause: { readonly err?: unknown }): void {
+    const { code, detail } = error;
+    this.#deps.log.warn({ device, code, detail, ...cause }, 'renewal over MQTT rejected');
+    this.#deps.publish(`$fleet/certs/${device}/rejected`, rejection(error));
+  }
+
   async #renew(identity: Identity, payload: Buffer): Promise<void> {
     const { id } = identity;
-    const base = `$fleet/certs/${id}`;
     try {
       const { csr, proof } = parseRequest(payload);
       if (this.#inProgress.has(id) || this.#inProgress.size >= renewalsMax) {
@@ -69,7 +115,7 @@ export class RenewalRelay {
           ...(proof === undefined ? {} : { proof }),
           remoteAddress: identity.remoteAddress.slice(0, 64),
         });
-        this.#deps.publish(`${base}/accepted`, issued);
+        this.#deps.publish(`$fleet/certs/${id}/accepted`, issued);
         this.#deps.log.info({ device: id, serial: issued.serial }, 'certificate renewed over MQTT');
       } finally {
         this.#inProgress.delete(id);
@@ -78,10 +124,7 @@ export class RenewalRelay {
       const known = isFlotillaError(error)
         ? error
         : new FlotillaError('internal', { cause: error });
-      const { code, detail } = known;
-      const cause = known === error ? {} : { err: error };
-      this.#deps.log.warn({ device: id, code, detail, ...cause }, 'renewal over MQTT rejected');
-      this.#deps.publish(`${base}/rejected`, rejection(known));
+      this.#reject(id, known, known === error ? {} : { err: error });
     }
   }
 }
