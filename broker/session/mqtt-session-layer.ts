@@ -47,6 +47,8 @@ export type SessionLayerOptions = SessionLayerDeps & {
 const sweepMs = 500;
 /** How many nodes of the retained messages are visited in one turn of the event loop. */
 const stepsPerTurn = 2000;
+/** A check that is this late means that the process was paused, in ms. */
+const pauseMinMs = 1000;
 /** How long connections may take to close when the layer closes, in ms. */
 const closeMaxMs = 2000;
 
@@ -234,8 +236,17 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   #scheduleSweep(): void {
+    const dueMs = this.context.clock.monotonicMs() + sweepMs;
     this.#cancelSweep = this.context.clock.after(sweepMs, () => {
       const nowMs = this.context.clock.monotonicMs();
+      const lateMs = nowMs - dueMs;
+      if (lateMs >= pauseMinMs) {
+        // The process was paused (a virtual machine, SIGSTOP). What clients sent meanwhile waits in their
+        // sockets and is read before anybody is judged.
+        for (const client of this.#clients) client.onProcessPaused(lateMs);
+        this.#scheduleSweep();
+        return;
+      }
       for (const client of this.#clients) client.sweep(nowMs);
       this.#scheduleSweep();
     });

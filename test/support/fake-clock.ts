@@ -11,6 +11,8 @@ export interface FakeClock extends Clock {
    * including timers that are set by a fired timer. Throws what a timer throws.
    */
   advance(ms: number): void;
+  /** Pauses the process, as SIGSTOP does: both times advance, and timers fire late, at the next advance. */
+  pause(ms: number): void;
   /** Changes only the wall-clock time, in either direction, as an operator or NTP does; fires no timer. */
   jump(ms: number): void;
   /** The number of pending timers: 0 after everything was released. */
@@ -58,6 +60,9 @@ export function fakeClock(startMs = fakeStartMs): FakeClock {
         timer.call();
       }
       elapsedMs = untilMs;
+    },
+    pause(ms) {
+      elapsedMs += ms;
     },
     jump(ms) {
       jumpedMs += ms;

@@ -113,6 +113,11 @@ export class ConnectionReader {
     return nowMs - this.#lastActiveMs;
   }
 
+  /** The process did not run for a while, and could not read. */
+  onProcessPaused(ms: number): void {
+    this.#lastActiveMs += ms;
+  }
+
   /** Discards the bytes that are not handled yet: the connection is closed. */
   clear(): void {
     this.#framer.clear();

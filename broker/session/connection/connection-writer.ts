@@ -75,6 +75,11 @@ export class ConnectionWriter {
     }
   }
 
+  /** The process did not run for a while, and could not notice that the client reads. */
+  onProcessPaused(ms: number): void {
+    if (this.#stalledSinceMs >= 0) this.#stalledSinceMs += ms;
+  }
+
   /**
    * Closes the connection of a client that does not read, and cuts one that does not close its side.
    * Called about every 500 ms.

@@ -268,6 +268,12 @@ export class ClientConnection
     this.host.sessions.reauthorize(this.session);
   }
 
+  /** The process did not run for a while, which does not count as silence of the client. */
+  onProcessPaused(ms: number): void {
+    this.reader.onProcessPaused(ms);
+    this.#writer.onProcessPaused(ms);
+  }
+
   /** Checks the timeouts of CONNECT, of keep alive, and of a slow client. Called about every 500 ms. */
   sweep(nowMs: number): void {
     if (!this.closed) this.#checkTimeouts(nowMs);

@@ -21,6 +21,24 @@ test('keep alive: any packet counts, and the timeout is 1.5 times the interval',
   await none.settle();
 });
 
+test('after a pause of the process, what clients sent meanwhile is read before keep alive is judged', async (t) => {
+  const clock = fakeClock();
+  const world = await startWorld(t, { clock });
+  const client = await world.connect({ clientId: 'c', keepAlive: 10 });
+  const silent = await world.connect({ clientId: 'silent', keepAlive: 10 });
+  clock.advance(5000);
+  await client.settle();
+  await silent.settle();
+  clock.advance(9000);
+  clock.pause(3_600_000);
+  clock.advance(0);
+  t.is(world.count('disconnected'), 0, 'the first check after the pause judges nobody');
+  await client.settle();
+  clock.advance(7000);
+  t.is(world.count('disconnected', 'keep-alive-timeout'), 1, 'the silent one is closed in time');
+  await client.settle();
+});
+
 test('a takeover keeps the session, and of three takeovers at once one remains', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });
