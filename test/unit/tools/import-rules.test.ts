@@ -9,7 +9,7 @@ import test, { type ExecutionContext } from 'ava';
 import { spawnNode, type Finished } from '../../support/child.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
-const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed'];
+const folders = ['core', 'certs', 'enroll', 'broker', 'device-sim', 'cli', 'embed', 'console'];
 
 /** A project of the same layout that contains `files`. */
 function project(t: ExecutionContext, files: Readonly<Record<string, string>>): string {
@@ -61,6 +61,13 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
     'broker/value.ts',
     "import { limit } from './contracts/a.ts';\nexport const max = limit;\n",
   ],
+  'console-runs-in-the-browser': ['console/node.ts', "import '../enroll/right/a.ts';\n"],
+  'console-imports-types-of-core-only': [
+    'console/value.ts',
+    "import { a } from '../core/a.ts';\nexport const c = a;\n",
+  ],
+  'nothing-imports-console': ['cli/page.ts', "import '../console/page.ts';\n"],
+  'preact-has-one-importer': ['cli/preact.ts', "import { h } from 'preact';\nvoid h;\n"],
   'aedes-has-one-importer': ['cli/aedes.ts', "import { Aedes } from 'aedes';\nvoid Aedes;\n"],
   'aedes-persistence-has-one-importer': [
     'broker/store/persistence.ts',
@@ -129,6 +136,7 @@ const others = {
   'core/two.ts': "import './one.ts';\n",
   'device-sim/a.ts': 'export const s = 1;\n',
   'embed/a.ts': 'export const e = 1;\n',
+  'console/page.ts': 'export const page = 1;\n',
   'test/a.ts': 'export const t = 1;\n',
 };
 
