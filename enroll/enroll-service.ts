@@ -4,6 +4,7 @@
  * @module
  */
 import type { CertificateFacts } from '../certs/certificate.ts';
+import { watchClockJumps } from '../core/clock-jump.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import { httpsUrl, publicEnrollUrl, publicHost } from '../core/config/public-address.ts';
@@ -94,6 +95,13 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     certificates.start(() => http.replaceTls(tls()));
     lifecycle.add('certificate refresh', () => certificates.close());
     lifecycle.add('CRL', () => lists.close());
+    const unwatchClock = watchClockJumps(clock, (jumpMs) => {
+      log.warn({ jumpMs }, 'the clock was set: certificates and CRLs are checked');
+      void certificates.check();
+      // The list logs its failures.
+      lists.renewAll().catch(() => undefined);
+    });
+    lifecycle.add('clock', unwatchClock);
     const housekeeping = new Housekeeping(open);
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());

@@ -8,6 +8,7 @@ import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
 import { renewalDueMs } from '../../certs/renewal-time.ts';
+import { watchClockJumps } from '../../core/clock-jump.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { saveIdentity } from '../../core/identity-folder.ts';
@@ -33,12 +34,18 @@ export interface SelfRenewalDeps {
 export class SelfRenewal {
   readonly #deps: SelfRenewalDeps;
   #cancel: Cancel | undefined;
+  readonly #unwatchClock: Cancel;
   #renewing: Promise<void> = Promise.resolve();
   #failures = 0;
   #stopped = false;
 
   constructor(deps: SelfRenewalDeps) {
     this.#deps = deps;
+    this.#unwatchClock = watchClockJumps(deps.clock, (jumpMs) => {
+      deps.log.warn({ jumpMs }, 'the clock was set: the renewal of the certificate follows');
+      this.#failures = 0;
+      this.#scheduleAfterJump();
+    });
   }
 
   /** Sets the timer for the certificate in force. Call it again when the certificate changes. */
@@ -51,8 +58,16 @@ export class SelfRenewal {
     this.#setTimer(Math.max(0, inMs));
   }
 
+  /** A certificate of the time before a clock was set back is not valid yet, and is replaced at once. */
+  #scheduleAfterJump(): void {
+    const { clock, current } = this.#deps;
+    if (clock.now() < current().leaf.validFromDate.getTime()) this.#setTimer(0);
+    else this.schedule();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#unwatchClock();
     this.#cancel?.();
     await this.#renewing;
   }
@@ -61,7 +76,7 @@ export class SelfRenewal {
     this.#cancel?.();
     if (this.#stopped) return;
     this.#cancel = this.#deps.clock.after(inMs, () => {
-      this.#renewing = this.#renew();
+      this.#renewing = this.#renewing.then(() => this.#renew());
     });
   }
 

@@ -86,6 +86,12 @@ export class RevocationList {
     return this.#next;
   }
 
+  /** Signs new lists with the time of now: after a jump of the clock, the current ones may be expired or of the future. */
+  async renewAll(): Promise<void> {
+    this.#entries.forget();
+    await this.renew();
+  }
+
   async close(): Promise<void> {
     this.#stopped = true;
     this.#timer();
@@ -140,8 +146,7 @@ export class RevocationList {
     this.#timer();
     if (this.#stopped) return;
     this.#timer = this.#deps.clock.after(this.#deps.validityMs / 2, () => {
-      this.#entries.forget();
-      void this.renew().catch(() => undefined);
+      void this.renewAll().catch(() => undefined);
     });
   }
 }

@@ -44,6 +44,36 @@ test('a CRL is signed again at half of its validity, with a higher number', asyn
   }
 });
 
+test('after the clock was set, certificates and CRLs follow within a minute, in both directions', async (t) => {
+  // The clients of this test live in the real time, to which the first jump leads.
+  const clock = fakeClock(Date.now() + 70 * dayMs);
+  const service = await enrollService(t, { clock });
+  const issuer = readCertificate(splitPem(service.ca)[1]!);
+  const { cert } = identityFiles(service.state.enroll.tls);
+  const admin = identityFiles(service.state.admin).cert;
+  for (const jumpDays of [-70, 70]) {
+    clock.jump(jumpDays * dayMs);
+    clock.advance(60_000);
+    for (const path of [cert, admin]) {
+      const renewed = await until('a certificate that is valid now', async () => {
+        const facts = readCertificate(await readFile(path, 'utf8'));
+        const isNew =
+          facts.notBeforeMs <= clock.now() && facts.notAfterMs > clock.now() + 80 * dayMs;
+        return isNew ? facts : false;
+      });
+      t.true(renewed.x509.verify(issuer.x509.publicKey));
+    }
+    if (jumpDays > 0) continue;
+    await until('a CRL of now', async () => {
+      // The certificate in the file is used a moment later.
+      const answer = await service.call({ method: 'GET', path: '/crl' }).catch(() => undefined);
+      if (answer === undefined) return false;
+      const { thisUpdateMs, nextUpdateMs } = await parseCrl(answer.body, issuer);
+      return thisUpdateMs <= clock.now() && nextUpdateMs > clock.now();
+    });
+  }
+});
+
 test('a running service renews the certificates in its state folder, and no client is locked out', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock });
