@@ -70,10 +70,16 @@ export interface ClaimedAlgorithm {
  * Parses the AlgorithmIdentifier of a signature, if a key of this type may use it: ECDSA or RSA
  * PKCS#1 v1.5 with SHA-256, 384 or 512, or Ed25519. SHA-1 and MD5 are rejected.
  *
+ * @param ecdsaNull whether NULL parameters are accepted behind ECDSA. RFC 5758, 3.2 says that they are absent,
+ *   but the OpenSSL provider for TPM 2.0 writes them into requests
  * @returns undefined if the key type does not allow it
  * @throws DerError if it is not an AlgorithmIdentifier
  */
-export function claimedAlgorithm(node: DerNode, type: KeyType): ClaimedAlgorithm | undefined {
+export function claimedAlgorithm(
+  node: DerNode,
+  type: KeyType,
+  ecdsaNull: 'accept' | 'refuse' = 'refuse',
+): ClaimedAlgorithm | undefined {
   const fields = new Fields(node, tags.sequence, 'signature algorithm');
   const name = oidOf(fields.next(tags.oid));
   const hasNull = fields.optional(tags.null) !== undefined;
@@ -82,7 +88,8 @@ export function claimedAlgorithm(node: DerNode, type: KeyType): ClaimedAlgorithm
   const row = claims.get(name);
   if (row?.family !== family) return undefined;
   // RFC 5758, 8410: absent. RFC 4055, 5: NULL; absent parameters must be accepted as well.
-  if (hasNull && family !== 'rsa') return undefined;
+  const allowsNull = family === 'rsa' || (family === 'ec' && ecdsaNull === 'accept');
+  if (hasNull && !allowsNull) return undefined;
   return { digest: row.digest };
 }
 

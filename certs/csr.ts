@@ -116,7 +116,7 @@ function read(der: Buffer): Csr {
   const attributes = info.optional(contextTag(0));
   info.end();
 
-  const claimed = claimedAlgorithm(algorithm, facts.type);
+  const claimed = claimedAlgorithm(algorithm, facts.type, 'accept');
   if (claimed === undefined) throw new FlotillaError('csr-algorithm-unsupported');
   const commonName = subjectCommonName(subject);
   const names = attributes === undefined ? noNames : requestedNames(attributes);

@@ -315,8 +315,8 @@ const vectors: readonly (readonly [string, Partial<RequestParts>, ErrorCode])[] 
     'csr-algorithm-unsupported',
   ],
   [
-    'ECDSA with NULL',
-    { algorithm: sequence(oid(oids.ecdsaWithSha256), derNull) },
+    'ECDSA with two NULLs',
+    { algorithm: sequence(oid(oids.ecdsaWithSha256), derNull, derNull) },
     'csr-algorithm-unsupported',
   ],
   [

@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { createCsr, csrMaxBytes, parseCsr } from '../../../certs/csr.ts';
+import { derNull, oid, sequence } from '../../../certs/der-encode.ts';
 import { fingerprintOf, keyTypes, spkiOf } from '../../../certs/key.ts';
+import { oids } from '../../../certs/oids.ts';
 import { subjectNamesOf } from '../../../certs/subject-names.ts';
 import { forgeRequest } from '../../support/certs-forge-request.ts';
 import { Pkcs10CertificateRequest } from '../../support/certs-peculiar.ts';
@@ -265,4 +267,24 @@ test('keys of other types are rejected with their own error', (t) => {
     generateKeyPairSync('ed448').privateKey,
   ];
   for (const key of keys) t.throws(() => parseCsr(forgeRequest({ key })), refused);
+});
+
+test('NULL parameters behind ECDSA with SHA-2 are accepted in a request, as TPM providers write them', async (t) => {
+  const key = await keyFor('p256', 'subject');
+  for (const [digest, name] of [
+    ['sha256', oids.ecdsaWithSha256],
+    ['sha384', oids.ecdsaWithSha384],
+  ] as const) {
+    const request = forgeRequest({ key, algorithm: sequence(oid(name), derNull), digest });
+    const csr = parseCsr(request);
+    t.is(csr.keyType, 'p256');
+    t.is(csr.commonName, 'dev-1');
+    const openssl = opensslFor(t);
+    if (openssl === undefined) continue;
+    const file = openssl.file('csr.der', request);
+    const { code, stderr } = await openssl.run(
+      ...['req', '-in', file, '-inform', 'DER', '-verify', '-noout'],
+    );
+    t.is(code, 0, stderr);
+  }
 });
