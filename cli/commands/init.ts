@@ -21,11 +21,18 @@ export function initCommand(runner: Runner): Command {
         'issue the identity again, with a new key, after it was suspended, revoked or deleted',
       ).choices(['admin', 'broker']),
     )
+    .addOption(
+      new Option(
+        '--accept-loss <what>',
+        'continue without changes that the registry has lost, or with a new audit log',
+      ).choices(['registry', 'audit']),
+    )
     .action(runner.run(init));
 }
 
 interface InitOptions extends StateOptions {
   readonly restore?: 'admin' | 'broker';
+  readonly acceptLoss?: 'registry' | 'audit';
 }
 
 const init: CommandAction<InitOptions> = async (options, context) => {
@@ -39,7 +46,7 @@ const init: CommandAction<InitOptions> = async (options, context) => {
       config,
       serviceLog(config),
       context.environment,
-      options.restore,
+      options,
     );
     context.out.result(
       { state: state.root, ca: { file: state.ca.rootCert, fingerprint } },

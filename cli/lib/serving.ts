@@ -16,8 +16,7 @@ import { createLog, type Logger } from '../../core/log.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { startEnroll } from '../../enroll/enroll-service.ts';
-import type { OwnName } from '../../enroll/bootstrap/own-identities.ts';
-import { initialiseState } from '../../enroll/bootstrap/state.ts';
+import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
 import { writeRun } from './run-file.ts';
 import { reportGroupReadableSecrets } from './secret-report.ts';
@@ -90,7 +89,7 @@ export async function prepareState(
   config: Config,
   log: Logger,
   environment: ProcessEnvironment,
-  restore?: OwnName,
+  choices: Pick<StateDeps, 'restore' | 'acceptLoss'> = {},
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   await reportGroupReadableSecrets(state, config, environment, log);
@@ -98,7 +97,7 @@ export async function prepareState(
     clock: systemClock,
     log,
     env: environment.env,
-    restore,
+    ...choices,
   });
   await writePolicyIfMissing(state);
   return made;

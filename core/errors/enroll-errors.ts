@@ -286,6 +286,18 @@ export const enrollErrors = errors({
     advice: 'Restore the registry folder from a backup; do not edit it while the service runs.',
     exit: 1,
   },
+  'registry-behind-audit': {
+    title: 'The audit log contains changes that the registry has lost',
+    advice:
+      'Restore the registry from a newer backup. To continue without these changes, revocations among them, run flotilla init --accept-loss registry and compare the audit log.',
+    exit: 1,
+  },
+  'audit-missing': {
+    title: 'The audit log is missing although the registry has changes',
+    advice:
+      'Restore the audit log from a backup. To begin a new one, run flotilla init --accept-loss audit.',
+    exit: 1,
+  },
   'registry-locked': {
     title: 'The registry is in use by another process',
     advice: 'Stop the other enrollment service on this state folder first.',

@@ -445,6 +445,7 @@ export type ListFactoriesResponse = {
     readonly profile: string | null;
     readonly allowed: number | null;
     readonly approval: boolean;
+    readonly takesOver: boolean;
   }[];
 };
 export type PutFactoryResponse = {
@@ -455,6 +456,7 @@ export type PutFactoryResponse = {
   readonly profile: string | null;
   readonly allowed: number | null;
   readonly approval: boolean;
+  readonly takesOver: boolean;
 };
 export type PutFactoryRequest = {
   readonly name: string;
@@ -463,6 +465,7 @@ export type PutFactoryRequest = {
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
   readonly approval?: boolean | undefined;
+  readonly takesOver?: boolean | undefined;
 };
 export type ListGroupsResponse = {
   readonly groups: readonly { readonly group: string | null; readonly count: number }[];
@@ -902,6 +905,7 @@ export class ApiClient {
           | (
               | 'service-started'
               | 'identity-created'
+              | 'loss-accepted'
               | 'token-created'
               | 'token-revoked'
               | 'token-refused'
@@ -943,6 +947,7 @@ export class ApiClient {
           | readonly (
               | 'service-started'
               | 'identity-created'
+              | 'loss-accepted'
               | 'token-created'
               | 'token-revoked'
               | 'token-refused'

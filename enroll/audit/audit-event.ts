@@ -10,6 +10,7 @@
 export const auditActions = [
   'service-started',
   'identity-created',
+  'loss-accepted',
   'token-created',
   'token-revoked',
   'token-refused',

@@ -157,6 +157,11 @@ export class AuditLog {
     return { seq: this.#end.seq, hash: this.#end.hash };
   }
 
+  /** The newest commit of the registry that had lines here when the log was opened; 0: none. */
+  get openedCommit(): number {
+    return this.#commits.commit;
+  }
+
   /** Whether the last write failed. Each later one tries again. */
   get isBroken(): boolean {
     return this.#isFailing;

@@ -6,6 +6,7 @@
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -31,6 +32,8 @@ export interface StateDeps {
   readonly env?: Environment;
   /** An identity of the state folder that is issued again although an operator took its rights away. */
   readonly restore?: OwnName | undefined;
+  /** What an operator accepts as lost: changes of the registry, or the audit log. */
+  readonly acceptLoss?: 'registry' | 'audit' | undefined;
 }
 
 /** What the service holds open. */
@@ -78,7 +81,7 @@ export async function initialiseState(
 export async function openState(
   state: StateFolder,
   config: Config,
-  { clock = systemClock, log, env = process.env }: StateDeps,
+  { clock = systemClock, log, env = process.env, acceptLoss }: StateDeps,
   lifecycle: Lifecycle,
 ): Promise<OpenState> {
   const passphrase = await readPassphrase(state, env);
@@ -90,11 +93,23 @@ export async function openState(
   const ca = new CertificateAuthority(opened);
   const audit = await AuditLog.open(state.enroll.audit, clock);
   lifecycle.add('audit log', () => audit.close());
+  // Asked first: opening the registry writes lines that a crash has prevented.
+  const isEmpty = audit.head.seq === 0;
   const registry = await openLowdbRegistry(state.enroll.registry, {
     clock,
     log,
     sink: audit.sink,
+    auditedCommit: audit.openedCommit,
+    acceptLoss: acceptLoss === 'registry',
   });
   lifecycle.add('registry', () => registry.close());
+  if (isEmpty && registry.number > 0 && acceptLoss !== 'audit') {
+    throw new FlotillaError('audit-missing', { detail: state.enroll.audit });
+  }
+  if (acceptLoss !== undefined) {
+    await registry.commit({
+      events: [{ action: 'loss-accepted', actor: 'system', detail: { what: acceptLoss } }],
+    });
+  }
   return { registry, audit, ca };
 }

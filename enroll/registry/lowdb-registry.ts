@@ -70,6 +70,10 @@ export interface LowdbRegistryDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly sink: EventSink;
+  /** The newest commit that the audit log has lines of (default: 0). */
+  readonly auditedCommit?: number;
+  /** Whether commits that only the audit log has may be lost. */
+  readonly acceptLoss?: boolean | undefined;
   /** Replaced by tests that simulate a failing disk. */
   readonly openFile?: OpenAppendFile;
   /** Called at each step at which a crash could happen; for tests. */
@@ -140,6 +144,8 @@ export class LowdbRegistry implements Registry {
   #idle: Cancel = () => undefined;
   #closing: Promise<void> | undefined;
   #shardBytes = 0;
+  /** The newest commit that is in the shards for sure. */
+  #shardNumber = 0;
 
   constructor(folder: string, deps: LowdbRegistryDeps, lock: RegistryLock) {
     this.#folder = folder;
@@ -152,19 +158,42 @@ export class LowdbRegistry implements Registry {
   /** Reads the files. Called once, by {@link openLowdbRegistry}. */
   async start(): Promise<void> {
     this.#number = await this.#rows.read();
+    this.#shardNumber = this.#number;
     this.#shardBytes = this.#rows.bytes;
     const events: NumberedEvent[] = [];
     const found = await readJournals(this.#folder, (json) => this.#replay(json, events));
     this.#journalNumber = found.newest;
     this.#durability.reset(this.#number);
+    this.#assertNotBehind();
     const path = journalPath(this.#folder, this.#journalNumber);
     const file = await this.#openFile(path);
     await file.truncate(found.newestBytes);
     await file.flush();
     this.#journal = new Journal(path, file, found.newestBytes);
     this.#rows.index();
+    // Before any shard is written: a shard with a checksum always has a manifest.
+    await this.#rows.writeManifest(this.#shardNumber);
     await this.#deps.sink(events, true);
     if (found.count > 1) this.#startCheckpoint();
+  }
+
+  /**
+   * A commit that was acknowledged has lines in the audit log. If the registry does not have it, its files
+   * were lost, damaged or replaced by older ones.
+   */
+  #assertNotBehind(): void {
+    const { auditedCommit = 0, acceptLoss = false } = this.#deps;
+    if (auditedCommit <= this.#number) return;
+    if (acceptLoss) {
+      // Later commits have numbers that the audit log does not have yet.
+      this.#number = auditedCommit;
+      this.#durability.reset(auditedCommit);
+      return;
+    }
+    if (this.#rows.isLegacy) return;
+    throw new FlotillaError('registry-behind-audit', {
+      detail: `the registry has commit ${this.#number}, the audit log has commit ${auditedCommit}`,
+    });
   }
 
   get number(): number {
@@ -359,6 +388,7 @@ export class LowdbRegistry implements Registry {
   async #checkpointOnce(): Promise<void> {
     if (this.#lock.isLost || !this.#rows.shards.some(({ dirty }) => dirty)) return;
     await this.#rotateJournal();
+    const number = this.#durability.number;
     await this.#deps.step?.('after-rotation');
     for (const shard of this.#rows.shards) {
       if (!shard.dirty) continue;
@@ -366,6 +396,9 @@ export class LowdbRegistry implements Registry {
       await shard.write();
       await turn();
     }
+    // Commits up to here are in the shards; the journals with later ones stay.
+    await this.#rows.writeManifest(number);
+    this.#shardNumber = number;
     await this.#deps.step?.('after-shards');
     for (const number of await journalNumbers(this.#folder)) {
       if (number >= this.#journalNumber) break;

@@ -11,6 +11,7 @@ import { secretFolderMode } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
 import { DeviceIndex } from './device-index.ts';
+import { readManifest, writeManifest, type Manifest } from './manifest.ts';
 import { OwnerIndex } from './owner-index.ts';
 import {
   keyOf,
@@ -71,6 +72,8 @@ const tableNames = [
 
 export class RegistryRows {
   readonly devices = new DeviceIndex();
+  /** Whether an earlier version wrote the files, which did not keep the number of the newest commit. */
+  isLegacy = false;
   readonly #folder: string;
   readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
   readonly #tokens = new OwnerIndex();
@@ -82,7 +85,7 @@ export class RegistryRows {
     const shards = (table: TableName): readonly Shard[] =>
       Array.from({ length: shardCounts[table] }, (_none, at) => {
         const name = `${String(at).padStart(2, '0')}.json`;
-        return new Shard(join(folder, table, name), beforeReplace);
+        return new Shard(folder, join(table, name), beforeReplace);
       });
     this.#shards = {
       devices: shards('devices'),
@@ -108,12 +111,33 @@ export class RegistryRows {
       await mkdir(path, { recursive: true, mode: secretFolderMode });
       await removeLeftovers(path);
     }
+    const manifest = await readManifest(this.#folder);
     await Promise.all(this.shards.map((shard) => shard.read()));
-    let newest = 0;
+    this.#assertComplete(manifest);
+    this.isLegacy = manifest === undefined && this.shards.some(({ exists }) => exists);
+    let newest = manifest?.number ?? 0;
     for (const shard of this.shards) {
       for (const { version } of shard.rows.values()) newest = Math.max(newest, version);
     }
     return newest;
+  }
+
+  #assertComplete(manifest: Manifest | undefined): void {
+    const existing = this.shards.filter(({ exists }) => exists);
+    const names = new Set(existing.map(({ name }) => name));
+    const missing = manifest?.shards.find((name) => !names.has(name));
+    const isLost = manifest === undefined && existing.some(({ hasChecksum }) => hasChecksum);
+    const fault = isLost ? 'manifest.json' : missing;
+    if (fault === undefined) return;
+    throw new FlotillaError('registry-damaged', {
+      detail: `${join(this.#folder, fault)} is missing`,
+    });
+  }
+
+  /** Records which files exist, and the newest commit in them. */
+  async writeManifest(number: number): Promise<void> {
+    const shards = this.shards.filter(({ exists }) => exists).map(({ name }) => name);
+    await writeManifest(this.#folder, { number, shards });
   }
 
   /** Applies a line of the journal. Called before {@link index}. */

@@ -4,7 +4,10 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { Low, type Adapter } from 'lowdb';
+import { z } from 'zod';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
@@ -18,6 +21,9 @@ class DurableJsonFile implements Adapter<Rows> {
   readonly #path: string;
   /** The length of the text that was read or written last. */
   bytes = 0;
+  /** Whether the file exists, and whether it has a checksum: earlier versions wrote none. */
+  exists = false;
+  hasChecksum = false;
   /** Awaited after the rows were serialized and before the old file is replaced. */
   readonly #beforeReplace: () => Promise<void>;
 
@@ -35,10 +41,16 @@ class DurableJsonFile implements Adapter<Rows> {
       throw error;
     }
     this.bytes = text.length;
+    this.exists = true;
     try {
-      // A cast at the boundary to JSON: `write` below creates the file.
-      const rows = JSON.parse(text) as Record<string, { readonly version: number }>;
-      return new Map(Object.entries(rows));
+      const entries = Object.entries(z.record(z.string(), z.unknown()).parse(JSON.parse(text)));
+      const [first] = entries;
+      this.hasChecksum = first?.[0] === checksumKey;
+      if (this.hasChecksum) {
+        entries.shift();
+        if (first?.[1] !== checksumOf(text)) throw new Error('the checksum is wrong');
+      }
+      return new Map(entries.map(([key, row]) => [key, rowSchema.parse(row)]));
     } catch (error) {
       throw new FlotillaError('registry-damaged', { detail: this.#path, cause: error });
     }
@@ -48,20 +60,43 @@ class DurableJsonFile implements Adapter<Rows> {
     const lines = [...rows]
       .sort(([one], [other]) => (one < other ? -1 : 1))
       .map(([key, row]) => `${JSON.stringify(key)}: ${JSON.stringify(row)}`);
-    const text = lines.length === 0 ? '{}\n' : `{\n${lines.join(',\n')}\n}\n`;
+    const body = lines.map((line) => `,\n${line}`).join('');
+    const rest = `${body}\n}\n`;
+    const text = `{\n"${checksumKey}": "${checksum(rest)}"${rest}`;
     await this.#beforeReplace();
     await writeFileAtomic(this.#path, text);
     this.bytes = text.length;
+    this.exists = true;
+    this.hasChecksum = true;
   }
 }
 
+/** The first entry of a file; no row has this key. Its value is the CRC-32 of everything behind it. */
+const checksumKey = '$crc32';
+const checksumLine = /^\{\n"\$crc32": "[0-9a-f]{8}"/;
+
+const rowSchema = z.looseObject({ version: z.int().min(1) });
+
+function checksumOf(text: string): string | undefined {
+  const [line] = checksumLine.exec(text) ?? [];
+  return line === undefined ? undefined : checksum(text.slice(line.length));
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
+}
+
 export class Shard {
+  readonly name: string;
   readonly #low: Low<Rows>;
   readonly #file: DurableJsonFile;
   /** Whether rows changed since the file was written. */
   dirty = false;
 
-  constructor(path: string, beforeReplace: () => Promise<void>) {
+  /** @param name relative to the registry folder */
+  constructor(folder: string, name: string, beforeReplace: () => Promise<void>) {
+    this.name = name;
+    const path = join(folder, name);
     this.#file = new DurableJsonFile(path, beforeReplace);
     this.#low = new Low<Rows>(this.#file, new Map());
   }
@@ -75,8 +110,18 @@ export class Shard {
     return this.#file.bytes;
   }
 
-  read(): Promise<void> {
-    return this.#low.read();
+  get exists(): boolean {
+    return this.#file.exists;
+  }
+
+  get hasChecksum(): boolean {
+    return this.#file.hasChecksum;
+  }
+
+  /** Reads the file. One of an earlier version, without a checksum, is written again. */
+  async read(): Promise<void> {
+    await this.#low.read();
+    if (this.exists && !this.hasChecksum) this.dirty = true;
   }
 
   /**

@@ -357,7 +357,7 @@ test('shards are readable JSON, one row per line', async (t) => {
     texts.push(await readFile(join(folder, 'devices', name), 'utf8'));
   }
   t.is(texts.length, 1);
-  t.regex(texts[0]!, /^\{\n"a": \{.*\}\n\}\n$/);
+  t.regex(texts[0]!, /^\{\n"\$crc32": "[0-9a-f]{8}",\n"a": \{.*\}\n\}\n$/);
   t.is((JSON.parse(texts[0]!) as { a: { id: string } }).a.id, 'a');
   await appendFile(join(folder, 'devices', 'note.tmp'), 'a leftover');
   await open(t, folder);
