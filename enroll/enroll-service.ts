@@ -102,7 +102,11 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       lists.renewAll().catch(() => undefined);
     });
     lifecycle.add('clock', unwatchClock);
-    const housekeeping = new Housekeeping(open);
+    const housekeeping = new Housekeeping({
+      ...open,
+      // The scheduled lists are half of this apart.
+      revocationKeepMs: config.enroll.crlValidity,
+    });
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());
     lifecycle.add('refusals', () => refusals.close());

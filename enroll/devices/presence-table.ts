@@ -136,7 +136,7 @@ export class PresenceTable {
         place === at
           ? { ...one, seenAtMs: atMs }
           : retires && place < at && one.status === 'active'
-            ? { ...one, status: 'retired' }
+            ? { ...one, status: 'retired', retiredAtMs: atMs }
             : one,
       );
       await this.#registry.commit({

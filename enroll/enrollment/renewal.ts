@@ -118,7 +118,9 @@ export class Renewal {
         ...record,
         // A service may run in several places, each with its own certificate.
         certificates:
-          row.role === 'device' ? withoutUnseen(record.certificates, current) : record.certificates,
+          row.role === 'device'
+            ? withoutUnseen(record.certificates, current, clock.now())
+            : record.certificates,
       },
       expected: version,
       profile: kindOf(row),
@@ -205,12 +207,13 @@ function assertSameNames(csr: Csr, row: DeviceRecord, names: SubjectNames): void
 function withoutUnseen(
   certificates: readonly CertificateRecord[],
   current: CertificateRecord,
+  nowMs: number,
 ): readonly CertificateRecord[] {
   return certificates.map((certificate) => {
     const isNewer = certificate.notBeforeMs >= current.notBeforeMs;
     const isUnseen = certificate.seenAtMs === undefined && certificate.status === 'active';
     return isNewer && isUnseen && certificate.serial !== current.serial
-      ? { ...certificate, status: 'retired' }
+      ? { ...certificate, status: 'retired', retiredAtMs: nowMs }
       : certificate;
   });
 }

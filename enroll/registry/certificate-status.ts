@@ -24,15 +24,26 @@ export function heldSinceMs(record: DeviceRecord, nowMs: number): number | undef
 }
 
 /**
+ * When a certificate lost its validity, for one without a row in `revocations`. Rows of earlier versions do not have
+ * the time; the first use, or the beginning of the certificate, is never too late.
+ */
+export function endedSinceMs({ retiredAtMs, seenAtMs, notBeforeMs }: CertificateRecord): number {
+  return retiredAtMs ?? seenAtMs ?? notBeforeMs;
+}
+
+/**
  * The revocation of a certificate that has no row of its own in `revocations`: undefined when it is good.
+ * A retired certificate was superseded by a newer one.
  * The certificates of an identity that is locked out are on hold (RFC 5280, 5.3.1).
  */
 export function revocationOf(
   holder: DeviceRecord,
   certificate: CertificateRecord,
   nowMs: number,
-): { readonly atMs: number; readonly reason?: 'certificateHold' } | undefined {
-  if (certificate.status === 'revoked') return { atMs: certificate.notAfterMs };
+): { readonly atMs: number; readonly reason?: 'certificateHold' | 'superseded' } | undefined {
+  const { status } = certificate;
+  if (status === 'revoked') return { atMs: endedSinceMs(certificate) };
+  if (status === 'retired') return { atMs: endedSinceMs(certificate), reason: 'superseded' };
   const atMs = heldSinceMs(holder, nowMs);
   return atMs === undefined ? undefined : { atMs, reason: 'certificateHold' };
 }

@@ -17,29 +17,46 @@ const commitMaxRows = 500;
  */
 const tokenMemoryMs = dayMs;
 
+/**
+ * How long the clock must have run evenly before rows are deleted, in ms: a clock that is years ahead for a moment
+ * must not delete revocations and tokens.
+ */
+const settledMs = 3_600_000;
+/** How far the wall clock may move against the monotonic clock between two sweeps, in ms. */
+const jumpMinMs = 60_000;
+
 export interface HousekeepingDeps {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How long a revocation is kept after the end of its certificate, in ms: it must be on one more CRL. */
+  readonly revocationKeepMs: number;
 }
 
 export class Housekeeping {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #revocationKeepMs: number;
+  #offsetMs: number;
+  /** Monotonic: since when the clock has run evenly. */
+  #evenSinceMs: number;
   #next: Cancel = () => undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor({ registry, clock, log }: HousekeepingDeps) {
+  constructor({ registry, clock, log, revocationKeepMs }: HousekeepingDeps) {
     this.#registry = registry;
     this.#clock = clock;
     this.#log = log;
+    this.#revocationKeepMs = revocationKeepMs;
+    this.#offsetMs = clock.now() - clock.monotonicMs();
+    this.#evenSinceMs = clock.monotonicMs();
   }
 
   start(): void {
     this.#next = this.#clock.after(periodMs, () => {
-      this.#running = this.sweep()
+      this.#running = this.#sweepWhenSettled()
         .catch((error: unknown) => {
           if (isFlotillaError(error, 'registry-conflict')) return;
           this.#log.warn({ err: error }, 'housekeeping failed, will retry');
@@ -54,6 +71,18 @@ export class Housekeeping {
     this.#stopped = true;
     this.#next();
     await this.#running;
+  }
+
+  async #sweepWhenSettled(): Promise<void> {
+    const monotonicMs = this.#clock.monotonicMs();
+    const offsetMs = this.#clock.now() - monotonicMs;
+    const movedMs = offsetMs - this.#offsetMs;
+    this.#offsetMs = offsetMs;
+    if (Math.abs(movedMs) > jumpMinMs) {
+      this.#evenSinceMs = monotonicMs;
+      this.#log.warn({ movedMs: Math.round(movedMs) }, 'the clock jumped; expired rows are kept');
+    }
+    if (monotonicMs - this.#evenSinceMs >= settledMs) await this.sweep();
   }
 
   /** Deletes what has expired. */
@@ -76,7 +105,7 @@ export class Housekeeping {
       }
     }
     for await (const row of this.#registry.rows('revocations')) {
-      if (row.notAfterMs <= now) {
+      if (row.notAfterMs + this.#revocationKeepMs <= now) {
         found.push({ table: 'revocations', key: row.serial, expected: row.version });
       }
     }

@@ -25,6 +25,8 @@ export interface CertificateRecord {
    * suspicious.
    */
   readonly status: 'active' | 'revoked' | 'retired';
+  /** When it was retired; missing in rows of earlier versions. */
+  readonly retiredAtMs?: number;
   /** When it was first used for a connection to a broker. */
   readonly seenAtMs?: number;
 }

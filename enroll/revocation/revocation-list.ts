@@ -30,6 +30,9 @@ export interface RevocationListDeps {
   readonly numberFile: string;
 }
 
+/** How long retired certificates are collected for one list, in ms. */
+const retiredWaitMs = 1000;
+
 export class RevocationList {
   readonly #deps: RevocationListDeps;
   readonly #entries: RevokedEntries;
@@ -39,11 +42,16 @@ export class RevocationList {
   #signing: Promise<number> | undefined;
   #next: Promise<number> | undefined;
   #timer: Cancel = () => undefined;
+  #soon: Cancel | undefined;
   #stopped = false;
 
   constructor(deps: RevocationListDeps) {
     this.#deps = deps;
-    this.#entries = new RevokedEntries(deps);
+    this.#entries = new RevokedEntries({
+      ...deps,
+      keepMs: deps.validityMs,
+      retired: () => this.#renewSoon(),
+    });
     this.#number = new CrlNumber(deps.numberFile, deps.clock);
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
@@ -95,6 +103,7 @@ export class RevocationList {
   async close(): Promise<void> {
     this.#stopped = true;
     this.#timer();
+    this.#soon?.();
     this.#stop();
     await this.#next?.catch(() => undefined);
     await this.#signing?.catch(() => undefined);
@@ -104,6 +113,15 @@ export class RevocationList {
   #rootList(): SignedList | undefined {
     const { root, rootCrl } = this.#deps.ca;
     return rootCrl === undefined ? undefined : { der: [rootCrl], nextUpdateMs: root.notAfterMs };
+  }
+
+  /** Renewals of a fleet retire many certificates: they share a list. */
+  #renewSoon(): void {
+    if (this.#stopped) return;
+    this.#soon ??= this.#deps.clock.after(retiredWaitMs, () => {
+      this.#soon = undefined;
+      void this.renew().catch(() => undefined);
+    });
   }
 
   #start(): Promise<number> {

@@ -18,6 +18,7 @@ const ca = z.object({ file: z.string(), fingerprint: z.string() });
 const enrollReady = z.strictObject({
   event: z.literal('ready'),
   https: z.object({ url: z.string() }),
+  metrics: z.object({ url: z.string() }),
   ca,
   state: z.string(),
 });

@@ -1,6 +1,9 @@
 import test from 'ava';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readCertificate } from '../../certs/certificate.ts';
+import { parseCrl } from '../../certs/crl.ts';
+import { splitPem } from '../../certs/pem.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { revokedSchema } from '../../core/protocol/enrollment-api.ts';
 import { runChild } from '../support/child.ts';
@@ -143,6 +146,13 @@ test('presence comes from reports, and the first connection with a new certifica
   t.true((await service.asAdmin('GET', '/v1/devices/d1')).body['connected']);
   await seen(String(renewed.body['serial']), true);
   t.deepEqual(await states(), ['retired', 'active']);
+  await until('the retired certificate is on the CRL', async () => {
+    const { body } = await service.call({ method: 'GET', path: '/crl' });
+    const issuer = readCertificate(splitPem(service.ca)[1]!);
+    return (
+      (await parseCrl(body, issuer)).revoked.get(device.issued.serial)?.reason === 'superseded'
+    );
+  });
   await seen(String(renewed.body['serial']), false);
   const shown = await service.asAdmin('GET', '/v1/devices/d1');
   t.false(shown.body['connected']);

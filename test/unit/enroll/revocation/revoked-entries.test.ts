@@ -9,7 +9,11 @@ import {
   openLowdbRegistry,
   type LowdbRegistry,
 } from '../../../../enroll/registry/lowdb-registry.ts';
-import type { DeviceRecord, RevocationRecord } from '../../../../enroll/registry/records.ts';
+import type {
+  CertificateRecord,
+  DeviceRecord,
+  RevocationRecord,
+} from '../../../../enroll/registry/records.ts';
 import type { Put } from '../../../../enroll/registry/registry.ts';
 import { RevokedEntries } from '../../../../enroll/revocation/revoked-entries.ts';
 import { certificateOf, deviceRow } from '../../../contract/registry.ts';
@@ -36,7 +40,7 @@ async function open(t: ExecutionContext): Promise<World> {
     sink: () => Promise.resolve(),
   });
   t.teardown(() => registry.close());
-  const entries = new RevokedEntries({ registry, clock });
+  const entries = new RevokedEntries({ registry, clock, keepMs: hourMs });
   return {
     clock,
     registry,
@@ -107,7 +111,9 @@ test('a suspended device is on hold until it is resumed or deleted, or its certi
   const c = (await registry.get('devices', 'c'))!;
   await registry.commit({ deletions: [{ table: 'devices', key: 'c', expected: c.version }] });
   t.deepEqual(await serials(), ['b1']);
-  clock.advance(hourMs);
+  clock.advance(2 * hourMs - 1);
+  t.deepEqual(await serials(), ['b1'], 'it must be on a list that is issued after its end');
+  clock.advance(1);
   t.deepEqual(await serials(), []);
 });
 
@@ -186,4 +192,49 @@ test('a revocation while the registry is read is neither lost nor duplicated', a
     await Promise.all([before, ...meanwhile]);
     t.deepEqual(await serials(), all.toSorted());
   }
+});
+
+test('a retired certificate is on the list as superseded, until it is revoked for another reason', async (t) => {
+  const { registry, clock, entries, serials, revoke } = await open(t);
+  const row = (status: CertificateRecord['status'], notAfterMs: number): DeviceRecord =>
+    deviceRow('a', {
+      status: 'active',
+      certificates: [{ ...certificateOf('a'), serial: 'a1', issuer, status, notAfterMs }],
+    });
+  const endMs = clock.now() + hourMs;
+  await registry.commit({
+    puts: [{ table: 'devices', record: row('active', endMs), expected: 0 }],
+  });
+  t.deepEqual(await serials(), []);
+  const { version } = (await registry.get('devices', 'a'))!;
+  await registry.commit({
+    puts: [{ table: 'devices', record: row('retired', endMs), expected: version }],
+  });
+  t.deepEqual(await serials(), ['a1']);
+  entries.forget();
+  t.deepEqual(await serials(), ['a1'], 'read again');
+  await revoke('a1');
+  t.deepEqual(await serials(), ['a1'], 'one entry');
+  entries.forget();
+  t.deepEqual(await serials(), ['a1'], 'one entry, read again');
+});
+
+test('a revoked certificate whose row was deleted too early is still on the list', async (t) => {
+  const { registry, clock, entries, serials, revoke } = await open(t);
+  const certificates = [
+    {
+      ...certificateOf('a'),
+      serial: 'a1',
+      issuer,
+      status: 'revoked',
+      notAfterMs: clock.now() + hourMs,
+    },
+  ] as const;
+  const record = deviceRow('a', { status: 'revoked', certificates });
+  await registry.commit({ puts: [{ table: 'devices', record, expected: 0 }] });
+  await revoke('a1');
+  const { version } = (await registry.get('revocations', 'a1'))!;
+  await registry.commit({ deletions: [{ table: 'revocations', key: 'a1', expected: version }] });
+  entries.forget();
+  t.deepEqual(await serials(), ['a1']);
 });
