@@ -25,6 +25,8 @@ const mib = 1024 * 1024;
 const limits: StoreLimits = {
   queuedMaxMessages: 1000,
   queuedMaxBytes: mib,
+  queuedPerOwnerMaxMessages: 1000,
+  queuedPerOwnerMaxBytes: mib,
   retainedMax: 10_000_000,
   retainedMaxBytes: 8192 * mib,
   pendingMaxBytes: 32 * mib,

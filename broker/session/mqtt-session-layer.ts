@@ -32,7 +32,7 @@ import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
-import { Qos0Totals } from './delivery/qos0-queue.ts';
+import { MemoryTotals } from './delivery/memory-queue.ts';
 import { Counters, type SessionContext } from './state/context.ts';
 import { SessionRegistry } from './state/session-registry.ts';
 
@@ -75,7 +75,7 @@ export async function createSessionLayer(
     store,
     counters: new Counters(),
     batches: new WriteBatchPool(),
-    qos0Totals: new Qos0Totals(),
+    memoryTotals: new MemoryTotals(),
     hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);
@@ -164,7 +164,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   statistics(): SessionStatistics {
-    const { counters, store, qos0Totals } = this.context;
+    const { counters, store, memoryTotals } = this.context;
     const { queuedMessages, queuedBytes } = store.statistics;
     return {
       messagesIn: counters.messagesIn,
@@ -174,8 +174,8 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
       sessions: this.sessions.size,
       subscriptions: this.publisher.router.subscriptions,
       retained: store.retainedCount,
-      queuedMessages: queuedMessages + qos0Totals.messages,
-      queuedBytes: queuedBytes + qos0Totals.bytes,
+      queuedMessages: queuedMessages + memoryTotals.messages,
+      queuedBytes: queuedBytes + memoryTotals.bytes,
       storeCommits: counters.storeCommits,
       storeCommitMs: counters.storeCommitMs,
     };

@@ -26,5 +26,7 @@ export interface Entry extends IndexEntry {
 export interface DurableSession {
   /** Its row number in the database. */
   readonly id: number;
+  /** The identity that owns it. */
+  readonly owner: string;
   readonly queue: Queue<Entry>;
 }

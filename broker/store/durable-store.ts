@@ -104,8 +104,7 @@ class DurableStore implements SessionStore {
     this.#recovered = { sessions: state.sessions, wills: state.wills };
     for (const [clientId, session] of state.durableSessions) {
       this.#sessions.set(clientId, session);
-      this.#totals.messages += session.queue.messages;
-      this.#totals.bytes += session.queue.bytes;
+      this.#totals.add(session.owner, session.queue.messages, session.queue.bytes);
     }
     this.#lastSessionId = state.lastSessionId;
     this.#lastSequence = state.lastSequence;
@@ -155,7 +154,7 @@ class DurableStore implements SessionStore {
   putSession(record: SessionRecord): void {
     let session = this.#sessions.get(record.clientId);
     if (session === undefined) {
-      session = { id: ++this.#lastSessionId, queue: new Queue() };
+      session = { id: ++this.#lastSessionId, owner: record.identityId, queue: new Queue() };
       this.#sessions.set(record.clientId, session);
     }
     const batch = this.#link.open;
@@ -172,8 +171,7 @@ class DurableStore implements SessionStore {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return;
     for (const entry of session.queue.entries()) this.#deleteEntry(entry);
-    this.#totals.messages -= session.queue.messages;
-    this.#totals.bytes -= session.queue.bytes;
+    this.#totals.add(session.owner, -session.queue.messages, -session.queue.bytes);
     this.#sessions.delete(clientId);
     const batch = this.#link.open;
     batch.u8(operation.deleteSession);
@@ -204,7 +202,8 @@ class DurableStore implements SessionStore {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return 0;
     const bytes = messageBytes(delivery.message);
-    if (!this.#totals.fits(bytes) || (this.stalled !== undefined && this.congested)) return 0;
+    if (!this.#totals.fits(session.owner, bytes) || (this.stalled !== undefined && this.congested))
+      return 0;
     const body = this.#bodies.reference(delivery.message);
     const batch = this.#link.open;
     const sequence = ++this.#lastSequence;
@@ -229,8 +228,7 @@ class DurableStore implements SessionStore {
       batch: this.#link.batch,
       at,
     });
-    this.#totals.messages++;
-    this.#totals.bytes += bytes;
+    this.#totals.add(session.owner, 1, bytes);
     return sequence;
   }
 
@@ -251,12 +249,12 @@ class DurableStore implements SessionStore {
   }
 
   markReleased(clientId: string, sequence: number): void {
-    const queue = this.#sessions.get(clientId)?.queue;
-    const entry = queue?.get(sequence);
-    if (queue === undefined || entry === undefined) return;
+    const session = this.#sessions.get(clientId);
+    const entry = session?.queue.get(sequence);
+    if (session === undefined || entry === undefined) return;
     entry.state = 'released';
-    this.#totals.bytes -= entry.bytes - messageOverheadBytes;
-    queue.resize(entry, messageOverheadBytes);
+    this.#totals.add(session.owner, 0, messageOverheadBytes - entry.bytes);
+    session.queue.resize(entry, messageOverheadBytes);
     const { body } = entry;
     entry.body = undefined;
     if (entry.batch === this.#link.batch) {
@@ -273,10 +271,10 @@ class DurableStore implements SessionStore {
   }
 
   dequeue(clientId: string, sequence: number): void {
-    const entry = this.#sessions.get(clientId)?.queue.remove(sequence);
-    if (entry === undefined) return;
-    this.#totals.messages--;
-    this.#totals.bytes -= entry.bytes;
+    const session = this.#sessions.get(clientId);
+    const entry = session?.queue.remove(sequence);
+    if (session === undefined || entry === undefined) return;
+    this.#totals.add(session.owner, -1, -entry.bytes);
     this.#deleteEntry(entry);
   }
 

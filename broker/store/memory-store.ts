@@ -36,6 +36,8 @@ interface Entry extends IndexEntry {
 
 interface MemorySession {
   record: SessionRecord;
+  /** The identity that owns it. */
+  readonly owner: string;
   readonly subscriptions: Map<string, SubscriptionRecord>;
   readonly incoming: Set<number>;
   readonly queue: Queue<Entry>;
@@ -92,6 +94,7 @@ class MemoryStore implements SessionStore {
     else {
       this.#sessions.set(record.clientId, {
         record,
+        owner: record.identityId,
         subscriptions: new Map(),
         incoming: new Set(),
         queue: new Queue(),
@@ -102,8 +105,7 @@ class MemoryStore implements SessionStore {
   deleteSession(clientId: string): void {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return;
-    this.#totals.messages -= session.queue.messages;
-    this.#totals.bytes -= session.queue.bytes;
+    this.#totals.add(session.owner, -session.queue.messages, -session.queue.bytes);
     this.#sessions.delete(clientId);
   }
 
@@ -119,7 +121,7 @@ class MemoryStore implements SessionStore {
     const session = this.#sessions.get(clientId);
     if (session === undefined) return 0;
     const bytes = messageBytes(delivery.message);
-    if (!this.#totals.fits(bytes)) return 0;
+    if (!this.#totals.fits(session.owner, bytes)) return 0;
     if (this.#lastMessage !== delivery.message || this.#lastCopy === undefined) {
       this.#lastMessage = delivery.message;
       this.#lastCopy = ownedMessage(delivery.message);
@@ -135,8 +137,7 @@ class MemoryStore implements SessionStore {
       retain: delivery.retain,
       identifiers: delivery.identifiers,
     });
-    this.#totals.messages++;
-    this.#totals.bytes += bytes;
+    this.#totals.add(session.owner, 1, bytes);
     return sequence;
   }
 
@@ -148,20 +149,20 @@ class MemoryStore implements SessionStore {
   }
 
   markReleased(clientId: string, sequence: number): void {
-    const queue = this.#sessions.get(clientId)?.queue;
-    const entry = queue?.get(sequence);
-    if (queue === undefined || entry === undefined) return;
+    const session = this.#sessions.get(clientId);
+    const entry = session?.queue.get(sequence);
+    if (session === undefined || entry === undefined) return;
     entry.state = 'released';
     entry.message = withoutContent(entry.message);
-    this.#totals.bytes -= entry.bytes - messageOverheadBytes;
-    queue.resize(entry, messageOverheadBytes);
+    this.#totals.add(session.owner, 0, messageOverheadBytes - entry.bytes);
+    session.queue.resize(entry, messageOverheadBytes);
   }
 
   dequeue(clientId: string, sequence: number): void {
-    const entry = this.#sessions.get(clientId)?.queue.remove(sequence);
-    if (entry === undefined) return;
-    this.#totals.messages--;
-    this.#totals.bytes -= entry.bytes;
+    const session = this.#sessions.get(clientId);
+    const entry = session?.queue.remove(sequence);
+    if (session === undefined || entry === undefined) return;
+    this.#totals.add(session.owner, -1, -entry.bytes);
   }
 
   dropOldest(clientId: string): number {

@@ -34,6 +34,8 @@ export function storeLimits(limits: BrokerLimits): StoreLimits {
   return {
     queuedMaxMessages: limits.queuedTotalMaxMessages,
     queuedMaxBytes: limits.queuedTotalMaxBytes,
+    queuedPerOwnerMaxMessages: limits.queuedPerDeviceMaxMessages,
+    queuedPerOwnerMaxBytes: limits.queuedPerDeviceMaxBytes,
     retainedMax: limits.retainedMax,
     retainedMaxBytes: limits.retainedTotalMaxBytes,
     pendingMaxBytes: limits.storePendingMaxBytes,

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeliveryState, QueueSize, StoreLimits } from './session-store.ts';
+import { shareIn } from './shared-room.ts';
 
 /** One entry of a queue. */
 export interface IndexEntry {
@@ -93,21 +94,51 @@ export class Queue<E extends IndexEntry> implements QueueSize {
   }
 }
 
-/** The total size of all queues of a store, with its limits. */
+/** The size of all queues of a store, in all and for each identity, with its limits. */
 export class QueueTotals {
-  messages = 0;
-  bytes = 0;
   readonly #limits: StoreLimits;
+  readonly #byOwner = new Map<string, { messages: number; bytes: number }>();
+  #messages = 0;
+  #bytes = 0;
 
   constructor(limits: StoreLimits) {
     this.#limits = limits;
   }
 
-  /** Whether one more entry fits. */
-  fits(bytes: number): boolean {
+  get messages(): number {
+    return this.#messages;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether one more entry fits, in all and into the share of the identity that owns the queue. */
+  fits(owner: string, bytes: number): boolean {
+    const { queuedMaxMessages, queuedMaxBytes } = this.#limits;
+    const messages = this.#messages + 1;
+    const allBytes = this.#bytes + bytes;
+    if (messages > queuedMaxMessages || allBytes > queuedMaxBytes) return false;
+    const own = this.#byOwner.get(owner);
+    if (own === undefined) return true;
+    const { queuedPerOwnerMaxMessages, queuedPerOwnerMaxBytes } = this.#limits;
     return (
-      this.messages < this.#limits.queuedMaxMessages &&
-      this.bytes + bytes <= this.#limits.queuedMaxBytes
+      own.messages + 1 <= shareIn(queuedPerOwnerMaxMessages, queuedMaxMessages, messages, 1) &&
+      own.bytes + bytes <= shareIn(queuedPerOwnerMaxBytes, queuedMaxBytes, allBytes, bytes)
     );
+  }
+
+  /** Counts entries that were added; negative numbers: removed. */
+  add(owner: string, messages: number, bytes: number): void {
+    this.#messages += messages;
+    this.#bytes += bytes;
+    const own = this.#byOwner.get(owner);
+    if (own === undefined) {
+      if (messages > 0) this.#byOwner.set(owner, { messages, bytes });
+      return;
+    }
+    own.messages += messages;
+    own.bytes += bytes;
+    if (own.messages <= 0) this.#byOwner.delete(owner);
   }
 }

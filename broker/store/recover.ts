@@ -37,8 +37,8 @@ function restoreState(contents: StoreContents): RecoveredState {
   const subscriptions = new Map<number, SubscriptionRecord[]>();
   const incoming = new Map<number, number[]>();
   let lastSessionId = 0;
-  for (const [id] of contents.sessions) {
-    queues.set(id, { id, queue: new Queue() });
+  for (const [id, , owner] of contents.sessions) {
+    queues.set(id, { id, owner, queue: new Queue() });
     subscriptions.set(id, []);
     incoming.set(id, []);
     lastSessionId = Math.max(lastSessionId, id);

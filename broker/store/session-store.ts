@@ -173,6 +173,9 @@ export type RetainRefusal = 'retained-full' | 'retained-share-full';
 export interface StoreLimits {
   readonly queuedMaxMessages: number;
   readonly queuedMaxBytes: number;
+  /** The share of one identity, in all of its sessions. */
+  readonly queuedPerOwnerMaxMessages: number;
+  readonly queuedPerOwnerMaxBytes: number;
   readonly retainedMax: number;
   readonly retainedMaxBytes: number;
   /** How many bytes may wait for the disk before the store is {@link SessionStore.congested}. */

@@ -81,9 +81,9 @@ export class SharedRoom {
       entries: (used?.entries ?? 0) + addedToShare.entries,
       bytes: (used?.bytes ?? 0) + addedToShare.bytes,
     };
-    return (addedToShare.entries > 0 && own.entries > ownMax(share.max, max, entries, 1)) ||
+    return (addedToShare.entries > 0 && own.entries > shareIn(share.max, max, entries, 1)) ||
       (addedToShare.bytes > 0 &&
-        own.bytes > ownMax(share.maxBytes, maxBytes, bytes, addedToShare.bytes))
+        own.bytes > shareIn(share.maxBytes, maxBytes, bytes, addedToShare.bytes))
       ? 'share-used'
       : undefined;
   }
@@ -108,8 +108,14 @@ export class SharedRoom {
   }
 }
 
-/** How much an identity may have. @param first the size of its first entry, which it may always have */
-function ownMax(shareMax: number, roomMax: number, used: number, first: number): number {
+/**
+ * How much an identity may have.
+ *
+ * @param shareMax its share
+ * @param used what all have, with the new entry
+ * @param first the size of its first entry, which it may always have
+ */
+export function shareIn(shareMax: number, roomMax: number, used: number, first: number): number {
   if (used <= roomMax * openPart) return shareMax;
   return Math.min(shareMax, Math.max(first, (roomMax - used) * partOfReserve));
 }

@@ -243,6 +243,20 @@ export const brokerLimitsSchema = z.strictObject({
     max: 65_536 * mib,
     description: 'Bytes of the messages queued for all stored sessions together.',
   }),
+  queuedPerDeviceMaxMessages: wholeNumber({
+    defaultValue: 200_000,
+    min: 0,
+    max: 100_000_000,
+    description:
+      'Messages queued for all stored sessions of one identity. In the last quarter of queuedTotalMaxMessages, it may have at most a sixteenth of what is left.',
+  }),
+  queuedPerDeviceMaxBytes: wholeNumber({
+    defaultValue: 128 * mib,
+    min: 0,
+    max: 65_536 * mib,
+    description:
+      'Bytes of the messages queued for all stored sessions of one identity. In the last quarter of queuedTotalMaxBytes, it may have at most a sixteenth of what is left.',
+  }),
   storePendingMaxBytes: wholeNumber({
     defaultValue: 32 * mib,
     min: 64 * kib,

@@ -143,10 +143,36 @@ export function queueContract(kindOfStore: StoreKind): void {
       t.is(store.enqueue('b', deliveryOf(message)), 0);
       t.is(store.queueOf('b').messages, 1);
       store.dequeue('a', first);
-      t.not(store.enqueue('b', deliveryOf(message)), 0);
+      t.not(store.enqueue('a', deliveryOf(message)), 0);
+      store.deleteSession('a');
       store.deleteSession('b');
       t.is(store.statistics.queuedMessages, 0);
       t.is(store.statistics.queuedBytes, 0);
+    }
+  });
+
+  test(`${kind}: the queues of one identity have a share, and others continue`, async (t) => {
+    const message = storedMessage('t', 'x'.repeat(100));
+    const bytes = messageBytes(message);
+    for (const limits of [
+      { queuedPerOwnerMaxMessages: 3 },
+      { queuedPerOwnerMaxBytes: 3 * bytes },
+    ]) {
+      const { store, again } = await open(t, limits);
+      store.putSession(sessionRecord('a/1', { identityId: 'a' }));
+      store.putSession(sessionRecord('a/2', { identityId: 'a' }));
+      store.putSession(sessionRecord('b'));
+      const first = store.enqueue('a/1', deliveryOf(message));
+      for (const session of ['a/1', 'a/2']) t.not(store.enqueue(session, deliveryOf(message)), 0);
+      t.is(store.enqueue('a/2', deliveryOf(message)), 0, 'three in both sessions');
+      t.not(store.enqueue('b', deliveryOf(message)), 0);
+      store.dequeue('a/1', first);
+      t.not(store.enqueue('a/2', deliveryOf(message)), 0);
+      await committed(store);
+      const restarted = store.durable ? await again() : store;
+      t.is(restarted.enqueue('a/1', deliveryOf(message)), 0, 'also after a restart');
+      restarted.deleteSession('a/1');
+      t.not(restarted.enqueue('a/2', deliveryOf(message)), 0);
     }
   });
 

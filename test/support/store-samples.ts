@@ -72,6 +72,8 @@ export async function openStore(
 export const wideLimits: StoreLimits = {
   queuedMaxMessages: 1_000_000,
   queuedMaxBytes: 1024 * 1024 * 1024,
+  queuedPerOwnerMaxMessages: 1_000_000,
+  queuedPerOwnerMaxBytes: 1024 * 1024 * 1024,
   retainedMax: 1_000_000,
   retainedMaxBytes: 1024 * 1024 * 1024,
   pendingMaxBytes: 32 * 1024 * 1024,

@@ -5,7 +5,7 @@
  */
 import type { QueueOverflow } from '../../../core/config/limits.ts';
 import type { RetainRefusal, SessionStore } from '../../store/session-store.ts';
-import type { Qos0Totals } from './qos0-queue.ts';
+import type { MemoryTotals } from './memory-queue.ts';
 
 /** How much may wait for one session. */
 export interface OutboundLimits {
@@ -32,7 +32,7 @@ export type DropReason =
 export interface OutboundContext {
   readonly store: SessionStore;
   readonly limits: OutboundLimits;
-  readonly qos0Totals: Qos0Totals;
+  readonly memoryTotals: MemoryTotals;
   nowMs(): number;
   /** Whether the policy (still) allows the session's identity to receive this topic. */
   mayReceive(topic: string): boolean;

@@ -20,7 +20,7 @@ import { Message } from './message.ts';
 import { MessageQueue, queuedBytes } from './message-queue.ts';
 import type { DropReason, OutboundContext } from './outbound-context.ts';
 import type { OutboundDelivery, PacketSink } from './packet-sink.ts';
-import { Qos0Queue } from './qos0-queue.ts';
+import { CountedQueue, type WaitingQos0 } from './memory-queue.ts';
 
 const bufferedMaxMessages = 256;
 const bufferedMaxBytes = 256 * 1024;
@@ -35,9 +35,10 @@ export class OutboundQueue {
   #kept: boolean;
   #inFlight: Map<number, InFlight> | undefined = undefined;
   #lastPacketId = 0;
-  readonly #buffered = new MessageQueue<OutboundDelivery>();
+  /** Of a kept session, a few messages that are in the store too; otherwise all that wait. */
+  readonly #buffered: MessageQueue<OutboundDelivery> | CountedQueue<OutboundDelivery>;
   /** Undefined while no QoS 0 message waits. */
-  #qos0: Qos0Queue | undefined = undefined;
+  #qos0: CountedQueue<WaitingQos0> | undefined = undefined;
   /** How many messages of the store's queue have not been read into memory. */
   #unread = 0;
   /** The highest sequence that was read into memory for this connection. */
@@ -52,6 +53,7 @@ export class OutboundQueue {
     this.#clientId = clientId;
     this.#context = context;
     this.#kept = kept;
+    this.#buffered = kept ? new MessageQueue() : new CountedQueue(context.memoryTotals);
   }
 
   /** Whether a message waits for the window, or for the connection to have room. */
@@ -145,7 +147,7 @@ export class OutboundQueue {
 
   /** Queues a QoS 0 message for a session that is offline or has QoS 0 messages waiting. */
   queueQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
-    const { limits, qos0Totals } = this.#context;
+    const { limits, memoryTotals } = this.#context;
     // MQTT leaves it to the server whether QoS 0 messages are kept for offline sessions.
     if (this.#sink === undefined && !(this.#kept && limits.queueQos0)) return;
     const bytes = queuedBytes(message);
@@ -157,7 +159,11 @@ export class OutboundQueue {
       this.#context.dropped(reason, 1);
       if (older === undefined) return;
     }
-    (this.#qos0 ??= new Qos0Queue(qos0Totals)).push({ message, retain, identifiers });
+    (this.#qos0 ??= new CountedQueue<WaitingQos0>(memoryTotals)).push({
+      message,
+      retain,
+      identifiers,
+    });
   }
 
   /** Discards the waiting QoS 0 messages: the session ends. */
@@ -277,6 +283,11 @@ export class OutboundQueue {
         this.#context.dropped('queue-full', 1);
         if (queueOverflow === 'drop-newest' || this.#buffered.shift() === undefined) return;
       }
+      // The memory that all of them may use: the new message is dropped.
+      if (!this.#context.fitsInTotal(bytes)) {
+        this.#context.dropped('store-full', 1);
+        return;
+      }
     }
     delivery.message.detach();
     this.#buffered.push(delivery);
@@ -311,7 +322,7 @@ export class OutboundQueue {
     );
   }
 
-  #shiftQos0(): ReturnType<Qos0Queue['shift']> {
+  #shiftQos0(): WaitingQos0 | undefined {
     const oldest = this.#qos0?.shift();
     if (this.#qos0?.length === 0) this.#qos0 = undefined;
     return oldest;

@@ -12,7 +12,7 @@ import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts'
 import type { SessionStore } from '../../store/session-store.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
-import type { Qos0Totals } from '../delivery/qos0-queue.ts';
+import type { MemoryTotals } from '../delivery/memory-queue.ts';
 
 /** Totals since the start, in plain fields that are cheap to count. */
 export class Counters {
@@ -35,6 +35,6 @@ export interface SessionContext {
   readonly store: SessionStore;
   readonly counters: Counters;
   readonly batches: WriteBatchPool;
-  readonly qos0Totals: Qos0Totals;
+  readonly memoryTotals: MemoryTotals;
   readonly hooks: Hooks;
 }

@@ -13,7 +13,7 @@ import type { Message } from '../delivery/message.ts';
 import type { DropReason, OutboundContext, OutboundLimits } from '../delivery/outbound-context.ts';
 import { OutboundQueue } from '../delivery/outbound-queue.ts';
 import type { PacketSink } from '../delivery/packet-sink.ts';
-import type { Qos0Totals } from '../delivery/qos0-queue.ts';
+import type { MemoryTotals } from '../delivery/memory-queue.ts';
 import type { Readiness, Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
 
@@ -70,16 +70,16 @@ export class Session implements Receiver, OutboundContext {
     return this.#context.store;
   }
 
-  get qos0Totals(): Qos0Totals {
-    return this.#context.qos0Totals;
+  get memoryTotals(): MemoryTotals {
+    return this.#context.memoryTotals;
   }
 
   fitsInTotal(bytes: number): boolean {
-    const { store, qos0Totals, limits } = this.#context;
+    const { store, memoryTotals, limits } = this.#context;
     const { queuedMessages, queuedBytes } = store.statistics;
     return (
-      queuedMessages + qos0Totals.messages < limits.queuedTotalMaxMessages &&
-      queuedBytes + qos0Totals.bytes + bytes <= limits.queuedTotalMaxBytes
+      queuedMessages + memoryTotals.messages < limits.queuedTotalMaxMessages &&
+      queuedBytes + memoryTotals.bytes + bytes <= limits.queuedTotalMaxBytes
     );
   }
 

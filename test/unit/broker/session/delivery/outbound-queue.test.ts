@@ -9,7 +9,7 @@ import type {
 } from '../../../../../broker/session/delivery/outbound-context.ts';
 import { OutboundQueue } from '../../../../../broker/session/delivery/outbound-queue.ts';
 import type { PacketSink } from '../../../../../broker/session/delivery/packet-sink.ts';
-import { Qos0Totals } from '../../../../../broker/session/delivery/qos0-queue.ts';
+import { MemoryTotals } from '../../../../../broker/session/delivery/memory-queue.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import {
   deliveryOf,
@@ -82,7 +82,7 @@ function queueWorld(kept: boolean, own: Partial<OutboundLimits> = {}): QueueWorl
   const context: OutboundContext = {
     store,
     limits: { ...limits, ...own },
-    qos0Totals: new Qos0Totals(),
+    memoryTotals: new MemoryTotals(),
     nowMs: () => 0,
     mayReceive: () => true,
     fitsInTotal: () => true,

@@ -155,3 +155,18 @@ test('a QoS 0 message that expired in the queue is not delivered', async (t) => 
   t.deepEqual(await payloadsOf(again), ['long']);
   t.is(world.count('dropped', 'expired'), 1);
 });
+
+test('what waits for connected clients in memory counts in the limit of all queues', async (t) => {
+  const world = await startWorld(t, {
+    config: { limits: { broker: { queuedTotalMaxMessages: 50, inflightOutMax: 1 } } },
+  });
+  const slow = await world.connect({ clientId: 'slow' });
+  await slow.subscribe('x', 1);
+  const publisher = await world.connect({ clientId: 'publisher' });
+  for (let n = 0; n < 100; n++) publisher.publish('x', 'm', { qos: 1 });
+  await publisher.settle();
+  t.is(world.layer.statistics().queuedMessages, 50);
+  t.is(world.count('dropped', 'store-full'), 49);
+  await slow.disconnect();
+  await until('the queue is empty', () => world.layer.statistics().queuedMessages === 0);
+});
