@@ -279,7 +279,7 @@ test('a streamed response has a timeout until it begins and between two chunks',
     response.on('close', () => clearTimeout(timer));
     request.resume();
   });
-  const stream = await openHttps(get(url, { timeoutMs: 300 }));
+  const stream = await openHttps(get(url, { timeoutMs: 5000 }));
   let text = '';
   await t.throwsAsync(
     async () => {
