@@ -92,9 +92,9 @@ export class DevicePorts {
     accept: (socket: TLSSocket, identity: Identity) => void,
   ): TlsListener {
     const { config, clock, material, gate, admitter, events } = this.#deps;
-    const { host } = config;
+    const { host, proxies } = config;
     const { handshakeTimeoutMs } = config.limits.broker;
-    return new TlsListener({ host, port, alpn, handshakeTimeoutMs }, material, {
+    return new TlsListener({ host, port, alpn, handshakeTimeoutMs, proxies }, material, {
       clock,
       gate,
       events,

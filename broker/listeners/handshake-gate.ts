@@ -14,6 +14,7 @@
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { looksLikeProxyHeader } from '../../core/proxy-header.ts';
 import { SecondWindow } from '../../core/second-window.ts';
 
 export interface GateLimits {
@@ -170,7 +171,11 @@ export class HandshakeGate {
         chunks.push(chunk);
         bytes += chunk.length;
       }
-      if (bytes > helloMaxBytes) {
+      const [first] = chunks;
+      if (first !== undefined && looksLikeProxyHeader(first)) {
+        this.#deps.events.handshakeFailed(address, 'proxy-header-refused', '');
+        socket.destroy();
+      } else if (bytes > helloMaxBytes) {
         this.#deps.events.handshakeFailed(address, 'handshake-failed', '');
         socket.destroy();
       } else if (bytes > 0 && waiting === undefined) {

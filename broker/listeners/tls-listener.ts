@@ -12,6 +12,7 @@ import { Server as TlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
+import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -22,6 +23,8 @@ export interface TlsListenerOptions {
   readonly port: number;
   readonly alpn: readonly string[];
   readonly handshakeTimeoutMs: number;
+  /** Networks of load balancers that send the PROXY protocol. */
+  readonly proxies: readonly string[];
 }
 
 /** Handshakes, for the log and the metrics. */
@@ -50,11 +53,18 @@ export class TlsListener {
   /** Raw sockets during their handshake, by the address and port of the peer. */
   readonly #handshaking = new Map<string, { socket: Socket; sinceMs: number }>();
   readonly #sockets = new Set<Socket>();
+  readonly #proxied: ProxiedSockets;
   #closed: Promise<void> | undefined;
 
   constructor(options: TlsListenerOptions, material: TlsMaterial, deps: TlsListenerDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#proxied = new ProxiedSockets({
+      networks: options.proxies,
+      timeoutMs: options.handshakeTimeoutMs,
+      clock: deps.clock,
+      refused: (...refusal) => deps.events.handshakeFailed(...refusal),
+    });
     this.#tlsServer = new TlsServer({ ...this.#tlsOptions(material), allowHalfOpen: false });
     this.#tlsServer.on('secureConnection', (socket) => this.#onSecure(socket));
     this.#tlsServer.on('tlsClientError', (error, socket) => this.#onFailed(error, socket));
@@ -133,10 +143,14 @@ export class TlsListener {
       this.#sockets.delete(socket);
       this.#handshaking.delete(key);
     });
-    this.#deps.gate.offer(socket, () => {
-      this.#handshaking.set(key, { socket, sinceMs: this.#deps.clock.monotonicMs() });
-      this.#tlsServer.emit('connection', socket);
-    });
+    const offer = (): void => {
+      this.#deps.gate.offer(socket, () => {
+        this.#handshaking.set(key, { socket, sinceMs: this.#deps.clock.monotonicMs() });
+        this.#tlsServer.emit('connection', socket);
+      });
+    };
+    if (this.#proxied.isProxied(socket)) this.#proxied.accept(socket, offer);
+    else offer();
   }
 
   #onSecure(socket: TLSSocket): void {
@@ -146,6 +160,7 @@ export class TlsListener {
     const handshake = this.#handshaking.get(key);
     this.#handshaking.delete(key);
     if (handshake !== undefined) gate.finished(handshake.socket);
+    this.#proxied.apply(socket);
     const durationMs = handshake === undefined ? 0 : clock.monotonicMs() - handshake.sinceMs;
     events.handshake(socket.isSessionReused() ? 'resumed' : 'full', durationMs);
     const identity = admitter.admit(socket);
@@ -155,6 +170,7 @@ export class TlsListener {
   #onFailed(error: Error, socket: TLSSocket): void {
     const name = 'code' in error ? String(error.code) : error.message;
     const code = failureCodes.get(name) ?? 'handshake-failed';
+    this.#proxied.apply(socket);
     this.#deps.events.handshakeFailed(socket.remoteAddress ?? '', code, name);
     socket.destroy();
   }

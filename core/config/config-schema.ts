@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
 import { messageOf } from '../errors/flotilla-error.ts';
@@ -125,6 +126,17 @@ export const configSchema = z.strictObject({
     .default([])
     .describe(
       'Names and addresses in the server certificates, in addition to localhost and the host name.',
+    ),
+  proxies: z
+    .array(
+      z
+        .string()
+        .refine((text) => isNetwork(text), 'Expected an address or a network like 10.0.0.0/8'),
+    )
+    .max(64)
+    .default([])
+    .describe(
+      'Addresses and networks (10.0.0.0/8) of load balancers. Each connection from there must begin with a PROXY protocol header (version 1 or 2), which reports the address of the client.',
     ),
   log: z
     .strictObject({
@@ -394,4 +406,14 @@ function bare(text: string): boolean {
   if (!URL.canParse(text)) return true; // Already reported by z.url.
   const { username, password, search, hash } = new URL(text);
   return `${username}${password}${search}${hash}` === '';
+}
+
+/** Whether a text is an IP address, or a network as address and number of bits. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  );
 }

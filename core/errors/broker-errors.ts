@@ -84,6 +84,21 @@ export const brokerErrors = errors({
     title: 'The TLS handshake failed',
     advice: 'The detail names the fault: TLS 1.2 or newer and a client certificate are required.',
   },
+  'proxy-header-refused': {
+    title: 'A PROXY protocol header came from an address that may not send one',
+    advice:
+      'Add the address of the load balancer to the setting proxies, or switch its header off.',
+  },
+  'proxy-header-missing': {
+    title: 'A load balancer sent no PROXY protocol header',
+    advice:
+      'Switch it on (HAProxy: send-proxy-v2; nginx: proxy_protocol on), or remove the address from the setting proxies.',
+  },
+  'proxy-header-invalid': {
+    title: 'A load balancer sent an invalid PROXY protocol header',
+    advice:
+      'Version 1 or 2 with the addresses of a TCP connection is expected; the detail names the fault.',
+  },
   'handshakes-too-many': {
     title: 'Too many TLS handshakes are waiting',
     advice: 'Devices should wait longer, with jitter, before they connect again.',

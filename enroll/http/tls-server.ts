@@ -6,11 +6,17 @@
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
+import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
+import { ProxiedSockets } from '../../core/proxied-sockets.ts';
+import { RateLimiter } from '../../core/rate-limiter.ts';
 import { CanonicalResponse } from './canonical-response.ts';
 import { problemMediaType, problemResponse } from './problem.ts';
+
+/** Warnings for each code; further ones are logged at the level debug. */
+const refusalLinesPerMinute = 10;
 
 /** What the server shows and trusts; replaced while it runs. */
 export interface ServerCertificate {
@@ -21,6 +27,7 @@ export interface ServerCertificate {
 
 export interface TlsServerDeps {
   readonly config: Config;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly tls: ServerCertificate;
 }
@@ -46,24 +53,59 @@ export function createTlsServer(deps: TlsServerDeps, handler: RequestListener): 
     handler,
   );
   server.maxConnections = enroll.connectionsMax;
-  const connections = new Map<string, number>();
-  server.on('connection', (socket: Socket) =>
-    countConnection(connections, socket, enroll.connectionsPerAddressMax),
-  );
+  const proxied = readProxyHeaders(server, deps);
   server.on('tlsClientError', (error, socket) => {
+    proxied.apply(socket);
     log.debug({ err: error, remoteAddress: socket.remoteAddress }, 'TLS handshake failed');
     socket.destroy();
   });
   return server;
 }
 
-/** Closes a connection of an address that has too many. */
-function countConnection(connections: Map<string, number>, socket: Socket, max: number): void {
+/** Reads the headers of load balancers before the handshake, and counts the connections of each client. */
+function readProxyHeaders(server: Server, { config, clock, log }: TlsServerDeps): ProxiedSockets {
+  const { handshakeTimeoutMs, connectionsPerAddressMax } = config.limits.enroll;
+  const warnings = new RateLimiter(clock, refusalLinesPerMinute, 60_000);
+  const proxied = new ProxiedSockets({
+    networks: config.proxies,
+    timeoutMs: handshakeTimeoutMs,
+    clock,
+    refused(remoteAddress, code, detail) {
+      // Anybody can cause these lines.
+      const level = warnings.take(code) === 0 ? 'warn' : 'debug';
+      log[level]({ remoteAddress, code, detail }, 'connection refused before its handshake');
+    },
+  });
+  // The listeners that Node.js itself added: they begin the handshake.
+  const listeners = server.listeners('connection');
+  server.removeAllListeners('connection');
+  const connections = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const begin = (): void => {
+      for (const listener of listeners) Reflect.apply(listener, server, [socket]);
+    };
+    // Until the handshake, nobody else handles the errors of the socket. The event `close` follows.
+    socket.on('error', () => undefined);
+    const hasRoom = (): boolean => countConnection(connections, socket, connectionsPerAddressMax);
+    if (proxied.isProxied(socket)) {
+      proxied.accept(socket, () => {
+        if (hasRoom()) begin();
+      });
+    } else if (hasRoom()) {
+      proxied.accept(socket, begin);
+    }
+  });
+  server.prependListener('secureConnection', (socket) => proxied.apply(socket));
+  return proxied;
+}
+
+/** Closes a connection of an address that has too many. @returns whether it stays open */
+function countConnection(connections: Map<string, number>, socket: Socket, max: number): boolean {
   const address = socket.remoteAddress ?? '';
   const count = (connections.get(address) ?? 0) + 1;
   if (count > max) {
     socket.destroy();
-    return;
+    return false;
   }
   connections.set(address, count);
   socket.once('close', () => {
@@ -71,6 +113,7 @@ function countConnection(connections: Map<string, number>, socket: Socket, max: 
     if (left === 0) connections.delete(address);
     else connections.set(address, left);
   });
+  return true;
 }
 
 /** The options of TLS. */
