@@ -51,8 +51,7 @@ export class ChangeEnforcer {
     }
     const closed = review.identities(change.ids);
     this.#deps.applied(clock.monotonicMs() - startMs);
-    // In the next turn, when the closed connections have reported that they ended.
-    if (change.removed.length > 0) setImmediate(() => this.#forget(change.removed));
+    if (change.removed.length > 0) this.#forget(change.removed);
     return closed;
   }
 
@@ -76,15 +75,20 @@ export class ChangeEnforcer {
     this.#deps.applied(clock.monotonicMs() - startMs);
   }
 
-  /** Removes the sessions, queues and presence of deleted identities. */
+  /**
+   * Removes the sessions, queues, wills and presence of deleted identities. The sessions go at once: in the
+   * next turn the name may belong to another identity, which must not find them.
+   */
   #forget(ids: readonly string[]): void {
     const { log, directory, presence, layer } = this.#deps;
     for (const device of ids) {
-      if (directory.get(device) !== undefined) continue;
-      presence.clear(device);
       layer.forget(device).catch((err: unknown) => {
         log.error({ device, err }, 'could not delete the session of a deleted device');
       });
     }
+    // In the next turn, when the closed connections have reported that they ended.
+    setImmediate(() => {
+      for (const id of ids) if (directory.get(id) === undefined) presence.clear(id);
+    });
   }
 }

@@ -20,7 +20,8 @@ export interface DirectoryState {
 /** What a feed line changed. */
 export type DirectoryChange =
   /**
-   * These identities may have changed (`all`: any of them), and those in `removed` were deleted.
+   * These identities may have changed (`all`: any of them), and those in `removed` were deleted; their
+   * names may be used again by other identities.
    * `sequence` is the number of the change.
    */
   | {
@@ -138,9 +139,7 @@ export class Directory implements DirectoryView {
         return this.#replace(this.#snapshot, line.sequence);
       case 'change':
         this.#assertInOrder(line.sequence);
-        this.#entries.set(line.entry.id, line.entry);
-        this.#advance(line.sequence);
-        return { kind: 'identities', ids: [line.entry.id], removed: [], sequence: line.sequence };
+        return this.#change(line.entry, line.sequence);
       case 'removed':
         this.#assertInOrder(line.sequence);
         this.#entries.delete(line.id);
@@ -171,8 +170,20 @@ export class Directory implements DirectoryView {
     }
   }
 
+  #change(entry: DirectoryEntry, sequence: number): DirectoryChange {
+    const { id } = entry;
+    const removed = isOtherIdentity(this.#entries.get(id), entry) ? [id] : [];
+    this.#entries.set(id, entry);
+    this.#advance(sequence);
+    return { kind: 'identities', ids: [id], removed, sequence };
+  }
+
   #replace(entries: Map<string, DirectoryEntry>, sequence: number): DirectoryChange {
-    const removed = [...this.#entries.keys()].filter((id) => !entries.has(id));
+    const removed: string[] = [];
+    for (const [id, entry] of this.#entries) {
+      const now = entries.get(id);
+      if (now === undefined || isOtherIdentity(entry, now)) removed.push(id);
+    }
     this.#entries = entries;
     this.#snapshot = undefined;
     this.#ready = true;
@@ -196,6 +207,16 @@ export class Directory implements DirectoryView {
       throw new FeedBroken(`change ${sequence} after ${this.#sequence}`);
     }
   }
+}
+
+/** Whether a name was deleted and is used again by another identity. */
+function isOtherIdentity(before: DirectoryEntry | undefined, now: DirectoryEntry): boolean {
+  // Entries that an older version stored do not say when they were created.
+  return (
+    before?.createdAtMs !== undefined &&
+    now.createdAtMs !== undefined &&
+    before.createdAtMs !== now.createdAtMs
+  );
 }
 
 /** The certificate of an entry with this fingerprint. */

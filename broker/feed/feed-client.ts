@@ -7,7 +7,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
-import { featuresHeader, policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
+import {
+  createdFeature,
+  featuresHeader,
+  policyFeature,
+  queryFeature,
+} from '../../core/protocol/broker-query.ts';
 import {
   feedHeartbeatMs,
   feedLineSchema,
@@ -158,7 +163,7 @@ export class FeedClient {
       method: 'GET',
       url: target.href,
       ...this.#deps.credentials(),
-      headers: { [featuresHeader]: `${queryFeature}, ${policyFeature}` },
+      headers: { [featuresHeader]: [queryFeature, policyFeature, createdFeature].join(', ') },
       timeoutMs: feedTimeoutMs,
     });
     this.#response = response;

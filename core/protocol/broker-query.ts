@@ -18,6 +18,8 @@ export const featuresHeader = 'flotilla-features';
 export const queryFeature = 'query';
 /** The fleet's policy comes over the feed. */
 export const policyFeature = 'policy';
+/** The broker knows `createdAtMs` in entries; others reject a line with it. */
+export const createdFeature = 'created';
 
 /** The largest body of an answer, in bytes. */
 export const answerMaxBytes = 2 * 1024 * 1024;

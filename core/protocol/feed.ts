@@ -51,6 +51,11 @@ export const directoryEntrySchema = z.strictObject({
   group: z.string().max(128).nullable(),
   attributes: z.record(z.string().max(64), z.string().max(256)),
   certificates: z.array(directoryCertificateSchema).max(16),
+  /**
+   * When the identity was created. A name that was deleted and is used again has another time: a broker
+   * must not give the sessions of the earlier identity to it.
+   */
+  createdAtMs: z.int().optional(),
 });
 export type DirectoryEntry = z.infer<typeof directoryEntrySchema>;
 

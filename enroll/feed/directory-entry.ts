@@ -4,6 +4,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import { createdFeature } from '../../core/protocol/broker-query.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
@@ -26,7 +27,7 @@ export function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefi
  * The entry of an identity in the directory. @returns undefined for one that never had a certificate
  */
 export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
-  const { id, role, status, group, attributes, certificates } = record;
+  const { id, role, status, group, attributes, certificates, createdAtMs } = record;
   if (status === 'pending') return undefined;
   return {
     id,
@@ -41,5 +42,15 @@ export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
       notAfterMs,
       status: rest.status,
     })),
+    createdAtMs,
   };
+}
+
+/** A line of the feed as a broker with these features understands it. */
+export function lineFor(features: readonly string[], line: string): string {
+  if (features.includes(createdFeature) || !line.includes('"createdAtMs"')) return line;
+  // Attributes are texts: one with this name stays.
+  return `${JSON.stringify(JSON.parse(line), (key, value: unknown) =>
+    key === 'createdAtMs' && typeof value === 'number' ? undefined : value,
+  )}\n`;
 }

@@ -22,7 +22,7 @@ import {
 } from '../../core/protocol/feed.ts';
 import { policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
-import { entryOf, mayRead, type FeedPeer } from './directory-entry.ts';
+import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
@@ -221,7 +221,8 @@ export class Feed {
       if (this.#subscribers.delete(subscriber)) this.#linksChanged();
       this.#wake();
     });
-    const line = (value: FeedLine): boolean => stream.write(`${JSON.stringify(value)}\n`);
+    const line = (value: FeedLine): boolean =>
+      stream.write(lineFor(features, `${JSON.stringify(value)}\n`));
     line({ type: 'hello', epoch: this.epoch, sequence: start, graceMs });
     line({ type: 'authorities', sequence: start, pem: [...ca.pems] });
     const takesPolicy = features.includes(policyFeature);
@@ -241,12 +242,13 @@ export class Feed {
     if (stream.destroyed) return;
     // No `await` from here on: no change can come in between.
     if (start < (this.#kept[0]?.sequence ?? this.#sequence + 1) - 1) {
-      // So many changes happened during the snapshot that some are no longer kept: the broker must start
-      // again.
+      // Some changes during the snapshot are no longer kept: the broker must start again.
       stream.destroy();
       return;
     }
-    for (const kept of this.#kept) if (kept.sequence > start) stream.write(kept.text);
+    for (const kept of this.#kept) {
+      if (kept.sequence > start) stream.write(lineFor(features, kept.text));
+    }
     if (takesPolicy && this.#policy !== undefined && this.#policy !== sentPolicy) {
       line({ type: 'policy', text: this.#policy });
     }
@@ -369,7 +371,7 @@ export class Feed {
   }
 
   #send(subscriber: Subscriber, text: string, sequence: number): void {
-    subscriber.stream.write(text);
+    subscriber.stream.write(lineFor(subscriber.features, text));
     subscriber.sent = sequence;
     if (subscriber.stream.writableLength > this.#deps.lagMaxBytes) {
       this.#deps.log.warn({ device: subscriber.broker }, 'a broker reads too slowly, disconnected');

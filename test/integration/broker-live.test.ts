@@ -1,5 +1,7 @@
 import test from 'ava';
 import { readFileSync } from 'node:fs';
+import type { TLSSocket } from 'node:tls';
+import { generate, parser, type Packet } from 'mqtt-packet';
 import {
   applied,
   brokerWorld,
@@ -7,6 +9,7 @@ import {
   ended,
   subscribe,
   type BrokerWorld,
+  type TestIdentity,
 } from '../support/broker-world.ts';
 import type { BrokerService } from '../../broker/broker-service.ts';
 import type { PresenceMessage } from '../../broker/fleet-topics/presence.ts';
@@ -127,6 +130,54 @@ test('a delayed will of a device that is revoked, suspended or deleted before it
   await until('the last will', () => seen.length > 0);
   t.deepEqual(seen, ['devices/sensor-5/will gone']);
 });
+
+/** Opens a kept session of MQTT 3.1.1. @returns whether there was one, and the connection */
+async function resume(
+  world: BrokerWorld,
+  device: TestIdentity,
+): Promise<{ present: boolean; socket: TLSSocket }> {
+  const socket = await world.tls(device);
+  const found: Packet[] = [];
+  const packets = parser();
+  packets.on('packet', (packet) => found.push(packet));
+  socket.on('data', (chunk: Buffer) => packets.parse(chunk));
+  socket.write(generate({ cmd: 'connect', clientId: 'sensor-1', clean: false, keepalive: 60 }));
+  await until('CONNACK', () => found.length > 0);
+  const [connack] = found;
+  return { present: connack?.cmd === 'connack' && connack.sessionPresent, socket };
+}
+
+for (const [state, down] of [
+  ['running', false],
+  ['down', true],
+] as const) {
+  test(`a device that gets the name of one that was deleted does not find its session (the broker was ${state})`, async (t) => {
+    const world = await brokerWorld(t, { config: { broker: { store: 'durable' } } });
+    const stop = (): Promise<void> => world.broker.close();
+    const start = (): Promise<void> => world.restart({ config: { broker: { store: 'durable' } } });
+    const device = world.device('sensor-1');
+    world.change('sensor-1', { createdAtMs: 1 });
+    await until('the broker knows it', () => applied(world));
+    const first = await resume(world, device);
+    t.false(first.present);
+    first.socket.destroy();
+    await until('it is lost', () => codesOf(world, 'sensor-1').includes('connection-lost'));
+    const again = await resume(world, device);
+    t.true(again.present);
+    again.socket.destroy();
+    await until('it is lost again', () => {
+      const codes = codesOf(world, 'sensor-1').filter((code) => code === 'connection-lost');
+      return codes.length === 2;
+    });
+    if (down) await stop();
+    world.feed.remove('sensor-1');
+    const other = world.device('sensor-1');
+    world.change('sensor-1', { createdAtMs: 2 });
+    if (down) await start();
+    await until('the broker knows the other', () => applied(world));
+    t.false((await resume(world, other)).present);
+  });
+}
 
 const codesOf = (world: BrokerWorld, device: string): unknown[] =>
   world.capture.lines.filter((line) => line['device'] === device).map(({ code }) => code);

@@ -169,6 +169,7 @@ export class SessionRegistry {
 
   /** Ends all sessions of an identity. Their wills are not published. */
   forget(identityId: string): void {
+    this.#wills.forget(identityId);
     for (const session of [...(this.#keptByIdentity.get(identityId) ?? [])]) {
       this.#wills.delete(session);
       if (session.owner === undefined) this.end(session);

@@ -21,6 +21,13 @@ export interface RequestedWill {
   readonly delaySeconds: number;
 }
 
+/** A recovered will whose session does not exist any more. */
+interface WaitingWill {
+  readonly identityId: string;
+  readonly publish: () => void;
+  readonly cancel: Cancel;
+}
+
 /** The reasons for closing a connection that end the identity's right to publish: no will is published. */
 export const willSuppressingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'certificate-revoked',
@@ -47,7 +54,7 @@ export class Wills {
   readonly #context: SessionContext;
   readonly #publisher: Publisher;
   /** Recovered wills whose session does not exist any more, by client id: they wait for their delay. */
-  readonly #withoutSession = new Map<string, { readonly publish: () => void; cancel: Cancel }>();
+  readonly #withoutSession = new Map<string, WaitingWill>();
 
   constructor(context: SessionContext, publisher: Publisher) {
     this.#context = context;
@@ -127,9 +134,20 @@ export class Wills {
       if (allowed) this.#askPlugin(will.message, undefined);
     };
     const publishIn = (ms: number): void => {
-      this.#withoutSession.set(will.clientId, { publish, cancel: clock.after(ms, publish) });
+      const { clientId, identityId } = will;
+      this.#withoutSession.set(clientId, { identityId, publish, cancel: clock.after(ms, publish) });
     };
     publishIn(waitMs);
+  }
+
+  /** Deletes the wills of an identity that have no session, without publishing them. */
+  forget(identityId: string): void {
+    for (const [clientId, will] of this.#withoutSession) {
+      if (will.identityId !== identityId) continue;
+      will.cancel();
+      this.#withoutSession.delete(clientId);
+      this.#context.store.deleteWill(clientId);
+    }
   }
 
   /** Stops the timers of the wills that have no session. They stay in the store. */

@@ -47,6 +47,27 @@ test('a snapshot replaces all entries at once', (t) => {
   t.is(directory.size, 1);
 });
 
+test('a name that was deleted and is used again counts as removed, in a snapshot and in a change', (t) => {
+  const made = (createdAtMs: number | undefined): DirectoryEntry => ({
+    ...entry('a'),
+    ...(createdAtMs === undefined ? {} : { createdAtMs }),
+  });
+  const removed = (before: DirectoryEntry, now: DirectoryEntry): readonly string[][] => {
+    const directory = filled();
+    directory.apply({ type: 'change', sequence: 6, entry: before });
+    const change = directory.apply({ type: 'change', sequence: 7, entry: now });
+    directory.apply({ type: 'change', sequence: 8, entry: before });
+    directory.apply({ type: 'snapshot-begin', sequence: 9 });
+    directory.apply({ type: 'entry', entry: now });
+    const snapshot = directory.apply({ type: 'snapshot-end', sequence: 9 });
+    return [change, snapshot].map((one) => (one?.kind === 'identities' ? [...one.removed] : []));
+  };
+  t.deepEqual(removed(made(1), made(2)), [['a'], ['a']]);
+  t.deepEqual(removed(made(1), made(1)), [[], []]);
+  // Stored by an older version.
+  t.deepEqual(removed(made(undefined), made(2)), [[], []]);
+});
+
 test('an incomplete snapshot changes nothing', (t) => {
   const directory = filled('a');
   directory.apply({ type: 'snapshot-begin', sequence: 9 });
