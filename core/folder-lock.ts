@@ -38,7 +38,7 @@ type LockRecord = z.infer<typeof recordSchema>;
 
 export interface FolderLockOptions {
   /** The error when another process holds the lock. */
-  readonly code: Extract<ErrorCode, 'registry-locked' | 'state-in-use'>;
+  readonly code: Extract<ErrorCode, 'registry-locked' | 'state-in-use' | 'identity-in-use'>;
   readonly clock?: Clock;
   readonly processes?: ProcessTable;
   /**

@@ -24,7 +24,7 @@
  * or `tar -h`) are read as they are. The next save first copies them into a version of their own and
  * replaces each by a link to its own content, so that this upgrade has no mixed moment either.
  *
- * Writers do not lock the folder. Two at once leave the identity of one of them, complete. Versions are
+ * Writers do not lock the folder here (a renewal on a device does). Two at once leave the identity of one of them, complete. Versions are
  * numbered so that a writer never deletes one that another writer is about to use.
  *
  * @module

@@ -12,6 +12,11 @@ export const cliErrors = errors({
     advice: 'Stop it first, or use another folder with --state.',
     exit: 1,
   },
+  'identity-in-use': {
+    title: 'Another process is renewing this identity',
+    advice: 'Wait until it has finished, then try again if it did not succeed.',
+    exit: 1,
+  },
   'service-not-running': {
     title: 'No enrollment service runs on this state folder',
     advice: 'Start one with flotilla up, or specify one with --url.',
