@@ -32,6 +32,7 @@ import {
   type ServerCertificate,
 } from './tls-server.ts';
 import { roleOf, type Access, type HttpRoute } from './route.ts';
+import { challengeFor, isEmptyChallenge } from './unauthorized-response.ts';
 
 export interface HttpDeps {
   readonly config: Config;
@@ -248,7 +249,10 @@ export class HttpServer {
       if (error.retryAfterSeconds !== undefined) {
         void reply.header('retry-after', String(error.retryAfterSeconds));
       }
-      if (status === 401) void reply.header('www-authenticate', challengeOf(request));
+      if (status === 401) {
+        void reply.header('www-authenticate', challengeFor(request.url));
+        if (isEmptyChallenge(request.url, request.headers)) return reply.status(status).send();
+      }
       // The unread rest of the body must not be parsed as the next request.
       if (status === 413) void reply.header('connection', 'close');
       return (
@@ -385,14 +389,6 @@ function assertScope({ scopes, actor }: OperatorCaller, tag: OperationTag | unde
   throw new FlotillaError('role-missing', {
     detail: `the key ${actor} is limited to ${scopes.join(', ')}`,
   });
-}
-
-/**
- * The WWW-Authenticate header. EST clients use a password (RFC 7030, 3.2.3). For the API it names a key, also
- * because a browser would open its own password dialog for `Basic`.
- */
-function challengeOf(request: FastifyRequest): string {
-  return `${request.url.startsWith('/v1/') ? 'Bearer' : 'Basic'} realm="flotilla"`;
 }
 
 /** The path without the query, which may contain anything. */

@@ -3,8 +3,7 @@
  *
  * The paths are `/.well-known/est/{operation}`, or with an enrollment profile as the label
  * `/.well-known/est/{profile}/{operation}`. Bodies are base64. Requests may contain any white space, or be
- * PEM; responses are one line, because some clients cannot read line breaks (RFC 8951, 2). Refusals are
- * problem documents.
+ * PEM; `est-body.ts` writes responses. Refusals are problem documents, except a 401 that only asks for credentials.
  *
  * | operation | credential |
  * |---|---|
@@ -28,6 +27,8 @@ import { profileOf } from '../../enrollment/profiles.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
 import { requireIdentity } from '../client-certificate.ts';
 import { basicOf, bearerOf } from '../authorization-header.ts';
+import { base64Response } from '../est-body.ts';
+import { estPath } from '../est-path.ts';
 import type { RawRequest, RawResponse, RawRoute } from '../raw-route.ts';
 import type { Access } from '../route.ts';
 
@@ -39,7 +40,6 @@ export interface EstRouteDeps {
   readonly renewal: Renewal;
 }
 
-const base = '/.well-known/est';
 const certificatesType = 'application/pkcs7-mime; smime-type=certs-only';
 const requestTypes = ['application/pkcs10', 'application/x-pkcs10'];
 
@@ -60,10 +60,10 @@ export function estRoutes(deps: EstRouteDeps): RawRoute[] {
         : {}),
     };
     return [
-      { ...common, path: `${base}/${name}`, handle: (request) => handle(request, undefined) },
+      { ...common, path: `${estPath}/${name}`, handle: (request) => handle(request, undefined) },
       {
         ...common,
-        path: `${base}/:label/${name}`,
+        path: `${estPath}/:label/${name}`,
         handle: (request) => handle(request, request.params['label']),
       },
     ];
@@ -78,10 +78,15 @@ function operationsOf(deps: EstRouteDeps): Operation[] {
       method: 'GET',
       name: 'cacerts',
       access: 'anyone',
-      handle: (_request, label) => {
+      handle: ({ headers }, label) => {
         profileOf(config, label);
         const certificates = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
-        return Promise.resolve(certificatesResponse(certificates.map(({ der }) => der)));
+        return Promise.resolve(
+          certificatesResponse(
+            certificates.map(({ der }) => der),
+            headers,
+          ),
+        );
       },
     },
     {
@@ -89,10 +94,10 @@ function operationsOf(deps: EstRouteDeps): Operation[] {
       method: 'GET',
       name: 'csrattrs',
       access: 'anyone',
-      handle: (_request, label) => {
+      handle: ({ headers }, label) => {
         const [keyType = 'p256'] = profileOf(config, label).keyTypes;
-        const body = base64(csrAttributes({ keyType }));
-        return Promise.resolve({ type: 'application/csrattrs', body });
+        const attributes = csrAttributes({ keyType });
+        return Promise.resolve(base64Response('application/csrattrs', attributes, headers));
       },
     },
     {
@@ -138,7 +143,7 @@ async function enroll(
     ...(label === undefined ? {} : { profile: label }),
     remoteAddress: request.remoteAddress,
   });
-  if (outcome.kind === 'issued') return certificatesResponse([outcome.result.der]);
+  if (outcome.kind === 'issued') return certificatesResponse([outcome.result.der], request.headers);
   return {
     status: 202,
     type: 'text/plain',
@@ -165,7 +170,7 @@ async function renew(
     remoteAddress,
     via: 'est',
   });
-  return certificatesResponse([result.der]);
+  return certificatesResponse([result.der], request.headers);
 }
 
 /** The user of Basic is the device id; if it is empty, the CSR decides. */
@@ -189,11 +194,9 @@ function bodyOf({ body }: RawRequest): Buffer {
   throw new FlotillaError('media-type-unsupported', { detail: 'expected application/pkcs10' });
 }
 
-function certificatesResponse(certificates: readonly Buffer[]): RawResponse {
-  return { type: certificatesType, body: base64(certsOnly(certificates)) };
-}
-
-/** As bytes: to a string the framework could add a charset. */
-function base64(der: Buffer): Buffer {
-  return Buffer.from(der.toString('base64'));
+function certificatesResponse(
+  certificates: readonly Buffer[],
+  headers: RawRequest['headers'],
+): RawResponse {
+  return base64Response(certificatesType, certsOnly(certificates), headers);
 }

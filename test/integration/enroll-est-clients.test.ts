@@ -1,0 +1,116 @@
+/**
+ * What EST clients of devices need beyond the RFC: each test names the client and shows its behavior.
+ */
+import test from 'ava';
+import { text } from 'node:stream/consumers';
+import { connect as connectTls } from 'node:tls';
+import { parseCertsOnly } from '../../certs/pkcs7.ts';
+import { csrOf, enrollService, type TestService } from '../support/enroll-service.ts';
+
+const est = '/.well-known/est';
+const pkcs10 = { 'content-type': 'application/pkcs10' };
+const libest = { 'user-agent': 'libest 3.2.0p' };
+
+function basic(user: string, password: string): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
+}
+
+test('libest gets base64 in lines, because OpenSSL cannot read longer ones; others get one line', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('li-1');
+  const { pem } = csrOf('li-1');
+  const calls = [
+    { method: 'GET', path: `${est}/cacerts`, headers: {} },
+    { method: 'GET', path: `${est}/csrattrs`, headers: {} },
+    {
+      method: 'POST',
+      path: `${est}/simpleenroll`,
+      headers: { ...pkcs10, ...basic('li-1', token) },
+    },
+  ] as const;
+  for (const { headers, ...call } of calls) {
+    const body = call.method === 'POST' ? { body: pem } : {};
+    const wrapped = await service.call({ ...call, ...body, headers: { ...headers, ...libest } });
+    const single = await service.call({ ...call, ...body, headers });
+    t.is(wrapped.status, 200, call.path);
+    const lines = wrapped.body.toString().split('\n');
+    t.is(lines.pop(), '', 'the last line ends with a line break');
+    t.true(lines.every((line) => /^[A-Za-z0-9+/=]{1,64}$/.test(line)));
+    t.is(lines.join(''), single.body.toString());
+  }
+});
+
+test('Bouncy Castle gets the header that says base64, with every body that is base64', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('bc-1');
+  const { pem: body } = csrOf('bc-1');
+  const answers = [
+    await service.call({ method: 'GET', path: `${est}/cacerts` }),
+    await service.call({ method: 'GET', path: `${est}/csrattrs` }),
+    await service.call({
+      method: 'POST',
+      path: `${est}/simpleenroll`,
+      headers: { ...pkcs10, ...basic('bc-1', token) },
+      body,
+    }),
+  ];
+  for (const { status, headers } of answers) {
+    t.is(status, 200);
+    t.is(headers['content-transfer-encoding'], 'base64');
+  }
+  const [first] = answers;
+  t.is(parseCertsOnly(Buffer.from(first!.body.toString(), 'base64')).length, 2);
+});
+
+test('a 401 that asks for credentials is empty on EST paths; refused credentials have a reason', async (t) => {
+  const service = await enrollService(t);
+  const post = (path: string, headers: object = {}): ReturnType<TestService['call']> =>
+    service.call({
+      method: 'POST',
+      path,
+      headers: { ...pkcs10, ...headers },
+      body: csrOf('bc-1').pem,
+    });
+  for (const operation of ['simpleenroll', 'default/simpleenroll', 'simplereenroll']) {
+    const challenge = await post(`${est}/${operation}`);
+    t.is(challenge.status, 401, operation);
+    t.regex(challenge.headers['www-authenticate'] ?? '', /^Basic realm=/);
+    t.is(challenge.headers['content-length'], '0');
+    t.is(challenge.headers['content-type'], undefined);
+    t.is(challenge.body.length, 0);
+  }
+  const refused = await post(`${est}/simpleenroll`, basic('bc-1', 'wrong'));
+  t.is(refused.status, 401);
+  t.regex(refused.body.toString(), /token-invalid/);
+  const api = await service.enroll('bc-1', csrOf('bc-1').pem);
+  t.is(api.body['code'], 'credentials-required');
+});
+
+test('after an empty 401 the connection accepts the same request with credentials', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('bc-2');
+  const body = csrOf('bc-2').der.toString('base64');
+  const { port } = service.service.addresses.https;
+  const socket = connectTls({ port, host: '127.0.0.1', ca: service.ca, servername: 'localhost' });
+  const request = (more: readonly string[]): string =>
+    [
+      `POST ${est}/simpleenroll HTTP/1.1`,
+      'Host: localhost',
+      'Content-Type: application/pkcs10',
+      `Content-Length: ${body.length}`,
+      ...more,
+      '',
+      body,
+    ].join('\r\n');
+  socket.write(request([]));
+  const { authorization } = basic('bc-2', token);
+  socket.write(request([`Authorization: ${authorization}`, 'Connection: close']));
+  const answer = await text(socket);
+  t.regex(answer, /^HTTP\/1.1 401 /);
+  t.regex(
+    answer,
+    /\r\n\r\nHTTP\/1.1 200 /,
+    'nothing between the head of the 401 and the next response',
+  );
+  t.regex(answer, /^Content-Transfer-Encoding: base64\r$/m);
+});
