@@ -31,6 +31,7 @@ import type {
   auditVerdictSchema,
   brokerSchema,
   brokersSchema,
+  bulkResultSchema,
   deviceConnectionsSchema,
   groupsSchema,
   historyEntrySchema,
@@ -41,6 +42,11 @@ import type {
   metricsHistorySchema,
   metricsPointSchema,
   operatorsSchema,
+  policyCheckedSchema,
+  policyDiffSchema,
+  policyExplainedSchema,
+  policySchema,
+  policyTestedSchema,
   presenceEventSchema,
   sessionInfoSchema,
   signInOptionsSchema,
@@ -53,6 +59,7 @@ export type ApiAuditPage = z.infer<typeof auditPageSchema>;
 export type ApiAuditVerdict = z.infer<typeof auditVerdictSchema>;
 export type ApiBroker = z.infer<typeof brokerSchema>;
 export type ApiBrokers = z.infer<typeof brokersSchema>;
+export type ApiBulkResult = z.infer<typeof bulkResultSchema>;
 export type ApiCa = z.infer<typeof caSchema>;
 export type ApiConnections = z.infer<typeof deviceConnectionsSchema>;
 export type ApiDevice = z.infer<typeof deviceSchema>;
@@ -71,6 +78,11 @@ export type ApiMessage = z.infer<typeof messageSchema>;
 export type ApiMetrics = z.infer<typeof metricsHistorySchema>;
 export type ApiMetricsPoint = z.infer<typeof metricsPointSchema>;
 export type ApiOperators = z.infer<typeof operatorsSchema>;
+export type ApiPolicy = z.infer<typeof policySchema>;
+export type ApiPolicyChecked = z.infer<typeof policyCheckedSchema>;
+export type ApiPolicyDiff = z.infer<typeof policyDiffSchema>;
+export type ApiPolicyExplained = z.infer<typeof policyExplainedSchema>;
+export type ApiPolicyTested = z.infer<typeof policyTestedSchema>;
 export type ApiPresence = z.infer<typeof presenceEventSchema>;
 export type ApiRequest = z.infer<typeof pendingRequestSchema>;
 export type ApiRequestPage = z.infer<typeof requestPageSchema>;

@@ -47,7 +47,7 @@ export function AuditTable({
   );
 }
 
-const longHex = /^[0-9a-f]{20,}$/;
+const longHex = /^(?:sha256:)?[0-9a-f]{20,}$/;
 const isoTime = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 const timeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' });
 
@@ -56,13 +56,15 @@ export function detailText(
   detail: Readonly<Record<string, unknown>> | undefined,
   remoteAddress?: string,
 ): string {
-  const parts = Object.entries(detail ?? {}).map(([name, value]) => `${name}: ${valueText(value)}`);
+  const parts = Object.entries(detail ?? {})
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}: ${valueText(value)}`);
   if (remoteAddress !== undefined) parts.push(`from ${remoteAddress}`);
   return parts.join(', ');
 }
 
 function valueText(value: unknown): string {
   const text = String(value);
-  if (longHex.test(text)) return `${text.slice(0, 8)}…${text.slice(-4)}`;
+  if (longHex.test(text)) return `${text.replace('sha256:', '').slice(0, 8)}…${text.slice(-4)}`;
   return isoTime.test(text) ? timeFormat.format(Date.parse(text)) : text;
 }

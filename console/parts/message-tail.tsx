@@ -63,7 +63,7 @@ export function LiveMessages({ filter }: { readonly filter: string }): JSX.Eleme
       {state.messages.length === 0 && !state.isOver ? (
         <Empty title="No message yet. Messages appear here as devices publish them." />
       ) : null}
-      <ol class="messages">
+      <ol class="messages" tabIndex={0}>
         {state.messages.map((message) => (
           <MessageItem key={message.key} message={message} />
         ))}

@@ -25,7 +25,7 @@ export function timeFromNow(ms: number, nowMs: number): string {
   for (const [unit, size] of units) {
     if (Math.abs(seconds) >= size) return format.format(Math.trunc(seconds / size), unit);
   }
-  return seconds > 0 ? 'in less than a minute' : 'just now';
+  return seconds > 10 ? 'in less than a minute' : 'just now';
 }
 
 /** Both forms of a time; "never" without one. */

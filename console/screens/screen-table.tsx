@@ -3,13 +3,27 @@ import type { JSX } from 'preact';
 import type { ConsoleScreen } from '../parts/console-screen.ts';
 import { PageLink } from '../parts/page-link.tsx';
 import { Empty } from '../parts/small-parts.tsx';
+import { AuditScreen } from './audit/audit-screen.tsx';
+import { AuthoritiesScreen } from './authorities/authorities-screen.tsx';
+import { BrokersScreen } from './brokers/brokers-screen.tsx';
 import { DeviceListScreen } from './device-list/device-list-screen.tsx';
 import { DeviceScreen } from './device/device-screen.tsx';
+import { EnrollmentScreen } from './enrollment/enrollment-screen.tsx';
 import { OverviewScreen } from './overview/overview-screen.tsx';
+import { PolicyScreen } from './policy/policy-screen.tsx';
+import { SettingsScreen } from './settings/settings-screen.tsx';
+import { TopicsScreen } from './topics/topics-screen.tsx';
 
 export const screens: readonly ConsoleScreen[] = [
   { path: '', title: 'Overview', letter: 'o' },
   { path: 'devices', title: 'Devices', letter: 'd' },
+  { path: 'enrollment', title: 'Enrollment', letter: 'e' },
+  { path: 'policy', title: 'Policy', letter: 'p' },
+  { path: 'topics', title: 'Topics', letter: 't' },
+  { path: 'audit', title: 'Audit', letter: 'a' },
+  { path: 'authorities', title: 'Authorities', letter: 'c' },
+  { path: 'brokers', title: 'Brokers', letter: 'b' },
+  { path: 'settings', title: 'Settings', letter: 's' },
 ];
 
 export function screenOf(path: string): JSX.Element {
@@ -23,6 +37,20 @@ export function screenOf(path: string): JSX.Element {
       return <OverviewScreen />;
     case 'devices':
       return <DeviceListScreen />;
+    case 'enrollment':
+      return <EnrollmentScreen />;
+    case 'policy':
+      return <PolicyScreen />;
+    case 'topics':
+      return <TopicsScreen />;
+    case 'audit':
+      return <AuditScreen />;
+    case 'authorities':
+      return <AuthoritiesScreen />;
+    case 'brokers':
+      return <BrokersScreen />;
+    case 'settings':
+      return <SettingsScreen />;
     default:
       return (
         <Empty title="There is no such page.">

@@ -1,90 +1,53 @@
-/** One action for many devices, each with a call of its own. @module */
-import { callApi, getApi, problemFrom } from '../../api/api-client.ts';
-import type { ApiDevicePage } from '../../api/api-types.ts';
-import { deviceListPath, type ListFilter } from './device-filter.ts';
+/** One action for many devices, which the service runs as one. @module */
+import { callApi } from '../../api/api-client.ts';
+import type { ApiBulkResult } from '../../api/api-types.ts';
+import type { ListFilter } from './device-filter.ts';
 
-export const bulkActions = [
-  'suspend',
-  'resume',
-  'disconnect',
-  'group',
-  'revoke',
-  'delete',
-] as const;
+export const bulkActions = ['suspend', 'resume', 'edit', 'revoke', 'delete'] as const;
 export type BulkAction = (typeof bulkActions)[number];
 
-/** Calls that run at the same time. */
-const parallelMax = 4;
 /** The most devices of one bulk action. */
-export const bulkDevicesMax = 10_000;
-const pageItems = 1000;
+export const bulkDevicesMax = 20_000;
 
-export interface BulkResult {
-  readonly done: number;
-  readonly failed: readonly { readonly id: string; readonly reason: string }[];
-}
-
-/** The ids of all devices that match. @throws ApiProblem */
-export async function idsOf(filter: ListFilter): Promise<string[]> {
-  const ids: string[] = [];
-  let after: string | null = '';
-  while (after !== null && ids.length < bulkDevicesMax) {
-    const path: string = deviceListPath(filter, {
-      limit: pageItems,
-      isCounted: false,
-      ...(after === '' ? {} : { after }),
-    });
-    const page: ApiDevicePage = await getApi<ApiDevicePage>(path);
-    ids.push(...page.devices.map(({ id }) => id));
-    after = page.next;
-  }
-  return ids.slice(0, bulkDevicesMax);
-}
+/** What is selected: some ids, or all devices that match a filter. */
+export type Selection =
+  | { readonly kind: 'ids'; readonly ids: ReadonlySet<string> }
+  | { readonly kind: 'all'; readonly filter: ListFilter; readonly count: number };
 
 /**
- * Runs the action for each device. A failure does not stop the others.
+ * Runs the action. The service changes nothing when another number of devices matches than was confirmed.
  *
- * @param value the group for `group` (empty: none), the reason for `revoke`
+ * @param value the new group for `edit` (empty: none), the reason for `revoke`
+ * @throws ApiProblem
  */
-export async function runBulk(
+export function runBulk(
   action: BulkAction,
-  ids: readonly string[],
+  selection: Selection,
   value: string,
-  progress: (done: number) => void,
-): Promise<BulkResult> {
-  const failed: { id: string; reason: string }[] = [];
-  let next = 0;
-  let done = 0;
-  const work = async (): Promise<void> => {
-    for (let id = ids[next++]; id !== undefined; id = ids[next++]) {
-      try {
-        await runOne(action, id, value);
-      } catch (error) {
-        failed.push({ id, reason: problemFrom(error).message });
-      }
-      progress(++done);
-    }
-  };
-  await Promise.all(Array.from({ length: parallelMax }, work));
-  return { done: done - failed.length, failed };
+): Promise<ApiBulkResult> {
+  const isSome = selection.kind === 'ids';
+  return callApi<ApiBulkResult>('POST', '/v1/devices/bulk', {
+    body: {
+      action,
+      filter: isSome ? { ids: [...selection.ids] } : bulkFilter(selection.filter),
+      expected: isSome ? selection.ids.size : selection.count,
+      ...(action === 'revoke' ? { reason: value } : {}),
+      ...(action === 'edit' ? { edit: { group: value === '' ? null : value } } : {}),
+    },
+  });
 }
 
-async function runOne(action: BulkAction, id: string, value: string): Promise<void> {
-  const path = `/v1/devices/${encodeURIComponent(id)}`;
-  switch (action) {
-    case 'suspend':
-    case 'resume':
-    case 'disconnect':
-      await callApi('POST', `${path}/${action}`);
-      return;
-    case 'revoke':
-      await callApi('POST', `${path}/revoke`, { body: { reason: value } });
-      return;
-    case 'group':
-      await callApi('PATCH', path, { body: { group: value === '' ? null : value } });
-      return;
-    case 'delete':
-      await callApi('DELETE', path);
-      return;
-  }
+/** The filter of the list as bulk changes have it. They never include services, operators or brokers. */
+function bulkFilter({ search, status, online, group, attribute, expires }: ListFilter): object {
+  const at = attribute?.indexOf('=') ?? -1;
+  return {
+    ...(search === undefined ? {} : { search }),
+    ...(status === undefined ? {} : { status }),
+    ...(online === undefined ? {} : { online: online === 'true' }),
+    ...(group === undefined ? {} : { group }),
+    ...(expires === undefined ? {} : { expiresWithinSeconds: Number(expires) }),
+    ...(attribute === undefined || at < 0
+      ? {}
+      : { attributes: { [attribute.slice(0, at)]: attribute.slice(at + 1) } }),
+  };
 }

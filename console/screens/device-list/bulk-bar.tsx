@@ -5,31 +5,29 @@ import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify } from '../../parts/notices.tsx';
 import { RevocationReasonField } from '../../parts/revocation-reason.tsx';
 import { formatCount } from '../../parts/small-parts.tsx';
-import { bulkActions, bulkDevicesMax, idsOf, runBulk, type BulkAction } from './bulk-action.ts';
-import type { ListFilter } from './device-filter.ts';
+import {
+  bulkActions,
+  bulkDevicesMax,
+  runBulk,
+  type BulkAction,
+  type Selection,
+} from './bulk-action.ts';
 
 const labels: Readonly<Record<BulkAction, string>> = {
   suspend: 'Suspend',
   resume: 'Resume',
-  disconnect: 'Disconnect',
-  group: 'Change group',
+  edit: 'Change group',
   revoke: 'Revoke',
   delete: 'Delete',
 };
 const effects: Readonly<Record<BulkAction, string>> = {
   suspend: 'They are disconnected and cannot connect until they are resumed.',
   resume: 'They can connect again.',
-  disconnect: 'Their connections end. Devices that are allowed to connect come back by themselves.',
-  group: 'The policy applies to them as to the new group at once.',
+  edit: 'The policy applies to them as to the new group at once.',
   revoke: 'Their certificates never work again. Each device needs a new token to come back.',
   delete: 'Their certificates are revoked, and the registry forgets them.',
 };
 const isDangerous = (action: BulkAction): boolean => action === 'revoke' || action === 'delete';
-
-/** What is selected: some ids, or all devices that match a filter. */
-export type Selection =
-  | { readonly kind: 'ids'; readonly ids: ReadonlySet<string> }
-  | { readonly kind: 'all'; readonly filter: ListFilter; readonly count: number };
 
 export interface BulkBarProps {
   readonly selection: Selection;
@@ -82,16 +80,14 @@ interface BulkDialogProps {
 
 function BulkDialog({ action, count, selection, close, done }: BulkDialogProps): JSX.Element {
   const [value, setValue] = useState(action === 'revoke' ? 'unspecified' : '');
-  const [progress, setProgress] = useState<number>();
   const run = async (): Promise<void> => {
-    const ids = selection.kind === 'ids' ? [...selection.ids] : await idsOf(selection.filter);
-    const result = await runBulk(action, ids, value, setProgress);
-    const failed = result.failed
+    const result = await runBulk(action, selection, value);
+    const failed = result.failures
       .slice(0, 3)
-      .map(({ id, reason }) => `${id} (${reason})`)
+      .map(({ id, code }) => `${id} (${code})`)
       .join(', ');
     notify(
-      `${labels[action]}: ${formatCount(result.done)} of ${formatCount(ids.length)} done.${failed === '' ? '' : ` Failed: ${failed}${result.failed.length > 3 ? ', …' : ''}`}`,
+      `${labels[action]}: ${formatCount(result.changed)} of ${formatCount(result.matched)} done.${failed === '' ? '' : ` Failed: ${failed}`}`,
       failed !== '',
     );
     done();
@@ -107,8 +103,8 @@ function BulkDialog({ action, count, selection, close, done }: BulkDialogProps):
     >
       <p>{effects[action]}</p>
       {count > bulkDevicesMax ? (
-        <p>
-          One action changes at most {formatCount(bulkDevicesMax)} devices; repeat it for the rest.
+        <p class="bad">
+          One action changes at most {formatCount(bulkDevicesMax)} devices. Narrow the filter.
         </p>
       ) : null}
       {selection.kind === 'ids' ? (
@@ -117,10 +113,13 @@ function BulkDialog({ action, count, selection, close, done }: BulkDialogProps):
           {count > 10 ? ', …' : ''}
         </p>
       ) : (
-        <p class="faint">All devices that match the filter when the action starts.</p>
+        <p class="faint">
+          All devices that match the filter. If their number has changed by then, nothing is
+          changed.
+        </p>
       )}
       {action === 'revoke' ? <RevocationReasonField value={value} change={setValue} /> : null}
-      {action === 'group' ? (
+      {action === 'edit' ? (
         <label class="field">
           <span>Group (empty: none)</span>
           <input
@@ -130,11 +129,6 @@ function BulkDialog({ action, count, selection, close, done }: BulkDialogProps):
           />
         </label>
       ) : null}
-      {progress === undefined ? null : (
-        <p role="status">
-          {formatCount(progress)} of {formatCount(count)}
-        </p>
-      )}
     </ActionDialog>
   );
 }

@@ -6,7 +6,8 @@ import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { PageLink } from '../../parts/page-link.tsx';
 import { CopyText, Empty, formatCount } from '../../parts/small-parts.tsx';
-import { BulkBar, type Selection } from './bulk-bar.tsx';
+import type { Selection } from './bulk-action.ts';
+import { BulkBar } from './bulk-bar.tsx';
 import { DeviceFilterForm } from './device-filter-form.tsx';
 import { DeviceRows } from './device-rows.tsx';
 import { filterOf } from './device-filter.ts';
@@ -50,7 +51,10 @@ export function DeviceListScreen(): JSX.Element {
       {hasRole('operator') && (isAll || chosen.size > 0) ? (
         <>
           <BulkBar selection={selection} clear={clear} changed={pages.reload} />
-          {!isAll && chosen.size === devices.length && (total ?? 0) > devices.length ? (
+          {!isAll &&
+          chosen.size === devices.length &&
+          (total ?? 0) > devices.length &&
+          filter.role === undefined ? (
             <p>
               <button type="button" class="plain" onClick={() => setAll(true)}>
                 Select all {formatCount(total ?? 0)} that match

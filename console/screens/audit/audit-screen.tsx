@@ -1,0 +1,152 @@
+/** The audit log: filter, follow, verify. @module */
+import type { JSX } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { getApi, problemFrom, withQuery, type ApiProblem } from '../../api/api-client.ts';
+import type { ApiAuditPage, ApiAuditVerdict } from '../../api/api-types.ts';
+import { listenLive } from '../../api/live-feed.ts';
+import { usePages } from '../../api/use-pages.ts';
+import { AuditTable } from '../../parts/audit-table.tsx';
+import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
+import { ProblemText } from '../../parts/notices.tsx';
+import { formatCount } from '../../parts/small-parts.tsx';
+
+const filters = [
+  ['device', 'Device'],
+  ['action', 'Action'],
+  ['actor', 'By'],
+] as const;
+const periods = [
+  ['', 'any time'],
+  ['3600', 'last hour'],
+  ['86400', 'last day'],
+  ['604800', 'last 7 days'],
+] as const;
+/** At least this long between two readings that events cause. */
+const followPauseMs = 1000;
+
+export function AuditScreen(): JSX.Element {
+  const { query } = pageLocation.value;
+  const value = (name: string): string => query.get(name) ?? '';
+  const seconds = Number(value('within'));
+  // The beginning of a period is kept while the filter stays: paging needs one list.
+  const since = useRef({ seconds: 0, at: '' });
+  if (since.current.seconds !== seconds) {
+    const at = seconds > 0 ? new Date(Date.now() - seconds * 1000).toISOString() : '';
+    since.current = { seconds, at };
+  }
+  const path = withQuery('/v1/audit', {
+    limit: 100,
+    device: value('device'),
+    action: value('action'),
+    actor: value('actor'),
+    since: since.current.at,
+  });
+  const pages = usePages<ApiAuditPage>(path, ({ lines }) => lines.length === 0);
+  const [isFollowing, setFollowing] = useState(true);
+  useFollow(isFollowing, pages.reload);
+  const lines = pages.pages.flatMap((page) => page.lines);
+  return (
+    <>
+      <div class="title-row">
+        <h1>Audit</h1>
+        <label class="check-field">
+          <input
+            type="checkbox"
+            checked={isFollowing}
+            onChange={({ currentTarget }) => setFollowing(currentTarget.checked)}
+          />
+          Follow new lines
+        </label>
+        <VerifyButton />
+      </div>
+      <form class="filters" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
+        {filters.map(([name, label]) => (
+          <label key={name} class="field">
+            <span>{label}</span>
+            <input
+              type="search"
+              value={value(name)}
+              maxLength={128}
+              spellcheck={false}
+              onChange={({ currentTarget }) => changeQuery({ [name]: currentTarget.value.trim() })}
+            />
+          </label>
+        ))}
+        <label class="field">
+          <span>Time</span>
+          <select
+            value={value('within')}
+            onChange={({ currentTarget }) => changeQuery({ within: currentTarget.value })}
+          >
+            {periods.map(([period, text]) => (
+              <option key={period} value={period}>
+                {text}
+              </option>
+            ))}
+          </select>
+        </label>
+      </form>
+      <ProblemText problem={pages.problem} />
+      <div class="panel">
+        <AuditTable lines={lines} isAbsolute />
+        {pages.hasMore ? (
+          <button type="button" disabled={pages.isLoading} onClick={pages.loadMore}>
+            Show older lines
+          </button>
+        ) : null}
+      </div>
+    </>
+  );
+}
+
+/** Reads the first page again after new lines. */
+function useFollow(isFollowing: boolean, reload: () => void): void {
+  useEffect(() => {
+    if (!isFollowing) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const end = listenLive('audit', () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        reload();
+      }, followPauseMs);
+    });
+    return () => {
+      clearTimeout(timer);
+      end();
+    };
+  }, [isFollowing, reload]);
+}
+
+function VerifyButton(): JSX.Element {
+  const [verdict, setVerdict] = useState<ApiAuditVerdict>();
+  const [problem, setProblem] = useState<ApiProblem>();
+  const [isRunning, setRunning] = useState(false);
+  const verify = (): void => {
+    setRunning(true);
+    setProblem(undefined);
+    getApi<ApiAuditVerdict>('/v1/audit/verify')
+      .then(setVerdict, (error: unknown) => setProblem(problemFrom(error)))
+      .finally(() => setRunning(false));
+  };
+  return (
+    <>
+      <button type="button" class="right" disabled={isRunning} onClick={verify}>
+        {isRunning ? 'Verifying…' : 'Verify the chain of hashes'}
+      </button>
+      {verdict === undefined ? null : (
+        <p role="status" class={`verdict ${verdict.ok ? 'good-text' : 'bad'}`}>
+          {verdict.ok
+            ? `${formatCount(verdict.lines)} lines in ${verdict.files} files are unchanged. `
+            : `The log was changed: ${verdict.detail}. `}
+          {verdict.head === null ? null : (
+            <>
+              Line {verdict.head.seq} has the hash <code class="wrap">{verdict.head.hash}</code>;
+              note it elsewhere to detect a log that was cut.
+            </>
+          )}
+        </p>
+      )}
+      <ProblemText problem={problem} />
+    </>
+  );
+}

@@ -1,0 +1,138 @@
+/** The certificate authorities of the fleet. @module */
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { callApi } from '../../api/api-client.ts';
+import type { ApiCa, ApiIssuers, ApiStatus } from '../../api/api-types.ts';
+import { hasRole } from '../../api/session-state.ts';
+import { useResource } from '../../api/use-resource.ts';
+import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { notify, ProblemText } from '../../parts/notices.tsx';
+import { Badge, CopyText, Facts, Panel } from '../../parts/small-parts.tsx';
+import { TimeText } from '../../parts/time-text.tsx';
+
+export function AuthoritiesScreen(): JSX.Element {
+  const ca = useResource<ApiCa>('/v1/ca');
+  const issuers = useResource<ApiIssuers>('/v1/issuers');
+  const status = useResource<ApiStatus>('/v1/status');
+  const [isAdding, setAdding] = useState(false);
+  const [retiring, setRetiring] = useState<string>();
+  const rootCheck = status.data?.checks.find(({ name }) => name === 'root');
+  return (
+    <>
+      <h1>Authorities</h1>
+      <ProblemText problem={ca.problem ?? issuers.problem} />
+      <Panel title="Root">
+        <p>Devices pin this fingerprint when they enroll:</p>
+        {ca.data === undefined ? null : <CopyText text={ca.data.fingerprint} />}
+        {rootCheck === undefined ? null : (
+          <p>
+            <Badge tone={rootCheck.ok ? 'good' : 'bad'}>
+              {rootCheck.ok ? 'valid' : 'renew it'}
+            </Badge>{' '}
+            {rootCheck.detail}
+          </p>
+        )}
+        {ca.data === undefined ? null : (
+          <details>
+            <summary>Certificates of the root and the issuers (PEM)</summary>
+            <CopyText text={ca.data.ca} />
+          </details>
+        )}
+      </Panel>
+      <Panel
+        title="Issuers"
+        aside={
+          hasRole('admin') ? (
+            <button type="button" onClick={() => setAdding(true)}>
+              Start a rollover
+            </button>
+          ) : (
+            ''
+          )
+        }
+      >
+        {(issuers.data?.issuers ?? []).map((issuer) => (
+          <div key={issuer.fingerprint} class="issuer">
+            <h3>
+              {issuer.name}{' '}
+              <Badge tone={issuer.current ? 'good' : 'idle'}>
+                {issuer.current ? 'issues certificates' : 'still trusted'}
+              </Badge>
+            </h3>
+            <Facts
+              rows={[
+                ['Ends', <TimeText key="ends" at={issuer.notAfter} />],
+                [
+                  'Fingerprint',
+                  <code key="fingerprint" class="wrap">
+                    {issuer.fingerprint}
+                  </code>,
+                ],
+              ]}
+            />
+            {issuer.current || !hasRole('admin') ? null : (
+              <button type="button" class="danger" onClick={() => setRetiring(issuer.fingerprint)}>
+                Retire
+              </button>
+            )}
+          </div>
+        ))}
+      </Panel>
+      <RevocationPanel />
+      {isAdding ? (
+        <ActionDialog
+          title="Start a rollover"
+          action="Add an issuer"
+          close={() => setAdding(false)}
+          run={async () => {
+            await callApi('POST', '/v1/issuers', { body: {} });
+            notify('The new issuer is published. It signs when every broker trusts it.');
+            issuers.reload();
+          }}
+        >
+          <p>
+            A new issuer is created and published. When every connected broker trusts it, it signs
+            all new certificates. The former issuer stays trusted until you retire it. The key of
+            the root must be on this machine.
+          </p>
+        </ActionDialog>
+      ) : null}
+      {retiring === undefined ? null : (
+        <ActionDialog
+          title="Retire an issuer"
+          action="Retire"
+          isDangerous
+          close={() => setRetiring(undefined)}
+          run={async () => {
+            await callApi('DELETE', `/v1/issuers/${encodeURIComponent(retiring)}`);
+            notify('The issuer is retired.');
+            issuers.reload();
+          }}
+        >
+          <p>
+            Certificates of this issuer are no longer trusted. The service refuses this while an
+            active certificate needs it.
+          </p>
+          <code class="wrap">{retiring}</code>
+        </ActionDialog>
+      )}
+    </>
+  );
+}
+
+function RevocationPanel(): JSX.Element {
+  return (
+    <Panel title="Revocation for other software">
+      <p>
+        Brokers of the fleet learn of a revocation within a second over the feed. Other software
+        asks the service without signing in:
+      </p>
+      <Facts
+        rows={[
+          ['CRL', <code key="crl">/crl (DER), /crl.pem (PEM)</code>],
+          ['OCSP', <code key="ocsp">/ocsp (RFC 6960)</code>],
+        ]}
+      />
+    </Panel>
+  );
+}

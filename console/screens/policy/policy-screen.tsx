@@ -1,0 +1,200 @@
+/** The fleet's policy: edit, check, test, look at the effect, save. @module */
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { callApi } from '../../api/api-client.ts';
+import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
+import { hasRole } from '../../api/session-state.ts';
+import { useResource } from '../../api/use-resource.ts';
+import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { notify, ProblemText } from '../../parts/notices.tsx';
+import { Badge, Empty, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
+import { TimeText } from '../../parts/time-text.tsx';
+import { ExplainForm } from './explain-form.tsx';
+import { PolicyEditor } from './policy-editor.tsx';
+import { PolicyTests } from './policy-tests.tsx';
+
+const checkPauseMs = 500;
+
+export function PolicyScreen(): JSX.Element {
+  const policy = useResource<ApiPolicy>('/v1/policy');
+  const [draft, setDraft] = useState<string>();
+  const [diff, setDiff] = useState<ApiPolicyDiff>();
+  const { data } = policy;
+  const saved = data?.text ?? '';
+  const text = draft ?? saved;
+  const isChanged = draft !== undefined && draft !== saved;
+  const checked = useCheck(text);
+  const review = (): void => {
+    callApi<ApiPolicyDiff>('POST', '/v1/policy/diff', { body: { text } }).then(
+      setDiff,
+      (error: unknown) => notify(error instanceof Error ? error.message : String(error), true),
+    );
+  };
+  return (
+    <>
+      <div class="title-row">
+        <h1>Policy</h1>
+        {data === undefined ? null : (
+          <p class="faint">
+            {data.source === 'default' ? (
+              'the policy of a new fleet, never changed'
+            ) : (
+              <>
+                saved <TimeText at={data.updatedAt} /> by {data.updatedBy}
+              </>
+            )}
+          </p>
+        )}
+      </div>
+      <ProblemText problem={policy.problem} />
+      <Panel
+        title="policy.yaml of the fleet"
+        aside={
+          <>
+            <CheckVerdict checked={checked} />
+            {isChanged ? (
+              <button type="button" onClick={() => setDraft(undefined)}>
+                Discard changes
+              </button>
+            ) : null}
+            {hasRole('admin') ? (
+              <button
+                type="button"
+                class="primary"
+                disabled={!isChanged || checked?.ok !== true}
+                onClick={review}
+              >
+                Review and save
+              </button>
+            ) : null}
+          </>
+        }
+      >
+        <PolicyEditor
+          text={text}
+          change={setDraft}
+          errorLine={checked?.error?.line ?? undefined}
+          isReadOnly={!hasRole('admin')}
+        />
+      </Panel>
+      <div class="columns">
+        <ExplainForm text={isChanged ? text : undefined} />
+        <div>
+          <BrokerPolicies brokers={data?.brokers ?? []} />
+          <PolicyTests text={isChanged ? text : undefined} />
+        </div>
+      </div>
+      {diff === undefined || data === undefined ? null : (
+        <SaveDialog
+          diff={diff}
+          close={() => setDiff(undefined)}
+          save={async () => {
+            await callApi('PUT', '/v1/policy', { body: { text }, ifMatch: `"${data.sha256}"` });
+            notify('The policy is saved. Brokers apply it to live sessions.');
+            setDraft(undefined);
+            policy.reload();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+/** Checks the text after a pause in typing; undefined until the first answer. */
+function useCheck(text: string): ApiPolicyChecked | undefined {
+  const [checked, setChecked] = useState<ApiPolicyChecked>();
+  useEffect(() => {
+    if (text === '') return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      callApi<ApiPolicyChecked>('POST', '/v1/policy/check', {
+        body: { text },
+        signal: abort.signal,
+      }).then(setChecked, () => undefined);
+    }, checkPauseMs);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [text]);
+  return checked;
+}
+
+function CheckVerdict({
+  checked,
+}: {
+  readonly checked: ApiPolicyChecked | undefined;
+}): JSX.Element | null {
+  if (checked === undefined) return null;
+  const { error, roles } = checked;
+  if (error === null) return <Badge tone="good">valid, {roles.length} roles</Badge>;
+  const where = error.line === null ? '' : `line ${error.line}, column ${error.column ?? 1}: `;
+  return (
+    <span class="bad wrap" role="alert">
+      {where}
+      {error.detail}
+    </span>
+  );
+}
+
+function BrokerPolicies({ brokers }: { readonly brokers: ApiPolicy['brokers'] }): JSX.Element {
+  return (
+    <Panel title="In force at the brokers">
+      {brokers.length === 0 ? <Empty title="No broker has reported its policy yet." /> : null}
+      <ul class="brokers">
+        {brokers.map(({ broker, source, sha256, fault, isCurrent }) => (
+          <li key={broker}>
+            <strong>{broker}</strong>{' '}
+            <Badge tone={isCurrent ? 'good' : 'warn'}>
+              {isCurrent ? 'this policy' : 'another policy'}
+            </Badge>
+            <p class="faint">
+              {source === 'file' ? 'its own policy.yaml overrides the policy of the fleet' : source}
+              , <code>{shortFingerprint(`sha256:${sha256.replace('sha256:', '')}`)}</code>
+            </p>
+            {fault === undefined ? null : <p class="bad">{fault}</p>}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+function SaveDialog({
+  diff,
+  close,
+  save,
+}: {
+  readonly diff: ApiPolicyDiff;
+  readonly close: () => void;
+  readonly save: () => Promise<void>;
+}): JSX.Element {
+  const lost = diff.brokers.flatMap((broker) => broker.lost);
+  const total = diff.brokers.reduce((sum, broker) => sum + broker.total, 0);
+  const looked = diff.brokers.reduce((sum, broker) => sum + broker.subscriptions, 0);
+  return (
+    <ActionDialog
+      title="Save the policy"
+      action="Save"
+      isDangerous={total > 0}
+      {...(total > 0 ? { confirmation: `remove ${total}` } : {})}
+      run={save}
+      close={close}
+    >
+      <p>
+        {total === 0
+          ? `No live subscription is removed (${looked} were compared).`
+          : `${total} of ${looked} live subscriptions are removed:`}
+      </p>
+      <ul class="lost">
+        {lost.slice(0, 20).map(({ device, clientId, filter, rule }) => (
+          <li key={`${clientId} ${filter}`} class="wrap">
+            {device}: <code>{filter}</code>{' '}
+            <span class="faint">{rule === null ? 'no rule allows it' : `denied by ${rule}`}</span>
+          </li>
+        ))}
+      </ul>
+      {total > 20 ? <p class="faint">and {total - 20} more</p> : null}
+    </ActionDialog>
+  );
+}

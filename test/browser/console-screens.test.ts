@@ -1,0 +1,131 @@
+import test from 'ava';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync } from '../../certs/key.ts';
+import { accessibilityFaults, chooseTheme, consoleWorld } from '../support/console-world.ts';
+import { until } from '../support/until.ts';
+
+test('an operator approves a device by its fingerprint and creates and revokes a token', async (t) => {
+  const world = await consoleWorld(t, { config: { enroll: { approval: { enabled: true } } } });
+  if (world === undefined) return;
+  const { fleet, page, base, faults } = world;
+  const { enroll } = fleet;
+  const csr = createCsr({ key: generateKeySync('p256'), commonName: 'waiting-1' }).pem;
+  t.is((await enroll.enroll('waiting-1', csr)).status, 202);
+  const { body } = await enroll.asAdmin('GET', '/v1/requests');
+  const [request] = body['requests'] as { fingerprint: string }[];
+  await page.goto(`${base}/console/enrollment`);
+  await page.getByRole('button', { name: 'Approve' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(/^Shown by the device/).fill('00ff');
+  await dialog.getByText('The fingerprints are different.').waitFor();
+  await dialog.getByLabel(/^Shown by the device/).fill(request?.fingerprint ?? '');
+  await dialog.getByText('The fingerprints are equal.').waitFor();
+  await dialog.getByLabel('Group (empty: none)').fill('plant-a');
+  await dialog.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('No device waits.').waitFor();
+  t.is((await enroll.enroll('waiting-1', csr)).status, 201);
+
+  await page.getByLabel('Device id').fill('not a device id');
+  await page.getByRole('button', { name: 'Create token' }).click();
+  await page.getByRole('alert').getByText('device', { exact: false }).first().waitFor();
+  await page.getByLabel('Device id').fill('pump-9');
+  await page.getByRole('button', { name: 'Create token' }).click();
+  await dialog.getByRole('img', { name: 'QR code of the token' }).waitFor();
+  await dialog.getByText('flotilla device enroll').waitFor();
+  await dialog.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('cell', { name: 'pump-9' }).waitFor();
+  await page.getByRole('button', { name: /^Revoke token:/ }).click();
+  await dialog.getByRole('button', { name: 'Revoke' }).click();
+  await page.getByText('No token. Create one above').waitFor();
+  const actions = (await fleet.audit())
+    .filter(({ actor }) => actor === 'admin')
+    .map(({ action }) => action);
+  for (const action of ['enrollment-approved', 'token-created', 'token-revoked']) {
+    t.true(actions.includes(action as (typeof actions)[number]), action);
+  }
+  t.deepEqual(faults, []);
+});
+
+test('an administrator edits the policy: errors have a line, the effect is shown, brokers apply it', async (t) => {
+  const world = await consoleWorld(t);
+  if (world === undefined) return;
+  const { fleet, page, base, faults } = world;
+  const client = await fleet.mqtt(await fleet.device('d1'), { clientId: 'd1', protocolVersion: 5 });
+  await client.subscribeAsync('devices/d1/commands/#', { qos: 1 });
+  await page.goto(`${base}/console/policy`);
+  const editor = page.getByLabel('Policy (YAML)');
+  await page.getByText(/valid, \d roles/).waitFor();
+  await editor.fill('version: 1\nroles:\n  device:\n    rules: 7\n');
+  await page.getByText(/line 4, column/).waitFor();
+  t.true(await page.getByRole('button', { name: 'Review and save' }).isDisabled());
+  await editor.fill(
+    "version: 1\nroles:\n  device:\n    rules:\n      - name: speak\n        allow: [publish]\n        topics: ['devices/{device}/#', 'alarms/{device}']\n",
+  );
+  await page.getByText('valid, 1 roles').waitFor();
+  await page.getByLabel('Device', { exact: true }).fill('d1');
+  await page.getByLabel('Topic or filter').fill('alarms/d1');
+  await page.getByRole('button', { name: 'Explain' }).click();
+  await page.getByText('allowed', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Review and save' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('1 of 1 live subscriptions are removed').waitFor();
+  await dialog.getByRole('textbox').fill('remove 1');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByText(/by admin/).waitFor();
+  await until('the broker applies it', async () => {
+    try {
+      await client.publishAsync('alarms/d1', 'x', { qos: 1 });
+      return true;
+    } catch {
+      return undefined;
+    }
+  });
+  const lines = await fleet.audit();
+  t.true(lines.some(({ action, actor }) => action.startsWith('policy-') && actor === 'admin'));
+  t.deepEqual(faults, []);
+});
+
+test('every screen is accessible in both themes, fits a phone and loads nothing from elsewhere', async (t) => {
+  const world = await consoleWorld(t);
+  if (world === undefined) return;
+  const { fleet, page, base, faults } = world;
+  const client = await fleet.mqtt(await fleet.device('d1'), { clientId: 'd1', protocolVersion: 5 });
+  await client.publishAsync('devices/d1/state', '{"on":true}', { retain: true, qos: 1 });
+  await fleet.enroll.token('d2');
+  await fleet.enroll.asAdmin('PUT', '/v1/operators/ana', { role: 'viewer' });
+  const expected: Record<string, string> = {
+    enrollment: 'd2',
+    policy: 'own topics',
+    topics: 'devices/d1/state',
+    audit: 'operator-changed',
+    authorities: 'issues certificates',
+    brokers: 'follows the feed',
+    settings: 'ana',
+  };
+  for (const [path, text] of Object.entries(expected)) {
+    await page.setViewportSize({ width: 1280, height: 850 });
+    await page.goto(`${base}/console/${path}`);
+    await until(`${path} shows ${text}`, async () => {
+      const shown = await page.locator('main').innerText();
+      const typed = await page
+        .locator('main textarea')
+        .evaluateAll((all) =>
+          all.map((one) => (one as unknown as { value: string }).value).join('\n'),
+        );
+      return `${shown}\n${typed}`.includes(text) || undefined;
+    });
+    for (const theme of ['light', 'dark'] as const) {
+      await chooseTheme(page, theme);
+      t.deepEqual(await accessibilityFaults(page), [], `${path} ${theme}`);
+    }
+    await page.setViewportSize({ width: 390, height: 800 });
+    const overflow = await page.evaluate<number>(
+      'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+    );
+    t.is(overflow, 0, `${path} on a phone`);
+  }
+  await page.goto(`${base}/console/audit`);
+  await page.getByRole('button', { name: 'Verify the chain of hashes' }).click();
+  await page.getByText(/lines in 1 files are unchanged/).waitFor();
+  t.deepEqual(faults, []);
+});
