@@ -12,7 +12,8 @@ import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import type { Feed } from './feed/directory-feed.ts';
-import type { BrokerReports } from './queries/broker-list.ts';
+import { brokerCheck } from './queries/broker-check.ts';
+import { listBrokers, type BrokerReports } from './queries/broker-list.ts';
 import type { Registry } from './registry/registry.ts';
 
 type Check = Status['checks'][number];
@@ -54,6 +55,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       ok: !audit.isBroken,
       detail: `line ${head.seq}, hash ${head.hash.slice(0, 16)}`,
     },
+    ...listBrokers(feed, deps.brokerReports).map((broker) => brokerCheck(broker, now)),
     policyCheck(deps.brokerReports),
     await disk(deps.state.root),
   ];

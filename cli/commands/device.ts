@@ -26,6 +26,7 @@ import {
 import { enrollInto } from '../lib/enroll-device.ts';
 import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
 
@@ -265,7 +266,7 @@ const revoke = async (
     done,
     `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
   );
-  return 0;
+  return reportUnconfirmed(done.brokersUnconfirmed, context.out);
 };
 
 function change(

@@ -8,6 +8,7 @@ import {
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 
 interface RevokeOptions extends AdminOptions {
   readonly reason: RevocationReason;
@@ -39,5 +40,5 @@ const revoke = async (
     `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +
       `${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
   );
-  return 0;
+  return reportUnconfirmed(done.brokersUnconfirmed, context.out);
 };

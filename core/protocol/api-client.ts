@@ -375,6 +375,7 @@ export type RevokeDeviceResponse = {
   readonly elapsedMs: number;
   readonly brokers?: number | undefined;
   readonly brokersLate?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
   readonly crlNumber?: number | undefined;
 };
 export type RevokeDeviceRequest = {
@@ -476,6 +477,8 @@ export type RevokeGroupResponse = {
   readonly serials: readonly string[];
   readonly connectionsClosed: number;
   readonly elapsedMs: number;
+  readonly brokers?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
 };
 export type RevokeGroupRequest = {
   readonly reason?:

@@ -182,6 +182,8 @@ export const revokedSchema = z.object({
   /** The number of connected brokers, and how many of them have not confirmed the revocation in time. */
   brokers: z.int().optional(),
   brokersLate: z.int().optional(),
+  /** The names of those that have not confirmed it. */
+  brokersUnconfirmed: z.array(z.string()).optional(),
   /** The number of the CRL that contains it; absent while that is being signed. */
   crlNumber: z.int().optional(),
 });
@@ -268,6 +270,8 @@ export const groupRevokedSchema = z.object({
   serials: z.array(z.string()),
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
+  brokers: z.int().optional(),
+  brokersUnconfirmed: z.array(z.string()).optional(),
 });
 
 /** The client certificate of the call. */

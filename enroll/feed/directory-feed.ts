@@ -80,6 +80,8 @@ export interface Effect {
    */
   readonly brokers: number;
   readonly late: number;
+  /** The names of the late ones. */
+  readonly lateBrokers: readonly DeviceId[];
 }
 
 const closedKeptMax = 10_000;
@@ -289,10 +291,11 @@ export class Feed {
   async effectOf(sequences: readonly number[], timeoutMs: number): Promise<Effect> {
     const newest = Math.max(0, ...sequences);
     const asked = [...this.#subscribers];
-    const late = (): number =>
-      asked.filter((subscriber) => this.#subscribers.has(subscriber) && subscriber.applied < newest)
-        .length;
-    if (late() > 0) {
+    const late = (): Subscriber[] =>
+      asked.filter(
+        (subscriber) => this.#subscribers.has(subscriber) && subscriber.applied < newest,
+      );
+    if (late().length > 0) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           this.#waiting.delete(look);
@@ -300,7 +303,7 @@ export class Feed {
           resolve();
         };
         const look = (): void => {
-          if (late() === 0) done();
+          if (late().length === 0) done();
         };
         const cancel = this.#deps.clock.after(timeoutMs, done);
         this.#waiting.add(look);
@@ -309,7 +312,8 @@ export class Feed {
     return {
       connectionsClosed: sequences.reduce((sum, one) => sum + (this.#closed.get(one) ?? 0), 0),
       brokers: asked.length,
-      late: late(),
+      late: late().length,
+      lateBrokers: [...new Set(late().map(({ broker }) => broker))],
     };
   }
 

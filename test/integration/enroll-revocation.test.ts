@@ -84,6 +84,7 @@ test('a broker that does not respond delays a revocation only briefly', async (t
     (await service.asAdmin('POST', '/v1/devices/d1/revoke', {})).body,
   );
   t.is(revoked.brokersLate, 1);
+  t.deepEqual(revoked.brokersUnconfirmed, ['broker']);
   t.true(revoked.elapsedMs >= 1900);
 });
 

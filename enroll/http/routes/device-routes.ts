@@ -167,8 +167,17 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
           after = page.next;
         }
         const revoked = await revocations.revoke(ids, body.reason, actor);
-        const { serials, connectionsClosed, elapsedMs } = revokedJson(revoked);
-        return { group, devices: ids, serials, connectionsClosed, elapsedMs };
+        const { serials, connectionsClosed, elapsedMs, brokers, brokersUnconfirmed } =
+          revokedJson(revoked);
+        return {
+          group,
+          devices: ids,
+          serials,
+          connectionsClosed,
+          elapsedMs,
+          brokers,
+          brokersUnconfirmed,
+        };
       },
     }),
     route({
@@ -239,6 +248,7 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
   elapsedMs: number;
   brokers: number;
   brokersLate: number;
+  brokersUnconfirmed: string[];
   crlNumber?: number;
 } {
   return {
@@ -247,6 +257,7 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
     elapsedMs,
     brokers: effect.brokers,
     brokersLate: effect.late,
+    brokersUnconfirmed: [...effect.lateBrokers],
     ...(crlNumber === undefined ? {} : { crlNumber }),
   };
 }
