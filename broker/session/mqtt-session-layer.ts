@@ -21,6 +21,7 @@ import { AedesPersistence } from './aedes/aedes-persistence.ts';
 import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import { storeLimits } from '../store/open-store.ts';
+import { SharedRoom } from '../store/shared-room.ts';
 import { LayerInspection } from './inspection/layer-inspection.ts';
 import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
@@ -76,6 +77,10 @@ export async function createSessionLayer(
     counters: new Counters(),
     batches: new WriteBatchPool(),
     memoryTotals: new MemoryTotals(),
+    subscriptionRoom: new SharedRoom({
+      max: limits.subscriptionsTotalMax,
+      maxBytes: limits.subscriptionsTotalMaxBytes,
+    }),
     hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);

@@ -127,6 +127,27 @@ export const brokerLimitsSchema = z.strictObject({
     max: 10_000,
     description: 'Topic filters in one SUBSCRIBE or UNSUBSCRIBE packet.',
   }),
+  subscriptionsPerDeviceMax: wholeNumber({
+    defaultValue: 2000,
+    min: 1,
+    max: 1_000_000,
+    description:
+      'Subscriptions of one identity in all of its sessions, or those of one session, if its role allows more.',
+  }),
+  subscriptionsTotalMax: wholeNumber({
+    defaultValue: 1_000_000,
+    min: 1,
+    max: 100_000_000,
+    description:
+      'Subscriptions of all sessions together. In the last quarter, an identity may have at most a sixteenth of what is left.',
+  }),
+  subscriptionsTotalMaxBytes: wholeNumber({
+    defaultValue: 512 * mib,
+    min: 1 * kib,
+    max: 65_536 * mib,
+    description:
+      'Memory of the subscriptions of all sessions together: the filters, and about 500 bytes for each subscription. Shared as subscriptionsTotalMax is.',
+  }),
   inflightOutMax: wholeNumber({
     defaultValue: 100,
     min: 1,

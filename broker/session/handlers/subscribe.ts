@@ -8,7 +8,7 @@ import { filterWithoutShare, splitShared, topicFilterFault } from '../../../core
 import type { ClientConnection } from '../connection/connection.ts';
 import { runSubscribeHook } from './plugin-hooks.ts';
 import type { Session } from '../state/session.ts';
-import { addSubscription } from '../state/subscriptions.ts';
+import { addSubscription, subscriptionAmount } from '../state/subscriptions.ts';
 import { suback } from '../wire/answers.ts';
 import { protocolError } from '../wire/fault.ts';
 import { PacketReader } from '../wire/reader.ts';
@@ -83,6 +83,20 @@ function wantsRetained(session: Session, { filter, retainHandling }: SubscribeRe
   return retainHandling === 0 || (retainHandling === 1 && !session.subscriptions.has(filter));
 }
 
+/** Whether the session, its identity and the broker may have one more subscription. */
+function hasRoomFor(client: ClientConnection, session: Session, filter: string): boolean {
+  const { authorizer, limits, subscriptionRoom } = client.context;
+  const { subscriptionsMax } = authorizer.limits(client.identity);
+  const ownMax = Math.min(limits.subscriptionsPerSessionMax, subscriptionsMax);
+  if (session.subscriptions.size >= ownMax) return false;
+  const share = {
+    id: session.identityId,
+    max: Math.max(limits.subscriptionsPerDeviceMax, ownMax),
+    maxBytes: limits.subscriptionsTotalMaxBytes,
+  };
+  return subscriptionRoom.refusal(share, subscriptionAmount(filter)) === undefined;
+}
+
 /** @returns why the subscription is denied; undefined if it is granted */
 function rejectionOf(
   client: ClientConnection,
@@ -90,14 +104,10 @@ function rejectionOf(
   { filter, qos }: SubscribeRequest,
 ): ErrorCode | undefined {
   const { authorizer, limits } = client.context;
-  const { topicMaxBytes, topicLevelsMax, subscriptionsPerSessionMax } = limits;
+  const { topicMaxBytes, topicLevelsMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   if (fault !== undefined) return 'topic-filter-invalid';
-  const max = Math.min(
-    subscriptionsPerSessionMax,
-    authorizer.limits(client.identity).subscriptionsMax,
-  );
-  if (!session.subscriptions.has(filter) && session.subscriptions.size >= max) {
+  if (!session.subscriptions.has(filter) && !hasRoomFor(client, session, filter)) {
     return 'subscriptions-too-many';
   }
   const verdict = authorizer.subscribe(client.identity, filterWithoutShare(filter), qos);

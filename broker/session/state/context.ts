@@ -10,6 +10,7 @@ import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { IdentityRights } from '../../contracts/identity-rights.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
 import type { SessionStore } from '../../store/session-store.ts';
+import type { SharedRoom } from '../../store/shared-room.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
 import type { MemoryTotals } from '../delivery/memory-queue.ts';
@@ -36,5 +37,7 @@ export interface SessionContext {
   readonly counters: Counters;
   readonly batches: WriteBatchPool;
   readonly memoryTotals: MemoryTotals;
+  /** The room for the subscriptions of all sessions. */
+  readonly subscriptionRoom: SharedRoom;
   readonly hooks: Hooks;
 }

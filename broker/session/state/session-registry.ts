@@ -9,7 +9,12 @@ import type { Recovered } from '../../store/session-store.ts';
 import type { SessionContext } from './context.ts';
 import type { Publisher } from './publisher.ts';
 import { neverExpires, outboundLimits, Session, type SessionOwner } from './session.ts';
-import { addToRouter, removeFromRouter, removeSubscription } from './subscriptions.ts';
+import {
+  addToRouter,
+  removeFromRouter,
+  removeSubscription,
+  subscriptionAmount,
+} from './subscriptions.ts';
 import { Wills, type RequestedWill } from './wills.ts';
 
 /** The session that a CONNECT asks for. */
@@ -71,7 +76,9 @@ export class SessionRegistry {
       const session = this.#create(clientId, identityId, expirySeconds);
       session.protocolVersion = record.protocolVersion;
       for (const subscription of record.subscriptions) {
-        session.subscriptions.set(subscription.filter, subscription);
+        const { filter } = subscription;
+        this.#context.subscriptionRoom.add(identityId, subscriptionAmount(filter));
+        session.subscriptions.set(filter, subscription);
         addToRouter(this.#publisher, session, subscription);
       }
       if (record.incoming.length > 0) session.awaitingPubrel = new Set(record.incoming);
@@ -139,6 +146,7 @@ export class SessionRegistry {
     this.#wills.onSessionEnded(session);
     for (const filter of session.subscriptions.keys()) {
       removeFromRouter(this.#publisher, session, filter);
+      this.#context.subscriptionRoom.remove(session.identityId, subscriptionAmount(filter));
     }
     session.subscriptions.clear();
     session.outbound.detach();

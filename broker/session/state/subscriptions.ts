@@ -5,9 +5,18 @@
  */
 import { splitShared } from '../../../core/topic.ts';
 import type { SubscriptionRecord } from '../../store/session-store.ts';
+import type { Amount } from '../../store/shared-room.ts';
 import type { Publisher } from './publisher.ts';
 import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
+
+/** The memory of a subscription without its filter: its record, its route target and its tree node. */
+const subscriptionOverheadBytes = 500;
+
+/** What a subscription counts for in the limits of all subscriptions. */
+export function subscriptionAmount(filter: string): Amount {
+  return { entries: 1, bytes: subscriptionOverheadBytes + filter.length };
+}
 
 /** Adds a subscription, or replaces the one with the same filter [MQTT-3.8.4-3]. */
 export function addSubscription(
@@ -16,7 +25,11 @@ export function addSubscription(
   session: Session,
   record: SubscriptionRecord,
 ): void {
-  session.subscriptions.set(record.filter, record);
+  const { filter } = record;
+  if (!session.subscriptions.has(filter)) {
+    context.subscriptionRoom.add(session.identityId, subscriptionAmount(filter));
+  }
+  session.subscriptions.set(filter, record);
   if (session.kept) context.store.putSubscription(session.clientId, record);
   addToRouter(publisher, session, record);
 }
@@ -29,6 +42,7 @@ export function removeSubscription(
   filter: string,
 ): boolean {
   if (!session.subscriptions.delete(filter)) return false;
+  context.subscriptionRoom.remove(session.identityId, subscriptionAmount(filter));
   if (session.kept) context.store.deleteSubscription(session.clientId, filter);
   removeFromRouter(publisher, session, filter);
   return true;
