@@ -13,6 +13,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
+import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
 import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -126,12 +127,12 @@ export class TlsListener {
       ca: [...material.authorities],
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
+      ...serverTlsOptions,
       // Not `ALPNProtocols`: Node copies that list into a buffer for each connection, and each copy
       // keeps a part of a buffer pool alive (measured: 2 KB per connection).
       ALPNCallback: ({ protocols }) => alpn.find((own) => protocols.includes(own)),
       handshakeTimeout: this.#options.handshakeTimeoutMs,
-      secureOptions: material.sessionTickets ? 0 : noTicket,
+      secureOptions: noRenegotiation | (material.sessionTickets ? 0 : noTicket),
     };
   }
 

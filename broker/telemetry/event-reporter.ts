@@ -70,11 +70,14 @@ export class EventReporter {
     disconnected: (connection, code) => {
       const { metrics, log, presence, incidents } = this.#deps;
       const { identity } = connection;
-      const { id: device } = identity;
+      const { id: device, remoteAddress } = identity;
       const reason = code ?? 'client-disconnected';
       metrics.connectionsClosed.inc({ reason });
       if (code === undefined) log.debug({ device }, 'disconnected');
-      else this.#limitedLog.write('info', device, { device, code }, 'connection closed');
+      else {
+        const fields = { device, clientId: connection.clientId, remoteAddress, code };
+        this.#limitedLog.write('info', device, fields, 'connection closed');
+      }
       const offline = presence.disconnected(connection, code);
       if (offline) this.#reportPresence(identity, false, reason);
       if (code === 'session-taken-over') incidents.takenOver(identity);
@@ -88,7 +91,7 @@ export class EventReporter {
       const { id, serial, remoteAddress } = identity;
       const shown = visible(detail, reportedTextMaxChars);
       const fields = { device: id, remoteAddress, code, detail: shown };
-      this.#limitedLog.write('info', `protocol ${id}`, fields, 'packet rejected');
+      this.#limitedLog.write('warn', `protocol ${id}`, fields, 'packet rejected');
       this.#deps.feed.refused({
         code,
         stage: 'packet',

@@ -10,6 +10,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
+import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { CanonicalResponse } from './canonical-response.ts';
@@ -121,9 +122,9 @@ export function secureContextOf({ key, cert, ca }: ServerCertificate): {
   key: string;
   cert: string;
   ca: string[];
-  minVersion: 'TLSv1.2';
-} {
-  return { key, cert, ca: [...ca], minVersion: 'TLSv1.2' };
+  secureOptions: number;
+} & typeof serverTlsOptions {
+  return { key, cert, ca: [...ca], secureOptions: noRenegotiation, ...serverTlsOptions };
 }
 
 /** Answers bytes that are not HTTP. */

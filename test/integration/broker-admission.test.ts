@@ -287,3 +287,20 @@ async function sessionOf(
   socket.destroy();
   return ticket;
 }
+
+test('TLS has authenticated encryption and elliptic curves only, and no renegotiation', async (t) => {
+  const world = await brokerWorld(t);
+  const device = world.device('sensor-1');
+  const old = { maxVersion: 'TLSv1.2' as const };
+  const cbc = 'ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA256:AES128-SHA';
+  await t.throwsAsync(world.tls(device, { ...old, ciphers: cbc }));
+  await t.throwsAsync(world.tls(device, { ecdhCurve: 'ffdhe2048' }));
+  t.is((await world.tls(device)).getProtocol(), 'TLSv1.3');
+  const socket = await world.tls(device, old);
+  t.regex(socket.getCipher().name, /GCM|CHACHA20/);
+  const failed = new Promise((resolve) => {
+    socket.on('error', resolve);
+    socket.renegotiate({ rejectUnauthorized: false }, (error) => resolve(error));
+  });
+  t.true((await failed) instanceof Error);
+});
