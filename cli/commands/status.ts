@@ -1,5 +1,5 @@
 /** `flotilla status`: shows what is running, what expires and what is wrong. @module */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
@@ -94,8 +94,13 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   const name = 'broker';
   const run = await readBrokerRun(state);
   if (run === undefined) {
-    const hosted = await readFile(identityFiles(state.broker.identity).cert).catch(() => undefined);
-    return hosted === undefined ? [] : [{ name, ok: false, detail: 'is not running' }];
+    // The enrollment service creates a broker identity in its state folder, also when brokers run on other machines.
+    // A broker that ever ran here has stored its directory.
+    const hosted = await access(state.broker.directory).then(
+      () => true,
+      () => false,
+    );
+    return hosted ? [{ name, ok: false, detail: 'is not running' }] : [];
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.process.pid}`;
   try {

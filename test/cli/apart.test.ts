@@ -68,6 +68,16 @@ test('a broker on its own machine has no CA key and continues while the enrollme
     ...['service', 'create', '--state', there, '--name', 'broker-1', '--role', 'broker'],
     ...['--names', 'localhost', '127.0.0.1', '--out', join(here, 'broker', 'identity')],
   );
+  // On the machine of the enrollment service no broker is expected.
+  const status = await flotilla(['status', '--json', '--state', there]);
+  const { checks } = z
+    .object({ checks: z.array(z.object({ name: z.string(), ok: z.boolean() })) })
+    .parse(status.json());
+  t.deepEqual(
+    checks.filter(({ name }) => name === 'broker'),
+    [],
+  );
+  t.true(checks.some(({ name, ok }) => name === 'enrollment service' && ok));
   const serveBroker = (): Promise<Running<z.infer<typeof brokerReady>>> =>
     serve(
       t,

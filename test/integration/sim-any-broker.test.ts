@@ -16,6 +16,8 @@ import { writeReport } from '../../device-sim/report/write-report.ts';
 import type { SimulationDeps } from '../../device-sim/controller/simulation.ts';
 import { runSimulation } from '../../device-sim/run.ts';
 import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
+import { runChild } from '../support/child.ts';
+import { debianTool } from '../support/debian-tool.ts';
 import { Screen } from '../../device-sim/view/screen.ts';
 import {
   certificateFolder,
@@ -113,6 +115,11 @@ when('a fleet runs against any broker, and every message is counted', async (t) 
   const text = await (await fetch(metrics.url)).text();
   t.regex(text, /flotilla_sim_devices\{plan="test",seed="[^"]+",state="online"\} 8/);
   t.regex(text, /# TYPE flotilla_sim_messages_total counter/);
+  const promtool = debianTool(t, 'promtool');
+  if (promtool !== undefined) {
+    const checked = await runChild(t, promtool, ['check', 'metrics'], { input: text });
+    t.is(`${checked.code} ${checked.stdout}${checked.stderr}`, '0 ');
+  }
   const lines = screen.render(80, 24).split('\n');
   t.true(lines.length <= 24 && lines.every((line) => line.length <= 80));
   t.regex(lines.join('\n'), /8 online {2}of 8/);
