@@ -47,7 +47,7 @@ export function createLog(options: LogOptions): Logger {
       serializers: { err: (error: unknown) => error },
       hooks: { streamWrite: scrubbed },
     },
-    options.destination ?? pino.destination({ fd: 2, sync: true }),
+    options.destination ?? standardError(),
   );
   // pino does not format the bindings of a child; all children inherit this function from the root.
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the child's parent
@@ -56,6 +56,17 @@ export function createLog(options: LogOptions): Logger {
     return child.call(this, fieldsWithoutSecrets(bindings, 0), childOptions);
   } as Logger['child'];
   return log;
+}
+
+/** A few lines that could not be written are kept and written later; older ones are dropped. */
+const unwrittenMaxBytes = 64 * 1024;
+
+/** Writes to stderr. A full disk, a closed pipe or any other fault of the log must not end the service. */
+function standardError(): DestinationStream {
+  const stream = pino.destination({ fd: 2, sync: true, maxLength: unwrittenMaxBytes });
+  // Nobody can be informed: the next line tries again.
+  stream.on('error', () => undefined);
+  return stream;
 }
 
 /** A log without output. */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
+import { pemOf } from '../../certs/pem.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -25,7 +26,10 @@ export function factoryCommand(runner: Runner): Command {
     .addCommand(
       stateCommand('add', "register or replace a manufacturer's CA")
         .argument('<name>', 'name of the factory')
-        .requiredOption('--cert <file>', 'PEM file of the CA that issues its device certificates')
+        .requiredOption(
+          '--cert <file>',
+          'file (PEM or DER) of the CA that issues its device certificates',
+        )
         .option('--group <name>', 'group of its devices')
         .option('--profile <name>', 'enrollment profile of its devices')
         .option(
@@ -57,7 +61,7 @@ const add = async (
   name: string,
   ...[options, context]: Parameters<CommandAction<AddOptions>>
 ): Promise<number> => {
-  const certificate = await readText(options.cert);
+  const certificate = await readCertificateFile(options.cert);
   const allowed =
     options.allow === undefined
       ? undefined
@@ -114,6 +118,16 @@ const remove = async (
 async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new FlotillaError('input-unreadable', { detail: path, cause: error });
+  }
+}
+
+/** A certificate as PEM. DER begins with a SEQUENCE, which no PEM text does. */
+async function readCertificateFile(path: string): Promise<string> {
+  try {
+    const bytes = await readFile(path);
+    return bytes[0] === 0x30 ? pemOf('CERTIFICATE', bytes) : bytes.toString('utf8');
   } catch (error) {
     throw new FlotillaError('input-unreadable', { detail: path, cause: error });
   }

@@ -40,5 +40,7 @@ const revoke = async (
     `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +
       `${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
   );
+  // A group without devices is most likely a misspelled name.
+  if (done.devices.length === 0) return 1;
   return reportUnconfirmed(done.brokersUnconfirmed, context.out);
 };

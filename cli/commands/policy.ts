@@ -50,7 +50,10 @@ export function policyCommand(runner: Runner): Command {
         .action(runner.runWith(check)),
     )
     .addCommand(
-      stateCommand('explain', 'show the decision of the policy and the rule behind it')
+      stateCommand(
+        'explain',
+        'show the decision of the policy and the rule behind it; exit code 1 when it denies',
+      )
         .requiredOption('--device <id>', 'device id', deviceId)
         .addOption(
           new Option('--action <action>', 'requested action')
@@ -111,12 +114,15 @@ const explainDecision: CommandAction<ExplainOptions> = async (options, context) 
     { ...explanation, rule: explanation.rule ?? null },
     explanationText(explanation),
   );
-  return 0;
+  return explanation.allowed ? 0 : 1;
 };
 
 const test = async (file: string, options: TestOptions, context: Context): Promise<number> => {
   const policy = await readPolicy(options.policy);
-  const result = testPolicy(policy, await readFile(file, 'utf8'));
+  const expected = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new FlotillaError('config-unreadable', { detail: file, cause: error });
+  });
+  const result = testPolicy(policy, expected);
   const failures = result.failures.map((failure) => `FAILED ${failure}`);
   context.out.result(
     result,

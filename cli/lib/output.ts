@@ -8,6 +8,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { exitCodeOf } from '../../core/errors/error-spec.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { relativeTime, styleOf, type Style } from './style.ts';
+import { causeText, withCatalogueCode } from './system-error.ts';
 
 export interface Streams {
   readonly stdout: NodeJS.WritableStream;
@@ -55,17 +56,18 @@ export class Output {
  * @returns the exit code
  */
 export function printError(
-  error: unknown,
+  thrown: unknown,
   json: boolean,
   streams: Streams,
   env: Readonly<Record<string, string | undefined>> = {},
 ): number {
+  const error = withCatalogueCode(thrown);
   const name = styleOf(streams.stderr, env).color('red', 'flotilla:');
   if (error instanceof FlotillaError) {
     streams.stderr.write(`${name} ${error.message} [${error.code}]\n`);
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
-      if (!error.message.includes(cause.message))
-        streams.stderr.write(`  because: ${cause.message}\n`);
+      const text = causeText(cause);
+      if (!error.message.includes(text)) streams.stderr.write(`  because: ${text}\n`);
     }
     if (json) {
       const { code, detail, spec } = error;

@@ -11,7 +11,7 @@ export function processEnvironment(): ProcessEnvironment {
   // SIGHUP has two meanings: the terminal was closed, or a service should reload its files.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();
   let reloads = 0;
-  for (const stream of [process.stdout, process.stderr]) ignoreMissingReader(stream);
+  for (const stream of [process.stdout, process.stderr]) ignoreFailures(stream);
   return {
     streams: { stdout: process.stdout, stderr: process.stderr },
     env: process.env,
@@ -46,13 +46,11 @@ export function processEnvironment(): ProcessEnvironment {
 }
 
 /**
- * Output that nobody reads any more (a closed terminal, `head`, a log collector that ended) is dropped;
- * it must not keep the process from ending in order.
+ * Output that cannot be written (a closed terminal, `head`, a log collector that ended, a full disk) is
+ * dropped: it must not decide over a service, nor keep the process from ending in order.
  */
-function ignoreMissingReader(stream: NodeJS.WriteStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EIO' && error.code !== 'EPIPE') throw error;
-  });
+function ignoreFailures(stream: NodeJS.WriteStream): void {
+  stream.on('error', () => undefined);
 }
 
 /** Whether this process has a terminal that is still open. */

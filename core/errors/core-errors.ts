@@ -49,6 +49,11 @@ export const coreErrors = errors({
     advice: 'Check the free space and the permissions; nothing was changed.',
     http: 503,
   },
+  'file-inaccessible': {
+    title: 'A file or folder cannot be used',
+    advice: 'Check the path, its owner and permissions, and the free space.',
+    exit: 1,
+  },
   'state-missing': {
     title: 'There is no Flotilla state in this folder',
     advice: 'Run flotilla init or flotilla up first, or specify the folder with --state.',

@@ -418,27 +418,22 @@ test('a second process cannot use the same state', async (t) => {
   t.regex(done.stderr, /\[state-in-use\]/);
 });
 
-test('the policy explains its decisions', async (t) => {
-  const explain = (
-    device: string,
-    action: string,
-    topic: string,
-  ): Promise<z.infer<typeof explainedSchema>> =>
-    up.ask(
-      explainedSchema,
-      'policy',
-      'explain',
-      '--device',
-      device,
-      '--action',
-      action,
-      '--topic',
-      topic,
-    );
+test('the policy explains its decisions, and exits with 1 when it denies', async (t) => {
+  const explain = async (device: string, action: string, topic: string): Promise<boolean> => {
+    const done = await flotilla([
+      ...['policy', 'explain', '--device', device, '--action', action, '--topic', topic],
+      ...['--json', '--state', up.ready.state],
+    ]);
+    const { allowed } = explainedSchema.parse(done.json());
+    t.is(done.code, allowed ? 0 : 1, done.stderr);
+    return allowed;
+  };
   await enroll('explained');
-  t.like(await explain('explained', 'publish', 'devices/explained/x'), { allowed: true });
-  t.like(await explain('explained', 'publish', 'devices/other/x'), { allowed: false });
-  t.like(await explain('backend', 'subscribe', 'devices/#'), { allowed: true });
+  t.true(await explain('explained', 'publish', 'devices/explained/x'));
+  t.false(await explain('explained', 'publish', 'devices/other/x'));
+  t.true(await explain('backend', 'subscribe', 'devices/#'));
+  const nothing = await flotilla(['group', 'revoke', 'no-such-group', '--state', up.ready.state]);
+  t.is(nothing.code, 1, 'a group without devices');
   const checked = await flotilla([
     'policy',
     'check',

@@ -175,6 +175,28 @@ test('an invalid address or fingerprint is rejected before anything is sent', as
   t.regex(unreachable.stderr, /127\.0\.0\.1:1: ECONNREFUSED.*\[service-unreachable\]/);
 });
 
+test('errors of the operating system have a code, a path and advice', async (t) => {
+  const folder = tempFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  const below = join(folder, 'file', 'state');
+  for (const args of [
+    ['up', '--state', below],
+    ['init', '--state', below],
+    ['enroll', 'serve', '--state', below],
+    ['audit', 'tail', '--state', folder],
+    ['audit', 'verify', '--state', folder],
+    ['policy', 'check', join(folder, 'missing.yaml')],
+    ['policy', 'check', folder],
+    ['policy', 'test', join(folder, 'missing.yaml'), '--policy', 'examples/policies/groups.yaml'],
+  ]) {
+    const done = await flotilla(args);
+    t.not(done.code, 0, args.join(' '));
+    t.regex(done.stderr, /^flotilla: .* \[[a-z-]+\]$/m, args.join(' '));
+    t.notRegex(done.stderr, /E[A-Z]{3,}:|\[internal\]/, args.join(' '));
+    t.true(done.stderr.includes(folder), args.join(' '));
+  }
+});
+
 test('the program prints its version and returns the exit code', async (t) => {
   const version = await runChild(t, process.execPath, [flotillaPath, '--version']);
   const { version: expected } = JSON.parse(readFileSync('package.json', 'utf8')) as {

@@ -4,7 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { createLog, secretNames, silentLog } from '../../../core/log.ts';
-import { spawnNode } from '../../support/child.ts';
+import { runChild, spawnNode } from '../../support/child.ts';
 import { captureLog } from '../../support/log-capture.ts';
 
 const secret = 'hunter2hunter2';
@@ -139,6 +139,24 @@ test('a process logs complete lines to stderr until it exits', async (t) => {
   const done = await spawnNode(t, ['--input-type=module-typescript', '-e', script]).finished;
   t.is(done.stdout, '');
   t.is(done.stderr.trimEnd().split('\n').length, 100);
+});
+
+test('a log whose disk is full, or whose reader is gone, does not end the process', async (t) => {
+  const script = `
+    import { createLog } from ${JSON.stringify(new URL('../../../core/log.ts', import.meta.url).href)};
+    const log = createLog({ level: 'info' });
+    for (let count = 0; count < 2000; count++) log.info({ count, text: 'x'.repeat(100) }, 'line');
+    setImmediate(() => {
+      log.info('again');
+      process.stdout.write('still here');
+    });
+  `;
+  for (const target of ['2>/dev/full', '2>&-', '2> >(true)']) {
+    const command = `exec "$0" --input-type=module-typescript -e "$1" ${target}`;
+    const done = await runChild(t, 'bash', ['-c', command, process.execPath, script]);
+    t.is(done.stdout, 'still here', target);
+    t.is(done.code, 0, target);
+  }
 });
 
 test('a log uses the given level', (t) => {
