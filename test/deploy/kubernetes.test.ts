@@ -160,7 +160,7 @@ test('the command line has what the pods run, and listens on their ports with th
         mqtts: printed.broker.mqttsPort,
         wss: printed.broker.wssPort,
         https: printed.enroll.port,
-        metrics: printed.broker.metricsPort,
+        metrics: args[0] === 'enroll' ? printed.enroll.metricsPort : printed.broker.metricsPort,
       };
       for (const port of ports) t.is(byName[port.name ?? ''], port.containerPort, port.name);
       t.is(printed.host, '0.0.0.0');
