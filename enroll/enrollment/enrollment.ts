@@ -156,11 +156,28 @@ export class Enrollment {
       return { kind: 'issued', result };
     }
     assertNames(csr, device);
+    if (credential.kind === 'none' && (await this.#mayHaveToken(csr, device))) {
+      throw new FlotillaError('credentials-required', { detail: 'a token for this id is open' });
+    }
     const row = await registry.get('devices', device);
     const authorization = this.#authorize(attempt, row);
     return authorization === undefined
       ? this.#withApproval(attempt, row, slot)
       : this.#issue(attempt, row, slot, authorization);
+  }
+
+  /**
+   * Whether a client without a credential is asked for one, although approval is enabled. Many clients send
+   * their password only after a 401 (RFC 7030, 3.2.3), and would wait for an operator in vain. A request that
+   * waits already keeps its place.
+   */
+  async #mayHaveToken(csr: Csr, device: DeviceId): Promise<boolean> {
+    const { registry, clock } = this.#deps;
+    const now = clock.now();
+    const isOpen = (await registry.tokensOf(device)).some(
+      ({ uses, usesMax, expiresAtMs }) => uses < usesMax && expiresAtMs > now,
+    );
+    return isOpen && (await registry.get('requests', requestId(csr, device))) === undefined;
   }
 
   /** @returns undefined when an approval is needed */

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
 import { parseCertsOnly } from '../../certs/pkcs7.ts';
 import { csrOf, enrollService, type TestService } from '../support/enroll-service.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 
 const est = '/.well-known/est';
 const pkcs10 = { 'content-type': 'application/pkcs10' };
@@ -113,4 +114,39 @@ test('after an empty 401 the connection accepts the same request with credential
     'nothing between the head of the 401 and the next response',
   );
   t.regex(answer, /^Content-Transfer-Encoding: base64\r$/m);
+});
+
+test('with approvals, a client that waits for the challenge gets it if a token for its id is open', async (t) => {
+  const clock = fakeClock(Date.now());
+  const service = await enrollService(t, {
+    clock,
+    config: { enroll: { approval: { enabled: true }, tokenTtl: '1h' } },
+  });
+  const post = async (body: string, headers: object = {}): Promise<number> => {
+    const answer = await service.call({
+      method: 'POST',
+      path: `${est}/simpleenroll`,
+      headers: { ...pkcs10, ...headers },
+      body,
+    });
+    return answer.status;
+  };
+  const { pem } = csrOf('ch-1');
+  const { token } = await service.token('ch-1');
+  t.is(await post(pem), 401, 'a token is open');
+  t.is(await post(pem, basic('ch-1', token)), 200);
+  t.is(await post(csrOf('ch-1').pem), 202, 'the token has been used');
+  t.is(await post(csrOf('ch-2').pem), 202, 'no token for this id');
+  await service.token('ch-3');
+  clock.advance(3_600_000);
+  t.is(await post(csrOf('ch-3').pem), 202, 'the token has expired');
+});
+
+test('a request that already waits for an operator is not asked for a token that comes later', async (t) => {
+  const service = await enrollService(t, { config: { enroll: { approval: { enabled: true } } } });
+  const { pem } = csrOf('ch-4');
+  t.is((await service.enroll('ch-4', pem)).status, 202);
+  await service.token('ch-4');
+  t.is((await service.enroll('ch-4', pem)).status, 202, 'the same request');
+  t.is((await service.enroll('ch-4', csrOf('ch-4').pem)).status, 401, 'another request');
 });
