@@ -12,6 +12,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { printable } from '../../core/escape.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assertStanding } from '../registry/device-rows.ts';
@@ -47,6 +48,8 @@ export interface RenewRequest {
   readonly names: SubjectNames;
   /** RFC 7030, 4.2.2: subject and alternative names must be those of the current certificate. */
   readonly sameNames: boolean;
+  /** The enrollment profile that the request names, if any. */
+  readonly profile?: string | undefined;
   readonly remoteAddress: string;
   /** `https`, `est`, or the broker that relayed it. */
   readonly via: string;
@@ -97,6 +100,8 @@ export class Renewal {
     }
     if (request.relayed !== undefined) assertRelayed(csr, row, current, request.relayed.proof);
     assertStanding(row, current, clock.now(), config.enroll.renewGrace);
+    const profile = profileOrDefault(config, row.profile);
+    assertOwnProfile(profile, request.profile);
     const key = replayKey(`renew:${request.serial}`, csr.der);
     const replay = await findReplay(key, row.id, this.#deps);
     if (replay.result !== undefined) {
@@ -108,7 +113,6 @@ export class Renewal {
     else if (csr.commonName !== undefined && csr.commonName !== row.id) {
       throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
     }
-    const profile = profileOrDefault(config, row.profile);
     assertKeyType(csr, profile);
     assertRenewable(csr, row, current, profile, clock.now());
     const { version, ...record } = row;
@@ -185,19 +189,26 @@ function assertRenewable(
   if (reused && !profile.keyReuse) throw new FlotillaError('key-reuse-refused');
 }
 
+/** A renewal does not change the profile. @throws FlotillaError `profile-not-found` */
+function assertOwnProfile({ name }: EnrollmentProfile, requested: string | undefined): void {
+  if (requested === undefined || requested === name) return;
+  throw new FlotillaError('profile-not-found', {
+    detail: `${printable(requested)}; this identity has ${name}`,
+  });
+}
+
 /**
- * The names must be those of the current certificate. A device may also ask for the names with which it
- * enrolled: clients send the same request again, whose names were checked and not certified.
+ * The names must be those of the current certificate. A device may also send the request with which it
+ * enrolled, as clients do: without a subject, or with its id as a DNS name, which was checked and not certified.
  */
 function assertSameNames(csr: Csr, row: DeviceRecord, names: SubjectNames): void {
-  const requested = plainNames(csr.names).join('\n');
-  const isSame = requested === plainNames(names).join('\n');
+  const isSame =
+    csr.commonName === row.id && plainNames(csr.names).join('\n') === plainNames(names).join('\n');
   const isOwn = row.role === 'device' && areOwnNames(csr, row.id);
-  if (csr.commonName !== row.id || !(isSame || isOwn)) {
-    throw new FlotillaError('csr-name-mismatch', {
-      detail: `subject and names must be those of the current certificate of ${row.id}`,
-    });
-  }
+  if (isSame || isOwn) return;
+  throw new FlotillaError('csr-name-mismatch', {
+    detail: `subject and names must be those of the current certificate of ${row.id}`,
+  });
 }
 
 /**

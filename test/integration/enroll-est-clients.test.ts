@@ -2,9 +2,13 @@
  * What EST clients of devices need beyond the RFC: each test names the client and shows its behavior.
  */
 import test from 'ava';
+import { X509Certificate } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
+import { sequence } from '../../certs/der-encode.ts';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
 import { parseCertsOnly } from '../../certs/pkcs7.ts';
+import { forgeRequest } from '../support/certs-forge-request.ts';
 import { csrOf, enrollService, type TestService } from '../support/enroll-service.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
@@ -149,4 +153,53 @@ test('a request that already waits for an operator is not asked for a token that
   await service.token('ch-4');
   t.is((await service.enroll('ch-4', pem)).status, 202, 'the same request');
   t.is((await service.enroll('ch-4', csrOf('ch-4').pem)).status, 401, 'another request');
+});
+
+test('the label at re-enrollment must be the profile of the device', async (t) => {
+  const service = await enrollService(t, {
+    config: { enroll: { profiles: { short: { validity: '1h' }, other: { validity: '2h' } } } },
+  });
+  const { token } = await service.token('la-1', { profile: 'short' });
+  const { pem: body, key } = csrOf('la-1');
+  const made = await service.call({
+    method: 'POST',
+    path: `${est}/short/simpleenroll`,
+    headers: { ...pkcs10, ...basic('la-1', token) },
+    body,
+  });
+  t.is(made.status, 200);
+  const [der] = parseCertsOnly(Buffer.from(made.body.toString(), 'base64'));
+  const credential = { cert: new X509Certificate(der!).toString(), key: privateKeyPem(key) };
+  const renew = async (path: string): Promise<string> => {
+    const answer = await service.call({
+      method: 'POST',
+      path: `${est}/${path}`,
+      headers: pkcs10,
+      body,
+      ...credential,
+    });
+    return `${answer.status}${/profile-not-found/.exec(answer.body.toString())?.[0] ?? ''}`;
+  };
+  t.is(await renew('other/simplereenroll'), '404profile-not-found');
+  t.is(await renew('default/simplereenroll'), '404profile-not-found');
+  t.is(await renew('none/simplereenroll'), '404profile-not-found');
+  t.is(await renew('short/simplereenroll'), '200');
+  t.is(await renew('simplereenroll'), '200');
+});
+
+test('a request without a subject that enrolled a device renews it too', async (t) => {
+  const service = await enrollService(t);
+  const { token } = await service.token('no-cn');
+  const key = generateKeySync('p256');
+  const body = forgeRequest({ key, subject: sequence() });
+  const post = (operation: string, more: object): ReturnType<TestService['call']> =>
+    service.call({ method: 'POST', path: `${est}/${operation}`, headers: pkcs10, body, ...more });
+  const made = await post('simpleenroll', { headers: { ...pkcs10, ...basic('no-cn', token) } });
+  t.is(made.status, 200);
+  const [der] = parseCertsOnly(Buffer.from(made.body.toString(), 'base64'));
+  const credential = { cert: new X509Certificate(der!).toString(), key: privateKeyPem(key) };
+  const renewed = await post('simplereenroll', credential);
+  t.is(renewed.status, 200);
+  const [next] = parseCertsOnly(Buffer.from(renewed.body.toString(), 'base64'));
+  t.is(new X509Certificate(next!).subject, 'CN=no-cn');
 });

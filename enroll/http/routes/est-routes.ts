@@ -154,19 +154,19 @@ async function enroll(
 
 /** RFC 7030, 4.2.2. */
 async function renew(
-  { renewal, config }: EstRouteDeps,
+  { renewal }: EstRouteDeps,
   request: RawRequest,
   label: string | undefined,
 ): Promise<RawResponse> {
   const { remoteAddress } = request;
   const { certificate, x509 } = requireIdentity(request.identity);
-  profileOf(config, label);
   const result = await renewal.renew({
     csr: bodyOf(request),
     serial: certificate.serial,
     fingerprint: certificate.fingerprint,
     names: readCertificate(x509).names,
     sameNames: true,
+    profile: label,
     remoteAddress,
     via: 'est',
   });
