@@ -7,6 +7,9 @@
  *   Few run while it is busy, so that those that started complete before their clients time out.
  * - A handshake starts only after the first bytes of the client arrived. Silent connections never start.
  * - A handshake that stalls lets the next one start after a short time, and is closed by its timeout.
+ * - The last quarter of the half-open connections is a reserve: an address that has admitted no device
+ *   lately may have at most a sixteenth of what is left, so that a few addresses cannot exclude others.
+ *   The /64 of an IPv6 address counts as one address.
  * - Connections over a limit are closed at once, so that the device tries again later.
  *
  * @module
@@ -15,6 +18,7 @@ import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { looksLikeProxyHeader } from '../../core/proxy-header.ts';
+import { addressPrefix } from '../../core/ip-address.ts';
 import { SecondWindow } from '../../core/second-window.ts';
 
 export interface GateLimits {
@@ -34,6 +38,10 @@ const slotMs = 100;
 const helloMaxBytes = 16 * 1024;
 /** Addresses whose rate is counted; beyond that, all counts start again. */
 const windowsMax = 10_000;
+/** Addresses with admitted devices that are remembered; beyond that, the oldest one is forgotten. */
+const knownMax = 50_000;
+const openPart = 3 / 4;
+const partOfReserve = 1 / 16;
 
 interface Waiting {
   readonly socket: Socket;
@@ -60,6 +68,8 @@ export class HandshakeGate {
   readonly #queues = new Map<string, Waiting[]>();
   readonly #halfOpen = new Map<string, number>();
   readonly #windows = new Map<string, SecondWindow>();
+  /** Addresses from which devices were admitted, the latest last. */
+  readonly #known = new Set<string>();
   #halfOpenTotal = 0;
   #running = 0;
   #waiting = 0;
@@ -93,10 +103,10 @@ export class HandshakeGate {
    * {@link finished} when the handshake is complete, unless the socket closes.
    */
   offer(socket: Socket, begin: () => void): void {
-    const address = socket.remoteAddress ?? '';
+    const address = addressPrefix(socket.remoteAddress ?? '');
     const code = this.#refusal(address);
     if (code !== undefined) {
-      this.#deps.events.handshakeFailed(address, code, '');
+      this.#deps.events.handshakeFailed(socket.remoteAddress ?? '', code, '');
       socket.destroy();
       return;
     }
@@ -105,6 +115,15 @@ export class HandshakeGate {
     slots.set(socket, { address, running: false, onClose });
     socket.on('close', onClose);
     this.#awaitHello(socket, address, begin);
+  }
+
+  /** A device was admitted from this address, which may use the reserve from now on. */
+  admitted(remoteAddress: string): void {
+    const address = addressPrefix(remoteAddress);
+    this.#known.delete(address);
+    this.#known.add(address);
+    const [oldest] = this.#known;
+    if (this.#known.size > knownMax && oldest !== undefined) this.#known.delete(oldest);
   }
 
   /** The handshake of this socket succeeded or failed. Idempotent. */
@@ -137,11 +156,20 @@ export class HandshakeGate {
     if (
       this.#halfOpenTotal >= handshakesHalfOpenMax ||
       own >= handshakesHalfOpenPerAddressMax ||
+      (own > 0 && own + 1 > this.#shareOf(address)) ||
       this.#exceedsRate(address)
     ) {
       return 'handshakes-too-many';
     }
     return undefined;
+  }
+
+  /** How many half-open connections an address may have. */
+  #shareOf(address: string): number {
+    const { handshakesHalfOpenMax } = this.#limits;
+    const isReserve = this.#halfOpenTotal + 1 > handshakesHalfOpenMax * openPart;
+    if (!isReserve || this.#known.has(address)) return Infinity;
+    return (handshakesHalfOpenMax - this.#halfOpenTotal - 1) * partOfReserve;
   }
 
   #exceedsRate(address: string): boolean {

@@ -165,7 +165,9 @@ export class TlsListener {
     const durationMs = handshake === undefined ? 0 : clock.monotonicMs() - handshake.sinceMs;
     events.handshake(socket.isSessionReused() ? 'resumed' : 'full', durationMs);
     const identity = admitter.admit(socket);
-    if (identity !== undefined) this.#deps.accept(socket, identity);
+    if (identity === undefined) return;
+    gate.admitted(socket.remoteAddress ?? '');
+    this.#deps.accept(socket, identity);
   }
 
   #onFailed(error: Error, socket: TLSSocket): void {

@@ -148,6 +148,22 @@ test('connections over a limit are closed at once: total, per address and per se
   t.true(rate.refused.every((code) => code === 'handshakes-too-many'));
 });
 
+test('a few addresses with silent connections do not exclude others, nor an address that is known', async (t) => {
+  const { gate, client, refused } = await bench(t, {
+    handshakesHalfOpenMax: 40,
+    handshakesHalfOpenPerAddressMax: 20,
+  });
+  gate.admitted('127.0.0.9');
+  for (const from of ['127.0.0.1', '127.0.0.2']) {
+    for (let n = 0; n < 20; n++) await client(from);
+  }
+  await until('the reserve is left', () => refused.length === 10 && gate.halfOpen === 30);
+  for (let n = 3; n < 6; n++) await client(`127.0.0.${n}`);
+  for (let n = 0; n < 5; n++) await client('127.0.0.9');
+  await until('the others came', () => gate.halfOpen === 38);
+  t.is(refused.length, 10);
+});
+
 test('a total rate limit delays connections and does not refuse them', async (t) => {
   const { clock, gate, started, refused, client } = await bench(t, {
     handshakesPerSecondMax: 3,
@@ -161,7 +177,11 @@ test('a total rate limit delays connections and does not refuse them', async (t)
 });
 
 test('fewer handshakes run at a time when the event loop is busy', async (t) => {
-  const { gate, started, client, state } = await bench(t, { handshakesRunningMax: 1000 });
+  const { gate, started, client, state } = await bench(t, {
+    handshakesRunningMax: 1000,
+    handshakesHalfOpenMax: 1000,
+    handshakesHalfOpenPerAddressMax: 1000,
+  });
   state.busy = true;
   for (let n = 0; n < 80; n++) (await client()).write('x');
   await until('the allowed number', () => started.length === 64 && gate.waiting === 16);
