@@ -21,6 +21,10 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --json']],
   [
+    'doctor',
+    ['doctor --dir first-device', 'doctor --dir pump-7 --mqtts flotilla.example.org:8883'],
+  ],
+  [
     'token create',
     ['token create --device pump-7', 'token create --group north --uses 50 --ttl 7d'],
   ],

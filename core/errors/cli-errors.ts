@@ -47,6 +47,11 @@ export const cliErrors = errors({
     advice: 'Check that the broker is running, the host and port of --mqtts, and the firewall.',
     exit: 1,
   },
+  'clock-differs': {
+    title: 'The clocks of this machine and of the service differ',
+    advice: 'Set the clock (NTP): certificates look expired or not valid yet with a wrong one.',
+    exit: 1,
+  },
   'broker-untrusted': {
     title: 'The broker did not prove its identity',
     advice:
