@@ -294,7 +294,7 @@ test('the veto hook gets a signed request, may refuse and add; the configuration
     url,
     caFile: join(folder, 'ca.pem'),
     secretFile: join(folder, 'secret'),
-    timeout: '400ms',
+    timeout: '10s',
   };
   const service = await enrollService(t, { config: { enroll: { hook: settings } } });
   const enroll = async (on: TestService, id: string): Promise<ReturnType<typeof replyOf>> =>
