@@ -7,6 +7,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { BoundedRefusals } from '../audit/bounded-refusals.ts';
 import { RefusalAuditWriter } from '../audit/refusal-audit-writer.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
 import { readPassphrase, type Environment } from '../ca/passphrase.ts';
@@ -37,6 +38,8 @@ export interface IssuanceParts {
   readonly factories: Factories;
   readonly issuing: CertificateIssuer;
   readonly renewal: Renewal;
+  /** Audit lines about refused requests. */
+  readonly refused: BoundedRefusals;
   readonly tokens: Tokens;
 }
 
@@ -48,11 +51,14 @@ export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts
   await factories.load(registry);
   const tokens = new Tokens(deps);
   const issuing = new CertificateIssuer(deps);
+  const linesPerMinute = config.limits.enroll.refusalLinesPerBrokerPerMinute;
+  const refused = new BoundedRefusals({ ...deps, linesPerMinute });
   return {
-    enrollment: new Enrollment({ ...deps, issuing, tokens, hook }),
+    enrollment: new Enrollment({ ...deps, audit: refused, issuing, tokens, hook }),
     factories,
     issuing,
-    renewal: new Renewal({ ...deps, issuing }),
+    renewal: new Renewal({ ...deps, audit: refused, issuing }),
+    refused,
     tokens,
   };
 }

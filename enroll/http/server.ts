@@ -23,6 +23,9 @@ import { IdempotentCalls, type KeptResponse } from './idempotency.ts';
 import { responseHeaders } from './page-headers.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
+import { FailureLimit } from './failure-limit.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { assertSameSite } from './same-site.ts';
 import { cookieOf, sessionCookie } from './session-cookie.ts';
 import type { RawResponse, RawRoute } from './raw-route.ts';
 import {
@@ -49,15 +52,6 @@ export interface HttpDeps {
 
 const emptyBody = Buffer.alloc(0);
 
-/** Refused credentials: these count as failed attempts of the address. */
-const failures = new Set([
-  'token-invalid',
-  'token-expired',
-  'client-certificate-untrusted',
-  'api-key-invalid',
-  'sign-in-link-invalid',
-]);
-
 /** The authenticated caller of a request. */
 export interface Caller {
   readonly identity: ClientIdentity | undefined;
@@ -73,7 +67,8 @@ export class HttpServer {
   readonly #deps: HttpDeps;
   readonly #server: Server;
   readonly #requests: RateLimiter;
-  readonly #failures: RateLimiter;
+  readonly #failures: FailureLimit;
+  readonly #refusals: RefusalLog;
   readonly #idempotent: IdempotentCalls;
   readonly #callers = new WeakMap<FastifyRequest, Caller>();
 
@@ -83,7 +78,8 @@ export class HttpServer {
     const { enroll } = limits;
     this.#idempotent = new IdempotentCalls(deps.clock);
     this.#requests = new RateLimiter(deps.clock, enroll.requestsPerAddressPerSecond, 1000);
-    this.#failures = new RateLimiter(deps.clock, enroll.failuresPerAddressPerMinute, 60_000);
+    this.#refusals = new RefusalLog(deps.log, deps.clock);
+    this.#failures = new FailureLimit(deps.clock, enroll.failuresPerAddressPerMinute);
     let server: Server | undefined;
     this.app = fastify({
       logger: false,
@@ -125,6 +121,7 @@ export class HttpServer {
 
   async close(): Promise<void> {
     await this.app.close();
+    this.#refusals.close();
   }
 
   /**
@@ -184,6 +181,7 @@ export class HttpServer {
         csrf: typeof csrf === 'string' ? csrf : undefined,
       });
     }
+    assertSameSite(request);
     const identity = await identifyClient(request.raw.socket, registry, clock.now(), 0);
     return operators.byCertificate(identity.record, identity.certificate.notAfterMs);
   }
@@ -196,8 +194,6 @@ export class HttpServer {
    */
   assertRate(request: FastifyRequest): void {
     this.#assertRequests(request);
-    const retryAfterSeconds = this.#failures.wait(remoteAddressOf(request));
-    if (retryAfterSeconds > 0) throw new FlotillaError('too-many-requests', { retryAfterSeconds });
   }
 
   #assertRequests(request: FastifyRequest): void {
@@ -230,13 +226,12 @@ export class HttpServer {
     });
     app.setNotFoundHandler((request) => {
       this.assertRate(request);
-      throw new FlotillaError('not-found', { detail: request.url.slice(0, 200) });
+      throw new FlotillaError('not-found', { detail: pathOf(request) });
     });
     app.setErrorHandler((thrown, request, reply) => {
-      const error = catalogued(thrown);
-      const status = error.spec.http ?? 500;
       const remoteAddress = remoteAddressOf(request);
-      if (failures.has(error.code)) this.#failures.take(remoteAddress);
+      const error = this.#failures.limited(catalogued(thrown), remoteAddress);
+      const status = error.spec.http ?? 500;
       const device = this.#callers.get(request)?.identity?.record.id;
       const facts = {
         method: request.method,
@@ -245,7 +240,7 @@ export class HttpServer {
         ...(device === undefined ? {} : { device }),
       };
       if (status >= 500) log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
-      else log.info({ ...facts, code: error.code, detail: error.detail }, 'request refused');
+      else this.#refusals.refused({ ...facts, code: error.code, detail: error.detail });
       if (error.retryAfterSeconds !== undefined) {
         void reply.header('retry-after', String(error.retryAfterSeconds));
       }

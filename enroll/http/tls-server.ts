@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ConnectionTable } from './connection-table.ts';
 import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
@@ -53,8 +54,14 @@ export function createTlsServer(deps: TlsServerDeps, handler: RequestListener): 
     },
     handler,
   );
-  server.maxConnections = enroll.connectionsMax;
-  const proxied = readProxyHeaders(server, deps);
+  const connections = new ConnectionTable(enroll);
+  const proxied = readProxyHeaders(server, deps, connections);
+  server.on('secureConnection', (socket) => {
+    if (socket.authorized) connections.known(socket);
+  });
+  server.on('request', (request, response) => {
+    response.once('close', connections.requested(request.socket));
+  });
   server.on('tlsClientError', (error, socket) => {
     proxied.apply(socket);
     log.debug({ err: error, remoteAddress: socket.remoteAddress }, 'TLS handshake failed');
@@ -64,8 +71,12 @@ export function createTlsServer(deps: TlsServerDeps, handler: RequestListener): 
 }
 
 /** Reads the headers of load balancers before the handshake, and counts the connections of each client. */
-function readProxyHeaders(server: Server, { config, clock, log }: TlsServerDeps): ProxiedSockets {
-  const { handshakeTimeoutMs, connectionsPerAddressMax } = config.limits.enroll;
+function readProxyHeaders(
+  server: Server,
+  { config, clock, log }: TlsServerDeps,
+  connections: ConnectionTable,
+): ProxiedSockets {
+  const { handshakeTimeoutMs } = config.limits.enroll;
   const warnings = new RateLimiter(clock, refusalLinesPerMinute, 60_000);
   const proxied = new ProxiedSockets({
     networks: config.proxies,
@@ -80,14 +91,13 @@ function readProxyHeaders(server: Server, { config, clock, log }: TlsServerDeps)
   // The listeners that Node.js itself added: they begin the handshake.
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
-  const connections = new Map<string, number>();
   server.on('connection', (socket: Socket) => {
     const begin = (): void => {
       for (const listener of listeners) Reflect.apply(listener, server, [socket]);
     };
     // Until the handshake, nobody else handles the errors of the socket. The event `close` follows.
     socket.on('error', () => undefined);
-    const hasRoom = (): boolean => countConnection(connections, socket, connectionsPerAddressMax);
+    const hasRoom = (): boolean => connections.add(socket);
     if (proxied.isProxied(socket)) {
       proxied.accept(socket, () => {
         if (hasRoom()) begin();
@@ -98,23 +108,6 @@ function readProxyHeaders(server: Server, { config, clock, log }: TlsServerDeps)
   });
   server.prependListener('secureConnection', (socket) => proxied.apply(socket));
   return proxied;
-}
-
-/** Closes a connection of an address that has too many. @returns whether it stays open */
-function countConnection(connections: Map<string, number>, socket: Socket, max: number): boolean {
-  const address = socket.remoteAddress ?? '';
-  const count = (connections.get(address) ?? 0) + 1;
-  if (count > max) {
-    socket.destroy();
-    return false;
-  }
-  connections.set(address, count);
-  socket.once('close', () => {
-    const left = (connections.get(address) ?? 1) - 1;
-    if (left === 0) connections.delete(address);
-    else connections.set(address, left);
-  });
-  return true;
 }
 
 /** The options of TLS. */

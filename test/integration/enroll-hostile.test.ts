@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls';
 import { keyTypes } from '../../certs/key.ts';
 import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
+import { captureLog } from '../support/log-capture.ts';
 import { until } from '../support/until.ts';
 
 /** Sends bytes over TLS and reads until the server closes the connection. */
@@ -196,4 +197,40 @@ test('connections, requests and failures of one address are limited', async (t) 
   const last = await guess();
   t.is(last.status, 429);
   t.truthy(last.headers['retry-after']);
+});
+
+test('wrong tokens of one address do not exclude others behind it, and no secret of a URL is logged', async (t) => {
+  const { log, text } = captureLog();
+  const service = await enrollService(t, {
+    log,
+    config: { limits: { enroll: { failuresPerAddressPerMinute: 5 } } },
+  });
+  const statuses: number[] = [];
+  for (let at = 0; at < 10; at++) {
+    statuses.push((await service.enroll('x', csrOf('x').pem, 'A'.repeat(43))).status);
+  }
+  t.deepEqual(statuses.slice(0, 6), [401, 401, 401, 401, 401, 429]);
+  t.is((await service.device('d1')).issued.device, 'd1' as never);
+  t.is((await service.call({ method: 'GET', path: '/v1/ca' })).status, 200);
+  await service.call({ method: 'GET', path: '/v1/nothing?token=s3cr3t-value' });
+  t.false(text().includes('s3cr3t-value'));
+});
+
+test('a page of another site cannot use the certificate of an administrator', async (t) => {
+  const service = await enrollService(t);
+  await service.device('d1');
+  const suspend = async (headers: Record<string, string>): Promise<number> =>
+    (
+      await service.call({
+        method: 'POST',
+        path: '/v1/devices/d1/suspend',
+        ...service.admin,
+        headers,
+      })
+    ).status;
+  t.is(await suspend({ origin: 'https://evil.example' }), 403);
+  t.is(await suspend({ 'sec-fetch-site': 'cross-site' }), 403);
+  t.is(await suspend({ 'sec-fetch-site': 'same-site' }), 403);
+  t.is((await service.asAdmin('GET', '/v1/devices/d1')).body['status'], 'active');
+  t.is(await suspend({}), 200, 'programs send neither');
 });
