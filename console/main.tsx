@@ -1,6 +1,6 @@
 /** The start of the web console. @module */
 import { render } from 'preact';
-import { loadSession } from './api/api-client.ts';
+import { loadSession } from './api/call-api.ts';
 import { sessionState } from './api/session-state.ts';
 import { ConsoleShell } from './parts/console-shell.tsx';
 import { applyTheme } from './parts/theme.tsx';

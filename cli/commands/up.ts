@@ -10,6 +10,7 @@ import {
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
+import { startLocalConsole } from '../lib/local-console.ts';
 import { localCommand } from '../lib/local-command.ts';
 import { quickStartFooter, welcomeText } from '../lib/quick-start.ts';
 import { lockState } from '../lib/run-file.ts';
@@ -91,7 +92,12 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
     const ready = { event: 'ready', ...broker.ready, https, enrollMetrics, ca, state: state.root };
     const command = localCommand(environment.env);
-    out.result(ready, welcomeText(ready, config, command));
+    // The URL signs in as the administrator: it is shown to a person, and never written to a log.
+    const isTerminal = !out.json && hasLiveScreen(out.streams.stdout);
+    const consoleUrl = isTerminal
+      ? await startLocalConsole(state, https.url, lifecycle)
+      : undefined;
+    out.result(ready, welcomeText(ready, config, command, consoleUrl));
     await reportToServiceManager(
       environment,
       lifecycle,
@@ -108,7 +114,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
         log,
         out,
         terminalLog,
-        footer: quickStartFooter(ready, command),
+        footer: quickStartFooter(ready, command, consoleUrl),
       });
       // What is printed after the request to stop belongs on the screen before.
       void stop.then(() => fleet.closeView());

@@ -29,8 +29,17 @@ export function quickStartCommands(ready: UpAddresses, command: string): readonl
   ];
 }
 
-/** The whole text. */
-export function welcomeText(ready: UpAddresses, config: Config, command: string): string {
+/**
+ * The whole text.
+ *
+ * @param consoleUrl signs a browser in; without it the text names the command that prints one
+ */
+export function welcomeText(
+  ready: UpAddresses,
+  config: Config,
+  command: string,
+  consoleUrl?: string,
+): string {
   const { mqtts, wss, https, metrics, ca } = ready;
   const host = publicHost(config, mqtts.host);
   const shown = host.includes(':') ? `[${host}]` : host;
@@ -43,6 +52,7 @@ export function welcomeText(ready: UpAddresses, config: Config, command: string)
     `  MQTT over WebSocket  wss://${shown}:${wss.port}`,
     `  enrollment           ${config.enroll.url ?? https.url.replace(new URL(https.url).hostname, shown)}`,
     `  metrics and health   ${metrics.url}`,
+    `  web console          ${consoleUrl ?? `run: ${consoleCommandOf(ready, command)}`}`,
     `  root certificate     ${ca.file}`,
     `  its fingerprint      ${ca.fingerprint}`,
     ...reach,
@@ -62,6 +72,11 @@ export function welcomeText(ready: UpAddresses, config: Config, command: string)
   ].join('\n');
 }
 
+/** `flotilla console`, for the state folder of this service. */
+function consoleCommandOf({ state }: UpAddresses, command: string): string {
+  return `${command} console${state === defaultStateFolder ? '' : ` --state ${shellWord(state)}`}`;
+}
+
 const missingName = [
   '',
   'These addresses work on this machine only: names is not set. Write the name that devices use into',
@@ -69,11 +84,16 @@ const missingName = [
 ];
 
 /** The block below the live screen: the same commands in at most 8 short lines. */
-export function quickStartFooter(ready: UpAddresses, command: string): readonly string[] {
+export function quickStartFooter(
+  ready: UpAddresses,
+  command: string,
+  consoleUrl?: string,
+): readonly string[] {
   const { mqtts, wss, https, metrics } = ready;
   const port = (url: string): string => new URL(url).port;
   return [
     `ready: mqtts ${mqtts.port}  wss ${wss.port}  https ${port(https.url)}  metrics ${port(metrics.url)}  second terminal:`,
+    ...(consoleUrl === undefined ? [] : [`web console: ${consoleUrl}`]),
     ...quickStartCommands(ready, command),
   ];
 }

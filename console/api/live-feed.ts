@@ -5,7 +5,7 @@
  * @module
  */
 import { signal } from '@preact/signals';
-import { loadSession } from './api-client.ts';
+import { loadSession } from './call-api.ts';
 import type { ApiAuditLine, ApiBrokers, ApiMetricsPoint, ApiPresence } from './api-types.ts';
 
 interface LiveEvents {

@@ -1,6 +1,6 @@
 /** Reads a list page by page for a component. @module */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { getApi, problemFrom, type ApiProblem } from './api-client.ts';
+import { getApi, problemFrom, type ApiProblem } from './call-api.ts';
 import { reloadCount } from './live-feed.ts';
 
 export interface Pages<Page> {

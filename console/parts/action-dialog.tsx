@@ -1,7 +1,7 @@
 /** A dialog that asks before something is changed. @module */
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { problemFrom, type ApiProblem } from '../api/api-client.ts';
+import { problemFrom, type ApiProblem } from '../api/call-api.ts';
 import { ProblemText } from './notices.tsx';
 
 export interface ActionDialogProps {

@@ -1,7 +1,7 @@
 /** The frame around all screens: navigation, search, the state of the connection, keyboard. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { problemFrom, signOut } from '../api/api-client.ts';
+import { problemFrom, signOut } from '../api/call-api.ts';
 import { feedState, openLiveFeed } from '../api/live-feed.ts';
 import { sessionState, type SessionState } from '../api/session-state.ts';
 import type { ConsoleScreen } from './console-screen.ts';

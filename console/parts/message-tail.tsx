@@ -1,7 +1,7 @@
 /** Messages of a topic filter as they happen. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiProblem, withQuery } from '../api/api-client.ts';
+import { ApiProblem, withQuery } from '../api/call-api.ts';
 import type { ApiMessage, ApiTail } from '../api/api-types.ts';
 import { ProblemText } from './notices.tsx';
 import { Badge, Empty, formatBytes, formatCount, Panel } from './small-parts.tsx';

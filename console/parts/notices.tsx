@@ -1,7 +1,7 @@
 /** Short messages about what was done. @module */
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import type { ApiProblem } from '../api/api-client.ts';
+import type { ApiProblem } from '../api/call-api.ts';
 
 interface Notice {
   readonly id: number;

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../api/api-client.ts';
+import { callApi, problemFrom, type ApiProblem } from '../api/call-api.ts';
 import { notify, ProblemText } from './notices.tsx';
 
 /** Publishes one message as the operator. */

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { getApi } from '../api/api-client.ts';
+import { getApi } from '../api/call-api.ts';
 import type { ApiSignInOptions } from '../api/api-types.ts';
 import { CopyText } from './small-parts.tsx';
 

@@ -1,7 +1,7 @@
 /** The audit log: filter, follow, verify. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { getApi, problemFrom, withQuery, type ApiProblem } from '../../api/api-client.ts';
+import { getApi, problemFrom, withQuery, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiAuditPage, ApiAuditVerdict } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { usePages } from '../../api/use-pages.ts';

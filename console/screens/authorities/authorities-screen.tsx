@@ -1,7 +1,7 @@
 /** The certificate authorities of the fleet. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiCa, ApiIssuers, ApiStatus } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';

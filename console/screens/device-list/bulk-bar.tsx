@@ -6,28 +6,28 @@ import { notify } from '../../parts/notices.tsx';
 import { RevocationReasonField } from '../../parts/revocation-reason.tsx';
 import { formatCount } from '../../parts/small-parts.tsx';
 import {
-  bulkActions,
-  bulkDevicesMax,
+  listActions,
+  listActionDevicesMax,
   runBulk,
-  type BulkAction,
+  type ListAction,
   type Selection,
-} from './bulk-action.ts';
+} from './list-action.ts';
 
-const labels: Readonly<Record<BulkAction, string>> = {
+const labels: Readonly<Record<ListAction, string>> = {
   suspend: 'Suspend',
   resume: 'Resume',
   edit: 'Change group',
   revoke: 'Revoke',
   delete: 'Delete',
 };
-const effects: Readonly<Record<BulkAction, string>> = {
+const effects: Readonly<Record<ListAction, string>> = {
   suspend: 'They are disconnected and cannot connect until they are resumed.',
   resume: 'They can connect again.',
   edit: 'The policy applies to them as to the new group at once.',
   revoke: 'Their certificates never work again. Each device needs a new token to come back.',
   delete: 'Their certificates are revoked, and the registry forgets them.',
 };
-const isDangerous = (action: BulkAction): boolean => action === 'revoke' || action === 'delete';
+const isDangerous = (action: ListAction): boolean => action === 'revoke' || action === 'delete';
 
 export interface BulkBarProps {
   readonly selection: Selection;
@@ -36,12 +36,12 @@ export interface BulkBarProps {
 }
 
 export function BulkBar({ selection, clear, changed }: BulkBarProps): JSX.Element {
-  const [action, setAction] = useState<BulkAction>();
+  const [action, setAction] = useState<ListAction>();
   const count = selection.kind === 'ids' ? selection.ids.size : selection.count;
   return (
     <div class="bulk" role="region" aria-label="Actions for the selected devices">
       <strong>{formatCount(count)} selected</strong>
-      {bulkActions.map((one) => (
+      {listActions.map((one) => (
         <button
           key={one}
           type="button"
@@ -71,7 +71,7 @@ export function BulkBar({ selection, clear, changed }: BulkBarProps): JSX.Elemen
 }
 
 interface BulkDialogProps {
-  readonly action: BulkAction;
+  readonly action: ListAction;
   readonly count: number;
   readonly selection: Selection;
   readonly close: () => void;
@@ -102,9 +102,9 @@ function BulkDialog({ action, count, selection, close, done }: BulkDialogProps):
       close={close}
     >
       <p>{effects[action]}</p>
-      {count > bulkDevicesMax ? (
+      {count > listActionDevicesMax ? (
         <p class="bad">
-          One action changes at most {formatCount(bulkDevicesMax)} devices. Narrow the filter.
+          One action changes at most {formatCount(listActionDevicesMax)} devices. Narrow the filter.
         </p>
       ) : null}
       {selection.kind === 'ids' ? (

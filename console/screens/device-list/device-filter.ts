@@ -1,5 +1,5 @@
 /** The filter of the device list. It is kept in the address of the page. @module */
-import { withQuery } from '../../api/api-client.ts';
+import { withQuery } from '../../api/call-api.ts';
 
 export const filterNames = [
   'search',

@@ -6,7 +6,7 @@ import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { PageLink } from '../../parts/page-link.tsx';
 import { CopyText, Empty, formatCount } from '../../parts/small-parts.tsx';
-import type { Selection } from './bulk-action.ts';
+import type { Selection } from './list-action.ts';
 import { BulkBar } from './bulk-bar.tsx';
 import { DeviceFilterForm } from './device-filter-form.tsx';
 import { DeviceRows } from './device-rows.tsx';

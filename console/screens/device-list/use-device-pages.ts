@@ -1,6 +1,6 @@
 /** The pages of the device list that were read so far. @module */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { getApi, problemFrom, type ApiProblem } from '../../api/api-client.ts';
+import { getApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiDevice, ApiDevicePage } from '../../api/api-types.ts';
 import { listenLive, reloadCount } from '../../api/live-feed.ts';
 import { deviceListPath, type ListFilter } from './device-filter.ts';

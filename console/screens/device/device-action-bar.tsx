@@ -1,7 +1,7 @@
 /** What an operator can do with one device. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiDevice, ApiRevoked, ApiToken } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';

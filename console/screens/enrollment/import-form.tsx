@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/api-client.ts';
+import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiImported } from '../../api/api-types.ts';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { formatCount, Panel } from '../../parts/small-parts.tsx';

@@ -1,7 +1,7 @@
 /** Enrollments that wait for a person. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiRequest, ApiRequestPage } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { hasRole } from '../../api/session-state.ts';

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiTokenPage } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { hasRole } from '../../api/session-state.ts';

@@ -1,7 +1,7 @@
 /** The fleet's policy: edit, check, test, look at the effect, save. @module */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';

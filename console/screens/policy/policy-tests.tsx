@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/api-client.ts';
+import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiPolicyTested } from '../../api/api-types.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Panel } from '../../parts/small-parts.tsx';

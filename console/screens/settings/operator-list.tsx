@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom } from '../../api/api-client.ts';
+import { callApi, problemFrom } from '../../api/call-api.ts';
 import type { ApiLink, ApiOperators } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';

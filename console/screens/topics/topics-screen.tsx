@@ -1,7 +1,7 @@
 /** Messages of the fleet: retained ones, live ones, and the longest queues. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { withQuery } from '../../api/api-client.ts';
+import { withQuery } from '../../api/call-api.ts';
 import type { ApiRetained } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { usePages } from '../../api/use-pages.ts';

@@ -1,13 +1,13 @@
 /** One action for many devices, which the service runs as one. @module */
-import { callApi } from '../../api/api-client.ts';
+import { callApi } from '../../api/call-api.ts';
 import type { ApiBulkResult } from '../../api/api-types.ts';
 import type { ListFilter } from './device-filter.ts';
 
-export const bulkActions = ['suspend', 'resume', 'edit', 'revoke', 'delete'] as const;
-export type BulkAction = (typeof bulkActions)[number];
+export const listActions = ['suspend', 'resume', 'edit', 'revoke', 'delete'] as const;
+export type ListAction = (typeof listActions)[number];
 
 /** The most devices of one bulk action. */
-export const bulkDevicesMax = 20_000;
+export const listActionDevicesMax = 20_000;
 
 /** What is selected: some ids, or all devices that match a filter. */
 export type Selection =
@@ -21,7 +21,7 @@ export type Selection =
  * @throws ApiProblem
  */
 export function runBulk(
-  action: BulkAction,
+  action: ListAction,
   selection: Selection,
   value: string,
 ): Promise<ApiBulkResult> {

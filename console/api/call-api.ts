@@ -120,6 +120,8 @@ async function send(method: Method, path: string, options: CallOptions): Promise
 }
 
 function signedOut(problem: ApiProblem): never {
+  // Several calls can fail at once; the first one says why.
+  if (sessionState.value.kind === 'signed-out') throw problem;
   const wasSignedIn = sessionState.value.kind === 'signed-in';
   sessionState.value = {
     kind: 'signed-out',
