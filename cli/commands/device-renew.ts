@@ -6,36 +6,56 @@
  *
  * @module
  */
-import { Option, type Command } from 'commander';
-import { keyTypes } from '../../certs/key.ts';
-import { command, type CommandAction, type CommonOptions } from '../lib/command-context.ts';
+import type { Command } from 'commander';
+import type { CommandAction, CommonOptions, Context } from '../lib/command-context.ts';
 import { renewIdentity, type RenewalOptions } from '../lib/identity-renewal.ts';
+import { checkDocument, renewIfDue } from '../lib/renewal-check.ts';
+import { runHook } from '../lib/renewal-hook.ts';
+import { renewalOptions } from '../lib/renewal-options.ts';
 import type { Runner } from '../lib/runner.ts';
 
-type RenewOptions = CommonOptions & RenewalOptions;
+interface RenewOptions extends CommonOptions, RenewalOptions {
+  readonly ifDue?: boolean;
+  readonly hook?: string;
+}
 
 export function renewCommand(runner: Runner): Command {
-  return command('renew', 'on the device: renew the certificate, authenticated by the current one')
-    .requiredOption('--dir <dir>', 'folder of the identity, as device enroll wrote it')
-    .option('--rekey', 'generate a new key')
-    .addOption(
-      new Option('--key-type <type>', 'type of the new key, with --rekey')
-        .choices(keyTypes)
-        .default('p256'),
-    )
-    .option('--url <url>', 'URL of the enrollment service (default: the one used for enrollment)')
-    .option(
-      '--mqtts <host:port>',
-      'broker to test the new certificate with, before it replaces the current one',
-    )
+  return renewalOptions(
+    'renew',
+    'on the device: renew the certificate, authenticated by the current one',
+  )
+    .option('--if-due', 'only if about two thirds of the lifetime are over, for timers')
     .action(runner.run(renew));
 }
 
 const renew: CommandAction<RenewOptions> = async (options, context) => {
+  if (options.ifDue === true) return await renewDue(options, context);
   const made = await renewIdentity(options);
   if (made !== undefined) {
     const text = `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`;
     context.out.result(made, text);
+    await afterRenewal(options, context, made);
   }
   return 0;
 };
+
+async function renewDue(options: RenewOptions, context: Context): Promise<number> {
+  const check = await renewIfDue(options, Date.now());
+  const made = checkDocument(check);
+  const text = check.renewed
+    ? `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`
+    : `the certificate of ${made.device} is due for renewal at ${made.nextCheckAt}`;
+  context.out.result(made, text);
+  if (check.renewed) await afterRenewal(options, context, made);
+  return 0;
+}
+
+async function afterRenewal(
+  options: RenewOptions,
+  context: Context,
+  { device, notAfter }: { readonly device: string; readonly notAfter: string },
+): Promise<void> {
+  if (options.hook === undefined) return;
+  const facts = { device, notAfter, dir: options.dir };
+  await runHook(options.hook, facts, context.environment.env);
+}

@@ -27,6 +27,7 @@ import { enrollInto } from '../lib/enroll-device.ts';
 import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportUnconfirmed } from '../lib/unconfirmed.ts';
+import { agentCommand } from './device-agent.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
 
@@ -95,6 +96,7 @@ export function deviceCommand(runner: Runner): Command {
         .action(runner.run(enroll)),
     )
     .addCommand(renewCommand(runner))
+    .addCommand(agentCommand(runner))
     .addCommand(
       stateCommand('list', 'list the registered devices')
         .option('--prefix <text>', 'only ids that begin with this text')

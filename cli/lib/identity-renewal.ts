@@ -46,6 +46,8 @@ export interface RenewedIdentity {
 
 const enrollmentSchema = z.object({ url: z.string().optional(), mqtts: z.string().optional() });
 
+const pendingName = '.renewal.json';
+
 /** A new identity that has not replaced the current one yet. */
 const pendingSchema = z.object({
   /** Fingerprint of the certificate that it replaces. */
@@ -69,13 +71,18 @@ export async function renewIdentity(
   options: RenewalOptions,
   isWanted: (certificate: CertificateFacts) => boolean = () => true,
 ): Promise<RenewedIdentity | undefined> {
-  // Before the lock, because a lock cannot be taken in a folder that does not exist.
-  await loadIdentity(options.dir);
+  const isDue = async ({ cert }: IdentityContent): Promise<boolean> => {
+    const facts = readCertificate(cert);
+    // The service may already reject the current certificate when a renewal was interrupted.
+    return isWanted(facts) || (await readPending(options.dir, facts)) !== undefined;
+  };
+  // Also before the lock, which cannot be taken in a folder that does not exist or is read-only.
+  if (!(await isDue(await loadIdentity(options.dir)))) return undefined;
   const unlock = await lock(options.dir);
   try {
     const current = await loadIdentity(options.dir);
-    const facts = readCertificate(current.cert);
-    return isWanted(facts) ? await new IdentityRenewal(options, current, facts).run() : undefined;
+    if (!(await isDue(current))) return undefined;
+    return await new IdentityRenewal(options, current).run();
   } finally {
     await unlock();
   }
@@ -99,7 +106,8 @@ class IdentityRenewal {
   readonly #url: string;
   readonly #mqtts: string | undefined;
 
-  constructor(options: RenewalOptions, current: IdentityContent, facts: CertificateFacts) {
+  constructor(options: RenewalOptions, current: IdentityContent) {
+    const facts = readCertificate(current.cert);
     this.#options = options;
     this.#current = current;
     this.#facts = facts;
@@ -107,7 +115,7 @@ class IdentityRenewal {
       throw new FlotillaError(facts.commonName.code, { detail: options.dir });
     }
     this.#id = facts.commonName.id;
-    this.#pendingPath = join(options.dir, '.renewal.json');
+    this.#pendingPath = join(options.dir, pendingName);
     const origin = enrollmentSchema.parse(JSON.parse(current.enrollment ?? '{}'));
     const url = options.url ?? origin.url;
     if (url === undefined) {
@@ -118,7 +126,7 @@ class IdentityRenewal {
   }
 
   async run(): Promise<RenewedIdentity> {
-    const interrupted = await this.#readPending();
+    const interrupted = await readPending(this.#options.dir, this.#facts);
     // If it cannot connect, for any reason, a normal renewal is tried. The file stays until one succeeds:
     // the service may have seen this certificate before, and then accepts no other.
     if (interrupted !== undefined && (await this.#connects(interrupted))) {
@@ -187,15 +195,18 @@ class IdentityRenewal {
     const { serial, notAfterMs } = readCertificate(cert);
     return { device: this.#id, serial, notAfter: new Date(notAfterMs).toISOString(), files };
   }
+}
 
-  /** @returns undefined when no renewal of the current certificate was interrupted */
-  async #readPending(): Promise<Pending | undefined> {
-    try {
-      const text = await readFile(this.#pendingPath, 'utf8');
-      const pending = pendingSchema.parse(JSON.parse(text));
-      return pending.replaces === this.#facts.fingerprint ? pending : undefined;
-    } catch {
-      return undefined;
-    }
+/** @returns undefined when no renewal of this certificate was interrupted */
+async function readPending(
+  dir: string,
+  { fingerprint }: CertificateFacts,
+): Promise<Pending | undefined> {
+  try {
+    const text = await readFile(join(dir, pendingName), 'utf8');
+    const pending = pendingSchema.parse(JSON.parse(text));
+    return pending.replaces === fingerprint ? pending : undefined;
+  } catch {
+    return undefined;
   }
 }

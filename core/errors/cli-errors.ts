@@ -17,6 +17,11 @@ export const cliErrors = errors({
     advice: 'Wait until it has finished, then try again if it did not succeed.',
     exit: 1,
   },
+  'renewal-hook-failed': {
+    title: 'The certificate was renewed, but the program to run after it failed',
+    advice: 'Run the program of --hook by hand, and check why it failed.',
+    exit: 1,
+  },
   'service-not-running': {
     title: 'No enrollment service runs on this state folder',
     advice: 'Start one with flotilla up, or specify one with --url.',

@@ -7,7 +7,7 @@ A command is a message on devices/{id}/commands/{name}; the reply goes to device
 Commands: echo (returns its payload), interval (seconds between two measurements).
 
 Another program renews the certificate, for example "flotilla device renew" from a systemd timer
-(examples/systemd). When the folder changes, the device connects again with the new files.
+(deploy/systemd). When the folder changes, the device connects again with the new files.
 """
 
 import json

@@ -1,12 +1,27 @@
 /** Renewal on the device, through the command line, against one `flotilla up`. */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { z } from 'zod';
+import { renewIfDue } from '../../cli/lib/renewal-check.ts';
 import { spawnNode } from '../support/child.ts';
 import { flotilla, flotillaPath, startUp, type CommandResult, type Up } from '../support/cli.ts';
 import { connectWith } from '../support/cli-client.ts';
 import { slowProxy } from '../support/slow-proxy.ts';
 import { until } from '../support/until.ts';
+
+/** The documented output of `device renew --if-due` and of each line of `device agent`. */
+const checkSchema = z.strictObject({
+  device: z.string(),
+  renewed: z.boolean(),
+  notAfter: z.iso.datetime(),
+  nextCheckAt: z.iso.datetime(),
+});
+const dueSchema = checkSchema.extend({ renewed: z.literal(false) });
+
+/** The file of a renewal that is not complete. */
+type Pending = Readonly<Record<'key' | 'cert' | 'chain' | 'ca', string>>;
 
 let up: Up;
 test.before(async () => {
@@ -55,13 +70,13 @@ test('a renewal that was killed after the new certificate had connected is compl
   await child.stop('SIGKILL');
   proxy.release();
   const path = join(dir, '.renewal.json');
-  const pending = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>;
+  const pending = JSON.parse(readFileSync(path, 'utf8')) as Pending;
   t.is(statSync(path).mode & 0o777, 0o600);
   // The broker sees the new certificate, which ends the validity of the one in the folder.
   const copy = join(up.folder, 'killed-new');
   mkdirSync(copy);
-  for (const name of ['key', 'chain', 'ca']) {
-    writeFileSync(join(copy, `${name}.pem`), pending[name] ?? '', { mode: 0o600 });
+  for (const name of ['key', 'chain', 'ca'] as const) {
+    writeFileSync(join(copy, `${name}.pem`), pending[name], { mode: 0o600 });
   }
   const client = await connectWith(t, { id: 'killed', folder: copy, address: up.ready.mqtts });
   await client.endAsync();
@@ -71,7 +86,61 @@ test('a renewal that was killed after the new certificate had connected is compl
   });
   const done = await renew(dir);
   t.is(done.code, 0, done.stderr);
-  t.is(readFileSync(join(dir, 'cert.pem'), 'utf8'), pending['cert']);
+  t.is(readFileSync(join(dir, 'cert.pem'), 'utf8'), pending.cert);
   t.false(existsSync(path));
   await assertUsable(t, 'killed', dir);
+});
+
+test('renew --if-due renews nothing before two thirds of the lifetime, and reports when it will', async (t) => {
+  const dir = await enroll(t, 'fresh');
+  const before = readFileSync(join(dir, 'cert.pem'), 'utf8');
+  const hook = join(up.folder, 'no-such-program');
+  const done = await renew(dir, '--if-due', '--hook', hook);
+  t.is(done.code, 0, done.stderr);
+  const { notAfter, nextCheckAt } = dueSchema.parse(done.json());
+  t.is(readFileSync(join(dir, 'cert.pem'), 'utf8'), before);
+  const { validFromDate, validToDate } = new X509Certificate(before);
+  t.is(Date.parse(notAfter), validToDate.getTime());
+  const lifetimeMs = validToDate.getTime() - validFromDate.getTime();
+  const part = (Date.parse(nextCheckAt) - validFromDate.getTime()) / lifetimeMs;
+  t.true(part > 0.61 && part < 0.72, String(part));
+
+  const later = await renewIfDue({ dir, keyType: 'p256' }, Date.parse(nextCheckAt));
+  t.true(later.renewed);
+  t.not(readFileSync(join(dir, 'cert.pem'), 'utf8'), before);
+  t.true(later.nextCheckAtMs > Date.now());
+  await assertUsable(t, 'fresh', dir);
+});
+
+test('renew --if-due fails with exit code 2 for a folder without an identity, and with 1 when the hook fails', async (t) => {
+  const done = await renew(join(up.folder, 'nothing'), '--if-due');
+  t.is(done.code, 2);
+  t.regex(done.stderr, /\[identity-unreadable\]/);
+  const dir = await enroll(t, 'hooked');
+  const failed = await renew(dir, '--hook', join(up.folder, 'no-such-program'));
+  t.is(failed.code, 1);
+  t.regex(failed.stderr, /\[renewal-hook-failed\]/);
+  await assertUsable(t, 'hooked', dir);
+});
+
+test('the agent completes an interrupted renewal, runs the hook, and stops with exit code 0', async (t) => {
+  const dir = await enroll(t, 'with-agent');
+  const proxy = await slowProxy(t, up.ready.https.url);
+  const renewal = ['device', 'renew', '--dir', dir, '--rekey', '--url', proxy.url];
+  const killed = spawnNode(t, [flotillaPath, ...renewal]);
+  await proxy.held;
+  await killed.stop('SIGKILL');
+  const [hook, record] = [join(up.folder, 'hook.sh'), join(up.folder, 'hook-record')];
+  writeFileSync(hook, `#!/bin/sh\necho "$FLOTILLA_DEVICE $1" > ${record}\n`, { mode: 0o700 });
+  const agent = spawnNode(t, [
+    ...[flotillaPath, 'device', 'agent', '--json', '--dir', dir, '--hook', hook],
+  ]);
+  const made = checkSchema.parse(JSON.parse(await agent.line(() => true)));
+  t.true(made.renewed);
+  t.is(made.device, 'with-agent');
+  await until('the hook has run', () => Promise.resolve(existsSync(record)));
+  const done = await agent.stop('SIGTERM');
+  t.is(done.code, 0, done.stderr);
+  t.is(readFileSync(record, 'utf8'), `with-agent ${dir}\n`);
+  await assertUsable(t, 'with-agent', dir);
 });

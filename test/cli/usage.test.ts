@@ -26,7 +26,14 @@ test('every documented command exists and has a help text with its options', asy
   const names = all.map((path) => path.join(' '));
   for (const wanted of [
     ...['up', 'init', 'status', 'enroll serve', 'broker serve', 'token create', 'service create'],
-    ...['device enroll', 'device renew', 'device list', 'device show', 'device revoke'],
+    ...[
+      'device enroll',
+      'device renew',
+      'device agent',
+      'device list',
+      'device show',
+      'device revoke',
+    ],
     ...['device suspend', 'device resume', 'device delete'],
     ...['request list', 'request approve', 'request deny', 'policy check', 'policy explain'],
     'sim run',
@@ -68,6 +75,7 @@ const wrong: readonly (readonly string[])[] = [
   ['device', 'enroll', '--out', 'x'],
   ['device', 'enroll', '--id', 'a', '--out', 'x', '--key-type', 'rsa512'],
   ['device', 'renew'],
+  ['device', 'agent'],
   ['service', 'create', '--name', 'a', '--out', 'x', '--role', 'king'],
   ['policy', 'explain', '--device', 'a', '--action', 'fly', '--topic', 't'],
   ['sim', 'run', '--qos', '3'],

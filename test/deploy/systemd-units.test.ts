@@ -1,4 +1,4 @@
-/** The units of deploy/systemd and examples/systemd: systemd accepts them, and what they start works. */
+/** The units of deploy/systemd: systemd accepts them, and what they start works. */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
@@ -9,16 +9,14 @@ import { debianTool } from '../support/debian-tool.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const folder = 'deploy/systemd';
-const folders = [folder, 'examples/systemd'];
-const units = folders.flatMap((one) => readdirSync(one));
-const pathOf = (unit: string): string =>
-  join(folders.find((one) => readdirSync(one).includes(unit)) ?? folder, unit);
+const units = readdirSync(folder);
 const servers = ['flotilla.service', 'flotilla-enroll.service', 'flotilla-broker.service'];
 const installed = '/opt/flotilla';
 
 test('there are units for one machine, for separate machines, and for a device', (t) => {
   t.deepEqual(units.sort(), [
     'flotilla-broker.service',
+    'flotilla-device-agent.service',
     'flotilla-enroll.service',
     'flotilla-renew.service',
     'flotilla-renew.timer',
@@ -36,7 +34,7 @@ test('systemd-analyze verify finds nothing wrong with any unit', async (t) => {
   symlinkSync(process.execPath, join(checkout, 'node_modules', '.bin', 'node'));
   symlinkSync(resolve('cli/flotilla.mjs'), join(checkout, 'node_modules', '.bin', 'flotilla'));
   for (const unit of units) {
-    const text = readFileSync(pathOf(unit), 'utf8').replaceAll(installed, checkout);
+    const text = readFileSync(join(folder, unit), 'utf8').replaceAll(installed, checkout);
     writeFileSync(join(copy, unit), text);
   }
   const paths = units.map((unit) => join(copy, unit));
@@ -118,5 +116,16 @@ test('every server unit reports to systemd, is watched, reloads, and has a limit
     const { broker, enroll } = config.limits;
     const limits = unit === 'flotilla-enroll.service' ? enroll : broker;
     t.true(Number(files) > limits.connectionsMax, unit);
+  }
+});
+
+test('the units of a device run commands that the command line has, and leave a wrong folder to the operator', async (t) => {
+  for (const unit of ['flotilla-device-agent.service', 'flotilla-renew.service']) {
+    const text = readFileSync(join(folder, unit), 'utf8');
+    const [, command = ''] = /^ExecStart=\S+\/flotilla (.+)$/m.exec(text) ?? [];
+    const args = command.replace('/var/lib/device', tempFolder(t)).split(' ');
+    const done = await flotilla(args);
+    t.is(done.code, 2, unit);
+    t.regex(done.stderr, /\[identity-unreadable\]/, unit);
   }
 });
