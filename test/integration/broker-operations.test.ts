@@ -413,7 +413,7 @@ test('denials are counted and reported to the service with the most recent ones'
     ['devices/other/# subscribe-denied', '# subscribe-denied'],
   );
   t.is(
-    await metric(world, 'flotilla_policy_denied_total'),
+    await metric(world, 'flotilla_policy_denied_total{action="subscribe"'),
     'flotilla_policy_denied_total{action="subscribe",reason="subscribe-denied"} 2',
   );
 });
