@@ -28,6 +28,7 @@ import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 import { agentCommand } from './device-agent.ts';
+import { bulkCommand } from './device-bulk.ts';
 import { renewCommand } from './device-renew.ts';
 import { transferCommands } from './device-transfer.ts';
 
@@ -136,6 +137,7 @@ export function deviceCommand(runner: Runner): Command {
         runner.runWith(remove),
       ),
     );
+  device.addCommand(bulkCommand(runner));
   for (const transfer of transferCommands(runner)) device.addCommand(transfer);
   return device;
 }

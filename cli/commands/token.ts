@@ -1,4 +1,4 @@
-/** `flotilla token create`: a one-time enrollment token. @module */
+/** `flotilla token create|list`: one-time enrollment tokens. @module */
 import { Command } from 'commander';
 import { isLoopback } from '../../core/config/public-address.ts';
 import {
@@ -21,6 +21,7 @@ import {
 import { enrollScript } from '../lib/enroll-script.ts';
 import { localCommand } from '../lib/local-command.ts';
 import type { Runner } from '../lib/runner.ts';
+import { tokenListCommand } from './token-list.ts';
 
 interface TokenOptions extends AdminOptions {
   readonly device?: DeviceId;
@@ -31,7 +32,7 @@ interface TokenOptions extends AdminOptions {
 }
 
 export function tokenCommand(runner: Runner): Command {
-  return new Command('token').description('manage enrollment tokens').addCommand(
+  const token = new Command('token').description('manage enrollment tokens').addCommand(
     stateCommand('create', 'create an enrollment token; it is shown only once')
       .option('--device <id>', 'device that may use it', deviceId)
       .option(
@@ -44,6 +45,7 @@ export function tokenCommand(runner: Runner): Command {
       .option(...urlOption)
       .action(runner.run(create)),
   );
+  return token.addCommand(tokenListCommand(runner));
 }
 
 const create: CommandAction<TokenOptions> = async (options, context) => {

@@ -28,6 +28,14 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
     'token create',
     ['token create --device pump-7', 'token create --group north --uses 50 --ttl 7d'],
   ],
+  ['token list', ['token list --status active']],
+  [
+    'device bulk',
+    [
+      'device bulk --action revoke --group north --dry-run',
+      'device bulk --action delete --status revoked --yes',
+    ],
+  ],
   [
     'device enroll',
     [

@@ -52,6 +52,11 @@ export const cliErrors = errors({
     advice: 'Check that the broker is running, the host and port of --mqtts, and the firewall.',
     exit: 1,
   },
+  'confirmation-missing': {
+    title: 'The change of many devices was not confirmed',
+    advice: 'Run the command on a terminal, or add --yes; --dry-run only counts.',
+    exit: 2,
+  },
   'clock-differs': {
     title: 'The clocks of this machine and of the service differ',
     advice: 'Set the clock (NTP): certificates look expired or not valid yet with a wrong one.',

@@ -1,0 +1,100 @@
+/** `flotilla device bulk`: changes all devices that a filter matches. @module */
+import { Option, type Command } from 'commander';
+import { revocationReasons } from '../../core/protocol/enrollment-api.ts';
+import { bulkResultSchema } from '../../core/protocol/operator-api.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { durationMs, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { confirmed, type ConfirmationOptions } from '../lib/confirmation.ts';
+import type { Runner } from '../lib/runner.ts';
+
+const actions = ['suspend', 'resume', 'revoke', 'delete'] as const;
+
+interface BulkOptions extends AdminOptions, ConfirmationOptions {
+  readonly action: (typeof actions)[number];
+  readonly group?: string;
+  readonly status?: string;
+  readonly prefix?: string;
+  readonly attribute: readonly string[];
+  readonly expiresWithin?: number;
+  readonly reason: (typeof revocationReasons)[number];
+  readonly dryRun?: boolean;
+}
+
+export function bulkCommand(runner: Runner): Command {
+  return stateCommand('bulk', 'suspend, resume, revoke or delete all devices that a filter matches')
+    .addOption(new Option('--action <action>', 'what to do').choices(actions).makeOptionMandatory())
+    .option('--group <name>', 'devices of this group')
+    .option('--status <status>', 'devices with this status')
+    .option('--prefix <text>', 'devices whose id begins with this text')
+    .option('--attribute <name=value...>', 'devices with these attributes', [] as string[])
+    .option('--expires-within <duration>', 'devices whose certificate expires soon', durationMs)
+    .addOption(
+      new Option('--reason <reason>', 'revocation reason of RFC 5280')
+        .choices(revocationReasons)
+        .default('unspecified'),
+    )
+    .option('--dry-run', 'only count the devices')
+    .option('--yes', 'do not ask for confirmation')
+    .option(...urlOption)
+    .action(runner.run(bulk));
+}
+
+const bulk: CommandAction<BulkOptions> = async (options, context) => {
+  const { out } = context;
+  const filter = filterOf(options);
+  const client = await adminClient(options, context);
+  const call = (more: object): Promise<ReturnType<typeof bulkResultSchema.parse>> =>
+    client.json('POST', '/v1/devices/bulk', bulkResultSchema, {
+      ...{ filter, action: options.action },
+      ...(options.action === 'revoke' ? { reason: options.reason } : {}),
+      ...more,
+    });
+  const counted = await call({ dryRun: true });
+  const { matched, sample } = counted;
+  const names = sample.slice(0, 5).join(', ') + (matched > 5 ? ', …' : '');
+  if (options.dryRun === true || matched === 0) {
+    out.result(counted, `${matched} devices match${matched === 0 ? '' : `: ${names}`}`);
+    return matched === 0 ? 1 : 0;
+  }
+  if (!(await confirmed(`${options.action} ${matched} devices (${names})?`, options, context))) {
+    out.warn('nothing was changed');
+    return 1;
+  }
+  // Another number than the one that was confirmed changes nothing.
+  const done = await call({ expected: matched });
+  const faults = done.failures.map(({ id, code }) => `FAILED ${id} [${code}]`);
+  out.result(
+    done,
+    [
+      ...faults,
+      `${options.action}: ${done.changed} of ${done.matched} devices, ${done.connectionsClosed} connections closed`,
+    ].join('\n'),
+  );
+  return done.failed === 0 && done.brokersLate === 0 ? 0 : 1;
+};
+
+/** @throws FlotillaError `usage` without a condition: it would match the whole fleet */
+function filterOf(options: BulkOptions): object {
+  const { group, status, prefix, attribute, expiresWithin } = options;
+  const attributes = attribute.map((pair) => {
+    const at = pair.indexOf('=');
+    if (at < 1) throw new FlotillaError('usage', { detail: '--attribute needs name=value' });
+    return [pair.slice(0, at), pair.slice(at + 1)] as const;
+  });
+  const filter = {
+    ...(group === undefined ? {} : { group }),
+    ...(status === undefined ? {} : { status }),
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(attributes.length === 0 ? {} : { attributes: Object.fromEntries(attributes) }),
+    ...(expiresWithin === undefined
+      ? {}
+      : { expiresWithinSeconds: Math.ceil(expiresWithin / 1000) }),
+  };
+  if (Object.keys(filter).length === 0) {
+    throw new FlotillaError('usage', {
+      detail: 'specify --group, --status, --prefix, --attribute or --expires-within',
+    });
+  }
+  return filter;
+}

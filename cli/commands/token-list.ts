@@ -1,0 +1,64 @@
+/** `flotilla token list`: the enrollment tokens, newest first. @module */
+import { Option, type Command } from 'commander';
+import type { DeviceId } from '../../core/device-id.ts';
+import { tokenPageSchema } from '../../core/protocol/operator-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import {
+  deviceId,
+  stateCommand,
+  urlOption,
+  wholeNumber,
+  type CommandAction,
+} from '../lib/command-context.ts';
+import { table } from '../lib/output.ts';
+import type { Runner } from '../lib/runner.ts';
+
+interface ListOptions extends AdminOptions {
+  readonly device?: DeviceId;
+  readonly group?: string;
+  readonly status?: string;
+  readonly limit: number;
+  readonly after?: string;
+}
+
+export function tokenListCommand(runner: Runner): Command {
+  return stateCommand('list', 'list enrollment tokens, newest first; the secrets are not stored')
+    .option('--device <id>', 'only tokens of this device', deviceId)
+    .option('--group <name>', 'only tokens of this group')
+    .addOption(
+      new Option('--status <status>', 'only tokens with this status').choices([
+        'active',
+        'used',
+        'expired',
+      ]),
+    )
+    .option('--limit <n>', 'maximum number of tokens', wholeNumber, 100)
+    .option('--after <cursor>', 'start after this position, for the next page')
+    .option(...urlOption)
+    .action(runner.run(list));
+}
+
+const list: CommandAction<ListOptions> = async (options, context) => {
+  const client = await adminClient(options, context);
+  const query = new URLSearchParams({ limit: String(options.limit) });
+  for (const name of ['device', 'group', 'status', 'after'] as const) {
+    const value = options[name];
+    if (value !== undefined) query.set(name, value);
+  }
+  const page = await client.json('GET', `/v1/tokens?${query.toString()}`, tokenPageSchema);
+  const { out } = context;
+  const rows = page.tokens.map((token) => [
+    ...[token.name, token.device ?? '-', token.group ?? '-', token.status],
+    ...[`${token.uses}/${token.usesMax}`, out.time(token.expiresAt)],
+  ]);
+  const next = page.next === null ? [] : [`more: --after ${page.next}`];
+  out.result(
+    page,
+    rows.length === 0
+      ? 'no tokens'
+      : [table([['token', 'device', 'group', 'status', 'uses', 'expires'], ...rows]), ...next].join(
+          '\n',
+        ),
+  );
+  return 0;
+};
