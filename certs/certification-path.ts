@@ -75,6 +75,8 @@ const understood: ReadonlySet<string> = new Set<string>([
   oids.authorityKeyIdentifier,
   oids.crlDistributionPoints,
   oids.authorityInfoAccess,
+  // RFC 5280, 6.1.1: every policy is acceptable here, and none is required.
+  oids.certificatePolicies,
 ]);
 
 function leafFault(leaf: CertificateFacts): string | undefined {

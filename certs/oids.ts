@@ -19,6 +19,8 @@ export const oids = {
   ecdsaWithSha512: '1.2.840.10045.4.3.4',
   // Names
   commonName: '2.5.4.3',
+  serialNumber: '2.5.4.5',
+  hardwareModuleName: '1.3.6.1.5.5.7.8.4',
   // Extensions (RFC 5280, 4.2)
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -28,6 +30,7 @@ export const oids = {
   reasonCode: '2.5.29.21',
   nameConstraints: '2.5.29.30',
   crlDistributionPoints: '2.5.29.31',
+  certificatePolicies: '2.5.29.32',
   authorityKeyIdentifier: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',

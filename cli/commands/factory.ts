@@ -14,6 +14,7 @@ interface AddOptions extends AdminOptions {
   readonly group?: string;
   readonly profile?: string;
   readonly allow?: string;
+  readonly deviceId?: string;
   readonly approval?: boolean;
   readonly takeOver?: boolean;
 }
@@ -39,6 +40,10 @@ export function factoryCommand(runner: Runner): Command {
         .option(
           '--take-over',
           'also let its devices replace certificates of devices that it has not enrolled',
+        )
+        .option(
+          '--device-id <rule>',
+          'how the id follows from a certificate, such as pump-{serialNumber} (default: {commonName})',
         )
         .option('--approval', 'require the approval of an operator for every enrollment')
         .option(...urlOption)
@@ -78,6 +83,7 @@ const add = async (
     ...(options.group === undefined ? {} : { group: options.group }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(allowed === undefined ? {} : { allowed }),
+    ...(options.deviceId === undefined ? {} : { deviceId: options.deviceId }),
   });
   context.out.result(factory, `${factory.name} is registered\n${factory.fingerprint}`);
   return 0;

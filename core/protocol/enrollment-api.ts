@@ -291,6 +291,8 @@ export const factoryRequestSchema = z.strictObject({
   profile: z.string().min(1).max(64).optional(),
   /** Serial numbers and common names that may enroll; all when absent. */
   allowed: z.array(z.string().min(1).max(128)).max(200_000).optional(),
+  /** How the device id follows from a certificate: text with fields, `pump-{serialNumber}` (default: `{commonName}`). */
+  deviceId: z.string().min(1).max(128).optional(),
   /** Whether each enrollment waits for an operator. */
   approval: z.boolean().default(false),
   /** Whether it may also enroll devices again that it has not enrolled. */
@@ -304,6 +306,7 @@ export const factorySchema = z.object({
   profile: z.string().nullable(),
   /** The length of the list; null: all certificates of this CA may enroll. */
   allowed: z.int().nullable(),
+  deviceId: z.string(),
   approval: z.boolean(),
   takesOver: z.boolean(),
 });

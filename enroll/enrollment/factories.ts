@@ -10,6 +10,7 @@ import { anchorFault, pathFault, pathIntermediatesMax } from '../../certs/certif
 import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { defaultDeviceIdRule, mappedDevice, ruleFault } from './device-id-rule.ts';
 import type { FactoryRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
 
@@ -27,6 +28,8 @@ export interface FactoryRequest {
   readonly group?: string | undefined;
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
+  /** How the device id follows from a certificate. */
+  readonly deviceId?: string | undefined;
   readonly approval: boolean;
   readonly takesOver: boolean;
 }
@@ -42,7 +45,8 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
   const fault =
     splitPem(request.certificate).length > 1
       ? 'expected one certificate; devices send the intermediate certificates'
-      : anchorFault(facts, nowMs);
+      : (anchorFault(facts, nowMs) ??
+        (request.deviceId === undefined ? undefined : ruleFault(request.deviceId)));
   if (fault !== undefined) throw new FlotillaError('factory-invalid', { detail: fault });
   return {
     name: request.name,
@@ -51,6 +55,7 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
     group: request.group ?? null,
     profile: request.profile ?? null,
     allowed: request.allowed ?? null,
+    ...(request.deviceId === undefined ? {} : { deviceId: request.deviceId }),
     approval: request.approval,
     takesOver: request.takesOver,
     createdAtMs: nowMs,
@@ -100,7 +105,7 @@ export class Factories {
    *
    * @returns undefined when the path does not lead to a registered CA
    * @throws FlotillaError `factory-certificate-refused`: the path is not valid, the certificate is not on the
-   *   list of allowed ones, or its common name is not a device id
+   *   list of allowed ones, or the factory's rule makes no device id of it
    */
   authorization(certificate: X509Certificate): FactoryAuthorization | undefined {
     const found = this.#pathOf(certificate);
@@ -112,9 +117,11 @@ export class Factories {
     if (fault !== undefined) throw refuse(fault);
     if (found.path.length > 1) this.#remember(certificate, found.path);
     const [leaf] = found.path;
-    if (leaf?.commonName.ok !== true) throw refuse('its common name is not a device id');
+    if (leaf === undefined) return undefined;
+    const mapped = mappedDevice(record.deviceId ?? defaultDeviceIdRule, leaf);
+    if (!mapped.ok) throw refuse(mapped.fault);
     const { serial, fingerprint } = leaf;
-    const { id } = leaf.commonName;
+    const { id } = mapped;
     const { allowed } = record;
     if (allowed !== null && !allowed.includes(serial) && !allowed.includes(id)) {
       throw refuse('it is not on the list of allowed devices');

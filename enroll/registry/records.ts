@@ -128,6 +128,8 @@ export interface FactoryRecord {
   readonly profile: string | null;
   /** The serial numbers (hexadecimal) and common names that may enroll; null: all of this CA. */
   readonly allowed: readonly string[] | null;
+  /** How the device id follows from a certificate (default: the common name). */
+  readonly deviceId?: string | undefined;
   /** Whether each enrollment needs the approval of an operator. */
   readonly approval: boolean;
   /** Whether its certificates may also replace those of devices that it has not enrolled (default: no). */

@@ -186,7 +186,8 @@ function credentialOf(
   const token = bearerOf(authorization);
   if (token !== undefined) return { token };
   const factory = certificate === undefined ? undefined : factories.authorization(certificate);
-  return factory === undefined ? {} : { factory };
+  // The certificate decides, also if the request has no subject.
+  return factory === undefined ? {} : { factory, device: factory.device };
 }
 
 function bodyOf({ body }: RawRequest): Buffer {

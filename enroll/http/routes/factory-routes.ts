@@ -13,6 +13,7 @@ import {
 } from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import { defaultDeviceIdRule } from '../../enrollment/device-id-rule.ts';
 import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
 import type { FactoryRecord } from '../../registry/records.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
@@ -118,5 +119,6 @@ function factoryView(record: FactoryRecord): z.infer<typeof factorySchema> {
     allowed: allowed?.length ?? null,
     approval,
     takesOver: record.takesOver ?? false,
+    deviceId: record.deviceId ?? defaultDeviceIdRule,
   };
 }
