@@ -1,18 +1,36 @@
 /** `flotilla audit verify|tail`: reads the audit log. @module */
 import { Command } from 'commander';
+import type { z } from 'zod';
+import type { DeviceId } from '../../core/device-id.ts';
+import { auditPageSchema } from '../../core/protocol/operator-api.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
+import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
+  deviceId,
+  durationMs,
   stateCommand,
+  urlOption,
   wholeNumber,
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
-interface TailOptions extends StateOptions {
+interface TailOptions extends AdminOptions {
   readonly lines: number;
+  readonly device?: DeviceId;
+  readonly since?: number;
+  readonly follow?: boolean;
 }
+
+type AuditPage = z.infer<typeof auditPageSchema>;
+type AuditLine = AuditPage['lines'][number];
+
+const followEveryMs = 1000;
+/** Lines in one second that are shown; a fleet has fewer. */
+const followMax = 10_000;
+const pageMax = 200;
 
 export function auditCommand(runner: Runner): Command {
   return new Command('audit')
@@ -26,6 +44,10 @@ export function auditCommand(runner: Runner): Command {
     .addCommand(
       stateCommand('tail', 'print the last lines of the audit log')
         .option('--lines <n>', 'number of lines', wholeNumber, 20)
+        .option('--device <id>', 'only lines about this device', deviceId)
+        .option('--since <duration>', 'only lines of this last time, like 1h', durationMs)
+        .option('--follow', 'print new lines until stopped')
+        .option(...urlOption)
         .action(runner.run(tail)),
     );
 }
@@ -41,8 +63,65 @@ const verify: CommandAction<StateOptions> = async (options, context) => {
   return result.ok ? 0 : 1;
 };
 
+/** Reads the files of this machine without filters, so that it works while the service is stopped; else asks the service. */
 const tail: CommandAction<TailOptions> = async (options, context) => {
-  const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
-  context.out.result({ lines }, lines.map((line) => JSON.stringify(line)).join('\n'));
-  return 0;
+  const { device, since, follow = false, url } = options;
+  const { out } = context;
+  if (device === undefined && since === undefined && url === undefined && !follow) {
+    const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
+    out.result({ lines }, lines.map((line) => JSON.stringify(line)).join('\n'));
+    return 0;
+  }
+  const client = await adminClient(options, context);
+  const sinceMs = since === undefined ? undefined : Date.now() - since;
+  const newest = await auditLines(client, { device, sinceMs, max: options.lines });
+  if (!follow) {
+    out.result({ lines: newest }, newest.map((line) => JSON.stringify(line)).join('\n'));
+    return 0;
+  }
+  for (const line of newest) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
+  const stop = context.environment.stopAsked();
+  let seen = newest.at(-1)?.seq ?? -1;
+  for (;;) {
+    if (await Promise.race([stop, pause(followEveryMs)])) return 0;
+    const fresh = await auditLines(client, { device, sinceMs, afterSeq: seen, max: followMax });
+    for (const line of fresh) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
+    seen = fresh.at(-1)?.seq ?? seen;
+  }
 };
+
+interface LineQuery {
+  readonly device: DeviceId | undefined;
+  readonly sinceMs: number | undefined;
+  /** Only lines after this one. */
+  readonly afterSeq?: number;
+  readonly max: number;
+}
+
+/** The newest lines that match, oldest first. */
+async function auditLines(client: AdminClient, query: LineQuery): Promise<AuditLine[]> {
+  const { device, sinceMs, afterSeq = -1, max } = query;
+  const found: AuditLine[] = [];
+  let after: string | null = null;
+  do {
+    const text = new URLSearchParams({ limit: String(Math.min(max, pageMax)) });
+    if (device !== undefined) text.set('device', device);
+    if (sinceMs !== undefined) text.set('since', new Date(sinceMs).toISOString());
+    if (after !== null) text.set('after', after);
+    const page: AuditPage = await client.json(
+      'GET',
+      `/v1/audit?${text.toString()}`,
+      auditPageSchema,
+    );
+    for (const line of page.lines) {
+      if (line.seq <= afterSeq || found.length >= max) return found.reverse();
+      found.push(line);
+    }
+    after = page.next;
+  } while (after !== null);
+  return found.reverse();
+}
+
+function pause(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(resolve, ms, false));
+}
