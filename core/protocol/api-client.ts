@@ -445,6 +445,7 @@ export type ListFactoriesResponse = {
     readonly group: string | null;
     readonly profile: string | null;
     readonly allowed: number | null;
+    readonly deviceId: string;
     readonly approval: boolean;
     readonly takesOver: boolean;
   }[];
@@ -456,6 +457,7 @@ export type PutFactoryResponse = {
   readonly group: string | null;
   readonly profile: string | null;
   readonly allowed: number | null;
+  readonly deviceId: string;
   readonly approval: boolean;
   readonly takesOver: boolean;
 };
@@ -465,6 +467,7 @@ export type PutFactoryRequest = {
   readonly group?: string | undefined;
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
+  readonly deviceId?: string | undefined;
   readonly approval?: boolean | undefined;
   readonly takesOver?: boolean | undefined;
 };
