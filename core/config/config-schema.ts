@@ -8,7 +8,8 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from './duration.ts';
 import { messageOf } from '../errors/flotilla-error.ts';
-import { brokerLimitsSchema, enrollLimitsSchema } from './limits.ts';
+import { enrollLimitsSchema } from './enroll-limits.ts';
+import { brokerLimitsSchema } from './limits.ts';
 
 type Duration = z.ZodPrefault<z.ZodPipe<z.ZodString, z.ZodTransform<number, string>>>;
 

@@ -5,7 +5,7 @@
  */
 import { ms } from '../view/progress.ts';
 import type { ComparedFigure, ComparedRun, Comparison, StoredReport } from './compare.ts';
-import { histogramPlot, percentilePlot, type Shape } from './distribution-plot.ts';
+import { histogramPlot, percentilePlot, type PlotShape } from './distribution-plot.ts';
 import { timeAxis } from './html-charts.ts';
 import { figureText, plainNumber, rateText, tickMs } from './html-format.ts';
 import { escapeMarkup, htmlPage, mark, htmlSection, htmlTable } from './html-page.ts';
@@ -150,7 +150,7 @@ function distributions(a: StoredReport, b: StoredReport): string[] {
         ['A', colors.a, a.distributions?.[key]],
         ['B', colors.b, b.distributions?.[key]],
       ] as const
-    ).flatMap(([run, color, distribution]): Shape[] =>
+    ).flatMap(([run, color, distribution]): PlotShape[] =>
       distribution === undefined ? [] : [{ name: run, color, distribution }],
     );
     if (shapes.length === 0) return [];

@@ -12,7 +12,7 @@ import { coordinate, figure, percentOf, plot, type Limit, type PlotColor } from 
 import { extent, linearScale, logScale, percentileScale, type Scale } from './plot-scale.ts';
 
 /** One distribution in a plot. */
-export interface Shape {
+export interface PlotShape {
   readonly name: string;
   readonly color: PlotColor;
   readonly distribution: Distribution;
@@ -28,7 +28,7 @@ export interface Marker {
 /** The histogram of one latency, or of the same latency in two runs. */
 export function histogramPlot(
   title: string,
-  shapes: readonly Shape[],
+  shapes: readonly PlotShape[],
   markers: readonly Marker[],
 ): string {
   const edges = shapes.flatMap(({ distribution }) =>
@@ -74,7 +74,7 @@ export function histogramPlot(
 /** Percentile curves of several latencies. */
 export function percentilePlot(
   title: string,
-  shapes: readonly Shape[],
+  shapes: readonly PlotShape[],
   limits: readonly Limit[],
 ): string {
   const xs = [
@@ -126,7 +126,7 @@ function shareAt(distribution: Distribution, valueMs: number): number {
 }
 
 function bars(
-  { color, distribution }: Shape,
+  { color, distribution }: PlotShape,
   shares: readonly number[],
   xScale: Scale,
   yScale: Scale,

@@ -14,7 +14,7 @@ import {
   rateText,
   tickMs,
 } from './html-format.ts';
-import { histogramPlot, percentilePlot, type Marker, type Shape } from './distribution-plot.ts';
+import { histogramPlot, percentilePlot, type Marker, type PlotShape } from './distribution-plot.ts';
 import { plot, type Band, type Limit, type PlotColor, type PlotOptions } from './plot.ts';
 import { linearScale, logScale, timeScale, timeText } from './plot-scale.ts';
 import type { Report } from './report-model.ts';
@@ -290,7 +290,7 @@ const curveColors: Readonly<Record<LatencyName, PlotColor>> = {
 /** The percentile curve of all latencies, and a histogram of each. */
 export function distributionCharts(report: Report): { curve: string; histograms: string[] } {
   const shapes = (Object.keys(curveColors) as LatencyName[]).flatMap(
-    (key): (Shape & { key: LatencyName })[] => {
+    (key): (PlotShape & { key: LatencyName })[] => {
       const distribution = report.distributions[key];
       return distribution === undefined
         ? []

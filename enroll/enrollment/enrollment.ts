@@ -55,7 +55,7 @@ export interface EnrollmentDeps {
   readonly hook: VetoHook;
 }
 
-export interface EnrollRequest {
+export interface EnrollmentRequest {
   readonly csr: Uint8Array | string;
   /** Who it says it is (default: the CSR's common name). */
   readonly device?: DeviceId;
@@ -72,7 +72,7 @@ export type EnrollOutcome =
 
 /** A request, parsed, with its credential. */
 interface Attempt {
-  readonly request: EnrollRequest;
+  readonly request: EnrollmentRequest;
   readonly csr: Csr;
   readonly device: DeviceId;
   readonly credential: Credential;
@@ -108,7 +108,7 @@ export class Enrollment {
    *   `profile-not-found`, `enrollment-denied`, `hook-refused`, `hook-failed`, `too-many-requests`,
    *   `registry-unavailable`; then nothing was issued
    */
-  async enroll(request: EnrollRequest): Promise<EnrollOutcome> {
+  async enroll(request: EnrollmentRequest): Promise<EnrollOutcome> {
     const { tokens, config } = this.#deps;
     // A client without a credential learns nothing, and costs no signature check.
     const first = await resolveCredential(request, tokens);

@@ -32,7 +32,7 @@ export interface RenewalDeps {
   readonly issuing: CertificateIssuer;
 }
 
-export interface RenewRequest {
+export interface RenewalRequest {
   readonly csr: Uint8Array | string;
   /** The serial number of the current certificate; its holder has proved to own the key. */
   readonly serial: string;
@@ -69,7 +69,7 @@ export class Renewal {
    * @throws FlotillaError `client-certificate-…`, `device-…`, `csr-…`, `key-…`, `renewal-too-early`,
    *   `too-many-requests`, `registry-unavailable`
    */
-  async renew(request: RenewRequest): Promise<IssueResult> {
+  async renew(request: RenewalRequest): Promise<IssueResult> {
     const csr = parseCsr(request.csr);
     try {
       return await retryOnConflict(() => this.#decide(request, csr));
@@ -88,7 +88,7 @@ export class Renewal {
     }
   }
 
-  async #decide(request: RenewRequest, csr: Csr): Promise<IssueResult> {
+  async #decide(request: RenewalRequest, csr: Csr): Promise<IssueResult> {
     const { registry, config, clock, issuing } = this.#deps;
     const row = await registry.holderOfSerial(request.serial);
     const current = row?.certificates.find(

@@ -23,6 +23,7 @@ import {
 import { policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
+import type { FeedLink, Serving, Subscriber } from './feed-subscriber.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
@@ -35,34 +36,6 @@ export interface FeedDeps {
   readonly graceMs: number;
   readonly changesKeptMax: number;
   readonly lagMaxBytes: number;
-}
-
-/** A stream that a broker reads, from its first line on. */
-interface Serving extends FeedPeer {
-  readonly stream: Writable;
-}
-
-interface Subscriber extends Serving {
-  /** Changes up to this number were written to the stream. */
-  sent: number;
-  /** The broker has reported that changes up to this number are in force. */
-  applied: number;
-  /** Whether the snapshot was sent completely. */
-  live: boolean;
-  readonly connectedAtMs: number;
-  reportedAtMs: number | undefined;
-  /** Optional kinds of lines that the broker understands. */
-  readonly features: readonly string[];
-}
-
-/** One connection of a broker to the feed. */
-export interface FeedLink {
-  readonly broker: DeviceId;
-  readonly connectedAtMs: number;
-  readonly reportedAtMs: number | undefined;
-  /** The number of changes that it has not reported as in force. */
-  readonly changesBehind: number;
-  readonly lagBytes: number;
 }
 
 interface Kept {

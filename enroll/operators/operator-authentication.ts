@@ -9,7 +9,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { DeviceRecord, OperatorRecord, SessionRecord } from '../registry/records.ts';
+import type { DeviceRecord, OperatorRecord, OperatorSessionRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import { isApiKey } from './api-keys.ts';
 import type { OperatorCaller } from './caller.ts';
@@ -105,7 +105,11 @@ export class OperatorAuthentication {
   }
 
   /** @throws FlotillaError `sign-in-required` when the operator of a session is disabled or gone */
-  async #roleOf({ source, operator: name, providerRole }: SessionRecord): Promise<OperatorRole> {
+  async #roleOf({
+    source,
+    operator: name,
+    providerRole,
+  }: OperatorSessionRecord): Promise<OperatorRole> {
     const operator = await this.#registry.get('operators', name);
     if (operator?.disabled === true) throw new FlotillaError('sign-in-required');
     if (source === 'operator') {

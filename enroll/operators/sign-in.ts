@@ -6,7 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OperatorRole } from '../../core/protocol/operator-role.ts';
-import type { SessionRecord } from '../registry/records.ts';
+import type { OperatorSessionRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { OperatorCaller } from './caller.ts';
 import { randomSecret, secretHash } from './secrets.ts';
@@ -138,9 +138,9 @@ export class SignIn {
 
   #session(
     operator: string,
-    source: SessionRecord['source'],
+    source: OperatorSessionRecord['source'],
     providerRole: OperatorRole | null,
-  ): { token: string; record: SessionRecord } {
+  ): { token: string; record: OperatorSessionRecord } {
     const nowMs = this.#clock.now();
     return secretRecord({
       kind: 'session',
@@ -153,16 +153,16 @@ export class SignIn {
   }
 }
 
-function secretRecord(fields: Omit<SessionRecord, 'hash'>): {
+function secretRecord(fields: Omit<OperatorSessionRecord, 'hash'>): {
   token: string;
-  record: SessionRecord;
+  record: OperatorSessionRecord;
 } {
   const token = randomSecret();
   return { token, record: { hash: secretHash(token), ...fields } };
 }
 
 function signedIn(
-  { operator, expiresAtMs, providerRole }: SessionRecord,
+  { operator, expiresAtMs, providerRole }: OperatorSessionRecord,
   way: string,
   remoteAddress: string,
 ): {

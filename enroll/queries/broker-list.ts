@@ -5,7 +5,8 @@
  */
 import type { DeviceId } from '../../core/device-id.ts';
 import type { BrokerAnswer } from '../../core/protocol/operator-api.ts';
-import type { Feed, FeedLink } from '../feed/directory-feed.ts';
+import type { Feed } from '../feed/directory-feed.ts';
+import type { FeedLink } from '../feed/feed-subscriber.ts';
 
 /** What brokers reported of themselves, by name. */
 export interface BrokerReports {

@@ -20,7 +20,7 @@ const goodForMs = 1000;
 /** How many groups are listed, the largest first. */
 const groupsMax = 1000;
 
-export interface FleetNumbers {
+export interface FleetCounts {
   readonly devices: {
     readonly total: number;
     readonly connected: number;
@@ -58,7 +58,7 @@ export class FleetStatistics {
     readonly registry: Registry;
   };
   readonly #hour: HourCounter<keyof LastHour>;
-  #numbers: { readonly atMs: number; readonly value: Promise<FleetNumbers> } | undefined;
+  #numbers: { readonly atMs: number; readonly value: Promise<FleetCounts> } | undefined;
 
   constructor(deps: {
     readonly clock: Clock;
@@ -93,7 +93,7 @@ export class FleetStatistics {
   }
 
   /** The numbers of about now; one pass over all devices, at most once a second. */
-  numbers(): Promise<FleetNumbers> {
+  numbers(): Promise<FleetCounts> {
     const nowMs = this.#deps.clock.monotonicMs();
     if (this.#numbers === undefined || nowMs - this.#numbers.atMs >= goodForMs) {
       this.#numbers = { atMs: nowMs, value: this.#count() };
@@ -110,7 +110,7 @@ export class FleetStatistics {
     return pending;
   }
 
-  async #count(): Promise<FleetNumbers> {
+  async #count(): Promise<FleetCounts> {
     const { clock, table, presence } = this.#deps;
     const nowMs = clock.now();
     const byStatus = { pending: 0, active: 0, suspended: 0, revoked: 0, quarantined: 0 };
@@ -150,7 +150,7 @@ const refusalActions = new Set([
   'renewal-refused',
 ]);
 
-function timeLeft(ms: number): keyof FleetNumbers['certificates'] {
+function timeLeft(ms: number): keyof FleetCounts['certificates'] {
   if (ms === Infinity) return 'none';
   if (ms <= 0) return 'ended';
   if (ms <= dayMs) return 'days1';

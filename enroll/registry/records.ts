@@ -165,7 +165,7 @@ export interface ApiKeyRecord {
 }
 
 /** A browser that is signed in, or a link that signs one in. */
-export interface SessionRecord {
+export interface OperatorSessionRecord {
   /** SHA-256 over the secret: the cookie's value, or the token in the link. */
   readonly hash: string;
   /** A link becomes a session when it is used; then it is deleted. */
@@ -203,7 +203,7 @@ export interface Tables {
   readonly factories: FactoryRecord;
   readonly operators: OperatorRecord;
   readonly apiKeys: ApiKeyRecord;
-  readonly sessions: SessionRecord;
+  readonly sessions: OperatorSessionRecord;
   readonly documents: DocumentRecord;
 }
 export type TableName = keyof Tables;

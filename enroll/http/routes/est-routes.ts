@@ -21,7 +21,7 @@ import type { Config } from '../../../core/config/config.ts';
 import { parseDeviceId } from '../../../core/device-id.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import type { Enrollment, EnrollRequest } from '../../enrollment/enrollment.ts';
+import type { Enrollment, EnrollmentRequest } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import { profileOf } from '../../enrollment/profiles.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
@@ -177,7 +177,7 @@ async function renew(
 function credentialOf(
   { headers: { authorization }, certificate }: RawRequest,
   factories: Factories,
-): Pick<EnrollRequest, 'token' | 'device' | 'factory'> {
+): Pick<EnrollmentRequest, 'token' | 'device' | 'factory'> {
   const basic = basicOf(authorization);
   if (basic !== undefined) {
     const { user, password } = basic;
