@@ -2,11 +2,10 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { loadIdentity } from '../../core/identity-folder.ts';
 import type { CommandAction, CommonOptions } from '../lib/command-context.ts';
 import type { RenewalOptions } from '../lib/identity-renewal.ts';
 import { RenewalAgent } from '../lib/renewal-agent.ts';
-import { checkDocument, renewIfDue } from '../lib/renewal-check.ts';
+import { checkDocument, readCheck, renewIfDue } from '../lib/renewal-check.ts';
 import { runHook } from '../lib/renewal-hook.ts';
 import { renewalOptions } from '../lib/renewal-options.ts';
 import type { Runner } from '../lib/runner.ts';
@@ -23,10 +22,11 @@ export function agentCommand(runner: Runner): Command {
 
 const runAgent: CommandAction<AgentOptions> = async (options, { out, environment }) => {
   // A wrong folder is reported now, and not as a failure that is tried again.
-  await loadIdentity(options.dir);
+  const start = await readCheck(options.dir);
   const agent = new RenewalAgent({
     clock: systemClock,
     random: Math.random,
+    validity: start,
     check: (nowMs) => renewIfDue(options, nowMs),
     async hook(check) {
       if (options.hook === undefined) return;
@@ -39,11 +39,11 @@ const runAgent: CommandAction<AgentOptions> = async (options, { out, environment
       const text = `${what} the certificate of ${made.device}; it is valid until ${made.notAfter}, next renewal at ${made.nextCheckAt}`;
       out.result(made, text);
     },
-    failed(error, retryAtMs, last) {
+    failed(error, retryAtMs, last = start) {
       const nextCheckAt = new Date(retryAtMs).toISOString();
       const code = error instanceof FlotillaError ? error.code : 'internal';
       out.warn(`flotilla: ${messageOf(error)} [${code}]; next attempt at ${nextCheckAt}`);
-      if (!out.json || last === undefined) return;
+      if (!out.json) return;
       out.result({ ...checkDocument(last), renewed: false, nextCheckAt, error: code }, '');
     },
   });

@@ -6,7 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { RenewalCheck } from './renewal-check.ts';
-import { retryDelayMs } from './renewal-schedule.ts';
+import { retryDelayMs, type Validity } from './renewal-schedule.ts';
 
 /** The folder is read this often: somebody else may renew it, and a timer does not see clock changes. */
 const lookEveryMs = 3_600_000;
@@ -18,6 +18,8 @@ export interface RenewalAgentDeps {
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Of the certificate at the start: it limits the time between two attempts. */
+  readonly validity?: Validity;
   /** Renews if it is due; see `renewIfDue`. */
   readonly check: (nowMs: number) => Promise<RenewalCheck>;
   /** Runs after a renewal. If it fails, it is tried again like a renewal. */
@@ -77,10 +79,10 @@ export class RenewalAgent {
   }
 
   #retryAfter(error: unknown): number {
-    const { clock, random, failed } = this.#deps;
+    const { clock, random, failed, validity } = this.#deps;
     this.#failures++;
     const askedMs = (isFlotillaError(error) ? (error.retryAfterSeconds ?? 0) : 0) * 1000;
-    const ownMs = retryDelayMs(this.#failures, this.#last, random());
+    const ownMs = retryDelayMs(this.#failures, this.#last ?? validity, random());
     const delayMs = Math.max(ownMs, Math.min(askedMs, deferredMaxMs));
     failed(error, clock.now() + delayMs, this.#last);
     return delayMs;

@@ -37,6 +37,12 @@ export async function renewIfDue(options: RenewalOptions, nowMs: number): Promis
   }
 }
 
+/** What the folder contains now, without a renewal. @throws FlotillaError `identity-unreadable` */
+export async function readCheck(dir: string): Promise<RenewalCheck> {
+  const facts = readCertificate((await loadIdentity(dir)).cert);
+  return checked(facts, false, renewalTimeMs(facts), false);
+}
+
 /** The document that the commands print. */
 export function checkDocument(check: RenewalCheck): {
   device: string;

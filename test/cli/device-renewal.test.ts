@@ -144,3 +144,20 @@ test('the agent completes an interrupted renewal, runs the hook, and stops with 
   t.is(readFileSync(record, 'utf8'), `with-agent ${dir}\n`);
   await assertUsable(t, 'with-agent', dir);
 });
+
+test('the agent reports a failed attempt with its code, and when it tries again', async (t) => {
+  const dir = await enroll(t, 'cut-off');
+  const proxy = await slowProxy(t, up.ready.https.url);
+  const killed = spawnNode(t, [flotillaPath, 'device', 'renew', '--dir', dir, '--url', proxy.url]);
+  await proxy.held;
+  await killed.stop('SIGKILL');
+  const nowhere = ['--url', 'https://127.0.0.1:1'];
+  const agent = spawnNode(t, [flotillaPath, 'device', 'agent', '--json', '--dir', dir, ...nowhere]);
+  const failed = checkSchema.extend({ error: z.string() });
+  const made = failed.parse(JSON.parse(await agent.line(() => true)));
+  t.is(made.error, 'service-unreachable');
+  t.false(made.renewed);
+  t.true(Date.parse(made.nextCheckAt) > Date.now() - 60_000);
+  t.is((await agent.stop('SIGTERM')).code, 0);
+  await assertUsable(t, 'cut-off', dir);
+});
