@@ -10,10 +10,10 @@ import { generateKeySync, privateKeyPem, spkiOf } from '../../certs/key.ts';
 import { subjectNamesOf } from '../../certs/subject-names.ts';
 import { systemClock } from '../../core/clock.ts';
 import { foreignCertificate } from '../support/certs-foreign-path.ts';
+import type { replyOf } from '../support/enroll-service.ts';
 import {
   csrOf,
   enrollService,
-  replyOf,
   type Credential,
   type TestService,
 } from '../support/enroll-service.ts';

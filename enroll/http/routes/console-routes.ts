@@ -72,7 +72,7 @@ export function consoleRoutes(folder = builtConsole()): RawRoute[] {
 
 /** The file for a path; the page itself for each path without a file name, because its router knows them. */
 function fileOf(url: string): string {
-  const path = url.slice('/console/'.length).replace(/[?#].*$/s, '');
+  const [path = ''] = url.slice('/console/'.length).split(/[?#]/, 1);
   if (Object.hasOwn(types, path)) return path;
   if (/^assets\/|\.(?:js|css|map|svg|png|ico)$/.test(path)) {
     throw new FlotillaError('not-found', { detail: path.slice(0, 200) });

@@ -12,7 +12,7 @@ function v2(versionCommand: number, family: number, content: Buffer, length?: nu
 
 const ipv4 = Buffer.from([203, 0, 113, 7, 10, 0, 0, 1, 0xdc, 0x04, 0x22, 0xb3]);
 const ipv6 = Buffer.from(
-  `20010db8000000000000000000000007${'20010db8000000000000000000000001'}dc0422b3`,
+  `20010db800000000000000000000000720010db8000000000000000000000001dc0422b3`,
   'hex',
 );
 
