@@ -79,8 +79,9 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
     out.result({ lines: newest }, newest.map((line) => JSON.stringify(line)).join('\n'));
     return 0;
   }
-  for (const line of newest) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
+  // Before the first line: whoever reads it may stop this process from then on.
   const stop = context.environment.stopAsked();
+  for (const line of newest) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
   let seen = newest.at(-1)?.seq ?? -1;
   for (;;) {
     if (await Promise.race([stop, pause(followEveryMs)])) return 0;

@@ -15,6 +15,7 @@ export const brokerErrors = errors({
       'Enroll the device with this fleet; send the chain (leaf, then issuer), not only a leaf.',
     mqtt5: 0x87,
     mqtt3: 5,
+    exit: 1,
   },
   'certificate-expired': {
     title: 'The certificate has expired',
@@ -22,12 +23,14 @@ export const brokerErrors = errors({
       'Renew it; after the grace period the device needs a new enrollment token. Check its clock.',
     mqtt5: 0x87,
     mqtt3: 5,
+    exit: 1,
   },
   'certificate-not-yet-valid': {
     title: 'The certificate is not valid yet',
     advice: 'Check the clocks of the broker and of the enrollment service.',
     mqtt5: 0x87,
     mqtt3: 5,
+    exit: 1,
   },
   'certificate-wrong-purpose': {
     title: 'The certificate is not meant for clients',
