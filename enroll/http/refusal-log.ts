@@ -1,5 +1,5 @@
 /**
- * Log lines about refused requests, bounded per source and in all, so that a stranger cannot fill the disk.
+ * Log lines about refused requests, bounded per source and in all, so that an unknown client cannot fill the disk.
  * The number of suppressed lines is reported every minute.
  *
  * @module
