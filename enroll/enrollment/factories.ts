@@ -10,6 +10,7 @@ import { anchorFault, pathFault, pathIntermediatesMax } from '../../certs/certif
 import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { withSerialForms } from './allowed-devices.ts';
 import { defaultDeviceIdRule, mappedDevice, ruleFault } from './device-id-rule.ts';
 import type { FactoryRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
@@ -54,7 +55,7 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
     fingerprint: facts.fingerprint,
     group: request.group ?? null,
     profile: request.profile ?? null,
-    allowed: request.allowed ?? null,
+    allowed: request.allowed === undefined ? null : withSerialForms(request.allowed),
     ...(request.deviceId === undefined ? {} : { deviceId: request.deviceId }),
     approval: request.approval,
     takesOver: request.takesOver,
