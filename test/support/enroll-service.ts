@@ -59,7 +59,7 @@ export interface TestService {
   enroll(device: string, csr: string, token?: string): Promise<Reply>;
   audit(): Promise<{ action: string; actor: string; device?: string; detail?: object }[]>;
   /** Stops the service and starts it on the same state, with changes to the configuration. */
-  restart(config?: ConfigInput): Promise<TestService>;
+  restart(config?: ConfigInput, whileStopped?: () => Promise<void>): Promise<TestService>;
 }
 
 export interface Reply {
@@ -183,8 +183,9 @@ async function startOn(
       };
     },
     audit: () => tailAudit(state.enroll.audit, 1000),
-    async restart(other = {}) {
+    async restart(other = {}, whileStopped) {
       await service.close();
+      await whileStopped?.();
       return startOn(t, state, { ...options, config: { ...options.config, ...other } });
     },
   };
