@@ -22,7 +22,7 @@ interface RenewOptions extends CommonOptions, RenewalOptions {
 export function renewCommand(runner: Runner): Command {
   return renewalOptions(
     'renew',
-    'on the device: renew the certificate, authenticated by the current one',
+    'where the identity is stored: renew its certificate, authenticated by the current one',
   )
     .option('--if-due', 'only if about two thirds of the lifetime are over, for timers')
     .action(runner.run(renew));

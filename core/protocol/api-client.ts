@@ -194,6 +194,9 @@ export type ChangeDevicesResponse = {
   readonly failures: readonly { readonly id: string; readonly code: string }[];
   readonly connectionsClosed: number;
   readonly brokersLate: number;
+  readonly brokers?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type ChangeDevicesRequest = {
   readonly filter: {
@@ -288,6 +291,18 @@ export type EditDeviceRequest = {
   readonly group?: string | null | undefined;
   readonly attributes?: Readonly<Record<string, string | null>> | undefined;
 };
+export type DeleteDeviceResponse = {
+  readonly id: string;
+  readonly serials: readonly string[];
+  readonly connectionsClosed: number;
+  readonly elapsedMs: number;
+  readonly brokers?: number | undefined;
+  readonly brokersLate?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
+  readonly crlNumber?: number | undefined;
+  readonly deleted: true;
+};
 export type GetDeviceConnectionsResponse = {
   readonly connections: readonly {
     readonly device: string;
@@ -376,6 +391,7 @@ export type RevokeDeviceResponse = {
   readonly brokers?: number | undefined;
   readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
   readonly crlNumber?: number | undefined;
 };
 export type RevokeDeviceRequest = {
@@ -417,6 +433,10 @@ export type SuspendDeviceResponse = {
         }[];
       }
     | undefined;
+  readonly connectionsClosed?: number | undefined;
+  readonly brokersAsked?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type SuspendDeviceRequest = Readonly<Record<string, never>>;
 export type EnrollResponse =
@@ -481,7 +501,10 @@ export type RevokeGroupResponse = {
   readonly connectionsClosed: number;
   readonly elapsedMs: number;
   readonly brokers?: number | undefined;
+  readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
+  readonly crlNumber?: number | undefined;
 };
 export type RevokeGroupRequest = {
   readonly reason?:
@@ -1196,12 +1219,19 @@ export class ApiClient {
   }
 
   /** Revokes and deletes an identity. Needs: operator. `DELETE /v1/devices/{id}` */
-  async deleteDevice(options: CommonOptions & { readonly id: string }): Promise<void> {
-    await this.#call({
+  async deleteDevice(
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+    },
+  ): Promise<DeleteDeviceResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, options.query),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
-    });
+    })) as DeleteDeviceResponse;
   }
 
   /** The live connections of a device, at all brokers. Needs: viewer. `GET /v1/devices/{id}/connections` */
@@ -1263,13 +1293,17 @@ export class ApiClient {
 
   /** Revokes all certificates of an identity and closes its connections. Needs: operator. `POST /v1/devices/{id}/revoke` */
   async revokeDevice(
-    options: CommonOptions & { readonly id: string; readonly body: RevokeDeviceRequest },
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: RevokeDeviceRequest;
+    },
   ): Promise<RevokeDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeDeviceResponse;
@@ -1277,13 +1311,17 @@ export class ApiClient {
 
   /** Suspends an identity until it is resumed. Needs: operator. `POST /v1/devices/{id}/suspend` */
   async suspendDevice(
-    options: CommonOptions & { readonly id: string; readonly body?: SuspendDeviceRequest },
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body?: SuspendDeviceRequest;
+    },
   ): Promise<SuspendDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as SuspendDeviceResponse;
@@ -1353,13 +1391,17 @@ export class ApiClient {
 
   /** Revokes every device of a group. Needs: operator. `POST /v1/groups/{group}/revoke` */
   async revokeGroup(
-    options: CommonOptions & { readonly group: string; readonly body: RevokeGroupRequest },
+    options: CommonOptions & {
+      readonly group: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: RevokeGroupRequest;
+    },
   ): Promise<RevokeGroupResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, undefined),
+      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeGroupResponse;
@@ -1498,23 +1540,32 @@ export class ApiClient {
 
   /** Creates an operator, or changes its role. Needs: admin. `PUT /v1/operators/{name}` */
   async putOperator(
-    options: CommonOptions & { readonly name: string; readonly body: PutOperatorRequest },
+    options: CommonOptions & {
+      readonly name: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: PutOperatorRequest;
+    },
   ): Promise<PutOperatorResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'PUT',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as PutOperatorResponse;
   }
 
   /** Deletes an operator with its keys and sessions. Needs: admin. `DELETE /v1/operators/{name}` */
-  async deleteOperator(options: CommonOptions & { readonly name: string }): Promise<void> {
+  async deleteOperator(
+    options: CommonOptions & {
+      readonly name: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+    },
+  ): Promise<void> {
     await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     });
   }

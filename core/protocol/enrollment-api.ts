@@ -13,7 +13,7 @@
  * | `POST /v1/services` | admin | {@link serviceRequestSchema} | {@link issuedSchema} 201 |
  * | `GET /v1/devices`, `/v1/devices/{id}` | admin | | {@link devicePageSchema}, {@link deviceSchema} |
  * | `POST /v1/devices/{id}/revoke` | admin | {@link revokeRequestSchema} | {@link revokedSchema} |
- * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link deviceSchema}, 204 |
+ * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link suspendedSchema}, {@link deviceSchema}, {@link deletedSchema} |
  * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see feed.ts | |
  * | `GET /v1/status` | admin | | {@link statusSchema} |
  * | `GET /v1/whoami` | any certificate | | {@link whoamiSchema} |
@@ -173,6 +173,14 @@ export const revokeRequestSchema = z.strictObject({
   reason: z.enum(revocationReasons).default('unspecified'),
 });
 
+/** Which brokers have not confirmed a change: devices may still be connected there. */
+const unconfirmed = {
+  /** Connected brokers that have not confirmed it in time. */
+  brokersUnconfirmed: z.array(z.string()).optional(),
+  /** Brokers that are not connected now, and were since the service started. */
+  brokersAbsent: z.array(z.string()).optional(),
+};
+
 /** The result of a revocation. All of it is in force when the service sends this response. */
 export const revokedSchema = z.object({
   id: deviceIdSchema,
@@ -182,8 +190,7 @@ export const revokedSchema = z.object({
   /** The number of connected brokers, and how many of them have not confirmed the revocation in time. */
   brokers: z.int().optional(),
   brokersLate: z.int().optional(),
-  /** The names of those that have not confirmed it. */
-  brokersUnconfirmed: z.array(z.string()).optional(),
+  ...unconfirmed,
   /** The number of the CRL that contains it; absent while that is being signed. */
   crlNumber: z.int().optional(),
 });
@@ -221,6 +228,17 @@ export const deviceSchema = z.object({
     .optional(),
 });
 export type DeviceAnswer = z.infer<typeof deviceSchema>;
+
+/** A suspended identity, and the effect at the brokers. */
+export const suspendedSchema = deviceSchema.extend({
+  connectionsClosed: z.int().optional(),
+  /** How many brokers were connected; `brokers` names those that have a connection of the identity. */
+  brokersAsked: z.int().optional(),
+  ...unconfirmed,
+});
+
+/** The result of a deletion. All of it is in force when the service sends this response. */
+export const deletedSchema = revokedSchema.extend({ deleted: z.literal(true) });
 
 export const devicePageSchema = z.object({
   devices: z.array(deviceSchema),
@@ -271,7 +289,9 @@ export const groupRevokedSchema = z.object({
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
   brokers: z.int().optional(),
-  brokersUnconfirmed: z.array(z.string()).optional(),
+  brokersLate: z.int().optional(),
+  ...unconfirmed,
+  crlNumber: z.int().optional(),
 });
 
 /** The client certificate of the call. */

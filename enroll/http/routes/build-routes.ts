@@ -23,6 +23,7 @@ import type { Renewal } from '../../enrollment/renewal.ts';
 import type { Tokens } from '../../enrollment/tokens.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
+import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { OcspService } from '../../revocation/ocsp-responder.ts';
@@ -56,6 +57,7 @@ export interface RouteDeps {
   readonly feed: Feed;
   readonly issuing: CertificateIssuer;
   readonly lists: RevocationList;
+  readonly lockout: LockoutGuard;
   readonly log: Logger;
   readonly ocsp: OcspService;
   readonly presence: PresenceTable;
