@@ -1,4 +1,4 @@
-/** `flotilla device revoke|suspend|resume|delete`: takes rights from a device, and gives them back. @module */
+/** `flotilla device revoke|suspend|resume|delete`: restricts a device, or ends a restriction. @module */
 import { Option, type Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import {
