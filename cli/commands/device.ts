@@ -22,7 +22,9 @@ import {
   type CommandAction,
 } from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
+import { hostPort } from '../lib/host-port.ts';
 import { table, type Output } from '../lib/output.ts';
+import { localBroker } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { agentCommand } from './device-agent.ts';
 import { bulkCommand } from './device-bulk.ts';
@@ -32,6 +34,7 @@ import { transferCommands } from './device-transfer.ts';
 
 interface EnrollOptions extends Partial<AdminOptions> {
   readonly fingerprint?: string;
+  readonly mqtts?: string;
   readonly token?: string | false;
   readonly factoryCert?: string;
   readonly factoryKey?: string;
@@ -64,6 +67,10 @@ export function deviceCommand(runner: Runner): Command {
         .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
         .option('--url <url>', 'URL of the enrollment service')
         .option('--fingerprint <sha256:…>', 'fingerprint of the root CA')
+        .option(
+          '--mqtts <host:port>',
+          'broker that tests the certificates of later renewals (default with --state: the one that runs there)',
+        )
         .option(
           '--token <token>',
           'enrollment token; - reads it from stdin (default: FLOTILLA_TOKEN)',
@@ -116,7 +123,8 @@ export function deviceCommand(runner: Runner): Command {
 }
 
 const enroll: CommandAction<EnrollOptions> = async (options, context) => {
-  let { url: service, fingerprint } = options;
+  let { url: service, fingerprint, mqtts } = options;
+  if (mqtts !== undefined) hostPort(mqtts, 8883);
   const factory = await factoryProof(options);
   const tokenless = options.token === false || factory !== undefined;
   let token = tokenless ? undefined : await readToken(options.token, context.environment.env);
@@ -130,6 +138,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
       });
     });
     service ??= client.url;
+    mqtts ??= await localBroker(local.state);
     fingerprint ??= client.rootFingerprint();
     token ??= tokenless
       ? undefined
@@ -148,6 +157,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     keyType: options.keyType,
     url: target,
     fingerprint,
+    mqtts,
     waitMs: options.wait,
     waiting: (seconds) => context.out.warn(`waiting for approval, next attempt in ${seconds} s`),
     call: (ca, csr) => ({

@@ -62,6 +62,7 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
     keyType: 'p256',
     url: client.url,
     fingerprint: client.rootFingerprint(),
+    mqtts: undefined,
     waitMs: 0,
     waiting: () => undefined,
     call: (ca, csr) => ({

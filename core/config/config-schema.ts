@@ -6,35 +6,11 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { formatDuration, parseDuration } from './duration.ts';
-import { messageOf } from '../errors/flotilla-error.ts';
+import { durationSetting as duration } from './duration-setting.ts';
 import { enrollLimitsSchema } from './enroll-limits.ts';
+import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
-
-type Duration = z.ZodPrefault<z.ZodPipe<z.ZodString, z.ZodTransform<number, string>>>;
-
-interface DurationSetting {
-  readonly defaultValue: string;
-  readonly min: string;
-  readonly description: string;
-}
-
-/** A duration, written like `90d` and parsed into milliseconds. */
-const duration = ({ defaultValue, min, description }: DurationSetting): Duration =>
-  z
-    .string()
-    .transform((text, context) => {
-      try {
-        const ms = parseDuration(text);
-        if (ms >= parseDuration(min)) return ms;
-        context.addIssue({ code: 'custom', message: `Too short: expected ${min} or longer` });
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: messageOf(error) });
-      }
-      return z.NEVER;
-    })
-    .prefault(defaultValue)
-    .meta({ description, durationMin: formatDuration(parseDuration(min)) });
+import { renewalSettingsSchema } from './renewal-settings.ts';
 
 const port = (defaultValue: number, description: string): z.ZodDefault<z.ZodInt> =>
   z
@@ -52,56 +28,11 @@ const host = (description: string): z.ZodDefault<z.ZodString> =>
     .default('127.0.0.1')
     .describe(description);
 
-/** The key types that certificates are issued for. */
-export const deviceKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
-
 const plainUrl = (description: string): z.ZodOptional<z.ZodURL> =>
   z
     .url({ protocol: /^http$/ })
     .optional()
     .describe(description);
-
-/** How certificates of one kind of device are issued. */
-const enrollmentProfile = z.strictObject({
-  validity: duration({
-    defaultValue: '365d',
-    min: '1s',
-    description: 'Validity of a certificate.',
-  }).optional(),
-  keyTypes: z
-    .array(z.enum(deviceKeyTypes))
-    .min(1)
-    .default([...deviceKeyTypes])
-    .describe('The key types that are accepted.'),
-  renewalPart: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe(
-      'The last part of its lifetime in which a certificate may be renewed; 1 means at any time.',
-    ),
-  keyReuse: z
-    .boolean()
-    .default(true)
-    .describe('Whether a renewal may keep the key; otherwise each renewal needs a new key.'),
-  overlap: z
-    .enum(['until-seen', 'until-end'])
-    .default('until-seen')
-    .describe(
-      'How long the old certificate remains valid after a renewal: until the new one has connected, or until its end.',
-    ),
-  group: z
-    .string()
-    .min(1)
-    .max(128)
-    .optional()
-    .describe('The group of devices enrolled with this profile.'),
-  attributes: z
-    .record(z.string().min(1).max(64), z.string().max(256))
-    .default({})
-    .describe('The attributes of devices enrolled with this profile.'),
-});
 
 const approvalRule = z.strictObject({
   idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
@@ -185,6 +116,7 @@ export const configSchema = z.strictObject({
         description:
           'How long after its end a certificate may still be used for renewal, and only for that.',
       }),
+      renewal: renewalSettingsSchema,
       tokenReplay: duration({
         defaultValue: '15m',
         min: '0ms',
@@ -206,7 +138,7 @@ export const configSchema = z.strictObject({
         description: 'Validity of an OCSP response.',
       }),
       profiles: z
-        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfile)
+        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfileSchema)
         .default({})
         .describe('Enrollment profiles by name; `default` applies where none is named.'),
       approval: z

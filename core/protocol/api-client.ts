@@ -449,6 +449,7 @@ export type EnrollResponse =
       readonly certificate: string;
       readonly chain: string;
       readonly ca: string;
+      readonly renewAt?: string | undefined;
     }
   | {
       readonly status: 'pending';
@@ -705,8 +706,17 @@ export type RenewResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
+  readonly renewAt?: string | undefined;
 };
 export type RenewRequest = { readonly csr: string };
+export type GetRenewalInfoResponse = {
+  readonly device: string;
+  readonly serial: string;
+  readonly renewAt: string;
+  readonly renewInSeconds: number;
+  readonly reason: 'lifetime' | 'issuer-ending' | 'issuer-withdrawn';
+  readonly retryAfterSeconds: number;
+};
 export type ListRequestsResponse = {
   readonly requests: readonly {
     readonly id: string;
@@ -753,6 +763,7 @@ export type CreateServiceResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
+  readonly renewAt?: string | undefined;
 };
 export type CreateServiceRequest = {
   readonly name: string;
@@ -1661,6 +1672,17 @@ export class ApiClient {
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RenewResponse;
+  }
+
+  /** Returns when the client certificate should be renewed. `GET /v1/renewal-info` */
+  async getRenewalInfo(options: CommonOptions & {} = {}): Promise<GetRenewalInfoResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/renewal-info`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetRenewalInfoResponse;
   }
 
   /** Lists enrollment requests that wait for a decision. Needs: viewer. `GET /v1/requests` */

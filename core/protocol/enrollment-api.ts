@@ -7,6 +7,7 @@
  * | `GET /v1/ca` | anyone | | {@link caSchema} |
  * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/renew` | the current certificate | {@link renewRequestSchema} | {@link issuedSchema} 201 |
+ * | `GET /v1/renewal-info` | the current certificate | | {@link renewalInfoSchema} |
  * | `POST /v1/relay/renew` | broker | {@link relayRenewRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/tokens` | admin | {@link tokenRequestSchema} | {@link tokenSchema} 201 |
  * | `POST /v1/tokens/batch` | admin | {@link tokenBatchRequestSchema} | {@link tokenBatchSchema} 201 |
@@ -70,8 +71,27 @@ export const issuedSchema = z.object({
   chain: z.string(),
   /** PEM: root, then issuers. */
   ca: z.string(),
+  /** When it should be renewed; absent in responses of earlier versions. */
+  renewAt: time.optional(),
 });
 export type Issued = z.infer<typeof issuedSchema>;
+
+/** Why a renewal is due at that time: part of the lifetime, or the issuer ends or is not trusted anymore. */
+export const renewalReasons = ['lifetime', 'issuer-ending', 'issuer-withdrawn'] as const;
+export type RenewalReason = (typeof renewalReasons)[number];
+
+/** When the certificate of the call should be renewed. */
+export const renewalInfoSchema = z.object({
+  device: deviceIdSchema,
+  serial: z.string(),
+  renewAt: time,
+  /** The time until then; 0: now. For devices that have no clock or one that is wrong. */
+  renewInSeconds: z.int().min(0),
+  reason: z.enum(renewalReasons),
+  /** When to ask again; also the Retry-After of the response. */
+  retryAfterSeconds: z.int().min(1),
+});
+export type RenewalInfo = z.infer<typeof renewalInfoSchema>;
 
 /**
  * A renewal that a device requested over MQTT. The broker confirms the certificate of the device's

@@ -144,7 +144,8 @@ async function startOn(
   const ca = await readFile(identityFiles(state.admin).ca, 'utf8');
   const admin = await credential(state.admin);
   const call: TestService['call'] = ({ path, ...rest }) =>
-    callHttps({ ...rest, url: url + path, ca });
+    // The machine may be busy: only a service that hangs takes so long.
+    callHttps({ timeoutMs: 120_000, ...rest, url: url + path, ca });
   const asAdmin: TestService['asAdmin'] = async (method, path, body) =>
     replyOf(await call({ method, path, ...admin, ...(body === undefined ? {} : { body }) }));
   const token: TestService['token'] = async (device, more = {}) =>

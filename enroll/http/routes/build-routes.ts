@@ -15,6 +15,7 @@ import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { DeviceActions } from '../../devices/device-actions.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
+import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { Approvals } from '../../enrollment/approvals.ts';
 import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
@@ -47,6 +48,7 @@ import { serviceRoute } from './service-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 export interface RouteDeps {
+  readonly adviser: RenewalAdviser;
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
