@@ -208,10 +208,15 @@ interface Enforcement {
 function createEnforcement(
   config: Config,
   { clock }: BrokerEnvironment,
-  { directory, holds, layer }: Pick<BrokerParts, 'directory' | 'holds' | 'layer'>,
+  {
+    authorizer,
+    directory,
+    holds,
+    layer,
+  }: Pick<BrokerParts, 'authorizer' | 'directory' | 'holds' | 'layer'>,
 ): Enforcement {
   const expiry = new ConnectionExpiry(clock, directory, config.broker.connectionMaxAge);
-  const review = new ConnectionReview({ clock, directory, layer, expiry, holds });
+  const review = new ConnectionReview({ authorizer, clock, directory, layer, expiry, holds });
   return { expiry, review };
 }
 

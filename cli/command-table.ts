@@ -24,8 +24,6 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['factory', async () => (await import('./commands/factory.ts')).factoryCommand],
   ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
   ['service', async () => (await import('./commands/service.ts')).serviceCommand],
-  ['operator', async () => (await import('./commands/operator.ts')).operatorCommand],
-  ['key', async () => (await import('./commands/api-key.ts')).keyCommand],
   ['policy', async () => (await import('./commands/policy.ts')).policyCommand],
   ['pub', async () => (await import('./commands/pub.ts')).pubCommand],
   ['sub', async () => (await import('./commands/sub.ts')).subCommand],

@@ -59,7 +59,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       { ...open, auditFolder: state.enroll.audit, feed, presence, url: () => url },
       lifecycle,
     );
-    const { lockout, queries, samples, table } = operatorApi;
+    const { queries, roles, samples, table } = operatorApi;
     const certificates = await CertificateRefresh.open({ ...open, state });
     const tls = (): ServerCertificate => ({
       key: certificates.server.key,
@@ -76,9 +76,9 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         ...open,
         ...issuance,
         ...distribution,
-        lockout,
         table,
         queries,
+        roles,
         sampled: samples.take.bind(samples),
         url: () => url,
         status,

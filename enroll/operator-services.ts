@@ -28,9 +28,9 @@ import { signInRoutes } from './http/routes/sign-in-routes.ts';
 import { policyRoutes } from './http/routes/policy-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
+import { KnownRoles } from './policy/known-roles.ts';
 import { FleetPolicy } from './policy/fleet-policy.ts';
 import { openProvider } from './operators/open-provider.ts';
-import { LockoutGuard } from './operators/lockout-guard.ts';
 import { OperatorDirectory } from './operators/operator-directory.ts';
 import { SignIn } from './operators/sign-in.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
@@ -57,10 +57,11 @@ export interface OperatorApiDeps {
 }
 
 export interface OperatorApi {
-  readonly lockout: LockoutGuard;
   readonly table: DeviceTable;
   readonly samples: BrokerSamples;
   readonly queries: BrokerQueries;
+  /** The roles that the policy has. */
+  readonly roles: KnownRoles;
   readonly routes: readonly HttpRoute[];
   /** The calls whose response is not one JSON document. */
   readonly rawRoutes: readonly RawRoute[];
@@ -112,9 +113,7 @@ export async function openOperatorApi(
     table.close();
   });
   const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
-  const lockout = new LockoutGuard(registry, clock);
   const signInDeps = {
-    lockout,
     audit,
     clock,
     operators: new OperatorDirectory(registry, clock),
@@ -124,10 +123,10 @@ export async function openOperatorApi(
   };
   const brokerDeps = { audit, feed, presence, queries, table };
   return {
-    lockout,
     table,
     samples,
     queries,
+    roles: new KnownRoles({ feed, policy, queries }),
     routes: [
       ...fleetRoutes({ clock, feed, statistics, brokerReports: samples }),
       ...auditRoutes({ folder: auditFolder, history, table }),

@@ -8,11 +8,13 @@ import type { Clock } from '../../core/clock.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { review } from '../admission/admission.ts';
 import type { IncidentHolds } from '../admission/incident-holds.ts';
+import type { Authorizer } from '../contracts/authorizer.ts';
 import type { Connection, SessionLayer } from '../contracts/session-layer.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import type { ConnectionExpiry } from './connection-expiry.ts';
 
 export interface ConnectionReviewDeps {
+  readonly authorizer: Pick<Authorizer, 'connect'>;
   readonly clock: Clock;
   readonly directory: DirectoryView;
   readonly layer: Pick<SessionLayer, 'connections' | 'connectionsOf'>;
@@ -43,7 +45,7 @@ export class ConnectionReview {
 
   /** Reauthorizes all connections, because the policy changed. */
   policy(): void {
-    for (const connection of [...this.#deps.layer.connections()]) connection.reauthorize();
+    for (const connection of [...this.#deps.layer.connections()]) this.#reauthorize(connection);
   }
 
   /** @returns whether the connection was closed */
@@ -63,6 +65,22 @@ export class ConnectionReview {
     if (unchanged) return false;
     identity.standing = judgement.standing;
     expiry.watch(connection);
+    return this.#reauthorize(connection);
+  }
+
+  /**
+   * Another role may allow other client ids, and the policy may have lost the role.
+   *
+   * @returns whether the connection was closed
+   */
+  #reauthorize(connection: Connection): boolean {
+    const { identity, clientId } = connection;
+    const verdict =
+      clientId === undefined ? undefined : this.#deps.authorizer.connect(identity, clientId);
+    if (verdict?.allowed === false) {
+      connection.close(verdict.code);
+      return true;
+    }
     connection.reauthorize();
     return false;
   }

@@ -17,6 +17,7 @@ interface ExportOptions extends AdminOptions {
 
 interface EditOptions extends AdminOptions {
   readonly group?: string | false;
+  readonly role?: string | false;
   readonly attribute: readonly string[];
   readonly dropAttribute: readonly string[];
 }
@@ -33,11 +34,13 @@ export function transferCommands(runner: Runner): Command[] {
       .action(runner.run(exportDevices)),
     stateCommand(
       'edit',
-      'change the group and attributes of a device, with immediate effect on its connections',
+      'change the group, role and attributes of a device, with immediate effect on its connections',
     )
       .argument('<id>', 'the device', deviceId)
       .option('--group <name>', 'move the device into this group')
       .option('--no-group', 'remove the device from its group')
+      .option('--role <name>', 'give the device this role of the policy')
+      .option('--no-role', 'give the device its usual role again: device')
       .option('--attribute <name=value...>', 'attributes to set', [] as string[])
       .option('--drop-attribute <name...>', 'attributes to remove', [] as string[])
       .option(...urlOption)
@@ -106,14 +109,16 @@ const edit = async (
   }
   for (const name of options.dropAttribute) attributes[name] = null;
   const group = typeof options.group === 'boolean' ? null : options.group;
+  const role = typeof options.role === 'boolean' ? null : options.role;
   const client = await adminClient(options, context);
   const device = await client.json('PATCH', `/v1/devices/${encodeURIComponent(id)}`, deviceSchema, {
     ...(group === undefined ? {} : { group }),
+    ...(role === undefined ? {} : { role }),
     ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
   });
   context.out.result(
     device,
-    `${device.id}: group ${device.group ?? '-'}, attributes ${JSON.stringify(device.attributes)}`,
+    `${device.id}: role ${device.role}, group ${device.group ?? '-'}, attributes ${JSON.stringify(device.attributes)}`,
   );
   return 0;
 };

@@ -7,6 +7,8 @@ import type { DeviceId } from '../../core/device-id.ts';
 import {
   devicePageSchema,
   deviceSchema,
+  revocationReasons,
+  revokedSchema,
   tokenSchema,
   type DeviceAnswer,
 } from '../../core/protocol/enrollment-api.ts';
@@ -22,19 +24,16 @@ import {
   type CommandAction,
 } from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
-import { hostPort } from '../lib/host-port.ts';
 import { table, type Output } from '../lib/output.ts';
-import { localBroker } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 import { agentCommand } from './device-agent.ts';
 import { bulkCommand } from './device-bulk.ts';
 import { renewCommand } from './device-renew.ts';
-import { restrictionCommands } from './device-restriction.ts';
 import { transferCommands } from './device-transfer.ts';
 
 interface EnrollOptions extends Partial<AdminOptions> {
   readonly fingerprint?: string;
-  readonly mqtts?: string;
   readonly token?: string | false;
   readonly factoryCert?: string;
   readonly factoryKey?: string;
@@ -47,11 +46,16 @@ interface EnrollOptions extends Partial<AdminOptions> {
 interface ListOptions extends AdminOptions {
   readonly prefix?: string;
   readonly group?: string;
+  readonly role?: string;
   readonly status?: string;
   readonly attribute?: string;
   readonly expiresWithin?: number;
   readonly limit?: number;
   readonly after?: string;
+}
+
+interface RevokeOptions extends AdminOptions {
+  readonly reason: (typeof revocationReasons)[number];
 }
 
 export function deviceCommand(runner: Runner): Command {
@@ -67,10 +71,6 @@ export function deviceCommand(runner: Runner): Command {
         .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
         .option('--url <url>', 'URL of the enrollment service')
         .option('--fingerprint <sha256:…>', 'fingerprint of the root CA')
-        .option(
-          '--mqtts <host:port>',
-          'broker that tests the certificates of later renewals (default with --state: the one that runs there)',
-        )
         .option(
           '--token <token>',
           'enrollment token; - reads it from stdin (default: FLOTILLA_TOKEN)',
@@ -103,6 +103,7 @@ export function deviceCommand(runner: Runner): Command {
       stateCommand('list', 'list the registered devices')
         .option('--prefix <text>', 'only ids that begin with this text')
         .option('--group <name>', 'only devices of this group')
+        .option('--role <name>', 'only devices with this role in the policy')
         .option('--status <status>', 'only devices with this status')
         .option('--attribute <name=value>', 'only devices with this attribute')
         .option(
@@ -115,16 +116,36 @@ export function deviceCommand(runner: Runner): Command {
         .option(...urlOption)
         .action(runner.run(list)),
     )
-    .addCommand(one('show', 'show one device').action(runner.runWith(show)));
-  for (const restriction of restrictionCommands(runner)) device.addCommand(restriction);
+    .addCommand(one('show', 'show one device').action(runner.runWith(show)))
+    .addCommand(
+      one('revoke', 'revoke the certificates of a device and close its connections immediately')
+        .addOption(
+          new Option('--reason <reason>', 'revocation reason of RFC 5280')
+            .choices(revocationReasons)
+            .default('unspecified'),
+        )
+        .action(runner.runWith(revoke)),
+    )
+    .addCommand(
+      one('suspend', 'block a device until it is resumed').action(
+        runner.runWith(change('suspend')),
+      ),
+    )
+    .addCommand(
+      one('resume', 'unblock a suspended device').action(runner.runWith(change('resume'))),
+    )
+    .addCommand(
+      one('delete', 'revoke a device and delete it from the registry').action(
+        runner.runWith(remove),
+      ),
+    );
   device.addCommand(bulkCommand(runner));
   for (const transfer of transferCommands(runner)) device.addCommand(transfer);
   return device;
 }
 
 const enroll: CommandAction<EnrollOptions> = async (options, context) => {
-  let { url: service, fingerprint, mqtts } = options;
-  if (mqtts !== undefined) hostPort(mqtts, 8883);
+  let { url: service, fingerprint } = options;
   const factory = await factoryProof(options);
   const tokenless = options.token === false || factory !== undefined;
   let token = tokenless ? undefined : await readToken(options.token, context.environment.env);
@@ -138,7 +159,6 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
       });
     });
     service ??= client.url;
-    mqtts ??= await localBroker(local.state);
     fingerprint ??= client.rootFingerprint();
     token ??= tokenless
       ? undefined
@@ -157,7 +177,6 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     keyType: options.keyType,
     url: target,
     fingerprint,
-    mqtts,
     waitMs: options.wait,
     waiting: (seconds) => context.out.warn(`waiting for approval, next attempt in ${seconds} s`),
     call: (ca, csr) => ({
@@ -216,7 +235,15 @@ async function factoryProof(
 const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const query = new URLSearchParams();
-  for (const name of ['prefix', 'group', 'status', 'attribute', 'limit', 'after'] as const) {
+  for (const name of [
+    'prefix',
+    'group',
+    'role',
+    'status',
+    'attribute',
+    'limit',
+    'after',
+  ] as const) {
     const value = options[name];
     if (value !== undefined) query.set(name, String(value));
   }
@@ -240,6 +267,44 @@ const show = async (
   return 0;
 };
 
+const revoke = async (
+  id: string,
+  options: RevokeOptions,
+  context: Parameters<CommandAction<AdminOptions>>[1],
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  const done = await client.json('POST', `${devicePath(id)}/revoke`, revokedSchema, {
+    reason: options.reason,
+  });
+  context.out.result(
+    done,
+    `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+  );
+  return reportUnconfirmed(done.brokersUnconfirmed, context.out);
+};
+
+function change(
+  verb: 'suspend' | 'resume',
+): (id: string, ...rest: Parameters<CommandAction<AdminOptions>>) => Promise<number> {
+  return async (id, options, context) => {
+    const client = await adminClient(options, context);
+    const device = await client.json('POST', `${devicePath(id)}/${verb}`, deviceSchema, {});
+    context.out.result(device, `${device.id} is ${device.status}`);
+    return 0;
+  };
+}
+
+const remove = async (
+  id: string,
+  options: AdminOptions,
+  context: Parameters<CommandAction<AdminOptions>>[1],
+): Promise<number> => {
+  const client = await adminClient(options, context);
+  await client.raw('DELETE', devicePath(id));
+  context.out.result({ id, deleted: true }, `deleted ${id}`);
+  return 0;
+};
+
 function devicePath(id: string): string {
   return `/v1/devices/${encodeURIComponent(id)}`;
 }
@@ -247,9 +312,10 @@ function devicePath(id: string): string {
 function deviceTable(devices: readonly DeviceAnswer[], out: Output): string {
   if (devices.length === 0) return 'no devices';
   return table([
-    ['ID', 'STATUS', 'GROUP', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
+    ['ID', 'ROLE', 'STATUS', 'GROUP', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
     ...devices.map((device) => [
       device.id,
+      device.role,
       out.style.color(device.status === 'active' ? 'green' : 'red', device.status),
       device.group ?? '-',
       device.connected ? out.style.color('green', 'yes') : 'no',

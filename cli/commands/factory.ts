@@ -6,13 +6,13 @@ import { pemOf } from '../../certs/pem.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
-import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface AddOptions extends AdminOptions {
   readonly cert: string;
   readonly group?: string;
+  readonly role?: string;
   readonly profile?: string;
   readonly allow?: string;
   readonly deviceId?: string;
@@ -33,6 +33,7 @@ export function factoryCommand(runner: Runner): Command {
           'file (PEM or DER) of the CA that issues its device certificates',
         )
         .option('--group <name>', 'group of its devices')
+        .option('--role <name>', 'role of its devices in the policy (default: device)')
         .option('--profile <name>', 'enrollment profile of its devices')
         .option(
           '--allow <file>',
@@ -56,7 +57,7 @@ export function factoryCommand(runner: Runner): Command {
         .action(runner.run(list)),
     )
     .addCommand(
-      destructive(stateCommand('remove', 'remove a factory; enrolled devices remain enrolled'))
+      stateCommand('remove', 'remove a factory; enrolled devices remain enrolled')
         .argument('<name>', 'name, as factory list shows it')
         .option(...urlOption)
         .action(runner.runWith(remove)),
@@ -82,6 +83,7 @@ const add = async (
     approval: options.approval ?? false,
     takesOver: options.takeOver ?? false,
     ...(options.group === undefined ? {} : { group: options.group }),
+    ...(options.role === undefined ? {} : { role: options.role }),
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(allowed === undefined ? {} : { allowed }),
     ...(options.deviceId === undefined ? {} : { deviceId: options.deviceId }),
@@ -104,7 +106,7 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
             factory.group ?? '-',
             factory.allowed === null ? 'all' : String(factory.allowed),
             factory.approval ? 'yes' : 'no',
-            context.out.time(factory.notAfter),
+            factory.notAfter,
             factory.fingerprint,
           ]),
         ]),
@@ -114,18 +116,9 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
 
 const remove = async (
   name: string,
-  ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
-  const change = {
-    action: 'remove',
-    summary: `remove the factory ${name}`,
-    count: 1,
-    targets: [name],
-    effects: ['Its devices can no longer enroll; devices that have enrolled remain enrolled.'],
-  };
-  const go = await confirmed(change, options, context);
-  if (go !== true) return go;
   await client.raw('DELETE', `/v1/factories/${encodeURIComponent(name)}`);
   context.out.result({ name, removed: true }, `removed ${name}`);
   return 0;

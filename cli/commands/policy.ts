@@ -1,4 +1,4 @@
-/** `flotilla policy check|explain|test`: validates, explains and tests a policy. @module */
+/** `flotilla policy check|explain|test|apply|show`: validates, explains, tests and stores a policy. @module */
 import { readFile, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { explain, type Explanation } from '../../core/policy/explanation.ts';
@@ -7,10 +7,8 @@ import type { Policy } from '../../core/policy/policy-model.ts';
 import { testPolicy } from '../../core/policy/policy-test.ts';
 import type { Subject } from '../../core/policy/rules-for.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import { deviceSchema } from '../../core/protocol/enrollment-api.ts';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { stateFolder } from '../../core/state-folder.ts';
-import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { AdminOptions } from '../lib/admin-client.ts';
 import {
   command,
   deviceId,
@@ -21,7 +19,9 @@ import {
   type CommonOptions,
   type Context,
 } from '../lib/command-context.ts';
+import { knownIdentity, policyInForce, type KnownIdentity } from '../lib/policy-in-force.ts';
 import type { Runner } from '../lib/runner.ts';
+import { fleetPolicyCommands } from './policy-apply.ts';
 
 interface ExplainOptions extends AdminOptions {
   readonly device: DeviceId;
@@ -42,8 +42,8 @@ interface TestOptions extends CommonOptions {
 }
 
 export function policyCommand(runner: Runner): Command {
-  return new Command('policy')
-    .description('validate, explain and test the policy')
+  const policy = new Command('policy')
+    .description('validate, explain, test and store the policy')
     .addCommand(
       command('check', 'validate a policy file')
         .argument('<file>', 'policy file (YAML)')
@@ -67,7 +67,7 @@ export function policyCommand(runner: Runner): Command {
         .option('--retain', 'publish as a retained message')
         .option('--payload <bytes>', 'size of the payload', wholeNumber, 0)
         .option('--address <ip>', 'IP address of the client')
-        .option('--policy <file>', 'policy file (default: the one of the state folder)')
+        .option('--policy <file>', 'policy file (default: the policy in force)')
         .option('--role <role>', 'role (default: the one in the registry)')
         .option('--group <name>', 'group (default: the one in the registry)')
         .option(
@@ -84,6 +84,8 @@ export function policyCommand(runner: Runner): Command {
         .requiredOption('--policy <file>', 'policy file to test')
         .action(runner.runWith(test)),
     );
+  for (const one of fleetPolicyCommands(runner)) policy.addCommand(one);
+  return policy;
 }
 
 const check = async (file: string, _options: CommonOptions, context: Context): Promise<number> => {
@@ -101,7 +103,9 @@ const check = async (file: string, _options: CommonOptions, context: Context): P
 };
 
 const explainDecision: CommandAction<ExplainOptions> = async (options, context) => {
-  const policy = await readPolicy(options.policy ?? stateFolder(options.state).policy);
+  const chosen = options.policy === undefined ? await policyInForce(options, context) : undefined;
+  const policy =
+    chosen === undefined ? await readPolicy(options.policy ?? '') : parsePolicy(chosen.text);
   const subject = await policySubjectOf(options, context);
   const explanation = explain(policy, subject, {
     action: options.action,
@@ -111,8 +115,8 @@ const explainDecision: CommandAction<ExplainOptions> = async (options, context) 
     payloadBytes: options.payload,
   });
   context.out.result(
-    { ...explanation, rule: explanation.rule ?? null },
-    explanationText(explanation),
+    { ...explanation, rule: explanation.rule ?? null, policy: chosen?.from ?? options.policy },
+    [...explanationText(explanation), `policy: ${chosen?.from ?? options.policy ?? ''}`].join('\n'),
   );
   return explanation.allowed ? 0 : 1;
 };
@@ -169,27 +173,22 @@ async function policySubjectOf(options: ExplainOptions, context: Context): Promi
 async function registered(
   options: ExplainOptions,
   context: Context,
-): Promise<ReturnType<typeof deviceSchema.parse> | undefined> {
+): Promise<KnownIdentity | undefined> {
   if (options.role !== undefined && options.group !== undefined) return undefined;
   try {
-    const client = await adminClient(options, context);
-    return await client.json(
-      'GET',
-      `/v1/devices/${encodeURIComponent(options.device)}`,
-      deviceSchema,
-    );
+    return await knownIdentity(options.device, options, context);
   } catch (error) {
     context.out.warn(
-      `${options.device} is treated as a device without group and attributes: ${error instanceof Error ? error.message : String(error)}`,
+      `${options.device} is treated as a device without group and attributes: ${messageOf(error)}`,
     );
     return undefined;
   }
 }
 
-function explanationText(explanation: Explanation): string {
+function explanationText(explanation: Explanation): string[] {
   const { allowed, rule, reason, nearest, code } = explanation;
   const lines = [`${allowed ? 'allowed' : `denied (${code ?? ''})`}: ${reason}`];
   if (rule !== undefined) lines.push(`rule: ${rule}`);
   if (nearest !== undefined) lines.push(`nearest rule: ${nearest.rule}, but ${nearest.because}`);
-  return lines.join('\n');
+  return lines;
 }

@@ -1,4 +1,4 @@
-/** `flotilla service create|list|renew|revoke`: certificates of backends, operators, brokers and servers. @module */
+/** `flotilla service create`: issues a certificate for a backend, an operator or a broker. @module */
 import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -14,12 +14,11 @@ import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { enrollInto, type EnrolledDevice } from '../lib/enroll-device.ts';
 import type { Runner } from '../lib/runner.ts';
-import { renewCommand } from './device-renew.ts';
-import { serviceListCommands } from './service-list.ts';
 
 interface ServiceOptions extends AdminOptions {
   readonly name: DeviceId;
   readonly role: (typeof serviceRoles)[number];
+  readonly policyRole?: string;
   readonly out: string;
   readonly names: readonly string[];
   readonly p12?: string;
@@ -27,7 +26,7 @@ interface ServiceOptions extends AdminOptions {
 }
 
 export function serviceCommand(runner: Runner): Command {
-  const service = new Command('service')
+  return new Command('service')
     .description('manage certificates of backends, operators and brokers')
     .addCommand(
       stateCommand('create', 'create a key and a certificate')
@@ -37,6 +36,7 @@ export function serviceCommand(runner: Runner): Command {
             .choices(serviceRoles)
             .default('service'),
         )
+        .option('--policy-role <name>', 'for role service: another role in the policy')
         .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
         .option(
           '--names <names...>',
@@ -48,9 +48,6 @@ export function serviceCommand(runner: Runner): Command {
         .option(...urlOption)
         .action(runner.run(create)),
     );
-  service.addCommand(renewCommand(runner));
-  for (const command of serviceListCommands(runner)) service.addCommand(command);
-  return service;
 }
 
 const create: CommandAction<ServiceOptions> = async (options, context) => {
@@ -62,7 +59,6 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
     keyType: 'p256',
     url: client.url,
     fingerprint: client.rootFingerprint(),
-    mqtts: undefined,
     waitMs: 0,
     waiting: () => undefined,
     call: (ca, csr) => ({
@@ -71,7 +67,13 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
       ca,
       cert: client.cert,
       key: client.key,
-      body: { name: options.name, role: options.role, csr, names: options.names },
+      body: {
+        name: options.name,
+        role: options.role,
+        ...(options.policyRole === undefined ? {} : { policyRole: options.policyRole }),
+        csr,
+        names: options.names,
+      },
     }),
   });
   if (options.p12 !== undefined && passphrase !== undefined) {

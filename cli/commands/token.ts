@@ -1,4 +1,4 @@
-/** `flotilla token create|list|revoke`: one-time enrollment tokens. @module */
+/** `flotilla token create|list`: one-time enrollment tokens. @module */
 import { Command } from 'commander';
 import { isLoopback } from '../../core/config/public-address.ts';
 import {
@@ -21,12 +21,13 @@ import {
 import { enrollScript } from '../lib/enroll-script.ts';
 import { localCommand } from '../lib/local-command.ts';
 import type { Runner } from '../lib/runner.ts';
-import { tokenListCommand, tokenRevokeCommand } from './token-list.ts';
+import { tokenListCommand } from './token-list.ts';
 
 interface TokenOptions extends AdminOptions {
   readonly device?: DeviceId;
   readonly profile?: string;
   readonly group?: string;
+  readonly role?: string;
   readonly ttl?: number;
   readonly uses?: number;
 }
@@ -39,19 +40,21 @@ export function tokenCommand(runner: Runner): Command {
         '--group <name>',
         'group of the device; without --device, a token for new devices of this group',
       )
+      .option('--role <name>', 'role of the device in the policy (default: device)')
       .option('--profile <name>', 'enrollment profile')
       .option('--ttl <duration>', 'validity of the token (default: 24h)', durationMs)
       .option('--uses <n>', 'how many times it can be used (default: 1)', wholeNumber)
       .option(...urlOption)
       .action(runner.run(create)),
   );
-  return token.addCommand(tokenListCommand(runner)).addCommand(tokenRevokeCommand(runner));
+  return token.addCommand(tokenListCommand(runner));
 }
 
 const create: CommandAction<TokenOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const { device, group, profile, uses } = options;
+  const { device, group, role, profile, uses } = options;
   const common = {
+    ...(role === undefined ? {} : { role }),
     ...(profile === undefined ? {} : { profile }),
     ...(options.ttl === undefined ? {} : { ttlSeconds: Math.ceil(options.ttl / 1000) }),
     ...(uses === undefined ? {} : { uses }),
@@ -84,6 +87,7 @@ function tokenText(token: TokenAnswer, env: Context['environment']['env']): stri
   const text = [
     `token    ${token.token}`,
     `device   ${token.device}`,
+    ...(token.role ? [`role     ${token.role}`] : []),
     `expires  ${token.expiresAt}`,
     '',
     'On the device, where this program is installed:',

@@ -31,7 +31,6 @@ import type {
   auditVerdictSchema,
   brokerSchema,
   brokersSchema,
-  bulkResultSchema,
   deviceConnectionsSchema,
   groupsSchema,
   historyEntrySchema,
@@ -53,6 +52,7 @@ import type {
   statsSchema,
   tokenPageSchema,
 } from '../../core/protocol/operator-api.ts';
+import type { bulkResultSchema } from '../../core/protocol/bulk-api.ts';
 
 export type ApiAuditLine = z.infer<typeof auditLineSchema>;
 export type ApiAuditPage = z.infer<typeof auditPageSchema>;

@@ -79,17 +79,6 @@ export const enrollErrors = errors({
     advice: 'Ask an administrator to enable the operator: PUT /v1/operators/{name}.',
     http: 403,
   },
-  'own-identity': {
-    title: 'This would lock out the identity that makes the call',
-    advice:
-      'Use another administrator, or repeat the command with --own-identity (API: ?ownIdentity=true) if that is what you want.',
-    http: 409,
-  },
-  'last-administrator': {
-    title: 'This would lock out the last administrator',
-    advice: 'Create another one first: flotilla service create --role admin --name NAME --out DIR.',
-    http: 409,
-  },
   'operator-not-found': {
     title: 'There is no such operator',
     advice: 'GET /v1/operators lists them all.',
@@ -193,6 +182,11 @@ export const enrollErrors = errors({
     title: 'This name belongs to an identity of another role',
     advice: 'Choose another name, or delete the other identity first.',
     http: 409,
+  },
+  'policy-role-unknown': {
+    title: 'The policy has no such role',
+    advice: 'Use one of the roles named, or add the role to the policy first.',
+    http: 422,
   },
   'enrollment-denied': {
     title: 'An operator has denied this enrollment',

@@ -10,7 +10,7 @@ export const defaultPolicyText = `# The permissions of each role. What no rule a
 # The broker loads a saved file within a second. If the file is not valid, the previous one stays in force.
 #
 # A rule has allow or deny (publish, subscribe, receive), topics, and conditions (qos, retain,
-# payloadMaxBytes, payloadMinBytes, addresses). Topics can contain {device}, {group}, {role} and
+# payloadMaxBytes, payloadMinBytes, addresses, when). Topics can contain {device}, {group}, {role} and
 # {attr.NAME}. A rule does not apply to an identity that has no value for them.
 version: 1
 

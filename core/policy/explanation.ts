@@ -23,6 +23,7 @@ import {
   publishRules,
   unmetCondition,
 } from './decision.ts';
+import { unmetByIdentity } from './identity-condition.ts';
 import type { Action, Policy, Rule } from './policy-model.ts';
 import { expandRule, inRange, policyRoleOf, rulesFor, rulesOf, type Subject } from './rules-for.ts';
 
@@ -139,7 +140,9 @@ function nearestRule(
           subject.standing !== 'full'
             ? `its standing is ${subject.standing}`
             : inRange(rule, subject.remoteAddress)
-              ? (unmetCondition(rule, { qos, retain, payloadBytes }) ?? 'a condition is met')
+              ? (unmetByIdentity(rule.when, subject) ??
+                unmetCondition(rule, { qos, retain, payloadBytes }) ??
+                'a condition is met')
               : `the address is in ${rule.addresses?.source.join(', ') ?? ''}`;
         consider(rule.name, `it requires that ${because}`, 1000);
       } else {

@@ -9,6 +9,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { FlotillaError, isFlotillaError } from '../errors/flotilla-error.ts';
 import { queueOverflows } from '../config/limits.ts';
+import { identityConditionSchema } from './identity-condition.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy-model.ts';
 import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
 import { readYaml, type Path, type Source } from './yaml-source.ts';
@@ -49,6 +50,7 @@ const ruleSchema = z.strictObject({
   payloadMinBytes: count(268_435_455),
   payloadMaxBytes: count(268_435_455),
   addresses: z.array(z.string().min(2).max(64)).min(1).max(256).optional(),
+  when: identityConditionSchema.optional(),
 });
 
 const roleName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a valid role name');
@@ -187,6 +189,7 @@ function readRule(role: string, index: number, rule: RuleDefinition, source: Sou
     retain: rule.retain,
     payloadMinBytes: rule.payloadMinBytes,
     payloadMaxBytes: rule.payloadMaxBytes,
+    when: rule.when,
     addresses:
       rule.addresses === undefined
         ? undefined

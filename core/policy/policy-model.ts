@@ -5,6 +5,7 @@
  */
 import type { BlockList } from 'node:net';
 import type { QueueOverflow } from '../config/limits.ts';
+import type { IdentityCondition } from './identity-condition.ts';
 import type { TopicTemplate } from './topic-template.ts';
 
 export type Action = 'publish' | 'subscribe' | 'receive';
@@ -22,6 +23,8 @@ export interface Rule {
   readonly payloadMinBytes: number | undefined;
   readonly payloadMaxBytes: number | undefined;
   readonly addresses: AddressRanges | undefined;
+  /** On the group and the attributes of the identity. */
+  readonly when: IdentityCondition | undefined;
 }
 
 /** Address ranges, with their source text. */

@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { unmappedAddress } from '../ip-address.ts';
+import { unmetByIdentity } from './identity-condition.ts';
 import type { Standing } from './standing.ts';
 import type { Action, AddressRanges, Policy, Role, Rule } from './policy-model.ts';
 import { expandTemplate, parseTemplate, type TemplateValues } from './topic-template.ts';
@@ -24,14 +25,15 @@ export interface ExpandedRule {
   readonly skipped: readonly { readonly template: string; readonly reason: string }[];
 }
 
-/** All rules that apply to a subject and its address. */
+/** All rules that apply to a subject: to its address, group and attributes. */
 export function rulesFor(policy: Policy, subject: Subject): readonly ExpandedRule[] {
   return rulesOf(policy, subject)
+    .filter((rule) => unmetByIdentity(rule.when, subject) === undefined)
     .filter((rule) => rule.addresses === undefined || inRange(rule, subject.remoteAddress))
     .map((rule) => expandRule(rule, subject));
 }
 
-/** All rules of a subject, before address conditions are checked. */
+/** All rules of a subject, before conditions on address, group and attributes are checked. */
 export function rulesOf(policy: Policy, subject: Subject): readonly Rule[] {
   if (subject.standing === 'quarantined') return [];
   if (subject.standing === 'renewal-only') return renewalRules;
@@ -92,6 +94,7 @@ function builtIn(name: string, actions: readonly Action[], topic: string): Rule 
     payloadMinBytes: undefined,
     payloadMaxBytes: undefined,
     addresses: undefined,
+    when: undefined,
   };
 }
 

@@ -154,6 +154,7 @@ export type GetCaResponse = { readonly fingerprint: string; readonly ca: string 
 export type ListDevicesResponse = {
   readonly devices: readonly {
     readonly id: string;
+    readonly kind?: string | undefined;
     readonly role: string;
     readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
     readonly group: string | null;
@@ -194,9 +195,6 @@ export type ChangeDevicesResponse = {
   readonly failures: readonly { readonly id: string; readonly code: string }[];
   readonly connectionsClosed: number;
   readonly brokersLate: number;
-  readonly brokers?: number | undefined;
-  readonly brokersUnconfirmed?: readonly string[] | undefined;
-  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type ChangeDevicesRequest = {
   readonly filter: {
@@ -205,6 +203,7 @@ export type ChangeDevicesRequest = {
     readonly online?: boolean | undefined;
     readonly prefix?: string | undefined;
     readonly group?: string | undefined;
+    readonly role?: string | undefined;
     readonly status?: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined' | undefined;
     readonly attributes?: Readonly<Record<string, string>> | undefined;
     readonly expiresWithinSeconds?: number | undefined;
@@ -223,12 +222,14 @@ export type ChangeDevicesRequest = {
   readonly edit?:
     | {
         readonly group?: string | null | undefined;
+        readonly role?: string | null | undefined;
         readonly attributes?: Readonly<Record<string, string | null>> | undefined;
       }
     | undefined;
 };
 export type GetDeviceResponse = {
   readonly id: string;
+  readonly kind?: string | undefined;
   readonly role: string;
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
   readonly group: string | null;
@@ -259,6 +260,7 @@ export type GetDeviceResponse = {
 };
 export type EditDeviceResponse = {
   readonly id: string;
+  readonly kind?: string | undefined;
   readonly role: string;
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
   readonly group: string | null;
@@ -289,19 +291,8 @@ export type EditDeviceResponse = {
 };
 export type EditDeviceRequest = {
   readonly group?: string | null | undefined;
+  readonly role?: string | null | undefined;
   readonly attributes?: Readonly<Record<string, string | null>> | undefined;
-};
-export type DeleteDeviceResponse = {
-  readonly id: string;
-  readonly serials: readonly string[];
-  readonly connectionsClosed: number;
-  readonly elapsedMs: number;
-  readonly brokers?: number | undefined;
-  readonly brokersLate?: number | undefined;
-  readonly brokersUnconfirmed?: readonly string[] | undefined;
-  readonly brokersAbsent?: readonly string[] | undefined;
-  readonly crlNumber?: number | undefined;
-  readonly deleted: true;
 };
 export type GetDeviceConnectionsResponse = {
   readonly connections: readonly {
@@ -354,6 +345,7 @@ export type GetDeviceHistoryResponse = {
 };
 export type ResumeDeviceResponse = {
   readonly id: string;
+  readonly kind?: string | undefined;
   readonly role: string;
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
   readonly group: string | null;
@@ -391,7 +383,6 @@ export type RevokeDeviceResponse = {
   readonly brokers?: number | undefined;
   readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
-  readonly brokersAbsent?: readonly string[] | undefined;
   readonly crlNumber?: number | undefined;
 };
 export type RevokeDeviceRequest = {
@@ -406,6 +397,7 @@ export type RevokeDeviceRequest = {
 };
 export type SuspendDeviceResponse = {
   readonly id: string;
+  readonly kind?: string | undefined;
   readonly role: string;
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
   readonly group: string | null;
@@ -433,10 +425,6 @@ export type SuspendDeviceResponse = {
         }[];
       }
     | undefined;
-  readonly connectionsClosed?: number | undefined;
-  readonly brokersAsked?: number | undefined;
-  readonly brokersUnconfirmed?: readonly string[] | undefined;
-  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type SuspendDeviceRequest = Readonly<Record<string, never>>;
 export type EnrollResponse =
@@ -449,7 +437,6 @@ export type EnrollResponse =
       readonly certificate: string;
       readonly chain: string;
       readonly ca: string;
-      readonly renewAt?: string | undefined;
     }
   | {
       readonly status: 'pending';
@@ -464,6 +451,7 @@ export type ListFactoriesResponse = {
     readonly fingerprint: string;
     readonly notAfter: string;
     readonly group: string | null;
+    readonly role?: string | null | undefined;
     readonly profile: string | null;
     readonly allowed: number | null;
     readonly deviceId: string;
@@ -476,6 +464,7 @@ export type PutFactoryResponse = {
   readonly fingerprint: string;
   readonly notAfter: string;
   readonly group: string | null;
+  readonly role?: string | null | undefined;
   readonly profile: string | null;
   readonly allowed: number | null;
   readonly deviceId: string;
@@ -486,6 +475,7 @@ export type PutFactoryRequest = {
   readonly name: string;
   readonly certificate: string;
   readonly group?: string | undefined;
+  readonly role?: string | undefined;
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
   readonly deviceId?: string | undefined;
@@ -502,10 +492,7 @@ export type RevokeGroupResponse = {
   readonly connectionsClosed: number;
   readonly elapsedMs: number;
   readonly brokers?: number | undefined;
-  readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
-  readonly brokersAbsent?: readonly string[] | undefined;
-  readonly crlNumber?: number | undefined;
 };
 export type RevokeGroupRequest = {
   readonly reason?:
@@ -706,17 +693,8 @@ export type RenewResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
-  readonly renewAt?: string | undefined;
 };
 export type RenewRequest = { readonly csr: string };
-export type GetRenewalInfoResponse = {
-  readonly device: string;
-  readonly serial: string;
-  readonly renewAt: string;
-  readonly renewInSeconds: number;
-  readonly reason: 'lifetime' | 'issuer-ending' | 'issuer-withdrawn';
-  readonly retryAfterSeconds: number;
-};
 export type ListRequestsResponse = {
   readonly requests: readonly {
     readonly id: string;
@@ -741,7 +719,10 @@ export type ApproveRequestResponse = {
   readonly profile: string | null;
   readonly factory: string | null;
 };
-export type ApproveRequestRequest = { readonly group?: string | undefined };
+export type ApproveRequestRequest = {
+  readonly group?: string | undefined;
+  readonly role?: string | undefined;
+};
 export type DenyRequestResponse = {
   readonly id: string;
   readonly device: string;
@@ -763,11 +744,11 @@ export type CreateServiceResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
-  readonly renewAt?: string | undefined;
 };
 export type CreateServiceRequest = {
   readonly name: string;
   readonly role: 'service' | 'admin' | 'broker' | 'server';
+  readonly policyRole?: string | undefined;
   readonly csr: string;
   readonly names?: readonly string[] | undefined;
 };
@@ -862,6 +843,7 @@ export type CreateTokenResponse = {
   readonly token: string;
   readonly device: string;
   readonly group: string | null;
+  readonly role?: string | null | undefined;
   readonly expiresAt: string;
   readonly url: string;
   readonly fingerprint: string;
@@ -870,6 +852,7 @@ export type CreateTokenResponse = {
 export type CreateTokenRequest = {
   readonly device: string;
   readonly group?: string | undefined;
+  readonly role?: string | undefined;
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses?: number | undefined;
@@ -879,6 +862,7 @@ export type ListTokensResponse = {
     readonly name: string;
     readonly device: string | null;
     readonly group: string | null;
+    readonly role?: string | null | undefined;
     readonly profile: string | null;
     readonly uses: number;
     readonly usesMax: number;
@@ -893,6 +877,7 @@ export type CreateTokensResponse = {
     readonly token: string;
     readonly device: string;
     readonly group: string | null;
+    readonly role?: string | null | undefined;
     readonly expiresAt: string;
     readonly url: string;
     readonly fingerprint: string;
@@ -902,6 +887,7 @@ export type CreateTokensResponse = {
 export type CreateTokensRequest = {
   readonly devices: readonly string[];
   readonly group?: string | undefined;
+  readonly role?: string | undefined;
   readonly ttlSeconds?: number | undefined;
 };
 export type CreateGroupTokenResponse = {
@@ -915,6 +901,7 @@ export type CreateGroupTokenResponse = {
 };
 export type CreateGroupTokenRequest = {
   readonly group: string;
+  readonly role?: string | undefined;
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses: number;
@@ -1172,6 +1159,7 @@ export class ApiClient {
         readonly prefix?: string | undefined;
         readonly group?: string | undefined;
         readonly role?: string | undefined;
+        readonly kind?: 'device' | 'service' | 'admin' | 'broker' | 'server' | undefined;
         readonly status?:
           'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined' | undefined;
         readonly attribute?: string | readonly string[] | undefined;
@@ -1215,7 +1203,7 @@ export class ApiClient {
     })) as GetDeviceResponse;
   }
 
-  /** Changes group and attributes of an identity. Needs: operator. `PATCH /v1/devices/{id}` */
+  /** Changes group, role and attributes of an identity. Needs: operator. `PATCH /v1/devices/{id}` */
   async editDevice(
     options: CommonOptions & { readonly id: string; readonly body: EditDeviceRequest },
   ): Promise<EditDeviceResponse> {
@@ -1230,19 +1218,12 @@ export class ApiClient {
   }
 
   /** Revokes and deletes an identity. Needs: operator. `DELETE /v1/devices/{id}` */
-  async deleteDevice(
-    options: CommonOptions & {
-      readonly id: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-    },
-  ): Promise<DeleteDeviceResponse> {
-    // The seam to the network: the service checks what it sends by the same schema.
-
-    return (await this.#call({
+  async deleteDevice(options: CommonOptions & { readonly id: string }): Promise<void> {
+    await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, options.query),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, undefined),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
-    })) as DeleteDeviceResponse;
+    });
   }
 
   /** The live connections of a device, at all brokers. Needs: viewer. `GET /v1/devices/{id}/connections` */
@@ -1304,17 +1285,13 @@ export class ApiClient {
 
   /** Revokes all certificates of an identity and closes its connections. Needs: operator. `POST /v1/devices/{id}/revoke` */
   async revokeDevice(
-    options: CommonOptions & {
-      readonly id: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-      readonly body: RevokeDeviceRequest;
-    },
+    options: CommonOptions & { readonly id: string; readonly body: RevokeDeviceRequest },
   ): Promise<RevokeDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, options.query),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, undefined),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeDeviceResponse;
@@ -1322,17 +1299,13 @@ export class ApiClient {
 
   /** Suspends an identity until it is resumed. Needs: operator. `POST /v1/devices/{id}/suspend` */
   async suspendDevice(
-    options: CommonOptions & {
-      readonly id: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-      readonly body?: SuspendDeviceRequest;
-    },
+    options: CommonOptions & { readonly id: string; readonly body?: SuspendDeviceRequest },
   ): Promise<SuspendDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, options.query),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, undefined),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as SuspendDeviceResponse;
@@ -1402,17 +1375,13 @@ export class ApiClient {
 
   /** Revokes every device of a group. Needs: operator. `POST /v1/groups/{group}/revoke` */
   async revokeGroup(
-    options: CommonOptions & {
-      readonly group: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-      readonly body: RevokeGroupRequest;
-    },
+    options: CommonOptions & { readonly group: string; readonly body: RevokeGroupRequest },
   ): Promise<RevokeGroupResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, options.query),
+      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, undefined),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeGroupResponse;
@@ -1551,32 +1520,23 @@ export class ApiClient {
 
   /** Creates an operator, or changes its role. Needs: admin. `PUT /v1/operators/{name}` */
   async putOperator(
-    options: CommonOptions & {
-      readonly name: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-      readonly body: PutOperatorRequest;
-    },
+    options: CommonOptions & { readonly name: string; readonly body: PutOperatorRequest },
   ): Promise<PutOperatorResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'PUT',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as PutOperatorResponse;
   }
 
   /** Deletes an operator with its keys and sessions. Needs: admin. `DELETE /v1/operators/{name}` */
-  async deleteOperator(
-    options: CommonOptions & {
-      readonly name: string;
-      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
-    },
-  ): Promise<void> {
+  async deleteOperator(options: CommonOptions & { readonly name: string }): Promise<void> {
     await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     });
   }
@@ -1672,17 +1632,6 @@ export class ApiClient {
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RenewResponse;
-  }
-
-  /** Returns when the client certificate should be renewed. `GET /v1/renewal-info` */
-  async getRenewalInfo(options: CommonOptions & {} = {}): Promise<GetRenewalInfoResponse> {
-    // The seam to the network: the service checks what it sends by the same schema.
-
-    return (await this.#call({
-      method: 'GET',
-      path: pathOf(`/v1/renewal-info`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
-    })) as GetRenewalInfoResponse;
   }
 
   /** Lists enrollment requests that wait for a decision. Needs: viewer. `GET /v1/requests` */

@@ -7,14 +7,13 @@
  * | `GET /v1/ca` | anyone | | {@link caSchema} |
  * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/renew` | the current certificate | {@link renewRequestSchema} | {@link issuedSchema} 201 |
- * | `GET /v1/renewal-info` | the current certificate | | {@link renewalInfoSchema} |
  * | `POST /v1/relay/renew` | broker | {@link relayRenewRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/tokens` | admin | {@link tokenRequestSchema} | {@link tokenSchema} 201 |
  * | `POST /v1/tokens/batch` | admin | {@link tokenBatchRequestSchema} | {@link tokenBatchSchema} 201 |
  * | `POST /v1/services` | admin | {@link serviceRequestSchema} | {@link issuedSchema} 201 |
  * | `GET /v1/devices`, `/v1/devices/{id}` | admin | | {@link devicePageSchema}, {@link deviceSchema} |
  * | `POST /v1/devices/{id}/revoke` | admin | {@link revokeRequestSchema} | {@link revokedSchema} |
- * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link suspendedSchema}, {@link deviceSchema}, {@link deletedSchema} |
+ * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link deviceSchema}, 204 |
  * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see feed.ts | |
  * | `GET /v1/status` | admin | | {@link statusSchema} |
  * | `GET /v1/whoami` | any certificate | | {@link whoamiSchema} |
@@ -38,6 +37,7 @@
  */
 import { z } from 'zod';
 import { deviceIdSchema } from './device-id-schema.ts';
+import { deviceRoleSchema, roleNameSchema, serviceRoleSchema } from './policy-role.ts';
 
 const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const time = z.iso.datetime();
@@ -71,27 +71,8 @@ export const issuedSchema = z.object({
   chain: z.string(),
   /** PEM: root, then issuers. */
   ca: z.string(),
-  /** When it should be renewed; absent in responses of earlier versions. */
-  renewAt: time.optional(),
 });
 export type Issued = z.infer<typeof issuedSchema>;
-
-/** Why a renewal is due at that time: part of the lifetime, or the issuer ends or is not trusted anymore. */
-export const renewalReasons = ['lifetime', 'issuer-ending', 'issuer-withdrawn'] as const;
-export type RenewalReason = (typeof renewalReasons)[number];
-
-/** When the certificate of the call should be renewed. */
-export const renewalInfoSchema = z.object({
-  device: deviceIdSchema,
-  serial: z.string(),
-  renewAt: time,
-  /** The time until then; 0: now. For devices that have no clock or one that is wrong. */
-  renewInSeconds: z.int().min(0),
-  reason: z.enum(renewalReasons),
-  /** When to ask again; also the Retry-After of the response. */
-  retryAfterSeconds: z.int().min(1),
-});
-export type RenewalInfo = z.infer<typeof renewalInfoSchema>;
 
 /**
  * A renewal that a device requested over MQTT. The broker confirms the certificate of the device's
@@ -115,6 +96,8 @@ export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;
 export const tokenRequestSchema = z.strictObject({
   device: deviceIdSchema,
   group: z.string().min(1).max(128).optional(),
+  /** The role in the policy (default: that of the profile, else `device`). */
+  role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   ttlSeconds: z
     .int()
@@ -127,6 +110,7 @@ export const tokenRequestSchema = z.strictObject({
 /** A token for `uses` new devices. */
 export const groupTokenRequestSchema = z.strictObject({
   group: z.string().min(1).max(128),
+  role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   ttlSeconds: z
     .int()
@@ -151,6 +135,8 @@ export const tokenSchema = z.object({
   token: z.string(),
   device: deviceIdSchema,
   group: z.string().nullable(),
+  /** Null: the token gives no role. */
+  role: z.string().nullable().optional(),
   expiresAt: time,
   url: z.string(),
   fingerprint,
@@ -162,6 +148,7 @@ export type TokenAnswer = z.infer<typeof tokenSchema>;
 export const tokenBatchRequestSchema = z.strictObject({
   devices: z.array(deviceIdSchema).min(1).max(1000),
   group: z.string().min(1).max(128).optional(),
+  role: deviceRoleSchema.optional(),
   ttlSeconds: z
     .int()
     .min(1)
@@ -174,6 +161,8 @@ export const serviceRoles = ['service', 'admin', 'broker', 'server'] as const;
 export const serviceRequestSchema = z.strictObject({
   name: deviceIdSchema,
   role: z.enum(serviceRoles),
+  /** For role `service`: another role in the policy. */
+  policyRole: serviceRoleSchema.optional(),
   csr: z.string().min(1).max(16_384),
   /** For roles `broker` and `server`: the host names and addresses in the certificate. */
   names: z.array(z.string().min(1).max(253)).max(32).default([]),
@@ -193,14 +182,6 @@ export const revokeRequestSchema = z.strictObject({
   reason: z.enum(revocationReasons).default('unspecified'),
 });
 
-/** Which brokers have not confirmed a change: devices may still be connected there. */
-const unconfirmed = {
-  /** Connected brokers that have not confirmed it in time. */
-  brokersUnconfirmed: z.array(z.string()).optional(),
-  /** Brokers that are not connected now, and were since the service started. */
-  brokersAbsent: z.array(z.string()).optional(),
-};
-
 /** The result of a revocation. All of it is in force when the service sends this response. */
 export const revokedSchema = z.object({
   id: deviceIdSchema,
@@ -210,13 +191,17 @@ export const revokedSchema = z.object({
   /** The number of connected brokers, and how many of them have not confirmed the revocation in time. */
   brokers: z.int().optional(),
   brokersLate: z.int().optional(),
-  ...unconfirmed,
+  /** The names of those that have not confirmed it. */
+  brokersUnconfirmed: z.array(z.string()).optional(),
   /** The number of the CRL that contains it; absent while that is being signed. */
   crlNumber: z.int().optional(),
 });
 
 export const deviceSchema = z.object({
   id: deviceIdSchema,
+  /** What it is: `device`, `service`, `admin`, `broker` or `server`. */
+  kind: z.string().optional(),
+  /** Its role in the policy: the kind, unless an operator gave it another one. */
   role: z.string(),
   status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']),
   group: z.string().nullable(),
@@ -248,17 +233,6 @@ export const deviceSchema = z.object({
     .optional(),
 });
 export type DeviceAnswer = z.infer<typeof deviceSchema>;
-
-/** A suspended identity, and the effect at the brokers. */
-export const suspendedSchema = deviceSchema.extend({
-  connectionsClosed: z.int().optional(),
-  /** How many brokers were connected; `brokers` names those that have a connection of the identity. */
-  brokersAsked: z.int().optional(),
-  ...unconfirmed,
-});
-
-/** The result of a deletion. All of it is in force when the service sends this response. */
-export const deletedSchema = revokedSchema.extend({ deleted: z.literal(true) });
 
 export const devicePageSchema = z.object({
   devices: z.array(deviceSchema),
@@ -293,11 +267,14 @@ export type PendingRequest = z.infer<typeof pendingRequestSchema>;
 export const requestPageSchema = z.object({ requests: z.array(pendingRequestSchema) });
 export const approveRequestSchema = z.strictObject({
   group: z.string().min(1).max(128).optional(),
+  role: deviceRoleSchema.optional(),
 });
 
 export const editRequestSchema = z.strictObject({
   /** Null removes the group. */
   group: z.string().min(1).max(128).nullable().optional(),
+  /** The role in the policy; null: the one of its kind, which is `device` for a device. */
+  role: roleNameSchema.nullable().optional(),
   /** Null removes an attribute; attributes that are not named are not changed. */
   attributes: z.record(z.string().min(1).max(64), z.string().max(256).nullable()).optional(),
 });
@@ -309,9 +286,7 @@ export const groupRevokedSchema = z.object({
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
   brokers: z.int().optional(),
-  brokersLate: z.int().optional(),
-  ...unconfirmed,
-  crlNumber: z.int().optional(),
+  brokersUnconfirmed: z.array(z.string()).optional(),
 });
 
 /** The client certificate of the call. */
@@ -328,6 +303,7 @@ export const factoryRequestSchema = z.strictObject({
   /** PEM of the manufacturer's CA: the root or an intermediate CA. Devices send the CAs below it. */
   certificate: z.string().min(1).max(65_536),
   group: z.string().min(1).max(128).optional(),
+  role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   /** Serial numbers and common names that may enroll; all when absent. */
   allowed: z.array(z.string().min(1).max(128)).max(200_000).optional(),
@@ -343,6 +319,7 @@ export const factorySchema = z.object({
   fingerprint,
   notAfter: time,
   group: z.string().nullable(),
+  role: z.string().nullable().optional(),
   profile: z.string().nullable(),
   /** The length of the list; null: all certificates of this CA may enroll. */
   allowed: z.int().nullable(),
@@ -365,6 +342,7 @@ export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });
 export const importRowSchema = z.strictObject({
   id: deviceIdSchema,
   group: z.string().min(1).max(128).optional(),
+  role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   attributes: z.record(z.string().min(1).max(64), z.string().max(256)).default({}),
   /** A token that was generated elsewhere: 32 random bytes, base64url. */

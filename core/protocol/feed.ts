@@ -17,6 +17,7 @@
 import { z } from 'zod';
 import { invisible } from '../escape.ts';
 import { deviceIdSchema } from './device-id-schema.ts';
+import { roleNameSchema } from './policy-role.ts';
 
 /** How often the service sends a heartbeat, in ms. */
 export const feedHeartbeatMs = 5000;
@@ -46,7 +47,7 @@ export type DirectoryCertificate = z.infer<typeof directoryCertificateSchema>;
 export const directoryEntrySchema = z.strictObject({
   id: deviceIdSchema,
   /** The role in the policy: `device`, `service`, `admin`, `broker`, or one that the operator defines. */
-  role: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  role: roleNameSchema,
   status: z.enum(['active', 'suspended', 'revoked', 'quarantined']),
   group: z.string().max(128).nullable(),
   attributes: z.record(z.string().max(64), z.string().max(256)),

@@ -13,7 +13,6 @@ import {
   policyTextMaxBytes,
 } from './broker-query.ts';
 import { policyInForceSchema } from './broker-sample.ts';
-import { editRequestSchema, revokeRequestSchema } from './enrollment-api.ts';
 import { operatorRoles } from './operator-role.ts';
 
 const time = z.iso.datetime();
@@ -169,6 +168,8 @@ export const tokenRowSchema = z.object({
   name: z.string(),
   device: z.string().nullable(),
   group: z.string().nullable(),
+  /** The role in the policy that it gives. */
+  role: z.string().nullable().optional(),
   profile: z.string().nullable(),
   uses: count,
   usesMax: count,
@@ -381,46 +382,4 @@ export const policyTestedSchema = z.object({ passed: count, failures: z.array(z.
 export const brokerPolicySchema = policyAnswerSchema;
 export const policyDiffSchema = z.object({
   brokers: z.array(policyDiffAnswerSchema.extend({ broker: z.string() })),
-});
-
-// ---- many devices at once ----
-
-export const bulkRequestSchema = z.strictObject({
-  /** Which devices: all conditions must hold. */
-  filter: z.strictObject({
-    ids: z.array(deviceId).min(1).max(20_000).optional(),
-    search: z.string().min(1).max(128).optional(),
-    online: z.boolean().optional(),
-    prefix: z.string().min(1).max(128).optional(),
-    group: z.string().min(1).max(128).optional(),
-    status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']).optional(),
-    attributes: z.record(z.string().min(1).max(64), z.string().max(256)).optional(),
-    expiresWithinSeconds: z.int().min(0).max(1e9).optional(),
-  }),
-  action: z.enum(['suspend', 'resume', 'revoke', 'delete', 'edit']),
-  /** Only counts. */
-  dryRun: z.boolean().default(false),
-  /** How many devices the caller believes to change: another number changes nothing. */
-  expected: count.optional(),
-  /** For `revoke`. */
-  reason: revokeRequestSchema.shape.reason.optional(),
-  /** For `edit`. */
-  edit: editRequestSchema.optional(),
-});
-export const bulkResultSchema = z.object({
-  dryRun: z.boolean(),
-  matched: count,
-  /** The first ids. */
-  sample: z.array(z.string()),
-  changed: count,
-  failed: count,
-  failures: z.array(z.object({ id: z.string(), code: z.string() })),
-  connectionsClosed: count,
-  /** Brokers that have not confirmed it in time. */
-  brokersLate: count,
-  /** How many brokers were connected, and the names of those that have not confirmed it. */
-  brokers: count.optional(),
-  brokersUnconfirmed: z.array(z.string()).optional(),
-  /** Brokers that are not connected now, and were since the service started. */
-  brokersAbsent: z.array(z.string()).optional(),
 });

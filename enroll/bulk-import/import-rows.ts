@@ -1,7 +1,8 @@
 /**
  * Reads the rows of an import from CSV or JSON lines.
  *
- * The first line of CSV contains the column names: `id`, and any of `group`, `profile`, `token`, `attr:NAME`.
+ * The first line of CSV contains the column names: `id`, and any of `group`, `role`, `profile`, `token`,
+ * `attr:NAME`.
  * JSON lines are objects with the same names, and with `attributes` as an object.
  *
  * @module
@@ -23,10 +24,10 @@ export function* csvRows(text: string): Generator<ReadRow> {
   const records = csvRecords(text);
   const first = records.next();
   const names = first.done === true ? [] : first.value.fields.map((name) => name.trim());
-  const known = names.every((name) => /^(?:id|group|profile|token|attr:.{1,64})$/.test(name));
+  const known = names.every((name) => /^(?:id|group|role|profile|token|attr:.{1,64})$/.test(name));
   if (!names.includes('id') || !known || new Set(names).size !== names.length) {
     throw new FlotillaError('request-invalid', {
-      detail: 'the first line must name the columns: id, group, profile, token, attr:NAME',
+      detail: 'the first line must name the columns: id, group, role, profile, token, attr:NAME',
     });
   }
   for (const { line, fields } of records) {

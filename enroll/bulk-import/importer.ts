@@ -15,6 +15,7 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { attributesMax } from '../devices/devices.ts';
 import { defaultProfileName, profileOf } from '../enrollment/profiles.ts';
 import { tokenHash } from '../enrollment/tokens.ts';
+import { withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import { isNameAllowed } from '../registry/reserved-names.ts';
 import type { DeviceRecord, TokenRecord } from '../registry/records.ts';
@@ -23,6 +24,8 @@ import type { ReadRow } from './import-rows.ts';
 
 const rowsPerCommit = 250;
 const refusedMax = 1000;
+/** How many roles of a batch the audit log names. */
+const rolesNamedMax = 20;
 
 export interface Imported {
   created: number;
@@ -35,6 +38,8 @@ export interface ImportDeps {
   readonly registry: Registry;
   readonly config: Config;
   readonly clock: Clock;
+  /** Why a role of the policy cannot be given; undefined: it can. */
+  readonly roleFault: (role: string) => Promise<string | undefined>;
 }
 
 interface Line {
@@ -48,6 +53,7 @@ interface Found {
   /** The hash of the row's token; undefined without one, or when it is malformed. */
   readonly hash: string | undefined;
   readonly token: Stored<TokenRecord> | undefined;
+  readonly roleFault: string | undefined;
 }
 
 /** Imports rows. @throws FlotillaError `registry-unavailable`; commits before that stay */
@@ -93,7 +99,7 @@ async function commitBatch(
   const puts: Put[] = [];
   const hashes = new Set<string>();
   for (const { line, row } of batch) {
-    const found = await lookUp(row, deps.registry);
+    const found = await lookUp(row, deps);
     const reason = faultOf(row, found, hashes, deps.config);
     if (reason !== undefined) {
       done.refused.push({ line, reason });
@@ -107,20 +113,34 @@ async function commitBatch(
   }
   if (puts.length > 0) {
     const { created, updated, tokens } = done;
+    const roles = rolesOf(batch);
     await deps.registry.commit({
       puts,
-      events: [{ action: 'device-imported', actor, detail: { created, updated, tokens } }],
+      events: [
+        {
+          action: 'device-imported',
+          actor,
+          detail: { created, updated, tokens, ...(roles === '' ? {} : { roles }) },
+        },
+      ],
     });
   }
   return done;
 }
 
-async function lookUp(row: ImportRow, registry: Registry): Promise<Found> {
+/** The roles of a batch, for the audit log. */
+function rolesOf(batch: readonly Line[]): string {
+  const roles = new Set(batch.flatMap(({ row }) => (row.role === undefined ? [] : [row.role])));
+  return [...roles].slice(0, rolesNamedMax).join(' ');
+}
+
+async function lookUp(row: ImportRow, { registry, roleFault }: ImportDeps): Promise<Found> {
   const hash = row.token === undefined ? undefined : tokenHash(row.token);
   return {
     device: await registry.get('devices', row.id),
     hash,
     token: hash === undefined ? undefined : await registry.get('tokens', hash),
+    roleFault: row.role === undefined ? undefined : await roleFault(row.role),
   };
 }
 
@@ -131,7 +151,7 @@ async function lookUp(row: ImportRow, registry: Registry): Promise<Found> {
  */
 function faultOf(
   row: ImportRow,
-  { device, hash, token }: Found,
+  { device, hash, token, roleFault }: Found,
   hashes: ReadonlySet<string>,
   config: Config,
 ): string | undefined {
@@ -145,6 +165,7 @@ function faultOf(
   if (row.token !== undefined && hash === undefined) {
     return 'the token is not 32 bytes in base64url';
   }
+  if (roleFault !== undefined) return roleFault;
   if (row.profile !== undefined && !isProfile(config, row.profile)) {
     return `there is no profile ${row.profile}`;
   }
@@ -168,7 +189,7 @@ function putsOf(row: ImportRow, { device, hash, token }: Found, deps: ImportDeps
     {
       table: 'devices',
       record: {
-        ...known,
+        ...withRole(known, row.role),
         group: row.group ?? known.group,
         profile: row.profile ?? (device === undefined ? defaultProfileName : known.profile),
         attributes: { ...known.attributes, ...row.attributes },
@@ -181,6 +202,7 @@ function putsOf(row: ImportRow, { device, hash, token }: Found, deps: ImportDeps
     hash,
     device: row.id,
     group: row.group ?? null,
+    ...(row.role === undefined ? {} : { role: row.role }),
     profile: row.profile ?? null,
     usesMax: 1,
     uses: 0,

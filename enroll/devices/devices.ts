@@ -8,6 +8,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditAction, AuditEvent } from '../audit/audit-event.ts';
+import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import type { DeviceRecord, RevocationRecord } from '../registry/records.ts';
 import {
   retryOnConflict,
@@ -20,6 +21,8 @@ import {
 export interface Edit {
   /** Null removes the group. */
   readonly group?: string | null | undefined;
+  /** The role in the policy; null: that of its kind. */
+  readonly role?: string | null | undefined;
   /** Null removes an attribute; attributes that are not named stay. */
   readonly attributes?: Readonly<Record<string, string | null>> | undefined;
 }
@@ -117,8 +120,8 @@ export class DeviceAdmin {
   }
 
   /**
-   * Changes group and attributes. @throws FlotillaError `device-not-found`, `request-invalid` when there are
-   * too many
+   * Changes group, role and attributes. @throws FlotillaError `device-not-found`, `request-invalid` when there
+   * are too many attributes, `identity-role-conflict` when it cannot have the role
    */
   edit(id: DeviceId, edit: Edit, actor: string): Promise<DeviceRecord> {
     return this.#change(id, 'device-changed', actor, (record) => {
@@ -133,7 +136,7 @@ export class DeviceAdmin {
         });
       }
       return {
-        ...record,
+        ...withRole(record, edit.role),
         group: edit.group === undefined ? record.group : edit.group,
         attributes: Object.fromEntries(attributes),
       };
@@ -165,11 +168,20 @@ export class DeviceAdmin {
     change: (record: DeviceRecord) => DeviceRecord,
   ): Promise<DeviceRecord> {
     return retryOnConflict(async () => {
-      const put = devicePut(await this.get(id), change);
+      const before = await this.get(id);
+      const put = devicePut(before, change);
       const { status, group } = put.record;
+      const role = assignedRole(put.record);
+      const roleBefore = assignedRole(before);
       await this.#registry.commit({
         puts: [put],
-        events: [auditEvent(action, actor, id, { status, group })],
+        events: [
+          auditEvent(action, actor, id, {
+            status,
+            group,
+            ...(role === roleBefore ? {} : { role, roleBefore }),
+          }),
+        ],
       });
       return put.record;
     });

@@ -75,7 +75,7 @@ export class ApprovalGate {
       const change = {
         deletions: [{ table: 'requests', key: id, expected: known.version }],
       } as const;
-      const authorization = approved(request, known.decidedBy ?? 'system', change, known.group);
+      const authorization = approved(request, known.decidedBy ?? 'system', change, known);
       return { kind: 'approved', authorization };
     }
     const isNew = row === undefined || row.status === 'pending';
@@ -88,7 +88,7 @@ export class ApprovalGate {
       : undefined;
     return rule === undefined
       ? { kind: 'new', expected: found?.version ?? 0 }
-      : { kind: 'approved', authorization: approved(request, `rule:${rule}`, {}, null) };
+      : { kind: 'approved', authorization: approved(request, `rule:${rule}`, {}, undefined) };
   }
 
   /**
@@ -171,12 +171,13 @@ function approved(
   { profile, factory }: ApprovalRequest,
   actor: string,
   change: Authorization['change'],
-  group: string | null,
+  given: Pick<RequestRecord, 'group' | 'role'> | undefined,
 ): Authorization {
   return {
     way: 'approval',
     actor,
-    group: group ?? factory?.factory.group ?? null,
+    group: given?.group ?? factory?.factory.group ?? null,
+    role: given?.role ?? factory?.factory.role,
     profile,
     reenrolls: true,
     factory: factory?.factory.name,

@@ -41,7 +41,7 @@ export class Approvals {
     id: string,
     status: 'approved' | 'denied',
     actor: string,
-    group?: string,
+    given: { readonly group?: string | undefined; readonly role?: string | undefined } = {},
   ): Promise<RequestRecord> {
     return retryOnConflict(async () => {
       const row = await this.#registry.get('requests', id);
@@ -52,7 +52,8 @@ export class Approvals {
       const record: RequestRecord = {
         ...before,
         status,
-        group: group ?? before.group,
+        group: given.group ?? before.group,
+        role: given.role ?? before.role,
         decidedBy: actor,
       };
       await this.#registry.commit({
@@ -62,7 +63,11 @@ export class Approvals {
             action: status === 'approved' ? 'enrollment-approved' : 'enrollment-denied',
             actor,
             device: record.device,
-            detail: { request: id, key: record.keyFingerprint },
+            detail: {
+              request: id,
+              key: record.keyFingerprint,
+              ...(record.role === undefined ? {} : { role: record.role }),
+            },
           },
         ],
       });

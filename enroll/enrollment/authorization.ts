@@ -21,6 +21,8 @@ export interface Authorization {
   /** For the audit log. */
   readonly actor: string;
   readonly group: string | null;
+  /** The role in the policy that it gives; undefined: none. */
+  readonly role?: string | undefined;
   readonly profile: EnrollmentProfile;
   /** Whether it may issue a certificate to an identity that has one. */
   readonly reenrolls: boolean;
@@ -45,6 +47,7 @@ export function authorizeToken(
     way: 'token',
     actor: tokenName(token.hash),
     group: token.group,
+    role: token.role,
     profile: profile(),
     reenrolls: token.device !== null,
     change: {
@@ -65,6 +68,7 @@ export function authorizeFactory(
     factory: name,
     actor: actorOf({ kind: 'factory', factory }),
     group: factory.factory.group,
+    role: factory.factory.role,
     profile,
     // Another manufacturer's certificate, or one for a device that came with a token, proves nothing.
     reenrolls: takesOver === true || row?.factory === name,

@@ -17,6 +17,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import { assertNameAllowed } from '../registry/reserved-names.ts';
@@ -255,8 +256,10 @@ export class Enrollment {
       keyFingerprint: csr.keyFingerprint,
       remoteAddress: request.remoteAddress,
     });
-    const known: DeviceRecord =
-      row ?? newIdentity({ id: device, role: 'device', createdAtMs: clock.now() });
+    const known: DeviceRecord = withRole(
+      row ?? newIdentity({ id: device, role: 'device', createdAtMs: clock.now() }),
+      authorization.role ?? profile.role ?? undefined,
+    );
     const result = await issuing.issue({
       csr: checked,
       row: {
@@ -276,7 +279,7 @@ export class Enrollment {
         action: 'certificate-issued',
         actor: authorization.actor,
         remoteAddress: request.remoteAddress,
-        detail: { way, profile: profile.name },
+        detail: { way, profile: profile.name, role: assignedRole(known) },
       },
     });
     return { kind: 'issued', result };

@@ -27,6 +27,8 @@ export interface FactoryRequest {
   readonly name: string;
   readonly certificate: string;
   readonly group?: string | undefined;
+  /** The role in the policy of its devices. */
+  readonly role?: string | undefined;
   readonly profile?: string | undefined;
   readonly allowed?: readonly string[] | undefined;
   /** How the device id follows from a certificate. */
@@ -54,6 +56,7 @@ export function factoryRecord(request: FactoryRequest, nowMs: number): FactoryRe
     certificate: facts.pem,
     fingerprint: facts.fingerprint,
     group: request.group ?? null,
+    ...(request.role === undefined ? {} : { role: request.role }),
     profile: request.profile ?? null,
     allowed: request.allowed === undefined ? null : withSerialForms(request.allowed),
     ...(request.deviceId === undefined ? {} : { deviceId: request.deviceId }),

@@ -69,12 +69,8 @@ function replay(record: ReplayRecord, ca: CertificateAuthority): IssueResult | u
   return { device: record.device, serial, fingerprint, notBeforeMs, notAfterMs, der, pem, issuer };
 }
 
-/** The form of the JSON API. @param renewAtMs when the certificate should be renewed */
-export function issuedJson(
-  result: IssueResult,
-  ca: CertificateAuthority,
-  renewAtMs: number,
-): Issued {
+/** The form of the JSON API. */
+export function issuedJson(result: IssueResult, ca: CertificateAuthority): Issued {
   return {
     device: result.device,
     serial: result.serial,
@@ -84,6 +80,5 @@ export function issuedJson(
     certificate: result.pem,
     chain: result.pem + result.issuer.pem,
     ca: ca.bundle,
-    renewAt: new Date(renewAtMs).toISOString(),
   };
 }

@@ -18,6 +18,8 @@ export interface EnrollmentProfile {
   readonly keyReuse: boolean;
   readonly overlap: 'until-seen' | 'until-end';
   readonly group: string | null;
+  /** The role in the policy of its devices; null: the profile gives none. */
+  readonly role: string | null;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
@@ -31,6 +33,7 @@ export function profileOf(config: Config, name = defaultProfileName): Enrollment
     keyReuse: true,
     overlap: 'until-seen',
     group: null,
+    role: null,
     attributes: {},
   };
   const set = Object.hasOwn(config.enroll.profiles, name)
@@ -40,8 +43,14 @@ export function profileOf(config: Config, name = defaultProfileName): Enrollment
     if (name === defaultProfileName) return usual;
     throw new FlotillaError('profile-not-found', { detail: printable(name) });
   }
-  const { validity, group, ...rest } = set;
-  return { ...usual, ...rest, validityMs: validity ?? usual.validityMs, group: group ?? null };
+  const { validity, group, role, ...rest } = set;
+  return {
+    ...usual,
+    ...rest,
+    validityMs: validity ?? usual.validityMs,
+    group: group ?? null,
+    role: role ?? null,
+  };
 }
 
 /** As {@link profileOf}, but the default profile when the name is no longer configured. */

@@ -19,7 +19,6 @@ import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
 import { areOwnNames, assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
-import type { RenewalAdviser } from './renewal-advice.ts';
 import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
@@ -31,7 +30,6 @@ export interface RenewalDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly issuing: CertificateIssuer;
-  readonly adviser: RenewalAdviser;
 }
 
 export interface RenewalRequest {
@@ -116,9 +114,7 @@ export class Renewal {
       throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
     }
     assertKeyType(csr, profile);
-    const isUrgent = this.#deps.adviser.isUrgent(current, row.profile);
-    if (!isUrgent) assertNotTooEarly(row, current, profile, clock.now());
-    assertKeyChange(csr, row, profile);
+    assertRenewable(csr, row, current, profile, clock.now());
     const { version, ...record } = row;
     return issuing.issue({
       csr: await CheckedCsr.check(csr, row.id, this.#deps),
@@ -171,8 +167,8 @@ function assertRelayed(
   }
 }
 
-/** @throws FlotillaError `renewal-too-early` */
-function assertNotTooEarly(
+function assertRenewable(
+  csr: Csr,
   row: DeviceRecord,
   current: CertificateRecord,
   profile: EnrollmentProfile,
@@ -187,11 +183,6 @@ function assertNotTooEarly(
       retryAfterSeconds: Math.ceil((earliestMs - nowMs) / 1000),
     });
   }
-}
-
-/** @throws FlotillaError `key-reuse-refused` */
-function assertKeyChange(csr: Csr, row: DeviceRecord, profile: EnrollmentProfile): void {
-  if (row.role !== 'device') return;
   const reused = row.certificates.some(
     ({ keyFingerprint }) => keyFingerprint === csr.keyFingerprint,
   );

@@ -35,6 +35,8 @@ export interface TokenRequest {
   /** Null: any identity that does not exist yet (a token for a group). */
   readonly device: DeviceId | null;
   readonly group?: string | undefined;
+  /** The role in the policy. */
+  readonly role?: string | undefined;
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses?: number | undefined;
@@ -84,6 +86,7 @@ export class Tokens {
           hash: createHash('sha256').update(bytes).digest('hex'),
           device: request.device,
           group: request.group ?? null,
+          ...(request.role === undefined ? {} : { role: request.role }),
           profile: request.profile ?? null,
           usesMax: request.uses ?? 1,
           uses: 0,
@@ -101,6 +104,7 @@ export class Tokens {
         detail: {
           token: tokenName(record.hash),
           group: record.group,
+          ...(record.role === undefined ? {} : { role: record.role }),
           uses: record.usesMax,
           expiresAt: new Date(record.expiresAtMs).toISOString(),
         },

@@ -6,6 +6,7 @@
 import type { DeviceId } from '../../core/device-id.ts';
 import { createdFeature } from '../../core/protocol/broker-query.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
+import { assignedRole } from '../registry/assigned-role.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
 /** A broker and the certificate that it was admitted with. */
@@ -27,11 +28,11 @@ export function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefi
  * The entry of an identity in the directory. @returns undefined for one that never had a certificate
  */
 export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
-  const { id, role, status, group, attributes, certificates, createdAtMs } = record;
+  const { id, status, group, attributes, certificates, createdAtMs } = record;
   if (status === 'pending') return undefined;
   return {
     id,
-    role,
+    role: assignedRole(record),
     status,
     group,
     attributes: { ...attributes },

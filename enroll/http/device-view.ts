@@ -6,6 +6,7 @@
 import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
 import type { PresenceTable } from '../devices/presence-table.ts';
 import { certificateStatus } from '../registry/certificate-status.ts';
+import { assignedRole } from '../registry/assigned-role.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
 export function deviceJson(
@@ -13,12 +14,13 @@ export function deviceJson(
   presence: PresenceTable,
   nowMs: number,
 ): DeviceAnswer {
-  const { id, role, status, group, attributes } = record;
+  const { id, status, group, attributes } = record;
   const lastSeenAtMs = presence.lastSeenAtMs(id);
   const denied = presence.deniedOf(id);
   return {
     id,
-    role,
+    kind: record.role,
+    role: assignedRole(record),
     status,
     group,
     attributes: { ...attributes },

@@ -34,7 +34,10 @@ export interface CertificateRecord {
 /** One identity: a device, or a service, administrator or broker. */
 export interface DeviceRecord {
   readonly id: DeviceId;
+  /** What it is: device, service, admin, broker or server. It never changes. */
   readonly role: string;
+  /** The role in the policy that an operator gave it; absent: that of its kind. See assigned-role.ts. */
+  readonly policyRole?: string | undefined;
   /** `pending`: registered, but not enrolled yet. */
   readonly status: 'pending' | 'active' | 'suspended' | 'revoked' | 'quarantined';
   /** Since when it has been suspended or quarantined without interruption. */
@@ -57,6 +60,8 @@ export interface TokenRecord {
   /** Null: any identity that does not exist yet (a token for a group). */
   readonly device: DeviceId | null;
   readonly group: string | null;
+  /** The role in the policy that it gives; absent: none. */
+  readonly role?: string | undefined;
   readonly profile: string | null;
   readonly usesMax: number;
   readonly uses: number;
@@ -96,6 +101,8 @@ export interface RequestRecord {
   readonly receivedAtMs: number;
   readonly expiresAtMs: number;
   readonly group: string | null;
+  /** The role in the policy that the approval gives; absent: none. */
+  readonly role?: string | undefined;
   readonly decidedBy: string | null;
 }
 
@@ -125,6 +132,8 @@ export interface FactoryRecord {
   readonly certificate: string;
   readonly fingerprint: string;
   readonly group: string | null;
+  /** The role in the policy that its devices get; absent: none. */
+  readonly role?: string | undefined;
   readonly profile: string | null;
   /** The serial numbers (hexadecimal) and common names that may enroll; null: all of this CA. */
   readonly allowed: readonly string[] | null;

@@ -74,7 +74,10 @@ export interface DeviceQuery {
   readonly limit: number;
   readonly idPrefix?: string;
   readonly group?: string;
+  /** The role in the policy. */
   readonly role?: string;
+  /** What it is: `device`, `service`, ... */
+  readonly kind?: string;
   readonly status?: DeviceRecord['status'];
   readonly attributes?: Readonly<Record<string, string>>;
   /** Only identities whose newest active certificate expires before this time. */

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ApiClient } from '../../core/protocol/api-client.ts';
-import { bulkResultSchema } from '../../core/protocol/operator-api.ts';
+import { bulkResultSchema } from '../../core/protocol/bulk-api.ts';
 import { enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
 
 async function imported(service: TestService, rows: readonly object[]): Promise<void> {

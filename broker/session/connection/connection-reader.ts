@@ -35,7 +35,6 @@ export class ConnectionReader {
   /** Whether something arrived since the last {@link silenceMs}. */
   #active = false;
   #lastActiveMs: number;
-  #openedAtMs: number;
   #cancelRateLimitPause: Cancel | undefined = undefined;
 
   /** @param onPacket returns {@link canContinue} */
@@ -48,7 +47,7 @@ export class ConnectionReader {
     this.#owner = owner;
     this.#stream = stream;
     this.#context = context;
-    this.#lastActiveMs = this.#openedAtMs = context.clock.monotonicMs();
+    this.#lastActiveMs = context.clock.monotonicMs();
     this.#framer = new Framer(context.limits.connectPacketMaxBytes, onPacket);
     this.#framer.firstByte = connectFirstByte;
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -114,15 +113,9 @@ export class ConnectionReader {
     return nowMs - this.#lastActiveMs;
   }
 
-  /** How long the connection is open, in ms, without pauses of the process. */
-  ageMs(nowMs: number): number {
-    return nowMs - this.#openedAtMs;
-  }
-
   /** The process did not run for a while, and could not read. */
   onProcessPaused(ms: number): void {
     this.#lastActiveMs += ms;
-    this.#openedAtMs += ms;
   }
 
   /** Discards the bytes that are not handled yet: the connection is closed. */

@@ -37,7 +37,7 @@ export function deviceListPath(
   const { expires, role = 'device', ...same } = filter;
   return withQuery('/v1/devices', {
     ...same,
-    role: role === anyRole ? undefined : role,
+    kind: role === anyRole ? undefined : role,
     expiresWithinSeconds: expires,
     total: page.isCounted ? true : undefined,
     limit: page.limit,

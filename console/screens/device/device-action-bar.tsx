@@ -75,7 +75,7 @@ export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.
       <button type="button" onClick={() => setAction('edit')}>
         Edit group and attributes
       </button>
-      {device.role === 'device' ? (
+      {device.kind === 'device' ? (
         <button type="button" onClick={createToken}>
           Token to enroll again
         </button>

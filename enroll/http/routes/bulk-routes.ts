@@ -6,12 +6,13 @@
 import type { z } from 'zod';
 import type { Clock } from '../../../core/clock.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
-import { bulkRequestSchema, bulkResultSchema } from '../../../core/protocol/operator-api.ts';
+import { bulkRequestSchema, bulkResultSchema } from '../../../core/protocol/bulk-api.ts';
 import type { DeviceActions } from '../../devices/device-actions.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import { changeDevices, matchingDevices, type BulkAction } from '../../queries/bulk-action.ts';
 import type { DeviceFilter } from '../../queries/device-search.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -20,6 +21,7 @@ export interface BulkRouteDeps {
   readonly devices: DeviceAdmin;
   readonly presence: PresenceTable;
   readonly revocations: DeviceActions;
+  readonly roles: KnownRoles;
   readonly table: DeviceTable;
 }
 
@@ -30,7 +32,7 @@ const bodyMaxBytes = 4 * 1024 * 1024;
 const sampleMax = 20;
 
 export function bulkRoutes(deps: BulkRouteDeps): HttpRoute[] {
-  const { clock, devices, presence, revocations, table } = deps;
+  const { clock, devices, presence, revocations, roles, table } = deps;
   return [
     route({
       method: 'POST',
@@ -41,6 +43,7 @@ export function bulkRoutes(deps: BulkRouteDeps): HttpRoute[] {
       bodyMaxBytes,
       response: bulkResultSchema,
       async handle({ body, actor }) {
+        await roles.assertKnown(body.edit?.role);
         const { ids, ...filter } = body.filter;
         const matched = await matchingDevices(table, presence, filterOf(filter, clock.now()), ids);
         const nothing = {
@@ -58,26 +61,19 @@ export function bulkRoutes(deps: BulkRouteDeps): HttpRoute[] {
           });
         }
         const outcome = await changeDevices(devices, revocations, matched, actionOf(body), actor);
-        const { failures, brokersUnconfirmed, brokersAbsent } = outcome;
-        return {
-          dryRun: false,
-          ...seen,
-          ...outcome,
-          failures: [...failures],
-          brokersUnconfirmed: [...brokersUnconfirmed],
-          brokersAbsent: [...brokersAbsent],
-        };
+        return { dryRun: false, ...seen, ...outcome, failures: [...outcome.failures] };
       },
     }),
   ];
 }
 
 function filterOf(filter: Omit<BulkRequest['filter'], 'ids'>, nowMs: number): DeviceFilter {
-  const { search, online, group, status, attributes, prefix, expiresWithinSeconds } = filter;
+  const { search, online, group, role, status, attributes, prefix, expiresWithinSeconds } = filter;
   return {
     ...(search === undefined ? {} : { search }),
     ...(online === undefined ? {} : { online }),
     ...(group === undefined ? {} : { group }),
+    ...(role === undefined ? {} : { role }),
     ...(status === undefined ? {} : { status }),
     ...(attributes === undefined ? {} : { attributes }),
     ...(prefix === undefined ? {} : { idPrefix: prefix }),

@@ -9,14 +9,13 @@ import type { Config } from '../../../core/config/config.ts';
 import type { DeviceId } from '../../../core/device-id.ts';
 import { deviceIdSchema } from '../../../core/protocol/device-id-schema.ts';
 import {
-  deletedSchema,
   devicePageSchema,
   deviceSchema,
   editRequestSchema,
   groupRevokedSchema,
   revokedSchema,
   revokeRequestSchema,
-  suspendedSchema,
+  serviceRoles,
 } from '../../../core/protocol/enrollment-api.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
@@ -24,8 +23,8 @@ import type { DeviceRecord } from '../../registry/records.ts';
 import type { DeviceQuery, Registry } from '../../registry/registry.ts';
 import type { DeviceActions, RevokeResult } from '../../devices/device-actions.ts';
 import { deviceSortKeys, searchDevices, type DeviceSortKey } from '../../queries/device-search.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
-import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import { assertMayChange } from '../assert-may-change.ts';
 import { deviceJson } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -34,10 +33,10 @@ export interface DeviceRouteDeps {
   readonly clock: Clock;
   readonly config: Config;
   readonly devices: DeviceAdmin;
-  readonly lockout: LockoutGuard;
   readonly presence: PresenceTable;
   readonly registry: Registry;
   readonly revocations: DeviceActions;
+  readonly roles: KnownRoles;
   readonly table: DeviceTable;
 }
 
@@ -47,8 +46,6 @@ const idParams = z.strictObject({ id: deviceIdSchema });
 const empty = z.strictObject({}).optional();
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
-/** Confirms that the identity that makes the call may be locked out. */
-export const ownIdentityQuery = z.strictObject({ ownIdentity: flag.optional() });
 const sortKeys = deviceSortKeys.flatMap((key) => [key, `-${key}` as const]);
 
 const listQuery = z.strictObject({
@@ -60,6 +57,7 @@ const listQuery = z.strictObject({
   prefix: z.string().min(1).max(128).optional(),
   group: z.string().min(1).max(128).optional(),
   role: z.string().min(1).max(64).optional(),
+  kind: z.enum(['device', ...serviceRoles]).optional(),
   status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']).optional(),
   attribute: z
     .union([z.string(), z.array(z.string()).max(16)])
@@ -72,7 +70,7 @@ const listQuery = z.strictObject({
 });
 
 export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
-  const { clock, config, devices, lockout, presence, registry, revocations, table } = deps;
+  const { clock, config, devices, presence, registry, revocations, roles, table } = deps;
   const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
     deviceJson(record, presence, clock.now());
   return [
@@ -116,13 +114,14 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'PATCH',
       path: '/v1/devices/:id',
-      summary: 'Changes group and attributes of an identity',
+      summary: 'Changes group, role and attributes of an identity',
       access: 'operator',
       params: idParams,
       body: editRequestSchema,
       response: deviceSchema,
       async handle({ params, body, actor, operator }) {
         assertMayChange(operator, table.get(params.id));
+        await roles.assertKnown(body.role);
         return view(await devices.edit(params.id, body, actor));
       },
     }),
@@ -131,14 +130,12 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       path: '/v1/devices/:id',
       summary: 'Revokes and deletes an identity',
       access: 'operator',
+      status: 204,
       params: idParams,
-      query: ownIdentityQuery,
-      response: deletedSchema,
-      async handle({ params: { id }, query, actor, operator }) {
-        assertMayChange(operator, table.get(id));
-        const change = { caller: operator, names: [id], ...query };
-        const done = await lockout.run(change, () => revocations.delete(id, actor));
-        return { id, deleted: true as const, ...revokedJson(done) };
+      async handle({ params, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
+        await revocations.delete(params.id, actor);
+        return undefined;
       },
     }),
     route({
@@ -147,16 +144,12 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Revokes all certificates of an identity and closes its connections',
       access: 'operator',
       params: idParams,
-      query: ownIdentityQuery,
       body: revokeRequestSchema,
       response: revokedSchema,
-      async handle({ params: { id }, query, body, actor, operator }) {
-        assertMayChange(operator, table.get(id));
-        const change = { caller: operator, names: [id], ...query };
-        const revoked = await lockout.run(change, () =>
-          revocations.revoke([id], body.reason, actor),
-        );
-        return { id, ...revokedJson(revoked) };
+      async handle({ params, body, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
+        const revoked = await revocations.revoke([params.id], body.reason, actor);
+        return { id: params.id, ...revokedJson(revoked) };
       },
     }),
     route({
@@ -165,10 +158,9 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Revokes every device of a group',
       access: 'operator',
       params: z.strictObject({ group: z.string().min(1).max(128) }),
-      query: ownIdentityQuery,
       body: revokeRequestSchema,
       response: groupRevokedSchema,
-      async handle({ params: { group }, query, body, actor, operator }) {
+      async handle({ params: { group }, body, actor, operator }) {
         const ids: DeviceId[] = [];
         let after: string | null = '';
         while (after !== null) {
@@ -179,11 +171,18 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
           }
           after = page.next;
         }
-        const change = { caller: operator, names: ids, ...query };
-        const revoked = await lockout.run(change, () =>
-          revocations.revoke(ids, body.reason, actor),
-        );
-        return { group, devices: ids, ...revokedJson(revoked) };
+        const revoked = await revocations.revoke(ids, body.reason, actor);
+        const { serials, connectionsClosed, elapsedMs, brokers, brokersUnconfirmed } =
+          revokedJson(revoked);
+        return {
+          group,
+          devices: ids,
+          serials,
+          connectionsClosed,
+          elapsedMs,
+          brokers,
+          brokersUnconfirmed,
+        };
       },
     }),
     route({
@@ -192,17 +191,12 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Suspends an identity until it is resumed',
       access: 'operator',
       params: idParams,
-      query: ownIdentityQuery,
       body: empty,
-      response: suspendedSchema,
-      async handle({ params: { id }, query, actor, operator }) {
-        assertMayChange(operator, table.get(id));
-        const change = { caller: operator, names: [id], ...query };
-        const done = await lockout.run(change, () => revocations.suspend(id, actor));
-        const { connectionsClosed, brokers, brokersUnconfirmed, brokersAbsent } = revokedJson(done);
-        const device = view(await devices.get(id));
-        const effect = { brokersAsked: brokers, brokersUnconfirmed, brokersAbsent };
-        return { ...device, connectionsClosed, ...effect };
+      response: deviceSchema,
+      async handle({ params, actor, operator }) {
+        assertMayChange(operator, table.get(params.id));
+        await revocations.suspend(params.id, actor);
+        return view(await devices.get(params.id));
       },
     }),
     route({
@@ -229,12 +223,13 @@ function sortKeyOf(sort: (typeof sortKeys)[number]): DeviceSortKey {
 
 function queryOf(query: z.infer<typeof listQuery>, nowMs: number, maxItems: number): DeviceQuery {
   const { prefix, attribute, expiresWithinSeconds, limit = pageItemsUsual, ...rest } = query;
-  const { group, role, status, after } = rest;
+  const { group, role, kind, status, after } = rest;
   return {
     limit: Math.min(limit, maxItems),
     ...(after === undefined ? {} : { after }),
     ...(group === undefined ? {} : { group }),
     ...(role === undefined ? {} : { role }),
+    ...(kind === undefined ? {} : { kind }),
     ...(status === undefined ? {} : { status }),
     ...(prefix === undefined ? {} : { idPrefix: prefix }),
     ...(attribute === undefined
@@ -260,7 +255,6 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
   brokers: number;
   brokersLate: number;
   brokersUnconfirmed: string[];
-  brokersAbsent: string[];
   crlNumber?: number;
 } {
   return {
@@ -270,7 +264,6 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
     brokers: effect.brokers,
     brokersLate: effect.late,
     brokersUnconfirmed: [...effect.lateBrokers],
-    brokersAbsent: [...effect.absentBrokers],
     ...(crlNumber === undefined ? {} : { crlNumber }),
   };
 }

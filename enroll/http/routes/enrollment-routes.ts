@@ -8,7 +8,6 @@ import { noNames } from '../../../certs/subject-names.ts';
 import {
   enrollRequestSchema,
   issuedSchema,
-  type Issued,
   relayRenewRequestSchema,
   renewRequestSchema,
   waitingSchema,
@@ -17,15 +16,13 @@ import { z } from 'zod';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
-import { issuedJson, type IssueResult } from '../../enrollment/issue-result.ts';
+import { issuedJson } from '../../enrollment/issue-result.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
-import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { requireIdentity } from '../client-certificate.ts';
 import { bearerOf } from '../authorization-header.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface EnrollmentRouteDeps {
-  readonly adviser: RenewalAdviser;
   readonly ca: CertificateAuthority;
   readonly enrollment: Enrollment;
   readonly renewal: Renewal;
@@ -35,9 +32,7 @@ export interface EnrollmentRouteDeps {
 const profileQuery = z.strictObject({ profile: z.string().min(1).max(64).optional() });
 
 export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
-  const { adviser, ca, enrollment, renewal, factories } = deps;
-  const respond = async (result: IssueResult): Promise<Issued> =>
-    issuedJson(result, ca, await adviser.renewAtMs(result));
+  const { ca, enrollment, renewal, factories } = deps;
   return [
     route({
       method: 'POST',
@@ -63,7 +58,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           ...(query.profile === undefined ? {} : { profile: query.profile }),
           remoteAddress,
         });
-        if (outcome.kind === 'issued') return await respond(outcome.result);
+        if (outcome.kind === 'issued') return issuedJson(outcome.result, ca);
         const { request, retryAfterSeconds } = outcome;
         status(202);
         header('retry-after', String(retryAfterSeconds));
@@ -89,7 +84,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress,
           via: 'https',
         });
-        return await respond(result);
+        return issuedJson(result, ca);
       },
     }),
     route({
@@ -115,7 +110,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress: body.remoteAddress,
           via: actor,
         });
-        return await respond(result);
+        return issuedJson(result, ca);
       },
     }),
   ];

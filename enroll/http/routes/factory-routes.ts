@@ -16,6 +16,7 @@ import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import { defaultDeviceIdRule } from '../../enrollment/device-id-rule.ts';
 import { factoriesMax, factoryRecord, type Factories } from '../../enrollment/factories.ts';
 import type { FactoryRecord } from '../../registry/records.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -25,6 +26,7 @@ export interface FactoryRouteDeps {
   readonly clock: Clock;
   readonly factories: Factories;
   readonly registry: Registry;
+  readonly roles: KnownRoles;
   /** Shows the factory CAs to clients in the TLS handshake. */
   readonly factoriesChanged: () => void;
 }
@@ -32,7 +34,7 @@ export interface FactoryRouteDeps {
 const nameParams = z.strictObject({ name: z.string().min(1).max(64) });
 
 export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
-  const { ca, clock, registry } = deps;
+  const { ca, clock, registry, roles } = deps;
   return [
     route({
       method: 'GET',
@@ -56,6 +58,7 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
       bodyMaxBytes: 16 * 1024 * 1024,
       response: factorySchema,
       async handle({ body, actor }) {
+        await roles.assertKnown(body.role);
         const record = factoryRecord(body, clock.now());
         if (ca.issuer(record.fingerprint) !== undefined || ca.fingerprint === record.fingerprint) {
           throw new FlotillaError('factory-invalid', { detail: 'it is the CA of this service' });
@@ -71,7 +74,11 @@ export function factoryRoutes(deps: FactoryRouteDeps): HttpRoute[] {
               {
                 action: 'factory-added',
                 actor,
-                detail: { name: record.name, fingerprint: record.fingerprint },
+                detail: {
+                  name: record.name,
+                  fingerprint: record.fingerprint,
+                  ...(record.role === undefined ? {} : { role: record.role }),
+                },
               },
             ],
           });
@@ -115,6 +122,7 @@ function factoryView(record: FactoryRecord): z.infer<typeof factorySchema> {
     fingerprint,
     notAfter: iso(readCertificate(certificate).notAfterMs),
     group,
+    role: record.role ?? null,
     profile,
     allowed: allowed?.length ?? null,
     approval,

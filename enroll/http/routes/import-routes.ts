@@ -8,6 +8,7 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { importRows } from '../../bulk-import/importer.ts';
 import { csvRows, jsonRows } from '../../bulk-import/import-rows.ts';
@@ -19,11 +20,20 @@ export interface ImportRouteDeps {
   readonly config: Config;
   readonly presence: PresenceTable;
   readonly registry: Registry;
+  readonly roles: KnownRoles;
 }
 
+/** Of so many roles the answer is remembered. */
+const rolesPerImportMax = 1000;
 const jsonLines = 'application/x-ndjson';
 
-export function importRoutes({ clock, config, presence, registry }: ImportRouteDeps): RawRoute[] {
+export function importRoutes({
+  clock,
+  config,
+  presence,
+  registry,
+  roles,
+}: ImportRouteDeps): RawRoute[] {
   return [
     {
       method: 'POST',
@@ -34,7 +44,8 @@ export function importRoutes({ clock, config, presence, registry }: ImportRouteD
       async handle({ body, mediaType, actor }) {
         if (typeof body !== 'string') throw new FlotillaError('media-type-unsupported');
         const rows = mediaType === 'text/csv' ? csvRows(body) : jsonRows(body);
-        const imported = await importRows(rows, actor, { registry, config, clock });
+        const roleFault = rememberedFault(roles);
+        const imported = await importRows(rows, actor, { registry, config, clock, roleFault });
         return { type: 'application/json', body: JSON.stringify(imported) };
       },
     },
@@ -55,4 +66,14 @@ export function importRoutes({ clock, config, presence, registry }: ImportRouteD
         }),
     },
   ];
+}
+
+/** Asks for each role once: an import has few roles and many rows. */
+function rememberedFault(roles: KnownRoles): (role: string) => Promise<string | undefined> {
+  const known = new Map<string, Promise<string | undefined>>();
+  return (role) => {
+    const fault = known.get(role) ?? roles.unknown(new Set([role]));
+    if (known.size < rolesPerImportMax) known.set(role, fault);
+    return fault;
+  };
 }

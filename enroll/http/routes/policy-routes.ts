@@ -24,6 +24,7 @@ import { testPolicy } from '../../../core/policy/policy-test.ts';
 import type { Subject } from '../../../core/policy/rules-for.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
+import { assignedRole } from '../../registry/assigned-role.ts';
 import type { FleetPolicy, StoredPolicy } from '../../policy/fleet-policy.ts';
 import type { BrokerReports } from '../../queries/broker-list.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
@@ -192,7 +193,7 @@ function subjectOf(
   const record = table.get(device as DeviceId);
   return {
     id: device,
-    role: role ?? record?.role ?? 'device',
+    role: role ?? (record === undefined ? 'device' : assignedRole(record)),
     group: group ?? record?.group ?? null,
     attributes: attributes ?? record?.attributes ?? {},
     standing: record?.status === 'quarantined' ? 'quarantined' : 'full',

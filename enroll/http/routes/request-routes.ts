@@ -11,13 +11,14 @@ import {
   type PendingRequest,
 } from '../../../core/protocol/enrollment-api.ts';
 import type { Approvals } from '../../enrollment/approvals.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { RequestRecord } from '../../registry/records.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 const idParams = z.strictObject({ id: z.string().regex(/^[0-9a-f]{32}$/) });
 
-export function requestRoutes(approvals: Approvals): HttpRoute[] {
+export function requestRoutes(approvals: Approvals, roles: KnownRoles): HttpRoute[] {
   return [
     route({
       method: 'GET',
@@ -35,8 +36,10 @@ export function requestRoutes(approvals: Approvals): HttpRoute[] {
       params: idParams,
       body: approveRequestSchema,
       response: pendingRequestSchema,
-      handle: async ({ params, body, actor }) =>
-        view(await approvals.decide(params.id, 'approved', actor, body.group)),
+      async handle({ params, body, actor }) {
+        await roles.assertKnown(body.role);
+        return view(await approvals.decide(params.id, 'approved', actor, body));
+      },
     }),
     route({
       method: 'POST',

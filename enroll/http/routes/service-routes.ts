@@ -11,31 +11,32 @@ import { issuedSchema, serviceRequestSchema } from '../../../core/protocol/enrol
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
-import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { CheckedCsr } from '../../enrollment/csr-checks.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
+import { withRole } from '../../registry/assigned-role.ts';
 import { isHeld } from '../../registry/certificate-status.ts';
 import { newIdentity } from '../../registry/device-rows.ts';
 import { assertNameAllowed } from '../../registry/reserved-names.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface ServiceRouteDeps {
-  readonly adviser: RenewalAdviser;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly config: Config;
   readonly issuing: CertificateIssuer;
   readonly registry: Registry;
+  readonly roles: KnownRoles;
 }
 
 export function serviceRoute({
-  adviser,
   ca,
   clock,
   config,
   issuing,
   registry,
+  roles,
 }: ServiceRouteDeps): HttpRoute {
   return route({
     method: 'POST',
@@ -46,13 +47,20 @@ export function serviceRoute({
     body: serviceRequestSchema,
     bodyMaxBytes: 64 * 1024,
     response: issuedSchema,
-    async handle({ body: { name, role, csr: text, names }, actor, remoteAddress }) {
+    async handle({ body: { name, role, policyRole, csr: text, names }, actor, remoteAddress }) {
       const csr = parseCsr(text);
       if (csr.commonName !== undefined && csr.commonName !== name) {
         throw new FlotillaError('csr-name-mismatch', { detail: `expected ${name}` });
       }
       assertNameAllowed(name, role);
       assertServerNamed(role, names);
+      if (policyRole !== undefined && role !== 'service') {
+        throw new FlotillaError('request-invalid', {
+          detail:
+            'policyRole: only an identity of role service can have another role in the policy',
+        });
+      }
+      await roles.assertKnown(policyRole);
       const result = await retryOnConflict(async () => {
         const row = await registry.get('devices', name);
         if (row !== undefined && row.role !== role) {
@@ -64,7 +72,10 @@ export function serviceRoute({
         return issuing.issue({
           csr: await CheckedCsr.check(csr, name, { registry, ca }),
           row: {
-            ...(row ?? newIdentity({ id: name, role, createdAtMs: clock.now() })),
+            ...withRole(
+              row ?? newIdentity({ id: name, role, createdAtMs: clock.now() }),
+              policyRole,
+            ),
             status: 'active',
           },
           expected: row?.version ?? 0,
@@ -75,11 +86,11 @@ export function serviceRoute({
             action: 'certificate-issued',
             actor,
             remoteAddress,
-            detail: { way: 'service', role },
+            detail: { way: 'service', role, ...(policyRole === undefined ? {} : { policyRole }) },
           },
         });
       });
-      return issuedJson(result, ca, await adviser.renewAtMs(result));
+      return issuedJson(result, ca);
     },
   });
 }

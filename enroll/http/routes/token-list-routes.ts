@@ -81,11 +81,12 @@ function statusOf(
 }
 
 function view(row: TokenRecord, nowMs: number): z.infer<typeof tokenRowSchema> {
-  const { hash, device, group, profile, uses, usesMax, createdAtMs, expiresAtMs } = row;
+  const { hash, device, group, role, profile, uses, usesMax, createdAtMs, expiresAtMs } = row;
   return {
     name: tokenName(hash),
     device,
     group,
+    role: role ?? null,
     profile,
     uses,
     usesMax,

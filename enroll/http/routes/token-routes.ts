@@ -17,19 +17,21 @@ import {
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import { tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
+import type { KnownRoles } from '../../policy/known-roles.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface TokenRouteDeps {
   readonly ca: CertificateAuthority;
   readonly config: Config;
+  readonly roles: KnownRoles;
   readonly tokens: Tokens;
   /** The URL at which devices reach the service. */
   readonly url: () => string;
 }
 
 export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
-  const { ca, tokens, url, config } = deps;
+  const { ca, tokens, url, config, roles } = deps;
   const responseOf = ({ token, record }: MadeToken): TokenAnswer => {
     if (record.device === null) throw new FlotillaError('internal');
     const fingerprint = ca.fingerprint;
@@ -39,6 +41,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       token,
       device: record.device,
       group: record.group,
+      role: record.role ?? null,
       expiresAt: iso(record.expiresAtMs),
       url: url(),
       fingerprint,
@@ -55,6 +58,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       body: tokenRequestSchema,
       response: tokenSchema,
       async handle({ body, actor }) {
+        await roles.assertKnown(body.role);
         const [made] = await tokens.create([body], actor);
         if (made === undefined) throw new FlotillaError('internal');
         return responseOf(made);
@@ -76,6 +80,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
             detail: `at most ${tokensPerRequestMax} tokens`,
           });
         }
+        await roles.assertKnown(rest.role);
         const made = await tokens.create(
           devices.map((device) => ({ device, ...rest })),
           actor,
@@ -92,6 +97,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       body: groupTokenRequestSchema,
       response: groupTokenSchema,
       async handle({ body, actor }) {
+        await roles.assertKnown(body.role);
         const [made] = await tokens.create([{ device: null, ...body }], actor);
         if (made === undefined) throw new FlotillaError('internal');
         const { token, record } = made;

@@ -73,6 +73,33 @@ test('rules have conditions on QoS, retain, payload and address', (t) => {
   t.false(authorizer.subscribe(dev, 's', 1).allowed);
 });
 
+test('a rule with when applies to identities of the group and with the attributes only', (t) => {
+  const authorizer = authorizerOf(
+    withRules(
+      "{ name: both, allow: publish, topics: ['t'], when: { group: [a, b], attributes: { site: [x, y], model: m1 } } }",
+      "{ name: not z, deny: publish, topics: ['free'], when: { group: z } }",
+      "{ name: free, allow: publish, topics: ['free'] }",
+    ),
+  );
+  const may = (asked: string, group: string | null, attributes: Record<string, string>): boolean =>
+    authorizer.publish(identityOf('dev', { group, attributes }), asked, 0, false, 0).allowed;
+  t.true(may('t', 'a', { site: 'x', model: 'm1' }));
+  t.true(may('t', 'b', { site: 'y', model: 'm1', other: 'o' }));
+  t.false(may('t', null, { site: 'x', model: 'm1' }));
+  t.false(may('t', 'c', { site: 'x', model: 'm1' }));
+  t.false(may('t', 'a', { site: 'z', model: 'm1' }));
+  t.false(may('t', 'a', { model: 'm1' }));
+  t.false(may('free', 'z', {}));
+  t.true(may('free', null, {}));
+  const policy = withRules(
+    "{ name: own, allow: publish, topics: ['t'], when: { attributes: { constructor: x } } }",
+  );
+  t.like(explain(policy, subject, { action: 'publish', topic: 't' }), {
+    allowed: false,
+    nearest: { rule: 'device/own', because: 'it requires that the attribute constructor is x' },
+  });
+});
+
 test('topic templates are expanded with the values of the identity and skipped without a value', (t) => {
   const authorizer = authorizerOf(
     withRules(

@@ -56,6 +56,12 @@ test('each error names its line and column', (t) => {
     /line 5.*10\.0\.0\.0\/33/,
   );
   t.regex(errorOf(rule("{ allow: publish, topics: ['$share/g/a'] }")), /line 5.*share/);
+  t.regex(
+    errorOf(rule("{ allow: publish, topics: ['a'], when: {} }")),
+    /line 5.*group or attributes/,
+  );
+  t.regex(errorOf(rule("{ allow: publish, topics: ['a'], when: { grup: x } }")), /line 5.*grup/);
+  t.regex(errorOf(rule("{ allow: publish, topics: ['a'], when: { group: [] } }")), /line 5.*when/);
 });
 
 test('the overflow behavior of a full queue is a limit of a role and is inherited', (t) => {
