@@ -6,8 +6,9 @@
  */
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
+import { isOtherIdentity } from '../../core/reused-name.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { IdentityRights, RightsNow } from '../contracts/identity-rights.ts';
+import type { IdentityRights, LeftBehind, RightsNow } from '../contracts/identity-rights.ts';
 import { certificateOf, type DirectoryView } from '../feed/broker-directory.ts';
 import type { IncidentHolds } from './incident-holds.ts';
 
@@ -20,11 +21,13 @@ export class CurrentRights implements IdentityRights {
     this.#holds = holds;
   }
 
-  of(id: string, last: Identity | undefined): RightsNow {
+  of(id: string, last: Identity | undefined, left: LeftBehind): RightsNow {
     if (!this.#directory.ready) return 'unknown';
     const entry = this.#directory.get(id);
-    if (entry === undefined) return { code: 'device-removed' };
-    const lost = lostRight(entry, last);
+    if (entry === undefined || isOtherIdentity(left.identityCreatedAtMs, entry.createdAtMs)) {
+      return { code: 'device-removed' };
+    }
+    const lost = lostRight(entry, left.fingerprint ?? last?.fingerprint);
     if (lost !== undefined) return { code: lost };
     const standing = entry.status === 'quarantined' ? 'quarantined' : (last?.standing ?? 'full');
     const judgement = this.#holds.apply(id, { standing, notAfterMs: last?.notAfterMs ?? 0 });
@@ -39,11 +42,11 @@ export class CurrentRights implements IdentityRights {
  * The end of a certificate is no lost right here: a device that is away cannot renew, and its will was set
  * while the certificate was valid.
  */
-function lostRight(entry: DirectoryEntry, last: Identity | undefined): ErrorCode | undefined {
+function lostRight(entry: DirectoryEntry, fingerprint: string | undefined): ErrorCode | undefined {
   if (entry.status === 'revoked') return 'device-revoked';
   if (entry.status === 'suspended') return 'device-suspended';
-  if (last === undefined) return undefined;
-  const certificate = certificateOf(entry, last.fingerprint);
+  if (fingerprint === undefined) return undefined;
+  const certificate = certificateOf(entry, fingerprint);
   if (certificate === undefined) return 'certificate-unknown';
   return certificate.status === 'revoked' ? 'certificate-revoked' : undefined;
 }

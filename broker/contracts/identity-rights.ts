@@ -13,7 +13,16 @@ import type { Identity } from './identity.ts';
  */
 export type RightsNow = { readonly identity: Identity } | { readonly code: ErrorCode } | 'unknown';
 
+/** Which identity has left something behind, and with which certificate; undefined: not known. */
+export interface LeftBehind {
+  readonly identityCreatedAtMs: number | undefined;
+  readonly fingerprint: string | undefined;
+}
+
 export interface IdentityRights {
-  /** @param last the identity of its last connection; undefined after a restart of the broker */
-  of(id: string, last: Identity | undefined): RightsNow;
+  /**
+   * @param last the identity of its last connection; undefined after a restart of the broker
+   * @param left what was stored: the name may belong to another identity now
+   */
+  of(id: string, last: Identity | undefined, left: LeftBehind): RightsNow;
 }

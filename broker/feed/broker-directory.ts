@@ -5,6 +5,7 @@
  * @module
  */
 import type { DirectoryCertificate, DirectoryEntry, FeedLine } from '../../core/protocol/feed.ts';
+import { isOtherIdentity } from '../../core/reused-name.ts';
 
 /** The complete state of the directory. */
 export interface DirectoryState {
@@ -172,7 +173,9 @@ export class Directory implements DirectoryView {
 
   #change(entry: DirectoryEntry, sequence: number): DirectoryChange {
     const { id } = entry;
-    const removed = isOtherIdentity(this.#entries.get(id), entry) ? [id] : [];
+    const removed = isOtherIdentity(this.#entries.get(id)?.createdAtMs, entry.createdAtMs)
+      ? [id]
+      : [];
     this.#entries.set(id, entry);
     this.#advance(sequence);
     return { kind: 'identities', ids: [id], removed, sequence };
@@ -182,7 +185,8 @@ export class Directory implements DirectoryView {
     const removed: string[] = [];
     for (const [id, entry] of this.#entries) {
       const now = entries.get(id);
-      if (now === undefined || isOtherIdentity(entry, now)) removed.push(id);
+      if (now === undefined || isOtherIdentity(entry.createdAtMs, now.createdAtMs))
+        removed.push(id);
     }
     this.#entries = entries;
     this.#snapshot = undefined;
@@ -207,16 +211,6 @@ export class Directory implements DirectoryView {
       throw new FeedBroken(`change ${sequence} after ${this.#sequence}`);
     }
   }
-}
-
-/** Whether a name was deleted and is used again by another identity. */
-function isOtherIdentity(before: DirectoryEntry | undefined, now: DirectoryEntry): boolean {
-  // Entries that an older version stored do not say when they were created.
-  return (
-    before?.createdAtMs !== undefined &&
-    now.createdAtMs !== undefined &&
-    before.createdAtMs !== now.createdAtMs
-  );
 }
 
 /** The certificate of an entry with this fingerprint. */

@@ -5,7 +5,7 @@
  *
  * | operation | fields |
  * |---|---|
- * | putSession | session u32, client text, identity text, version u8, expiry u32, disconnectedAt f64 (NaN: connected) |
+ * | putSession | session u32, client text, identity text, version u8, expiry u32, disconnectedAt f64 (NaN: connected), identityCreatedAt f64 (NaN: not known) |
  * | deleteSession | session u32 |
  * | putSubscription | session u32, filter text, options u8, identifier u32 |
  * | deleteSubscription | session u32, filter text |
@@ -18,7 +18,7 @@
  * | putIncoming, deleteIncoming | session u32, packet id u16 |
  * | putRetained | topic text, message |
  * | deleteRetained | topic text |
- * | putWill | client text, identity text, delay u32, dueAt f64 (NaN: not yet), message |
+ * | putWill | client text, identity text, delay u32, dueAt f64 (NaN: not yet), identityCreatedAt f64 (NaN: not known), fingerprint text (empty: not known), message |
  * | deleteWill | client text |
  *
  * @module

@@ -10,19 +10,13 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import {
-  BatchReader,
-  enqueueOffset,
-  operation,
-  readMessage,
-  stateNumber,
-  subscriptionOptions,
-} from './batch-format.ts';
+import { BatchReader, enqueueOffset, operation, readMessage, stateNumber } from './batch-format.ts';
 import type { DurableSession, Entry } from './durable-queue.ts';
 import { MessageBodies } from './message-bodies.ts';
 import { Queue, QueueTotals } from './queue-index.ts';
 import { combineRows } from './queue-rows.ts';
 import { recover, type RecoveredState } from './recover.ts';
+import { encodeSession, encodeSubscription, encodeWill } from './record-encoding.ts';
 import { RetainedSet } from './retained-set.ts';
 import {
   messageBytes,
@@ -157,14 +151,7 @@ class DurableStore implements SessionStore {
       session = { id: ++this.#lastSessionId, owner: record.identityId, queue: new Queue() };
       this.#sessions.set(record.clientId, session);
     }
-    const batch = this.#link.open;
-    batch.u8(operation.putSession);
-    batch.u32(session.id);
-    batch.text(record.clientId);
-    batch.text(record.identityId);
-    batch.u8(record.protocolVersion);
-    batch.u32(record.expirySeconds);
-    batch.f64(timeNumber(record.disconnectedAtMs));
+    encodeSession(this.#link.open, session.id, record);
   }
 
   deleteSession(clientId: string): void {
@@ -180,13 +167,7 @@ class DurableStore implements SessionStore {
 
   putSubscription(clientId: string, record: SubscriptionRecord): void {
     const session = this.#sessions.get(clientId);
-    if (session === undefined) return;
-    const batch = this.#link.open;
-    batch.u8(operation.putSubscription);
-    batch.u32(session.id);
-    batch.text(record.filter);
-    batch.u8(subscriptionOptions(record));
-    batch.u32(record.identifier ?? 0);
+    if (session !== undefined) encodeSubscription(this.#link.open, session.id, record);
   }
 
   deleteSubscription(clientId: string, filter: string): void {
@@ -346,13 +327,7 @@ class DurableStore implements SessionStore {
   }
 
   putWill(record: WillRecord): void {
-    const batch = this.#link.open;
-    batch.u8(operation.putWill);
-    batch.text(record.clientId);
-    batch.text(record.identityId);
-    batch.u32(record.delaySeconds);
-    batch.f64(timeNumber(record.dueAtMs));
-    batch.message(record.message);
+    encodeWill(this.#link.open, record);
   }
 
   deleteWill(clientId: string): void {
@@ -431,8 +406,4 @@ function ownerOf({ publisher }: StoredMessage): string | undefined {
   if (publisher === undefined) return undefined;
   const end = publisher.indexOf('/');
   return end === -1 ? publisher : publisher.slice(0, end);
-}
-
-function timeNumber(ms: number | undefined): number {
-  return ms === undefined ? Number.NaN : Math.round(ms);
 }

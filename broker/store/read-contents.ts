@@ -17,18 +17,29 @@ export function readContents(database: DatabaseSync): StoreContents {
     statement.setReturnArrays(true);
     return statement.all();
   };
+  // Before the upgrade, a file of format 1 does not have these columns.
+  const isFirst = formatOf(database) === 1;
+  const created = isFirst ? 'NULL' : 'identity_created';
+  const fingerprint = isFirst ? 'NULL' : 'fingerprint';
   // The one seam to node:sqlite: the columns have the types of the schema, which is STRICT.
   return {
     sessions: all(
-      'SELECT id, client, identity, version, expiry, disconnected FROM session ORDER BY id',
+      `SELECT id, client, identity, version, expiry, disconnected, ${created} FROM session ORDER BY id`,
     ) as StoreContents['sessions'],
     subscriptions: all(
       'SELECT session, filter, options, identifier FROM subscription',
     ) as StoreContents['subscriptions'],
     incoming: all('SELECT session, packet FROM incoming') as StoreContents['incoming'],
     queue: readQueue(database),
-    wills: all('SELECT client, identity, delay, due, message FROM will') as StoreContents['wills'],
+    wills: all(
+      `SELECT client, identity, delay, due, message, ${created}, ${fingerprint} FROM will`,
+    ) as StoreContents['wills'],
   };
+}
+
+/** The format of an open file. */
+export function formatOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
 }
 
 /** The memory of one page of retained messages, approximately, and the messages in it at most. */

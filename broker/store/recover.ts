@@ -50,11 +50,12 @@ function restoreState(contents: StoreContents): RecoveredState {
   const { lastSequence, lastRow } = fillQueues(contents.queue, queues);
   return {
     sessions: contents.sessions.map(
-      ([id, clientId, identityId, version, expirySeconds, disconnected]) => {
+      ([id, clientId, identityId, version, expirySeconds, disconnected, created]) => {
         const { messages, bytes } = existing(queues, id).queue;
         return {
           clientId,
           identityId,
+          identityCreatedAtMs: created ?? undefined,
           protocolVersion: versionOf(version),
           expirySeconds,
           disconnectedAtMs: disconnected ?? undefined,
@@ -67,16 +68,30 @@ function restoreState(contents: StoreContents): RecoveredState {
     durableSessions: new Map(
       contents.sessions.map(([id, clientId]) => [clientId, existing(queues, id)]),
     ),
-    wills: contents.wills.map(([clientId, identityId, delaySeconds, due, message]) => ({
-      clientId,
-      identityId,
-      message: readMessage(message),
-      delaySeconds,
-      dueAtMs: due ?? undefined,
-    })),
+    wills: contents.wills.map(willOf),
     lastSessionId,
     lastSequence,
     lastRow,
+  };
+}
+
+function willOf([
+  clientId,
+  identityId,
+  delaySeconds,
+  due,
+  message,
+  created,
+  fingerprint,
+]: StoreContents['wills'][number]): WillRecord {
+  return {
+    clientId,
+    identityId,
+    identityCreatedAtMs: created ?? undefined,
+    fingerprint: fingerprint === null || fingerprint === '' ? undefined : fingerprint,
+    message: readMessage(message),
+    delaySeconds,
+    dueAtMs: due ?? undefined,
   };
 }
 

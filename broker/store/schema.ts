@@ -8,7 +8,7 @@
 export const applicationId = 0x466c6f74;
 
 /** Increased when the tables or the encoding of messages change. At byte 60 of the file header. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 /**
  * `message` columns contain a message in the format of `batch-format.ts`. A row of `queue` contains its
@@ -18,7 +18,7 @@ export const formatVersion = 1;
 export const schema = `
 CREATE TABLE session (
   id INTEGER PRIMARY KEY, client TEXT NOT NULL, identity TEXT NOT NULL, version INTEGER NOT NULL,
-  expiry INTEGER NOT NULL, disconnected INTEGER) STRICT;
+  expiry INTEGER NOT NULL, disconnected INTEGER, identity_created INTEGER) STRICT;
 CREATE TABLE subscription (
   session INTEGER NOT NULL, filter TEXT NOT NULL, options INTEGER NOT NULL,
   identifier INTEGER NOT NULL, PRIMARY KEY (session, filter)) STRICT, WITHOUT ROWID;
@@ -33,5 +33,15 @@ CREATE TABLE body (id INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT;
 CREATE TABLE retained (topic TEXT PRIMARY KEY, message BLOB NOT NULL) STRICT;
 CREATE TABLE will (
   client TEXT PRIMARY KEY, identity TEXT NOT NULL, delay INTEGER NOT NULL, due INTEGER,
-  message BLOB NOT NULL) STRICT;
+  message BLOB NOT NULL, identity_created INTEGER, fingerprint TEXT) STRICT;
 `;
+
+/** Statements that turn a file of each earlier format into one of the next. */
+export const upgrades: ReadonlyMap<number, string> = new Map([
+  [
+    1,
+    `ALTER TABLE session ADD COLUMN identity_created INTEGER;
+     ALTER TABLE will ADD COLUMN identity_created INTEGER;
+     ALTER TABLE will ADD COLUMN fingerprint TEXT;`,
+  ],
+]);

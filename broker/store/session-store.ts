@@ -91,6 +91,11 @@ export interface SessionRecord {
   readonly clientId: string;
   /** The identity (device id) that owns the session. */
   readonly identityId: string;
+  /**
+   * When that identity was created, in ms since 1970: the name of a deleted one can be used again. Undefined:
+   * not known.
+   */
+  readonly identityCreatedAtMs: number | undefined;
   readonly protocolVersion: 3 | 4 | 5;
   /** 4,294,967,295 (0xFFFFFFFF): the session never expires. */
   readonly expirySeconds: number;
@@ -140,6 +145,10 @@ export interface QueuedMessage extends Delivery {
 export interface WillRecord {
   readonly clientId: string;
   readonly identityId: string;
+  /** As that of a session. */
+  readonly identityCreatedAtMs: number | undefined;
+  /** The certificate of the connection that set it; undefined: not known. */
+  readonly fingerprint: string | undefined;
   readonly message: StoredMessage;
   readonly delaySeconds: number;
   /** Wall-clock time, set when the delay starts; undefined while the client is connected. */

@@ -19,7 +19,8 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { applicationId, formatVersion, schema } from './schema.ts';
+import { formatOf } from './read-contents.ts';
+import { applicationId, formatVersion, schema, upgrades } from './schema.ts';
 
 /** Files up to this size are checked completely. For larger ones, only the data that is read. */
 const checkMaxBytes = 128 * 1024 * 1024;
@@ -83,7 +84,7 @@ export function inspectStoreFile<T>(path: string, look: (database: DatabaseSync)
 }
 
 /**
- * Opens the file for writing and locks it.
+ * Opens the file for writing, locks it, and upgrades it if an earlier version has written it.
  *
  * @throws FlotillaError `store-damaged`, `store-in-use`, `store-open-failed`
  */
@@ -94,7 +95,11 @@ export function openStoreFile(path: string): DatabaseSync {
       // Exclusive: no second broker, and no shared-memory file. The transaction acquires the lock.
       database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;
         PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;
-        PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE; COMMIT;`);
+        PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE;`);
+      for (let format = formatOf(database); format < formatVersion; format++) {
+        database.exec(`${upgrades.get(format) ?? ''} PRAGMA user_version = ${format + 1};`);
+      }
+      database.exec('COMMIT');
       return database;
     } catch (error) {
       database.close();

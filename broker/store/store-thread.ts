@@ -15,16 +15,32 @@ export type StoreRequest =
 
 /** The contents of the database, read at the start. */
 export interface StoreContents {
-  /** `[id, client, identity, version, expiry, disconnected]` */
-  readonly sessions: readonly (readonly [number, string, string, number, number, number | null])[];
+  /** `[id, client, identity, version, expiry, disconnected, identityCreated]` */
+  readonly sessions: readonly (readonly [
+    number,
+    string,
+    string,
+    number,
+    number,
+    number | null,
+    number | null,
+  ])[];
   /** `[session, filter, options, identifier]` */
   readonly subscriptions: readonly (readonly [number, string, number, number])[];
   /** `[session, packet]` */
   readonly incoming: readonly (readonly [number, number])[];
   /** Six numbers per entry, ordered by sequence: sequence, session, state, packet, bytes, body. */
   readonly queue: Float64Array<ArrayBuffer>;
-  /** `[client, identity, delay, due, message]` */
-  readonly wills: readonly (readonly [string, string, number, number | null, Uint8Array])[];
+  /** `[client, identity, delay, due, message, identityCreated, fingerprint]` */
+  readonly wills: readonly (readonly [
+    string,
+    string,
+    number,
+    number | null,
+    Uint8Array,
+    number | null,
+    string | null,
+  ])[];
 }
 
 /** A queue entry from the database: sequence, flags, identifiers, message. */

@@ -140,7 +140,8 @@ function runStatement(code: number, reader: BatchReader, sql: Statements): void 
       const identity = reader.text();
       const version = reader.u8();
       const expiry = reader.u32();
-      return void sql.putSession.run(id, client, identity, version, expiry, timeOf(reader.f64()));
+      const times = [timeOf(reader.f64()), timeOf(reader.f64())] as const;
+      return void sql.putSession.run(id, client, identity, version, expiry, ...times);
     }
     case operation.deleteSession: {
       const id = reader.u32();
@@ -156,8 +157,11 @@ function runStatement(code: number, reader: BatchReader, sql: Statements): void 
       const client = reader.text();
       const identity = reader.text();
       const delay = reader.u32();
-      const due = timeOf(reader.f64());
-      return void sql.putWill.run(client, identity, delay, due, reader.bytes());
+      const times = [timeOf(reader.f64()), timeOf(reader.f64())] as const;
+      const fingerprint = reader.text();
+      const [due, created] = times;
+      const message = reader.bytes();
+      return void sql.putWill.run(client, identity, delay, due, message, created, fingerprint);
     }
     case operation.deleteWill:
       return void sql.deleteWill.run(reader.text());
@@ -183,9 +187,9 @@ function prepareAll(database: DatabaseSync): Statements {
 const statements = {
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
-  putSession: `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+  putSession: `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     identity = excluded.identity, version = excluded.version, expiry = excluded.expiry,
-    disconnected = excluded.disconnected`,
+    disconnected = excluded.disconnected, identity_created = excluded.identity_created`,
   deleteSession: 'DELETE FROM session WHERE id = ?',
   deleteSubscriptions: 'DELETE FROM subscription WHERE session = ?',
   deleteAllIncoming: 'DELETE FROM incoming WHERE session = ?',
@@ -201,7 +205,7 @@ const statements = {
   deleteIncoming: 'DELETE FROM incoming WHERE session = ? AND packet = ?',
   putRetained: 'INSERT OR REPLACE INTO retained VALUES (?, ?)',
   deleteRetained: 'DELETE FROM retained WHERE topic = ?',
-  putWill: 'INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?)',
+  putWill: 'INSERT OR REPLACE INTO will VALUES (?, ?, ?, ?, ?, ?, ?)',
   deleteWill: 'DELETE FROM will WHERE client = ?',
   read: `SELECT queue.sequence, queue.flags, queue.identifiers,
     coalesce(queue.message, body.message) FROM queue LEFT JOIN body ON body.id = queue.body

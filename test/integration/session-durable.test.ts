@@ -3,13 +3,14 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
+import type { Identity } from '../../broker/contracts/identity.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { storeLimits } from '../../broker/store/open-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { checkConfig } from '../../core/config/config.ts';
 import { fakeClock } from '../support/fake-clock.ts';
-import { startWorld, TestAuthorizer } from '../support/session-world.ts';
+import { identityOf, startWorld, TestAuthorizer } from '../support/session-world.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
@@ -248,6 +249,74 @@ test('a store that cannot write closes the waiting connections instead of acknow
   t.is(pub.packets.filter((one) => one.cmd === 'puback').length, 0);
   t.is(world.count('disconnected', 'store-write-failed'), 1);
   t.is(world.count('store-failed', 'store-write-failed'), 1);
+});
+
+test('a device with the name of one that was deleted while the broker was down finds no session of it', async (t) => {
+  const open = storage(t);
+  const born = (createdAtMs: number): Identity => {
+    const identity = identityOf('pump');
+    return { ...identity, entry: { ...identity.entry, createdAtMs } };
+  };
+  const before = await startWorld(t, { store: await open() });
+  for (const clientId of ['pump', 'pump/2']) {
+    const client = await before.connect({
+      clientId,
+      identity: born(1),
+      clean: false,
+      will: { topic: 'w', payload: Buffer.from('of the deleted one'), qos: 1 },
+    });
+    await client.subscribe('secret', 1);
+    await client.cut();
+  }
+  await before.layer.publish({ topic: 'secret', payload: Buffer.from('s'), qos: 1, retain: false });
+  await before.close();
+
+  const after = await startWorld(t, { store: await open() });
+  const watcher = await after.connect({ clientId: 'watcher' });
+  await watcher.subscribe('w', 0);
+  t.is(after.layer.statistics().sessions, 3);
+  const newcomer = await after.connect({ clientId: 'pump', identity: born(2), clean: false });
+  t.false(newcomer.connack?.sessionPresent);
+  t.is(after.layer.statistics().sessions, 2, 'the other session of the deleted one is gone, too');
+  t.is(after.layer.statistics().queuedMessages, 0);
+  await newcomer.cut();
+  const again = await after.connect({ clientId: 'pump', identity: born(2), clean: false });
+  t.true(again.connack?.sessionPresent, 'its own session');
+  await watcher.settle();
+  t.is(watcher.packets.filter(({ cmd }) => cmd === 'publish').length, 0, 'no will was published');
+});
+
+test('a SUBSCRIBE of a kept session on a full disk is rejected, and nothing of it remains', async (t) => {
+  const path = join(tempFolder(t), 'store.sqlite');
+  const store = await openDurableStore({
+    path,
+    limits: storeLimits(checkConfig({}).limits.broker),
+    clock: systemClock,
+    worker: new URL('../support/store-full-worker.ts', import.meta.url),
+  });
+  const world = await startWorld(t, { store });
+  const expiry = { sessionExpiryInterval: 1000 };
+  const kept = await world.connect({ version: 5, clientId: 'kept', properties: expiry });
+  const old = await world.connect({ version: 4, clientId: 'old', clean: false });
+  const live = await world.connect({ version: 5, clientId: 'live' });
+  writeFileSync(`${path}.full`, '');
+  t.teardown(() => rmSync(`${path}.full`, { force: true }));
+  const ask = (messageId: number, topic: string): void =>
+    kept.send({ cmd: 'subscribe', messageId, subscriptions: [{ topic, qos: 1 }] });
+  ask(1, 'before it is noticed');
+  await until('the store has stalled', () => world.layer.storeStalled);
+  ask(2, 'k');
+  t.deepEqual((await live.subscribe('k', 1)).granted, [1], 'nothing has to be stored');
+  t.deepEqual((await old.subscribe('k', 1)).granted, [0x80]);
+  t.is(world.layer.statistics().subscriptions, 2);
+  rmSync(`${path}.full`);
+  t.deepEqual((await kept.next('suback')).granted, [1], 'the first one is durable now');
+  t.deepEqual((await kept.next('suback')).granted, [0x97]);
+  await until(
+    'the store is written again',
+    () => world.layer.storeStalled === undefined || undefined,
+  );
+  t.deepEqual((await kept.subscribe('k', 1)).granted, [1]);
 });
 
 test('on a full disk QoS 1, QoS 2 and sessions are rejected with a reason, QoS 0 goes on, and space ends it', async (t) => {

@@ -151,8 +151,8 @@ export class World {
   }
 
   /** Opens a TCP connection with `id` as its identity. */
-  async raw(id = 'device-1'): Promise<RawClient> {
-    this.#next.push(() => identityOf(id));
+  async raw(id: string | Identity = 'device-1'): Promise<RawClient> {
+    this.#next.push(() => (typeof id === 'string' ? identityOf(id) : id));
     const socket = connectTcp(this.port, '127.0.0.1');
     const client = new RawClient(socket);
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
@@ -255,7 +255,7 @@ export function identityOf(id: string): Identity {
 }
 
 export interface ConnectOptions {
-  readonly identity?: string;
+  readonly identity?: string | Identity;
   readonly clientId?: string;
   readonly version?: 3 | 4 | 5;
   readonly clean?: boolean;

@@ -210,7 +210,11 @@ interface Expected {
 
 /** Adds state of every kind. */
 function fillStore(store: SessionStore): Expected {
-  const a = sessionRecord('a', { identityId: 'device-a', protocolVersion: 5 });
+  const a = sessionRecord('a', {
+    identityId: 'device-a',
+    identityCreatedAtMs: 1_700_000_000_001,
+    protocolVersion: 5,
+  });
   const b = sessionRecord('b', { expirySeconds: 0xffff_ffff, disconnectedAtMs: 1_700_000_000_123 });
   const subscriptions = [
     subscription('$share/g/x/+', {
@@ -249,6 +253,8 @@ function fillStore(store: SessionStore): Expected {
     {
       clientId: 'a',
       identityId: 'device-a',
+      identityCreatedAtMs: 1_700_000_000_001,
+      fingerprint: `sha256:${'0a'.repeat(32)}`,
       message: storedMessage('w'),
       delaySeconds: 30,
       dueAtMs: undefined,
@@ -256,6 +262,8 @@ function fillStore(store: SessionStore): Expected {
     {
       clientId: 'gone',
       identityId: 'gone',
+      identityCreatedAtMs: undefined,
+      fingerprint: undefined,
       message: storedMessage('w', 'bye'),
       delaySeconds: 0,
       dueAtMs: 5,

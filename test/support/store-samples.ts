@@ -105,6 +105,7 @@ export function sessionRecord(
   return {
     clientId,
     identityId: clientId,
+    identityCreatedAtMs: undefined,
     protocolVersion: 4,
     expirySeconds: 3600,
     disconnectedAtMs: undefined,

@@ -175,10 +175,10 @@ export class ClientConnection
     this.#gate.batchFor(false).add(bytes, start, end);
   }
 
-  /** SUBACK and UNSUBACK: for a kept session they wait for the commit. */
-  sendAfterCommit(bytes: Buffer): void {
+  /** SUBACK and UNSUBACK. @param stored whether they confirm something that was put in the store */
+  sendAfterCommit(bytes: Buffer, stored: boolean): void {
     if (fitsClient(this, bytes.length)) {
-      this.#gate.orderedBatchFor(this.session?.kept === true).add(bytes, 0, bytes.length);
+      this.#gate.orderedBatchFor(stored).add(bytes, 0, bytes.length);
     } else this.close('packet-too-large');
   }
 

@@ -63,7 +63,8 @@ function subscribe(
     granted.push(record);
     if (sendsRetained) retained.push(record);
   }
-  client.sendAfterCommit(suback(client.isMqtt5 ? 5 : 4, packetId, codes)); // [MQTT-3.8.4-1], -2, -6
+  const stored = session.kept && granted.length > 0;
+  client.sendAfterCommit(suback(client.isMqtt5 ? 5 : 4, packetId, codes), stored); // [MQTT-3.8.4-1], -2, -6
   if (hooks.hasListeners.subscribe && granted.length > 0) {
     const subscriptions = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
     hooks.emit('subscribe', subscriptions, hooks.clientOf(client));
@@ -103,13 +104,14 @@ function rejectionOf(
   session: Session,
   { filter, qos }: SubscribeRequest,
 ): ErrorCode | undefined {
-  const { authorizer, limits } = client.context;
+  const { authorizer, limits, store } = client.context;
   const { topicMaxBytes, topicLevelsMax } = limits;
   const fault = topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax });
   if (fault !== undefined) return 'topic-filter-invalid';
   if (!session.subscriptions.has(filter) && !hasRoomFor(client, session, filter)) {
     return 'subscriptions-too-many';
   }
+  if (session.kept && store.stalled !== undefined) return 'store-stalled';
   const verdict = authorizer.subscribe(client.identity, filterWithoutShare(filter), qos);
   return verdict.allowed ? undefined : verdict.code;
 }

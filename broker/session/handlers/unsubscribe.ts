@@ -35,7 +35,7 @@ export function onUnsubscribe(
     if (removeSubscription(context, publisher, session, filter)) return success;
     return topicFilterFault(filter, limits) === undefined ? noSubscription : filterInvalid;
   });
-  client.sendAfterCommit(unsuback(client.isMqtt5 ? 5 : 4, packetId, codes));
+  client.sendAfterCommit(unsuback(client.isMqtt5 ? 5 : 4, packetId, codes), session.kept);
   const { hooks } = context;
   if (hooks.hasListeners.unsubscribe) hooks.emit('unsubscribe', filters, hooks.clientOf(client));
 }

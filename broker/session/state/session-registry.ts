@@ -4,6 +4,7 @@
  * @module
  */
 import { filterWithoutShare } from '../../../core/topic.ts';
+import { isOtherIdentity } from '../../../core/reused-name.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Recovered } from '../../store/session-store.ts';
 import type { SessionContext } from './context.ts';
@@ -75,6 +76,7 @@ export class SessionRegistry {
       }
       const session = this.#create(clientId, identityId, expirySeconds);
       session.protocolVersion = record.protocolVersion;
+      session.identityCreatedAtMs = record.identityCreatedAtMs;
       for (const subscription of record.subscriptions) {
         const { filter } = subscription;
         this.#context.subscriptionRoom.add(identityId, subscriptionAmount(filter));
@@ -97,6 +99,7 @@ export class SessionRegistry {
    */
   open(owner: SessionOwner, identity: Identity, request: OpenRequest): OpenedSession {
     const { clientId } = request;
+    this.#endOfEarlier(identity);
     this.#byId.get(clientId)?.owner?.close('session-taken-over');
     let session = this.#byId.get(clientId);
     let stored = request.will !== undefined || session?.kept === true;
@@ -114,6 +117,7 @@ export class SessionRegistry {
     session.protocolVersion = request.version;
     session.owner = owner;
     session.identity = identity;
+    session.identityCreatedAtMs = identity.entry.createdAtMs;
     session.limits = outboundLimits(this.#context, identity);
     session.save(undefined);
     this.#wills.set(session, request.will);
@@ -198,6 +202,19 @@ export class SessionRegistry {
       session.outbound.detach();
     }
     this.#wills.close();
+  }
+
+  /**
+   * Ends the sessions of a deleted identity with the same name, which was used again while the broker was
+   * down. Their wills are not published.
+   */
+  #endOfEarlier({ id, entry }: Identity): void {
+    for (const session of [...(this.#keptByIdentity.get(id) ?? [])]) {
+      if (!isOtherIdentity(session.identityCreatedAtMs, entry.createdAtMs)) continue;
+      session.owner?.close('device-removed');
+      this.#wills.delete(session);
+      this.end(session);
+    }
   }
 
   #create(clientId: string, identityId: string, expirySeconds: number): Session {

@@ -33,6 +33,8 @@ export class Session implements Receiver, OutboundContext {
   expirySeconds: number;
   protocolVersion: 3 | 4 | 5 = 4;
   owner: SessionOwner | undefined = undefined;
+  /** When its identity was created; undefined: not known. A deleted name can be used again. */
+  identityCreatedAtMs: number | undefined = undefined;
   /** The identity of the last connection; undefined after a restart of the broker. */
   identity: Identity | undefined = undefined;
   readonly subscriptions = new Map<string, SubscriptionRecord>();
@@ -141,6 +143,7 @@ export class Session implements Receiver, OutboundContext {
     this.store.putSession({
       clientId: this.clientId,
       identityId: this.identityId,
+      identityCreatedAtMs: this.identityCreatedAtMs,
       protocolVersion: this.protocolVersion,
       expirySeconds: this.expirySeconds,
       disconnectedAtMs,

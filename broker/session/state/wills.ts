@@ -71,6 +71,8 @@ export class Wills {
     const record: WillRecord = {
       clientId: session.clientId,
       identityId: session.identityId,
+      identityCreatedAtMs: session.identityCreatedAtMs,
+      fingerprint: session.identity?.fingerprint,
       message: will.message,
       delaySeconds: will.delaySeconds,
       dueAtMs: undefined,
@@ -190,7 +192,7 @@ export class Wills {
   #mayPublish(will: WillRecord, last: Identity | undefined): boolean | undefined {
     const { authorizer, events, log, rights } = this.#context;
     const { topic, qos, retain, payload } = will.message;
-    const now = rights.of(will.identityId, last);
+    const now = rights.of(will.identityId, last, will);
     if (now === 'unknown') return undefined;
     if ('code' in now) {
       const { identityId: device, clientId } = will;

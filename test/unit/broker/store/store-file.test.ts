@@ -55,9 +55,28 @@ async function assertRefused(t: ExecutionContext, path: string, code: ErrorCode)
 test('a store with a newer format prevents the start and is not changed', async (t) => {
   const path = await filledStore(tempFolder(t));
   const database = new DatabaseSync(path);
-  database.exec('PRAGMA user_version = 2');
+  database.exec('PRAGMA user_version = 3');
   database.close();
   await assertRefused(t, path, 'store-newer');
+});
+
+test('a store of the first format is upgraded, with everything in it', async (t) => {
+  const path = await filledStore(tempFolder(t));
+  const database = new DatabaseSync(path);
+  database.exec(`ALTER TABLE session DROP COLUMN identity_created;
+    ALTER TABLE will DROP COLUMN identity_created; ALTER TABLE will DROP COLUMN fingerprint;
+    INSERT INTO will SELECT 'a', 'a', 0, NULL, message FROM queue LIMIT 1; PRAGMA user_version = 1`);
+  database.close();
+  const store = await open(path);
+  const { sessions, wills } = await store.load();
+  t.like(sessions[0], { clientId: 'a', identityCreatedAtMs: undefined });
+  t.like(wills[0], { clientId: 'a', identityCreatedAtMs: undefined, fingerprint: undefined });
+  t.is((await wholeQueue(store, 'a')).length, 500);
+  store.putSession(sessionRecord('a', { identityCreatedAtMs: 7 }));
+  await store.close();
+  const again = await open(path);
+  t.is((await again.load()).sessions[0]?.identityCreatedAtMs, 7);
+  await again.close();
 });
 
 test('a file that is not a store prevents the start and is not changed', async (t) => {
@@ -88,7 +107,7 @@ test('a damaged store prevents the start and is not changed', async (t) => {
     'an entry without its session': (path) => inside(path, 'DELETE FROM session'),
     'an invalid state': (path) => inside(path, 'UPDATE queue SET state = 9 WHERE sequence = 7'),
     'an invalid will': (path) =>
-      inside(path, "INSERT INTO will VALUES ('a', 'a', 0, NULL, x'0102')"),
+      inside(path, "INSERT INTO will VALUES ('a', 'a', 0, NULL, x'0102', NULL, NULL)"),
     'the format 0': (path) => inside(path, 'PRAGMA user_version = 0'),
   };
   for (const [name, damage] of Object.entries(damages)) {
