@@ -12,6 +12,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { Authorizer, SessionLimits } from '../broker/contracts/authorizer.ts';
 import type { Verdict } from '../core/policy/policy-verdict.ts';
 import type { Identity } from '../broker/contracts/identity.ts';
+import { StreamWire } from '../broker/listeners/stream-wire.ts';
 import { createSessionLayer } from '../broker/session/mqtt-session-layer.ts';
 import { openDurableStore } from '../broker/store/durable-store.ts';
 import { openMemoryStore } from '../broker/store/memory-store.ts';
@@ -92,7 +93,7 @@ const server = createServer(
     minVersion: 'TLSv1.2',
     noDelay: true,
   },
-  (socket) => layer.accept(socket, identityOf(socket)),
+  (socket) => layer.accept(new StreamWire(socket), identityOf(socket)),
 );
 server.on('tlsClientError', () => undefined);
 server.listen(Number(port), '127.0.0.1', () => {

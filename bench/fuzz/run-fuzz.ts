@@ -8,6 +8,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate, parser, type IPublishPacket } from 'mqtt-packet';
 import type { Authorizer, SessionLimits } from '../../broker/contracts/authorizer.ts';
+import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import {
   createSessionLayer,
@@ -80,7 +81,7 @@ export async function runFuzz(options: FuzzOptions): Promise<FuzzResult> {
   const { layer, faults } = await openLayer(options.log);
   const names: string[] = [];
   const server = createServer((socket) => {
-    layer.accept(socket, uncheckedIdentity(names.shift() ?? 'fuzz-0'));
+    layer.accept(new StreamWire(socket), uncheckedIdentity(names.shift() ?? 'fuzz-0'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -7,12 +7,12 @@
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
-import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { Connection, SessionLayer } from '../contracts/session-layer.ts';
+import type { Wire } from '../contracts/connection-wire.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import { admit, review, type Admission, type Refused, type TlsFacts } from './admission.ts';
 import type { IncidentHolds } from './incident-holds.ts';
@@ -76,32 +76,31 @@ export class Admitter {
   }
 
   /** Passes an admitted connection to the session layer. */
-  accept(stream: Duplex, identity: Identity): void {
+  accept(wire: Wire, identity: Identity): void {
     const { layer, expiry } = this.#deps;
-    const connection = layer.accept(stream, identity);
-    expiry.watch(connection);
-    stream.on('close', () => {
+    const connection = layer.accept(wire, identity, () => {
       this.#connections--;
       expiry.forget(connection);
     });
+    expiry.watch(connection);
   }
 
   /**
    * Passes an admitted connection to the session layer after its WebSocket upgrade. The directory may
    * have changed since {@link admit}, so it is checked again.
    */
-  acceptUpgraded(stream: Duplex, identity: Identity): void {
+  acceptUpgraded(wire: Wire, identity: Identity): void {
     const { directory, clock, holds, events } = this.#deps;
     const judgement = holds.apply(identity.id, review(identity, directory, clock.now()));
     if ('code' in judgement) {
       events.refused(identity.remoteAddress, refusal(identity, judgement.code), 'connect');
       this.release();
-      stream.destroy();
+      wire.destroy();
       return;
     }
     identity.entry = directory.get(identity.id) ?? identity.entry;
     identity.standing = judgement.standing;
-    this.accept(stream, identity);
+    this.accept(wire, identity);
   }
 
   /** An admitted connection closed before it was passed to the session layer. */

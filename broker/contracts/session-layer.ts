@@ -2,19 +2,19 @@
  * The contract between the broker (listeners, admission, policy) and the session layer, which speaks
  * MQTT with admitted connections.
  *
- * The broker passes a stream to the session layer only after TLS, certificate and directory have been
- * checked, and before a byte of MQTT is read. From then on the session layer owns the stream: it reads
- * CONNECT within the timeout, calls the {@link Authorizer}, and always closes the stream in the end.
+ * The broker passes a connection to the session layer only after TLS, certificate and directory have been
+ * checked, and before a byte of MQTT is read. From then on the session layer owns its wire: it reads
+ * CONNECT within the timeout, calls the {@link Authorizer}, and always closes the wire in the end.
  *
  * @module
  */
-import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
 import type { IdentityRights } from './identity-rights.ts';
 import type { SessionInspection } from './session-inspection.ts';
+import type { Wire } from './connection-wire.ts';
 
 /** One admitted connection. */
 export interface Connection {
@@ -102,8 +102,12 @@ export interface SessionStatistics {
 }
 
 export interface SessionLayer {
-  /** Starts MQTT on an admitted stream. */
-  accept(stream: Duplex, identity: Identity): Connection;
+  /**
+   * Starts MQTT on an admitted connection.
+   *
+   * @param closed called once, when the connection is closed
+   */
+  accept(wire: Wire, identity: Identity, closed?: () => void): Connection;
   /** All open connections, including those that have not sent CONNECT. */
   connections(): Iterable<Connection>;
   /** The open connections of one identity. */

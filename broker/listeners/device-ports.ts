@@ -10,6 +10,7 @@ import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
+import { StreamWire } from './stream-wire.ts';
 import { TlsListener, type ListenerEvents } from './tls-listener.ts';
 import { WebSocketUpgrade, type UpgradeEvents } from './websocket-upgrade.ts';
 
@@ -46,7 +47,7 @@ export class DevicePorts {
     );
     const { mqttsPort, wssPort } = config.broker;
     this.#mqtts = this.#listener(mqttsPort, ['mqtt', 'x-amzn-mqtt-ca'], (socket, identity) =>
-      admitter.accept(socket, identity),
+      admitter.accept(new StreamWire(socket), identity),
     );
     this.#wss = this.#listener(wssPort, ['http/1.1'], (socket, identity) =>
       this.#upgrade.take(socket, identity),

@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Admitter } from '../admission/admitter.ts';
 import type { Identity } from '../contracts/identity.ts';
 import { BinaryWebSocket } from './binary-web-socket.ts';
+import { StreamWire } from './stream-wire.ts';
 
 export interface WebSocketUpgradeOptions {
   readonly packetMaxBytes: number;
@@ -118,7 +119,7 @@ export class WebSocketUpgrade {
       this.#stopWaiting(socket);
       const stream = createWebSocketStream(webSocket, { allowHalfOpen: false });
       stream.on('error', () => undefined);
-      this.#deps.admitter.acceptUpgraded(stream, identity);
+      this.#deps.admitter.acceptUpgraded(new StreamWire(stream), identity);
     });
   }
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
@@ -17,6 +16,7 @@ import type {
   SessionLayerDeps,
   SessionStatistics,
 } from '../contracts/session-layer.ts';
+import type { Wire } from '../contracts/connection-wire.ts';
 import { AedesPersistence } from './aedes/aedes-persistence.ts';
 import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
@@ -128,8 +128,8 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.#scheduleSweep();
   }
 
-  accept(stream: Duplex, identity: Identity): Connection {
-    const client = new ClientConnection(this, stream, identity);
+  accept(wire: Wire, identity: Identity, closed?: () => void): Connection {
+    const client = new ClientConnection(this, wire, identity, closed);
     this.#clients.add(client);
     const ofIdentity = this.#byIdentity.get(identity.id);
     if (ofIdentity === undefined) this.#byIdentity.set(identity.id, new Set([client]));
@@ -227,7 +227,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     while (this.#clients.size > 0) {
       const late = performance.now() >= deadlineMs;
       for (const client of this.#clients) {
-        if (late || client.stream.writableFinished) client.stream.destroy();
+        if (late || client.wire.isFinished) client.wire.destroy();
       }
       // Real time, not the injected clock: sockets do not wait for a test to advance it.
       await new Promise((resolve) => setTimeout(resolve, 5));

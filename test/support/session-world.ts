@@ -20,6 +20,7 @@ import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
 import type { RightsNow } from '../../broker/contracts/identity-rights.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
+import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 import {
   createSessionLayer,
   type MqttSessionLayer,
@@ -183,7 +184,7 @@ export class World {
         const certificate = socket.getPeerX509Certificate();
         const name = certificate === undefined ? undefined : commonNameOf(certificate);
         if (name?.ok !== true) socket.destroy();
-        else this.layer.accept(socket, identityOf(name.id));
+        else this.layer.accept(new StreamWire(socket), identityOf(name.id));
       },
     );
     server.on('tlsClientError', () => undefined);
@@ -197,7 +198,7 @@ export class World {
   }
 
   accept(stream: Duplex, id: string): Connection {
-    return this.layer.accept(stream, identityOf(id));
+    return this.layer.accept(new StreamWire(stream), identityOf(id));
   }
 
   async close(): Promise<void> {
@@ -240,7 +241,7 @@ export async function startWorld(
   const next: (() => Identity)[] = [];
   const server = createTcpServer((socket) => {
     const identity = next.shift()?.() ?? identityOf('unknown');
-    layer.accept(socket, identity);
+    layer.accept(new StreamWire(socket), identity);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const world = new World(layer, authorizer, config, events, server, next);

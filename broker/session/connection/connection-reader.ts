@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Duplex } from 'node:stream';
 import type { Cancel } from '../../../core/clock.ts';
+import type { Wire } from '../../contracts/connection-wire.ts';
 import type { SessionContext } from '../state/context.ts';
 import { Framer, type PacketHandler } from '../wire/framer.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -28,7 +28,7 @@ export interface ReaderOwner {
 
 export class ConnectionReader {
   readonly #owner: ReaderOwner;
-  readonly #stream: Duplex;
+  readonly #wire: Pick<Wire, 'pause' | 'resume'>;
   readonly #context: SessionContext;
   readonly #framer: Framer;
   #pauses = 0;
@@ -40,17 +40,35 @@ export class ConnectionReader {
   /** @param onPacket returns {@link canContinue} */
   constructor(
     owner: ReaderOwner,
-    stream: Duplex,
+    wire: Pick<Wire, 'pause' | 'resume'>,
     context: SessionContext,
     onPacket: PacketHandler,
   ) {
     this.#owner = owner;
-    this.#stream = stream;
+    this.#wire = wire;
     this.#context = context;
     this.#lastActiveMs = context.clock.monotonicMs();
     this.#framer = new Framer(context.limits.connectPacketMaxBytes, onPacket);
     this.#framer.firstByte = connectFirstByte;
-    stream.on('data', (chunk: Buffer) => this.#read(chunk));
+  }
+
+  /** Handles the packets of a chunk. */
+  read(chunk: Buffer): void {
+    if (this.#owner.closed) return;
+    this.#active = true;
+    this.#context.counters.bytesIn += chunk.length;
+    try {
+      this.#framer.push(chunk);
+    } catch (error) {
+      this.#owner.onReadError(error);
+    }
+    const { rateLimit } = this.#owner;
+    if (rateLimit !== undefined) {
+      const waitMs = rateLimit.bytes(chunk.length, this.#context.clock.monotonicMs());
+      if (waitMs > 0) this.pauseFor(waitMs);
+    }
+    // A client that does not read its acknowledgements is not read from either.
+    if (!this.#owner.hasRoom) this.pause(pauseReasons.outbound);
   }
 
   /** Whether the next packet may be handled now. */
@@ -75,7 +93,7 @@ export class ConnectionReader {
   pause(reason: number): void {
     if (this.#owner.closed) return;
     this.#pauses |= reason;
-    this.#stream.pause();
+    this.#wire.pause();
   }
 
   resume(reason: number): void {
@@ -84,7 +102,7 @@ export class ConnectionReader {
     if (!this.canContinue()) return;
     this.#guard(() => this.#framer.resume());
     // The packets that were waiting may have paused reading again, or closed the connection.
-    if (this.canContinue()) this.#stream.resume();
+    if (this.canContinue()) this.#wire.resume();
   }
 
   /** Finishes a packet that waited for `reason`, then continues with the packets behind it. */
@@ -123,24 +141,6 @@ export class ConnectionReader {
     this.#framer.clear();
     this.#cancelRateLimitPause?.();
     this.#cancelRateLimitPause = undefined;
-  }
-
-  #read(chunk: Buffer): void {
-    if (this.#owner.closed) return;
-    this.#active = true;
-    this.#context.counters.bytesIn += chunk.length;
-    try {
-      this.#framer.push(chunk);
-    } catch (error) {
-      this.#owner.onReadError(error);
-    }
-    const { rateLimit } = this.#owner;
-    if (rateLimit !== undefined) {
-      const waitMs = rateLimit.bytes(chunk.length, this.#context.clock.monotonicMs());
-      if (waitMs > 0) this.pauseFor(waitMs);
-    }
-    // A client that does not read its acknowledgements is not read from either.
-    if (!this.#owner.hasRoom) this.pause(pauseReasons.outbound);
   }
 
   #guard(run: () => void): void {

@@ -8,10 +8,10 @@
  *
  * @module
  */
-import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Connection } from '../../contracts/session-layer.ts';
+import type { Wire } from '../../contracts/connection-wire.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import type { Message } from '../delivery/message.ts';
 import type { OutboundDelivery } from '../delivery/packet-sink.ts';
@@ -19,7 +19,7 @@ import type { OutboundAliases } from '../delivery/topic-aliases.ts';
 import type { WriteBatch } from '../output/write-batch.ts';
 import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
-import type { SessionOwner, Session } from '../state/session.ts';
+import type { Session } from '../state/session.ts';
 import type { SessionRegistry } from '../state/session-registry.ts';
 import { willSuppressingCodes } from '../state/wills.ts';
 import {
@@ -30,13 +30,14 @@ import {
 import { disconnectFor } from '../wire/answers.ts';
 import { ProtocolFault } from '../wire/fault.ts';
 import { CommitGate } from './commit-gate.ts';
-import { ConnectionReader, pauseReasons, type ReaderOwner } from './connection-reader.ts';
-import { ConnectionWriter, type WriterOwner } from './connection-writer.ts';
-import { sendQos0, sendWithPacketId, type DeliveryConnection } from './delivery-sender.ts';
+import { ConnectionReader, pauseReasons } from './connection-reader.ts';
+import type { ConnectionRoles } from './connection-roles.ts';
+import { ConnectionWriter } from './connection-writer.ts';
+import { sendQos0, sendWithPacketId } from './delivery-sender.ts';
 import { rateLimitOf, type RateLimit } from './rate-limit.ts';
 import type { RetainedSender } from './retained-sender.ts';
 import type { TopicCache } from './topic-cache.ts';
-import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
+import type { WriteScheduler } from './write-scheduler.ts';
 
 /** Handles one whole packet of a client. Throws a ProtocolFault to close the connection. */
 export type Dispatch = (
@@ -68,22 +69,12 @@ const endingMaxMs = 10_000;
 /** Reasons to end a connection at once: its client does not read, nothing can be committed, no rights. */
 const cuttingCodes = new Set([...willSuppressingCodes, 'outbound-too-slow', 'store-write-failed']);
 
-/**
- * The connection as its neighbors see it:
- * - {@link Connection}: the broker (admission, policy, revocation) outside of the session layer;
- * - {@link SessionOwner}: its session, which sends messages through it;
- * - {@link FlushTarget}: the scheduler, which flushes it at the end of a turn and after a commit;
- * - {@link ReaderOwner} and {@link WriterOwner}: its own read and write side;
- * - {@link DeliveryConnection}: the encoder of deliveries, and the client object of Aedes plug-ins.
- */
-export class ClientConnection
-  implements Connection, SessionOwner, FlushTarget, ReaderOwner, WriterOwner, DeliveryConnection
-{
+export class ClientConnection implements ConnectionRoles {
   readonly identity: Identity;
   readonly connectedAtMs: number;
   readonly host: ConnectionHost;
   readonly context: SessionContext;
-  readonly stream: Duplex;
+  readonly wire: Wire;
   readonly reader: ConnectionReader;
   clientId: string | undefined = undefined;
   protocolVersion: 3 | 4 | 5 | undefined = undefined;
@@ -108,6 +99,7 @@ export class ClientConnection
   receiveMaximum = 65_535;
   /** The QoS 2 packet ids that earlier connections of the session sent and did not release. */
   unreleased: Set<number> | undefined = undefined;
+  #onEnd: (() => void) | undefined;
   readonly #gate: CommitGate;
   readonly #writer: ConnectionWriter;
   #closeCode: ErrorCode | undefined = undefined;
@@ -117,21 +109,22 @@ export class ClientConnection
   /** Whether the client closed the connection with a DISCONNECT that discards the will. */
   #closedCleanly = false;
 
-  constructor(host: ConnectionHost, stream: Duplex, identity: Identity) {
+  /** @param onEnd called once when the connection is closed and released */
+  constructor(host: ConnectionHost, wire: Wire, identity: Identity, onEnd?: () => void) {
     const { context } = host;
     this.host = host;
     this.context = context;
-    this.stream = stream;
+    this.wire = wire;
+    this.#onEnd = onEnd;
     this.identity = identity;
     this.connectedAtMs = context.clock.now();
-    this.reader = new ConnectionReader(this, stream, context, (bytes, start, body, end) => {
+    this.reader = new ConnectionReader(this, wire, context, (bytes, start, body, end) => {
       host.dispatch(this, bytes, start, body, end);
       return this.reader.canContinue();
     });
     this.#gate = new CommitGate(this, host);
-    this.#writer = new ConnectionWriter(this, stream, context);
-    const onStreamClosed = (): void => this.#onStreamClosed();
-    for (const event of ['end', 'error', 'close']) stream.on(event, onStreamClosed);
+    this.#writer = new ConnectionWriter(this, wire, context);
+    wire.listen(this, context.batches.buffers);
   }
 
   /** The QoS 1 messages that are not acknowledged yet, because the store has not committed. */
@@ -249,6 +242,10 @@ export class ClientConnection
     if (this.#ending !== undefined && (failed || !this.#gate.awaitsCommit)) this.#finish();
   }
 
+  onData(chunk: Buffer): void {
+    this.reader.read(chunk);
+  }
+
   get needsRoomNotice(): boolean {
     return (
       this.reader.isPausedFor(pauseReasons.outbound) || this.session?.outbound.hasWaiting === true
@@ -256,6 +253,11 @@ export class ClientConnection
   }
 
   onRoom(): void {
+    this.#writer.sendBacklog();
+    this.resumeSending();
+  }
+
+  resumeSending(): void {
     if (!this.hasRoom) return;
     this.reader.resume(pauseReasons.outbound);
     this.session?.outbound.pump();
@@ -371,16 +373,16 @@ export class ClientConnection
     this.#writer.end(this.#closeCode === 'outbound-too-slow');
   }
 
-  /** The stream ended or failed. */
-  #onStreamClosed(): void {
+  onClosed(): void {
     if (!this.closed) {
       this.#closeCode = 'connection-lost';
       this.closed = true;
       this.#release();
     }
-    if (!this.stream.destroyed) this.stream.destroy();
     this.#writer.clear();
     this.host.connectionClosed(this);
+    this.#onEnd?.();
+    this.#onEnd = undefined;
   }
 
   /** Called once, when the connection closes. */

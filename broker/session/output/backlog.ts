@@ -15,7 +15,7 @@ import {
 /** Buffers grow with the backlog up to this size. Only for a larger batch there is a larger buffer. */
 const bufferGrowthMaxBytes = 64 * 1024;
 /** Writes are not larger than this, so that the progress of a slow reader is visible. */
-const chunkMaxBytes = 64 * 1024;
+export const chunkMaxBytes = 64 * 1024;
 
 /** The next bytes to write. */
 export interface Chunk {

@@ -4,10 +4,10 @@
  * @module
  */
 import { EventEmitter } from 'node:events';
-import type { Duplex } from 'node:stream';
 import type { Client as AedesClient } from 'aedes';
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
+import type { Wire } from '../../contracts/connection-wire.ts';
 import type { Qos, SessionStore } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
 import type { PluginPacket } from './plugin-receiver.ts';
@@ -18,7 +18,7 @@ export interface PluginTarget {
   readonly clientId: string | undefined;
   /** 3, 4 or 5; undefined until CONNECT was read. */
   readonly protocolVersion: number | undefined;
-  readonly stream: Duplex;
+  readonly wire: Pick<Wire, 'stream'>;
   readonly closed: boolean;
   readonly identity: Identity;
   /** Undefined until CONNECT was accepted. */
@@ -61,7 +61,7 @@ export class PluginClient extends EventEmitter {
   }
 
   get conn(): AedesClient['conn'] {
-    return this.#client.stream;
+    return this.#client.wire.stream();
   }
 
   get connecting(): boolean {
@@ -97,8 +97,9 @@ export class PluginClient extends EventEmitter {
   /** Closes the connection. */
   close(done: () => void = () => undefined): void {
     this.#client.close('closed-by-plug-in');
-    if (this.#client.stream.destroyed) done();
-    else this.#client.stream.once('close', done);
+    const stream = this.#client.wire.stream();
+    if (stream.destroyed) done();
+    else stream.once('close', done);
   }
 }
 

@@ -209,7 +209,7 @@ test('fault 12: a client that does not read for too long is closed with outbound
   const payload = Buffer.alloc(60_000);
   // More bytes than the kernel buffers: the connection stalls when nothing is written for a while.
   const [connection] = world.layer.connectionsOf('stalled');
-  const { stream } = connection as ClientConnection;
+  const stream = (connection as ClientConnection).wire.stream();
   const full = async (): Promise<boolean> => {
     pub.publish('big', payload);
     await new Promise((resolve) => setImmediate(resolve));
@@ -253,7 +253,7 @@ test('reused write buffers never change what a slow or a fast reader gets', asyn
   slow.socket.pause();
   const pub = await world.connect({ clientId: 'pub' });
   const [connection] = world.layer.connectionsOf('slow');
-  const { stream } = connection as ClientConnection;
+  const stream = (connection as ClientConnection).wire.stream();
   const got = new Map<RawClient, number>([
     [slow, 0],
     [fast, 0],
