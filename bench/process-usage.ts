@@ -1,19 +1,30 @@
 /**
- * Reads the CPU time of all threads and the resident memory of a process from /proc.
+ * Reads the CPU time and the resident memory of a process from /proc.
  *
  * @module
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
-
-/** CPU time, user and system, in µs. In steps of a clock tick, usually 10 ms. */
+/** CPU time of all threads that live, user and system, in µs. */
 export function cpuMicroseconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name in parentheses may contain spaces; user and system time are fields 12 and 13 after it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond;
+  let total = 0;
+  for (const us of threadMicroseconds(pid).values()) total += us;
+  return total;
+}
+
+/** CPU time of each thread, in µs, by the id of the thread; the main thread has the id of the process. */
+export function threadMicroseconds(pid: number): ReadonlyMap<number, number> {
+  const threads = new Map<number, number>();
+  for (const id of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      // The time on the CPU in ns, the time of waiting for one, the number of time slices.
+      const [ns] = readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ');
+      threads.set(Number(id), Number(ns) / 1000);
+    } catch {
+      // The thread ended between the two calls.
+    }
+  }
+  return threads;
 }
 
 /** Resident memory in bytes. */
