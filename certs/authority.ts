@@ -100,7 +100,7 @@ export function createRoot({ commonName, validityMs, key, clock }: RootOptions):
   return build({
     subject: readSpkiBytes(spkiOf(key)),
     profile: 'root',
-    commonName: checkedCommonName('root', commonName),
+    subjectName: nameOf(checkedCommonName('root', commonName)),
     names: noNames,
     notBeforeMs: now - backdateMs,
     notAfterMs: now + validityMs,
@@ -163,7 +163,7 @@ export class Authority {
     return build({
       subject,
       profile,
-      commonName: checkedCommonName(profile, commonName),
+      subjectName: nameOf(checkedCommonName(profile, commonName)),
       names,
       notBeforeMs: Math.max(options.notBeforeMs ?? now - backdateMs, issuer.notBeforeMs),
       notAfterMs: Math.min(now + validityMs, issuer.notAfterMs),
@@ -174,12 +174,45 @@ export class Authority {
       points: profiles[profile].ocspNoCheck ? [] : this.#points,
     });
   }
+
+  /**
+   * Issues a cross certificate: the name, the key and the key identifier of another root, signed by this one
+   * (RFC 4210, 4.4: NewWithOld and OldWithNew). It is valid as long as both roots are.
+   *
+   * @throws FlotillaError `ca-expired` when the two are never valid together, `ca-certificate-invalid`
+   */
+  crossCertify(other: CertificateFacts): IssuedCertificate {
+    const issuer = this.certificate;
+    if (!other.isCa || other.subjectKeyId === undefined) {
+      throw new FlotillaError('ca-certificate-invalid');
+    }
+    const notBeforeMs = Math.max(issuer.notBeforeMs, other.notBeforeMs);
+    const notAfterMs = Math.min(issuer.notAfterMs, other.notAfterMs);
+    if (notAfterMs <= notBeforeMs) throw new FlotillaError('ca-expired');
+    return build({
+      subject: checkedSpki(other.spki),
+      subjectName: other.subject,
+      subjectKeyId: other.subjectKeyId,
+      profile: 'root',
+      names: noNames,
+      notBeforeMs,
+      notAfterMs,
+      serial: randomSerial(),
+      issuerName: issuer.subject,
+      issuerKeyId: this.keyId,
+      key: this.privateKey,
+      points: this.#points,
+    });
+  }
 }
 
 interface Contents {
   readonly subject: PublicKeyFacts;
   readonly profile: CertificateProfile;
-  readonly commonName: string;
+  /** Name, DER. */
+  readonly subjectName: Buffer;
+  /** Undefined: the hash of the key. */
+  readonly subjectKeyId?: Buffer;
   readonly names: SubjectNames;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
@@ -194,11 +227,10 @@ interface Contents {
 
 /** RFC 5280, 4.1: TBSCertificate, version 3. */
 function build(contents: Contents): IssuedCertificate {
-  const { subject, key } = contents;
+  const { subject, subjectName, key } = contents;
   const notBeforeMs = Math.floor(contents.notBeforeMs / 1000) * 1000;
   const notAfterMs = Math.floor(contents.notAfterMs / 1000) * 1000;
   if (notAfterMs <= notBeforeMs) throw new RangeError('a certificate that ends before it begins');
-  const subjectName = nameOf(contents.commonName);
   const algorithm = signatureAlgorithm(key);
   const tbs = sequence(
     explicit(0, integer(2)),
@@ -222,7 +254,8 @@ function build(contents: Contents): IssuedCertificate {
   };
 }
 
-function extensionsOf({ subject, profile, names, issuerKeyId, points }: Contents): Buffer[] {
+function extensionsOf(contents: Contents): Buffer[] {
+  const { subject, profile, names, issuerKeyId, points } = contents;
   const { isCa, pathLength, keyUsage, extendedKeyUsage, ocspNoCheck } = profiles[profile];
   const constraints = isCa
     ? sequence(derTrue, ...(pathLength === undefined ? [] : [integer(pathLength)]))
@@ -234,7 +267,9 @@ function extensionsOf({ subject, profile, names, issuerKeyId, points }: Contents
   if (extendedKeyUsage.length > 0) {
     extensions.push(extension(oids.extendedKeyUsage, sequence(...extendedKeyUsage.map(oid))));
   }
-  extensions.push(extension(oids.subjectKeyIdentifier, octetString(keyIdOf(subject))));
+  extensions.push(
+    extension(oids.subjectKeyIdentifier, octetString(contents.subjectKeyId ?? keyIdOf(subject))),
+  );
   if (issuerKeyId !== undefined) {
     const keyId = element(contextTag(0, 'primitive'), issuerKeyId);
     extensions.push(extension(oids.authorityKeyIdentifier, sequence(keyId)));

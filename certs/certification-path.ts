@@ -49,6 +49,29 @@ export function anchorFault(anchor: CertificateFacts, nowMs: number): string | u
   });
 }
 
+/**
+ * Returns the reason why an issuer does not chain to a root, or undefined if it does: each certificate is that of a
+ * CA, may have CAs at its depth below it, and is signed by the next one. Dates are not checked, because an issuer
+ * that has ended must not prevent a start that replaces it.
+ *
+ * @param path the issuer, then the CAs between it and the root, each the issuer of the one before
+ */
+export function issuerChainFault(
+  path: readonly CertificateFacts[],
+  root: CertificateFacts,
+): string | undefined {
+  if (path.length > pathIntermediatesMax + 1) return 'the path is too long';
+  return read(() => {
+    for (const [at, one] of path.entries()) {
+      // The leaf is one below.
+      const depth = at + 1;
+      const fault = caFault(one, whoIs(depth)) ?? signatureFault(one, path[at + 1] ?? root, depth);
+      if (fault !== undefined) return fault;
+    }
+    return caFault(root, 'the root');
+  });
+}
+
 /** A certificate that cannot be parsed makes the path invalid. */
 function read(decide: () => string | undefined): string | undefined {
   try {

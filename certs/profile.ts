@@ -9,6 +9,8 @@ import { oids } from './oids.ts';
 export const certificateProfiles = [
   'root',
   'issuer',
+  'device-issuer',
+  'service-issuer',
   'server',
   'device',
   'service',
@@ -27,7 +29,7 @@ export interface ProfileFacts {
   readonly pathLength: number | undefined;
   /** Bits of KeyUsage. The only key exchange is ephemeral, so a leaf only signs. */
   readonly keyUsage: readonly number[];
-  /** OIDs; empty for a CA. */
+  /** OIDs; empty for any use. In an issuer: what its certificates can be used for. */
   readonly extendedKeyUsage: readonly string[];
   /** Whether the subject is an identity (core/device-id.ts), or a descriptive name. */
   readonly subject: 'identity' | 'text';
@@ -56,10 +58,18 @@ const leaf: ProfileFacts = {
   ocspNoCheck: false,
 };
 
-/** A device cannot be a server, nor a server a device; a broker is both (feed, listeners). */
+/**
+ * The extended key usage of an issuer limits what its certificates can be used for, in OpenSSL, GnuTLS, NSS, Go and
+ * Node.js. So whoever has the key of the issuer of devices cannot pose as a broker. RFC 5280, 4.2.1.12, allows the
+ * extension in certificates of CAs.
+ *
+ * A device cannot be a server, nor a server a device; a broker is both (feed, listeners).
+ */
 export const profiles: Readonly<Record<CertificateProfile, ProfileFacts>> = {
   root: ca,
   issuer: { ...ca, pathLength: 0 },
+  'device-issuer': { ...ca, pathLength: 0, extendedKeyUsage: [clientAuth] },
+  'service-issuer': { ...ca, pathLength: 0, extendedKeyUsage: [serverAuth, clientAuth] },
   server: { ...leaf, extendedKeyUsage: [serverAuth] },
   device: leaf,
   service: leaf,

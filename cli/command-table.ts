@@ -22,6 +22,7 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['group', async () => (await import('./commands/group.ts')).groupCommand],
   ['request', async () => (await import('./commands/request.ts')).requestCommand],
   ['factory', async () => (await import('./commands/factory.ts')).factoryCommand],
+  ['ca', async () => (await import('./commands/ca.ts')).caCommand],
   ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
   ['service', async () => (await import('./commands/service.ts')).serviceCommand],
   ['policy', async () => (await import('./commands/policy.ts')).policyCommand],

@@ -3,7 +3,8 @@
  *
  * ```
  * flotilla.yaml  policy.yaml
- * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem passphrase   (enrollment only)
+ * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem service.pem passphrase
+ *          issuers/ withdrawn/ requests/ roots/                         (enrollment only)
  * enroll/  tls/ registry/ audit/                                        (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
@@ -51,6 +52,16 @@ export interface StateFolder {
     readonly rootCrl: string;
     readonly issuerCert: string;
     readonly issuerKey: string;
+    /** The issuer that signs the certificates of services, brokers, administrators and servers. */
+    readonly serviceCert: string;
+    /** Every trusted issuer, one folder each. */
+    readonly issuers: string;
+    /** Issuers that were withdrawn because their key is in other hands. */
+    readonly withdrawn: string;
+    /** Keys of issuers whose certificate is requested from another CA. */
+    readonly requests: string;
+    /** The former root and the next one, with their cross certificates. */
+    readonly roots: string;
     readonly passphrase: string;
   };
   readonly enroll: {
@@ -88,6 +99,11 @@ export function stateFolder(root: string): StateFolder {
       rootCrl: at('ca', 'root.crl.pem'),
       issuerCert: at('ca', 'issuer.pem'),
       issuerKey: at('ca', 'issuer.key.pem'),
+      serviceCert: at('ca', 'service.pem'),
+      issuers: at('ca', 'issuers'),
+      withdrawn: at('ca', 'withdrawn'),
+      requests: at('ca', 'requests'),
+      roots: at('ca', 'roots'),
       passphrase: at('ca', 'passphrase'),
     },
     enroll: {

@@ -76,6 +76,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         ...open,
         ...issuance,
         ...distribution,
+        state,
         table,
         queries,
         roles,

@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
+import { authorityChecks } from './ca/authority-checks.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import type { Feed } from './feed/directory-feed.ts';
 import { brokerCheck } from './queries/broker-check.ts';
@@ -38,11 +39,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
   await audit.probe();
   const head = audit.head;
   const checks: Check[] = [
-    { name: 'root', ...checkExpiry(ca.root, now) },
-    ...ca.issuers.map(({ certificate }, at) => ({
-      name: at === 0 ? 'issuer' : `issuer, former ${at}`,
-      ...checkExpiry(certificate, now),
-    })),
+    ...authorityChecks(ca.inventory, now),
     { name: 'certificate of the service', ...checkExpiry(deps.serverCertificate(), now) },
     {
       name: 'brokers on the feed',

@@ -151,6 +151,50 @@ export type ListSessionsResponse = {
   readonly next: string | null;
 };
 export type GetCaResponse = { readonly fingerprint: string; readonly ca: string };
+export type GetCaStatusResponse = {
+  readonly root: {
+    readonly fingerprint: string;
+    readonly name: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly state: 'current' | 'next' | 'former';
+    readonly key: 'file' | 'token' | 'elsewhere';
+    readonly crlThisUpdate: string | null;
+  };
+  readonly roots: readonly {
+    readonly fingerprint: string;
+    readonly name: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly state: 'current' | 'next' | 'former';
+    readonly key: 'file' | 'token' | 'elsewhere';
+    readonly crlThisUpdate: string | null;
+  }[];
+  readonly issuers: readonly {
+    readonly fingerprint: string;
+    readonly name: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly purpose: 'all' | 'devices' | 'services';
+    readonly current: boolean;
+    readonly root: string;
+    readonly above: readonly string[];
+  }[];
+  readonly withdrawn: readonly {
+    readonly fingerprint: string;
+    readonly name: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly onRootCrl: boolean;
+  }[];
+  readonly requests: readonly string[];
+  readonly ok: boolean;
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+  }[];
+};
 export type ListDevicesResponse = {
   readonly devices: readonly {
     readonly id: string;
@@ -509,6 +553,7 @@ export type ListIssuersResponse = {
     readonly fingerprint: string;
     readonly name: string;
     readonly current: boolean;
+    readonly purpose?: 'all' | 'devices' | 'services' | undefined;
     readonly notAfter: string;
   }[];
 };
@@ -516,9 +561,10 @@ export type AddIssuerResponse = {
   readonly fingerprint: string;
   readonly name: string;
   readonly current: boolean;
+  readonly purpose?: 'all' | 'devices' | 'services' | undefined;
   readonly notAfter: string;
 };
-export type AddIssuerRequest = Readonly<Record<string, never>>;
+export type AddIssuerRequest = { readonly purpose?: 'devices' | 'services' | undefined };
 export type ListKeysResponse = {
   readonly keys: readonly {
     readonly id: string;
@@ -1133,6 +1179,17 @@ export class ApiClient {
       path: pathOf(`/v1/ca`, undefined),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as GetCaResponse;
+  }
+
+  /** Returns roots, issuers, what expires and what is wrong. Needs: viewer. `GET /v1/ca/status` */
+  async getCaStatus(options: CommonOptions & {} = {}): Promise<GetCaStatusResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/ca/status`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetCaStatusResponse;
   }
 
   /** Lists identities by page, with filters. Needs: viewer. `GET /v1/devices` */

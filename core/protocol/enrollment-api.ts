@@ -334,6 +334,8 @@ export const issuerSchema = z.object({
   name: z.string(),
   /** Whether it issues certificates now; the others are still trusted. */
   current: z.boolean(),
+  /** What it signs; `all`: devices, services and servers. Absent from older services. */
+  purpose: z.enum(['all', 'devices', 'services']).optional(),
   notAfter: time,
 });
 export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });

@@ -60,7 +60,7 @@ export async function ensureServerIdentity(deps: OwnIdentityDeps): Promise<OwnId
   const stored = await readOwnIdentity(folder);
   if (stored !== undefined && isGood(stored, names, deps)) return stored;
   const key = await keyFor(stored, deps);
-  const issued = ca.current.issue({
+  const issued = ca.service.issue({
     spki: spkiOf(key),
     profile: 'server',
     commonName: enrollmentServerName,
@@ -174,7 +174,7 @@ async function issue(
   key: KeyObject,
 ): Promise<void> {
   const { registry, ca, config, clock } = deps;
-  const issuer = ca.current;
+  const issuer = ca.service;
   const issued = issuer.issue({
     spki: spkiOf(key),
     profile: own.role,
@@ -218,8 +218,8 @@ async function save(
   await saveIdentity(folder, {
     key: privateKeyPem(key),
     cert: issued.pem,
-    chain: issued.pem + ca.current.certificate.pem,
-    ca: ca.bundle,
+    chain: issued.pem + ca.chainAbove(ca.service.certificate.fingerprint),
+    ca: ca.bundleOf(ca.service.certificate.fingerprint),
   });
 }
 
@@ -246,7 +246,7 @@ async function keyFor(
 }
 
 function isGood(
-  { certificate }: OwnIdentity,
+  { certificate, chain }: OwnIdentity,
   names: SubjectNames,
   { ca, clock }: OwnIdentityDeps,
 ): boolean {
@@ -255,7 +255,8 @@ function isGood(
     isFresh(certificate, clock.now()) &&
     plainNames(names).every((name) => has.has(name)) &&
     // After a rollover the service itself is the first to move to the new issuer.
-    certificate.x509.verify(ca.current.certificate.x509.publicKey)
+    certificate.x509.verify(ca.service.certificate.x509.publicKey) &&
+    chain === certificate.pem + ca.chainAbove(ca.service.certificate.fingerprint)
   );
 }
 

@@ -15,7 +15,7 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
-import { ensureRootCrl } from '../ca/root-crl.ts';
+import { upkeepCa } from '../ca/ca-upkeep.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
@@ -86,9 +86,7 @@ export async function openState(
 ): Promise<OpenState> {
   const passphrase = await readPassphrase(state, env);
   const caDeps = { clock, urls: authorityUrls(config) };
-  await ensureRootCrl(state, passphrase, caDeps).catch((error: unknown) => {
-    log.warn({ err: error }, 'the root has no usable CRL; other software may reject every device');
-  });
+  const added = await upkeepCa(state, passphrase, caDeps, log);
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
   const audit = await AuditLog.open(state.enroll.audit, clock);
@@ -110,6 +108,10 @@ export async function openState(
     await registry.commit({
       events: [{ action: 'loss-accepted', actor: 'system', detail: { what: acceptLoss } }],
     });
+  }
+  for (const { issuer, purpose } of added) {
+    const detail = { fingerprint: issuer.fingerprint, purpose };
+    await audit.append({ action: 'issuer-added', actor: 'system', detail });
   }
   return { registry, audit, ca };
 }

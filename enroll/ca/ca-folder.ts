@@ -1,24 +1,28 @@
 /**
- * The CA on the disk: a root and its issuers, with encrypted keys.
+ * The CA on the disk: roots and their issuers, with encrypted keys.
  *
  * ```
  * ca/root.pem root.key.pem       the root; its key is needed only to make and to revoke issuers
  * ca/root.crl.pem                the root's list of revoked issuers
- * ca/issuer.pem issuer.key.pem   the issuer that signs now
- * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current one
+ * ca/issuer.pem issuer.key.pem   the issuer that signs certificates of devices now
+ * ca/service.pem                 the issuer that signs certificates of services, brokers and servers now
+ * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current ones
+ * ca/withdrawn/<id>/             the same of issuers whose key is in other hands
+ * ca/requests/<id>/key.pem       keys of issuers whose certificate is requested from another CA
+ * ca/roots/{next,former}/        cert.pem key.pem crl.pem of another trusted root, cross.pem (see root-change.ts)
  * ```
  *
- * `issuer.pem` decides which issuer is current. Its key is found by its public key, also in `issuers/`, so
- * that a crash between the two files of a rollover leaves a working CA. An issuer's `<id>` is the first 16
- * digits of its fingerprint.
+ * `issuer.pem` and `service.pem` decide which issuers are current. Keys are found by their public key, so
+ * that a crash between two files of a rollover leaves a working CA. An issuer's `<id>` is the first 16
+ * digits of its fingerprint. The certificate of an issuer may be followed by the CAs between it and the root.
  *
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Authority, createRoot } from '../../certs/authority.ts';
-import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
@@ -26,6 +30,13 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { markCreation, unmarkCreation } from './ca-creation-guard.ts';
 import { readSecretText, readText } from './ca-files.ts';
+import {
+  issuerDigits,
+  readCaInventory,
+  type CaInventory,
+  type IssuerChain,
+} from './ca-inventory.ts';
+import { issuerKeyFiles, openKeys } from './ca-keys.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
 import { ensureRootCrl, readRootCrl } from './root-crl.ts';
 import { dayMs } from '../../core/config/duration.ts';
@@ -37,13 +48,17 @@ export const issuerValidityMs = 12 * yearMs;
 /** How many issuers may be trusted at a time, including the current one. */
 export const issuersMax = 8;
 
+/** The CA with the keys of its issuers. */
 export interface OpenedCa {
-  readonly root: CertificateFacts;
-  /** DER; undefined when there is none yet and the root's key is stored elsewhere. */
-  readonly rootCrl: Buffer | undefined;
-  readonly current: Authority;
-  /** Every trusted issuer, the current one first, then the newest. */
-  readonly issuers: readonly Authority[];
+  readonly inventory: CaInventory;
+  /** The lists of the roots, DER, by the fingerprint of the root; one whose key is stored elsewhere may have none. */
+  readonly rootCrls: ReadonlyMap<string, Buffer>;
+  /** The authorities of the inventory's issuers, in the same order. */
+  readonly issuers: readonly OpenedIssuer[];
+}
+
+export interface OpenedIssuer extends IssuerChain {
+  readonly authority: Authority;
 }
 
 /** Whether the state folder contains a CA. */
@@ -82,14 +97,16 @@ export async function createCa(
     }
     await writeFileAtomic(state.ca.rootCert, root.pem, 0o644);
   }
-  await createIssuer(state, passphrase, deps);
+  for (const purpose of ['devices', 'services'] as const) {
+    await createIssuer(state, passphrase, deps, purpose);
+  }
   await ensureRootCrl(state, passphrase, deps);
   await unmarkCreation(state);
 }
 
 /**
  * Creates an issuer that the root signs, and stores it with the others. It signs nothing until {@link
- * activateIssuer}; the first one is current at once.
+ * activateIssuer}; the first one of each purpose is current at once.
  *
  * @throws FlotillaError `ca-missing`, `root-key-missing` when the root's key was removed
  */
@@ -97,31 +114,56 @@ export async function createIssuer(
   state: StateFolder,
   passphrase: string,
   deps: CaDeps,
+  purpose: 'devices' | 'services' = 'devices',
 ): Promise<CertificateFacts> {
-  const root = await openRoot(state, passphrase, deps);
-  const key = await generateKey('p256');
-  const year = new Date(deps.clock.now()).getUTCFullYear();
-  const issued = root.issue({
-    spki: spkiOf(key),
-    profile: 'issuer',
-    commonName: `Flotilla Issuing CA ${year}-${suffixOf(key)}`,
-    validityMs: issuerValidityMs,
-  });
-  const folder = issuerFolder(state, issued.fingerprint);
-  await makeSecretFolder(join(state.ca.folder, 'issuers'));
-  await makeSecretFolder(folder);
-  const encrypted = encryptPrivateKey(key, passphrase);
-  await writeFileAtomic(join(folder, 'key.pem'), encrypted);
-  await writeFileAtomic(join(folder, 'cert.pem'), issued.pem, 0o644);
-  if ((await readText(state.ca.issuerCert)) === undefined) {
-    await writeFileAtomic(state.ca.issuerKey, encrypted);
-    await writeFileAtomic(state.ca.issuerCert, issued.pem, 0o644);
-  }
-  return readCertificate(issued.pem);
+  return newIssuer(state, passphrase, await openRoot(state, passphrase, deps), deps, purpose);
 }
 
-/** Makes an issuer the current one. @throws FlotillaError `issuer-not-found` */
-export async function activateIssuer(state: StateFolder, fingerprint: string): Promise<void> {
+/** Creates an issuer that this root signs, as {@link createIssuer}. */
+export async function newIssuer(
+  state: StateFolder,
+  passphrase: string,
+  root: Authority,
+  deps: CaDeps,
+  purpose: 'devices' | 'services',
+): Promise<CertificateFacts> {
+  const key = await generateKey('p256');
+  const year = new Date(deps.clock.now()).getUTCFullYear();
+  const kind = purpose === 'devices' ? 'Issuing' : 'Service';
+  const issued = root.issue({
+    spki: spkiOf(key),
+    profile: purpose === 'devices' ? 'device-issuer' : 'service-issuer',
+    commonName: `Flotilla ${kind} CA ${year}-${suffixOf(key)}`,
+    validityMs: issuerValidityMs,
+  });
+  const issuer = readCertificate(issued.pem);
+  await storeIssuer(state, issued.pem, encryptPrivateKey(key, passphrase));
+  const pointer = purpose === 'devices' ? state.ca.issuerCert : state.ca.serviceCert;
+  if ((await readText(pointer)) === undefined) {
+    await activateIssuer(state, issuer.fingerprint, purpose);
+  }
+  return issuer;
+}
+
+/** Stores an issuer with the trusted ones. @param pem the issuer, then the CAs between it and the root */
+export async function storeIssuer(
+  state: StateFolder,
+  pem: string,
+  encryptedKey: string,
+): Promise<void> {
+  const folder = issuerFolder(state, readCertificate(splitPem(pem)[0] ?? '').fingerprint);
+  await makeSecretFolder(state.ca.issuers);
+  await makeSecretFolder(folder);
+  await writeFileAtomic(join(folder, 'key.pem'), encryptedKey);
+  await writeFileAtomic(join(folder, 'cert.pem'), pem, 0o644);
+}
+
+/** Makes an issuer the one that signs for devices or for services. @throws FlotillaError `issuer-not-found` */
+export async function activateIssuer(
+  state: StateFolder,
+  fingerprint: string,
+  purpose: 'devices' | 'services' = 'devices',
+): Promise<void> {
   const folder = issuerFolder(state, fingerprint);
   const [cert, key] = await Promise.all([
     readText(join(folder, 'cert.pem')),
@@ -130,7 +172,16 @@ export async function activateIssuer(state: StateFolder, fingerprint: string): P
   if (cert === undefined || key === undefined) {
     throw new FlotillaError('issuer-not-found', { detail: fingerprint });
   }
+  if (purpose === 'services') {
+    await writeFileAtomic(state.ca.serviceCert, cert, 0o644);
+    return;
+  }
   await keepIssuer(state);
+  const before = await readText(state.ca.issuerCert);
+  if (before !== undefined && (await readText(state.ca.serviceCert)) === undefined) {
+    // The new issuer may be for devices only. Servers keep theirs until there is one for services.
+    await writeFileAtomic(state.ca.serviceCert, before, 0o644);
+  }
   await writeFileAtomic(state.ca.issuerCert, cert, 0o644);
   await writeFileAtomic(state.ca.issuerKey, key);
 }
@@ -144,10 +195,7 @@ async function keepIssuer(state: StateFolder): Promise<void> {
   if (cert === undefined || key === undefined) return;
   const folder = issuerFolder(state, readCertificate(cert).fingerprint);
   if ((await readText(join(folder, 'cert.pem'))) !== undefined) return;
-  await makeSecretFolder(join(state.ca.folder, 'issuers'));
-  await makeSecretFolder(folder);
-  await writeFileAtomic(join(folder, 'key.pem'), key);
-  await writeFileAtomic(join(folder, 'cert.pem'), cert, 0o644);
+  await storeIssuer(state, cert, key);
 }
 
 /** Deletes an issuer that is not the current one. */
@@ -169,50 +217,38 @@ export async function openCa(
   passphrase: string,
   deps: CaDeps,
 ): Promise<OpenedCa> {
-  const rootPem = await readText(state.ca.rootCert);
-  const currentPem = await readText(state.ca.issuerCert);
-  if (rootPem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
-  if (currentPem === undefined) {
+  const inventory = await readCaInventory(state);
+  if (inventory.current === undefined) {
     throw new FlotillaError('ca-missing', { detail: state.ca.issuerCert });
   }
-  const pems = new Set([currentPem]);
-  const keyPems = [await readSecretText(state.ca.issuerKey)];
-  for (const name of await folders(join(state.ca.folder, 'issuers'))) {
-    const folder = join(state.ca.folder, 'issuers', name);
-    const pem = await readText(join(folder, 'cert.pem'));
-    if (pem !== undefined) pems.add(pem);
-    keyPems.push(await readSecretText(join(folder, 'key.pem')));
+  const keys = await openKeys(
+    await issuerKeyFiles(state),
+    inventory.issuers.map(({ certificate }) => certificate),
+    passphrase,
+  );
+  const issuers = inventory.issuers.map((chain) => ({
+    ...chain,
+    authority: authorityOf(chain, keys, deps),
+  }));
+  const rootCrls = new Map<string, Buffer>();
+  for (const root of inventory.roots) {
+    const list = await readRootCrl(state, root);
+    if (list !== undefined) rootCrls.set(root.fingerprint, list.der);
   }
-  const keys = new Map<string, KeyObject>();
-  for (const pem of new Set(keyPems)) {
-    if (pem === undefined) continue;
-    const key = decryptPrivateKey(pem, passphrase);
-    keys.set(spkiOf(key).toString('hex'), key);
-  }
-  const root = readCertificate(rootPem);
-  const authorities = [...pems].map((pem) => {
-    const certificate = readCertificate(pem);
-    assertSignedBy(root, certificate);
-    const key = keys.get(certificate.spki.toString('hex'));
-    if (key === undefined) {
-      throw new FlotillaError('ca-missing', { detail: `the key of ${certificate.fingerprint}` });
-    }
-    const urls = deps.urls?.(certificate.fingerprint) ?? {};
-    return new Authority({ key, certificate: pem, clock: deps.clock, urls });
-  });
-  const [current, ...others] = authorities;
-  if (current === undefined) throw new FlotillaError('ca-missing');
-  others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
-  const rootCrl = (await readRootCrl(state, root))?.der;
-  return { root, rootCrl, current, issuers: [current, ...others] };
+  return { inventory, rootCrls, issuers };
 }
 
-/** Every client would refuse certificates of an issuer that the root has not signed. */
-function assertSignedBy(root: CertificateFacts, issuer: CertificateFacts): void {
-  if (issuer.x509.checkIssued(root.x509) && issuer.x509.verify(root.x509.publicKey)) return;
-  throw new FlotillaError('ca-chain-broken', {
-    detail: `${issuer.fingerprint} is not signed by ${root.fingerprint}`,
-  });
+function authorityOf(
+  { certificate }: IssuerChain,
+  keys: ReadonlyMap<string, KeyObject>,
+  { clock, urls }: CaDeps,
+): Authority {
+  const { fingerprint, keyFingerprint, pem } = certificate;
+  const key = keys.get(keyFingerprint);
+  if (key === undefined) {
+    throw new FlotillaError('ca-missing', { detail: `the key of ${fingerprint}` });
+  }
+  return new Authority({ key, certificate: pem, clock, urls: urls?.(fingerprint) ?? {} });
 }
 
 /**
@@ -222,16 +258,7 @@ function suffixOf(key: KeyObject): string {
   return spkiOf(key).subarray(-4).toString('hex');
 }
 
-function issuerFolder(state: StateFolder, fingerprint: string): string {
-  const digits = /^sha256:([0-9a-f]{16})[0-9a-f]{48}$/.exec(fingerprint)?.[1];
-  if (digits === undefined) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
-  return join(state.ca.folder, 'issuers', digits);
-}
-
-async function folders(path: string): Promise<string[]> {
-  try {
-    return (await readdir(path)).sort();
-  } catch {
-    return [];
-  }
+/** The folder of a trusted issuer. @throws FlotillaError `issuer-not-found` */
+export function issuerFolder(state: StateFolder, fingerprint: string): string {
+  return join(state.ca.issuers, issuerDigits(fingerprint));
 }

@@ -1,11 +1,17 @@
 /**
- * The CA while the service runs: the issuer that signs, and the certificates that are trusted.
+ * The CA while the service runs: the issuers that sign, and the certificates that are trusted.
  *
  * @module
  */
 import type { Authority } from '../../certs/authority.ts';
 import type { CertificateFacts } from '../../certs/certificate.ts';
-import type { OpenedCa } from './ca-folder.ts';
+import type { CertificateProfile } from '../../certs/profile.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { OpenedCa, OpenedIssuer } from './ca-folder.ts';
+import type { CaInventory, IssuerChain } from './ca-inventory.ts';
+
+/** How many CA certificates are published: devices and brokers accept at most this many. */
+export const publishedMax = 16;
 
 export class CertificateAuthority {
   #opened: OpenedCa;
@@ -15,47 +21,92 @@ export class CertificateAuthority {
     this.#opened = opened;
   }
 
-  get root(): CertificateFacts {
-    return this.#opened.root;
+  get inventory(): CaInventory {
+    return this.#opened.inventory;
   }
 
-  /** The root's list of revoked issuers, DER; undefined when it could not be signed yet. */
-  get rootCrl(): Buffer | undefined {
-    return this.#opened.rootCrl;
+  get root(): CertificateFacts {
+    return this.inventory.root;
+  }
+
+  /** The list of revoked issuers of a root, DER; undefined when it could not be signed yet. */
+  rootCrl(fingerprint: string): Buffer | undefined {
+    return this.#opened.rootCrls.get(fingerprint);
   }
 
   /** The fingerprint that devices pin: that of the root. */
   get fingerprint(): string {
-    return this.#opened.root.fingerprint;
+    return this.root.fingerprint;
   }
 
-  /** The issuer that signs new certificates. */
+  /** The issuer that signs new certificates of devices. */
   get current(): Authority {
-    return this.#opened.current;
+    return this.#opened.issuers[0]?.authority ?? missing();
   }
 
-  /** Every trusted issuer, the current one first. */
+  /** The issuer that signs new certificates of services, brokers, administrators and servers. */
+  get service(): Authority {
+    const fingerprint = this.inventory.service?.certificate.fingerprint;
+    return fingerprint === undefined ? this.current : (this.issuer(fingerprint) ?? missing());
+  }
+
+  /** The issuer that signs a kind of certificate. Only the one of services may sign for servers. */
+  signerOf(profile: CertificateProfile): Authority {
+    return profile === 'device' ? this.current : this.service;
+  }
+
+  /** Every trusted issuer, the current one of devices first. */
   get issuers(): readonly Authority[] {
-    return this.#opened.issuers;
+    return this.#opened.issuers.map(({ authority }) => authority);
   }
 
   issuer(fingerprint: string): Authority | undefined {
-    return this.issuers.find(({ certificate }) => certificate.fingerprint === fingerprint);
+    return this.#opened.issuers.find(({ certificate }) => certificate.fingerprint === fingerprint)
+      ?.authority;
   }
 
-  /** The certificates as PEM: root, then issuers. */
+  /** Whether the key of an issuer is in other hands, so that its certificates are not accepted any more. */
+  isWithdrawn(fingerprint: string): boolean {
+    return this.inventory.withdrawn.some((one) => one.fingerprint === fingerprint);
+  }
+
+  /**
+   * What the holder of a certificate sends after it, PEM: its issuer, and the CAs above the issuer. Servers also send
+   * the new root signed by the former one, for clients that know only the former one (RFC 4210, 4.4).
+   */
+  chainAbove(fingerprint: string): string {
+    const chain = this.#opened.issuers.find((one) => one.certificate.fingerprint === fingerprint);
+    return chain === undefined ? '' : pemOfChain(chain, this.inventory);
+  }
+
+  /** The certificates that decide whether a client is trusted: roots, issuers, and the CAs between them. */
   get pems(): readonly string[] {
-    return [this.root.pem, ...this.issuers.map(({ certificate }) => certificate.pem)];
+    const { roots, issuers } = this.inventory;
+    return publishedOf(roots, issuers, []).map(({ pem }) => pem);
   }
 
-  /** The certificates as one PEM text: root, then issuers. */
-  get bundle(): string {
-    return this.pems.join('');
+  /**
+   * What devices get: the root first, then the current issuer, and while a root is replaced the certificates that lead
+   * from one root to the other. The issuer of services is not among them, because servers send it.
+   */
+  get certificates(): readonly CertificateFacts[] {
+    const { roots, issuers, cross } = this.inventory;
+    const ofDevices = issuers.filter(({ purpose }) => purpose !== 'services');
+    return publishedOf(roots, ofDevices, cross);
   }
 
-  /** Whether a key is the key of the root or of an issuer. */
+  /** What the holder of a certificate of this issuer trusts, as one PEM text. Services get every issuer. */
+  bundleOf(fingerprint: string): string {
+    const { roots, issuers, cross, service } = this.inventory;
+    const isService = service?.certificate.fingerprint === fingerprint;
+    const all = isService ? publishedOf(roots, issuers, cross) : this.certificates;
+    return all.map(({ pem }) => pem).join('');
+  }
+
+  /** Whether a key is the key of a root or of an issuer. */
   ownsKey(keyFingerprint: string): boolean {
-    return [this.root, ...this.issuers.map(({ certificate }) => certificate)].some(
+    const { roots, issuers, withdrawn } = this.inventory;
+    return [...publishedOf(roots, issuers, []), ...withdrawn].some(
       (certificate) => certificate.keyFingerprint === keyFingerprint,
     );
   }
@@ -71,4 +122,36 @@ export class CertificateAuthority {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+/** The current root, then the issuers, then the rest; each once. */
+function publishedOf(
+  [root, ...others]: readonly CertificateFacts[],
+  issuers: readonly IssuerChain[],
+  cross: readonly CertificateFacts[],
+): readonly CertificateFacts[] {
+  const all = [
+    ...(root === undefined ? [] : [root]),
+    ...issuers.map(({ certificate }) => certificate),
+    ...others,
+    ...cross,
+    ...issuers.flatMap(({ above }) => above),
+  ];
+  return [...new Map(all.map((one) => [one.fingerprint, one])).values()].slice(0, publishedMax);
+}
+
+function pemOfChain(
+  { certificate, above, root, purpose }: OpenedIssuer,
+  { cross, roots }: CaInventory,
+): string {
+  // A client whose root is another one needs this root, signed by that one.
+  const bridges =
+    purpose === 'devices' || roots.length === 1
+      ? []
+      : cross.filter(({ keyFingerprint }) => keyFingerprint === root.keyFingerprint);
+  return [certificate, ...above, ...bridges].map(({ pem }) => pem).join('');
+}
+
+function missing(): never {
+  throw new FlotillaError('ca-missing', { detail: 'the current issuer' });
 }

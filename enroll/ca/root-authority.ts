@@ -4,12 +4,12 @@
  * @module
  */
 import { Authority, type AuthorityUrls } from '../../certs/authority.ts';
-import { readCertificate } from '../../certs/certificate.ts';
-import { decryptPrivateKey } from '../../certs/encrypted-key.ts';
+import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { readSecretText, readText } from './ca-files.ts';
+import { readText } from './ca-files.ts';
+import { openKeys, rootKeyFiles } from './ca-keys.ts';
 
 export interface CaDeps {
   readonly clock: Clock;
@@ -18,28 +18,40 @@ export interface CaDeps {
 }
 
 /**
- * Opens the root with its key.
+ * Opens a root with its key.
  *
+ * @param root the root (default: the current one)
  * @throws FlotillaError `ca-missing`, `root-key-missing` when the root's key is stored elsewhere,
- *   `ca-passphrase-wrong`, `ca-key-mismatch`, `file-too-open`
+ *   `ca-passphrase-wrong`, `file-too-open`
  */
 export async function openRoot(
   state: StateFolder,
   passphrase: string,
   { clock, urls }: CaDeps,
+  root?: CertificateFacts,
 ): Promise<Authority> {
-  const certificate = await readText(state.ca.rootCert);
-  if (certificate === undefined) {
-    throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  const certificate = root ?? (await currentRoot(state));
+  const { keyFingerprint, fingerprint, pem } = certificate;
+  const keys = await openKeys(rootKeyFiles(state), [certificate], passphrase);
+  const key = keys.get(keyFingerprint);
+  if (key === undefined) {
+    throw new FlotillaError('root-key-missing', {
+      detail: `${state.ca.rootKey} of ${fingerprint}`,
+    });
   }
-  const key = await readSecretText(state.ca.rootKey);
-  if (key === undefined) throw new FlotillaError('root-key-missing', { detail: state.ca.rootKey });
   // Issuers carry the address of the root's CRL. The root has no OCSP responder.
-  const { crl } = urls?.(readCertificate(certificate).fingerprint) ?? {};
+  const { crl } = urls?.(fingerprint) ?? {};
   return new Authority({
-    key: decryptPrivateKey(key, passphrase),
-    certificate,
+    key,
+    certificate: pem,
     clock,
     urls: crl === undefined ? {} : { crl },
   });
+}
+
+/** The certificate of the current root. @throws FlotillaError `ca-missing` */
+export async function currentRoot(state: StateFolder): Promise<CertificateFacts> {
+  const pem = await readText(state.ca.rootCert);
+  if (pem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  return readCertificate(pem);
 }

@@ -7,27 +7,46 @@
  *
  * @module
  */
-import { backdateMs } from '../../certs/authority.ts';
-import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import { join } from 'node:path';
+import { backdateMs, type Authority } from '../../certs/authority.ts';
+import type { CertificateFacts } from '../../certs/certificate.ts';
 import { CrlEntries, type RevokedCertificate } from '../../certs/crl-entries.ts';
 import { parseCrl, signCrl, type Crl } from '../../certs/crl.ts';
 import { derOfText, pemOf } from '../../certs/pem.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
-import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { readText } from './ca-files.ts';
-import { openRoot, type CaDeps } from './root-authority.ts';
+import { formerRoot, nextRoot } from './ca-inventory.ts';
+import { currentRoot, openRoot, type CaDeps } from './root-authority.ts';
 
 export interface RootCrl extends Crl {
   readonly der: Buffer;
 }
 
-/** Reads the root's list. @returns undefined when there is none, or it is damaged */
+/**
+ * Reads the list of a root: the newest one, because a crash while the root was replaced may have left two.
+ *
+ * @returns undefined when there is none, or it is damaged
+ */
 export async function readRootCrl(
   state: StateFolder,
   root: CertificateFacts,
 ): Promise<RootCrl | undefined> {
-  const der = derOfText((await readText(state.ca.rootCrl)) ?? '', ['X509 CRL']);
+  let newest: RootCrl | undefined;
+  for (const file of rootCrlFiles(state)) {
+    const list = await readList(file, root);
+    if (list !== undefined && (newest === undefined || list.number > newest.number)) newest = list;
+  }
+  return newest;
+}
+
+function rootCrlFiles({ ca }: StateFolder): string[] {
+  return [ca.rootCrl, ...[nextRoot, formerRoot].map((name) => join(ca.roots, name, 'crl.pem'))];
+}
+
+async function readList(file: string, root: CertificateFacts): Promise<RootCrl | undefined> {
+  const der = derOfText((await readText(file)) ?? '', ['X509 CRL']);
   if (der === undefined) return undefined;
   try {
     return { ...(await parseCrl(der, root)), der };
@@ -42,6 +61,7 @@ export async function readRootCrl(
 /**
  * Signs the root's list again and stores it: what was revoked before stays on it, `revoked` is added.
  *
+ * @param of the root (default: the current one)
  * @throws FlotillaError `root-key-missing`, `ca-missing`, `ca-passphrase-wrong`, `file-write-failed`
  */
 export async function signRootCrl(
@@ -49,8 +69,18 @@ export async function signRootCrl(
   passphrase: string,
   deps: CaDeps,
   revoked: readonly RevokedCertificate[] = [],
+  of?: CertificateFacts,
 ): Promise<void> {
-  const signer = await openRoot(state, passphrase, deps);
+  await signListOf(state, await openRoot(state, passphrase, deps, of), deps, revoked);
+}
+
+/** Signs and stores the list of a root whose key is open, as {@link signRootCrl}. */
+export async function signListOf(
+  state: StateFolder,
+  signer: Authority,
+  deps: CaDeps,
+  revoked: readonly RevokedCertificate[] = [],
+): Promise<void> {
   const root = signer.certificate;
   const before = await readRootCrl(state, root);
   const entries = new Map(before?.revoked);
@@ -64,7 +94,7 @@ export async function signRootCrl(
     entries: CrlEntries.of(entries.values()),
   });
   const pem = pemOf('X509 CRL', Buffer.concat(der));
-  await writeFileAtomic(state.ca.rootCrl, pem, 0o644);
+  await writeFileAtomic(await listFileOf(state, root), pem, 0o644);
 }
 
 /**
@@ -77,11 +107,18 @@ export async function ensureRootCrl(
   passphrase: string,
   deps: CaDeps,
 ): Promise<void> {
-  const pem = await readText(state.ca.rootCert);
-  if (pem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
-  const known = await readRootCrl(state, readCertificate(pem));
+  const known = await readRootCrl(state, await currentRoot(state));
   if (known !== undefined && known.thisUpdateMs <= deps.clock.now()) return;
   await signRootCrl(state, passphrase, deps);
+}
+
+/** Where the list of a root is stored: in the folder of another root, or beside the current one. */
+async function listFileOf({ ca }: StateFolder, root: CertificateFacts): Promise<string> {
+  for (const name of [nextRoot, formerRoot]) {
+    const pem = await readText(join(ca.roots, name, 'cert.pem'));
+    if (pem === root.pem) return join(ca.roots, name, 'crl.pem');
+  }
+  return ca.rootCrl;
 }
 
 function maxOf(one: bigint, other: bigint): bigint {

@@ -67,7 +67,7 @@ export class CertificateIssuer {
     const { csr } = request.csr;
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
-    const issuer = ca.current;
+    const issuer = ca.signerOf(request.profile);
     const issued = issuer.issue({
       spki: csr.spki,
       profile: request.profile,

@@ -78,7 +78,7 @@ export function issuedJson(result: IssueResult, ca: CertificateAuthority): Issue
     notBefore: new Date(result.notBeforeMs).toISOString(),
     notAfter: new Date(result.notAfterMs).toISOString(),
     certificate: result.pem,
-    chain: result.pem + result.issuer.pem,
-    ca: ca.bundle,
+    chain: result.pem + ca.chainAbove(result.issuer.fingerprint),
+    ca: ca.bundleOf(result.issuer.fingerprint),
   };
 }

@@ -33,6 +33,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('authorities', {
     'GET /v1/ca': 'getCa',
+    'GET /v1/ca/status': 'getCaStatus',
     'GET /v1/issuers': 'listIssuers',
     'POST /v1/issuers': 'addIssuer',
     'DELETE /v1/issuers/:fingerprint': 'retireIssuer',

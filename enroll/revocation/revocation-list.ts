@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { CertificateFacts } from '../../certs/certificate.ts';
 import { CrlEntries } from '../../certs/crl-entries.ts';
 import { signCrl } from '../../certs/crl.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
@@ -59,18 +60,20 @@ export class RevocationList {
   /** The list of a CA, signed first when there is none yet. Undefined for an unknown CA. */
   async of(fingerprint: string): Promise<SignedList | undefined> {
     const { ca } = this.#deps;
-    if (fingerprint === ca.root.fingerprint) return this.#rootList();
+    const root = ca.inventory.roots.find((one) => one.fingerprint === fingerprint);
+    if (root !== undefined) return this.#rootList(root);
     if (ca.issuer(fingerprint) === undefined) return undefined;
     if (!this.#lists.has(fingerprint)) await this.renew();
     return this.#lists.get(fingerprint);
   }
 
-  /** The lists of the whole chain: of each issuer, the current one first, then of the root. */
+  /** The lists of the whole chain: of each issuer, the current one first, then of the roots. */
   async all(): Promise<readonly SignedList[]> {
     const { ca } = this.#deps;
     const names = ca.issuers.map(({ certificate }) => certificate.fingerprint);
     const lists: SignedList[] = [];
-    for (const name of [...names, ca.root.fingerprint]) {
+    const roots = ca.inventory.roots.map((root) => root.fingerprint);
+    for (const name of [...names, ...roots]) {
       const list = await this.of(name);
       if (list !== undefined) lists.push(list);
     }
@@ -110,8 +113,8 @@ export class RevocationList {
     this.#entries.close();
   }
 
-  #rootList(): SignedList | undefined {
-    const { root, rootCrl } = this.#deps.ca;
+  #rootList(root: CertificateFacts): SignedList | undefined {
+    const rootCrl = this.#deps.ca.rootCrl(root.fingerprint);
     return rootCrl === undefined ? undefined : { der: [rootCrl], nextUpdateMs: root.notAfterMs };
   }
 

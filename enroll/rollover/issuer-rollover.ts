@@ -17,6 +17,7 @@ import type { Feed } from '../feed/directory-feed.ts';
 import type { Registry } from '../registry/registry.ts';
 import { activateIssuer, createIssuer, issuersMax, openCa, removeIssuer } from '../ca/ca-folder.ts';
 import type { CaDeps } from '../ca/root-authority.ts';
+import type { CaInventory } from '../ca/ca-inventory.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 
 /** How long the brokers may take to trust the new issuer, in ms. */
@@ -27,7 +28,8 @@ export interface RolloverDeps {
   readonly ca: CertificateAuthority;
   readonly audit: AuditLog;
   readonly clock: Clock;
-  readonly feed: Feed;
+  /** Waits until the brokers apply the newest change. */
+  readonly feed: Pick<Feed, 'sequence' | 'effectOf'>;
   readonly registry: Registry;
   readonly caDeps: CaDeps;
   /** How long after its expiry a certificate may still renew. */
@@ -47,32 +49,29 @@ export class IssuerRollover {
   /**
    * Creates a new issuer and makes it the current one.
    *
+   * @param purpose what it signs: certificates of devices, or of services, brokers and servers
    * @throws FlotillaError `root-key-missing`, `issuer-in-use` (there are too many, or a change is in
    *   progress), `brokers-late` (the new issuer is trusted, but not current yet: try again)
    */
-  introduce(actor: string): Promise<CertificateFacts> {
+  introduce(actor: string, purpose: 'devices' | 'services' = 'devices'): Promise<CertificateFacts> {
     return this.#alone(async () => {
-      const { state, ca, audit, feed, caDeps } = this.#deps;
+      const { state, ca, audit, clock, feed, caDeps } = this.#deps;
       const passphrase = await this.#deps.passphrase();
       // An issuer of an earlier attempt that could not be activated is used again.
-      const waiting = ca.issuers.find(
-        ({ certificate }) => certificate.notBeforeMs > ca.current.certificate.notBeforeMs,
-      )?.certificate;
-      if (waiting === undefined && ca.issuers.length >= issuersMax) {
-        throw new FlotillaError('issuer-in-use', { detail: `at most ${issuersMax} issuers` });
-      }
-      const made = waiting ?? (await createIssuer(state, passphrase, caDeps));
+      const waiting = waitingIssuer(ca.inventory, purpose);
+      if (waiting === undefined) assertRoom(ca.inventory, clock.now());
+      const made = waiting ?? (await createIssuer(state, passphrase, caDeps, purpose));
       if (waiting === undefined) ca.replace(await openCa(state, passphrase, caDeps));
       const effect = await feed.effectOf([feed.sequence], brokersTimeoutMs);
       if (effect.late > 0) {
         throw new FlotillaError('brokers-late', { detail: `${effect.late} of ${effect.brokers}` });
       }
-      await activateIssuer(state, made.fingerprint);
+      await activateIssuer(state, made.fingerprint, purpose);
       ca.replace(await openCa(state, passphrase, caDeps));
       await audit.append({
         action: 'issuer-added',
         actor,
-        detail: { fingerprint: made.fingerprint },
+        detail: { fingerprint: made.fingerprint, purpose },
       });
       return made;
     });
@@ -88,7 +87,7 @@ export class IssuerRollover {
       const { state, ca, audit, clock, registry, caDeps, graceMs } = this.#deps;
       const issuer = ca.issuer(fingerprint);
       if (issuer === undefined) throw new FlotillaError('issuer-not-found');
-      if (issuer === ca.current) {
+      if (issuer === ca.current || issuer === ca.service) {
         throw new FlotillaError('issuer-in-use', { detail: 'it is the current issuer' });
       }
       let left = 0;
@@ -117,4 +116,28 @@ export class IssuerRollover {
       this.#busy = false;
     }
   }
+}
+
+/** An issuer that is newer than the current one of its purpose: it was created or imported, and not activated yet. */
+function waitingIssuer(
+  { current, service, issuers, root }: CaInventory,
+  purpose: 'devices' | 'services',
+): CertificateFacts | undefined {
+  const signing = purpose === 'devices' ? current : service;
+  const since = signing?.certificate.notBeforeMs ?? 0;
+  return issuers.find(
+    (one) =>
+      one !== current &&
+      one !== service &&
+      one.root === root &&
+      one.purpose === purpose &&
+      one.certificate.notBeforeMs > since,
+  )?.certificate;
+}
+
+/** @throws FlotillaError `issuer-in-use` when there are too many issuers that have not ended */
+function assertRoom({ issuers }: CaInventory, nowMs: number): void {
+  const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
+  if (alive.length < issuersMax) return;
+  throw new FlotillaError('issuer-in-use', { detail: `at most ${issuersMax} issuers` });
 }

@@ -181,7 +181,7 @@ test('a second issuer is added and the first one removed, and no device is locke
   const made = await service.asAdmin('POST', '/v1/issuers', {});
   t.is(made.status, 201, JSON.stringify(made.body));
   t.true(made.body['current']);
-  await broker.line('both issuers', (line) => line.type === 'authorities' && line.pem.length === 3);
+  await broker.line('both issuers', (line) => line.type === 'authorities' && line.pem.length === 4);
   const ca = replyOf(await service.call({ method: 'GET', path: '/v1/ca' }));
   t.is(String(ca.body['ca']).match(/BEGIN/g)?.length, 3);
   // The old certificate stays valid; a renewed one is of the new issuer.

@@ -20,7 +20,7 @@ test('the feed sends a snapshot and then each change, and resumes where a broker
   await broker.line('the end of the snapshot', ({ type }) => type === 'snapshot-end');
   const ids = broker.lines.flatMap((line) => (line.type === 'entry' ? [line.entry.id] : []));
   t.deepEqual(ids.map(String).sort(), ['admin', 'broker', 'd1']);
-  t.true(broker.lines.some((line) => line.type === 'authorities' && line.pem.length === 2));
+  t.true(broker.lines.some((line) => line.type === 'authorities' && line.pem.length === 3));
   await service.device('d2');
   const change = await broker.line('d2', (line) => line.type === 'change');
   t.true(

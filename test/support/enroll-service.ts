@@ -85,6 +85,15 @@ export async function enrollService(
   return startOn(t, stateFolder(root), options);
 }
 
+/** The same on a state folder of the test. */
+export function enrollServiceOn(
+  t: Pick<ExecutionContext, 'teardown'>,
+  state: StateFolder,
+  options: ServiceOptions = {},
+): Promise<TestService> {
+  return startOn(t, state, options);
+}
+
 let made: Promise<string> | undefined;
 
 /**

@@ -9,6 +9,7 @@ import type { DeviceId } from '../../../core/device-id.ts';
 import type { Logger } from '../../../core/log.ts';
 import type { BrokerSampleReport } from '../../../core/protocol/broker-sample.ts';
 import { statusSchema, type Status } from '../../../core/protocol/enrollment-api.ts';
+import type { StateFolder } from '../../../core/state-folder.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
@@ -66,6 +67,7 @@ export interface RouteDeps {
   readonly revocations: DeviceActions;
   readonly roles: KnownRoles;
   readonly rollover: IssuerRollover;
+  readonly state: StateFolder;
   readonly table: DeviceTable;
   readonly tokens: Tokens;
   readonly queries: BrokerQueries;

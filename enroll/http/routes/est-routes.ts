@@ -74,16 +74,15 @@ function operationsOf(deps: EstRouteDeps): Operation[] {
   const { ca, config } = deps;
   return [
     {
-      // RFC 7030, 4.1: root and issuers.
+      // RFC 7030, 4.1: roots and issuers; while a root is replaced, 4.1.3: OldWithNew and NewWithOld too.
       method: 'GET',
       name: 'cacerts',
       access: 'anyone',
       handle: ({ headers }, label) => {
         profileOf(config, label);
-        const certificates = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
         return Promise.resolve(
           certificatesResponse(
-            certificates.map(({ der }) => der),
+            ca.certificates.map(({ der }) => der),
             headers,
           ),
         );

@@ -17,7 +17,11 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
       summary: 'Returns the CA certificates and the fingerprint that devices pin',
       access: 'anyone',
       response: caSchema,
-      handle: () => Promise.resolve({ fingerprint: ca.fingerprint, ca: ca.bundle }),
+      handle: () =>
+        Promise.resolve({
+          fingerprint: ca.fingerprint,
+          ca: ca.certificates.map(({ pem }) => pem).join(''),
+        }),
     }),
     route({
       method: 'GET',

@@ -89,7 +89,7 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
 function fingerprintNamed(ca: CertificateAuthority, digits: string): string | undefined {
   if (digits === 'root') return ca.root.fingerprint;
   if (digits.length < 16) return undefined;
-  const fingerprints = [ca.root, ...ca.issuers.map(({ certificate }) => certificate)];
+  const fingerprints = [...ca.inventory.roots, ...ca.issuers.map(({ certificate }) => certificate)];
   return fingerprints.find(({ fingerprint }) => fingerprint.startsWith(`sha256:${digits}`))
     ?.fingerprint;
 }

@@ -18,6 +18,7 @@ import { openLowdbRegistry } from '../../../../enroll/registry/lowdb-registry.ts
 import type { Registry } from '../../../../enroll/registry/registry.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
+import { openedCa } from '../../../support/opened-ca.ts';
 import { testCa } from '../../../support/test-ca.ts';
 
 interface Counted {
@@ -88,13 +89,7 @@ async function open(t: ExecutionContext, input: ConfigInput = {}) {
   const world = counted(inner);
   const { registry } = world;
   const { root, issuer } = testCa('Test', clock);
-  const opened = {
-    root: readCertificate(root),
-    rootCrl: undefined,
-    current: issuer,
-    issuers: [issuer],
-  };
-  const ca = new CertificateAuthority(opened);
+  const ca = new CertificateAuthority(openedCa(readCertificate(root), issuer));
   const config = checkConfig(input);
   const audited: AuditEvent[] = [];
   const audit = {

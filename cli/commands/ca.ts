@@ -1,0 +1,62 @@
+/** `flotilla ca`: the state of the CA, and everything that changes it. @module */
+import { Command } from 'commander';
+import { systemClock } from '../../core/clock.ts';
+import { caStatusSchema, type CaStatus } from '../../core/protocol/ca-status.ts';
+import { stateFolder } from '../../core/state-folder.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { table } from '../lib/output.ts';
+import type { Runner } from '../lib/runner.ts';
+
+export function caCommand(runner: Runner): Command {
+  return new Command('ca')
+    .description('show and change the CA; works also while the service is stopped')
+    .addCommand(
+      stateCommand('status', 'show roots, issuers, what expires and what is wrong')
+        .option(...urlOption)
+        .action(runner.run(status)),
+    );
+}
+
+const status: CommandAction<AdminOptions> = async (options, context) => {
+  const report = await readStatus(options, context);
+  const { out } = context;
+  const row = (kind: string, one: CaStatus['issuers'][number] | CaStatus['root']): string[] => [
+    kind,
+    one.name,
+    one.notAfter,
+    one.fingerprint,
+  ];
+  const authorities = table([
+    ['', 'NAME', 'EXPIRES', 'FINGERPRINT'],
+    ...report.roots.map((root) => row(`root, ${root.state}, key ${placeText(root.key)}`, root)),
+    ...report.issuers.map((issuer) =>
+      row(`issuer of ${issuer.purpose}${issuer.current ? ', current' : ''}`, issuer),
+    ),
+    ...report.withdrawn.map((one) => ['withdrawn', one.name, one.notAfter, one.fingerprint]),
+  ]);
+  const checks = table([
+    ['CHECK', 'OK', 'DETAIL'],
+    ...report.checks.map(({ name, ok, detail }) => [name, ok ? 'yes' : 'NO', detail]),
+  ]);
+  const waiting = report.requests.map((key) => `requested from another CA: key ${key}\n`).join('');
+  out.result(report, `${authorities}\n\n${waiting}${checks}`);
+  return report.ok ? 0 : 1;
+};
+
+/** From the files when they are here: then it works also when the service cannot start. */
+async function readStatus(
+  options: AdminOptions,
+  context: Parameters<CommandAction<AdminOptions>>[1],
+): Promise<CaStatus> {
+  if (options.url !== undefined) {
+    const client = await adminClient(options, context);
+    return client.json('GET', '/v1/ca/status', caStatusSchema);
+  }
+  const { caReport } = await import('../../enroll/ca/ca-report.ts');
+  return caReport(stateFolder(options.state), systemClock.now());
+}
+
+function placeText(key: CaStatus['root']['key']): string {
+  return key === 'file' ? 'here' : key === 'token' ? 'on a token' : 'elsewhere';
+}

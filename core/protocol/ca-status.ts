@@ -1,0 +1,53 @@
+/**
+ * What `flotilla ca status` and `GET /v1/ca/status` report about the CA.
+ *
+ * @module
+ */
+import { z } from 'zod';
+
+const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const time = z.iso.datetime();
+
+const authority = {
+  fingerprint,
+  name: z.string(),
+  notBefore: time,
+  notAfter: time,
+};
+
+/** A trusted root. */
+export const caRootSchema = z.object({
+  ...authority,
+  /** The root that new devices pin, the one that replaces it, or the one that it has replaced. */
+  state: z.enum(['current', 'next', 'former']),
+  /** Whether its private key is in the state folder, on a token, or elsewhere. */
+  key: z.enum(['file', 'token', 'elsewhere']),
+  /** When the published list of its revoked issuers was signed; null: there is none. */
+  crlThisUpdate: time.nullable(),
+});
+
+/** A trusted issuer. */
+export const caIssuerSchema = z.object({
+  ...authority,
+  /** What it signs; `all`: devices, services and servers. */
+  purpose: z.enum(['all', 'devices', 'services']),
+  /** Whether it signs new certificates. */
+  current: z.boolean(),
+  root: fingerprint,
+  /** The names of the CAs between it and its root. */
+  above: z.array(z.string()),
+});
+
+export const caStatusSchema = z.object({
+  root: caRootSchema,
+  /** All trusted roots, the current one first. */
+  roots: z.array(caRootSchema),
+  issuers: z.array(caIssuerSchema),
+  /** Issuers that were withdrawn because their key is in other hands. */
+  withdrawn: z.array(z.object({ ...authority, onRootCrl: z.boolean() })),
+  /** Issuers whose certificate was requested from another CA: the first digits of the fingerprint of their key. */
+  requests: z.array(z.string()),
+  ok: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
+});
+export type CaStatus = z.infer<typeof caStatusSchema>;

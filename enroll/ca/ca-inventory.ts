@@ -1,0 +1,170 @@
+/**
+ * The certificates of the CA folder, read and checked without any key. See {@link ./ca-folder.ts} for the files.
+ *
+ * @module
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
+import { issuerChainFault } from '../../certs/certification-path.ts';
+import { oids } from '../../certs/oids.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { readText } from './ca-files.ts';
+
+/** What an issuer signs. `all`: it has no extended key usage, as in installations before there were two issuers. */
+export type IssuerPurpose = 'all' | 'devices' | 'services';
+
+/** An issuer with the CAs above it. */
+export interface IssuerChain {
+  readonly certificate: CertificateFacts;
+  /** The CAs between the issuer and its root: first the one that signed the issuer. */
+  readonly above: readonly CertificateFacts[];
+  readonly root: CertificateFacts;
+  readonly purpose: IssuerPurpose;
+}
+
+/** The certificates of the CA. */
+export interface CaInventory {
+  /** The root that new devices pin. */
+  readonly root: CertificateFacts;
+  /** Every trusted root: the current one, then the next one or the former one. */
+  readonly roots: readonly CertificateFacts[];
+  readonly next: CertificateFacts | undefined;
+  readonly former: CertificateFacts | undefined;
+  /** Certificates of one root that the other one has signed (RFC 4210, 4.4). */
+  readonly cross: readonly CertificateFacts[];
+  /** The issuer that signs certificates of devices; undefined before the first one was imported. */
+  readonly current: IssuerChain | undefined;
+  /** The issuer that signs certificates of services and servers; undefined when the current one does. */
+  readonly service: IssuerChain | undefined;
+  /** Every trusted issuer: the two that sign first, then the newest. */
+  readonly issuers: readonly IssuerChain[];
+  readonly withdrawn: readonly CertificateFacts[];
+}
+
+/** The names of the folders of other roots in `ca/roots`. */
+export const nextRoot = 'next';
+export const formerRoot = 'former';
+
+/**
+ * Reads every certificate and checks that each issuer chains to a trusted root.
+ *
+ * @throws FlotillaError `ca-missing`, `ca-chain-broken`, `certificate-unreadable`
+ */
+export async function readCaInventory(state: StateFolder): Promise<CaInventory> {
+  const rootPem = await readText(state.ca.rootCert);
+  if (rootPem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
+  const root = readCertificate(rootPem);
+  const next = await otherRoot(state, nextRoot, root);
+  const former = await otherRoot(state, formerRoot, root);
+  const roots = [
+    root,
+    ...(next === undefined ? [] : [next]),
+    ...(former === undefined ? [] : [former]),
+  ];
+  const chains = new Map<string, IssuerChain>();
+  const add = (pem: string | undefined): IssuerChain | undefined => {
+    if (pem === undefined) return undefined;
+    const chain = issuerChainOf(pem, roots);
+    const known = chains.get(chain.certificate.fingerprint);
+    chains.set(chain.certificate.fingerprint, known ?? chain);
+    return known ?? chain;
+  };
+  const current = add(await readText(state.ca.issuerCert));
+  const service = add(await readText(state.ca.serviceCert));
+  for (const pem of await storedCertificates(state.ca.issuers)) add(pem);
+  const first = [current, service].filter((one) => one !== undefined);
+  const others = [...chains.values()].filter((one) => !first.includes(one));
+  others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
+  const withdrawn = await storedCertificates(state.ca.withdrawn);
+  return {
+    root,
+    roots,
+    next,
+    former,
+    cross: roots.length === 1 ? [] : await crossCertificates(state),
+    current,
+    service,
+    issuers: [...new Set(first), ...others],
+    withdrawn: withdrawn.map((pem) => readCertificate(splitPem(pem)[0] ?? '')),
+  };
+}
+
+/**
+ * Parses an issuer and the CAs above it, and checks that they chain to one of the roots. The roots themselves may be
+ * in the text.
+ *
+ * @throws FlotillaError `ca-chain-broken`, `certificate-unreadable`
+ */
+export function issuerChainOf(pem: string, roots: readonly CertificateFacts[]): IssuerChain {
+  const isRoot = (one: CertificateFacts): boolean =>
+    roots.some(({ fingerprint }) => fingerprint === one.fingerprint);
+  const [certificate, ...above] = splitPem(pem)
+    .map((one) => readCertificate(one))
+    .filter((one) => !isRoot(one));
+  if (certificate === undefined) {
+    throw new FlotillaError('ca-chain-broken', { detail: 'there is no issuer' });
+  }
+  const path = [certificate, ...above];
+  const faults = new Set<string>();
+  for (const root of roots) {
+    const fault = issuerChainFault(path, root);
+    if (fault === undefined) return { certificate, above, root, purpose: purposeOf(certificate) };
+    faults.add(fault);
+  }
+  throw new FlotillaError('ca-chain-broken', {
+    detail: `${certificate.fingerprint} is not signed by ${roots.map(({ fingerprint }) => fingerprint).join(' or ')}: ${[...faults].join('; ')}`,
+  });
+}
+
+/** An issuer with a server usage is not for devices, because a device must not be able to pose as a server. */
+export function purposeOf({ extendedKeyUsage }: CertificateFacts): IssuerPurpose {
+  if (extendedKeyUsage.length === 0 || extendedKeyUsage.includes(oids.anyUsage)) return 'all';
+  return extendedKeyUsage.includes(oids.serverAuth) ? 'services' : 'devices';
+}
+
+/** The first 16 digits of a fingerprint, which name the folder of an issuer. @throws FlotillaError `issuer-not-found` */
+export function issuerDigits(fingerprint: string): string {
+  const digits = /^sha256:([0-9a-f]{16})[0-9a-f]{48}$/.exec(fingerprint)?.[1];
+  if (digits === undefined) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
+  return digits;
+}
+
+/** The folders in a folder, sorted; none when it does not exist. */
+export async function foldersIn(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort().map((name) => join(path, name));
+  } catch {
+    return [];
+  }
+}
+
+async function storedCertificates(path: string): Promise<string[]> {
+  const pems = await Promise.all(
+    (await foldersIn(path)).map((folder) => readText(join(folder, 'cert.pem'))),
+  );
+  return pems.filter((pem) => pem !== undefined);
+}
+
+/** A crash while a root is replaced leaves the current one in the folder of another one. */
+async function otherRoot(
+  state: StateFolder,
+  name: string,
+  current: CertificateFacts,
+): Promise<CertificateFacts | undefined> {
+  const pem = await readText(join(state.ca.roots, name, 'cert.pem'));
+  const root = pem === undefined ? undefined : readCertificate(pem);
+  return root?.fingerprint === current.fingerprint ? undefined : root;
+}
+
+async function crossCertificates(state: StateFolder): Promise<CertificateFacts[]> {
+  const found = new Map<string, CertificateFacts>();
+  for (const name of [nextRoot, formerRoot]) {
+    for (const pem of splitPem((await readText(join(state.ca.roots, name, 'cross.pem'))) ?? '')) {
+      const one = readCertificate(pem);
+      found.set(one.fingerprint, one);
+    }
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,125 @@
+/**
+ * The state of the CA for operators. It needs no passphrase and no running service, so that it works also when the
+ * service cannot start.
+ *
+ * @module
+ */
+import { basename, join } from 'node:path';
+import type { CertificateFacts } from '../../certs/certificate.ts';
+import type { CaStatus } from '../../core/protocol/ca-status.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { authorityChecks, type AuthorityCheck } from './authority-checks.ts';
+import { readText } from './ca-files.ts';
+import {
+  foldersIn,
+  formerRoot,
+  nextRoot,
+  readCaInventory,
+  type CaInventory,
+} from './ca-inventory.ts';
+import { readRootCrl, type RootCrl } from './root-crl.ts';
+
+type Root = CaStatus['root'];
+
+/** Describes the CA. @throws FlotillaError `ca-missing`, `ca-chain-broken`, `certificate-unreadable` */
+export async function caReport(state: StateFolder, nowMs: number): Promise<CaStatus> {
+  const inventory = await readCaInventory(state);
+  const { root, next, former, current, service, issuers, withdrawn } = inventory;
+  const lists = await Promise.all(inventory.roots.map((one) => readRootCrl(state, one)));
+  const { ca } = state;
+  const roots: Root[] = [
+    rootView(root, 'current', await keyPlace(ca.rootKey), lists[0]),
+    ...(await otherRoots(state, next, former, lists.slice(1))),
+  ];
+  const isListed = (serial: string): boolean =>
+    lists.some((list) => list?.revoked.has(serial) === true);
+  const unlisted = withdrawn.filter(({ serial }) => !isListed(serial));
+  const checks = [...authorityChecks(inventory, nowMs), ...listChecks(inventory, lists, unlisted)];
+  return {
+    root: roots[0] ?? rootView(root, 'current', 'elsewhere', undefined),
+    roots,
+    issuers: issuers.map((one) => ({
+      ...authorityView(one.certificate),
+      purpose: one.purpose,
+      current: one === current || one === service,
+      root: one.root.fingerprint,
+      above: one.above.map(({ x509 }) => x509.subject),
+    })),
+    withdrawn: withdrawn.map((one) => ({
+      ...authorityView(one),
+      onRootCrl: !unlisted.includes(one),
+    })),
+    requests: (await foldersIn(ca.requests)).map((folder) => basename(folder)),
+    ok: checks.every(({ ok }) => ok),
+    checks,
+  };
+}
+
+async function otherRoots(
+  { ca }: StateFolder,
+  next: CertificateFacts | undefined,
+  former: CertificateFacts | undefined,
+  lists: readonly (RootCrl | undefined)[],
+): Promise<Root[]> {
+  const rest = [...lists];
+  const views: Root[] = [];
+  for (const [root, name] of [
+    [next, nextRoot],
+    [former, formerRoot],
+  ] as const) {
+    if (root === undefined) continue;
+    const key = await keyPlace(join(ca.roots, name, 'key.pem'));
+    views.push(rootView(root, name, key, rest.shift()));
+  }
+  return views;
+}
+
+/** Without its list, other software that checks a whole chain refuses every device. */
+function listChecks(
+  { roots }: CaInventory,
+  lists: readonly (RootCrl | undefined)[],
+  unlisted: readonly CertificateFacts[],
+): AuthorityCheck[] {
+  const without = roots.filter((_root, at) => lists[at] === undefined);
+  const detail = [
+    ...without.map(({ fingerprint }) => `${fingerprint} has no CRL`),
+    ...unlisted.map(({ fingerprint }) => `withdrawn issuer ${fingerprint} is not on it`),
+  ].join('; ');
+  return [
+    {
+      name: 'CRL of the root',
+      ok: detail === '',
+      detail: detail === '' ? 'complete' : `${detail}: flotilla root crl, with the key of the root`,
+    },
+  ];
+}
+
+function rootView(
+  root: CertificateFacts,
+  state: Root['state'],
+  key: Root['key'],
+  list: RootCrl | undefined,
+): Root {
+  const crlThisUpdate = list === undefined ? null : new Date(list.thisUpdateMs).toISOString();
+  return { ...authorityView(root), state, key, crlThisUpdate };
+}
+
+function authorityView({ fingerprint, x509, notBeforeMs, notAfterMs }: CertificateFacts): {
+  fingerprint: string;
+  name: string;
+  notBefore: string;
+  notAfter: string;
+} {
+  return {
+    fingerprint,
+    name: x509.subject,
+    notBefore: new Date(notBeforeMs).toISOString(),
+    notAfter: new Date(notAfterMs).toISOString(),
+  };
+}
+
+async function keyPlace(file: string): Promise<Root['key']> {
+  const text = await readText(file);
+  if (text === undefined) return 'elsewhere';
+  return text.startsWith('pkcs11:') ? 'token' : 'file';
+}

@@ -1,0 +1,94 @@
+/**
+ * Keeps the CA able to issue, as far as the key of the root is here: creates the issuer of services where there is
+ * none, and replaces issuers before they end.
+ *
+ * An installation of the first version has one issuer for everything. It gets an issuer for devices and one for
+ * services; the former issuer stays trusted. Devices that have its certificate accept servers of the new issuer,
+ * because they trust the root and servers send their issuer.
+ *
+ * @module
+ */
+import type { CertificateFacts } from '../../certs/certificate.ts';
+import { renewalDueMs } from '../../certs/renewal-time.ts';
+import { dayMs } from '../../core/config/duration.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { activateIssuer, createIssuer, issuersMax } from './ca-folder.ts';
+import { readCaInventory, type CaInventory } from './ca-inventory.ts';
+import type { CaDeps } from './root-authority.ts';
+import { ensureRootCrl } from './root-crl.ts';
+
+/** An operator is warned 180 days before the end; this late the service acts. */
+const lateMs = 30 * dayMs;
+
+type Purpose = 'devices' | 'services';
+
+/** An issuer that was created here. */
+export interface AddedIssuer {
+  readonly issuer: CertificateFacts;
+  readonly purpose: Purpose;
+}
+
+/**
+ * Creates the issuers that are necessary, and signs the root's list if it is missing. Failures are in the log: the
+ * key of the root may be stored elsewhere.
+ *
+ * @throws FlotillaError `ca-missing`, `ca-chain-broken`
+ */
+export async function upkeepCa(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+  log: Logger,
+): Promise<readonly AddedIssuer[]> {
+  const inventory = await readCaInventory(state);
+  const added: AddedIssuer[] = [];
+  for (const purpose of neededIssuers(inventory, deps.clock.now())) {
+    try {
+      const issuer = await createIssuer(state, passphrase, deps, purpose);
+      await activateIssuer(state, issuer.fingerprint, purpose);
+      added.push({ issuer, purpose });
+      log.info({ fingerprint: issuer.fingerprint, purpose }, 'issuer created');
+    } catch (error) {
+      const message = isFlotillaError(error, 'root-key-missing')
+        ? 'an issuer is needed, and the key of the root is elsewhere: see flotilla ca status'
+        : 'could not create an issuer';
+      log.warn({ err: error, purpose }, message);
+    }
+  }
+  await ensureRootCrl(state, passphrase, deps).catch((error: unknown) => {
+    log.warn({ err: error }, 'the root has no usable CRL; other software may reject every device');
+  });
+  return added;
+}
+
+/** Which issuers have to be created now. */
+export function neededIssuers(inventory: CaInventory, nowMs: number): readonly Purpose[] {
+  const { current, service, issuers } = inventory;
+  const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
+  if (alive.length >= issuersMax) return [];
+  const needed: Purpose[] = [];
+  if (current === undefined || isLate(current.certificate, nowMs)) needed.push('devices');
+  else if (current.purpose === 'all' && isOwn(current.certificate)) needed.push('devices');
+  // An issuer that an operator supplied for everything stays.
+  const isSupplied = current?.purpose === 'all' && !isOwn(current.certificate);
+  if (service === undefined ? !isSupplied : isServiceDue(service.certificate, nowMs)) {
+    needed.push('services');
+  }
+  return needed;
+}
+
+/** Nobody has to learn of a new issuer of services in advance: servers send it. */
+function isServiceDue(service: CertificateFacts, nowMs: number): boolean {
+  return nowMs >= renewalDueMs(service.notBeforeMs, service.notAfterMs) || isLate(service, nowMs);
+}
+
+function isLate({ notAfterMs }: CertificateFacts, nowMs: number): boolean {
+  return notAfterMs - nowMs < lateMs;
+}
+
+/** Whether this software created the issuer. */
+function isOwn({ x509 }: CertificateFacts): boolean {
+  return x509.subject.startsWith('CN=Flotilla Issuing CA ');
+}
