@@ -20,13 +20,14 @@ export const secretFolderMode = 0o700;
  * A crash may leave the temporary file `.{name}.{12 hexadecimal digits}.tmp`, which has the same mode and
  * is never read.
  *
+ * @param content the whole content, or the chunks of it
  * @param mode permission bits (default: 0600)
  * @throws FlotillaError `file-write-failed`. The old content, if any, is unchanged, unless the last step
  *   failed: then the file has the new content, which may be lost if the machine loses power.
  */
 export async function writeFileAtomic(
   path: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | AsyncIterable<string>,
   mode = secretFileMode,
 ): Promise<void> {
   const folder = dirname(path);

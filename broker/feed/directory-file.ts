@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
@@ -14,18 +14,10 @@ import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/f
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
 import type { Directory, DirectoryState } from './broker-directory.ts';
+import { directoryChunks, linesOf, readDirectory } from './directory-format.ts';
 
 /** A new snapshot is written after this many changes, or as many as there are entries if more. */
 const changesMin = 1000;
-
-const snapshotSchema = z.strictObject({
-  version: z.literal(1),
-  epoch: z.string().min(1).max(64),
-  sequence: z.int().min(0),
-  graceMs: z.int().min(0),
-  authorities: z.array(z.string()).max(16),
-  entries: z.array(directoryEntrySchema),
-});
 
 const changeSchema = z.union([
   z.strictObject({ epoch: z.string(), sequence: z.int(), entry: directoryEntrySchema }),
@@ -40,7 +32,7 @@ export type StoredChange =
 /** What writes to the disk: replaced in tests that make it fail. */
 export interface DirectoryDisk {
   readonly openFile: OpenAppendFile;
-  writeFile(path: string, content: string): Promise<void>;
+  writeFile(path: string, content: AsyncIterable<string>): Promise<void>;
 }
 
 export class DirectoryFile {
@@ -67,13 +59,12 @@ export class DirectoryFile {
    * a complete snapshot.
    */
   async read(): Promise<DirectoryState | undefined> {
-    const snapshot = snapshotSchema.safeParse(parse(await textOf(this.#path)));
-    if (!snapshot.success) return undefined;
-    const { epoch, graceMs, authorities } = snapshot.data;
-    let { sequence } = snapshot.data;
-    const entries = new Map(snapshot.data.entries.map((entry) => [entry.id as string, entry]));
-    for (const line of (await textOf(this.#changesPath)).split('\n')) {
-      if (line === '') continue;
+    const snapshot = await readDirectory(this.#path);
+    if (snapshot === undefined) return undefined;
+    const { epoch } = snapshot;
+    let { sequence } = snapshot;
+    const entries = new Map(snapshot.entries);
+    for await (const line of changesIn(this.#changesPath)) {
       const change = changeSchema.safeParse(parse(line));
       // A crash may have truncated the last line. Lines after a gap cannot be used.
       if (!change.success || change.data.epoch !== epoch) break;
@@ -83,7 +74,7 @@ export class DirectoryFile {
       if ('entry' in change.data) entries.set(change.data.entry.id, change.data.entry);
       else entries.delete(change.data.removed);
     }
-    return { epoch, sequence, graceMs, authorities, entries };
+    return { ...snapshot, sequence, entries };
   }
 
   /**
@@ -121,14 +112,11 @@ export class DirectoryFile {
 
   /** Writes a snapshot. It is on the disk when the promise resolves. @throws FlotillaError `file-write-failed` */
   async writeSnapshot(state: DirectoryState): Promise<void> {
-    const { epoch, sequence, graceMs, authorities } = state;
-    const entries = [...state.entries.values()];
+    // Taken before the first wait: what changes later is not part of it.
+    const chunks = directoryChunks(state);
     this.#isBehind = true;
     await makeSecretFolder(dirname(this.#path));
-    await this.#disk.writeFile(
-      this.#path,
-      JSON.stringify({ version: 1, epoch, sequence, graceMs, authorities, entries }),
-    );
+    await this.#disk.writeFile(this.#path, chunks);
     await this.#changesFile?.close();
     this.#changesFile = undefined;
     this.#changesWritten = 0;
@@ -142,11 +130,12 @@ export class DirectoryFile {
   }
 }
 
-async function textOf(path: string): Promise<string> {
+/** The lines of the file of changes, which need not exist. */
+async function* changesIn(path: string): AsyncGenerator<string> {
   try {
-    return await readFile(path, 'utf8');
+    yield* linesOf(path);
   } catch {
-    return '';
+    return;
   }
 }
 

@@ -112,6 +112,23 @@ test('the directory is restored from the disk, including changes', async (t) => 
   t.deepEqual([again.epoch, again.sequence, again.graceMs, again.ready], ['e', 7, 1, true]);
 });
 
+test('a directory without its last line is not used, and a file of an earlier version is', async (t) => {
+  const path = join(tempFolder(t), 'directory.json');
+  const directory = filled('a', 'b');
+  await new DirectoryFile(path).writeSnapshot(directory.state());
+  const whole = readFileSync(path, 'utf8');
+  t.is(whole.trimEnd().split('\n').length, 4, 'a line for each identity');
+  writeFileSync(path, whole.slice(0, whole.lastIndexOf('{"end"')));
+  t.is(await new DirectoryFile(path).read(), undefined);
+  writeFileSync(path, `${whole}{"end":2}\n`);
+  t.is(await new DirectoryFile(path).read(), undefined);
+  const { epoch, sequence, graceMs, authorities } = directory.state();
+  const entries = [...directory.entries()];
+  const first = { version: 1, epoch, sequence, graceMs, authorities, entries };
+  writeFileSync(path, JSON.stringify(first));
+  t.deepEqual(await new DirectoryFile(path).read(), directory.state());
+});
+
 test('a truncated change and garbage after it are ignored', async (t) => {
   const path = join(tempFolder(t), 'directory.json');
   const directory = filled('a');

@@ -37,7 +37,7 @@ function fillableDisk(): DirectoryDisk & { isFull: boolean } {
         },
       };
     },
-    writeFile: (path: string, content: string) =>
+    writeFile: (path: string, content: AsyncIterable<string>) =>
       disk.isFull ? Promise.reject(new Error('ENOSPC')) : writeFileAtomic(path, content),
   };
   return disk;

@@ -1,0 +1,109 @@
+/**
+ * The directory as a file: a first line about the whole, one line for each identity, and a last line with their
+ * number. It is written and read line by line: as one text, the directory of a large fleet would be longer than a
+ * string can be.
+ *
+ * @module
+ */
+import { createReadStream } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
+import type { DirectoryState } from './broker-directory.ts';
+import { LineSplitter } from './line-splitter.ts';
+
+/** The longest line: an entry with the most attributes and certificates is shorter. */
+const lineMaxBytes = 2 * 1024 * 1024;
+/** Lines are written together until they have so many characters. */
+const chunkChars = 64 * 1024;
+
+const headShape = {
+  epoch: z.string().min(1).max(64),
+  sequence: z.int().min(0),
+  graceMs: z.int().min(0),
+  authorities: z.array(z.string()).max(16),
+};
+const headSchema = z.strictObject({ version: z.literal(2), ...headShape });
+const endSchema = z.strictObject({ end: z.int().min(0) });
+/** The only line of the files of earlier versions. */
+const versionOneSchema = z.strictObject({
+  version: z.literal(1),
+  ...headShape,
+  entries: z.array(directoryEntrySchema),
+});
+const versionOneStart = '{"version":1,';
+
+/** The chunks of the file. The state is the one at the time of the call, whatever changes later. */
+export function directoryChunks(state: DirectoryState): AsyncIterable<string> {
+  const { epoch, sequence, graceMs, authorities } = state;
+  const head = { version: 2, epoch, sequence, graceMs, authorities };
+  return chunksOf(head, [...state.entries.values()]);
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- the writer of files takes only this kind
+async function* chunksOf(head: object, entries: readonly DirectoryEntry[]): AsyncGenerator<string> {
+  let chunk = `${JSON.stringify(head)}\n`;
+  for (const entry of entries) {
+    chunk += `${JSON.stringify(entry)}\n`;
+    if (chunk.length < chunkChars) continue;
+    yield chunk;
+    chunk = '';
+  }
+  yield `${chunk}${JSON.stringify({ end: entries.length })}\n`;
+}
+
+/** Reads a file. @returns undefined when there is none, or it is not complete */
+export async function readDirectory(path: string): Promise<DirectoryState | undefined> {
+  try {
+    return (await startsWith(path, versionOneStart))
+      ? stateOf(versionOneSchema.parse(JSON.parse(await readFile(path, 'utf8'))))
+      : await readLines(path);
+  } catch {
+    return undefined;
+  }
+}
+
+async function readLines(path: string): Promise<DirectoryState | undefined> {
+  let head: z.infer<typeof headSchema> | undefined;
+  let end: number | undefined;
+  const entries: DirectoryEntry[] = [];
+  for await (const line of linesOf(path)) {
+    const value: unknown = JSON.parse(line);
+    if (end !== undefined) return undefined;
+    if (head === undefined) head = headSchema.parse(value);
+    else if (endSchema.safeParse(value).success) end = endSchema.parse(value).end;
+    else entries.push(directoryEntrySchema.parse(value));
+  }
+  return head === undefined || end !== entries.length ? undefined : stateOf({ ...head, entries });
+}
+
+function stateOf({
+  epoch,
+  sequence,
+  graceMs,
+  authorities,
+  entries,
+}:
+  | z.infer<typeof versionOneSchema>
+  | (z.infer<typeof headSchema> & { entries: DirectoryEntry[] })): DirectoryState {
+  const byId = new Map(entries.map((entry) => [entry.id as string, entry]));
+  return { epoch, sequence, graceMs, authorities, entries: byId };
+}
+
+/** The complete lines of a file. */
+export async function* linesOf(path: string): AsyncGenerator<string> {
+  const splitter = new LineSplitter(lineMaxBytes);
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    yield* splitter.push(chunk);
+  }
+}
+
+async function startsWith(path: string, start: string): Promise<boolean> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(start.length), 0, start.length, 0);
+    return buffer.subarray(0, bytesRead).toString('latin1') === start;
+  } finally {
+    await file.close();
+  }
+}
