@@ -79,7 +79,15 @@ export const anyPorts: readonly string[] = [
 ];
 
 /** Starts `flotilla up` as a program, on an empty folder, on free ports; resolves when it is ready. */
-export async function startUp(...more: string[]): Promise<Up> {
+export function startUp(...more: string[]): Promise<Up> {
+  return startUpWith({}, ...more);
+}
+
+/** As {@link startUp}, with settings in the environment. */
+export async function startUpWith(
+  env: Readonly<Record<string, string>>,
+  ...more: string[]
+): Promise<Up> {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-up-'));
   const state = join(folder, 'state');
   const teardowns: (() => unknown)[] = [];
@@ -87,7 +95,7 @@ export async function startUp(...more: string[]): Promise<Up> {
   const child = spawnNode(
     { teardown: (call) => void teardowns.push(call) },
     [flotillaPath, 'up', '--json', '--state', state, ...anyPorts, ...more],
-    { timeoutMs: 600_000 },
+    { timeoutMs: 600_000, env },
   );
   const close = async (): Promise<void> => {
     const done = await child.stop();

@@ -11,6 +11,7 @@ const system = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 const packages: Readonly<Record<string, string>> = {
   curl: 'curl',
+  dash: 'dash',
   apache2: 'apache2',
   fish: 'fish',
   haproxy: 'haproxy',
