@@ -45,8 +45,12 @@ export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
   }
 }
 
-/** Distinguishes a damaged file from a wrong passphrase. */
-function assertEncryptedKey(pem: string): void {
+/**
+ * Distinguishes a damaged file from a wrong passphrase.
+ *
+ * @throws FlotillaError `ca-key-unreadable`
+ */
+export function assertEncryptedKey(pem: string): void {
   try {
     const der = derOfText(pem, [label]);
     if (der === undefined) throw new Error('not PEM of an encrypted private key');

@@ -16,6 +16,7 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['init', async () => (await import('./commands/init.ts')).initCommand],
   ['console', async () => (await import('./commands/console.ts')).consoleCommand],
   ['status', async () => (await import('./commands/status.ts')).statusCommand],
+  ['check', async () => (await import('./commands/check.ts')).checkCommand],
   ['doctor', async () => (await import('./commands/doctor.ts')).doctorCommand],
   ['token', async () => (await import('./commands/token.ts')).tokenCommand],
   ['device', async () => (await import('./commands/device.ts')).deviceCommand],

@@ -25,9 +25,20 @@ import { applicationId, formatVersion, schema, upgrades } from './schema.ts';
 /** Files up to this size are checked completely. For larger ones, only the data that is read. */
 const checkMaxBytes = 128 * 1024 * 1024;
 
-/** Creates the file if it does not exist. @throws FlotillaError `store-open-failed` */
+/**
+ * Creates the file if it does not exist. An empty file, or a log without its database, is what is left of another
+ * store: it is never replaced.
+ *
+ * @throws FlotillaError `store-damaged`, `store-open-failed`
+ */
 export function createStoreFile(path: string): void {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0) return;
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size;
+  if (bytes === 0) throw damaged(path, 'the file is empty');
+  if (bytes !== undefined) return;
+  const log = `${path}-wal`;
+  if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > 0) {
+    throw damaged(path, `the file is missing, but there is ${log}`);
+  }
   const beside = `${path}.new`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -5,6 +5,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { auditPageSchema } from '../../core/protocol/operator-api.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
+import { readManifest } from '../../enroll/registry/manifest.ts';
 import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   deviceId,
@@ -53,7 +54,10 @@ export function auditCommand(runner: Runner): Command {
 }
 
 const verify: CommandAction<StateOptions> = async (options, context) => {
-  const result = await verifyAudit(stateFolder(options.state).enroll.audit);
+  const { enroll } = stateFolder(options.state);
+  // Read first: a running service records a line only after it has written it.
+  const noted = await readManifest(enroll.registry).catch(() => undefined);
+  const result = await verifyAudit(enroll.audit, noted?.audit);
   context.out.result(
     result,
     result.ok

@@ -20,6 +20,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['init', ['init --state /var/lib/flotilla']],
   ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --json']],
+  ['check', ['check', 'check --state /var/lib/flotilla --json']],
   [
     'doctor',
     ['doctor --dir first-device', 'doctor --dir pump-7 --mqtts flotilla.example.org:8883'],

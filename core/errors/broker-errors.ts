@@ -359,27 +359,6 @@ export const brokerErrors = errors({
     advice: 'Check the network between the device and the broker.',
   },
   // The session store.
-  'store-newer': {
-    title: 'The session store was written by a newer version',
-    advice: 'Run the version that wrote it, or move the file away; its sessions are then lost.',
-    exit: 1,
-  },
-  'store-damaged': {
-    title: 'The session store is damaged',
-    advice:
-      'Nothing was changed. Restore the file from a backup, or move it away; its sessions are then lost.',
-    exit: 1,
-  },
-  'store-in-use': {
-    title: 'The session store is in use by another process',
-    advice: 'Stop the other broker, or give this one its own state folder.',
-    exit: 1,
-  },
-  'store-open-failed': {
-    title: 'The session store cannot be opened',
-    advice: 'Check the folder, its permissions and the free space on the disk.',
-    exit: 1,
-  },
   'store-write-failed': {
     title: 'The session store cannot be written',
     advice: 'Check the free space and the health of the disk, then start the broker again.',

@@ -11,12 +11,14 @@ import { coreErrors } from './core-errors.ts';
 import { enrollErrors } from './enroll-errors.ts';
 import type { ErrorSpec } from './error-spec.ts';
 import { simErrors } from './sim-errors.ts';
+import { storeErrors } from './store-errors.ts';
 
 const tables = {
   ...coreErrors,
   ...certsErrors,
   ...enrollErrors,
   ...brokerErrors,
+  ...storeErrors,
   ...simErrors,
   ...cliErrors,
 };

@@ -12,6 +12,17 @@ export const cliErrors = errors({
     advice: 'Stop it first, or use another folder with --state.',
     exit: 1,
   },
+  'run-file-stale': {
+    title: 'A process ended without removing its file in the state folder',
+    advice: 'It was killed or crashed: read the end of its log. The next start replaces the file.',
+    exit: 1,
+  },
+  'registry-behind-broker': {
+    title: 'The broker knows certificates or a state that the registry does not have',
+    advice:
+      'An older backup was probably restored: compare the listed devices with the audit log, and revoke again what was revoked since.',
+    exit: 1,
+  },
   'identity-in-use': {
     title: 'Another process is renewing this identity',
     advice: 'Wait until it has finished, then try again if it did not succeed.',

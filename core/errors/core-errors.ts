@@ -44,6 +44,22 @@ export const coreErrors = errors({
     advice: 'Run chmod 600 on it (700 on its folder); if the secret was exposed, replace it.',
     exit: 1,
   },
+  'file-writable-by-others': {
+    title: 'Other users can change a file or folder of the state',
+    advice: 'Run chmod go-w on it, and compare its content with a backup.',
+    exit: 1,
+  },
+  'file-owner-differs': {
+    title: 'A file or folder belongs to another user than the state folder',
+    advice:
+      'Run chown with the user of the service, which may be unable to use the file otherwise.',
+    exit: 1,
+  },
+  'leftover-file': {
+    title: 'An interrupted write has left a temporary file',
+    advice: 'Delete it while nothing runs on the state folder; its content is never used.',
+    exit: 1,
+  },
   'file-write-failed': {
     title: 'A file could not be written',
     advice: 'Check the free space and the permissions; nothing was changed.',

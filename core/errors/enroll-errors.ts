@@ -297,6 +297,18 @@ export const enrollErrors = errors({
       'Restore the registry from a newer backup. To continue without these changes, revocations among them, run flotilla init --accept-loss registry and compare the audit log.',
     exit: 1,
   },
+  'registry-missing': {
+    title: 'The registry is missing although the state folder was in use',
+    advice:
+      'Restore enroll/registry and enroll/audit from a backup. To begin with an empty registry, in which no device may connect, run flotilla init --accept-loss registry.',
+    exit: 1,
+  },
+  'audit-behind-registry': {
+    title: 'The audit log has lost lines that the registry has recorded',
+    advice:
+      'Restore the newest files of the audit log. To continue without these lines, run flotilla init --accept-loss audit.',
+    exit: 1,
+  },
   'audit-missing': {
     title: 'The audit log is missing although the registry has changes',
     advice:

@@ -13,13 +13,13 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { open, readdir, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, type FileHandle } from 'node:fs/promises';
 import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent, NumberedEvent } from './audit-event.ts';
+import { assertNoGap, auditFileNumbers, auditFilePath } from './audit-files.ts';
 
 /** One line, parsed. */
 export interface AuditLine extends AuditEvent {
@@ -111,7 +111,7 @@ export class AuditLog {
    * Opens the log in a folder, or creates it, and continues at its end. An incomplete last line is removed:
    * no response can have depended on it.
    *
-   * @throws FlotillaError `audit-damaged` when the last complete line cannot be read
+   * @throws FlotillaError `audit-damaged` when the last complete line cannot be read, or a file is missing
    */
   static async open(
     folder: string,
@@ -120,6 +120,7 @@ export class AuditLog {
   ): Promise<AuditLog> {
     await makeSecretFolder(folder);
     const numbers = await auditFileNumbers(folder);
+    assertNoGap(folder, numbers);
     const number = numbers.at(-1) ?? 1;
     const path = auditFilePath(folder, number);
     const { openFile = openAppendFile } = options;
@@ -312,18 +313,6 @@ function linesOf(
     return `${body.slice(0, -1)},"hash":"${hash}"}\n`;
   });
   return { texts, end };
-}
-
-/** The numbers of the files in a folder, lowest first. */
-export async function auditFileNumbers(folder: string): Promise<number[]> {
-  return (await readdir(folder))
-    .map((name) => Number(/^audit-(\d{6,})\.jsonl$/.exec(name)?.[1] ?? Number.NaN))
-    .filter((number) => !Number.isNaN(number))
-    .sort((one, other) => one - other);
-}
-
-export function auditFilePath(folder: string, number: number): string {
-  return join(folder, `audit-${String(number).padStart(6, '0')}.jsonl`);
 }
 
 /** The hash of a line: over its text without its hash. */

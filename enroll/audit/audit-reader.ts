@@ -3,14 +3,9 @@
  *
  * @module
  */
-import { open } from 'node:fs/promises';
-import {
-  auditFileNumbers,
-  auditFilePath,
-  chainStart,
-  hashOf,
-  type AuditLine,
-} from './audit-log.ts';
+import { open, type FileHandle } from 'node:fs/promises';
+import { auditFileNumbers, auditFilePath } from './audit-files.ts';
+import { chainStart, hashOf, type AuditLine } from './audit-log.ts';
 
 export interface AuditVerdict {
   readonly ok: boolean;
@@ -21,23 +16,32 @@ export interface AuditVerdict {
   readonly head: { readonly seq: number; readonly hash: string } | null;
   /** The result as one line of text. */
   readonly detail: string;
+  /** The newest commit of the registry that has lines; 0: none. */
+  readonly commit: number;
   /** The first fault that was found. */
   readonly fault: { readonly file: string; readonly line: number; readonly reason: string } | null;
 }
 
 /**
- * Follows the chain from the first line to the last.
+ * Follows the chain from the first line to the last. A line at the end that is not complete is not read: it is
+ * being written, or a crash interrupted it, and no response depends on it.
  *
  * @param folder `state.enroll.audit`
+ * @param noted a line that must be in the log, as the registry has recorded it
  */
-export async function verifyAudit(folder: string): Promise<AuditVerdict> {
+export async function verifyAudit(
+  folder: string,
+  noted?: { readonly seq: number; readonly hash: string },
+): Promise<AuditVerdict> {
   let lines = 0;
+  let commit = 0;
   let seq = 0;
   let hash = chainStart;
   const numbers = await auditFileNumbers(folder);
   const verdict = (fault: AuditVerdict['fault']): AuditVerdict => ({
     ok: fault === null,
     lines,
+    commit,
     files: numbers.length,
     detail:
       fault === null
@@ -64,13 +68,21 @@ export async function verifyAudit(folder: string): Promise<AuditVerdict> {
               ? 'the line before was changed or replaced'
               : hashOf(bodyOf(text)) !== line.hash
                 ? 'the line was changed'
-                : undefined;
+                : line.seq === noted?.seq && line.hash !== noted.hash
+                  ? 'it is not the line that the registry has recorded'
+                  : undefined;
       if (line === undefined || reason !== undefined) {
         return verdict({ file: path, line: inFile, reason: reason ?? '' });
       }
       ({ seq, hash } = line);
+      commit = Math.max(commit, line.commit ?? 0);
       lines++;
     }
+  }
+  if (noted !== undefined && seq < noted.seq) {
+    const file = auditFilePath(folder, numbers.at(-1) ?? 1);
+    const reason = `lines at the end are missing: the registry has recorded line ${noted.seq}`;
+    return verdict({ file, line: 0, reason });
   }
   return verdict(null);
 }
@@ -94,10 +106,26 @@ export async function tailAudit(folder: string, count: number): Promise<AuditLin
 async function* linesOf(path: string): AsyncGenerator<string> {
   const file = await open(path, 'r');
   try {
-    yield* file.readLines({ autoClose: false });
+    const end = await endOfLines(file);
+    // `end` of a stream is the last byte that is read.
+    if (end > 0) yield* file.readLines({ autoClose: false, end: end - 1 });
   } finally {
     await file.close();
   }
+}
+
+const blockBytes = 64 * 1024;
+
+/** The length of the complete lines of a file, in bytes. */
+async function endOfLines(file: FileHandle): Promise<number> {
+  const { size } = await file.stat();
+  for (let end = size; end > 0; end -= blockBytes) {
+    const start = Math.max(0, end - blockBytes);
+    const { buffer } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
+    const at = buffer.lastIndexOf(10);
+    if (at !== -1) return start + at + 1;
+  }
+  return 0;
 }
 
 const hashTail = /,"hash":"[0-9a-f]{64}"\}$/;

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { readdir } from 'node:fs/promises';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { holdsIdentity } from '../../core/identity-folder.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -91,19 +93,16 @@ export async function openState(
   const ca = new CertificateAuthority(opened);
   const audit = await AuditLog.open(state.enroll.audit, clock);
   lifecycle.add('audit log', () => audit.close());
-  // Asked first: opening the registry writes lines that a crash has prevented.
-  const isEmpty = audit.head.seq === 0;
+  if (acceptLoss !== 'registry') await assertRegistryExists(state);
   const registry = await openLowdbRegistry(state.enroll.registry, {
     clock,
     log,
     sink: audit.sink,
     auditedCommit: audit.openedCommit,
-    acceptLoss: acceptLoss === 'registry',
+    auditHead: () => audit.head,
+    acceptLoss,
   });
   lifecycle.add('registry', () => registry.close());
-  if (isEmpty && registry.number > 0 && acceptLoss !== 'audit') {
-    throw new FlotillaError('audit-missing', { detail: state.enroll.audit });
-  }
   if (acceptLoss !== undefined) {
     await registry.commit({
       events: [{ action: 'loss-accepted', actor: 'system', detail: { what: acceptLoss } }],
@@ -114,4 +113,17 @@ export async function openState(
     await audit.append({ action: 'issuer-added', actor: 'system', detail });
   }
   return { registry, audit, ca };
+}
+
+/**
+ * An empty registry would admit no device. The service's own certificate is issued after the registry was
+ * created, so that it proves that there was one.
+ *
+ * @throws FlotillaError `registry-missing`
+ */
+async function assertRegistryExists({ enroll }: StateFolder): Promise<void> {
+  if (!(await holdsIdentity(enroll.tls))) return;
+  const names = await readdir(enroll.registry).catch(() => []);
+  if (names.some((name) => name !== 'lock')) return;
+  throw new FlotillaError('registry-missing', { detail: enroll.registry });
 }

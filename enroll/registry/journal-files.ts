@@ -34,13 +34,20 @@ export interface FoundJournals {
  * Reads all journals in the order of their numbers.
  *
  * @param take called with each line's JSON
+ * @param current a journal that must exist: that of the manifest
  * @throws FlotillaError `registry-damaged` when one is missing or a line before the last is damaged
  */
 export async function readJournals(
   folder: string,
   take: (json: string) => void,
+  current?: number,
 ): Promise<FoundJournals> {
   const numbers = await journalNumbers(folder);
+  if (current !== undefined && !numbers.includes(current)) {
+    throw new FlotillaError('registry-damaged', {
+      detail: `${journalPath(folder, current)} is missing`,
+    });
+  }
   let newestBytes = 0;
   for (const [at, number] of numbers.entries()) {
     if (at > 0 && number !== (numbers[at - 1] ?? 0) + 1) {

@@ -38,14 +38,15 @@ import { rm } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { openAppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder, syncFolder } from '../../core/atomic-file.ts';
-import type { Cancel, Clock } from '../../core/clock.ts';
+import type { Cancel } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Logger } from '../../core/log.ts';
-import type { EventSink, NumberedEvent } from '../audit/audit-event.ts';
+import type { NumberedEvent } from '../audit/audit-event.ts';
 import { Durability } from './durability.ts';
 import { listDevices } from './device-list.ts';
 import { inTurns } from './rows-in-turns.ts';
+import type { LowdbRegistryDeps } from './lowdb-registry-deps.ts';
+import { auditLoss, registryLoss } from './loss-check.ts';
 import { RegistryLock } from './registry-lock.ts';
 import { Journal } from './journal.ts';
 import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
@@ -65,30 +66,6 @@ import {
   type Stored,
 } from './registry.ts';
 import { keyOfRow, RegistryRows, type AnyRow, type JournalLine } from './registry-rows.ts';
-
-export interface LowdbRegistryDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly sink: EventSink;
-  /** The newest commit that the audit log has lines of (default: 0). */
-  readonly auditedCommit?: number;
-  /** Whether commits that only the audit log has may be lost. */
-  readonly acceptLoss?: boolean | undefined;
-  /** Replaced by tests that simulate a failing disk. */
-  readonly openFile?: OpenAppendFile;
-  /** Called at each step at which a crash could happen; for tests. */
-  readonly step?: (name: CrashPoint) => Promise<void>;
-}
-
-export type CrashPoint =
-  | 'before-journal'
-  | 'after-journal'
-  | 'after-sink'
-  | 'after-rotation'
-  | 'before-shard'
-  | 'after-shards'
-  | 'before-deletion'
-  | 'after-checkpoint';
 
 /** A journal smaller than this never causes a checkpoint by its size. */
 const journalMinBytes = 4 * 1024 * 1024;
@@ -157,14 +134,19 @@ export class LowdbRegistry implements Registry {
 
   /** Reads the files. Called once, by {@link openLowdbRegistry}. */
   async start(): Promise<void> {
+    await this.#rows.prepare();
     this.#number = await this.#rows.read();
     this.#shardNumber = this.#number;
     this.#shardBytes = this.#rows.bytes;
     const events: NumberedEvent[] = [];
-    const found = await readJournals(this.#folder, (json) => this.#replay(json, events));
+    const found = await readJournals(
+      this.#folder,
+      (json) => this.#replay(json, events),
+      this.#rows.manifest?.journal,
+    );
     this.#journalNumber = found.newest;
     this.#durability.reset(this.#number);
-    this.#assertNotBehind();
+    this.#assertNothingLost();
     const path = journalPath(this.#folder, this.#journalNumber);
     const file = await this.#openFile(path);
     await file.truncate(found.newestBytes);
@@ -172,28 +154,30 @@ export class LowdbRegistry implements Registry {
     this.#journal = new Journal(path, file, found.newestBytes);
     this.#rows.index();
     // Before any shard is written: a shard with a checksum always has a manifest.
-    await this.#rows.writeManifest(this.#shardNumber);
+    await this.#writeManifest(this.#shardNumber);
     await this.#deps.sink(events, true);
     if (found.count > 1) this.#startCheckpoint();
   }
 
-  /**
-   * A commit that was acknowledged has lines in the audit log. If the registry does not have it, its files
-   * were lost, damaged or replaced by older ones.
-   */
-  #assertNotBehind(): void {
-    const { auditedCommit = 0, acceptLoss = false } = this.#deps;
-    if (auditedCommit <= this.#number) return;
-    if (acceptLoss) {
-      // Later commits have numbers that the audit log does not have yet.
-      this.#number = auditedCommit;
-      this.#durability.reset(auditedCommit);
-      return;
-    }
-    if (this.#rows.isLegacy) return;
-    throw new FlotillaError('registry-behind-audit', {
-      detail: `the registry has commit ${this.#number}, the audit log has commit ${auditedCommit}`,
-    });
+  /** @throws FlotillaError when registry or audit log have lost what the other one proves */
+  #assertNothingLost(): void {
+    const { auditedCommit = 0, auditHead, acceptLoss } = this.#deps;
+    const { isLegacy, manifest } = this.#rows;
+    const own = { number: this.#number, isLegacy, manifest };
+    const audit = { commit: auditedCommit, head: auditHead?.() };
+    const lost = registryLoss(own, audit);
+    const lostLines = acceptLoss === 'audit' ? undefined : auditLoss(own, audit);
+    const loss = (acceptLoss === 'registry' ? undefined : lost) ?? lostLines;
+    if (loss !== undefined) throw loss;
+    if (lost === undefined) return;
+    // Later commits have numbers that the audit log does not have yet.
+    this.#number = auditedCommit;
+    this.#durability.reset(auditedCommit);
+  }
+
+  #writeManifest(number: number): Promise<void> {
+    const audit = this.#deps.auditHead?.();
+    return this.#rows.writeManifest({ number, journal: this.#journalNumber, audit });
   }
 
   get number(): number {
@@ -397,7 +381,7 @@ export class LowdbRegistry implements Registry {
       await turn();
     }
     // Commits up to here are in the shards; the journals with later ones stay.
-    await this.#rows.writeManifest(number);
+    await this.#writeManifest(number);
     this.#shardNumber = number;
     await this.#deps.step?.('after-shards');
     for (const number of await journalNumbers(this.#folder)) {

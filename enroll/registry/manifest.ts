@@ -1,6 +1,7 @@
 /**
- * What a registry folder must contain: the files of the shards and the number of the newest commit in them.
- * With it, a shard that is missing and a registry that is older than the audit log are noticed.
+ * What a registry folder must contain: the files of the shards, the number of the newest commit in them, and
+ * the journal with the commits since. It also names the last line of the audit log. With it, files that are
+ * missing, a registry that is older than the audit log, and an audit log without its last lines are noticed.
  *
  * @module
  */
@@ -16,6 +17,10 @@ const manifestSchema = z.strictObject({
   number: z.int().min(0),
   /** `devices/00.json` */
   shards: z.array(z.string().max(64)).max(10_000),
+  /** The number of the journal that contains the commits since; missing in files of earlier versions. */
+  journal: z.int().min(1).optional(),
+  /** A line that the audit log has. */
+  audit: z.strictObject({ seq: z.int().min(0), hash: z.string().max(64) }).optional(),
 });
 export type Manifest = Omit<z.infer<typeof manifestSchema>, 'format'>;
 

@@ -56,7 +56,7 @@ const shardCounts: Readonly<Record<TableName, number>> = {
   documents: 1,
 };
 
-const tableNames = [
+export const tableNames = [
   'devices',
   'tokens',
   'answers',
@@ -74,6 +74,8 @@ export class RegistryRows {
   readonly devices = new DeviceIndex();
   /** Whether an earlier version wrote the files, which did not keep the number of the newest commit. */
   isLegacy = false;
+  /** As it was read. */
+  manifest: Manifest | undefined;
   readonly #folder: string;
   readonly #shards: Readonly<Record<TableName, readonly Shard[]>>;
   readonly #tokens = new OwnerIndex();
@@ -102,16 +104,22 @@ export class RegistryRows {
     };
   }
 
-  /**
-   * Reads every shard. Returns the newest version in them. @throws FlotillaError `registry-damaged`
-   */
-  async read(): Promise<number> {
+  /** Creates the folders of the tables, and removes what an interrupted write has left. */
+  async prepare(): Promise<void> {
+    await removeLeftovers(this.#folder);
     for (const table of tableNames) {
       const path = join(this.#folder, table);
       await mkdir(path, { recursive: true, mode: secretFolderMode });
       await removeLeftovers(path);
     }
+  }
+
+  /**
+   * Reads every shard. Returns the newest version in them. @throws FlotillaError `registry-damaged`
+   */
+  async read(): Promise<number> {
     const manifest = await readManifest(this.#folder);
+    this.manifest = manifest;
     await Promise.all(this.shards.map((shard) => shard.read()));
     this.#assertComplete(manifest);
     this.isLegacy = manifest === undefined && this.shards.some(({ exists }) => exists);
@@ -135,9 +143,9 @@ export class RegistryRows {
   }
 
   /** Records which files exist, and the newest commit in them. */
-  async writeManifest(number: number): Promise<void> {
+  async writeManifest(more: Omit<Manifest, 'shards'>): Promise<void> {
     const shards = this.shards.filter(({ exists }) => exists).map(({ name }) => name);
-    await writeManifest(this.#folder, { number, shards });
+    await writeManifest(this.#folder, { ...more, shards });
   }
 
   /** Applies a line of the journal. Called before {@link index}. */
@@ -158,6 +166,15 @@ export class RegistryRows {
     this.devices.fill(this.all('devices'));
     for (const { device, hash } of this.all('tokens')) this.#tokens.add(device, hash);
     for (const { device, id } of this.all('requests')) this.#requests.add(device, id);
+  }
+
+  /** The name of the file that a row is in. */
+  fileOf(table: TableName, key: string): string {
+    return this.#shard(table, key).name;
+  }
+
+  shardsOf(table: TableName): readonly Shard[] {
+    return this.#shards[table];
   }
 
   get shards(): readonly Shard[] {

@@ -6,7 +6,7 @@ import { parseCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
 import { deviceSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
-import { auditFilePath } from '../../enroll/audit/audit-log.ts';
+import { auditFilePath } from '../../enroll/audit/audit-files.ts';
 import { followFeed } from '../support/enroll-broker.ts';
 import { csrOf, enrollService, replyOf } from '../support/enroll-service.ts';
 import { runChild } from '../support/child.ts';

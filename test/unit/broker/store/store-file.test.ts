@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -96,6 +103,17 @@ test('a file that is not a store prevents the start and is not changed', async (
   await assertRefused(t, foreign, 'store-damaged');
 });
 
+test('an empty file, and a log without its database, are not taken for a new store', async (t) => {
+  const folder = tempFolder(t);
+  const empty = join(folder, 'empty.sqlite');
+  writeFileSync(empty, '');
+  await assertRefused(t, empty, 'store-damaged');
+  const lost = join(folder, 'lost.sqlite');
+  writeFileSync(`${lost}-wal`, 'frames');
+  await t.throwsAsync(open(lost), { code: 'store-damaged', message: /lost\.sqlite-wal/ });
+  t.false(existsSync(lost));
+});
+
 test('a damaged store prevents the start and is not changed', async (t) => {
   const whole = await filledStore(tempFolder(t));
   const size = statSync(whole).size;
@@ -163,7 +181,6 @@ test('a new store is readable only by its owner, and files of an interrupted sta
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'store.sqlite');
   writeFileSync(`${path}.new`, 'half a database');
-  writeFileSync(path, '');
   const store = await open(path);
   store.putSession(sessionRecord('a'));
   await committed(store);

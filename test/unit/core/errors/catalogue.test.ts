@@ -14,6 +14,7 @@ import { coreErrors } from '../../../../core/errors/core-errors.ts';
 import { exitCodeOf } from '../../../../core/errors/error-spec.ts';
 import { enrollErrors } from '../../../../core/errors/enroll-errors.ts';
 import { simErrors } from '../../../../core/errors/sim-errors.ts';
+import { storeErrors } from '../../../../core/errors/store-errors.ts';
 import { errorsDoc, errorsDocPath } from '../../../../tools/errors-doc.ts';
 
 const entries = Object.entries(catalogue);
@@ -21,7 +22,10 @@ const entries = Object.entries(catalogue);
 test('every code is in kebab case and belongs to one table', (t) => {
   t.true(entries.length > 20);
   for (const [code] of entries) t.regex(code, /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/);
-  const tables = [coreErrors, certsErrors, enrollErrors, brokerErrors, simErrors, cliErrors];
+  const tables = [
+    ...[coreErrors, certsErrors, enrollErrors, brokerErrors],
+    ...[storeErrors, simErrors, cliErrors],
+  ];
   const all = tables.flatMap((table) => Object.keys(table));
   t.deepEqual(
     all.filter((code, at) => all.indexOf(code) !== at),

@@ -1,7 +1,8 @@
 import test from 'ava';
-import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AuditLog, auditFilePath } from '../../../../enroll/audit/audit-log.ts';
+import { auditFilePath } from '../../../../enroll/audit/audit-files.ts';
+import { AuditLog } from '../../../../enroll/audit/audit-log.ts';
 import { tailAudit, verifyAudit } from '../../../../enroll/audit/audit-reader.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { openAppendFile } from '../../../../core/append-file.ts';
@@ -31,6 +32,26 @@ test('the chain continues across all files', async (t) => {
   );
   await rm(auditFilePath(folder, 2));
   t.regex((await verifyAudit(folder)).detail, /missing/);
+  await t.throwsAsync(AuditLog.open(folder, fakeClock()), {
+    code: 'audit-damaged',
+    message: /audit-000002\.jsonl is missing/,
+  });
+});
+
+test('lines that were removed at the end are noticed by a line that is known', async (t) => {
+  const folder = join(tempFolder(t), 'audit');
+  const log = await AuditLog.open(folder, fakeClock());
+  await log.append(event, event, event);
+  const { head } = log;
+  await log.append(event);
+  await log.close();
+  t.true((await verifyAudit(folder, head)).ok);
+  t.regex((await verifyAudit(folder, { ...head, hash: 'x' })).detail, /recorded/);
+  const path = auditFilePath(folder, 1);
+  const text = await readFile(path, 'utf8');
+  await writeFile(path, text.split('\n').slice(0, 2).join('\n') + '\n');
+  t.true((await verifyAudit(folder)).ok);
+  t.like(await verifyAudit(folder, head), { ok: false, lines: 2 });
 });
 
 test('an incomplete line after a crash is removed, and the chain continues', async (t) => {
@@ -39,6 +60,11 @@ test('an incomplete line after a crash is removed, and the chain continues', asy
   await log.append(event, event);
   await log.close();
   await appendFile(auditFilePath(folder, 1), '{"seq":3,"at":"20');
+  t.like(
+    await verifyAudit(folder),
+    { ok: true, lines: 2 },
+    'it may be a line that is being written',
+  );
   const again = await AuditLog.open(folder, fakeClock());
   await again.append(event);
   await again.close();

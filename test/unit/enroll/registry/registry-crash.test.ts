@@ -10,10 +10,12 @@ import { tailAudit, verifyAudit } from '../../../../enroll/audit/audit-reader.ts
 import { openAppendFile } from '../../../../core/append-file.ts';
 import {
   openLowdbRegistry,
-  type CrashPoint,
   type LowdbRegistry,
-  type LowdbRegistryDeps,
 } from '../../../../enroll/registry/lowdb-registry.ts';
+import type {
+  CrashPoint,
+  LowdbRegistryDeps,
+} from '../../../../enroll/registry/lowdb-registry-deps.ts';
 import { certificateOf, deviceRow, tokenRow } from '../../../contract/registry.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 import { until } from '../../../support/until.ts';

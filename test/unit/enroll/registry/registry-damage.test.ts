@@ -6,8 +6,9 @@ import { silentLog } from '../../../../core/log.ts';
 import {
   openLowdbRegistry,
   type LowdbRegistry,
-  type LowdbRegistryDeps,
 } from '../../../../enroll/registry/lowdb-registry.ts';
+import type { LowdbRegistryDeps } from '../../../../enroll/registry/lowdb-registry-deps.ts';
+import { journalNumbers, journalPath } from '../../../../enroll/registry/journal-files.ts';
 import { deviceRow } from '../../../contract/registry.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
@@ -59,7 +60,7 @@ test('a registry that lacks an acknowledged commit of the audit log does not ope
   await t.throwsAsync(open(join(folder, '..', 'empty'), { auditedCommit }), {
     code: 'registry-behind-audit',
   });
-  const accepted = await open(folder, { auditedCommit, acceptLoss: true });
+  const accepted = await open(folder, { auditedCommit, acceptLoss: 'registry' });
   const commit = await accepted.commit({
     puts: [{ table: 'devices', record: deviceRow('d'), expected: 0 }],
   });
@@ -96,4 +97,32 @@ test('files of an earlier version are read, and written again with checksums', a
   t.is(await registry.count('devices'), 3);
   await registry.close();
   for (const [path, text] of before) t.is(await readFile(path, 'utf8'), text);
+});
+
+test('a missing journal is damage', async (t) => {
+  const folder = join(tempFolder(t), 'registry');
+  const first = await open(folder);
+  await first.commit({ puts: [{ table: 'devices', record: deviceRow('a'), expected: 0 }] });
+  await first.close();
+  const [number = 0] = await journalNumbers(folder);
+  await rm(journalPath(folder, number));
+  await t.throwsAsync(open(folder), { code: 'registry-damaged', message: /missing/ });
+});
+
+test('an audit log without the lines that the manifest has recorded does not open, unless the loss is accepted', async (t) => {
+  const folder = await madeFolder(t);
+  const head = { seq: 7, hash: '7'.repeat(64) };
+  await (await open(folder, { auditHead: () => head })).close();
+  for (const lost of [
+    { seq: 6, hash: '6'.repeat(64) },
+    { seq: 7, hash: '8'.repeat(64) },
+  ]) {
+    await t.throwsAsync(open(folder, { auditHead: () => lost }), { code: 'audit-behind-registry' });
+  }
+  const none = { seq: 0, hash: '0'.repeat(64) };
+  await t.throwsAsync(open(folder, { auditHead: () => none }), { code: 'audit-missing' });
+  const later = { seq: 9, hash: '9'.repeat(64) };
+  await (await open(folder, { auditHead: () => later })).close();
+  await t.throwsAsync(open(folder, { auditHead: () => head }), { code: 'audit-behind-registry' });
+  await (await open(folder, { auditHead: () => none, acceptLoss: 'audit' })).close();
 });
