@@ -26,6 +26,8 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['ca', async () => (await import('./commands/ca.ts')).caCommand],
   ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
   ['service', async () => (await import('./commands/service.ts')).serviceCommand],
+  ['operator', async () => (await import('./commands/operator.ts')).operatorCommand],
+  ['key', async () => (await import('./commands/api-key.ts')).keyCommand],
   ['policy', async () => (await import('./commands/policy.ts')).policyCommand],
   ['pub', async () => (await import('./commands/pub.ts')).pubCommand],
   ['sub', async () => (await import('./commands/sub.ts')).subCommand],

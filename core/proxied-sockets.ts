@@ -8,6 +8,7 @@ import { BlockList, isIPv6, type Socket } from 'node:net';
 import type { Clock } from './clock.ts';
 import type { ErrorCode } from './errors/catalogue.ts';
 import { unmappedAddress } from './ip-address.ts';
+import { patientTimeout } from './patient-timeout.ts';
 import {
   looksLikeProxyHeader,
   parseProxyHeader,
@@ -59,7 +60,7 @@ export class ProxiedSockets {
       stop();
       socket.destroy();
     };
-    const cancel = this.#deps.clock.after(this.#deps.timeoutMs, () =>
+    const cancel = patientTimeout(this.#deps.clock, this.#deps.timeoutMs, () =>
       refuse('handshake-timeout', isProxied ? 'no complete PROXY header' : ''),
     );
     const stop = (): void => {

@@ -59,7 +59,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       { ...open, auditFolder: state.enroll.audit, feed, presence, url: () => url },
       lifecycle,
     );
-    const { queries, roles, samples, table } = operatorApi;
+    const { lockout, queries, roles, samples, table } = operatorApi;
     const certificates = await CertificateRefresh.open({ ...open, state });
     const tls = (): ServerCertificate => ({
       key: certificates.server.key,
@@ -76,6 +76,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         ...open,
         ...issuance,
         ...distribution,
+        lockout,
         state,
         table,
         queries,

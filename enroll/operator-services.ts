@@ -31,6 +31,7 @@ import { tokenListRoutes } from './http/routes/token-list-routes.ts';
 import { KnownRoles } from './policy/known-roles.ts';
 import { FleetPolicy } from './policy/fleet-policy.ts';
 import { openProvider } from './operators/open-provider.ts';
+import { LockoutGuard } from './operators/lockout-guard.ts';
 import { OperatorDirectory } from './operators/operator-directory.ts';
 import { SignIn } from './operators/sign-in.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
@@ -57,6 +58,7 @@ export interface OperatorApiDeps {
 }
 
 export interface OperatorApi {
+  readonly lockout: LockoutGuard;
   readonly table: DeviceTable;
   readonly samples: BrokerSamples;
   readonly queries: BrokerQueries;
@@ -113,7 +115,9 @@ export async function openOperatorApi(
     table.close();
   });
   const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
+  const lockout = new LockoutGuard(registry, clock);
   const signInDeps = {
+    lockout,
     audit,
     clock,
     operators: new OperatorDirectory(registry, clock),
@@ -123,6 +127,7 @@ export async function openOperatorApi(
   };
   const brokerDeps = { audit, feed, presence, queries, table };
   return {
+    lockout,
     table,
     samples,
     queries,

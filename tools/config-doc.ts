@@ -133,7 +133,9 @@ function rangeOf(schema: z.core.JSONSchema.BaseSchema): string {
     return schema.enum.map((value) => `\`${shown(value)}\``).join(', ');
   if (type === 'integer') return `${minimum ?? 0} to ${maximum ?? 0}`;
   if (type === 'number')
-    return `more than ${schema.exclusiveMinimum ?? 0}, at most ${maximum ?? 0}`;
+    return minimum === undefined
+      ? `more than ${schema.exclusiveMinimum ?? 0}, at most ${maximum ?? 0}`
+      : `${minimum} to ${maximum ?? 0}`;
   if (type === 'array') return maxItems === undefined ? 'a list' : `a list of at most ${maxItems}`;
   if (type === 'object') return 'a map by name';
   if (type === 'boolean') return '`true`, `false`';

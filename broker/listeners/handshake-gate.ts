@@ -9,7 +9,10 @@
  * - A handshake that stalls lets the next one start after a short time, and is closed by its timeout.
  * - The last quarter of the half-open connections is a reserve: an address that has admitted no device
  *   lately may have at most a sixteenth of what is left, so that a few addresses cannot exclude others.
+ *   When all places are taken, the address with the most of them loses a silent one (half-open-table.ts).
  *   The /64 of an IPv6 address counts as one address.
+ * - While the event loop is busy, an address that has admitted no device lately runs few handshakes at a
+ *   time: an unidentified client chooses how much CPU time the verification of its certificate costs.
  * - Connections over a limit are closed at once, so that the device tries again later.
  *
  * @module
@@ -19,7 +22,9 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { looksLikeProxyHeader } from '../../core/proxy-header.ts';
 import { addressPrefix } from '../../core/ip-address.ts';
+import { patientTimeout } from '../../core/patient-timeout.ts';
 import { SecondWindow } from '../../core/second-window.ts';
+import { HalfOpenTable, type HalfOpen } from './half-open-table.ts';
 
 export interface GateLimits {
   readonly handshakesRunningMax: number;
@@ -32,6 +37,8 @@ export interface GateLimits {
 
 /** Maximum handshakes at a time while the event loop is busy. */
 const runningBusyMax = 64;
+/** Those of one address that has admitted no device lately. */
+const unknownBusyMax = 16;
 /** After this time the next handshake may start, whether or not this one is complete. */
 const slotMs = 100;
 /** More than a ClientHello can contain. */
@@ -40,8 +47,6 @@ const helloMaxBytes = 16 * 1024;
 const windowsMax = 10_000;
 /** Addresses with admitted devices that are remembered; beyond that, the oldest one is forgotten. */
 const knownMax = 50_000;
-const openPart = 3 / 4;
-const partOfReserve = 1 / 16;
 
 interface Waiting {
   readonly socket: Socket;
@@ -66,11 +71,12 @@ export class HandshakeGate {
   readonly #deps: GateDeps;
   /** Waiting connections per address. The first address is the next one to start a handshake. */
   readonly #queues = new Map<string, Waiting[]>();
-  readonly #halfOpen = new Map<string, number>();
+  readonly #halfOpen: HalfOpenTable<Slot>;
+  /** Running handshakes per address. */
+  readonly #runningOf = new Map<string, number>();
   readonly #windows = new Map<string, SecondWindow>();
   /** Addresses from which devices were admitted, the latest last. */
   readonly #known = new Set<string>();
-  #halfOpenTotal = 0;
   #running = 0;
   #waiting = 0;
   readonly #started: SecondWindow;
@@ -82,6 +88,10 @@ export class HandshakeGate {
   constructor(limits: GateLimits, deps: GateDeps) {
     this.#limits = limits;
     this.#deps = deps;
+    this.#halfOpen = new HalfOpenTable({
+      max: limits.handshakesHalfOpenMax,
+      perSourceMax: limits.handshakesHalfOpenPerAddressMax,
+    });
     this.#started = new SecondWindow(deps.clock);
   }
 
@@ -95,7 +105,7 @@ export class HandshakeGate {
 
   /** Accepted connections whose handshake is not complete. */
   get halfOpen(): number {
-    return this.#halfOpenTotal;
+    return this.#halfOpen.size;
   }
 
   /**
@@ -106,15 +116,16 @@ export class HandshakeGate {
     const address = addressPrefix(socket.remoteAddress ?? '');
     const code = this.#refusal(address);
     if (code !== undefined) {
-      this.#deps.events.handshakeFailed(socket.remoteAddress ?? '', code, '');
-      socket.destroy();
+      this.#refuse(socket, code);
       return;
     }
-    this.#count(address, 1);
     const onClose = (): void => this.finished(socket);
-    slots.set(socket, { address, running: false, onClose });
+    const sinceMs = this.#deps.clock.monotonicMs();
+    const slot: Slot = { socket, source: address, sinceMs, running: false, onClose };
+    slots.set(socket, slot);
+    this.#halfOpen.add(slot);
     socket.on('close', onClose);
-    this.#awaitHello(socket, address, begin);
+    this.#awaitHello(slot, begin);
   }
 
   /** A device was admitted from this address, which may use the reserve from now on. */
@@ -133,7 +144,7 @@ export class HandshakeGate {
     slots.delete(socket);
     // A connection can stay open for months, so it keeps nothing of its handshake.
     socket.off('close', slot.onClose);
-    this.#count(slot.address, -1);
+    this.#halfOpen.remove(slot);
     this.#releaseSlot(slot);
   }
 
@@ -149,27 +160,23 @@ export class HandshakeGate {
     this.#queues.clear();
   }
 
+  /** Why a connection is refused. Closes another one if it has to make room. */
   #refusal(address: string): ErrorCode | undefined {
-    const { handshakesHalfOpenMax, handshakesHalfOpenPerAddressMax } = this.#limits;
     if (this.#closed) return 'server-shutting-down';
-    const own = this.#halfOpen.get(address) ?? 0;
-    if (
-      this.#halfOpenTotal >= handshakesHalfOpenMax ||
-      own >= handshakesHalfOpenPerAddressMax ||
-      (own > 0 && own + 1 > this.#shareOf(address)) ||
-      this.#exceedsRate(address)
-    ) {
-      return 'handshakes-too-many';
+    if (this.#exceedsRate(address)) return 'handshakes-too-many';
+    const nowMs = this.#deps.clock.monotonicMs();
+    const room = this.#halfOpen.roomFor(address, this.#known.has(address), nowMs);
+    if (room === 'full') return 'handshakes-too-many';
+    if (room !== undefined) {
+      this.finished(room.socket);
+      this.#refuse(room.socket, 'handshakes-too-many');
     }
     return undefined;
   }
 
-  /** How many half-open connections an address may have. */
-  #shareOf(address: string): number {
-    const { handshakesHalfOpenMax } = this.#limits;
-    const isReserve = this.#halfOpenTotal + 1 > handshakesHalfOpenMax * openPart;
-    if (!isReserve || this.#known.has(address)) return Infinity;
-    return (handshakesHalfOpenMax - this.#halfOpenTotal - 1) * partOfReserve;
+  #refuse(socket: Socket, code: ErrorCode): void {
+    this.#deps.events.handshakeFailed(socket.remoteAddress ?? '', code, '');
+    socket.destroy();
   }
 
   #exceedsRate(address: string): boolean {
@@ -185,12 +192,13 @@ export class HandshakeGate {
   }
 
   /** Waits for the first bytes, then adds the connection to the queue. */
-  #awaitHello(socket: Socket, address: string, begin: () => void): void {
+  #awaitHello(slot: Slot, begin: () => void): void {
+    const { socket, source: address } = slot;
     const chunks: Buffer[] = [];
     let bytes = 0;
     let waiting: Waiting | undefined;
     const { clock } = this.#deps;
-    const cancel = clock.after(this.#limits.handshakeTimeoutMs, () => {
+    const cancel = patientTimeout(clock, this.#limits.handshakeTimeoutMs, () => {
       this.#deps.events.handshakeFailed(address, 'handshake-timeout', '');
       socket.destroy();
     });
@@ -199,6 +207,7 @@ export class HandshakeGate {
         chunks.push(chunk);
         bytes += chunk.length;
       }
+      if (bytes > 0) this.#halfOpen.spoke(slot);
       const [first] = chunks;
       if (first !== undefined && looksLikeProxyHeader(first)) {
         this.#deps.events.handshakeFailed(address, 'proxy-header-refused', '');
@@ -254,10 +263,10 @@ export class HandshakeGate {
   /** Starts handshakes while the limits allow it, beginning with the address that waited longest. */
   #next(): void {
     while (!this.#closed && this.#running < this.#runningMax()) {
-      const [first] = this.#queues;
-      if (first === undefined) return;
+      const next = this.#nextQueue();
+      if (next === undefined) return;
       if (!this.#mayStart()) return;
-      const [address, queue] = first;
+      const [address, queue] = next;
       const waiting = queue.shift();
       // The address moves to the end, so that one address cannot use all handshakes.
       this.#queues.delete(address);
@@ -266,6 +275,15 @@ export class HandshakeGate {
       this.#waiting--;
       this.#start(waiting);
     }
+  }
+
+  /** The first address that may run another handshake. The others run some, so there are few of them. */
+  #nextQueue(): [string, Waiting[]] | undefined {
+    for (const next of this.#queues) {
+      const isLimited = this.#deps.load.busy && !this.#known.has(next[0]);
+      if (!isLimited || (this.#runningOf.get(next[0]) ?? 0) < unknownBusyMax) return next;
+    }
+    return undefined;
   }
 
   #runningMax(): number {
@@ -277,7 +295,7 @@ export class HandshakeGate {
     const slot = slots.get(waiting.socket);
     if (slot === undefined || waiting.socket.destroyed) return;
     slot.running = true;
-    this.#running++;
+    this.#countRunning(slot.source, 1);
     slot.cancel = this.#deps.clock.after(slotMs, () => this.#releaseSlot(slot));
     waiting.begin();
   }
@@ -286,7 +304,7 @@ export class HandshakeGate {
     slot.cancel?.();
     if (!slot.running) return;
     slot.running = false;
-    this.#running--;
+    this.#countRunning(slot.source, -1);
     this.#next();
   }
 
@@ -301,16 +319,16 @@ export class HandshakeGate {
     return false;
   }
 
-  #count(address: string, by: number): void {
-    this.#halfOpenTotal += by;
-    const own = (this.#halfOpen.get(address) ?? 0) + by;
-    if (own <= 0) this.#halfOpen.delete(address);
-    else this.#halfOpen.set(address, own);
+  #countRunning(address: string, by: number): void {
+    this.#running += by;
+    const own = (this.#runningOf.get(address) ?? 0) + by;
+    if (own <= 0) this.#runningOf.delete(address);
+    else this.#runningOf.set(address, own);
   }
 }
 
-interface Slot {
-  readonly address: string;
+interface Slot extends HalfOpen {
+  readonly socket: Socket;
   running: boolean;
   readonly onClose: () => void;
   cancel?: Cancel;

@@ -9,9 +9,10 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
-import type { Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
+import { patientTimeout } from '../../core/patient-timeout.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
 import type { Admitter } from '../admission/admitter.ts';
@@ -43,6 +44,8 @@ export interface TlsListenerDeps {
   accept(socket: TLSSocket, identity: Identity): void;
 }
 
+/** Longer than any timeout of this file. */
+const nodeTimeoutMs = 3_600_000;
 /** SSL_OP_NO_TICKET. Without tickets there is no resumption, because Node keeps no session cache. */
 const noTicket = 0x4000;
 
@@ -52,7 +55,9 @@ export class TlsListener {
   readonly #tcpServer: Server;
   readonly #tlsServer: TlsServer;
   /** Raw sockets during their handshake, by the address and port of the peer. */
-  readonly #handshaking = new Map<string, { socket: Socket; sinceMs: number }>();
+  readonly #handshaking = new Map<string, Handshake>();
+  /** Handshakes that were closed by their timeout. Each is about to be reported as reset, too. */
+  #timedOut = 0;
   readonly #sockets = new Set<Socket>();
   readonly #proxied: ProxiedSockets;
   #closed: Promise<void> | undefined;
@@ -131,7 +136,8 @@ export class TlsListener {
       // Not `ALPNProtocols`: Node copies that list into a buffer for each connection, and each copy
       // keeps a part of a buffer pool alive (measured: 2 KB per connection).
       ALPNCallback: ({ protocols }) => alpn.find((own) => protocols.includes(own)),
-      handshakeTimeout: this.#options.handshakeTimeoutMs,
+      // Node's own timeout does not know of pauses of the process: {@link TlsListener.#begin} has another one.
+      handshakeTimeout: nodeTimeoutMs,
       secureOptions: noRenegotiation | (material.sessionTickets ? 0 : noTicket),
     };
   }
@@ -142,24 +148,38 @@ export class TlsListener {
     const key = peerOf(socket);
     socket.on('close', () => {
       this.#sockets.delete(socket);
-      this.#handshaking.delete(key);
+      this.#ended(key);
     });
     const offer = (): void => {
-      this.#deps.gate.offer(socket, () => {
-        this.#handshaking.set(key, { socket, sinceMs: this.#deps.clock.monotonicMs() });
-        this.#tlsServer.emit('connection', socket);
-      });
+      this.#deps.gate.offer(socket, () => this.#begin(socket, key));
     };
     if (this.#proxied.isProxied(socket)) this.#proxied.accept(socket, offer);
     else offer();
   }
 
+  #begin(socket: Socket, key: string): void {
+    const { clock, events } = this.#deps;
+    const cancel = patientTimeout(clock, this.#options.handshakeTimeoutMs, () => {
+      events.handshakeFailed(socket.remoteAddress ?? '', 'handshake-timeout', '');
+      this.#timedOut++;
+      socket.destroy();
+    });
+    this.#handshaking.set(key, { socket, sinceMs: clock.monotonicMs(), cancel });
+    this.#tlsServer.emit('connection', socket);
+  }
+
+  /** @returns the handshake of this peer, which is over; undefined if there was none */
+  #ended(key: string): Handshake | undefined {
+    const handshake = this.#handshaking.get(key);
+    this.#handshaking.delete(key);
+    handshake?.cancel();
+    return handshake;
+  }
+
   #onSecure(socket: TLSSocket): void {
     socket.on('error', ignoreError);
     const { clock, gate, events, admitter } = this.#deps;
-    const key = peerOf(socket);
-    const handshake = this.#handshaking.get(key);
-    this.#handshaking.delete(key);
+    const handshake = this.#ended(peerOf(socket));
     if (handshake !== undefined) gate.finished(handshake.socket);
     this.#proxied.apply(socket);
     const durationMs = handshake === undefined ? 0 : clock.monotonicMs() - handshake.sinceMs;
@@ -171,7 +191,13 @@ export class TlsListener {
   }
 
   #onFailed(error: Error, socket: TLSSocket): void {
+    this.#ended(peerOf(socket));
     const name = 'code' in error ? String(error.code) : error.message;
+    if (name === 'ECONNRESET' && this.#timedOut > 0) {
+      this.#timedOut--;
+      socket.destroy();
+      return;
+    }
     const code = failureCodes.get(name) ?? 'handshake-failed';
     this.#proxied.apply(socket);
     this.#deps.events.handshakeFailed(socket.remoteAddress ?? '', code, name);
@@ -179,8 +205,14 @@ export class TlsListener {
   }
 }
 
+interface Handshake {
+  readonly socket: Socket;
+  readonly sinceMs: number;
+  /** Ends its timeout. */
+  readonly cancel: Cancel;
+}
+
 const failureCodes: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
-  ['ERR_TLS_HANDSHAKE_TIMEOUT', 'handshake-timeout'],
   ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'alpn-unsupported'],
 ]);
 

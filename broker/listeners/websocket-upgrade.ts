@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { patientTimeout } from '../../core/patient-timeout.ts';
 import type { Admitter } from '../admission/admitter.ts';
 import type { Identity } from '../contracts/identity.ts';
 import { BinaryWebSocket } from './binary-web-socket.ts';
@@ -87,7 +88,7 @@ export class WebSocketUpgrade {
   /** Takes ownership of an admitted TLS connection and waits for its upgrade. */
   take(socket: TLSSocket, identity: Identity): void {
     this.#identities.set(socket, identity);
-    const cancel = this.#deps.clock.after(this.#upgradeTimeoutMs, () => {
+    const cancel = patientTimeout(this.#deps.clock, this.#upgradeTimeoutMs, () => {
       this.#report(socket, 'no upgrade to WebSocket', 'connect-timeout');
       socket.destroy();
     });

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { pauseMinMs } from '../../core/patient-timeout.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type {
@@ -48,8 +49,6 @@ export type SessionLayerOptions = SessionLayerDeps & {
 const sweepMs = 500;
 /** How many nodes of the retained messages are visited in one turn of the event loop. */
 const stepsPerTurn = 2000;
-/** A check that is this late means that the process was paused, in ms. */
-const pauseMinMs = 1000;
 /** How long connections may take to close when the layer closes, in ms. */
 const closeMaxMs = 2000;
 

@@ -5,8 +5,9 @@ import { bulkResultSchema } from '../../core/protocol/bulk-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { durationMs, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
-import { confirmed, type ConfirmationOptions } from '../lib/confirmation.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import type { Runner } from '../lib/runner.ts';
+import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 
 const actions = ['suspend', 'resume', 'revoke', 'delete'] as const;
 
@@ -18,11 +19,12 @@ interface BulkOptions extends AdminOptions, ConfirmationOptions {
   readonly attribute: readonly string[];
   readonly expiresWithin?: number;
   readonly reason: (typeof revocationReasons)[number];
-  readonly dryRun?: boolean;
 }
 
 export function bulkCommand(runner: Runner): Command {
-  return stateCommand('bulk', 'suspend, resume, revoke or delete all devices that a filter matches')
+  return destructive(
+    stateCommand('bulk', 'suspend, resume, revoke or delete all devices that a filter matches'),
+  )
     .addOption(new Option('--action <action>', 'what to do').choices(actions).makeOptionMandatory())
     .option('--group <name>', 'devices of this group')
     .option('--status <status>', 'devices with this status')
@@ -34,8 +36,6 @@ export function bulkCommand(runner: Runner): Command {
         .choices(revocationReasons)
         .default('unspecified'),
     )
-    .option('--dry-run', 'only count the devices')
-    .option('--yes', 'do not ask for confirmation')
     .option(...urlOption)
     .action(runner.run(bulk));
 }
@@ -57,10 +57,10 @@ const bulk: CommandAction<BulkOptions> = async (options, context) => {
     out.result(counted, `${matched} devices match${matched === 0 ? '' : `: ${names}`}`);
     return matched === 0 ? 1 : 0;
   }
-  if (!(await confirmed(`${options.action} ${matched} devices (${names})?`, options, context))) {
-    out.warn('nothing was changed');
-    return 1;
-  }
+  const summary = `${options.action} ${matched} devices (${names})`;
+  const change = { action: options.action, summary, count: matched, targets: sample };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
   // Another number than the one that was confirmed changes nothing.
   const done = await call({ expected: matched });
   const faults = done.failures.map(({ id, code }) => `FAILED ${id} [${code}]`);
@@ -71,7 +71,8 @@ const bulk: CommandAction<BulkOptions> = async (options, context) => {
       `${options.action}: ${done.changed} of ${done.matched} devices, ${done.connectionsClosed} connections closed`,
     ].join('\n'),
   );
-  return done.failed === 0 && done.brokersLate === 0 ? 0 : 1;
+  const unconfirmed = options.action === 'resume' ? 0 : reportUnconfirmed(done, out);
+  return done.failed === 0 ? unconfirmed : 1;
 };
 
 /** @throws FlotillaError `usage` without a condition: it would match the whole fleet */

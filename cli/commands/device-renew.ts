@@ -22,9 +22,9 @@ interface RenewOptions extends CommonOptions, RenewalOptions {
 export function renewCommand(runner: Runner): Command {
   return renewalOptions(
     'renew',
-    'on the device: renew the certificate, authenticated by the current one',
+    'where the identity is stored: renew its certificate, authenticated by the current one',
   )
-    .option('--if-due', 'only if about two thirds of the lifetime are over, for timers')
+    .option('--if-due', 'only if the time has come that the service names, for timers')
     .action(runner.run(renew));
 }
 
@@ -46,7 +46,7 @@ async function renewDue(options: RenewOptions, context: Context): Promise<number
     ? `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`
     : `the certificate of ${made.device} is due for renewal at ${made.nextCheckAt}`;
   context.out.result(made, text);
-  if (check.renewed) await afterRenewal(options, context, made);
+  if (check.isHookDue) await afterRenewal(options, context, made);
   return 0;
 }
 

@@ -7,8 +7,6 @@ import type { DeviceId } from '../../core/device-id.ts';
 import {
   devicePageSchema,
   deviceSchema,
-  revocationReasons,
-  revokedSchema,
   tokenSchema,
   type DeviceAnswer,
 } from '../../core/protocol/enrollment-api.ts';
@@ -24,16 +22,19 @@ import {
   type CommandAction,
 } from '../lib/command-context.ts';
 import { enrollInto } from '../lib/enroll-device.ts';
+import { hostPort } from '../lib/host-port.ts';
 import { table, type Output } from '../lib/output.ts';
+import { localBroker } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
-import { reportUnconfirmed } from '../lib/unconfirmed.ts';
 import { agentCommand } from './device-agent.ts';
 import { bulkCommand } from './device-bulk.ts';
 import { renewCommand } from './device-renew.ts';
+import { restrictionCommands } from './device-restriction.ts';
 import { transferCommands } from './device-transfer.ts';
 
 interface EnrollOptions extends Partial<AdminOptions> {
   readonly fingerprint?: string;
+  readonly mqtts?: string;
   readonly token?: string | false;
   readonly factoryCert?: string;
   readonly factoryKey?: string;
@@ -54,10 +55,6 @@ interface ListOptions extends AdminOptions {
   readonly after?: string;
 }
 
-interface RevokeOptions extends AdminOptions {
-  readonly reason: (typeof revocationReasons)[number];
-}
-
 export function deviceCommand(runner: Runner): Command {
   const one = (name: string, description: string): Command =>
     stateCommand(name, description)
@@ -71,6 +68,10 @@ export function deviceCommand(runner: Runner): Command {
         .requiredOption('--out <dir>', 'folder for key.pem, cert.pem, chain.pem and ca.pem')
         .option('--url <url>', 'URL of the enrollment service')
         .option('--fingerprint <sha256:…>', 'fingerprint of the root CA')
+        .option(
+          '--mqtts <host:port>',
+          'broker that tests the certificates of later renewals (default with --state: the one that runs there)',
+        )
         .option(
           '--token <token>',
           'enrollment token; - reads it from stdin (default: FLOTILLA_TOKEN)',
@@ -116,36 +117,16 @@ export function deviceCommand(runner: Runner): Command {
         .option(...urlOption)
         .action(runner.run(list)),
     )
-    .addCommand(one('show', 'show one device').action(runner.runWith(show)))
-    .addCommand(
-      one('revoke', 'revoke the certificates of a device and close its connections immediately')
-        .addOption(
-          new Option('--reason <reason>', 'revocation reason of RFC 5280')
-            .choices(revocationReasons)
-            .default('unspecified'),
-        )
-        .action(runner.runWith(revoke)),
-    )
-    .addCommand(
-      one('suspend', 'block a device until it is resumed').action(
-        runner.runWith(change('suspend')),
-      ),
-    )
-    .addCommand(
-      one('resume', 'unblock a suspended device').action(runner.runWith(change('resume'))),
-    )
-    .addCommand(
-      one('delete', 'revoke a device and delete it from the registry').action(
-        runner.runWith(remove),
-      ),
-    );
+    .addCommand(one('show', 'show one device').action(runner.runWith(show)));
+  for (const restriction of restrictionCommands(runner)) device.addCommand(restriction);
   device.addCommand(bulkCommand(runner));
   for (const transfer of transferCommands(runner)) device.addCommand(transfer);
   return device;
 }
 
 const enroll: CommandAction<EnrollOptions> = async (options, context) => {
-  let { url: service, fingerprint } = options;
+  let { url: service, fingerprint, mqtts } = options;
+  if (mqtts !== undefined) hostPort(mqtts, 8883);
   const factory = await factoryProof(options);
   const tokenless = options.token === false || factory !== undefined;
   let token = tokenless ? undefined : await readToken(options.token, context.environment.env);
@@ -159,6 +140,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
       });
     });
     service ??= client.url;
+    mqtts ??= await localBroker(local.state);
     fingerprint ??= client.rootFingerprint();
     token ??= tokenless
       ? undefined
@@ -177,6 +159,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     keyType: options.keyType,
     url: target,
     fingerprint,
+    mqtts,
     waitMs: options.wait,
     waiting: (seconds) => context.out.warn(`waiting for approval, next attempt in ${seconds} s`),
     call: (ca, csr) => ({
@@ -264,44 +247,6 @@ const show = async (
   const client = await adminClient(options, context);
   const device = await client.json('GET', devicePath(id), deviceSchema);
   context.out.result(device, deviceText(device));
-  return 0;
-};
-
-const revoke = async (
-  id: string,
-  options: RevokeOptions,
-  context: Parameters<CommandAction<AdminOptions>>[1],
-): Promise<number> => {
-  const client = await adminClient(options, context);
-  const done = await client.json('POST', `${devicePath(id)}/revoke`, revokedSchema, {
-    reason: options.reason,
-  });
-  context.out.result(
-    done,
-    `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
-  );
-  return reportUnconfirmed(done.brokersUnconfirmed, context.out);
-};
-
-function change(
-  verb: 'suspend' | 'resume',
-): (id: string, ...rest: Parameters<CommandAction<AdminOptions>>) => Promise<number> {
-  return async (id, options, context) => {
-    const client = await adminClient(options, context);
-    const device = await client.json('POST', `${devicePath(id)}/${verb}`, deviceSchema, {});
-    context.out.result(device, `${device.id} is ${device.status}`);
-    return 0;
-  };
-}
-
-const remove = async (
-  id: string,
-  options: AdminOptions,
-  context: Parameters<CommandAction<AdminOptions>>[1],
-): Promise<number> => {
-  const client = await adminClient(options, context);
-  await client.raw('DELETE', devicePath(id));
-  context.out.result({ id, deleted: true }, `deleted ${id}`);
   return 0;
 };
 

@@ -6,6 +6,7 @@ import { pemOf } from '../../certs/pem.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -57,7 +58,7 @@ export function factoryCommand(runner: Runner): Command {
         .action(runner.run(list)),
     )
     .addCommand(
-      stateCommand('remove', 'remove a factory; enrolled devices remain enrolled')
+      destructive(stateCommand('remove', 'remove a factory; enrolled devices remain enrolled'))
         .argument('<name>', 'name, as factory list shows it')
         .option(...urlOption)
         .action(runner.runWith(remove)),
@@ -106,7 +107,7 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
             factory.group ?? '-',
             factory.allowed === null ? 'all' : String(factory.allowed),
             factory.approval ? 'yes' : 'no',
-            factory.notAfter,
+            context.out.time(factory.notAfter),
             factory.fingerprint,
           ]),
         ]),
@@ -116,9 +117,18 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
 
 const remove = async (
   name: string,
-  ...[options, context]: Parameters<CommandAction<AdminOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
+  const change = {
+    action: 'remove',
+    summary: `remove the factory ${name}`,
+    count: 1,
+    targets: [name],
+    effects: ['Its devices can no longer enroll; devices that have enrolled remain enrolled.'],
+  };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
   await client.raw('DELETE', `/v1/factories/${encodeURIComponent(name)}`);
   context.out.result({ name, removed: true }, `removed ${name}`);
   return 0;

@@ -1,30 +1,23 @@
 /** `flotilla group revoke`: revokes every device of a group. @module */
-import { Command, Option } from 'commander';
-import {
-  groupRevokedSchema,
-  revocationReasons,
-  type RevocationReason,
-} from '../../core/protocol/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { Command } from 'commander';
+import { devicePageSchema, groupRevokedSchema } from '../../core/protocol/enrollment-api.ts';
+import { adminClient } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { confirmed } from '../lib/confirmation.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportUnconfirmed } from '../lib/unconfirmed.ts';
+import { addRevokeOptions, type RevokeOptions } from './device-restriction.ts';
 
-interface RevokeOptions extends AdminOptions {
-  readonly reason: RevocationReason;
-}
+/** How many ids the question names. */
+const sampleMax = 5;
 
 export function groupCommand(runner: Runner): Command {
   return new Command('group').description('manage groups of devices').addCommand(
-    stateCommand('revoke', 'revoke every device of a group and close their connections')
-      .argument('<group>', 'name of the group')
-      .addOption(
-        new Option('--reason <reason>', 'revocation reason of RFC 5280')
-          .choices(revocationReasons)
-          .default('unspecified'),
-      )
-      .option(...urlOption)
-      .action(runner.runWith(revoke)),
+    addRevokeOptions(
+      stateCommand('revoke', 'revoke every device of a group and close their connections')
+        .argument('<group>', 'name of the group')
+        .option(...urlOption),
+    ).action(runner.runWith(revoke)),
   );
 }
 
@@ -32,15 +25,29 @@ const revoke = async (
   group: string,
   ...[options, context]: Parameters<CommandAction<RevokeOptions>>
 ): Promise<number> => {
+  const { out } = context;
   const client = await adminClient(options, context);
-  const path = `/v1/groups/${encodeURIComponent(group)}/revoke`;
+  const query = new URLSearchParams({ group, total: 'true', limit: String(sampleMax) });
+  const { devices, total = 0 } = await client.json(
+    'GET',
+    `/v1/devices?${query.toString()}`,
+    devicePageSchema,
+  );
+  const targets = devices.map(({ id }) => id);
+  const names = targets.join(', ') + (total > targets.length ? ', …' : '');
+  const summary = `revoke ${total} devices of group ${group}${total === 0 ? '' : ` (${names})`}`;
+  const effects = total === 0 ? [] : ['Their certificates are revoked; this cannot be undone.'];
+  const change = { action: 'revoke', summary, count: total, targets, effects };
+  const go = await confirmed(change, options, context);
+  // A group without devices is most likely a misspelled name.
+  if (go !== true) return total === 0 ? 1 : go;
+  const own = options.ownIdentity === true ? '?ownIdentity=true' : '';
+  const path = `/v1/groups/${encodeURIComponent(group)}/revoke${own}`;
   const done = await client.json('POST', path, groupRevokedSchema, { reason: options.reason });
-  context.out.result(
+  out.result(
     done,
     `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +
       `${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
   );
-  // A group without devices is most likely a misspelled name.
-  if (done.devices.length === 0) return 1;
-  return reportUnconfirmed(done.brokersUnconfirmed, context.out);
+  return done.devices.length === 0 ? 1 : reportUnconfirmed(done, out);
 };

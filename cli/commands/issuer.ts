@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -23,7 +24,7 @@ export function issuerCommand(runner: Runner): Command {
         .action(runner.run(add)),
     )
     .addCommand(
-      stateCommand('retire', 'remove a former issuer that no active certificate needs')
+      destructive(stateCommand('retire', 'remove a former issuer that no active certificate needs'))
         .argument('<fingerprint>', 'fingerprint, as issuer list shows it')
         .option(...urlOption)
         .action(runner.runWith(retire)),
@@ -38,9 +39,9 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
     table([
       ['CURRENT', 'NAME', 'EXPIRES', 'FINGERPRINT'],
       ...page.issuers.map((issuer) => [
-        issuer.current ? 'yes' : 'no',
+        issuer.current ? context.out.style.color('green', 'yes') : 'no',
         issuer.name,
-        issuer.notAfter,
+        context.out.time(issuer.notAfter),
         issuer.fingerprint,
       ]),
     ]),
@@ -60,9 +61,18 @@ const add: CommandAction<AdminOptions> = async (options, context) => {
 
 const retire = async (
   fingerprint: string,
-  ...[options, context]: Parameters<CommandAction<AdminOptions>>
+  ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
+  const change = {
+    action: 'retire',
+    summary: `remove the issuer ${fingerprint}`,
+    count: 1,
+    targets: [fingerprint],
+    effects: ['Certificates of this issuer are no longer accepted; this cannot be undone.'],
+  };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
   await client.raw('DELETE', `/v1/issuers/${encodeURIComponent(fingerprint)}`);
   context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);
   return 0;

@@ -1,15 +1,28 @@
 /** `flotilla request list|approve|deny`: decides enrollments that wait for an operator. @module */
 import { Command } from 'commander';
-import { pendingRequestSchema, requestPageSchema } from '../../core/protocol/enrollment-api.ts';
-import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import {
+  pendingRequestSchema,
+  requestPageSchema,
+  type PendingRequest,
+} from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
-interface DecideOptions extends AdminOptions {
+interface ApproveOptions extends AdminOptions {
   readonly group?: string;
   readonly role?: string;
 }
+
+interface DenyOptions extends AdminOptions, ConfirmationOptions {
+  readonly all?: boolean;
+}
+
+/** Shorter beginnings of an id are most likely a mistake. */
+const idCharsMin = 4;
 
 export function requestCommand(runner: Runner): Command {
   return new Command('request')
@@ -24,17 +37,18 @@ export function requestCommand(runner: Runner): Command {
         'approve',
         'approve a request; the device gets its certificate with its next attempt',
       )
-        .argument('<id>', 'request id, as request list shows it')
+        .argument('<request>', 'request id or its beginning, or the device')
         .option('--group <name>', 'group of the device')
         .option('--role <name>', 'role of the device in the policy (default: device)')
         .option(...urlOption)
-        .action(runner.runWith(decide('approve'))),
+        .action(runner.runWith(approve)),
     )
     .addCommand(
-      stateCommand('deny', 'deny a request')
-        .argument('<id>', 'request id, as request list shows it')
+      destructive(stateCommand('deny', 'deny requests'))
+        .argument('[request...]', 'request ids or their beginnings, or devices')
+        .option('--all', 'deny every pending request')
         .option(...urlOption)
-        .action(runner.runWith(decide('deny'))),
+        .action(runner.runWithList(deny)),
     );
 }
 
@@ -52,28 +66,82 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
             r.device,
             r.fingerprint,
             r.remoteAddress,
-            r.receivedAt,
+            context.out.time(r.receivedAt),
           ]),
         ]),
   );
   return 0;
 };
 
-function decide(
-  decision: 'approve' | 'deny',
-): (id: string, ...rest: Parameters<CommandAction<DecideOptions>>) => Promise<number> {
-  return async (id, options, context) => {
-    const { group, role } = options;
-    const client = await adminClient(options, context);
-    const path = `/v1/requests/${encodeURIComponent(id)}/${decision}`;
-    const request = await client.json('POST', path, pendingRequestSchema, {
-      ...(group === undefined ? {} : { group }),
-      ...(role === undefined ? {} : { role }),
-    });
-    context.out.result(
-      request,
-      `${decision === 'approve' ? 'approved' : 'denied'} ${request.device}`,
-    );
-    return 0;
+const approve = async (
+  name: string,
+  ...[options, context]: Parameters<CommandAction<ApproveOptions>>
+): Promise<number> => {
+  const { group, role } = options;
+  const client = await adminClient(options, context);
+  const { requests } = await client.json('GET', '/v1/requests', requestPageSchema);
+  const request = await decide(client, requestNamed(name, requests), 'approve', {
+    ...(group === undefined ? {} : { group }),
+    ...(role === undefined ? {} : { role }),
+  });
+  context.out.result(request, `approved ${request.device}`);
+  return 0;
+};
+
+const deny = async (
+  names: readonly string[],
+  ...[options, context]: Parameters<CommandAction<DenyOptions>>
+): Promise<number> => {
+  if ((names.length === 0) === (options.all !== true)) {
+    throw new FlotillaError('usage', { detail: 'name the requests, or specify --all' });
+  }
+  const client = await adminClient(options, context);
+  const { requests } = await client.json('GET', '/v1/requests', requestPageSchema);
+  const chosen =
+    options.all === true ? requests : names.map((name) => requestNamed(name, requests));
+  const devices = chosen.map(({ device }) => device);
+  const change = {
+    action: 'deny',
+    summary: `deny ${chosen.length} requests (${devices.slice(0, 5).join(', ')}${devices.length > 5 ? ', …' : ''})`,
+    count: chosen.length,
+    targets: devices,
+    effects: ['A denied device needs a new key to request again.'],
   };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
+  const denied: PendingRequest[] = [];
+  for (const request of chosen) denied.push(await decide(client, request, 'deny'));
+  const [only] = denied;
+  // One request is one document, as with approve.
+  context.out.result(
+    denied.length === 1 && only !== undefined ? only : { requests: denied },
+    denied.length === 0 ? 'no pending requests' : `denied ${devices.join(', ')}`,
+  );
+  return 0;
+};
+
+/** @throws FlotillaError `request-not-found`, `usage` when several requests match */
+function requestNamed(name: string, requests: readonly PendingRequest[]): PendingRequest {
+  const found = requests.filter(
+    ({ id, device }) =>
+      id === name || device === name || (name.length >= idCharsMin && id.startsWith(name)),
+  );
+  const [first] = found;
+  if (first === undefined) throw new FlotillaError('request-not-found', { detail: name });
+  if (found.length > 1) {
+    throw new FlotillaError('usage', {
+      detail: `${name} names ${found.length} requests: ${found.map(({ id }) => id).join(', ')}`,
+    });
+  }
+  return first;
+}
+
+function decide(
+  client: AdminClient,
+  { id }: PendingRequest,
+  decision: 'approve' | 'deny',
+  body: object = {},
+): Promise<PendingRequest> {
+  const path = `/v1/requests/${encodeURIComponent(id)}/${decision}`;
+  return client.json('POST', path, pendingRequestSchema, body);
 }

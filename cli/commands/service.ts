@@ -1,4 +1,4 @@
-/** `flotilla service create`: issues a certificate for a backend, an operator or a broker. @module */
+/** `flotilla service create|list|renew|revoke`: certificates of backends, operators, brokers and servers. @module */
 import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
@@ -14,6 +14,8 @@ import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { enrollInto, type EnrolledDevice } from '../lib/enroll-device.ts';
 import type { Runner } from '../lib/runner.ts';
+import { renewCommand } from './device-renew.ts';
+import { serviceListCommands } from './service-list.ts';
 
 interface ServiceOptions extends AdminOptions {
   readonly name: DeviceId;
@@ -26,7 +28,7 @@ interface ServiceOptions extends AdminOptions {
 }
 
 export function serviceCommand(runner: Runner): Command {
-  return new Command('service')
+  const service = new Command('service')
     .description('manage certificates of backends, operators and brokers')
     .addCommand(
       stateCommand('create', 'create a key and a certificate')
@@ -48,6 +50,9 @@ export function serviceCommand(runner: Runner): Command {
         .option(...urlOption)
         .action(runner.run(create)),
     );
+  service.addCommand(renewCommand(runner));
+  for (const command of serviceListCommands(runner)) service.addCommand(command);
+  return service;
 }
 
 const create: CommandAction<ServiceOptions> = async (options, context) => {
@@ -59,6 +64,7 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
     keyType: 'p256',
     url: client.url,
     fingerprint: client.rootFingerprint(),
+    mqtts: undefined,
     waitMs: 0,
     waiting: () => undefined,
     call: (ca, csr) => ({

@@ -1,6 +1,7 @@
-/** `flotilla token list`: the enrollment tokens, newest first. @module */
+/** `flotilla token list|revoke`: the enrollment tokens that exist. @module */
 import { Option, type Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { tokenPageSchema } from '../../core/protocol/operator-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
@@ -10,6 +11,7 @@ import {
   wholeNumber,
   type CommandAction,
 } from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -38,6 +40,39 @@ export function tokenListCommand(runner: Runner): Command {
     .action(runner.run(list));
 }
 
+export function tokenRevokeCommand(runner: Runner): Command {
+  return destructive(
+    stateCommand('revoke', 'delete a token, so that no device can use it any more'),
+  )
+    .argument('<name>', 'name of the token, as token list shows it')
+    .option(...urlOption)
+    .action(runner.runWith(revoke));
+}
+
+const revoke = async (
+  name: string,
+  ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
+): Promise<number> => {
+  if (!/^token:[0-9a-f]{16}$/.test(name)) {
+    throw new FlotillaError('usage', {
+      detail: `${name} is not the name of a token, like token:0123456789abcdef; flotilla token list shows the names`,
+    });
+  }
+  const client = await adminClient(options, context);
+  const change = {
+    action: 'revoke',
+    summary: `revoke ${name}`,
+    count: 1,
+    targets: [name],
+    effects: ['Devices that have enrolled with it remain enrolled.'],
+  };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
+  await client.raw('DELETE', `/v1/tokens/${encodeURIComponent(name)}`);
+  context.out.result({ name, revoked: true }, `revoked ${name}`);
+  return 0;
+};
+
 const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const query = new URLSearchParams({ limit: String(options.limit) });
@@ -48,7 +83,8 @@ const list: CommandAction<ListOptions> = async (options, context) => {
   const page = await client.json('GET', `/v1/tokens?${query.toString()}`, tokenPageSchema);
   const { out } = context;
   const rows = page.tokens.map((token) => [
-    ...[token.name, token.device ?? '-', token.group ?? '-', token.role ?? '-', token.status],
+    ...[token.name, token.device ?? '-', token.group ?? '-', token.role ?? '-'],
+    out.style.color(token.status === 'active' ? 'green' : 'dim', token.status),
     ...[`${token.uses}/${token.usesMax}`, out.time(token.expiresAt)],
   ]);
   const next = page.next === null ? [] : [`more: --after ${page.next}`];
@@ -57,7 +93,7 @@ const list: CommandAction<ListOptions> = async (options, context) => {
     rows.length === 0
       ? 'no tokens'
       : [
-          table([['token', 'device', 'group', 'role', 'status', 'uses', 'expires'], ...rows]),
+          table([['TOKEN', 'DEVICE', 'GROUP', 'ROLE', 'STATUS', 'USES', 'EXPIRES'], ...rows]),
           ...next,
         ].join('\n'),
   );

@@ -1,4 +1,4 @@
-/** `flotilla token create|list`: one-time enrollment tokens. @module */
+/** `flotilla token create|list|revoke`: one-time enrollment tokens. @module */
 import { Command } from 'commander';
 import { isLoopback } from '../../core/config/public-address.ts';
 import {
@@ -21,7 +21,7 @@ import {
 import { enrollScript } from '../lib/enroll-script.ts';
 import { localCommand } from '../lib/local-command.ts';
 import type { Runner } from '../lib/runner.ts';
-import { tokenListCommand } from './token-list.ts';
+import { tokenListCommand, tokenRevokeCommand } from './token-list.ts';
 
 interface TokenOptions extends AdminOptions {
   readonly device?: DeviceId;
@@ -47,7 +47,7 @@ export function tokenCommand(runner: Runner): Command {
       .option(...urlOption)
       .action(runner.run(create)),
   );
-  return token.addCommand(tokenListCommand(runner));
+  return token.addCommand(tokenListCommand(runner)).addCommand(tokenRevokeCommand(runner));
 }
 
 const create: CommandAction<TokenOptions> = async (options, context) => {

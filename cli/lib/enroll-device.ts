@@ -22,6 +22,7 @@ import {
   problemOf,
   type Call,
 } from '../../core/protocol/https-client.ts';
+import { originText } from './enrollment-origin.ts';
 import type { IdentityFiles } from '../../core/state-folder.ts';
 import { holdsIdentity, saveIdentity } from '../../core/identity-folder.ts';
 
@@ -38,6 +39,8 @@ export interface EnrollDeviceOptions {
   readonly keyType: KeyType;
   readonly url: string;
   readonly fingerprint: string;
+  /** `host:port` of the broker, which tests the certificates of later renewals. */
+  readonly mqtts: string | undefined;
   /** Builds the call, with its credentials and its body. */
   call(ca: string, csr: string): Call;
   /** How long to wait for an operator's approval, in ms. */
@@ -61,7 +64,7 @@ export async function enrollInto(options: EnrollDeviceOptions): Promise<Enrolled
     cert: issued.certificate,
     chain: issued.chain,
     ca: issued.ca,
-    enrollment: `${JSON.stringify({ id: options.id, url, fingerprint }, null, 2)}\n`,
+    enrollment: originText({ id: options.id, url, fingerprint, mqtts: options.mqtts }),
   });
   await rm(pending.folder, { recursive: true, force: true });
   return { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };

@@ -23,6 +23,8 @@ import { loadIdentity, saveIdentity, type IdentityContent } from '../../core/ide
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
 import type { IdentityFiles } from '../../core/state-folder.ts';
+import { readOrigin, serviceUrl, type EnrollmentOrigin } from './enrollment-origin.ts';
+import { recordHookDue } from './hook-record.ts';
 import { hostPort } from './host-port.ts';
 
 export interface RenewalOptions {
@@ -43,8 +45,6 @@ export interface RenewedIdentity {
   readonly notAfter: string;
   readonly files: IdentityFiles;
 }
-
-const enrollmentSchema = z.object({ url: z.string().optional(), mqtts: z.string().optional() });
 
 const pendingName = '.renewal.json';
 
@@ -104,7 +104,7 @@ class IdentityRenewal {
   readonly #id: string;
   readonly #pendingPath: string;
   readonly #url: string;
-  readonly #mqtts: string | undefined;
+  readonly #origin: EnrollmentOrigin;
 
   constructor(options: RenewalOptions, current: IdentityContent) {
     const facts = readCertificate(current.cert);
@@ -116,13 +116,8 @@ class IdentityRenewal {
     }
     this.#id = facts.commonName.id;
     this.#pendingPath = join(options.dir, pendingName);
-    const origin = enrollmentSchema.parse(JSON.parse(current.enrollment ?? '{}'));
-    const url = options.url ?? origin.url;
-    if (url === undefined) {
-      throw new FlotillaError('usage', { detail: 'specify the service with --url' });
-    }
-    this.#url = url;
-    this.#mqtts = options.mqtts ?? origin.mqtts;
+    this.#origin = readOrigin(current.enrollment);
+    this.#url = serviceUrl(options.url, this.#origin);
   }
 
   async run(): Promise<RenewedIdentity> {
@@ -161,15 +156,31 @@ class IdentityRenewal {
     };
   }
 
-  /** Connects with the new certificate: to the broker if it is known, otherwise to the service. */
-  async #connect({ key, chain, ca }: Pending): Promise<void> {
-    if (this.#mqtts !== undefined) {
-      const { probeConnection } = await import('../../device-sim/device/probe.ts');
-      // Not the device's own client id: that would end its live connection and take its session.
-      const clientId = `${this.#id}/probe`;
-      await probeConnection({ ...hostPort(this.#mqtts, 8883), ca, cert: chain, key, clientId });
-      return;
+  /**
+   * Connects with the new certificate: to the broker if it is known, otherwise to the service. The broker of
+   * the enrollment may have moved since. If it cannot be reached, the service must accept the certificate.
+   */
+  async #connect(pending: Pending): Promise<void> {
+    const { mqtts } = this.#options;
+    if (mqtts !== undefined) return await this.#connectToBroker(mqtts, pending);
+    if (this.#origin.mqtts !== undefined) {
+      try {
+        return await this.#connectToBroker(this.#origin.mqtts, pending);
+      } catch (error) {
+        if (!isFlotillaError(error, 'sim-target-unreachable')) throw error;
+      }
     }
+    await this.#connectToService(pending);
+  }
+
+  async #connectToBroker(mqtts: string, { key, chain, ca }: Pending): Promise<void> {
+    const { probeConnection } = await import('../../device-sim/device/probe.ts');
+    // Not the device's own client id: that would end its live connection and take its session.
+    const clientId = `${this.#id}/probe`;
+    await probeConnection({ ...hostPort(mqtts, 8883), ca, cert: chain, key, clientId });
+  }
+
+  async #connectToService({ key, chain, ca }: Pending): Promise<void> {
     await callJson(
       { method: 'GET', url: new URL('/v1/whoami', this.#url).href, ca, cert: chain, key },
       z.object({ id: z.literal(this.#id) }),
@@ -190,9 +201,10 @@ class IdentityRenewal {
     if (chainNow !== this.#current.chain) {
       throw new FlotillaError('identity-in-use', { detail: `${dir} was changed meanwhile` });
     }
+    const { serial, notAfterMs, fingerprint } = readCertificate(cert);
+    await recordHookDue(dir, fingerprint);
     const files = await saveIdentity(dir, { key, cert, chain, ca });
     await rm(this.#pendingPath, { force: true });
-    const { serial, notAfterMs } = readCertificate(cert);
     return { device: this.#id, serial, notAfter: new Date(notAfterMs).toISOString(), files };
   }
 }

@@ -6,13 +6,13 @@
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { connect, type MqttClient } from 'mqtt';
-import { z } from 'zod';
 import { readCertificate } from '../../certs/certificate.ts';
 import { visible } from '../../core/escape.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity } from '../../core/identity-folder.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import type { StateOptions } from './command-context.ts';
+import { readOrigin, serviceUrl } from './enrollment-origin.ts';
 import { hostPort, reachable } from './host-port.ts';
 import { readBrokerRun } from './run-file.ts';
 
@@ -27,7 +27,6 @@ export interface ConnectionOptions extends StateOptions {
 
 const connectTimeoutMs = 20_000;
 const portUsual = 8883;
-const enrollmentSchema = z.object({ url: z.url() });
 
 /**
  * Connects over MQTT 5.0, and never again by itself.
@@ -92,7 +91,9 @@ async function brokerAddress(options: ConnectionOptions): Promise<{ host: string
   // On a device: usually the broker has the name of the enrollment service.
   try {
     const text = await readFile(join(options.dir, 'enrollment.json'), 'utf8');
-    const { hostname } = new URL(enrollmentSchema.parse(JSON.parse(text)).url);
+    const origin = readOrigin(text);
+    if (origin.mqtts !== undefined) return hostPort(origin.mqtts, portUsual);
+    const { hostname } = new URL(serviceUrl(undefined, origin));
     return { host: hostname.replace(/^\[|\]$/g, ''), port: portUsual };
   } catch (error) {
     throw new FlotillaError('broker-not-running', { detail: options.state, cause: error });

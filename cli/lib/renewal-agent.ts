@@ -22,7 +22,7 @@ export interface RenewalAgentDeps {
   readonly validity?: Validity;
   /** Renews if it is due; see `renewIfDue`. */
   readonly check: (nowMs: number) => Promise<RenewalCheck>;
-  /** Runs after a renewal. If it fails, it is tried again like a renewal. */
+  /** Runs after a renewal, until it has succeeded once. If it fails, it is tried again like a renewal. */
   readonly hook: (check: RenewalCheck) => Promise<void>;
   /** Called for the first check, for each renewal, and when the time of the next one has changed. */
   readonly report: (check: RenewalCheck) => void;
@@ -33,7 +33,6 @@ export class RenewalAgent {
   readonly #deps: RenewalAgentDeps;
   #last: RenewalCheck | undefined;
   #failures = 0;
-  #isHookDue = false;
   #isStopped = false;
   #wake: () => void = () => undefined;
 
@@ -61,11 +60,11 @@ export class RenewalAgent {
     try {
       const result = await check(clock.now());
       this.#note(result);
-      if (result.renewed) this.#isHookDue = true;
-      if (this.#isHookDue) await hook(result);
-      this.#isHookDue = false;
+      if (result.isHookDue) await hook(result);
       this.#failures = 0;
-      const untilMs = result.nextCheckAtMs - clock.now();
+      // A service that names a time in the past for a new certificate must not cause one renewal after another.
+      const restMs = result.renewed ? retryDelayMs(Infinity, result, 0) : 0;
+      const untilMs = Math.max(restMs, result.nextCheckAtMs - clock.now());
       return Math.min(untilMs, result.isDeferred ? deferredMaxMs : lookEveryMs);
     } catch (error) {
       return this.#retryAfter(error);

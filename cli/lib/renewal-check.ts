@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
+import { readCertificate } from '../../certs/certificate.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
-import { loadIdentity } from '../../core/identity-folder.ts';
+import { loadIdentity, type IdentityContent } from '../../core/identity-folder.ts';
+import { isHookDue } from './hook-record.ts';
 import { renewIdentity, type RenewalOptions } from './identity-renewal.ts';
 import { renewalTimeMs } from './renewal-schedule.ts';
+import { suggestedRenewalMs } from './suggested-renewal.ts';
 
 export interface RenewalCheck {
   readonly device: string;
@@ -18,6 +20,8 @@ export interface RenewalCheck {
   readonly nextCheckAtMs: number;
   /** Whether the service refused the renewal as too early and named the time. */
   readonly isDeferred: boolean;
+  /** Whether the program after a renewal has to run, also if an earlier check has renewed. */
+  readonly isHookDue: boolean;
 }
 
 /**
@@ -26,21 +30,30 @@ export interface RenewalCheck {
  * @throws FlotillaError as {@link renewIdentity}, except `renewal-too-early`: that is no failure
  */
 export async function renewIfDue(options: RenewalOptions, nowMs: number): Promise<RenewalCheck> {
+  const { dir } = options;
+  const before = await loadIdentity(dir);
+  const dueAtMs = await suggestedRenewalMs(options, before, nowMs);
+  const { fingerprint } = readCertificate(before.cert);
   try {
-    const renewed = await renewIdentity(options, (facts) => nowMs >= renewalTimeMs(facts));
-    const facts = readCertificate((await loadIdentity(options.dir)).cert);
-    return checked(facts, renewed !== undefined, renewalTimeMs(facts), false);
+    const renewed = await renewIdentity(options, (facts) =>
+      // Another process may have renewed it meanwhile.
+      facts.fingerprint === fingerprint ? nowMs >= dueAtMs : nowMs >= renewalTimeMs(facts),
+    );
+    const now = await loadIdentity(dir);
+    const nextAtMs =
+      now.cert === before.cert ? dueAtMs : await suggestedRenewalMs(options, now, nowMs);
+    return await checked(dir, now, { renewed: renewed !== undefined, nextCheckAtMs: nextAtMs });
   } catch (error) {
     if (!isFlotillaError(error) || error.code !== 'renewal-too-early') throw error;
-    const facts = readCertificate((await loadIdentity(options.dir)).cert);
-    return checked(facts, false, nowMs + (error.retryAfterSeconds ?? 3600) * 1000, true);
+    const nextCheckAtMs = nowMs + (error.retryAfterSeconds ?? 3600) * 1000;
+    return await checked(dir, before, { nextCheckAtMs, isDeferred: true });
   }
 }
 
 /** What the folder contains now, without a renewal. @throws FlotillaError `identity-unreadable` */
 export async function readCheck(dir: string): Promise<RenewalCheck> {
-  const facts = readCertificate((await loadIdentity(dir)).cert);
-  return checked(facts, false, renewalTimeMs(facts), false);
+  const identity = await loadIdentity(dir);
+  return checked(dir, identity, { nextCheckAtMs: renewalTimeMs(readCertificate(identity.cert)) });
 }
 
 /** The document that the commands print. */
@@ -58,13 +71,17 @@ export function checkDocument(check: RenewalCheck): {
   };
 }
 
-function checked(
-  facts: CertificateFacts,
-  renewed: boolean,
-  nextCheckAtMs: number,
-  isDeferred: boolean,
-): RenewalCheck {
-  const { commonName, notBeforeMs, notAfterMs } = facts;
-  const device = commonName.ok ? commonName.id : '';
-  return { device, renewed, notBeforeMs, notAfterMs, nextCheckAtMs, isDeferred };
+async function checked(
+  dir: string,
+  { cert }: IdentityContent,
+  found: Pick<RenewalCheck, 'nextCheckAtMs'> &
+    Partial<Pick<RenewalCheck, 'renewed' | 'isDeferred'>>,
+): Promise<RenewalCheck> {
+  const { commonName, notBeforeMs, notAfterMs, fingerprint } = readCertificate(cert);
+  return {
+    device: commonName.ok ? commonName.id : '',
+    ...{ renewed: false, isDeferred: false, notBeforeMs, notAfterMs },
+    ...found,
+    isHookDue: await isHookDue(dir, fingerprint),
+  };
 }

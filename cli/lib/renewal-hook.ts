@@ -1,6 +1,7 @@
 /** The program that a device runs after a renewal, for example to reload what uses the certificate. @module */
 import { execFile } from 'node:child_process';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { clearHookDue } from './hook-record.ts';
 
 const hookTimeoutMs = 60_000;
 
@@ -14,7 +15,8 @@ export interface HookFacts {
 
 /**
  * Runs the program without a shell. Its only argument is the identity folder; the environment additionally has
- * FLOTILLA_DEVICE, FLOTILLA_DIR and FLOTILLA_NOT_AFTER. It is ended after a minute.
+ * FLOTILLA_DEVICE, FLOTILLA_DIR and FLOTILLA_NOT_AFTER. It is ended after a minute. When it has succeeded, that is
+ * recorded in the folder.
  *
  * @throws FlotillaError `renewal-hook-failed` when it cannot start, fails or takes too long
  */
@@ -36,4 +38,5 @@ export async function runHook(
       reject(new FlotillaError('renewal-hook-failed', { detail, cause: error }));
     });
   });
+  await clearHookDue(dir);
 }

@@ -13,7 +13,8 @@ import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { lockFile } from '../../core/folder-lock.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import { systemProcesses } from '../../core/process-identity.ts';
-import type { StateFolder } from '../../core/state-folder.ts';
+import { stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import { reachable } from './host-port.ts';
 
 const hostPort = z.object({ host: z.string(), port: z.int() });
 
@@ -48,6 +49,14 @@ export function readEnrollRun(state: StateFolder): Promise<EnrollRun | undefined
 /** Reads the addresses of the broker; undefined when it does not run here. */
 export function readBrokerRun(state: StateFolder): Promise<BrokerRun | undefined> {
   return readRun(state.run.broker, brokerRunSchema);
+}
+
+/** The `host:port` under which this machine reaches the broker of the folder; undefined when none runs. */
+export async function localBroker(folder: string): Promise<string | undefined> {
+  const run = await readBrokerRun(stateFolder(folder));
+  if (run === undefined) return undefined;
+  const host = reachable(run.mqtts.host);
+  return `${host.includes(':') ? `[${host}]` : host}:${run.mqtts.port}`;
 }
 
 /** Publishes the addresses of a service; the returned function removes them. */

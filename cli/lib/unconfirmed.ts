@@ -1,24 +1,50 @@
 /**
- * A revocation that a broker has not confirmed: it is stored, but the device may still be connected.
+ * A restriction that a broker has not confirmed: it is stored, but devices may still be connected there.
  *
  * @module
  */
 import type { Output } from './output.ts';
 
-/** The exit code of a revocation that is stored and not confirmed by every broker. */
+/** The exit code of a restriction that is stored and not confirmed by every connected broker. */
 const unconfirmedExit = 4;
 
+/** How the brokers responded to a change. */
+export interface Confirmation {
+  /** How many brokers were connected to the enrollment service. */
+  readonly brokers?: number | undefined;
+  /** Those of them that have not confirmed it. */
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  /** Brokers that are not connected now, and were since the service started. */
+  readonly brokersAbsent?: readonly string[] | undefined;
+}
+
 /**
- * Reports brokers that have not confirmed a revocation.
+ * Reports brokers that have not confirmed a change.
  *
- * @returns the exit code of the command: 0 when all have confirmed it
+ * @returns the exit code of the command: 0 when each connected broker has confirmed it
  */
-export function reportUnconfirmed(brokers: readonly string[] | undefined, out: Output): number {
-  if (brokers === undefined || brokers.length === 0) return 0;
-  const names = brokers.join(', ');
+export function reportUnconfirmed(confirmation: Confirmation, out: Output): number {
+  const { brokers, brokersUnconfirmed: late = [], brokersAbsent: absent = [] } = confirmation;
+  const applies = 'The change is stored and takes effect when the broker is reachable again.';
+  if (absent.length > 0) {
+    out.warn(
+      out.style.color(
+        'yellow',
+        `${absent.join(', ')} is not connected to the enrollment service and could not confirm it. ${applies}`,
+      ),
+    );
+  } else if (brokers === 0) {
+    out.warn(
+      out.style.color(
+        'yellow',
+        'No broker is connected to the enrollment service, so none has confirmed it. A broker applies the change when it connects.',
+      ),
+    );
+  }
+  if (late.length === 0) return 0;
   const text =
-    `NOT CONFIRMED by ${names}: revoked devices may still be connected there. The revocation is stored and takes ` +
-    'effect when the broker is reachable again. Check it with flotilla status.';
+    `NOT CONFIRMED by ${late.join(', ')}: the devices may still be connected there. ${applies} ` +
+    'Check it with flotilla status.';
   out.warn(out.style.color('red', text));
   return unconfirmedExit;
 }

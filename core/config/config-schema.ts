@@ -7,57 +7,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { enrollLimitsSchema } from './enroll-limits.ts';
+import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
-import { deviceRoleSchema } from '../protocol/policy-role.ts';
+import { renewalSettingsSchema } from './renewal-settings.ts';
 import { duration, host, plainUrl, port } from './setting-types.ts';
-
-/** The key types that certificates are issued for. */
-export const deviceKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
-
-/** How certificates of one kind of device are issued. */
-const enrollmentProfile = z.strictObject({
-  validity: duration({
-    defaultValue: '365d',
-    min: '1s',
-    description: 'Validity of a certificate.',
-  }).optional(),
-  keyTypes: z
-    .array(z.enum(deviceKeyTypes))
-    .min(1)
-    .default([...deviceKeyTypes])
-    .describe('The key types that are accepted.'),
-  renewalPart: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(1)
-    .describe(
-      'The last part of its lifetime in which a certificate may be renewed; 1 means at any time.',
-    ),
-  keyReuse: z
-    .boolean()
-    .default(true)
-    .describe('Whether a renewal may keep the key; otherwise each renewal needs a new key.'),
-  overlap: z
-    .enum(['until-seen', 'until-end'])
-    .default('until-seen')
-    .describe(
-      'How long the old certificate remains valid after a renewal: until the new one has connected, or until its end.',
-    ),
-  group: z
-    .string()
-    .min(1)
-    .max(128)
-    .optional()
-    .describe('The group of devices enrolled with this profile.'),
-  role: deviceRoleSchema
-    .optional()
-    .describe('The role in the policy of devices enrolled with this profile (default: device).'),
-  attributes: z
-    .record(z.string().min(1).max(64), z.string().max(256))
-    .default({})
-    .describe('The attributes of devices enrolled with this profile.'),
-});
 
 const approvalRule = z.strictObject({
   idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
@@ -141,6 +94,7 @@ export const configSchema = z.strictObject({
         description:
           'How long after its end a certificate may still be used for renewal, and only for that.',
       }),
+      renewal: renewalSettingsSchema,
       tokenReplay: duration({
         defaultValue: '15m',
         min: '0ms',
@@ -162,7 +116,7 @@ export const configSchema = z.strictObject({
         description: 'Validity of an OCSP response.',
       }),
       profiles: z
-        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfile)
+        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), enrollmentProfileSchema)
         .default({})
         .describe('Enrollment profiles by name; `default` applies where none is named.'),
       approval: z

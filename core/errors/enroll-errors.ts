@@ -79,6 +79,17 @@ export const enrollErrors = errors({
     advice: 'Ask an administrator to enable the operator: PUT /v1/operators/{name}.',
     http: 403,
   },
+  'own-identity': {
+    title: 'This would lock out the identity that makes the call',
+    advice:
+      'Use another administrator, or repeat the command with --own-identity (API: ?ownIdentity=true) if that is what you want.',
+    http: 409,
+  },
+  'last-administrator': {
+    title: 'This would lock out the last administrator',
+    advice: 'Create another one first: flotilla service create --role admin --name NAME --out DIR.',
+    http: 409,
+  },
   'operator-not-found': {
     title: 'There is no such operator',
     advice: 'GET /v1/operators lists them all.',

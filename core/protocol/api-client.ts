@@ -239,6 +239,9 @@ export type ChangeDevicesResponse = {
   readonly failures: readonly { readonly id: string; readonly code: string }[];
   readonly connectionsClosed: number;
   readonly brokersLate: number;
+  readonly brokers?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type ChangeDevicesRequest = {
   readonly filter: {
@@ -338,6 +341,18 @@ export type EditDeviceRequest = {
   readonly role?: string | null | undefined;
   readonly attributes?: Readonly<Record<string, string | null>> | undefined;
 };
+export type DeleteDeviceResponse = {
+  readonly id: string;
+  readonly serials: readonly string[];
+  readonly connectionsClosed: number;
+  readonly elapsedMs: number;
+  readonly brokers?: number | undefined;
+  readonly brokersLate?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
+  readonly crlNumber?: number | undefined;
+  readonly deleted: true;
+};
 export type GetDeviceConnectionsResponse = {
   readonly connections: readonly {
     readonly device: string;
@@ -427,6 +442,7 @@ export type RevokeDeviceResponse = {
   readonly brokers?: number | undefined;
   readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
   readonly crlNumber?: number | undefined;
 };
 export type RevokeDeviceRequest = {
@@ -469,6 +485,10 @@ export type SuspendDeviceResponse = {
         }[];
       }
     | undefined;
+  readonly connectionsClosed?: number | undefined;
+  readonly brokersAsked?: number | undefined;
+  readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
 };
 export type SuspendDeviceRequest = Readonly<Record<string, never>>;
 export type EnrollResponse =
@@ -481,6 +501,7 @@ export type EnrollResponse =
       readonly certificate: string;
       readonly chain: string;
       readonly ca: string;
+      readonly renewAt?: string | undefined;
     }
   | {
       readonly status: 'pending';
@@ -536,7 +557,10 @@ export type RevokeGroupResponse = {
   readonly connectionsClosed: number;
   readonly elapsedMs: number;
   readonly brokers?: number | undefined;
+  readonly brokersLate?: number | undefined;
   readonly brokersUnconfirmed?: readonly string[] | undefined;
+  readonly brokersAbsent?: readonly string[] | undefined;
+  readonly crlNumber?: number | undefined;
 };
 export type RevokeGroupRequest = {
   readonly reason?:
@@ -739,8 +763,17 @@ export type RenewResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
+  readonly renewAt?: string | undefined;
 };
 export type RenewRequest = { readonly csr: string };
+export type GetRenewalInfoResponse = {
+  readonly device: string;
+  readonly serial: string;
+  readonly renewAt: string;
+  readonly renewInSeconds: number;
+  readonly reason: 'lifetime' | 'issuer-ending' | 'issuer-withdrawn';
+  readonly retryAfterSeconds: number;
+};
 export type ListRequestsResponse = {
   readonly requests: readonly {
     readonly id: string;
@@ -790,6 +823,7 @@ export type CreateServiceResponse = {
   readonly certificate: string;
   readonly chain: string;
   readonly ca: string;
+  readonly renewAt?: string | undefined;
 };
 export type CreateServiceRequest = {
   readonly name: string;
@@ -1275,12 +1309,19 @@ export class ApiClient {
   }
 
   /** Revokes and deletes an identity. Needs: operator. `DELETE /v1/devices/{id}` */
-  async deleteDevice(options: CommonOptions & { readonly id: string }): Promise<void> {
-    await this.#call({
+  async deleteDevice(
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+    },
+  ): Promise<DeleteDeviceResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, options.query),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
-    });
+    })) as DeleteDeviceResponse;
   }
 
   /** The live connections of a device, at all brokers. Needs: viewer. `GET /v1/devices/{id}/connections` */
@@ -1342,13 +1383,17 @@ export class ApiClient {
 
   /** Revokes all certificates of an identity and closes its connections. Needs: operator. `POST /v1/devices/{id}/revoke` */
   async revokeDevice(
-    options: CommonOptions & { readonly id: string; readonly body: RevokeDeviceRequest },
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: RevokeDeviceRequest;
+    },
   ): Promise<RevokeDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeDeviceResponse;
@@ -1356,13 +1401,17 @@ export class ApiClient {
 
   /** Suspends an identity until it is resumed. Needs: operator. `POST /v1/devices/{id}/suspend` */
   async suspendDevice(
-    options: CommonOptions & { readonly id: string; readonly body?: SuspendDeviceRequest },
+    options: CommonOptions & {
+      readonly id: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body?: SuspendDeviceRequest;
+    },
   ): Promise<SuspendDeviceResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, undefined),
+      path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as SuspendDeviceResponse;
@@ -1432,13 +1481,17 @@ export class ApiClient {
 
   /** Revokes every device of a group. Needs: operator. `POST /v1/groups/{group}/revoke` */
   async revokeGroup(
-    options: CommonOptions & { readonly group: string; readonly body: RevokeGroupRequest },
+    options: CommonOptions & {
+      readonly group: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: RevokeGroupRequest;
+    },
   ): Promise<RevokeGroupResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'POST',
-      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, undefined),
+      path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RevokeGroupResponse;
@@ -1577,23 +1630,32 @@ export class ApiClient {
 
   /** Creates an operator, or changes its role. Needs: admin. `PUT /v1/operators/{name}` */
   async putOperator(
-    options: CommonOptions & { readonly name: string; readonly body: PutOperatorRequest },
+    options: CommonOptions & {
+      readonly name: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+      readonly body: PutOperatorRequest;
+    },
   ): Promise<PutOperatorResponse> {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
       method: 'PUT',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as PutOperatorResponse;
   }
 
   /** Deletes an operator with its keys and sessions. Needs: admin. `DELETE /v1/operators/{name}` */
-  async deleteOperator(options: CommonOptions & { readonly name: string }): Promise<void> {
+  async deleteOperator(
+    options: CommonOptions & {
+      readonly name: string;
+      readonly query?: { readonly ownIdentity?: 'true' | 'false' | undefined };
+    },
+  ): Promise<void> {
     await this.#call({
       method: 'DELETE',
-      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, undefined),
+      path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     });
   }
@@ -1689,6 +1751,17 @@ export class ApiClient {
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as RenewResponse;
+  }
+
+  /** Returns when the client certificate should be renewed. `GET /v1/renewal-info` */
+  async getRenewalInfo(options: CommonOptions & {} = {}): Promise<GetRenewalInfoResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/renewal-info`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetRenewalInfoResponse;
   }
 
   /** Lists enrollment requests that wait for a decision. Needs: viewer. `GET /v1/requests` */

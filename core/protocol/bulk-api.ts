@@ -44,4 +44,9 @@ export const bulkResultSchema = z.object({
   connectionsClosed: count,
   /** Brokers that have not confirmed it in time. */
   brokersLate: count,
+  /** How many brokers were connected, and the names of those that have not confirmed it. */
+  brokers: count.optional(),
+  brokersUnconfirmed: z.array(z.string()).optional(),
+  /** Brokers that are not connected now, and were since the service started. */
+  brokersAbsent: z.array(z.string()).optional(),
 });

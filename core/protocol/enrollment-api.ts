@@ -7,13 +7,14 @@
  * | `GET /v1/ca` | anyone | | {@link caSchema} |
  * | `POST /v1/enroll` | bearer token | {@link enrollRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/renew` | the current certificate | {@link renewRequestSchema} | {@link issuedSchema} 201 |
+ * | `GET /v1/renewal-info` | the current certificate | | {@link renewalInfoSchema} |
  * | `POST /v1/relay/renew` | broker | {@link relayRenewRequestSchema} | {@link issuedSchema} 201 |
  * | `POST /v1/tokens` | admin | {@link tokenRequestSchema} | {@link tokenSchema} 201 |
  * | `POST /v1/tokens/batch` | admin | {@link tokenBatchRequestSchema} | {@link tokenBatchSchema} 201 |
  * | `POST /v1/services` | admin | {@link serviceRequestSchema} | {@link issuedSchema} 201 |
  * | `GET /v1/devices`, `/v1/devices/{id}` | admin | | {@link devicePageSchema}, {@link deviceSchema} |
  * | `POST /v1/devices/{id}/revoke` | admin | {@link revokeRequestSchema} | {@link revokedSchema} |
- * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link deviceSchema}, 204 |
+ * | `POST /v1/devices/{id}/suspend`, `resume`, `DELETE /v1/devices/{id}` | admin | | {@link suspendedSchema}, {@link deviceSchema}, {@link deletedSchema} |
  * | `GET /v1/feed`, `POST /v1/feed/report` | broker | see feed.ts | |
  * | `GET /v1/status` | admin | | {@link statusSchema} |
  * | `GET /v1/whoami` | any certificate | | {@link whoamiSchema} |
@@ -71,8 +72,27 @@ export const issuedSchema = z.object({
   chain: z.string(),
   /** PEM: root, then issuers. */
   ca: z.string(),
+  /** When it should be renewed; absent in responses of earlier versions. */
+  renewAt: time.optional(),
 });
 export type Issued = z.infer<typeof issuedSchema>;
+
+/** Why a renewal is due at that time: part of the lifetime, or the issuer ends or is not trusted anymore. */
+export const renewalReasons = ['lifetime', 'issuer-ending', 'issuer-withdrawn'] as const;
+export type RenewalReason = (typeof renewalReasons)[number];
+
+/** When the certificate of the call should be renewed. */
+export const renewalInfoSchema = z.object({
+  device: deviceIdSchema,
+  serial: z.string(),
+  renewAt: time,
+  /** The time until then; 0: now. For devices that have no clock or one that is wrong. */
+  renewInSeconds: z.int().min(0),
+  reason: z.enum(renewalReasons),
+  /** When to ask again; also the Retry-After of the response. */
+  retryAfterSeconds: z.int().min(1),
+});
+export type RenewalInfo = z.infer<typeof renewalInfoSchema>;
 
 /**
  * A renewal that a device requested over MQTT. The broker confirms the certificate of the device's
@@ -182,6 +202,14 @@ export const revokeRequestSchema = z.strictObject({
   reason: z.enum(revocationReasons).default('unspecified'),
 });
 
+/** Which brokers have not confirmed a change: devices may still be connected there. */
+const unconfirmed = {
+  /** Connected brokers that have not confirmed it in time. */
+  brokersUnconfirmed: z.array(z.string()).optional(),
+  /** Brokers that are not connected now, and were since the service started. */
+  brokersAbsent: z.array(z.string()).optional(),
+};
+
 /** The result of a revocation. All of it is in force when the service sends this response. */
 export const revokedSchema = z.object({
   id: deviceIdSchema,
@@ -191,8 +219,7 @@ export const revokedSchema = z.object({
   /** The number of connected brokers, and how many of them have not confirmed the revocation in time. */
   brokers: z.int().optional(),
   brokersLate: z.int().optional(),
-  /** The names of those that have not confirmed it. */
-  brokersUnconfirmed: z.array(z.string()).optional(),
+  ...unconfirmed,
   /** The number of the CRL that contains it; absent while that is being signed. */
   crlNumber: z.int().optional(),
 });
@@ -233,6 +260,17 @@ export const deviceSchema = z.object({
     .optional(),
 });
 export type DeviceAnswer = z.infer<typeof deviceSchema>;
+
+/** A suspended identity, and the effect at the brokers. */
+export const suspendedSchema = deviceSchema.extend({
+  connectionsClosed: z.int().optional(),
+  /** How many brokers were connected; `brokers` names those that have a connection of the identity. */
+  brokersAsked: z.int().optional(),
+  ...unconfirmed,
+});
+
+/** The result of a deletion. All of it is in force when the service sends this response. */
+export const deletedSchema = revokedSchema.extend({ deleted: z.literal(true) });
 
 export const devicePageSchema = z.object({
   devices: z.array(deviceSchema),
@@ -286,7 +324,9 @@ export const groupRevokedSchema = z.object({
   connectionsClosed: z.int(),
   elapsedMs: z.number(),
   brokers: z.int().optional(),
-  brokersUnconfirmed: z.array(z.string()).optional(),
+  brokersLate: z.int().optional(),
+  ...unconfirmed,
+  crlNumber: z.int().optional(),
 });
 
 /** The client certificate of the call. */

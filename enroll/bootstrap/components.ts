@@ -18,6 +18,7 @@ import { CertificateIssuer } from '../enrollment/certificate-issuer.ts';
 import { Enrollment } from '../enrollment/enrollment.ts';
 import { Factories } from '../enrollment/factories.ts';
 import { Renewal } from '../enrollment/renewal.ts';
+import { RenewalAdviser } from '../enrollment/renewal-advice.ts';
 import { Tokens } from '../enrollment/tokens.ts';
 import { openHook } from '../enrollment/veto-hook.ts';
 import { Feed } from '../feed/directory-feed.ts';
@@ -38,6 +39,7 @@ export interface IssuanceParts {
   readonly factories: Factories;
   readonly issuing: CertificateIssuer;
   readonly renewal: Renewal;
+  readonly adviser: RenewalAdviser;
   /** Audit lines about refused requests. */
   readonly refused: BoundedRefusals;
   readonly tokens: Tokens;
@@ -53,11 +55,13 @@ export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts
   const issuing = new CertificateIssuer(deps);
   const linesPerMinute = config.limits.enroll.refusalLinesPerBrokerPerMinute;
   const refused = new BoundedRefusals({ ...deps, linesPerMinute });
+  const adviser = new RenewalAdviser(deps);
   return {
+    adviser,
     enrollment: new Enrollment({ ...deps, audit: refused, issuing, tokens, hook }),
     factories,
     issuing,
-    renewal: new Renewal({ ...deps, audit: refused, issuing }),
+    renewal: new Renewal({ ...deps, audit: refused, issuing, adviser }),
     refused,
     tokens,
   };

@@ -69,8 +69,12 @@ function replay(record: ReplayRecord, ca: CertificateAuthority): IssueResult | u
   return { device: record.device, serial, fingerprint, notBeforeMs, notAfterMs, der, pem, issuer };
 }
 
-/** The form of the JSON API. */
-export function issuedJson(result: IssueResult, ca: CertificateAuthority): Issued {
+/** The form of the JSON API. @param renewAtMs when the certificate should be renewed */
+export function issuedJson(
+  result: IssueResult,
+  ca: CertificateAuthority,
+  renewAtMs: number,
+): Issued {
   return {
     device: result.device,
     serial: result.serial,
@@ -80,5 +84,6 @@ export function issuedJson(result: IssueResult, ca: CertificateAuthority): Issue
     certificate: result.pem,
     chain: result.pem + ca.chainAbove(result.issuer.fingerprint),
     ca: ca.bundleOf(result.issuer.fingerprint),
+    renewAt: new Date(renewAtMs).toISOString(),
   };
 }

@@ -19,6 +19,7 @@ import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
 import { areOwnNames, assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
+import type { RenewalAdviser } from './renewal-advice.ts';
 import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
@@ -30,6 +31,7 @@ export interface RenewalDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly issuing: CertificateIssuer;
+  readonly adviser: RenewalAdviser;
 }
 
 export interface RenewalRequest {
@@ -114,7 +116,9 @@ export class Renewal {
       throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
     }
     assertKeyType(csr, profile);
-    assertRenewable(csr, row, current, profile, clock.now());
+    const isUrgent = this.#deps.adviser.isUrgent(current, row.profile);
+    if (!isUrgent) assertNotTooEarly(row, current, profile, clock.now());
+    assertKeyChange(csr, row, profile);
     const { version, ...record } = row;
     return issuing.issue({
       csr: await CheckedCsr.check(csr, row.id, this.#deps),
@@ -167,8 +171,8 @@ function assertRelayed(
   }
 }
 
-function assertRenewable(
-  csr: Csr,
+/** @throws FlotillaError `renewal-too-early` */
+function assertNotTooEarly(
   row: DeviceRecord,
   current: CertificateRecord,
   profile: EnrollmentProfile,
@@ -183,6 +187,11 @@ function assertRenewable(
       retryAfterSeconds: Math.ceil((earliestMs - nowMs) / 1000),
     });
   }
+}
+
+/** @throws FlotillaError `key-reuse-refused` */
+function assertKeyChange(csr: Csr, row: DeviceRecord, profile: EnrollmentProfile): void {
+  if (row.role !== 'device') return;
   const reused = row.certificates.some(
     ({ keyFingerprint }) => keyFingerprint === csr.keyFingerprint,
   );

@@ -55,9 +55,13 @@ export interface Effect {
   readonly late: number;
   /** The names of the late ones. */
   readonly lateBrokers: readonly DeviceId[];
+  /** Brokers that have left the feed since the service started, and would be admitted again. */
+  readonly absentBrokers: readonly DeviceId[];
 }
 
 const closedKeptMax = 10_000;
+/** How many brokers that have left the feed are remembered. */
+const absentMax = 1000;
 
 export class Feed {
   readonly epoch = randomUUID();
@@ -66,6 +70,7 @@ export class Feed {
   /** Every stream, also those that are not past the snapshot. */
   readonly #streams = new Set<Serving>();
   readonly #closed = new Map<number, number>();
+  readonly #absent = new Set<DeviceId>();
   readonly #waiting = new Set<() => void>();
   /** Undefined until the service has read it. */
   #policy: string | null | undefined;
@@ -193,7 +198,12 @@ export class Feed {
     this.#streams.add(subscriber);
     stream.once('close', () => {
       this.#streams.delete(subscriber);
-      if (this.#subscribers.delete(subscriber)) this.#linksChanged();
+      if (this.#subscribers.delete(subscriber)) {
+        if (!this.brokers.includes(broker) && this.#absent.size < absentMax) {
+          this.#absent.add(broker);
+        }
+        this.#linksChanged();
+      }
       this.#wake();
     });
     const line = (value: FeedLine): boolean =>
@@ -230,6 +240,7 @@ export class Feed {
     subscriber.sent = this.#sequence;
     subscriber.live = true;
     this.#subscribers.add(subscriber);
+    this.#absent.delete(broker);
     this.#linksChanged();
     this.#deps.log.info(
       { device: broker, sequence: this.#sequence, snapshot: !goesOn },
@@ -287,6 +298,7 @@ export class Feed {
       brokers: asked.length,
       late: late().length,
       lateBrokers: [...new Set(late().map(({ broker }) => broker))],
+      absentBrokers: [...this.#absent],
     };
   }
 
@@ -318,6 +330,7 @@ export class Feed {
 
   /** Ends the streams of a broker that may no longer read the directory, before the change is sent. */
   #review(id: DeviceId, record: DeviceRecord | undefined): void {
+    if (record?.status !== 'active') this.#absent.delete(id);
     for (const serving of this.#streams) {
       if (serving.broker === id && !mayRead(serving, record)) this.#end(serving);
     }

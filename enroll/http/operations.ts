@@ -73,6 +73,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/renew': 'renew',
     'POST /v1/relay/renew': 'relayRenewal',
     'GET /v1/whoami': 'whoami',
+    'GET /v1/renewal-info': 'getRenewalInfo',
     'GET /v1/tokens': 'listTokens',
     'POST /v1/tokens': 'createToken',
     'POST /v1/tokens/batch': 'createTokens',

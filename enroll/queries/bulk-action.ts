@@ -30,6 +30,9 @@ export interface BulkOutcome {
   readonly failures: readonly { readonly id: string; readonly code: string }[];
   readonly connectionsClosed: number;
   readonly brokersLate: number;
+  readonly brokers: number;
+  readonly brokersUnconfirmed: readonly DeviceId[];
+  readonly brokersAbsent: readonly DeviceId[];
 }
 
 /**
@@ -103,5 +106,8 @@ export async function changeDevices(
     failures,
     connectionsClosed: effect.connectionsClosed,
     brokersLate: effect.late,
+    brokers: effect.brokers,
+    brokersUnconfirmed: effect.lateBrokers,
+    brokersAbsent: effect.absentBrokers,
   };
 }

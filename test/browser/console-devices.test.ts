@@ -22,6 +22,9 @@ test('a person finds a device, sees why it was denied, suspends and revokes it, 
   await page.keyboard.press('/');
   await page.keyboard.type('pump');
   await page.keyboard.press('Enter');
+  // The overview has links to devices too.
+  await page.getByRole('heading', { name: 'Devices', exact: true }).waitFor();
+  await page.getByText('2 match').waitFor();
   await page.getByRole('link', { name: 'pump-2' }).waitFor();
   t.is(await page.getByRole('link', { name: 'valve-1' }).count(), 0);
   t.is(new URL(page.url()).search, '?search=pump');
@@ -40,7 +43,7 @@ test('a person finds a device, sees why it was denied, suspends and revokes it, 
   // Actions, with their effects.
   await page.getByRole('button', { name: 'Suspend' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Suspend' }).click();
-  await page.getByText('suspended', { exact: true }).waitFor();
+  await page.getByText('suspended', { exact: true }).first().waitFor();
   t.is((await asAdmin('GET', '/v1/devices/pump-1')).body['status'], 'suspended');
   await page.getByRole('button', { name: 'Revoke' }).click();
   const dialog = page.getByRole('dialog');

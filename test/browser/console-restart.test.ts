@@ -11,10 +11,10 @@ test('a page that is open while the service restarts says so, connects again and
   await page.getByText('1 in all').waitFor();
   await enroll.device('d2');
   t.is(await page.getByRole('link', { name: 'd2' }).count(), 0);
-  const lost = page.getByText('Connection to the service lost').waitFor();
   const port = Number(new URL(enroll.url).port);
-  await enroll.restart({ enroll: { port } });
-  await lost;
+  await enroll.restart({ enroll: { port } }, () =>
+    page.getByText('Connection to the service lost').waitFor(),
+  );
   await page.getByRole('link', { name: 'd2' }).waitFor();
   await page.getByText('Connection to the service lost').waitFor({ state: 'detached' });
   await page.getByText('2 in all').waitFor();

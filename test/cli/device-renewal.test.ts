@@ -8,7 +8,7 @@ import { renewIfDue } from '../../cli/lib/renewal-check.ts';
 import { spawnNode } from '../support/child.ts';
 import { flotilla, flotillaPath, startUp, type CommandResult, type Up } from '../support/cli.ts';
 import { connectWith } from '../support/cli-client.ts';
-import { slowProxy } from '../support/slow-proxy.ts';
+import { slowProxy, type SlowProxy } from '../support/slow-proxy.ts';
 import { until } from '../support/until.ts';
 
 /** The documented output of `device renew --if-due` and of each line of `device agent`. */
@@ -41,6 +41,13 @@ async function enroll(t: ExecutionContext, id: string): Promise<string> {
 const renew = (dir: string, ...more: string[]): Promise<CommandResult> =>
   flotilla(['device', 'renew', '--dir', dir, '--json', ...more]);
 
+/** A proxy before the broker that holds back the connection with the new certificate. */
+async function slowBroker(t: ExecutionContext): Promise<SlowProxy & { readonly address: string }> {
+  const { host, port } = up.ready.mqtts;
+  const proxy = await slowProxy(t, `https://${host}:${port}`, 1);
+  return { ...proxy, address: new URL(proxy.url).host };
+}
+
 async function assertUsable(t: ExecutionContext, id: string, folder: string): Promise<void> {
   t.true((await connectWith(t, { id, folder, address: up.ready.mqtts })).connected);
   const done = await renew(folder);
@@ -49,8 +56,8 @@ async function assertUsable(t: ExecutionContext, id: string, folder: string): Pr
 
 test('a second renewal of a folder is refused while the first one is slow, and the device keeps its access', async (t) => {
   const dir = await enroll(t, 'racing');
-  const proxy = await slowProxy(t, up.ready.https.url);
-  const first = renew(dir, '--rekey', '--url', proxy.url);
+  const proxy = await slowBroker(t);
+  const first = renew(dir, '--rekey', '--mqtts', proxy.address);
   await proxy.held;
   const second = await renew(dir, '--rekey');
   proxy.release();
@@ -63,8 +70,8 @@ test('a second renewal of a folder is refused while the first one is slow, and t
 
 test('a renewal that was killed after the new certificate had connected is completed by the next one', async (t) => {
   const dir = await enroll(t, 'killed');
-  const proxy = await slowProxy(t, up.ready.https.url);
-  const args = ['device', 'renew', '--dir', dir, '--rekey', '--url', proxy.url];
+  const proxy = await slowBroker(t);
+  const args = ['device', 'renew', '--dir', dir, '--rekey', '--mqtts', proxy.address];
   const child = spawnNode(t, [flotillaPath, ...args]);
   await proxy.held;
   await child.stop('SIGKILL');
@@ -112,7 +119,7 @@ test('renew --if-due renews nothing before two thirds of the lifetime, and repor
   await assertUsable(t, 'fresh', dir);
 });
 
-test('renew --if-due fails with exit code 2 for a folder without an identity, and with 1 when the hook fails', async (t) => {
+test('renew --if-due fails with exit code 2 for a folder without an identity, and with 1 when the hook fails, which runs again at the next check', async (t) => {
   const done = await renew(join(up.folder, 'nothing'), '--if-due');
   t.is(done.code, 2);
   t.regex(done.stderr, /\[identity-unreadable\]/);
@@ -120,13 +127,39 @@ test('renew --if-due fails with exit code 2 for a folder without an identity, an
   const failed = await renew(dir, '--hook', join(up.folder, 'no-such-program'));
   t.is(failed.code, 1);
   t.regex(failed.stderr, /\[renewal-hook-failed\]/);
+  const [hook, record] = [join(up.folder, 'again.sh'), join(up.folder, 'again-record')];
+  writeFileSync(hook, `#!/bin/sh\necho "$FLOTILLA_DEVICE" >> ${record}\n`, { mode: 0o700 });
+  for (let checks = 0; checks < 2; checks++) {
+    const check = await renew(dir, '--if-due', '--hook', hook);
+    t.is(check.code, 0, check.stderr);
+    t.false(dueSchema.parse(check.json()).renewed);
+  }
+  t.is(readFileSync(record, 'utf8'), 'hooked\n', 'it ran at the next check, once');
   await assertUsable(t, 'hooked', dir);
+});
+
+test('a broker that refuses the new certificate keeps the current one in place; one that is gone does not', async (t) => {
+  const dir = await enroll(t, 'tested');
+  t.regex(readFileSync(join(dir, 'enrollment.json'), 'utf8'), /"mqtts": "[^"]+:\d+"/);
+  const before = readFileSync(join(dir, 'cert.pem'), 'utf8');
+  // The enrollment service is no MQTT broker: it closes the connection without CONNACK.
+  const wrong = await renew(dir, '--mqtts', new URL(up.ready.https.url).host);
+  t.is(wrong.code, 1);
+  t.regex(wrong.stderr, /\[sim-target-(?:refused|untrusted)\]/);
+  t.is(readFileSync(join(dir, 'cert.pem'), 'utf8'), before);
+  const moved = readFileSync(join(dir, 'enrollment.json'), 'utf8').replace(
+    /"mqtts": "[^"]+"/,
+    '"mqtts": "127.0.0.1:1"',
+  );
+  writeFileSync(join(dir, 'enrollment.json'), moved);
+  await assertUsable(t, 'tested', dir);
+  t.not(readFileSync(join(dir, 'cert.pem'), 'utf8'), before);
 });
 
 test('the agent completes an interrupted renewal, runs the hook, and stops with exit code 0', async (t) => {
   const dir = await enroll(t, 'with-agent');
-  const proxy = await slowProxy(t, up.ready.https.url);
-  const renewal = ['device', 'renew', '--dir', dir, '--rekey', '--url', proxy.url];
+  const proxy = await slowBroker(t);
+  const renewal = ['device', 'renew', '--dir', dir, '--rekey', '--mqtts', proxy.address];
   const killed = spawnNode(t, [flotillaPath, ...renewal]);
   await proxy.held;
   await killed.stop('SIGKILL');
@@ -147,11 +180,19 @@ test('the agent completes an interrupted renewal, runs the hook, and stops with 
 
 test('the agent reports a failed attempt with its code, and when it tries again', async (t) => {
   const dir = await enroll(t, 'cut-off');
-  const proxy = await slowProxy(t, up.ready.https.url);
-  const killed = spawnNode(t, [flotillaPath, 'device', 'renew', '--dir', dir, '--url', proxy.url]);
+  const proxy = await slowBroker(t);
+  const killed = spawnNode(t, [
+    flotillaPath,
+    'device',
+    'renew',
+    '--dir',
+    dir,
+    '--mqtts',
+    proxy.address,
+  ]);
   await proxy.held;
   await killed.stop('SIGKILL');
-  const nowhere = ['--url', 'https://127.0.0.1:1'];
+  const nowhere = ['--url', 'https://127.0.0.1:1', '--mqtts', '127.0.0.1:1'];
   const agent = spawnNode(t, [flotillaPath, 'device', 'agent', '--json', '--dir', dir, ...nowhere]);
   const failed = checkSchema.extend({ error: z.string() });
   const made = failed.parse(JSON.parse(await agent.line(() => true)));

@@ -242,41 +242,36 @@ when(
     const own = await certificateFolder([]);
     t.teardown(() => own.close());
     const server = await own.add('peer', 'server');
-    const seen = new Map<number, { name: string; bytes: number }>();
+    const sizes: number[] = [];
     const listener = createServer(
       { key: server.key, cert: server.chain, ca: own.ca, requestCert: true, maxVersion: 'TLSv1.2' },
       (socket) => {
-        const name = String(socket.getPeerCertificate().subject.CN);
-        seen.set(socket.remotePort ?? 0, { name, bytes: socket.bytesRead });
-        socket.end();
+        sizes.push(socket.bytesRead);
+        socket.end(String(socket.getPeerCertificate().subject.CN));
       },
     );
     listener.listen(0, '127.0.0.1');
     await once(listener, 'listening');
     t.teardown(() => listener.close());
     const { port } = listener.address() as AddressInfo;
-    const expected = new Map<number, string>();
-    const one = async (name: string): Promise<void> => {
+    // The server answers with the name that it saw. A port does not identify a connection: it is used again.
+    const one = async (name: string): Promise<string> => {
       const { key, chain } = own.issue(name, name.endsWith('0') ? 'ed25519' : 'p256');
       // A chain as an enrollment service returns it.
       const identity = { key, chain: `${chain}${own.ca}` };
       const { socket } = dial({ host: '127.0.0.1', port, ca: own.ca, identity });
-      socket.resume();
-      await once(socket, 'secureConnect');
-      expected.set(socket.localPort ?? 0, name);
+      let seen = '';
+      socket.on('data', (bytes: Buffer) => (seen += bytes.toString()));
       await once(socket, 'close');
+      return seen;
     };
     const names = Array.from({ length: 640 }, (_item, index) => `leaf-${1000 + index}`);
+    const presented: string[] = [];
     for (let first = 0; first < names.length; first += 32) {
-      await Promise.all(names.slice(first, first + 32).map(one));
+      presented.push(...(await Promise.all(names.slice(first, first + 32).map(one))));
     }
-    const presented = [...seen].map(([at, { name }]) => `${at} ${name}`);
-    t.deepEqual(
-      presented.toSorted(),
-      [...expected].map(([at, name]) => `${at} ${name}`).toSorted(),
-    );
-    t.is(new Set(expected.values()).size, 640);
-    const sizes = [...seen.values()].map(({ bytes }) => bytes);
+    t.deepEqual(presented, names);
+    t.is(sizes.length, 640);
     // Two kinds of keys differ by 150 bytes; an issuer that is sent twice adds 400.
     t.true(
       Math.max(...sizes) - Math.min(...sizes) < 300,

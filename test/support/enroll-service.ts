@@ -59,7 +59,7 @@ export interface TestService {
   enroll(device: string, csr: string, token?: string): Promise<Reply>;
   audit(): Promise<{ action: string; actor: string; device?: string; detail?: object }[]>;
   /** Stops the service and starts it on the same state, with changes to the configuration. */
-  restart(config?: ConfigInput): Promise<TestService>;
+  restart(config?: ConfigInput, whileStopped?: () => Promise<void>): Promise<TestService>;
 }
 
 export interface Reply {
@@ -153,7 +153,8 @@ async function startOn(
   const ca = await readFile(identityFiles(state.admin).ca, 'utf8');
   const admin = await credential(state.admin);
   const call: TestService['call'] = ({ path, ...rest }) =>
-    callHttps({ ...rest, url: url + path, ca });
+    // The machine may be busy: only a service that hangs takes so long.
+    callHttps({ timeoutMs: 120_000, ...rest, url: url + path, ca });
   const asAdmin: TestService['asAdmin'] = async (method, path, body) =>
     replyOf(await call({ method, path, ...admin, ...(body === undefined ? {} : { body }) }));
   const token: TestService['token'] = async (device, more = {}) =>
@@ -192,8 +193,9 @@ async function startOn(
       };
     },
     audit: () => tailAudit(state.enroll.audit, 1000),
-    async restart(other = {}) {
+    async restart(other = {}, whileStopped) {
       await service.close();
+      await whileStopped?.();
       return startOn(t, state, { ...options, config: { ...options.config, ...other } });
     },
   };

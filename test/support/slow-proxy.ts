@@ -1,5 +1,5 @@
 /**
- * A TCP proxy whose second connection is slow: it holds back what the server sends after the handshake until
+ * A TCP proxy with one slow connection: it holds back what the server sends after the handshake until
  * the test releases it.
  *
  * @module
@@ -10,14 +10,18 @@ import type { ExecutionContext } from 'ava';
 
 export interface SlowProxy {
   readonly url: string;
-  /** Resolves when the client has sent its request on the second connection. */
+  /** Resolves when the client has sent its request on the slow connection. */
   readonly held: Promise<void>;
   /** Forwards what was held back, and everything after it. */
   release(): void;
 }
 
-/** Starts the proxy before an HTTPS service on this machine; closed at the end of the test. */
-export async function slowProxy(t: ExecutionContext, target: string): Promise<SlowProxy> {
+/**
+ * Starts the proxy before a TLS server on this machine; closed at the end of the test.
+ *
+ * @param slow the number of the slow connection, from 1
+ */
+export async function slowProxy(t: ExecutionContext, target: string, slow = 2): Promise<SlowProxy> {
   const waiting: (() => void)[] = [];
   const sockets: Socket[] = [];
   let isReleased = false;
@@ -25,7 +29,7 @@ export async function slowProxy(t: ExecutionContext, target: string): Promise<Sl
   let hold = (): void => undefined;
   const held = new Promise<void>((resolve) => (hold = resolve));
   const server = createServer((client) => {
-    const isSlow = ++connections === 2;
+    const isSlow = ++connections === slow;
     const upstream = connect(Number(new URL(target).port), '127.0.0.1');
     sockets.push(client, upstream);
     let sent = 0;

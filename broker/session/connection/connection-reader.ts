@@ -35,6 +35,7 @@ export class ConnectionReader {
   /** Whether something arrived since the last {@link silenceMs}. */
   #active = false;
   #lastActiveMs: number;
+  #openedAtMs: number;
   #cancelRateLimitPause: Cancel | undefined = undefined;
 
   /** @param onPacket returns {@link canContinue} */
@@ -47,7 +48,7 @@ export class ConnectionReader {
     this.#owner = owner;
     this.#wire = wire;
     this.#context = context;
-    this.#lastActiveMs = context.clock.monotonicMs();
+    this.#lastActiveMs = this.#openedAtMs = context.clock.monotonicMs();
     this.#framer = new Framer(context.limits.connectPacketMaxBytes, onPacket);
     this.#framer.firstByte = connectFirstByte;
   }
@@ -131,9 +132,15 @@ export class ConnectionReader {
     return nowMs - this.#lastActiveMs;
   }
 
+  /** How long the connection is open, in ms, without pauses of the process. */
+  ageMs(nowMs: number): number {
+    return nowMs - this.#openedAtMs;
+  }
+
   /** The process did not run for a while, and could not read. */
   onProcessPaused(ms: number): void {
     this.#lastActiveMs += ms;
+    this.#openedAtMs += ms;
   }
 
   /** Discards the bytes that are not handled yet: the connection is closed. */

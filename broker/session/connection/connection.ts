@@ -284,11 +284,11 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   #checkTimeouts(nowMs: number): void {
-    const { clock, limits, hooks } = this.context;
+    const { limits, hooks } = this.context;
     const silenceMs = this.reader.silenceMs(nowMs);
     if (this.session === undefined) {
       // The time for CONNECT begins with the connection, even if single bytes keep arriving.
-      const waitedMs = clock.now() - this.connectedAtMs;
+      const waitedMs = this.reader.ageMs(nowMs);
       if (waitedMs >= limits.connectTimeoutMs) this.close('connect-timeout');
     } else if (this.keepAliveTimeoutMs > 0 && silenceMs >= this.keepAliveTimeoutMs) {
       if (hooks.hasListeners.keepaliveTimeout) hooks.emit('keepaliveTimeout', hooks.clientOf(this));

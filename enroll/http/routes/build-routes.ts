@@ -16,6 +16,7 @@ import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { DeviceActions } from '../../devices/device-actions.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
+import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { Approvals } from '../../enrollment/approvals.ts';
 import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
@@ -24,6 +25,7 @@ import type { Renewal } from '../../enrollment/renewal.ts';
 import type { Tokens } from '../../enrollment/tokens.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
+import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { Registry } from '../../registry/registry.ts';
@@ -48,6 +50,7 @@ import { serviceRoute } from './service-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 export interface RouteDeps {
+  readonly adviser: RenewalAdviser;
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
@@ -58,6 +61,7 @@ export interface RouteDeps {
   readonly feed: Feed;
   readonly issuing: CertificateIssuer;
   readonly lists: RevocationList;
+  readonly lockout: LockoutGuard;
   readonly log: Logger;
   readonly ocsp: OcspService;
   readonly presence: PresenceTable;

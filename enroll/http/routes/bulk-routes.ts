@@ -61,7 +61,15 @@ export function bulkRoutes(deps: BulkRouteDeps): HttpRoute[] {
           });
         }
         const outcome = await changeDevices(devices, revocations, matched, actionOf(body), actor);
-        return { dryRun: false, ...seen, ...outcome, failures: [...outcome.failures] };
+        const { failures, brokersUnconfirmed, brokersAbsent } = outcome;
+        return {
+          dryRun: false,
+          ...seen,
+          ...outcome,
+          failures: [...failures],
+          brokersUnconfirmed: [...brokersUnconfirmed],
+          brokersAbsent: [...brokersAbsent],
+        };
       },
     }),
   ];

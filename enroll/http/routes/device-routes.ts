@@ -9,6 +9,7 @@ import type { Config } from '../../../core/config/config.ts';
 import type { DeviceId } from '../../../core/device-id.ts';
 import { deviceIdSchema } from '../../../core/protocol/device-id-schema.ts';
 import {
+  deletedSchema,
   devicePageSchema,
   deviceSchema,
   editRequestSchema,
@@ -16,6 +17,7 @@ import {
   revokedSchema,
   revokeRequestSchema,
   serviceRoles,
+  suspendedSchema,
 } from '../../../core/protocol/enrollment-api.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
@@ -25,6 +27,7 @@ import type { DeviceActions, RevokeResult } from '../../devices/device-actions.t
 import { deviceSortKeys, searchDevices, type DeviceSortKey } from '../../queries/device-search.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
+import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import { assertMayChange } from '../assert-may-change.ts';
 import { deviceJson } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -33,6 +36,7 @@ export interface DeviceRouteDeps {
   readonly clock: Clock;
   readonly config: Config;
   readonly devices: DeviceAdmin;
+  readonly lockout: LockoutGuard;
   readonly presence: PresenceTable;
   readonly registry: Registry;
   readonly revocations: DeviceActions;
@@ -46,6 +50,8 @@ const idParams = z.strictObject({ id: deviceIdSchema });
 const empty = z.strictObject({}).optional();
 
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+/** Confirms that the identity that makes the call may be locked out. */
+export const ownIdentityQuery = z.strictObject({ ownIdentity: flag.optional() });
 const sortKeys = deviceSortKeys.flatMap((key) => [key, `-${key}` as const]);
 
 const listQuery = z.strictObject({
@@ -70,7 +76,7 @@ const listQuery = z.strictObject({
 });
 
 export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
-  const { clock, config, devices, presence, registry, revocations, roles, table } = deps;
+  const { clock, config, devices, lockout, presence, registry, revocations, roles, table } = deps;
   const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
     deviceJson(record, presence, clock.now());
   return [
@@ -130,12 +136,14 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       path: '/v1/devices/:id',
       summary: 'Revokes and deletes an identity',
       access: 'operator',
-      status: 204,
       params: idParams,
-      async handle({ params, actor, operator }) {
-        assertMayChange(operator, table.get(params.id));
-        await revocations.delete(params.id, actor);
-        return undefined;
+      query: ownIdentityQuery,
+      response: deletedSchema,
+      async handle({ params: { id }, query, actor, operator }) {
+        assertMayChange(operator, table.get(id));
+        const change = { caller: operator, names: [id], ...query };
+        const done = await lockout.run(change, () => revocations.delete(id, actor));
+        return { id, deleted: true as const, ...revokedJson(done) };
       },
     }),
     route({
@@ -144,12 +152,16 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Revokes all certificates of an identity and closes its connections',
       access: 'operator',
       params: idParams,
+      query: ownIdentityQuery,
       body: revokeRequestSchema,
       response: revokedSchema,
-      async handle({ params, body, actor, operator }) {
-        assertMayChange(operator, table.get(params.id));
-        const revoked = await revocations.revoke([params.id], body.reason, actor);
-        return { id: params.id, ...revokedJson(revoked) };
+      async handle({ params: { id }, query, body, actor, operator }) {
+        assertMayChange(operator, table.get(id));
+        const change = { caller: operator, names: [id], ...query };
+        const revoked = await lockout.run(change, () =>
+          revocations.revoke([id], body.reason, actor),
+        );
+        return { id, ...revokedJson(revoked) };
       },
     }),
     route({
@@ -158,9 +170,10 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Revokes every device of a group',
       access: 'operator',
       params: z.strictObject({ group: z.string().min(1).max(128) }),
+      query: ownIdentityQuery,
       body: revokeRequestSchema,
       response: groupRevokedSchema,
-      async handle({ params: { group }, body, actor, operator }) {
+      async handle({ params: { group }, query, body, actor, operator }) {
         const ids: DeviceId[] = [];
         let after: string | null = '';
         while (after !== null) {
@@ -171,18 +184,11 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
           }
           after = page.next;
         }
-        const revoked = await revocations.revoke(ids, body.reason, actor);
-        const { serials, connectionsClosed, elapsedMs, brokers, brokersUnconfirmed } =
-          revokedJson(revoked);
-        return {
-          group,
-          devices: ids,
-          serials,
-          connectionsClosed,
-          elapsedMs,
-          brokers,
-          brokersUnconfirmed,
-        };
+        const change = { caller: operator, names: ids, ...query };
+        const revoked = await lockout.run(change, () =>
+          revocations.revoke(ids, body.reason, actor),
+        );
+        return { group, devices: ids, ...revokedJson(revoked) };
       },
     }),
     route({
@@ -191,12 +197,17 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       summary: 'Suspends an identity until it is resumed',
       access: 'operator',
       params: idParams,
+      query: ownIdentityQuery,
       body: empty,
-      response: deviceSchema,
-      async handle({ params, actor, operator }) {
-        assertMayChange(operator, table.get(params.id));
-        await revocations.suspend(params.id, actor);
-        return view(await devices.get(params.id));
+      response: suspendedSchema,
+      async handle({ params: { id }, query, actor, operator }) {
+        assertMayChange(operator, table.get(id));
+        const change = { caller: operator, names: [id], ...query };
+        const done = await lockout.run(change, () => revocations.suspend(id, actor));
+        const { connectionsClosed, brokers, brokersUnconfirmed, brokersAbsent } = revokedJson(done);
+        const device = view(await devices.get(id));
+        const effect = { brokersAsked: brokers, brokersUnconfirmed, brokersAbsent };
+        return { ...device, connectionsClosed, ...effect };
       },
     }),
     route({
@@ -255,6 +266,7 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
   brokers: number;
   brokersLate: number;
   brokersUnconfirmed: string[];
+  brokersAbsent: string[];
   crlNumber?: number;
 } {
   return {
@@ -264,6 +276,7 @@ function revokedJson({ serials, effect, elapsedMs, crlNumber }: RevokeResult): {
     brokers: effect.brokers,
     brokersLate: effect.late,
     brokersUnconfirmed: [...effect.lateBrokers],
+    brokersAbsent: [...effect.absentBrokers],
     ...(crlNumber === undefined ? {} : { crlNumber }),
   };
 }

@@ -8,6 +8,7 @@ import { noNames } from '../../../certs/subject-names.ts';
 import {
   enrollRequestSchema,
   issuedSchema,
+  type Issued,
   relayRenewRequestSchema,
   renewRequestSchema,
   waitingSchema,
@@ -16,13 +17,15 @@ import { z } from 'zod';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { Enrollment } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
-import { issuedJson } from '../../enrollment/issue-result.ts';
+import { issuedJson, type IssueResult } from '../../enrollment/issue-result.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
+import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { requireIdentity } from '../client-certificate.ts';
 import { bearerOf } from '../authorization-header.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface EnrollmentRouteDeps {
+  readonly adviser: RenewalAdviser;
   readonly ca: CertificateAuthority;
   readonly enrollment: Enrollment;
   readonly renewal: Renewal;
@@ -32,7 +35,9 @@ export interface EnrollmentRouteDeps {
 const profileQuery = z.strictObject({ profile: z.string().min(1).max(64).optional() });
 
 export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
-  const { ca, enrollment, renewal, factories } = deps;
+  const { adviser, ca, enrollment, renewal, factories } = deps;
+  const respond = async (result: IssueResult): Promise<Issued> =>
+    issuedJson(result, ca, await adviser.renewAtMs(result));
   return [
     route({
       method: 'POST',
@@ -58,7 +63,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           ...(query.profile === undefined ? {} : { profile: query.profile }),
           remoteAddress,
         });
-        if (outcome.kind === 'issued') return issuedJson(outcome.result, ca);
+        if (outcome.kind === 'issued') return await respond(outcome.result);
         const { request, retryAfterSeconds } = outcome;
         status(202);
         header('retry-after', String(retryAfterSeconds));
@@ -84,7 +89,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress,
           via: 'https',
         });
-        return issuedJson(result, ca);
+        return await respond(result);
       },
     }),
     route({
@@ -110,7 +115,7 @@ export function enrollmentRoutes(deps: EnrollmentRouteDeps): HttpRoute[] {
           remoteAddress: body.remoteAddress,
           via: actor,
         });
-        return issuedJson(result, ca);
+        return await respond(result);
       },
     }),
   ];

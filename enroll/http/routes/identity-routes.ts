@@ -3,13 +3,25 @@
  *
  * @module
  */
-import { caSchema, whoamiSchema } from '../../../core/protocol/enrollment-api.ts';
+import {
+  caSchema,
+  renewalInfoSchema,
+  whoamiSchema,
+} from '../../../core/protocol/enrollment-api.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { Config } from '../../../core/config/config.ts';
+import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { requireIdentity } from '../client-certificate.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
-export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): HttpRoute[] {
+export interface IdentityRouteDeps {
+  readonly adviser: RenewalAdviser;
+  readonly ca: CertificateAuthority;
+  readonly config: Config;
+}
+
+export function identityRoutes({ adviser, ca, config }: IdentityRouteDeps): HttpRoute[] {
   return [
     route({
       method: 'GET',
@@ -37,6 +49,27 @@ export function identityRoutes({ ca }: { readonly ca: CertificateAuthority }): H
           serial: certificate.serial,
           status: record.status,
           notAfter: iso(certificate.notAfterMs),
+        });
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/renewal-info',
+      summary: 'Returns when the client certificate should be renewed',
+      access: 'renewing',
+      response: renewalInfoSchema,
+      handle({ identity, header }) {
+        const { record, certificate } = requireIdentity(identity);
+        const advice = adviser.advise(certificate, record.profile);
+        const retryAfterSeconds = Math.ceil(config.enroll.renewal.checkInterval / 1000);
+        header('retry-after', String(retryAfterSeconds));
+        return Promise.resolve({
+          device: record.id,
+          serial: certificate.serial,
+          renewAt: iso(advice.renewAtMs),
+          renewInSeconds: adviser.secondsUntil(advice),
+          reason: advice.reason,
+          retryAfterSeconds,
         });
       },
     }),

@@ -19,6 +19,7 @@ import {
 } from '../../../core/protocol/operator-api.ts';
 import { includesRole } from '../../../core/protocol/operator-role.ts';
 import type { OperatorCaller } from '../../operators/caller.ts';
+import type { AdministratorWay, LockoutGuard } from '../../operators/lockout-guard.ts';
 import type { IdentityProvider } from '../../operators/identity-provider.ts';
 import type { OperatorDirectory } from '../../operators/operator-directory.ts';
 import type { SignIn } from '../../operators/sign-in.ts';
@@ -27,8 +28,10 @@ import { iso } from '../device-view.ts';
 import { operationTags } from '../operations.ts';
 import { route, type HttpRoute } from '../route.ts';
 import { expiredSessionCookieHeader } from '../session-cookie.ts';
+import { ownIdentityQuery } from './device-routes.ts';
 
 export interface OperatorRouteDeps {
+  readonly lockout: LockoutGuard;
   readonly operators: OperatorDirectory;
   readonly provider: IdentityProvider | undefined;
   readonly signIn: SignIn;
@@ -106,7 +109,7 @@ function sessionRoutes({ provider, signIn, url }: OperatorRouteDeps): HttpRoute[
   ];
 }
 
-function directoryRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
+function directoryRoutes({ lockout, operators }: OperatorRouteDeps): HttpRoute[] {
   const params = z.strictObject({ name: operatorSchema.shape.name });
   const view = (record: OperatorRecord, keys: number): z.infer<typeof operatorSchema> => ({
     name: record.name,
@@ -138,10 +141,13 @@ function directoryRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       summary: 'Creates an operator, or changes its role',
       access: 'admin',
       params,
+      query: ownIdentityQuery,
       body: operatorRequestSchema,
       response: operatorSchema,
-      async handle({ params: { name }, body, actor }) {
-        const row = await operators.put(name, body, actor);
+      async handle({ params: { name }, query, body, actor, operator }) {
+        const restrains = body.disabled || body.role !== 'admin';
+        const change = { caller: operator, names: restrains ? [name] : [], ...query };
+        const row = await lockout.run(change, () => operators.put(name, body, actor));
         return view(row, (await operators.keysOf(name)).length);
       },
     }),
@@ -152,15 +158,19 @@ function directoryRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       access: 'admin',
       status: 204,
       params,
-      async handle({ params: { name }, actor }) {
-        await operators.delete(name, actor);
+      query: ownIdentityQuery,
+      async handle({ params: { name }, query, actor, operator }) {
+        // A certificate of the same name remains valid.
+        const ends = (way: AdministratorWay): boolean => way.name === name && way.via === 'key';
+        const change = { caller: operator, names: [name], ends, ...query };
+        await lockout.run(change, () => operators.delete(name, actor));
         return undefined;
       },
     }),
   ];
 }
 
-function keyRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
+function keyRoutes({ lockout, operators }: OperatorRouteDeps): HttpRoute[] {
   return [
     route({
       method: 'GET',
@@ -224,7 +234,10 @@ function keyRoutes({ operators }: OperatorRouteDeps): HttpRoute[] {
       params: z.strictObject({ id: z.string().regex(/^[0-9a-f]{16}$/) }),
       async handle({ params, operator, actor }) {
         const { name, role } = known(operator);
-        await operators.deleteKey(params.id, role === 'admin' ? undefined : name, actor);
+        const owner = role === 'admin' ? undefined : name;
+        const ends = ({ key }: AdministratorWay): boolean => key === params.id;
+        const change = { caller: operator, names: [], ends };
+        await lockout.run(change, () => operators.deleteKey(params.id, owner, actor));
         return undefined;
       },
     }),

@@ -11,6 +11,7 @@ import { issuedSchema, serviceRequestSchema } from '../../../core/protocol/enrol
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { CertificateIssuer } from '../../enrollment/certificate-issuer.ts';
+import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
 import { CheckedCsr } from '../../enrollment/csr-checks.ts';
 import { issuedJson } from '../../enrollment/issue-result.ts';
 import { withRole } from '../../registry/assigned-role.ts';
@@ -22,6 +23,7 @@ import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface ServiceRouteDeps {
+  readonly adviser: RenewalAdviser;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly config: Config;
@@ -31,6 +33,7 @@ export interface ServiceRouteDeps {
 }
 
 export function serviceRoute({
+  adviser,
   ca,
   clock,
   config,
@@ -90,7 +93,7 @@ export function serviceRoute({
           },
         });
       });
-      return issuedJson(result, ca);
+      return issuedJson(result, ca, await adviser.renewAtMs(result));
     },
   });
 }

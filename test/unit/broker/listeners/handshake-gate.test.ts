@@ -164,6 +164,59 @@ test('a few addresses with silent connections do not exclude others, nor an addr
   t.is(refused.length, 10);
 });
 
+test('when all places are taken, the address with the most of them loses silent connections', async (t) => {
+  const { gate, clock, client, refused } = await bench(t, {
+    handshakesHalfOpenMax: 10,
+    handshakesHalfOpenPerAddressMax: 10,
+  });
+  gate.admitted('127.0.0.1');
+  const silent: Socket[] = [];
+  for (let n = 0; n < 10; n++) silent.push(await client('127.0.0.1'));
+  await until('the table is full', () => gate.halfOpen === 10);
+  for (let n = 2; n < 6; n++) (await client(`127.0.0.${n}`)).write('hello');
+  await until('four made room', () => refused.length === 4 && gate.halfOpen === 10);
+  await until('they are closed', () => silent.filter(({ destroyed }) => destroyed).length === 4);
+  t.true(
+    silent.slice(0, 4).every(({ destroyed }) => destroyed),
+    'the oldest ones',
+  );
+  // A client behind the same address replaces one that has been silent for a while.
+  clock.advance(1000);
+  (await client('127.0.0.1')).write('hello');
+  await until('one more made room', () => refused.length === 5 && gate.halfOpen === 10);
+  await until('it is closed', () => silent.filter(({ destroyed }) => destroyed).length === 5);
+});
+
+test('after a pause of the process, a ClientHello that arrived meanwhile is read before it is judged', async (t) => {
+  const { clock, gate, started, refused, client } = await bench(t, { handshakeTimeoutMs: 5000 });
+  const slow = await client();
+  await client();
+  await until('both are there', () => gate.halfOpen === 2);
+  clock.pause(60_000);
+  slow.write('hello');
+  clock.advance(0);
+  await until('it was read', () => started.length === 1);
+  t.deepEqual(refused, []);
+  clock.advance(5000);
+  t.deepEqual(refused, ['handshake-timeout'], 'the silent one');
+});
+
+test('while the event loop is busy, an unknown address runs few handshakes, and others are not delayed', async (t) => {
+  const { gate, started, client, state } = await bench(t, {
+    handshakesRunningMax: 1000,
+    handshakesHalfOpenMax: 1000,
+    handshakesHalfOpenPerAddressMax: 1000,
+  });
+  state.busy = true;
+  for (let n = 0; n < 20; n++) (await client('127.0.0.1')).write('x');
+  await until('its part', () => started.length === 16 && gate.waiting === 4);
+  (await client('127.0.0.2')).write('x');
+  await until('the other one starts at once', () => started.length === 17);
+  gate.finished(started[0]!);
+  await until('the next one', () => started.length === 18);
+  t.is(gate.waiting, 3);
+});
+
 test('a total rate limit delays connections and does not refuse them', async (t) => {
   const { clock, gate, started, refused, client } = await bench(t, {
     handshakesPerSecondMax: 3,
@@ -183,6 +236,7 @@ test('fewer handshakes run at a time when the event loop is busy', async (t) => 
     handshakesHalfOpenPerAddressMax: 1000,
   });
   state.busy = true;
+  gate.admitted('127.0.0.1');
   for (let n = 0; n < 80; n++) (await client()).write('x');
   await until('the allowed number', () => started.length === 64 && gate.waiting === 16);
   state.busy = false;

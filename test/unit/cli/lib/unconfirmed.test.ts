@@ -13,13 +13,23 @@ function output(env: Readonly<Record<string, string>> = {}): { out: Output; text
 
 test('a revocation that a broker has not confirmed says so and has its own exit code', (t) => {
   const { out, text } = output();
-  t.is(reportUnconfirmed(['broker-1', 'broker-2'], out), 4);
-  t.regex(text(), /^NOT CONFIRMED by broker-1, broker-2: revoked devices may still be connected/);
+  const brokersUnconfirmed = ['broker-1', 'broker-2'];
+  t.is(reportUnconfirmed({ brokers: 3, brokersUnconfirmed }, out), 4);
+  t.regex(text(), /^NOT CONFIRMED by broker-1, broker-2: the devices may still be connected/);
 });
 
 test('a confirmed revocation says nothing', (t) => {
   const { out, text } = output();
-  t.is(reportUnconfirmed([], out), 0);
-  t.is(reportUnconfirmed(undefined, out), 0);
+  t.is(reportUnconfirmed({ brokers: 1, brokersUnconfirmed: [], brokersAbsent: [] }, out), 0);
+  t.is(reportUnconfirmed({}, out), 0, 'from an older service');
   t.is(text(), '');
+});
+
+test('brokers that are not connected are named, and a fleet without a broker is mentioned', (t) => {
+  const { out, text } = output();
+  const absent = { brokers: 0, brokersUnconfirmed: [], brokersAbsent: ['broker-1'] };
+  t.is(reportUnconfirmed(absent, out), 0);
+  t.regex(text(), /^broker-1 is not connected .* could not confirm it/);
+  t.is(reportUnconfirmed({ brokers: 0, brokersUnconfirmed: [], brokersAbsent: [] }, out), 0);
+  t.regex(text(), /^No broker is connected/);
 });

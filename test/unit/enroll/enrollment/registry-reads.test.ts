@@ -12,6 +12,7 @@ import { CertificateAuthority } from '../../../../enroll/ca/certificate-authorit
 import { Approvals } from '../../../../enroll/enrollment/approvals.ts';
 import { CertificateIssuer } from '../../../../enroll/enrollment/certificate-issuer.ts';
 import { Enrollment, type EnrollOutcome } from '../../../../enroll/enrollment/enrollment.ts';
+import { RenewalAdviser } from '../../../../enroll/enrollment/renewal-advice.ts';
 import { Renewal } from '../../../../enroll/enrollment/renewal.ts';
 import { Tokens } from '../../../../enroll/enrollment/tokens.ts';
 import { openLowdbRegistry } from '../../../../enroll/registry/lowdb-registry.ts';
@@ -103,7 +104,7 @@ async function open(t: ExecutionContext, input: ConfigInput = {}) {
     tokens,
     hook: () => Promise.resolve({ attributes: {} }),
   });
-  const renewal = new Renewal(shared);
+  const renewal = new Renewal({ ...shared, adviser: new RenewalAdviser(shared) });
   const approvals = new Approvals({ registry, clock });
   return { world, enrollment, renewal, tokens, approvals, audited };
 }

@@ -39,6 +39,23 @@ test('after a pause of the process, what clients sent meanwhile is read before k
   await client.settle();
 });
 
+test('after a pause of the process, a CONNECT that arrived meanwhile is read before it is judged', async (t) => {
+  const clock = fakeClock();
+  const world = await startWorld(t, { clock });
+  const client = await world.raw('c');
+  const silent = await world.raw('silent');
+  await until('both are there', () => [...world.layer.connections()].length === 2);
+  clock.advance(5000);
+  clock.pause(3_600_000);
+  client.connect({ clientId: 'c' });
+  clock.advance(0);
+  t.is(world.count('refused'), 0, 'the first check after the pause judges nobody');
+  await until('it is connected', () => world.count('connected') === 1);
+  clock.advance(6000);
+  await until('the silent one is closed', () => silent.ended);
+  t.is(world.count('refused', 'connect-timeout'), 1);
+});
+
 test('a takeover keeps the session, and of three takeovers at once one remains', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });

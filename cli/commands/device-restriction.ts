@@ -1,0 +1,159 @@
+/** `flotilla device revoke|suspend|resume|delete`: restricts a device, or ends a restriction. @module */
+import { Option, type Command } from 'commander';
+import type { DeviceId } from '../../core/device-id.ts';
+import {
+  deletedSchema,
+  deviceSchema,
+  revocationReasons,
+  revokedSchema,
+  suspendedSchema,
+  type DeviceAnswer,
+  type RevocationReason,
+} from '../../core/protocol/enrollment-api.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import {
+  deviceId,
+  stateCommand,
+  urlOption,
+  type CommandAction,
+  type Context,
+} from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
+import type { Runner } from '../lib/runner.ts';
+import { reportUnconfirmed } from '../lib/unconfirmed.ts';
+
+interface RestrictionOptions extends AdminOptions, ConfirmationOptions {
+  readonly ownIdentity?: boolean;
+}
+
+export interface RevokeOptions extends RestrictionOptions {
+  readonly reason: RevocationReason;
+}
+
+type Action<O> = (id: DeviceId, ...rest: Parameters<CommandAction<O>>) => Promise<number>;
+
+export function restrictionCommands(runner: Runner): Command[] {
+  return [
+    addRevokeOptions(
+      one('revoke', 'revoke the certificates of a device and close its connections immediately'),
+    ).action(runner.runWith(revoke)),
+    addOwnIdentity(one('suspend', 'block a device until it is resumed')).action(
+      runner.runWith(suspend),
+    ),
+    one('resume', 'unblock a suspended device').action(runner.runWith(resume)),
+    addOwnIdentity(
+      destructive(one('delete', 'revoke a device and delete it from the registry')),
+    ).action(runner.runWith(remove)),
+  ];
+}
+
+/** Adds the options of a command that revokes. */
+export function addRevokeOptions(command: Command): Command {
+  return addOwnIdentity(
+    destructive(
+      command.addOption(
+        new Option('--reason <reason>', 'revocation reason of RFC 5280')
+          .choices(revocationReasons)
+          .default('unspecified'),
+      ),
+    ),
+  );
+}
+
+/** Adds `--own-identity`. */
+export function addOwnIdentity(command: Command): Command {
+  return command.option(
+    '--own-identity',
+    'also if it is the identity that this command uses, which is then locked out',
+  );
+}
+
+function one(name: string, description: string): Command {
+  return stateCommand(name, description)
+    .argument('<id>', 'the device', deviceId)
+    .option(...urlOption);
+}
+
+/** The path of an identity, with what confirms that it may be the own one. */
+export function identityPath(
+  id: string,
+  options: Pick<RestrictionOptions, 'ownIdentity'>,
+  action = '',
+): string {
+  const query = options.ownIdentity === true ? '?ownIdentity=true' : '';
+  return `/v1/devices/${encodeURIComponent(id)}${action}${query}`;
+}
+
+const revoke: Action<RevokeOptions> = async (id, options, context) => {
+  const client = await adminClient(options, context);
+  const device = await client.json('GET', identityPath(id, {}), deviceSchema);
+  const go = await confirmed(planOf('revoke', device), options, context);
+  if (go !== true) return go;
+  return revokeIdentity(device.id, options, context);
+};
+
+/** Revokes an identity, and prints the result. */
+export async function revokeIdentity(
+  id: DeviceId,
+  options: RevokeOptions,
+  context: Context,
+): Promise<number> {
+  const client = await adminClient(options, context);
+  const { reason } = options;
+  const path = identityPath(id, options, '/revoke');
+  const done = await client.json('POST', path, revokedSchema, { reason });
+  context.out.result(
+    done,
+    `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+  );
+  return reportUnconfirmed(done, context.out);
+}
+
+const suspend: Action<RestrictionOptions> = async (id, options, context) => {
+  const client = await adminClient(options, context);
+  const device = await client.json(
+    'POST',
+    identityPath(id, options, '/suspend'),
+    suspendedSchema,
+    {},
+  );
+  context.out.result(device, `${device.id} is ${device.status}`);
+  return reportUnconfirmed({ ...device, brokers: device.brokersAsked }, context.out);
+};
+
+const resume: Action<AdminOptions> = async (id, options, context) => {
+  const client = await adminClient(options, context);
+  const device = await client.json('POST', identityPath(id, {}, '/resume'), deviceSchema, {});
+  context.out.result(device, `${device.id} is ${device.status}`);
+  return 0;
+};
+
+const remove: Action<RestrictionOptions> = async (id, options, context) => {
+  const client = await adminClient(options, context);
+  const device = await client.json('GET', identityPath(id, {}), deviceSchema);
+  const go = await confirmed(planOf('delete', device), options, context);
+  if (go !== true) return go;
+  const done = await client.json('DELETE', identityPath(id, options), deletedSchema);
+  context.out.result(done, `deleted ${id}`);
+  return reportUnconfirmed(done, context.out);
+};
+
+/** What a revocation or deletion means for an identity. */
+export function planOf(
+  action: 'revoke' | 'delete',
+  { id, role, certificates, connected, group }: DeviceAnswer,
+): Parameters<typeof confirmed>[0] {
+  const active = certificates.filter(({ status }) => status === 'active').length;
+  const of = group === null ? '' : `, group ${group}`;
+  return {
+    action,
+    summary: `${action} ${id} (role ${role}${of})`,
+    count: 1,
+    targets: [id],
+    effects: [
+      `${active} active ${active === 1 ? 'certificate is' : 'certificates are'} revoked; this cannot be undone.`,
+      connected ? 'Its connections are closed now.' : 'It is not connected.',
+      ...(action === 'delete' ? ['Its group, attributes and history in the list are lost.'] : []),
+    ],
+  };
+}
