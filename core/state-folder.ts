@@ -9,6 +9,7 @@
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
  * sim/     keys and certificates of the simulator
+ * simulations/  plans and reports of the runs that were started from the console
  * run/     enroll.json broker.json: the addresses of the running services
  * ```
  *
@@ -82,6 +83,7 @@ export interface StateFolder {
     readonly fleetPolicy: string;
   };
   readonly sim: string;
+  readonly simulations: string;
   readonly run: { readonly folder: string; readonly enroll: string; readonly broker: string };
 }
 
@@ -122,6 +124,7 @@ export function stateFolder(root: string): StateFolder {
       fleetPolicy: at('broker', 'fleet-policy.yaml'),
     },
     sim: at('sim'),
+    simulations: at('simulations'),
     run: { folder: at('run'), enroll: at('run', 'enroll.json'), broker: at('run', 'broker.json') },
   };
 }

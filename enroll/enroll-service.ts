@@ -21,10 +21,13 @@ import { openOperatorApi } from './operator-services.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import { statusOfService } from './service-status.ts';
+import type { SimulationRunner } from './simulations/simulation-runner.ts';
 import { EnrollmentTelemetry } from './telemetry/enrollment-telemetry.ts';
 
 export interface EnrollDeps extends StateDeps {
   readonly state: StateFolder;
+  /** Starts simulations from the console; without it the console says how to run them. */
+  readonly simulationRunner?: SimulationRunner;
 }
 
 export interface EnrollService {
@@ -56,7 +59,15 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const { feed, lists, presence, refusals } = distribution;
     let url = config.enroll.url ?? '';
     const operatorApi = await openOperatorApi(
-      { ...open, auditFolder: state.enroll.audit, feed, presence, url: () => url },
+      {
+        ...open,
+        auditFolder: state.enroll.audit,
+        feed,
+        presence,
+        simulationFolder: state.simulations,
+        simulationRunner: deps.simulationRunner,
+        url: () => url,
+      },
       lifecycle,
     );
     const { lockout, queries, roles, samples, table } = operatorApi;

@@ -7,6 +7,7 @@
 import type { Cancel, Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
+import type { Logger } from '../core/log.ts';
 import { samplePeriodMs } from '../core/protocol/broker-sample.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import { queryAudit } from './audit/audit-query.ts';
@@ -25,6 +26,7 @@ import { consoleRoutes } from './http/routes/console-routes.ts';
 import { tailRoute } from './http/routes/tail-routes.ts';
 import { operatorRoutes } from './http/routes/operator-routes.ts';
 import { signInRoutes } from './http/routes/sign-in-routes.ts';
+import { simulationFileRoutes, simulationRoutes } from './http/routes/simulation-routes.ts';
 import { policyRoutes } from './http/routes/policy-routes.ts';
 import { fleetRoutes } from './http/routes/fleet-routes.ts';
 import { tokenListRoutes } from './http/routes/token-list-routes.ts';
@@ -39,6 +41,8 @@ import { listBrokers } from './queries/broker-list.ts';
 import { DeviceTable } from './queries/device-table.ts';
 import { FleetStatistics } from './queries/fleet-statistics.ts';
 import type { Registry } from './registry/registry.ts';
+import type { SimulationRunner } from './simulations/simulation-runner.ts';
+import { Simulations } from './simulations/simulations.ts';
 
 /** How many lines of the audit log a start reads for the numbers of the last hour. */
 const statisticsLinesMax = 50_000;
@@ -51,8 +55,12 @@ export interface OperatorApiDeps {
   readonly clock: Clock;
   readonly config: Config;
   readonly feed: Feed;
+  readonly log: Logger;
   readonly presence: PresenceTable;
   readonly registry: Registry;
+  /** Where the reports of simulations are kept. */
+  readonly simulationFolder: string;
+  readonly simulationRunner: SimulationRunner | undefined;
   /** Where browsers reach the service. */
   readonly url: () => string;
 }
@@ -107,14 +115,25 @@ export async function openOperatorApi(
     });
   };
   publishMetrics();
-  lifecycle.add('operator API', () => {
+  const limits = config.limits.enroll;
+  const simulations = await Simulations.open({
+    audit,
+    clock,
+    folder: deps.simulationFolder,
+    limits,
+    log: deps.log,
+    runner: deps.simulationRunner,
+    publish: (event) => hub.publish('simulation', event),
+  });
+  lifecycle.add('operator API', async () => {
     cancel();
+    await simulations.close();
     queries.close();
     policy.close();
     presenceEvents.close();
     table.close();
   });
-  const eventDeps = { clock, hub, samples, limits: config.limits.enroll };
+  const eventDeps = { clock, hub, samples, limits };
   const lockout = new LockoutGuard(registry, clock);
   const signInDeps = {
     lockout,
@@ -140,11 +159,13 @@ export async function openOperatorApi(
       ...brokerRoutes(brokerDeps),
       ...operatorRoutes(signInDeps),
       ...policyRoutes({ feed, policy, queries, samples, table }),
+      ...simulationRoutes(simulations, limits.simulationDevicesMax),
     ],
     rawRoutes: [
       eventsRoute(eventDeps),
       tailRoute({ ...brokerDeps, ...eventDeps }),
       ...signInRoutes(signInDeps),
+      ...simulationFileRoutes(simulations),
       ...consoleRoutes(),
     ],
   };

@@ -12,7 +12,8 @@ import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
 import { runSimulation } from '../../device-sim/run.ts';
 import type { Context } from '../lib/command-context.ts';
 import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
-import { progressView } from '../lib/progress-view.ts';
+import { progressView, type ProgressView } from '../lib/progress-view.ts';
+import { progressJson } from '../lib/simulation-progress.ts';
 
 export interface RunOptions extends TargetOptions {
   readonly devices?: number;
@@ -23,6 +24,7 @@ export interface RunOptions extends TargetOptions {
   readonly seed?: string;
   readonly report?: string;
   readonly metricsPort?: number;
+  readonly progress?: 'json' | 'text';
 }
 
 /** Exit code 3 when a threshold was missed or a drill failed. */
@@ -41,7 +43,10 @@ export const run = async (
   });
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
-    const view = progressView(out.streams.stderr);
+    const view =
+      options.progress === 'json'
+        ? jsonProgress(out.streams.stderr)
+        : progressView(out.streams.stderr);
     lifecycle.add('screen', () => view.close());
     const watchers: ((progress: Progress) => void)[] = [(progress) => view.update(progress)];
     if (options.metricsPort !== undefined) {
@@ -68,6 +73,13 @@ export const run = async (
     return report.ok ? 0 : 3;
   });
 };
+
+function jsonProgress(stream: NodeJS.WritableStream): ProgressView {
+  return {
+    update: (progress) => stream.write(`${progressJson(progress)}\n`),
+    close: () => undefined,
+  };
+}
 
 async function planOf(file: string | undefined, options: RunOptions): Promise<Plan> {
   const { devices, rate, qos, client, seed } = options;

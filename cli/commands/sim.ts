@@ -41,6 +41,14 @@ export function simCommand(runner: Runner): Command {
           )
           .option('--seed <text>', 'seed of the traffic: the same seed gives the same traffic')
           .option('--report <dir>', 'folder for report.json, report.txt, report.html and junit.xml')
+          .addOption(
+            new Option(
+              '--progress <form>',
+              'how progress is written to stderr: for people, or one JSON document per second',
+            )
+              .choices(['text', 'json'])
+              .default('text'),
+          )
           .option(
             '--metrics-port <n>',
             'port that serves the metrics of the run for Prometheus',

@@ -88,7 +88,11 @@ const up: CommandAction<UpOptions> = async (options, context) => {
       https,
       metrics: enrollMetrics,
       ca,
-    } = await serveEnroll(state, config, log, environment, lifecycle);
+    } = await serveEnroll(state, config, log, environment, lifecycle, {
+      simulationRunner: (await import('../lib/simulation-process.ts')).simulationProcesses(
+        state.root,
+      ),
+    });
     const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
     const ready = { event: 'ready', ...broker.ready, https, enrollMetrics, ca, state: state.root };
     const command = localCommand(environment.env);

@@ -15,7 +15,7 @@ import type { Lifecycle } from '../../core/lifecycle.ts';
 import { createLog, type Logger } from '../../core/log.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { startEnroll } from '../../enroll/enroll-service.ts';
+import { startEnroll, type EnrollDeps } from '../../enroll/enroll-service.ts';
 import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
 import { writeRun } from './run-file.ts';
@@ -110,6 +110,7 @@ export async function serveEnroll(
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
+  more: Pick<EnrollDeps, 'simulationRunner'> = {},
 ): Promise<EnrollReady> {
   const enrollLog = log.child({ service: 'enroll' });
   const service = await startEnroll(config, {
@@ -117,6 +118,7 @@ export async function serveEnroll(
     clock: systemClock,
     log: enrollLog,
     env: environment.env,
+    ...more,
   });
   lifecycle.add('enrollment', service.close);
   lifecycle.add(

@@ -53,6 +53,14 @@ import type {
   tokenPageSchema,
 } from '../../core/protocol/operator-api.ts';
 import type { bulkResultSchema } from '../../core/protocol/bulk-api.ts';
+import type {
+  simulationCheckedSchema,
+  simulationComparisonSchema,
+  simulationEventSchema,
+  simulationReportSchema,
+  simulationRunSchema,
+  simulatorSchema,
+} from '../../core/protocol/simulation-api.ts';
 
 export type ApiAuditLine = z.infer<typeof auditLineSchema>;
 export type ApiAuditPage = z.infer<typeof auditPageSchema>;
@@ -91,6 +99,12 @@ export type ApiRevoked = z.infer<typeof revokedSchema>;
 export type ApiSession = z.infer<typeof sessionInfoSchema>;
 export type ApiSessions = z.infer<typeof sessionsAnswerSchema>;
 export type ApiSignInOptions = z.infer<typeof signInOptionsSchema>;
+export type ApiSimulationChecked = z.infer<typeof simulationCheckedSchema>;
+export type ApiSimulationComparison = z.infer<typeof simulationComparisonSchema>;
+export type ApiSimulationEvent = z.infer<typeof simulationEventSchema>;
+export type ApiSimulationReport = z.infer<typeof simulationReportSchema>;
+export type ApiSimulationRun = z.infer<typeof simulationRunSchema>;
+export type ApiSimulator = z.infer<typeof simulatorSchema>;
 export type ApiStats = z.infer<typeof statsSchema>;
 export type ApiStatus = z.infer<typeof statusSchema>;
 export type ApiTail = z.infer<typeof tailAnswerSchema>;

@@ -6,18 +6,25 @@
  */
 import { signal } from '@preact/signals';
 import { loadSession } from './call-api.ts';
-import type { ApiAuditLine, ApiBrokers, ApiMetricsPoint, ApiPresence } from './api-types.ts';
+import type {
+  ApiAuditLine,
+  ApiBrokers,
+  ApiMetricsPoint,
+  ApiPresence,
+  ApiSimulationEvent,
+} from './api-types.ts';
 
 interface LiveEvents {
   readonly audit: ApiAuditLine;
   readonly brokers: ApiBrokers;
   readonly metrics: ApiMetricsPoint;
   readonly presence: ApiPresence;
+  readonly simulation: ApiSimulationEvent;
 }
 type LiveType = keyof LiveEvents;
 type Listener = (data: unknown) => void;
 
-const liveTypes = ['audit', 'brokers', 'metrics', 'presence'] as const;
+const liveTypes = ['audit', 'brokers', 'metrics', 'presence', 'simulation'] as const;
 const retryMs = 3000;
 
 /** Whether the page is connected to the service; `lost` has the time in ms. */

@@ -6,13 +6,14 @@ const themes = ['system', 'light', 'dark'] as const;
 type Theme = (typeof themes)[number];
 const storageKey = 'flotilla-theme';
 
-const theme = signal<Theme>(stored());
+/** What the person chose. */
+export const chosenTheme = signal<Theme>(stored());
 
 /** Puts the chosen theme in force. */
 export function applyTheme(): void {
   const { dataset } = document.documentElement;
-  if (theme.value === 'system') delete dataset['theme'];
-  else dataset['theme'] = theme.value;
+  if (chosenTheme.value === 'system') delete dataset['theme'];
+  else dataset['theme'] = chosenTheme.value;
 }
 
 export function ThemeSelect(): JSX.Element {
@@ -20,10 +21,10 @@ export function ThemeSelect(): JSX.Element {
     <label class="theme">
       <span>Theme</span>
       <select
-        value={theme.value}
+        value={chosenTheme.value}
         onChange={({ currentTarget }) => {
-          theme.value = themes.find((one) => one === currentTarget.value) ?? 'system';
-          localStorage.setItem(storageKey, theme.value);
+          chosenTheme.value = themes.find((one) => one === currentTarget.value) ?? 'system';
+          localStorage.setItem(storageKey, chosenTheme.value);
           applyTheme();
         }}
       >

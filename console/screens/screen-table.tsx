@@ -12,6 +12,9 @@ import { EnrollmentScreen } from './enrollment/enrollment-screen.tsx';
 import { OverviewScreen } from './overview/overview-screen.tsx';
 import { PolicyScreen } from './policy/policy-screen.tsx';
 import { SettingsScreen } from './settings/settings-screen.tsx';
+import { SimulatorScreen } from './simulator/simulator-screen.tsx';
+import { RunComparison } from './simulator/run-comparison.tsx';
+import { RunReport } from './simulator/run-report.tsx';
 import { TopicsScreen } from './topics/topics-screen.tsx';
 
 export const screens: readonly ConsoleScreen[] = [
@@ -23,6 +26,7 @@ export const screens: readonly ConsoleScreen[] = [
   { path: 'audit', title: 'Audit', letter: 'a' },
   { path: 'authorities', title: 'Authorities', letter: 'c' },
   { path: 'brokers', title: 'Brokers', letter: 'b' },
+  { path: 'simulator', title: 'Simulator', letter: 'm' },
   { path: 'settings', title: 'Settings', letter: 's' },
 ];
 
@@ -31,6 +35,11 @@ export function screenOf(path: string): JSX.Element {
   if (first === 'devices' && second !== undefined) {
     const id = decoded(second);
     return <DeviceScreen key={id} id={id} />;
+  }
+  if (first === 'simulator' && second === 'compare') return <RunComparison />;
+  if (first === 'simulator' && second !== undefined) {
+    const id = decoded(second);
+    return <RunReport key={id} id={id} />;
   }
   switch (first) {
     case '':
@@ -49,6 +58,8 @@ export function screenOf(path: string): JSX.Element {
       return <AuthoritiesScreen />;
     case 'brokers':
       return <BrokersScreen />;
+    case 'simulator':
+      return <SimulatorScreen />;
     case 'settings':
       return <SettingsScreen />;
     default:

@@ -131,6 +131,24 @@ export const enrollLimitsSchema = z.strictObject({
     max: 64 * mib,
     description: 'Bytes of events that wait for one client before newer ones are dropped.',
   }),
+  simulationDevicesMax: wholeNumber({
+    defaultValue: 5000,
+    min: 1,
+    max: 1_000_000,
+    description: 'Devices of a simulation that is started from the console.',
+  }),
+  simulationMaxSeconds: wholeNumber({
+    defaultValue: 3600,
+    min: 10,
+    max: 604_800,
+    description: 'Duration of a simulation that is started from the console; then it is stopped.',
+  }),
+  simulationsKeptMax: wholeNumber({
+    defaultValue: 20,
+    min: 1,
+    max: 1000,
+    description: 'Reports of simulations that are kept; the oldest is deleted first.',
+  }),
   feedLagMaxBytes: wholeNumber({
     defaultValue: 64 * mib,
     min: 64 * kib,

@@ -245,7 +245,7 @@ export const enrollErrors = errors({
   'operation-refused': {
     title: 'This operation is intentionally not supported',
     advice: 'Use simpleenroll with a key that the device generated itself.',
-    http: 501,
+    http: 409,
     exit: null,
   },
   'renewal-too-early': {
@@ -373,5 +373,26 @@ export const enrollErrors = errors({
     title: 'The passphrase of the certificate authority is missing',
     advice: 'Set FLOTILLA_CA_PASSPHRASE_FILE or FLOTILLA_CA_PASSPHRASE, or restore ca/passphrase.',
     exit: 1,
+  },
+  'simulator-missing': {
+    title: 'This service cannot start simulations',
+    advice:
+      'Start it with flotilla up, or run flotilla sim run PLAN.yaml on a machine that reaches the broker.',
+    http: 409,
+  },
+  'simulation-running': {
+    title: 'A simulation is running',
+    advice: 'Wait until it ends, or stop it, then start the next one.',
+    http: 409,
+  },
+  'simulation-not-found': {
+    title: 'There is no such simulation, or it has no report',
+    advice: 'List the runs again: only the newest ones are kept.',
+    http: 404,
+  },
+  'simulation-refused': {
+    title: 'The plan cannot be run by the service',
+    advice: 'Correct the plan, or run it with flotilla sim run, which has no such restriction.',
+    http: 400,
   },
 });

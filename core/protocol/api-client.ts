@@ -850,6 +850,188 @@ export type CreateSignInLinkRequest = {
   readonly operator?: string | undefined;
   readonly ttlSeconds?: number | undefined;
 };
+export type GetSimulatorResponse = {
+  readonly available: boolean;
+  readonly devicesMax: number;
+  readonly samples: readonly {
+    readonly name: string;
+    readonly description: string;
+    readonly plan: string;
+  }[];
+  readonly runs: readonly {
+    readonly id: string;
+    readonly plan: string;
+    readonly devices: number;
+    readonly startedAt: string;
+    readonly startedBy: string;
+    readonly endedAt: string | null;
+    readonly outcome: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
+    readonly failure: string | null;
+    readonly hasReport: boolean;
+  }[];
+  readonly live: {
+    readonly id: string;
+    readonly progress: {
+      readonly atMs: number;
+      readonly phases: readonly {
+        readonly name: string;
+        readonly sinceMs: number;
+        readonly ofMs: number | null;
+      }[];
+      readonly planned: number;
+      readonly states: Readonly<Record<string, number>>;
+      readonly totals: {
+        readonly enrolled: number;
+        readonly published: number;
+        readonly acknowledged: number;
+        readonly delivered: number;
+        readonly duplicated: number;
+        readonly misdelivered: number;
+      };
+      readonly errors: Readonly<Record<string, number>>;
+      readonly point: {
+        readonly atMs: number;
+        readonly online: number;
+        readonly publishedPerSecond: number;
+        readonly deliveredPerSecond: number;
+        readonly endToEndP50Ms: number | null;
+        readonly endToEndP99Ms: number | null;
+      } | null;
+    } | null;
+    readonly points: readonly {
+      readonly atMs: number;
+      readonly online: number;
+      readonly publishedPerSecond: number;
+      readonly deliveredPerSecond: number;
+      readonly endToEndP50Ms: number | null;
+      readonly endToEndP99Ms: number | null;
+    }[];
+  } | null;
+};
+export type CheckSimulationResponse = {
+  readonly ok: boolean;
+  readonly name: string | null;
+  readonly devices: number;
+  readonly phases: readonly string[];
+  readonly error: {
+    readonly detail: string;
+    readonly line: number | null;
+    readonly column: number | null;
+  } | null;
+};
+export type CheckSimulationRequest = { readonly plan: string };
+export type CompareSimulationsResponse = {
+  readonly a: {
+    readonly plan: string;
+    readonly seed: string;
+    readonly startedAt: string;
+    readonly ok: boolean;
+  };
+  readonly b: {
+    readonly plan: string;
+    readonly seed: string;
+    readonly startedAt: string;
+    readonly ok: boolean;
+  };
+  readonly warnings: readonly string[];
+  readonly figures: readonly {
+    readonly name: string;
+    readonly a: number | null;
+    readonly b: number | null;
+    readonly changePercent: number | null;
+    readonly verdict: 'better' | 'worse' | 'same' | 'unknown';
+  }[];
+};
+export type StartSimulationResponse = {
+  readonly id: string;
+  readonly plan: string;
+  readonly devices: number;
+  readonly startedAt: string;
+  readonly startedBy: string;
+  readonly endedAt: string | null;
+  readonly outcome: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
+  readonly failure: string | null;
+  readonly hasReport: boolean;
+};
+export type StartSimulationRequest = { readonly plan: string };
+export type GetSimulationReportResponse = {
+  readonly run: {
+    readonly id: string;
+    readonly plan: string;
+    readonly devices: number;
+    readonly startedAt: string;
+    readonly startedBy: string;
+    readonly endedAt: string | null;
+    readonly outcome: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
+    readonly failure: string | null;
+    readonly hasReport: boolean;
+  };
+  readonly report: {
+    readonly seed: string;
+    readonly durationMs: number;
+    readonly ok: boolean;
+    readonly failure: string | null;
+    readonly devices: {
+      readonly planned: number;
+      readonly enrolled: number;
+      readonly connected: number;
+      readonly failed: number;
+    };
+    readonly messages: {
+      readonly published: number;
+      readonly acknowledged: number;
+      readonly expected: number;
+      readonly delivered: number;
+      readonly lost: number;
+      readonly duplicated: number;
+      readonly misdelivered: number;
+    };
+    readonly latencyMs: Readonly<
+      Record<
+        string,
+        {
+          readonly p50: number;
+          readonly p95: number;
+          readonly p99: number;
+          readonly max: number;
+          readonly count: number;
+        }
+      >
+    >;
+    readonly rates: {
+      readonly enrollPerSecond: number;
+      readonly connectPerSecond: number;
+      readonly publishPerSecond: number;
+    };
+    readonly phases: readonly {
+      readonly name: string;
+      readonly durationMs: number;
+      readonly ok: boolean;
+      readonly verdict: ('pass' | 'fail') | null;
+      readonly evidence: readonly string[];
+    }[];
+    readonly thresholds: readonly {
+      readonly name: string;
+      readonly limit: string;
+      readonly value: number | null;
+      readonly ok: boolean;
+    }[];
+    readonly simulator: { readonly valid: boolean; readonly invalidBecause: readonly string[] };
+    readonly errors: Readonly<Record<string, number>>;
+    readonly notes: readonly string[];
+  };
+};
+export type StopSimulationResponse = {
+  readonly id: string;
+  readonly plan: string;
+  readonly devices: number;
+  readonly startedAt: string;
+  readonly startedBy: string;
+  readonly endedAt: string | null;
+  readonly outcome: 'running' | 'passed' | 'failed' | 'stopped' | 'error';
+  readonly failure: string | null;
+  readonly hasReport: boolean;
+};
 export type GetStatsResponse = {
   readonly at: string;
   readonly devices: {
@@ -1048,6 +1230,8 @@ export class ApiClient {
               | 'connection-ended'
               | 'message-published'
               | 'messages-watched'
+              | 'simulation-started'
+              | 'simulation-ended'
               | 'access-refused'
               | 'reload-refused'
             )
@@ -1090,6 +1274,8 @@ export class ApiClient {
               | 'connection-ended'
               | 'message-published'
               | 'messages-watched'
+              | 'simulation-started'
+              | 'simulation-ended'
               | 'access-refused'
               | 'reload-refused'
             )[]
@@ -1860,6 +2046,93 @@ export class ApiClient {
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as CreateSignInLinkResponse;
+  }
+
+  /** The simulations, the one in progress, and plans to begin with. Needs: viewer. `GET /v1/simulator` */
+  async getSimulator(options: CommonOptions & {} = {}): Promise<GetSimulatorResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/simulator`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetSimulatorResponse;
+  }
+
+  /** Whether a plan can be run. Needs: viewer. `POST /v1/simulator/check` */
+  async checkSimulation(
+    options: CommonOptions & { readonly body: CheckSimulationRequest },
+  ): Promise<CheckSimulationResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/simulator/check`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as CheckSimulationResponse;
+  }
+
+  /** Compares two reports: what got better or worse. Needs: viewer. `GET /v1/simulator/compare` */
+  async compareSimulations(
+    options: CommonOptions & { readonly query: { readonly a: string; readonly b: string } },
+  ): Promise<CompareSimulationsResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/simulator/compare`, options.query),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as CompareSimulationsResponse;
+  }
+
+  /** Starts a simulation; one can run at a time. Needs: admin. `POST /v1/simulator/runs` */
+  async startSimulation(
+    options: CommonOptions & { readonly body: StartSimulationRequest },
+  ): Promise<StartSimulationResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/simulator/runs`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as StartSimulationResponse;
+  }
+
+  /** The main part of a report. Needs: viewer. `GET /v1/simulator/runs/{id}` */
+  async getSimulationReport(
+    options: CommonOptions & { readonly id: string },
+  ): Promise<GetSimulationReportResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetSimulationReportResponse;
+  }
+
+  /** Deletes a report. Needs: admin. `DELETE /v1/simulator/runs/{id}` */
+  async deleteSimulation(options: CommonOptions & { readonly id: string }): Promise<void> {
+    await this.#call({
+      method: 'DELETE',
+      path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    });
+  }
+
+  /** Ends the simulation in progress; its report is kept. Needs: admin. `POST /v1/simulator/runs/{id}/stop` */
+  async stopSimulation(
+    options: CommonOptions & { readonly id: string },
+  ): Promise<StopSimulationResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}/stop`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as StopSimulationResponse;
   }
 
   /** The fleet in numbers. Needs: viewer. `GET /v1/stats` */

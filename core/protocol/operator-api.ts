@@ -208,9 +208,9 @@ export const metricsHistorySchema = z.object({
 /**
  * The types of events at `GET /v1/events`. `audit`: a line of the audit log. `presence`: connections and
  * disconnections, in batches. `metrics`: a point of the metrics history. `brokers`: the list of brokers,
- * when one came or went. Beside them `hello` (the stream begins) and `gap` (events were dropped).
+ * when one came or went; `simulation`: a run. Beside them `hello` (the stream begins) and `gap` (dropped events).
  */
-export const eventTypes = ['audit', 'presence', 'metrics', 'brokers'] as const;
+export const eventTypes = ['audit', 'presence', 'metrics', 'brokers', 'simulation'] as const;
 export type EventType = (typeof eventTypes)[number];
 
 export const presenceChangeSchema = z.object({

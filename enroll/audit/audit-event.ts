@@ -46,6 +46,8 @@ export const auditActions = [
   'connection-ended',
   'message-published',
   'messages-watched',
+  'simulation-started',
+  'simulation-ended',
   'access-refused',
   'reload-refused',
 ] as const;

@@ -10,6 +10,7 @@ const fingerprint = `sha256:${'5a'.repeat(32)}`;
 const tests = 'tests:\n  - device: pump-7\n    allow:\n      - publish: devices/pump-7/telemetry\n';
 const policy =
   'version: 1\nroles:\n  device:\n    rules:\n      - allow: [publish, subscribe]\n        topics: ["devices/{device}/#"]\n';
+const plan = 'name: smoke\nfleet:\n  - group: meters\n    count: 100\nphases:\n  - phase: enroll\n';
 
 /** Request bodies by method and path. */
 export const requestExamples: Readonly<Record<string, unknown>> = {
@@ -55,6 +56,8 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
     qos: 1,
   },
   'POST /v1/policy/test': { tests },
+  'POST /v1/simulator/check': { plan },
+  'POST /v1/simulator/runs': { plan },
   'POST /v1/sign-in/links': { operator: 'alice', ttlSeconds: 300 },
   'PUT /v1/operators/:name': { role: 'operator' },
   'POST /v1/keys': { name: 'ci', scopes: ['devices', 'enrollment'], ttlSeconds: 2_592_000 },

@@ -17,6 +17,7 @@ export const operationTags = [
   'operators',
   'policy',
   'service',
+  'simulator',
 ] as const;
 export type OperationTag = (typeof operationTags)[number];
 
@@ -103,6 +104,15 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/policy/test': 'testPolicy',
     'POST /v1/policy/diff': 'diffPolicy',
     'GET /v1/brokers/:broker/policy': 'getBrokerPolicy',
+  }),
+  ...group('simulator', {
+    'GET /v1/simulator': 'getSimulator',
+    'POST /v1/simulator/check': 'checkSimulation',
+    'POST /v1/simulator/runs': 'startSimulation',
+    'POST /v1/simulator/runs/:id/stop': 'stopSimulation',
+    'GET /v1/simulator/runs/:id': 'getSimulationReport',
+    'DELETE /v1/simulator/runs/:id': 'deleteSimulation',
+    'GET /v1/simulator/compare': 'compareSimulations',
   }),
   ...group('operators', {
     'GET /v1/sign-in': 'getSignInOptions',

@@ -23,6 +23,7 @@ import {
 import { callHttps, type HttpsResponse, type Call } from '../../core/protocol/https-client.ts';
 import { silentLog, type Logger } from '../../core/log.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import type { SimulationRunner } from '../../enroll/simulations/simulation-runner.ts';
 import { tailAudit } from '../../enroll/audit/audit-reader.ts';
 import { startEnroll, type EnrollService } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
@@ -73,6 +74,7 @@ export interface ServiceOptions {
   readonly config?: ConfigInput;
   readonly clock?: Clock;
   readonly log?: Logger;
+  readonly simulationRunner?: (state: StateFolder) => SimulationRunner;
 }
 
 /** Starts a service on a new state folder; it is closed with the test. */
@@ -143,7 +145,15 @@ async function startOn(
   });
   const env = {};
   await initialiseState(state, config, { clock, log, env });
-  const service = await startEnroll(config, { state, clock, log, env });
+  const service = await startEnroll(config, {
+    state,
+    clock,
+    log,
+    env,
+    ...(options.simulationRunner === undefined
+      ? {}
+      : { simulationRunner: options.simulationRunner(state) }),
+  });
   t.teardown(service.close);
   const { url } = service.addresses.https;
   const credential = async (folder: string): Promise<Credential> => {

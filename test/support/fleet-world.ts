@@ -21,7 +21,12 @@ import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { AuditLine } from '../../enroll/audit/audit-log.ts';
 import { tailAudit } from '../../enroll/audit/audit-reader.ts';
-import { enrollService, type Credential, type TestService } from './enroll-service.ts';
+import {
+  enrollService,
+  type Credential,
+  type ServiceOptions,
+  type TestService,
+} from './enroll-service.ts';
 import { captureLog, type LogCapture } from './log-capture.ts';
 import { until } from './until.ts';
 
@@ -30,6 +35,7 @@ export interface FleetOptions {
   readonly policy?: string;
   /** Clock of the enrollment service only. The broker uses the time that TLS uses. */
   readonly enrollClock?: Clock;
+  readonly simulationRunner?: ServiceOptions['simulationRunner'];
 }
 
 /** A certificate and its key, as node:tls and MQTT.js accept them. */
@@ -72,6 +78,9 @@ export async function fleetWorld(
     {
       ...(options.config === undefined ? {} : { config: options.config }),
       ...(options.enrollClock === undefined ? {} : { clock: options.enrollClock }),
+      ...(options.simulationRunner === undefined
+        ? {}
+        : { simulationRunner: options.simulationRunner }),
     },
   );
   const { state, ca } = enroll;

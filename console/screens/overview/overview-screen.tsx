@@ -189,6 +189,7 @@ function LiveNumbers(): JSX.Element {
   const read = history.data?.points ?? [];
   const lastRead = read.at(-1)?.at ?? '';
   const points = [...read, ...later.filter(({ at }) => at > lastRead)].slice(-plotPointsMax);
+  const atMs = points.map(({ at }) => Date.parse(at));
   return (
     <Panel title="Traffic">
       {plotted.map(([label, unit, field]) => (
@@ -196,7 +197,8 @@ function LiveNumbers(): JSX.Element {
           key={field}
           label={label}
           unit={unit}
-          points={points.map((point) => ({ atMs: Date.parse(point.at), value: point[field] }))}
+          atMs={atMs}
+          lines={[{ name: label, values: points.map((point) => point[field]) }]}
         />
       ))}
     </Panel>

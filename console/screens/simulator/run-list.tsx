@@ -1,0 +1,126 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { callApi, problemFrom, withQuery } from '../../api/call-api.ts';
+import type { ApiSimulationRun } from '../../api/api-types.ts';
+import { hasRole } from '../../api/session-state.ts';
+import { goTo } from '../../parts/browser-location.ts';
+import { notify } from '../../parts/notices.tsx';
+import { PageLink } from '../../parts/page-link.tsx';
+import { Badge, Empty, formatCount, Panel, type Tone } from '../../parts/small-parts.tsx';
+import { TimeText } from '../../parts/time-text.tsx';
+
+const tones: Readonly<Record<ApiSimulationRun['outcome'], Tone>> = {
+  running: 'idle',
+  passed: 'good',
+  failed: 'bad',
+  stopped: 'warn',
+  error: 'bad',
+};
+
+export function OutcomeBadge({ run }: { readonly run: ApiSimulationRun }): JSX.Element {
+  return <Badge tone={tones[run.outcome]}>{run.outcome}</Badge>;
+}
+
+export interface RunListProps {
+  /** Newest first. */
+  readonly runs: readonly ApiSimulationRun[];
+  readonly changed: () => void;
+}
+
+/** The simulations that are kept. Two can be compared. */
+export function RunList({ runs, changed }: RunListProps): JSX.Element {
+  const [chosen, setChosen] = useState<readonly string[]>([]);
+  // The older one is the base of the comparison.
+  const pair = runs.filter(({ id }) => chosen.includes(id)).map(({ id }) => id);
+  const toggle = (id: string): void => {
+    setChosen(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id].slice(-2));
+  };
+  const remove = (id: string): void => {
+    callApi('DELETE', `/v1/simulator/runs/${id}`).then(changed, (error: unknown) =>
+      notify(problemFrom(error).message, true),
+    );
+  };
+  return (
+    <Panel
+      title="Reports"
+      aside={
+        <button
+          type="button"
+          disabled={pair.length < 2}
+          onClick={() => goTo(withQuery('simulator/compare', { a: pair[1], b: pair[0] }))}
+        >
+          Compare two
+        </button>
+      }
+    >
+      {runs.length === 0 ? (
+        <Empty title="No simulation has run yet.">
+          <p>Its report appears here, with the verdict, the latencies and what was lost.</p>
+        </Empty>
+      ) : (
+        <div class="scroll" tabIndex={0} role="region" aria-label="List of reports">
+          <table>
+            <thead>
+              <tr>
+                <th>
+                  <span class="hidden">Choose</span>
+                </th>
+                <th>Plan</th>
+                <th>Result</th>
+                <th>Devices</th>
+                <th>Started</th>
+                <th>By</th>
+                <th>
+                  <span class="hidden">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {runs.map((run) => (
+                <tr key={run.id}>
+                  <td>
+                    <input
+                      type="checkbox"
+                      aria-label={`Choose ${run.plan}, ${run.startedAt}`}
+                      disabled={!run.hasReport}
+                      checked={chosen.includes(run.id)}
+                      onChange={() => toggle(run.id)}
+                    />
+                  </td>
+                  <td>
+                    {run.hasReport ? (
+                      <PageLink to={`simulator/${run.id}`}>{run.plan}</PageLink>
+                    ) : (
+                      run.plan
+                    )}
+                  </td>
+                  <td>
+                    <OutcomeBadge run={run} />
+                    {run.failure === null ? null : <p class="bad wrap">{run.failure}</p>}
+                  </td>
+                  <td>{formatCount(run.devices)}</td>
+                  <td class="nowrap">
+                    <TimeText at={run.startedAt} />
+                  </td>
+                  <td>{run.startedBy}</td>
+                  <td>
+                    {run.outcome !== 'running' && hasRole('admin') ? (
+                      <button
+                        type="button"
+                        class="small danger"
+                        aria-label={`Delete ${run.plan}, ${run.startedAt}`}
+                        onClick={() => remove(run.id)}
+                      >
+                        Delete
+                      </button>
+                    ) : null}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  );
+}
