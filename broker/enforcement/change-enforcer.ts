@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
+import { forEachInTurns } from '../../core/work-turns.ts';
 import type { IncidentHolds } from '../admission/incident-holds.ts';
 import type { BrokerTlsMaterial, TlsMaterial } from '../certificates/tls-material.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
@@ -35,23 +36,36 @@ export class ChangeEnforcer {
   }
 
   /**
-   * Applies a change that the directory already contains.
+   * Applies a change that the directory already contains: a change of one identity at once, a snapshot in
+   * turns of the event loop.
    *
-   * @returns how many connections were closed
+   * @returns how many connections were closed, when the change is in force
    */
-  directoryChanged(change: DirectoryChange): number {
+  directoryChanged(change: DirectoryChange): number | Promise<number> {
     const { clock, directory, holds, review } = this.#deps;
     if (change.kind === 'authorities') {
       this.authoritiesChanged(change.pem);
       return 0;
     }
+    const { ids, removed } = change;
     const startMs = clock.monotonicMs();
-    for (const id of change.ids === 'all' ? holds.ids : change.ids) {
-      holds.sync(directory.get(id), id);
-    }
-    const closed = review.identities(change.ids);
+    for (const id of ids === 'all' ? holds.ids : ids) holds.sync(directory.get(id), id);
+    if (ids === 'all') return this.#snapshotChanged(removed, startMs);
+    const closed = review.identities(ids);
     this.#deps.applied(clock.monotonicMs() - startMs);
-    if (change.removed.length > 0) this.#forget(change.removed);
+    for (const id of removed) this.#forget(id);
+    return closed;
+  }
+
+  async #snapshotChanged(removed: readonly string[], startMs: number): Promise<number> {
+    const { clock, review } = this.#deps;
+    let closed = 0;
+    await forEachInTurns(removed, (id) => {
+      closed += review.identities([id]);
+      this.#forget(id);
+    });
+    closed += await review.all();
+    this.#deps.applied(clock.monotonicMs() - startMs);
     return closed;
   }
 
@@ -66,29 +80,27 @@ export class ChangeEnforcer {
     ports.replaceMaterial(material.tls());
   }
 
-  /** Puts another policy in force. */
-  policyChanged(policy: Policy): void {
+  /** Puts another policy in force, and reauthorizes the connections. */
+  async policyChanged(policy: Policy): Promise<void> {
     const { clock, authorizer, review } = this.#deps;
     const startMs = clock.monotonicMs();
     authorizer.replace(policy);
-    review.policy();
+    await review.policy();
     this.#deps.applied(clock.monotonicMs() - startMs);
   }
 
   /**
-   * Removes the sessions, queues, wills and presence of deleted identities. The sessions go at once: in the
+   * Removes the sessions, queues, wills and presence of a deleted identity. The sessions go at once: in the
    * next turn the name may belong to another identity, which must not find them.
    */
-  #forget(ids: readonly string[]): void {
+  #forget(device: string): void {
     const { log, directory, presence, layer } = this.#deps;
-    for (const device of ids) {
-      layer.forget(device).catch((err: unknown) => {
-        log.error({ device, err }, 'could not delete the session of a deleted device');
-      });
-    }
+    layer.forget(device).catch((err: unknown) => {
+      log.error({ device, err }, 'could not delete the session of a deleted device');
+    });
     // In the next turn, when the closed connections have reported that they ended.
     setImmediate(() => {
-      for (const id of ids) if (directory.get(id) === undefined) presence.clear(id);
+      if (directory.get(device) === undefined) presence.clear(device);
     });
   }
 }

@@ -26,6 +26,8 @@ export interface LifetimeLimits {
 }
 
 const checkIntervalMs = 30_000;
+/** Certificates that were issued together expire together. The other connections close in the next turns. */
+const closedPerTurnMax = 200;
 
 /** Decides when a connection must end. */
 export function connectionEnd(
@@ -83,8 +85,10 @@ export class ConnectionExpiry {
   #closeExpired(): void {
     const nowMs = this.#clock.now();
     let nextMs = Infinity;
+    let closed = 0;
     for (const [connection, end] of this.#ends) {
-      if (end.atMs <= nowMs) {
+      if (end.atMs <= nowMs && closed < closedPerTurnMax) {
+        closed++;
         this.#ends.delete(connection);
         connection.close(end.code);
       } else if (end.atMs < nextMs) {

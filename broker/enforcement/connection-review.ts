@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
+import { forEachInTurns } from '../../core/work-turns.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { review } from '../admission/admission.ts';
 import type { IncidentHolds } from '../admission/incident-holds.ts';
@@ -24,28 +25,51 @@ export interface ConnectionReviewDeps {
 
 export class ConnectionReview {
   readonly #deps: ConnectionReviewDeps;
+  /** Counts the policies: a review for an earlier one stops. */
+  #policies = 0;
 
   constructor(deps: ConnectionReviewDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Reviews the connections of some identities, or of all.
+   * Reviews the connections of some identities.
    *
    * @returns how many connections were closed
    */
-  identities(ids: readonly string[] | 'all'): number {
-    const { layer } = this.#deps;
-    const connections =
-      ids === 'all' ? [...layer.connections()] : ids.flatMap((id) => layer.connectionsOf(id));
+  identities(ids: readonly string[]): number {
     let closed = 0;
-    for (const connection of connections) if (this.#review(connection)) closed++;
+    for (const id of ids) {
+      for (const connection of this.#deps.layer.connectionsOf(id)) {
+        if (this.#review(connection)) closed++;
+      }
+    }
     return closed;
   }
 
-  /** Reauthorizes all connections, because the policy changed. */
-  policy(): void {
-    for (const connection of [...this.#deps.layer.connections()]) this.#reauthorize(connection);
+  /**
+   * Reviews all connections, in turns of the event loop. New connections are decided by the same directory.
+   *
+   * @returns how many connections were closed
+   */
+  async all(): Promise<number> {
+    let closed = 0;
+    await forEachInTurns(this.#deps.layer.connections(), (connection) => {
+      if (this.#review(connection)) closed++;
+    });
+    return closed;
+  }
+
+  /**
+   * Reauthorizes all connections, because the policy changed, in turns of the event loop. Meanwhile no
+   * message is delivered or accepted that the new policy denies: it decides about each of them.
+   */
+  async policy(): Promise<void> {
+    const current = ++this.#policies;
+    await forEachInTurns(this.#deps.layer.connections(), (connection) => {
+      this.#reauthorize(connection);
+      return current === this.#policies;
+    });
   }
 
   /** @returns whether the connection was closed */

@@ -51,7 +51,7 @@ export interface FeedClientDeps {
   readonly log: Logger;
   random(): number;
   /** Applies a change to the broker. @returns how many connections it closed */
-  changed(change: DirectoryChange): number;
+  changed(change: DirectoryChange): number | Promise<number>;
   /** Handles a question of the service, or the end of one. */
   asked(line: QueryLine): void;
   /** Handles the fleet's policy; null: the fleet has none. */
@@ -62,7 +62,8 @@ export interface FeedClientDeps {
 interface Unsaved {
   readonly epoch: string;
   readonly sequence: number;
-  readonly closed: number;
+  /** How many connections it closed, when it is in force. */
+  readonly closed: number | Promise<number>;
 }
 
 /** How long after a failed write of the directory it is tried again, in ms. */
@@ -273,7 +274,8 @@ export class FeedClient {
     if (this.#isUnsaved) log.warn({ sequence: directory.sequence }, 'the directory is saved again');
     this.#isUnsaved = false;
     for (const one of waiting) {
-      if (one.epoch === epoch) reporter.applied(one.epoch, one.sequence, one.closed);
+      const closed = await one.closed;
+      if (one.epoch === epoch) reporter.applied(one.epoch, one.sequence, closed);
     }
   }
 }

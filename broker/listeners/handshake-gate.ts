@@ -70,7 +70,7 @@ export class HandshakeGate {
   readonly #limits: GateLimits;
   readonly #deps: GateDeps;
   /** Waiting connections per address. The first address is the next one to start a handshake. */
-  readonly #queues = new Map<string, Waiting[]>();
+  readonly #queues = new Map<string, Set<Waiting>>();
   readonly #halfOpen: HalfOpenTable<Slot>;
   /** Running handshakes per address. */
   readonly #runningOf = new Map<string, number>();
@@ -244,8 +244,8 @@ export class HandshakeGate {
 
   #enqueue(waiting: Waiting): void {
     const queue = this.#queues.get(waiting.address);
-    if (queue === undefined) this.#queues.set(waiting.address, [waiting]);
-    else queue.push(waiting);
+    if (queue === undefined) this.#queues.set(waiting.address, new Set([waiting]));
+    else queue.add(waiting);
     this.#waiting++;
     this.#next();
   }
@@ -253,11 +253,9 @@ export class HandshakeGate {
   #dequeue(waiting: Waiting | undefined): void {
     const queue = waiting === undefined ? undefined : this.#queues.get(waiting.address);
     if (waiting === undefined || queue === undefined) return;
-    const at = queue.indexOf(waiting);
-    if (at === -1) return;
-    queue.splice(at, 1);
+    if (!queue.delete(waiting)) return;
     this.#waiting--;
-    if (queue.length === 0) this.#queues.delete(waiting.address);
+    if (queue.size === 0) this.#queues.delete(waiting.address);
   }
 
   /** Starts handshakes while the limits allow it, beginning with the address that waited longest. */
@@ -267,18 +265,19 @@ export class HandshakeGate {
       if (next === undefined) return;
       if (!this.#mayStart()) return;
       const [address, queue] = next;
-      const waiting = queue.shift();
+      const [waiting] = queue;
       // The address moves to the end, so that one address cannot use all handshakes.
       this.#queues.delete(address);
-      if (queue.length > 0) this.#queues.set(address, queue);
       if (waiting === undefined) continue;
+      queue.delete(waiting);
+      if (queue.size > 0) this.#queues.set(address, queue);
       this.#waiting--;
       this.#start(waiting);
     }
   }
 
   /** The first address that may run another handshake. The others run some, so there are few of them. */
-  #nextQueue(): [string, Waiting[]] | undefined {
+  #nextQueue(): [string, Set<Waiting>] | undefined {
     for (const next of this.#queues) {
       const isLimited = this.#deps.load.busy && !this.#known.has(next[0]);
       if (!isLimited || (this.#runningOf.get(next[0]) ?? 0) < unknownBusyMax) return next;

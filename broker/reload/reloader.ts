@@ -26,7 +26,8 @@ export interface ReloaderDeps {
   failed(what: string, error: unknown): void;
   /** The broker's certificate, key or CA certificates changed. */
   materialChanged(): void;
-  policyChanged(policy: Policy): void;
+  /** Puts a policy in force. */
+  policyChanged(policy: Policy): Promise<void>;
 }
 
 export class Reloader {
@@ -91,7 +92,7 @@ export class Reloader {
   /** Reads the policy again. */
   reloadPolicy(): Promise<void> {
     return this.#reload('policy', async () => {
-      this.#deps.policyChanged(await this.#deps.policySource.load());
+      await this.#deps.policyChanged(await this.#deps.policySource.load());
     });
   }
 

@@ -23,7 +23,6 @@ export interface RequestedWill {
 
 /** A recovered will whose session does not exist any more. */
 interface WaitingWill {
-  readonly identityId: string;
   readonly publish: () => void;
   readonly cancel: Cancel;
 }
@@ -55,6 +54,8 @@ export class Wills {
   readonly #publisher: Publisher;
   /** Recovered wills whose session does not exist any more, by client id: they wait for their delay. */
   readonly #withoutSession = new Map<string, WaitingWill>();
+  /** Their client ids by identity. */
+  readonly #clientIdsOf = new Map<string, Set<string>>();
 
   constructor(context: SessionContext, publisher: Publisher) {
     this.#context = context;
@@ -131,23 +132,25 @@ export class Wills {
       this.#withoutSession.get(will.clientId)?.cancel();
       const allowed = this.#mayPublish(will, undefined);
       if (allowed === undefined) return publishIn(recoveredWillMinMs);
-      this.#withoutSession.delete(will.clientId);
+      this.#forgetOne(will);
       store.deleteWill(will.clientId);
       if (allowed) this.#askPlugin(will.message, undefined);
     };
     const publishIn = (ms: number): void => {
       const { clientId, identityId } = will;
-      this.#withoutSession.set(clientId, { identityId, publish, cancel: clock.after(ms, publish) });
+      this.#withoutSession.set(clientId, { publish, cancel: clock.after(ms, publish) });
+      const clientIds = this.#clientIdsOf.get(identityId);
+      if (clientIds === undefined) this.#clientIdsOf.set(identityId, new Set([clientId]));
+      else clientIds.add(clientId);
     };
     publishIn(waitMs);
   }
 
   /** Deletes the wills of an identity that have no session, without publishing them. */
   forget(identityId: string): void {
-    for (const [clientId, will] of this.#withoutSession) {
-      if (will.identityId !== identityId) continue;
-      will.cancel();
-      this.#withoutSession.delete(clientId);
+    for (const clientId of [...(this.#clientIdsOf.get(identityId) ?? [])]) {
+      this.#withoutSession.get(clientId)?.cancel();
+      this.#forgetOne({ clientId, identityId });
       this.#context.store.deleteWill(clientId);
     }
   }
@@ -156,6 +159,14 @@ export class Wills {
   close(): void {
     for (const { cancel } of this.#withoutSession.values()) cancel();
     this.#withoutSession.clear();
+    this.#clientIdsOf.clear();
+  }
+
+  #forgetOne({ clientId, identityId }: Pick<WillRecord, 'clientId' | 'identityId'>): void {
+    this.#withoutSession.delete(clientId);
+    const clientIds = this.#clientIdsOf.get(identityId);
+    clientIds?.delete(clientId);
+    if (clientIds?.size === 0) this.#clientIdsOf.delete(identityId);
   }
 
   #delay(session: Session, will: WillRecord): void {

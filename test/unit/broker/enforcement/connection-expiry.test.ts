@@ -51,6 +51,23 @@ test('connections end when they expire, in any order, and not earlier', (t) => {
   t.is(clock.pending, 0, 'no connections, no timer');
 });
 
+test('thousands of connections that expire together close in turns of the event loop', (t) => {
+  const timers: (() => void)[] = [];
+  const after = (_ms: number, call: () => void): (() => void) => {
+    timers.push(call);
+    return () => undefined;
+  };
+  const clock = { ...fakeClock(), after };
+  const expiry = new ConnectionExpiry(clock, directory, 0);
+  const connections = Array.from({ length: 1000 }, () => new FakeConnection(clock.now()));
+  for (const connection of connections) expiry.watch(connection);
+  const counts = [1, 2, 3, 4, 5].map(() => {
+    timers.splice(0).at(-1)?.();
+    return connections.filter(({ closed }) => closed.length === 1).length;
+  });
+  t.deepEqual(counts, [200, 400, 600, 800, 1000]);
+});
+
 test('after the wall clock is set forward, expired connections end within 30 seconds', (t) => {
   const clock = fakeClock();
   const connection = new FakeConnection(clock.now() + 86_400_000);

@@ -68,6 +68,14 @@ test('a name that was deleted and is used again counts as removed, in a snapshot
   t.deepEqual(removed(made(undefined), made(2)), [[], []]);
 });
 
+test('a snapshot that repeats an entry still removes those that are missing', (t) => {
+  const directory = filled('a', 'b');
+  directory.apply({ type: 'snapshot-begin', sequence: 9 });
+  directory.apply({ type: 'entry', entry: entry('a') });
+  directory.apply({ type: 'entry', entry: entry('a') });
+  t.like(directory.apply({ type: 'snapshot-end', sequence: 9 }), { removed: ['b'] });
+});
+
 test('an incomplete snapshot changes nothing', (t) => {
   const directory = filled('a');
   directory.apply({ type: 'snapshot-begin', sequence: 9 });
