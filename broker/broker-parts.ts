@@ -27,8 +27,9 @@ import { ReportSender } from './feed/report-sender.ts';
 import { SampleReporter } from './feed/sample-reporter.ts';
 import { PresencePublisher } from './fleet-topics/presence.ts';
 import { RenewalRelay, renewOver } from './fleet-topics/renewal-relay.ts';
-import { DevicePorts } from './listeners/device-ports.ts';
-import { HandshakeGate } from './listeners/handshake-gate.ts';
+import type { BrokerPorts } from './listeners/entrance.ts';
+import { HandshakeQuota } from './listeners/handshake-quota.ts';
+import { LocalPorts } from './listeners/local-ports.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import { QueryResponder } from './queries/query-responder.ts';
@@ -222,9 +223,9 @@ function createEnforcement(
 
 /** Accepts connections. */
 interface Entrance {
-  readonly gate: HandshakeGate;
+  readonly quota: HandshakeQuota;
   readonly admitter: Admitter;
-  readonly ports: DevicePorts;
+  readonly ports: BrokerPorts;
 }
 
 function createEntrance(
@@ -234,10 +235,9 @@ function createEntrance(
 ): Entrance {
   const { material, directory, holds, lag, incidents, reporter, layer, expiry } = parts;
   const limits = config.limits.broker;
-  const gate = new HandshakeGate(limits, { clock, load: lag, events: reporter.listener });
+  const quota = new HandshakeQuota(limits, { clock, load: lag, threads: 1 });
   const admitter = new Admitter({
     clock,
-    material,
     directory,
     incidents,
     holds,
@@ -246,16 +246,16 @@ function createEntrance(
     connectionsMax: limits.connectionsMax,
     events: reporter,
   });
-  const ports = new DevicePorts({
+  const ports = new LocalPorts({
     config,
     clock,
     material: material.tls(),
-    gate,
+    quota,
     admitter,
     events: reporter.listener,
     upgradeEvents: reporter.session,
   });
-  return { gate, admitter, ports };
+  return { quota, admitter, ports };
 }
 
 /** Reports the numbers of the broker regularly. */

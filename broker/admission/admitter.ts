@@ -6,8 +6,6 @@
  *
  * @module
  */
-import type { X509Certificate } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -17,7 +15,6 @@ import type { DirectoryView } from '../feed/broker-directory.ts';
 import { admit, review, type Admission, type Refused, type TlsFacts } from './admission.ts';
 import type { IncidentHolds } from './incident-holds.ts';
 import type { IncidentResponse } from './incident-response.ts';
-import { tlsFactsOf } from './tls-facts.ts';
 
 export interface AdmissionEvents {
   /** A connection was refused. `stage`: the TLS version, or `connect` after a WebSocket upgrade. */
@@ -37,8 +34,6 @@ export interface AdmitterDeps {
   };
   /** Maximum number of admitted connections, over all ports. */
   readonly connectionsMax: number;
-  /** The CA certificates in force. */
-  readonly material: { readonly authorities: readonly X509Certificate[] };
   readonly events: AdmissionEvents;
 }
 
@@ -56,14 +51,13 @@ export class Admitter {
   }
 
   /**
-   * Decides about a connection whose TLS handshake is complete. A refused connection is reported and
-   * closed. For each admitted one the caller must call {@link accept}, {@link acceptUpgraded} or
+   * Decides about a connection whose TLS handshake is complete. A refused connection is reported, and the
+   * caller closes it. For each admitted one the caller must call {@link accept}, {@link acceptUpgraded} or
    * {@link release}.
    *
    * @returns the identity; undefined when the connection was refused
    */
-  admit(socket: TLSSocket): Identity | undefined {
-    const facts = tlsFactsOf(socket, this.#deps.material.authorities);
+  admit(facts: TlsFacts): Identity | undefined {
     const admission = this.#decide(facts);
     if (admission.admitted) {
       this.#connections++;
@@ -71,7 +65,6 @@ export class Admitter {
     }
     const stage = facts.resumed ? `${facts.tlsVersion} resumed` : facts.tlsVersion;
     this.#deps.events.refused(facts.remoteAddress, admission, stage);
-    socket.destroy();
     return undefined;
   }
 

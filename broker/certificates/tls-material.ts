@@ -19,6 +19,8 @@ export interface TlsMaterial {
   /** The CA certificates that client certificates are verified with, PEM. */
   readonly authorities: readonly string[];
   readonly sessionTickets: boolean;
+  /** 48 random bytes, the same in all threads of a port; undefined: each listener makes its own. */
+  readonly ticketKeys?: Uint8Array;
 }
 
 export class BrokerTlsMaterial {

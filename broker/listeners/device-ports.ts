@@ -1,27 +1,39 @@
 /**
- * The two ports for devices: MQTT over TLS, and MQTT over WebSocket over TLS.
+ * The two ports for devices in one thread: MQTT over TLS, and MQTT over WebSocket over TLS.
  *
  * @module
  */
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
-import type { Config } from '../../core/config/config.ts';
-import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
-import type { Identity } from '../contracts/identity.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
-import { StreamWire } from './stream-wire.ts';
-import { TlsListener, type ListenerEvents } from './tls-listener.ts';
-import { WebSocketUpgrade, type UpgradeEvents } from './websocket-upgrade.ts';
+import { TlsListener, type Handshake, type ListenerEvents } from './tls-listener.ts';
+import { WebSocketUpgrade, type UpgradeTarget } from './websocket-upgrade.ts';
+
+export type PortName = 'mqtts' | 'wss';
+
+export interface DevicePortsOptions {
+  readonly host: string;
+  readonly mqttsPort: number;
+  readonly wssPort: number;
+  /** Networks of load balancers that send the PROXY protocol. */
+  readonly proxies: readonly string[];
+  readonly handshakeTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly packetMaxBytes: number;
+  /** Whether other threads listen on the same ports. */
+  readonly reusePort: boolean;
+}
+
+/** The certificates of both ports. Each port has its own keys for session tickets. */
+export type PortMaterial = Readonly<Record<PortName, TlsMaterial>>;
 
 export interface DevicePortsDeps {
-  readonly config: Config;
   readonly clock: Clock;
-  readonly material: TlsMaterial;
   readonly gate: HandshakeGate;
-  readonly admitter: Admitter;
   readonly events: ListenerEvents;
-  readonly upgradeEvents: UpgradeEvents;
+  /** Takes ownership of a connection whose TLS handshake is complete. */
+  secured(port: PortName, socket: TLSSocket, handshake: Handshake): void;
 }
 
 /** The address that a port is bound to. */
@@ -30,28 +42,29 @@ export interface PortAddress {
   readonly port: number;
 }
 
+export interface DeviceAddresses {
+  readonly mqtts: PortAddress;
+  readonly wss: PortAddress;
+}
+
 export class DevicePorts {
+  readonly #options: DevicePortsOptions;
   readonly #deps: DevicePortsDeps;
   readonly #upgrade: WebSocketUpgrade;
   readonly #mqtts: TlsListener;
   readonly #wss: TlsListener;
   #listening = false;
 
-  constructor(deps: DevicePortsDeps) {
-    const { config, clock, admitter, upgradeEvents } = deps;
-    const { packetMaxBytes, connectTimeoutMs } = config.limits.broker;
+  constructor(options: DevicePortsOptions, material: PortMaterial, deps: DevicePortsDeps) {
+    this.#options = options;
     this.#deps = deps;
     this.#upgrade = new WebSocketUpgrade(
-      { packetMaxBytes, upgradeTimeoutMs: connectTimeoutMs },
-      { clock, admitter, events: upgradeEvents },
+      { packetMaxBytes: options.packetMaxBytes, upgradeTimeoutMs: options.connectTimeoutMs },
+      deps.clock,
     );
-    const { mqttsPort, wssPort } = config.broker;
-    this.#mqtts = this.#listener(mqttsPort, ['mqtt', 'x-amzn-mqtt-ca'], (socket, identity) =>
-      admitter.accept(new StreamWire(socket), identity),
-    );
-    this.#wss = this.#listener(wssPort, ['http/1.1'], (socket, identity) =>
-      this.#upgrade.take(socket, identity),
-    );
+    const { mqttsPort, wssPort } = options;
+    this.#mqtts = this.#listener('mqtts', mqttsPort, ['mqtt', 'x-amzn-mqtt-ca'], material);
+    this.#wss = this.#listener('wss', wssPort, ['http/1.1'], material);
   }
 
   /** Whether both ports are open. */
@@ -60,16 +73,21 @@ export class DevicePorts {
   }
 
   /** @throws FlotillaError `address-in-use`, `start-failed` */
-  async listen(): Promise<{ readonly mqtts: PortAddress; readonly wss: PortAddress }> {
+  async listen(): Promise<DeviceAddresses> {
     const addresses = { mqtts: await this.#mqtts.listen(), wss: await this.#wss.listen() };
     this.#listening = true;
     return addresses;
   }
 
+  /** Waits for the WebSocket upgrade of an admitted connection. Takes ownership of it. */
+  upgrade(socket: TLSSocket, target: UpgradeTarget): void {
+    this.#upgrade.take(socket, target);
+  }
+
   /** Uses other certificates for new connections. Live connections are not affected. */
-  replaceMaterial(material: TlsMaterial): void {
-    this.#mqtts.replaceMaterial(material);
-    this.#wss.replaceMaterial(material);
+  replaceMaterial(material: PortMaterial): void {
+    this.#mqtts.replaceMaterial(material.mqtts);
+    this.#wss.replaceMaterial(material.wss);
   }
 
   /** Accepts no more connections. Those that are not passed to the session layer yet are closed. */
@@ -88,19 +106,22 @@ export class DevicePorts {
   }
 
   #listener(
+    name: PortName,
     port: number,
     alpn: readonly string[],
-    accept: (socket: TLSSocket, identity: Identity) => void,
+    material: PortMaterial,
   ): TlsListener {
-    const { config, clock, material, gate, admitter, events } = this.#deps;
-    const { host, proxies } = config;
-    const { handshakeTimeoutMs } = config.limits.broker;
-    return new TlsListener({ host, port, alpn, handshakeTimeoutMs, proxies }, material, {
-      clock,
-      gate,
-      events,
-      admitter,
-      accept,
-    });
+    const { clock, gate, events } = this.#deps;
+    const { host, proxies, reusePort, handshakeTimeoutMs } = this.#options;
+    return new TlsListener(
+      { host, port, alpn, handshakeTimeoutMs, proxies, reusePort },
+      material[name],
+      {
+        clock,
+        gate,
+        events,
+        secured: (socket, handshake) => this.#deps.secured(name, socket, handshake),
+      },
+    );
   }
 }

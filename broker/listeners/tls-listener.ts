@@ -1,9 +1,9 @@
 /**
- * A TLS port. Raw connections pass the handshake gate, complete the TLS handshake, and then the
- * admitter decides about them. Nothing above TLS is read before that.
+ * A TLS port. Raw connections pass the handshake gate and complete the TLS handshake. Then admission
+ * decides about them. Nothing above TLS is read before that.
  *
  * OpenSSL requests and verifies client certificates but does not enforce the result
- * (`rejectUnauthorized` is off), so that the admitter decides and every refusal has a reason.
+ * (`rejectUnauthorized` is off), so that admission decides and every refusal has a reason.
  *
  * @module
  */
@@ -15,9 +15,7 @@ import { listenError } from '../../core/errors/listen-error.ts';
 import { patientTimeout } from '../../core/patient-timeout.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
-import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
-import type { Identity } from '../contracts/identity.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
 
 export interface TlsListenerOptions {
@@ -27,11 +25,17 @@ export interface TlsListenerOptions {
   readonly handshakeTimeoutMs: number;
   /** Networks of load balancers that send the PROXY protocol. */
   readonly proxies: readonly string[];
+  /** Whether other threads listen on the same port; the kernel distributes the connections. */
+  readonly reusePort: boolean;
 }
 
-/** Handshakes, for the log and the metrics. */
+/** A complete handshake. */
+export interface Handshake {
+  readonly resumed: boolean;
+  readonly durationMs: number;
+}
+
 export interface ListenerEvents {
-  handshake(outcome: 'full' | 'resumed', durationMs: number): void;
   handshakeFailed(remoteAddress: string, code: ErrorCode, detail: string): void;
 }
 
@@ -39,9 +43,8 @@ export interface TlsListenerDeps {
   readonly clock: Clock;
   readonly gate: HandshakeGate;
   readonly events: ListenerEvents;
-  readonly admitter: Pick<Admitter, 'admit'>;
-  /** Takes ownership of an admitted connection. */
-  accept(socket: TLSSocket, identity: Identity): void;
+  /** Takes ownership of a connection whose handshake is complete. */
+  secured(socket: TLSSocket, handshake: Handshake): void;
 }
 
 /** Longer than any timeout of this file. */
@@ -55,7 +58,7 @@ export class TlsListener {
   readonly #tcpServer: Server;
   readonly #tlsServer: TlsServer;
   /** Raw sockets during their handshake, by the address and port of the peer. */
-  readonly #handshaking = new Map<string, Handshake>();
+  readonly #handshaking = new Map<string, RunningHandshake>();
   /** Handshakes that were closed by their timeout. Each is about to be reported as reset, too. */
   #timedOut = 0;
   readonly #sockets = new Set<Socket>();
@@ -88,10 +91,10 @@ export class TlsListener {
    * @throws FlotillaError `address-in-use`, `start-failed`
    */
   listen(): Promise<{ host: string; port: number }> {
-    const { host, port } = this.#options;
+    const { host, port, reusePort } = this.#options;
     return new Promise((resolve, reject) => {
       this.#tcpServer.once('error', (error) => reject(listenError(host, port, error)));
-      this.#tcpServer.listen({ host, port, backlog: 4096 }, () => {
+      this.#tcpServer.listen({ host, port, reusePort, backlog: 4096 }, () => {
         const address = this.#tcpServer.address();
         if (address === null || typeof address === 'string') return;
         this.#tcpServer.on('error', () => undefined);
@@ -138,6 +141,9 @@ export class TlsListener {
       ALPNCallback: ({ protocols }) => alpn.find((own) => protocols.includes(own)),
       // Node's own timeout does not know of pauses of the process: {@link TlsListener.#begin} has another one.
       handshakeTimeout: nodeTimeoutMs,
+      ...(material.ticketKeys === undefined
+        ? {}
+        : { ticketKeys: Buffer.from(material.ticketKeys) }),
       secureOptions: noRenegotiation | (material.sessionTickets ? 0 : noTicket),
     };
   }
@@ -169,7 +175,7 @@ export class TlsListener {
   }
 
   /** @returns the handshake of this peer, which is over; undefined if there was none */
-  #ended(key: string): Handshake | undefined {
+  #ended(key: string): RunningHandshake | undefined {
     const handshake = this.#handshaking.get(key);
     this.#handshaking.delete(key);
     handshake?.cancel();
@@ -178,16 +184,12 @@ export class TlsListener {
 
   #onSecure(socket: TLSSocket): void {
     socket.on('error', ignoreError);
-    const { clock, gate, events, admitter } = this.#deps;
+    const { clock, gate } = this.#deps;
     const handshake = this.#ended(peerOf(socket));
     if (handshake !== undefined) gate.finished(handshake.socket);
     this.#proxied.apply(socket);
     const durationMs = handshake === undefined ? 0 : clock.monotonicMs() - handshake.sinceMs;
-    events.handshake(socket.isSessionReused() ? 'resumed' : 'full', durationMs);
-    const identity = admitter.admit(socket);
-    if (identity === undefined) return;
-    gate.admitted(socket.remoteAddress ?? '');
-    this.#deps.accept(socket, identity);
+    this.#deps.secured(socket, { resumed: socket.isSessionReused(), durationMs });
   }
 
   #onFailed(error: Error, socket: TLSSocket): void {
@@ -205,7 +207,7 @@ export class TlsListener {
   }
 }
 
-interface Handshake {
+interface RunningHandshake {
   readonly socket: Socket;
   readonly sinceMs: number;
   /** Ends its timeout. */

@@ -11,25 +11,21 @@ import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { patientTimeout } from '../../core/patient-timeout.ts';
-import type { Admitter } from '../admission/admitter.ts';
-import type { Identity } from '../contracts/identity.ts';
 import { BinaryWebSocket } from './binary-web-socket.ts';
-import { StreamWire } from './stream-wire.ts';
 
 export interface WebSocketUpgradeOptions {
   readonly packetMaxBytes: number;
   readonly upgradeTimeoutMs: number;
 }
 
-export interface UpgradeEvents {
-  /** The request of this client was not a valid upgrade. */
-  refused(identity: Identity, code: ErrorCode, detail: string): void;
-}
-
-export interface WebSocketUpgradeDeps {
-  readonly clock: Clock;
-  readonly admitter: Pick<Admitter, 'acceptUpgraded' | 'release'>;
-  readonly events: UpgradeEvents;
+/** What happens to one connection before it is a WebSocket. */
+export interface UpgradeTarget {
+  /** The upgrade is complete. Takes ownership of the stream. */
+  upgraded(stream: Duplex): void;
+  /** The request of this client was not a valid upgrade. The connection is closed. */
+  refused(code: ErrorCode, detail: string): void;
+  /** The connection closed without an upgrade. */
+  closed(): void;
 }
 
 /**
@@ -48,14 +44,14 @@ const closedByClient: ReadonlySet<string> = new Set([
 export class WebSocketUpgrade {
   readonly #http: Server;
   readonly #webSockets: WebSocketServer;
-  readonly #identities = new WeakMap<Duplex, Identity>();
-  readonly #deps: WebSocketUpgradeDeps;
+  readonly #targets = new WeakMap<Duplex, UpgradeTarget>();
+  readonly #clock: Clock;
   readonly #upgradeTimeoutMs: number;
   /** Connections that have not completed their upgrade, each with its timeout. */
   readonly #waiting = new Map<Duplex, Cancel>();
 
-  constructor(options: WebSocketUpgradeOptions, deps: WebSocketUpgradeDeps) {
-    this.#deps = deps;
+  constructor(options: WebSocketUpgradeOptions, clock: Clock) {
+    this.#clock = clock;
     this.#upgradeTimeoutMs = options.upgradeTimeoutMs;
     this.#webSockets = new WebSocketServer({
       noServer: true,
@@ -86,15 +82,15 @@ export class WebSocketUpgrade {
   }
 
   /** Takes ownership of an admitted TLS connection and waits for its upgrade. */
-  take(socket: TLSSocket, identity: Identity): void {
-    this.#identities.set(socket, identity);
-    const cancel = patientTimeout(this.#deps.clock, this.#upgradeTimeoutMs, () => {
+  take(socket: TLSSocket, target: UpgradeTarget): void {
+    this.#targets.set(socket, target);
+    const cancel = patientTimeout(this.#clock, this.#upgradeTimeoutMs, () => {
       this.#report(socket, 'no upgrade to WebSocket', 'connect-timeout');
       socket.destroy();
     });
     this.#waiting.set(socket, cancel);
     socket.once('close', () => {
-      if (this.#stopWaiting(socket)) this.#deps.admitter.release();
+      if (this.#stopWaiting(socket)) target.closed();
     });
     this.#http.emit('connection', socket);
   }
@@ -107,12 +103,12 @@ export class WebSocketUpgrade {
   }
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const identity = this.#identities.get(socket);
+    const target = this.#targets.get(socket);
     // Not by an expression with repeated white space: its time grows with the square of the length.
     const offered = (request.headers['sec-websocket-protocol'] ?? '')
       .split(',')
       .map((name) => name.trim());
-    if (identity === undefined || !subprotocols.some((name) => offered.includes(name))) {
+    if (target === undefined || !subprotocols.some((name) => offered.includes(name))) {
       this.#refuse(socket, 'without the subprotocol mqtt');
       return;
     }
@@ -120,7 +116,7 @@ export class WebSocketUpgrade {
       this.#stopWaiting(socket);
       const stream = createWebSocketStream(webSocket, { allowHalfOpen: false });
       stream.on('error', () => undefined);
-      this.#deps.admitter.acceptUpgraded(new StreamWire(stream), identity);
+      target.upgraded(stream);
     });
   }
 
@@ -136,7 +132,6 @@ export class WebSocketUpgrade {
   }
 
   #report(socket: Duplex, detail: string, code: ErrorCode = 'websocket-invalid'): void {
-    const identity = this.#identities.get(socket);
-    if (identity !== undefined) this.#deps.events.refused(identity, code, detail);
+    this.#targets.get(socket)?.refused(code, detail);
   }
 }

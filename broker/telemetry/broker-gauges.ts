@@ -5,14 +5,14 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { Directory } from '../feed/broker-directory.ts';
-import type { HandshakeGate } from '../listeners/handshake-gate.ts';
+import type { HandshakeQuota } from '../listeners/handshake-quota.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { Gauges } from './gauge-metrics.ts';
 
 export interface GaugeSources {
   readonly nowMs: number;
   readonly connections: number;
-  readonly gate: HandshakeGate;
+  readonly quota: HandshakeQuota;
   readonly directory: Directory;
   readonly feedConnected: boolean;
   readonly leaf: X509Certificate;
@@ -24,13 +24,13 @@ export interface GaugeSources {
 
 /** Reads the values of one scrape. */
 export function brokerGauges(sources: GaugeSources): Gauges {
-  const { gate, directory, layer, nowMs } = sources;
+  const { quota, directory, layer, nowMs } = sources;
   const statistics = layer.statistics();
   return {
     connections: sources.connections,
-    handshakesHalfOpen: gate.halfOpen,
-    handshakesWaiting: gate.waiting,
-    handshakesAbandoned: gate.abandoned,
+    handshakesHalfOpen: quota.halfOpen,
+    handshakesWaiting: quota.waiting,
+    handshakesAbandoned: quota.abandoned,
     directoryEntries: directory.size,
     directorySequence: directory.sequence,
     feedConnected: sources.feedConnected,

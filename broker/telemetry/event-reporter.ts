@@ -21,7 +21,7 @@ import type { Identity } from '../contracts/identity.ts';
 import type { SessionEvents } from '../contracts/session-layer.ts';
 import type { FeedReports } from '../feed/feed-reporter.ts';
 import type { PresencePublisher } from '../fleet-topics/presence.ts';
-import type { ListenerEvents } from '../listeners/tls-listener.ts';
+import type { EntranceEvents } from '../listeners/entrance.ts';
 import type { BrokerMetrics } from './broker-metrics.ts';
 import { RateLimitedLog } from './rate-limited-log.ts';
 
@@ -120,7 +120,7 @@ export class EventReporter {
   };
 
   /** The events of the TLS ports. */
-  readonly listener: ListenerEvents = {
+  readonly listener: EntranceEvents = {
     handshake: (kind, durationMs) => {
       this.#deps.metrics.handshakes.inc({ kind });
       this.#deps.metrics.handshakeSeconds.observe({ kind }, durationMs / 1000);

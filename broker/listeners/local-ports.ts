@@ -1,0 +1,87 @@
+/**
+ * The ports for devices, with TLS in the thread of the session layer.
+ *
+ * @module
+ */
+import type { TLSSocket } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { tlsFactsOf } from '../admission/tls-facts.ts';
+import type { TlsMaterial } from '../certificates/tls-material.ts';
+import { DevicePorts, type DeviceAddresses, type PortName } from './device-ports.ts';
+import { portsOptions, type BrokerPorts, type EntranceDeps } from './entrance.ts';
+import { HandshakeGate } from './handshake-gate.ts';
+import { StreamWire } from './stream-wire.ts';
+import type { Handshake } from './tls-listener.ts';
+
+export class LocalPorts implements BrokerPorts {
+  readonly #deps: EntranceDeps;
+  readonly #ports: DevicePorts;
+  #authorities: readonly X509Certificate[];
+
+  constructor(deps: EntranceDeps) {
+    const { config, clock, material, quota, events } = deps;
+    this.#deps = deps;
+    this.#authorities = authoritiesOf(material);
+    this.#ports = new DevicePorts(
+      portsOptions(config, false),
+      { mqtts: material, wss: material },
+      {
+        clock,
+        events,
+        gate: new HandshakeGate({
+          clock,
+          places: quota,
+          handshakeTimeoutMs: config.limits.broker.handshakeTimeoutMs,
+          events,
+        }),
+        secured: (port, socket, handshake) => this.#secured(port, socket, handshake),
+      },
+    );
+  }
+
+  get listening(): boolean {
+    return this.#ports.listening;
+  }
+
+  listen(): Promise<DeviceAddresses> {
+    return this.#ports.listen();
+  }
+
+  replaceMaterial(material: TlsMaterial): void {
+    this.#authorities = authoritiesOf(material);
+    this.#ports.replaceMaterial({ mqtts: material, wss: material });
+  }
+
+  stopListening(): void {
+    this.#deps.quota.close();
+    this.#ports.stopListening();
+  }
+
+  close(): Promise<void> {
+    return this.#ports.close();
+  }
+
+  #secured(port: PortName, socket: TLSSocket, { resumed, durationMs }: Handshake): void {
+    const { admitter, events, quota, upgradeEvents } = this.#deps;
+    events.handshake(resumed ? 'resumed' : 'full', durationMs);
+    const identity = admitter.admit(tlsFactsOf(socket, this.#authorities));
+    if (identity === undefined) {
+      socket.destroy();
+      return;
+    }
+    quota.admitted(identity.remoteAddress);
+    if (port === 'mqtts') {
+      admitter.accept(new StreamWire(socket), identity);
+      return;
+    }
+    this.#ports.upgrade(socket, {
+      upgraded: (stream) => admitter.acceptUpgraded(new StreamWire(stream), identity),
+      refused: (code, detail) => upgradeEvents.refused(identity, code, detail),
+      closed: () => admitter.release(),
+    });
+  }
+}
+
+function authoritiesOf({ authorities }: TlsMaterial): readonly X509Certificate[] {
+  return authorities.map((pem) => new X509Certificate(pem));
+}
