@@ -1,10 +1,11 @@
 /**
- * Keeps the identities of the state folder fresh while the service runs: checked every hour, and after each
- * change of the CA.
+ * Keeps the identities of the state folder fresh while the service runs: checked every hour (more often
+ * when they are short-lived), and after each change of the CA.
  *
  * @module
  */
 import type { Cancel } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Registry } from '../registry/registry.ts';
 import {
@@ -14,7 +15,10 @@ import {
   type OwnIdentityDeps,
 } from './own-identities.ts';
 
-const periodMs = 3_600_000;
+const periodMaxMs = 3_600_000;
+const periodMinMs = 500;
+/** Several checks fit into the last third of the validity, in which a certificate is renewed. */
+const checksPerValidity = 12;
 
 export interface CertificateRefreshDeps extends OwnIdentityDeps {
   readonly registry: Registry;
@@ -67,7 +71,7 @@ export class CertificateRefresh {
   }
 
   #schedule(): void {
-    this.#cancel = this.#deps.clock.after(periodMs, () => {
+    this.#cancel = this.#deps.clock.after(checkPeriodMs(this.#deps.config), () => {
       this.#request();
       this.#schedule();
     });
@@ -91,4 +95,10 @@ export class CertificateRefresh {
     this.#server = await ensureServerIdentity(this.#deps);
     this.#refreshed();
   }
+}
+
+/** The time between two checks, in ms. */
+function checkPeriodMs({ enroll }: Config): number {
+  const partMs = enroll.serverCertificateValidity / checksPerValidity;
+  return Math.max(periodMinMs, Math.min(periodMaxMs, partMs));
 }

@@ -9,9 +9,10 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { RenewalReason } from '../../core/protocol/enrollment-api.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { IssueResult } from './issue-result.ts';
-import { profileOrDefault } from './profiles.ts';
+import { defaultProfileName, profileOrDefault } from './profiles.ts';
 
 /** The part of a certificate that determines when its renewal is due. */
 export interface RenewableCertificate {
@@ -68,6 +69,11 @@ function fractionOf(fingerprint: string): number {
   return Number.parseInt(fingerprint.replace('sha256:', '').slice(0, 8), 16) / 2 ** 32;
 }
 
+/** A certificate, and the fingerprint of its issuer. */
+type IssuedByUs = RenewableCertificate & { readonly issuer: string };
+
+type RenewingHolder = Pick<DeviceRecord, 'role' | 'profile'>;
+
 export interface RenewalAdviserDeps {
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
@@ -83,11 +89,7 @@ export class RenewalAdviser {
     this.#deps = deps;
   }
 
-  /** @param profile the name of the enrollment profile */
-  advise(
-    certificate: RenewableCertificate & { readonly issuer: string },
-    profile: string,
-  ): RenewalAdvice {
+  advise(certificate: IssuedByUs, { role, profile }: RenewingHolder): RenewalAdvice {
     const { ca, config } = this.#deps;
     const { part, spread, issuerEnding } = config.enroll.renewal;
     return renewalAdvice(certificate, {
@@ -95,8 +97,10 @@ export class RenewalAdviser {
       spread,
       renewalPart: profileOrDefault(config, profile).renewalPart,
       issuerEndingMs: issuerEnding,
-      issuerEndMs: ca.issuer(certificate.issuer)?.certificate.notAfterMs,
-      currentIssuerEndMs: ca.current.certificate.notAfterMs,
+      issuerEndMs: ca.isWithdrawn(certificate.issuer)
+        ? undefined
+        : ca.issuer(certificate.issuer)?.certificate.notAfterMs,
+      currentIssuerEndMs: (role === 'device' ? ca.current : ca.service).certificate.notAfterMs,
     });
   }
 
@@ -104,16 +108,14 @@ export class RenewalAdviser {
   async renewAtMs(result: IssueResult): Promise<number> {
     const row = await this.#deps.registry.get('devices', result.device);
     const issuer = result.issuer.fingerprint;
-    const { renewAtMs } = this.advise({ ...result, issuer }, row?.profile ?? 'default');
+    const holder = row ?? { role: 'device', profile: defaultProfileName };
+    const { renewAtMs } = this.advise({ ...result, issuer }, holder);
     return renewAtMs;
   }
 
   /** Whether the certificate should be replaced now for another reason than its lifetime. */
-  isUrgent(
-    certificate: RenewableCertificate & { readonly issuer: string },
-    profile: string,
-  ): boolean {
-    const { renewAtMs, reason } = this.advise(certificate, profile);
+  isUrgent(certificate: IssuedByUs, holder: RenewingHolder): boolean {
+    const { renewAtMs, reason } = this.advise(certificate, holder);
     return reason !== 'lifetime' && renewAtMs <= this.#deps.clock.now();
   }
 

@@ -116,7 +116,7 @@ export class Renewal {
       throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
     }
     assertKeyType(csr, profile);
-    const isUrgent = this.#deps.adviser.isUrgent(current, row.profile);
+    const isUrgent = this.#deps.adviser.isUrgent(current, row);
     if (!isUrgent) assertNotTooEarly(row, current, profile, clock.now());
     assertKeyChange(csr, row, profile);
     const { version, ...record } = row;
@@ -132,7 +132,9 @@ export class Renewal {
       },
       expected: version,
       profile: kindOf(row),
-      validityMs: profile.validityMs,
+      // Brokers are servers, whichever profile they have.
+      validityMs:
+        row.role === 'broker' ? config.enroll.serverCertificateValidity : profile.validityMs,
       names: request.names,
       keep: current.serial,
       replay: replay.slot,

@@ -35,7 +35,7 @@ import {
   type ServerCertificate,
 } from './tls-server.ts';
 import { roleOf, type Access, type HttpRoute } from './route.ts';
-import { challengeFor, isEmptyChallenge } from './unauthorized-response.ts';
+import { challengeFor, isEmptyChallenge, unauthorizedStatus } from './unauthorized-response.ts';
 
 export interface HttpDeps {
   readonly config: Config;
@@ -231,7 +231,8 @@ export class HttpServer {
     app.setErrorHandler((thrown, request, reply) => {
       const remoteAddress = remoteAddressOf(request);
       const error = this.#failures.limited(catalogued(thrown), remoteAddress);
-      const status = error.spec.http ?? 500;
+      const known = error.spec.http ?? 500;
+      const status = known === 401 ? unauthorizedStatus(request.url) : known;
       const device = this.#callers.get(request)?.identity?.record.id;
       const facts = {
         method: request.method,

@@ -1,5 +1,5 @@
 /**
- * What a 401 response says: the challenge, and whether it has a body.
+ * What the response to a caller without valid credentials says: its status, the challenge, and whether it has a body.
  *
  * @module
  */
@@ -12,6 +12,14 @@ import { estPath } from './est-path.ts';
  */
 export function challengeFor(url: string): string {
   return `${url.startsWith('/v1/') ? 'Bearer' : 'Basic'} realm="flotilla"`;
+}
+
+/**
+ * The status instead of 401 for the re-enrollment of EST: a 401 must name a challenge (RFC 9110, 15.5.2), and this
+ * operation takes only a client certificate (RFC 7030, 4.2.2). So a client would ask its user for a password in vain.
+ */
+export function unauthorizedStatus(url: string): 401 | 403 {
+  return url.startsWith(`${estPath}/`) && /\/simplereenroll(?:\?|$)/.test(url) ? 403 : 401;
 }
 
 /**

@@ -76,7 +76,7 @@ test('a 401 that asks for credentials is empty on EST paths; refused credentials
       headers: { ...pkcs10, ...headers },
       body: csrOf('bc-1').pem,
     });
-  for (const operation of ['simpleenroll', 'default/simpleenroll', 'simplereenroll']) {
+  for (const operation of ['simpleenroll', 'default/simpleenroll']) {
     const challenge = await post(`${est}/${operation}`);
     t.is(challenge.status, 401, operation);
     t.regex(challenge.headers['www-authenticate'] ?? '', /^Basic realm=/);
@@ -87,6 +87,10 @@ test('a 401 that asks for credentials is empty on EST paths; refused credentials
   const refused = await post(`${est}/simpleenroll`, basic('bc-1', 'wrong'));
   t.is(refused.status, 401);
   t.regex(refused.body.toString(), /token-invalid/);
+  const renewal = await post(`${est}/default/simplereenroll`);
+  t.is(renewal.status, 403, 'a password would not help');
+  t.is(renewal.headers['www-authenticate'], undefined);
+  t.regex(renewal.body.toString(), /client-certificate-required/);
   const api = await service.enroll('bc-1', csrOf('bc-1').pem);
   t.is(api.body['code'], 'credentials-required');
 });

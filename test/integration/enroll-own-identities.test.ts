@@ -140,6 +140,20 @@ for (const action of ['revoke', 'suspend', 'delete'] as const) {
   });
 }
 
+test('certificates of brokers have the validity of servers, at first and after a renewal', async (t) => {
+  const enroll = { serverCertificateValidity: '20d', certificateValidity: '200d' };
+  const service = await enrollService(t, { config: { enroll } });
+  const names = ['localhost'];
+  const { key, pem } = csrOf('b-2');
+  const request = { name: 'b-2', role: 'broker', csr: pem, names };
+  const first = issuedSchema.parse((await service.asAdmin('POST', '/v1/services', request)).body);
+  const credential = { cert: first.chain, key: privateKeyPem(key) };
+  const reply = await caller(service, credential)('POST', '/v1/renew', { csr: csrOf('b-2').pem });
+  for (const { notAfter } of [first, issuedSchema.parse(reply.body)]) {
+    t.true(Date.parse(notAfter) < Date.now() + 21 * 86_400_000);
+  }
+});
+
 test("the broker's certificate does not have the name of a separate enrollment service", async (t) => {
   const service = await enrollService(t, {
     config: { names: ['mqtt.example.com'], enroll: { url: 'https://enroll.example.com:8443' } },

@@ -96,6 +96,29 @@ test('a running service renews the certificates in its state folder, and no clie
   t.is((again.body['certificates'] as unknown[]).length, 2);
 });
 
+test('certificates of the services that are valid for a minute are renewed in time, and not at each check', async (t) => {
+  const clock = fakeClock(Date.now());
+  const config = { enroll: { serverCertificateValidity: '60s' } };
+  const service = await enrollService(t, { clock, config });
+  const path = identityFiles(service.state.enroll.tls).cert;
+  const certificate = async (): Promise<CertificateFacts> =>
+    readCertificate(await readFile(path, 'utf8'));
+  // The one in the folder was made with the default validity.
+  clock.jump(80 * dayMs);
+  clock.advance(5001);
+  const first = await until('a certificate for a minute', async () => {
+    const found = await certificate();
+    return found.notAfterMs <= clock.now() + 60_000 && found;
+  });
+  const renewed = await until('a new certificate before the end', async () => {
+    if (clock.now() < first.notAfterMs - 10_000) clock.advance(5000);
+    const found = await certificate();
+    return found.serial !== first.serial && found;
+  });
+  t.true(clock.now() < first.notAfterMs);
+  t.true(renewed.notBeforeMs - first.notBeforeMs >= 39_000);
+});
+
 test('three years without a restart: every certificate of the service, its CRL and its OCSP answers stay fresh', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock });

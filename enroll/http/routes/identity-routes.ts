@@ -60,7 +60,7 @@ export function identityRoutes({ adviser, ca, config }: IdentityRouteDeps): Http
       response: renewalInfoSchema,
       handle({ identity, header }) {
         const { record, certificate } = requireIdentity(identity);
-        const advice = adviser.advise(certificate, record.profile);
+        const advice = adviser.advise(certificate, record);
         const retryAfterSeconds = Math.ceil(config.enroll.renewal.checkInterval / 1000);
         header('retry-after', String(retryAfterSeconds));
         return Promise.resolve({

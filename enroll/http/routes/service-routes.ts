@@ -83,7 +83,10 @@ export function serviceRoute({
           },
           expected: row?.version ?? 0,
           profile: role,
-          validityMs: config.enroll.certificateValidity,
+          validityMs:
+            role === 'broker'
+              ? config.enroll.serverCertificateValidity
+              : config.enroll.certificateValidity,
           names: role === 'broker' || role === 'server' ? subjectNamesOf(names) : noNames,
           event: {
             action: 'certificate-issued',
