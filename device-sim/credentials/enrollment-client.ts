@@ -15,7 +15,7 @@ import {
   spkiOf,
   type KeyType,
 } from '../../certs/key.ts';
-import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
+import { issuedSchema, renewalInfoSchema } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import { callJson } from '../../core/protocol/https-client.ts';
@@ -99,6 +99,14 @@ export class EnrollmentClient {
       ),
     );
     return checked(current.id, pem, fingerprintOf(spkiOf(keyOf(pem))), issued);
+  }
+
+  /** Whether the time has come at which the service wants the certificate to be renewed. @throws as {@link renew} */
+  async isDue({ chain, key }: DeviceCredential, onRetry: () => void): Promise<boolean> {
+    const url = new URL('/v1/renewal-info', this.#url).href;
+    const call = { method: 'GET' as const, url, ca: this.#ca, cert: chain, key };
+    const info = await this.#withRetry(onRetry, () => callJson(call, renewalInfoSchema));
+    return info.renewInSeconds === 0;
   }
 
   close(): void {

@@ -87,14 +87,16 @@ export async function runMassRenewal(
   const all = shuffled(connectedDevices(context, spec.groups), random);
   const devices = all.slice(0, Math.round(all.length * spec.share));
   const startMs = context.clock.now() + leadMs;
-  const failed = (
-    await Promise.all(
-      pool.shares(devices).map(async ({ worker, devices: share, places }) => {
-        const atMs = places.map((place) => startMs + (place * spec.over) / devices.length);
-        return (await worker.call('renew', { devices: share, atMs, rekey: spec.rekey })).failed;
-      }),
-    )
-  ).flat();
+  const results = await Promise.all(
+    pool.shares(devices).map(async ({ worker, devices: share, places }) => {
+      const atMs = places.map((place) => startMs + (place * spec.over) / devices.length);
+      const onlyDue = spec.when === 'due';
+      return await worker.call('renew', { devices: share, atMs, rekey: spec.rekey, onlyDue });
+    }),
+  );
+  const failed = results.flatMap((result) => result.failed);
+  const notDue = results.reduce((sum, result) => sum + result.notDue, 0);
+  const renewed = devices.length - failed.length - notDue;
   await delay(300);
   const missing = await waitForOnline(context, devices, spec.timeout);
   const reasons = [...new Set(failed.map(({ reason }) => reason))];
@@ -102,13 +104,15 @@ export async function runMassRenewal(
   return {
     passed: failed.length === 0 && missing === 0,
     evidence: [
-      `${devices.length - failed.length} of ${devices.length} devices renewed${spec.rekey ? ' with a new key' : ''} in ${(elapsedMs / 1000).toFixed(1)} s`,
+      `${renewed} of ${devices.length} devices renewed${spec.rekey ? ' with a new key' : ''} in ${(elapsedMs / 1000).toFixed(1)} s`,
+      ...(notDue > 0 ? [`${notDue} are not due for renewal yet`] : []),
       ...(reasons.length > 0 ? [`rejected: ${reasons.slice(0, 5).join(', ')}`] : []),
       missing === 0 ? 'all reconnected with the new certificate' : `${missing} did not reconnect`,
     ],
     figures: {
-      renewed: devices.length - failed.length,
+      renewed,
       failed: failed.length,
+      notDue,
       missing,
       elapsedMs: Math.round(elapsedMs),
     },

@@ -77,6 +77,7 @@ async function revokeOne(
     devices: [device],
     atMs: [context.clock.now()],
     rekey: true,
+    onlyDue: false,
   });
   return {
     id,

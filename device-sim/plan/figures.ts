@@ -19,7 +19,7 @@ export const phaseFigures: Readonly<Record<PhaseKind, readonly string[]>> = {
   pause: [],
   churn: ['turns', 'missing'],
   'reconnect-storm': ['devices', 'missing', 'lastBackMs'],
-  'mass-renewal': ['renewed', 'failed', 'missing', 'elapsedMs'],
+  'mass-renewal': ['renewed', 'failed', 'notDue', 'missing', 'elapsedMs'],
   'revocation-drill': [
     'devices',
     'disconnectMaxMs',

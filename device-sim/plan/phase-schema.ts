@@ -88,6 +88,12 @@ const reconnectPhases = [
       share: share.default(1),
       over: duration.prefault('10s'),
       rekey: z.boolean().default(true),
+      when: z
+        .enum(['now', 'due'])
+        .default('now')
+        .describe(
+          'now: all of them; due: only those whose time, which the service names, has come',
+        ),
       timeout: duration.prefault('120s'),
     })
     .describe('Devices renew their certificates and reconnect with the new ones'),

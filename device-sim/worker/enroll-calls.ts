@@ -51,19 +51,27 @@ export async function renewRound(
   work: WorkerContext,
   service: Service,
   devices: readonly SimDevice[],
-  { atMs, rekey }: ParamsOf<'renew'>,
-): Promise<Failures> {
-  return runRound(work, service, devices, {
+  { atMs, rekey, onlyDue }: ParamsOf<'renew'>,
+): Promise<{ readonly failed: Failures; readonly notDue: number }> {
+  let notDue = 0;
+  const failed = await runRound(work, service, devices, {
     name: 'renew',
     done: 'renewed',
     failed: 'renewFailed',
     atMs,
     concurrency: renewConcurrency,
-    issue: async ({ credential, group }, _place, enroller, onRetry) =>
-      credential && (await enroller.renew(credential, group.keyType, rekey, onRetry)),
+    issue: async ({ credential, group }, _place, enroller, onRetry) => {
+      if (credential === undefined) return undefined;
+      if (onlyDue && !(await enroller.isDue(credential, onRetry))) {
+        notDue++;
+        return undefined;
+      }
+      return await enroller.renew(credential, group.keyType, rekey, onRetry);
+    },
     onAdopted: (device) => device.dropConnection('clean'),
     onFailed: () => undefined,
   });
+  return { failed, notDue };
 }
 
 interface CertificateRound {

@@ -157,7 +157,9 @@ export interface WorkerCalls {
   leaks(params: {
     readonly devices: readonly number[];
   }): Promise<{ readonly topics: readonly string[] }>;
-  renew(params: ConnectParams & { readonly rekey: boolean }): Promise<{
+  /** @param params `onlyDue`: not before the time that the service names to each device */
+  renew(params: ConnectParams & { readonly rekey: boolean; readonly onlyDue: boolean }): Promise<{
+    readonly notDue: number;
     readonly failed: readonly { readonly device: number; readonly reason: string }[];
   }>;
   /** Resolves when the connection of a device ends; null after `timeoutMs`. */

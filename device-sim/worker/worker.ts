@@ -205,10 +205,12 @@ export class Worker implements WorkerCalls {
     return Promise.resolve({ topics: devices.flatMap((number) => this.#device(number).leaks) });
   }
 
-  async renew(params: ParamsOf<'renew'>): Promise<Pick<EnrollResult, 'failed'>> {
+  async renew(
+    params: ParamsOf<'renew'>,
+  ): Promise<Pick<EnrollResult, 'failed'> & { readonly notDue: number }> {
     const devices = this.#devices.getMany(params.devices);
     const service = this.#service('mass-renewal');
-    return { failed: await renewRound(this.#work, service, devices, params) };
+    return await renewRound(this.#work, service, devices, params);
   }
 
   watchClose({ device: number, timeoutMs }: ParamsOf<'watchClose'>): Promise<{

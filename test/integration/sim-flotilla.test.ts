@@ -155,6 +155,7 @@ phases:
   - phase: enroll
   - { phase: ramp, rate: 100 }
   - { phase: mass-renewal, over: 200ms, groups: [k] }
+  - { phase: mass-renewal, name: due, when: due, over: 200ms, groups: [k] }
   - { phase: revocation-drill, devices: 1 }
   - { phase: steady, duration: 500ms }
 `);
@@ -163,6 +164,8 @@ phases:
   const first = await runSimulation(plan, deps(target));
   t.true(first.ok, evidence(first));
   t.like(first.phases[0]!.figures, { reused: 6, enrolled: 0 });
+  const due = first.phases.find(({ name }) => name === 'due');
+  t.like(due?.figures, { renewed: 0, notDue: 6, failed: 0 });
   t.is(first.devices.retired, 1);
   // Renewed certificates are stored, the revoked one is not.
   const phases = plan.phases.filter(
