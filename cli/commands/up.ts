@@ -21,6 +21,7 @@ import type { ServeFlags } from '../lib/serving.ts';
 import { TerminalLog } from '../lib/terminal-log.ts';
 
 export interface UpOptions extends StateOptions, ServeFlags {
+  readonly demo?: boolean;
   readonly devices?: number;
   readonly printConfig?: boolean;
 }
@@ -33,6 +34,10 @@ export function upCommand(runner: Runner): Command {
     ),
   )
     .option('--devices <n>', 'also run this many simulated devices', wholeNumber, 0)
+    .option(
+      '--demo',
+      'also run devices that need attention: one waits for approval, one is denied a topic, one has a certificate that ends soon',
+    )
     .action(runner.run(up));
 }
 
@@ -68,8 +73,11 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   // By default the log is quiet, so that a first look shows the fleet.
   const quiet =
     environment.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
+  const settings = settingsOf(options, 'both');
+  const demo = options.demo === true ? await import('../lib/demo-actors.ts') : undefined;
   const { state, config } = await loadStateAndConfig(options, context, {
-    ...settingsOf(options, 'both'),
+    ...settings,
+    ...(demo === undefined ? {} : { enroll: { ...settings.enroll, ...demo.demoSettings } }),
     ...(quiet ? { log: { level: 'warn' } } : {}),
   });
   if (options.printConfig === true) {
@@ -123,6 +131,11 @@ const up: CommandAction<UpOptions> = async (options, context) => {
       // What is printed after the request to stop belongs on the screen before.
       void stop.then(() => fleet.closeView());
       lifecycle.add('simulated devices', () => fleet.stop());
+    }
+    if (demo !== undefined) {
+      const { mqtts } = broker.ready;
+      const actors = { state, mqtts, enrollUrl: https.url, fingerprint: ca.fingerprint, log };
+      lifecycle.add('devices of the demonstration', await demo.startDemoActors(actors));
     }
     return [broker.failed, lost];
   });

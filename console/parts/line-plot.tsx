@@ -113,7 +113,7 @@ function optionsOf(
   return {
     width: Math.max(200, box.clientWidth),
     height: heightPx,
-    padding: [6, 14, 0, 0],
+    padding: [6, 26, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
