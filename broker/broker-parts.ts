@@ -214,10 +214,13 @@ function createEnforcement(
     directory,
     holds,
     layer,
-  }: Pick<BrokerParts, 'authorizer' | 'directory' | 'holds' | 'layer'>,
+    material,
+  }: Pick<BrokerParts, 'authorizer' | 'directory' | 'holds' | 'layer' | 'material'>,
 ): Enforcement {
   const expiry = new ConnectionExpiry(clock, directory, config.broker.connectionMaxAge);
-  const review = new ConnectionReview({ authorizer, clock, directory, layer, expiry, holds });
+  const review = new ConnectionReview({
+    ...{ authorizer, clock, directory, layer, expiry, holds, material },
+  });
   return { expiry, review };
 }
 
@@ -328,6 +331,7 @@ function createUpdates(
     fleetPolicy: (text) => void policySource.fleetChanged(text, () => reloader.reloadPolicy()),
     changed: (change) => {
       const closed = enforcer.directoryChanged(change);
+      if (change.kind === 'authorities') reloader.authoritiesChanged();
       if (directory.ready) firstDirectory.resolve(undefined);
       return closed;
     },

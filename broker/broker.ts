@@ -122,7 +122,7 @@ async function openDirectory(
   const { directory, directoryFile, enforcer, feed, feedReporter, reportSender } = parts;
   const stored = await directoryFile.read();
   if (stored !== undefined) directory.restore(stored);
-  enforcer.authoritiesChanged(directory.authorities);
+  await enforcer.authoritiesChanged(directory.authorities);
   lifecycle.add('feed reports', async () => {
     await feedReporter.stop();
     reportSender.close();

@@ -10,13 +10,14 @@ import { elementHeader, enumerated, sequence, time } from './der-encode.ts';
 import { extension } from './extensions.ts';
 import { oids } from './oids.ts';
 
-/** The reason of a revocation; `certificateHold` is a suspension that may end. */
-export type CrlReason = RevocationReason | 'certificateHold';
+/** The reason of a revocation; `certificateHold` is a suspension that may end, `cACompromise` is for issuers only. */
+export type CrlReason = RevocationReason | 'certificateHold' | 'cACompromise';
 
 /** CRLReason (RFC 5280, 5.3.1). */
 export const crlReasonCodes: Readonly<Record<CrlReason, number>> = {
   unspecified: 0,
   keyCompromise: 1,
+  cACompromise: 2,
   affiliationChanged: 3,
   superseded: 4,
   cessationOfOperation: 5,
@@ -116,6 +117,7 @@ const reasonExtension = (reason: CrlReason): Buffer =>
 
 const reasonExtensions: Readonly<Record<Exclude<CrlReason, 'unspecified'>, Buffer>> = {
   keyCompromise: reasonExtension('keyCompromise'),
+  cACompromise: reasonExtension('cACompromise'),
   affiliationChanged: reasonExtension('affiliationChanged'),
   superseded: reasonExtension('superseded'),
   cessationOfOperation: reasonExtension('cessationOfOperation'),

@@ -195,6 +195,7 @@ async function readEntries(
 
 const reasonsByCode = new Map<number, CrlReason>([
   [1, 'keyCompromise'],
+  [2, 'cACompromise'],
   [3, 'affiliationChanged'],
   [4, 'superseded'],
   [5, 'cessationOfOperation'],

@@ -24,6 +24,7 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['request', async () => (await import('./commands/request.ts')).requestCommand],
   ['factory', async () => (await import('./commands/factory.ts')).factoryCommand],
   ['ca', async () => (await import('./commands/ca.ts')).caCommand],
+  ['root', async () => (await import('./commands/root.ts')).rootCommand],
   ['issuer', async () => (await import('./commands/issuer.ts')).issuerCommand],
   ['service', async () => (await import('./commands/service.ts')).serviceCommand],
   ['operator', async () => (await import('./commands/operator.ts')).operatorCommand],

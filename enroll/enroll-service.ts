@@ -11,6 +11,7 @@ import { httpsUrl, publicEnrollUrl, publicHost } from '../core/config/public-add
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
+import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { CertificateRefresh } from './bootstrap/certificate-refresh.ts';
 import { createDistribution, createIssuance } from './bootstrap/components.ts';
 import { openState, type StateDeps } from './bootstrap/state.ts';
@@ -75,7 +76,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const tls = (): ServerCertificate => ({
       key: certificates.server.key,
       cert: certificates.server.chain,
-      ca: [...ca.pems, ...issuance.factories.pems],
+      ca: [...trustedPems(ca, config), ...issuance.factories.pems],
     });
     const serverCertificate = (): CertificateFacts => certificates.server.certificate;
     const status = (): Promise<Status> =>
@@ -151,4 +152,10 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       },
     };
   });
+}
+
+/** A device may send no chain: then the withdrawn issuer is needed for its renewal, if that is allowed. */
+function trustedPems(ca: CertificateAuthority, { enroll }: Config): readonly string[] {
+  const withdrawn = enroll.renewWithdrawn ? ca.inventory.withdrawn : [];
+  return [...ca.pems, ...withdrawn.map(({ pem }) => pem)];
 }

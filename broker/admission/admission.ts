@@ -26,6 +26,11 @@ export interface PresentedCertificate {
   subject(): string;
   /** Whether its extended key usage includes TLS client authentication. */
   readonly forClients: boolean;
+  /**
+   * The fingerprint of the CA certificate in force whose name and key identifier the certificate names as its issuer.
+   * Undefined when there is none: a client can also send an issuer that was withdrawn, and the chain is still valid.
+   */
+  issuer(): string | undefined;
   /** Whether one of the CA certificates in force signed it. Verifies a signature, so it is called last. */
   issuedHere(): boolean;
 }
@@ -74,6 +79,10 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
   if (!commonName.ok) {
     return refuse(commonName.code, `subject ${certificate.subject()}`, undefined, serial);
   }
+  const issuer = certificate.issuer();
+  if (issuer === undefined) {
+    return refuse('certificate-issuer-withdrawn', `serial ${serial}`, commonName.id, serial);
+  }
   if (!directory.ready) return refuse('directory-missing', '', commonName.id, serial);
   const entry = directory.get(commonName.id);
   if (entry === undefined) return refuse('device-unknown', '', commonName.id, serial);
@@ -87,6 +96,7 @@ export function admit(facts: TlsFacts, directory: DirectoryView, nowMs: number):
     standing: verdict.standing,
     serial,
     fingerprint: certificate.fingerprint,
+    issuer,
     notAfterMs: verdict.notAfterMs,
     remoteAddress: facts.remoteAddress,
     tlsVersion: facts.tlsVersion,

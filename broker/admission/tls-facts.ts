@@ -39,6 +39,7 @@ function presented(
     // The published type says that it always exists; without the extension it is undefined.
     forClients:
       (certificate.keyUsage as readonly string[] | undefined)?.includes(clientAuth) ?? false,
+    issuer: () => authorities.find((one) => certificate.checkIssued(one))?.fingerprint256,
     issuedHere: () =>
       authorities.some(
         (authority) =>

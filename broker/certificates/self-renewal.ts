@@ -18,6 +18,8 @@ import { checkIdentity, type BrokerCertificate } from './broker-certificate.ts';
 
 const retryMinMs = 30_000;
 const retryMaxMs = 3_600_000;
+/** A certificate whose issuer was withdrawn is replaced at once, but not more often than this, in ms. */
+const withdrawnEveryMs = 600_000;
 
 export interface SelfRenewalDeps {
   readonly clock: Clock;
@@ -27,6 +29,8 @@ export interface SelfRenewalDeps {
   readonly folder: string;
   readonly random: () => number;
   readonly current: () => BrokerCertificate;
+  /** Whether the issuer of the certificate is among the CA certificates in force. */
+  readonly issuerInForce: () => boolean;
   /** The new files were written. */
   renewed(): Promise<void>;
 }
@@ -37,6 +41,7 @@ export class SelfRenewal {
   readonly #unwatchClock: Cancel;
   #renewing: Promise<void> = Promise.resolve();
   #failures = 0;
+  #withdrawnAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(deps: SelfRenewalDeps) {
@@ -50,7 +55,13 @@ export class SelfRenewal {
 
   /** Sets the timer for the certificate in force. Call it again when the certificate changes. */
   schedule(): void {
-    const { clock, current, random } = this.#deps;
+    const { clock, current, random, issuerInForce } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    if (!issuerInForce() && nowMs - this.#withdrawnAtMs >= withdrawnEveryMs) {
+      this.#withdrawnAtMs = nowMs;
+      this.#setTimer(0);
+      return;
+    }
     const { validFromDate, validToDate } = current().leaf;
     const dueMs = renewalDueMs(validFromDate.getTime(), validToDate.getTime());
     // Up to a tenth of the remaining time earlier, so that brokers do not all renew at once.

@@ -17,6 +17,8 @@ export interface Identity {
   readonly serial: string;
   /** The fingerprint of the certificate: `sha256:` and 64 hexadecimal digits. */
   readonly fingerprint: string;
+  /** The fingerprint of the CA certificate that issued it, as node:crypto writes it. Undefined for an operator's call. */
+  readonly issuer?: string;
   readonly notAfterMs: number;
   readonly remoteAddress: string;
   /** `TLSv1.2` or `TLSv1.3`. */

@@ -44,8 +44,7 @@ export class ChangeEnforcer {
   directoryChanged(change: DirectoryChange): number | Promise<number> {
     const { clock, directory, holds, review } = this.#deps;
     if (change.kind === 'authorities') {
-      this.authoritiesChanged(change.pem);
-      return 0;
+      return this.authoritiesChanged(change.pem);
     }
     const { ids, removed } = change;
     const startMs = clock.monotonicMs();
@@ -69,15 +68,21 @@ export class ChangeEnforcer {
     return closed;
   }
 
-  /** Trusts the CA certificates that the directory contains, for new connections. */
-  authoritiesChanged(pem: readonly string[]): void {
-    const { log, material, ports } = this.#deps;
+  /**
+   * Trusts the CA certificates that the directory contains, for new connections, and closes the connections of issuers
+   * that are not among them.
+   *
+   * @returns how many connections were closed
+   */
+  authoritiesChanged(pem: readonly string[]): Promise<number> {
+    const { log, material, ports, review } = this.#deps;
     try {
       material.trust(pem);
     } catch (err) {
       log.error({ err }, 'could not use the CA certificates of the feed');
     }
     ports.replaceMaterial(material.tls());
+    return review.authorities();
   }
 
   /** Puts another policy in force, and reauthorizes the connections. */

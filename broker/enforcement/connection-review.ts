@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { forEachInTurns } from '../../core/work-turns.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
@@ -21,6 +22,7 @@ export interface ConnectionReviewDeps {
   readonly layer: Pick<SessionLayer, 'connections' | 'connectionsOf'>;
   readonly expiry: ConnectionExpiry;
   readonly holds: IncidentHolds;
+  readonly material: { readonly authorities: readonly X509Certificate[] };
 }
 
 export class ConnectionReview {
@@ -70,6 +72,24 @@ export class ConnectionReview {
       this.#reauthorize(connection);
       return current === this.#policies;
     });
+  }
+
+  /**
+   * Closes the connections whose certificate is of an issuer that is no longer in force, in turns of the event loop.
+   *
+   * @returns how many connections were closed
+   */
+  async authorities(): Promise<number> {
+    const { layer, material } = this.#deps;
+    const inForce = new Set(material.authorities.map(({ fingerprint256 }) => fingerprint256));
+    let closed = 0;
+    await forEachInTurns(layer.connections(), (connection) => {
+      const { issuer } = connection.identity;
+      if (issuer === undefined || inForce.has(issuer)) return;
+      connection.close('certificate-issuer-withdrawn');
+      closed++;
+    });
+    return closed;
   }
 
   /** @returns whether the connection was closed */

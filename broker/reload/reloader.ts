@@ -53,6 +53,8 @@ export class Reloader {
       folder: state.broker.identity,
       random: Math.random,
       current: () => material.identity,
+      issuerInForce: () =>
+        material.authorities.some((one) => material.identity.leaf.checkIssued(one)),
       renewed: async () => {
         await this.#reloadCertificates();
         this.#certificateWatch.acceptCurrent();
@@ -73,6 +75,11 @@ export class Reloader {
       this.#policyWatch.stop(),
       this.#renewal.stop(),
     ]);
+  }
+
+  /** Other CA certificates are in force: the issuer of the broker's own certificate may have been withdrawn. */
+  authoritiesChanged(): void {
+    this.#renewal.schedule();
   }
 
   /** Reloads all files now. */

@@ -5,6 +5,8 @@ import { caStatusSchema, type CaStatus } from '../../core/protocol/ca-status.ts'
 import { stateFolder } from '../../core/state-folder.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { issuerCommand } from './issuer.ts';
+import { rootCommand } from './root.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -15,7 +17,9 @@ export function caCommand(runner: Runner): Command {
       stateCommand('status', 'show roots, issuers, what expires and what is wrong')
         .option(...urlOption)
         .action(runner.run(status)),
-    );
+    )
+    .addCommand(issuerCommand(runner))
+    .addCommand(rootCommand(runner));
 }
 
 const status: CommandAction<AdminOptions> = async (options, context) => {

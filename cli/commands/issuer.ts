@@ -1,11 +1,25 @@
-/** `flotilla issuer list|add|retire`: replaces the issuing CA without disconnecting devices. @module */
-import { Command } from 'commander';
+/** `flotilla issuer …`: the CAs that issue certificates. Works also while the service is stopped. @module */
+import { Command, Option } from 'commander';
+import { writeFileAtomic } from '../../core/atomic-file.ts';
+import {
+  issuerRequestSchema,
+  withdrawnIssuerSchema,
+  type WithdrawnIssuer,
+} from '../../core/protocol/ca-status.ts';
 import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { changeCa, localActor } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
+import { issuerImportCommand } from './signed-issuer.ts';
+
+type Purpose = 'devices' | 'services';
+
+interface PurposeOptions extends AdminOptions {
+  readonly purpose: Purpose;
+}
 
 export function issuerCommand(runner: Runner): Command {
   return new Command('issuer')
@@ -20,8 +34,29 @@ export function issuerCommand(runner: Runner): Command {
         'add',
         'create a new issuer, which issues certificates as soon as every broker trusts it',
       )
+        .addOption(purposeOption())
         .option(...urlOption)
         .action(runner.run(add)),
+    )
+    .addCommand(
+      stateCommand('request', 'make a key and a request for an issuer that another CA certifies')
+        .requiredOption('--out <file>', 'file for the request (PEM)')
+        .addOption(purposeOption())
+        .option(...urlOption)
+        .action(runner.run(request)),
+    )
+    .addCommand(issuerImportCommand(runner))
+    .addCommand(
+      destructive(
+        stateCommand('withdraw', 'stop trusting an issuer: when nothing needs it, or at once'),
+      )
+        .argument('<fingerprint>', 'fingerprint, as ca status shows it')
+        .option(
+          '--compromised',
+          'its key is in other hands: withdraw it at once, with everything of it',
+        )
+        .option(...urlOption)
+        .action(runner.runWith(withdraw)),
     )
     .addCommand(
       destructive(stateCommand('retire', 'remove a former issuer that no active certificate needs'))
@@ -31,15 +66,22 @@ export function issuerCommand(runner: Runner): Command {
     );
 }
 
+function purposeOption(): Option {
+  return new Option('--purpose <purpose>', 'what the issuer signs')
+    .choices(['devices', 'services'])
+    .default('devices');
+}
+
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const page = await client.json('GET', '/v1/issuers', issuersSchema);
   context.out.result(
     page,
     table([
-      ['CURRENT', 'NAME', 'EXPIRES', 'FINGERPRINT'],
+      ['CURRENT', 'FOR', 'NAME', 'EXPIRES', 'FINGERPRINT'],
       ...page.issuers.map((issuer) => [
         issuer.current ? context.out.style.color('green', 'yes') : 'no',
+        issuer.purpose ?? 'all',
         issuer.name,
         context.out.time(issuer.notAfter),
         issuer.fingerprint,
@@ -49,9 +91,22 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
   return 0;
 };
 
-const add: CommandAction<AdminOptions> = async (options, context) => {
-  const client = await adminClient(options, context);
-  const issuer = await client.json('POST', '/v1/issuers', issuerSchema, {});
+const add: CommandAction<PurposeOptions> = async (options, context) => {
+  const { purpose } = options;
+  const issuer = await changeCa(
+    options,
+    context,
+    (client) => client.json('POST', '/v1/issuers', issuerSchema, { purpose }),
+    async ({ open }) => {
+      const { changes } = await open();
+      const { fingerprint, x509, notAfterMs } = await changes.issuers.introduce(
+        localActor,
+        purpose,
+      );
+      const notAfter = new Date(notAfterMs).toISOString();
+      return { fingerprint, name: x509.subject, current: true, purpose, notAfter };
+    },
+  );
   context.out.result(
     issuer,
     `${issuer.name} is trusted by every broker and is now the current issuer\n${issuer.fingerprint}`,
@@ -59,11 +114,81 @@ const add: CommandAction<AdminOptions> = async (options, context) => {
   return 0;
 };
 
+const request: CommandAction<PurposeOptions & { readonly out: string }> = async (
+  options,
+  context,
+) => {
+  const { purpose, out } = options;
+  const made = await changeCa(
+    options,
+    context,
+    (client) => client.json('POST', '/v1/issuers/requests', issuerRequestSchema, { purpose }),
+    async ({ prepare }) => {
+      const { requestIssuer } = await import('../../enroll/c./signed-issuer.ts');
+      const { state, passphrase, nowMs } = await prepare();
+      return requestIssuer(state, passphrase, purpose, nowMs);
+    },
+  );
+  await writeFileAtomic(out, made.csr, 0o644);
+  context.out.result(
+    { key: made.key, request: out },
+    `wrote ${out}; its key ${made.key} stays here\nLet the other CA sign it, then run flotilla issuer import with the chain`,
+  );
+  return 0;
+};
+
+type WithdrawOptions = AdminOptions & ConfirmationOptions & { readonly compromised?: boolean };
+
+const withdraw = async (
+  fingerprint: string,
+  ...[options, context]: Parameters<CommandAction<WithdrawOptions>>
+): Promise<number> => {
+  if (options.compromised !== true) return retire(fingerprint, options, context);
+  const change = {
+    action: 'withdraw',
+    summary: `withdraw the issuer ${fingerprint}`,
+    count: 1,
+    targets: [fingerprint],
+    effects: [
+      'Brokers close the connections of its certificates and refuse them.',
+      'Its devices have to enroll again, or renew if enroll.renewWithdrawn allows it.',
+    ],
+  };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
+  const done = await changeCa(
+    options,
+    context,
+    (client) =>
+      client.json(
+        'POST',
+        `/v1/issuers/${encodeURIComponent(fingerprint)}/withdraw`,
+        withdrawnIssuerSchema,
+        { compromised: true },
+      ),
+    async ({ open }) => (await open()).changes.withdrawal.withdraw(fingerprint, localActor),
+  );
+  context.out.result(done, withdrawnText(done));
+  return done.brokersLate > 0 ? 4 : 0;
+};
+
+function withdrawnText(done: WithdrawnIssuer): string {
+  const lines = [
+    `withdrew ${done.fingerprint}`,
+    `${done.connectionsClosed} connections closed at ${done.brokers} brokers; ${done.certificates} certificates are refused`,
+    ...done.replacements.map((one) => `${one} signs instead`),
+    done.onRootCrl
+      ? 'the list of the root contains it'
+      : 'the list of the root does not contain it yet: run flotilla root crl with the key of the root',
+  ];
+  if (done.brokersLate > 0) lines.push(`${done.brokersLate} brokers have not reported yet`);
+  return lines.join('\n');
+}
+
 const retire = async (
   fingerprint: string,
   ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
 ): Promise<number> => {
-  const client = await adminClient(options, context);
   const change = {
     action: 'retire',
     summary: `remove the issuer ${fingerprint}`,
@@ -73,7 +198,14 @@ const retire = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  await client.raw('DELETE', `/v1/issuers/${encodeURIComponent(fingerprint)}`);
+  await changeCa(
+    options,
+    context,
+    async (client) => {
+      await client.raw('DELETE', `/v1/issuers/${encodeURIComponent(fingerprint)}`);
+    },
+    async ({ open }) => (await open()).changes.issuers.retire(fingerprint, localActor),
+  );
   context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);
   return 0;
 };

@@ -95,6 +95,12 @@ export const configSchema = z.strictObject({
           'How long after its end a certificate may still be used for renewal, and only for that.',
       }),
       renewal: renewalSettingsSchema,
+      renewWithdrawn: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether devices may renew a certificate whose issuer was withdrawn: they prove that they have its key, and the registry contains it.',
+        ),
       tokenReplay: duration({
         defaultValue: '15m',
         min: '0ms',

@@ -17,6 +17,14 @@ export const brokerErrors = errors({
     mqtt3: 5,
     exit: 1,
   },
+  'certificate-issuer-withdrawn': {
+    title: 'The issuer of the certificate is not trusted any more',
+    advice:
+      'Renew the certificate at the enrollment service if it allows that (enroll.renewWithdrawn), otherwise enroll the device again with a new token.',
+    mqtt5: 0x87,
+    mqtt3: 5,
+    exit: 1,
+  },
   'certificate-expired': {
     title: 'The certificate has expired',
     advice:

@@ -349,7 +349,8 @@ export const enrollErrors = errors({
   },
   'root-key-missing': {
     title: 'The private key of the root CA is missing',
-    advice: 'Copy ca/root.key.pem back for this operation, then remove it again.',
+    advice:
+      'Copy ca/root.key.pem back for this operation, then remove it again; or let the root sign elsewhere: flotilla issuer request, then flotilla issuer import.',
     http: 409,
   },
   'issuer-not-found': {
@@ -368,6 +369,29 @@ export const enrollErrors = errors({
     advice:
       'Check the brokers that flotilla status names, then repeat the request: it continues where it stopped.',
     http: 503,
+  },
+  'root-in-use': {
+    title: 'There is already another root beside the current one',
+    advice:
+      'Finish the change of roots first: see flotilla ca status; flotilla root retire removes a former root.',
+    http: 409,
+  },
+  'root-not-found': {
+    title: 'There is no such root',
+    advice: 'Use the fingerprint of a root as flotilla ca status shows it.',
+    http: 404,
+  },
+  'clock-before-release': {
+    title: 'The clock is before the release of this software',
+    advice:
+      'Set the clock (for example, wait for NTP) and start again: a CA that is created now would be expired at the right time.',
+    exit: 1,
+  },
+  'client-certificate-withdrawn': {
+    title: 'The issuer of the client certificate was withdrawn',
+    advice:
+      'Renew the certificate if the service allows that (enroll.renewWithdrawn), otherwise enroll again with a new token.',
+    http: 403,
   },
   'ca-passphrase-missing': {
     title: 'The passphrase of the certificate authority is missing',

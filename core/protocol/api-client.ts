@@ -589,6 +589,27 @@ export type AddIssuerResponse = {
   readonly notAfter: string;
 };
 export type AddIssuerRequest = { readonly purpose?: 'devices' | 'services' | undefined };
+export type ImportIssuerResponse = {
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly current: boolean;
+  readonly purpose?: 'all' | 'devices' | 'services' | undefined;
+  readonly notAfter: string;
+};
+export type ImportIssuerRequest = { readonly chain: string };
+export type RequestIssuerResponse = { readonly key: string; readonly csr: string };
+export type RequestIssuerRequest = { readonly purpose?: 'devices' | 'services' | undefined };
+export type WithdrawIssuerResponse = {
+  readonly fingerprint: string;
+  readonly replacements: readonly string[];
+  readonly certificates: number;
+  readonly connectionsClosed: number;
+  readonly brokers: number;
+  readonly brokersLate: number;
+  readonly onRootCrl: boolean;
+  readonly elapsedMs: number;
+};
+export type WithdrawIssuerRequest = { readonly compromised: true };
 export type ListKeysResponse = {
   readonly keys: readonly {
     readonly id: string;
@@ -814,6 +835,23 @@ export type DenyRequestResponse = {
   readonly factory: string | null;
 };
 export type DenyRequestRequest = Readonly<Record<string, never>>;
+export type RollOverRootResponse = {
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly notAfter: string;
+};
+export type RollOverRootRequest = Readonly<Record<string, never>>;
+export type SignRootListsResponse = { readonly signed: number };
+export type SignRootListsRequest = Readonly<Record<string, never>>;
+export type ImportRootResponse = {
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly notAfter: string;
+};
+export type ImportRootRequest = {
+  readonly certificate: string;
+  readonly cross?: string | undefined;
+};
 export type CreateServiceResponse = {
   readonly device: string;
   readonly serial: string;
@@ -1218,6 +1256,12 @@ export class ApiClient {
               | 'factory-removed'
               | 'issuer-added'
               | 'issuer-retired'
+              | 'issuer-requested'
+              | 'issuer-withdrawn'
+              | 'root-imported'
+              | 'root-replaced'
+              | 'root-retired'
+              | 'root-crl-signed'
               | 'policy-changed'
               | 'signed-in'
               | 'signed-out'
@@ -1262,6 +1306,12 @@ export class ApiClient {
               | 'factory-removed'
               | 'issuer-added'
               | 'issuer-retired'
+              | 'issuer-requested'
+              | 'issuer-withdrawn'
+              | 'root-imported'
+              | 'root-replaced'
+              | 'root-retired'
+              | 'root-crl-signed'
               | 'policy-changed'
               | 'signed-in'
               | 'signed-out'
@@ -1708,6 +1758,34 @@ export class ApiClient {
     })) as AddIssuerResponse;
   }
 
+  /** Takes an issuer that another CA has certified; it becomes the current one. Needs: admin. `POST /v1/issuers/import` */
+  async importIssuer(
+    options: CommonOptions & { readonly body: ImportIssuerRequest },
+  ): Promise<ImportIssuerResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/issuers/import`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as ImportIssuerResponse;
+  }
+
+  /** Makes a key and a request for an issuer that another CA certifies. Needs: admin. `POST /v1/issuers/requests` */
+  async requestIssuer(
+    options: CommonOptions & { readonly body?: RequestIssuerRequest } = {},
+  ): Promise<RequestIssuerResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/issuers/requests`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as RequestIssuerResponse;
+  }
+
   /** Removes a former issuer that is no longer needed. Needs: admin. `DELETE /v1/issuers/{fingerprint}` */
   async retireIssuer(options: CommonOptions & { readonly fingerprint: string }): Promise<void> {
     await this.#call({
@@ -1715,6 +1793,20 @@ export class ApiClient {
       path: pathOf(`/v1/issuers/${encodeURIComponent(options.fingerprint)}`, undefined),
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     });
+  }
+
+  /** Withdraws an issuer whose key is in other hands, at once. Needs: admin. `POST /v1/issuers/{fingerprint}/withdraw` */
+  async withdrawIssuer(
+    options: CommonOptions & { readonly fingerprint: string; readonly body: WithdrawIssuerRequest },
+  ): Promise<WithdrawIssuerResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/issuers/${encodeURIComponent(options.fingerprint)}/withdraw`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as WithdrawIssuerResponse;
   }
 
   /** API keys: of the caller, or of all operators for an administrator. Needs: viewer. `GET /v1/keys` */
@@ -1987,6 +2079,57 @@ export class ApiClient {
       body: options.body,
       ...(options.headers === undefined ? {} : { headers: options.headers }),
     })) as DenyRequestResponse;
+  }
+
+  /** Makes the next root the current one; creates it first if there is none. Needs: admin. `POST /v1/roots` */
+  async rollOverRoot(
+    options: CommonOptions & { readonly body?: RollOverRootRequest } = {},
+  ): Promise<RollOverRootResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/roots`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as RollOverRootResponse;
+  }
+
+  /** Signs the lists of the roots again, with every withdrawn issuer. Needs: admin. `POST /v1/roots/crl` */
+  async signRootLists(
+    options: CommonOptions & { readonly body?: SignRootListsRequest } = {},
+  ): Promise<SignRootListsResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/roots/crl`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as SignRootListsResponse;
+  }
+
+  /** Trusts a root whose key is stored elsewhere, as the next one. Needs: admin. `POST /v1/roots/import` */
+  async importRoot(
+    options: CommonOptions & { readonly body: ImportRootRequest },
+  ): Promise<ImportRootResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/roots/import`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as ImportRootResponse;
+  }
+
+  /** Removes the former root with its issuers, when nothing needs them. Needs: admin. `DELETE /v1/roots/{fingerprint}` */
+  async retireRoot(options: CommonOptions & { readonly fingerprint: string }): Promise<void> {
+    await this.#call({
+      method: 'DELETE',
+      path: pathOf(`/v1/roots/${encodeURIComponent(options.fingerprint)}`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    });
   }
 
   /** Issues a certificate to a service, an administrator, a broker or another server. Needs: admin. `POST /v1/services` */

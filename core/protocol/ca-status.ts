@@ -50,4 +50,36 @@ export const caStatusSchema = z.object({
   ok: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
 });
+/** A request for an issuer that another CA certifies. */
+export const issuerRequestSchema = z.object({
+  /** The first digits of the fingerprint of the key. */
+  key: z.string(),
+  /** PEM. */
+  csr: z.string(),
+});
+
+/** A root, after a change of roots. */
+export const rootSchema = z.object({ fingerprint, name: z.string(), notAfter: time });
+
+/** How many roots have signed their list. */
+export const signedListsSchema = z.object({ signed: z.int() });
+
+/** The result of withdrawing an issuer whose key is in other hands. */
+export const withdrawnIssuerSchema = z.object({
+  fingerprint,
+  /** The issuers that sign instead. */
+  replacements: z.array(fingerprint),
+  /** How many certificates of it were in use. */
+  certificates: z.int(),
+  connectionsClosed: z.int(),
+  brokers: z.int(),
+  /** How many of the brokers did not report within the time limit. */
+  brokersLate: z.int(),
+  /** Whether the published list of the root contains it; false when the key of the root is elsewhere. */
+  onRootCrl: z.boolean(),
+  /** Until the last broker reported. */
+  elapsedMs: z.int(),
+});
+export type WithdrawnIssuer = z.infer<typeof withdrawnIssuerSchema>;
+
 export type CaStatus = z.infer<typeof caStatusSchema>;

@@ -24,7 +24,10 @@ import { openHook } from '../enrollment/veto-hook.ts';
 import { Feed } from '../feed/directory-feed.ts';
 import { OcspService } from '../revocation/ocsp-responder.ts';
 import { RevocationList } from '../revocation/revocation-list.ts';
+import { CaChange, type CaChangeDeps } from '../rollover/ca-change.ts';
 import { IssuerRollover } from '../rollover/issuer-rollover.ts';
+import { IssuerWithdrawal } from '../rollover/issuer-withdrawal.ts';
+import { RootRollover } from '../rollover/root-rollover.ts';
 import type { OpenState } from './state.ts';
 
 export interface ComponentDeps extends OpenState {
@@ -76,13 +79,42 @@ export interface DistributionParts {
   readonly presence: PresenceTable;
   readonly refusals: RefusalAuditWriter;
   readonly revocations: DeviceActions;
-  readonly rollover: IssuerRollover;
+  readonly changes: CaChanges;
+}
+
+/** What changes the CA. */
+export interface CaChanges {
+  readonly issuers: IssuerRollover;
+  readonly roots: RootRollover;
+  readonly withdrawal: IssuerWithdrawal;
+}
+
+/** @param deps `feed`: waits for the brokers; a stopped service has none */
+export function createCaChanges(
+  deps: ComponentDeps & {
+    readonly state: StateFolder;
+    readonly env: Environment;
+    readonly feed: CaChangeDeps['feed'];
+  },
+): CaChanges {
+  const { clock, config, state, env } = deps;
+  const change = new CaChange({
+    ...deps,
+    caDeps: { clock, urls: authorityUrls(config) },
+    graceMs: config.enroll.renewGrace,
+    passphrase: () => readPassphrase(state, env),
+  });
+  return {
+    issuers: new IssuerRollover(change),
+    roots: new RootRollover(change),
+    withdrawal: new IssuerWithdrawal(change),
+  };
 }
 
 export function createDistribution(
   deps: ComponentDeps & { readonly state: StateFolder; readonly env: Environment },
 ): DistributionParts {
-  const { audit, clock, config, state, env } = deps;
+  const { audit, clock, config, state } = deps;
   const { enroll } = config;
   const limits = config.limits.enroll;
   const devices = new DeviceAdmin(deps);
@@ -112,12 +144,6 @@ export function createDistribution(
       linesPerMinute: limits.refusalLinesPerBrokerPerMinute,
     }),
     revocations: new DeviceActions({ devices, feed, audit, clock, renewCrl: () => lists.renew() }),
-    rollover: new IssuerRollover({
-      ...deps,
-      feed,
-      caDeps: { clock, urls: authorityUrls(config) },
-      graceMs: enroll.renewGrace,
-      passphrase: () => readPassphrase(state, env),
-    }),
+    changes: createCaChanges({ ...deps, feed }),
   };
 }

@@ -11,6 +11,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { holdsIdentity } from '../../core/identity-folder.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
+import { releasedAtMs } from '../../core/package-version.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { AuditLog } from '../audit/audit-log.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
@@ -63,6 +64,7 @@ export async function initialiseState(
   const created = !(await hasCa(state));
   if (created) {
     await assertCaCreatable(state);
+    assertClockSet(clock.now());
     const passphrase = await makePassphrase(state, env);
     await createCa(state, passphrase, { clock, urls: authorityUrls(config) });
   }
@@ -76,6 +78,18 @@ export async function initialiseState(
     const { fingerprint } = open.ca;
     await lifecycle.close();
     return { fingerprint, created };
+  });
+}
+
+/**
+ * A gateway without a battery for its clock starts in 1970: a CA that begins then has ended when the time is right.
+ *
+ * @throws FlotillaError `clock-before-release`
+ */
+function assertClockSet(nowMs: number): void {
+  if (nowMs >= releasedAtMs) return;
+  throw new FlotillaError('clock-before-release', {
+    detail: `${new Date(nowMs).toISOString()} is before ${new Date(releasedAtMs).toISOString()}`,
   });
 }
 

@@ -19,13 +19,13 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Authority, createRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
-import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { makeSecretFolder, syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { markCreation, unmarkCreation } from './ca-creation-guard.ts';
@@ -204,6 +204,25 @@ export async function removeIssuer(state: StateFolder, fingerprint: string): Pro
   // The certificate first: a folder without one is ignored.
   await rm(join(folder, 'cert.pem'), { force: true });
   await rm(folder, { recursive: true, force: true });
+}
+
+/**
+ * Moves an issuer to the withdrawn ones. Its key is kept: an operator may have named the wrong one.
+ *
+ * @throws FlotillaError `issuer-not-found` when it is not stored, or signs now
+ */
+export async function setAsideIssuer(state: StateFolder, fingerprint: string): Promise<void> {
+  await keepIssuer(state);
+  const from = issuerFolder(state, fingerprint);
+  if ((await readText(join(from, 'cert.pem'))) === undefined) {
+    throw new FlotillaError('issuer-not-found', { detail: fingerprint });
+  }
+  await makeSecretFolder(state.ca.withdrawn);
+  const to = join(state.ca.withdrawn, issuerDigits(fingerprint));
+  await rm(to, { recursive: true, force: true });
+  await rename(from, to);
+  await syncFolder(state.ca.withdrawn);
+  await syncFolder(state.ca.issuers);
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   readCaInventory,
   type CaInventory,
 } from './ca-inventory.ts';
-import { readRootCrl, type RootCrl } from './root-crl.ts';
+import { readRootCrl, unlistedIssuers, type RootCrl } from './root-crl.ts';
 
 type Root = CaStatus['root'];
 
@@ -31,9 +31,7 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
     rootView(root, 'current', await keyPlace(ca.rootKey), lists[0]),
     ...(await otherRoots(state, next, former, lists.slice(1))),
   ];
-  const isListed = (serial: string): boolean =>
-    lists.some((list) => list?.revoked.has(serial) === true);
-  const unlisted = withdrawn.filter(({ serial }) => !isListed(serial));
+  const unlisted = inventory.roots.flatMap((one, at) => unlistedIssuers(inventory, one, lists[at]));
   const checks = [...authorityChecks(inventory, nowMs), ...listChecks(inventory, lists, unlisted)];
   return {
     root: roots[0] ?? rootView(root, 'current', 'elsewhere', undefined),

@@ -51,14 +51,15 @@ export async function upkeepCa(
       added.push({ issuer, purpose });
       log.info({ fingerprint: issuer.fingerprint, purpose }, 'issuer created');
     } catch (error) {
-      const message = isFlotillaError(error, 'root-key-missing')
-        ? 'an issuer is needed, and the key of the root is elsewhere: see flotilla ca status'
-        : 'could not create an issuer';
-      log.warn({ err: error, purpose }, message);
+      if (isFlotillaError(error, 'root-key-missing')) {
+        const message = 'an issuer is needed, and the key of the root is elsewhere';
+        log.warn({ code: error.code, purpose }, message);
+      } else log.warn({ err: error, purpose }, 'could not create an issuer');
     }
   }
   await ensureRootCrl(state, passphrase, deps).catch((error: unknown) => {
-    log.warn({ err: error }, 'the root has no usable CRL; other software may reject every device');
+    const what = isFlotillaError(error, 'root-key-missing') ? { code: error.code } : { err: error };
+    log.warn(what, 'the root has no usable CRL; other software may reject every device');
   });
   return added;
 }

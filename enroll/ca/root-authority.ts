@@ -50,7 +50,7 @@ export async function openRoot(
 }
 
 /** The certificate of the current root. @throws FlotillaError `ca-missing` */
-export async function currentRoot(state: StateFolder): Promise<CertificateFacts> {
+async function currentRoot(state: StateFolder): Promise<CertificateFacts> {
   const pem = await readText(state.ca.rootCert);
   if (pem === undefined) throw new FlotillaError('ca-missing', { detail: state.ca.rootCert });
   return readCertificate(pem);

@@ -10,15 +10,15 @@
 import { join } from 'node:path';
 import { backdateMs, type Authority } from '../../certs/authority.ts';
 import type { CertificateFacts } from '../../certs/certificate.ts';
-import { CrlEntries, type RevokedCertificate } from '../../certs/crl-entries.ts';
+import { CrlEntries } from '../../certs/crl-entries.ts';
 import { parseCrl, signCrl, type Crl } from '../../certs/crl.ts';
 import { derOfText, pemOf } from '../../certs/pem.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { readText } from './ca-files.ts';
-import { formerRoot, nextRoot } from './ca-inventory.ts';
-import { currentRoot, openRoot, type CaDeps } from './root-authority.ts';
+import { formerRoot, nextRoot, readCaInventory, type CaInventory } from './ca-inventory.ts';
+import { openRoot, type CaDeps } from './root-authority.ts';
 
 export interface RootCrl extends Crl {
   readonly der: Buffer;
@@ -59,7 +59,7 @@ async function readList(file: string, root: CertificateFacts): Promise<RootCrl |
 }
 
 /**
- * Signs the root's list again and stores it: what was revoked before stays on it, `revoked` is added.
+ * Signs the root's list again and stores it: what was revoked before stays on it, withdrawn issuers are added.
  *
  * @param of the root (default: the current one)
  * @throws FlotillaError `root-key-missing`, `ca-missing`, `ca-passphrase-wrong`, `file-write-failed`
@@ -68,10 +68,9 @@ export async function signRootCrl(
   state: StateFolder,
   passphrase: string,
   deps: CaDeps,
-  revoked: readonly RevokedCertificate[] = [],
   of?: CertificateFacts,
 ): Promise<void> {
-  await signListOf(state, await openRoot(state, passphrase, deps, of), deps, revoked);
+  await signListOf(state, await openRoot(state, passphrase, deps, of), deps);
 }
 
 /** Signs and stores the list of a root whose key is open, as {@link signRootCrl}. */
@@ -79,13 +78,14 @@ export async function signListOf(
   state: StateFolder,
   signer: Authority,
   deps: CaDeps,
-  revoked: readonly RevokedCertificate[] = [],
 ): Promise<void> {
   const root = signer.certificate;
   const before = await readRootCrl(state, root);
   const entries = new Map(before?.revoked);
-  for (const one of revoked) entries.set(one.serial, one);
   const now = deps.clock.now();
+  for (const { serial } of unlistedIssuers(await readCaInventory(state), root, before)) {
+    entries.set(serial, { serial, atMs: now, reason: 'cACompromise' });
+  }
   const der = await signCrl({
     signer,
     number: maxOf(BigInt(now), (before?.number ?? 0n) + 1n),
@@ -98,7 +98,8 @@ export async function signListOf(
 }
 
 /**
- * Signs the root's list when it is missing or damaged, or was signed while the clock was ahead.
+ * Signs the root's list when it is missing or damaged, lacks a withdrawn issuer, or was signed while the clock was
+ * ahead.
  *
  * @throws FlotillaError as {@link signRootCrl}
  */
@@ -107,9 +108,22 @@ export async function ensureRootCrl(
   passphrase: string,
   deps: CaDeps,
 ): Promise<void> {
-  const known = await readRootCrl(state, await currentRoot(state));
-  if (known !== undefined && known.thisUpdateMs <= deps.clock.now()) return;
+  const inventory = await readCaInventory(state);
+  const known = await readRootCrl(state, inventory.root);
+  const isComplete = unlistedIssuers(inventory, inventory.root, known).length === 0;
+  if (known !== undefined && isComplete && known.thisUpdateMs <= deps.clock.now()) return;
   await signRootCrl(state, passphrase, deps);
+}
+
+/** The withdrawn issuers that a root has signed and its list does not contain. */
+export function unlistedIssuers(
+  { withdrawn }: CaInventory,
+  root: CertificateFacts,
+  list: Crl | undefined,
+): readonly CertificateFacts[] {
+  return withdrawn.filter(
+    ({ serial, x509 }) => list?.revoked.has(serial) !== true && x509.checkIssued(root.x509),
+  );
 }
 
 /** Where the list of a root is stored: in the folder of another root, or beside the current one. */

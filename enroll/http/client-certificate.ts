@@ -12,6 +12,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { certificateFingerprint, chainError } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
@@ -27,17 +28,27 @@ export function peerCertificate(socket: Socket): X509Certificate | undefined {
   return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
 
+/** What a call accepts besides a valid certificate. */
+export interface Leniency {
+  /** How long after its expiry a certificate is still accepted. */
+  readonly graceMs: number;
+  /** Whether a certificate of a holder with this role is accepted although its issuer was withdrawn. */
+  readonly withdrawn: (role: string) => boolean;
+}
+
+/** Only valid certificates. */
+export const strict: Leniency = { graceMs: 0, withdrawn: () => false };
+
 /**
  * The identity of a client.
  *
- * @param graceMs how long after its expiry a certificate is still accepted
  * @throws FlotillaError `client-certificate-…`, `device-suspended`, `device-revoked`
  */
 export async function identifyClient(
   socket: Socket,
-  registry: Registry,
+  { registry, ca }: { readonly registry: Registry; readonly ca: CertificateAuthority },
   nowMs: number,
-  graceMs: number,
+  { graceMs, withdrawn }: Leniency,
 ): Promise<ClientIdentity> {
   const x509 = peerCertificate(socket);
   if (x509 === undefined) throw new FlotillaError('client-certificate-required');
@@ -49,6 +60,9 @@ export async function identifyClient(
     throw new FlotillaError('client-certificate-untrusted');
   }
   assertStanding(record, certificate, nowMs, graceMs);
+  if (ca.isWithdrawn(certificate.issuer) && !withdrawn(record.role)) {
+    throw new FlotillaError('client-certificate-withdrawn', { detail: record.id });
+  }
   return { record, certificate, x509 };
 }
 

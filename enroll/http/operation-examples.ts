@@ -8,6 +8,7 @@
 const csr = '-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFICATE REQUEST-----\n';
 const fingerprint = `sha256:${'5a'.repeat(32)}`;
 const tests = 'tests:\n  - device: pump-7\n    allow:\n      - publish: devices/pump-7/telemetry\n';
+const certificate = '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n';
 const policy =
   'version: 1\nroles:\n  device:\n    rules:\n      - allow: [publish, subscribe]\n        topics: ["devices/{device}/#"]\n';
 const plan = 'name: smoke\nfleet:\n  - group: meters\n    count: 100\nphases:\n  - phase: enroll\n';
@@ -40,10 +41,16 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
     expected: 42,
   },
   'POST /v1/groups/:group/revoke': { reason: 'cessationOfOperation' },
-  'POST /v1/issuers': {},
+  'POST /v1/issuers': { purpose: 'devices' },
+  'POST /v1/issuers/requests': { purpose: 'devices' },
+  'POST /v1/issuers/import': { chain: certificate },
+  'POST /v1/issuers/:fingerprint/withdraw': { compromised: true },
+  'POST /v1/roots': {},
+  'POST /v1/roots/import': { certificate },
+  'POST /v1/roots/crl': {},
   'POST /v1/factories': {
     name: 'acme',
-    certificate: '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n',
+    certificate,
   },
   'POST /v1/messages': { topic: 'devices/pump-7/commands/reboot', payload: '{"after":5}', qos: 1 },
   'PUT /v1/policy': { text: policy },

@@ -12,7 +12,13 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
-import { identifyClient, peerCertificate, type ClientIdentity } from './client-certificate.ts';
+import {
+  identifyClient,
+  strict,
+  type Leniency,
+  peerCertificate,
+  type ClientIdentity,
+} from './client-certificate.ts';
 import { catalogued, problemMediaType, problemResponse } from './problem.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
 import { unmappedAddress } from '../../core/ip-address.ts';
@@ -21,6 +27,7 @@ import { includesRole } from '../../core/protocol/operator-role.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
 import { IdempotentCalls, type KeptResponse } from './idempotency.ts';
 import { responseHeaders } from './page-headers.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { FailureLimit } from './failure-limit.ts';
@@ -41,6 +48,7 @@ export interface HttpDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly ca: CertificateAuthority;
   readonly registry: Registry;
   readonly operators: OperatorAuthentication;
   readonly tls: ServerCertificate;
@@ -58,6 +66,15 @@ export interface Caller {
   readonly operator: OperatorCaller | undefined;
   /** For the audit log. */
   readonly actor: string;
+}
+
+/**
+ * What a renewal accepts. Its holder proves to have the key of a certificate that is in the registry. A broker always
+ * gets a new certificate: it has to apply the withdrawal of the issuer.
+ */
+function leniencyOf({ enroll }: Config): Leniency {
+  const withdrawn = (role: string): boolean => enroll.renewWithdrawn || role === 'broker';
+  return { graceMs: enroll.renewGrace, withdrawn };
 }
 
 const anonymous: Caller = { identity: undefined, operator: undefined, actor: 'anonymous' };
@@ -147,9 +164,10 @@ export class HttpServer {
       return { identity: undefined, operator, actor: operator.actor };
     }
     this.#assertRequests(request);
-    const { registry, clock, config } = this.#deps;
-    const graceMs = access === 'renewing' ? config.enroll.renewGrace : 0;
-    const identity = await identifyClient(request.raw.socket, registry, clock.now(), graceMs);
+    const { clock, config } = this.#deps;
+    const leniency = access === 'renewing' ? leniencyOf(config) : strict;
+    const { socket } = request.raw;
+    const identity = await identifyClient(socket, this.#deps, clock.now(), leniency);
     if (access === 'broker' && identity.record.role !== access) {
       throw new FlotillaError('role-missing', { detail: `expected ${access}` });
     }
@@ -163,7 +181,7 @@ export class HttpServer {
    *   `api-key-invalid`, `request-origin-refused`
    */
   async operatorOf(request: FastifyRequest): Promise<OperatorCaller> {
-    const { operators, registry, clock } = this.#deps;
+    const { operators, clock } = this.#deps;
     const { headers, method } = request;
     const key = bearerOf(headers.authorization);
     const token = cookieOf(headers.cookie, sessionCookie);
@@ -182,7 +200,7 @@ export class HttpServer {
       });
     }
     assertSameSite(request);
-    const identity = await identifyClient(request.raw.socket, registry, clock.now(), 0);
+    const identity = await identifyClient(request.raw.socket, this.#deps, clock.now(), strict);
     return operators.byCertificate(identity.record, identity.certificate.notAfterMs);
   }
 

@@ -9,41 +9,17 @@
  * @module
  */
 import type { CertificateFacts } from '../../certs/certificate.ts';
-import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { StateFolder } from '../../core/state-folder.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
-import type { Feed } from '../feed/directory-feed.ts';
-import type { Registry } from '../registry/registry.ts';
-import { activateIssuer, createIssuer, issuersMax, openCa, removeIssuer } from '../ca/ca-folder.ts';
-import type { CaDeps } from '../ca/root-authority.ts';
-import type { CaInventory } from '../ca/ca-inventory.ts';
-import type { CertificateAuthority } from '../ca/certificate-authority.ts';
-
-/** How long the brokers may take to trust the new issuer, in ms. */
-const brokersTimeoutMs = 10_000;
-
-export interface RolloverDeps {
-  readonly state: StateFolder;
-  readonly ca: CertificateAuthority;
-  readonly audit: AuditLog;
-  readonly clock: Clock;
-  /** Waits until the brokers apply the newest change. */
-  readonly feed: Pick<Feed, 'sequence' | 'effectOf'>;
-  readonly registry: Registry;
-  readonly caDeps: CaDeps;
-  /** How long after its expiry a certificate may still renew. */
-  readonly graceMs: number;
-  /** Read again for each change: the passphrase is not kept in memory. */
-  readonly passphrase: () => Promise<string>;
-}
+import { activateIssuer, createIssuer, issuersMax, removeIssuer } from '../ca/ca-folder.ts';
+import type { CaInventory, IssuerChain } from '../ca/ca-inventory.ts';
+import { activateImported, importIssuer, requestIssuer } from '../ca/issuer-import.ts';
+import type { CaChange } from './ca-change.ts';
 
 export class IssuerRollover {
-  readonly #deps: RolloverDeps;
-  #busy = false;
+  readonly #change: CaChange;
 
-  constructor(deps: RolloverDeps) {
-    this.#deps = deps;
+  constructor(change: CaChange) {
+    this.#change = change;
   }
 
   /**
@@ -54,26 +30,55 @@ export class IssuerRollover {
    *   progress), `brokers-late` (the new issuer is trusted, but not current yet: try again)
    */
   introduce(actor: string, purpose: 'devices' | 'services' = 'devices'): Promise<CertificateFacts> {
-    return this.#alone(async () => {
-      const { state, ca, audit, clock, feed, caDeps } = this.#deps;
-      const passphrase = await this.#deps.passphrase();
+    return this.#change.alone(async (passphrase) => {
+      const { state, ca, clock, caDeps } = this.#change.deps;
       // An issuer of an earlier attempt that could not be activated is used again.
       const waiting = waitingIssuer(ca.inventory, purpose);
       if (waiting === undefined) assertRoom(ca.inventory, clock.now());
       const made = waiting ?? (await createIssuer(state, passphrase, caDeps, purpose));
-      if (waiting === undefined) ca.replace(await openCa(state, passphrase, caDeps));
-      const effect = await feed.effectOf([feed.sequence], brokersTimeoutMs);
-      if (effect.late > 0) {
-        throw new FlotillaError('brokers-late', { detail: `${effect.late} of ${effect.brokers}` });
-      }
+      if (waiting === undefined) await this.#change.publish(passphrase);
+      await this.#change.brokersReady();
       await activateIssuer(state, made.fingerprint, purpose);
-      ca.replace(await openCa(state, passphrase, caDeps));
-      await audit.append({
-        action: 'issuer-added',
-        actor,
-        detail: { fingerprint: made.fingerprint, purpose },
-      });
+      await this.#change.publish(passphrase);
+      await this.#added(made, purpose, actor);
       return made;
+    });
+  }
+
+  /** Makes the key and the request for an issuer of another CA. @throws FlotillaError `issuer-in-use` */
+  request(
+    actor: string,
+    purpose: 'devices' | 'services' = 'devices',
+  ): Promise<{ readonly key: string; readonly csr: string }> {
+    return this.#change.alone(async (passphrase) => {
+      const { state, audit, clock } = this.#change.deps;
+      const made = await requestIssuer(state, passphrase, purpose, clock.now());
+      const detail = { key: made.key, purpose };
+      await audit.append({ action: 'issuer-requested', actor, detail });
+      return made;
+    });
+  }
+
+  /**
+   * Takes an issuer that another CA has certified, and makes it the current one of its purpose. One below the next
+   * root waits until that is the current root.
+   *
+   * @param pem the issuer, then the CAs between it and the root
+   * @throws FlotillaError as {@link importIssuer}; `brokers-late` (it is trusted, but not current yet: try again)
+   */
+  importSigned(pem: string, actor: string): Promise<CertificateFacts> {
+    return this.#change.alone(async (passphrase) => {
+      const { state, clock, ca } = this.#change.deps;
+      const chain: IssuerChain = await importIssuer(state, passphrase, pem, clock.now());
+      await this.#change.publish(passphrase);
+      await this.#change.brokersReady();
+      const isNext = chain.root.fingerprint !== ca.root.fingerprint;
+      if (!isNext) {
+        await activateImported(state, chain);
+        await this.#change.publish(passphrase);
+      }
+      await this.#added(chain.certificate, chain.purpose, actor);
+      return chain.certificate;
     });
   }
 
@@ -83,43 +88,31 @@ export class IssuerRollover {
    * @throws FlotillaError `issuer-not-found`, `issuer-in-use`
    */
   retire(fingerprint: string, actor: string): Promise<void> {
-    return this.#alone(async () => {
-      const { state, ca, audit, clock, registry, caDeps, graceMs } = this.#deps;
+    return this.#change.alone(async (passphrase) => {
+      const { state, ca, audit } = this.#change.deps;
       const issuer = ca.issuer(fingerprint);
       if (issuer === undefined) throw new FlotillaError('issuer-not-found');
       if (issuer === ca.current || issuer === ca.service) {
         throw new FlotillaError('issuer-in-use', { detail: 'it is the current issuer' });
       }
-      let left = 0;
-      const endedMs = clock.now() - graceMs;
-      for await (const { certificates } of registry.rows('devices')) {
-        for (const one of certificates) {
-          const isNeeded = one.status === 'active' && one.notAfterMs > endedMs;
-          if (one.issuer === fingerprint && isNeeded) left++;
-        }
-      }
+      const left = await this.#change.activeCertificates(new Set([fingerprint]));
       if (left > 0) {
         throw new FlotillaError('issuer-in-use', { detail: `${left} active certificates` });
       }
       await audit.append({ action: 'issuer-retired', actor, detail: { fingerprint } });
       await removeIssuer(state, fingerprint);
-      ca.replace(await openCa(state, await this.#deps.passphrase(), caDeps));
+      await this.#change.publish(passphrase);
     });
   }
 
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is in progress' });
-    this.#busy = true;
-    try {
-      return await work();
-    } finally {
-      this.#busy = false;
-    }
+  async #added({ fingerprint }: CertificateFacts, purpose: string, actor: string): Promise<void> {
+    const { audit } = this.#change.deps;
+    await audit.append({ action: 'issuer-added', actor, detail: { fingerprint, purpose } });
   }
 }
 
 /** An issuer that is newer than the current one of its purpose: it was created or imported, and not activated yet. */
-function waitingIssuer(
+export function waitingIssuer(
   { current, service, issuers, root }: CaInventory,
   purpose: 'devices' | 'services',
 ): CertificateFacts | undefined {

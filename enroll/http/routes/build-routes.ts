@@ -31,7 +31,7 @@ import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { OcspService } from '../../revocation/ocsp-responder.ts';
 import type { RevocationList } from '../../revocation/revocation-list.ts';
-import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
+import type { CaChanges } from '../../bootstrap/components.ts';
 import { openApi } from '../openapi.ts';
 import type { RawRoute } from '../raw-route.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -47,6 +47,7 @@ import { issuerRoutes } from './issuer-routes.ts';
 import { requestRoutes } from './request-routes.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { serviceRoute } from './service-routes.ts';
+import { rootRoutes } from './root-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 export interface RouteDeps {
@@ -70,7 +71,7 @@ export interface RouteDeps {
   readonly renewal: Renewal;
   readonly revocations: DeviceActions;
   readonly roles: KnownRoles;
-  readonly rollover: IssuerRollover;
+  readonly changes: CaChanges;
   readonly state: StateFolder;
   readonly table: DeviceTable;
   readonly tokens: Tokens;
@@ -102,6 +103,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
     ...deviceRoutes(deps),
     ...bulkRoutes(deps),
     ...requestRoutes(new Approvals(deps), deps.roles),
+    ...rootRoutes(deps),
     ...issuerRoutes(deps),
     ...factoryRoutes(deps),
     ...feedRoutes(deps),

@@ -6,13 +6,18 @@
 import { z } from 'zod';
 import type { CertificateFacts } from '../../../certs/certificate.ts';
 import type { Clock } from '../../../core/clock.ts';
-import { caStatusSchema } from '../../../core/protocol/ca-status.ts';
+import {
+  caStatusSchema,
+  issuerRequestSchema,
+  withdrawnIssuerSchema,
+} from '../../../core/protocol/ca-status.ts';
 import { issuerSchema, issuersSchema } from '../../../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../../../core/state-folder.ts';
 import { purposeOf } from '../../ca/ca-inventory.ts';
 import { caReport } from '../../ca/ca-report.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
+import type { IssuerWithdrawal } from '../../rollover/issuer-withdrawal.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
 
@@ -20,10 +25,14 @@ export interface IssuerRouteDeps {
   readonly clock: Clock;
   readonly state: StateFolder;
   readonly ca: CertificateAuthority;
-  readonly rollover: IssuerRollover;
+  readonly changes: { readonly issuers: IssuerRollover; readonly withdrawal: IssuerWithdrawal };
 }
 
-export function issuerRoutes({ ca, clock, rollover, state }: IssuerRouteDeps): HttpRoute[] {
+const byFingerprint = z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
+const purposeBody = z.strictObject({ purpose: z.enum(['devices', 'services']).optional() });
+
+export function issuerRoutes({ ca, changes, clock, state }: IssuerRouteDeps): HttpRoute[] {
+  const { issuers, withdrawal } = changes;
   const isCurrent = (fingerprint: string): boolean =>
     [ca.current, ca.service].some((one) => one.certificate.fingerprint === fingerprint);
   const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
@@ -59,9 +68,40 @@ export function issuerRoutes({ ca, clock, rollover, state }: IssuerRouteDeps): H
       summary: 'Creates an issuer, which becomes the current one when every broker trusts it',
       access: 'admin',
       status: 201,
-      body: z.strictObject({ purpose: z.enum(['devices', 'services']).optional() }).optional(),
+      body: purposeBody.optional(),
       response: issuerSchema,
-      handle: async ({ actor, body }) => issuerView(await rollover.introduce(actor, body?.purpose)),
+      handle: async ({ actor, body }) => issuerView(await issuers.introduce(actor, body?.purpose)),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/issuers/requests',
+      summary: 'Makes a key and a request for an issuer that another CA certifies',
+      access: 'admin',
+      status: 201,
+      body: purposeBody.optional(),
+      response: issuerRequestSchema,
+      handle: ({ actor, body }) => issuers.request(actor, body?.purpose),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/issuers/import',
+      summary: 'Takes an issuer that another CA has certified; it becomes the current one',
+      access: 'admin',
+      status: 201,
+      body: z.strictObject({ chain: z.string().max(128 * 1024) }),
+      bodyMaxBytes: 160 * 1024,
+      response: issuerSchema,
+      handle: async ({ actor, body }) => issuerView(await issuers.importSigned(body.chain, actor)),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/issuers/:fingerprint/withdraw',
+      summary: 'Withdraws an issuer whose key is in other hands, at once',
+      access: 'admin',
+      params: byFingerprint,
+      body: z.strictObject({ compromised: z.literal(true) }),
+      response: withdrawnIssuerSchema,
+      handle: ({ params, actor }) => withdrawal.withdraw(params.fingerprint, actor),
     }),
     route({
       method: 'DELETE',
@@ -69,9 +109,9 @@ export function issuerRoutes({ ca, clock, rollover, state }: IssuerRouteDeps): H
       summary: 'Removes a former issuer that is no longer needed',
       access: 'admin',
       status: 204,
-      params: z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
+      params: byFingerprint,
       async handle({ params, actor }) {
-        await rollover.retire(params.fingerprint, actor);
+        await issuers.retire(params.fingerprint, actor);
         return undefined;
       },
     }),

@@ -35,6 +35,7 @@ function slowReview(count: number): { review: ConnectionReview; seen: string[]; 
     authorizer: { connect: () => ({ allowed: true, rule: 'test' }) },
     expiry: new ConnectionExpiry(clock, { graceMs: 0 }, 0),
     holds: new IncidentHolds(),
+    material: { authorities: [] },
   });
   return { review, seen, closed };
 }

@@ -1,0 +1,194 @@
+/** `flotilla root …`: the root CA and its replacement. Works also while the service is stopped. @module */
+import { Command, Option } from 'commander';
+import type { CertificateFacts } from '../../certs/certificate.ts';
+import { writeFileAtomic } from '../../core/atomic-file.ts';
+import { systemClock } from '../../core/clock.ts';
+import { rootSchema, signedListsSchema } from '../../core/protocol/ca-status.ts';
+import type { AdminOptions } from '../lib/admin-client.ts';
+import { changeCa, localActor } from '../lib/ca-access.ts';
+import {
+  loadStateAndConfig,
+  stateCommand,
+  urlOption,
+  type CommandAction,
+  type StateOptions,
+} from '../lib/command-context.ts';
+import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
+import { readKeyFile, readPemFile } from '../lib/pem-input.ts';
+import type { Runner } from '../lib/runner.ts';
+
+interface ImportOptions extends AdminOptions {
+  readonly key?: string;
+  readonly keyPassphraseFile?: string;
+  readonly cross?: string;
+}
+
+interface SignOptions extends StateOptions {
+  readonly out: string;
+  readonly purpose: 'devices' | 'services';
+}
+
+export function rootCommand(runner: Runner): Command {
+  return new Command('root')
+    .description('replace the root CA, and use its key')
+    .addCommand(
+      stateCommand('rollover', 'make the next root the current one; create it if there is none')
+        .option(...urlOption)
+        .action(runner.run(rollOver)),
+    )
+    .addCommand(
+      stateCommand('import', 'trust an own root: as the next one, or as the first one of a new CA')
+        .argument('<certificate>', 'PEM file of the root')
+        .option('--key <file>', 'its private key (default: stored elsewhere)')
+        .option('--key-passphrase-file <file>', 'file with the passphrase of the private key')
+        .option(
+          '--cross <file>',
+          'PEM file: the new root signed by the current one, or the reverse',
+        )
+        .option(...urlOption)
+        .action(runner.runWith(importRoot)),
+    )
+    .addCommand(
+      stateCommand('sign', 'sign the request of an issuer of another state folder')
+        .argument('<request>', 'PEM file, from flotilla issuer request')
+        .requiredOption('--out <file>', 'file for the chain (PEM)')
+        .addOption(
+          new Option('--purpose <purpose>', 'what the issuer signs')
+            .choices(['devices', 'services'])
+            .default('devices'),
+        )
+        .action(runner.runWith(sign)),
+    )
+    .addCommand(
+      stateCommand('crl', 'sign the list of the root again, with every withdrawn issuer')
+        .option(...urlOption)
+        .action(runner.run(crl)),
+    )
+    .addCommand(
+      destructive(
+        stateCommand('retire', 'remove the former root and its issuers, when nothing needs them'),
+      )
+        .argument('<fingerprint>', 'fingerprint, as ca status shows it')
+        .option(...urlOption)
+        .action(runner.runWith(retire)),
+    );
+}
+
+const rollOver: CommandAction<AdminOptions> = async (options, context) => {
+  const root = await changeCa(
+    options,
+    context,
+    (client) => client.json('POST', '/v1/roots', rootSchema, {}),
+    async ({ open }) => rootView(await (await open()).changes.roots.rollOver(localActor)),
+  );
+  context.out.result(
+    root,
+    `${root.name} is now the root; new devices pin ${root.fingerprint}\nDevices that have the former root get this one when they renew`,
+  );
+  return 0;
+};
+
+const importRoot = async (
+  file: string,
+  ...[options, context]: Parameters<CommandAction<ImportOptions>>
+): Promise<number> => {
+  const certificate = await readPemFile(file);
+  const cross = options.cross === undefined ? '' : await readPemFile(options.cross);
+  const key =
+    options.key === undefined
+      ? undefined
+      : await readKeyFile(options.key, options.keyPassphraseFile);
+  const root = await changeCa(
+    options,
+    context,
+    async (client) => {
+      if (key !== undefined) {
+        const { FlotillaError } = await import('../../core/errors/flotilla-error.ts');
+        throw new FlotillaError('usage', {
+          detail: '--key needs a stopped service: a key never travels',
+        });
+      }
+      return client.json('POST', '/v1/roots/import', rootSchema, { certificate, cross });
+    },
+    async ({ prepare, open }) => {
+      const { hasCa } = await import('../../enroll/ca/ca-folder.ts');
+      const { createSuppliedCa } = await import('../../enroll/ca/root-change.ts');
+      const { state, passphrase } = await prepare();
+      const supplied = { certificate, key, cross };
+      const made = (await hasCa(state))
+        ? await (await open()).changes.roots.importNext(supplied, localActor)
+        : await createSuppliedCa(state, passphrase, supplied);
+      return rootView(made);
+    },
+  );
+  context.out.result(root, `${root.name} is trusted\n${root.fingerprint}`);
+  return 0;
+};
+
+const sign = async (
+  file: string,
+  ...[options, context]: Parameters<CommandAction<SignOptions>>
+): Promise<number> => {
+  const request = await readPemFile(file);
+  const { signIssuerRequest } = await import('../../enroll/ca/issuer-signing.ts');
+  const { authorityUrls } = await import('../../enroll/ca/authority-urls.ts');
+  const { readPassphrase } = await import('../../enroll/ca/passphrase.ts');
+  const { state, config } = await loadStateAndConfig(options, context);
+  const passphrase = await readPassphrase(state, context.environment.env);
+  const caDeps = { clock: systemClock, urls: authorityUrls(config) };
+  const issuer = await signIssuerRequest(state, passphrase, caDeps, request, options.purpose);
+  await writeFileAtomic(options.out, issuer.pem, 0o644);
+  context.out.result(
+    { fingerprint: issuer.fingerprint, chain: options.out },
+    `signed ${issuer.x509.subject} for ${options.purpose}: ${options.out}`,
+  );
+  return 0;
+};
+
+const crl: CommandAction<AdminOptions> = async (options, context) => {
+  const done = await changeCa(
+    options,
+    context,
+    (client) => client.json('POST', '/v1/roots/crl', signedListsSchema, {}),
+    async ({ open }) => ({
+      signed: await (await open()).changes.withdrawal.signLists(localActor),
+    }),
+  );
+  context.out.result(done, `signed the list of ${done.signed} root${done.signed === 1 ? '' : 's'}`);
+  return 0;
+};
+
+const retire = async (
+  fingerprint: string,
+  ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
+): Promise<number> => {
+  const change = {
+    action: 'retire',
+    summary: `remove the former root ${fingerprint}`,
+    count: 1,
+    targets: [fingerprint],
+    effects: [
+      'Devices that never renewed since the change of roots do not accept servers any more.',
+    ],
+  };
+  const go = await confirmed(change, options, context);
+  if (go !== true) return go;
+  await changeCa(
+    options,
+    context,
+    async (client) => {
+      await client.raw('DELETE', `/v1/roots/${encodeURIComponent(fingerprint)}`);
+    },
+    async ({ open }) => (await open()).changes.roots.retire(fingerprint, localActor),
+  );
+  context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);
+  return 0;
+};
+
+function rootView({ fingerprint, x509, notAfterMs }: CertificateFacts): {
+  fingerprint: string;
+  name: string;
+  notAfter: string;
+} {
+  return { fingerprint, name: x509.subject, notAfter: new Date(notAfterMs).toISOString() };
+}

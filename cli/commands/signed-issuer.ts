@@ -1,0 +1,87 @@
+/** `flotilla issuer import`: takes an issuer that another CA has certified. @module */
+import type { Command } from 'commander';
+import { issuerSchema } from '../../core/protocol/enrollment-api.ts';
+import type { AdminOptions } from '../lib/admin-client.ts';
+import { changeCa, localActor, type StoppedState } from '../lib/ca-access.ts';
+import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { readKeyFile, readPemFile } from '../lib/pem-input.ts';
+import type { Runner } from '../lib/runner.ts';
+
+interface ImportOptions extends AdminOptions {
+  readonly key?: string;
+  readonly keyPassphraseFile?: string;
+}
+
+export function issuerImportCommand(runner: Runner): Command {
+  return stateCommand('import', 'take an issuer that another CA has certified')
+    .argument('<chain>', 'PEM file: the issuer, then the CAs between it and the root')
+    .option('--key <file>', 'private key of the issuer (default: that of flotilla issuer request)')
+    .option('--key-passphrase-file <file>', 'file with the passphrase of the private key')
+    .option(...urlOption)
+    .action(runner.runWith(importIssuer));
+}
+
+const importIssuer = async (
+  file: string,
+  ...[options, context]: Parameters<CommandAction<ImportOptions>>
+): Promise<number> => {
+  const chain = await readPemFile(file);
+  const key =
+    options.key === undefined
+      ? undefined
+      : await readKeyFile(options.key, options.keyPassphraseFile);
+  const issuer = await changeCa(
+    options,
+    context,
+    async (client, prepare) => {
+      if (key !== undefined) {
+        // The key never travels: it is stored here, and the service finds it.
+        const { state, passphrase } = await prepare();
+        const { storeRequestedKey } = await import('../../enroll/ca/issuer-import.ts');
+        await storeRequestedKey(state, passphrase, key);
+      }
+      return client.json('POST', '/v1/issuers/import', issuerSchema, { chain });
+    },
+    async (stopped) => importStopped(stopped, chain, key),
+  );
+  context.out.result(
+    issuer,
+    `${issuer.name} is trusted${issuer.current ? ' and is now the current issuer' : ''}\n${issuer.fingerprint}`,
+  );
+  return 0;
+};
+
+/** Before the first start there is no issuer, no registry and no audit log: only the files are written. */
+async function importStopped(
+  { prepare, open }: StoppedState,
+  chain: string,
+  key: Awaited<ReturnType<typeof readKeyFile>> | undefined,
+): Promise<ReturnType<typeof issuerSchema.parse>> {
+  const files = await import('../../enroll/ca/issuer-import.ts');
+  const { hasCa } = await import('../../enroll/ca/ca-folder.ts');
+  const { purposeOf } = await import('../../enroll/ca/ca-inventory.ts');
+  const { state, passphrase, nowMs } = await prepare();
+  if (key !== undefined) await files.storeRequestedKey(state, passphrase, key);
+  if (await hasCa(state)) {
+    const { changes, ca } = await open();
+    const made = await changes.issuers.importSigned(chain, localActor);
+    const signing = [ca.current, ca.service].map(({ certificate }) => certificate.fingerprint);
+    return viewOf(made, purposeOf(made), signing.includes(made.fingerprint));
+  }
+  const imported = await files.importIssuer(state, passphrase, chain, nowMs);
+  await files.activateImported(state, imported);
+  return viewOf(imported.certificate, imported.purpose, true);
+}
+
+function viewOf(
+  made: {
+    readonly fingerprint: string;
+    readonly x509: { readonly subject: string };
+    readonly notAfterMs: number;
+  },
+  purpose: 'all' | 'devices' | 'services',
+  current: boolean,
+): ReturnType<typeof issuerSchema.parse> {
+  const notAfter = new Date(made.notAfterMs).toISOString();
+  return { fingerprint: made.fingerprint, name: made.x509.subject, current, purpose, notAfter };
+}

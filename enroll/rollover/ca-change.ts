@@ -1,0 +1,80 @@
+/**
+ * What all changes of the CA have in common: one at a time, the CA read again after each step, and the brokers.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import { openCa } from '../ca/ca-folder.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { CaDeps } from '../ca/root-authority.ts';
+import type { Feed } from '../feed/directory-feed.ts';
+import type { Registry } from '../registry/registry.ts';
+
+/** How long the brokers may take to apply a change, in ms. */
+export const caBrokersTimeoutMs = 10_000;
+
+export interface CaChangeDeps {
+  readonly state: StateFolder;
+  readonly ca: CertificateAuthority;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  /** Waits until the brokers apply the newest change. */
+  readonly feed: Pick<Feed, 'sequence' | 'effectOf'>;
+  readonly registry: Registry;
+  readonly caDeps: CaDeps;
+  /** How long after its expiry a certificate may still renew. */
+  readonly graceMs: number;
+  /** Read again for each change: the passphrase is not kept in memory. */
+  readonly passphrase: () => Promise<string>;
+}
+
+export class CaChange {
+  readonly deps: CaChangeDeps;
+  #busy = false;
+
+  constructor(deps: CaChangeDeps) {
+    this.deps = deps;
+  }
+
+  /** Runs a change alone. @throws FlotillaError `issuer-in-use` while another one is in progress */
+  async alone<T>(work: (passphrase: string) => Promise<T>): Promise<T> {
+    if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is in progress' });
+    this.#busy = true;
+    try {
+      return await work(await this.deps.passphrase());
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Reads the CA again. Brokers and devices get the trusted certificates from then on. */
+  async publish(passphrase: string): Promise<void> {
+    const { state, ca, caDeps } = this.deps;
+    ca.replace(await openCa(state, passphrase, caDeps));
+  }
+
+  /** Waits until every connected broker has applied what was published. @throws FlotillaError `brokers-late` */
+  async brokersReady(): Promise<void> {
+    const { feed } = this.deps;
+    const effect = await feed.effectOf([feed.sequence], caBrokersTimeoutMs);
+    if (effect.late > 0) {
+      throw new FlotillaError('brokers-late', { detail: `${effect.late} of ${effect.brokers}` });
+    }
+  }
+
+  /** How many certificates of these issuers are valid or may still renew. */
+  async activeCertificates(issuers: ReadonlySet<string>): Promise<number> {
+    const { clock, registry, graceMs } = this.deps;
+    const endedMs = clock.now() - graceMs;
+    let count = 0;
+    for await (const { certificates } of registry.rows('devices')) {
+      for (const { issuer, status, notAfterMs } of certificates) {
+        if (issuers.has(issuer) && status === 'active' && notAfterMs > endedMs) count++;
+      }
+    }
+    return count;
+  }
+}
