@@ -20,21 +20,18 @@ import {
   publishRules,
 } from '../../core/policy/decision.ts';
 import type { Policy, Rule } from '../../core/policy/policy-model.ts';
+import { CacheRoom, DecisionCache } from './decision-cache.ts';
 import { rulesFor, type ExpandedRule, type Subject } from '../../core/policy/rules-for.ts';
 
-/** Maximum cached topics per identity and action. */
-export const cachedTopicsMax = 512;
-
 /** The cached decisions for the identity of one connection. */
-interface DecisionCache {
+interface Decisions {
   readonly version: number;
   readonly entry: Identity['entry'];
   readonly standing: Identity['standing'];
   readonly rules: readonly ExpandedRule[];
   readonly limits: SessionLimits;
-  /** Created on first use: most connections are idle, or use only one of them. */
-  publish: Map<string, Verdict | readonly Rule[]> | undefined;
-  receive: Map<string, boolean> | undefined;
+  readonly publish: DecisionCache<Verdict | readonly Rule[]>;
+  readonly receive: DecisionCache<boolean>;
 }
 
 export class PolicyAuthorizer implements Authorizer {
@@ -42,7 +39,8 @@ export class PolicyAuthorizer implements Authorizer {
   #version = 1;
   readonly #onDenied: 'close' | 'drop';
   readonly #limits: BrokerLimits;
-  readonly #caches = new WeakMap<Identity, DecisionCache>();
+  readonly #caches = new WeakMap<Identity, Decisions>();
+  readonly #cacheRoom = new CacheRoom();
   /** Thousands of connections share the limits of a role. `undefined`: roles not in the policy. */
   readonly #limitsByRole = new Map<string | undefined, SessionLimits>();
   /** How often each rule denied an action; `none`: no rule matched. */
@@ -91,10 +89,10 @@ export class PolicyAuthorizer implements Authorizer {
   ): Verdict {
     const cache = this.#cacheOf(identity);
     if (payloadBytes > cache.limits.payloadMaxBytes) return this.#denied(payloadTooLarge);
-    let decision = cache.publish?.get(topic);
+    let decision = cache.publish.get(topic);
     if (decision === undefined) {
       decision = this.#decidePublish(cache, identity, topic);
-      addToCache((cache.publish ??= new Map<string, Verdict | readonly Rule[]>()), topic, decision);
+      cache.publish.set(topic, decision);
     }
     if (!('allowed' in decision)) decision = decidePublish(decision, { qos, retain, payloadBytes });
     return decision.allowed ? decision : this.#denied(decision);
@@ -108,10 +106,10 @@ export class PolicyAuthorizer implements Authorizer {
 
   receive(identity: Identity, topic: string): boolean {
     const cache = this.#cacheOf(identity);
-    let decision = cache.receive?.get(topic);
+    let decision = cache.receive.get(topic);
     if (decision === undefined) {
       decision = !isReservedForSubscribe(topic) && decideReceive(cache.rules, topic).allowed;
-      addToCache((cache.receive ??= new Map<string, boolean>()), topic, decision);
+      cache.receive.set(topic, decision);
     }
     return decision;
   }
@@ -126,11 +124,7 @@ export class PolicyAuthorizer implements Authorizer {
     return verdict;
   }
 
-  #decidePublish(
-    cache: DecisionCache,
-    identity: Identity,
-    topic: string,
-  ): Verdict | readonly Rule[] {
+  #decidePublish(cache: Decisions, identity: Identity, topic: string): Verdict | readonly Rule[] {
     if (isReservedForPublish(topic, identity.id)) return reserved;
     const matching = publishRules(cache.rules, topic);
     if (matching.some(isConditional)) return matching;
@@ -138,7 +132,7 @@ export class PolicyAuthorizer implements Authorizer {
     return verdict.allowed ? { ...verdict, always: true } : verdict;
   }
 
-  #cacheOf(identity: Identity): DecisionCache {
+  #cacheOf(identity: Identity): Decisions {
     const known = this.#caches.get(identity);
     if (
       known?.version === this.#version &&
@@ -147,15 +141,17 @@ export class PolicyAuthorizer implements Authorizer {
     ) {
       return known;
     }
-    const cache: DecisionCache = {
+    const cache: Decisions = {
       version: this.#version,
       entry: identity.entry,
       standing: identity.standing,
       rules: rulesFor(this.#policy, policySubjectOf(identity)),
       limits: this.#limitsOf(identity.entry.role),
-      publish: undefined,
-      receive: undefined,
+      publish: new DecisionCache(this.#cacheRoom),
+      receive: new DecisionCache(this.#cacheRoom),
     };
+    known?.publish.empty();
+    known?.receive.empty();
     this.#caches.set(identity, cache);
     return cache;
   }
@@ -204,9 +200,3 @@ export function policySubjectOf(identity: Identity): Subject {
 
 const reserved: Verdict = { allowed: false, code: 'topic-reserved', rule: builtInRule };
 const payloadTooLarge: Verdict = { allowed: false, code: 'payload-too-large', rule: 'limits' };
-
-function addToCache<T>(map: Map<string, T>, topic: string, value: T): void {
-  // Clearing the whole cache is simple and sufficient, because a device uses few topics.
-  if (map.size >= cachedTopicsMax) map.clear();
-  map.set(topic, value);
-}

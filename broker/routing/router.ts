@@ -94,7 +94,7 @@ export class Router<S extends object> {
 
   #evict(route: Route<S>): void {
     route.stale = true;
-    this.#cacheBytes -= routeBytes(route.topic);
+    this.#cacheBytes -= routeBytes(route);
     this.#routes.delete(route.topic);
     this.#index.delete(route.topic);
   }
@@ -120,7 +120,7 @@ export class Router<S extends object> {
       route.stale = true;
       return route;
     }
-    this.#cacheBytes += routeBytes(topic);
+    this.#cacheBytes += routeBytes(route);
     while (
       this.#routes.size >= cacheMaxTopics ||
       (this.#cacheBytes > cacheMaxTopics * typicalRouteBytes && this.#routes.size > 0)
@@ -139,12 +139,17 @@ export class Router<S extends object> {
 const invalidationStepsMax = 1000;
 
 /**
- * The approximate memory of a cached route without receivers, and of its node in the index. A client that
- * invents long topics can fill the cache only with fewer of them.
+ * The approximate memory of a cached route, of its receivers, and of its node in the index. With long topics,
+ * or many receivers, fewer routes fit.
  */
-function routeBytes(topic: string): number {
-  return 600 + 2 * topic.length;
+function routeBytes<S>({ topic, targets, shared }: Route<S>): number {
+  let receivers = targets.length;
+  for (const { members } of shared) receivers += members.length;
+  return 600 + 2 * topic.length + receivers * targetBytes;
 }
+
+/** The memory of a receiver in a route (measured: 73). */
+const targetBytes = 80;
 
 /** The memory of a route with a typical topic: thirty characters. */
 const typicalRouteBytes = 660;

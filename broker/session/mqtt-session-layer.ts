@@ -22,7 +22,6 @@ import { AedesPersistence } from './aedes/aedes-persistence.ts';
 import { openMemoryStore } from '../store/memory-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import { storeLimits } from '../store/open-store.ts';
-import { SharedRoom } from '../store/shared-room.ts';
 import { LayerInspection } from './inspection/layer-inspection.ts';
 import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
@@ -36,6 +35,7 @@ import { Message } from './delivery/message.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
 import { Counters, type SessionContext } from './state/context.ts';
+import { Rooms } from './state/rooms.ts';
 import { SessionRegistry } from './state/session-registry.ts';
 
 export type SessionLayerOptions = SessionLayerDeps & {
@@ -76,10 +76,7 @@ export async function createSessionLayer(
     counters: new Counters(),
     batches: new WriteBatchPool(),
     memoryTotals: new MemoryTotals(),
-    subscriptionRoom: new SharedRoom({
-      max: limits.subscriptionsTotalMax,
-      maxBytes: limits.subscriptionsTotalMaxBytes,
-    }),
+    rooms: new Rooms(limits),
     hooks: new Hooks(),
   });
   layer.sessions.recover(recovered);

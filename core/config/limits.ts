@@ -134,7 +134,61 @@ export const brokerLimitsSchema = z.strictObject({
     min: 1 * kib,
     max: 65_536 * mib,
     description:
-      'Memory of the subscriptions of all sessions together: the filters, and about 500 bytes for each subscription. Shared as subscriptionsTotalMax is.',
+      'Memory of the subscriptions of all sessions together: the filters, and about 600 bytes for each subscription. Shared as subscriptionsTotalMax is.',
+  }),
+  sessionsTotalMax: wholeNumber({
+    defaultValue: 500_000,
+    min: 1,
+    max: 100_000_000,
+    description:
+      'Stored sessions of all identities together. In the last quarter, an identity may have at most a sixteenth of what is left, and at least one.',
+  }),
+  willsTotalMaxBytes: wholeNumber({
+    defaultValue: 256 * mib,
+    min: 1 * kib,
+    max: 65_536 * mib,
+    description:
+      'Memory of the will messages of all clients together, connected or not. Shared as sessionsTotalMax is.',
+  }),
+  willsPerDeviceMaxBytes: wholeNumber({
+    defaultValue: 2 * mib,
+    min: 1 * kib,
+    max: 1024 * mib,
+    description: 'Memory of the will messages of one identity.',
+  }),
+  topicsTotalMaxBytes: wholeNumber({
+    defaultValue: 256 * mib,
+    min: 1 * kib,
+    max: 65_536 * mib,
+    description:
+      'Memory of the topics that all connections keep: topic aliases, and the topics that they published to. Without room a topic is not cached, and an alias is refused.',
+  }),
+  topicsPerDeviceMaxBytes: wholeNumber({
+    defaultValue: 1 * mib,
+    min: 1 * kib,
+    max: 1024 * mib,
+    description: 'The part of topicsTotalMaxBytes that the connections of one identity may use.',
+  }),
+  unreleasedTotalMax: wholeNumber({
+    defaultValue: 4_000_000,
+    min: 1,
+    max: 100_000_000,
+    description:
+      'QoS 2 messages that were received from all clients together and not released by PUBREL. Shared as sessionsTotalMax is; one identity may have 131,070.',
+  }),
+  inboundTotalMaxBytes: wholeNumber({
+    defaultValue: 256 * mib,
+    min: 64 * kib,
+    max: 65_536 * mib,
+    description:
+      'Memory of the packets of all connections that are not complete yet. In the last quarter, a packet may have at most a sixteenth of what is left.',
+  }),
+  outboundTotalMaxBytes: wholeNumber({
+    defaultValue: 1024 * mib,
+    min: 64 * kib,
+    max: 65_536 * mib,
+    description:
+      'Bytes that all clients together have not read yet. In the last quarter, a connection may have at most a sixteenth of what is left.',
   }),
   inflightOutMax: wholeNumber({
     defaultValue: 100,

@@ -346,6 +346,23 @@ export const brokerErrors = errors({
     mqtt5: 0x99,
     mqtt3: 5,
   },
+  'sessions-too-many': {
+    title: 'There is no room for another stored session',
+    advice: 'Use Clean Start, delete identities that are not used, or raise sessionsTotalMax.',
+    mqtt5: 0x97,
+    mqtt3: 3,
+  },
+  'wills-too-large': {
+    title: 'There is no room for the will message',
+    advice: 'Use a smaller will, or raise willsPerDeviceMaxBytes or willsTotalMaxBytes.',
+    mqtt5: 0x97,
+    mqtt3: 3,
+  },
+  'memory-share-used': {
+    title: 'The client uses more memory of the broker than its share',
+    advice: 'Use fewer topic aliases, complete packets, and release QoS 2 messages.',
+    mqtt5: 0x97,
+  },
   'subscriptions-too-many': {
     title: 'The session has reached its subscription limit',
     advice: 'Use wildcards, or raise subscriptions in the limits of the role.',

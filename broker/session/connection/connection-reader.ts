@@ -49,7 +49,11 @@ export class ConnectionReader {
     this.#wire = wire;
     this.#context = context;
     this.#lastActiveMs = this.#openedAtMs = context.clock.monotonicMs();
-    this.#framer = new Framer(context.limits.connectPacketMaxBytes, onPacket);
+    this.#framer = new Framer(
+      context.limits.connectPacketMaxBytes,
+      context.rooms.inbound,
+      onPacket,
+    );
     this.#framer.firstByte = connectFirstByte;
   }
 

@@ -59,11 +59,12 @@ export class ConnectionWriter {
     }
     const isFirst = this.#backlog === undefined;
     const pool = wire.reusesBuffers ? this.#context.batches.buffers : undefined;
-    const backlog = (this.#backlog ??= new Backlog(pool));
+    const { limits, rooms } = this.#context;
+    const backlog = (this.#backlog ??= new Backlog(pool, rooms.outbound));
     backlog.add(batch);
     // The wire may accept a part of a large batch.
     if (isFirst) this.sendBacklog();
-    if (backlog.bytes > 4 * this.#context.limits.outboundPerConnectionMaxBytes) {
+    if (backlog.bytes > 4 * rooms.outbound.shareOf(limits.outboundPerConnectionMaxBytes)) {
       this.#owner.close('outbound-too-slow');
     }
   }

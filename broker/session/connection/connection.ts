@@ -90,8 +90,6 @@ export class ClientConnection implements ConnectionRoles {
   problemInformation = true;
   /** The session expiry of CONNECT: if it was 0, DISCONNECT must not raise it. */
   requestedExpirySeconds = 0;
-  /** The topic aliases that the client set. */
-  inboundAliases: (string | undefined)[] | undefined = undefined;
   outboundAliases: OutboundAliases | undefined = undefined;
   topicCache: TopicCache | undefined = undefined;
   rateLimit: RateLimit | undefined = undefined;
@@ -159,8 +157,9 @@ export class ClientConnection implements ConnectionRoles {
 
   get hasRoom(): boolean {
     if (this.closed) return false;
-    const { outboundPerConnectionMaxBytes } = this.context.limits;
-    return this.#writer.bytes + this.#gate.bytes < outboundPerConnectionMaxBytes;
+    const { limits, rooms } = this.context;
+    const maxBytes = rooms.outbound.shareOf(limits.outboundPerConnectionMaxBytes);
+    return this.#writer.bytes + this.#gate.bytes < maxBytes;
   }
 
   /** Sends bytes unchanged at the end of this turn, but not before CONNACK. */
@@ -264,7 +263,7 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   reauthorize(): void {
-    this.topicCache = undefined;
+    this.topicCache?.forget();
     if (this.session === undefined) return;
     this.setRateLimit();
     this.host.sessions.reauthorize(this.session);
@@ -380,6 +379,7 @@ export class ClientConnection implements ConnectionRoles {
       this.#release();
     }
     this.#writer.clear();
+    this.topicCache?.release();
     this.host.connectionClosed(this);
     this.#onEnd?.();
     this.#onEnd = undefined;

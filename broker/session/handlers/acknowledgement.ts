@@ -6,6 +6,7 @@
 import type { ClientConnection } from '../connection/connection.ts';
 import type { AckResult } from '../delivery/in-flight.ts';
 import { emitAck } from './plugin-hooks.ts';
+import { released } from '../state/unreleased.ts';
 import type { Session } from '../state/session.ts';
 import {
   packetFirstByte,
@@ -61,7 +62,7 @@ export function onPubrel(
   end: number,
 ): void {
   const { packetId } = readAcknowledgement(bytes, body, end, client.isMqtt5, false);
-  const known = session.awaitingPubrel?.delete(packetId) === true;
+  const known = released(client.context, session, packetId);
   client.unreleased?.delete(packetId);
   if (known && session.kept) {
     client.context.store.deleteIncoming(session.clientId, packetId);

@@ -18,6 +18,7 @@ import { ProtocolFault, protocolError } from '../wire/fault.ts';
 import { isUtf8Payload } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
 import { reasonOf } from '../wire/reasons.ts';
+import type { StoredMessage } from '../../store/session-store.ts';
 
 /** The bit of the protocol level that a bridge of mosquitto sets (`try_private`). */
 const bridgeBit = 0x80;
@@ -111,19 +112,33 @@ function rejectionOf(
   if (others.length >= authorizer.limits(identity).connectionsMax) {
     return { code: 'device-connections-too-many', detail };
   }
-  return connect.will === undefined ? undefined : willRejection(client, connect.will);
+  if (isKept(connect) && !client.host.sessions.hasRoomFor(identity, clientId)) {
+    return { code: 'sessions-too-many', detail };
+  }
+  return connect.will === undefined ? undefined : willRejection(client, connect.will, clientId);
+}
+
+/** Whether the client asks for a session that outlives its connection. */
+function isKept({ clean, version, properties }: Connect): boolean {
+  return version === 5 ? properties.sessionExpiry > 0 : !clean;
 }
 
 /** Whether CONNACK would have to wait for the store. */
 function mustStore(client: ClientConnection, connect: Connect, clientId: string): boolean {
-  const { clean, version, properties, will } = connect;
-  const isKept = version === 5 ? properties.sessionExpiry > 0 : !clean;
-  return isKept || will !== undefined || client.host.sessions.get(clientId)?.kept === true;
+  return (
+    isKept(connect) ||
+    connect.will !== undefined ||
+    client.host.sessions.get(clientId)?.kept === true
+  );
 }
 
 /** A will that would be denied as a PUBLISH is rejected at CONNECT. */
-function willRejection(client: ClientConnection, will: ConnectWill): Rejection | undefined {
-  const { authorizer, limits } = client.context;
+function willRejection(
+  client: ClientConnection,
+  will: ConnectWill,
+  clientId: string,
+): Rejection | undefined {
+  const { authorizer, limits, rooms } = client.context;
   const { topic, qos, retain, payload, properties } = will;
   const { topicMaxBytes, topicLevelsMax } = limits;
   // [MQTT-4.7.3-1], [MQTT-3.1.3-11]: the rules of any topic name.
@@ -133,9 +148,14 @@ function willRejection(client: ClientConnection, will: ConnectWill): Rejection |
     return { code: 'payload-format-invalid', detail: 'will payload' };
   }
   const verdict = authorizer.publish(client.identity, topic, qos, retain, payload.length);
-  return verdict.allowed
+  if (!verdict.allowed) {
+    return { code: verdict.code, detail: `will topic ${JSON.stringify(topic.slice(0, 128))}` };
+  }
+  const replaced = client.host.sessions.get(clientId)?.will;
+  const record = { message: willMessage(will, clientId, 0) };
+  return rooms.hasRoomForWill(client.identity.id, record, replaced)
     ? undefined
-    : { code: verdict.code, detail: `will topic ${JSON.stringify(topic.slice(0, 128))}` };
+    : { code: 'wills-too-large', detail: '' };
 }
 
 /**
@@ -210,22 +230,26 @@ function keepAliveOf(connect: Connect, maxSeconds: number): number {
 function willOf(client: ClientConnection, connect: Connect, clientId: string): OpenRequest['will'] {
   const { will } = connect;
   if (will === undefined) return undefined;
-  const nowMs = client.context.clock.now();
-  const { messageExpiry, willDelay, forward } = will.properties;
   return {
-    message: {
-      topic: will.topic,
-      // A copy, so that the read buffer is not kept alive.
-      payload: Buffer.from(will.payload),
-      qos: will.qos,
-      retain: will.retain,
-      properties: forward === undefined ? undefined : Buffer.from(forward),
-      // The difference to `createdAtMs` is the expiry interval. It begins when the will is published.
-      expiresAtMs: messageExpiry < 0 ? undefined : nowMs + messageExpiry * 1000,
-      createdAtMs: nowMs,
-      publisher: clientId,
-    },
-    delaySeconds: Math.max(0, willDelay),
+    message: willMessage(will, clientId, client.context.clock.now()),
+    delaySeconds: Math.max(0, will.properties.willDelay),
+  };
+}
+
+function willMessage(will: ConnectWill, publisher: string, nowMs: number): StoredMessage {
+  const { topic, payload, qos, retain, properties } = will;
+  const { messageExpiry, forward } = properties;
+  return {
+    topic,
+    // A copy, so that the read buffer is not kept alive.
+    payload: Buffer.from(payload),
+    qos,
+    retain,
+    properties: forward === undefined ? undefined : Buffer.from(forward),
+    // The difference to `createdAtMs` is the expiry interval. It begins when the will is published.
+    expiresAtMs: messageExpiry < 0 ? undefined : nowMs + messageExpiry * 1000,
+    createdAtMs: nowMs,
+    publisher,
   };
 }
 

@@ -16,6 +16,7 @@ import { pauseReasons } from '../connection/connection-reader.ts';
 import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
 import { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
+import { awaitRelease } from '../state/unreleased.ts';
 import { isRetainRefusal } from '../state/publisher.ts';
 import type { Session } from '../state/session.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
@@ -62,8 +63,9 @@ export function onPublish(
       client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
       return;
     }
-    if (context.store.stalled !== undefined) {
-      rejectStalled(client, topic.topic, qos, packetId);
+    const missing = missingRoom(client, session, qos);
+    if (missing !== undefined) {
+      rejectWithoutRoom(client, topic.topic, qos, packetId, missing);
       return;
     }
     assertReceiveMaximum(client, session);
@@ -147,7 +149,7 @@ function rememberUntilPubrel(
   packetId: number,
 ): void {
   if (qos !== 2) return;
-  (session.awaitingPubrel ??= new Set()).add(packetId);
+  awaitRelease(client.context, session, packetId);
   if (session.kept) client.context.store.putIncoming(session.clientId, packetId);
 }
 
@@ -198,6 +200,14 @@ function topicOf(client: ClientConnection, bytes: Buffer, fields: PublishFields)
     : aliasedTopic(client, properties.topicAlias, bytes, topicStart, topicEnd);
 }
 
+function topicCacheOf(client: ClientConnection): TopicCache {
+  const { rooms } = client.context;
+  return (client.topicCache ??= new TopicCache(
+    rooms.topics,
+    rooms.topicShareOf(client.identity.id),
+  ));
+}
+
 /** The topic whose name is in `bytes` from `start` to `end`. @throws ProtocolFault */
 function namedTopic(
   client: ClientConnection,
@@ -205,7 +215,7 @@ function namedTopic(
   start: number,
   end: number,
 ): CachedTopic {
-  const cache = (client.topicCache ??= new TopicCache());
+  const cache = topicCacheOf(client);
   const cached = cache.find(bytes, start, end);
   if (cached !== undefined) return cached;
   const name = copyOf(bytes.subarray(start, end));
@@ -238,10 +248,12 @@ function aliasedTopic(
   }
   if (end > start) {
     const topic = namedTopic(client, bytes, start, end);
-    (client.inboundAliases ??= [])[alias] = topic.topic;
+    if (!topicCacheOf(client).setAlias(alias, topic.topic)) {
+      throw new ProtocolFault('memory-share-used', 'no room for a topic alias');
+    }
     return topic;
   }
-  const topic = client.inboundAliases?.[alias];
+  const topic = client.topicCache?.alias(alias);
   // A Protocol Error by section 3.3.2.3.4: the alias was never set.
   if (topic === undefined) throw protocolError(`[MQTT-3.3.2-8] topic alias ${alias} is not set`);
   const name = Buffer.from(topic);
@@ -277,21 +289,34 @@ function rejectionOf(
     : undefined;
 }
 
+/** Why a message of QoS 1 or 2 cannot be taken: the disk is full, or too many wait for PUBREL. */
+function missingRoom(
+  { context }: ClientConnection,
+  session: Session,
+  qos: 1 | 2,
+): 'store-stalled' | 'memory-share-used' | undefined {
+  if (context.store.stalled !== undefined) return 'store-stalled';
+  return qos === 1 || context.rooms.hasRoomForUnreleased(session.identityId)
+    ? undefined
+    : 'memory-share-used';
+}
+
 /**
- * The disk is full: a message that would have to be stored is not published. 3.1.1 has no negative
- * acknowledgement, so that the connection closes; the client sends the message again.
+ * A message that would have to be stored is not published. 3.1.1 has no negative acknowledgement, so that
+ * the connection closes; the client sends the message again.
  */
-function rejectStalled(
+function rejectWithoutRoom(
   client: ClientConnection,
   topic: string,
   qos: 1 | 2,
   packetId: number,
+  code: ErrorCode,
 ): void {
-  client.context.events.denied(client.identity, 'publish', topic, 'store-stalled');
+  client.context.events.denied(client.identity, 'publish', topic, code);
   if (client.isMqtt5) {
     client.acknowledge(acknowledgementOf(qos), packetId, quotaExceeded, false);
   } else {
-    client.close('store-stalled');
+    client.close(code);
   }
 }
 
@@ -318,6 +343,10 @@ function deny(
     return;
   }
   if (qos === 0) return;
+  if (qos === 2 && !client.context.rooms.hasRoomForUnreleased(session.identityId)) {
+    client.close('memory-share-used');
+    return;
+  }
   rememberUntilPubrel(client, session, qos, packetId);
   client.acknowledge(acknowledgementOf(qos), packetId, 0, qos === 2 && session.kept);
 }

@@ -86,7 +86,7 @@ function wantsRetained(session: Session, { filter, retainHandling }: SubscribeRe
 
 /** Whether the session, its identity and the broker may have one more subscription. */
 function hasRoomFor(client: ClientConnection, session: Session, filter: string): boolean {
-  const { authorizer, limits, subscriptionRoom } = client.context;
+  const { authorizer, limits, rooms } = client.context;
   const { subscriptionsMax } = authorizer.limits(client.identity);
   const ownMax = Math.min(limits.subscriptionsPerSessionMax, subscriptionsMax);
   if (session.subscriptions.size >= ownMax) return false;
@@ -95,7 +95,7 @@ function hasRoomFor(client: ClientConnection, session: Session, filter: string):
     max: Math.max(limits.subscriptionsPerDeviceMax, ownMax),
     maxBytes: limits.subscriptionsTotalMaxBytes,
   };
-  return subscriptionRoom.refusal(share, subscriptionAmount(filter)) === undefined;
+  return rooms.subscriptions.refusal(share, subscriptionAmount(filter)) === undefined;
 }
 
 /** @returns why the subscription is denied; undefined if it is granted */

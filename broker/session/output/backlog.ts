@@ -28,15 +28,20 @@ export class Backlog {
   /** The waiting bytes. The buffers take at most twice as much and one buffer more. */
   bytes = 0;
   readonly #pool: BufferPool | undefined;
+  readonly #all: { bytes: number };
   readonly #buffers: PooledBuffer[] = [];
   /** How many bytes of each buffer are used. */
   readonly #lengths: number[] = [];
   /** How many bytes of the first buffer were taken. */
   #taken = 0;
 
-  /** @param pool undefined: the buffers are not reused */
-  constructor(pool: BufferPool | undefined) {
+  /**
+   * @param pool undefined: the buffers are not reused
+   * @param all the waiting bytes of all clients
+   */
+  constructor(pool: BufferPool | undefined, all: { bytes: number }) {
     this.#pool = pool;
+    this.#all = all;
   }
 
   get isEmpty(): boolean {
@@ -58,6 +63,7 @@ export class Backlog {
     batch.copyTo(buffer.bytes, length);
     this.#lengths[last] = length + batch.bytes;
     this.bytes += batch.bytes;
+    this.#all.bytes += batch.bytes;
   }
 
   /** Takes the oldest chunk; undefined if the backlog is empty. */
@@ -74,6 +80,7 @@ export class Backlog {
     }
     this.#taken = isLast ? 0 : end;
     this.bytes -= end - start;
+    this.#all.bytes -= end - start;
     return { bytes: buffer.bytes.subarray(start, end), buffer: isLast ? buffer : undefined };
   }
 
@@ -82,6 +89,7 @@ export class Backlog {
     for (const buffer of this.#buffers) buffer.release();
     this.#buffers.length = this.#lengths.length = 0;
     this.#taken = 0;
+    this.#all.bytes -= this.bytes;
     this.bytes = 0;
   }
 }

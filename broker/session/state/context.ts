@@ -10,10 +10,10 @@ import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { IdentityRights } from '../../contracts/identity-rights.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
 import type { SessionStore } from '../../store/session-store.ts';
-import type { SharedRoom } from '../../store/shared-room.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
 import type { MemoryTotals } from '../delivery/memory-queue.ts';
+import type { Rooms } from './rooms.ts';
 
 /** Totals since the start, in plain fields that are cheap to count. */
 export class Counters {
@@ -37,7 +37,6 @@ export interface SessionContext {
   readonly counters: Counters;
   readonly batches: WriteBatchPool;
   readonly memoryTotals: MemoryTotals;
-  /** The room for the subscriptions of all sessions. */
-  readonly subscriptionRoom: SharedRoom;
+  readonly rooms: Rooms;
   readonly hooks: Hooks;
 }

@@ -9,6 +9,8 @@ import type { Identity } from '../../contracts/identity.ts';
 import type { Recovered } from '../../store/session-store.ts';
 import type { SessionContext } from './context.ts';
 import type { Publisher } from './publisher.ts';
+import { oneEntry } from './rooms.ts';
+import { awaitRelease } from './unreleased.ts';
 import { neverExpires, outboundLimits, Session, type SessionOwner } from './session.ts';
 import {
   addToRouter,
@@ -79,11 +81,11 @@ export class SessionRegistry {
       session.identityCreatedAtMs = record.identityCreatedAtMs;
       for (const subscription of record.subscriptions) {
         const { filter } = subscription;
-        this.#context.subscriptionRoom.add(identityId, subscriptionAmount(filter));
+        this.#context.rooms.subscriptions.add(identityId, subscriptionAmount(filter));
         session.subscriptions.set(filter, subscription);
         addToRouter(this.#publisher, session, subscription);
       }
-      if (record.incoming.length > 0) session.awaitingPubrel = new Set(record.incoming);
+      for (const packetId of record.incoming) awaitRelease(this.#context, session, packetId);
       if (record.disconnectedAtMs === undefined) session.save(nowMs);
       this.#scheduleExpiry(session, record.disconnectedAtMs ?? nowMs);
     }
@@ -108,7 +110,7 @@ export class SessionRegistry {
       session = undefined;
     }
     const present = session !== undefined;
-    if (!present && request.expirySeconds > 0) this.#evictIfFull(identity.id);
+    if (!present && request.expirySeconds > 0) this.#evictIfFull(identity);
     // An existing session stays in the store (or out of it) even if its expiry interval changes.
     session ??= this.#create(clientId, identity.id, request.expirySeconds);
     this.#cancelExpiry(session);
@@ -150,12 +152,18 @@ export class SessionRegistry {
     this.#wills.onSessionEnded(session);
     for (const filter of session.subscriptions.keys()) {
       removeFromRouter(this.#publisher, session, filter);
-      this.#context.subscriptionRoom.remove(session.identityId, subscriptionAmount(filter));
+      this.#context.rooms.subscriptions.remove(session.identityId, subscriptionAmount(filter));
     }
     session.subscriptions.clear();
     session.outbound.detach();
     session.outbound.discardQos0();
     if (this.#byId.get(session.clientId) === session) this.#byId.delete(session.clientId);
+    this.#context.rooms.unreleased.remove(session.identityId, {
+      entries: session.awaitingPubrel?.size ?? 0,
+      bytes: 0,
+    });
+    session.awaitingPubrel = undefined;
+    if (session.kept) this.#context.rooms.sessions.remove(session.identityId, oneEntry);
     const kept = this.#keptByIdentity.get(session.identityId);
     kept?.delete(session);
     if (kept?.size === 0) this.#keptByIdentity.delete(session.identityId);
@@ -220,7 +228,10 @@ export class SessionRegistry {
   #create(clientId: string, identityId: string, expirySeconds: number): Session {
     const session = new Session(clientId, identityId, expirySeconds, this.#context);
     this.#byId.set(clientId, session);
-    if (session.kept) this.#markRecentlyUsed(session);
+    if (session.kept) {
+      this.#markRecentlyUsed(session);
+      this.#context.rooms.sessions.add(identityId, oneEntry);
+    }
     return session;
   }
 
@@ -232,19 +243,46 @@ export class SessionRegistry {
   }
 
   /**
+   * Whether there is room for a stored session. If there is not, an offline session of the same identity can
+   * end to make room.
+   */
+  hasRoomFor(identity: Identity, clientId: string): boolean {
+    return (
+      this.#byId.get(clientId)?.kept === true ||
+      this.#hasRoom(identity) ||
+      this.#leastRecentlyUsed(identity.id) !== undefined
+    );
+  }
+
+  /** A role may allow more connections than an identity can have stored sessions: each may have one. */
+  #hasRoom(identity: Identity): boolean {
+    const { authorizer, limits, rooms } = this.#context;
+    const { connectionsMax } = authorizer.limits(identity);
+    return rooms.hasRoomForSession(
+      identity.id,
+      Math.max(limits.sessionsPerDeviceMax, connectionsMax),
+    );
+  }
+
+  /**
    * Ends the least recently used offline session of an identity that has reached its limit: a device
    * that uses a new client id at each start must not fill the broker.
    */
-  #evictIfFull(identityId: string): void {
-    const kept = this.#keptByIdentity.get(identityId);
-    if (kept === undefined || kept.size < this.#context.limits.sessionsPerDeviceMax) return;
-    for (const session of kept) {
-      if (session.owner !== undefined) continue;
-      const { messages } = this.#context.store.queueOf(session.clientId);
-      if (messages > 0) session.dropped('session-evicted', messages);
-      this.end(session);
-      return;
+  #evictIfFull(identity: Identity): void {
+    const kept = this.#keptByIdentity.get(identity.id)?.size ?? 0;
+    if (kept < this.#context.limits.sessionsPerDeviceMax && this.#hasRoom(identity)) return;
+    const session = this.#leastRecentlyUsed(identity.id);
+    if (session === undefined) return;
+    const { messages } = this.#context.store.queueOf(session.clientId);
+    if (messages > 0) session.dropped('session-evicted', messages);
+    this.end(session);
+  }
+
+  #leastRecentlyUsed(identityId: string): Session | undefined {
+    for (const session of this.#keptByIdentity.get(identityId) ?? []) {
+      if (session.owner === undefined) return session;
     }
+    return undefined;
   }
 
   #scheduleExpiry(session: Session, fromMs: number): void {

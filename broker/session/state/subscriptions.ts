@@ -11,11 +11,14 @@ import type { SessionContext } from './context.ts';
 import type { Session } from './session.ts';
 
 /** The memory of a subscription without its filter: its record, its route target and its tree node. */
-const subscriptionOverheadBytes = 500;
+const subscriptionOverheadBytes = 600;
+/** The memory of a group with one member (measured). */
+const groupOverheadBytes = 200;
 
 /** What a subscription counts for in the limits of all subscriptions. */
 export function subscriptionAmount(filter: string): Amount {
-  return { entries: 1, bytes: subscriptionOverheadBytes + filter.length };
+  const groupBytes = filter.startsWith('$share/') ? groupOverheadBytes : 0;
+  return { entries: 1, bytes: subscriptionOverheadBytes + groupBytes + filter.length };
 }
 
 /** Adds a subscription, or replaces the one with the same filter [MQTT-3.8.4-3]. */
@@ -27,7 +30,7 @@ export function addSubscription(
 ): void {
   const { filter } = record;
   if (!session.subscriptions.has(filter)) {
-    context.subscriptionRoom.add(session.identityId, subscriptionAmount(filter));
+    context.rooms.subscriptions.add(session.identityId, subscriptionAmount(filter));
   }
   session.subscriptions.set(filter, record);
   if (session.kept) context.store.putSubscription(session.clientId, record);
@@ -42,7 +45,7 @@ export function removeSubscription(
   filter: string,
 ): boolean {
   if (!session.subscriptions.delete(filter)) return false;
-  context.subscriptionRoom.remove(session.identityId, subscriptionAmount(filter));
+  context.rooms.subscriptions.remove(session.identityId, subscriptionAmount(filter));
   if (session.kept) context.store.deleteSubscription(session.clientId, filter);
   removeFromRouter(publisher, session, filter);
   return true;

@@ -13,6 +13,7 @@ import { callHook } from '../plugins/hooks.ts';
 import { emitterPacket } from '../plugins/plugin-receiver.ts';
 import type { SessionContext } from './context.ts';
 import type { Publisher } from './publisher.ts';
+import { willAmount } from './rooms.ts';
 import type { Session } from './session.ts';
 
 /** The will of a CONNECT. */
@@ -23,6 +24,7 @@ export interface RequestedWill {
 
 /** A recovered will whose session does not exist any more. */
 interface WaitingWill {
+  readonly will: WillRecord;
   readonly publish: () => void;
   readonly cancel: Cancel;
 }
@@ -65,10 +67,9 @@ export class Wills {
   /** Stores the will of a CONNECT. A recovered will under this client id is published first. */
   set(session: Session, will: RequestedWill | undefined): void {
     this.#withoutSession.get(session.clientId)?.publish();
-    if (will === undefined) {
-      session.will = undefined;
-      return;
-    }
+    if (session.will !== undefined) this.#count(session.will, -1);
+    session.will = undefined;
+    if (will === undefined) return;
     const record: WillRecord = {
       clientId: session.clientId,
       identityId: session.identityId,
@@ -79,6 +80,7 @@ export class Wills {
       dueAtMs: undefined,
     };
     session.will = record;
+    this.#count(record, 1);
     this.#context.store.putWill(record);
   }
 
@@ -109,6 +111,7 @@ export class Wills {
   /** Deletes the will of a session without publishing it. */
   delete(session: Session): void {
     if (session.will === undefined) return;
+    this.#count(session.will, -1);
     session.will = undefined;
     session.cancelWill?.();
     session.cancelWill = undefined;
@@ -123,6 +126,7 @@ export class Wills {
         ? will.dueAtMs - nowMs
         : 1000 * Math.min(will.delaySeconds, session?.expirySeconds ?? 0);
     const waitMs = Math.max(recoveredWillMinMs, delayMs);
+    this.#count(will, 1);
     if (session !== undefined) {
       session.will = will;
       session.cancelWill = clock.after(waitMs, () => this.#publish(session));
@@ -132,13 +136,13 @@ export class Wills {
       this.#withoutSession.get(will.clientId)?.cancel();
       const allowed = this.#mayPublish(will, undefined);
       if (allowed === undefined) return publishIn(recoveredWillMinMs);
-      this.#forgetOne(will);
+      this.#forgetOne(will.clientId);
       store.deleteWill(will.clientId);
       if (allowed) this.#askPlugin(will.message, undefined);
     };
     const publishIn = (ms: number): void => {
       const { clientId, identityId } = will;
-      this.#withoutSession.set(clientId, { publish, cancel: clock.after(ms, publish) });
+      this.#withoutSession.set(clientId, { will, publish, cancel: clock.after(ms, publish) });
       const clientIds = this.#clientIdsOf.get(identityId);
       if (clientIds === undefined) this.#clientIdsOf.set(identityId, new Set([clientId]));
       else clientIds.add(clientId);
@@ -149,8 +153,7 @@ export class Wills {
   /** Deletes the wills of an identity that have no session, without publishing them. */
   forget(identityId: string): void {
     for (const clientId of [...(this.#clientIdsOf.get(identityId) ?? [])]) {
-      this.#withoutSession.get(clientId)?.cancel();
-      this.#forgetOne({ clientId, identityId });
+      this.#forgetOne(clientId);
       this.#context.store.deleteWill(clientId);
     }
   }
@@ -162,11 +165,23 @@ export class Wills {
     this.#clientIdsOf.clear();
   }
 
-  #forgetOne({ clientId, identityId }: Pick<WillRecord, 'clientId' | 'identityId'>): void {
+  #forgetOne(clientId: string): void {
+    const waiting = this.#withoutSession.get(clientId);
+    if (waiting === undefined) return;
+    waiting.cancel();
     this.#withoutSession.delete(clientId);
+    this.#count(waiting.will, -1);
+    const { identityId } = waiting.will;
     const clientIds = this.#clientIdsOf.get(identityId);
     clientIds?.delete(clientId);
     if (clientIds?.size === 0) this.#clientIdsOf.delete(identityId);
+  }
+
+  /** Counts a will in the room of all wills. @param by 1, or -1 when it is gone */
+  #count(will: WillRecord, by: 1 | -1): void {
+    const room = this.#context.rooms.wills;
+    if (by === 1) room.add(will.identityId, willAmount(will));
+    else room.remove(will.identityId, willAmount(will));
   }
 
   #delay(session: Session, will: WillRecord): void {

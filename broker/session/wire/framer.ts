@@ -15,6 +15,13 @@ import { malformed, ProtocolFault, protocolError } from './fault.ts';
  */
 export type PacketHandler = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
+/** The memory of the incomplete packets of all connections. */
+export interface FramerRoom {
+  bytes: number;
+  /** How much of it one connection may have. @param maxBytes while there is enough for all */
+  shareOf(maxBytes: number): number;
+}
+
 const incomplete = -1;
 const headerMaxBytes = 5;
 const firstCapacityBytes = 1024;
@@ -27,6 +34,7 @@ export class Framer {
   /** The byte that the next chunk must begin with; 0: any. Rejects other protocols before they are buffered. */
   firstByte = 0;
   readonly #onPacket: PacketHandler;
+  readonly #all: FramerRoom;
   /** The first bytes of a packet that is not complete. */
   #partial: Buffer | undefined;
   #partialLength = 0;
@@ -36,8 +44,10 @@ export class Framer {
   #splitting = false;
   #bodyAt = 0;
 
-  constructor(packetMaxBytes: number, take: PacketHandler) {
+  /** @param all the memory of all incomplete packets */
+  constructor(packetMaxBytes: number, all: FramerRoom, take: PacketHandler) {
     this.packetMaxBytes = packetMaxBytes;
+    this.#all = all;
     this.#onPacket = take;
   }
 
@@ -75,7 +85,7 @@ export class Framer {
 
   /** Discards all buffered bytes. */
   clear(): void {
-    this.#partial = undefined;
+    this.#setPartial(undefined);
     this.#partialLength = 0;
     this.#unread = undefined;
     this.#paused = true;
@@ -127,7 +137,7 @@ export class Framer {
     }
     if (this.#partialLength < needed) return used;
     const packet = this.#partial?.subarray(0, needed) ?? chunk;
-    this.#partial = undefined;
+    this.#setPartial(undefined);
     this.#partialLength = 0;
     this.#remainingLength(packet, 1, needed);
     if (!this.#onPacket(packet, 0, this.#bodyAt, needed)) this.#paused = true;
@@ -148,16 +158,24 @@ export class Framer {
   /** @param packetBytes the size of the packet, or its maximum: the buffer does not grow beyond it */
   #buffer(chunk: Buffer, start: number, end: number, packetBytes: number): void {
     const neededBytes = this.#partialLength + end - start;
+    if (neededBytes > this.#all.shareOf(this.packetMaxBytes)) {
+      throw new ProtocolFault('memory-share-used', 'the packet is not complete');
+    }
     let partial = this.#partial;
     if (partial === undefined || partial.length < neededBytes) {
       const grown = Buffer.allocUnsafeSlow(
         Math.max(neededBytes, Math.min(Math.max(2 * neededBytes, firstCapacityBytes), packetBytes)),
       );
       if (partial !== undefined) partial.copy(grown, 0, 0, this.#partialLength);
-      this.#partial = partial = grown;
+      this.#setPartial((partial = grown));
     }
     chunk.copy(partial, this.#partialLength, start, end);
     this.#partialLength = neededBytes;
+  }
+
+  #setPartial(partial: Buffer | undefined): void {
+    this.#all.bytes += (partial?.length ?? 0) - (this.#partial?.length ?? 0);
+    this.#partial = partial;
   }
 
   /** The Remaining Length at `at`; -1 if it is incomplete. Sets {@link #bodyAt} to its end. */

@@ -165,3 +165,22 @@ test('a subscriber that may not receive a topic is not in its route', (t) => {
   routes.route('s');
   t.is(asked.length, before);
 });
+
+test('a cached route counts its receivers, so that fewer routes with many of them are cached', (t) => {
+  const some = router(100);
+  const many = router(100);
+  const add = (one: Router<TestSubscriber>, count: number, group: string | undefined): void => {
+    for (let n = 0; n < count; n++) {
+      one.add({ ...options, group, subscriber: { name: `s${n}` }, filter: '#', qos: 0 });
+    }
+  };
+  add(some, 1, undefined);
+  add(many, 50, undefined);
+  add(many, 50, 'g');
+  for (let n = 0; n < 100; n++) {
+    some.route(`t/${n}`);
+    many.route(`t/${n}`);
+  }
+  t.true(some.cachedRoutes > 90);
+  t.true(many.cachedRoutes < 10);
+});

@@ -1,7 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { explain, type Question } from '../../../../core/policy/explanation.ts';
-import { PolicyAuthorizer, cachedTopicsMax } from '../../../../broker/policy/policy-authorizer.ts';
+import { cachedTopicsMax } from '../../../../broker/policy/decision-cache.ts';
+import { PolicyAuthorizer } from '../../../../broker/policy/policy-authorizer.ts';
 import { parsePolicy } from '../../../../core/policy/policy-file.ts';
 import { testPolicy } from '../../../../core/policy/policy-test.ts';
 import { defaultPolicyText } from '../../../../core/policy/default-policy.ts';

@@ -78,7 +78,7 @@ for (const queueOverflow of ['drop-oldest', 'drop-newest'] as const) {
 test('queued QoS 0 messages are limited in bytes and in total, authorized at delivery, and deleted with their session', async (t) => {
   const clock = fakeClock();
   const authorizer = new TestAuthorizer();
-  authorizer.own = { ...authorizer.own, queueMaxBytes: 3000, queueQos0: true };
+  authorizer.own = { ...authorizer.own, queueMaxBytes: 3500, queueQos0: true };
   const world = await startWorld(t, {
     authorizer,
     clock,

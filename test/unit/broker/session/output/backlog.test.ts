@@ -66,7 +66,7 @@ test('a backlog returns its bytes in order, in chunks of limited size, and relea
       fc.boolean(),
       (sizes, takes, pooled) => {
         const pool = new BufferPool();
-        const backlog = new Backlog(pooled ? pool : undefined);
+        const backlog = new Backlog(pooled ? pool : undefined, { bytes: 0 });
         const put: Buffer[] = [];
         const got: Buffer[] = [];
         const take = (): boolean => {
@@ -103,7 +103,7 @@ test('a backlog returns its bytes in order, in chunks of limited size, and relea
 
 test('a backlog that is cleared releases its buffers, including the one that is half written', (t) => {
   const pool = new BufferPool();
-  const backlog = new Backlog(pool);
+  const backlog = new Backlog(pool, { bytes: 0 });
   backlog.add(batchOf(Buffer.alloc(100_000)));
   backlog.add(batchOf(Buffer.alloc(100_000)));
   t.is(backlog.shift()?.bytes.length, 64 * 1024);

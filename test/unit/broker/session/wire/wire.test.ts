@@ -7,6 +7,8 @@ import { Framer } from '../../../../../broker/session/wire/framer.ts';
 import { PacketReader } from '../../../../../broker/session/wire/reader.ts';
 import { readProperties } from '../../../../../broker/session/wire/properties.ts';
 
+const unlimited = { bytes: 0, shareOf: (maxBytes: number) => maxBytes };
+
 test('packets are the same however they are split into chunks', (t) => {
   fc.assert(
     fc.property(
@@ -26,7 +28,7 @@ test('packets are the same however they are split into chunks', (t) => {
         );
         const stream = Buffer.concat(packets);
         const got: Buffer[] = [];
-        const framer = new Framer(1000, (bytes, start, body, end) => {
+        const framer = new Framer(1000, unlimited, (bytes, start, body, end) => {
           got.push(Buffer.from(bytes.subarray(start, end)));
           if (bytes[body] !== 0) throw new Error('the body does not begin with its topic');
           return !stops;
@@ -49,7 +51,7 @@ test('packets are the same however they are split into chunks', (t) => {
 });
 
 test('the buffer of an incomplete packet grows with the received bytes, not with the Remaining Length', (t) => {
-  const framer = new Framer(100 * 1024 * 1024, () => true);
+  const framer = new Framer(100 * 1024 * 1024, unlimited, () => true);
   framer.push(Buffer.from('30ffffff1f', 'hex'));
   framer.push(Buffer.alloc(10));
   t.is(framer.bufferedBytes, 15);

@@ -1,0 +1,26 @@
+/**
+ * The packet ids of received QoS 2 messages that wait for PUBREL [MQTT-4.3.3-9], in the session and in the
+ * room of all sessions.
+ *
+ * @module
+ */
+import type { SessionContext } from './context.ts';
+import { oneEntry } from './rooms.ts';
+import type { Session } from './session.ts';
+
+type Context = Pick<SessionContext, 'rooms'>;
+
+/** Remembers a packet id, whether there is room or not. */
+export function awaitRelease({ rooms }: Context, session: Session, packetId: number): void {
+  const waiting = (session.awaitingPubrel ??= new Set());
+  if (waiting.has(packetId)) return;
+  waiting.add(packetId);
+  rooms.unreleased.add(session.identityId, oneEntry);
+}
+
+/** @returns whether the packet id was waiting */
+export function released({ rooms }: Context, session: Session, packetId: number): boolean {
+  if (session.awaitingPubrel?.delete(packetId) !== true) return false;
+  rooms.unreleased.remove(session.identityId, oneEntry);
+  return true;
+}
