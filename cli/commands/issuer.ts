@@ -124,7 +124,7 @@ const request: CommandAction<PurposeOptions & { readonly out: string }> = async 
     context,
     (client) => client.json('POST', '/v1/issuers/requests', issuerRequestSchema, { purpose }),
     async ({ prepare }) => {
-      const { requestIssuer } = await import('../../enroll/c./signed-issuer.ts');
+      const { requestIssuer } = await import('../../enroll/ca/issuer-import.ts');
       const { state, passphrase, nowMs } = await prepare();
       return requestIssuer(state, passphrase, purpose, nowMs);
     },
