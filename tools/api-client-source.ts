@@ -52,11 +52,14 @@ const head = `/**
 
 /** One call. */
 export interface ApiCall {
+  /** The operationId, which is also the name of the method below. */
+  readonly operation: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With its query. */
   readonly path: string;
   readonly body?: object | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }
 
 /** Makes a call and gives the parsed body; rejects when the response is a problem document. */
@@ -65,9 +68,18 @@ export type ApiTransport = (call: ApiCall) => Promise<unknown>;
 /** What each call takes beside its own options. */
 interface CommonOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** Ends the call early. */
+  readonly signal?: AbortSignal;
 }
 
 type QueryValue = string | number | boolean | readonly string[] | undefined;
+
+function sent({ headers, signal }: CommonOptions): Pick<ApiCall, 'headers' | 'signal'> {
+  return {
+    ...(headers === undefined ? {} : { headers }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
 
 function pathOf(path: string, query: Readonly<Record<string, QueryValue>> | undefined): string {
   const parameters = new URLSearchParams();
@@ -149,10 +161,11 @@ function methodSource(
   );
   const result = responseSchema === undefined ? 'void' : `${name}Response`;
   const call = [
+    `operation: '${operationId}'`,
     `method: '${method}'`,
     `path: pathOf(\`${filled}\`, ${inQuery.length > 0 ? 'options.query' : 'undefined'})`,
     ...(bodySchema === undefined ? [] : ['body: options.body']),
-    '...(options.headers === undefined ? {} : { headers: options.headers })',
+    '...sent(options)',
   ];
   const role = operation['x-role'] === undefined ? '' : ` Needs: ${operation['x-role']}.`;
   return {

@@ -1,7 +1,6 @@
 /** `flotilla key list|create|remove`: API keys of programs. @module */
 import { Command, Option } from 'commander';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { keyCreatedSchema, keysSchema } from '../../core/protocol/operator-api.ts';
 import { operatorRoles, type OperatorRole } from '../../core/protocol/operator-role.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { durationMs, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -51,7 +50,7 @@ export function keyCommand(runner: Runner): Command {
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const { out } = context;
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/keys', keysSchema);
+  const page = await client.api.listKeys();
   const rows = page.keys.map(({ id, name, operator, role, scopes, expiresAt }) => [
     ...[id, name, operator, role, scopes === null ? 'all' : scopes.join(' '), out.time(expiresAt)],
   ]);
@@ -67,12 +66,14 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
 const create: CommandAction<CreateOptions> = async (options, context) => {
   const { name, operator, role, scopes, ttl } = options;
   const client = await adminClient(options, context);
-  const made = await client.json('POST', '/v1/keys', keyCreatedSchema, {
-    name,
-    ...(operator === undefined ? {} : { operator }),
-    ...(role === undefined ? {} : { role }),
-    ...(scopes.length === 0 ? {} : { scopes }),
-    ...(ttl === undefined ? {} : { ttlSeconds: Math.ceil(ttl / 1000) }),
+  const made = await client.api.createKey({
+    body: {
+      name,
+      ...(operator === undefined ? {} : { operator }),
+      ...(role === undefined ? {} : { role }),
+      ...(scopes.length === 0 ? {} : { scopes }),
+      ...(ttl === undefined ? {} : { ttlSeconds: Math.ceil(ttl / 1000) }),
+    },
   });
   context.out.result(
     made,
@@ -100,7 +101,7 @@ const remove = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  await client.raw('DELETE', `/v1/keys/${encodeURIComponent(id)}`);
+  await client.api.deleteKey({ id });
   context.out.result({ id, removed: true }, `deleted ${id}`);
   return 0;
 };

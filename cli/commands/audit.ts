@@ -1,8 +1,7 @@
 /** `flotilla audit verify|tail`: reads the audit log. @module */
 import { Command } from 'commander';
-import type { z } from 'zod';
 import type { DeviceId } from '../../core/device-id.ts';
-import { auditPageSchema } from '../../core/protocol/operator-api.ts';
+import type { QueryAuditResponse } from '../../core/protocol/api-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
 import { readManifest } from '../../enroll/registry/manifest.ts';
@@ -25,8 +24,7 @@ interface TailOptions extends AdminOptions {
   readonly follow?: boolean;
 }
 
-type AuditPage = z.infer<typeof auditPageSchema>;
-type AuditLine = AuditPage['lines'][number];
+type AuditLine = QueryAuditResponse['lines'][number];
 
 const followEveryMs = 1000;
 /** Lines in one second that are shown; a fleet has fewer. */
@@ -109,15 +107,14 @@ async function auditLines(client: AdminClient, query: LineQuery): Promise<AuditL
   const found: AuditLine[] = [];
   let after: string | null = null;
   do {
-    const text = new URLSearchParams({ limit: String(Math.min(max, pageMax)) });
-    if (device !== undefined) text.set('device', device);
-    if (sinceMs !== undefined) text.set('since', new Date(sinceMs).toISOString());
-    if (after !== null) text.set('after', after);
-    const page: AuditPage = await client.json(
-      'GET',
-      `/v1/audit?${text.toString()}`,
-      auditPageSchema,
-    );
+    const page: QueryAuditResponse = await client.api.queryAudit({
+      query: {
+        limit: Math.min(max, pageMax),
+        device,
+        ...(sinceMs === undefined ? {} : { since: new Date(sinceMs).toISOString() }),
+        ...(after === null ? {} : { after }),
+      },
+    });
     for (const line of page.lines) {
       if (line.seq <= afterSeq || found.length >= max) return found.reverse();
       found.push(line);

@@ -1,7 +1,7 @@
 /** `flotilla ca`: the state of the CA, and everything that changes it. @module */
 import { Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
-import { caStatusSchema, type CaStatus } from '../../core/protocol/ca-status.ts';
+import type { GetCaStatusResponse } from '../../core/protocol/api-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -25,12 +25,10 @@ export function caCommand(runner: Runner): Command {
 const status: CommandAction<AdminOptions> = async (options, context) => {
   const report = await readStatus(options, context);
   const { out } = context;
-  const row = (kind: string, one: CaStatus['issuers'][number] | CaStatus['root']): string[] => [
-    kind,
-    one.name,
-    one.notAfter,
-    one.fingerprint,
-  ];
+  const row = (
+    kind: string,
+    one: GetCaStatusResponse['issuers'][number] | GetCaStatusResponse['root'],
+  ): string[] => [kind, one.name, one.notAfter, one.fingerprint];
   const authorities = table([
     ['', 'NAME', 'EXPIRES', 'FINGERPRINT'],
     ...report.roots.map((root) => row(`root, ${root.state}, key ${placeText(root.key)}`, root)),
@@ -52,15 +50,15 @@ const status: CommandAction<AdminOptions> = async (options, context) => {
 async function readStatus(
   options: AdminOptions,
   context: Parameters<CommandAction<AdminOptions>>[1],
-): Promise<CaStatus> {
+): Promise<GetCaStatusResponse> {
   if (options.url !== undefined) {
     const client = await adminClient(options, context);
-    return client.json('GET', '/v1/ca/status', caStatusSchema);
+    return client.api.getCaStatus();
   }
   const { caReport } = await import('../../enroll/ca/ca-report.ts');
   return caReport(stateFolder(options.state), systemClock.now());
 }
 
-function placeText(key: CaStatus['root']['key']): string {
+function placeText(key: GetCaStatusResponse['root']['key']): string {
   return key === 'file' ? 'here' : key === 'token' ? 'on a token' : 'elsewhere';
 }

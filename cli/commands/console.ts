@@ -1,6 +1,5 @@
 /** `flotilla console`: signs a browser in to the web console. @module */
 import type { Command } from 'commander';
-import { linkSchema } from '../../core/protocol/operator-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   durationMs,
@@ -36,9 +35,11 @@ const openConsole: CommandAction<ConsoleOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const { out, environment } = context;
   if (options.link === true) {
-    const link = await client.json('POST', '/v1/sign-in/links', linkSchema, {
-      ttlSeconds: Math.max(1, Math.round(options.ttl / 1000)),
-      ...(options.operator === undefined ? {} : { operator: options.operator }),
+    const link = await client.api.createSignInLink({
+      body: {
+        ttlSeconds: Math.max(1, Math.round(options.ttl / 1000)),
+        ...(options.operator === undefined ? {} : { operator: options.operator }),
+      },
     });
     const { url, expiresAt } = link;
     out.result({ url, expiresAt }, url);

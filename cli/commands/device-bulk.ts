@@ -1,7 +1,10 @@
 /** `flotilla device bulk`: changes all devices that a filter matches. @module */
 import { Option, type Command } from 'commander';
 import { revocationReasons } from '../../core/protocol/enrollment-api.ts';
-import { bulkResultSchema } from '../../core/protocol/bulk-api.ts';
+import type {
+  ChangeDevicesRequest,
+  ChangeDevicesResponse,
+} from '../../core/protocol/api-client.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { durationMs, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -44,11 +47,13 @@ const bulk: CommandAction<BulkOptions> = async (options, context) => {
   const { out } = context;
   const filter = filterOf(options);
   const client = await adminClient(options, context);
-  const call = (more: object): Promise<ReturnType<typeof bulkResultSchema.parse>> =>
-    client.json('POST', '/v1/devices/bulk', bulkResultSchema, {
-      ...{ filter, action: options.action },
-      ...(options.action === 'revoke' ? { reason: options.reason } : {}),
-      ...more,
+  const call = (more: Partial<ChangeDevicesRequest>): Promise<ChangeDevicesResponse> =>
+    client.api.changeDevices({
+      body: {
+        ...{ filter, action: options.action },
+        ...(options.action === 'revoke' ? { reason: options.reason } : {}),
+        ...more,
+      },
     });
   const counted = await call({ dryRun: true });
   const { matched, sample } = counted;

@@ -1,15 +1,8 @@
 /** `flotilla device revoke|suspend|resume|delete`: restricts a device, or ends a restriction. @module */
 import { Option, type Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
-import {
-  deletedSchema,
-  deviceSchema,
-  revocationReasons,
-  revokedSchema,
-  suspendedSchema,
-  type DeviceAnswer,
-  type RevocationReason,
-} from '../../core/protocol/enrollment-api.ts';
+import type { GetDeviceResponse } from '../../core/protocol/api-client.ts';
+import { revocationReasons, type RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   deviceId,
@@ -74,19 +67,16 @@ function one(name: string, description: string): Command {
     .option(...urlOption);
 }
 
-/** The path of an identity, with what confirms that it may be the own one. */
-export function identityPath(
-  id: string,
-  options: Pick<RestrictionOptions, 'ownIdentity'>,
-  action = '',
-): string {
-  const query = options.ownIdentity === true ? '?ownIdentity=true' : '';
-  return `/v1/devices/${encodeURIComponent(id)}${action}${query}`;
+/** The query that confirms that the identity may be the own one. */
+export function ownIdentityParameter({ ownIdentity }: Pick<RestrictionOptions, 'ownIdentity'>): {
+  readonly ownIdentity?: 'true';
+} {
+  return ownIdentity === true ? { ownIdentity: 'true' } : {};
 }
 
 const revoke: Action<RevokeOptions> = async (id, options, context) => {
   const client = await adminClient(options, context);
-  const device = await client.json('GET', identityPath(id, {}), deviceSchema);
+  const device = await client.api.getDevice({ id });
   const go = await confirmed(planOf('revoke', device), options, context);
   if (go !== true) return go;
   return revokeIdentity(device.id, options, context);
@@ -94,14 +84,14 @@ const revoke: Action<RevokeOptions> = async (id, options, context) => {
 
 /** Revokes an identity, and prints the result. */
 export async function revokeIdentity(
-  id: DeviceId,
+  id: string,
   options: RevokeOptions,
   context: Context,
 ): Promise<number> {
   const client = await adminClient(options, context);
   const { reason } = options;
-  const path = identityPath(id, options, '/revoke');
-  const done = await client.json('POST', path, revokedSchema, { reason });
+  const query = ownIdentityParameter(options);
+  const done = await client.api.revokeDevice({ id, query, body: { reason } });
   context.out.result(
     done,
     `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
@@ -111,29 +101,28 @@ export async function revokeIdentity(
 
 const suspend: Action<RestrictionOptions> = async (id, options, context) => {
   const client = await adminClient(options, context);
-  const device = await client.json(
-    'POST',
-    identityPath(id, options, '/suspend'),
-    suspendedSchema,
-    {},
-  );
+  const device = await client.api.suspendDevice({
+    id,
+    query: ownIdentityParameter(options),
+    body: {},
+  });
   context.out.result(device, `${device.id} is ${device.status}`);
   return reportUnconfirmed({ ...device, brokers: device.brokersAsked }, context.out);
 };
 
 const resume: Action<AdminOptions> = async (id, options, context) => {
   const client = await adminClient(options, context);
-  const device = await client.json('POST', identityPath(id, {}, '/resume'), deviceSchema, {});
+  const device = await client.api.resumeDevice({ id, body: {} });
   context.out.result(device, `${device.id} is ${device.status}`);
   return 0;
 };
 
 const remove: Action<RestrictionOptions> = async (id, options, context) => {
   const client = await adminClient(options, context);
-  const device = await client.json('GET', identityPath(id, {}), deviceSchema);
+  const device = await client.api.getDevice({ id });
   const go = await confirmed(planOf('delete', device), options, context);
   if (go !== true) return go;
-  const done = await client.json('DELETE', identityPath(id, options), deletedSchema);
+  const done = await client.api.deleteDevice({ id, query: ownIdentityParameter(options) });
   context.out.result(done, `deleted ${id}`);
   return reportUnconfirmed(done, context.out);
 };
@@ -141,7 +130,7 @@ const remove: Action<RestrictionOptions> = async (id, options, context) => {
 /** What a revocation or deletion means for an identity. */
 export function planOf(
   action: 'revoke' | 'delete',
-  { id, role, certificates, connected, group }: DeviceAnswer,
+  { id, role, certificates, connected, group }: GetDeviceResponse,
 ): Parameters<typeof confirmed>[0] {
   const active = certificates.filter(({ status }) => status === 'active').length;
   const of = group === null ? '' : `, group ${group}`;

@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { deviceSchema, importedSchema } from '../../core/protocol/enrollment-api.ts';
+import { importedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { openHttps } from '../../core/protocol/https-client.ts';
@@ -111,10 +111,13 @@ const edit = async (
   const group = typeof options.group === 'boolean' ? null : options.group;
   const role = typeof options.role === 'boolean' ? null : options.role;
   const client = await adminClient(options, context);
-  const device = await client.json('PATCH', `/v1/devices/${encodeURIComponent(id)}`, deviceSchema, {
-    ...(group === undefined ? {} : { group }),
-    ...(role === undefined ? {} : { role }),
-    ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
+  const device = await client.api.editDevice({
+    id,
+    body: {
+      ...(group === undefined ? {} : { group }),
+      ...(role === undefined ? {} : { role }),
+      ...(Object.keys(attributes).length === 0 ? {} : { attributes }),
+    },
   });
   context.out.result(
     device,

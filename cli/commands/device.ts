@@ -4,12 +4,8 @@ import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { keyTypes, type KeyType } from '../../certs/key.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import {
-  devicePageSchema,
-  deviceSchema,
-  tokenSchema,
-  type DeviceAnswer,
-} from '../../core/protocol/enrollment-api.ts';
+import type { GetDeviceResponse } from '../../core/protocol/api-client.ts';
+import { identityStatuses, type IdentityStatus } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
@@ -48,7 +44,7 @@ interface ListOptions extends AdminOptions {
   readonly prefix?: string;
   readonly group?: string;
   readonly role?: string;
-  readonly status?: string;
+  readonly status?: IdentityStatus;
   readonly attribute?: string;
   readonly expiresWithin?: number;
   readonly limit?: number;
@@ -105,7 +101,11 @@ export function deviceCommand(runner: Runner): Command {
         .option('--prefix <text>', 'only ids that begin with this text')
         .option('--group <name>', 'only devices of this group')
         .option('--role <name>', 'only devices with this role in the policy')
-        .option('--status <status>', 'only devices with this status')
+        .addOption(
+          new Option('--status <status>', 'only devices with this status').choices(
+            identityStatuses,
+          ),
+        )
         .option('--attribute <name=value>', 'only devices with this attribute')
         .option(
           '--expires-within <duration>',
@@ -144,12 +144,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     fingerprint ??= client.rootFingerprint();
     token ??= tokenless
       ? undefined
-      : (
-          await client.json('POST', '/v1/tokens', tokenSchema, {
-            device: options.id,
-            ttlSeconds: 600,
-          })
-        ).token;
+      : (await client.api.createToken({ body: { device: options.id, ttlSeconds: 600 } })).token;
   }
   const bearer = token;
   const target = service;
@@ -217,23 +212,12 @@ async function factoryProof(
 
 const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const query = new URLSearchParams();
-  for (const name of [
-    'prefix',
-    'group',
-    'role',
-    'status',
-    'attribute',
-    'limit',
-    'after',
-  ] as const) {
-    const value = options[name];
-    if (value !== undefined) query.set(name, String(value));
-  }
-  if (options.expiresWithin !== undefined) {
-    query.set('expiresWithinSeconds', String(Math.ceil(options.expiresWithin / 1000)));
-  }
-  const page = await client.json('GET', `/v1/devices?${query.toString()}`, devicePageSchema);
+  const { prefix, group, role, status, attribute, limit, after, expiresWithin } = options;
+  const expiresWithinSeconds =
+    expiresWithin === undefined ? undefined : Math.ceil(expiresWithin / 1000);
+  const page = await client.api.listDevices({
+    query: { prefix, group, role, status, attribute, limit, after, expiresWithinSeconds },
+  });
   const more = page.next === null ? '' : `\nmore with --after ${page.next}`;
   context.out.result(page, `${deviceTable(page.devices, context.out)}${more}`);
   return 0;
@@ -245,16 +229,12 @@ const show = async (
   context: Parameters<CommandAction<AdminOptions>>[1],
 ): Promise<number> => {
   const client = await adminClient(options, context);
-  const device = await client.json('GET', devicePath(id), deviceSchema);
+  const device = await client.api.getDevice({ id });
   context.out.result(device, deviceText(device));
   return 0;
 };
 
-function devicePath(id: string): string {
-  return `/v1/devices/${encodeURIComponent(id)}`;
-}
-
-function deviceTable(devices: readonly DeviceAnswer[], out: Output): string {
+function deviceTable(devices: readonly GetDeviceResponse[], out: Output): string {
   if (devices.length === 0) return 'no devices';
   return table([
     ['ID', 'ROLE', 'STATUS', 'GROUP', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
@@ -276,7 +256,7 @@ function deviceTable(devices: readonly DeviceAnswer[], out: Output): string {
   ]);
 }
 
-function deviceText(device: DeviceAnswer): string {
+function deviceText(device: GetDeviceResponse): string {
   const attributes = Object.entries(device.attributes).map(([name, value]) => `${name}=${value}`);
   return [
     `device      ${device.id}`,

@@ -1,7 +1,6 @@
 /** `flotilla factory add|list|remove`: manages the manufacturers' CAs whose certificates may enroll. @module */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { factoriesSchema, factorySchema } from '../../core/protocol/enrollment-api.ts';
 import { pemOf } from '../../certs/pem.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -78,16 +77,18 @@ const add = async (
           .map((line) => line.trim())
           .filter(Boolean);
   const client = await adminClient(options, context);
-  const factory = await client.json('POST', '/v1/factories', factorySchema, {
-    name,
-    certificate,
-    approval: options.approval ?? false,
-    takesOver: options.takeOver ?? false,
-    ...(options.group === undefined ? {} : { group: options.group }),
-    ...(options.role === undefined ? {} : { role: options.role }),
-    ...(options.profile === undefined ? {} : { profile: options.profile }),
-    ...(allowed === undefined ? {} : { allowed }),
-    ...(options.deviceId === undefined ? {} : { deviceId: options.deviceId }),
+  const factory = await client.api.putFactory({
+    body: {
+      name,
+      certificate,
+      approval: options.approval ?? false,
+      takesOver: options.takeOver ?? false,
+      ...(options.group === undefined ? {} : { group: options.group }),
+      ...(options.role === undefined ? {} : { role: options.role }),
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
+      ...(allowed === undefined ? {} : { allowed }),
+      ...(options.deviceId === undefined ? {} : { deviceId: options.deviceId }),
+    },
   });
   context.out.result(factory, `${factory.name} is registered\n${factory.fingerprint}`);
   return 0;
@@ -95,7 +96,7 @@ const add = async (
 
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/factories', factoriesSchema);
+  const page = await client.api.listFactories();
   context.out.result(
     page,
     page.factories.length === 0
@@ -129,7 +130,7 @@ const remove = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  await client.raw('DELETE', `/v1/factories/${encodeURIComponent(name)}`);
+  await client.api.deleteFactory({ name });
   context.out.result({ name, removed: true }, `removed ${name}`);
   return 0;
 };

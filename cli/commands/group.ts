@@ -1,12 +1,15 @@
 /** `flotilla group revoke`: revokes every device of a group. @module */
 import { Command } from 'commander';
-import { devicePageSchema, groupRevokedSchema } from '../../core/protocol/enrollment-api.ts';
 import { adminClient } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed } from '../lib/confirmation.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportUnconfirmed } from '../lib/unconfirmed.ts';
-import { addRevokeOptions, type RevokeOptions } from './device-restriction.ts';
+import {
+  addRevokeOptions,
+  ownIdentityParameter,
+  type RevokeOptions,
+} from './device-restriction.ts';
 
 /** How many ids the question names. */
 const sampleMax = 5;
@@ -27,12 +30,9 @@ const revoke = async (
 ): Promise<number> => {
   const { out } = context;
   const client = await adminClient(options, context);
-  const query = new URLSearchParams({ group, total: 'true', limit: String(sampleMax) });
-  const { devices, total = 0 } = await client.json(
-    'GET',
-    `/v1/devices?${query.toString()}`,
-    devicePageSchema,
-  );
+  const { devices, total = 0 } = await client.api.listDevices({
+    query: { group, total: 'true', limit: sampleMax },
+  });
   const targets = devices.map(({ id }) => id);
   const names = targets.join(', ') + (total > targets.length ? ', …' : '');
   const summary = `revoke ${total} devices of group ${group}${total === 0 ? '' : ` (${names})`}`;
@@ -41,9 +41,9 @@ const revoke = async (
   const go = await confirmed(change, options, context);
   // A group without devices is most likely a misspelled name.
   if (go !== true) return total === 0 ? 1 : go;
-  const own = options.ownIdentity === true ? '?ownIdentity=true' : '';
-  const path = `/v1/groups/${encodeURIComponent(group)}/revoke${own}`;
-  const done = await client.json('POST', path, groupRevokedSchema, { reason: options.reason });
+  const query = ownIdentityParameter(options);
+  const body = { reason: options.reason };
+  const done = await client.api.revokeGroup({ group, query, body });
   out.result(
     done,
     `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +

@@ -1,12 +1,7 @@
 /** `flotilla issuer …`: the CAs that issue certificates. Works also while the service is stopped. @module */
 import { Command, Option } from 'commander';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
-import {
-  issuerRequestSchema,
-  withdrawnIssuerSchema,
-  type WithdrawnIssuer,
-} from '../../core/protocol/ca-status.ts';
-import { issuerSchema, issuersSchema } from '../../core/protocol/enrollment-api.ts';
+import type { WithdrawIssuerResponse } from '../../core/protocol/api-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { changeCa, localActor } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -74,7 +69,7 @@ function purposeOption(): Option {
 
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/issuers', issuersSchema);
+  const page = await client.api.listIssuers();
   context.out.result(
     page,
     table([
@@ -96,7 +91,7 @@ const add: CommandAction<PurposeOptions> = async (options, context) => {
   const issuer = await changeCa(
     options,
     context,
-    (client) => client.json('POST', '/v1/issuers', issuerSchema, { purpose }),
+    (client) => client.api.addIssuer({ body: { purpose } }),
     async ({ open }) => {
       const { changes } = await open();
       const { fingerprint, x509, notAfterMs } = await changes.issuers.introduce(
@@ -122,7 +117,7 @@ const request: CommandAction<PurposeOptions & { readonly out: string }> = async 
   const made = await changeCa(
     options,
     context,
-    (client) => client.json('POST', '/v1/issuers/requests', issuerRequestSchema, { purpose }),
+    (client) => client.api.requestIssuer({ body: { purpose } }),
     async ({ prepare }) => {
       const { requestIssuer } = await import('../../enroll/ca/issuer-import.ts');
       const { state, passphrase, nowMs } = await prepare();
@@ -159,20 +154,14 @@ const withdraw = async (
   const done = await changeCa(
     options,
     context,
-    (client) =>
-      client.json(
-        'POST',
-        `/v1/issuers/${encodeURIComponent(fingerprint)}/withdraw`,
-        withdrawnIssuerSchema,
-        { compromised: true },
-      ),
+    (client) => client.api.withdrawIssuer({ fingerprint, body: { compromised: true } }),
     async ({ open }) => (await open()).changes.withdrawal.withdraw(fingerprint, localActor),
   );
   context.out.result(done, withdrawnText(done));
   return done.brokersLate > 0 ? 4 : 0;
 };
 
-function withdrawnText(done: WithdrawnIssuer): string {
+function withdrawnText(done: WithdrawIssuerResponse): string {
   const lines = [
     `withdrew ${done.fingerprint}`,
     `${done.connectionsClosed} connections closed at ${done.brokers} brokers; ${done.certificates} certificates are refused`,
@@ -201,9 +190,7 @@ const retire = async (
   await changeCa(
     options,
     context,
-    async (client) => {
-      await client.raw('DELETE', `/v1/issuers/${encodeURIComponent(fingerprint)}`);
-    },
+    (client) => client.api.retireIssuer({ fingerprint }),
     async ({ open }) => (await open()).changes.issuers.retire(fingerprint, localActor),
   );
   context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);

@@ -1,13 +1,12 @@
 /** `flotilla operator list|set|remove`: the people who use the API, with their roles. @module */
 import { Command, Option } from 'commander';
-import { operatorSchema, operatorsSchema } from '../../core/protocol/operator-api.ts';
 import { operatorRoles, type OperatorRole } from '../../core/protocol/operator-role.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
-import { addOwnIdentity } from './device-restriction.ts';
+import { addOwnIdentity, ownIdentityParameter } from './device-restriction.ts';
 
 interface OwnOptions extends AdminOptions, ConfirmationOptions {
   readonly ownIdentity?: boolean;
@@ -51,7 +50,7 @@ export function operatorCommand(runner: Runner): Command {
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const { out } = context;
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/operators', operatorsSchema);
+  const page = await client.api.listOperators();
   const rows = page.operators.map(({ name, role, disabled, keys, createdAt, createdBy }) => [
     ...[name, role],
     disabled ? out.style.color('red', 'disabled') : out.style.color('green', 'enabled'),
@@ -73,7 +72,11 @@ const set = async (
   const { role, disabled = false } = options;
   const client = await adminClient(options, context);
   const body = { role, disabled };
-  const operator = await client.json('PUT', pathOf(name, options), operatorSchema, body);
+  const operator = await client.api.putOperator({
+    name,
+    query: ownIdentityParameter(options),
+    body,
+  });
   context.out.result(
     operator,
     `${operator.name} is ${operator.role}${operator.disabled ? ', disabled' : ''}`,
@@ -95,12 +98,7 @@ const remove = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  await client.raw('DELETE', pathOf(name, options));
+  await client.api.deleteOperator({ name, query: ownIdentityParameter(options) });
   context.out.result({ name, removed: true }, `deleted ${name}`);
   return 0;
 };
-
-function pathOf(name: string, { ownIdentity }: OwnOptions): string {
-  const query = ownIdentity === true ? '?ownIdentity=true' : '';
-  return `/v1/operators/${encodeURIComponent(name)}${query}`;
-}

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { parsePolicy } from '../../core/policy/policy-file.ts';
-import { policyDiffSchema, policySchema } from '../../core/protocol/operator-api.ts';
-import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
+import type { GetPolicyResponse } from '../../core/protocol/api-client.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -37,7 +37,7 @@ const apply = async (
   parsePolicy(text);
   const client = await adminClient(options, context);
   if (options.dryRun === true) {
-    const { brokers } = await client.json('POST', '/v1/policy/diff', policyDiffSchema, { text });
+    const { brokers } = await client.api.diffPolicy({ body: { text } });
     const lost = brokers.flatMap((one) =>
       one.lost.map((each) => ({ broker: one.broker, ...each })),
     );
@@ -52,14 +52,11 @@ const apply = async (
     );
     return 0;
   }
-  const before = await storedPolicy(client);
-  const answer = await client.raw(
-    'PUT',
-    '/v1/policy',
-    { text },
-    { 'if-match': `"${before.sha256}"` },
-  );
-  const stored = policySchema.parse(JSON.parse(answer.toString('utf8')));
+  const before = await client.api.getPolicy();
+  const stored = await client.api.putPolicy({
+    body: { text },
+    headers: { 'if-match': `"${before.sha256}"` },
+  });
   const { sha256, source, brokers } = stored;
   context.out.result(
     { sha256, source, brokers },
@@ -69,18 +66,15 @@ const apply = async (
 };
 
 const show: CommandAction<AdminOptions> = async (options, context) => {
-  const stored = await storedPolicy(await adminClient(options, context));
+  const client = await adminClient(options, context);
+  const stored = await client.api.getPolicy();
   for (const line of overrides(stored)) context.out.warn(line);
   context.out.result(stored, stored.text.trimEnd());
   return 0;
 };
 
-function storedPolicy(client: AdminClient): Promise<ReturnType<typeof policySchema.parse>> {
-  return client.json('GET', '/v1/policy', policySchema);
-}
-
 /** The brokers on which an edited file has precedence. */
-function overrides({ brokers }: ReturnType<typeof policySchema.parse>): string[] {
+function overrides({ brokers }: GetPolicyResponse): string[] {
   return brokers
     .filter(({ source }) => source === 'file')
     .map(({ broker }) => `${broker} uses its own policy.yaml instead; remove the file there`);

@@ -1,12 +1,8 @@
 /** `flotilla request list|approve|deny`: decides enrollments that wait for an operator. @module */
 import { Command } from 'commander';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import {
-  pendingRequestSchema,
-  requestPageSchema,
-  type PendingRequest,
-} from '../../core/protocol/enrollment-api.ts';
-import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
+import type { ApproveRequestResponse } from '../../core/protocol/api-client.ts';
+import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
@@ -54,7 +50,7 @@ export function requestCommand(runner: Runner): Command {
 
 const list: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const page = await client.json('GET', '/v1/requests', requestPageSchema);
+  const page = await client.api.listRequests();
   context.out.result(
     page,
     page.requests.length === 0
@@ -79,10 +75,10 @@ const approve = async (
 ): Promise<number> => {
   const { group, role } = options;
   const client = await adminClient(options, context);
-  const { requests } = await client.json('GET', '/v1/requests', requestPageSchema);
-  const request = await decide(client, requestNamed(name, requests), 'approve', {
-    ...(group === undefined ? {} : { group }),
-    ...(role === undefined ? {} : { role }),
+  const { requests } = await client.api.listRequests();
+  const request = await client.api.approveRequest({
+    id: requestNamed(name, requests).id,
+    body: { group, role },
   });
   context.out.result(request, `approved ${request.device}`);
   return 0;
@@ -96,7 +92,7 @@ const deny = async (
     throw new FlotillaError('usage', { detail: 'name the requests, or specify --all' });
   }
   const client = await adminClient(options, context);
-  const { requests } = await client.json('GET', '/v1/requests', requestPageSchema);
+  const { requests } = await client.api.listRequests();
   const chosen =
     options.all === true ? requests : names.map((name) => requestNamed(name, requests));
   const devices = chosen.map(({ device }) => device);
@@ -109,8 +105,9 @@ const deny = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  const denied: PendingRequest[] = [];
-  for (const request of chosen) denied.push(await decide(client, request, 'deny'));
+  const denied: ApproveRequestResponse[] = [];
+  for (const request of chosen)
+    denied.push(await client.api.denyRequest({ id: request.id, body: {} }));
   const [only] = denied;
   // One request is one document, as with approve.
   context.out.result(
@@ -121,7 +118,10 @@ const deny = async (
 };
 
 /** @throws FlotillaError `request-not-found`, `usage` when several requests match */
-function requestNamed(name: string, requests: readonly PendingRequest[]): PendingRequest {
+function requestNamed(
+  name: string,
+  requests: readonly ApproveRequestResponse[],
+): ApproveRequestResponse {
   const found = requests.filter(
     ({ id, device }) =>
       id === name || device === name || (name.length >= idCharsMin && id.startsWith(name)),
@@ -134,14 +134,4 @@ function requestNamed(name: string, requests: readonly PendingRequest[]): Pendin
     });
   }
   return first;
-}
-
-function decide(
-  client: AdminClient,
-  { id }: PendingRequest,
-  decision: 'approve' | 'deny',
-  body: object = {},
-): Promise<PendingRequest> {
-  const path = `/v1/requests/${encodeURIComponent(id)}/${decision}`;
-  return client.json('POST', path, pendingRequestSchema, body);
 }

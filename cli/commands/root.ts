@@ -3,7 +3,6 @@ import { Command, Option } from 'commander';
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
-import { rootSchema, signedListsSchema } from '../../core/protocol/ca-status.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
 import { changeCa, localActor } from '../lib/ca-access.ts';
 import {
@@ -78,7 +77,7 @@ const rollOver: CommandAction<AdminOptions> = async (options, context) => {
   const root = await changeCa(
     options,
     context,
-    (client) => client.json('POST', '/v1/roots', rootSchema, {}),
+    (client) => client.api.rollOverRoot({ body: {} }),
     async ({ open }) => rootView(await (await open()).changes.roots.rollOver(localActor)),
   );
   context.out.result(
@@ -108,7 +107,7 @@ const importRoot = async (
           detail: '--key needs a stopped service: a key never travels',
         });
       }
-      return client.json('POST', '/v1/roots/import', rootSchema, { certificate, cross });
+      return client.api.importRoot({ body: { certificate, cross } });
     },
     async ({ prepare, open }) => {
       const { hasCa } = await import('../../enroll/ca/ca-folder.ts');
@@ -149,7 +148,7 @@ const crl: CommandAction<AdminOptions> = async (options, context) => {
   const done = await changeCa(
     options,
     context,
-    (client) => client.json('POST', '/v1/roots/crl', signedListsSchema, {}),
+    (client) => client.api.signRootLists({ body: {} }),
     async ({ open }) => ({
       signed: await (await open()).changes.withdrawal.signLists(localActor),
     }),
@@ -176,9 +175,7 @@ const retire = async (
   await changeCa(
     options,
     context,
-    async (client) => {
-      await client.raw('DELETE', `/v1/roots/${encodeURIComponent(fingerprint)}`);
-    },
+    (client) => client.api.retireRoot({ fingerprint }),
     async ({ open }) => (await open()).changes.roots.retire(fingerprint, localActor),
   );
   context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);

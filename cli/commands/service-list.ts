@@ -1,11 +1,7 @@
 /** `flotilla service list|revoke`: the identities of backends, operators, brokers and servers. @module */
 import { Option, type Command } from 'commander';
-import {
-  devicePageSchema,
-  deviceSchema,
-  serviceRoles,
-  type DeviceAnswer,
-} from '../../core/protocol/enrollment-api.ts';
+import type { GetDeviceResponse, ListDevicesResponse } from '../../core/protocol/api-client.ts';
+import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -15,7 +11,6 @@ import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 import {
   addRevokeOptions,
-  identityPath,
   planOf,
   revokeIdentity,
   type RevokeOptions,
@@ -44,30 +39,26 @@ export function serviceListCommands(runner: Runner): Command[] {
 const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const roles = options.role === undefined ? serviceRoles : [options.role];
-  const services: DeviceAnswer[] = [];
+  const services: GetDeviceResponse[] = [];
   for (const role of roles) services.push(...(await withRole(client, role)));
   context.out.result({ services }, serviceTable(services, context.out));
   return 0;
 };
 
-async function withRole(client: AdminClient, role: string): Promise<DeviceAnswer[]> {
-  const found: DeviceAnswer[] = [];
+async function withRole(client: AdminClient, role: string): Promise<GetDeviceResponse[]> {
+  const found: GetDeviceResponse[] = [];
   let after: string | null = '';
   while (after !== null) {
-    const query = new URLSearchParams({ role, limit: String(pageItems) });
-    if (after !== '') query.set('after', after);
-    const page: { devices: DeviceAnswer[]; next: string | null } = await client.json(
-      'GET',
-      `/v1/devices?${query.toString()}`,
-      devicePageSchema,
-    );
+    const page: ListDevicesResponse = await client.api.listDevices({
+      query: { role, limit: pageItems, ...(after === '' ? {} : { after }) },
+    });
     found.push(...page.devices);
     after = page.next;
   }
   return found;
 }
 
-function serviceTable(services: readonly DeviceAnswer[], out: Output): string {
+function serviceTable(services: readonly GetDeviceResponse[], out: Output): string {
   if (services.length === 0) return 'no services';
   return table([
     ['NAME', 'ROLE', 'STATUS', 'CONNECTED', 'CERTIFICATE ENDS', 'LAST SEEN'],
@@ -93,7 +84,7 @@ const revoke = async (
   ...[options, context]: Parameters<CommandAction<RevokeOptions>>
 ): Promise<number> => {
   const client = await adminClient(options, context);
-  const service = await client.json('GET', identityPath(id, {}), deviceSchema);
+  const service = await client.api.getDevice({ id });
   if (!serviceRoles.some((role) => role === service.role)) {
     throw new FlotillaError('usage', {
       detail: `${id} is a device; use flotilla device revoke ${id}`,

@@ -1,6 +1,6 @@
 /** `flotilla issuer import`: takes an issuer that another CA has certified. @module */
 import type { Command } from 'commander';
-import { issuerSchema } from '../../core/protocol/enrollment-api.ts';
+import type { ImportIssuerResponse } from '../../core/protocol/api-client.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
 import { changeCa, localActor, type StoppedState } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -40,7 +40,7 @@ const importIssuer = async (
         const { storeRequestedKey } = await import('../../enroll/ca/issuer-import.ts');
         await storeRequestedKey(state, passphrase, key);
       }
-      return client.json('POST', '/v1/issuers/import', issuerSchema, { chain });
+      return client.api.importIssuer({ body: { chain } });
     },
     async (stopped) => importStopped(stopped, chain, key),
   );
@@ -56,7 +56,7 @@ async function importStopped(
   { prepare, open }: StoppedState,
   chain: string,
   key: Awaited<ReturnType<typeof readKeyFile>> | undefined,
-): Promise<ReturnType<typeof issuerSchema.parse>> {
+): Promise<ImportIssuerResponse> {
   const files = await import('../../enroll/ca/issuer-import.ts');
   const { hasCa } = await import('../../enroll/ca/ca-folder.ts');
   const { purposeOf } = await import('../../enroll/ca/ca-inventory.ts');
@@ -81,7 +81,7 @@ function viewOf(
   },
   purpose: 'all' | 'devices' | 'services',
   current: boolean,
-): ReturnType<typeof issuerSchema.parse> {
+): ImportIssuerResponse {
   const notAfter = new Date(made.notAfterMs).toISOString();
   return { fingerprint: made.fingerprint, name: made.x509.subject, current, purpose, notAfter };
 }

@@ -80,7 +80,7 @@ async function enrollChecks(
   }
   try {
     const client = await adminClient(options, context);
-    const answer = await client.json('GET', '/v1/status', statusSchema);
+    const answer = await client.api.getStatus();
     return [
       { name, ok: true, detail: `${run.https.url}, process ${run.process.pid}` },
       ...answer.checks,

@@ -2,7 +2,6 @@
 import { Option, type Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { tokenPageSchema } from '../../core/protocol/operator-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   deviceId,
@@ -18,7 +17,7 @@ import type { Runner } from '../lib/runner.ts';
 interface ListOptions extends AdminOptions {
   readonly device?: DeviceId;
   readonly group?: string;
-  readonly status?: string;
+  readonly status?: 'active' | 'used' | 'expired';
   readonly limit: number;
   readonly after?: string;
 }
@@ -68,19 +67,15 @@ const revoke = async (
   };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
-  await client.raw('DELETE', `/v1/tokens/${encodeURIComponent(name)}`);
+  await client.api.revokeToken({ name });
   context.out.result({ name, revoked: true }, `revoked ${name}`);
   return 0;
 };
 
 const list: CommandAction<ListOptions> = async (options, context) => {
   const client = await adminClient(options, context);
-  const query = new URLSearchParams({ limit: String(options.limit) });
-  for (const name of ['device', 'group', 'status', 'after'] as const) {
-    const value = options[name];
-    if (value !== undefined) query.set(name, value);
-  }
-  const page = await client.json('GET', `/v1/tokens?${query.toString()}`, tokenPageSchema);
+  const { device, group, status, after, limit } = options;
+  const page = await client.api.listTokens({ query: { device, group, status, after, limit } });
   const { out } = context;
   const rows = page.tokens.map((token) => [
     ...[token.name, token.device ?? '-', token.group ?? '-', token.role ?? '-'],

@@ -1,11 +1,7 @@
 /** `flotilla token create|list|revoke`: one-time enrollment tokens. @module */
 import { Command } from 'commander';
 import { isLoopback } from '../../core/config/public-address.ts';
-import {
-  groupTokenSchema,
-  tokenSchema,
-  type TokenAnswer,
-} from '../../core/protocol/enrollment-api.ts';
+import type { CreateTokenResponse } from '../../core/protocol/api-client.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -63,26 +59,21 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     if (group === undefined || uses === undefined) {
       throw new FlotillaError('usage', { detail: 'specify --device, or --group and --uses' });
     }
-    const token = await client.json('POST', '/v1/tokens/group', groupTokenSchema, {
-      group,
-      ...common,
-    });
+    const token = await client.api.createGroupToken({ body: { group, uses, ...common } });
     context.out.result(
       token,
       `token    ${token.token}\ngroup    ${token.group}\nuses     ${token.uses}\nexpires  ${token.expiresAt}`,
     );
     return 0;
   }
-  const token = await client.json('POST', '/v1/tokens', tokenSchema, {
-    device,
-    ...(group === undefined ? {} : { group }),
-    ...common,
+  const token = await client.api.createToken({
+    body: { device, ...common, ...(group === undefined ? {} : { group }) },
   });
   context.out.result(token, tokenText(token, context.environment.env));
   return 0;
 };
 
-function tokenText(token: TokenAnswer, env: Context['environment']['env']): string {
+function tokenText(token: CreateTokenResponse, env: Context['environment']['env']): string {
   const { hostname } = new URL(token.url);
   const text = [
     `token    ${token.token}`,

@@ -5,12 +5,14 @@
  * @module
  */
 import type { z } from 'zod';
+import { ApiClient, type ApiCall } from '../../core/protocol/api-client.ts';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity } from '../../core/identity-folder.ts';
 import { callHttps, callJson, problemOf, type Call } from '../../core/protocol/https-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import type { Config } from '../../core/config/config.ts';
+import { responseSchemas, type CommandApi } from './api-responses.ts';
 import { loadStateAndConfig, type Context, type StateOptions } from './command-context.ts';
 import { readEnrollRun } from './run-file.ts';
 
@@ -28,8 +30,9 @@ export interface AdminClient {
   readonly key: string;
   /** The fingerprint of the root, which devices pin. */
   rootFingerprint(): string;
-  json<T>(method: Call['method'], path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
-  /** Makes a call whose response has no body, or a body that is not JSON. */
+  /** The operations of the API. Each checks the response; see {@link callOperation}. */
+  readonly api: CommandApi;
+  /** Makes a call whose body or response is not JSON. */
   raw(
     method: Call['method'],
     path: string,
@@ -70,8 +73,9 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
     cert,
     key,
     rootFingerprint: () => readCertificate(splitPem(ca)[0] ?? '').fingerprint,
-    json: (method, path, schema, body) =>
-      callJson({ ...call(method, path), ...(body === undefined ? {} : { body }) }, schema),
+    api: new ApiClient((operation) =>
+      callOperation(call(operation.method, operation.path), operation),
+    ),
     async raw(method, path, body, headers) {
       const answer = await callHttps({
         ...call(method, path),
@@ -82,4 +86,23 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
       return answer.body;
     },
   };
+}
+
+const schemas = new Map<string, z.ZodType>(Object.entries(responseSchemas));
+
+/** @throws FlotillaError `service-answer-invalid` for a response that does not fit its schema; otherwise as callJson */
+function callOperation(
+  call: Omit<Call, 'body'>,
+  { operation, body, headers }: ApiCall,
+): Promise<unknown> {
+  const schema = schemas.get(operation);
+  if (schema === undefined) throw new FlotillaError('internal', { detail: operation });
+  return callJson(
+    {
+      ...call,
+      ...(body === undefined ? {} : { body }),
+      ...(headers === undefined ? {} : { headers }),
+    },
+    schema,
+  );
 }

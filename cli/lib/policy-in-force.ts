@@ -8,8 +8,6 @@ import { access } from 'node:fs/promises';
 import { DirectoryFile } from '../../broker/feed/directory-file.ts';
 import { defaultPolicyText } from '../../core/policy/default-policy.ts';
 import { readPolicyText } from '../../core/policy/policy-file.ts';
-import { deviceSchema } from '../../core/protocol/enrollment-api.ts';
-import { policySchema } from '../../core/protocol/operator-api.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { adminClient, type AdminOptions } from './admin-client.ts';
 import type { Context } from './command-context.ts';
@@ -53,7 +51,7 @@ export async function policyInForce(options: AdminOptions, context: Context): Pr
 async function fleetPolicy(options: AdminOptions, context: Context): Promise<string | undefined> {
   try {
     const client = await adminClient(options, context);
-    const { source, text } = await client.json('GET', '/v1/policy', policySchema);
+    const { source, text } = await client.api.getPolicy();
     return source === 'fleet' ? text : undefined;
   } catch {
     return undefined;
@@ -72,7 +70,7 @@ export async function knownIdentity(
 ): Promise<KnownIdentity> {
   try {
     const client = await adminClient(options, context);
-    return await client.json('GET', `/v1/devices/${encodeURIComponent(id)}`, deviceSchema);
+    return await client.api.getDevice({ id });
   } catch (error) {
     const stored = await new DirectoryFile(stateFolder(options.state).broker.directory).read();
     const entry = stored?.entries.get(id);

@@ -8,11 +8,14 @@
 
 /** One call. */
 export interface ApiCall {
+  /** The operationId, which is also the name of the method below. */
+  readonly operation: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With its query. */
   readonly path: string;
   readonly body?: object | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }
 
 /** Makes a call and gives the parsed body; rejects when the response is a problem document. */
@@ -21,9 +24,18 @@ export type ApiTransport = (call: ApiCall) => Promise<unknown>;
 /** What each call takes beside its own options. */
 interface CommonOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** Ends the call early. */
+  readonly signal?: AbortSignal;
 }
 
 type QueryValue = string | number | boolean | readonly string[] | undefined;
+
+function sent({ headers, signal }: CommonOptions): Pick<ApiCall, 'headers' | 'signal'> {
+  return {
+    ...(headers === undefined ? {} : { headers }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
 
 function pathOf(path: string, query: Readonly<Record<string, QueryValue>> | undefined): string {
   const parameters = new URLSearchParams();
@@ -1340,9 +1352,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'queryAudit',
       method: 'GET',
       path: pathOf(`/v1/audit`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as QueryAuditResponse;
   }
 
@@ -1351,9 +1364,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'verifyAudit',
       method: 'GET',
       path: pathOf(`/v1/audit/verify`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as VerifyAuditResponse;
   }
 
@@ -1362,9 +1376,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listBrokers',
       method: 'GET',
       path: pathOf(`/v1/brokers`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListBrokersResponse;
   }
 
@@ -1383,9 +1398,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listConnections',
       method: 'GET',
       path: pathOf(`/v1/brokers/${encodeURIComponent(options.broker)}/connections`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListConnectionsResponse;
   }
 
@@ -1396,9 +1412,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getBrokerPolicy',
       method: 'GET',
       path: pathOf(`/v1/brokers/${encodeURIComponent(options.broker)}/policy`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetBrokerPolicyResponse;
   }
 
@@ -1412,9 +1429,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getMqttSession',
       method: 'GET',
       path: pathOf(`/v1/brokers/${encodeURIComponent(options.broker)}/session`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetMqttSessionResponse;
   }
 
@@ -1434,9 +1452,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listSessions',
       method: 'GET',
       path: pathOf(`/v1/brokers/${encodeURIComponent(options.broker)}/sessions`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListSessionsResponse;
   }
 
@@ -1445,9 +1464,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getCa',
       method: 'GET',
       path: pathOf(`/v1/ca`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetCaResponse;
   }
 
@@ -1456,9 +1476,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getCaStatus',
       method: 'GET',
       path: pathOf(`/v1/ca/status`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetCaStatusResponse;
   }
 
@@ -1499,9 +1520,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listDevices',
       method: 'GET',
       path: pathOf(`/v1/devices`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListDevicesResponse;
   }
 
@@ -1512,10 +1534,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'changeDevices',
       method: 'POST',
       path: pathOf(`/v1/devices/bulk`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ChangeDevicesResponse;
   }
 
@@ -1524,9 +1547,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getDevice',
       method: 'GET',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetDeviceResponse;
   }
 
@@ -1537,10 +1561,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'editDevice',
       method: 'PATCH',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as EditDeviceResponse;
   }
 
@@ -1554,9 +1579,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'deleteDevice',
       method: 'DELETE',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as DeleteDeviceResponse;
   }
 
@@ -1567,9 +1593,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getDeviceConnections',
       method: 'GET',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/connections`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetDeviceConnectionsResponse;
   }
 
@@ -1580,10 +1607,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'disconnectDevice',
       method: 'POST',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/disconnect`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as DisconnectDeviceResponse;
   }
 
@@ -1597,9 +1625,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getDeviceHistory',
       method: 'GET',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/history`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetDeviceHistoryResponse;
   }
 
@@ -1610,10 +1639,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'resumeDevice',
       method: 'POST',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/resume`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ResumeDeviceResponse;
   }
 
@@ -1628,10 +1658,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'revokeDevice',
       method: 'POST',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/revoke`, options.query),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as RevokeDeviceResponse;
   }
 
@@ -1646,10 +1677,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'suspendDevice',
       method: 'POST',
       path: pathOf(`/v1/devices/${encodeURIComponent(options.id)}/suspend`, options.query),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as SuspendDeviceResponse;
   }
 
@@ -1663,10 +1695,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'enroll',
       method: 'POST',
       path: pathOf(`/v1/enroll`, options.query),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as EnrollResponse;
   }
 
@@ -1675,9 +1708,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listFactories',
       method: 'GET',
       path: pathOf(`/v1/factories`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListFactoriesResponse;
   }
 
@@ -1688,19 +1722,21 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'putFactory',
       method: 'POST',
       path: pathOf(`/v1/factories`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as PutFactoryResponse;
   }
 
   /** Removes the CA of a manufacturer. Needs: admin. `DELETE /v1/factories/{name}` */
   async deleteFactory(options: CommonOptions & { readonly name: string }): Promise<void> {
     await this.#call({
+      operation: 'deleteFactory',
       method: 'DELETE',
       path: pathOf(`/v1/factories/${encodeURIComponent(options.name)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -1709,9 +1745,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listGroups',
       method: 'GET',
       path: pathOf(`/v1/groups`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListGroupsResponse;
   }
 
@@ -1726,10 +1763,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'revokeGroup',
       method: 'POST',
       path: pathOf(`/v1/groups/${encodeURIComponent(options.group)}/revoke`, options.query),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as RevokeGroupResponse;
   }
 
@@ -1738,9 +1776,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listIssuers',
       method: 'GET',
       path: pathOf(`/v1/issuers`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListIssuersResponse;
   }
 
@@ -1751,10 +1790,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'addIssuer',
       method: 'POST',
       path: pathOf(`/v1/issuers`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as AddIssuerResponse;
   }
 
@@ -1765,10 +1805,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'importIssuer',
       method: 'POST',
       path: pathOf(`/v1/issuers/import`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ImportIssuerResponse;
   }
 
@@ -1779,19 +1820,21 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'requestIssuer',
       method: 'POST',
       path: pathOf(`/v1/issuers/requests`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as RequestIssuerResponse;
   }
 
   /** Removes a former issuer that is no longer needed. Needs: admin. `DELETE /v1/issuers/{fingerprint}` */
   async retireIssuer(options: CommonOptions & { readonly fingerprint: string }): Promise<void> {
     await this.#call({
+      operation: 'retireIssuer',
       method: 'DELETE',
       path: pathOf(`/v1/issuers/${encodeURIComponent(options.fingerprint)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -1802,10 +1845,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'withdrawIssuer',
       method: 'POST',
       path: pathOf(`/v1/issuers/${encodeURIComponent(options.fingerprint)}/withdraw`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as WithdrawIssuerResponse;
   }
 
@@ -1814,9 +1858,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listKeys',
       method: 'GET',
       path: pathOf(`/v1/keys`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListKeysResponse;
   }
 
@@ -1827,19 +1872,21 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createKey',
       method: 'POST',
       path: pathOf(`/v1/keys`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateKeyResponse;
   }
 
   /** Deletes an API key. Needs: viewer. `DELETE /v1/keys/{id}` */
   async deleteKey(options: CommonOptions & { readonly id: string }): Promise<void> {
     await this.#call({
+      operation: 'deleteKey',
       method: 'DELETE',
       path: pathOf(`/v1/keys/${encodeURIComponent(options.id)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -1850,10 +1897,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'publishMessage',
       method: 'POST',
       path: pathOf(`/v1/messages`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as PublishMessageResponse;
   }
 
@@ -1871,9 +1919,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listRetained',
       method: 'GET',
       path: pathOf(`/v1/messages/retained`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListRetainedResponse;
   }
 
@@ -1889,9 +1938,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getMetricsHistory',
       method: 'GET',
       path: pathOf(`/v1/metrics/history`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetMetricsHistoryResponse;
   }
 
@@ -1900,9 +1950,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listOperators',
       method: 'GET',
       path: pathOf(`/v1/operators`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListOperatorsResponse;
   }
 
@@ -1917,10 +1968,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'putOperator',
       method: 'PUT',
       path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as PutOperatorResponse;
   }
 
@@ -1932,9 +1984,10 @@ export class ApiClient {
     },
   ): Promise<void> {
     await this.#call({
+      operation: 'deleteOperator',
       method: 'DELETE',
       path: pathOf(`/v1/operators/${encodeURIComponent(options.name)}`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -1943,9 +1996,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getPolicy',
       method: 'GET',
       path: pathOf(`/v1/policy`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetPolicyResponse;
   }
 
@@ -1956,10 +2010,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'putPolicy',
       method: 'PUT',
       path: pathOf(`/v1/policy`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as PutPolicyResponse;
   }
 
@@ -1970,10 +2025,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'checkPolicy',
       method: 'POST',
       path: pathOf(`/v1/policy/check`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CheckPolicyResponse;
   }
 
@@ -1984,10 +2040,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'diffPolicy',
       method: 'POST',
       path: pathOf(`/v1/policy/diff`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as DiffPolicyResponse;
   }
 
@@ -1998,10 +2055,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'explainPolicy',
       method: 'POST',
       path: pathOf(`/v1/policy/explain`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ExplainPolicyResponse;
   }
 
@@ -2012,10 +2070,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'testPolicy',
       method: 'POST',
       path: pathOf(`/v1/policy/test`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as TestPolicyResponse;
   }
 
@@ -2024,10 +2083,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'renew',
       method: 'POST',
       path: pathOf(`/v1/renew`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as RenewResponse;
   }
 
@@ -2036,9 +2096,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getRenewalInfo',
       method: 'GET',
       path: pathOf(`/v1/renewal-info`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetRenewalInfoResponse;
   }
 
@@ -2047,9 +2108,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listRequests',
       method: 'GET',
       path: pathOf(`/v1/requests`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListRequestsResponse;
   }
 
@@ -2060,10 +2122,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'approveRequest',
       method: 'POST',
       path: pathOf(`/v1/requests/${encodeURIComponent(options.id)}/approve`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ApproveRequestResponse;
   }
 
@@ -2074,10 +2137,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'denyRequest',
       method: 'POST',
       path: pathOf(`/v1/requests/${encodeURIComponent(options.id)}/deny`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as DenyRequestResponse;
   }
 
@@ -2088,10 +2152,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'rollOverRoot',
       method: 'POST',
       path: pathOf(`/v1/roots`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as RollOverRootResponse;
   }
 
@@ -2102,10 +2167,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'signRootLists',
       method: 'POST',
       path: pathOf(`/v1/roots/crl`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as SignRootListsResponse;
   }
 
@@ -2116,19 +2182,21 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'importRoot',
       method: 'POST',
       path: pathOf(`/v1/roots/import`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ImportRootResponse;
   }
 
   /** Removes the former root with its issuers, when nothing needs them. Needs: admin. `DELETE /v1/roots/{fingerprint}` */
   async retireRoot(options: CommonOptions & { readonly fingerprint: string }): Promise<void> {
     await this.#call({
+      operation: 'retireRoot',
       method: 'DELETE',
       path: pathOf(`/v1/roots/${encodeURIComponent(options.fingerprint)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -2139,10 +2207,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createService',
       method: 'POST',
       path: pathOf(`/v1/services`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateServiceResponse;
   }
 
@@ -2151,18 +2220,20 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getSession',
       method: 'GET',
       path: pathOf(`/v1/session`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetSessionResponse;
   }
 
   /** Signs the browser out. Needs: viewer. `DELETE /v1/session` */
   async signOut(options: CommonOptions & {} = {}): Promise<void> {
     await this.#call({
+      operation: 'signOut',
       method: 'DELETE',
       path: pathOf(`/v1/session`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -2171,9 +2242,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getSignInOptions',
       method: 'GET',
       path: pathOf(`/v1/sign-in`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetSignInOptionsResponse;
   }
 
@@ -2184,10 +2256,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createSignInLink',
       method: 'POST',
       path: pathOf(`/v1/sign-in/links`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateSignInLinkResponse;
   }
 
@@ -2196,9 +2269,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getSimulator',
       method: 'GET',
       path: pathOf(`/v1/simulator`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetSimulatorResponse;
   }
 
@@ -2209,10 +2283,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'checkSimulation',
       method: 'POST',
       path: pathOf(`/v1/simulator/check`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CheckSimulationResponse;
   }
 
@@ -2223,9 +2298,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'compareSimulations',
       method: 'GET',
       path: pathOf(`/v1/simulator/compare`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CompareSimulationsResponse;
   }
 
@@ -2236,10 +2312,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'startSimulation',
       method: 'POST',
       path: pathOf(`/v1/simulator/runs`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as StartSimulationResponse;
   }
 
@@ -2250,18 +2327,20 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getSimulationReport',
       method: 'GET',
       path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetSimulationReportResponse;
   }
 
   /** Deletes a report. Needs: admin. `DELETE /v1/simulator/runs/{id}` */
   async deleteSimulation(options: CommonOptions & { readonly id: string }): Promise<void> {
     await this.#call({
+      operation: 'deleteSimulation',
       method: 'DELETE',
       path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -2272,9 +2351,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'stopSimulation',
       method: 'POST',
       path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}/stop`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as StopSimulationResponse;
   }
 
@@ -2283,9 +2363,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getStats',
       method: 'GET',
       path: pathOf(`/v1/stats`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetStatsResponse;
   }
 
@@ -2294,9 +2375,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getStatus',
       method: 'GET',
       path: pathOf(`/v1/status`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetStatusResponse;
   }
 
@@ -2307,10 +2389,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createToken',
       method: 'POST',
       path: pathOf(`/v1/tokens`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateTokenResponse;
   }
 
@@ -2329,9 +2412,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'listTokens',
       method: 'GET',
       path: pathOf(`/v1/tokens`, options.query),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as ListTokensResponse;
   }
 
@@ -2342,10 +2426,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createTokens',
       method: 'POST',
       path: pathOf(`/v1/tokens/batch`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateTokensResponse;
   }
 
@@ -2356,19 +2441,21 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'createGroupToken',
       method: 'POST',
       path: pathOf(`/v1/tokens/group`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as CreateGroupTokenResponse;
   }
 
   /** Revokes a token. Needs: operator. `DELETE /v1/tokens/{name}` */
   async revokeToken(options: CommonOptions & { readonly name: string }): Promise<void> {
     await this.#call({
+      operation: 'revokeToken',
       method: 'DELETE',
       path: pathOf(`/v1/tokens/${encodeURIComponent(options.name)}`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     });
   }
 
@@ -2377,9 +2464,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'whoami',
       method: 'GET',
       path: pathOf(`/v1/whoami`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as WhoamiResponse;
   }
 }

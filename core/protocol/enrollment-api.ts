@@ -224,13 +224,23 @@ export const revokedSchema = z.object({
   crlNumber: z.int().optional(),
 });
 
+/** What an identity may do at the moment. */
+export const identityStatuses = [
+  'pending',
+  'active',
+  'suspended',
+  'revoked',
+  'quarantined',
+] as const;
+export type IdentityStatus = (typeof identityStatuses)[number];
+
 export const deviceSchema = z.object({
   id: deviceIdSchema,
   /** What it is: `device`, `service`, `admin`, `broker` or `server`. */
   kind: z.string().optional(),
   /** Its role in the policy: the kind, unless an operator gave it another one. */
   role: z.string(),
-  status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']),
+  status: z.enum(identityStatuses),
   group: z.string().nullable(),
   attributes: z.record(z.string(), z.string()),
   certificates: z.array(
