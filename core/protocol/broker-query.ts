@@ -12,6 +12,7 @@
 import { z } from 'zod';
 import { isDeviceId, type DeviceId } from '../device-id.ts';
 import { policyInForceSchema } from './broker-sample.ts';
+import { directoryEntrySchema } from './feed.ts';
 
 /** The header with which a broker names what it understands beside the directory. */
 export const featuresHeader = 'flotilla-features';
@@ -20,6 +21,9 @@ export const queryFeature = 'query';
 export const policyFeature = 'policy';
 /** The broker knows `createdAtMs` in entries; others reject a line with it. */
 export const createdFeature = 'created';
+
+/** The broker says which state of the registry it knows; see generation.ts. */
+export const generationFeature = 'generation';
 
 /** The largest body of an answer, in bytes. */
 export const answerMaxBytes = 2 * 1024 * 1024;
@@ -91,6 +95,8 @@ export const brokerQuerySchema = z.discriminatedUnion('kind', [
     qos,
     retain: z.boolean(),
   }),
+  /** Identities about which the broker knows more than a registry that was restored; see generation.ts. */
+  z.strictObject({ kind: z.literal('earlier'), limit, after }),
   z.strictObject({ kind: z.literal('policy') }),
   z.strictObject({ kind: z.literal('policy-diff'), text: z.string().max(policyTextMaxBytes) }),
   z.strictObject({
@@ -206,6 +212,18 @@ export const policyDiffAnswerSchema = z.object({
   subscriptions: count,
 });
 
+export const earlierAnswerSchema = z.object({
+  identities: z.array(
+    z.object({
+      id: deviceId,
+      /** As the broker knew it before the restore; null: it was deleted. */
+      entry: directoryEntrySchema.nullable(),
+    }),
+  ),
+  next,
+});
+export type EarlierIdentity = z.infer<typeof earlierAnswerSchema>['identities'][number];
+
 /** What each question is answered with. */
 export const brokerAnswerSchemas = {
   connections: connectionsAnswerSchema,
@@ -214,6 +232,7 @@ export const brokerAnswerSchemas = {
   retained: retainedAnswerSchema,
   disconnect: disconnectAnswerSchema,
   publish: publishAnswerSchema,
+  earlier: earlierAnswerSchema,
   policy: policyAnswerSchema,
   'policy-diff': policyDiffAnswerSchema,
   tail: tailAnswerSchema,

@@ -2,7 +2,7 @@
  * The protocol of the feed, which sends the directory from the enrollment service (its only writer) to
  * the brokers. The directory is what a broker needs to know about the fleet to admit connections.
  *
- * The feed is `GET /v1/feed?epoch=E&since=N` over mutual TLS with a certificate of role `broker`:
+ * The feed is `GET /v1/feed?epoch=E&since=N` (and what generation.ts says) over mutual TLS with a certificate of role `broker`:
  * one JSON document per line ({@link FeedLine}); the response never ends. If the service can continue
  * from `since`, changes follow immediately; otherwise it sends a snapshot first. Sequence numbers grow
  * by one with each change inside an epoch; a new epoch begins when the service has lost its change log
@@ -17,6 +17,7 @@
 import { z } from 'zod';
 import { invisible } from '../escape.ts';
 import { deviceIdSchema } from './device-id-schema.ts';
+import { helloGenerationSchema } from './generation.ts';
 import { roleNameSchema } from './policy-role.ts';
 
 /** How often the service sends a heartbeat, in ms. */
@@ -70,13 +71,26 @@ export const feedLineSchema = z.discriminatedUnion('type', [
     epoch: z.string().min(1).max(64),
     sequence,
     graceMs: z.int().min(0),
+    /** To brokers with the feature `generation`. */
+    generation: helloGenerationSchema.optional(),
   }),
   /** All earlier entries are void; new entries follow, then `snapshot-end`. */
   z.strictObject({ type: z.literal('snapshot-begin'), sequence }),
   z.strictObject({ type: z.literal('entry'), entry: directoryEntrySchema }),
   z.strictObject({ type: z.literal('snapshot-end'), sequence }),
-  z.strictObject({ type: z.literal('change'), sequence, entry: directoryEntrySchema }),
-  z.strictObject({ type: z.literal('removed'), sequence, id: deviceIdSchema }),
+  /** `commit`: the commit of the registry, to brokers with the feature `generation`. */
+  z.strictObject({
+    type: z.literal('change'),
+    sequence,
+    commit: sequence.optional(),
+    entry: directoryEntrySchema,
+  }),
+  z.strictObject({
+    type: z.literal('removed'),
+    sequence,
+    commit: sequence.optional(),
+    id: deviceIdSchema,
+  }),
   /** The CA certificates that brokers trust from now on, PEM, roots and issuers. */
   z.strictObject({ type: z.literal('authorities'), sequence, pem: z.array(z.string()).max(16) }),
   z.strictObject({ type: z.literal('heartbeat'), sequence }),

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
-import { createdFeature } from '../../core/protocol/broker-query.ts';
+import { createdFeature, generationFeature } from '../../core/protocol/broker-query.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { assignedRole } from '../registry/assigned-role.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -47,11 +47,20 @@ export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
   };
 }
 
+/** What only brokers with a feature understand: the name of a number in a line, by feature. */
+const numbersOf: readonly (readonly [feature: string, name: string])[] = [
+  [createdFeature, 'createdAtMs'],
+  [generationFeature, 'commit'],
+];
+
 /** A line of the feed as a broker with these features understands it. */
 export function lineFor(features: readonly string[], line: string): string {
-  if (features.includes(createdFeature) || !line.includes('"createdAtMs"')) return line;
-  // Attributes are texts: one with this name stays.
+  const unknown = numbersOf
+    .filter(([feature, name]) => !features.includes(feature) && line.includes(`"${name}"`))
+    .map(([, name]) => name);
+  if (unknown.length === 0) return line;
+  // Attributes are texts: one with such a name stays.
   return `${JSON.stringify(JSON.parse(line), (key, value: unknown) =>
-    key === 'createdAtMs' && typeof value === 'number' ? undefined : value,
+    unknown.includes(key) && typeof value === 'number' ? undefined : value,
   )}\n`;
 }

@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { Cancel, Clock } from '../../core/clock.ts';
@@ -20,8 +19,14 @@ import {
   type FeedReport,
   type QueryLine,
 } from '../../core/protocol/feed.ts';
-import { policyFeature, queryFeature } from '../../core/protocol/broker-query.ts';
+import {
+  generationFeature,
+  policyFeature,
+  queryFeature,
+} from '../../core/protocol/broker-query.ts';
+import type { KnownGeneration } from '../../core/protocol/generation.ts';
 import type { Logger } from '../../core/log.ts';
+import type { AheadBrokers } from './ahead-brokers.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
 import type { FeedLink, Serving, Subscriber } from './feed-subscriber.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
@@ -36,6 +41,8 @@ export interface FeedDeps {
   readonly graceMs: number;
   readonly changesKeptMax: number;
   readonly lagMaxBytes: number;
+  /** Which brokers know more than the registry. */
+  readonly ahead: AheadBrokers;
 }
 
 interface Kept {
@@ -59,12 +66,20 @@ export interface Effect {
   readonly absentBrokers: readonly DeviceId[];
 }
 
+/** What a broker says that it has. */
+export interface FeedPosition {
+  readonly epoch?: string | undefined;
+  /** The newest change in this epoch. */
+  readonly since?: number | undefined;
+  readonly known?: KnownGeneration | undefined;
+}
+
 const closedKeptMax = 10_000;
 /** How many brokers that have left the feed are remembered. */
 const absentMax = 1000;
 
 export class Feed {
-  readonly epoch = randomUUID();
+  readonly epoch: string;
   readonly #deps: FeedDeps;
   readonly #subscribers = new Set<Subscriber>();
   /** Every stream, also those that are not past the snapshot. */
@@ -82,6 +97,7 @@ export class Feed {
 
   constructor(deps: FeedDeps) {
     this.#deps = deps;
+    this.epoch = deps.ahead.run;
     this.#stops = [
       deps.registry.watch((committed) => this.#take(committed)),
       deps.ca.onChange(() =>
@@ -167,19 +183,23 @@ export class Feed {
    * Serves one broker until its stream ends. The stream ends at once when the broker is no longer active or
    * its certificate is no longer accepted.
    *
-   * @param from the newest change that the broker has, and the epoch in which it got it
+   * @param from what the broker has
    */
   async serve(
     peer: FeedPeer,
     stream: Writable,
-    from: { epoch: string; since: number } | undefined,
+    from: FeedPosition | undefined,
     features: readonly string[] = [],
   ): Promise<void> {
-    const { registry, ca, graceMs } = this.#deps;
+    const { registry, ca, graceMs, ahead } = this.#deps;
+    const generation = features.includes(generationFeature)
+      ? ahead.admit(peer.broker, from?.known)
+      : undefined;
     const oldest = this.#kept[0]?.sequence ?? this.#sequence + 1;
     const goesOn =
-      from !== undefined &&
+      from?.since !== undefined &&
       from.epoch === this.epoch &&
+      generation?.behind === undefined &&
       from.since <= this.#sequence &&
       from.since >= oldest - 1;
     const start = goesOn ? from.since : this.#sequence;
@@ -208,7 +228,13 @@ export class Feed {
     });
     const line = (value: FeedLine): boolean =>
       stream.write(lineFor(features, `${JSON.stringify(value)}\n`));
-    line({ type: 'hello', epoch: this.epoch, sequence: start, graceMs });
+    line({
+      type: 'hello',
+      epoch: this.epoch,
+      sequence: start,
+      graceMs,
+      ...(generation === undefined ? {} : { generation }),
+    });
     line({ type: 'authorities', sequence: start, pem: [...ca.pems] });
     const takesPolicy = features.includes(policyFeature);
     const sentPolicy = this.#policy;
@@ -246,6 +272,13 @@ export class Feed {
       { device: broker, sequence: this.#sequence, snapshot: !goesOn },
       'feed connected',
     );
+  }
+
+  /** Ends the connections of these brokers: they connect again, and get the state of the registry. */
+  restart(brokers: readonly DeviceId[]): void {
+    for (const serving of [...this.#streams]) {
+      if (brokers.includes(serving.broker)) serving.stream.destroy();
+    }
   }
 
   /** Processes a report of a broker. */
@@ -311,20 +344,20 @@ export class Feed {
     this.#wake();
   }
 
-  #take({ puts, deletions }: Committed): void {
+  #take({ number: commit, puts, deletions }: Committed): void {
     for (const { table, record } of puts) {
       if (table !== 'devices') continue;
       this.#review(record.id, record);
       const entry = entryOf(record);
       if (entry === undefined) continue;
-      this.#add(entry.id, (sequence) => ({ type: 'change', sequence, entry }));
+      this.#add(entry.id, (sequence) => ({ type: 'change', sequence, commit, entry }));
     }
     for (const { table, key } of deletions) {
       if (table !== 'devices') continue;
       // A cast at the boundary to the registry: the key of a device is its id.
       const id = key as DeviceId;
       this.#review(id, undefined);
-      this.#add(id, (sequence) => ({ type: 'removed', sequence, id }));
+      this.#add(id, (sequence) => ({ type: 'removed', sequence, commit, id }));
     }
   }
 

@@ -111,6 +111,8 @@ export class LowdbRegistry implements Registry {
   readonly #openFile: OpenAppendFile;
   #journal: Journal | undefined;
   #journalNumber = 0;
+  /** The newest commit that the files had at the start. */
+  #openedNumber = 0;
   /** The newest commit in memory. */
   #number = 0;
   readonly #durability = new Durability();
@@ -145,6 +147,7 @@ export class LowdbRegistry implements Registry {
       this.#rows.manifest?.journal,
     );
     this.#journalNumber = found.newest;
+    this.#openedNumber = this.#number;
     this.#durability.reset(this.#number);
     this.#assertNothingLost();
     const path = journalPath(this.#folder, this.#journalNumber);
@@ -178,6 +181,10 @@ export class LowdbRegistry implements Registry {
   #writeManifest(number: number): Promise<void> {
     const audit = this.#deps.auditHead?.();
     return this.#rows.writeManifest({ number, journal: this.#journalNumber, audit });
+  }
+
+  get openedNumber(): number {
+    return this.#openedNumber;
   }
 
   get number(): number {

@@ -26,6 +26,7 @@ import {
   featuresHeader,
   queryReplySchema,
 } from '../../../core/protocol/broker-query.ts';
+import { knownGenerationSchema } from '../../../core/protocol/generation.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
@@ -48,6 +49,10 @@ export interface FeedRouteDeps {
 const feedQuery = z.strictObject({
   epoch: z.string().min(1).max(64).optional(),
   since: z.coerce.number().int().min(0).optional(),
+  registry: z.string().min(1).max(64).optional(),
+  run: z.string().min(1).max(64).optional(),
+  commit: z.coerce.number().int().min(0).optional(),
+  started: z.coerce.number().int().min(0).optional(),
 });
 
 /** `POST /v1/feed/report`. */
@@ -108,8 +113,9 @@ export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
       const { record, certificate } = requireIdentity(identity);
       const parsed = feedQuery.safeParse(query);
       if (!parsed.success) throw new FlotillaError('request-invalid', { detail: 'query' });
-      const { epoch, since } = parsed.data;
-      const from = epoch === undefined || since === undefined ? undefined : { epoch, since };
+      const { epoch, since, started, ...rest } = parsed.data;
+      const known = knownGenerationSchema.safeParse({ ...rest, startedAtMs: started });
+      const from = { epoch, since, known: known.data };
       const stream = new PassThrough();
       const { fingerprint, notAfterMs } = certificate;
       const peer = { broker: record.id, fingerprint, notAfterMs };
