@@ -33,6 +33,7 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['pub', async () => (await import('./commands/pub.ts')).pubCommand],
   ['sub', async () => (await import('./commands/sub.ts')).subCommand],
   ['sim', async () => (await import('./commands/sim.ts')).simCommand],
+  ['reconcile', async () => (await import('./commands/reconcile.ts')).reconcileCommand],
   ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
   ['enroll', async () => (await import('./commands/enroll-serve.ts')).enrollCommand],
   ['broker', async () => (await import('./commands/broker-serve.ts')).brokerCommand],

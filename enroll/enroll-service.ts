@@ -53,11 +53,12 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
   const { state, clock = systemClock, log, env = process.env } = deps;
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
-    const { registry, audit, ca } = await openState(state, config, deps, lifecycle);
-    const open = { registry, audit, ca, config, clock, log };
+    const opened = await openState(state, config, deps, lifecycle);
+    const { registry, audit, ca } = opened;
+    const open = { ...opened, config, clock, log };
     const issuance = await createIssuance(open);
     const distribution = createDistribution({ ...open, state, env });
-    const { feed, lists, presence, refusals } = distribution;
+    const { ahead, feed, lists, presence, refusals } = distribution;
     let url = config.enroll.url ?? '';
     const operatorApi = await openOperatorApi(
       {
@@ -80,7 +81,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     });
     const serverCertificate = (): CertificateFacts => certificates.server.certificate;
     const status = (): Promise<Status> =>
-      statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples });
+      statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples, ahead });
     const telemetry = new EnrollmentTelemetry({ ...open, feed, serverCertificate, status });
     const metrics = await telemetry.open(lifecycle);
     const routes = buildRoutes(
@@ -90,6 +91,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         ...distribution,
         lockout,
         state,
+        auditFolder: state.enroll.audit,
         table,
         queries,
         roles,

@@ -12,6 +12,7 @@ import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
 import { authorityChecks } from './ca/authority-checks.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
+import type { AheadBrokers } from './feed/ahead-brokers.ts';
 import type { Feed } from './feed/directory-feed.ts';
 import { brokerCheck } from './queries/broker-check.ts';
 import { listBrokers, type BrokerReports } from './queries/broker-list.ts';
@@ -20,6 +21,7 @@ import type { Registry } from './registry/registry.ts';
 type Check = Status['checks'][number];
 
 export interface StatusDeps {
+  readonly ahead: Pick<AheadBrokers, 'list'>;
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
@@ -53,10 +55,26 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       detail: `line ${head.seq}, hash ${head.hash.slice(0, 16)}`,
     },
     ...listBrokers(feed, deps.brokerReports).map((broker) => brokerCheck(broker, now)),
+    historyCheck(deps.ahead.list),
     policyCheck(deps.brokerReports),
     await disk(deps.state.root),
   ];
   return { ok: checks.every(({ ok }) => ok), checks };
+}
+
+/** A registry that was restored from a backup lacks what happened since then. */
+function historyCheck(ahead: AheadBrokers['list']): Check {
+  const detail = ahead
+    .map(({ broker, known }) => `${broker} knows commit ${known.commit}`)
+    .join(', ');
+  return {
+    name: 'registry history',
+    ok: ahead.length === 0,
+    detail:
+      ahead.length === 0
+        ? 'no broker knows more'
+        : `restored from an older backup: ${detail}; run flotilla reconcile`,
+  };
 }
 
 /** A broker that overrides the fleet's policy is no fault; one that could not use it is. */

@@ -5,6 +5,8 @@
  * @module
  */
 import type { DirectoryCertificate, DirectoryEntry, FeedLine } from '../../core/protocol/feed.ts';
+import type { HelloGeneration, KnownGeneration } from '../../core/protocol/generation.ts';
+import { isUndecided, strictestEntry, type EarlierDirectory } from './earlier-directory.ts';
 import { isOtherIdentity } from '../../core/reused-name.ts';
 
 /** The complete state of the directory. */
@@ -16,6 +18,10 @@ export interface DirectoryState {
   /** CA certificates, PEM. When empty, the broker uses its own CA file. */
   readonly authorities: readonly string[];
   readonly entries: ReadonlyMap<string, DirectoryEntry>;
+  /** The state of the registry that this is; undefined: the service has not said it. */
+  readonly generation?: KnownGeneration | undefined;
+  /** What this broker knows more than a registry that was restored. */
+  readonly earlier?: EarlierDirectory | undefined;
 }
 
 /** What a feed line changed. */
@@ -52,6 +58,13 @@ export class Directory implements DirectoryView {
   #entries = new Map<string, DirectoryEntry>();
   #ready = false;
   #helloEpoch = '';
+  #hello: HelloGeneration | undefined;
+  #generation: KnownGeneration | undefined;
+  #earlier: EarlierDirectory | undefined;
+  /** The earlier directory, after an operator has decided, until the snapshot that follows is complete. */
+  #settled: EarlierDirectory | undefined;
+  /** Identities about which an operator has to decide. */
+  #undecided = new Set<string>();
   #snapshot: Map<string, DirectoryEntry> | undefined;
   /** How many entries of the snapshot existed before. */
   #known = 0;
@@ -66,6 +79,8 @@ export class Directory implements DirectoryView {
     this.#authorities = state.authorities;
     this.#entries = new Map(state.entries);
     this.#ready = state.epoch !== '';
+    this.#generation = state.generation;
+    this.#earlier = state.earlier;
   }
 
   get ready(): boolean {
@@ -92,6 +107,21 @@ export class Directory implements DirectoryView {
     return this.#entries.size;
   }
 
+  /** The state of the registry that this broker reports to the service. */
+  get known(): KnownGeneration | undefined {
+    return this.#earlier?.generation ?? this.#generation;
+  }
+
+  /** What this broker knows more than the registry, which was restored from an older backup. */
+  get earlier(): EarlierDirectory | undefined {
+    return this.#earlier;
+  }
+
+  /** Identities about which an operator has to decide, because the registry was restored. */
+  get undecided(): ReadonlySet<string> {
+    return this.#undecided;
+  }
+
   get(id: string): DirectoryEntry | undefined {
     return this.#entries.get(id);
   }
@@ -108,12 +138,16 @@ export class Directory implements DirectoryView {
       graceMs: this.#graceMs,
       authorities: this.#authorities,
       entries: this.#entries,
+      generation: this.#generation,
+      earlier: this.#earlier,
     };
   }
 
   /** Discards an incomplete snapshot, because the connection broke. */
   connectionLost(): void {
     this.#snapshot = undefined;
+    this.#earlier ??= this.#settled;
+    this.#settled = undefined;
     this.#helloEpoch = '';
   }
 
@@ -127,6 +161,7 @@ export class Directory implements DirectoryView {
     if (line.type === 'hello') {
       this.#helloEpoch = line.epoch;
       this.#graceMs = line.graceMs;
+      this.#greet(line.generation);
       return undefined;
     }
     if (this.#helloEpoch === '') throw new FeedBroken(`${line.type} before hello`);
@@ -135,11 +170,16 @@ export class Directory implements DirectoryView {
         this.#snapshot = new Map();
         this.#known = 0;
         this.#others = [];
+        this.#undecided = new Set();
+        if (this.#hello?.behind === undefined && this.#earlier !== undefined) {
+          this.#settled = this.#earlier;
+          this.#earlier = undefined;
+        }
         return undefined;
       case 'entry':
         if (this.#snapshot === undefined) throw new FeedBroken('entry outside a snapshot');
         if (!this.#snapshot.has(line.entry.id)) this.#compareWithBefore(line.entry);
-        this.#snapshot.set(line.entry.id, line.entry);
+        this.#put(this.#snapshot, line.entry);
         return undefined;
       case 'snapshot-end':
         if (this.#snapshot === undefined)
@@ -147,11 +187,12 @@ export class Directory implements DirectoryView {
         return this.#replace(this.#snapshot, line.sequence);
       case 'change':
         this.#assertInOrder(line.sequence);
-        return this.#change(line.entry, line.sequence);
+        return this.#change(line.entry, line.sequence, line.commit);
       case 'removed':
         this.#assertInOrder(line.sequence);
         this.#entries.delete(line.id);
-        this.#advance(line.sequence);
+        this.#undecided.delete(line.id);
+        this.#advance(line.sequence, line.commit);
         return {
           kind: 'identities',
           ids: [line.id],
@@ -178,28 +219,84 @@ export class Directory implements DirectoryView {
     }
   }
 
-  #change(entry: DirectoryEntry, sequence: number): DirectoryChange {
+  /** The service says which state of the registry it has, and whether this broker knows more. */
+  #greet(hello: HelloGeneration | undefined): void {
+    this.#hello = hello;
+    const sinceMs = hello?.behind?.sinceMs;
+    if (sinceMs === undefined) {
+      // Without a snapshot, what this broker has is the state of this run.
+      if (this.#sameEpoch() && this.#earlier === undefined) this.#generation = this.#newest();
+    } else if (this.#earlier === undefined && this.#generation !== undefined) {
+      this.#earlier = { sinceMs, generation: this.#generation, entries: this.#entries };
+    }
+  }
+
+  #newest(): KnownGeneration | undefined {
+    if (this.#hello === undefined) return undefined;
+    const { registry, commit, startedAtMs } = this.#hello;
+    return { registry, run: this.#helloEpoch, commit, startedAtMs };
+  }
+
+  /** Adds an entry of the service; the stricter one, if this broker knows more. */
+  #put(entries: Map<string, DirectoryEntry>, entry: DirectoryEntry): void {
+    const earlier = this.#earlier;
+    const strictest = earlier === undefined ? entry : strictestEntry(earlier, entry);
+    if (strictest === undefined) entries.delete(entry.id);
+    else entries.set(entry.id, strictest);
+    if (earlier === undefined) return;
+    if (isUndecided(earlier, entry.id, entry)) this.#undecided.add(entry.id);
+    else this.#undecided.delete(entry.id);
+  }
+
+  #change(entry: DirectoryEntry, sequence: number, commit: number | undefined): DirectoryChange {
     const { id } = entry;
     const removed = isOtherIdentity(this.#entries.get(id)?.createdAtMs, entry.createdAtMs)
       ? [id]
       : [];
-    this.#entries.set(id, entry);
-    this.#advance(sequence);
+    this.#put(this.#entries, entry);
+    this.#advance(sequence, commit);
     return { kind: 'identities', ids: [id], removed, sequence };
   }
 
   #replace(entries: Map<string, DirectoryEntry>, sequence: number): DirectoryChange {
-    const removed = this.#others;
+    const isRestored = this.#earlier !== undefined || this.#settled !== undefined;
+    const removed = isRestored ? this.#removedAfterRestore(entries) : this.#removedFrom(entries);
+    if (this.#earlier === undefined) this.#generation = this.#newest();
+    this.#settled = undefined;
     this.#others = [];
-    // Looking for removed entries among hundreds of thousands takes tens of ms.
-    if (this.#known < this.#entries.size) {
-      for (const id of this.#entries.keys()) if (!entries.has(id)) removed.push(id);
-    }
     this.#entries = entries;
     this.#snapshot = undefined;
     this.#ready = true;
     this.#advance(sequence);
     return { kind: 'identities', ids: 'all', removed, sequence };
+  }
+
+  /** The identities that a snapshot does not have any more, or whose names belong to others. */
+  #removedFrom(entries: ReadonlyMap<string, DirectoryEntry>): string[] {
+    const removed = this.#others;
+    // Looking for removed entries among hundreds of thousands takes tens of ms.
+    if (this.#known < this.#entries.size) {
+      for (const id of this.#entries.keys()) if (!entries.has(id)) removed.push(id);
+    }
+    return removed;
+  }
+
+  /** As {@link #removedFrom}. Sessions that a restored registry does not know stay until an operator has decided. */
+  #removedAfterRestore(entries: ReadonlyMap<string, DirectoryEntry>): string[] {
+    const removed = new Set<string>();
+    const earlier = this.#earlier;
+    for (const before of [this.#entries, this.#settled?.entries ?? []]) {
+      for (const [id, entry] of before) {
+        const now = entries.get(id);
+        const isGone =
+          now === undefined
+            ? earlier === undefined
+            : isOtherIdentity(entry.createdAtMs, now.createdAtMs);
+        if (isGone) removed.add(id);
+      }
+    }
+    for (const id of earlier?.entries.keys() ?? []) if (!entries.has(id)) this.#undecided.add(id);
+    return [...removed];
   }
 
   /** Compares an entry of a snapshot with the one before, as it arrives. */
@@ -214,9 +311,12 @@ export class Directory implements DirectoryView {
     return this.#epoch === this.#helloEpoch;
   }
 
-  #advance(sequence: number): void {
+  #advance(sequence: number, commit?: number): void {
     this.#epoch = this.#helloEpoch;
     this.#sequence = sequence;
+    if (commit !== undefined && this.#earlier === undefined && this.#generation !== undefined) {
+      this.#generation = { ...this.#generation, commit };
+    }
   }
 
   #assertInOrder(sequence: number): void {

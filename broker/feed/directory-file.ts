@@ -15,19 +15,31 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
 import type { Directory, DirectoryState } from './broker-directory.ts';
 import { directoryChunks, linesOf, readDirectory } from './directory-format.ts';
+import type { EarlierDirectory } from './earlier-directory.ts';
 
 /** A new snapshot is written after this many changes, or as many as there are entries if more. */
 const changesMin = 1000;
 
+const number = {
+  epoch: z.string(),
+  sequence: z.int(),
+  /** The commit of the registry; undefined: the service has not said it. */
+  commit: z.int().optional(),
+};
 const changeSchema = z.union([
-  z.strictObject({ epoch: z.string(), sequence: z.int(), entry: directoryEntrySchema }),
-  z.strictObject({ epoch: z.string(), sequence: z.int(), removed: deviceIdSchema }),
+  z.strictObject({ ...number, entry: directoryEntrySchema }),
+  z.strictObject({ ...number, removed: deviceIdSchema }),
 ]);
 
+interface ChangeNumber {
+  readonly epoch: string;
+  readonly sequence: number;
+  readonly commit?: number | undefined;
+}
 /** One change, as it is stored. */
 export type StoredChange =
-  | { readonly epoch: string; readonly sequence: number; readonly entry: DirectoryEntry }
-  | { readonly epoch: string; readonly sequence: number; readonly removed: string };
+  | (ChangeNumber & { readonly entry: DirectoryEntry })
+  | (ChangeNumber & { readonly removed: string });
 
 /** What writes to the disk: replaced in tests that make it fail. */
 export interface DirectoryDisk {
@@ -39,6 +51,8 @@ export class DirectoryFile {
   readonly #path: string;
   readonly #disk: DirectoryDisk;
   readonly #changesPath: string;
+  readonly #earlierPath: string;
+  #writtenEarlier: EarlierDirectory | undefined;
   #changesFile: AppendFile | undefined;
   #changesBytes = 0;
   #changesWritten = 0;
@@ -52,6 +66,7 @@ export class DirectoryFile {
     this.#path = path;
     this.#disk = disk;
     this.#changesPath = `${path}.changes`;
+    this.#earlierPath = `${path}.earlier`;
   }
 
   /**
@@ -62,7 +77,7 @@ export class DirectoryFile {
     const snapshot = await readDirectory(this.#path);
     if (snapshot === undefined) return undefined;
     const { epoch } = snapshot;
-    let { sequence } = snapshot;
+    let { sequence, generation } = snapshot;
     const entries = new Map(snapshot.entries);
     for await (const line of changesIn(this.#changesPath)) {
       const change = changeSchema.safeParse(parse(line));
@@ -70,11 +85,35 @@ export class DirectoryFile {
       if (!change.success || change.data.epoch !== epoch) break;
       if (change.data.sequence <= sequence) continue;
       if (change.data.sequence !== sequence + 1) break;
+      const { commit } = change.data;
       sequence = change.data.sequence;
+      if (generation !== undefined && commit !== undefined) generation = { ...generation, commit };
       if ('entry' in change.data) entries.set(change.data.entry.id, change.data.entry);
       else entries.delete(change.data.removed);
     }
-    return { ...snapshot, sequence, entries };
+    const { graceMs, authorities } = snapshot;
+    const earlier = await this.#readEarlier();
+    return { epoch, sequence, graceMs, authorities, generation, entries, earlier };
+  }
+
+  /** What the broker knew before the registry of the service was restored; undefined: it was not. */
+  async #readEarlier(): Promise<EarlierDirectory | undefined> {
+    const stored = await readDirectory(this.#earlierPath);
+    if (stored?.generation === undefined || stored.sinceMs === undefined) return undefined;
+    const { sinceMs, generation, entries } = stored;
+    return { sinceMs, generation, entries };
+  }
+
+  /** Before the first snapshot of a restored service replaces what the broker knows. */
+  async #writeEarlier(state: DirectoryState): Promise<void> {
+    const { earlier } = state;
+    if (earlier === this.#writtenEarlier) return;
+    if (earlier !== undefined) {
+      const { entries, generation, sinceMs } = earlier;
+      const chunks = directoryChunks({ ...state, entries, generation }, sinceMs);
+      await this.#disk.writeFile(this.#earlierPath, chunks);
+    }
+    this.#writtenEarlier = earlier;
   }
 
   /**
@@ -116,7 +155,9 @@ export class DirectoryFile {
     const chunks = directoryChunks(state);
     this.#isBehind = true;
     await makeSecretFolder(dirname(this.#path));
+    await this.#writeEarlier(state);
     await this.#disk.writeFile(this.#path, chunks);
+    if (state.earlier === undefined) await rm(this.#earlierPath, { force: true });
     await this.#changesFile?.close();
     this.#changesFile = undefined;
     this.#changesWritten = 0;

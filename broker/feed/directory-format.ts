@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
+import { knownGenerationSchema } from '../../core/protocol/generation.ts';
 import type { DirectoryState } from './broker-directory.ts';
 import { LineSplitter } from './line-splitter.ts';
 
@@ -23,7 +24,13 @@ const headShape = {
   graceMs: z.int().min(0),
   authorities: z.array(z.string()).max(16),
 };
-const headSchema = z.strictObject({ version: z.literal(2), ...headShape });
+const headSchema = z.strictObject({
+  version: z.literal(2),
+  ...headShape,
+  generation: knownGenerationSchema.optional(),
+  /** Only in the file of what the broker knew before a restore. */
+  sinceMs: z.int().min(0).optional(),
+});
 const endSchema = z.strictObject({ end: z.int().min(0) });
 /** The only line of the files of earlier versions. */
 const versionOneSchema = z.strictObject({
@@ -33,10 +40,19 @@ const versionOneSchema = z.strictObject({
 });
 const versionOneStart = '{"version":1,';
 
-/** The chunks of the file. The state is the one at the time of the call, whatever changes later. */
-export function directoryChunks(state: DirectoryState): AsyncIterable<string> {
-  const { epoch, sequence, graceMs, authorities } = state;
-  const head = { version: 2, epoch, sequence, graceMs, authorities };
+/** What a file contains. */
+export interface StoredDirectory extends Omit<DirectoryState, 'earlier'> {
+  readonly sinceMs?: number | undefined;
+}
+
+/**
+ * The chunks of the file. The state is the one at the time of the call, whatever changes later.
+ *
+ * @param sinceMs only in the file of what the broker knew before a restore; see earlier-directory.ts
+ */
+export function directoryChunks(state: DirectoryState, sinceMs?: number): AsyncIterable<string> {
+  const { epoch, sequence, graceMs, authorities, generation } = state;
+  const head = { version: 2, epoch, sequence, graceMs, authorities, generation, sinceMs };
   return chunksOf(head, [...state.entries.values()]);
 }
 
@@ -53,17 +69,17 @@ async function* chunksOf(head: object, entries: readonly DirectoryEntry[]): Asyn
 }
 
 /** Reads a file. @returns undefined when there is none, or it is not complete */
-export async function readDirectory(path: string): Promise<DirectoryState | undefined> {
+export async function readDirectory(path: string): Promise<StoredDirectory | undefined> {
   try {
-    return (await startsWith(path, versionOneStart))
-      ? stateOf(versionOneSchema.parse(JSON.parse(await readFile(path, 'utf8'))))
-      : await readLines(path);
+    if (!(await startsWith(path, versionOneStart))) return await readLines(path);
+    const { entries, ...head } = versionOneSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return stateOf(head, entries);
   } catch {
     return undefined;
   }
 }
 
-async function readLines(path: string): Promise<DirectoryState | undefined> {
+async function readLines(path: string): Promise<StoredDirectory | undefined> {
   let head: z.infer<typeof headSchema> | undefined;
   let end: number | undefined;
   const entries: DirectoryEntry[] = [];
@@ -74,20 +90,16 @@ async function readLines(path: string): Promise<DirectoryState | undefined> {
     else if (endSchema.safeParse(value).success) end = endSchema.parse(value).end;
     else entries.push(directoryEntrySchema.parse(value));
   }
-  return head === undefined || end !== entries.length ? undefined : stateOf({ ...head, entries });
+  return head === undefined || end !== entries.length ? undefined : stateOf(head, entries);
 }
 
-function stateOf({
-  epoch,
-  sequence,
-  graceMs,
-  authorities,
-  entries,
-}:
-  | z.infer<typeof versionOneSchema>
-  | (z.infer<typeof headSchema> & { entries: DirectoryEntry[] })): DirectoryState {
+function stateOf(
+  head: Omit<StoredDirectory, 'entries'>,
+  entries: readonly DirectoryEntry[],
+): StoredDirectory {
+  const { epoch, sequence, graceMs, authorities, generation, sinceMs } = head;
   const byId = new Map(entries.map((entry) => [entry.id as string, entry]));
-  return { epoch, sequence, graceMs, authorities, entries: byId };
+  return { epoch, sequence, graceMs, authorities, generation, sinceMs, entries: byId };
 }
 
 /** The complete lines of a file. */

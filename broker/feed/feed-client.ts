@@ -10,6 +10,7 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import {
   createdFeature,
   featuresHeader,
+  generationFeature,
   policyFeature,
   queryFeature,
 } from '../../core/protocol/broker-query.ts';
@@ -25,6 +26,9 @@ import type { Directory, DirectoryChange } from './broker-directory.ts';
 import type { DirectoryFile, StoredChange } from './directory-file.ts';
 import type { FeedReporter } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
+
+/** What this broker understands beside the directory. */
+const features = [queryFeature, policyFeature, createdFeature, generationFeature];
 
 const lineMaxBytes = 2 * 1024 * 1024;
 const problemMaxBytes = 64 * 1024;
@@ -156,7 +160,15 @@ export class FeedClient {
   async #follow(): Promise<void> {
     const { directory, url } = this.#deps;
     const target = new URL('/v1/feed', url);
-    if (directory.ready) {
+    const { known } = directory;
+    if (known !== undefined) {
+      target.searchParams.set('registry', known.registry);
+      target.searchParams.set('run', known.run);
+      target.searchParams.set('commit', String(known.commit));
+      target.searchParams.set('started', String(known.startedAtMs));
+    }
+    // Otherwise a complete snapshot is necessary, to compare it with what this broker knows more.
+    if (directory.ready && directory.earlier === undefined) {
       target.searchParams.set('epoch', directory.epoch);
       target.searchParams.set('since', String(directory.sequence));
     }
@@ -164,7 +176,7 @@ export class FeedClient {
       method: 'GET',
       url: target.href,
       ...this.#deps.credentials(),
-      headers: { [featuresHeader]: [queryFeature, policyFeature, createdFeature].join(', ') },
+      headers: { [featuresHeader]: features.join(', ') },
       timeoutMs: feedTimeoutMs,
     });
     this.#response = response;
@@ -197,14 +209,23 @@ export class FeedClient {
       }
       this.#applyLine(line);
       if (line.type === 'authorities' || line.type === 'snapshot-end') saveAll = true;
-      const { epoch } = this.#deps.directory;
-      if (line.type === 'change') {
-        changes.push({ epoch, sequence: line.sequence, entry: line.entry });
-      } else if (line.type === 'removed') {
-        changes.push({ epoch, sequence: line.sequence, removed: line.id });
-      }
+      if (line.type === 'change') changes.push(this.#changeOf(line, line.entry.id));
+      else if (line.type === 'removed') changes.push(this.#changeOf(line, line.id));
     }
     if (saveAll || this.#unsaved.length > 0) this.#save(saveAll ? 'all' : changes);
+  }
+
+  /** As it is in force: stricter than the line when a restored service has forgotten something. */
+  #changeOf(
+    { sequence, commit }: { sequence: number; commit?: number | undefined },
+    id: string,
+  ): StoredChange {
+    const { directory } = this.#deps;
+    const entry = directory.get(id);
+    const { epoch } = directory;
+    return entry === undefined
+      ? { epoch, sequence, commit, removed: id }
+      : { epoch, sequence, commit, entry };
   }
 
   #applyLine(line: FeedLine): void {

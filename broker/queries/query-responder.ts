@@ -20,6 +20,7 @@ import { topicFilterFault, topicNameFault } from '../../core/topic.ts';
 import { z } from 'zod';
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { Directory } from '../feed/broker-directory.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../../core/policy/explanation.ts';
 import { policySubjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
@@ -28,6 +29,7 @@ import type { BrokerLimits } from '../../core/config/limits.ts';
 import type { PolicySource } from '../policy/policy-source.ts';
 import { policyDiff } from './policy-diff.ts';
 import { MessageTail } from './message-tail.ts';
+import { undecidedIdentities } from './undecided-identities.ts';
 import { operatorIdentity } from './operator-identity.ts';
 
 /** Questions that are worked on at the same time. */
@@ -40,6 +42,7 @@ export interface QueryResponderDeps {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly directory: Pick<Directory, 'earlier' | 'undecided'>;
   readonly layer: SessionLayer;
   readonly authorizer: PolicyAuthorizer;
   readonly policySource: PolicySource;
@@ -126,6 +129,8 @@ export class QueryResponder {
         for (const connection of connections) connection.close('disconnected-by-operator');
         return { connectionsClosed: connections.length };
       }
+      case 'earlier':
+        return undecidedIdentities(this.#deps.directory, query);
       case 'policy': {
         const { inForce, text } = this.#deps.policySource;
         return { ...inForce, text };

@@ -34,6 +34,7 @@ export function brokerGauges(sources: GaugeSources): Gauges {
     directoryEntries: directory.size,
     directorySequence: directory.sequence,
     feedConnected: sources.feedConnected,
+    registryBehind: directory.earlier !== undefined,
     serverCertificateNotAfterMs: notAfterMsOf(sources.leaf),
     authorityNotAfterMs: Math.min(...sources.authorities.map(notAfterMsOf)),
     reloadFailed: sources.reloadFailed,

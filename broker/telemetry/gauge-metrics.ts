@@ -15,6 +15,8 @@ export interface Gauges {
   readonly directoryEntries: number;
   readonly directorySequence: number;
   readonly feedConnected: boolean;
+  /** Whether this broker knows more than the registry, which was restored. */
+  readonly registryBehind: boolean;
   readonly serverCertificateNotAfterMs: number;
   readonly authorityNotAfterMs: number;
   readonly reloadFailed: boolean;
@@ -59,6 +61,11 @@ const gaugeTable: readonly (readonly [string, string, (gauges: Gauges) => number
     'flotilla_feed_connected',
     '1 while the broker is connected to the feed of the enrollment service.',
     (g) => (g.feedConnected ? 1 : 0),
+  ],
+  [
+    'flotilla_registry_behind',
+    '1 while the broker knows changes that the registry, restored from an older backup, does not have.',
+    (g) => (g.registryBehind ? 1 : 0),
   ],
   [
     'flotilla_reload_failed',

@@ -20,7 +20,15 @@ export interface Vitals {
   /** Why the store cannot write at the moment; undefined while it can. */
   readonly storeStalled: string | undefined;
   readonly listening: boolean;
-  readonly directory: { readonly ready: boolean; readonly size: number; readonly sequence: number };
+  readonly directory: {
+    readonly ready: boolean;
+    readonly size: number;
+    readonly sequence: number;
+    /** Set when this broker knows more than the registry, which was restored from an older backup. */
+    readonly earlier: object | undefined;
+    /** Identities about which an operator has to decide then. */
+    readonly undecided: { readonly size: number };
+  };
   readonly leaf: X509Certificate;
   readonly feedConnected: boolean;
   /** Whether the directory on the disk is up to date. */
@@ -52,7 +60,7 @@ export function readinessChecks(vitals: Vitals): readonly Check[] {
     {
       name: 'directory',
       ok: directory.ready,
-      detail: `${directory.size} identities, change ${directory.sequence}`,
+      detail: `${directory.size} identities, change ${directory.sequence}${directory.earlier === undefined ? '' : '; the registry was restored from an older backup'}`,
     },
     {
       name: 'server certificate',
@@ -64,7 +72,7 @@ export function readinessChecks(vitals: Vitals): readonly Check[] {
 
 /** All checks, including those that need an operator although devices can connect. */
 export function statusChecks(vitals: Vitals): readonly Check[] {
-  const { feedConnected, held } = vitals;
+  const { directory, feedConnected, held } = vitals;
   const errors = [...vitals.reloadErrors].map(([what, error]) => `${what}: ${error}`);
   return [
     ...healthChecks(vitals).slice(0, 1),
@@ -73,6 +81,14 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
       name: 'feed',
       ok: feedConnected,
       detail: feedConnected ? 'connected' : 'not connected to the enrollment service',
+    },
+    {
+      name: 'registry',
+      ok: directory.earlier === undefined,
+      detail:
+        directory.earlier === undefined
+          ? 'has all that this broker knows'
+          : `was restored from an older backup: this broker knows more about ${directory.undecided.size} identities; run flotilla reconcile`,
     },
     {
       name: 'directory on disk',

@@ -20,7 +20,7 @@ export const cliErrors = errors({
   'registry-behind-broker': {
     title: 'The broker knows certificates or a state that the registry does not have',
     advice:
-      'An older backup was probably restored: compare the listed devices with the audit log, and revoke again what was revoked since.',
+      'An older backup was probably restored: start the services; flotilla reconcile shows what differs and applies it again.',
     exit: 1,
   },
   'identity-in-use': {

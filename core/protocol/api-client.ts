@@ -787,6 +787,32 @@ export type ExplainPolicyRequest = {
 };
 export type TestPolicyResponse = { readonly passed: number; readonly failures: readonly string[] };
 export type TestPolicyRequest = { readonly text?: string | undefined; readonly tests: string };
+export type GetLostChangesResponse = {
+  readonly brokers: readonly {
+    readonly broker: string;
+    readonly commit: number;
+    readonly since: string;
+  }[];
+  readonly differences: readonly {
+    readonly device: string;
+    readonly action:
+      'revoke' | 'suspend' | 'quarantine' | 'delete' | 'revoke-certificates' | 'adopt' | 'manual';
+    readonly serials: readonly string[];
+    readonly sources: readonly string[];
+  }[];
+  readonly total: number;
+};
+export type DecideLostChangesResponse = {
+  readonly applied: number;
+  readonly skipped: number;
+  readonly failures: readonly { readonly device: string; readonly code: string }[];
+  readonly brokers: readonly string[];
+};
+export type DecideLostChangesRequest = {
+  readonly action: 'apply' | 'discard';
+  readonly adopt?: boolean | undefined;
+  readonly expected: number;
+};
 export type RenewResponse = {
   readonly device: string;
   readonly serial: string;
@@ -1245,6 +1271,9 @@ export class ApiClient {
               | 'service-started'
               | 'identity-created'
               | 'loss-accepted'
+              | 'broker-ahead'
+              | 'restore-settled'
+              | 'certificate-adopted'
               | 'token-created'
               | 'token-revoked'
               | 'token-refused'
@@ -1295,6 +1324,9 @@ export class ApiClient {
               | 'service-started'
               | 'identity-created'
               | 'loss-accepted'
+              | 'broker-ahead'
+              | 'restore-settled'
+              | 'certificate-adopted'
               | 'token-created'
               | 'token-revoked'
               | 'token-refused'
@@ -2076,6 +2108,31 @@ export class ApiClient {
       body: options.body,
       ...sent(options),
     })) as TestPolicyResponse;
+  }
+
+  /** What brokers and the audit log know more than a registry that was restored. Needs: admin. `GET /v1/reconcile` */
+  async getLostChanges(options: CommonOptions & {} = {}): Promise<GetLostChangesResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/reconcile`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetLostChangesResponse;
+  }
+
+  /** Applies what differs again, or makes the brokers forget it. Needs: admin. `POST /v1/reconcile` */
+  async decideLostChanges(
+    options: CommonOptions & { readonly body: DecideLostChangesRequest },
+  ): Promise<DecideLostChangesResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'POST',
+      path: pathOf(`/v1/reconcile`, undefined),
+      body: options.body,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as DecideLostChangesResponse;
   }
 
   /** Issues the successor of the client certificate. `POST /v1/renew` */

@@ -21,6 +21,7 @@ import { Renewal } from '../enrollment/renewal.ts';
 import { RenewalAdviser } from '../enrollment/renewal-advice.ts';
 import { Tokens } from '../enrollment/tokens.ts';
 import { openHook } from '../enrollment/veto-hook.ts';
+import { AheadBrokers } from '../feed/ahead-brokers.ts';
 import { Feed } from '../feed/directory-feed.ts';
 import { OcspService } from '../revocation/ocsp-responder.ts';
 import { RevocationList } from '../revocation/revocation-list.ts';
@@ -72,6 +73,7 @@ export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts
 
 /** What holds devices' state and reports changes of it. */
 export interface DistributionParts {
+  readonly ahead: AheadBrokers;
   readonly devices: DeviceAdmin;
   readonly feed: Feed;
   readonly lists: RevocationList;
@@ -118,8 +120,10 @@ export function createDistribution(
   const { enroll } = config;
   const limits = config.limits.enroll;
   const devices = new DeviceAdmin(deps);
+  const ahead = new AheadBrokers(deps);
   const feed = new Feed({
     ...deps,
+    ahead,
     graceMs: enroll.renewGrace,
     changesKeptMax: limits.feedChangesKeptMax,
     lagMaxBytes: limits.feedLagMaxBytes,
@@ -130,6 +134,7 @@ export function createDistribution(
     numberFile: state.enroll.crlNumber,
   });
   return {
+    ahead,
     devices,
     feed,
     lists,

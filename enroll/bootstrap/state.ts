@@ -26,6 +26,7 @@ import {
   restoreOwnIdentity,
   type OwnName,
 } from './own-identities.ts';
+import { Lineage, lineageFile } from '../registry/lineage.ts';
 import { openLowdbRegistry, type LowdbRegistry } from '../registry/lowdb-registry.ts';
 
 export interface StateDeps {
@@ -44,6 +45,7 @@ export interface OpenState {
   readonly registry: LowdbRegistry;
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
+  readonly lineage: Lineage;
 }
 
 /**
@@ -108,15 +110,19 @@ export async function openState(
   const audit = await AuditLog.open(state.enroll.audit, clock);
   lifecycle.add('audit log', () => audit.close());
   if (acceptLoss !== 'registry') await assertRegistryExists(state);
+  let from = 0;
   const registry = await openLowdbRegistry(state.enroll.registry, {
     clock,
     log,
     sink: audit.sink,
     auditedCommit: audit.openedCommit,
     auditHead: () => audit.head,
+    opened: (number) => (from = number),
     acceptLoss,
   });
   lifecycle.add('registry', () => registry.close());
+  const audited = audit.openedCommit;
+  const lineage = await Lineage.begin(state.enroll.registry, { from, audited, nowMs: clock.now() });
   if (acceptLoss !== undefined) {
     await registry.commit({
       events: [{ action: 'loss-accepted', actor: 'system', detail: { what: acceptLoss } }],
@@ -126,7 +132,7 @@ export async function openState(
     const detail = { fingerprint: issuer.fingerprint, purpose };
     await audit.append({ action: 'issuer-added', actor: 'system', detail });
   }
-  return { registry, audit, ca };
+  return { registry, audit, ca, lineage };
 }
 
 /**
@@ -138,6 +144,6 @@ export async function openState(
 async function assertRegistryExists({ enroll }: StateFolder): Promise<void> {
   if (!(await holdsIdentity(enroll.tls))) return;
   const names = await readdir(enroll.registry).catch(() => []);
-  if (names.some((name) => name !== 'lock')) return;
+  if (names.some((name) => name !== 'lock' && name !== lineageFile)) return;
   throw new FlotillaError('registry-missing', { detail: enroll.registry });
 }

@@ -9,7 +9,8 @@ import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { DeviceAdmin } from './devices.ts';
-import type { Effect, Feed } from '../feed/directory-feed.ts';
+import type { Feed } from '../feed/directory-feed.ts';
+import type { Effect } from '../feed/feed-subscriber.ts';
 
 /**
  * How long a call waits for the brokers, in ms: a broker that does not respond must not delay it longer.

@@ -162,6 +162,11 @@ function assertRelayed(
   if (row.role !== 'device') throw new FlotillaError('role-missing', { detail: 'device' });
   if (csr.keyFingerprint === current.keyFingerprint) return;
   if (proof === undefined) throw new FlotillaError('relay-proof-missing');
+  if (current.key === '') {
+    throw new FlotillaError('relay-proof-missing', {
+      detail: 'the key of this certificate is not known since a restore: renew over HTTPS',
+    });
+  }
   const key = createPublicKey({
     key: Buffer.from(current.key, 'base64'),
     format: 'der',

@@ -78,7 +78,12 @@ export class AheadBrokers {
     this.#ahead.set(broker, ahead);
     if (before?.run === known.run && before.commit === known.commit) return;
     log.error(
-      { device: broker, code: 'registry-behind-broker', known: known.commit, commit: registry.number },
+      {
+        device: broker,
+        code: 'registry-behind-broker',
+        known: known.commit,
+        commit: registry.number,
+      },
       'a broker knows changes that the registry does not have',
     );
     audit

@@ -24,11 +24,17 @@ import {
   policyFeature,
   queryFeature,
 } from '../../core/protocol/broker-query.ts';
-import type { KnownGeneration } from '../../core/protocol/generation.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AheadBrokers } from './ahead-brokers.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
-import type { FeedLink, Serving, Subscriber } from './feed-subscriber.ts';
+import type {
+  Effect,
+  FeedLink,
+  FeedPosition,
+  KeptLine,
+  Serving,
+  Subscriber,
+} from './feed-subscriber.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
@@ -43,35 +49,6 @@ export interface FeedDeps {
   readonly lagMaxBytes: number;
   /** Which brokers know more than the registry. */
   readonly ahead: AheadBrokers;
-}
-
-interface Kept {
-  readonly sequence: number;
-  /** The identity; undefined for a change of the CA certificates. */
-  readonly id: DeviceId | undefined;
-  readonly text: string;
-}
-
-/** The effect of a change at the brokers. */
-export interface Effect {
-  readonly connectionsClosed: number;
-  /**
-   * The brokers that were connected at that time, and how many of them did not report before the timeout.
-   */
-  readonly brokers: number;
-  readonly late: number;
-  /** The names of the late ones. */
-  readonly lateBrokers: readonly DeviceId[];
-  /** Brokers that have left the feed since the service started, and would be admitted again. */
-  readonly absentBrokers: readonly DeviceId[];
-}
-
-/** What a broker says that it has. */
-export interface FeedPosition {
-  readonly epoch?: string | undefined;
-  /** The newest change in this epoch. */
-  readonly since?: number | undefined;
-  readonly known?: KnownGeneration | undefined;
 }
 
 const closedKeptMax = 10_000;
@@ -91,7 +68,7 @@ export class Feed {
   #policy: string | null | undefined;
   readonly #linkWatchers = new Set<() => void>();
   readonly #stops: (() => void)[];
-  #kept: Kept[] = [];
+  #kept: KeptLine[] = [];
   #sequence = 0;
   #heartbeat: Cancel = () => undefined;
 

@@ -5,6 +5,7 @@
  */
 import type { Writable } from 'node:stream';
 import type { DeviceId } from '../../core/device-id.ts';
+import type { KnownGeneration } from '../../core/protocol/generation.ts';
 import type { FeedPeer } from './directory-entry.ts';
 
 /** A stream that a broker reads, from its first line on. */
@@ -33,4 +34,34 @@ export interface FeedLink {
   /** The number of changes that it has not reported as in force. */
   readonly changesBehind: number;
   readonly lagBytes: number;
+}
+
+/** A change that is kept for brokers that connect again. */
+export interface KeptLine {
+  readonly sequence: number;
+  /** The identity; undefined for a change of the CA certificates. */
+  readonly id: DeviceId | undefined;
+  readonly text: string;
+}
+
+/** The effect of a change at the brokers. */
+export interface Effect {
+  readonly connectionsClosed: number;
+  /**
+   * The brokers that were connected at that time, and how many of them did not report before the timeout.
+   */
+  readonly brokers: number;
+  readonly late: number;
+  /** The names of the late ones. */
+  readonly lateBrokers: readonly DeviceId[];
+  /** Brokers that have left the feed since the service started, and would be admitted again. */
+  readonly absentBrokers: readonly DeviceId[];
+}
+
+/** What a broker says that it has. */
+export interface FeedPosition {
+  readonly epoch?: string | undefined;
+  /** The newest change in this epoch. */
+  readonly since?: number | undefined;
+  readonly known?: KnownGeneration | undefined;
 }

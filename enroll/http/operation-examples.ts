@@ -27,6 +27,7 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
   'POST /v1/tokens': { device: 'pump-7', group: 'north', ttlSeconds: 86_400 },
   'POST /v1/tokens/batch': { devices: ['pump-7', 'pump-8'], group: 'north' },
   'POST /v1/tokens/group': { group: 'north', uses: 50, ttlSeconds: 604_800 },
+  'POST /v1/reconcile': { action: 'apply', adopt: true, expected: 2 },
   'POST /v1/services': { name: 'backend', role: 'service', csr },
   'POST /v1/requests/:id/approve': { group: 'north' },
   'POST /v1/requests/:id/deny': {},

@@ -103,6 +103,10 @@ export const operations: Readonly<Record<string, Operation>> = {
     'POST /v1/messages': 'publishMessage',
     'GET /v1/messages/tail': 'tailMessages',
   }),
+  ...group('devices', {
+    'GET /v1/reconcile': 'getLostChanges',
+    'POST /v1/reconcile': 'decideLostChanges',
+  }),
   ...group('policy', {
     'GET /v1/policy': 'getPolicy',
     'PUT /v1/policy': 'putPolicy',

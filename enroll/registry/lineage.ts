@@ -17,9 +17,13 @@ import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { knownGenerationSchema, type KnownGeneration } from '../../core/protocol/generation.ts';
 
+/** In the registry folder. */
+export const lineageFile = 'lineage.json';
 /** Older runs are forgotten. */
 const runsMax = 1000;
 const settledMax = 100;
+/** Stands for the audit log among what is settled. */
+const auditRun = 'audit-log';
 
 const runSchema = z.strictObject({
   run: z.string().min(1).max(64),
@@ -50,8 +54,7 @@ export function divergedSinceMs(
   known: KnownGeneration,
 ): number | undefined {
   const isSettled = settled.some(
-    (one) =>
-      one.registry === known.registry && one.run === known.run && known.commit <= one.commit,
+    (one) => one.registry === known.registry && one.run === known.run && known.commit <= one.commit,
   );
   if (isSettled) return undefined;
   const at = known.registry === registry ? runs.findIndex(({ run }) => run === known.run) : -1;
@@ -61,7 +64,9 @@ export function divergedSinceMs(
     return next !== undefined && known.commit > next.from ? next.startedAtMs : undefined;
   }
   const isForgotten =
-    known.registry === registry && runs.length === runsMax && known.startedAtMs < (oldest?.startedAtMs ?? 0);
+    known.registry === registry &&
+    runs.length === runsMax &&
+    known.startedAtMs < (oldest?.startedAtMs ?? 0);
   if (isForgotten) return undefined;
   const after = runs.find(({ startedAtMs }) => startedAtMs > known.startedAtMs) ?? runs.at(-1);
   return after?.startedAtMs ?? 0;
@@ -92,8 +97,13 @@ export class Lineage {
    * @throws FlotillaError `registry-damaged`, `file-write-failed`
    */
   static async begin(folder: string, { from, audited, nowMs }: LineageStart): Promise<Lineage> {
-    const path = join(folder, 'lineage.json');
-    const before = (await read(path)) ?? { format: 1, registry: randomUUID(), runs: [], settled: [] };
+    const path = join(folder, lineageFile);
+    const before = (await read(path)) ?? {
+      format: 1,
+      registry: randomUUID(),
+      runs: [],
+      settled: [],
+    };
     const run: RegistryRun = {
       run: randomUUID(),
       from,
@@ -123,6 +133,27 @@ export class Lineage {
   /** As {@link divergedSinceMs}. */
   divergedSinceMs(known: KnownGeneration): number | undefined {
     return divergedSinceMs(this.#history, known);
+  }
+
+  /** The commits that only the audit log has, until an operator has decided about them. */
+  get lostCommits(): { readonly from: number; readonly to: number } | undefined {
+    const { registry, runs, settled } = this.#history;
+    const run = runs.findLast(({ auditedTo }) => auditedTo !== undefined);
+    const to = run?.auditedTo;
+    if (run === undefined || to === undefined) return undefined;
+    const isSettled = settled.some(
+      (one) => one.registry === registry && one.run === auditRun && one.commit >= to,
+    );
+    return isSettled ? undefined : { from: run.from, to };
+  }
+
+  /** An operator has decided about {@link lostCommits}. @throws FlotillaError `file-write-failed` */
+  async settleAudit(): Promise<void> {
+    const lost = this.lostCommits;
+    if (lost === undefined) return;
+    const { registry, current } = this;
+    const { startedAtMs } = current;
+    await this.settle([{ registry, run: auditRun, commit: lost.to, startedAtMs }]);
   }
 
   /** An operator has decided about what these brokers knew more. @throws FlotillaError `file-write-failed` */

@@ -19,6 +19,8 @@ export interface LowdbRegistryDeps {
   readonly auditHead?: () => AuditHead;
   /** What may be lost: commits that only the audit log has, or lines of the audit log. */
   readonly acceptLoss?: 'registry' | 'audit' | undefined;
+  /** Called at the start with the newest commit that the files have. */
+  readonly opened?: (number: number) => void;
   /** Replaced by tests that simulate a failing disk. */
   readonly openFile?: OpenAppendFile;
   /** Called at each step at which a crash could happen; for tests. */

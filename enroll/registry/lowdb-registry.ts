@@ -111,8 +111,6 @@ export class LowdbRegistry implements Registry {
   readonly #openFile: OpenAppendFile;
   #journal: Journal | undefined;
   #journalNumber = 0;
-  /** The newest commit that the files had at the start. */
-  #openedNumber = 0;
   /** The newest commit in memory. */
   #number = 0;
   readonly #durability = new Durability();
@@ -131,7 +129,7 @@ export class LowdbRegistry implements Registry {
     this.#deps = deps;
     this.#lock = lock;
     this.#openFile = deps.openFile ?? openAppendFile;
-    this.#rows = new RegistryRows(folder, () => this.#durableUpTo(this.#number));
+    this.#rows = new RegistryRows(folder, () => this.#durability.upTo(this.#number));
   }
 
   /** Reads the files. Called once, by {@link openLowdbRegistry}. */
@@ -147,7 +145,7 @@ export class LowdbRegistry implements Registry {
       this.#rows.manifest?.journal,
     );
     this.#journalNumber = found.newest;
-    this.#openedNumber = this.#number;
+    this.#deps.opened?.(this.#number);
     this.#durability.reset(this.#number);
     this.#assertNothingLost();
     const path = journalPath(this.#folder, this.#journalNumber);
@@ -181,10 +179,6 @@ export class LowdbRegistry implements Registry {
   #writeManifest(number: number): Promise<void> {
     const audit = this.#deps.auditHead?.();
     return this.#rows.writeManifest({ number, journal: this.#journalNumber, audit });
-  }
-
-  get openedNumber(): number {
-    return this.#openedNumber;
   }
 
   get number(): number {
@@ -251,7 +245,7 @@ export class LowdbRegistry implements Registry {
   }
 
   settled(): Promise<void> {
-    return this.#durableUpTo(this.#number);
+    return this.#durability.upTo(this.#number);
   }
 
   watch(listener: (committed: Committed) => void): () => void {
@@ -355,10 +349,6 @@ export class LowdbRegistry implements Registry {
     this.#durability.reset(this.#number);
     for (const { reject } of changes) reject(error);
     this.#durability.fail(error);
-  }
-
-  #durableUpTo(number: number): Promise<void> {
-    return this.#durability.upTo(number);
   }
 
   #planCheckpoint(): void {

@@ -31,6 +31,7 @@ const certificate = z.object({
   status: z.enum(['active', 'revoked', 'retired']),
   retiredAtMs: timeMs.optional(),
   seenAtMs: timeMs.optional(),
+  adopted: z.literal(true).optional(),
 });
 
 /** Rows may have further fields, which a later version has added. */
@@ -41,6 +42,7 @@ export const recordSchemas: {
     version,
     id: deviceIdSchema,
     role: text.min(1),
+    policyRole: text.min(1).optional(),
     status: z.enum(['pending', 'active', 'suspended', 'revoked', 'quarantined']),
     heldSinceMs: timeMs.optional(),
     group: nullableText,

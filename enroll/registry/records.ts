@@ -29,6 +29,11 @@ export interface CertificateRecord {
   readonly retiredAtMs?: number;
   /** When it was first used for a connection to a broker. */
   readonly seenAtMs?: number;
+  /**
+   * Accepted after a restore from a broker's directory: its key is not known, so `key` is empty and
+   * `keyFingerprint` belongs to no key.
+   */
+  readonly adopted?: true;
 }
 
 /** One identity: a device, or a service, administrator or broker. */

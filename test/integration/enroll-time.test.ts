@@ -18,6 +18,8 @@ import { openCa } from '../../enroll/ca/ca-folder.ts';
 import { readPassphrase } from '../../enroll/ca/passphrase.ts';
 import type { FeedPeer } from '../../enroll/feed/directory-entry.ts';
 import { Feed } from '../../enroll/feed/directory-feed.ts';
+import { AheadBrokers } from '../../enroll/feed/ahead-brokers.ts';
+import { Lineage } from '../../enroll/registry/lineage.ts';
 import { openLowdbRegistry } from '../../enroll/registry/lowdb-registry.ts';
 import { deviceRow } from '../contract/registry.ts';
 import { enrollService } from '../support/enroll-service.ts';
@@ -196,7 +198,10 @@ test('a broker that does not read is disconnected, and a snapshot delays no othe
     sink: () => Promise.resolve(),
   });
   t.teardown(() => registry.close());
+  const lineage = await Lineage.begin(tempFolder(t), { from: 0, audited: 0, nowMs: clock.now() });
+  const audit = { append: () => Promise.resolve() };
   const feed = new Feed({
+    ahead: new AheadBrokers({ audit, lineage, log: silentLog, registry }),
     registry,
     ca: new CertificateAuthority(opened),
     clock,

@@ -42,7 +42,8 @@ export interface FleetOptions {
 export type Shown = Pick<Credential, 'cert' | 'key'>;
 
 export interface FleetWorld {
-  readonly enroll: TestService;
+  /** Replaced by a test that starts it again. */
+  enroll: TestService;
   /** The log of the broker. */
   readonly capture: LogCapture;
   broker: BrokerService;
@@ -96,8 +97,8 @@ export async function fleetWorld(
       store: 'memory' as const,
     },
   };
-  const startOne = (): Promise<BrokerService> =>
-    startBroker(config, { state, enrollUrl: enroll.url, log: capture.log });
+  const startOne = (enrollUrl = enroll.url): Promise<BrokerService> =>
+    startBroker(config, { state, enrollUrl, log: capture.log });
   const passphrase = (await readFile(state.ca.passphrase, 'utf8')).trim();
   const issuer = new Authority({
     key: decryptPrivateKey(await readFile(state.ca.issuerKey, 'utf8'), passphrase),
@@ -113,9 +114,9 @@ export async function fleetWorld(
     broker: await startOne(),
     async device(id, profile) {
       const key = generateKeySync('p256');
-      const { token } = await enroll.token(id, profile === undefined ? {} : { profile });
+      const { token } = await world.enroll.token(id, profile === undefined ? {} : { profile });
       const csr = createCsr({ key, commonName: id });
-      const issued = issuedSchema.parse((await enroll.enroll(id, csr.pem, token)).body);
+      const issued = issuedSchema.parse((await world.enroll.enroll(id, csr.pem, token)).body);
       await world.inForce(id, ({ certificates }) =>
         certificates.some(({ serial }) => serial === issued.serial),
       );
@@ -124,7 +125,7 @@ export async function fleetWorld(
     async backend(id) {
       const key = generateKeySync('p256');
       const csr = createCsr({ key, commonName: id }).pem;
-      const { body } = await enroll.asAdmin('POST', '/v1/services', {
+      const { body } = await world.enroll.asAdmin('POST', '/v1/services', {
         name: id,
         role: 'service',
         csr,
@@ -177,7 +178,7 @@ export async function fleetWorld(
     },
     async restartBroker() {
       await world.broker.close();
-      world.broker = await startOne();
+      world.broker = await startOne(world.enroll.url);
     },
   };
   t.teardown(async () => {

@@ -23,11 +23,14 @@ import type { Enrollment } from '../../enrollment/enrollment.ts';
 import type { Factories } from '../../enrollment/factories.ts';
 import type { Renewal } from '../../enrollment/renewal.ts';
 import type { Tokens } from '../../enrollment/tokens.ts';
+import type { AheadBrokers } from '../../feed/ahead-brokers.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
 import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
+import { Reconciler } from '../../reconcile/reconciler.ts';
+import type { Lineage } from '../../registry/lineage.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { OcspService } from '../../revocation/ocsp-responder.ts';
 import type { RevocationList } from '../../revocation/revocation-list.ts';
@@ -44,6 +47,7 @@ import { feedRoutes, feedStreamRoute } from './feed-routes.ts';
 import { identityRoutes } from './identity-routes.ts';
 import { importRoutes } from './import-routes.ts';
 import { issuerRoutes } from './issuer-routes.ts';
+import { reconcileRoutes } from './reconcile-routes.ts';
 import { requestRoutes } from './request-routes.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { serviceRoute } from './service-routes.ts';
@@ -52,7 +56,10 @@ import { tokenRoutes } from './token-routes.ts';
 
 export interface RouteDeps {
   readonly adviser: RenewalAdviser;
+  readonly ahead: AheadBrokers;
   readonly audit: AuditLog;
+  /** The folder of the audit log. */
+  readonly auditFolder: string;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly config: Config;
@@ -61,6 +68,7 @@ export interface RouteDeps {
   readonly factories: Factories;
   readonly feed: Feed;
   readonly issuing: CertificateIssuer;
+  readonly lineage: Lineage;
   readonly lists: RevocationList;
   readonly lockout: LockoutGuard;
   readonly log: Logger;
@@ -106,6 +114,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
     ...rootRoutes(deps),
     ...issuerRoutes(deps),
     ...factoryRoutes(deps),
+    ...reconcileRoutes(new Reconciler({ ...deps, renewCrl: () => deps.lists.renew() })),
     ...feedRoutes(deps),
     ...operatorApi.routes,
     route({

@@ -33,6 +33,7 @@ const gauges: Gauges = {
   serverCertificateNotAfterMs: 10_000,
   authorityNotAfterMs: 20_000,
   reloadFailed: false,
+  registryBehind: false,
   nowMs: 0,
   fleetLeftMs: () => [-1, 43_200_000, 400 * 86_400_000],
   deniedByRule: new Map([['device/own', 3]]),
