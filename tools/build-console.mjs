@@ -1,6 +1,6 @@
 /**
- * Builds the web console into `dist/console`: one script, one style sheet, the page, and each of them
- * compressed. It is plain JavaScript, because `npm ci` runs it with the Node.js of the machine.
+ * Builds the web console into `dist/console`: the script of the first page, the parts that are
+ * loaded later, one style sheet, the page, and each of them compressed. It is plain JavaScript, because `npm ci` runs it with the Node.js of the machine.
  *
  * With `--if-possible` it does nothing when esbuild is not installed (`npm ci --omit=dev`) or when the
  * sources are not there (an installed package, which contains the built console).
@@ -33,6 +33,9 @@ if (esbuild !== undefined && existsSync(join(source, 'main.tsx'))) {
     bundle: true,
     minify: true,
     format: 'esm',
+    // What a screen imports when it needs it becomes a file of its own, named by its content.
+    splitting: true,
+    chunkNames: 'part-[hash]',
     target: 'es2022',
     jsx: 'automatic',
     jsxImportSource: 'preact',

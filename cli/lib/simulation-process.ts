@@ -39,6 +39,9 @@ const sampleNames = ['smoke', 'first', 'commands', 'security'];
 export function simulationProcesses(stateRoot: string): SimulationRunner {
   return {
     samples: readSamples,
+    planSchema: async () => ({
+      ...(await import('../../device-sim/plan/read-plan.ts')).planJsonSchema(),
+    }),
     check: checkPlanText,
     start: (run) => startProcess(stateRoot, run),
     async compare(folderA, folderB) {

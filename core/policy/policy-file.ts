@@ -6,70 +6,18 @@
  */
 import { open } from 'node:fs/promises';
 import { BlockList, isIP } from 'node:net';
-import { z } from 'zod';
 import { FlotillaError, isFlotillaError } from '../errors/flotilla-error.ts';
-import { queueOverflows } from '../config/limits.ts';
-import { identityConditionSchema } from './identity-condition.ts';
+import {
+  policyDocumentSchema,
+  type RoleDefinition,
+  type RuleDefinition,
+} from './policy-document.ts';
 import type { Action, AddressRanges, Policy, Role, RoleLimits, Rule } from './policy-model.ts';
-import { parseTemplate, templateMaxChars, type TopicTemplate } from './topic-template.ts';
+import { parseTemplate, type TopicTemplate } from './topic-template.ts';
 import { readYaml, type Path, type Source } from './yaml-source.ts';
 
 /** Maximum size of a policy file, in bytes of UTF-8. */
 export const policyMaxBytes = 256 * 1024;
-
-const actions = ['publish', 'subscribe', 'receive'] as const;
-const someActions = z.union([z.enum(actions), z.array(z.enum(actions)).min(1).max(3)]);
-const count = (max: number): z.ZodOptional<z.ZodInt> => z.int().min(0).max(max).optional();
-const billion = 1_000_000_000;
-
-const limitsSchema = z.strictObject({
-  messagesPerSecond: count(billion),
-  messagesBurst: count(billion),
-  bytesPerSecond: count(billion * 1000),
-  bytesBurst: count(billion * 1000),
-  connectionsMax: z.int().min(1).max(1_000_000).optional(),
-  subscriptionsMax: count(100_000),
-  inflightMax: z.int().min(1).max(65_535).optional(),
-  queueMaxMessages: count(10_000_000),
-  queueMaxBytes: count(1024 ** 3),
-  queueOverflow: z.enum(queueOverflows).optional(),
-  queueQos0: z.boolean().optional(),
-  payloadMaxBytes: count(268_435_455),
-  retainedMax: count(100_000_000),
-  retainedMaxBytes: count(64 * 1024 ** 3),
-  sessionExpiryMaxSeconds: count(4_294_967_295),
-});
-
-const ruleSchema = z.strictObject({
-  name: z.string().min(1).max(64).optional(),
-  allow: someActions.optional(),
-  deny: someActions.optional(),
-  topics: z.array(z.string().min(1).max(templateMaxChars)).min(1).max(256),
-  qos: z.union([z.int().min(0).max(2), z.array(z.int().min(0).max(2)).min(1).max(3)]).optional(),
-  retain: z.boolean().optional(),
-  payloadMinBytes: count(268_435_455),
-  payloadMaxBytes: count(268_435_455),
-  addresses: z.array(z.string().min(2).max(64)).min(1).max(256).optional(),
-  when: identityConditionSchema.optional(),
-});
-
-const roleName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'not a valid role name');
-const roleSchema = z.strictObject({
-  extends: z.union([roleName, z.array(roleName).max(16)]).optional(),
-  clientIds: z.enum(['exact', 'prefix', 'any']).optional(),
-  rules: z.array(ruleSchema).max(1000).default([]),
-  limits: limitsSchema.optional(),
-});
-
-const policySchema = z.strictObject({
-  version: z.literal(1),
-  onDenied: z.enum(['close', 'drop']).optional(),
-  roles: z.record(roleName, roleSchema),
-});
-/** The limits that a role can have; docs/policy.md describes them. */
-export const roleLimitNames: readonly string[] = Object.keys(limitsSchema.shape);
-type RoleDefinition = z.infer<typeof roleSchema>;
-type RuleDefinition = z.infer<typeof ruleSchema>;
 
 /**
  * Parses and checks a policy.
@@ -78,7 +26,7 @@ type RuleDefinition = z.infer<typeof ruleSchema>;
  */
 export function parsePolicy(text: string): Policy {
   const source = readYaml(text, policyMaxBytes, 'policy-invalid');
-  const result = policySchema.safeParse(source.value);
+  const result = policyDocumentSchema.safeParse(source.value);
   if (!result.success) throw source.fault(result.error.issues);
   const { roles, onDenied } = result.data;
   const build = new RoleBuilder(new Map(Object.entries(roles)), source);

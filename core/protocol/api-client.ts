@@ -785,6 +785,7 @@ export type ExplainPolicyRequest = {
   readonly retain?: boolean | undefined;
   readonly payloadBytes?: number | undefined;
 };
+export type GetPolicySchemaResponse = Readonly<Record<string, unknown>>;
 export type TestPolicyResponse = { readonly passed: number; readonly failures: readonly string[] };
 export type TestPolicyRequest = { readonly text?: string | undefined; readonly tests: string };
 export type GetLostChangesResponse = {
@@ -1108,6 +1109,7 @@ export type StopSimulationResponse = {
   readonly failure: string | null;
   readonly hasReport: boolean;
 };
+export type GetSimulationSchemaResponse = Readonly<Record<string, unknown>>;
 export type GetStatsResponse = {
   readonly at: string;
   readonly devices: {
@@ -2095,6 +2097,17 @@ export class ApiClient {
     })) as ExplainPolicyResponse;
   }
 
+  /** The JSON Schema of a policy, for editors. Needs: viewer. `GET /v1/policy/schema` */
+  async getPolicySchema(options: CommonOptions & {} = {}): Promise<GetPolicySchemaResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/policy/schema`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetPolicySchemaResponse;
+  }
+
   /** Compares a policy with a file of expected decisions. Needs: viewer. `POST /v1/policy/test` */
   async testPolicy(
     options: CommonOptions & { readonly body: TestPolicyRequest },
@@ -2413,6 +2426,19 @@ export class ApiClient {
       path: pathOf(`/v1/simulator/runs/${encodeURIComponent(options.id)}/stop`, undefined),
       ...sent(options),
     })) as StopSimulationResponse;
+  }
+
+  /** The JSON Schema of a plan, for editors. Needs: viewer. `GET /v1/simulator/schema` */
+  async getSimulationSchema(
+    options: CommonOptions & {} = {},
+  ): Promise<GetSimulationSchemaResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      method: 'GET',
+      path: pathOf(`/v1/simulator/schema`, undefined),
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
+    })) as GetSimulationSchemaResponse;
   }
 
   /** The fleet in numbers. Needs: viewer. `GET /v1/stats` */

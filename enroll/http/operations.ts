@@ -109,6 +109,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('policy', {
     'GET /v1/policy': 'getPolicy',
+    'GET /v1/policy/schema': 'getPolicySchema',
     'PUT /v1/policy': 'putPolicy',
     'POST /v1/policy/check': 'checkPolicy',
     'POST /v1/policy/explain': 'explainPolicy',
@@ -118,6 +119,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('simulator', {
     'GET /v1/simulator': 'getSimulator',
+    'GET /v1/simulator/schema': 'getSimulationSchema',
     'POST /v1/simulator/check': 'checkSimulation',
     'POST /v1/simulator/runs': 'startSimulation',
     'POST /v1/simulator/runs/:id/stop': 'stopSimulation',

@@ -20,6 +20,8 @@ export interface SamplePlan {
 export interface SimulationRunner {
   /** Plans to begin with. */
   samples(): Promise<readonly SamplePlan[]>;
+  /** The JSON Schema of a plan. */
+  planSchema(): Promise<Record<string, unknown>>;
   /**
    * Reads a plan. A fault is part of the answer. Plans that read files or connect to addresses of their own
    * have one: the caller is on another machine.

@@ -97,6 +97,11 @@ export class Simulations {
   }
 
   /** @throws FlotillaError `simulator-missing` */
+  async planSchema(): Promise<Record<string, unknown>> {
+    return this.#runner().planSchema();
+  }
+
+  /** @throws FlotillaError `simulator-missing` */
   async check(plan: string): Promise<SimulationChecked> {
     const checked = await this.#runner().check(plan);
     const { simulationDevicesMax } = this.#deps.limits;

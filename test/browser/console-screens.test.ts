@@ -1,7 +1,12 @@
 import test from 'ava';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKeySync } from '../../certs/key.ts';
-import { accessibilityFaults, chooseTheme, consoleWorld } from '../support/console-world.ts';
+import {
+  accessibilityFaults,
+  chooseTheme,
+  consoleWorld,
+  pasteInto,
+} from '../support/console-world.ts';
 import { until } from '../support/until.ts';
 
 test('an operator approves a device by its fingerprint and creates and revokes a token', async (t) => {
@@ -53,12 +58,13 @@ test('an administrator edits the policy: errors have a line, the effect is shown
   const client = await fleet.mqtt(await fleet.device('d1'), { clientId: 'd1', protocolVersion: 5 });
   await client.subscribeAsync('devices/d1/commands/#', { qos: 1 });
   await page.goto(`${base}/console/policy`);
-  const editor = page.getByLabel('Policy (YAML)');
   await page.getByText(/valid, \d roles/).waitFor();
-  await editor.fill('version: 1\nroles:\n  device:\n    rules: 7\n');
+  await pasteInto(page, 'Policy (YAML)', 'version: 1\nroles:\n  device:\n    rules: 7\n');
   await page.getByText(/line 4, column/).waitFor();
   t.true(await page.getByRole('button', { name: 'Review and save' }).isDisabled());
-  await editor.fill(
+  await pasteInto(
+    page,
+    'Policy (YAML)',
     "version: 1\nroles:\n  device:\n    rules:\n      - name: speak\n        allow: [publish]\n        topics: ['devices/{device}/#', 'alarms/{device}']\n",
   );
   await page.getByText('valid, 1 roles').waitFor();
@@ -107,12 +113,8 @@ test('every screen is accessible in both themes, fits a phone and loads nothing 
     await page.goto(`${base}/console/${path}`);
     await until(`${path} shows ${text}`, async () => {
       const shown = await page.locator('main').innerText();
-      const typed = await page
-        .locator('main textarea')
-        .evaluateAll((all) =>
-          all.map((one) => (one as unknown as { value: string }).value).join('\n'),
-        );
-      return `${shown}\n${typed}`.includes(text) || undefined;
+      const written = await page.locator('.cm-content').allInnerTexts();
+      return [shown, ...written].join('\n').includes(text) || undefined;
     });
     for (const theme of ['light', 'dark'] as const) {
       await chooseTheme(page, theme);

@@ -2,7 +2,12 @@ import test from 'ava';
 import { simulationProcesses } from '../../cli/lib/simulation-process.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { writeRun } from '../../cli/lib/run-file.ts';
-import { accessibilityFaults, chooseTheme, consoleWorld } from '../support/console-world.ts';
+import {
+  accessibilityFaults,
+  chooseTheme,
+  consoleWorld,
+  pasteInto,
+} from '../support/console-world.ts';
 
 const plan = `name: tiny
 fleet: [{ group: a, count: 3, id: 'tiny-{seed}-{n}', client: light, publish: [{ rate: 5/s }] }]
@@ -24,12 +29,12 @@ test('an administrator corrects a plan, runs it, watches it, and reads and compa
   await writeRun(state.run.broker, fleet.broker.addresses);
   await page.goto(`${base}/console/simulator`);
   await page.getByText('No simulation has run yet.').waitFor();
-  const editor = page.getByLabel(/^Plan \(YAML\)/);
-  await editor.fill(`${plan}nonsense: 1\n`);
+  const edit = (text: string): Promise<void> => pasteInto(page, 'Plan (YAML)', text);
+  await edit(`${plan}nonsense: 1\n`);
   await page.getByText(/line 6, column 1: .*unknown setting nonsense/).waitFor();
   t.true(await page.getByRole('button', { name: 'Start' }).isDisabled());
   for (const turn of [1, 2]) {
-    await editor.fill(plan);
+    await edit(plan);
     await page.getByText('3 devices; enroll, ramp, steady').waitFor();
     await page.getByRole('button', { name: 'Start' }).click();
     await page.getByRole('heading', { name: 'Running: tiny' }).waitFor();

@@ -104,3 +104,18 @@ export async function accessibilityFaults(page: Page): Promise<string[]> {
 export async function chooseTheme(page: Page, theme: 'dark' | 'light'): Promise<void> {
   await page.getByLabel('Theme').selectOption(theme);
 }
+
+/**
+ * Replaces the text of an editor, as pasting does. (Playwright's `fill` makes the browser add style attributes,
+ * which the page's CSP refuses.)
+ */
+export async function pasteInto(page: Page, label: string, text: string): Promise<void> {
+  const editor = page.locator('.cm-content').and(page.getByLabel(label));
+  await editor.press('Control+A');
+  await page.evaluate(`(() => {
+    const { activeElement } = document.activeElement.shadowRoot;
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', ${JSON.stringify(text)});
+    activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+  })()`);
+}

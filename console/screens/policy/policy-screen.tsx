@@ -5,12 +5,12 @@ import { callApi } from '../../api/call-api.ts';
 import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
+import { CodeField, faultOf } from '../../editor/code-field.tsx';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { Badge, Empty, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 import { ExplainForm } from './explain-form.tsx';
-import { PolicyEditor } from './policy-editor.tsx';
 import { PolicyTests } from './policy-tests.tsx';
 
 const checkPauseMs = 500;
@@ -70,11 +70,13 @@ export function PolicyScreen(): JSX.Element {
           </>
         }
       >
-        <PolicyEditor
+        <CodeField
+          label="Policy (YAML)"
           text={text}
           change={setDraft}
-          errorLine={checked?.error?.line ?? undefined}
+          fault={faultOf(checked?.error)}
           isReadOnly={!hasRole('admin')}
+          schemaPath="/v1/policy/schema"
         />
       </Panel>
       <div class="columns">
@@ -128,10 +130,8 @@ function CheckVerdict({
   if (checked === undefined) return null;
   const { error, roles } = checked;
   if (error === null) return <Badge tone="good">valid, {roles.length} roles</Badge>;
-  const where = error.line === null ? '' : `line ${error.line}, column ${error.column ?? 1}: `;
   return (
     <span class="bad wrap" role="alert">
-      {where}
       {error.detail}
     </span>
   );

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiSimulationChecked, ApiSimulator } from '../../api/api-types.ts';
+import { CodeField, faultOf } from '../../editor/code-field.tsx';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Badge, formatCount, Panel } from '../../parts/small-parts.tsx';
 import { quickPlanText, type QuickNumbersForm } from './quick-plan.ts';
@@ -42,7 +43,7 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
   };
   return (
     <Panel title="New simulation" aside={<PlanVerdict checked={checked} />}>
-      <form onSubmit={start} aria-label="New simulation">
+      <form class="simulation-form" onSubmit={start} aria-label="New simulation">
         <div class="publish">
           <label class="field grow">
             <span>Plan</span>
@@ -85,16 +86,13 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
             </>
           ) : null}
         </div>
-        <label class="field">
-          <span>Plan (YAML); you can change it</span>
-          <textarea
-            rows={14}
-            value={plan}
-            spellcheck={false}
-            aria-invalid={checked?.ok === false}
-            onInput={({ currentTarget }) => setPlan(currentTarget.value)}
-          />
-        </label>
+        <CodeField
+          label="Plan (YAML)"
+          text={plan}
+          change={setPlan}
+          fault={faultOf(checked?.error)}
+          schemaPath="/v1/simulator/schema"
+        />
         <ProblemText problem={problem} />
         <p>
           <button type="submit" class="primary" disabled={isStarting || checked?.ok !== true}>

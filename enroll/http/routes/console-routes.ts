@@ -21,6 +21,9 @@ const types: Readonly<Record<string, string>> = {
   'index.html': 'text/html; charset=utf-8',
 };
 
+/** Scripts that a screen loads when it needs them. */
+const partName = /^part-[A-Z0-9]{8}\.js$/;
+
 /** In a checkout the build is below `dist/`; in the package this module is there itself. */
 const candidates = ['../../../dist/console/', '../../../console/'];
 
@@ -42,6 +45,8 @@ export function consoleRoutes(folder = builtConsole()): RawRoute[] {
         detail: 'the console is not built: run "npm run build:console"',
       });
     }
+    // A page of an earlier version may ask for a part that no longer exists.
+    if (!existsSync(join(folder, name))) throw new FlotillaError('not-found', { detail: name });
     const reading = readAsset(folder, name);
     assets.set(name, reading);
     // A file that could not be read is tried again at the next request.
@@ -64,7 +69,7 @@ export function consoleRoutes(folder = builtConsole()): RawRoute[] {
       access: 'anyone',
       handle: async (request) => {
         const name = fileOf(request.url);
-        return respond(request, await assetOf(name), types[name] ?? '');
+        return respond(request, await assetOf(name), typeOf(name));
       },
     },
   ];
@@ -73,11 +78,15 @@ export function consoleRoutes(folder = builtConsole()): RawRoute[] {
 /** The file for a path; the page itself for each path without a file name, because its router knows them. */
 function fileOf(url: string): string {
   const [path = ''] = url.slice('/console/'.length).split(/[?#]/, 1);
-  if (Object.hasOwn(types, path)) return path;
+  if (Object.hasOwn(types, path) || partName.test(path)) return path;
   if (/^assets\/|\.(?:js|css|map|svg|png|ico)$/.test(path)) {
     throw new FlotillaError('not-found', { detail: path.slice(0, 200) });
   }
   return 'index.html';
+}
+
+function typeOf(name: string): string {
+  return types[name] ?? 'text/javascript; charset=utf-8';
 }
 
 function respond({ headers }: RawRequest, asset: Asset, type: string): RawResponse {

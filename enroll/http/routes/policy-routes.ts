@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { DeviceId } from '../../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
 import { policyTextMaxBytes } from '../../../core/protocol/broker-query.ts';
@@ -19,6 +19,7 @@ import {
   policyTextRequestSchema,
 } from '../../../core/protocol/operator-api.ts';
 import { explain } from '../../../core/policy/explanation.ts';
+import { policyJsonSchema } from '../../../core/policy/policy-document.ts';
 import { parsePolicy } from '../../../core/policy/policy-file.ts';
 import { testPolicy } from '../../../core/policy/policy-test.ts';
 import type { Subject } from '../../../core/policy/rules-for.ts';
@@ -74,6 +75,14 @@ function storedRoutes({ policy, samples }: PolicyRouteDeps): HttpRoute[] {
         header('etag', `"${stored.sha256}"`);
         return view(stored);
       },
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/policy/schema',
+      summary: 'The JSON Schema of a policy, for editors',
+      access: 'viewer',
+      response: z.record(z.string(), z.unknown()),
+      handle: () => Promise.resolve(policyJsonSchema()),
     }),
     route({
       method: 'PUT',

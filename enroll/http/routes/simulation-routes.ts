@@ -40,6 +40,14 @@ export function simulationRoutes(simulations: Simulations, devicesMax: number): 
       }),
     }),
     route({
+      method: 'GET',
+      path: '/v1/simulator/schema',
+      summary: 'The JSON Schema of a plan, for editors',
+      access: 'viewer',
+      response: z.record(z.string(), z.unknown()),
+      handle: () => simulations.planSchema(),
+    }),
+    route({
       method: 'POST',
       path: '/v1/simulator/check',
       summary: 'Whether a plan can be run',

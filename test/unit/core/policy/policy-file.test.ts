@@ -1,11 +1,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { defaultPolicyText } from '../../../../core/policy/default-policy.ts';
-import {
-  parsePolicy,
-  policyMaxBytes,
-  roleLimitNames,
-} from '../../../../core/policy/policy-file.ts';
+import { parsePolicy, policyMaxBytes } from '../../../../core/policy/policy-file.ts';
+import { roleLimitNames } from '../../../../core/policy/policy-document.ts';
 import { FlotillaError } from '../../../../core/errors/flotilla-error.ts';
 
 /** The detail of the error that a policy text causes. */
