@@ -90,6 +90,7 @@ module.exports = {
     only('lowdb', 'enroll/registry/'),
     only('fastify', 'enroll/http/'),
     only('commander', 'cli/'),
+    only('tar', 'cli/backup/'),
     only('pino', 'core/log\\.ts$'),
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],

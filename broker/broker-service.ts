@@ -32,6 +32,13 @@ export interface BrokerService {
   readonly close: () => Promise<void>;
   /** Reloads certificates, CA and policy. When a file is invalid, the previous one stays in force. */
   reload(): Promise<void>;
+  /**
+   * Copies the session store to a new file, while the broker works.
+   *
+   * @returns false when there is no store on the disk
+   * @throws FlotillaError `store-open-failed`, `store-write-failed`
+   */
+  copyStore(path: string): Promise<boolean>;
 }
 
 /**
@@ -51,6 +58,7 @@ export function startBroker(config: Config, deps: BrokerDeps): Promise<BrokerSer
       failed: broker.failed,
       close: lifecycle.close,
       reload: () => broker.reload(),
+      copyStore: (path) => broker.copyStore(path),
     };
   });
 }

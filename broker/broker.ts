@@ -29,6 +29,8 @@ export interface RunningBroker {
   /** Resolves with the reason when the broker must stop. */
   readonly failed: Promise<FlotillaError>;
   reload(): Promise<void>;
+  /** Copies the session store to a new file. @returns false when there is no store on the disk */
+  copyStore(path: string): Promise<boolean>;
 }
 
 /** How long the start waits for the first directory, when none is stored on the disk. */
@@ -61,6 +63,11 @@ export async function openBroker(
     aedes: layer.core,
     failed: fatalError.occurred,
     reload: () => reloader.reload(),
+    async copyStore(path) {
+      const { copyTo } = layer.context.store;
+      await copyTo?.(path);
+      return copyTo !== undefined;
+    },
   };
 }
 

@@ -35,6 +35,8 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['sim', async () => (await import('./commands/sim.ts')).simCommand],
   ['reconcile', async () => (await import('./commands/reconcile.ts')).reconcileCommand],
   ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
+  ['backup', async () => (await import('./commands/backup.ts')).backupCommand],
+  ['restore', async () => (await import('./commands/restore.ts')).restoreCommand],
   ['enroll', async () => (await import('./commands/enroll-serve.ts')).enrollCommand],
   ['broker', async () => (await import('./commands/broker-serve.ts')).brokerCommand],
 ]);

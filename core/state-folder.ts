@@ -10,7 +10,7 @@
  * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
  * sim/     keys and certificates of the simulator
  * simulations/  plans and reports of the runs that were started from the console
- * run/     enroll.json broker.json: the addresses of the running services
+ * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks
  * ```
  *
  * @module
@@ -84,7 +84,13 @@ export interface StateFolder {
   };
   readonly sim: string;
   readonly simulations: string;
-  readonly run: { readonly folder: string; readonly enroll: string; readonly broker: string };
+  readonly run: {
+    readonly folder: string;
+    readonly enroll: string;
+    readonly broker: string;
+    /** The socket through which commands ask the running broker. */
+    readonly brokerControl: string;
+  };
 }
 
 /** Returns the layout below `root` without creating anything. */
@@ -125,6 +131,11 @@ export function stateFolder(root: string): StateFolder {
     },
     sim: at('sim'),
     simulations: at('simulations'),
-    run: { folder: at('run'), enroll: at('run', 'enroll.json'), broker: at('run', 'broker.json') },
+    run: {
+      folder: at('run'),
+      enroll: at('run', 'enroll.json'),
+      broker: at('run', 'broker.json'),
+      brokerControl: at('run', 'broker.sock'),
+    },
   };
 }

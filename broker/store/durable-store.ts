@@ -2,9 +2,8 @@
  * The durable session store: `node:sqlite` on a separate thread (WAL, synchronous FULL), so that a slow
  * disk delays only operations that wait for a commit.
  *
- * In memory are an index of the queues (without messages), the retained messages, and the row numbers of
- * the sessions. A mutation is encoded into the open batch at once. If a later mutation undoes it before
- * the batch is sealed, the encoded operation is changed in place.
+ * In memory are an index of the queues (without messages), the retained messages, and the row numbers of the sessions. A
+ * mutation is encoded into the open batch. A later one that undoes it before the batch is sealed changes it in place.
  *
  * @module
  */
@@ -13,6 +12,7 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { BatchReader, enqueueOffset, operation, readMessage, stateNumber } from './batch-format.ts';
 import type { DurableSession, Entry } from './durable-queue.ts';
 import { MessageBodies } from './message-bodies.ts';
+import { publisherIdentity } from './owned-message.ts';
 import { Queue, QueueTotals } from './queue-index.ts';
 import { combineRows } from './queue-rows.ts';
 import { recover, type RecoveredState } from './recover.ts';
@@ -82,6 +82,7 @@ class DurableStore implements SessionStore {
   #lastSessionId = 0;
   #lastSequence = 0;
   readonly #bodies: MessageBodies;
+  readonly copyTo = (path: string): Promise<void> => this.#link.copy(path);
 
   constructor(link: StoreLink, { path, limits, clock, stallChanged }: DurableStoreOptions) {
     this.#link = link;
@@ -115,7 +116,7 @@ class DurableStore implements SessionStore {
       const reader = new BatchReader(page.data);
       while (!reader.done) {
         const message = this.#checked(() => readMessage(reader.bytes()));
-        const owner = ownerOf(message);
+        const owner = publisherIdentity(message);
         // One string for all messages of an identity.
         if (owner !== undefined && !owners.has(owner)) owners.set(owner, owner);
         this.#retained.restore(message, owner === undefined ? undefined : owners.get(owner));
@@ -396,14 +397,4 @@ class DurableStore implements SessionStore {
       throw new FlotillaError('store-damaged', { detail, cause: error });
     }
   }
-}
-
-/**
- * The identity that published a message, taken from its client id: the id itself, or the part before `/`.
- * Only a role that allows any client id can be wrong here, and only after a restart.
- */
-function ownerOf({ publisher }: StoredMessage): string | undefined {
-  if (publisher === undefined) return undefined;
-  const end = publisher.indexOf('/');
-  return end === -1 ? publisher : publisher.slice(0, end);
 }

@@ -1,5 +1,5 @@
 /**
- * Copies of messages that do not keep the received chunk in memory.
+ * Copies of messages that do not keep the received chunk in memory, and who owns a message.
  *
  * @module
  */
@@ -18,6 +18,16 @@ export function ownedMessage(message: StoredMessage): StoredMessage {
 /** The message without its content, as it is stored after PUBREC. */
 export function withoutContent(message: StoredMessage): StoredMessage {
   return { ...message, payload: emptyBuffer, properties: undefined };
+}
+
+/**
+ * The identity that published a message, taken from its client id: the id itself, or the part before `/`.
+ * Only a role that allows any client id can be wrong here, and only after a restart.
+ */
+export function publisherIdentity({ publisher }: StoredMessage): string | undefined {
+  if (publisher === undefined) return undefined;
+  const end = publisher.indexOf('/');
+  return end === -1 ? publisher : publisher.slice(0, end);
 }
 
 function ownedBuffer(slice: Buffer): Buffer {

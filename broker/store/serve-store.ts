@@ -9,6 +9,7 @@ import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { createStoreFile, inspectStoreFile, openStoreFile } from './store-file.ts';
 import type { QueueRow, StoreReply, StoreRequest } from './store-thread.ts';
 import { readContents, readRetained } from './read-contents.ts';
+import { copyStore } from './store-copy.ts';
 import { StoreWriter } from './store-writer.ts';
 
 /** How long after a failed commit it is tried again, in ms. */
@@ -37,7 +38,16 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
     createStoreFile(path);
     const contents = inspectStoreFile(path, readContents);
     const database = openStoreFile(path);
-    const server = new StoreServer(port, new StoreWriter(database), options, post);
+    const copy = (request: CopyRequest): void => {
+      const done = (fault?: unknown): void =>
+        post({
+          type: 'copied',
+          id: request.id,
+          fault: fault === undefined ? undefined : `${request.path}: ${messageOf(fault)}`,
+        });
+      copyStore(database, request.path).then(() => done(), done);
+    };
+    const server = new StoreServer(port, new StoreWriter(database), { ...options, copy }, post);
     port.on('message', (request: StoreRequest) => {
       try {
         if (request.type === 'readRetained') {
@@ -63,13 +73,18 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
   }
 }
 
+type CopyRequest = Extract<StoreRequest, { readonly type: 'copy' }>;
 type BatchRequest = Extract<StoreRequest, { readonly type: 'batch' }>;
 type ReadRequest = Extract<StoreRequest, { readonly type: 'read' }>;
+
+interface ServerOptions extends ServeOptions {
+  readonly copy: (request: CopyRequest) => void;
+}
 
 class StoreServer {
   readonly #port: MessagePort;
   readonly #writer: StoreWriter;
-  readonly #options: ServeOptions;
+  readonly #options: ServerOptions;
   readonly #post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void;
   /** Batches that could not be committed, in order; undefined while the disk has space. */
   #stalled: BatchRequest[] | undefined;
@@ -80,7 +95,7 @@ class StoreServer {
   constructor(
     port: MessagePort,
     writer: StoreWriter,
-    options: ServeOptions,
+    options: ServerOptions,
     post: (reply: StoreReply, transfer?: ArrayBuffer[]) => void,
   ) {
     this.#port = port;
@@ -114,6 +129,8 @@ class StoreServer {
         } else if (request.type === 'read') {
           if (this.#stalled === undefined) this.#read(request);
           else this.#reads.push(request);
+        } else if (request.type === 'copy') {
+          this.#options.copy(request);
         } else if (request.type === 'close') {
           closing = true;
           break;

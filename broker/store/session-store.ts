@@ -323,6 +323,12 @@ export interface SessionStore {
   // ---- statistics, close ----
 
   readonly statistics: StoreStatistics;
+  /**
+   * Copies what is committed to a new file, without delaying mutations. Missing in a store without a file.
+   *
+   * @throws FlotillaError `store-open-failed`, `store-write-failed`
+   */
+  readonly copyTo?: (path: string) => Promise<void>;
   /** Commits pending mutations and closes the store. May be called twice. */
   close(): Promise<void>;
 }

@@ -45,6 +45,7 @@ export class StoreLink {
   readonly #closed = Promise.withResolvers<undefined>();
   #retained: PromiseWithResolvers<RetainedPage> | undefined;
   readonly #reads = new Map<number, Reading>();
+  readonly #copies = new Map<number, PromiseWithResolvers<undefined>>();
   readonly #inFlight: { readonly number: number; readonly bytes: number }[] = [];
   #waiting: Waiting[] = [];
   #open = new BatchWriter(batchMinBytes);
@@ -147,6 +148,17 @@ export class StoreLink {
     return this.#retained.promise;
   }
 
+  /** Copies everything that is written so far to a new file. @throws FlotillaError `store-…` */
+  copy(path: string): Promise<undefined> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    this.#send();
+    const id = ++this.#readId;
+    const copied = Promise.withResolvers<undefined>();
+    this.#copies.set(id, copied);
+    this.#post({ type: 'copy', id, path }, []);
+    return copied.promise;
+  }
+
   /** Writes the open batch and ends the thread. */
   async close(): Promise<void> {
     if (!this.#closing) {
@@ -199,6 +211,8 @@ export class StoreLink {
         return;
       case 'retained':
         return this.#retained?.resolve(reply);
+      case 'copied':
+        return this.#copied(reply.id, reply.fault);
       case 'stalled':
         this.stalled = reply.detail;
         this.stallChanged?.(reply.detail);
@@ -209,6 +223,13 @@ export class StoreLink {
         this.#ended = true;
         void this.#worker.terminate();
     }
+  }
+
+  #copied(id: number, fault: string | undefined): void {
+    const copied = this.#copies.get(id);
+    this.#copies.delete(id);
+    if (fault === undefined) copied?.resolve(undefined);
+    else copied?.reject(new FlotillaError('store-open-failed', { detail: fault }));
   }
 
   #commit(number: number, tookMs: number): void {
@@ -241,6 +262,8 @@ export class StoreLink {
     for (const { call } of waiting) call(failure);
     for (const { reject } of this.#reads.values()) reject(failure);
     this.#reads.clear();
+    for (const { reject } of this.#copies.values()) reject(failure);
+    this.#copies.clear();
     if (this.#closing) void this.#worker.terminate();
   }
 }

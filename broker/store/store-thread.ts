@@ -11,6 +11,8 @@ export type StoreRequest =
   | { readonly type: 'read'; readonly id: number; readonly sequences: Float64Array<ArrayBuffer> }
   /** Retained messages in the order of their rows, behind a row. */
   | { readonly type: 'readRetained'; readonly afterRow: number }
+  /** Copies the committed state to a new file. */
+  | { readonly type: 'copy'; readonly id: number; readonly path: string }
   | { readonly type: 'close' };
 
 /** The contents of the database, read at the start. */
@@ -62,4 +64,6 @@ export type StoreReply =
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string | undefined }
   /** The disk is full: what is not committed is kept and tried again. The next `committed` ends it. */
   | { readonly type: 'stalled'; readonly detail: string }
+  /** `fault`: why the copy could not be made. */
+  | { readonly type: 'copied'; readonly id: number; readonly fault: string | undefined }
   | { readonly type: 'closed' };

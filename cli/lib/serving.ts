@@ -18,6 +18,7 @@ import type { StateFolder } from '../../core/state-folder.ts';
 import { startEnroll, type EnrollDeps } from '../../enroll/enroll-service.ts';
 import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
+import { openControlSocket } from './control-socket.ts';
 import { writeRun } from './run-file.ts';
 import { reportGroupReadableSecrets } from './secret-report.ts';
 
@@ -170,6 +171,11 @@ export async function serveBroker(
     wss: { host: wss.host, port: wss.port },
     metrics,
   };
+  // Only the backup needs it, so a file system without sockets does not prevent the start.
+  await openControlSocket(state.run.brokerControl, service).then(
+    (close) => lifecycle.add('control socket', close),
+    (error: unknown) => brokerLog.warn({ err: error }, 'no control socket: a backup needs a stop'),
+  );
   lifecycle.add('run file', await writeRun(state.run.broker, ready));
   return { ready, failed: service.failed };
 }

@@ -68,6 +68,29 @@ export const cliErrors = errors({
     advice: 'Run the command on a terminal, or add --yes; --dry-run only counts.',
     exit: 2,
   },
+  'backup-failed': {
+    title: 'The backup could not be made',
+    advice:
+      'Nothing was written. Try again; if the broker does not respond, restart it or stop the services first.',
+    exit: 1,
+  },
+  'backup-damaged': {
+    title: 'The backup is damaged or was changed',
+    advice:
+      'Nothing was restored. Use another backup, and compare its SHA-256 with the recorded one.',
+    exit: 1,
+  },
+  'output-file-exists': {
+    title: 'The output file exists already',
+    advice: 'Choose another name, or add --replace.',
+    exit: 2,
+  },
+  'state-exists': {
+    title: 'The folder already contains a state',
+    advice:
+      'Restore into another folder with --state, or add --replace to move the existing state aside.',
+    exit: 2,
+  },
   'clock-differs': {
     title: 'The clocks of this machine and of the service differ',
     advice: 'Set the clock (NTP): certificates look expired or not valid yet with a wrong one.',
