@@ -21,7 +21,7 @@ import { Runner } from './lib/runner.ts';
  */
 export async function main(
   args: readonly string[],
-  environment: ProcessEnvironment = processEnvironment(),
+  environment: ProcessEnvironment = processEnvironment(args),
 ): Promise<number> {
   const runner = new Runner(environment);
   const program = build(await commandsFor(args), runner, environment);

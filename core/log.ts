@@ -8,6 +8,7 @@
  * @module
  */
 import { pino, type DestinationStream, type Logger } from 'pino';
+import { ServiceOutput } from './service-output.ts';
 
 export type { Logger } from 'pino';
 
@@ -58,15 +59,12 @@ export function createLog(options: LogOptions): Logger {
   return log;
 }
 
-/** A few lines that could not be written are kept and written later; older ones are dropped. */
-const unwrittenMaxBytes = 64 * 1024;
-
-/** Writes to stderr. A full disk, a closed pipe or any other fault of the log must not end the service. */
+/** Writes to stderr. A stopped reader, a full disk or any other fault of the log must not stop the service. */
 function standardError(): DestinationStream {
-  const stream = pino.destination({ fd: 2, sync: true, maxLength: unwrittenMaxBytes });
-  // Nobody can be informed: the next line tries again.
-  stream.on('error', () => undefined);
-  return stream;
+  return new ServiceOutput(2, {
+    lostText: (lines) =>
+      `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), lines, msg: 'log lines were lost' })}\n`,
+  });
 }
 
 /** A log without output. */

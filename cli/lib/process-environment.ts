@@ -4,9 +4,12 @@
  * @module
  */
 import { closeSync, openSync } from 'node:fs';
+import { ServiceOutput } from '../../core/service-output.ts';
 import type { ProcessEnvironment } from './command-context.ts';
 
-export function processEnvironment(): ProcessEnvironment {
+/** @param args of the command line: a service must never wait for a reader of its output */
+export function processEnvironment(args: readonly string[] = []): ProcessEnvironment {
+  if (isService(args)) neverWait();
   const hadTerminal = hasTerminal();
   // SIGHUP has two meanings: the terminal was closed, or a service should reload its files.
   const terminalIsGone = (): boolean => hadTerminal && !hasTerminal();
@@ -43,6 +46,41 @@ export function processEnvironment(): ProcessEnvironment {
       };
     },
   };
+}
+
+const services = new Set([
+  'up',
+  'enroll serve',
+  'broker serve',
+  'device agent',
+  'sim agent',
+  'console',
+]);
+
+/** Whether a command runs until it is stopped, and does something for others. */
+function isService([command = '', sub = '']: readonly string[]): boolean {
+  return services.has(command) || services.has(`${command} ${sub}`);
+}
+
+/** The streams keep what commands ask of them (columns, isTTY), but each write goes past their buffers. */
+function neverWait(): void {
+  for (const [fd, stream] of [
+    [1, process.stdout],
+    [2, process.stderr],
+  ] as const) {
+    const output = new ServiceOutput(fd);
+    stream.write = (
+      chunk: string | Uint8Array,
+      second?: BufferEncoding | (() => void),
+      third?: () => void,
+    ): boolean => {
+      output.write(chunk);
+      const done = typeof second === 'function' ? second : third;
+      if (done !== undefined) queueMicrotask(done);
+      return true;
+    };
+    process.once('exit', () => output.flush());
+  }
 }
 
 /**
