@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { withoutControls } from '../core/escape.ts';
 import { commandsFor, type BuildCommand } from './command-table.ts';
 import { completionCommand } from './commands/completion.ts';
 import type { ProcessEnvironment } from './lib/command-context.ts';
@@ -49,8 +50,8 @@ function build(
   const configure = (command: Command): void => {
     printPlainDefaults(command);
     command.exitOverride().configureOutput({
-      writeOut: (text) => void environment.streams.stdout.write(text),
-      writeErr: (text) => void environment.streams.stderr.write(text),
+      writeOut: (text) => void environment.streams.stdout.write(withoutControls(text)),
+      writeErr: (text) => void environment.streams.stderr.write(withoutControls(text)),
     });
     for (const sub of command.commands) configure(sub);
   };

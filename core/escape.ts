@@ -6,6 +6,11 @@
 
 /** The characters that {@link printable} and {@link visible} escape. */
 export const invisible = /[\p{C}\p{Zl}\p{Zp}]/u;
+/**
+ * Characters that no name, group or attribute needs: controls, lone surrogates, line and paragraph separators,
+ * direction marks, the byte order mark and tags. Joiners, which some scripts need, are not among them.
+ */
+export const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\u{FEFF}\u{E0000}-\u{E007F}]/u;
 const eachInvisible = new RegExp(invisible, 'gu');
 
 /**
@@ -35,6 +40,16 @@ export function visible(text: string, maxChars: number): string {
   }
   return out;
 }
+
+/**
+ * Does the same for a text of several lines or one of JSON, of any length: line breaks and tabs stay. In JSON the
+ * escapes mean the same characters.
+ */
+export function withoutControls(text: string): string {
+  return suspicious.test(text) ? text.replaceAll(/[^\n\t]+/g, escaped) : text;
+}
+
+const suspicious = /(?![\n\t])[\p{C}\p{Zl}\p{Zp}]/u;
 
 function escaped(text: string): string {
   return text.replaceAll(eachInvisible, (character) =>

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { withoutControls } from './escape.ts';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import { ServiceOutput } from './service-output.ts';
 
@@ -105,5 +106,7 @@ const bearer = /\bBearer +[\w.~+/=-]+/gi;
 
 function scrubbed(line: string): string {
   const keyless = line.includes('PRIVATE KEY') ? line.replaceAll(privateKey, hidden) : line;
-  return /bearer /i.test(keyless) ? keyless.replaceAll(bearer, `Bearer ${hidden}`) : keyless;
+  const clean = /bearer /i.test(keyless) ? keyless.replaceAll(bearer, `Bearer ${hidden}`) : keyless;
+  // A person may read the log on a terminal.
+  return withoutControls(clean);
 }

@@ -127,6 +127,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());
     lifecycle.add('refusals', () => refusals.close());
+    lifecycle.add('incidents', () => distribution.incidents.close());
     lifecycle.add('refused requests', () => issuance.refused.close());
     lifecycle.add('HTTPS', () => http.close());
     lifecycle.add('feed', () => feed.close());

@@ -83,12 +83,12 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
   }
   // Before the first line: whoever reads it may stop this process from then on.
   const stop = context.environment.stopAsked();
-  for (const line of newest) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
+  for (const line of newest) out.document(line);
   let seen = newest.at(-1)?.seq ?? -1;
   for (;;) {
     if (await Promise.race([stop, pause(followEveryMs)])) return 0;
     const fresh = await auditLines(client, { device, sinceMs, afterSeq: seen, max: followMax });
-    for (const line of fresh) out.streams.stdout.write(`${JSON.stringify(line)}\n`);
+    for (const line of fresh) out.document(line);
     seen = fresh.at(-1)?.seq ?? seen;
   }
 };

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { importedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { withoutControls } from '../../core/escape.ts';
 import { openHttps } from '../../core/protocol/https-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -81,7 +82,7 @@ const exportDevices: CommandAction<ExportOptions> = async (options, context) => 
     });
   }
   if (options.out === undefined) {
-    await pipeline(response, context.out.streams.stdout, { end: false });
+    await pipeline(response, escapedLines, context.out.streams.stdout, { end: false });
     return 0;
   }
   // Attributes can be confidential: only the owner may read the file.
@@ -96,6 +97,13 @@ const exportDevices: CommandAction<ExportOptions> = async (options, context) => 
   );
   return 0;
 };
+
+/** Lines of JSON for a terminal: the escapes mean the same characters. */
+async function* escapedLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of chunks) yield withoutControls(decoder.decode(chunk, { stream: true }));
+  yield withoutControls(decoder.decode());
+}
 
 const edit = async (
   id: DeviceId,

@@ -2,12 +2,15 @@
  * The output of a command. With `--json`: one JSON document on stdout and messages on stderr. Without:
  * text for people on stdout. Only this module and the commands print.
  *
+ * Names, groups, attributes and topics come from devices and other people: whatever is printed here has its
+ * control characters, C1 controls and direction marks escaped, so that it cannot control the terminal.
+ *
  * @module
  */
-import { stripVTControlCharacters } from 'node:util';
+import { withoutControls } from '../../core/escape.ts';
 import { exitCodeOf } from '../../core/errors/error-spec.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import { relativeTime, styleOf, type Style } from './style.ts';
+import { printedText, relativeTime, styleOf, widthOf, type Style } from './style.ts';
 import { causeText, withCatalogueCode } from './system-error.ts';
 
 export interface Streams {
@@ -29,8 +32,13 @@ export class Output {
 
   /** Prints the result: the document with `--json`, otherwise the text. */
   result(document: object, text: string): void {
-    const line = this.json ? JSON.stringify(document) : text;
-    if (line !== '') this.streams.stdout.write(`${line}\n`);
+    if (this.json) this.document(document);
+    else if (text !== '') this.streams.stdout.write(`${printedText(text)}\n`);
+  }
+
+  /** Prints a document as one line of JSON, with or without `--json`. */
+  document(document: object): void {
+    this.streams.stdout.write(`${jsonText(document)}\n`);
   }
 
   /** A moment: relative for a person at a terminal, as it is for programs. `-` where there is none. */
@@ -41,13 +49,18 @@ export class Output {
 
   /** Prints a message that is not part of the result. */
   say(text: string): void {
-    (this.json ? this.streams.stderr : this.streams.stdout).write(`${text}\n`);
+    (this.json ? this.streams.stderr : this.streams.stdout).write(`${printedText(text)}\n`);
   }
 
   /** Prints a message that needs attention. */
   warn(text: string): void {
-    this.streams.stderr.write(`${text}\n`);
+    this.streams.stderr.write(`${printedText(text)}\n`);
   }
+}
+
+/** One line of JSON. Its escapes mean the same characters, and show nothing else. */
+export function jsonText(document: object): string {
+  return withoutControls(JSON.stringify(document));
 }
 
 /**
@@ -62,52 +75,50 @@ export function printError(
   env: Readonly<Record<string, string | undefined>> = {},
 ): number {
   const error = withCatalogueCode(thrown);
+  const warn = (text: string): void => void streams.stderr.write(`${printedText(text)}\n`);
   const name = styleOf(streams.stderr, env).color('red', 'flotilla:');
   if (error instanceof FlotillaError) {
-    streams.stderr.write(`${name} ${error.message} [${error.code}]\n`);
+    warn(`${name} ${error.message} [${error.code}]`);
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
       const text = causeText(cause);
-      if (!error.message.includes(text)) streams.stderr.write(`  because: ${text}\n`);
+      if (!error.message.includes(text)) warn(`  because: ${text}`);
     }
     if (json) {
       const { code, detail, spec } = error;
-      streams.stdout.write(
-        `${JSON.stringify({ error: { code, title: spec.title, detail, advice: spec.advice } })}\n`,
-      );
+      const { title, advice } = spec;
+      streams.stdout.write(`${jsonText({ error: { code, title, detail, advice } })}\n`);
     }
     return exitCodeOf(error.spec) ?? 1;
   }
-  streams.stderr.write(`${name} ${messageOf(error)}\n`);
+  warn(`${name} ${messageOf(error)}`);
   if (
     error instanceof Error &&
     error.stack !== undefined &&
     process.env['FLOTILLA_LOG__LEVEL'] === 'debug'
   ) {
-    streams.stderr.write(`${error.stack}\n`);
+    warn(error.stack);
   }
-  if (json)
-    streams.stdout.write(
-      `${JSON.stringify({ error: { code: 'internal', title: messageOf(error) } })}\n`,
-    );
+  if (json) {
+    streams.stdout.write(`${jsonText({ error: { code: 'internal', title: messageOf(error) } })}\n`);
+  }
   return 1;
 }
 
 /** Formats rows in columns; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => width(row[column] ?? ''))),
+  // A line break in a cell would look like another row.
+  const cells = rows.map((row) => row.map((cell) => cell.replaceAll(/[\n\t]/g, '\u{FFFD}')));
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => widthOf(row[column] ?? ''))),
   );
-  return rows
+  return cells
     .map((row) =>
       row
-        .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(cell))))
+        .map(
+          (cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell))),
+        )
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
-}
-
-/** The columns that a text takes, without its colors. */
-function width(text: string): number {
-  return stripVTControlCharacters(text).length;
 }

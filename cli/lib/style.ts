@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { randomBytes } from 'node:crypto';
+import { withoutControls } from '../../core/escape.ts';
 
 export type Color = 'red' | 'green' | 'yellow' | 'cyan' | 'dim' | 'bold';
 
@@ -41,9 +43,30 @@ export function styleOf(
     color(color, text) {
       if (!isColored || text === '') return text;
       const [on, off] = codes[color];
-      return `\u001B[${on}m${text}\u001B[${off}m`;
+      return `${mark}${on}m${text}${mark}${off}m`;
     },
   };
+}
+
+/**
+ * Stands for the escape character of a color until the text is printed: no text from elsewhere can contain it.
+ */
+const mark = `\u{10FFFF}${randomBytes(8).toString('hex')}[`;
+
+/** A text as it is printed: colors are real, and every other control character is visible. */
+export function printedText(text: string): string {
+  return text
+    .split(mark)
+    .map((part, at) => (at === 0 ? '' : '\u001B[') + withoutControls(part))
+    .join('');
+}
+
+/** The columns that a text takes, without its colors. */
+export function widthOf(text: string): number {
+  return text
+    .split(mark)
+    .map((part, at) => (at === 0 ? part : part.replace(/^\d+m/, '')))
+    .reduce((sum, part) => sum + withoutControls(part).length, 0);
 }
 
 const units = [

@@ -245,7 +245,7 @@ export const enrollErrors = errors({
   'operation-refused': {
     title: 'This operation is intentionally not supported',
     advice: 'Use simpleenroll with a key that the device generated itself.',
-    http: 409,
+    http: 501,
     exit: null,
   },
   'renewal-too-early': {

@@ -38,6 +38,7 @@
  */
 import { z } from 'zod';
 import { deviceIdSchema } from './device-id-schema.ts';
+import { plainText } from './plain-text.ts';
 import { deviceRoleSchema, roleNameSchema, serviceRoleSchema } from './policy-role.ts';
 
 const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
@@ -115,7 +116,7 @@ export type RelayRenewRequest = z.infer<typeof relayRenewRequestSchema>;
 
 export const tokenRequestSchema = z.strictObject({
   device: deviceIdSchema,
-  group: z.string().min(1).max(128).optional(),
+  group: plainText(1, 128).optional(),
   /** The role in the policy (default: that of the profile, else `device`). */
   role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
@@ -129,7 +130,7 @@ export const tokenRequestSchema = z.strictObject({
 
 /** A token for `uses` new devices. */
 export const groupTokenRequestSchema = z.strictObject({
-  group: z.string().min(1).max(128),
+  group: plainText(1, 128),
   role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   ttlSeconds: z
@@ -167,7 +168,7 @@ export type TokenAnswer = z.infer<typeof tokenSchema>;
 
 export const tokenBatchRequestSchema = z.strictObject({
   devices: z.array(deviceIdSchema).min(1).max(1000),
-  group: z.string().min(1).max(128).optional(),
+  group: plainText(1, 128).optional(),
   role: deviceRoleSchema.optional(),
   ttlSeconds: z
     .int()
@@ -314,17 +315,17 @@ export const pendingRequestSchema = z.object({
 export type PendingRequest = z.infer<typeof pendingRequestSchema>;
 export const requestPageSchema = z.object({ requests: z.array(pendingRequestSchema) });
 export const approveRequestSchema = z.strictObject({
-  group: z.string().min(1).max(128).optional(),
+  group: plainText(1, 128).optional(),
   role: deviceRoleSchema.optional(),
 });
 
 export const editRequestSchema = z.strictObject({
   /** Null removes the group. */
-  group: z.string().min(1).max(128).nullable().optional(),
+  group: plainText(1, 128).nullable().optional(),
   /** The role in the policy; null: the one of its kind, which is `device` for a device. */
   role: roleNameSchema.nullable().optional(),
   /** Null removes an attribute; attributes that are not named are not changed. */
-  attributes: z.record(z.string().min(1).max(64), z.string().max(256).nullable()).optional(),
+  attributes: z.record(plainText(1, 64), plainText(0, 256).nullable()).optional(),
 });
 
 export const groupRevokedSchema = z.object({
@@ -352,7 +353,7 @@ export const factoryRequestSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
   /** PEM of the manufacturer's CA: the root or an intermediate CA. Devices send the CAs below it. */
   certificate: z.string().min(1).max(65_536),
-  group: z.string().min(1).max(128).optional(),
+  group: plainText(1, 128).optional(),
   role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
   /** Serial numbers and common names that may enroll; all when absent. */
@@ -393,10 +394,10 @@ export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });
 /** One row of an import. */
 export const importRowSchema = z.strictObject({
   id: deviceIdSchema,
-  group: z.string().min(1).max(128).optional(),
+  group: plainText(1, 128).optional(),
   role: deviceRoleSchema.optional(),
   profile: z.string().min(1).max(64).optional(),
-  attributes: z.record(z.string().min(1).max(64), z.string().max(256)).default({}),
+  attributes: z.record(plainText(1, 64), plainText(0, 256)).default({}),
   /** A token that was generated elsewhere: 32 random bytes, base64url. */
   token: z.string().optional(),
 });

@@ -88,7 +88,10 @@ export async function openHttps(call: Call): Promise<IncomingMessage> {
  * @throws FlotillaError the error that the service sent, otherwise as {@link callHttps}
  */
 export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> {
-  const answer = await callHttps(call);
+  const answer = await callHttps({
+    ...call,
+    headers: { accept: 'application/json', ...call.headers },
+  });
   if (answer.status < 200 || answer.status > 299) throw problemOf(answer);
   const result = schema.safeParse(jsonOf(answer));
   if (!result.success) {

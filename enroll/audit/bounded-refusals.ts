@@ -21,6 +21,8 @@ export interface BoundedRefusalsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly linesPerMinute: number;
+  /** Whom a line counts for (default: the address of the client, or the device). */
+  readonly sourceOf?: (event: AuditEvent) => string;
 }
 
 interface Sum {
@@ -47,8 +49,7 @@ export class BoundedRefusals {
       });
     });
     const written = events.filter((event) => {
-      const source = addressPrefix(event.remoteAddress ?? event.device ?? '');
-      const isWritten = this.#share.take(source);
+      const isWritten = this.#share.take((this.#deps.sourceOf ?? sourceOf)(event));
       if (!isWritten) this.#count(event);
       return isWritten;
     });
@@ -67,15 +68,24 @@ export class BoundedRefusals {
       ...sums.map(({ event, count }) => ({
         action: event.action,
         actor: 'system',
-        detail: { code: event.detail?.['code'] ?? null, count, rest: true },
+        detail: { code: reasonOf(event), count, rest: true },
       })),
     );
   }
 
   #count(event: AuditEvent): void {
-    const key = `${event.action} ${String(event.detail?.['code'])}`;
+    const key = `${event.action} ${String(reasonOf(event))}`;
     const sum = this.#sums.get(key);
     if (sum !== undefined) sum.count++;
     else if (this.#sums.size < reasonsMax) this.#sums.set(key, { event, count: 1 });
   }
+}
+
+function sourceOf({ remoteAddress, device }: AuditEvent): string {
+  return addressPrefix(remoteAddress ?? device ?? '');
+}
+
+/** The code of a refusal, or the kind of an incident. */
+function reasonOf({ detail }: AuditEvent): string | number | boolean | null {
+  return detail?.['code'] ?? detail?.['kind'] ?? null;
 }

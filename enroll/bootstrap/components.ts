@@ -11,6 +11,7 @@ import { BoundedRefusals } from '../audit/bounded-refusals.ts';
 import { RefusalAuditWriter } from '../audit/refusal-audit-writer.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
 import { readPassphrase, type Environment } from '../ca/passphrase.ts';
+import { BrokerIncidents } from '../devices/broker-incidents.ts';
 import { DeviceActions } from '../devices/device-actions.ts';
 import { DeviceAdmin } from '../devices/devices.ts';
 import { PresenceTable } from '../devices/presence-table.ts';
@@ -76,6 +77,7 @@ export interface DistributionParts {
   readonly ahead: AheadBrokers;
   readonly devices: DeviceAdmin;
   readonly feed: Feed;
+  readonly incidents: BrokerIncidents;
   readonly lists: RevocationList;
   readonly ocsp: OcspService;
   readonly presence: PresenceTable;
@@ -137,6 +139,11 @@ export function createDistribution(
     ahead,
     devices,
     feed,
+    incidents: new BrokerIncidents({
+      ...deps,
+      devices,
+      linesPerMinute: limits.refusalLinesPerBrokerPerMinute,
+    }),
     lists,
     ocsp: new OcspService({
       ...deps,

@@ -8,7 +8,8 @@
  * @module
  */
 import { importRowSchema, type ImportRow } from '../../core/protocol/enrollment-api.ts';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { parsedJson } from '../../core/json-text.ts';
 import { csvRecords } from './csv.ts';
 
 export interface ReadRow {
@@ -24,7 +25,10 @@ export function* csvRows(text: string): Generator<ReadRow> {
   const records = csvRecords(text);
   const first = records.next();
   const names = first.done === true ? [] : first.value.fields.map((name) => name.trim());
-  const known = names.every((name) => /^(?:id|group|role|profile|token|attr:.{1,64})$/.test(name));
+  const known = names.every(
+    (name) =>
+      /^(?:id|group|role|profile|token|attr:.{1,64})$/.test(name) && name !== 'attr:__proto__',
+  );
   if (!names.includes('id') || !known || new Set(names).size !== names.length) {
     throw new FlotillaError('request-invalid', {
       detail: 'the first line must name the columns: id, group, role, profile, token, attr:NAME',
@@ -52,9 +56,10 @@ export function* jsonRows(text: string): Generator<ReadRow> {
     if (json.trim() === '') continue;
     let row: unknown;
     try {
-      row = JSON.parse(json);
-    } catch {
-      yield { line, row: undefined, fault: 'not JSON' };
+      row = parsedJson(json);
+    } catch (error) {
+      const fault = error instanceof SyntaxError ? 'not JSON' : messageOf(error);
+      yield { line, row: undefined, fault };
       continue;
     }
     yield checked(line, row);

@@ -49,6 +49,8 @@ interface Line {
 
 /** The rows that the registry has for a row of the import. */
 interface Found {
+  /** Whether an operator has the name. */
+  readonly isOperator: boolean;
   readonly device: Stored<DeviceRecord> | undefined;
   /** The hash of the row's token; undefined without one, or when it is malformed. */
   readonly hash: string | undefined;
@@ -138,6 +140,7 @@ async function lookUp(row: ImportRow, { registry, roleFault }: ImportDeps): Prom
   const hash = row.token === undefined ? undefined : tokenHash(row.token);
   return {
     device: await registry.get('devices', row.id),
+    isOperator: (await registry.get('operators', row.id)) !== undefined,
     hash,
     token: hash === undefined ? undefined : await registry.get('tokens', hash),
     roleFault: row.role === undefined ? undefined : await roleFault(row.role),
@@ -151,7 +154,7 @@ async function lookUp(row: ImportRow, { registry, roleFault }: ImportDeps): Prom
  */
 function faultOf(
   row: ImportRow,
-  { device, hash, token, roleFault }: Found,
+  { device, isOperator, hash, token, roleFault }: Found,
   hashes: ReadonlySet<string>,
   config: Config,
 ): string | undefined {
@@ -162,6 +165,7 @@ function faultOf(
     return `${row.id} is an identity of role ${device.role}`;
   }
   if (!isNameAllowed(row.id, 'device')) return `${row.id} is a reserved name`;
+  if (isOperator) return `${row.id} is the name of an operator`;
   if (row.token !== undefined && hash === undefined) {
     return 'the token is not 32 bytes in base64url';
   }

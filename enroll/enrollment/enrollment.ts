@@ -20,7 +20,7 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
-import { assertNameAllowed } from '../registry/reserved-names.ts';
+import { assertNameFree } from '../registry/reserved-names.ts';
 import { retryOnConflict, type Registry, type Stored } from '../registry/registry.ts';
 import { ApprovalGate, type ApprovalRequest } from './approval-gate.ts';
 import {
@@ -119,7 +119,7 @@ export class Enrollment {
     const csr = parseCsr(request.csr);
     const device = request.device ?? deviceOf(csr);
     assertFitsCommonName(device);
-    assertNameAllowed(device, 'device');
+    await assertNameFree(device, 'device', this.#deps.registry);
     let unused: Credential | undefined = first;
     try {
       return await retryOnConflict(async () => {

@@ -10,7 +10,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { TokenRecord } from '../registry/records.ts';
-import { assertNameAllowed } from '../registry/reserved-names.ts';
+import { assertNameFree } from '../registry/reserved-names.ts';
 import { retryOnConflict, type Registry, type Stored } from '../registry/registry.ts';
 import { profileOf } from './profiles.ts';
 
@@ -71,10 +71,12 @@ export class Tokens {
    */
   async create(requests: readonly TokenRequest[], actor: string): Promise<MadeToken[]> {
     const now = this.#clock.now();
+    for (const { device } of requests) {
+      if (device !== null) await assertNameFree(device, 'device', this.#registry);
+    }
     const made = requests.map((request): MadeToken => {
       if (request.device !== null) {
         assertFitsCommonName(request.device);
-        assertNameAllowed(request.device, 'device');
       }
       if (request.profile !== undefined) profileOf(this.#config, request.profile);
       const bytes = randomBytes(tokenBytes);

@@ -15,6 +15,7 @@ import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { readSetting } from '../../core/config/setting-file.ts';
+import { plainText } from '../../core/protocol/plain-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callHttps } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
@@ -33,8 +34,8 @@ export interface HookQuestion {
 export const hookAnswerSchema = z.object({
   allow: z.boolean(),
   reason: z.string().max(256).optional(),
-  group: z.string().min(1).max(128).optional(),
-  attributes: z.record(z.string().min(1).max(64), z.string().max(256)).optional(),
+  group: plainText(1, 128).optional(),
+  attributes: z.record(plainText(1, 64), plainText(0, 256)).optional(),
 });
 
 /** What the hook adds to the identity. */

@@ -78,9 +78,10 @@ export function certificateSerial(x509: X509Certificate): string {
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }
 
-/** Expiry is decided above, by the service's own clock and with the grace period. */
+/** The dates are decided above, by the service's own clock and with the grace period. OpenSSL checks them last. */
 function isChained(socket: Socket): boolean {
   if (!(socket instanceof TLSSocket)) return false;
   if (socket.authorized) return true;
-  return chainError(socket) === 'CERT_HAS_EXPIRED';
+  const error = chainError(socket);
+  return error === 'CERT_HAS_EXPIRED' || error === 'CERT_NOT_YET_VALID';
 }

@@ -26,6 +26,8 @@ export function problemResponse(error: FlotillaError, instance?: string): Proble
 const frameworkCodes: Readonly<Record<string, ConstructorParameters<typeof FlotillaError>[0]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'request-too-large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media-type-unsupported',
+  // A path parameter is longer than any name.
+  FST_ERR_MAX_PARAM_LENGTH: 'not-found',
 };
 
 /** Converts anything into an error of the catalogue; unknown errors become `internal`. */

@@ -4,11 +4,11 @@
  * @module
  */
 import type { Server } from 'node:https';
-import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { jsonBody } from '../../core/json-text.ts';
 import type { Logger } from '../../core/log.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -30,11 +30,12 @@ import { responseHeaders } from './page-headers.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
+import { sendEndless } from './endless-response.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { assertSameSite } from './same-site.ts';
 import { cookieOf, sessionCookie } from './session-cookie.ts';
-import type { RawResponse, RawRoute } from './raw-route.ts';
+import type { RawRoute } from './raw-route.ts';
 import {
   createTlsServer,
   refuseGarbage,
@@ -105,7 +106,12 @@ export class HttpServer {
       forceCloseConnections: true,
       routerOptions: { maxParamLength: 512 },
       exposeHeadRoutes: false,
-      clientErrorHandler: (error, socket) => refuseGarbage(error, socket),
+      // A path that cannot be decoded, or has a parameter that is too long.
+      frameworkErrors: (error, request, reply) => {
+        void reply.headers(responseHeaders);
+        this.#refuse(error, request, reply);
+      },
+      clientErrorHandler: (error, socket) => refuseGarbage(error, socket, this.#refusals),
       serverFactory: (handler) => {
         server = createTlsServer(deps, handler);
         return server;
@@ -221,7 +227,6 @@ export class HttpServer {
 
   #prepare(): void {
     const { app } = this;
-    const { log } = this.#deps;
     app.addHook('onRequest', (_request, reply, done) => {
       void reply.headers(responseHeaders);
       done();
@@ -229,12 +234,12 @@ export class HttpServer {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
       'application/json',
-      { parseAs: 'string' },
-      (_request, text, done: (error: Error | null, value?: unknown) => void) => {
+      { parseAs: 'buffer' },
+      (_request, bytes: Buffer, done: BodyDone) => {
         try {
-          done(null, text === '' ? undefined : (JSON.parse(text.toString()) as unknown));
-        } catch {
-          done(new FlotillaError('request-invalid', { detail: 'the body is not JSON' }));
+          done(null, jsonBody(bytes));
+        } catch (error) {
+          done(catalogued(error));
         }
       },
     );
@@ -246,37 +251,40 @@ export class HttpServer {
       this.assertRate(request);
       throw new FlotillaError('not-found', { detail: pathOf(request) });
     });
-    app.setErrorHandler((thrown, request, reply) => {
-      const remoteAddress = remoteAddressOf(request);
-      const error = this.#failures.limited(catalogued(thrown), remoteAddress);
-      const known = error.spec.http ?? 500;
-      const status = known === 401 ? unauthorizedStatus(request.url) : known;
-      const device = this.#callers.get(request)?.identity?.record.id;
-      const facts = {
-        method: request.method,
-        path: pathOf(request),
-        remoteAddress,
-        ...(device === undefined ? {} : { device }),
-      };
-      if (status >= 500) log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
-      else this.#refusals.refused({ ...facts, code: error.code, detail: error.detail });
-      if (error.retryAfterSeconds !== undefined) {
-        void reply.header('retry-after', String(error.retryAfterSeconds));
-      }
-      if (status === 401) {
-        void reply.header('www-authenticate', challengeFor(request.url));
-        if (isEmptyChallenge(request.url, request.headers)) return reply.status(status).send();
-      }
-      // The unread rest of the body must not be parsed as the next request.
-      if (status === 413) void reply.header('connection', 'close');
-      return (
-        reply
-          .status(status)
-          .type(problemMediaType)
-          // As bytes: to a string the framework would add a charset, which the media type does not have.
-          .send(Buffer.from(JSON.stringify(problemResponse(error, pathOf(request)))))
-      );
-    });
+    app.setErrorHandler((thrown, request, reply) => this.#refuse(thrown, request, reply));
+  }
+
+  #refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const remoteAddress = remoteAddressOf(request);
+    const error = this.#failures.limited(catalogued(thrown), remoteAddress);
+    const known = error.spec.http ?? 500;
+    const status = known === 401 ? unauthorizedStatus(request.url) : known;
+    const device = this.#callers.get(request)?.identity?.record.id;
+    const facts = {
+      method: request.method,
+      path: pathOf(request),
+      remoteAddress,
+      ...(device === undefined ? {} : { device }),
+    };
+    if (status >= 500)
+      this.#deps.log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
+    else this.#refusals.refused({ ...facts, code: error.code, detail: error.detail });
+    if (error.retryAfterSeconds !== undefined) {
+      void reply.header('retry-after', String(error.retryAfterSeconds));
+    }
+    if (status === 401) {
+      void reply.header('www-authenticate', challengeFor(request.url));
+      if (isEmptyChallenge(request.url, request.headers)) return reply.status(status).send();
+    }
+    // The unread rest of the body must not be parsed as the next request.
+    if (status === 413) void reply.header('connection', 'close');
+    return (
+      reply
+        .status(status)
+        .type(problemMediaType)
+        // As bytes: to a string the framework would add a charset, which the media type does not have.
+        .send(Buffer.from(JSON.stringify(problemResponse(error, pathOf(request)))))
+    );
   }
 
   #serve(one: HttpRoute): void {
@@ -371,25 +379,6 @@ type BodyDone = (error: Error | null, value?: unknown) => void;
 
 function keepBody(_request: FastifyRequest, body: string | Buffer, done: BodyDone): void {
   done(null, body);
-}
-
-/** Pipes a stream that does not end. When one side closes, the other is closed too. */
-function sendEndless(
-  reply: FastifyReply,
-  { status = 200, type, headers = {}, body }: RawResponse,
-): FastifyReply {
-  if (!(body instanceof Readable)) throw new Error('an endless response needs a stream');
-  const response = reply.raw;
-  reply.hijack();
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', ...headers });
-  response.flushHeaders();
-  body.pipe(response);
-  response.once('close', () => body.destroy());
-  body.once('close', () => {
-    // When the stream has ended, the pipe ends the response after the remaining data.
-    if (!body.readableEnded) response.destroy();
-  });
-  return reply;
 }
 
 /** The address of a client; IPv4 addresses in their own form, also on a dual-stack socket. */

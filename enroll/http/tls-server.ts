@@ -4,7 +4,7 @@
  * @module
  */
 import { ConnectionTable } from './connection-table.ts';
-import type { RequestListener } from 'node:http';
+import { STATUS_CODES, type RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
@@ -16,6 +16,7 @@ import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { CanonicalResponse } from './canonical-response.ts';
 import { problemMediaType, problemResponse } from './problem.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** Warnings for each code; further ones are logged at the level debug. */
 const refusalLinesPerMinute = 10;
@@ -120,19 +121,32 @@ export function secureContextOf({ key, cert, ca }: ServerCertificate): {
   return { key, cert, ca: [...ca], secureOptions: noRenegotiation, ...serverTlsOptions };
 }
 
-/** Answers bytes that are not HTTP. */
-export function refuseGarbage(error: Error, socket: Socket): void {
+/**
+ * Answers what cannot be a request: bytes that are not HTTP, or a client certificate whose chain has a wrong
+ * signature. OpenSSL reports the latter at the next read, with texts about its own sources.
+ */
+export function refuseGarbage(error: Error, socket: Socket, refusals: RefusalLog): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const problem = JSON.stringify(
-    problemResponse(
-      new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) }),
-    ),
-  );
+  const fault = requestFault(error);
+  const { http = 400 } = fault.spec;
+  const remoteAddress = socket.remoteAddress ?? '';
+  refusals.refused({ remoteAddress, code: fault.code, detail: fault.detail });
+  const problem = JSON.stringify(problemResponse(fault));
   socket.end(
-    `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: ${problemMediaType}\r\n` +
-      `Content-Length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+    `HTTP/1.1 ${http} ${STATUS_CODES[http] ?? ''}\r\nConnection: close\r\n` +
+      `Content-Type: ${problemMediaType}\r\nContent-Length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
   );
+}
+
+function requestFault(error: Error): FlotillaError {
+  const code = 'code' in error ? String(error.code) : '';
+  if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')) {
+    return new FlotillaError('client-certificate-untrusted', {
+      detail: 'the signature of the certificate or of its chain is wrong',
+    });
+  }
+  return new FlotillaError('request-invalid', { detail: messageOf(error).slice(0, 200) });
 }

@@ -12,6 +12,7 @@ import {
   type OperatorRole,
 } from '../../core/protocol/operator-role.ts';
 import type { ApiKeyRecord, OperatorRecord } from '../registry/records.ts';
+import { assertNameAllowed } from '../registry/reserved-names.ts';
 import {
   retryOnConflict,
   type Deletion,
@@ -60,6 +61,8 @@ export class OperatorDirectory {
     { role, disabled }: Pick<OperatorRecord, 'role' | 'disabled'>,
     actor: string,
   ): Promise<Stored<OperatorRecord>> {
+    // The administrator of the state folder may have a lesser role as an operator.
+    assertNameAllowed(name, 'admin');
     return retryOnConflict(async () => {
       const identity = await this.#registry.get('devices', name);
       if (identity !== undefined && !isOperatorRole(identity.role)) {

@@ -5,6 +5,8 @@
  * @module
  */
 import { enrollmentServerName } from '../../core/protocol/https-client.ts';
+import { isOperatorRole } from '../../core/protocol/operator-role.ts';
+import type { Registry } from './registry.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 /** The only role that an identity with the name may have; undefined: nobody may have the name. */
@@ -20,7 +22,7 @@ const reserved: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 /** Prefixes of actors in the audit log. */
-const actorPrefixes = /^(?:factory|rule|token):/;
+const actorPrefixes = /^(?:factory|oidc|rule|token):/;
 
 /** Whether an identity of a role may have a name. Upper and lower case make no difference. */
 export function isNameAllowed(id: string, role: string): boolean {
@@ -34,4 +36,20 @@ export function isNameAllowed(id: string, role: string): boolean {
 export function assertNameAllowed(id: string, role: string): void {
   if (isNameAllowed(id, role)) return;
   throw new FlotillaError('identity-role-conflict', { detail: `${id} is a reserved name` });
+}
+
+/**
+ * Checks that a name is not reserved, and not that of an operator who has no certificate: the audit log could not
+ * distinguish them.
+ *
+ * @throws FlotillaError `identity-role-conflict`
+ */
+export async function assertNameFree(
+  id: string,
+  role: string,
+  registry: Pick<Registry, 'get'>,
+): Promise<void> {
+  assertNameAllowed(id, role);
+  if (isOperatorRole(role) || (await registry.get('operators', id)) === undefined) return;
+  throw new FlotillaError('identity-role-conflict', { detail: `${id} is the name of an operator` });
 }

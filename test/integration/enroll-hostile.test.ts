@@ -1,10 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { splitPem } from '../../certs/certificate.ts';
 import { keyTypes } from '../../certs/key.ts';
+import { pemOf } from '../../certs/pem.ts';
 import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
 import { captureLog } from '../support/log-capture.ts';
@@ -233,4 +236,128 @@ test('a page of another site cannot use the certificate of an administrator', as
   t.is(await suspend({ 'sec-fetch-site': 'same-site' }), 403);
   t.is((await service.asAdmin('GET', '/v1/devices/d1')).body['status'], 'active');
   t.is(await suspend({}), 200, 'programs send neither');
+});
+
+test('a client certificate with a wrong signature gets a reason, and a line in the log', async (t) => {
+  const { log, lines } = captureLog();
+  const service = await enrollService(t, { log });
+  const { credential } = await service.device('pump-7');
+  const [leaf = ''] = splitPem(credential.cert);
+  const der = Buffer.from(new X509Certificate(leaf).raw);
+  // The signature is at the end.
+  der[der.length - 1] = (der[der.length - 1] ?? 0) ^ 1;
+  const cert = pemOf('CERTIFICATE', der) + credential.cert.slice(leaf.length);
+  const { port } = service.service.addresses.https;
+  const { key } = credential;
+  const socket = connectTls({ port, host: '127.0.0.1', ca: service.ca, cert, key });
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+  socket.on('error', () => undefined);
+  await once(socket, 'secureConnect');
+  socket.write('GET /v1/whoami HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  await once(socket, 'close');
+  t.regex(answer, /^HTTP\/1\.1 403 /);
+  t.regex(answer, /"code":"client-certificate-untrusted"/);
+  t.notRegex(answer, /openssl|\.c:|routines/i);
+  t.true(
+    lines.some(
+      ({ code, msg }) => code === 'client-certificate-untrusted' && msg === 'request refused',
+    ),
+  );
+});
+
+test('a path that is too long or cannot be decoded gets a problem document', async (t) => {
+  const service = await enrollService(t);
+  for (const [path, status, code] of [
+    [`/v1/devices/${'a'.repeat(600)}`, 404, 'not-found'],
+    ['/v1/devices/%zz', 400, 'request-invalid'],
+  ] as const) {
+    const { head, body } = parted(
+      await raw(service, `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`),
+    );
+    t.regex(head, new RegExp(`^HTTP/1\\.1 ${status} `), path);
+    t.regex(head, /application\/problem\+json/i, path);
+    t.is(problemSchema.parse(JSON.parse(body)).code, code);
+  }
+});
+
+function parted(answer: string): { head: string; body: string } {
+  const at = answer.indexOf('\r\n\r\n');
+  return { head: answer.slice(0, at), body: answer.slice(at + 4) };
+}
+
+test('texts that would change silently are refused: other encodings, __proto__, control characters', async (t) => {
+  const service = await enrollService(t);
+  await service.token('pump-7');
+  await service.device('pump-8');
+  const send = async (
+    path: string,
+    type: string,
+    body: Buffer,
+    method: 'POST' | 'PATCH' = 'POST',
+  ) => {
+    const { admin } = service;
+    return replyOf(
+      await service.call({ method, path, ...admin, body, headers: { 'content-type': type } }),
+    );
+  };
+  const latin = Buffer.from('id,group\npump-9,Nürnberg\n', 'latin1');
+  t.like(await send('/v1/devices/import', 'text/csv', latin), { status: 400 });
+  t.like(
+    await send(
+      '/v1/devices/pump-8',
+      'application/json',
+      Buffer.from('{"group":"N\u00fc"}', 'latin1'),
+      'PATCH',
+    ),
+    {
+      status: 400,
+    },
+  );
+  for (const body of [
+    '{"attributes":{"__proto__":"x"}}',
+    '{"attributes":{"\\u005f_proto__":"x"}}',
+  ]) {
+    const { status, body: problem } = await send(
+      '/v1/devices/pump-8',
+      'application/json',
+      Buffer.from(body),
+      'PATCH',
+    );
+    t.is(status, 400);
+    t.regex(String(problem['detail']), /__proto__/);
+  }
+  const rows =
+    '{"id":"a","attributes":{"__proto__":"x"}}\n{"id":"b","group":"\\u009b31m"}\n{"id":"c","group":"\\u202ex"}\n';
+  const { body: imported } = await send(
+    '/v1/devices/import',
+    'application/x-ndjson',
+    Buffer.from(rows),
+  );
+  t.like(imported, { created: 0 });
+  t.is((imported['refused'] as object[]).length, 3);
+  for (const change of [
+    { group: 'a\u001b[2J' },
+    { attributes: { '\u202e': 'x' } },
+    { attributes: { a: '\n' } },
+  ]) {
+    t.is(
+      (await service.asAdmin('PATCH', '/v1/devices/pump-8', change)).status,
+      400,
+      JSON.stringify(change),
+    );
+  }
+});
+
+test('a device with the name of a path can be shown', async (t) => {
+  const service = await enrollService(t);
+  await service.device('export');
+  const { admin } = service;
+  const path = '/v1/devices/export';
+  const shown = replyOf(
+    await service.call({ method: 'GET', path, ...admin, headers: { accept: 'application/json' } }),
+  );
+  t.like(shown, { status: 200, body: { id: 'export' } });
+  const all = await service.call({ method: 'GET', path, ...admin });
+  t.is(all.body.toString().trim().split('\n').length, 3);
 });

@@ -6,6 +6,15 @@ import { plainNames } from '../../certs/subject-names.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
+import { parseDeviceId } from '../../core/device-id.ts';
+import { silentLog } from '../../core/log.ts';
+import type { AuditEvent } from '../../enroll/audit/audit-event.ts';
+import {
+  BrokerIncidents,
+  restraintsPerBrokerPerMinute,
+} from '../../enroll/devices/broker-incidents.ts';
+import { deviceRow } from '../contract/registry.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { followFeed } from '../support/enroll-broker.ts';
 import {
   csrOf,
@@ -120,6 +129,77 @@ test("a broker's report cannot restrain administrators, services or other broker
     t.is((await service.asAdmin('GET', `/v1/devices/${id}`)).body['status'], 'active', id);
   }
   t.is((await service.audit()).filter(({ action }) => action === 'incident-reported').length, 4);
+});
+
+test('the lines and restraints that one broker can cause are bounded, and the rest is summed', async (t) => {
+  const clock = fakeClock();
+  const written: AuditEvent[] = [];
+  const restrained: string[] = [];
+  const incidents = new BrokerIncidents({
+    clock,
+    log: silentLog,
+    linesPerMinute: 10,
+    audit: { append: (...events) => Promise.resolve(void written.push(...events)) },
+    devices: {
+      get: (id) => Promise.resolve({ ...deviceRow(id), version: 1 }),
+      restrain: (id) => Promise.resolve(restrained.push(id) > 0),
+    },
+  });
+  const report = (reaction: 'log' | 'suspend', id: string): Promise<void> =>
+    incidents.take(
+      {
+        id: parseDeviceId(id),
+        kind: 'clone',
+        atMs: 1,
+        serial: '0a',
+        addresses: ['10.0.0.1'],
+        reaction,
+      },
+      'broker-x',
+    );
+  for (let at = 0; at < 500; at++) await report('log', `d-${at}`);
+  t.is(written.length, 10);
+  for (let at = 0; at < 500; at++) await report('suspend', `d-${at}`);
+  t.is(restrained.length, restraintsPerBrokerPerMinute);
+  await incidents.close();
+  t.like(written.at(-1), {
+    action: 'incident-reported',
+    actor: 'system',
+    detail: { code: 'clone', count: 490 + 500 - restraintsPerBrokerPerMinute, rest: true },
+  });
+});
+
+test('nobody can have the name of an operator, or be an operator with the name of a part of the system', async (t) => {
+  const service = await enrollService(t);
+  const put = (name: string, role: string): ReturnType<typeof service.asAdmin> =>
+    service.asAdmin('PUT', `/v1/operators/${name}`, { role, disabled: false });
+  for (const name of ['system', 'anonymous', 'broker', 'enrollment'])
+    t.is((await put(name, 'viewer')).status, 409, name);
+  t.true((await put('alice', 'operator')).status < 300);
+  t.is((await service.asAdmin('POST', '/v1/tokens', { device: 'alice' })).status, 409);
+  const { body: group } = await service.asAdmin('POST', '/v1/tokens/group', {
+    group: 'g',
+    uses: 5,
+  });
+  const enrolled = await service.enroll('alice', csrOf('alice').pem, String(group['token']));
+  t.like(enrolled, { status: 409, body: { code: 'identity-role-conflict' } });
+  const oidc = await service.enroll('oidc:bob', csrOf('oidc:bob').pem, String(group['token']));
+  t.is(oidc.status, 409);
+  const imported = await service.call({
+    method: 'POST',
+    path: '/v1/devices/import',
+    ...service.admin,
+    body: Buffer.from('{"id":"alice"}\n'),
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  t.regex(imported.body.toString(), /name of an operator/);
+  const { pem } = csrOf('alice');
+  const made = await service.asAdmin('POST', '/v1/services', {
+    name: 'alice',
+    role: 'service',
+    csr: pem,
+  });
+  t.is(made.status, 409);
 });
 
 for (const action of ['revoke', 'suspend', 'delete'] as const) {

@@ -13,6 +13,7 @@ import type { StateFolder } from '../../../core/state-folder.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { BrokerIncidents } from '../../devices/broker-incidents.ts';
 import type { DeviceActions } from '../../devices/device-actions.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
@@ -74,6 +75,7 @@ export interface RouteDeps {
   readonly log: Logger;
   readonly ocsp: OcspService;
   readonly presence: PresenceTable;
+  readonly incidents: BrokerIncidents;
   readonly refusals: RefusalAuditWriter;
   readonly registry: Registry;
   readonly renewal: Renewal;

@@ -6,20 +6,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { z } from 'zod';
-import {
-  feedReportMaxBytes,
-  feedReportSchema,
-  type Incident,
-} from '../../../core/protocol/feed.ts';
+import { feedReportMaxBytes, feedReportSchema } from '../../../core/protocol/feed.ts';
 import {
   brokerSampleReportSchema,
   type BrokerSampleReport,
 } from '../../../core/protocol/broker-sample.ts';
 import type { DeviceId } from '../../../core/device-id.ts';
-import { FlotillaError, isFlotillaError } from '../../../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../../core/log.ts';
-import type { DeviceAdmin } from '../../devices/devices.ts';
-import type { AuditLog } from '../../audit/audit-log.ts';
+import type { BrokerIncidents } from '../../devices/broker-incidents.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import {
   answerMaxBytes,
@@ -35,9 +30,8 @@ import { route, type HttpRoute } from '../route.ts';
 import type { RawRoute } from '../raw-route.ts';
 
 export interface FeedRouteDeps {
-  readonly audit: AuditLog;
-  readonly devices: DeviceAdmin;
   readonly feed: Feed;
+  readonly incidents: BrokerIncidents;
   readonly presence: PresenceTable;
   readonly refusals: RefusalAuditWriter;
   readonly log: Logger;
@@ -69,7 +63,7 @@ export function feedRoutes(deps: FeedRouteDeps): HttpRoute[] {
       async handle({ body, identity }) {
         const broker = requireIdentity(identity).record.id;
         deps.feed.report(broker, body);
-        for (const incident of body.incidents) await takeIncident(deps, incident, broker);
+        for (const incident of body.incidents) await deps.incidents.take(incident, broker);
         await deps.presence.take(broker, body.presence, body.denied);
         if (body.refusals !== undefined) await deps.refusals.take(broker, body.refusals);
         return undefined;
@@ -131,25 +125,4 @@ export function feedStreamRoute({ feed, log }: FeedRouteDeps): RawRoute {
 function featuresOf(headers: IncomingHttpHeaders): string[] {
   const header = headers[featuresHeader];
   return typeof header === 'string' ? header.slice(0, 256).split(/, */) : [];
-}
-
-async function takeIncident(
-  { audit, devices }: FeedRouteDeps,
-  incident: Incident,
-  broker: string,
-): Promise<void> {
-  const { id, kind, reaction, serial, addresses } = incident;
-  const detail = { kind, reaction, serial, addresses: addresses.join(' ') };
-  try {
-    const { role } = await devices.get(id);
-    // A stolen broker key must not lock out the people and programs that would revoke it.
-    if (reaction !== 'log' && role === 'device') {
-      const status = reaction === 'suspend' ? 'suspended' : 'quarantined';
-      if (await devices.restrain(id, status, broker, detail)) return;
-    }
-    await audit.append({ action: 'incident-reported', actor: broker, device: id, detail });
-  } catch (error) {
-    // The device was deleted in the meantime.
-    if (!isFlotillaError(error, 'device-not-found')) throw error;
-  }
 }

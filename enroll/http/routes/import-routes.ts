@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream';
 import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
+import { utf8Text } from '../../../core/json-text.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
@@ -39,11 +40,12 @@ export function importRoutes({
       method: 'POST',
       path: '/v1/devices/import',
       access: 'operator',
-      accepts: { mediaTypes: ['text/csv', jsonLines], as: 'string' },
+      accepts: { mediaTypes: ['text/csv', jsonLines], as: 'buffer' },
       bodyMaxBytes: config.limits.enroll.importMaxBytes,
       async handle({ body, mediaType, actor }) {
-        if (typeof body !== 'string') throw new FlotillaError('media-type-unsupported');
-        const rows = mediaType === 'text/csv' ? csvRows(body) : jsonRows(body);
+        if (!Buffer.isBuffer(body)) throw new FlotillaError('media-type-unsupported');
+        const text = utf8Text(body, 'the file');
+        const rows = mediaType === 'text/csv' ? csvRows(text) : jsonRows(text);
         const roleFault = rememberedFault(roles);
         const imported = await importRows(rows, actor, { registry, config, clock, roleFault });
         return { type: 'application/json', body: JSON.stringify(imported) };
@@ -53,8 +55,15 @@ export function importRoutes({
       method: 'GET',
       path: '/v1/devices/export',
       access: 'viewer',
-      handle: () =>
-        Promise.resolve({
+      // An identity may have the name of this path: it is shown to clients that ask for one document.
+      handle: async ({ headers }) => {
+        if (headers.accept === 'application/json') {
+          const row = await registry.get('devices', 'export');
+          if (row === undefined) throw new FlotillaError('device-not-found', { detail: 'export' });
+          const body = JSON.stringify(deviceJson(row, presence, clock.now()));
+          return { type: 'application/json', body };
+        }
+        return {
           type: jsonLines,
           body: Readable.from(
             (async function* () {
@@ -63,7 +72,8 @@ export function importRoutes({
               }
             })(),
           ),
-        }),
+        };
+      },
     },
   ];
 }

@@ -17,7 +17,7 @@ import { issuedJson } from '../../enrollment/issue-result.ts';
 import { withRole } from '../../registry/assigned-role.ts';
 import { isHeld } from '../../registry/certificate-status.ts';
 import { newIdentity } from '../../registry/device-rows.ts';
-import { assertNameAllowed } from '../../registry/reserved-names.ts';
+import { assertNameFree } from '../../registry/reserved-names.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import { retryOnConflict, type Registry } from '../../registry/registry.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -55,7 +55,7 @@ export function serviceRoute({
       if (csr.commonName !== undefined && csr.commonName !== name) {
         throw new FlotillaError('csr-name-mismatch', { detail: `expected ${name}` });
       }
-      assertNameAllowed(name, role);
+      await assertNameFree(name, role, registry);
       assertServerNamed(role, names);
       if (policyRole !== undefined && role !== 'service') {
         throw new FlotillaError('request-invalid', {

@@ -36,7 +36,7 @@ test('good keys have no weakness', async (t) => {
 });
 
 test('a modulus with a small factor is rejected', (t) => {
-  for (const factor of [3n, 7n, 101n, 167n]) {
+  for (const factor of [3n, 7n, 101n, 167n, 173n, 401n, 751n]) {
     let n = (1n << 2047n) + 1n;
     while (n % factor !== 0n || [3n, 5n, 7n].some((small) => small < factor && n % small === 0n))
       n += 2n;
@@ -44,12 +44,17 @@ test('a modulus with a small factor is rejected', (t) => {
   }
 });
 
+test('a prime as modulus is rejected', (t) => {
+  const prime = generatePrimeSync(2048, { bigint: true });
+  t.is(refused(prime)?.[1], 'a prime instead of a product');
+});
+
 test('two primes close to each other are rejected, others are not', (t) => {
   const p = generatePrimeSync(1024, { bigint: true });
   // The next prime is a few hundred away, like the keys of the printers. Here any number without a
   // small factor is sufficient.
   const hasSmallFactor = (n: bigint): boolean => {
-    for (let factor = 3n; factor < 168n; factor += 2n) if (n % factor === 0n) return true;
+    for (let factor = 3n; factor < 752n; factor += 2n) if (n % factor === 0n) return true;
     return false;
   };
   let q = p + 2n;

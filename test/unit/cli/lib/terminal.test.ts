@@ -3,7 +3,7 @@ import test from 'ava';
 import { table } from '../../../../cli/lib/output.ts';
 import { layOut } from '../../../../cli/lib/progress-view.ts';
 import { quickStartFooter } from '../../../../cli/lib/quick-start.ts';
-import { relativeTime, styleOf } from '../../../../cli/lib/style.ts';
+import { printedText, relativeTime, styleOf } from '../../../../cli/lib/style.ts';
 import { TerminalLog } from '../../../../cli/lib/terminal-log.ts';
 
 const read = (stream: PassThrough): string | null => stream.read() as string | null;
@@ -12,25 +12,25 @@ const file = new PassThrough();
 const red = '\u001B[31mx\u001B[39m';
 
 test('color is for terminals, NO_COLOR turns it off, FORCE_COLOR turns it on', (t) => {
-  t.is(styleOf(terminal, {}).color('red', 'x'), red);
-  t.is(styleOf(file, {}).color('red', 'x'), 'x');
-  t.is(styleOf(terminal, { NO_COLOR: '1' }).color('red', 'x'), 'x');
-  t.is(styleOf(terminal, { NO_COLOR: '' }).color('red', 'x'), red);
-  t.is(styleOf(terminal, { TERM: 'dumb' }).color('red', 'x'), 'x');
-  t.is(styleOf(file, { FORCE_COLOR: '1' }).color('red', 'x'), red);
-  t.is(styleOf(file, { FORCE_COLOR: '0' }).color('red', 'x'), 'x');
-  t.is(styleOf(file, { FORCE_COLOR: '1', NO_COLOR: '1' }).color('red', 'x'), 'x');
+  const shown = (...[stream, env]: Parameters<typeof styleOf>): string =>
+    printedText(styleOf(stream, env).color('red', 'x'));
+  t.is(shown(terminal, {}), red);
+  t.is(shown(file, {}), 'x');
+  t.is(shown(terminal, { NO_COLOR: '1' }), 'x');
+  t.is(shown(terminal, { NO_COLOR: '' }), red);
+  t.is(shown(terminal, { TERM: 'dumb' }), 'x');
+  t.is(shown(file, { FORCE_COLOR: '1' }), red);
+  t.is(shown(file, { FORCE_COLOR: '0' }), 'x');
+  t.is(shown(file, { FORCE_COLOR: '1', NO_COLOR: '1' }), 'x');
 });
 
 test('a table is aligned by what is seen, not by its colors', (t) => {
-  t.is(
-    table([
-      ['A', 'B'],
-      [red, 'y'],
-      ['xxx', 'z'],
-    ]),
-    `A    B\n${red}    y\nxxx  z`,
-  );
+  const text = table([
+    ['A', 'B'],
+    [styleOf(terminal, {}).color('red', 'x'), 'y'],
+    ['xxx', 'z'],
+  ]);
+  t.is(printedText(text), `A    B\n${red}    y\nxxx  z`);
 });
 
 test('moments are relative, in one unit', (t) => {
