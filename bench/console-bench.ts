@@ -60,7 +60,9 @@ try {
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
     const page = await context.newPage();
     await signIn(page, service);
-    await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', {
+    await (
+      await context.newCDPSession(page)
+    ).send('Emulation.setCPUThrottlingRate', {
       rate: slowdown,
     });
     for (const path of ['', 'devices', 'devices', 'devices?search=99&online=false']) {

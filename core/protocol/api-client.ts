@@ -2102,9 +2102,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getPolicySchema',
       method: 'GET',
       path: pathOf(`/v1/policy/schema`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetPolicySchemaResponse;
   }
 
@@ -2128,9 +2129,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getLostChanges',
       method: 'GET',
       path: pathOf(`/v1/reconcile`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetLostChangesResponse;
   }
 
@@ -2141,10 +2143,11 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'decideLostChanges',
       method: 'POST',
       path: pathOf(`/v1/reconcile`, undefined),
       body: options.body,
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as DecideLostChangesResponse;
   }
 
@@ -2435,9 +2438,10 @@ export class ApiClient {
     // The seam to the network: the service checks what it sends by the same schema.
 
     return (await this.#call({
+      operation: 'getSimulationSchema',
       method: 'GET',
       path: pathOf(`/v1/simulator/schema`, undefined),
-      ...(options.headers === undefined ? {} : { headers: options.headers }),
+      ...sent(options),
     })) as GetSimulationSchemaResponse;
   }
 
