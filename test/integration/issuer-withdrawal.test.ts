@@ -43,7 +43,10 @@ function renewal({ enroll }: FleetWorld, shown: Shown, commonName: string) {
 }
 
 test('a compromised issuer of devices is withdrawn at once, and its devices may renew if an operator allows it', async (t) => {
-  const world = await fleetWorld(t, { config: { enroll: { renewWithdrawn: true } } });
+  const world = await fleetWorld(t, {
+    // The profile accepts no renewal yet; that does not count for a withdrawn issuer.
+    config: { enroll: { renewWithdrawn: true, profiles: { default: { renewalPart: 0.1 } } } },
+  });
   const { state } = world.enroll;
   const device = await world.device('d1');
   const backend = await world.backend('backend');
@@ -75,6 +78,11 @@ test('a compromised issuer of devices is withdrawn at once, and its devices may 
   t.like(replyOf(await world.enroll.call(whoami)), {
     status: 403,
     body: { code: 'client-certificate-withdrawn' },
+  });
+  const info = { method: 'GET', path: '/v1/renewal-info', ...device } as const;
+  t.like(replyOf(await world.enroll.call(info)), {
+    status: 200,
+    body: { renewInSeconds: 0, reason: 'issuer-withdrawn' },
   });
   const { reply, key } = renewal(world, device, 'd1');
   const issued = issuedSchema.parse((await reply).body);
