@@ -1,7 +1,6 @@
 /** `flotilla reconcile`: what a restored registry has lost, and how to apply it again. @module */
 import type { Command } from 'commander';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { reconciledSchema, reconcileSchema } from '../../core/protocol/reconcile-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
@@ -33,7 +32,7 @@ export function reconcileCommand(runner: Runner): Command {
 const reconcile: CommandAction<ReconcileOptions> = async (options, context) => {
   const { out } = context;
   const client = await adminClient(options, context);
-  const found = await client.json('GET', '/v1/reconcile', reconcileSchema);
+  const found = await client.api.getLostChanges();
   const { brokers, differences, total } = found;
   if (options.apply !== true && options.discard !== true) {
     const rows = differences
@@ -74,10 +73,8 @@ const reconcile: CommandAction<ReconcileOptions> = async (options, context) => {
   const summary = `${action} ${total} differences of ${targets.length} identities`;
   const go = await confirmed({ action, summary, count: total, targets }, options, context);
   if (go !== true) return go;
-  const done = await client.json('POST', '/v1/reconcile', reconciledSchema, {
-    action,
-    adopt: options.adopt ?? false,
-    expected: total,
+  const done = await client.api.decideLostChanges({
+    body: { action, adopt: options.adopt ?? false, expected: total },
   });
   const faults = done.failures.map(({ device, code }) => `FAILED ${device} [${code}]`);
   out.result(

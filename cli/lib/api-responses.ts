@@ -42,6 +42,7 @@ import {
   policySchema,
   tokenPageSchema,
 } from '../../core/protocol/operator-api.ts';
+import { reconciledSchema, reconcileSchema } from '../../core/protocol/reconcile-api.ts';
 
 /** Of a response without a body. */
 const nothing = z.undefined();
@@ -54,6 +55,7 @@ export const responseSchemas = {
   createKey: keyCreatedSchema,
   createSignInLink: linkSchema,
   createToken: tokenSchema,
+  decideLostChanges: reconciledSchema,
   deleteDevice: deletedSchema,
   deleteFactory: nothing,
   deleteKey: nothing,
@@ -63,6 +65,7 @@ export const responseSchemas = {
   editDevice: deviceSchema,
   getCaStatus: caStatusSchema,
   getDevice: deviceSchema,
+  getLostChanges: reconcileSchema,
   getPolicy: policySchema,
   getStatus: statusSchema,
   importIssuer: issuerSchema,
