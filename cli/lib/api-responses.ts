@@ -15,6 +15,7 @@ import {
   withdrawnIssuerSchema,
 } from '../../core/protocol/ca-status.ts';
 import {
+  decideLostChanges: reconciledSchema,
   deletedSchema,
   devicePageSchema,
   deviceSchema,
