@@ -15,7 +15,6 @@ import {
   withdrawnIssuerSchema,
 } from '../../core/protocol/ca-status.ts';
 import {
-  decideLostChanges: reconciledSchema,
   deletedSchema,
   devicePageSchema,
   deviceSchema,
