@@ -5,6 +5,7 @@ import type { GetCaStatusResponse } from '../../core/protocol/api-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { caPassphraseCommand } from './ca-passphrase.ts';
 import { issuerCommand } from './issuer.ts';
 import { rootCommand } from './root.ts';
 import { table } from '../lib/output.ts';
@@ -19,7 +20,8 @@ export function caCommand(runner: Runner): Command {
         .action(runner.run(status)),
     )
     .addCommand(issuerCommand(runner))
-    .addCommand(rootCommand(runner));
+    .addCommand(rootCommand(runner))
+    .addCommand(caPassphraseCommand(runner));
 }
 
 const status: CommandAction<AdminOptions> = async (options, context) => {

@@ -97,6 +97,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ],
   ['audit tail', ['audit tail --lines 20']],
   ['audit verify', ['audit verify']],
+  ['ca passphrase', ['ca passphrase --new-passphrase-file passphrase.txt']],
   ['backup', ['backup --out flotilla-backup.tar.gz']],
   ['restore', ['restore flotilla-backup.tar.gz --state /var/lib/flotilla']],
   ['enroll serve', ['enroll serve --state /var/lib/flotilla --host 0.0.0.0']],

@@ -43,6 +43,7 @@ export const auditActions = [
   'root-replaced',
   'root-retired',
   'root-crl-signed',
+  'ca-passphrase-changed',
   'policy-changed',
   'signed-in',
   'signed-out',

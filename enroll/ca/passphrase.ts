@@ -9,6 +9,7 @@ import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { assertSecret } from '../../core/secret-file.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { completePassphraseChange } from './passphrase-change.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -19,6 +20,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @throws FlotillaError `ca-passphrase-missing`, `file-too-open`
  */
 export async function readPassphrase(state: StateFolder, env: Environment): Promise<string> {
+  await completePassphraseChange(state);
   const given = await givenPassphrase(env);
   if (given !== undefined) return given;
   try {

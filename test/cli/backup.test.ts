@@ -1,5 +1,12 @@
 /** `flotilla backup` while everything runs, and `flotilla restore` of it. @module */
-import { appendFileSync, copyFileSync, existsSync, readFileSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
@@ -92,3 +99,26 @@ test.serial('a stopped state is backed up, replaced and kept aside', async (t) =
   const started = await flotilla(['init', '--state', state]);
   t.regex(started.stderr, /\[ca-passphrase-missing\]/);
 });
+
+test.serial(
+  'the passphrase is changed while the service is stopped, and the service starts with it',
+  async (t) => {
+    const state = folder('rekeyed');
+    t.is((await flotilla(['restore', file, '--state', state])).code, 0);
+    const passphrase = folder('new-passphrase');
+    writeFileSync(passphrase, 'correct horse battery\n', { mode: 0o600 });
+    const args = ['ca', 'passphrase', '--new-passphrase-file', passphrase, '--json'];
+    const running = await flotilla([...args, '--state', up.ready.state]);
+    t.is(running.code, 1);
+    t.regex(running.stderr, /\[state-in-use\]/);
+    const done = await flotilla([...args, '--no-store', '--state', state]);
+    t.is(done.code, 0, done.stderr);
+    t.like(done.json(), { stored: false });
+    t.regex((await flotilla(['init', '--state', state])).stderr, /\[ca-passphrase-missing\]/);
+    const env = { FLOTILLA_CA_PASSPHRASE_FILE: passphrase };
+    t.is((await flotilla(['init', '--state', state], env)).code, 0);
+    writeFileSync(passphrase, 'short', { mode: 0o600 });
+    t.is((await flotilla([...args, '--state', state], env)).code, 2);
+    t.is((await flotilla(['audit', 'verify', '--state', state])).code, 0);
+  },
+);
