@@ -42,6 +42,9 @@ export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
+/** Longer lists of values are not part of the types of query parameters. */
+const choicesMax = 20;
+
 const head = `/**
  * The typed client of the JSON API. Generated from /v1/openapi.json by \`npm run docs\`: do not edit.
  *
@@ -194,8 +197,16 @@ function jsonOf(content: Content | undefined): Schema | undefined {
 
 /** What a query parameter takes: numbers are sent as text anyway. */
 function queryTypeOf(schema: Schema): string {
+  // People type values of long lists, and the service says which ones exist.
+  if (valuesIn(schema) > choicesMax) return 'string';
   const type = typeOf(schema);
   return type === 'unknown' ? 'string | number' : type;
+}
+
+/** How many values a schema lists. */
+function valuesIn(schema: Schema): number {
+  const own = schema.enum?.length ?? 0;
+  return (schema.anyOf ?? []).reduce((sum, one) => sum + valuesIn(one), own);
 }
 
 function typeOf(schema: Schema): string {

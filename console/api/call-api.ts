@@ -24,8 +24,7 @@ export interface CallOptions {
   readonly body?: unknown;
   /** Another body than JSON. */
   readonly text?: { readonly content: string; readonly type: string };
-  /** The ETag that must still be in force. */
-  readonly ifMatch?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -90,11 +89,10 @@ export function problemFrom(error: unknown): ApiProblem {
 }
 
 async function send(method: Method, path: string, options: CallOptions): Promise<Response> {
-  const { body, text, ifMatch, signal } = options;
-  const headers: Record<string, string> = { accept: 'application/json' };
+  const { body, text, signal } = options;
+  const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   if (text !== undefined) headers['content-type'] = text.type;
   else if (body !== undefined) headers['content-type'] = 'application/json';
-  if (ifMatch !== undefined) headers['if-match'] = ifMatch;
   const state = sessionState.value;
   const csrf = state.kind === 'signed-in' ? state.info.csrf : null;
   if (csrf !== null && method !== 'GET') headers['x-csrf-token'] = csrf;

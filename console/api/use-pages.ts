@@ -1,7 +1,9 @@
 /** Reads a list page by page for a component. @module */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { getApi, problemFrom, type ApiProblem } from './call-api.ts';
+import type { ApiClient } from '../../core/protocol/api-client.ts';
+import { problemFrom, type ApiProblem } from './call-api.ts';
 import { reloadCount } from './live-feed.ts';
+import { calledPath, pageApi } from './page-api.ts';
 
 export interface Pages<Page> {
   readonly pages: readonly Page[];
@@ -27,11 +29,15 @@ export interface ListPage {
 /** An answer can be short, or empty, and have a next page; so many are read at once for one click. */
 const emptyPagesMax = 20;
 
-/** @param path of the first page; undefined: nothing is read */
+/** Calls one operation. @param after where the page begins; undefined: the first page */
+export type PageReader<Page> = (client: ApiClient, after: string | undefined) => Promise<Page>;
+
+/** Reads the first page again when its path or query changes. */
 export function usePages<Page extends ListPage>(
-  path: string | undefined,
+  reader: PageReader<Page>,
   isEmpty: (page: Page) => boolean,
 ): Pages<Page> {
+  const path = calledPath((client) => reader(client, undefined));
   const [state, setState] = useState<PagesState<Page>>({
     pages: [],
     next: null,
@@ -43,13 +49,12 @@ export function usePages<Page extends ListPage>(
   const epoch = reloadCount.value;
   const read = useCallback(
     async (after: string | undefined) => {
-      if (path === undefined) return;
       reading.current?.abort();
       const abort = new AbortController();
       reading.current = abort;
       setState((before) => ({ ...before, isLoading: true }));
       try {
-        const page = await readPage(path, after, isEmpty, abort.signal);
+        const page = await readPage(reader, after, isEmpty, abort.signal);
         if (abort.signal.aborted) return;
         setState((before) => ({
           pages: after === undefined ? [page] : [...before.pages, page],
@@ -83,16 +88,14 @@ export function usePages<Page extends ListPage>(
 
 /** One page with items, after at most some without. */
 async function readPage<Page extends ListPage>(
-  path: string,
+  reader: PageReader<Page>,
   after: string | undefined,
   isEmpty: (page: Page) => boolean,
   signal: AbortSignal,
 ): Promise<Page> {
   let cursor = after;
   for (let turns = 0; ; turns++) {
-    const joint = path.includes('?') ? '&' : '?';
-    const full = cursor === undefined ? path : `${path}${joint}after=${encodeURIComponent(cursor)}`;
-    const page: Page = await getApi<Page>(full, signal);
+    const page: Page = await reader(pageApi(signal), cursor);
     if (!isEmpty(page) || page.next === null || turns >= emptyPagesMax) return page;
     cursor = page.next;
   }

@@ -1,13 +1,17 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../api/call-api.ts';
+import { api } from '../api/page-api.ts';
+import { choiceOf } from './choice.ts';
 import { notify, ProblemText } from './notices.tsx';
+
+const levels = [0, 1, 2] as const;
 
 /** Publishes one message as the operator. */
 export function PublishForm({ topic: initial }: { readonly topic: string }): JSX.Element {
   const [topic, setTopic] = useState(initial);
   const [payload, setPayload] = useState('');
-  const [qos, setQos] = useState(1);
+  const [qos, setQos] = useState<(typeof levels)[number]>(1);
   const [retain, setRetain] = useState(false);
   const [problem, setProblem] = useState<ApiProblem>();
   const [isSending, setSending] = useState(false);
@@ -15,7 +19,8 @@ export function PublishForm({ topic: initial }: { readonly topic: string }): JSX
     event.preventDefault();
     setSending(true);
     setProblem(undefined);
-    callApi<{ broker: string }>('POST', '/v1/messages', { body: { topic, payload, qos, retain } })
+    api
+      .publishMessage({ body: { topic, payload, qos, retain } })
       .then(
         ({ broker }) => notify(`Published to ${topic} on ${broker}.`),
         (error: unknown) => setProblem(problemFrom(error)),
@@ -45,7 +50,10 @@ export function PublishForm({ topic: initial }: { readonly topic: string }): JSX
       </label>
       <label class="field">
         <span>QoS</span>
-        <select value={qos} onChange={({ currentTarget }) => setQos(Number(currentTarget.value))}>
+        <select
+          value={qos}
+          onChange={({ currentTarget }) => setQos(choiceOf(levels, currentTarget.value))}
+        >
           <option value={0}>0</option>
           <option value={1}>1</option>
           <option value={2}>2</option>

@@ -10,6 +10,13 @@ const reasons = [
   ['privilegeWithdrawn', 'it may no longer connect'],
 ] as const;
 
+export type RevocationReason = (typeof reasons)[number][0];
+
+/** The reason that has this code, or else that none is stated. */
+export function revocationReasonOf(text: string): RevocationReason {
+  return reasons.find(([code]) => code === text)?.[0] ?? 'unspecified';
+}
+
 export function RevocationReasonField({
   value,
   change,

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { getApi } from '../api/call-api.ts';
+import { api } from '../api/page-api.ts';
 import type { ApiSignInOptions } from '../api/api-types.ts';
 import { CopyText } from './small-parts.tsx';
 
@@ -9,7 +9,7 @@ export function SignInPage({ reason }: { readonly reason: string | undefined }):
   const [options, setOptions] = useState<ApiSignInOptions>();
   useEffect(() => {
     // Behind the loopback proxy nothing can be read without a session; then only the command helps.
-    getApi<ApiSignInOptions>('/v1/sign-in').then(setOptions, () => undefined);
+    api.getSignInOptions().then(setOptions, () => undefined);
   }, []);
   return (
     <main class="sign-in">

@@ -1,8 +1,9 @@
 /** The audit log: filter, follow, verify. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { getApi, problemFrom, withQuery, type ApiProblem } from '../../api/call-api.ts';
-import type { ApiAuditPage, ApiAuditVerdict } from '../../api/api-types.ts';
+import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiAuditVerdict } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { usePages } from '../../api/use-pages.ts';
 import { AuditTable } from '../../parts/audit-table.tsx';
@@ -34,14 +35,17 @@ export function AuditScreen(): JSX.Element {
     const at = seconds > 0 ? new Date(Date.now() - seconds * 1000).toISOString() : '';
     since.current = { seconds, at };
   }
-  const path = withQuery('/v1/audit', {
+  const filter = {
     limit: 100,
-    device: value('device'),
-    action: value('action'),
-    actor: value('actor'),
-    since: since.current.at,
-  });
-  const pages = usePages<ApiAuditPage>(path, ({ lines }) => lines.length === 0);
+    device: value('device') || undefined,
+    action: value('action') || undefined,
+    actor: value('actor') || undefined,
+    since: since.current.at || undefined,
+  };
+  const pages = usePages(
+    (client, after) => client.queryAudit({ query: { ...filter, after } }),
+    ({ lines }) => lines.length === 0,
+  );
   const [isFollowing, setFollowing] = useState(true);
   useFollow(isFollowing, pages.reload);
   const lines = pages.pages.flatMap((page) => page.lines);
@@ -124,7 +128,8 @@ function VerifyButton(): JSX.Element {
   const verify = (): void => {
     setRunning(true);
     setProblem(undefined);
-    getApi<ApiAuditVerdict>('/v1/audit/verify')
+    api
+      .verifyAudit()
       .then(setVerdict, (error: unknown) => setProblem(problemFrom(error)))
       .finally(() => setRunning(false));
   };

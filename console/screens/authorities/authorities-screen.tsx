@@ -1,8 +1,7 @@
 /** The certificate authorities of the fleet. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiCa, ApiIssuers, ApiStatus } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
@@ -11,9 +10,9 @@ import { Badge, CopyText, Facts, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 
 export function AuthoritiesScreen(): JSX.Element {
-  const ca = useResource<ApiCa>('/v1/ca');
-  const issuers = useResource<ApiIssuers>('/v1/issuers');
-  const status = useResource<ApiStatus>('/v1/status');
+  const ca = useResource((client) => client.getCa());
+  const issuers = useResource((client) => client.listIssuers());
+  const status = useResource((client) => client.getStatus());
   const [isAdding, setAdding] = useState(false);
   const [retiring, setRetiring] = useState<string>();
   const rootCheck = status.data?.checks.find(({ name }) => name === 'root');
@@ -85,7 +84,7 @@ export function AuthoritiesScreen(): JSX.Element {
           action="Add an issuer"
           close={() => setAdding(false)}
           run={async () => {
-            await callApi('POST', '/v1/issuers', { body: {} });
+            await api.addIssuer({ body: {} });
             notify('The new issuer is published. It signs when every broker trusts it.');
             issuers.reload();
           }}
@@ -104,7 +103,7 @@ export function AuthoritiesScreen(): JSX.Element {
           isDangerous
           close={() => setRetiring(undefined)}
           run={async () => {
-            await callApi('DELETE', `/v1/issuers/${encodeURIComponent(retiring)}`);
+            await api.retireIssuer({ fingerprint: retiring });
             notify('The issuer is retired.');
             issuers.reload();
           }}

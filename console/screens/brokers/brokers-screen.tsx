@@ -1,7 +1,7 @@
 /** The brokers: how far each is behind, its numbers, its sessions with the longest queues. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ApiBroker, ApiBrokers, ApiSessions } from '../../api/api-types.ts';
+import type { ApiBroker } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ProblemText } from '../../parts/notices.tsx';
@@ -21,7 +21,7 @@ import { TimeText } from '../../parts/time-text.tsx';
 const everyMs = 5000;
 
 export function BrokersScreen(): JSX.Element {
-  const { data, problem, reload } = useResource<ApiBrokers>('/v1/brokers', everyMs);
+  const { data, problem, reload } = useResource((client) => client.listBrokers(), everyMs);
   const again = useRef(reload);
   useEffect(() => listenLive('brokers', () => again.current()), []);
   const brokers = data?.brokers ?? [];
@@ -94,8 +94,12 @@ function BrokerPanel({ broker }: { readonly broker: ApiBroker }): JSX.Element {
 
 function LongestQueues({ broker }: { readonly broker: string }): JSX.Element {
   const [isOpen, setOpen] = useState(false);
-  const path = `/v1/brokers/${encodeURIComponent(broker)}/sessions?sort=queue&limit=20`;
-  const { data, problem } = useResource<ApiSessions>(isOpen ? path : undefined, everyMs);
+  const { data, problem } = useResource(
+    isOpen
+      ? (client) => client.listSessions({ broker, query: { sort: 'queue', limit: 20 } })
+      : undefined,
+    everyMs,
+  );
   return (
     <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>Sessions with the longest queues</summary>

@@ -1,6 +1,5 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { ApiGroups } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { changeQuery } from '../../parts/browser-location.ts';
 import { anyRole, deviceStatuses, type ListFilter, type FilterName } from './device-filter.ts';
@@ -16,7 +15,7 @@ const expiryChoices = [
 
 /** Writes each change into the address, from where the list reads it. */
 export function DeviceFilterForm({ filter }: { readonly filter: ListFilter }): JSX.Element {
-  const groups = useResource<ApiGroups>('/v1/groups');
+  const groups = useResource((client) => client.listGroups());
   const groupChoices = (groups.data?.groups ?? []).flatMap(({ group, count }) =>
     group === null ? [] : [[group, `${group} (${count})`] as const],
   );

@@ -1,5 +1,6 @@
 /** One action for many devices, which the service runs as one. @module */
-import { callApi } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
+import { revocationReasonOf } from '../../parts/revocation-reason.tsx';
 import type { ApiBulkResult } from '../../api/api-types.ts';
 import type { ListFilter } from './device-filter.ts';
 
@@ -26,12 +27,12 @@ export function runBulk(
   value: string,
 ): Promise<ApiBulkResult> {
   const isSome = selection.kind === 'ids';
-  return callApi<ApiBulkResult>('POST', '/v1/devices/bulk', {
+  return api.changeDevices({
     body: {
       action,
       filter: isSome ? { ids: [...selection.ids] } : bulkFilter(selection.filter),
       expected: isSome ? selection.ids.size : selection.count,
-      ...(action === 'revoke' ? { reason: value } : {}),
+      ...(action === 'revoke' ? { reason: revocationReasonOf(value) } : {}),
       ...(action === 'edit' ? { edit: { group: value === '' ? null : value } } : {}),
     },
   });

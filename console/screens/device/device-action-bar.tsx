@@ -1,13 +1,13 @@
 /** What an operator can do with one device. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiDevice, ApiRevoked, ApiToken } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiDevice, ApiToken } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { goTo } from '../../parts/browser-location.ts';
 import { notify } from '../../parts/notices.tsx';
-import { RevocationReasonField } from '../../parts/revocation-reason.tsx';
+import { RevocationReasonField, revocationReasonOf } from '../../parts/revocation-reason.tsx';
 import { TokenDialog } from '../../parts/token-dialog.tsx';
 import { EditDialog } from './edit-dialog.tsx';
 
@@ -65,10 +65,11 @@ export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.
     'delete',
   ];
   const createToken = (): void => {
-    callApi<ApiToken>('POST', '/v1/tokens', { body: { device: device.id } }).then(
-      setToken,
-      (error: unknown) => notify(error instanceof Error ? error.message : String(error), true),
-    );
+    api
+      .createToken({ body: { device: device.id } })
+      .then(setToken, (error: unknown) =>
+        notify(error instanceof Error ? error.message : String(error), true),
+      );
   };
   return (
     <div class="actions" role="group" aria-label="Actions">
@@ -118,17 +119,14 @@ function OneActionDialog({
 }): JSX.Element {
   const [reason, setReason] = useState('unspecified');
   const { label, effect, isDangerous } = texts[action];
-  const path = `/v1/devices/${encodeURIComponent(id)}`;
   const run = async (): Promise<void> => {
     if (action === 'delete') {
-      await callApi('DELETE', path);
+      await api.deleteDevice({ id });
       notify(`${id} is deleted.`);
       goTo('devices');
       return;
     }
-    const body = action === 'revoke' ? { body: { reason } } : {};
-    const result = await callApi<Partial<ApiRevoked>>('POST', `${path}/${action}`, body);
-    const closed = result.connectionsClosed;
+    const closed = await closedBy(action, id, reason);
     notify(
       `${label}: done${closed === undefined ? '' : `, ${closed} ${closed === 1 ? 'connection' : 'connections'} closed`}.`,
     );
@@ -147,4 +145,24 @@ function OneActionDialog({
       {action === 'revoke' ? <RevocationReasonField value={reason} change={setReason} /> : null}
     </ActionDialog>
   );
+}
+
+/** Runs the action. @returns how many connections it has closed, if the service says so */
+async function closedBy(
+  action: Exclude<DeviceAction, 'delete'>,
+  id: string,
+  reason: string,
+): Promise<number | undefined> {
+  switch (action) {
+    case 'suspend':
+      return (await api.suspendDevice({ id, body: {} })).connectionsClosed;
+    case 'resume':
+      await api.resumeDevice({ id, body: {} });
+      return undefined;
+    case 'disconnect':
+      return (await api.disconnectDevice({ id, body: {} })).connectionsClosed;
+    case 'revoke':
+      return (await api.revokeDevice({ id, body: { reason: revocationReasonOf(reason) } }))
+        .connectionsClosed;
+  }
 }

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { ApiHistory, ApiHistoryEntry } from '../../api/api-types.ts';
+import type { ApiHistoryEntry } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { usePages } from '../../api/use-pages.ts';
 import { detailText } from '../../parts/audit-table.tsx';
@@ -27,8 +27,8 @@ const tones: Readonly<Record<ApiHistoryEntry['kind'], Tone>> = {
 
 /** Everything that happened to a device, newest first. */
 export function DeviceHistory({ id }: { readonly id: string }): JSX.Element {
-  const pages = usePages<ApiHistory>(
-    `/v1/devices/${encodeURIComponent(id)}/history?limit=50`,
+  const pages = usePages(
+    (client, after) => client.getDeviceHistory({ id, query: { limit: 50, after } }),
     ({ entries }) => entries.length === 0,
   );
   const entries = pages.pages.flatMap((page) => page.entries);

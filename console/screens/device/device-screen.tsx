@@ -20,8 +20,7 @@ import { LiveConnections } from './live-connections.tsx';
 const views = ['summary', 'history', 'messages', 'connect'] as const;
 
 export function DeviceScreen({ id }: { readonly id: string }): JSX.Element {
-  const path = `/v1/devices/${encodeURIComponent(id)}`;
-  const device = useResource<ApiDevice>(path);
+  const device = useResource((client) => client.getDevice({ id }));
   const reload = useRef(device.reload);
   useEffect(() => {
     const ends = [

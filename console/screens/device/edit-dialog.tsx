@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiDevice } from '../../api/api-types.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify } from '../../parts/notices.tsx';
@@ -28,7 +28,8 @@ export function EditDialog({ device, close, changed }: EditDialogProps): JSX.Ele
       const at = line.indexOf('=');
       if (at > 0) attributes[line.slice(0, at).trim()] = line.slice(at + 1).trim();
     }
-    await callApi('PATCH', `/v1/devices/${encodeURIComponent(device.id)}`, {
+    await api.editDevice({
+      id: device.id,
       body: { group: group === '' ? null : group, attributes },
     });
     notify(`${device.id} is changed.`);

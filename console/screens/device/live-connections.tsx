@@ -1,5 +1,4 @@
 import type { JSX } from 'preact';
-import type { ApiConnections } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Empty, Facts, formatBytes, formatCount, Panel } from '../../parts/small-parts.tsx';
@@ -20,8 +19,10 @@ export function LiveConnections({
   readonly id: string;
   readonly isConnected: boolean;
 }): JSX.Element {
-  const path = `/v1/devices/${encodeURIComponent(id)}/connections`;
-  const { data, problem } = useResource<ApiConnections>(isConnected ? path : undefined, everyMs);
+  const { data, problem } = useResource(
+    isConnected ? (client) => client.getDeviceConnections({ id }) : undefined,
+    everyMs,
+  );
   return (
     <Panel title="Connection">
       {isConnected ? <ProblemText problem={problem} /> : null}

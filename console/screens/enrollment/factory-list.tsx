@@ -1,5 +1,4 @@
 import type { JSX } from 'preact';
-import type { ApiFactories } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { CopyText, Empty, Facts, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
@@ -7,7 +6,7 @@ import { TimeText } from '../../parts/time-text.tsx';
 
 /** The manufacturers' CAs whose devices may enroll. */
 export function FactoryList(): JSX.Element {
-  const { data, problem } = useResource<ApiFactories>('/v1/factories');
+  const { data, problem } = useResource((client) => client.listFactories());
   return (
     <Panel title="Factories">
       <ProblemText problem={problem} />

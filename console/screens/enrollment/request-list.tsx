@@ -1,8 +1,8 @@
 /** Enrollments that wait for a person. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiRequest, ApiRequestPage } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiRequest } from '../../api/api-types.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
@@ -12,7 +12,7 @@ import { Empty, Facts, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 
 export function RequestList(): JSX.Element {
-  const { data, problem, reload } = useResource<ApiRequestPage>('/v1/requests');
+  const { data, problem, reload } = useResource((client) => client.listRequests());
   const again = useRef(reload);
   again.current = reload;
   useEffect(
@@ -117,8 +117,8 @@ function DecisionDialog({
           ? 'equal so far'
           : 'different';
   const run = async (): Promise<void> => {
-    const body = isApproval && group !== '' ? { group } : {};
-    await callApi('POST', `/v1/requests/${id}/${decision}`, { body });
+    const body = group === '' ? {} : { group };
+    await (isApproval ? api.approveRequest({ id, body }) : api.denyRequest({ id, body: {} }));
     notify(`${device} is ${isApproval ? 'approved' : 'denied'}.`);
     changed();
   };

@@ -1,7 +1,8 @@
 /** Creates tokens. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiGroupToken, ApiToken } from '../../api/api-types.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Panel } from '../../parts/small-parts.tsx';
@@ -27,10 +28,10 @@ export function TokenForm(): JSX.Element {
     setProblem(undefined);
     const creating =
       kind === 'device'
-        ? callApi<ApiToken>('POST', '/v1/tokens', {
+        ? api.createToken({
             body: { device, ttlSeconds, ...(group === '' ? {} : { group }) },
           })
-        : callApi<ApiGroupToken>('POST', '/v1/tokens/group', { body: { group, uses, ttlSeconds } });
+        : api.createGroupToken({ body: { group, uses, ttlSeconds } });
     creating.then(setToken, (error: unknown) => setProblem(problemFrom(error)));
   };
   return (

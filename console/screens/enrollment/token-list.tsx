@@ -1,11 +1,11 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiTokenPage } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
 import { listenLive } from '../../api/live-feed.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { usePages } from '../../api/use-pages.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { choiceOf } from '../../parts/choice.ts';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { devicePath, PageLink } from '../../parts/page-link.tsx';
 import { Badge, Empty, Panel } from '../../parts/small-parts.tsx';
@@ -13,12 +13,17 @@ import { TimeText } from '../../parts/time-text.tsx';
 
 const tones = { active: 'good', used: 'idle', expired: 'warn' } as const;
 
+const statuses = ['', 'active', 'used', 'expired'] as const;
+
 /** The tokens that exist. Their secrets are not known to the service. */
 export function TokenList(): JSX.Element {
-  const [status, setStatus] = useState('active');
+  const [status, setStatus] = useState<(typeof statuses)[number]>('active');
   const [revoking, setRevoking] = useState<string>();
-  const pages = usePages<ApiTokenPage>(
-    `/v1/tokens?limit=50${status === '' ? '' : `&status=${status}`}`,
+  const pages = usePages(
+    (client, after) =>
+      client.listTokens({
+        query: { limit: 50, status: status === '' ? undefined : status, after },
+      }),
     ({ tokens }) => tokens.length === 0,
   );
   const reload = useRef(pages.reload);
@@ -36,7 +41,10 @@ export function TokenList(): JSX.Element {
       aside={
         <label>
           Show{' '}
-          <select value={status} onChange={({ currentTarget }) => setStatus(currentTarget.value)}>
+          <select
+            value={status}
+            onChange={({ currentTarget }) => setStatus(choiceOf(statuses, currentTarget.value))}
+          >
             <option value="active">active</option>
             <option value="used">used</option>
             <option value="expired">expired</option>
@@ -119,7 +127,7 @@ export function TokenList(): JSX.Element {
           isDangerous
           close={() => setRevoking(undefined)}
           run={async () => {
-            await callApi('DELETE', `/v1/tokens/${encodeURIComponent(revoking)}`);
+            await api.revokeToken({ name: revoking });
             notify('The token is revoked.');
             pages.reload();
           }}

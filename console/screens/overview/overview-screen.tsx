@@ -2,14 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { listenLive } from '../../api/live-feed.ts';
-import type {
-  ApiAuditPage,
-  ApiBrokers,
-  ApiMetrics,
-  ApiMetricsPoint,
-  ApiStats,
-  ApiStatus,
-} from '../../api/api-types.ts';
+import type { ApiBrokers, ApiMetricsPoint, ApiStats, ApiStatus } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { AuditTable } from '../../parts/audit-table.tsx';
 import { LinePlot } from '../../parts/line-plot.tsx';
@@ -26,9 +19,9 @@ const auditLines = 12;
 const reloadPauseMs = 2000;
 
 export function OverviewScreen(): JSX.Element {
-  const stats = useResource<ApiStats>('/v1/stats', statsEveryMs);
-  const status = useResource<ApiStatus>('/v1/status', statusEveryMs);
-  const audit = useResource<ApiAuditPage>(`/v1/audit?limit=${auditLines}`);
+  const stats = useResource((client) => client.getStats(), statsEveryMs);
+  const status = useResource((client) => client.getStatus(), statusEveryMs);
+  const audit = useResource((client) => client.queryAudit({ query: { limit: auditLines } }));
   const reloadAll = useRef<() => void>(() => undefined);
   reloadAll.current = () => {
     stats.reload();
@@ -179,7 +172,7 @@ const plotted = [
 const plotPointsMax = 720;
 
 function LiveNumbers(): JSX.Element {
-  const history = useResource<ApiMetrics>('/v1/metrics/history?seconds=3600');
+  const history = useResource((client) => client.getMetricsHistory({ query: { seconds: 3600 } }));
   const [later, setLater] = useState<readonly ApiMetricsPoint[]>([]);
   useEffect(
     () =>

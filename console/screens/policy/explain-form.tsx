@@ -1,14 +1,18 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiPolicyExplained } from '../../api/api-types.ts';
+import { choiceOf } from '../../parts/choice.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Badge, Facts, Panel } from '../../parts/small-parts.tsx';
+
+const actions = ['publish', 'subscribe', 'receive', 'connect'] as const;
 
 /** Answers why a device may do something, or may not. With the text that is being edited, if there is one. */
 export function ExplainForm({ text }: { readonly text: string | undefined }): JSX.Element {
   const [device, setDevice] = useState('');
-  const [action, setAction] = useState('publish');
+  const [action, setAction] = useState<(typeof actions)[number]>('publish');
   const [topic, setTopic] = useState('');
   const [answer, setAnswer] = useState<ApiPolicyExplained>();
   const [problem, setProblem] = useState<ApiProblem>();
@@ -16,13 +20,10 @@ export function ExplainForm({ text }: { readonly text: string | undefined }): JS
     event.preventDefault();
     setProblem(undefined);
     const body = { device, action, topic, ...(text === undefined ? {} : { text }) };
-    callApi<ApiPolicyExplained>('POST', '/v1/policy/explain', { body }).then(
-      setAnswer,
-      (error: unknown) => {
-        setAnswer(undefined);
-        setProblem(problemFrom(error));
-      },
-    );
+    api.explainPolicy({ body }).then(setAnswer, (error: unknown) => {
+      setAnswer(undefined);
+      setProblem(problemFrom(error));
+    });
   };
   return (
     <Panel
@@ -42,8 +43,11 @@ export function ExplainForm({ text }: { readonly text: string | undefined }): JS
         </label>
         <label class="field">
           <span>Action</span>
-          <select value={action} onChange={({ currentTarget }) => setAction(currentTarget.value)}>
-            {['publish', 'subscribe', 'receive', 'connect'].map((one) => (
+          <select
+            value={action}
+            onChange={({ currentTarget }) => setAction(choiceOf(actions, currentTarget.value))}
+          >
+            {actions.map((one) => (
               <option key={one} value={one}>
                 {one}
               </option>

@@ -1,7 +1,7 @@
 /** The fleet's policy: edit, check, test, look at the effect, save. @module */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
@@ -16,7 +16,7 @@ import { PolicyTests } from './policy-tests.tsx';
 const checkPauseMs = 500;
 
 export function PolicyScreen(): JSX.Element {
-  const policy = useResource<ApiPolicy>('/v1/policy');
+  const policy = useResource((client) => client.getPolicy());
   const [draft, setDraft] = useState<string>();
   const [diff, setDiff] = useState<ApiPolicyDiff>();
   const { data } = policy;
@@ -25,10 +25,11 @@ export function PolicyScreen(): JSX.Element {
   const isChanged = draft !== undefined && draft !== saved;
   const checked = useCheck(text);
   const review = (): void => {
-    callApi<ApiPolicyDiff>('POST', '/v1/policy/diff', { body: { text } }).then(
-      setDiff,
-      (error: unknown) => notify(error instanceof Error ? error.message : String(error), true),
-    );
+    api
+      .diffPolicy({ body: { text } })
+      .then(setDiff, (error: unknown) =>
+        notify(error instanceof Error ? error.message : String(error), true),
+      );
   };
   return (
     <>
@@ -91,7 +92,7 @@ export function PolicyScreen(): JSX.Element {
           diff={diff}
           close={() => setDiff(undefined)}
           save={async () => {
-            await callApi('PUT', '/v1/policy', { body: { text }, ifMatch: `"${data.sha256}"` });
+            await api.putPolicy({ body: { text }, headers: { 'if-match': `"${data.sha256}"` } });
             notify('The policy is saved. Brokers apply it to live sessions.');
             setDraft(undefined);
             policy.reload();
@@ -109,10 +110,7 @@ function useCheck(text: string): ApiPolicyChecked | undefined {
     if (text === '') return;
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      callApi<ApiPolicyChecked>('POST', '/v1/policy/check', {
-        body: { text },
-        signal: abort.signal,
-      }).then(setChecked, () => undefined);
+      api.checkPolicy({ body: { text }, signal: abort.signal }).then(setChecked, () => undefined);
     }, checkPauseMs);
     return () => {
       clearTimeout(timer);

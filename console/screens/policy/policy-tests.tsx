@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiPolicyTested } from '../../api/api-types.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Panel } from '../../parts/small-parts.tsx';
@@ -21,9 +22,9 @@ export function PolicyTests({ text }: { readonly text: string | undefined }): JS
   const run = (): void => {
     setProblem(undefined);
     setResult(undefined);
-    callApi<ApiPolicyTested>('POST', '/v1/policy/test', {
-      body: { tests, ...(text === undefined ? {} : { text }) },
-    }).then(setResult, (error: unknown) => setProblem(problemFrom(error)));
+    api
+      .testPolicy({ body: { tests, ...(text === undefined ? {} : { text }) } })
+      .then(setResult, (error: unknown) => setProblem(problemFrom(error)));
   };
   return (
     <Panel title="Tests">

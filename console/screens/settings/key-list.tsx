@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiKeyCreated, ApiKeys } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiKeyCreated } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
@@ -10,7 +10,7 @@ import { TimeText } from '../../parts/time-text.tsx';
 
 /** Keys for programs. */
 export function KeyList(): JSX.Element {
-  const { data, problem, reload } = useResource<ApiKeys>('/v1/keys');
+  const { data, problem, reload } = useResource((client) => client.listKeys());
   const [isAdding, setAdding] = useState(false);
   const [name, setName] = useState('');
   const [operator, setOperator] = useState('');
@@ -18,7 +18,7 @@ export function KeyList(): JSX.Element {
   const [deleting, setDeleting] = useState<string>();
   const add = async (): Promise<void> => {
     const body = { name, ...(operator === '' ? {} : { operator }) };
-    setCreated(await callApi<ApiKeyCreated>('POST', '/v1/keys', { body }));
+    setCreated(await api.createKey({ body }));
     reload();
   };
   return (
@@ -89,7 +89,7 @@ export function KeyList(): JSX.Element {
           isDangerous
           close={() => setDeleting(undefined)}
           run={async () => {
-            await callApi('DELETE', `/v1/keys/${encodeURIComponent(deleting)}`);
+            await api.deleteKey({ id: deleting });
             notify('The key is deleted.');
             reload();
           }}

@@ -1,34 +1,33 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom } from '../../api/call-api.ts';
-import type { ApiLink, ApiOperators } from '../../api/api-types.ts';
+import { problemFrom } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiLink } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { choiceOf } from '../../parts/choice.ts';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { Badge, CopyText, Empty, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 
 const roles = ['viewer', 'operator', 'admin'] as const;
+type Role = (typeof roles)[number];
 const linkSeconds = 3600;
 
 /** Who can sign in. */
 export function OperatorList(): JSX.Element {
-  const { data, problem, reload } = useResource<ApiOperators>('/v1/operators');
+  const { data, problem, reload } = useResource((client) => client.listOperators());
   const [isAdding, setAdding] = useState(false);
   const [deleting, setDeleting] = useState<string>();
   const [link, setLink] = useState<ApiLink>();
-  const put = (name: string, role: string, disabled: boolean): Promise<void> =>
-    callApi('PUT', `/v1/operators/${encodeURIComponent(name)}`, { body: { role, disabled } }).then(
-      () => {
-        notify(`${name} is ${disabled ? 'disabled' : role}.`);
-        reload();
-      },
-    );
+  const put = (name: string, role: Role, disabled: boolean): Promise<void> =>
+    api.putOperator({ name, body: { role, disabled } }).then(() => {
+      notify(`${name} is ${disabled ? 'disabled' : role}.`);
+      reload();
+    });
   const failed = (error: unknown): void => notify(problemFrom(error).message, true);
   const createLink = (operator: string): void => {
-    callApi<ApiLink>('POST', '/v1/sign-in/links', {
-      body: { operator, ttlSeconds: linkSeconds },
-    }).then(setLink, failed);
+    api.createSignInLink({ body: { operator, ttlSeconds: linkSeconds } }).then(setLink, failed);
   };
   return (
     <Panel
@@ -67,7 +66,7 @@ export function OperatorList(): JSX.Element {
                         aria-label={`Role of ${name}`}
                         value={role}
                         onChange={({ currentTarget }) => {
-                          put(name, currentTarget.value, disabled).catch(failed);
+                          put(name, choiceOf(roles, currentTarget.value), disabled).catch(failed);
                         }}
                       >
                         {roles.map((one) => (
@@ -131,7 +130,7 @@ export function OperatorList(): JSX.Element {
           confirmation={deleting}
           close={() => setDeleting(undefined)}
           run={async () => {
-            await callApi('DELETE', `/v1/operators/${encodeURIComponent(deleting)}`);
+            await api.deleteOperator({ name: deleting });
             notify(`${deleting} is deleted.`);
             reload();
           }}
@@ -147,11 +146,11 @@ function AddDialog({
   put,
   close,
 }: {
-  readonly put: (name: string, role: string, disabled: boolean) => Promise<void>;
+  readonly put: (name: string, role: Role, disabled: boolean) => Promise<void>;
   readonly close: () => void;
 }): JSX.Element {
   const [name, setName] = useState('');
-  const [role, setRole] = useState('viewer');
+  const [role, setRole] = useState<Role>('viewer');
   return (
     <ActionDialog
       title="Add an operator"
@@ -171,7 +170,10 @@ function AddDialog({
       </label>
       <label class="field">
         <span>Role</span>
-        <select value={role} onChange={({ currentTarget }) => setRole(currentTarget.value)}>
+        <select
+          value={role}
+          onChange={({ currentTarget }) => setRole(choiceOf(roles, currentTarget.value))}
+        >
           <option value="viewer">viewer: sees everything, changes nothing</option>
           <option value="operator">operator: changes devices and tokens</option>
           <option value="admin">admin: also changes the policy, operators and authorities</option>

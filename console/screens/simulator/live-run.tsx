@@ -1,17 +1,17 @@
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { callApi } from '../../api/call-api.ts';
-import type { ApiSimulationEvent, ApiSimulationRun } from '../../api/api-types.ts';
+import { api } from '../../api/page-api.ts';
+import type { ApiSimulationProgress, ApiSimulationRun } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { LinePlot } from '../../parts/line-plot.tsx';
 import { formatCount, Panel } from '../../parts/small-parts.tsx';
 
-type LivePoint = NonNullable<NonNullable<ApiSimulationEvent['progress']>['point']>;
+type LivePoint = NonNullable<NonNullable<ApiSimulationProgress>['point']>;
 
 export interface LiveRunProps {
   readonly run: ApiSimulationRun;
-  readonly progress: ApiSimulationEvent['progress'];
+  readonly progress: ApiSimulationProgress;
   readonly points: readonly LivePoint[];
 }
 
@@ -50,7 +50,7 @@ export function LiveRun({ run, progress, points }: LiveRunProps): JSX.Element {
           action="Stop"
           close={() => setStopping(false)}
           run={async () => {
-            await callApi('POST', `/v1/simulator/runs/${run.id}/stop`);
+            await api.stopSimulation({ id: run.id });
           }}
         >
           <p>The devices disconnect. The report of what was measured until now is kept.</p>
@@ -60,7 +60,7 @@ export function LiveRun({ run, progress, points }: LiveRunProps): JSX.Element {
   );
 }
 
-type ShownProgress = NonNullable<ApiSimulationEvent['progress']>;
+type ShownProgress = NonNullable<ApiSimulationProgress>;
 
 function PhaseLine({ progress }: { readonly progress: ShownProgress }): JSX.Element {
   const { phases, atMs } = progress;

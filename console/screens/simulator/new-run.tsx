@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiSimulationChecked, ApiSimulator } from '../../api/api-types.ts';
 import { CodeField, faultOf } from '../../editor/code-field.tsx';
 import { ProblemText } from '../../parts/notices.tsx';
@@ -37,7 +38,8 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
     event.preventDefault();
     setStarting(true);
     setProblem(undefined);
-    callApi('POST', '/v1/simulator/runs', { body: { plan } })
+    api
+      .startSimulation({ body: { plan } })
       .then(started, (error: unknown) => setProblem(problemFrom(error)))
       .finally(() => setStarting(false));
   };
@@ -170,10 +172,9 @@ function usePlanCheck(plan: string): ApiSimulationChecked | undefined {
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      callApi<ApiSimulationChecked>('POST', '/v1/simulator/check', {
-        body: { plan },
-        signal: abort.signal,
-      }).then(setChecked, () => setChecked(undefined));
+      api
+        .checkSimulation({ body: { plan }, signal: abort.signal })
+        .then(setChecked, () => setChecked(undefined));
     }, checkPauseMs);
     return () => {
       clearTimeout(timer);

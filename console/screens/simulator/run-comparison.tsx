@@ -1,5 +1,4 @@
 import type { JSX } from 'preact';
-import { withQuery } from '../../api/call-api.ts';
 import type { ApiSimulationComparison } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { pageLocation } from '../../parts/browser-location.ts';
@@ -15,9 +14,7 @@ const tones: Readonly<Record<string, Tone>> = { better: 'good', worse: 'bad' };
 export function RunComparison(): JSX.Element {
   const { query } = pageLocation.value;
   const [a, b] = [query.get('a') ?? '', query.get('b') ?? ''];
-  const { data, problem } = useResource<ApiSimulationComparison>(
-    withQuery('/v1/simulator/compare', { a, b }),
-  );
+  const { data, problem } = useResource((client) => client.compareSimulations({ query: { a, b } }));
   return (
     <>
       <p class="crumbs">

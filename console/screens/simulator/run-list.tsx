@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { callApi, problemFrom, withQuery } from '../../api/call-api.ts';
+import { problemFrom, withQuery } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import type { ApiSimulationRun } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { goTo } from '../../parts/browser-location.ts';
@@ -36,9 +37,9 @@ export function RunList({ runs, changed }: RunListProps): JSX.Element {
     setChosen(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id].slice(-2));
   };
   const remove = (id: string): void => {
-    callApi('DELETE', `/v1/simulator/runs/${id}`).then(changed, (error: unknown) =>
-      notify(problemFrom(error).message, true),
-    );
+    api
+      .deleteSimulation({ id })
+      .then(changed, (error: unknown) => notify(problemFrom(error).message, true));
   };
   return (
     <Panel

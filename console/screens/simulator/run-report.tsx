@@ -10,8 +10,8 @@ import { OutcomeBadge } from './run-list.tsx';
 
 /** The report of one simulation. */
 export function RunReport({ id }: { readonly id: string }): JSX.Element {
+  const { data, problem } = useResource((client) => client.getSimulationReport({ id }));
   const path = `/v1/simulator/runs/${encodeURIComponent(id)}`;
-  const { data, problem } = useResource<ApiSimulationReport>(path);
   return (
     <>
       <p class="crumbs">

@@ -15,7 +15,7 @@ import { RunList } from './run-list.tsx';
 const pointsMax = 600;
 
 export function SimulatorScreen(): JSX.Element {
-  const { data, problem, reload } = useResource<ApiSimulator>('/v1/simulator');
+  const { data, problem, reload } = useResource((client) => client.getSimulator());
   const [event, setEvent] = useState<ApiSimulationEvent>();
   const [later, setLater] = useState<LivePoints>({ id: '', points: [] });
   useEffect(

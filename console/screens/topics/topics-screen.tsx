@@ -1,8 +1,6 @@
 /** Messages of the fleet: retained ones, live ones, and the longest queues. @module */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { withQuery } from '../../api/call-api.ts';
-import type { ApiRetained } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { usePages } from '../../api/use-pages.ts';
 import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
@@ -63,8 +61,8 @@ export function TopicsScreen(): JSX.Element {
 
 function RetainedMessages(): JSX.Element {
   const prefix = pageLocation.value.query.get('prefix') ?? '';
-  const pages = usePages<ApiRetained>(
-    withQuery('/v1/messages/retained', { prefix, limit: 50 }),
+  const pages = usePages(
+    (client, after) => client.listRetained({ query: { prefix, limit: 50, after } }),
     ({ messages }) => messages.length === 0,
   );
   const messages = pages.pages.flatMap((page) => page.messages);
