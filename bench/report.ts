@@ -4,6 +4,7 @@
  * @module
  */
 import type { BrokerName } from './brokers.ts';
+import { limitsText } from './limit-notes.ts';
 import { floorText, killsText, memoryText } from './report-notes.ts';
 import type { ConnectResult, IdleResult } from './connections.ts';
 import type { DurableResult } from './durable.ts';
@@ -72,7 +73,7 @@ ${floorText}
 ${page.connections()}
 
 Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each with one subscription and no traffic for twenty seconds.
-${memoryText}${durableText(report)}${killsText}`;
+${memoryText}${durableText(report)}${killsText}${limitsText}`;
 }
 
 function introduction(report: BenchReport): string {

@@ -27,28 +27,42 @@ import {
 const limitMs = 50;
 const [, , ...words] = process.argv;
 const printLine = (line: string): void => void process.stdout.write(`${line}\n`);
-let failed = false;
+const tooLong: string[] = [];
 
-/** Runs one row: `prepare` returns what is measured and when it is done. */
+/**
+ * Runs one row: `prepare` returns what is measured and when it is done.
+ *
+ * @param isLimited false for work at the start of the broker, before it has clients
+ */
 async function row(
   name: string,
   prepare: (world: StallWorld) => Promise<readonly [() => void, () => boolean]>,
+  isLimited = true,
 ): Promise<void> {
   if (words.length > 0 && !words.some((word) => name.includes(word))) return;
   const world = await StallWorld.open();
   const [work, isDone] = await prepare(world);
   const ms = await longestTurnMs(work, isDone);
-  if (ms > limitMs) failed = true;
+  if (isLimited && ms > limitMs) tooLong.push(name);
   printLine(`| ${name} | ${ms.toFixed(1)} |`);
   await world.close();
 }
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
-const answered = (client: StallClient, before = client.wire.sentBytes) => (): boolean =>
-  client.wire.sentBytes > before;
+const answered =
+  (client: StallClient, before = client.wire.sentBytes) =>
+  (): boolean =>
+    client.wire.sentBytes > before;
 
-const publish = (topic: string, payload: Buffer | string, more: object = {}): Packet =>
-  ({ cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false, ...more }) as Packet;
+const publish = (topic: string, payload: Buffer | string, more: object = {}): Packet => ({
+  cmd: 'publish',
+  topic,
+  payload,
+  qos: 0,
+  retain: false,
+  dup: false,
+  ...more,
+});
 
 const subscribe = (filters: readonly string[], qos: 0 | 1 | 2 = 0): Packet => ({
   cmd: 'subscribe',
@@ -209,15 +223,18 @@ await row('64 KB of retained PUBLISH packets on new topics of 32 levels', async 
   return [() => client.wire.receive(chunk), () => world.layer.statistics().retained >= 800];
 });
 
-await row('SUBSCRIBE of 63 filters that match 10,000 retained messages of the device', async (world) => {
-  await retain(world, 1);
-  const client = await world.connect('d0', { clientId: 'd0' });
-  const filters = matchingFilters('d0');
-  assert.ok(filters.length > 60);
-  const packet = client.encode(subscribe(filters));
-  const isDone = (): boolean => client.wire.sentBytes > filters.length * 10_000 * 20;
-  return [() => client.wire.receive(packet), isDone];
-});
+await row(
+  'SUBSCRIBE of 63 filters that match 10,000 retained messages of the device',
+  async (world) => {
+    await retain(world, 1);
+    const client = await world.connect('d0', { clientId: 'd0' });
+    const filters = matchingFilters('d0');
+    assert.ok(filters.length > 60);
+    const packet = client.encode(subscribe(filters));
+    const isDone = (): boolean => client.wire.sentBytes > filters.length * 10_000 * 20;
+    return [() => client.wire.receive(packet), isDone];
+  },
+);
 
 await row('SUBSCRIBE of a backend over 300,000 retained messages', async (world) => {
   await retain(world, 30);
@@ -271,10 +288,7 @@ for (const cmd of ['puback', 'pubrec', 'pubcomp'] as const) {
 await row('a new policy for 5,000 connections with 2 subscriptions each', async (world) => {
   await connectAll(world, 5000);
   let isDone = false;
-  return [
-    () => void world.changePolicy('bench/#').then(() => (isDone = true)),
-    () => isDone,
-  ];
+  return [() => void world.changePolicy('bench/#').then(() => (isDone = true)), () => isDone];
 });
 
 await row('a snapshot that revokes 2,000 of 5,000 connected devices', async (world) => {
@@ -316,18 +330,22 @@ await row('300,000 identities are written to the disk', async (world) => {
   ];
 });
 
-await row('300,000 identities are read from the disk', async (world) => {
-  if (!existsSync(path)) {
-    await fillDirectory(world, 300_000);
-    await new DirectoryFile(path).writeSnapshot(world.directory.state());
-  }
-  let size = 0;
-  return [
-    () => void new DirectoryFile(path).read().then((state) => (size = state?.entries.size ?? -1)),
-    () => size === 300_000,
-  ];
-});
+await row(
+  '300,000 identities are read from the disk, at the start',
+  async (world) => {
+    if (!existsSync(path)) {
+      await fillDirectory(world, 300_000);
+      await new DirectoryFile(path).writeSnapshot(world.directory.state());
+    }
+    let size = 0;
+    return [
+      () => void new DirectoryFile(path).read().then((state) => (size = state?.entries.size ?? -1)),
+      () => size === 300_000,
+    ];
+  },
+  false,
+);
 
 rmSync(folder, { recursive: true });
 
-process.exitCode = failed ? 1 : 0;
+process.exitCode = tooLong.length > 0 ? 1 : 0;

@@ -6,7 +6,13 @@
  * @module
  */
 
-interface Node<V> {
+/** A topic with its value, as a walk visits it. */
+export interface TopicEntry<V> {
+  readonly name: string;
+  readonly value: V | undefined;
+}
+
+interface Node<V> extends TopicEntry<V> {
   /** A topic whose beginning is the path of this node. Nodes share this string instead of copying it. */
   name: string;
   /** The end of the path in {@link name}. The levels of a node begin behind those of its parent. */
@@ -44,12 +50,14 @@ export class TopicTree<V> {
     return this.#find(topic, undefined)?.value;
   }
 
-  /** Sets the value of a topic, and replaces the previous one. */
-  set(topic: string, value: V): void {
+  /** Sets the value of a topic. @returns the previous one, which it replaces; undefined if there was none */
+  set(topic: string, value: V): V | undefined {
     const node = this.#insert(topic);
-    if (node.value === undefined) this.#size++;
+    const before = node.value;
+    if (before === undefined) this.#size++;
     node.name = topic;
     node.value = value;
+    return before;
   }
 
   /** Removes a value and the nodes that only it needs. @returns the value; undefined if there was none */
@@ -82,6 +90,11 @@ export class TopicTree<V> {
    * [MQTT-4.7.1-3] `+` matches an empty level; `a/#` matches `a`.
    */
   *walk(filter: string): Generator<V | undefined, void, undefined> {
+    for (const entry of this.walkEntries(filter)) yield entry?.value;
+  }
+
+  /** As {@link walk}, with the topics. */
+  *walkEntries(filter: string): Generator<TopicEntry<V> | undefined, void, undefined> {
     const levels = filter.split('/');
     const frames: Frame<V>[] = [];
     const first = frameOf(this.#root, levels, 0);
@@ -100,7 +113,8 @@ export class TopicTree<V> {
       }
       const deeper = frameOf(node, levels, depth);
       if (deeper !== undefined) frames.push(deeper);
-      yield depth === levels.length || levels[depth] === '#' ? node.value : undefined;
+      const isMatch = depth === levels.length || levels[depth] === '#';
+      yield isMatch && node.value !== undefined ? node : undefined;
     }
   }
 
@@ -109,8 +123,8 @@ export class TopicTree<V> {
     for (const value of this.walk(filter)) if (value !== undefined) yield value;
   }
 
-  /** Every value, also those of names that begin with `$`. One step for each node, as {@link walk}. */
-  *walkAll(): Generator<V | undefined, void, undefined> {
+  /** Every value, also those of names that begin with `$`. One step for each node, as {@link walkEntries}. */
+  *walkAll(): Generator<TopicEntry<V> | undefined, void, undefined> {
     const open: Iterator<Node<V>>[] = [];
     if (this.#root.children !== undefined) open.push(this.#root.children.values());
     for (let nodes = open.at(-1); nodes !== undefined; nodes = open.at(-1)) {
@@ -119,9 +133,9 @@ export class TopicTree<V> {
         open.pop();
         continue;
       }
-      const { children, value } = next.value;
-      if (children !== undefined) open.push(children.values());
-      yield value;
+      const node = next.value;
+      if (node.children !== undefined) open.push(node.children.values());
+      yield node.value === undefined ? undefined : node;
     }
   }
 

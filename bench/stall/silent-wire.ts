@@ -5,7 +5,12 @@
  * @module
  */
 import { Duplex } from 'node:stream';
-import type { OutboundBytes, Wire, WireHandlers, WriteBuffer } from '../../broker/contracts/connection-wire.ts';
+import type {
+  OutboundBytes,
+  Wire,
+  WireHandlers,
+  WriteBuffer,
+} from '../../broker/contracts/connection-wire.ts';
 
 export class SilentWire implements Wire {
   readonly unsentBytes = 0;
@@ -36,7 +41,11 @@ export class SilentWire implements Wire {
     if (onSent !== undefined) setImmediate(onSent);
   }
 
-  sendBuffer(bytes: Buffer, buffer: WriteBuffer | undefined, onSent: (() => void) | undefined): void {
+  sendBuffer(
+    bytes: Buffer,
+    buffer: WriteBuffer | undefined,
+    onSent: (() => void) | undefined,
+  ): void {
     this.sentBytes += bytes.length;
     this.lastFirstByte = bytes[0] ?? 0;
     buffer?.release();

@@ -71,7 +71,15 @@ export class StallWorld {
     const clock = systemClock;
     const expiry = new ConnectionExpiry(clock, directory, 0);
     const holds = new IncidentHolds();
-    this.review = new ConnectionReview({ clock, directory, layer, expiry, holds, authorizer });
+    this.review = new ConnectionReview({
+      clock,
+      directory,
+      layer,
+      expiry,
+      holds,
+      authorizer,
+      material: { authorities: [] },
+    });
   }
 
   static async open(): Promise<StallWorld> {
@@ -85,7 +93,13 @@ export class StallWorld {
     const ignore = (): void => undefined;
     const layer = await createSessionLayer(config, {
       authorizer,
-      events: { connected: ignore, disconnected: ignore, refused: ignore, denied: ignore, dropped: ignore },
+      events: {
+        connected: ignore,
+        disconnected: ignore,
+        refused: ignore,
+        denied: ignore,
+        dropped: ignore,
+      },
       intercept: () => false,
       rights: new CurrentRights(directory, new IncidentHolds()),
       clock,
@@ -162,7 +176,10 @@ function policyOf(extraTopic: string): Policy {
   return parsePolicy(`${defaultPolicyText.trimEnd()}\n${role}${more}`);
 }
 
-export function directoryEntry(id: string, status: DirectoryEntry['status'] = 'active'): DirectoryEntry {
+export function directoryEntry(
+  id: string,
+  status: DirectoryEntry['status'] = 'active',
+): DirectoryEntry {
   const certificate = {
     serial: '0a1b2c3d4e5f60718293a4b5c6d7e8f9',
     fingerprint: `sha256:${'0'.repeat(64)}`,

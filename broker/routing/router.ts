@@ -24,14 +24,15 @@ export interface RouterOptions<S> {
 
 export class Router<S extends object> {
   readonly #trie = new FilterTree<S>();
-  readonly #routes = new Map<string, Route<S>>();
+  readonly #routes = new Map<string, ComputedRoute<S>>();
   /**
    * The cached routes by topic. When a subscription changes, only the routes that its filter matches are
    * removed from the cache. Otherwise the cache would never be warm in a fleet in which a device connects
    * every second.
    */
-  readonly #index = new TopicTree<Route<S>>();
+  readonly #index = new TopicTree<ComputedRoute<S>>();
   readonly #options: RouterOptions<S>;
+  #generation: Generation = { isOver: false };
   /** The approximate memory of the cached routes. */
   #cacheBytes = 0;
 
@@ -72,10 +73,10 @@ export class Router<S extends object> {
       if (route !== undefined) this.#evict(route);
       return;
     }
-    const matched: Route<S>[] = [];
+    const matched: ComputedRoute<S>[] = [];
     let steps = 0;
-    for (const route of this.#index.walk(filter)) {
-      if (route !== undefined) matched.push(route);
+    for (const entry of this.#index.walkEntries(filter)) {
+      if (entry?.value !== undefined) matched.push(entry.value);
       if (++steps < invalidationStepsMax) continue;
       // One packet may have a hundred such filters. Computing routes again costs less than to visit them.
       this.invalidateAll();
@@ -86,14 +87,16 @@ export class Router<S extends object> {
 
   /** Removes all cached routes: the policy has changed. */
   invalidateAll(): void {
-    for (const route of this.#routes.values()) route.stale = true;
+    // Not one by one: there can be a hundred thousand.
+    this.#generation.isOver = true;
+    this.#generation = { isOver: false };
     this.#cacheBytes = 0;
     this.#routes.clear();
     this.#index.clear();
   }
 
-  #evict(route: Route<S>): void {
-    route.stale = true;
+  #evict(route: ComputedRoute<S>): void {
+    route.isEvicted = true;
     this.#cacheBytes -= routeBytes(route);
     this.#routes.delete(route.topic);
     this.#index.delete(route.topic);
@@ -102,10 +105,10 @@ export class Router<S extends object> {
   #compute(topic: string): Route<S> {
     const { subscriptions, groups } = this.#trie.match(topic);
     const { mayReceive, cacheMaxTopics } = this.#options;
-    const route: Route<S> = {
+    const route = new ComputedRoute<S>(
       topic,
-      targets: targetsOf(subscriptions, (subscriber) => mayReceive(subscriber, topic)),
-      shared: groups
+      targetsOf(subscriptions, (subscriber) => mayReceive(subscriber, topic)),
+      groups
         .map((group): SharedTarget<S> => {
           const members: Target<S>[] = [];
           for (const member of group.members.values()) {
@@ -114,10 +117,10 @@ export class Router<S extends object> {
           return { members, turn: group.turn };
         })
         .filter((group) => group.members.length > 0),
-      stale: false,
-    };
+      this.#generation,
+    );
     if (cacheMaxTopics === 0) {
-      route.stale = true;
+      route.isEvicted = true;
       return route;
     }
     this.#cacheBytes += routeBytes(route);
@@ -132,6 +135,35 @@ export class Router<S extends object> {
     this.#routes.set(topic, route);
     this.#index.set(topic, route);
     return route;
+  }
+}
+
+/** The routes that are cached together, until all of them are removed. */
+interface Generation {
+  isOver: boolean;
+}
+
+class ComputedRoute<S> implements Route<S> {
+  readonly topic: string;
+  readonly targets: readonly Target<S>[];
+  readonly shared: readonly SharedTarget<S>[];
+  isEvicted = false;
+  readonly #generation: Generation;
+
+  constructor(
+    topic: string,
+    targets: readonly Target<S>[],
+    shared: readonly SharedTarget<S>[],
+    generation: Generation,
+  ) {
+    this.topic = topic;
+    this.targets = targets;
+    this.shared = shared;
+    this.#generation = generation;
+  }
+
+  get stale(): boolean {
+    return this.isEvicted || this.#generation.isOver;
   }
 }
 

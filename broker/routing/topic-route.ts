@@ -51,7 +51,7 @@ export interface Route<S> {
   readonly topic: string;
   readonly targets: readonly Target<S>[];
   readonly shared: readonly SharedTarget<S>[];
-  stale: boolean;
+  readonly stale: boolean;
 }
 
 const noIdentifiers: readonly number[] = Object.freeze([]);

@@ -108,18 +108,16 @@ class DurableStore implements SessionStore {
 
   /** Loads the retained messages, in pages, so that they are in memory once only. */
   async restoreRetained(): Promise<void> {
-    const owners = new Map<string, string>();
-    for (let after = 0; ;) {
-      const page = await this.#link.readRetained(after);
+    for (let next = this.#link.readRetained(0); ;) {
+      const page = await next;
       if (page.lastRow === 0) return;
-      after = page.lastRow;
+      // The thread reads the next page while this one is decoded.
+      next = this.#link.readRetained(page.lastRow);
+      next.catch(() => undefined);
       const reader = new BatchReader(page.data);
       while (!reader.done) {
         const message = this.#checked(() => readMessage(reader.bytes()));
-        const owner = publisherIdentity(message);
-        // One string for all messages of an identity.
-        if (owner !== undefined && !owners.has(owner)) owners.set(owner, owner);
-        this.#retained.restore(message, owner === undefined ? undefined : owners.get(owner));
+        this.#retained.restore(message, publisherIdentity(message));
       }
     }
   }

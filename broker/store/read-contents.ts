@@ -43,8 +43,8 @@ export function formatOf(database: DatabaseSync): number {
 }
 
 /** The memory of one page of retained messages, approximately, and the messages in it at most. */
-const pageBytes = 256 * 1024;
-const pageMessages = 4096;
+const pageBytes = 2 * 1024 * 1024;
+const pageMessages = 32_768;
 
 /** Reads retained messages in the order of their rows, until a page is full. */
 export function readRetained(database: DatabaseSync, afterRow: number): RetainedPage {

@@ -6,8 +6,8 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import { TopicTree } from '../../core/topic-tree.ts';
-import { RetainedMessage, retainedBytes } from './retained-message.ts';
+import { TopicTree, type TopicEntry } from '../../core/topic-tree.ts';
+import { retainedBytes, RetainedRecords, type RetainedName } from './retained-records.ts';
 import type { RetainRefusal, StoredMessage, StoreLimits } from './session-store.ts';
 import { SharedRoom, type Amount, type OwnerShare, type RoomRefusal } from './shared-room.ts';
 
@@ -23,14 +23,15 @@ const reasons: Readonly<Record<RoomRefusal, RetainRefusal>> = {
 };
 
 export class RetainedSet {
-  readonly #tree = new TopicTree<RetainedMessage>();
+  readonly #tree = new TopicTree<RetainedName>();
+  readonly #records = new RetainedRecords();
   readonly #clients: SharedRoom;
   readonly #system: SharedRoom;
   readonly #clock: Clock;
   readonly #removed: (topic: string) => void;
   /** Expired messages that a lookup found. They are removed by the next mutation. */
   readonly #expired = new Set<string>();
-  #sweep: Generator<RetainedMessage | undefined, void, undefined> | undefined;
+  #sweep: Generator<TopicEntry<RetainedName> | undefined, void, undefined> | undefined;
   #sweptAtMs = 0;
   #innerNodes = 0;
 
@@ -65,13 +66,13 @@ export class RetainedSet {
       const refusal = this.#refusal(message, share);
       if (refusal !== undefined) return reasons[refusal];
     }
-    this.#put(new RetainedMessage(message, share?.id));
+    this.#put(message, share?.id);
     return undefined;
   }
 
   /** Retains a message of an earlier run, within any limits: what was acknowledged is kept. */
   restore(message: StoredMessage, owner: string | undefined): void {
-    this.#put(new RetainedMessage(message, owner));
+    this.#put(message, owner);
   }
 
   /** @returns whether there was one */
@@ -86,13 +87,16 @@ export class RetainedSet {
 
   /** Visits in steps, so that the caller can pause between them; see `TopicTree.walk`. */
   *walk(filter: string): Generator<StoredMessage | undefined, void, undefined> {
-    for (const message of this.#tree.walk(filter)) {
-      if (message?.expiresAtMs === undefined) yield message?.toStored();
-      else if (message.expiresAtMs > this.#clock.now()) yield message.toStored();
-      else {
-        this.#expired.add(message.topic);
+    for (const entry of this.#tree.walkEntries(filter)) {
+      if (entry?.value === undefined) {
         yield undefined;
+        continue;
       }
+      const { name: topic, value } = entry;
+      if (this.#hasExpired(value)) {
+        this.#expired.add(topic);
+        yield undefined;
+      } else yield this.#records.message(value, topic);
     }
   }
 
@@ -104,29 +108,45 @@ export class RetainedSet {
     };
     const before = this.#tree.get(topic);
     if (before === undefined) return this.#roomOf(topic).refusal(share, added);
-    const replaced: Amount = { entries: 0, bytes: added.bytes - before.bytes };
-    const isOwn = before.owner === share?.id;
+    const replaced: Amount = {
+      entries: 0,
+      bytes: added.bytes - this.#records.bytes(before, topic),
+    };
+    const isOwn = this.#records.owner(before) === share?.id;
     return this.#roomOf(topic).refusal(share, replaced, isOwn ? replaced : added);
   }
 
-  #put(message: RetainedMessage): void {
-    const { topic, owner, bytes } = message;
+  #put(message: StoredMessage, owner: string | undefined): void {
+    const { topic, payload, properties } = message;
     const room = this.#roomOf(topic);
-    const before = this.#tree.get(topic);
-    if (before !== undefined) room.remove(before.owner, { entries: 1, bytes: before.bytes });
-    room.add(owner, { entries: 1, bytes });
-    this.#tree.set(topic, message);
+    room.add(owner, {
+      entries: 1,
+      bytes: retainedBytes(topic, payload.length, properties?.length),
+    });
+    const before = this.#tree.set(topic, this.#records.add(message, owner));
+    if (before !== undefined) this.#forget(topic, before);
     this.#countInnerNodes(room);
     this.#expired.delete(topic);
   }
 
   #remove(topic: string): boolean {
-    const message = this.#tree.delete(topic);
-    if (message === undefined) return false;
-    const room = this.#roomOf(topic);
-    room.remove(message.owner, { entries: 1, bytes: message.bytes });
-    this.#countInnerNodes(room);
+    const name = this.#tree.delete(topic);
+    if (name === undefined) return false;
+    this.#forget(topic, name);
+    this.#countInnerNodes(this.#roomOf(topic));
     return true;
+  }
+
+  /** Removes the record of a message, and takes it out of its room. */
+  #forget(topic: string, name: RetainedName): void {
+    const bytes = this.#records.bytes(name, topic);
+    this.#roomOf(topic).remove(this.#records.owner(name), { entries: 1, bytes });
+    this.#records.remove(name);
+  }
+
+  #hasExpired(name: RetainedName): boolean {
+    const expiresAtMs = this.#records.expiresAtMs(name);
+    return expiresAtMs !== undefined && expiresAtMs <= this.#clock.now();
   }
 
   /** Counts the nodes that a mutation added or removed. They belong to nobody: many messages share them. */
@@ -162,9 +182,9 @@ export class RetainedSet {
         this.#sweep = undefined;
         break;
       }
-      const message = next.value;
-      if (message?.expiresAtMs !== undefined && message.expiresAtMs <= nowMs) {
-        this.#expired.add(message.topic);
+      const entry = next.value;
+      if (entry?.value !== undefined && this.#hasExpired(entry.value)) {
+        this.#expired.add(entry.name);
       }
     }
     this.#removeExpired();

@@ -279,7 +279,7 @@ export const brokerLimitsSchema = z.strictObject({
     min: 0,
     max: 65_536 * mib,
     description:
-      'Memory of the retained messages of all clients together: topic and payload, and about 330 bytes for each message. Shared as retainedMax is.',
+      'Memory of the retained messages of all clients together: topic and payload, and about 210 bytes for each message. Shared as retainedMax is.',
   }),
   retainedPerDeviceMax: wholeNumber({
     defaultValue: 10_000,
