@@ -9,7 +9,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
-import { Admitter } from './admission/admitter.ts';
+import { createEntrance, type Entrance } from './broker-entrance.ts';
 import { CurrentRights } from './admission/current-rights.ts';
 import { IncidentDetector } from './admission/incident-detector.ts';
 import { IncidentHolds } from './admission/incident-holds.ts';
@@ -27,9 +27,6 @@ import { ReportSender } from './feed/report-sender.ts';
 import { SampleReporter } from './feed/sample-reporter.ts';
 import { PresencePublisher } from './fleet-topics/presence.ts';
 import { RenewalRelay, renewOver } from './fleet-topics/renewal-relay.ts';
-import type { BrokerPorts } from './listeners/entrance.ts';
-import { HandshakeQuota } from './listeners/handshake-quota.ts';
-import { LocalPorts } from './listeners/local-ports.ts';
 import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import { QueryResponder } from './queries/query-responder.ts';
@@ -47,6 +44,8 @@ export interface BrokerEnvironment {
   readonly enrollUrl: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whether memory that fronts share is overwritten when it is released, for tests. */
+  readonly poisonsRings?: boolean;
 }
 
 /** The parts of one broker. */
@@ -222,43 +221,6 @@ function createEnforcement(
     ...{ authorizer, clock, directory, layer, expiry, holds, material },
   });
   return { expiry, review };
-}
-
-/** Accepts connections. */
-interface Entrance {
-  readonly quota: HandshakeQuota;
-  readonly admitter: Admitter;
-  readonly ports: BrokerPorts;
-}
-
-function createEntrance(
-  config: Config,
-  { clock }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Entrance | keyof Updates | 'samples' | 'queries'>,
-): Entrance {
-  const { material, directory, holds, lag, incidents, reporter, layer, expiry } = parts;
-  const limits = config.limits.broker;
-  const quota = new HandshakeQuota(limits, { clock, load: lag, threads: 1 });
-  const admitter = new Admitter({
-    clock,
-    directory,
-    incidents,
-    holds,
-    layer,
-    expiry,
-    connectionsMax: limits.connectionsMax,
-    events: reporter,
-  });
-  const ports = new LocalPorts({
-    config,
-    clock,
-    material: material.tls(),
-    quota,
-    admitter,
-    events: reporter.listener,
-    upgradeEvents: reporter.session,
-  });
-  return { quota, admitter, ports };
 }
 
 /** Reports the numbers of the broker regularly. */

@@ -18,6 +18,8 @@ export interface BrokerDeps {
   readonly enrollUrl: string;
   readonly clock?: Clock;
   readonly log: Logger;
+  /** Whether memory that fronts share is overwritten when it is released, for tests. */
+  readonly poisonsRings?: boolean;
 }
 
 export interface BrokerService {

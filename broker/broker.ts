@@ -10,6 +10,7 @@ import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import { createBrokerParts, type BrokerEnvironment, type BrokerParts } from './broker-parts.ts';
 import type { PortAddress } from './listeners/device-ports.ts';
+import type { BrokerPorts } from './listeners/entrance.ts';
 import { brokerGauges } from './telemetry/broker-gauges.ts';
 import { registerGauges } from './telemetry/gauge-metrics.ts';
 import { healthChecks, readinessChecks, statusChecks, type Vitals } from './telemetry/health.ts';
@@ -25,6 +26,7 @@ export interface BrokerAddresses {
 /** A broker that listens. */
 export interface RunningBroker {
   readonly addresses: BrokerAddresses;
+  readonly ports: BrokerPorts;
   readonly aedes: Aedes;
   /** Resolves with the reason when the broker must stop. */
   readonly failed: Promise<FlotillaError>;
@@ -56,10 +58,11 @@ export async function openBroker(
   lifecycle.add('queries', () => queries.stop());
   const corrected = await presence.correct();
   if (corrected > 0) log.info({ devices: corrected }, 'presence corrected');
-  const ports = await openPorts(clock, parts, lifecycle);
+  const addresses = await openPorts(clock, parts, lifecycle);
   startUpdates(parts, lifecycle);
   return {
-    addresses: { ...ports, metrics },
+    addresses: { ...addresses, metrics },
+    ports: parts.ports,
     aedes: layer.core,
     failed: fatalError.occurred,
     reload: () => reloader.reload(),
@@ -117,6 +120,8 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     directorySaved: parts.feed.saved,
     reloadErrors: parts.reloader.errors,
     held: parts.holds.size,
+    fronts: parts.ports.fronts,
+    frontsRunning: parts.ports.frontsRunning,
   };
 }
 

@@ -11,6 +11,7 @@ import type { Admitter } from '../admission/admitter.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { DeviceAddresses, DevicePortsOptions } from './device-ports.ts';
+import type { FrontLoad } from '../contracts/front-load.ts';
 import type { HandshakeQuota } from './handshake-quota.ts';
 import type { ListenerEvents } from './tls-listener.ts';
 
@@ -37,6 +38,11 @@ export interface EntranceDeps {
 export interface BrokerPorts {
   /** Whether both ports are open. */
   readonly listening: boolean;
+  /** The threads that do TLS, by number; empty if the thread of the sessions does it. */
+  readonly fronts: readonly FrontLoad[];
+  /** How many of them run, and how often one was started again. */
+  readonly frontsRunning: number;
+  readonly frontRestarts: number;
   /** @throws FlotillaError `address-in-use`, `start-failed` */
   listen(): Promise<DeviceAddresses>;
   /**

@@ -14,6 +14,9 @@ import { StreamWire } from './stream-wire.ts';
 import type { Handshake } from './tls-listener.ts';
 
 export class LocalPorts implements BrokerPorts {
+  readonly fronts = [];
+  readonly frontsRunning = 0;
+  readonly frontRestarts = 0;
   readonly #deps: EntranceDeps;
   readonly #ports: DevicePorts;
   #authorities: readonly X509Certificate[];

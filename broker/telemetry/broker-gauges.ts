@@ -6,6 +6,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Directory } from '../feed/broker-directory.ts';
 import type { HandshakeQuota } from '../listeners/handshake-quota.ts';
+import type { BrokerPorts } from '../listeners/entrance.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { Gauges } from './gauge-metrics.ts';
 
@@ -13,6 +14,7 @@ export interface GaugeSources {
   readonly nowMs: number;
   readonly connections: number;
   readonly quota: HandshakeQuota;
+  readonly ports: Pick<BrokerPorts, 'fronts' | 'frontRestarts'>;
   readonly directory: Directory;
   readonly feedConnected: boolean;
   readonly leaf: X509Certificate;
@@ -24,7 +26,7 @@ export interface GaugeSources {
 
 /** Reads the values of one scrape. */
 export function brokerGauges(sources: GaugeSources): Gauges {
-  const { quota, directory, layer, nowMs } = sources;
+  const { quota, ports, directory, layer, nowMs } = sources;
   const statistics = layer.statistics();
   return {
     connections: sources.connections,
@@ -40,6 +42,8 @@ export function brokerGauges(sources: GaugeSources): Gauges {
     reloadFailed: sources.reloadFailed,
     nowMs,
     deniedByRule: sources.deniedByRule,
+    fronts: ports.fronts,
+    frontRestarts: ports.frontRestarts,
     *fleetLeftMs() {
       for (const { role, certificates } of directory.entries()) {
         if (role === 'broker') continue;

@@ -4,6 +4,7 @@
  * @module
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { FrontLoad } from '../contracts/front-load.ts';
 import type { SessionStatistics } from '../contracts/session-layer.ts';
 
 /** The values of one scrape. */
@@ -24,6 +25,8 @@ export interface Gauges {
   /** Time until the newest certificate of each identity expires, in ms. */
   fleetLeftMs(): Iterable<number>;
   readonly deniedByRule: ReadonlyMap<string, number>;
+  readonly fronts: readonly FrontLoad[];
+  readonly frontRestarts: number;
   statistics(): SessionStatistics;
 }
 
@@ -101,6 +104,20 @@ const gaugeTable: readonly (readonly [string, string, (gauges: Gauges) => number
   ],
 ];
 
+/** The same for the gauges of each front. */
+const frontTable: readonly (readonly [string, string, (load: FrontLoad) => number])[] = [
+  [
+    'flotilla_front_connections',
+    'Connections of a front whose TLS handshake is complete.',
+    (load) => load.connections,
+  ],
+  [
+    'flotilla_front_busy_ratio',
+    'Share of the time that the event loop of a front works.',
+    (load) => load.busyShare,
+  ],
+];
+
 /** Name, help text, label names and samples of each counter that its owner keeps as plain numbers. */
 const totalTable: readonly (readonly [
   string,
@@ -156,10 +173,16 @@ const totalTable: readonly (readonly [
     [],
     (g) => single(g.handshakesAbandoned),
   ],
+  [
+    'flotilla_front_restarts_total',
+    'Fronts that ended and were started again.',
+    [],
+    (g) => single(g.frontRestarts),
+  ],
 ];
 
 /**
- * Registers the metrics of both tables and the histogram of certificate lifetimes.
+ * Registers the metrics of the tables and the histogram of certificate lifetimes.
  *
  * @param read called for each metric at each scrape
  */
@@ -172,6 +195,18 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
       registers,
       collect() {
         this.set(value(read()));
+      },
+    });
+  }
+  for (const [name, help, value] of frontTable) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['front'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [at, load] of read().fronts.entries()) this.set({ front: at + 1 }, value(load));
       },
     });
   }

@@ -6,6 +6,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { FrontLoad } from '../contracts/front-load.ts';
 import type { Check } from '../../core/telemetry/metrics-server.ts';
 
 /** The process is unhealthy when the event loop is later than this. */
@@ -35,6 +36,9 @@ export interface Vitals {
   readonly directorySaved: boolean;
   /** Failed reloads: what could not be loaded, and why. */
   readonly reloadErrors: ReadonlyMap<string, string>;
+  /** The threads that do TLS; empty if there are none. */
+  readonly fronts: readonly FrontLoad[];
+  readonly frontsRunning: number;
   /** The number of identities that are held because of an incident. */
   readonly held: number;
 }
@@ -77,6 +81,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
   return [
     ...healthChecks(vitals).slice(0, 1),
     ...readinessChecks(vitals),
+    ...frontCheck(vitals),
     {
       name: 'feed',
       ok: feedConnected,
@@ -104,6 +109,22 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
       name: 'incident holds',
       ok: held === 0,
       detail: `${held} identities are held because of an incident`,
+    },
+  ];
+}
+
+/** Whether all fronts run, and how busy they are. */
+function frontCheck({ fronts, frontsRunning }: Vitals): readonly Check[] {
+  if (fronts.length === 0) return [];
+  const loads = fronts.map(
+    ({ connections, busyShare }) =>
+      `${connections} connections at ${Math.round(100 * busyShare)} %`,
+  );
+  return [
+    {
+      name: 'fronts',
+      ok: frontsRunning === fronts.length,
+      detail: `${frontsRunning} of ${fronts.length} run: ${loads.join(', ')}`,
     },
   ];
 }

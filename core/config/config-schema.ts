@@ -263,6 +263,12 @@ export const configSchema = z.strictObject({
     .strictObject({
       mqttsPort: port(8883, 'The port for MQTT over TLS.'),
       wssPort: port(8884, 'The port for MQTT over secure WebSocket.'),
+      fronts: z
+        .union([z.literal('auto'), z.number().int().min(0).max(64)])
+        .default(0)
+        .describe(
+          'How many threads (fronts) do TCP, TLS and WebSocket. 0: the thread of the sessions does it. auto: on Linux with four cores or more, one less than the cores and at most 8; otherwise 0.',
+        ),
       metricsHost: host('The address for health checks and metrics, which need no authentication.'),
       metricsPort: port(9464, 'The port for health checks and metrics.'),
       onDenied: z

@@ -384,6 +384,10 @@ export const brokerErrors = errors({
     advice: 'Check the network between the device and the broker.',
   },
   // The session store.
+  'front-ended': {
+    title: 'A front of the broker ended, and its connections were closed',
+    advice: 'It is started again within a second. If it happens again, please report the error.',
+  },
   'store-write-failed': {
     title: 'The session store cannot be written',
     advice: 'Check the free space and the health of the disk, then start the broker again.',

@@ -16,6 +16,7 @@ import { parseDeviceId } from '../../core/device-id.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import type { Clock } from '../../core/clock.ts';
 import { TestFeed } from './broker-feed.ts';
+import { testFronts } from './front-mode.ts';
 import { captureLog, type LogCapture } from './log-capture.ts';
 import { tempFolder } from './temp-folder.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
@@ -82,12 +83,20 @@ export async function brokerWorld(
     startBroker(
       checkConfig({
         ...config,
-        broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, store: 'memory', ...config.broker },
+        broker: {
+          mqttsPort: 0,
+          wssPort: 0,
+          metricsPort: 0,
+          store: 'memory',
+          fronts: testFronts,
+          ...config.broker,
+        },
       }),
       {
         state,
         enrollUrl: feed.url,
         log: capture.log,
+        poisonsRings: true,
         ...(options.clock === undefined ? {} : { clock: options.clock }),
       },
     );

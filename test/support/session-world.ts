@@ -26,6 +26,7 @@ import {
   type MqttSessionLayer,
 } from '../../broker/session/mqtt-session-layer.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
+import { BorrowedWire } from './borrowed-wire.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
 import { until } from './until.ts';
 
@@ -241,7 +242,7 @@ export async function startWorld(
   const next: (() => Identity)[] = [];
   const server = createTcpServer((socket) => {
     const identity = next.shift()?.() ?? identityOf('unknown');
-    layer.accept(new StreamWire(socket), identity);
+    layer.accept(new BorrowedWire(socket, layer.scheduler), identity);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const world = new World(layer, authorizer, config, events, server, next);

@@ -38,6 +38,8 @@ export function sendQos0(
   if (allowed === undefined) return dropped(client, 'not-allowed');
   if (!client.hasRoom) return dropped(client, 'outbound-full');
   const atOnce = gate.leavesAtOnce(false);
+  // It waits longer than the bytes that were read are valid.
+  if (!atOnce) allowed.detach();
   const encoded = deliveryBytes(client, allowed, false, identifiers, clock, atOnce);
   if (encoded === undefined) return dropped(client, 'too-large');
   counters.messagesOut[0]++;
@@ -66,6 +68,7 @@ export function sendWithPacketId(
   const allowed = allowedByPlugin(client, delivery.message, qos, retain);
   if (allowed === undefined) return 'not-allowed';
   const atOnce = gate.leavesAtOnce(afterCommit);
+  if (!atOnce) allowed.detach();
   const encoded = deliveryBytes(client, allowed, true, identifiers, clock, atOnce);
   if (encoded === undefined) return 'too-large';
   counters.messagesOut[qos]++;

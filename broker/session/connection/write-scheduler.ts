@@ -43,6 +43,11 @@ export class WriteScheduler {
     this.#schedule();
   }
 
+  /** Nothing is scheduled until the next {@link flush}: the caller flushes at the end of its turn. */
+  hold(): void {
+    this.#scheduled = true;
+  }
+
   /** Flushes all connections and starts the commit now. */
   flush(): void {
     this.#scheduled = false;

@@ -114,6 +114,8 @@ function publishAfterHook(
   packetId: number,
 ): void {
   const { qos, topic } = message;
+  // A plug-in may answer later, when the bytes that were read are not valid any more.
+  message.detach();
   runPublishHook(client, message, packetId, (allowed) => {
     if (allowed === undefined) {
       deny(client, session, topic, qos, packetId, 'plug-in-refused');

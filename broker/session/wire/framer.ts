@@ -11,7 +11,7 @@ import { malformed, ProtocolFault, protocolError } from './fault.ts';
  * Handles one complete packet: `bytes` from `start` (its fixed header) to `end`. Its variable header
  * begins at `body`.
  *
- * @returns false to pause: the framer keeps the following bytes until {@link Framer.resume}
+ * @returns false to pause: the framer keeps a copy of the following bytes until {@link Framer.resume}
  */
 export type PacketHandler = (bytes: Buffer, start: number, body: number, end: number) => boolean;
 
@@ -25,6 +25,7 @@ export interface FramerRoom {
 const incomplete = -1;
 const headerMaxBytes = 5;
 const firstCapacityBytes = 1024;
+const noBytes = Buffer.alloc(0);
 
 export class Framer {
   /** The largest accepted packet in bytes, with its fixed header. May be changed between packets. */
@@ -40,6 +41,8 @@ export class Framer {
   #partialLength = 0;
   /** The bytes that follow the packet after which the handler paused. */
   #unread: Buffer | undefined;
+  /** Whether the bytes that are split are those of {@link #unread}, which need no second copy. */
+  #isCopy = false;
   #paused = false;
   #splitting = false;
   #bodyAt = 0;
@@ -59,7 +62,7 @@ export class Framer {
   /** @throws ProtocolFault if a length is malformed or a packet is too large; errors of the handler */
   push(chunk: Buffer): void {
     if (this.#paused || this.#splitting) {
-      this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk]);
+      this.#unread = Buffer.concat([this.#unread ?? noBytes, chunk]);
       return;
     }
     if (this.firstByte !== 0 && this.#partial === undefined && chunk[0] !== this.firstByte) {
@@ -80,7 +83,13 @@ export class Framer {
     this.#paused = false;
     const unread = this.#unread;
     this.#unread = undefined;
-    if (unread !== undefined) this.push(unread);
+    if (unread === undefined) return;
+    this.#isCopy = true;
+    try {
+      this.push(unread);
+    } finally {
+      this.#isCopy = false;
+    }
   }
 
   /** Discards all buffered bytes. */
@@ -97,7 +106,8 @@ export class Framer {
     const { length } = chunk;
     while (at < length) {
       if (this.#paused) {
-        this.#unread = chunk.subarray(at);
+        const rest = chunk.subarray(at);
+        this.#unread = this.#isCopy ? rest : Buffer.from(rest);
         return;
       }
       let body = at + 2;

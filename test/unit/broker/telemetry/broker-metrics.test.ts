@@ -37,6 +37,11 @@ const gauges: Gauges = {
   nowMs: 0,
   fleetLeftMs: () => [-1, 43_200_000, 400 * 86_400_000],
   deniedByRule: new Map([['device/own', 3]]),
+  fronts: [
+    { connections: 3, handshakes: 9, busyShare: 0.25 },
+    { connections: 4, handshakes: 8, busyShare: 0.5 },
+  ],
+  frontRestarts: 2,
   statistics: () => statistics,
 };
 
@@ -139,6 +144,9 @@ test('every scrape exports the current totals of the session layer', async (t) =
     'flotilla_messages_sent_total{qos="2"} 6',
     'flotilla_received_bytes_total 7',
     'flotilla_store_commit_seconds_total 1.5',
+    'flotilla_front_connections{front="2"} 4',
+    'flotilla_front_busy_ratio{front="1"} 0.25',
+    'flotilla_front_restarts_total 2',
     'flotilla_policy_denied_by_rule_total{rule="device/own"} 3',
     'flotilla_fleet_certificate_expires_in_seconds_bucket{le="0"} 1',
     'flotilla_fleet_certificate_expires_in_seconds_bucket{le="86400"} 2',

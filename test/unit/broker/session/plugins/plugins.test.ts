@@ -215,6 +215,29 @@ test('authorizePublish may answer later: its connection waits and keeps the orde
   );
 });
 
+test('a message that waits for a plug-in keeps its payload and properties', async (t) => {
+  const world = await startWorld(t);
+  world.layer.core.authorizePublish = (_client, _packet, callback) => {
+    setImmediate(callback, null);
+  };
+  const sub = await world.connect({ version: 5, clientId: 'sub' });
+  await sub.subscribe('#', 0);
+  const pub = await world.connect({ version: 5, clientId: 'pub' });
+  for (const topic of ['a', 'b', 'c']) {
+    const properties = { userProperties: { name: `value of ${topic}` } };
+    pub.publish(topic, `payload of ${topic}`, { properties });
+  }
+  await until('all arrived', () => sub.packets.length === 3);
+  t.deepEqual(
+    sub.packets.map((one) => [
+      one.topic,
+      String(one.payload),
+      { ...(one.properties?.['userProperties'] as object) },
+    ]),
+    ['a', 'b', 'c'].map((topic) => [topic, `payload of ${topic}`, { name: `value of ${topic}` }]),
+  );
+});
+
 test('a hook that never answers closes its connection only', async (t) => {
   const clock = fakeClock();
   const world = await startWorld(t, { clock });

@@ -86,6 +86,23 @@ test('random bytes never make the property decoder throw anything but a Protocol
   t.pass();
 });
 
+test('the bytes behind a packet that pauses, and those that arrive meanwhile, are copied', (t) => {
+  const got: string[] = [];
+  const framer = new Framer(1000, unlimited, (bytes, start, _body, end) => {
+    got.push(bytes.toString('hex', start, end));
+    return false;
+  });
+  const push = (hex: string): void => {
+    const chunk = Buffer.from(hex, 'hex');
+    framer.push(chunk);
+    chunk.fill(0xdb);
+  };
+  push('300101300102300103');
+  push('300104');
+  while (got.length < 4) framer.resume();
+  t.deepEqual(got, ['300101', '300102', '300103', '300104']);
+});
+
 test('mqtt-packet decodes what the broker encodes, in each protocol family, with and without packet id', (t) => {
   fc.assert(
     fc.property(
