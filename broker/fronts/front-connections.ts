@@ -150,6 +150,7 @@ function securedFacts(
             commonName: certificate.commonName,
             forClients: certificate.forClients,
             subject: certificate.commonName.ok ? '' : certificate.subject(),
+            issuer: certificate.issuer() ?? null,
             issuedHere: chainError !== undefined && certificate.issuedHere(),
           },
   };

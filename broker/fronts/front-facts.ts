@@ -42,6 +42,8 @@ export const securedFacts = z.object({
       /** The subject, if there is no valid common name. */
       subject: z.string(),
       forClients: z.boolean(),
+      /** The fingerprint of the CA certificate in force that its issuer names; null: there is none. */
+      issuer: z.string().nullable(),
       /** Whether a CA in force signed it. Determined only if the chain has an error. */
       issuedHere: z.boolean(),
     })

@@ -34,7 +34,13 @@ interface WaitingFrame {
 /** About how many bytes of one front are handled in one turn, so that fronts take turns. */
 const drainMaxBytes = 256 * 1024;
 
-export type LinkDeps = Pick<EntranceDeps, 'admitter' | 'quota' | 'events' | 'upgradeEvents'>;
+export interface LinkDeps extends Pick<
+  EntranceDeps,
+  'admitter' | 'quota' | 'events' | 'upgradeEvents'
+> {
+  /** Whether a CA certificate with this fingerprint is in force. A front may not know yet that one is not. */
+  isAuthority(fingerprint: string): boolean;
+}
 
 export class FrontLink implements WireLink {
   readonly sender: RingSender;
@@ -169,8 +175,10 @@ export class FrontLink implements WireLink {
 
   #admit(id: number, secured: SecuredFacts): void {
     const { admitter, events, quota } = this.#deps;
+    const { issuer = null } = secured.certificate ?? {};
+    const isInForce = issuer !== null && this.#deps.isAuthority(issuer);
     events.handshake(secured.resumed ? 'resumed' : 'full', secured.durationMs);
-    const identity = admitter.admit(factsOf(secured));
+    const identity = admitter.admit(factsOf(secured, isInForce));
     if (identity === undefined) {
       this.control(toFront.destroy, id);
       return;
@@ -224,7 +232,7 @@ export class FrontLink implements WireLink {
 }
 
 /** The facts for admission. The front has determined what they compute. */
-function factsOf({ certificate, ...facts }: SecuredFacts): TlsFacts {
+function factsOf({ certificate, ...facts }: SecuredFacts, issuerInForce: boolean): TlsFacts {
   const { chainError, remoteAddress, tlsVersion, resumed } = facts;
   return {
     chainError: chainError ?? undefined,
@@ -240,6 +248,7 @@ function factsOf({ certificate, ...facts }: SecuredFacts): TlsFacts {
             commonName: certificate.commonName,
             forClients: certificate.forClients,
             subject: () => certificate.subject,
+            issuer: () => (issuerInForce ? (certificate.issuer ?? undefined) : undefined),
             issuedHere: () => certificate.issuedHere,
           },
   };

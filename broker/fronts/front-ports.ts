@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { createServer } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { Cancel } from '../../core/clock.ts';
@@ -51,6 +51,8 @@ export class FrontPorts implements BrokerPorts {
   readonly #restarting = new Set<Cancel>();
   #options: DevicePortsOptions;
   #material: PortMaterial;
+  /** The fingerprints of the CA certificates in force. */
+  #authorities: ReadonlySet<string>;
   #listening = false;
   #stopped = false;
   #restartMs = restartMinMs;
@@ -61,6 +63,7 @@ export class FrontPorts implements BrokerPorts {
     this.#threads = new Array<undefined>(deps.count).fill(undefined);
     this.#options = portsOptions(deps.config, true);
     this.#material = withTicketKeys(deps.material);
+    this.#authorities = fingerprintsOf(deps.material);
     const running = (): FrontThread[] => this.#threads.filter((one) => one !== undefined);
     this.#loop = new DrainLoop(this.#bells, coreThread, {
       isEmpty: () => running().every(({ link }) => link.isEmpty),
@@ -108,6 +111,7 @@ export class FrontPorts implements BrokerPorts {
   replaceMaterial(material: TlsMaterial): void {
     const { key, chain, authorities } = material;
     createSecureContext({ key, cert: chain, ca: [...authorities] });
+    this.#authorities = fingerprintsOf(material);
     this.#material = withTicketKeys(material);
     for (const thread of this.#threads) {
       thread?.send({ type: 'material', material: this.#material });
@@ -143,7 +147,7 @@ export class FrontPorts implements BrokerPorts {
         bells: this.#bells,
         poisons: this.#deps.poisons,
       },
-      this.#deps,
+      { ...this.#deps, isAuthority: (fingerprint) => this.#authorities.has(fingerprint) },
     );
     this.#threads[index] = thread;
     const startedMs = this.#deps.clock.monotonicMs();
@@ -173,6 +177,10 @@ export class FrontPorts implements BrokerPorts {
     });
     this.#restarting.add(cancel);
   }
+}
+
+function fingerprintsOf({ authorities }: TlsMaterial): ReadonlySet<string> {
+  return new Set(authorities.map((pem) => new X509Certificate(pem).fingerprint256));
 }
 
 /** Each port has keys of its own, which its listeners in all fronts share. */

@@ -62,8 +62,14 @@ async function frontWorld(t: ExecutionContext, config: ConfigInput = {}): Promis
     ),
   );
   const { addresses, aedes, failed, ports } = running;
-  const reload = (): Promise<void> => running.reload();
-  world.broker = { addresses, aedes, failed, reload, close: lifecycle.close };
+  world.broker = {
+    addresses,
+    aedes,
+    failed,
+    close: lifecycle.close,
+    reload: () => running.reload(),
+    copyStore: (path) => running.copyStore(path),
+  };
   if (!(ports instanceof FrontPorts)) throw new Error('a broker without fronts');
   return { world, ports };
 }
