@@ -76,7 +76,7 @@ export class EventReporter {
       if (code === undefined) log.debug({ device }, 'disconnected');
       else {
         const fields = { device, clientId: connection.clientId, remoteAddress, code };
-        this.#limitedLog.write('info', device, fields, 'connection closed');
+        this.#limitedLog.write('info', { device }, fields, 'connection closed');
       }
       const offline = presence.disconnected(connection, code);
       if (offline) this.#reportPresence(identity, false, reason);
@@ -91,7 +91,7 @@ export class EventReporter {
       const { id, serial, remoteAddress } = identity;
       const shown = visible(detail, reportedTextMaxChars);
       const fields = { device: id, remoteAddress, code, detail: shown };
-      this.#limitedLog.write('warn', `protocol ${id}`, fields, 'packet rejected');
+      this.#limitedLog.write('warn', { device: id }, fields, 'packet rejected');
       this.#deps.feed.refused({
         code,
         stage: 'packet',
@@ -106,7 +106,7 @@ export class EventReporter {
       const { id, serial, remoteAddress } = identity;
       metrics.denied.inc({ action, reason: code });
       const fields = { device: id, remoteAddress, action, topic: topic.slice(0, 256), code };
-      this.#limitedLog.write('info', `denied ${id}`, fields, 'denied by policy');
+      this.#limitedLog.write('info', { device: id }, fields, 'denied by policy');
       feed.denied(id, { atMs: clock.now(), action, topic, code });
       feed.refused({ code, stage: action, id, serial, address: remoteAddress, topic });
     },
@@ -115,7 +115,7 @@ export class EventReporter {
       const { id: device } = identity;
       this.#deps.metrics.dropped.inc({ reason }, messages);
       const fields = { device, reason, messages };
-      this.#limitedLog.write('info', `dropped ${device}`, fields, 'messages dropped');
+      this.#limitedLog.write('info', { device }, fields, 'messages dropped');
     },
   };
 
@@ -133,11 +133,16 @@ export class EventReporter {
         log.debug(fields, 'TLS handshake failed');
         return;
       }
-      const key = `handshake ${remoteAddress} ${code}`;
-      this.#limitedLog.write('warn', key, fields, 'TLS handshake failed');
+      const source = { address: remoteAddress };
+      this.#limitedLog.write('warn', source, fields, 'TLS handshake failed');
       feed.refused({ code, stage: 'handshake', address: remoteAddress, detail });
     },
   };
+
+  /** Reports the lines that were suppressed. */
+  stop(): void {
+    this.#limitedLog.stop();
+  }
 
   /**
    * A connection was refused.
@@ -153,12 +158,8 @@ export class EventReporter {
     metrics.refused.inc({ reason: code });
     const shown = visible(detail, reportedTextMaxChars);
     const fields = { device: id, serial, remoteAddress, code, detail: shown, stage };
-    this.#limitedLog.write(
-      'warn',
-      `refused ${remoteAddress} ${code}`,
-      fields,
-      'connection refused',
-    );
+    const source = id === undefined ? { address: remoteAddress } : { device: id };
+    this.#limitedLog.write('warn', source, fields, 'connection refused');
     presence.refused(id, code, remoteAddress);
     const device = id === undefined ? {} : { id };
     feed.refused({ code, stage: 'connect', ...device, serial, address: remoteAddress, detail });

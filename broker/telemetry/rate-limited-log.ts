@@ -1,50 +1,92 @@
 /**
- * A log that hostile clients cannot flood: the number of lines per second is limited, per key and in
- * total. Suppressed lines are counted and reported in one line.
+ * A log that hostile clients cannot flood. A source (an identity, or the address of an unidentified client)
+ * gets some lines a second and a tenth of the lines of a minute; all unidentified clients together get half of
+ * them. Suppressed lines are counted by reason and reported in one line a minute.
  *
  * @module
  */
+import type { Cancel, Clock } from '../../core/clock.ts';
+import { FairShare } from '../../core/fair-share.ts';
+import { addressPrefix } from '../../core/ip-address.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Clock } from '../../core/clock.ts';
 import { SecondWindow } from '../../core/second-window.ts';
 
 /** Maximum lines per second in total. */
 export const linesPerSecondMax = 200;
+/** Maximum lines per minute in total: about 500 MB a day. */
+export const linesPerMinuteMax = 1200;
+const minuteMs = 60_000;
+
+/** Who caused a line. An IPv6 address counts as its /64. */
+export type LineSource = { readonly device: string } | { readonly address: string };
 
 export class RateLimitedLog {
   readonly #log: Logger;
-  readonly #linesPerKeyMax: number;
-  readonly #window: SecondWindow;
-  readonly #linesByKey = new Map<string, number>();
-  #suppressed = 0;
+  readonly #clock: Clock;
+  readonly #linesPerSourceMax: number;
+  readonly #second: SecondWindow;
+  readonly #linesBySource = new Map<string, number>();
+  readonly #minute = new FairShare(linesPerMinuteMax);
+  #minuteNumber = -1;
+  #unidentified = 0;
+  readonly #suppressed = new Map<string, number>();
+  #cancelReport: Cancel | undefined;
 
-  /** @param linesPerKeyMax maximum lines per second for one key */
-  constructor(log: Logger, clock: Clock, linesPerKeyMax: number) {
+  /** @param linesPerSourceMax maximum lines per second for one source */
+  constructor(log: Logger, clock: Clock, linesPerSourceMax: number) {
     this.#log = log;
-    this.#linesPerKeyMax = linesPerKeyMax;
-    this.#window = new SecondWindow(clock);
+    this.#clock = clock;
+    this.#linesPerSourceMax = linesPerSourceMax;
+    this.#second = new SecondWindow(clock);
   }
 
-  /** Writes a line, unless `key` or the log as a whole reached its limit for this second. */
+  /** Writes a line, unless its source or the log as a whole has reached a limit. */
   write(
     level: 'info' | 'warn',
-    key: string,
+    source: LineSource,
     fields: Readonly<Record<string, unknown>>,
     message: string,
   ): void {
-    if (this.#window.advance()) this.#startSecond();
-    const lines = (this.#linesByKey.get(key) ?? 0) + 1;
-    if (lines > this.#linesPerKeyMax || !this.#window.take(linesPerSecondMax)) {
-      this.#suppressed++;
-      return;
-    }
-    this.#linesByKey.set(key, lines);
-    this.#log[level](fields, message);
+    if (this.#takeLine(source)) this.#log[level](fields, message);
+    else this.#count(String(fields['code'] ?? fields['reason'] ?? message));
   }
 
-  #startSecond(): void {
-    if (this.#suppressed > 0) this.#log.warn({ lines: this.#suppressed }, 'log lines suppressed');
-    this.#suppressed = 0;
-    this.#linesByKey.clear();
+  /** Reports what is suppressed so far, and ends the timer. */
+  stop(): void {
+    this.#cancelReport?.();
+    this.#report();
+  }
+
+  #takeLine(source: LineSource): boolean {
+    if (this.#second.advance()) this.#linesBySource.clear();
+    const minute = Math.floor(this.#clock.monotonicMs() / minuteMs);
+    if (minute !== this.#minuteNumber) {
+      this.#minuteNumber = minute;
+      this.#minute.reset();
+      this.#unidentified = 0;
+    }
+    const isUnidentified = 'address' in source;
+    const name = isUnidentified ? `address ${addressPrefix(source.address)}` : source.device;
+    const lines = (this.#linesBySource.get(name) ?? 0) + 1;
+    if (lines > this.#linesPerSourceMax) return false;
+    if (isUnidentified && this.#unidentified >= linesPerMinuteMax / 2) return false;
+    if (!this.#second.take(linesPerSecondMax) || !this.#minute.take(name)) return false;
+    if (isUnidentified) this.#unidentified++;
+    this.#linesBySource.set(name, lines);
+    return true;
+  }
+
+  #count(reason: string): void {
+    this.#suppressed.set(reason, (this.#suppressed.get(reason) ?? 0) + 1);
+    this.#cancelReport ??= this.#clock.after(minuteMs, () => this.#report());
+  }
+
+  #report(): void {
+    this.#cancelReport = undefined;
+    if (this.#suppressed.size === 0) return;
+    const reasons = Object.fromEntries(this.#suppressed);
+    const lines = [...this.#suppressed.values()].reduce((sum, count) => sum + count, 0);
+    this.#suppressed.clear();
+    this.#log.warn({ lines, reasons }, 'log lines suppressed');
   }
 }

@@ -1,5 +1,6 @@
 import test from 'ava';
 import {
+  linesPerMinuteMax,
   linesPerSecondMax,
   RateLimitedLog,
 } from '../../../../broker/telemetry/rate-limited-log.ts';
@@ -10,14 +11,53 @@ test('a flood of log lines is limited, and the suppressed lines are counted and 
   const clock = fakeClock();
   const capture = captureLog();
   const limited = new RateLimitedLog(capture.log, clock, 3);
-  for (let n = 0; n < 100; n++) limited.write('warn', 'one', { n }, 'line');
-  limited.write('warn', 'two', {}, 'line');
+  const fields = { code: 'publish-denied' };
+  for (let n = 0; n < 100; n++) limited.write('warn', { device: 'one' }, fields, 'line');
+  for (let n = 0; n < 5; n++) limited.write('info', { device: 'one' }, { reason: 'full' }, 'line');
+  limited.write('warn', { device: 'two' }, fields, 'line');
   t.is(capture.lines.length, 4);
-  clock.advance(1000);
-  limited.write('warn', 'one', {}, 'line');
-  t.like(capture.lines[4], { msg: 'log lines suppressed', lines: 97 });
-  clock.advance(1000);
+  clock.advance(60_000);
+  t.like(capture.lines[4], {
+    msg: 'log lines suppressed',
+    lines: 102,
+    reasons: { 'publish-denied': 97, full: 5 },
+  });
   const from = capture.lines.length;
-  for (let n = 0; n < 5000; n++) limited.write('warn', `key ${n}`, {}, 'line');
-  t.is(capture.lines.length - from, linesPerSecondMax, 'new keys do not raise the total limit');
+  for (let n = 0; n < 5000; n++) {
+    limited.write('warn', { device: `device ${n}` }, fields, 'line');
+  }
+  t.is(capture.lines.length - from, linesPerSecondMax, 'new sources do not raise the total limit');
+  limited.stop();
+  t.like(capture.lines.at(-1), { msg: 'log lines suppressed', lines: 4800 });
+  t.is(clock.pending, 0);
+});
+
+test('a source has a tenth of the lines of a minute, and all unidentified clients have half', (t) => {
+  const clock = fakeClock();
+  const capture = captureLog();
+  const limited = new RateLimitedLog(capture.log, clock, 10);
+  const written = (of: (second: number) => { device: string } | { address: string }): number => {
+    const from = capture.lines.length;
+    for (let second = 0; second < 50; second++) {
+      for (let n = 0; n < 100; n++) limited.write('warn', of(second * 100 + n), {}, 'line');
+      clock.advance(1000);
+    }
+    clock.advance(10_000);
+    const lines = capture.lines.slice(from);
+    return lines.filter(({ msg }) => msg === 'line').length;
+  };
+  t.is(
+    written(() => ({ device: 'one' })),
+    linesPerMinuteMax / 10,
+  );
+  t.is(
+    written((n) => ({ address: `2001:db8:0:1::${n.toString(16)}` })),
+    linesPerMinuteMax / 10,
+    'a /64 is one source',
+  );
+  t.is(
+    written((n) => ({ address: `10.0.${n >> 8}.${n & 255}` })),
+    linesPerMinuteMax / 2,
+  );
+  limited.stop();
 });
