@@ -1,9 +1,10 @@
 /** `flotilla issuer …`: the CAs that issue certificates. Works also while the service is stopped. @module */
 import { Command, Option } from 'commander';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
+import { systemClock } from '../../core/clock.ts';
 import type { WithdrawIssuerResponse } from '../../core/protocol/api-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
-import { changeCa, localActor } from '../lib/ca-access.ts';
+import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
@@ -92,12 +93,15 @@ const add: CommandAction<PurposeOptions> = async (options, context) => {
     options,
     context,
     (client) => client.api.addIssuer({ body: { purpose } }),
-    async ({ open }) => {
-      const { changes } = await open();
-      const { fingerprint, x509, notAfterMs } = await changes.issuers.introduce(
-        localActor,
-        purpose,
-      );
+    async ({ prepare, open }) => {
+      const isFirst = await addFirstIssuers(await prepare());
+      const { changes, ca, added } = await open();
+      const signer = purpose === 'devices' ? ca.current : ca.service;
+      // Opening the CA has replaced an issuer that had ended.
+      const isDone = isFirst || added.some((one) => one.purpose === purpose);
+      const { fingerprint, x509, notAfterMs } = isDone
+        ? signer.certificate
+        : await changes.issuers.introduce(localActor, purpose);
       const notAfter = new Date(notAfterMs).toISOString();
       return { fingerprint, name: x509.subject, current: true, purpose, notAfter };
     },
@@ -108,6 +112,16 @@ const add: CommandAction<PurposeOptions> = async (options, context) => {
   );
   return 0;
 };
+
+/** Below a root without issuers, for example after their keys were lost, the first two come before everything else. */
+async function addFirstIssuers({ state, passphrase }: CaFiles): Promise<boolean> {
+  const { createIssuer, hasCa } = await import('../../enroll/ca/ca-folder.ts');
+  if (await hasCa(state)) return false;
+  for (const purpose of ['devices', 'services'] as const) {
+    await createIssuer(state, passphrase, { clock: systemClock }, purpose);
+  }
+  return true;
+}
 
 const request: CommandAction<PurposeOptions & { readonly out: string }> = async (
   options,

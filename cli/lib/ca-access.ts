@@ -13,7 +13,7 @@ import { loadStateAndConfig, type Context } from './command-context.ts';
 import { lockState, readEnrollRun } from './run-file.ts';
 
 /** Who changes the CA of a stopped service, in the audit log. */
-export const localActor = 'local';
+export const localActor = 'system';
 
 /** The files of the CA, and what is needed to change them. */
 export interface CaFiles {

@@ -32,7 +32,7 @@ import { IssuerWithdrawal } from '../rollover/issuer-withdrawal.ts';
 import { RootRollover } from '../rollover/root-rollover.ts';
 import type { OpenState } from './state.ts';
 
-export interface ComponentDeps extends OpenState {
+export interface ComponentDeps extends Omit<OpenState, 'added'> {
   readonly clock: Clock;
   readonly config: Config;
   readonly log: Logger;

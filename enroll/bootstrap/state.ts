@@ -18,7 +18,7 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
-import { upkeepCa } from '../ca/ca-upkeep.ts';
+import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
@@ -46,6 +46,8 @@ export interface OpenState {
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
   readonly lineage: Lineage;
+  /** The issuers that were created because others have ended, or are missing. */
+  readonly added: readonly AddedIssuer[];
 }
 
 /**
@@ -132,7 +134,7 @@ export async function openState(
     const detail = { fingerprint: issuer.fingerprint, purpose };
     await audit.append({ action: 'issuer-added', actor: 'system', detail });
   }
-  return { registry, audit, ca, lineage };
+  return { registry, audit, ca, lineage, added };
 }
 
 /**

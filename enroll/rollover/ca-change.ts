@@ -11,6 +11,7 @@ import { openCa } from '../ca/ca-folder.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { CaDeps } from '../ca/root-authority.ts';
 import type { Feed } from '../feed/directory-feed.ts';
+import type { CertificateRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 
 /** How long the brokers may take to apply a change, in ms. */
@@ -29,6 +30,13 @@ export interface CaChangeDeps {
   readonly graceMs: number;
   /** Read again for each change: the passphrase is not kept in memory. */
   readonly passphrase: () => Promise<string>;
+}
+
+/** The identities that the state folder itself holds. */
+const ownIds: ReadonlySet<string> = new Set(['admin', 'broker']);
+
+function isActive({ status }: CertificateRecord): boolean {
+  return status === 'active';
 }
 
 export class CaChange {
@@ -65,15 +73,22 @@ export class CaChange {
     }
   }
 
-  /** How many certificates of these issuers are valid or may still renew. */
+  /**
+   * How many certificates of these issuers are valid or may still renew. Those of the state folder's own identities
+   * do not count when there is a newer one: the service itself has replaced them.
+   */
   async activeCertificates(issuers: ReadonlySet<string>): Promise<number> {
     const { clock, registry, graceMs } = this.deps;
     const endedMs = clock.now() - graceMs;
     let count = 0;
-    for await (const { certificates } of registry.rows('devices')) {
-      for (const { issuer, status, notAfterMs } of certificates) {
-        if (issuers.has(issuer) && status === 'active' && notAfterMs > endedMs) count++;
-      }
+    for await (const { id, certificates } of registry.rows('devices')) {
+      const isOwn = ownIds.has(id);
+      const isReplaced =
+        isOwn && certificates.some((one) => isActive(one) && !issuers.has(one.issuer));
+      if (isReplaced) continue;
+      count += certificates.filter(
+        (one) => issuers.has(one.issuer) && isActive(one) && one.notAfterMs > endedMs,
+      ).length;
     }
     return count;
   }

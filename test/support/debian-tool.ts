@@ -27,6 +27,7 @@ const packages: Readonly<Record<string, string>> = {
   promtool: 'prometheus',
   python3: 'python3-paho-mqtt',
   stunnel4: 'stunnel4',
+  faketime: 'faketime',
   'systemd-analyze': 'systemd',
   'systemd-notify': 'systemd',
   tini: 'tini',
