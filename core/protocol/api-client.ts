@@ -1481,7 +1481,7 @@ export class ApiClient {
     })) as GetDeviceResponse;
   }
 
-  /** Changes group, role and attributes of an identity. Needs: operator. `PATCH /v1/devices/{id}` */
+  /** Changes group, role and attributes of an identity; If-Match can name the version that was read. Needs: operator. `PATCH /v1/devices/{id}` */
   async editDevice(
     options: CommonOptions & { readonly id: string; readonly body: EditDeviceRequest },
   ): Promise<EditDeviceResponse> {

@@ -122,9 +122,17 @@ export class DeviceAdmin {
   /**
    * Changes group, role and attributes. @throws FlotillaError `device-not-found`, `request-invalid` when there
    * are too many attributes, `identity-role-conflict` when it cannot have the role
+   *
+   * @param assertCurrent throws when the caller has seen another version than this one
    */
-  edit(id: DeviceId, edit: Edit, actor: string): Promise<DeviceRecord> {
+  edit(
+    id: DeviceId,
+    edit: Edit,
+    actor: string,
+    assertCurrent: (record: DeviceRecord) => void = () => undefined,
+  ): Promise<DeviceRecord> {
     return this.#change(id, 'device-changed', actor, (record) => {
+      assertCurrent(record);
       const attributes = new Map(Object.entries(record.attributes));
       for (const [name, value] of Object.entries(edit.attributes ?? {})) {
         if (value === null) attributes.delete(name);

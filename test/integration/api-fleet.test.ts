@@ -2,7 +2,13 @@ import test from 'ava';
 import { brokersSchema, statsSchema, tokenPageSchema } from '../../core/protocol/operator-api.ts';
 import { devicePageSchema } from '../../core/protocol/enrollment-api.ts';
 import { followFeed } from '../support/enroll-broker.ts';
-import { csrOf, enrollService, type TestService } from '../support/enroll-service.ts';
+import {
+  csrOf,
+  enrollService,
+  replyOf,
+  type Reply,
+  type TestService,
+} from '../support/enroll-service.ts';
 
 /** Registers devices without certificates: enough for lists. */
 async function imported(service: TestService, rows: readonly object[]): Promise<void> {
@@ -46,6 +52,31 @@ test('devices are found by a part of id, group or attribute, and by whether they
   t.false((await ids(service, 'online=false&role=device')).includes('live-1'));
   const { body } = await service.asAdmin('GET', '/v1/devices?online=true&total=true');
   t.is(devicePageSchema.parse(body).total, 1);
+});
+
+test('a device is changed only in the version that the caller has read, if it sends If-Match', async (t) => {
+  const service = await enrollService(t);
+  await imported(service, [{ id: 'pump-1', group: 'north' }]);
+  const edit = async (ifMatch: string | undefined, body: object): Promise<Reply> =>
+    replyOf(
+      await service.call({
+        ...{ method: 'PATCH', path: '/v1/devices/pump-1', body, ...service.admin },
+        headers: ifMatch === undefined ? {} : { 'if-match': ifMatch },
+      }),
+    );
+  const read = String((await service.asAdmin('GET', '/v1/devices/pump-1')).headers.etag);
+  t.regex(read, /^"[0-9a-f]{32}"$/);
+  const first = await edit(`"other", ${read}`, { group: 'south' });
+  t.is(first.status, 200);
+  for (const stale of [read, `W/${String(first.headers.etag)}`, 'nonsense']) {
+    const refused = await edit(stale, { group: 'east' });
+    t.is(refused.status, 412);
+    t.is(refused.body['code'], 'version-conflict');
+  }
+  t.is((await service.asAdmin('GET', '/v1/devices/pump-1')).body['group'], 'south');
+  t.is((await edit(String(first.headers.etag), { group: 'east' })).status, 200);
+  t.is((await edit('*', { group: 'west' })).status, 200);
+  t.is((await edit(undefined, { group: null })).body['group'], null);
 });
 
 test('each order of the devices is complete and without repeats over its pages', async (t) => {

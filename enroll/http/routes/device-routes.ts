@@ -30,6 +30,7 @@ import type { DeviceTable } from '../../queries/device-table.ts';
 import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import { assertMayChange } from '../assert-may-change.ts';
 import { deviceJson } from '../device-view.ts';
+import { assertMatches, entityTag } from '../entity-tag.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface DeviceRouteDeps {
@@ -115,20 +116,30 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
       access: 'viewer',
       params: idParams,
       response: deviceSchema,
-      handle: async ({ params }) => view(await devices.get(params.id)),
+      async handle({ params, header }) {
+        const device = view(await devices.get(params.id));
+        header('etag', entityTag(device));
+        return device;
+      },
     }),
     route({
       method: 'PATCH',
       path: '/v1/devices/:id',
-      summary: 'Changes group, role and attributes of an identity',
+      summary:
+        'Changes group, role and attributes of an identity; If-Match can name the version that was read',
       access: 'operator',
       params: idParams,
       body: editRequestSchema,
       response: deviceSchema,
-      async handle({ params, body, actor, operator }) {
+      async handle({ params, body, actor, operator, headers, header }) {
         assertMayChange(operator, table.get(params.id));
         await roles.assertKnown(body.role);
-        return view(await devices.edit(params.id, body, actor));
+        const edited = await devices.edit(params.id, body, actor, (record) =>
+          assertMatches(headers['if-match'], entityTag(view(record))),
+        );
+        const device = view(edited);
+        header('etag', entityTag(device));
+        return device;
       },
     }),
     route({
