@@ -123,6 +123,8 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       ...open,
       // The scheduled lists are half of this apart.
       revocationKeepMs: config.enroll.crlValidity,
+      certificateKeepMs:
+        config.enroll.renewGrace + config.enroll.crlValidity + config.enroll.endedCertificateKeep,
     });
     housekeeping.start();
     lifecycle.add('housekeeping', () => housekeeping.stop());

@@ -101,6 +101,12 @@ export const configSchema = z.strictObject({
         .describe(
           'Whether devices may renew a certificate whose issuer was withdrawn: they prove that they have its key, and the registry contains it.',
         ),
+      endedCertificateKeep: duration({
+        defaultValue: '30d',
+        min: '0ms',
+        description:
+          'How long a certificate stays in the registry after its end and renewGrace. Then only the audit log has it; the newest one of an identity always stays.',
+      }),
       tokenReplay: duration({
         defaultValue: '15m',
         min: '0ms',

@@ -14,6 +14,7 @@ export const auditActions = [
   'broker-ahead',
   'restore-settled',
   'certificate-adopted',
+  'certificates-pruned',
   'token-created',
   'token-revoked',
   'token-refused',

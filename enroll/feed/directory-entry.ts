@@ -7,7 +7,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { createdFeature, generationFeature } from '../../core/protocol/broker-query.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { assignedRole } from '../registry/assigned-role.ts';
-import type { DeviceRecord } from '../registry/records.ts';
+import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 
 /** A broker and the certificate that it was admitted with. */
 export interface FeedPeer {
@@ -36,15 +36,28 @@ export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
     status,
     group,
     attributes: { ...attributes },
-    certificates: certificates.map(({ serial, fingerprint, notBeforeMs, notAfterMs, ...rest }) => ({
-      serial,
-      fingerprint,
-      notBeforeMs,
-      notAfterMs,
-      status: rest.status,
-    })),
+    certificates: sentCertificates(certificates).map(
+      ({ serial, fingerprint, notBeforeMs, notAfterMs, ...rest }) => ({
+        serial,
+        fingerprint,
+        notBeforeMs,
+        notAfterMs,
+        status: rest.status,
+      }),
+    ),
     createdAtMs,
   };
+}
+
+/** How many dead certificates are sent, so that the refusal of the usual ones names its reason. */
+const deadSentMax = { besideActive: 1, alone: 2 } as const;
+
+/** The certificates that a broker may accept, and the newest of the others. */
+function sentCertificates(all: readonly CertificateRecord[]): readonly CertificateRecord[] {
+  const dead = all.filter(({ status }) => status !== 'active');
+  const max = dead.length < all.length ? deadSentMax.besideActive : deadSentMax.alone;
+  const left = new Set(dead.slice(0, -max));
+  return left.size === 0 ? all : all.filter((one) => !left.has(one));
 }
 
 /** What only brokers with a feature understand: the name of a number in a line, by feature. */

@@ -6,12 +6,13 @@
  */
 import type { DeviceId } from '../../core/device-id.ts';
 import { endOf } from './device-query.ts';
-import type { DeviceRecord } from './records.ts';
+import { HolderIndex } from './holder-index.ts';
+import type { CertificateRecord, DeviceRecord } from './records.ts';
 import type { Stored } from './registry.ts';
 
 export class DeviceIndex {
-  readonly #bySerial = new Map<string, DeviceId>();
-  readonly #byKey = new Map<string, DeviceId>();
+  readonly #serials: HolderIndex;
+  readonly #keys: HolderIndex;
   /**
    * The rows in the order of the bytes of their ids. Ids are ASCII, so the order of strings is the same.
    */
@@ -19,18 +20,28 @@ export class DeviceIndex {
   /** {@link endOf} of each row of `#sorted`: an array of numbers is faster to scan. */
   #ends: number[] = [];
 
+  /** @param rowOf the row of an identity now */
+  constructor(rowOf: (id: DeviceId) => DeviceRecord | undefined) {
+    const finds =
+      (matches: (certificate: CertificateRecord, text: string) => boolean) =>
+      (id: DeviceId, text: string): boolean =>
+        rowOf(id)?.certificates.some((certificate) => matches(certificate, text)) ?? false;
+    this.#serials = new HolderIndex(finds(({ serial }, text) => serial === text));
+    this.#keys = new HolderIndex(finds(({ keyFingerprint }, text) => keyFingerprint === text));
+  }
+
   bySerial(serial: string): DeviceId | undefined {
-    return this.#bySerial.get(serial);
+    return this.#serials.find(serial);
   }
 
   byKey(keyFingerprint: string): DeviceId | undefined {
-    return this.#byKey.get(keyFingerprint);
+    return this.#keys.find(keyFingerprint);
   }
 
   /** Whether a row contains a serial number or key that belongs to another identity. */
   clashes(record: DeviceRecord): boolean {
     return record.certificates.some(({ serial, keyFingerprint }) => {
-      const holders = [this.#bySerial.get(serial), this.#byKey.get(keyFingerprint)];
+      const holders = [this.bySerial(serial), this.byKey(keyFingerprint)];
       return holders.some((holder) => holder !== undefined && holder !== record.id);
     });
   }
@@ -87,15 +98,15 @@ export class DeviceIndex {
 
   #addCertificates(record: DeviceRecord): void {
     for (const certificate of record.certificates) {
-      this.#bySerial.set(certificate.serial, record.id);
-      this.#byKey.set(certificate.keyFingerprint, record.id);
+      this.#serials.add(certificate.serial, record.id);
+      this.#keys.add(certificate.keyFingerprint, record.id);
     }
   }
 
   #removeCertificates(record: DeviceRecord): void {
     for (const certificate of record.certificates) {
-      this.#bySerial.delete(certificate.serial);
-      this.#byKey.delete(certificate.keyFingerprint);
+      this.#serials.remove(certificate.serial, record.id);
+      this.#keys.remove(certificate.keyFingerprint, record.id);
     }
   }
 }

@@ -1,15 +1,18 @@
 /**
- * Deletes expired tokens, replays, requests and revocations from the registry.
+ * Deletes expired tokens, replays, requests and revocations from the registry, and prunes dead certificates.
  *
  * @module
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
+import { pruneCertificates } from './certificate-pruning.ts';
 import type { Deletion, Registry } from './registry.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 const periodMs = 60_000;
+/** How often certificates are pruned, which looks at every identity. */
+const prunePeriodMs = 3_600_000;
 const commitMaxRows = 500;
 /**
  * How long an expired token is kept, so that its use is refused as `token-expired` and not as
@@ -31,6 +34,8 @@ export interface HousekeepingDeps {
   readonly log: Logger;
   /** How long a revocation is kept after the end of its certificate, in ms: it must be on one more CRL. */
   readonly revocationKeepMs: number;
+  /** How long a certificate stays after its end, in ms. */
+  readonly certificateKeepMs: number;
 }
 
 export class Housekeeping {
@@ -44,12 +49,15 @@ export class Housekeeping {
   #next: Cancel = () => undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
+  readonly #certificateKeepMs: number;
+  #nextPruneMs = 0;
 
-  constructor({ registry, clock, log, revocationKeepMs }: HousekeepingDeps) {
+  constructor({ registry, clock, log, revocationKeepMs, certificateKeepMs }: HousekeepingDeps) {
     this.#registry = registry;
     this.#clock = clock;
     this.#log = log;
     this.#revocationKeepMs = revocationKeepMs;
+    this.#certificateKeepMs = certificateKeepMs;
     this.#offsetMs = clock.now() - clock.monotonicMs();
     this.#evenSinceMs = clock.monotonicMs();
   }
@@ -82,7 +90,17 @@ export class Housekeeping {
       this.#evenSinceMs = monotonicMs;
       this.#log.warn({ movedMs: Math.round(movedMs) }, 'the clock jumped; expired rows are kept');
     }
-    if (monotonicMs - this.#evenSinceMs >= settledMs) await this.sweep();
+    if (monotonicMs - this.#evenSinceMs < settledMs) return;
+    await this.sweep();
+    if (monotonicMs < this.#nextPruneMs) return;
+    this.#nextPruneMs = monotonicMs + prunePeriodMs;
+    await this.#prune();
+  }
+
+  async #prune(): Promise<void> {
+    const deps = { registry: this.#registry, clock: this.#clock, keepMs: this.#certificateKeepMs };
+    const certificates = await pruneCertificates(deps, () => this.#stopped);
+    if (certificates > 0) this.#log.info({ certificates }, 'certificates that ended were pruned');
   }
 
   /** Deletes what has expired. */

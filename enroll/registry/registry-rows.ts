@@ -71,7 +71,7 @@ export const tableNames = [
 ] as const satisfies readonly TableName[];
 
 export class RegistryRows {
-  readonly devices = new DeviceIndex();
+  readonly devices = new DeviceIndex((id) => this.row('devices', id));
   /** Whether an earlier version wrote the files, which did not keep the number of the newest commit. */
   isLegacy = false;
   /** As it was read. */
@@ -120,7 +120,7 @@ export class RegistryRows {
   async read(): Promise<number> {
     const manifest = await readManifest(this.#folder);
     this.manifest = manifest;
-    await Promise.all(this.shards.map((shard) => shard.read()));
+    await readAll(this.shards);
     this.#assertComplete(manifest);
     this.isLegacy = manifest === undefined && this.shards.some(({ exists }) => exists);
     let newest = manifest?.number ?? 0;
@@ -254,6 +254,15 @@ export class RegistryRows {
     if (shard === undefined) throw new FlotillaError('internal');
     return shard;
   }
+}
+
+/** A few at a time: the texts of all files together can be larger than the rows. */
+async function readAll(shards: readonly Shard[]): Promise<void> {
+  const left = shards.values();
+  const reader = async (): Promise<void> => {
+    for (const shard of left) await shard.read();
+  };
+  await Promise.all([reader(), reader()]);
 }
 
 export function keyOfRow<T extends TableName>(table: T, record: Tables[T]): string {

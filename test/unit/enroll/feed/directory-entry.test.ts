@@ -2,6 +2,7 @@ import test from 'ava';
 import { createdFeature } from '../../../../core/protocol/broker-query.ts';
 import { parseDeviceId } from '../../../../core/device-id.ts';
 import { feedLineSchema } from '../../../../core/protocol/feed.ts';
+import { certificateOf, deviceRow } from '../../../contract/registry.ts';
 import { entryOf, lineFor } from '../../../../enroll/feed/directory-entry.ts';
 
 test('the time when an identity was created is sent only to brokers that know it', (t) => {
@@ -23,4 +24,21 @@ test('the time when an identity was created is sent only to brokers that know it
   t.like(read, { type: 'change', entry: { attributes: { createdAtMs: '1' } } });
   t.false('entry' in read && 'createdAtMs' in read.entry);
   t.is(lineFor([], '{"type":"heartbeat"}\n'), '{"type":"heartbeat"}\n');
+});
+
+test('brokers get the active certificates and the newest of the others', (t) => {
+  const row = (...statuses: ('active' | 'retired' | 'revoked')[]): string[] =>
+    entryOf(
+      deviceRow('d', {
+        certificates: statuses.map((status, at) => certificateOf(`c${at}`, { status })),
+      }),
+    )?.certificates.map(({ status }) => status) ?? [];
+  t.deepEqual(row('retired', 'retired', 'active', 'active'), ['retired', 'active', 'active']);
+  t.deepEqual(row('active'), ['active']);
+  t.deepEqual(row('revoked', 'revoked', 'revoked'), ['revoked', 'revoked']);
+});
+
+test('an entry has the role that an operator gave, and else the kind', (t) => {
+  t.is(entryOf(deviceRow('d', { policyRole: 'gateway' }))?.role, 'gateway');
+  t.is(entryOf(deviceRow('d'))?.role, 'device');
 });

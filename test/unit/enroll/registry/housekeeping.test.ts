@@ -35,6 +35,7 @@ async function open(
     clock,
     log: silentLog,
     revocationKeepMs: dayMs,
+    certificateKeepMs: dayMs,
   });
   t.teardown(() => housekeeping.stop());
   return { clock, housekeeping, count: () => registry.count('revocations') };
