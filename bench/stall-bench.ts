@@ -16,7 +16,7 @@ import type { Packet } from 'mqtt-packet';
 import { DirectoryFile } from '../broker/feed/directory-file.ts';
 import { longestTurnMs } from './stall/turn-probe.ts';
 import {
-  connectPacket,
+  connectRequest,
   directoryEntry,
   StallWorld,
   until,
@@ -149,7 +149,7 @@ await row('CONNECT with a will of 64 KB and all properties', async (world) => {
     properties: { willDelayInterval: 60 },
   };
   const packet = {
-    ...connectPacket('d1', { version: 5, clean: false }),
+    ...connectRequest('d1', { version: 5, clean: false }),
     properties,
     will,
   } as Packet;
@@ -159,7 +159,7 @@ await row('CONNECT with a will of 64 KB and all properties', async (world) => {
 await row('CONNECT that resumes a session with 10,000 queued messages', async (world) => {
   await fullQueue(world);
   const client = world.client('d1');
-  const packet = connectPacket('d1', { version: 5, clean: false });
+  const packet = connectRequest('d1', { version: 5, clean: false });
   return [() => client.send(packet), () => client.wire.sentBytes > 10_000];
 });
 
@@ -168,14 +168,14 @@ await row('CONNECT that takes over a session with 10,000 queued messages', async
   const first = await world.connect('d1', { clean: false });
   await until(() => first.wire.sentBytes > 10_000);
   const client = world.client('d1');
-  const packet = connectPacket('d1', { version: 5, clean: false });
+  const packet = connectRequest('d1', { version: 5, clean: false });
   return [() => client.send(packet), () => client.wire.sentBytes > 10_000];
 });
 
 await row('CONNECT with Clean Start that deletes 10,000 queued messages', async (world) => {
   await fullQueue(world);
   const client = world.client('d1');
-  const packet = connectPacket('d1', { version: 5, clean: true });
+  const packet = connectRequest('d1', { version: 5, clean: true });
   return [() => client.send(packet), answered(client)];
 });
 

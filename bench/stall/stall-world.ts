@@ -118,7 +118,7 @@ export class StallWorld {
       { ...identity, entry: { ...identity.entry, role } },
       version,
     );
-    client.send(connectPacket(clientId, { version, clean }));
+    client.send(connectRequest(clientId, { version, clean }));
     await until(() => client.wire.sentBytes > 0);
     return client;
   }
@@ -152,7 +152,7 @@ export interface ConnectOptions {
   readonly role?: string;
 }
 
-export function connectPacket(
+export function connectRequest(
   clientId: string,
   { version, clean }: { readonly version: 4 | 5; readonly clean: boolean },
 ): Packet {

@@ -20,6 +20,12 @@ const minuteMs = 60_000;
 /** Who caused a line. An IPv6 address counts as its /64. */
 export type LineSource = { readonly device: string } | { readonly address: string };
 
+/** The fields of a line. The code or the reason is what suppressed lines are counted by. */
+export interface LineFields extends Readonly<Record<string, unknown>> {
+  readonly code?: string;
+  readonly reason?: string;
+}
+
 export class RateLimitedLog {
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -41,14 +47,9 @@ export class RateLimitedLog {
   }
 
   /** Writes a line, unless its source or the log as a whole has reached a limit. */
-  write(
-    level: 'info' | 'warn',
-    source: LineSource,
-    fields: Readonly<Record<string, unknown>>,
-    message: string,
-  ): void {
+  write(level: 'info' | 'warn', source: LineSource, fields: LineFields, message: string): void {
     if (this.#takeLine(source)) this.#log[level](fields, message);
-    else this.#count(String(fields['code'] ?? fields['reason'] ?? message));
+    else this.#count(fields.code ?? fields.reason ?? message);
   }
 
   /** Reports what is suppressed so far, and ends the timer. */
