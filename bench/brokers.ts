@@ -3,18 +3,23 @@
  *
  * @module
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunCertificates } from './certificates.ts';
 import type { LoadTarget } from './load/load-client.ts';
+import { configurePeer, peersOf, peerVersion, type Peer } from './peers.ts';
 
-export type BrokerName = 'mosquitto' | 'flotilla' | 'session' | 'bare';
+/**
+ * - a name of a peer: see peers.ts;
+ * - `flotilla`: the whole broker, without fronts; `flotilla-N`: with N fronts;
+ * - `session`: only the session layer, without admission, policy and metrics;
+ * - `bare`: the cost of `node:tls` itself, QoS 0 only.
+ */
+export type BrokerName = string;
 
 export interface BenchBroker {
   readonly name: BrokerName;
@@ -26,77 +31,55 @@ export interface BenchBroker {
   kill(): Promise<void>;
 }
 
-/** Messages in flight to one receiver; the same limit for all brokers. */
-export const inflightWindow = 1000;
-const mosquittoPath = '/usr/sbin/mosquitto';
+/** Whether a broker is one of this project. */
+export function isOwn(name: BrokerName): boolean {
+  return (name.split('-')[0] ?? '') in scripts;
+}
 
-/** @param port 0 for any free port */
-export function startBenchBroker(
+/**
+ * Starts a broker.
+ *
+ * @param port 0 for any free port
+ * @param peers the peers of the run, by default those that are installed
+ */
+export async function startBenchBroker(
   name: BrokerName,
   certificates: RunCertificates,
   port = 0,
+  peers: readonly Peer[] = peersOf([]),
 ): Promise<BenchBroker> {
-  return name === 'mosquitto'
-    ? startMosquitto(certificates, port)
-    : startOurs(name, certificates, port);
+  if (isOwn(name)) return startOurs(name, certificates, port);
+  const peer = peers.find((one) => one.name === name);
+  if (peer === undefined) throw new Error(`there is no broker ${name}`);
+  return startPeer(peer, certificates, port);
 }
 
-/** The version of Mosquitto; undefined when it is not installed. */
-export function mosquittoVersion(): string | undefined {
-  try {
-    return /version (\S+)/.exec(execFileSync(mosquittoPath, ['-h'], { encoding: 'utf8' }))?.[1];
-  } catch (error) {
-    // It prints its help and exits with code 3.
-    const out = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
-    return /version (\S+)/.exec(out)?.[1];
-  }
-}
-
-async function startMosquitto(
+async function startPeer(
+  peer: Peer,
   certificates: RunCertificates,
   wantedPort: number,
 ): Promise<BenchBroker> {
-  const version = mosquittoVersion();
-  if (version === undefined) throw new Error('mosquitto is not installed');
   const port = wantedPort === 0 ? await freePort() : wantedPort;
-  const { files, folder } = certificates;
-  const path = join(folder, 'mosquitto.conf');
-  await writeFile(
-    path,
-    `listener ${port} 127.0.0.1
-cafile ${files.ca}
-certfile ${files.cert}
-keyfile ${files.key}
-require_certificate true
-use_identity_as_username true
-allow_anonymous false
-tls_version tlsv1.3
-set_tcp_nodelay true
-max_inflight_messages ${inflightWindow}
-max_queued_messages 100000
-persistence false
-log_dest none
-user root
-`,
-  );
-  const child = spawn(mosquittoPath, ['-c', path], { stdio: 'ignore' });
+  const options = await configurePeer(peer, certificates, port);
+  const child = spawn(peer.path, [...options], { stdio: 'ignore' });
   await reachable(port, child);
-  return running('mosquitto', version, child, port);
+  return running(peer.name, peerVersion(peer) ?? '', child, port);
 }
 
-const scripts = {
+const scripts: Readonly<Record<string, string>> = {
   flotilla: 'flotilla-broker.ts',
   session: 'session-harness.ts',
   bare: 'bare-router.ts',
-} as const;
+};
 
 /** Starts a broker of this project: a script that prints one line of JSON when it listens. */
 async function startOurs(
-  name: Exclude<BrokerName, 'mosquitto'>,
+  name: BrokerName,
   certificates: RunCertificates,
   wantedPort: number,
 ): Promise<BenchBroker> {
-  const script = new URL(scripts[name], import.meta.url);
+  const [kind = '', fronts = '0'] = name.split('-');
+  const script = new URL(scripts[kind] ?? '', import.meta.url);
   // The young generation has the size that `flotilla up` sets (cli/flotilla.mjs).
   // FLOTILLA_BENCH_NODE: more Node options for the broker, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
@@ -109,7 +92,10 @@ async function startOurs(
       certificates.folder,
       String(wantedPort),
     ],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, FLOTILLA_BENCH_FRONTS: fronts },
+    },
   );
   const lines = createInterface({ input: child.stdout });
   const [line] = (await Promise.race([

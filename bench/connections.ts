@@ -7,12 +7,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchBroker } from './brokers.ts';
 import { serviceCount, type Clients } from './clients.ts';
 import { LoadClient } from './load/load-client.ts';
-import { cpuMicroseconds, residentBytes } from './process-usage.ts';
+import { cpuMicroseconds, residentBytes, threadTimes } from './process-usage.ts';
 
 export interface ConnectResult {
   readonly connects: number;
   readonly perSecond: number;
   readonly brokerCpuMsPerConnect: number;
+  /** The part of it in the main thread. */
+  readonly coreCpuMsPerConnect: number;
   /** The same for the first connects, while the broker's code is still compiled. */
   readonly coldCpuMsPerConnect: number;
   readonly generatorCpuPercent: number;
@@ -74,6 +76,7 @@ export async function measureConnects(
   await delay(300);
   const coldCpu = cpuMicroseconds(broker.pid) - coldBefore;
   const cpuBefore = cpuMicroseconds(broker.pid);
+  const coreBefore = threadTimes(broker.pid).core;
   const ownBefore = process.cpuUsage();
   const startMs = performance.now();
   let reused = 0;
@@ -90,6 +93,7 @@ export async function measureConnects(
     connects,
     perSecond: (connects * 1000) / elapsedMs,
     brokerCpuMsPerConnect: cpu / 1000 / connects,
+    coreCpuMsPerConnect: (threadTimes(broker.pid).core - coreBefore) / 1000 / connects,
     coldCpuMsPerConnect: coldCpu / 1000 / coldConnects,
     generatorCpuPercent: (own.user + own.system) / elapsedMs / 10,
     resumed: reused,

@@ -15,7 +15,7 @@ import type { BenchBroker } from './brokers.ts';
 import { deviceCount, type Clients } from './clients.ts';
 import type { LoadQos } from './load/frames.ts';
 import { LoadClient } from './load/load-client.ts';
-import { cpuMicroseconds } from './process-usage.ts';
+import { threadTimes } from './process-usage.ts';
 
 export type Shape = 'fan-in' | 'fan-out';
 
@@ -32,6 +32,9 @@ export interface DeliveryResult {
   readonly deliveriesPerSecond: number;
   /** CPU of the broker's process, all threads. */
   readonly cpuMicrosecondsPerDelivery: number;
+  /** The part of it in the main thread, and in the fronts of Flotilla. */
+  readonly coreMicrosecondsPerDelivery: number;
+  readonly frontMicrosecondsPerDelivery: number;
   /** 100 is one core. */
   readonly brokerCpuPercent: number;
   readonly generatorCpuPercent: number;
@@ -227,18 +230,23 @@ async function measured(
   delivered: () => number,
 ): Promise<Omit<DeliveryResult, 'missing'>> {
   const before = delivered();
-  const brokerBefore = cpuMicroseconds(broker.pid);
+  const brokerBefore = threadTimes(broker.pid);
   const ownBefore = process.cpuUsage();
   const startMs = performance.now();
   await delay(measureMs);
   const elapsedMs = performance.now() - startMs;
-  const brokerCpu = cpuMicroseconds(broker.pid) - brokerBefore;
+  const brokerAfter = threadTimes(broker.pid);
+  const core = brokerAfter.core - brokerBefore.core;
+  const fronts = brokerAfter.fronts - brokerBefore.fronts;
+  const brokerCpu = core + fronts + brokerAfter.others - brokerBefore.others;
   const own = process.cpuUsage(ownBefore);
   const deliveries = delivered() - before;
   return {
     deliveries,
     deliveriesPerSecond: (deliveries * 1000) / elapsedMs,
     cpuMicrosecondsPerDelivery: brokerCpu / deliveries,
+    coreMicrosecondsPerDelivery: core / deliveries,
+    frontMicrosecondsPerDelivery: fronts / deliveries,
     brokerCpuPercent: brokerCpu / elapsedMs / 10,
     generatorCpuPercent: (own.user + own.system) / elapsedMs / 10,
   };

@@ -1,6 +1,7 @@
 /**
  * A complete Flotilla broker as a process to measure, with admission, policy, limits and metrics. Its
- * arguments are the folder of the run and the port; it prints its port as a line of JSON.
+ * arguments are the folder of the run and the port; it prints its port as a line of JSON. With
+ * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store.
  *
  * @module
  */
@@ -10,11 +11,17 @@ import { startBroker } from '../broker/broker-service.ts';
 import { checkConfig } from '../core/config/config.ts';
 import { createLog } from '../core/log.ts';
 import { stateFolder } from '../core/state-folder.ts';
-import { inflightWindow } from './brokers.ts';
+import { inflightWindow } from './peers.ts';
 
 const [, , folder = '', port = '0'] = process.argv;
 const config = checkConfig({
-  broker: { mqttsPort: Number(port), wssPort: 0, metricsPort: 0 },
+  broker: {
+    mqttsPort: Number(port),
+    wssPort: 0,
+    metricsPort: 0,
+    fronts: Number(process.env['FLOTILLA_BENCH_FRONTS'] ?? '0'),
+    store: process.env['FLOTILLA_BENCH_STORE'] === 'memory' ? 'memory' : 'durable',
+  },
   limits: {
     broker: {
       connectionsPerDeviceMax: 1000,

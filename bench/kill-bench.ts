@@ -1,13 +1,13 @@
 /**
  * `node bench/kill-bench.ts`: kills a broker (`kill -9`) 100 times under QoS 1 and 2 load. Options:
- * `--kills N`, `--seed S`, `--broker flotilla|session`. The exit code is 1 when an acknowledged message
+ * `--kills N`, `--seed S`, `--broker flotilla|session`, `--fronts N`. The exit code is 1 when an acknowledged message
  * was lost or a QoS 2 message was delivered twice.
  *
  * @module
  */
 import { parseArgs } from 'node:util';
 import { writeBenchState } from './bench-state.ts';
-import { freePort, startBenchBroker, type BrokerName } from './brokers.ts';
+import { freePort, startBenchBroker } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { runKills } from './kill/kill-run.ts';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
     broker: { type: 'string', default: 'flotilla' },
+    fronts: { type: 'string', default: '0' },
   },
 });
 const certificates = await makeCertificates(clientNames.slice(0, 40));
@@ -27,7 +28,7 @@ try {
     kills: Number(values.kills),
     lifeMinMs: 50,
     lifeMaxMs: 500,
-    start: () => startBenchBroker(values.broker as BrokerName, certificates, port),
+    start: () => startBenchBroker(`${values.broker}-${values.fronts}`, certificates, port),
     clients: new Clients(certificates),
     random: seeded(Number(values.seed)),
     report: (line) => void process.stderr.write(`${line}\n`),

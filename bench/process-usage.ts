@@ -13,7 +13,7 @@ export function cpuMicroseconds(pid: number): number {
 }
 
 /** CPU time of each thread, in µs, by the id of the thread; the main thread has the id of the process. */
-export function threadMicroseconds(pid: number): ReadonlyMap<number, number> {
+function threadMicroseconds(pid: number): ReadonlyMap<number, number> {
   const threads = new Map<number, number>();
   for (const id of readdirSync(`/proc/${pid}/task`)) {
     try {
@@ -25,6 +25,30 @@ export function threadMicroseconds(pid: number): ReadonlyMap<number, number> {
     }
   }
   return threads;
+}
+
+/** CPU times in µs: of the main thread, of the fronts of Flotilla, and of all other threads. */
+export interface ThreadTimes {
+  readonly core: number;
+  readonly fronts: number;
+  readonly others: number;
+}
+
+export function threadTimes(pid: number): ThreadTimes {
+  const times = { core: 0, fronts: 0, others: 0 };
+  for (const [id, us] of threadMicroseconds(pid)) {
+    const part = id === pid ? 'core' : nameOf(pid, id).startsWith('front-') ? 'fronts' : 'others';
+    times[part] += us;
+  }
+  return times;
+}
+
+function nameOf(pid: number, thread: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
 
 /** Resident memory in bytes. */

@@ -1,14 +1,14 @@
 /**
- * `npm run bench`: compares Flotilla with Mosquitto, alternating, in one run.
+ * `npm run bench`: compares Flotilla with other brokers, alternating, in one run.
  *
  * - `--quick`: short measurements
- * - `--brokers a,b`: of mosquitto, flotilla, session (only the session layer, without admission, policy
- *   and metrics), bare (the cost of `node:tls` itself; QoS 0 only)
- * - `--only load,latency,connects,idle,durable`
+ * - `--peer NAME=PATH`, repeatable: another broker; the name begins with mosquitto, flashmq or nats.
+ *   Mosquitto and nats-server are also found where Debian installs them
+ * - `--brokers a,b`: default: all peers, and flotilla; also flotilla-N (N fronts), session and bare, see
+ *   brokers.ts
+ * - `--only load,latency,connects,idle,fleet,scaling,durable`
  * - `--qos 0,1`, `--shapes fan-in,fan-out`, `--payloads 100,4096`
  * - `--no-docs`: does not write docs/benchmarks.md
- *
- * If Mosquitto is not installed, only Flotilla is measured.
  *
  * @module
  */
@@ -18,24 +18,23 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureDurable, type DurableResult } from './durable.ts';
 import { writeBenchState } from './bench-state.ts';
-import {
-  mosquittoVersion,
-  startBenchBroker,
-  type BrokerName,
-  type BenchBroker,
-} from './brokers.ts';
+import { isOwn, startBenchBroker, type BenchBroker, type BrokerName } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { measureConnects, measureIdle } from './connections.ts';
 import { measureLatency, measureLoad, type DeliveryPlan, type Shape } from './delivery.ts';
+import { measureFleet } from './fleet-row.ts';
 import type { LoadQos } from './load/frames.ts';
+import { peersOf } from './peers.ts';
+import { scalingNames, type ScalingRow } from './scaling.ts';
 import { markdownOf, type DeliveryRow, type BenchReport } from './report.ts';
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    brokers: { type: 'string', default: 'mosquitto,flotilla' },
-    only: { type: 'string', default: 'load,latency,connects,idle,durable' },
+    brokers: { type: 'string' },
+    peer: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string', default: 'load,latency,connects,idle,fleet,scaling,durable' },
     qos: { type: 'string', default: '0,1,2' },
     shapes: { type: 'string', default: 'fan-in,fan-out' },
     payloads: { type: 'string', default: '100,4096' },
@@ -46,9 +45,11 @@ const { values } = parseArgs({
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const parts = new Set(values.only.split(','));
-const names = (values.brokers.split(',') as BrokerName[]).filter(
-  (name) => name !== 'mosquitto' || mosquittoVersion() !== undefined,
-);
+const peers = peersOf(values.peer);
+const names: readonly BrokerName[] = values.brokers?.split(',') ?? [
+  ...peers.map(({ name }) => name),
+  'flotilla',
+];
 const { quick } = values;
 const printLine = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -58,17 +59,22 @@ const clients = new Clients(certificates);
 const startedAt = new Date().toISOString();
 const loadNow = (): number => Math.round((loadavg()[0] ?? 0) * 10) / 10;
 const loadAtStart = loadNow();
-const versions: Partial<Record<BrokerName, string>> = {};
+const versions: Record<BrokerName, string> = {};
 const deliveries: DeliveryRow[] = [];
 const connects: Mutable<BenchReport['connects']> = {};
 const idle: Mutable<BenchReport['idle']> = {};
+const fleet: Mutable<BenchReport['fleet']> = {};
+const scaling: ScalingRow[] = [];
 
-async function withBrokers(run: (brokers: readonly BenchBroker[]) => Promise<void>): Promise<void> {
+async function withBrokers(
+  run: (brokers: readonly BenchBroker[]) => Promise<void>,
+  started: readonly BrokerName[] = names,
+): Promise<void> {
   const brokers: BenchBroker[] = [];
   try {
-    for (const name of names) {
-      const broker = await startBenchBroker(name, certificates);
-      versions[name] = broker.version;
+    for (const name of started) {
+      const broker = await startBenchBroker(name, certificates, 0, peers);
+      if (started === names) versions[name] = broker.version;
       brokers.push(broker);
     }
     await run(brokers);
@@ -109,8 +115,27 @@ try {
       }
     });
   }
+  if (parts.has('fleet')) {
+    await withBrokers(async (brokers) => {
+      for (const broker of brokers) {
+        const result = await measureFleet(
+          broker,
+          clients,
+          quick ? 500 : 2000,
+          quick ? 3000 : 10_000,
+        );
+        fleet[broker.name] = result;
+        printLine(`${broker.name}: fleet ${JSON.stringify(result)}`);
+      }
+    });
+  }
+  if (parts.has('scaling')) {
+    await withBrokers(async (brokers) => {
+      for (const broker of brokers) scaling.push(await measureScaling(broker));
+    }, scalingNames);
+  }
   let durable: DurableResult | undefined;
-  const own = names.find((name) => name !== 'mosquitto' && name !== 'bare');
+  const own = names.find((name) => isOwn(name) && name !== 'bare');
   if (parts.has('durable') && own !== undefined) {
     durable = await measureDurable(
       () => startBenchBroker(own, certificates),
@@ -135,6 +160,8 @@ try {
     deliveries,
     connects,
     idle,
+    fleet,
+    scaling,
     ...(durable === undefined ? {} : { durable }),
   };
   await publish(report);
@@ -175,6 +202,26 @@ async function measureRow(
       );
     }
   }
+  return row;
+}
+
+/** The same work for a broker without fronts and with some. */
+async function measureScaling(broker: BenchBroker): Promise<ScalingRow> {
+  const measureMs = quick ? 1500 : 4000;
+  const deliveriesOf: ScalingRow['deliveries'][number][] = [];
+  for (const shape of ['fan-in', 'fan-out'] as const) {
+    for (const qos of [0, 1] as const) {
+      const plan: DeliveryPlan = { shape, qos, payloadBytes: 100, warmUpMs: 1000, measureMs };
+      const load = await measureLoad(broker, clients, plan);
+      const latency = await measureLatency(broker, clients, plan, 20_000);
+      deliveriesOf.push({ shape, qos, load, latency });
+    }
+  }
+  const count = quick ? 300 : 2000;
+  const full = await measureConnects(broker, clients, count, false);
+  const resumed = await measureConnects(broker, clients, count, true);
+  const row = { name: broker.name, deliveries: deliveriesOf, full, resumed };
+  printLine(JSON.stringify(row));
   return row;
 }
 

@@ -21,7 +21,7 @@ import { commonNameOf } from '../certs/certificate.ts';
 import { systemClock } from '../core/clock.ts';
 import { checkConfig } from '../core/config/config.ts';
 import { createLog } from '../core/log.ts';
-import { inflightWindow } from './brokers.ts';
+import { inflightWindow } from './peers.ts';
 import { uncheckedRights } from './unchecked-identity.ts';
 
 const [, , folder = '', port = '0'] = process.argv;

@@ -2,8 +2,9 @@
  * A reconnect storm: all devices connect at the same time, with full handshakes and with resumed TLS
  * sessions, to Flotilla and to Mosquitto.
  *
- * Run: `node bench/storm-bench.ts [--devices 5000] [--brokers flotilla,mosquitto]`. The clients run in
- * this process and use one complete core.
+ * Run: `node bench/storm-bench.ts [--devices 5000] [--brokers flotilla,flotilla-2,mosquitto] [--peer
+ * flashmq=PATH]`. The clients run in this process and use one complete core. CPU times are those of the
+ * core thread, of all fronts, and of all other threads.
  *
  * @module
  */
@@ -11,20 +12,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import { writeBenchState } from './bench-state.ts';
-import {
-  mosquittoVersion,
-  startBenchBroker,
-  type BrokerName,
-  type BenchBroker,
-} from './brokers.ts';
+import { isOwn, startBenchBroker, type BenchBroker } from './brokers.ts';
 import { clientContext, makeCertificates } from './certificates.ts';
 import { connectFrame } from './load/frames.ts';
-import { cpuMicroseconds } from './process-usage.ts';
+import { peersOf } from './peers.ts';
+import { threadTimes, type ThreadTimes } from './process-usage.ts';
 
 const { values } = parseArgs({
   options: {
     devices: { type: 'string', default: '5000' },
-    brokers: { type: 'string', default: 'flotilla,mosquitto' },
+    brokers: { type: 'string', default: 'flotilla,flotilla-2,mosquitto' },
+    peer: { type: 'string', multiple: true, default: [] },
   },
 });
 const count = Number(values.devices);
@@ -45,7 +43,7 @@ interface Storm {
   readonly p99Ms: number;
   readonly retries: number;
   readonly resumed: number;
-  readonly brokerCpuMs: number;
+  readonly brokerCpuMs: ThreadTimes;
   readonly clientCpuMs: number;
 }
 
@@ -58,9 +56,10 @@ const devices: Device[] = names.map((id) => ({
   context: clientContext(certificates.ca, certificates.clients.get(id)!),
 }));
 
-for (const name of values.brokers.split(',') as BrokerName[]) {
-  if (name === 'mosquitto' && mosquittoVersion() === undefined) continue;
-  const broker = await startBenchBroker(name, certificates);
+const peers = peersOf(values.peer);
+for (const name of values.brokers.split(',')) {
+  if (!isOwn(name) && !peers.some((peer) => peer.name === name)) continue;
+  const broker = await startBenchBroker(name, certificates, 0, peers);
   try {
     printLine(`${name} ${broker.version}, ${count} devices`);
     await connectAll(broker, devices);
@@ -95,7 +94,7 @@ async function connectAll(broker: BenchBroker, all: readonly Device[]): Promise<
 }
 
 async function run(broker: BenchBroker, all: readonly Device[], resume: boolean): Promise<Storm> {
-  const cpuBefore = cpuMicroseconds(broker.pid);
+  const cpuBefore = threadTimes(broker.pid);
   const ownBefore = process.cpuUsage();
   const beganMs = performance.now();
   let retries = 0;
@@ -122,9 +121,14 @@ async function run(broker: BenchBroker, all: readonly Device[], resume: boolean)
     p99Ms: at(0.99),
     retries,
     resumed,
-    brokerCpuMs: Math.round((cpuMicroseconds(broker.pid) - cpuBefore) / 1000),
+    brokerCpuMs: since(cpuBefore, threadTimes(broker.pid)),
     clientCpuMs: Math.round((own.user + own.system) / 1000),
   };
+}
+
+function since(before: ThreadTimes, after: ThreadTimes): ThreadTimes {
+  const ms = (part: keyof ThreadTimes): number => Math.round((after[part] - before[part]) / 1000);
+  return { core: ms('core'), fronts: ms('fronts'), others: ms('others') };
 }
 
 /** Connects and waits for CONNACK. @returns whether the TLS session was resumed */
