@@ -1,8 +1,9 @@
 /** `flotilla device import|export|edit`: imports, exports and edits devices. @module */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import { importedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -10,7 +11,15 @@ import { withoutControls } from '../../core/escape.ts';
 import { openHttps } from '../../core/protocol/https-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
+import { importParts, type ImportPart } from '../lib/import-batches.ts';
 import type { Runner } from '../lib/runner.ts';
+
+type Imported = z.infer<typeof importedSchema>;
+
+/** How often the progress of a long import is shown, in ms. */
+const progressEveryMs = 2000;
+/** How many rejected rows are listed. */
+const refusedMax = 1000;
 
 interface ExportOptions extends AdminOptions {
   readonly out?: string;
@@ -53,14 +62,30 @@ const importDevices = async (
   file: string,
   ...[options, context]: Parameters<CommandAction<AdminOptions>>
 ): Promise<number> => {
+  const { out } = context;
   const client = await adminClient(options, context);
-  const body = await readFile(file, 'utf8').catch((error: unknown) => {
+  const { size } = await stat(file).catch((error: unknown) => {
     throw new FlotillaError('input-unreadable', { detail: file, cause: error });
   });
-  const type = file.endsWith('.csv') ? 'text/csv' : 'application/x-ndjson';
-  const answer = await client.raw('POST', '/v1/devices/import', body, { 'content-type': type });
-  const done = importedSchema.parse(JSON.parse(answer.toString('utf8')));
-  context.out.result(
+  const isCsv = file.endsWith('.csv');
+  const headers = { 'content-type': isCsv ? 'text/csv' : 'application/x-ndjson' };
+  const done: Imported = { created: 0, updated: 0, tokens: 0, refused: [] };
+  let saidAtMs = Date.now();
+  for await (const { body, lineOffset, bytesRead } of partsOf(file, isCsv)) {
+    const answer = await client.raw('POST', '/v1/devices/import', body, headers);
+    const part = importedSchema.parse(JSON.parse(answer.toString('utf8')));
+    done.created += part.created;
+    done.updated += part.updated;
+    done.tokens += part.tokens;
+    for (const { line, reason } of part.refused) {
+      if (done.refused.length < refusedMax) done.refused.push({ line: line + lineOffset, reason });
+    }
+    if (Date.now() - saidAtMs < progressEveryMs) continue;
+    saidAtMs = Date.now();
+    const percent = Math.floor((bytesRead / size) * 100);
+    out.warn(`${percent} % of the file, ${done.created + done.updated} devices`);
+  }
+  out.result(
     done,
     [
       ...done.refused.map(({ line, reason }) => `line ${line}: ${reason}`),
@@ -69,6 +94,16 @@ const importDevices = async (
   );
   return done.refused.length === 0 ? 0 : 1;
 };
+
+/** @throws FlotillaError `input-unreadable` */
+async function* partsOf(file: string, isCsv: boolean): AsyncGenerator<ImportPart> {
+  try {
+    yield* importParts(createReadStream(file), isCsv);
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError('input-unreadable', { detail: file, cause: error });
+  }
+}
 
 const exportDevices: CommandAction<ExportOptions> = async (options, context) => {
   const client = await adminClient(options, context);
