@@ -113,7 +113,7 @@ test('simplereenroll keeps the names, with a new key or the same', async (t) => 
     headers: pkcs10,
     body: device.csr,
   });
-  t.is(anonymous.status, 401);
+  t.is(anonymous.status, 403);
 });
 
 test('the label of an EST path is the enrollment profile', async (t) => {

@@ -28,7 +28,7 @@ export function connectWith(t: ExecutionContext, options: ClientOptions): Promis
   const read = (name: string): Buffer => readFileSync(join(folder, name));
   const client = connect({
     ...{ protocol: 'mqtts', ...address, clientId: id, protocolVersion: 5 },
-    ...{ reconnectPeriod: 0, connectTimeout: 5000 },
+    ...{ reconnectPeriod: 0, connectTimeout: 60_000 },
     ...{ ca: read('ca.pem'), cert: read('chain.pem'), key: read('key.pem') },
     ...(keep ? { clean: false, properties: { sessionExpiryInterval: 3600 } } : {}),
   });
