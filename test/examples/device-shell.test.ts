@@ -20,6 +20,7 @@ import { until } from '../support/until.ts';
 
 const script = resolve('examples/device-shell/device.sh');
 
+// Serial: each test starts some dozens of programs.
 let up: Up;
 test.before(async () => {
   up = await startUpWith({
@@ -81,61 +82,67 @@ async function assertConnects(t: ExecutionContext, folder: string): Promise<void
   await client.endAsync();
 }
 
-test('the script enrolls, renews when the service says so, and tests the new certificate at the broker', async (t) => {
-  const folder = await enroll(t, 'shell-1');
-  if (folder === undefined) return;
-  await assertConnects(t, folder);
-  const first = certificateIn(folder);
-  const key = readFileSync(join(folder, 'key.pem'), 'utf8');
-  const renewed = await start(t, ['renew', folder], { env: { MQTTS: broker() } })!.finished;
-  t.is(renewed.code, 0, renewed.stderr);
-  t.regex(renewed.stdout, /the certificate is valid until/);
-  t.not(certificateIn(folder), first);
-  t.not(readFileSync(join(folder, 'key.pem'), 'utf8'), key, 'a new key');
-  await assertConnects(t, folder);
-  const leftovers = readdirSync(folder)
-    .filter((name) => name.startsWith('.'))
-    .sort();
-  t.deepEqual(leftovers, ['.hook-due', '.lock', '.renew-at']);
+test.serial(
+  'the script enrolls, renews when the service says so, and tests the new certificate at the broker',
+  async (t) => {
+    const folder = await enroll(t, 'shell-1');
+    if (folder === undefined) return;
+    await assertConnects(t, folder);
+    const first = certificateIn(folder);
+    const key = readFileSync(join(folder, 'key.pem'), 'utf8');
+    const renewed = await start(t, ['renew', folder], { env: { MQTTS: broker() } })!.finished;
+    t.is(renewed.code, 0, renewed.stderr);
+    t.regex(renewed.stdout, /the certificate is valid until/);
+    t.not(certificateIn(folder), first);
+    t.not(readFileSync(join(folder, 'key.pem'), 'utf8'), key, 'a new key');
+    await assertConnects(t, folder);
+    const leftovers = readdirSync(folder)
+      .filter((name) => name.startsWith('.'))
+      .sort();
+    t.deepEqual(leftovers, ['.hook-due', '.lock', '.renew-at']);
 
-  const refused = certificateIn(folder);
-  const wrong = { MQTTS: new URL(up.ready.https.url).host };
-  const failed = await start(t, ['renew', folder], { env: wrong })!.finished;
-  t.is(failed.code, 1);
-  t.regex(failed.stderr, /the new certificate does not connect; the current one stays/);
-  t.is(certificateIn(folder), refused);
-  await assertConnects(t, folder);
-});
+    const refused = certificateIn(folder);
+    const wrong = { MQTTS: new URL(up.ready.https.url).host };
+    const failed = await start(t, ['renew', folder], { env: wrong })!.finished;
+    t.is(failed.code, 1);
+    t.regex(failed.stderr, /the new certificate does not connect; the current one stays/);
+    t.is(certificateIn(folder), refused);
+    await assertConnects(t, folder);
+  },
+);
 
-test('before its time a certificate is not renewed, with and without the service; the hook runs until it succeeds', async (t) => {
-  const folder = await enroll(t, 'shell-2', 'late');
-  if (folder === undefined) return;
-  const first = certificateIn(folder);
-  const early = await start(t, ['renew', folder])!.finished;
-  t.is(early.code, 0, early.stderr);
-  t.regex(early.stdout, /not due/);
-  const enrollment = join(folder, 'enrollment');
-  const origin = readFileSync(enrollment, 'utf8');
-  writeFileSync(enrollment, origin.replace(/:\d+\n/, ':1\n'));
-  const alone = await start(t, ['renew', folder])!.finished;
-  t.regex(alone.stdout, /not due/, alone.stderr);
-  t.is(certificateIn(folder), first);
-  writeFileSync(enrollment, origin);
+test.serial(
+  'before its time a certificate is not renewed, with and without the service; the hook runs until it succeeds',
+  async (t) => {
+    const folder = await enroll(t, 'shell-2', 'late');
+    if (folder === undefined) return;
+    const first = certificateIn(folder);
+    const early = await start(t, ['renew', folder])!.finished;
+    t.is(early.code, 0, early.stderr);
+    t.regex(early.stdout, /not due/);
+    const enrollment = join(folder, 'enrollment');
+    const origin = readFileSync(enrollment, 'utf8');
+    writeFileSync(enrollment, origin.replace(/:\d+\n/, ':1\n'));
+    const alone = await start(t, ['renew', folder])!.finished;
+    t.regex(alone.stdout, /not due/, alone.stderr);
+    t.is(certificateIn(folder), first);
+    writeFileSync(enrollment, origin);
 
-  const [hook, record] = [join(up.folder, 'hook.sh'), join(up.folder, 'hook-record')];
-  writeFileSync(join(folder, '.hook-due'), '');
-  const broken = await start(t, ['renew', folder], { env: { HOOK: join(up.folder, 'none') } })!
-    .finished;
-  t.is(broken.code, 1);
-  writeFileSync(hook, `#!/bin/sh\necho "$1" >>${record}\n`, { mode: 0o700 });
-  for (let runs = 0; runs < 2; runs++) {
-    const done = await start(t, ['renew', folder], { env: { HOOK: hook } })!.finished;
-    t.is(done.code, 0, done.stderr);
-  }
-  t.is(readFileSync(record, 'utf8'), `${folder}\n`);
-});
+    const [hook, record] = [join(up.folder, 'hook.sh'), join(up.folder, 'hook-record')];
+    writeFileSync(join(folder, '.hook-due'), '');
+    const broken = await start(t, ['renew', folder], { env: { HOOK: join(up.folder, 'none') } })!
+      .finished;
+    t.is(broken.code, 1);
+    writeFileSync(hook, `#!/bin/sh\necho "$1" >>${record}\n`, { mode: 0o700 });
+    for (let runs = 0; runs < 2; runs++) {
+      const done = await start(t, ['renew', folder], { env: { HOOK: hook } })!.finished;
+      t.is(done.code, 0, done.stderr);
+    }
+    t.is(readFileSync(record, 'utf8'), `${folder}\n`);
+  },
+);
 
-test('runs at the same time never lock a device out, with flock and without', async (t) => {
+test.serial('runs at the same time never lock a device out, with flock and without', async (t) => {
   const folder = await enroll(t, 'shell-3');
   if (folder === undefined) return;
   // The programs of the script, except flock.
@@ -168,53 +175,59 @@ test('runs at the same time never lock a device out, with flock and without', as
   t.regex(busy.stdout, /another run is busy/, busy.stderr);
 });
 
-test('a run that was killed after the broker saw the new certificate is completed by the next one', async (t) => {
-  const folder = await enroll(t, 'shell-4');
-  if (folder === undefined) return;
-  const { host, port } = up.ready.mqtts;
-  const proxy = await slowProxy(t, `https://${host}:${port}`, 1);
-  const env = { MQTTS: new URL(proxy.url).host };
-  const killed = start(t, ['renew', folder], { env })!;
-  await proxy.held;
-  killed.process.kill('SIGKILL');
-  proxy.release();
-  await killed.finished;
-  const next = join(folder, '.next', 'identity.pem');
-  const pending = new X509Certificate(readFileSync(next)).serialNumber;
-  // The broker sees the new certificate, which ends the validity of the current one.
-  const copy = join(up.folder, 'copy', 'shell-4');
-  mkdirSync(copy, { recursive: true });
-  for (const name of ['key', 'chain']) {
-    writeFileSync(join(copy, `${name}.pem`), readFileSync(next), { mode: 0o600 });
-  }
-  writeFileSync(join(copy, 'ca.pem'), readFileSync(join(folder, 'ca.pem')));
-  await assertConnects(t, copy);
-  await until('the old certificate is retired', async () => {
-    const shown = await flotilla([
-      'device',
-      'show',
-      'shell-4',
-      '--state',
-      up.ready.state,
-      '--json',
-    ]);
-    return shown.stdout.includes('"retired"');
-  });
-  const done = await start(t, ['renew', folder], { env: { MQTTS: broker() } })!.finished;
-  t.is(done.code, 0, done.stderr);
-  t.is(certificateIn(folder), pending);
-  t.false(existsSync(join(folder, '.next')));
-  await assertConnects(t, folder);
-});
+test.serial(
+  'a run that was killed after the broker saw the new certificate is completed by the next one',
+  async (t) => {
+    const folder = await enroll(t, 'shell-4');
+    if (folder === undefined) return;
+    const { host, port } = up.ready.mqtts;
+    const proxy = await slowProxy(t, `https://${host}:${port}`, 1);
+    const env = { MQTTS: new URL(proxy.url).host };
+    const killed = start(t, ['renew', folder], { env })!;
+    await proxy.held;
+    killed.process.kill('SIGKILL');
+    proxy.release();
+    await killed.finished;
+    const next = join(folder, '.next', 'identity.pem');
+    const pending = new X509Certificate(readFileSync(next)).serialNumber;
+    // The broker sees the new certificate, which ends the validity of the current one.
+    const copy = join(up.folder, 'copy', 'shell-4');
+    mkdirSync(copy, { recursive: true });
+    for (const name of ['key', 'chain']) {
+      writeFileSync(join(copy, `${name}.pem`), readFileSync(next), { mode: 0o600 });
+    }
+    writeFileSync(join(copy, 'ca.pem'), readFileSync(join(folder, 'ca.pem')));
+    await assertConnects(t, copy);
+    await until('the old certificate is retired', async () => {
+      const shown = await flotilla([
+        'device',
+        'show',
+        'shell-4',
+        '--state',
+        up.ready.state,
+        '--json',
+      ]);
+      return shown.stdout.includes('"retired"');
+    });
+    const done = await start(t, ['renew', folder], { env: { MQTTS: broker() } })!.finished;
+    t.is(done.code, 0, done.stderr);
+    t.is(certificateIn(folder), pending);
+    t.false(existsSync(join(folder, '.next')));
+    await assertConnects(t, folder);
+  },
+);
 
-test('the token is not sent to a service with another root, and wrong usage has the exit code 2', async (t) => {
-  const folder = join(up.folder, 'shell-5');
-  const args = ['enroll', up.ready.https.url, `sha256:${'0'.repeat(64)}`, 'shell-5', folder];
-  const done: Finished | undefined = await start(t, args, { input: 'secret\n' })?.finished;
-  if (done === undefined) return;
-  t.is(done.code, 1);
-  t.regex(done.stderr, /no root certificate has this fingerprint/);
-  for (const wrong of [[], ['renew'], ['renew', up.folder], ['renew', '/nowhere']]) {
-    t.is((await start(t, wrong)!.finished).code, 2, wrong.join(' '));
-  }
-});
+test.serial(
+  'the token is not sent to a service with another root, and wrong usage has the exit code 2',
+  async (t) => {
+    const folder = join(up.folder, 'shell-5');
+    const args = ['enroll', up.ready.https.url, `sha256:${'0'.repeat(64)}`, 'shell-5', folder];
+    const done: Finished | undefined = await start(t, args, { input: 'secret\n' })?.finished;
+    if (done === undefined) return;
+    t.is(done.code, 1);
+    t.regex(done.stderr, /no root certificate has this fingerprint/);
+    for (const wrong of [[], ['renew'], ['renew', up.folder], ['renew', '/nowhere']]) {
+      t.is((await start(t, wrong)!.finished).code, 2, wrong.join(' '));
+    }
+  },
+);
