@@ -26,7 +26,9 @@ export interface AttackTarget {
 export type Attack = (target: AttackTarget) => Promise<void>;
 
 const connectionMaxMs = 5000;
-const burstBytes = 256 * 1024;
+/** A flood sends this much, then the other attacks of this process have their turn. */
+const burstBytes = 64 * 1024;
+const burstPauseMs = 5;
 
 /** Malformed packets of admitted devices: the generator of the fuzzer, over TLS. */
 const malformedPackets: Attack = async (target) => {
@@ -127,21 +129,23 @@ async function flood(
   while (!signal.aborted) {
     const id = random.pick([...target.identities.keys()]);
     const socket = admitted(target, id);
+    // Never in the turn of the last write: a broker that reads quickly would leave no turn to the other attacks.
+    const sendLater = (): void => void setTimeout(send, burstPauseMs);
     const send = (): void => {
       let sent = 0;
-      for (let full = false; !full && sent < burstBytes;) {
+      for (let full = socket.destroyed; !full && sent < burstBytes;) {
         const packet = packetOf(id);
         sent += packet.length;
         count(name, 1);
         full = !socket.write(packet);
       }
-      if (sent >= burstBytes) setImmediate(send);
+      if (sent >= burstBytes) sendLater();
     };
     socket.once('secureConnect', () => {
       socket.write(connectFrame(id));
       send();
     });
-    socket.on('drain', send);
+    socket.on('drain', sendLater);
     await ended(socket, connectionMaxMs);
     socket.removeAllListeners('drain');
     // A device that connects too often is refused for a minute.

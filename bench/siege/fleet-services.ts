@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -27,10 +27,15 @@ export interface Running {
   readonly logPath: string;
 }
 
-/** Gives a process its priority; only root may raise it. */
-export function prioritize(pid: number, niceness: number): void {
+/**
+ * Gives a process, and what it starts, its priority; only root may raise it. Where Linux groups processes by their
+ * session (autogroup), the priority of the group decides.
+ */
+function prioritize(pid: number, niceness: number): void {
   try {
     setPriority(pid, niceness);
+    const group = `/proc/${pid}/autogroup`;
+    if (existsSync(group)) writeFileSync(group, String(niceness));
   } catch {
     process.stderr.write(`the priority of process ${pid} cannot be set to ${niceness}\n`);
   }
@@ -45,7 +50,8 @@ export function runFlotilla(
 ): Running & { readonly outPath: string } {
   const [outPath, logPath] = [join(folder, `${name}.out`), join(folder, `${name}.log`)];
   const stdio = ['ignore', openSync(outPath, 'w'), openSync(logPath, 'w')] as const;
-  const child = spawn(process.execPath, [program, ...args], { stdio: [...stdio] });
+  // In a session of its own, so that its priority does not apply to the attacks.
+  const child = spawn(process.execPath, [program, ...args], { stdio: [...stdio], detached: true });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} could not be started`);
   prioritize(pid, niceness);
