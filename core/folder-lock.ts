@@ -147,6 +147,10 @@ class HeldLock {
     const file = await open(path, 'wx', secretFileMode);
     try {
       await file.writeFile(`${JSON.stringify({ ...this.#processes.self, token: this.#token })}\n`);
+    } catch (error) {
+      // The disk is full: an empty file would be a lock that nobody holds.
+      await rm(path, { force: true });
+      throw new FlotillaError('file-write-failed', { detail: path, cause: error });
     } finally {
       await file.close();
     }

@@ -33,8 +33,10 @@ export function withCatalogueCode(error: unknown): unknown {
     return error;
   }
   const meaning = meanings.get(error.code);
-  if (meaning === undefined || !('path' in error) || typeof error.path !== 'string') return error;
-  return new FlotillaError('file-inaccessible', { detail: `${error.path}: ${meaning}` });
+  if (meaning === undefined) return error;
+  // An error of a file that is open already has no path.
+  const path = 'path' in error && typeof error.path === 'string' ? `${error.path}: ` : '';
+  return new FlotillaError('file-inaccessible', { detail: path + meaning });
 }
 
 /** The text of a cause: without the wording of the operating system where there is a better one. */

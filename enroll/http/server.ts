@@ -31,6 +31,7 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { sendEndless } from './endless-response.ts';
+import { loggedPath } from './logged-path.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { assertSameSite } from './same-site.ts';
@@ -249,7 +250,7 @@ export class HttpServer {
     });
     app.setNotFoundHandler((request) => {
       this.assertRate(request);
-      throw new FlotillaError('not-found', { detail: pathOf(request) });
+      throw new FlotillaError('not-found', { detail: loggedPath(request.url) });
     });
     app.setErrorHandler((thrown, request, reply) => this.#refuse(thrown, request, reply));
   }
@@ -262,7 +263,7 @@ export class HttpServer {
     const device = this.#callers.get(request)?.identity?.record.id;
     const facts = {
       method: request.method,
-      path: pathOf(request),
+      path: loggedPath(request.url),
       remoteAddress,
       ...(device === undefined ? {} : { device }),
     };
@@ -283,7 +284,7 @@ export class HttpServer {
         .status(status)
         .type(problemMediaType)
         // As bytes: to a string the framework would add a charset, which the media type does not have.
-        .send(Buffer.from(JSON.stringify(problemResponse(error, pathOf(request)))))
+        .send(Buffer.from(JSON.stringify(problemResponse(error, loggedPath(request.url)))))
     );
   }
 
@@ -392,9 +393,4 @@ function assertScope({ scopes, actor }: OperatorCaller, tag: OperationTag | unde
   throw new FlotillaError('role-missing', {
     detail: `the key ${actor} is limited to ${scopes.join(', ')}`,
   });
-}
-
-/** The path without the query, which may contain anything. */
-function pathOf(request: FastifyRequest): string {
-  return (request.url.split('?')[0] ?? '').slice(0, 200);
 }

@@ -217,6 +217,11 @@ test('wrong tokens of one address do not exclude others behind it, and no secret
   t.is((await service.call({ method: 'GET', path: '/v1/ca' })).status, 200);
   await service.call({ method: 'GET', path: '/v1/nothing?token=s3cr3t-value' });
   t.false(text().includes('s3cr3t-value'));
+  const { token } = await service.token('d2');
+  for (const path of [`/v1/${token}`, `/v1/enroll/${token}/x`, `/flotilla_key_${token}`]) {
+    t.is((await service.call({ method: 'GET', path })).status, 404, path);
+  }
+  t.false(text().includes(token));
 });
 
 test('a page of another site cannot use the certificate of an administrator', async (t) => {

@@ -4,6 +4,7 @@ import { table } from '../../../../cli/lib/output.ts';
 import { layOut } from '../../../../cli/lib/progress-view.ts';
 import { quickStartFooter } from '../../../../cli/lib/quick-start.ts';
 import { printedText, relativeTime, styleOf } from '../../../../cli/lib/style.ts';
+import { causeText, withCatalogueCode } from '../../../../cli/lib/system-error.ts';
 import { TerminalLog } from '../../../../cli/lib/terminal-log.ts';
 
 const read = (stream: PassThrough): string | null => stream.read() as string | null;
@@ -95,4 +96,14 @@ test('log lines wait while the live screen is open, the newest is shown', (t) =>
   for (let part = read(out); part !== null; part = read(out)) text += part;
   t.regex(text, /^\(10 earlier log lines not shown\)\n\{"level":"warn","msg":"n10"/);
   t.is(text.split('\n').length, 202);
+});
+
+test('an error of the operating system has a code and plain words, with or without a path', (t) => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+    code: 'ENOSPC',
+  });
+  t.like(withCatalogueCode(full), { code: 'file-inaccessible', detail: 'the disk is full' });
+  const denied = Object.assign(new Error('EACCES'), { code: 'EACCES', path: '/x' });
+  t.like(withCatalogueCode(denied), { detail: '/x: permission denied' });
+  t.is(causeText(full), 'the disk is full');
 });
