@@ -1,6 +1,6 @@
 /**
  * Attacks against a broker and an enrollment service: malformed packets and floods of devices with a certificate,
- * and floods of strangers. Each attack runs until it is stopped.
+ * and floods of clients without a certificate. Each attack runs until it is stopped.
  *
  * @module
  */
@@ -67,7 +67,7 @@ const subscribing: Attack = (target) =>
 const renewing: Attack = (target) =>
   flood(target, 'renewing', (id) => publishFrame(`$fleet/certs/${id}/renew`, 0, 50).bytes);
 
-/** Strangers who complete handshakes without a certificate, and some that never begin one. */
+/** Clients that complete handshakes without a certificate, and some that never begin one. */
 const handshakes: Attack = async ({ mqtts, signal, count }) => {
   while (!signal.aborted) {
     const silent = Array.from({ length: 20 }, () => quiet(connectTcp(mqtts)));
