@@ -5,8 +5,8 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { FlotillaError } from './errors/flotilla-error.ts';
 
 /** Mode of a file that holds a secret. */
@@ -67,8 +67,23 @@ export async function syncFolder(path: string): Promise<void> {
  */
 export async function makeSecretFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: secretFolderMode });
+    await makeFolders(resolve(path));
   } catch (error) {
     throw new FlotillaError('file-write-failed', { detail: path, cause: error });
+  }
+}
+
+/** Like `mkdir` with `recursive`, which never ends in a file system such as /proc, where no folder can be made. */
+async function makeFolders(path: string, isRetry = false): Promise<void> {
+  try {
+    await mkdir(path, { mode: secretFolderMode });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const parent = dirname(path);
+    if (code === 'ENOENT' && !isRetry && parent !== path) {
+      await makeFolders(parent);
+      return makeFolders(path, true);
+    }
+    if (!(await stat(path).catch(() => undefined))?.isDirectory()) throw error;
   }
 }

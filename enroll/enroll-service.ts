@@ -81,7 +81,15 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     });
     const serverCertificate = (): CertificateFacts => certificates.server.certificate;
     const status = (): Promise<Status> =>
-      statusOfService({ ...open, feed, state, serverCertificate, brokerReports: samples, ahead });
+      statusOfService({
+        ...open,
+        feed,
+        state,
+        serverCertificate,
+        fleet: operatorApi.fleet,
+        brokerReports: samples,
+        ahead,
+      });
     const telemetry = new EnrollmentTelemetry({ ...open, feed, serverCertificate, status });
     const metrics = await telemetry.open(lifecycle);
     const routes = buildRoutes(

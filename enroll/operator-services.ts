@@ -39,7 +39,7 @@ import { SignIn } from './operators/sign-in.ts';
 import { BrokerSamples } from './metrics/broker-samples.ts';
 import { listBrokers } from './queries/broker-list.ts';
 import { DeviceTable } from './queries/device-table.ts';
-import { FleetStatistics } from './queries/fleet-statistics.ts';
+import { FleetStatistics, type FleetCounts } from './queries/fleet-statistics.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SimulationRunner } from './simulations/simulation-runner.ts';
 import { Simulations } from './simulations/simulations.ts';
@@ -69,6 +69,7 @@ export interface OperatorApi {
   readonly lockout: LockoutGuard;
   readonly table: DeviceTable;
   readonly samples: BrokerSamples;
+  readonly fleet: () => Promise<FleetCounts>;
   readonly queries: BrokerQueries;
   /** The roles that the policy has. */
   readonly roles: KnownRoles;
@@ -149,6 +150,7 @@ export async function openOperatorApi(
     lockout,
     table,
     samples,
+    fleet: () => statistics.numbers(),
     queries,
     roles: new KnownRoles({ feed, policy, queries }),
     routes: [

@@ -16,6 +16,7 @@ import type { AheadBrokers } from './feed/ahead-brokers.ts';
 import type { Feed } from './feed/directory-feed.ts';
 import { brokerCheck } from './queries/broker-check.ts';
 import { listBrokers, type BrokerReports } from './queries/broker-list.ts';
+import type { FleetCounts } from './queries/fleet-statistics.ts';
 import type { Registry } from './registry/registry.ts';
 
 type Check = Status['checks'][number];
@@ -30,6 +31,7 @@ export interface StatusDeps {
   readonly brokerReports: BrokerReports;
   readonly state: StateFolder;
   readonly serverCertificate: () => CertificateFacts;
+  readonly fleet: () => Promise<FleetCounts>;
 }
 
 const diskFreeMinBytes = 256 * 1024 * 1024;
@@ -49,6 +51,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       detail: brokers.length === 0 ? 'none' : brokers.join(', '),
     },
     { name: 'registry', ok: true, detail: `${await registry.count('devices')} identities` },
+    { name: 'devices', ok: true, detail: devicesText(await deps.fleet()) },
     {
       name: 'audit log',
       ok: !audit.isBroken,
@@ -75,6 +78,13 @@ function historyCheck(ahead: AheadBrokers['list']): Check {
         ? 'no broker knows more'
         : `restored from an older backup: ${detail}; run flotilla reconcile`,
   };
+}
+
+/** `25 (24 active, 1 revoked), 20 identities connected`. */
+function devicesText({ devices: { total, connected, byStatus } }: FleetCounts): string {
+  const states = Object.entries(byStatus).filter(([, count]) => count > 0);
+  const parts = states.map(([status, count]) => `${count} ${status}`).join(', ');
+  return `${total}${parts === '' ? '' : ` (${parts})`}, ${connected} connected`;
 }
 
 /** A broker that overrides the fleet's policy is no fault; one that could not use it is. */

@@ -7,6 +7,7 @@ import type { Policy } from '../../core/policy/policy-model.ts';
 import { testPolicy } from '../../core/policy/policy-test.ts';
 import type { Subject } from '../../core/policy/rules-for.ts';
 import type { DeviceId } from '../../core/device-id.ts';
+import { lostRights } from '../../core/policy/lost-rights.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
 import {
@@ -95,8 +96,10 @@ const check = async (file: string, _options: CommonOptions, context: Context): P
     clientIds: role.clientIds,
     rules: role.rules.length,
   }));
+  const warnings = lostRights(policy);
+  for (const warning of warnings) context.out.warn(context.out.style.color('yellow', warning));
   context.out.result(
-    { ok: true, roles },
+    { ok: true, roles, warnings },
     `${file} is valid: ${roles.map(({ role, rules }) => `${role} (${rules} rules)`).join(', ')}`,
   );
   return 0;

@@ -83,7 +83,8 @@ async function enrollChecks(
     const answer = await client.api.getStatus();
     return [
       { name, ok: true, detail: `${run.https.url}, process ${run.process.pid}` },
-      ...answer.checks,
+      // The files of the CA are on this machine, and shown already.
+      ...answer.checks.filter(({ name: check }) => check !== 'root' && check !== 'issuer'),
     ];
   } catch (error) {
     return [{ name, ok: false, detail: messageOf(error) }];

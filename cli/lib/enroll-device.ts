@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { readFile, rm } from 'node:fs/promises';
+import { access, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createPrivateKey } from 'node:crypto';
 import { createCsr } from '../../certs/csr.ts';
@@ -54,6 +54,17 @@ export interface EnrollDeviceOptions {
  *   the service
  */
 export async function enrollInto(options: EnrollDeviceOptions): Promise<EnrolledDevice> {
+  const existed = await isThere(options.folder);
+  try {
+    return await enrollAndSave(options);
+  } catch (error) {
+    // Only an empty folder is removed: one with a pending request is needed for the next attempt.
+    if (!existed) await rmdir(options.folder).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function enrollAndSave(options: EnrollDeviceOptions): Promise<EnrolledDevice> {
   const { folder, url, fingerprint } = options;
   if (await holdsIdentity(folder)) throw new FlotillaError('output-exists', { detail: folder });
   const { ca } = await fetchPinnedCa(url, fingerprint);
@@ -67,7 +78,20 @@ export async function enrollInto(options: EnrollDeviceOptions): Promise<Enrolled
     enrollment: originText({ id: options.id, url, fingerprint, mqtts: options.mqtts }),
   });
   await rm(pending.folder, { recursive: true, force: true });
+  await keepOutOfGit(folder);
   return { device: issued.device, serial: issued.serial, notAfter: issued.notAfter, files };
+}
+
+/** A folder in a checkout: git must not take the key, nor the links to it. */
+async function keepOutOfGit(folder: string): Promise<void> {
+  await writeFile(join(folder, '.gitignore'), '*\n', { flag: 'wx' }).catch(() => undefined);
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Reads the key and the request of an interrupted enrollment, or creates new ones. */

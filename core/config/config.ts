@@ -21,6 +21,8 @@ import {
 import { configSchema, type Config, type ConfigInput } from './config-schema.ts';
 import { printable } from '../escape.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
+import { issueText } from '../issue-text.ts';
+import { similarName } from '../similar-name.ts';
 
 export type { Config, ConfigInput } from './config-schema.ts';
 
@@ -96,13 +98,27 @@ export function environmentName(path: readonly string[]): string {
   return `FLOTILLA_${words.join('__')}`;
 }
 
+/** `; did you mean names?`, out of the settings at this place. */
+function suggestion(key: string, path: Path): string {
+  let place: unknown = configSchema.parse({});
+  for (const part of path) {
+    place = isRecord(place) ? place[String(part)] : undefined;
+  }
+  const known = isRecord(place) ? Object.keys(place) : [];
+  const similar = similarName(key, known);
+  return similar === undefined ? '' : `; did you mean ${similar}?`;
+}
+
 function check(settings: unknown, where: Layer['where']): Config {
   const result = configSchema.safeParse(settings);
   if (result.success) return frozen(result.data);
   const faults = result.error.issues.flatMap((issue): { path: Path; fault: string }[] =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ path: [...issue.path, key], fault: 'unknown setting' }))
-      : [{ path: issue.path, fault: issue.message }],
+      ? issue.keys.map((key) => ({
+          path: [...issue.path, key],
+          fault: `unknown setting${suggestion(key, issue.path)}`,
+        }))
+      : [{ path: issue.path, fault: issueText(issue) }],
   );
   const detail = faults.map(({ path, fault }) => {
     const place = where(path);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { editDistance } from '../../core/similar-name.ts';
 import { timerNames } from '../measure/meter.ts';
 import { phasesOf } from './phase-names.ts';
 import type { PhaseKind } from './phase-schema.ts';
@@ -110,29 +111,10 @@ export function figureFault(figure: string, plan: Pick<Plan, 'phases'>): string 
 function faultAmong(figure: string, known: readonly string[]): string | undefined {
   if (known.includes(figure)) return undefined;
   const near = known
-    .map((name) => ({ name, far: distance(figure.toLowerCase(), name.toLowerCase()) }))
+    .map((name) => ({ name, far: editDistance(figure.toLowerCase(), name.toLowerCase()) }))
     .toSorted((one, two) => one.far - two.far)[0];
   const hint = near === undefined || near.far > 4 ? '' : `; did you mean ${near.name}?`;
   return `there is no figure ${figure}${hint}`;
-}
-
-/** The edit distance of two words (Levenshtein). */
-function distance(one: string, two: string): number {
-  let row = Array.from({ length: two.length + 1 }, (_item, at) => at);
-  for (const [at, letter] of Array.from(one).entries()) {
-    const next = [at + 1];
-    for (const [place, other] of Array.from(two).entries()) {
-      next.push(
-        Math.min(
-          (next[place] ?? 0) + 1,
-          (row[place + 1] ?? 0) + 1,
-          (row[place] ?? 0) + (letter === other ? 0 : 1),
-        ),
-      );
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 function under(path: string, names: readonly string[]): string[] {

@@ -1,5 +1,5 @@
 /** `flotilla service create`: server certificates, and PKCS#12 files. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
@@ -50,4 +50,17 @@ test('a server certificate without names and a PKCS#12 file without a passphrase
   const open = await create('--names', 'a.example', '--p12', join(up.folder, 'other.p12'));
   t.is(open.code, 2);
   t.false(existsSync(join(up.folder, 'other.p12')));
+});
+
+test('a refused enrollment leaves no folder, and git ignores an identity', async (t) => {
+  const refused = join(up.folder, 'refused');
+  const done = await flotilla([
+    ...['service', 'create', '--name', 'admin', '--role', 'service', '--out', refused],
+    ...['--state', up.ready.state],
+  ]);
+  t.is(done.code, 1);
+  t.false(existsSync(refused));
+  const out = join(up.folder, 'ignored');
+  await up.ask(z.unknown(), ...['service', 'create', '--name', 'ignored', '--out', out]);
+  t.is(readFileSync(join(out, '.gitignore'), 'utf8'), '*\n');
 });

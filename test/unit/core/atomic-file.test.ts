@@ -116,3 +116,7 @@ test('a secret folder and its new parents are private; existing folders are not 
   t.is(modeOf(join(folder, 'a')), 0o755);
   await t.notThrowsAsync(syncFolder(folder));
 });
+
+test('a folder in a file system without folders is an error, not an endless attempt', async (t) => {
+  await t.throwsAsync(makeSecretFolder('/proc/none/folder'), { code: 'file-write-failed' });
+});

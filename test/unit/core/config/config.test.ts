@@ -94,11 +94,11 @@ test('an unknown setting is rejected with its name and position, from every sour
     await fault(t, { file: file(t, 'brokre:\n') }).then((text) =>
       text.split(': ').slice(1).join(': '),
     ),
-    'brokre: unknown setting',
+    'brokre: unknown setting; did you mean broker?',
   );
   t.is(
     await fault(t, { env: { FLOTILLA_BROKER__MQTT_PORT: '1' } }),
-    'FLOTILLA_BROKER__MQTT_PORT: broker.mqttPort: unknown setting',
+    'FLOTILLA_BROKER__MQTT_PORT: broker.mqttPort: unknown setting; did you mean mqttsPort?',
   );
   t.regex(await fault(t, { env: { FLOTILLA_: '1' } }), /"": unknown setting/);
 });
@@ -122,10 +122,7 @@ test('a value out of range is rejected with its name, position and range', async
     env: { FLOTILLA_LIMITS__BROKER__CONNECTIONS_MAX: '0' },
     flags: { enroll: { port: -1 } },
   });
-  t.true(
-    detail.includes(`${path}:3:3: broker.mqttsPort: Too big: expected number to be <=65535`),
-    detail,
-  );
+  t.true(detail.includes(`${path}:3:3: broker.mqttsPort: must be at most 65535`), detail);
   t.true(detail.includes(`${path}:4:1: names.0: `), detail);
   t.true(
     detail.includes('FLOTILLA_LIMITS__BROKER__CONNECTIONS_MAX: limits.broker.connectionsMax: '),
@@ -358,4 +355,9 @@ test('the variables that Kubernetes sets for a Service are ignored', async (t) =
   t.is((await loadConfig({ env: { ...env, FLOTILLA_ENROLL__PORT: '1' } })).enroll.port, 1);
   t.regex(await fault(t, { env: { FLOTILLA_PROT: '1' } }), /unknown setting/);
   t.regex(await fault(t, { env: { FLOTILLA_MQTTS_PORT: '1' } }), /unknown setting/);
+});
+
+test('a misspelled setting is named with the one that was most likely meant', (t) => {
+  const error = t.throws(() => checkConfig({ limits: { broker: { retainedMx: 3 } } }));
+  t.regex(error.message, /retainedMx: unknown setting; did you mean retainedMax\?/);
 });
