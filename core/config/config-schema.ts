@@ -10,7 +10,7 @@ import { enrollLimitsSchema } from './enroll-limits.ts';
 import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
 import { renewalSettingsSchema } from './renewal-settings.ts';
-import { duration, host, plainUrl, port } from './setting-types.ts';
+import { durationSetting, host, plainUrl, portSetting } from './setting-types.ts';
 
 const approvalRule = z.strictObject({
   idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
@@ -58,9 +58,9 @@ export const configSchema = z.strictObject({
     .prefault({}),
   enroll: z
     .strictObject({
-      port: port(8443, 'The port of the enrollment service.'),
+      port: portSetting(8443, 'The port of the enrollment service.'),
       metricsHost: host('The address for health checks and metrics, which need no authentication.'),
-      metricsPort: port(9465, 'The port for health checks and metrics.'),
+      metricsPort: portSetting(9465, 'The port for health checks and metrics.'),
       url: z
         .url({ protocol: /^https$/ })
         .refine((text) => bare(text), 'A URL without user, password, query and fragment')
@@ -68,27 +68,27 @@ export const configSchema = z.strictObject({
         .describe(
           'The URL under which brokers, devices and the command line find the service. By default it is made of host and port.',
         ),
-      tokenTtl: duration({
+      tokenTtl: durationSetting({
         defaultValue: '24h',
         min: '1s',
         description: 'Validity of an enrollment token.',
       }),
-      importedTokenTtl: duration({
+      importedTokenTtl: durationSetting({
         defaultValue: '365d',
         min: '1s',
         description: 'Validity of a token that was created by a bulk import.',
       }),
-      certificateValidity: duration({
+      certificateValidity: durationSetting({
         defaultValue: '365d',
         min: '1s',
         description: 'Validity of a certificate.',
       }),
-      serverCertificateValidity: duration({
+      serverCertificateValidity: durationSetting({
         defaultValue: '90d',
         min: '1s',
         description: 'Validity of the certificates of the services themselves.',
       }),
-      renewGrace: duration({
+      renewGrace: durationSetting({
         defaultValue: '30d',
         min: '0ms',
         description:
@@ -101,13 +101,13 @@ export const configSchema = z.strictObject({
         .describe(
           'Whether devices may renew a certificate whose issuer was withdrawn: they prove that they have its key, and the registry contains it.',
         ),
-      endedCertificateKeep: duration({
+      endedCertificateKeep: durationSetting({
         defaultValue: '30d',
         min: '0ms',
         description:
           'How long a certificate stays in the registry after its end and renewGrace. Then only the audit log has it; the newest one of an identity always stays.',
       }),
-      tokenReplay: duration({
+      tokenReplay: durationSetting({
         defaultValue: '15m',
         min: '0ms',
         description:
@@ -117,12 +117,12 @@ export const configSchema = z.strictObject({
       ocspUrl: plainUrl(
         'The URL of the OCSP responder. If set, it is written into each certificate.',
       ),
-      crlValidity: duration({
+      crlValidity: durationSetting({
         defaultValue: '24h',
         min: '1m',
         description: 'Validity of a CRL; a new one is issued after half of it.',
       }),
-      ocspValidity: duration({
+      ocspValidity: durationSetting({
         defaultValue: '1h',
         min: '1s',
         description: 'Validity of an OCSP response.',
@@ -137,12 +137,12 @@ export const configSchema = z.strictObject({
             .boolean()
             .default(false)
             .describe('Whether a device without a token may request approval by an operator.'),
-          expiry: duration({
+          expiry: durationSetting({
             defaultValue: '7d',
             min: '1s',
             description: 'How long a request waits for a decision.',
           }),
-          retryAfter: duration({
+          retryAfter: durationSetting({
             defaultValue: '10s',
             min: '1s',
             description: 'When a waiting device should ask again: the Retry-After of the response.',
@@ -158,12 +158,12 @@ export const configSchema = z.strictObject({
         .prefault({}),
       operators: z
         .strictObject({
-          sessionTtl: duration({
+          sessionTtl: durationSetting({
             defaultValue: '8h',
             min: '1m',
             description: 'How long a browser stays signed in.',
           }),
-          linkTtl: duration({
+          linkTtl: durationSetting({
             defaultValue: '60s',
             min: '1s',
             description:
@@ -251,7 +251,7 @@ export const configSchema = z.strictObject({
               'PEM file with the CAs that are trusted for the hook (default: the system store).',
             ),
           secretFile: z.string().min(1).describe('The file with the HMAC secret.'),
-          timeout: duration({
+          timeout: durationSetting({
             defaultValue: '3s',
             min: '10ms',
             description: 'How long to wait for a response.',
@@ -267,8 +267,8 @@ export const configSchema = z.strictObject({
     .prefault({}),
   broker: z
     .strictObject({
-      mqttsPort: port(8883, 'The port for MQTT over TLS.'),
-      wssPort: port(8884, 'The port for MQTT over secure WebSocket.'),
+      mqttsPort: portSetting(8883, 'The port for MQTT over TLS.'),
+      wssPort: portSetting(8884, 'The port for MQTT over secure WebSocket.'),
       fronts: z
         .union([z.literal('auto'), z.number().int().min(0).max(64)])
         .default(0)
@@ -276,7 +276,7 @@ export const configSchema = z.strictObject({
           'How many threads (fronts) do TCP, TLS and WebSocket. 0: the thread of the sessions does it. auto: on Linux with four cores or more, one less than the cores and at most 8; otherwise 0.',
         ),
       metricsHost: host('The address for health checks and metrics, which need no authentication.'),
-      metricsPort: port(9464, 'The port for health checks and metrics.'),
+      metricsPort: portSetting(9464, 'The port for health checks and metrics.'),
       onDenied: z
         .enum(['close', 'drop'])
         .default('close')
@@ -293,7 +293,7 @@ export const configSchema = z.strictObject({
         .boolean()
         .default(true)
         .describe('Whether clients may resume TLS sessions, which makes reconnecting cheaper.'),
-      connectionMaxAge: duration({
+      connectionMaxAge: durationSetting({
         defaultValue: '0s',
         min: '0s',
         description:

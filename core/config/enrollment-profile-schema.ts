@@ -1,14 +1,14 @@
 /** The settings of an enrollment profile. @module */
 import { z } from 'zod';
 import { deviceRoleSchema } from '../protocol/policy-role.ts';
-import { duration } from './setting-types.ts';
+import { durationSetting } from './setting-types.ts';
 
 /** The key types that certificates are issued for. */
 export const deviceKeyTypes = ['p256', 'p384', 'ed25519', 'rsa2048', 'rsa3072', 'rsa4096'] as const;
 
 /** How certificates of one kind of device are issued. */
 export const enrollmentProfileSchema = z.strictObject({
-  validity: duration({
+  validity: durationSetting({
     defaultValue: '365d',
     min: '1s',
     description: 'Validity of a certificate.',

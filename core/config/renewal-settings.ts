@@ -1,6 +1,6 @@
 /** When devices should renew their certificates. The service names the time to each device. @module */
 import { z } from 'zod';
-import { duration } from './setting-types.ts';
+import { durationSetting } from './setting-types.ts';
 
 export const renewalSettingsSchema = z
   .strictObject({
@@ -18,13 +18,13 @@ export const renewalSettingsSchema = z
       .describe(
         'How far the time of single certificates differs from it, as a part of the lifetime, so that devices that were enrolled together do not renew together.',
       ),
-    issuerEnding: duration({
+    issuerEnding: durationSetting({
       defaultValue: '90d',
       min: '0ms',
       description:
         'How long before the end of a former issuer its certificates should be renewed, whatever their lifetime; spread over the first half of this time.',
     }),
-    checkInterval: duration({
+    checkInterval: durationSetting({
       defaultValue: '6h',
       min: '1m',
       description: 'How often devices should ask for the time: the Retry-After of the response.',

@@ -16,7 +16,7 @@ interface DurationSetting {
 }
 
 /** A duration, written like `90d` and parsed into milliseconds. */
-export const duration = ({ defaultValue, min, description }: DurationSetting): Duration =>
+export const durationSetting = ({ defaultValue, min, description }: DurationSetting): Duration =>
   z
     .string()
     .transform((text, context) => {
@@ -33,7 +33,7 @@ export const duration = ({ defaultValue, min, description }: DurationSetting): D
     .meta({ description, durationMin: formatDuration(parseDuration(min)) });
 
 /** A TCP port; 0 means any free one. */
-export const port = (defaultValue: number, description: string): z.ZodDefault<z.ZodInt> =>
+export const portSetting = (defaultValue: number, description: string): z.ZodDefault<z.ZodInt> =>
   z
     .int()
     .min(0)
