@@ -91,6 +91,7 @@ module.exports = {
     only('sqlite', 'broker/store/'),
     only('mqtt', '(device-sim/device|cli)/'),
     only('node-forge', 'certs/'),
+    only('pkcs11js', 'certs/'),
     only('lowdb', 'enroll/registry/'),
     only('fastify', 'enroll/http/'),
     only('commander', 'cli/'),

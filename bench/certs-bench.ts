@@ -95,7 +95,7 @@ async function enrollmentRows(): Promise<Row[]> {
 
 async function ocspRow(): Promise<Row> {
   const authority = await authorityOf('p256');
-  const responders = [createResponder(authority, dayMs)];
+  const responders = [await createResponder(authority, dayMs)];
   const { subject, spki } = authority.certificate;
   const id = sequence(
     sequence(oid(oids.sha256)),

@@ -23,6 +23,11 @@ export function signatureAlgorithm(key: KeyObject): Buffer {
   return rowOf(key).algorithm;
 }
 
+/** The hash of {@link signatureAlgorithm}; null if the scheme has its own (Ed25519). */
+export function signatureDigest(key: KeyObject): string | null {
+  return rowOf(key).digest;
+}
+
 /** Signs with the algorithm of {@link signatureAlgorithm}. ECDSA returns a DER ECDSA-Sig-Value. */
 export function signDer(data: Uint8Array, key: KeyObject): Signature {
   const { algorithm, digest } = rowOf(key);

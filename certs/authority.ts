@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { hash, randomBytes, type KeyObject } from 'node:crypto';
+import { hash, KeyObject, randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { isDeviceId } from '../core/device-id.ts';
 import { printable } from '../core/escape.ts';
@@ -34,6 +34,7 @@ import { extension } from './extensions.ts';
 import { fingerprintOf, keyTypeOf, spkiOf } from './key.ts';
 import { oids } from './oids.ts';
 import { pemOf } from './pem.ts';
+import { keySigner, type Signer } from './signer.ts';
 import { profiles, type CertificateProfile } from './profile.ts';
 import { readSpkiBytes, type PublicKeyFacts } from './public-key.ts';
 import { encodeNames, isEmptyNames, noNames, type SubjectNames } from './subject-names.ts';
@@ -70,8 +71,8 @@ export interface AuthorityUrls {
 }
 
 export interface AuthorityOptions {
-  /** The CA's private key. */
-  readonly key: KeyObject;
+  /** The CA's private key, or what signs with it. */
+  readonly key: KeyObject | Signer;
   /** The CA's certificate: DER or PEM. */
   readonly certificate: Buffer | string;
   readonly clock: Clock;
@@ -94,10 +95,26 @@ export interface IssueOptions {
 }
 
 /** Creates a self-signed root. @throws FlotillaError `certificate-subject-invalid`, `ca-key-unsupported` */
-export function createRoot({ commonName, validityMs, key, clock }: RootOptions): IssuedCertificate {
-  assertCaKey(key);
+export function createRoot({ key, ...options }: RootOptions): IssuedCertificate {
+  assertCaKey(assertPrivate(key));
+  return signNow(rootContents(options, key), key);
+}
+
+/** Creates a self-signed root whose key is anywhere. @throws FlotillaError as {@link createRoot}, `ca-token-failed` */
+export async function signRoot(
+  options: Omit<RootOptions, 'key'>,
+  signer: Signer,
+): Promise<IssuedCertificate> {
+  assertCaKey(signer.publicKey);
+  return signLater(rootContents(options, signer.publicKey), signer);
+}
+
+function rootContents(
+  { commonName, validityMs, clock }: Omit<RootOptions, 'key'>,
+  key: KeyObject,
+): Contents {
   const now = clock.now();
-  return build({
+  return {
     subject: readSpkiBytes(spkiOf(key)),
     profile: 'root',
     subjectName: nameOf(checkedCommonName('root', commonName)),
@@ -109,14 +126,14 @@ export function createRoot({ commonName, validityMs, key, clock }: RootOptions):
     issuerKeyId: undefined,
     key,
     points: [],
-  });
+  };
 }
 
 /** A CA that issues. */
 export class Authority {
   readonly certificate: CertificateFacts;
-  /** Only for the modules in certs/ that sign CRLs and OCSP responses for this CA. */
-  readonly privateKey: KeyObject;
+  /** Only for the modules in certs/ that sign for this CA. */
+  readonly signer: Signer;
   /** The SHA-256 key identifier of this CA, which its certificates contain. */
   readonly keyId: Buffer;
   readonly #clock: Clock;
@@ -127,24 +144,38 @@ export class Authority {
    *   key identifier), `ca-key-mismatch`, `ca-key-unsupported`
    */
   constructor({ key, certificate, clock, urls = {} }: AuthorityOptions) {
-    assertCaKey(key);
+    const signer = key instanceof KeyObject ? keySigner(assertPrivate(key)) : key;
+    assertCaKey(signer.publicKey);
     this.certificate = readCertificate(certificate);
-    const { isCa, subjectKeyId, x509 } = this.certificate;
+    const { isCa, subjectKeyId, spki } = this.certificate;
     if (!isCa || subjectKeyId === undefined) throw new FlotillaError('ca-certificate-invalid');
-    if (!x509.checkPrivateKey(key)) throw new FlotillaError('ca-key-mismatch');
-    this.privateKey = key;
+    if (!spkiOf(signer.publicKey).equals(spki)) throw new FlotillaError('ca-key-mismatch');
+    this.signer = signer;
     this.keyId = subjectKeyId;
     this.#clock = clock;
     this.#points = pointsOf(urls);
   }
 
   /**
-   * Issues a certificate, on the event loop: 0.1 ms with an EC key.
+   * Issues a certificate with a key in memory, on the event loop: 0.1 ms with an EC key. A service uses {@link sign},
+   * because its key may be on a token.
    *
+   * @throws TypeError when the key is not in memory
    * @throws FlotillaError `ca-expired`, `certificate-subject-invalid`, `device-id-too-long`, `subject-name-invalid`,
    *   `csr-key-unsupported` (also for this CA's own key), `csr-malformed` for an invalid SPKI
    */
   issue(options: IssueOptions): IssuedCertificate {
+    const { privateKey } = this.signer;
+    if (privateKey === undefined) throw new TypeError('the key of the CA is not in memory');
+    return signNow(this.#contents(options), privateKey);
+  }
+
+  /** Issues a certificate, wherever the key is. @throws FlotillaError as {@link issue}, and `ca-token-failed` */
+  async sign(options: IssueOptions): Promise<IssuedCertificate> {
+    return signLater(this.#contents(options), this.signer);
+  }
+
+  #contents(options: IssueOptions): Contents {
     const { profile, commonName, names = noNames, validityMs, serial = randomSerial() } = options;
     const now = this.#clock.now();
     const issuer = this.certificate;
@@ -160,7 +191,7 @@ export class Authority {
     ) {
       throw new RangeError('a serial number is 1 to 20 octets, positive');
     }
-    return build({
+    return {
       subject,
       profile,
       subjectName: nameOf(checkedCommonName(profile, commonName)),
@@ -170,9 +201,9 @@ export class Authority {
       serial,
       issuerName: issuer.subject,
       issuerKeyId: this.keyId,
-      key: this.privateKey,
+      key: this.signer.publicKey,
       points: profiles[profile].ocspNoCheck ? [] : this.#points,
-    });
+    };
   }
 
   /**
@@ -181,7 +212,7 @@ export class Authority {
    *
    * @throws FlotillaError `ca-expired` when the two are never valid together, `ca-certificate-invalid`
    */
-  crossCertify(other: CertificateFacts): IssuedCertificate {
+  async crossCertify(other: CertificateFacts): Promise<IssuedCertificate> {
     const issuer = this.certificate;
     if (!other.isCa || other.subjectKeyId === undefined) {
       throw new FlotillaError('ca-certificate-invalid');
@@ -189,7 +220,7 @@ export class Authority {
     const notBeforeMs = Math.max(issuer.notBeforeMs, other.notBeforeMs);
     const notAfterMs = Math.min(issuer.notAfterMs, other.notAfterMs);
     if (notAfterMs <= notBeforeMs) throw new FlotillaError('ca-expired');
-    return build({
+    const contents: Contents = {
       subject: checkedSpki(other.spki),
       subjectName: other.subject,
       subjectKeyId: other.subjectKeyId,
@@ -200,9 +231,10 @@ export class Authority {
       serial: randomSerial(),
       issuerName: issuer.subject,
       issuerKeyId: this.keyId,
-      key: this.privateKey,
+      key: this.signer.publicKey,
       points: this.#points,
-    });
+    };
+    return signLater(contents, this.signer);
   }
 }
 
@@ -220,13 +252,31 @@ interface Contents {
   /** Undefined for a root, which has its own name as issuer. */
   readonly issuerName: Buffer | undefined;
   readonly issuerKeyId: Buffer | undefined;
+  /** The key of the issuer, private or public: it decides the algorithm. */
   readonly key: KeyObject;
   /** Extensions with the URLs of the CRL and the OCSP responder. */
   readonly points: readonly Buffer[];
 }
 
+function signNow(contents: Contents, key: KeyObject): IssuedCertificate {
+  const unsigned = unsignedOf(contents);
+  return issuedOf(contents, unsigned, signDer(unsigned.tbs, key).value);
+}
+
+async function signLater(contents: Contents, signer: Signer): Promise<IssuedCertificate> {
+  const unsigned = unsignedOf(contents);
+  return issuedOf(contents, unsigned, await signer.sign([unsigned.tbs]));
+}
+
+interface Unsigned {
+  readonly tbs: Buffer;
+  readonly algorithm: Buffer;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
 /** RFC 5280, 4.1: TBSCertificate, version 3. */
-function build(contents: Contents): IssuedCertificate {
+function unsignedOf(contents: Contents): Unsigned {
   const { subject, subjectName, key } = contents;
   const notBeforeMs = Math.floor(contents.notBeforeMs / 1000) * 1000;
   const notAfterMs = Math.floor(contents.notAfterMs / 1000) * 1000;
@@ -242,11 +292,19 @@ function build(contents: Contents): IssuedCertificate {
     subject.spki,
     explicit(3, sequence(...extensionsOf(contents))),
   );
-  const der = sequence(tbs, algorithm, bitString(signDer(tbs, key).value));
+  return { tbs, algorithm, notBeforeMs, notAfterMs };
+}
+
+function issuedOf(
+  { subject, serial }: Contents,
+  { tbs, algorithm, notBeforeMs, notAfterMs }: Unsigned,
+  signature: Buffer,
+): IssuedCertificate {
+  const der = sequence(tbs, algorithm, bitString(signature));
   return {
     der,
     pem: pemOf('CERTIFICATE', der),
-    serial: contents.serial,
+    serial,
     fingerprint: fingerprintOf(der),
     keyFingerprint: fingerprintOf(subject.spki),
     notBeforeMs,
@@ -331,7 +389,10 @@ function checkedSpki(spki: Buffer): PublicKeyFacts {
 }
 
 function assertCaKey(key: KeyObject): void {
-  if (key.type !== 'private' || keyTypeOf(key) === undefined) {
-    throw new FlotillaError('ca-key-unsupported');
-  }
+  if (keyTypeOf(key) === undefined) throw new FlotillaError('ca-key-unsupported');
+}
+
+function assertPrivate(key: KeyObject): KeyObject {
+  if (key.type !== 'private') throw new FlotillaError('ca-key-unsupported');
+  return key;
 }

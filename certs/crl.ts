@@ -7,7 +7,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { verify } from 'node:crypto';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
-import { claimedAlgorithm, signatureAlgorithm, signPieces } from './algorithms.ts';
+import { claimedAlgorithm, signatureAlgorithm } from './algorithms.ts';
 import type { Authority } from './authority.ts';
 import type { CertificateFacts } from './certificate.ts';
 import type { CrlEntries, CrlReason, RevokedCertificate } from './crl-entries.ts';
@@ -27,7 +27,7 @@ import { keyTypeOf } from './key.ts';
 import { oids } from './oids.ts';
 
 /** The part of an {@link Authority} that signs lists. */
-export type CrlSigner = Pick<Authority, 'certificate' | 'keyId' | 'privateKey'>;
+export type CrlSigner = Pick<Authority, 'certificate' | 'keyId' | 'signer'>;
 
 export interface CrlOptions {
   readonly signer: CrlSigner;
@@ -47,15 +47,15 @@ const sliceMs = 4;
  */
 export async function signCrl(options: CrlOptions): Promise<readonly Buffer[]> {
   const { signer, number, thisUpdateMs, nextUpdateMs, entries } = options;
-  const { privateKey, keyId, certificate } = signer;
-  const algorithm = signatureAlgorithm(privateKey);
+  const { keyId, certificate } = signer;
+  const algorithm = signatureAlgorithm(signer.signer.publicKey);
   const head = [integer(1), algorithm, certificate.subject, time(thisUpdateMs), time(nextUpdateMs)];
   const extensions = sequence(
     extension(oids.authorityKeyIdentifier, sequence(element(contextTag(0, 'primitive'), keyId))),
     extension(oids.crlNumber, integer(number)),
   );
   const tbs = framed([...head, ...entries.list(), explicit(0, extensions)]);
-  const { value } = await signPieces(tbs, privateKey);
+  const value = await signer.signer.sign(tbs);
   return framed([...tbs, algorithm, bitString(value)]);
 }
 

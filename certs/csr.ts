@@ -10,7 +10,7 @@
 import type { KeyObject } from 'node:crypto';
 import { printable } from '../core/escape.ts';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
-import { claimedAlgorithm, signatureIsRight, signDer } from './algorithms.ts';
+import { claimedAlgorithm, signatureAlgorithm, signatureIsRight, signDer } from './algorithms.ts';
 import { contextTag, decodeDer, DerError, tags, type DerNode } from './der.ts';
 import { bitString, element, integer, oid, sequence, setOf } from './der-encode.ts';
 import { Fields, oidOf, wholeBytesOf } from './der-fields.ts';
@@ -20,6 +20,7 @@ import { fingerprintOf, spkiOf, type KeyType } from './key.ts';
 import { oids } from './oids.ts';
 import { derOfText, pemOf } from './pem.ts';
 import { publicKeyObject, readSpki } from './public-key.ts';
+import type { Signer } from './signer.ts';
 import {
   decodeNames,
   encodeNames,
@@ -57,10 +58,23 @@ export interface CsrOptions {
 }
 
 /** Creates a request. @throws FlotillaError `subject-name-invalid` */
-export function createCsr({ key, commonName, names = [] }: CsrOptions): {
-  der: Buffer;
-  pem: string;
-} {
+export function createCsr(options: CsrOptions): { der: Buffer; pem: string } {
+  const info = requestInfo(options);
+  const { algorithm, value } = signDer(info, options.key);
+  return encoded(info, algorithm, value);
+}
+
+/** Creates a request of a key that is anywhere. @throws FlotillaError `ca-token-failed` */
+export async function signCsr(
+  signer: Signer,
+  commonName: string,
+): Promise<{ der: Buffer; pem: string }> {
+  const key = signer.publicKey;
+  const info = requestInfo({ key, commonName });
+  return encoded(info, signatureAlgorithm(key), await signer.sign([info]));
+}
+
+function requestInfo({ key, commonName, names = [] }: CsrOptions): Buffer {
   const asked = subjectNamesOf(names);
   const attributes = isEmptyNames(asked)
     ? []
@@ -70,13 +84,15 @@ export function createCsr({ key, commonName, names = [] }: CsrOptions): {
           setOf(sequence(extension(oids.subjectAltName, encodeNames(asked)))),
         ),
       ];
-  const info = sequence(
+  return sequence(
     integer(0),
     nameOf(commonName),
     spkiOf(key),
     element(contextTag(0), ...attributes),
   );
-  const { algorithm, value } = signDer(info, key);
+}
+
+function encoded(info: Buffer, algorithm: Buffer, value: Buffer): { der: Buffer; pem: string } {
   const der = sequence(info, algorithm, bitString(value));
   return { der, pem: pemOf('CERTIFICATE REQUEST', der) };
 }

@@ -71,9 +71,12 @@ export interface OcspResponder {
  *
  * @throws FlotillaError as {@link Authority.issue}
  */
-export function createResponder(authority: Authority, validityMs: number): OcspResponder {
+export async function createResponder(
+  authority: Authority,
+  validityMs: number,
+): Promise<OcspResponder> {
   const key = generateKeySync('p256');
-  const { der } = authority.issue({
+  const { der } = await authority.sign({
     spki: spkiOf(key),
     profile: 'ocsp',
     commonName: 'Flotilla OCSP responder',

@@ -8,6 +8,7 @@ import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
+import { readPemFile } from '../lib/pem-input.ts';
 import type { Runner } from '../lib/runner.ts';
 import { issuerImportCommand } from './signed-issuer.ts';
 
@@ -37,6 +38,10 @@ export function issuerCommand(runner: Runner): Command {
     .addCommand(
       stateCommand('request', 'make a key and a request for an issuer that another CA certifies')
         .requiredOption('--out <file>', 'file for the request (PEM)')
+        .option(
+          '--token <file>',
+          'file with the PKCS#11 URI of a key on a token (default: a new key)',
+        )
         .addOption(purposeOption())
         .option(...urlOption)
         .action(runner.run(request)),
@@ -123,20 +128,23 @@ async function addFirstIssuers({ state, passphrase }: CaFiles): Promise<boolean>
   return true;
 }
 
-const request: CommandAction<PurposeOptions & { readonly out: string }> = async (
-  options,
-  context,
-) => {
-  const { purpose, out } = options;
+interface RequestOptions extends PurposeOptions {
+  readonly out: string;
+  readonly token?: string;
+}
+
+const request: CommandAction<RequestOptions> = async (options, context) => {
+  const { purpose, out, token } = options;
+  const uri = token === undefined ? undefined : (await readPemFile(token)).trim();
+  const inFiles = async (prepare: () => Promise<CaFiles>): ReturnType<typeof requestIn> =>
+    requestIn(await prepare(), purpose, uri);
   const made = await changeCa(
     options,
     context,
-    (client) => client.api.requestIssuer({ body: { purpose } }),
-    async ({ prepare }) => {
-      const { requestIssuer } = await import('../../enroll/ca/issuer-import.ts');
-      const { state, passphrase, nowMs } = await prepare();
-      return requestIssuer(state, passphrase, purpose, nowMs);
-    },
+    // The URI may contain the PIN, so it does not travel: the service finds the key in its folder.
+    (client, prepare) =>
+      uri === undefined ? client.api.requestIssuer({ body: { purpose } }) : inFiles(prepare),
+    ({ prepare }) => inFiles(prepare),
   );
   await writeFileAtomic(out, made.csr, 0o644);
   context.out.result(
@@ -145,6 +153,15 @@ const request: CommandAction<PurposeOptions & { readonly out: string }> = async 
   );
   return 0;
 };
+
+async function requestIn(
+  { state, passphrase, nowMs }: CaFiles,
+  purpose: Purpose,
+  uri: string | undefined,
+): Promise<{ readonly key: string; readonly csr: string }> {
+  const { requestIssuer } = await import('../../enroll/ca/issuer-import.ts');
+  return requestIssuer(state, passphrase, purpose, nowMs, uri);
+}
 
 type WithdrawOptions = AdminOptions & ConfirmationOptions & { readonly compromised?: boolean };
 

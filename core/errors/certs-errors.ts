@@ -86,6 +86,13 @@ export const certsErrors = errors({
     advice: 'Restore it from a backup: an ENCRYPTED PRIVATE KEY in PEM.',
     exit: 1,
   },
+  'ca-token-failed': {
+    title: 'The token with the CA key cannot be used',
+    advice:
+      'Check that the token is connected, and the PKCS#11 URI in the key file: token, object, module-path and the PIN.',
+    http: 503,
+    exit: 1,
+  },
   'ca-key-unsupported': {
     title: 'This key cannot be the key of a CA',
     advice: 'Use a private key: P-256, P-384, Ed25519, or RSA with 2048, 3072 or 4096 bits.',

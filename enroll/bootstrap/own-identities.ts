@@ -60,7 +60,7 @@ export async function ensureServerIdentity(deps: OwnIdentityDeps): Promise<OwnId
   const stored = await readOwnIdentity(folder);
   if (stored !== undefined && isGood(stored, names, deps)) return stored;
   const key = await keyFor(stored, deps);
-  const issued = ca.service.issue({
+  const issued = await ca.service.sign({
     spki: spkiOf(key),
     profile: 'server',
     commonName: enrollmentServerName,
@@ -175,7 +175,7 @@ async function issue(
 ): Promise<void> {
   const { registry, ca, config, clock } = deps;
   const issuer = ca.service;
-  const issued = issuer.issue({
+  const issued = await issuer.sign({
     spki: spkiOf(key),
     profile: own.role,
     commonName: own.id,

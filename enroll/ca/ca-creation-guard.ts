@@ -8,7 +8,9 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { readText } from './ca-files.ts';
 
 /** Present from before the first key is written until the CA is complete. */
 function markerOf(state: StateFolder): string {
@@ -26,7 +28,9 @@ function markerOf(state: StateFolder): string {
 export async function assertCaCreatable(state: StateFolder): Promise<void> {
   if (await exists(markerOf(state))) return;
   const found = [
-    ...((await exists(state.ca.rootCert)) ? [] : await existing([state.ca.rootKey])),
+    ...((await exists(state.ca.rootCert)) || (await isOnToken(state.ca.rootKey))
+      ? []
+      : await existing([state.ca.rootKey])),
     ...(await existing([state.ca.issuerCert, state.ca.issuerKey])),
     ...(await filled([
       join(state.ca.folder, 'issuers'),
@@ -50,6 +54,11 @@ export async function markCreation(state: StateFolder): Promise<void> {
 export async function unmarkCreation(state: StateFolder): Promise<void> {
   await rm(markerOf(state), { force: true });
   await syncFolder(state.ca.folder);
+}
+
+/** An operator may supply the key of the root: the URI of a key on a token, which nothing here can overwrite. */
+async function isOnToken(path: string): Promise<boolean> {
+  return isPkcs11Uri((await readText(path)) ?? '');
 }
 
 async function existing(paths: readonly string[]): Promise<string[]> {

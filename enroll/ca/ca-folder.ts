@@ -21,10 +21,11 @@
 import type { KeyObject } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, createRoot } from '../../certs/authority.ts';
+import { Authority, signRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
-import { decryptPrivateKey, encryptPrivateKey } from '../../certs/encrypted-key.ts';
+import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
+import { keySigner, type Signer } from '../../certs/signer.ts';
 import { makeSecretFolder, syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -36,7 +37,7 @@ import {
   type CaInventory,
   type IssuerChain,
 } from './ca-inventory.ts';
-import { issuerKeyFiles, openKeys } from './ca-keys.ts';
+import { issuerKeyFiles, openKeys, openSigner } from './ca-keys.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
 import { ensureRootCrl, readRootCrl } from './root-crl.ts';
 import { dayMs } from '../../core/config/duration.ts';
@@ -84,16 +85,18 @@ export async function createCa(
   if ((await readText(state.ca.rootCert)) === undefined) {
     await markCreation(state);
     const kept = await readSecretText(state.ca.rootKey);
-    const key =
-      kept === undefined ? await generateKey('p256') : decryptPrivateKey(kept, passphrase);
-    const root = createRoot({
-      commonName: `Flotilla Root CA ${suffixOf(key)}`,
-      validityMs: rootValidityMs,
-      key,
-      clock: deps.clock,
-    });
-    if (kept === undefined) {
-      await writeFileAtomic(state.ca.rootKey, encryptPrivateKey(key, passphrase));
+    const made = kept === undefined ? await generateKey('p256') : undefined;
+    const signer = made === undefined ? await openSigner(kept ?? '', passphrase) : keySigner(made);
+    const root = await signRoot(
+      {
+        commonName: `Flotilla Root CA ${suffixOf(signer.publicKey)}`,
+        validityMs: rootValidityMs,
+        clock: deps.clock,
+      },
+      signer,
+    );
+    if (made !== undefined) {
+      await writeFileAtomic(state.ca.rootKey, encryptPrivateKey(made, passphrase));
     }
     await writeFileAtomic(state.ca.rootCert, root.pem, 0o644);
   }
@@ -130,7 +133,7 @@ export async function newIssuer(
   const key = await generateKey('p256');
   const year = new Date(deps.clock.now()).getUTCFullYear();
   const kind = purpose === 'devices' ? 'Issuing' : 'Service';
-  const issued = root.issue({
+  const issued = await root.sign({
     spki: spkiOf(key),
     profile: purpose === 'devices' ? 'device-issuer' : 'service-issuer',
     commonName: `Flotilla ${kind} CA ${year}-${suffixOf(key)}`,
@@ -259,7 +262,7 @@ export async function openCa(
 
 function authorityOf(
   { certificate }: IssuerChain,
-  keys: ReadonlyMap<string, KeyObject>,
+  keys: ReadonlyMap<string, Signer>,
   { clock, urls }: CaDeps,
 ): Authority {
   const { fingerprint, keyFingerprint, pem } = certificate;

@@ -7,9 +7,10 @@
 import type { KeyObject } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createCsr } from '../../certs/csr.ts';
+import { signCsr } from '../../certs/csr.ts';
 import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { fingerprintOf, generateKey, spkiOf } from '../../certs/key.ts';
+import { keySigner, type Signer } from '../../certs/signer.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -22,7 +23,7 @@ import {
   readCaInventory,
   type IssuerChain,
 } from './ca-inventory.ts';
-import { issuerKeyFiles, openKeys } from './ca-keys.ts';
+import { issuerKeyFiles, openKeys, openSigner } from './ca-keys.ts';
 
 /** How many requests may wait for their certificate. */
 export const issuerRequestsMax = 8;
@@ -31,21 +32,24 @@ export const issuerRequestsMax = 8;
  * Makes a key and a request for an issuer. The other CA decides the extensions: it must be a CA with path length 0,
  * and its extended key usage decides what it signs (clientAuth: devices; serverAuth and clientAuth: services).
  *
- * @throws FlotillaError `issuer-in-use` when too many requests wait, `file-write-failed`
+ * @param tokenUri the PKCS#11 URI of a key that is already on a token (default: a new key, encrypted in a file)
+ * @throws FlotillaError `issuer-in-use` when too many requests wait, `file-write-failed`, `ca-token-failed`
  */
 export async function requestIssuer(
   state: StateFolder,
   passphrase: string,
   purpose: 'devices' | 'services',
   nowMs: number,
+  tokenUri?: string,
 ): Promise<{ readonly key: string; readonly csr: string }> {
-  const key = await generateKey('p256');
-  const digits = await storeRequestedKey(state, passphrase, key);
+  const content = tokenUri ?? encryptPrivateKey(await generateKey('p256'), passphrase);
+  const signer = await openSigner(content, passphrase);
+  const digits = await storeKeyFile(state, signer, content);
   const kind = purpose === 'devices' ? 'Issuing' : 'Service';
   const year = new Date(nowMs).getUTCFullYear();
   // As an id: the parser of requests accepts no other names.
   const commonName = `Flotilla-${kind}-CA-${year}-${digits.slice(-8)}`;
-  const { pem } = createCsr({ key, commonName });
+  const { pem } = await signCsr(signer, commonName);
   await writeFileAtomic(join(state.ca.requests, digits, 'request.pem'), pem, 0o644);
   return { key: digits, csr: pem };
 }
@@ -61,17 +65,25 @@ export async function storeRequestedKey(
   passphrase: string,
   key: KeyObject,
 ): Promise<string> {
+  return storeKeyFile(state, keySigner(key), encryptPrivateKey(key, passphrase));
+}
+
+async function storeKeyFile(
+  state: StateFolder,
+  { publicKey }: Signer,
+  content: string,
+): Promise<string> {
   if ((await foldersIn(state.ca.requests)).length >= issuerRequestsMax) {
     throw new FlotillaError('issuer-in-use', {
       detail: `at most ${issuerRequestsMax} requests; delete one in ${state.ca.requests}`,
     });
   }
-  const digits = issuerDigits(fingerprintOf(spkiOf(key)));
+  const digits = issuerDigits(fingerprintOf(spkiOf(publicKey)));
   const folder = join(state.ca.requests, digits);
   await makeSecretFolder(state.ca.folder);
   await makeSecretFolder(state.ca.requests);
   await makeSecretFolder(folder);
-  await writeFileAtomic(join(folder, 'key.pem'), encryptPrivateKey(key, passphrase));
+  await writeFileAtomic(join(folder, 'key.pem'), content);
   return digits;
 }
 

@@ -26,7 +26,7 @@ export async function signIssuerRequest(
   const root = await openRoot(state, passphrase, deps);
   const kind = purpose === 'devices' ? 'Issuing' : 'Service';
   const year = new Date(deps.clock.now()).getUTCFullYear();
-  const issued = root.issue({
+  const issued = await root.sign({
     spki: csr.spki,
     profile: purpose === 'devices' ? 'device-issuer' : 'service-issuer',
     commonName: `Flotilla ${kind} CA ${year}-${csr.keyFingerprint.slice(-8)}`,

@@ -19,7 +19,6 @@ import { Authority, createRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
-import { pemOf } from '../../certs/pem.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -121,7 +120,8 @@ export async function addNextRoot(
   const before = await rootIfHere(state, passphrase, deps, current);
   const given = splitPem(supplied.cross).map((pem) => readCertificate(pem));
   for (const one of given) assertCross(one, current, next);
-  const made = [signed(before, next), signed(signer, current)].filter((one) => one !== undefined);
+  const crossed = [await signed(before, next), await signed(signer, current)];
+  const made = crossed.filter((one) => one !== undefined);
   const folder = join(state.ca.roots, nextRoot);
   await makeSecretFolder(state.ca.roots);
   await rm(folder, { recursive: true, force: true });
@@ -194,10 +194,13 @@ export function suppliedRoot({ certificate, key }: SuppliedRoot): CertificateFac
 }
 
 /** Roots that are never valid together need no cross certificate. */
-function signed(signer: Authority | undefined, subject: CertificateFacts): string | undefined {
+async function signed(
+  signer: Authority | undefined,
+  subject: CertificateFacts,
+): Promise<string | undefined> {
   if (signer === undefined) return undefined;
   try {
-    return pemOf('CERTIFICATE', signer.crossCertify(subject).der);
+    return (await signer.crossCertify(subject)).pem;
   } catch (error) {
     if (isFlotillaError(error, 'ca-expired')) return undefined;
     throw error;

@@ -68,7 +68,7 @@ export class CertificateIssuer {
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
     const issuer = ca.signerOf(request.profile);
-    const issued = issuer.issue({
+    const issued = await issuer.sign({
       spki: csr.spki,
       profile: request.profile,
       commonName: row.id,

@@ -56,10 +56,11 @@ export class OcspService {
         statuses.set(`${fingerprint} ${serial}`, await this.#statusOf(serial, fingerprint));
       }
     }
+    const responders = await this.#living();
     await this.#deps.registry.settled();
     return answerOcsp({
       request,
-      responders: this.#deps.ca.issuers.map((issuer) => this.#responder(issuer.certificate)),
+      responders,
       statusOf: (serial, issuer) =>
         statuses.get(`${issuer.fingerprint} ${serial}`) ?? { status: 'unknown' },
       nowMs: this.#deps.clock.now(),
@@ -82,13 +83,24 @@ export class OcspService {
     return revocation === undefined ? { status: 'good' } : { status: 'revoked', ...revocation };
   }
 
-  #responder({ fingerprint }: CertificateFacts): OcspResponder {
+  /** The responders of the issuers that have not ended: one that has signs nothing, and its certificates have ended. */
+  #living(): Promise<OcspResponder[]> {
+    const now = this.#deps.clock.now();
+    const issuers = this.#deps.ca.issuers.map(({ certificate }) => certificate);
+    return Promise.all(
+      issuers
+        .filter(({ notBeforeMs, notAfterMs }) => notBeforeMs <= now && now < notAfterMs)
+        .map((issuer) => this.#responder(issuer)),
+    );
+  }
+
+  async #responder({ fingerprint }: CertificateFacts): Promise<OcspResponder> {
     const known = this.#responders.get(fingerprint);
     const leftMs = (known?.certificate.notAfterMs ?? 0) - this.#deps.clock.now();
     if (known !== undefined && leftMs > responderValidityMs / 2) return known;
     const authority = this.#deps.ca.issuer(fingerprint);
     if (authority === undefined) throw new Error('an issuer without an authority');
-    const made = createResponder(authority, responderValidityMs);
+    const made = await createResponder(authority, responderValidityMs);
     this.#responders.set(fingerprint, made);
     return made;
   }

@@ -149,6 +149,8 @@ export class RevocationList {
       const signer = ca.issuer(certificate.fingerprint);
       if (signer === undefined) continue;
       const thisUpdateMs = clock.now();
+      // Nobody needs a list of an issuer that has ended (RFC 5280, 3.3: one more list after the end of a certificate).
+      if (thisUpdateMs >= certificate.notAfterMs) continue;
       const nextUpdateMs = Math.min(thisUpdateMs + validityMs, certificate.notAfterMs);
       const der = await signCrl({
         signer,

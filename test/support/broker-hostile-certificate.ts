@@ -20,7 +20,8 @@ export async function hostileCertificate(
   usages: string[] = [clientAuth],
 ): Promise<TestIdentity> {
   const key = generateKeySync('p256');
-  const { privateKey, certificate } = ca.issuer;
+  const { signer, certificate } = ca.issuer;
+  const privateKey = signer.privateKey!;
   const spki = await webcrypto.subtle.importKey('spki', new Uint8Array(spkiOf(key)), ecdsa, true, [
     'verify',
   ]);

@@ -26,6 +26,7 @@ const packages: Readonly<Record<string, string>> = {
   pki: 'strongswan-pki',
   promtool: 'prometheus',
   python3: 'python3-paho-mqtt',
+  'softhsm2-util': 'softhsm2',
   stunnel4: 'stunnel4',
   faketime: 'faketime',
   'systemd-analyze': 'systemd',

@@ -137,7 +137,8 @@ test('CRLs of other issuers, and CRLs with any changed byte, are rejected with t
   });
   await t.throwsAsync(parseCrl(der, root.certificate), { code: 'crl-untrusted' });
   // A CA with the same key and another name is another CA.
-  const { privateKey: key, certificate } = issuer;
+  const { signer, certificate } = issuer;
+  const key = signer.privateKey!;
   const namesake = createRoot({ commonName: 'Other', validityMs: dayMs, key, clock: systemClock });
   t.is(namesake.keyFingerprint, certificate.keyFingerprint);
   await t.throwsAsync(parseCrl(der, readCertificate(namesake.der)), {

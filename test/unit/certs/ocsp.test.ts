@@ -66,8 +66,8 @@ for (const type of quickKeyTypes) {
     const leaf = (): { pem: string; serial: string } =>
       issuer.issue({ spki, profile: 'device', commonName: 'd', validityMs: dayMs });
     const leaves = { good: leaf(), revoked: leaf(), unknown: leaf() };
-    const responder = createResponder(issuer, dayMs);
-    const server = await ocspServer([createResponder(root, dayMs), responder], (serial) => {
+    const responder = await createResponder(issuer, dayMs);
+    const server = await ocspServer([await createResponder(root, dayMs), responder], (serial) => {
       if (serial === leaves.good.serial) return { status: 'good' };
       if (serial !== leaves.revoked.serial) return { status: 'unknown' };
       return { status: 'revoked', atMs: nowMs - 5000, reason: 'keyCompromise' };
@@ -133,7 +133,7 @@ test('the responder certificate can only sign responses and needs no revocation 
   const openssl = opensslFor(t);
   if (openssl === undefined) return;
   const { root, issuer } = await world('p256', { urls: { crl: 'http://a.example/crl' } });
-  const { certificate } = createResponder(issuer, dayMs);
+  const { certificate } = await createResponder(issuer, dayMs);
   const file = openssl.file('responder.pem', certificate.pem);
   const { stdout } = await openssl.run('x509', '-in', file, '-noout', '-text');
   t.regex(stdout, /OCSP Signing\n/);
@@ -209,7 +209,7 @@ test('nonces of 1 to 128 bytes are accepted, others make the request malformed',
 
 test('requests beyond the limits get an unsigned error response', async (t) => {
   const { issuer } = await world();
-  const responders = [createResponder(issuer, dayMs)];
+  const responders = [await createResponder(issuer, dayMs)];
   const malformed = ocspFailure('malformedRequest');
   t.is(malformed.toString('hex'), '30030a0101');
   const answer = (body: Uint8Array): Buffer =>
@@ -246,7 +246,7 @@ test('every mutated request gets a response', async (t) => {
   const out = openssl.path('request.der');
   await openssl.run('ocsp', '-issuer', issuerFile, '-serial', '0x1234', '-reqout', out);
   const original = readFileSync(out);
-  const responders = [createResponder(issuer, dayMs)];
+  const responders = [await createResponder(issuer, dayMs)];
   t.true(
     answerOcsp({ request: original, responders, statusOf, nowMs, validityMs: 1000 }).length > 100,
   );
@@ -277,7 +277,7 @@ test('with two issuers, the right responder signs', async (t) => {
   const { root, issuer } = await world();
   const { hash } = await import('node:crypto');
   const { readSpkiBytes } = await import('../../../certs/public-key.ts');
-  const responders = [createResponder(root, dayMs), createResponder(issuer, dayMs)];
+  const responders = [await createResponder(root, dayMs), await createResponder(issuer, dayMs)];
   for (const [index, authority] of [root, issuer].entries()) {
     const { subject, spki } = authority.certificate;
     const id = sequence(
