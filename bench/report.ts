@@ -6,6 +6,7 @@
 import { isOwn, type BrokerName } from './brokers.ts';
 import { limitsText } from './limit-notes.ts';
 import { floorText, killsText, memoryText } from './report-notes.ts';
+import { threadsText } from './thread-notes.ts';
 import type { ConnectResult, IdleResult } from './connections.ts';
 import type { DurableResult } from './durable.ts';
 import type { DeliveryPlan, DeliveryResult, LatencyResult } from './delivery.ts';
@@ -87,7 +88,7 @@ ${page.connections()}
 
 ${scalingText(report)}
 Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each with one subscription and no traffic for twenty seconds.
-${memoryText}${durableText(report)}${killsText}${limitsText}`;
+${memoryText}${durableText(report)}${killsText}${limitsText}${threadsText}`;
 }
 
 function introduction(report: BenchReport): string {
