@@ -140,6 +140,8 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     return [broker.failed, lost];
   });
   const code = await serveUntil(stop, failures, lifecycle, (text) => out.say(text));
-  out.say(`stopped; the state is kept in ${state.root}`);
+  out.say(
+    `stopped; the state is kept in ${state.root}, and the next flotilla up continues with it`,
+  );
   return code;
 };

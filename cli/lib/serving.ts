@@ -20,6 +20,7 @@ import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts
 import type { ProcessEnvironment } from './command-context.ts';
 import { openControlSocket } from './control-socket.ts';
 import { writeRun } from './run-file.ts';
+import { watchSettings } from './setting-changes.ts';
 import { reportGroupReadableSecrets } from './secret-report.ts';
 
 export interface ServeFlags {
@@ -122,9 +123,11 @@ export async function serveEnroll(
     ...more,
   });
   lifecycle.add('enrollment', service.close);
+  const reviewSettings = await watchSettings(state.config, enrollLog);
   lifecycle.add(
     'reload on SIGHUP',
     environment.onReload(() => {
+      void reviewSettings();
       service.reload().catch((error: unknown) => enrollLog.error({ err: error }, 'reload failed'));
     }),
   );
@@ -159,9 +162,11 @@ export async function serveBroker(
     log: brokerLog,
   });
   lifecycle.add('broker', service.close);
+  const reviewSettings = await watchSettings(state.config, brokerLog);
   lifecycle.add(
     'reload on SIGHUP',
     environment.onReload(() => {
+      void reviewSettings();
       service.reload().catch((error: unknown) => brokerLog.error({ err: error }, 'reload failed'));
     }),
   );
