@@ -174,8 +174,12 @@ function streams(): Json {
     '/v1/devices/export': {
       get: {
         ...namesOf('GET', '/v1/devices/export'),
-        summary: 'Exports all identities, one per line',
+        summary: 'Exports identities, one per line; the filters are those of the list',
         ...securityOf('viewer', ''),
+        parameters: [
+          queryText('format', 'jsonl (default), or csv: a table for spreadsheets'),
+          queryText('search', 'As in the list; prefix, group, role, kind, status, … as well'),
+        ],
         responses: {
           200: {
             description: 'JSON lines',

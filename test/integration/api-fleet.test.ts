@@ -201,3 +201,24 @@ test('tokens are listed newest first, without the secret', async (t) => {
   const { body } = await service.asAdmin('GET', '/v1/tokens?status=used');
   t.is(tokenPageSchema.parse(body).tokens.length, 1);
 });
+
+test('the export as CSV has what the filter matches, and no cell that a spreadsheet runs', async (t) => {
+  const service = await enrollService(t);
+  for (const id of ['a-1', 'a-2', 'b-1']) await service.device(id);
+  await service.asAdmin('PATCH', '/v1/devices/a-1', {
+    group: '=HYPERLINK("x")',
+    attributes: { note: 'one,two' },
+  });
+  const answer = await service.asAdmin(
+    'GET',
+    '/v1/devices/export?format=csv&search=a-&kind=device',
+  );
+  t.is(answer.headers['content-type'], 'text/csv; charset=utf-8');
+  const [head, first, second, ...rest] = String(answer.body['text']).split('\r\n');
+  t.regex(head ?? '', /^id,kind,role,status,group,connected,/);
+  t.true(first?.startsWith('a-1,device,device,active,"\'=HYPERLINK(""x"")",false,'), first);
+  t.true(first?.endsWith(',"note=one,two"'), first);
+  t.true(second?.startsWith('a-2,'), second);
+  t.deepEqual(rest, ['']);
+  t.is((await service.asAdmin('GET', '/v1/devices/export?format=xml')).status, 400);
+});

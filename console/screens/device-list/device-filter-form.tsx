@@ -40,7 +40,7 @@ export function DeviceFilterForm({ filter }: { readonly filter: ListFilter }): J
       <ChoiceFilter name="group" label="Group" value={filter.group} choices={groupChoices} />
       <ChoiceFilter
         name="role"
-        label="Role"
+        label="Kind"
         value={filter.role}
         unset="device"
         choices={[anyRole, 'service', 'broker', 'admin'].map((role) => [role, role] as const)}
@@ -51,6 +51,7 @@ export function DeviceFilterForm({ filter }: { readonly filter: ListFilter }): J
         value={filter.expires}
         choices={expiryChoices}
       />
+      <TextFilter name="policyRole" label="Role in the policy" value={filter.policyRole ?? ''} />
       <TextFilter
         name="attribute"
         label="Attribute"

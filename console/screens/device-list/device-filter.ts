@@ -7,6 +7,7 @@ export const filterNames = [
   'online',
   'group',
   'role',
+  'policyRole',
   'attribute',
   'expires',
   'sort',
@@ -34,13 +35,26 @@ export function deviceListPath(
   filter: ListFilter,
   page: { readonly limit: number; readonly after?: string; readonly isCounted: boolean },
 ): string {
-  const { expires, role = 'device', ...same } = filter;
   return withQuery('/v1/devices', {
-    ...same,
-    kind: role === anyRole ? undefined : role,
-    expiresWithinSeconds: expires,
+    ...conditionsOf(filter),
+    sort: filter.sort,
     total: page.isCounted ? true : undefined,
     limit: page.limit,
     after: page.after,
   });
+}
+
+/** The call that exports what the filter matches, as a table for spreadsheets. */
+export function csvPath(filter: ListFilter): string {
+  return withQuery('/v1/devices/export', { format: 'csv', ...conditionsOf(filter) });
+}
+
+function conditionsOf(filter: ListFilter): Readonly<Record<string, string | undefined>> {
+  const { expires, policyRole, role = 'device', search, status, online, group, attribute } = filter;
+  return {
+    ...{ search, status, online, group, attribute },
+    kind: role === anyRole ? undefined : role,
+    role: policyRole,
+    expiresWithinSeconds: expires,
+  };
 }

@@ -10,7 +10,7 @@ import type { Selection } from './list-action.ts';
 import { BulkBar } from './bulk-bar.tsx';
 import { DeviceFilterForm } from './device-filter-form.tsx';
 import { DeviceRows } from './device-rows.tsx';
-import { filterOf } from './device-filter.ts';
+import { csvPath, filterOf } from './device-filter.ts';
 import { useDevicePages } from './use-device-pages.ts';
 
 const nothing: ReadonlySet<string> = new Set();
@@ -42,9 +42,14 @@ export function DeviceListScreen(): JSX.Element {
             ? 'Loading…'
             : `${formatCount(total)} ${isFiltered ? 'match' : 'in all'}`}
         </p>
-        <a class="button" href="/v1/devices/export" download="devices.jsonl">
-          Export all (JSON lines)
-        </a>
+        <span class="right">
+          <a class="button" href={csvPath(filter)} download="devices.csv">
+            Export {isFiltered ? 'these' : 'all'} (CSV)
+          </a>{' '}
+          <a class="button" href="/v1/devices/export" download="devices.jsonl">
+            Export all (JSON lines)
+          </a>
+        </span>
       </div>
       <DeviceFilterForm filter={filter} />
       <ProblemText problem={pages.problem} />
@@ -111,6 +116,7 @@ const noFilter = {
   online: undefined,
   group: undefined,
   role: undefined,
+  policyRole: undefined,
   attribute: undefined,
   expires: undefined,
 };

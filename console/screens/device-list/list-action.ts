@@ -39,13 +39,15 @@ export function runBulk(
 }
 
 /** The filter of the list as bulk changes have it. They never include services, operators or brokers. */
-function bulkFilter({ search, status, online, group, attribute, expires }: ListFilter): object {
+function bulkFilter(filter: ListFilter): object {
+  const { search, status, online, group, policyRole, attribute, expires } = filter;
   const at = attribute?.indexOf('=') ?? -1;
   return {
     ...(search === undefined ? {} : { search }),
     ...(status === undefined ? {} : { status }),
     ...(online === undefined ? {} : { online: online === 'true' }),
     ...(group === undefined ? {} : { group }),
+    ...(policyRole === undefined ? {} : { role: policyRole }),
     ...(expires === undefined ? {} : { expiresWithinSeconds: Number(expires) }),
     ...(attribute === undefined || at < 0
       ? {}

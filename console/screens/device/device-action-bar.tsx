@@ -74,7 +74,7 @@ export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.
   return (
     <div class="actions" role="group" aria-label="Actions">
       <button type="button" onClick={() => setAction('edit')}>
-        Edit group and attributes
+        Edit group, role, attributes
       </button>
       {device.kind === 'device' ? (
         <button type="button" onClick={createToken}>

@@ -4,6 +4,7 @@ import { api } from '../../api/page-api.ts';
 import type { ApiDevice } from '../../api/api-types.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify } from '../../parts/notices.tsx';
+import { RoleField } from '../../parts/role-field.tsx';
 
 export interface EditDialogProps {
   readonly device: ApiDevice;
@@ -11,9 +12,10 @@ export interface EditDialogProps {
   readonly changed: () => void;
 }
 
-/** Changes group and attributes. */
+/** Changes group, role and attributes. */
 export function EditDialog({ device, close, changed }: EditDialogProps): JSX.Element {
   const [group, setGroup] = useState(device.group ?? '');
+  const [role, setRole] = useState(device.role === device.kind ? '' : device.role);
   const [text, setText] = useState(
     Object.entries(device.attributes)
       .map(([name, value]) => `${name}=${value}`)
@@ -30,7 +32,11 @@ export function EditDialog({ device, close, changed }: EditDialogProps): JSX.Ele
     }
     await api.editDevice({
       id: device.id,
-      body: { group: group === '' ? null : group, attributes },
+      body: {
+        group: group === '' ? null : group,
+        attributes,
+        ...(device.kind === 'device' ? { role: role === '' ? null : role } : {}),
+      },
     });
     notify(`${device.id} is changed.`);
     changed();
@@ -45,6 +51,7 @@ export function EditDialog({ device, close, changed }: EditDialogProps): JSX.Ele
           onInput={({ currentTarget }) => setGroup(currentTarget.value)}
         />
       </label>
+      {device.kind === 'device' ? <RoleField value={role} change={setRole} unset="device" /> : null}
       <label class="field">
         <span>Attributes, one name=value in each line</span>
         <textarea

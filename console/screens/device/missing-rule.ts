@@ -28,9 +28,3 @@ export function ruleFor(device: string, { action, topic }: DeniedAction): string
 export function isShared(device: string, topic: string): boolean {
   return !topic.split('/').includes(device);
 }
-
-/** The command that names the deciding rule. */
-export function explainCommand(device: string, { action, topic }: DeniedAction): string {
-  const quoted = `'${topic.replaceAll("'", `'\\''`)}'`;
-  return `flotilla policy explain --device ${device} --action ${action} --topic ${quoted}`;
-}

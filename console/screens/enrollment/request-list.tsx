@@ -8,6 +8,7 @@ import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
+import { RoleField } from '../../parts/role-field.tsx';
 import { Empty, Facts, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 
@@ -102,6 +103,7 @@ function DecisionDialog({
   const { id, device, fingerprint } = request;
   const [seen, setSeen] = useState('');
   const [group, setGroup] = useState('');
+  const [role, setRole] = useState('');
   const isApproval = decision === 'approve';
   const typed = seen
     .toLowerCase()
@@ -117,7 +119,10 @@ function DecisionDialog({
           ? 'equal so far'
           : 'different';
   const run = async (): Promise<void> => {
-    const body = group === '' ? {} : { group };
+    const body = {
+      ...(group === '' ? {} : { group }),
+      ...(role === '' ? {} : { role }),
+    };
     await (isApproval ? api.approveRequest({ id, body }) : api.denyRequest({ id, body: {} }));
     notify(`${device} is ${isApproval ? 'approved' : 'denied'}.`);
     changed();
@@ -160,6 +165,7 @@ function DecisionDialog({
               onInput={({ currentTarget }) => setGroup(currentTarget.value)}
             />
           </label>
+          <RoleField value={role} change={setRole} unset="device, or of the profile" />
         </>
       ) : (
         <p>The device gets no certificate. It is refused when it asks again with this key.</p>

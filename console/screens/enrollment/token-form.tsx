@@ -5,6 +5,7 @@ import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import type { ApiGroupToken, ApiToken } from '../../api/api-types.ts';
 import { ProblemText } from '../../parts/notices.tsx';
+import { RoleField } from '../../parts/role-field.tsx';
 import { Panel } from '../../parts/small-parts.tsx';
 import { TokenDialog } from '../../parts/token-dialog.tsx';
 
@@ -19,6 +20,7 @@ export function TokenForm(): JSX.Element {
   const [kind, setKind] = useState<'device' | 'group'>('device');
   const [device, setDevice] = useState('');
   const [group, setGroup] = useState('');
+  const [role, setRole] = useState('');
   const [uses, setUses] = useState(10);
   const [ttlSeconds, setTtlSeconds] = useState(86_400);
   const [token, setToken] = useState<ApiToken | ApiGroupToken>();
@@ -26,12 +28,13 @@ export function TokenForm(): JSX.Element {
   const create = (event: Event): void => {
     event.preventDefault();
     setProblem(undefined);
+    const common = { ttlSeconds, ...(role === '' ? {} : { role }) };
     const creating =
       kind === 'device'
         ? api.createToken({
-            body: { device, ttlSeconds, ...(group === '' ? {} : { group }) },
+            body: { device, ...common, ...(group === '' ? {} : { group }) },
           })
-        : api.createGroupToken({ body: { group, uses, ttlSeconds } });
+        : api.createGroupToken({ body: { group, uses, ...common } });
     creating.then(setToken, (error: unknown) => setProblem(problemFrom(error)));
   };
   return (
@@ -82,6 +85,7 @@ export function TokenForm(): JSX.Element {
             onInput={({ currentTarget }) => setGroup(currentTarget.value)}
           />
         </label>
+        <RoleField value={role} change={setRole} unset="device, or of the profile" />
         <label class="field">
           <span>Valid for</span>
           <select

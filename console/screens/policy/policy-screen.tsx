@@ -7,11 +7,13 @@ import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { CodeField, faultOf } from '../../editor/code-field.tsx';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { Badge, Empty, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 import { ExplainForm } from './explain-form.tsx';
 import { PolicyTests } from './policy-tests.tsx';
+import { withRule } from './rule-insertion.ts';
 
 const checkPauseMs = 500;
 
@@ -24,6 +26,20 @@ export function PolicyScreen(): JSX.Element {
   const text = draft ?? saved;
   const isChanged = draft !== undefined && draft !== saved;
   const checked = useCheck(text);
+  useEffect(() => {
+    const { query } = pageLocation.value;
+    const [role, rule] = [query.get('role'), query.get('rule')];
+    if (data === undefined || role === null || rule === null) return;
+    changeQuery({ role: undefined, rule: undefined });
+    const changed = withRule(data.text, role, rule);
+    setDraft(changed);
+    notify(
+      changed === undefined
+        ? `The role ${role} has no list of rules that the rule could be added to.`
+        : `The rule is added to the role ${role}, below. Review it and save.`,
+      changed === undefined,
+    );
+  }, [data]);
   const review = (): void => {
     api
       .diffPolicy({ body: { text } })

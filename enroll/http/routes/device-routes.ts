@@ -55,7 +55,8 @@ const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 export const ownIdentityQuery = z.strictObject({ ownIdentity: flag.optional() });
 const sortKeys = deviceSortKeys.flatMap((key) => [key, `-${key}` as const]);
 
-const listQuery = z.strictObject({
+/** The filters of a list. */
+export const listQuery = z.strictObject({
   search: z.string().min(1).max(128).optional(),
   online: flag.optional(),
   sort: z.enum(sortKeys).default('id'),
@@ -243,7 +244,12 @@ function sortKeyOf(sort: (typeof sortKeys)[number]): DeviceSortKey {
   return deviceSortKeys.find((key) => key === name) ?? 'id';
 }
 
-function queryOf(query: z.infer<typeof listQuery>, nowMs: number, maxItems: number): DeviceQuery {
+/** The conditions of a list as the registry has them. */
+export function queryOf(
+  query: Omit<z.infer<typeof listQuery>, 'sort' | 'search' | 'online' | 'total'>,
+  nowMs: number,
+  maxItems: number,
+): DeviceQuery {
   const { prefix, attribute, expiresWithinSeconds, limit = pageItemsUsual, ...rest } = query;
   const { group, role, kind, status, after } = rest;
   return {

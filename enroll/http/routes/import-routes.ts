@@ -4,6 +4,7 @@
  * @module
  */
 import { Readable } from 'node:stream';
+import { z } from 'zod';
 import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
 import { utf8Text } from '../../../core/json-text.ts';
@@ -11,10 +12,13 @@ import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { csvHead, csvRow } from '../../bulk-import/device-csv.ts';
 import { importRows } from '../../bulk-import/importer.ts';
 import { csvRows, jsonRows } from '../../bulk-import/import-rows.ts';
 import { deviceJson } from '../device-view.ts';
+import { deviceMatcher } from '../../queries/device-search.ts';
 import type { RawRoute } from '../raw-route.ts';
+import { listQuery, queryOf } from './device-routes.ts';
 
 export interface ImportRouteDeps {
   readonly clock: Clock;
@@ -27,6 +31,9 @@ export interface ImportRouteDeps {
 /** Of so many roles the answer is remembered. */
 const rolesPerImportMax = 1000;
 const jsonLines = 'application/x-ndjson';
+const exportQuery = listQuery
+  .omit({ sort: true, total: true, limit: true, after: true })
+  .extend({ format: z.enum(['jsonl', 'csv']).default('jsonl') });
 
 export function importRoutes({
   clock,
@@ -56,19 +63,36 @@ export function importRoutes({
       path: '/v1/devices/export',
       access: 'viewer',
       // An identity may have the name of this path: it is shown to clients that ask for one document.
-      handle: async ({ headers }) => {
+      handle: async ({ headers, query }) => {
         if (headers.accept === 'application/json') {
           const row = await registry.get('devices', 'export');
           if (row === undefined) throw new FlotillaError('device-not-found', { detail: 'export' });
           const body = JSON.stringify(deviceJson(row, presence, clock.now()));
           return { type: 'application/json', body };
         }
+        const parsed = exportQuery.safeParse(query);
+        if (!parsed.success) {
+          throw new FlotillaError('request-invalid', { detail: 'query: format=csv and filters' });
+        }
+        const { format, search, online, ...conditions } = parsed.data;
+        const matches = deviceMatcher(
+          {
+            ...queryOf(conditions, clock.now(), 1),
+            ...(search === undefined ? {} : { search }),
+            ...(online === undefined ? {} : { online }),
+          },
+          presence,
+        );
+        const isCsv = format === 'csv';
         return {
-          type: jsonLines,
+          type: isCsv ? 'text/csv; charset=utf-8' : jsonLines,
           body: Readable.from(
             (async function* () {
+              if (isCsv) yield csvHead;
               for await (const row of registry.rows('devices')) {
-                yield `${JSON.stringify(deviceJson(row, presence, clock.now()))}\n`;
+                if (!matches(row)) continue;
+                const device = deviceJson(row, presence, clock.now());
+                yield isCsv ? csvRow(device) : `${JSON.stringify(device)}\n`;
               }
             })(),
           ),
