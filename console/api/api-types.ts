@@ -16,6 +16,7 @@ import type {
   CreateTokenResponse,
   DiffPolicyResponse,
   ExplainPolicyResponse,
+  GetCaStatusResponse,
   GetDeviceHistoryResponse,
   GetDeviceResponse,
   GetMetricsHistoryResponse,
@@ -43,6 +44,7 @@ export type ApiAuditVerdict = VerifyAuditResponse;
 export type ApiBroker = ListBrokersResponse['brokers'][number];
 export type ApiBrokers = ListBrokersResponse;
 export type ApiBulkResult = ChangeDevicesResponse;
+export type ApiCaStatus = GetCaStatusResponse;
 export type ApiDevice = GetDeviceResponse;
 export type ApiDevicePage = ListDevicesResponse;
 export type ApiGroupToken = CreateGroupTokenResponse;

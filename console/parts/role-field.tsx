@@ -1,8 +1,7 @@
 /** A choice of a role of the policy. @module */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { callApi, getApi } from '../api/call-api.ts';
-import type { ApiPolicy, ApiPolicyChecked } from '../api/api-types.ts';
+import { api } from '../api/page-api.ts';
 
 /** Roles that devices cannot have: they belong to kinds of identities. */
 const reservedRoles: ReadonlySet<string> = new Set(['admin', 'broker', 'server', 'service']);
@@ -38,7 +37,7 @@ export function RoleField({ value, change, unset }: RoleFieldProps): JSX.Element
 }
 
 async function deviceRoles(): Promise<string[]> {
-  const { text } = await getApi<ApiPolicy>('/v1/policy');
-  const { roles } = await callApi<ApiPolicyChecked>('POST', '/v1/policy/check', { body: { text } });
+  const { text } = await api.getPolicy();
+  const { roles } = await api.checkPolicy({ body: { text } });
   return roles.map(({ name }) => name).filter((name) => !reservedRoles.has(name));
 }

@@ -874,6 +874,16 @@ export type DenyRequestResponse = {
   readonly factory: string | null;
 };
 export type DenyRequestRequest = Readonly<Record<string, never>>;
+export type ListRevocationListsResponse = {
+  readonly lists: readonly {
+    readonly fingerprint: string;
+    readonly name: string;
+    readonly isRoot: boolean;
+    readonly path: string;
+    readonly bytes: number;
+    readonly nextUpdate: string;
+  }[];
+};
 export type RollOverRootResponse = {
   readonly fingerprint: string;
   readonly name: string;
@@ -2109,6 +2119,20 @@ export class ApiClient {
       body: options.body,
       ...sent(options),
     })) as DenyRequestResponse;
+  }
+
+  /** The published lists of revoked certificates, and until when each is valid. Needs: viewer. `GET /v1/revocation-lists` */
+  async listRevocationLists(
+    options: CommonOptions & {} = {},
+  ): Promise<ListRevocationListsResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      operation: 'listRevocationLists',
+      method: 'GET',
+      path: pathOf(`/v1/revocation-lists`, undefined),
+      ...sent(options),
+    })) as ListRevocationListsResponse;
   }
 
   /** Makes the next root the current one; creates it first if there is none. Needs: admin. `POST /v1/roots` */

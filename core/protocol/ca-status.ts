@@ -50,6 +50,20 @@ export const caStatusSchema = z.object({
   ok: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
 });
+/** The published lists of revoked certificates, the current issuer's first. */
+export const publishedListsSchema = z.object({
+  lists: z.array(
+    z.object({
+      fingerprint,
+      name: z.string(),
+      isRoot: z.boolean(),
+      /** Where it can be fetched, as PEM. */
+      path: z.string(),
+      bytes: z.int().min(0),
+      nextUpdate: time,
+    }),
+  ),
+});
 /** A request for an issuer that another CA certifies. */
 export const issuerRequestSchema = z.object({
   /** The first digits of the fingerprint of the key. */

@@ -8,12 +8,12 @@ import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
 const columns: readonly (readonly [string, (device: DeviceAnswer) => string | null])[] = [
   ['id', ({ id }) => id],
   ['kind', ({ kind }) => kind ?? null],
-  ['role', ({ role }) => role ?? null],
+  ['role', ({ role }) => role],
   ['status', ({ status }) => status],
   ['group', ({ group }) => group],
   ['connected', ({ connected }) => String(connected)],
   ['lastSeenAt', ({ lastSeenAt }) => lastSeenAt],
-  ['createdAt', ({ createdAt }) => createdAt],
+  ['createdAt', ({ createdAt }) => createdAt ?? null],
   ['certificateEnds', (device) => newestOf(device)?.notAfter ?? null],
   ['serial', (device) => newestOf(device)?.serial ?? null],
   [

@@ -35,6 +35,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ...group('authorities', {
     'GET /v1/ca': 'getCa',
     'GET /v1/ca/status': 'getCaStatus',
+    'GET /v1/revocation-lists': 'listRevocationLists',
     'GET /v1/issuers': 'listIssuers',
     'POST /v1/issuers': 'addIssuer',
     'POST /v1/issuers/requests': 'requestIssuer',

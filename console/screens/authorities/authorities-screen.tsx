@@ -2,20 +2,21 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { api } from '../../api/page-api.ts';
+import type { ApiCaStatus } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { Badge, CopyText, Facts, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
+import { RevocationPanel } from './revocation-panel.tsx';
 
 export function AuthoritiesScreen(): JSX.Element {
   const ca = useResource((client) => client.getCa());
   const issuers = useResource((client) => client.listIssuers());
-  const status = useResource((client) => client.getStatus());
+  const status = useResource((client) => client.getCaStatus());
   const [isAdding, setAdding] = useState(false);
   const [retiring, setRetiring] = useState<string>();
-  const rootCheck = status.data?.checks.find(({ name }) => name === 'root');
   return (
     <>
       <h1>Authorities</h1>
@@ -23,14 +24,7 @@ export function AuthoritiesScreen(): JSX.Element {
       <Panel title="Root">
         <p>Devices pin this fingerprint when they enroll:</p>
         {ca.data === undefined ? null : <CopyText text={ca.data.fingerprint} />}
-        {rootCheck === undefined ? null : (
-          <p>
-            <Badge tone={rootCheck.ok ? 'good' : 'bad'}>
-              {rootCheck.ok ? 'valid' : 'renew it'}
-            </Badge>{' '}
-            {rootCheck.detail}
-          </p>
-        )}
+        <RootFacts status={status.data} />
         {ca.data === undefined ? null : (
           <details>
             <summary>Certificates of the root and the issuers (PEM)</summary>
@@ -57,6 +51,9 @@ export function AuthoritiesScreen(): JSX.Element {
               <Badge tone={issuer.current ? 'good' : 'idle'}>
                 {issuer.current ? 'issues certificates' : 'still trusted'}
               </Badge>
+              {issuer.purpose === undefined ? null : (
+                <span class="faint"> for {purposes[issuer.purpose]}</span>
+              )}
             </h3>
             <Facts
               rows={[
@@ -119,19 +116,38 @@ export function AuthoritiesScreen(): JSX.Element {
   );
 }
 
-function RevocationPanel(): JSX.Element {
+const purposes = {
+  all: 'devices, services and servers',
+  devices: 'devices',
+  services: 'services and servers',
+} as const;
+
+const keyPlaces = {
+  file: 'in the state folder of the service',
+  token: 'on a token',
+  elsewhere: 'elsewhere: an issuer or a list is signed where the key is',
+} as const;
+
+/** The state of the root, and everything about the CA that needs a person. */
+function RootFacts({ status }: { readonly status: ApiCaStatus | undefined }): JSX.Element | null {
+  if (status === undefined) return null;
+  const { root, checks } = status;
   return (
-    <Panel title="Revocation for other software">
-      <p>
-        Brokers of the fleet learn of a revocation within a second over the feed. Other software
-        asks the service without signing in:
-      </p>
+    <>
       <Facts
         rows={[
-          ['CRL', <code key="crl">/crl (DER), /crl.pem (PEM)</code>],
-          ['OCSP', <code key="ocsp">/ocsp (RFC 6960)</code>],
+          ['Name', root.name],
+          ['Ends', <TimeText key="ends" at={root.notAfter} />],
+          ['Private key', keyPlaces[root.key]],
         ]}
       />
-    </Panel>
+      {checks
+        .filter(({ ok }) => !ok)
+        .map(({ name, detail }) => (
+          <p key={name}>
+            <Badge tone="bad">{name}</Badge> {detail}
+          </p>
+        ))}
+    </>
   );
 }

@@ -1,7 +1,8 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { ApiDevice, ApiPolicyExplained } from '../../api/api-types.ts';
-import { callApi, problemFrom, withQuery, type ApiProblem } from '../../api/call-api.ts';
+import { problemFrom, withQuery, type ApiProblem } from '../../api/call-api.ts';
+import { api } from '../../api/page-api.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { PageLink } from '../../parts/page-link.tsx';
@@ -113,9 +114,9 @@ function Explanation({
   const [answer, setAnswer] = useState<ApiPolicyExplained>();
   const [problem, setProblem] = useState<ApiProblem>();
   useEffect(() => {
-    callApi<ApiPolicyExplained>('POST', '/v1/policy/explain', {
-      body: { device, action, topic },
-    }).then(setAnswer, (error: unknown) => setProblem(problemFrom(error)));
+    api
+      .explainPolicy({ body: { device, action, topic } })
+      .then(setAnswer, (error: unknown) => setProblem(problemFrom(error)));
   }, [device, action, topic]);
   if (answer === undefined) return <ProblemText problem={problem} />;
   return (

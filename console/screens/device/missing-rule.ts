@@ -1,12 +1,11 @@
 /** The rule that would allow what the policy denied. @module */
 
 export interface DeniedAction {
-  /** `publish`, `subscribe` or `receive`. */
-  readonly action: string;
+  readonly action: 'connect' | 'publish' | 'receive' | 'subscribe';
   readonly topic: string;
 }
 
-const actions = ['publish', 'subscribe', 'receive'];
+const actions: readonly string[] = ['publish', 'subscribe', 'receive'];
 
 /**
  * A rule for policy.yaml, for the role of the device. Levels of the topic that are the id of the device

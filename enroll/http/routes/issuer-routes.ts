@@ -5,10 +5,12 @@
  */
 import { z } from 'zod';
 import type { CertificateFacts } from '../../../certs/certificate.ts';
+import { bytesOf } from '../../../certs/crl.ts';
 import type { Clock } from '../../../core/clock.ts';
 import {
   caStatusSchema,
   issuerRequestSchema,
+  publishedListsSchema,
   withdrawnIssuerSchema,
 } from '../../../core/protocol/ca-status.ts';
 import { issuerSchema, issuersSchema } from '../../../core/protocol/enrollment-api.ts';
@@ -16,6 +18,7 @@ import type { StateFolder } from '../../../core/state-folder.ts';
 import { purposeOf } from '../../ca/ca-inventory.ts';
 import { caReport } from '../../ca/ca-report.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
+import type { RevocationList } from '../../revocation/revocation-list.ts';
 import type { IssuerRollover } from '../../rollover/issuer-rollover.ts';
 import type { IssuerWithdrawal } from '../../rollover/issuer-withdrawal.ts';
 import { iso } from '../device-view.ts';
@@ -25,13 +28,14 @@ export interface IssuerRouteDeps {
   readonly clock: Clock;
   readonly state: StateFolder;
   readonly ca: CertificateAuthority;
+  readonly lists: RevocationList;
   readonly changes: { readonly issuers: IssuerRollover; readonly withdrawal: IssuerWithdrawal };
 }
 
 const byFingerprint = z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
 const purposeBody = z.strictObject({ purpose: z.enum(['devices', 'services']).optional() });
 
-export function issuerRoutes({ ca, changes, clock, state }: IssuerRouteDeps): HttpRoute[] {
+export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDeps): HttpRoute[] {
   const { issuers, withdrawal } = changes;
   const isCurrent = (fingerprint: string): boolean =>
     [ca.current, ca.service].some((one) => one.certificate.fingerprint === fingerprint);
@@ -50,6 +54,14 @@ export function issuerRoutes({ ca, changes, clock, state }: IssuerRouteDeps): Ht
       access: 'viewer',
       response: caStatusSchema,
       handle: () => caReport(state, clock.now()),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/revocation-lists',
+      summary: 'The published lists of revoked certificates, and until when each is valid',
+      access: 'viewer',
+      response: publishedListsSchema,
+      handle: () => publishedLists(ca, lists),
     }),
     route({
       method: 'GET',
@@ -116,4 +128,24 @@ export function issuerRoutes({ ca, changes, clock, state }: IssuerRouteDeps): Ht
       },
     }),
   ];
+}
+
+async function publishedLists(
+  { inventory, issuers }: CertificateAuthority,
+  lists: RevocationList,
+): Promise<z.infer<typeof publishedListsSchema>> {
+  const found: z.infer<typeof publishedListsSchema>['lists'] = [];
+  for (const authority of [...issuers.map(({ certificate }) => certificate), ...inventory.roots]) {
+    const list = await lists.of(authority.fingerprint);
+    if (list === undefined) continue;
+    found.push({
+      fingerprint: authority.fingerprint,
+      name: authority.x509.subject,
+      isRoot: inventory.roots.some(({ fingerprint }) => fingerprint === authority.fingerprint),
+      path: `/crl/${authority.fingerprint.slice('sha256:'.length, 'sha256:'.length + 16)}.pem`,
+      bytes: bytesOf(list.der),
+      nextUpdate: iso(list.nextUpdateMs),
+    });
+  }
+  return { lists: found };
 }

@@ -12,7 +12,7 @@ test('the rule for a denied topic opens it to each device for itself only', (t) 
 });
 
 test('quotes in a topic stay inside the rule', (t) => {
-  const denied = { action: 'subscribe', topic: `a'] # "x/$(id)` };
+  const denied = { action: 'subscribe' as const, topic: `a'] # "x/$(id)` };
   const rule = parse(ruleFor('d1', denied) ?? '') as { topics: string[] }[];
   t.deepEqual(rule[0]?.topics, [denied.topic]);
 });
