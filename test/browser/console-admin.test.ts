@@ -29,7 +29,7 @@ test('an administrator imports devices after a preview, and adds and removes a f
   const { fleet, page, base, faults } = world;
   const { asAdmin } = fleet.enroll;
   await page.goto(`${base}/console/enrollment`);
-  const csv = `id,group,site\nimp-1,north,"${hostile.replaceAll('"', '""')}"\nimp-2,north,Oslo\nbad id,north,Oslo\n`;
+  const csv = `id,group,attr:site\nimp-1,north,"${hostile.replaceAll('"', '""')}"\nimp-2,north,Oslo\nbad id,north,Oslo\n`;
   await page
     .getByLabel('File', { exact: true })
     .setInputFiles({ name: 'devices.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) });
@@ -47,7 +47,7 @@ test('an administrator imports devices after a preview, and adds and removes a f
   await assertDialogsAccessible(t, page, ['Add a factory']);
   const dialog = page.getByRole('dialog');
   await page.getByRole('button', { name: 'Add a factory' }).click();
-  await dialog.getByLabel('Name').fill('acme');
+  await dialog.getByLabel('Name', { exact: true }).fill('acme');
   await dialog.getByLabel('Certificate of its CA (PEM)').fill('not a certificate');
   await dialog.getByRole('button', { name: 'Add', exact: true }).click();
   await dialog.getByRole('alert').waitFor();

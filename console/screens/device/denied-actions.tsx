@@ -103,6 +103,8 @@ function Remedy({
   );
 }
 
+const explained = ['connect', 'publish', 'receive', 'subscribe'] as const;
+
 /** What the policy says now. */
 function Explanation({
   device,
@@ -114,8 +116,10 @@ function Explanation({
   const [answer, setAnswer] = useState<ApiPolicyExplained>();
   const [problem, setProblem] = useState<ApiProblem>();
   useEffect(() => {
+    const asked = explained.find((one) => one === action);
+    if (asked === undefined) return;
     api
-      .explainPolicy({ body: { device, action, topic } })
+      .explainPolicy({ body: { device, action: asked, topic } })
       .then(setAnswer, (error: unknown) => setProblem(problemFrom(error)));
   }, [device, action, topic]);
   if (answer === undefined) return <ProblemText problem={problem} />;

@@ -1,7 +1,8 @@
 /** The rule that would allow what the policy denied. @module */
 
 export interface DeniedAction {
-  readonly action: 'connect' | 'publish' | 'receive' | 'subscribe';
+  /** `publish`, `subscribe` or `receive`. */
+  readonly action: string;
   readonly topic: string;
 }
 

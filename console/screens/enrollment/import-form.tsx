@@ -29,7 +29,8 @@ export function ImportForm(): JSX.Element {
     <Panel title="Import">
       <p>
         A CSV file with a column <code>id</code>, and optionally <code>group</code>,{' '}
-        <code>profile</code>, <code>token</code>; other columns become attributes.
+        <code>role</code>, <code>profile</code>, <code>token</code>, and <code>attr:NAME</code> for
+        each attribute.
       </p>
       <label class="field">
         <span>File</span>
