@@ -30,7 +30,8 @@ export interface RoomLimits {
   readonly maxBytes: number;
 }
 
-const openPart = 3 / 4;
+/** The part of a room that is no reserve. */
+export const openPart = 3 / 4;
 const partOfReserve = 1 / 16;
 const nothing: Amount = { entries: 0, bytes: 0 };
 

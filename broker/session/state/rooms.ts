@@ -6,7 +6,13 @@
  */
 import type { BrokerLimits } from '../../../core/config/limits.ts';
 import type { WillRecord } from '../../store/session-store.ts';
-import { SharedRoom, shareIn, type Amount, type OwnerShare } from '../../store/shared-room.ts';
+import {
+  openPart,
+  SharedRoom,
+  shareIn,
+  type Amount,
+  type OwnerShare,
+} from '../../store/shared-room.ts';
 
 /** Packet ids of received QoS 2 messages: those of two sessions of an identity in all. */
 const unreleasedPerOwnerMax = 2 * 65_535;
@@ -19,13 +25,17 @@ const bufferedMinBytes = 16 * 1024;
 export class BufferedBytes {
   bytes = 0;
   readonly #maxBytes: number;
+  /** Up to here there is enough room for all. Compared first: this is asked for each message. */
+  readonly #openBytes: number;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+    this.#openBytes = maxBytes * openPart;
   }
 
   /** @param maxBytes what a connection may have while there is enough room for all */
   shareOf(maxBytes: number): number {
+    if (this.bytes <= this.#openBytes) return maxBytes;
     return shareIn(maxBytes, this.#maxBytes, this.bytes, bufferedMinBytes);
   }
 }
