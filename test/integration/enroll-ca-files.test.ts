@@ -6,6 +6,8 @@ import { stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import { activateIssuer, createIssuer } from '../../enroll/ca/ca-folder.ts';
 import { systemClock } from '../../core/clock.ts';
+import { releasedAtMs } from '../../core/package-version.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { captureLog } from '../support/log-capture.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -112,4 +114,16 @@ test('a current issuer that an operator supplied is kept when another one is act
     await readFile(join(state.root, 'moved', 'cert.pem'), 'utf8'),
   );
   await t.notThrowsAsync(initialise(state));
+});
+
+test('no CA is created while the clock is before the release of the software, and the next start creates one', async (t) => {
+  const state = stateFolder(join(tempFolder(t), 'state'));
+  const deps = { log: captureLog().log, env: {} };
+  await t.throwsAsync(initialiseState(state, config, { ...deps, clock: fakeClock(0) }), {
+    code: 'clock-before-release',
+  });
+  await t.throwsAsync(readFile(state.ca.rootKey), { code: 'ENOENT' });
+  t.true(releasedAtMs > 0);
+  const { created } = await initialiseState(state, config, { ...deps, clock: fakeClock() });
+  t.true(created);
 });
