@@ -11,7 +11,8 @@ export const limitsText = `
 \`node bench/stall-bench.ts\` measures the longest turn of the event loop for each packet that a device may send at the
 default limits, and for changes of policy and directory: CPU time of the main thread with garbage collection, without a
 network. No turn with clients may take longer than 50 ms; the program exits with 1 otherwise. The kernel counts the time of a
-thread in steps of up to 4 ms. Highest values of three to five runs on 2026-11-26, on a machine with a load average of 13 to 17:
+thread in steps of up to 4 ms. Highest values of two to six runs of each row on 2026-11-26, during development, on a machine with a
+load average of 13 to 17:
 
 | packet or change | ms |
 | --- | ---: |
@@ -35,19 +36,20 @@ thread in steps of up to 4 ms. Highest values of three to five runs on 2026-11-2
 | 300,000 identities are written to the disk | 7.4 |
 | 300,000 identities are read from the disk, at the start | 161.2 |
 
-Before, a new policy took 30 µs for each connection in one turn (150 ms for 5,000), and writing 300,000 identities about 900 ms.
-A message costs its turn about 1 µs for each connected receiver at QoS 0 and 4 µs for each stored session at QoS 1.
+The costs of a message that goes to thousands of receivers, and of the answers to questions of operators, are not in this table.
 
 ## A million retained messages
 
 \`node bench/retained-bench.ts\` fills a store with 1,000,000 retained messages of 100 B on topics of 32 levels (76 characters), then
-opens it in a new process. Three runs each at the same time, load average 13:
+opens it in a new process. Runs on 2026-11-26, three before the change (load average 4 to 13) and seven after it (13 to 25). It is the
+store alone, not a whole broker:
 
 | | resident memory, MiB | JavaScript heap, MiB | CPU until open, s |
 | --- | ---: | ---: | ---: |
 | an object and a string for each message | 635 to 649 | 404 to 420 | 5.7 to 7.2 |
-| records in pages outside of the heap | 491 to 511 | 207 to 209 | 6.8 to 8.1 |
+| records in pages outside of the heap | 494 to 564 | 204 to 232 | 6.8 to 9.0 |
 
-An open store without messages needs 88 MiB of it. A message of this kind needs about 330 bytes: 115 for its record, 96 for its topic, the rest
+The wall time until open was 8 to 17 s before and 23 to 41 s after, with more load on the machine: it allows no comparison. A process
+that has not opened the store needs 82 to 88 MiB. A message of this kind needs about 330 bytes: 115 for its record, 96 for its topic, the rest
 for its place in the tree of topics; limits count 386.
 `;
