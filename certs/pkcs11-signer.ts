@@ -5,8 +5,8 @@
  * @module
  */
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import type * as pkcs11 from 'pkcs11js';
 import { readFile } from 'node:fs/promises';
+import type pkcs11 from 'pkcs11js';
 import { FlotillaError, messageOf } from '../core/errors/flotilla-error.ts';
 import { assertSecret } from '../core/secret-file.ts';
 import { signatureDigest } from './algorithms.ts';

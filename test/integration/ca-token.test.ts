@@ -19,6 +19,7 @@ test('root and issuer are on a token: it signs certificates, lists and cross cer
   if (program === undefined || openssl === undefined) return;
   const folder = tempFolder(t);
   const token = await softToken(t, program, folder, ['root', 'rsa-issuer', 'service']);
+  if (token === undefined) return;
   const state = stateFolder(join(folder, 'state'));
   mkdirSync(state.ca.folder, { recursive: true, mode: 0o700 });
   writeFileSync(state.ca.rootKey, token.uri('root'), { mode: 0o600 });
