@@ -69,7 +69,7 @@ test('an administrator imports devices after a preview, and adds and removes a f
   t.deepEqual(faults, []);
 });
 
-test('an administrator adds an operator, a key and a link, and replaces an issuer', async (t) => {
+test('an administrator adds an operator and replaces an issuer', async (t) => {
   const world = await consoleWorld(t);
   if (world === undefined) return;
   const { fleet, page, base, faults } = world;
