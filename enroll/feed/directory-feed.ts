@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -27,6 +26,7 @@ import {
 import type { Logger } from '../../core/log.ts';
 import type { AheadBrokers } from './ahead-brokers.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
+import { sendSnapshot } from './feed-snapshot.ts';
 import type {
   Effect,
   FeedLink,
@@ -168,19 +168,69 @@ export class Feed {
     from: FeedPosition | undefined,
     features: readonly string[] = [],
   ): Promise<void> {
-    const { registry, ca, graceMs, ahead } = this.#deps;
     const generation = features.includes(generationFeature)
-      ? ahead.admit(peer.broker, from?.known)
+      ? this.#deps.ahead.admit(peer.broker, from?.known)
       : undefined;
-    const oldest = this.#kept[0]?.sequence ?? this.#sequence + 1;
-    const goesOn =
-      from?.since !== undefined &&
-      from.epoch === this.epoch &&
-      generation?.behind === undefined &&
-      from.since <= this.#sequence &&
-      from.since >= oldest - 1;
-    const start = goesOn ? from.since : this.#sequence;
-    const { broker } = peer;
+    const since = generation?.behind === undefined ? this.#continuation(from) : undefined;
+    const start = since ?? this.#sequence;
+    const subscriber = this.#opened(peer, stream, features, start);
+    const line = (value: FeedLine): boolean =>
+      stream.write(lineFor(features, `${JSON.stringify(value)}\n`));
+    line({
+      type: 'hello',
+      epoch: this.epoch,
+      sequence: start,
+      graceMs: this.#deps.graceMs,
+      ...(generation === undefined ? {} : { generation }),
+    });
+    line({ type: 'authorities', sequence: start, pem: [...this.#deps.ca.pems] });
+    const takesPolicy = features.includes(policyFeature);
+    const sentPolicy = this.#policy;
+    if (takesPolicy && sentPolicy !== undefined) line({ type: 'policy', text: sentPolicy });
+    const { registry } = this.#deps;
+    if (since === undefined) await sendSnapshot(registry, stream, line, start);
+    if (stream.destroyed) return;
+    // No `await` from here on: no change can come in between.
+    if (start < this.#oldestKept() - 1) {
+      // Some changes during the snapshot are no longer kept: the broker must start again.
+      stream.destroy();
+      return;
+    }
+    for (const kept of this.#kept) {
+      if (kept.sequence > start) stream.write(lineFor(features, kept.text));
+    }
+    if (takesPolicy && this.#policy !== undefined && this.#policy !== sentPolicy) {
+      line({ type: 'policy', text: this.#policy });
+    }
+    subscriber.sent = this.#sequence;
+    subscriber.live = true;
+    this.#subscribers.add(subscriber);
+    this.#absent.delete(peer.broker);
+    this.#linksChanged();
+    this.#deps.log.info(
+      { device: peer.broker, sequence: this.#sequence, snapshot: since === undefined },
+      'feed connected',
+    );
+  }
+
+  #oldestKept(): number {
+    return this.#kept[0]?.sequence ?? this.#sequence + 1;
+  }
+
+  /** The number of the last change that the broker has, when all later ones are kept. */
+  #continuation(from: FeedPosition | undefined): number | undefined {
+    if (from?.since === undefined || from.epoch !== this.epoch) return undefined;
+    const isKept = from.since <= this.#sequence && from.since >= this.#oldestKept() - 1;
+    return isKept ? from.since : undefined;
+  }
+
+  /** A new stream, which is forgotten when it closes. */
+  #opened(
+    peer: FeedPeer,
+    stream: Writable,
+    features: readonly string[],
+    start: number,
+  ): Subscriber {
     const subscriber: Subscriber = {
       ...peer,
       stream,
@@ -196,59 +246,13 @@ export class Feed {
     stream.once('close', () => {
       this.#streams.delete(subscriber);
       if (this.#subscribers.delete(subscriber)) {
-        if (!this.brokers.includes(broker) && this.#absent.size < absentMax) {
-          this.#absent.add(broker);
-        }
+        const isAbsent = !this.brokers.includes(peer.broker);
+        if (isAbsent && this.#absent.size < absentMax) this.#absent.add(peer.broker);
         this.#linksChanged();
       }
       this.#wake();
     });
-    const line = (value: FeedLine): boolean =>
-      stream.write(lineFor(features, `${JSON.stringify(value)}\n`));
-    line({
-      type: 'hello',
-      epoch: this.epoch,
-      sequence: start,
-      graceMs,
-      ...(generation === undefined ? {} : { generation }),
-    });
-    line({ type: 'authorities', sequence: start, pem: [...ca.pems] });
-    const takesPolicy = features.includes(policyFeature);
-    const sentPolicy = this.#policy;
-    if (takesPolicy && sentPolicy !== undefined) line({ type: 'policy', text: sentPolicy });
-    if (!goesOn) {
-      line({ type: 'snapshot-begin', sequence: start });
-      for await (const row of registry.rows('devices')) {
-        const entry = entryOf(row);
-        if (entry === undefined) continue;
-        if (stream.destroyed) return;
-        if (!line({ type: 'entry', entry })) await drained(stream);
-      }
-      if (stream.destroyed) return;
-      line({ type: 'snapshot-end', sequence: start });
-    }
-    if (stream.destroyed) return;
-    // No `await` from here on: no change can come in between.
-    if (start < (this.#kept[0]?.sequence ?? this.#sequence + 1) - 1) {
-      // Some changes during the snapshot are no longer kept: the broker must start again.
-      stream.destroy();
-      return;
-    }
-    for (const kept of this.#kept) {
-      if (kept.sequence > start) stream.write(lineFor(features, kept.text));
-    }
-    if (takesPolicy && this.#policy !== undefined && this.#policy !== sentPolicy) {
-      line({ type: 'policy', text: this.#policy });
-    }
-    subscriber.sent = this.#sequence;
-    subscriber.live = true;
-    this.#subscribers.add(subscriber);
-    this.#absent.delete(broker);
-    this.#linksChanged();
-    this.#deps.log.info(
-      { device: broker, sequence: this.#sequence, snapshot: !goesOn },
-      'feed connected',
-    );
+    return subscriber;
   }
 
   /** Ends the connections of these brokers: they connect again, and get the state of the registry. */
@@ -365,8 +369,8 @@ export class Feed {
     const text = `${JSON.stringify(make(sequence))}\n`;
     this.#kept.push({ sequence, id, text });
     // Not after each change, because removing the front copies all that stays.
-    const { changesKeptMax } = this.#deps;
-    if (this.#kept.length > changesKeptMax * 1.25) this.#kept = this.#kept.slice(-changesKeptMax);
+    const max = this.#deps.changesKeptMax;
+    if (this.#kept.length > max * 1.25) this.#kept = this.#kept.slice(-max);
     for (const subscriber of this.#subscribers) this.#send(subscriber, text, sequence);
   }
 
@@ -392,9 +396,4 @@ export class Feed {
   #wake(): void {
     for (const look of this.#waiting) look();
   }
-}
-
-async function drained(stream: Writable): Promise<void> {
-  if (stream.destroyed) return;
-  await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
 }

@@ -78,9 +78,18 @@ export const listQuery = z.strictObject({
 });
 
 export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
-  const { clock, config, devices, lockout, presence, registry, revocations, roles, table } = deps;
-  const view = (record: DeviceRecord): z.infer<typeof deviceSchema> =>
-    deviceJson(record, presence, clock.now());
+  return [...readRoutes(deps), ...changeRoutes(deps), ...restrictionRoutes(deps)];
+}
+
+type DeviceJson = z.infer<typeof deviceSchema>;
+
+function viewOf({ presence, clock }: DeviceRouteDeps): (record: DeviceRecord) => DeviceJson {
+  return (record) => deviceJson(record, presence, clock.now());
+}
+
+function readRoutes(deps: DeviceRouteDeps): HttpRoute[] {
+  const { clock, config, devices, presence, registry, table } = deps;
+  const view = viewOf(deps);
   return [
     route({
       method: 'GET',
@@ -123,6 +132,13 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
         return device;
       },
     }),
+  ];
+}
+
+function changeRoutes(deps: DeviceRouteDeps): HttpRoute[] {
+  const { devices, lockout, revocations, roles, table } = deps;
+  const view = viewOf(deps);
+  return [
     route({
       method: 'PATCH',
       path: '/v1/devices/:id',
@@ -176,6 +192,13 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
         return { id, ...revokedJson(revoked) };
       },
     }),
+  ];
+}
+
+function restrictionRoutes(deps: DeviceRouteDeps): HttpRoute[] {
+  const { devices, lockout, registry, revocations, table } = deps;
+  const view = viewOf(deps);
+  return [
     route({
       method: 'POST',
       path: '/v1/groups/:group/revoke',
