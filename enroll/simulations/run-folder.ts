@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { simulationRunSchema, type SimulationRun } from '../../core/protocol/simulation-api.ts';
 
 /** Names begin with the time of the start. */
-const folderName = /^\d{8}t\d{6}-[0-9a-f]{8}$/;
+const folderName = /^\d{8}t\d{9}-[0-9a-f]{8}$/;
 
 /** The file that describes the run of a folder. */
 export function runFile(folder: string): string {

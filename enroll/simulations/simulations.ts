@@ -247,7 +247,8 @@ export class Simulations {
 
   #newRun({ name, devices }: SimulationChecked, actor: string): SimulationRun {
     const startedAt = new Date(this.#deps.clock.now()).toISOString();
-    const stamp = startedAt.replaceAll(/[-:]|\..*/g, '').toLowerCase();
+    // With milliseconds: the order of the names is the order of the starts.
+    const stamp = startedAt.replaceAll(/[-:.Z]/g, '').toLowerCase();
     return {
       id: `${stamp}-${randomBytes(4).toString('hex')}`,
       plan: name ?? 'plan',

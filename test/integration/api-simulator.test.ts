@@ -139,7 +139,7 @@ test('the page of a report is shown without an origin and cannot load anything',
     String(page.headers['content-security-policy']),
     /^sandbox allow-scripts; default-src 'none'/,
   );
-  for (const id of ['..', '%2e%2e', 'x/../..', '20260101t000000-00000000']) {
+  for (const id of ['..', '%2e%2e', 'x/../..', '20260101t000000000-00000000']) {
     const answer = await service.asAdmin('GET', `/v1/simulator/runs/${id}/report.json`);
     t.is(answer.status, 404, id);
   }
@@ -190,7 +190,7 @@ test('operators and viewers start and stop nothing; a service without a runner s
     }
   }
   const run = simulationRunSchema.parse({
-    id: '20260101t000000-00000000',
+    id: '20260101t000000000-00000000',
     plan: 'lost',
     devices: 1,
     startedAt: '2026-01-01T00:00:00.000Z',
