@@ -30,6 +30,7 @@ import type {
   ListBrokersResponse,
   ListDevicesResponse,
   ListRequestsResponse,
+  ListTokensResponse,
   QueryAuditResponse,
   TestPolicyResponse,
   VerifyAuditResponse,
@@ -52,6 +53,7 @@ export type ApiHistoryEntry = GetDeviceHistoryResponse['entries'][number];
 export type ApiImported = z.infer<typeof importedSchema>;
 export type ApiKeyCreated = CreateKeyResponse;
 export type ApiLink = CreateSignInLinkResponse;
+export type ApiListedToken = ListTokensResponse['tokens'][number];
 export type ApiMessage = z.infer<typeof messageSchema>;
 export type ApiMetricsPoint = GetMetricsHistoryResponse['points'][number];
 export type ApiPolicy = GetPolicyResponse;

@@ -4,7 +4,7 @@ import { callApi, problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import type { ApiImported } from '../../api/api-types.ts';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { formatCount, Panel } from '../../parts/small-parts.tsx';
-import { previewImport } from './import-preview.ts';
+import { previewImport, type ImportPreview } from './import-preview.ts';
 
 /** Registers many devices from a CSV file, after a look at it. */
 export function ImportForm(): JSX.Element {
@@ -44,55 +44,69 @@ export function ImportForm(): JSX.Element {
           }}
         />
       </label>
-      {preview === undefined ? null : (
-        <>
-          <p>
-            <strong>{formatCount(preview.count)} devices.</strong> The first rows:
-          </p>
-          <div class="scroll" tabIndex={0} role="region" aria-label="Preview">
-            <table>
-              <thead>
-                <tr>
-                  {preview.columns.map((column, at) => (
-                    <th key={at}>{column}</th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {preview.rows.map((row, at) => (
-                  <tr key={at}>
-                    {row.map((cell, column) => (
-                      <td key={column}>{cell}</td>
-                    ))}
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-          {preview.faults.map((fault) => (
-            <p key={fault} class="bad">
-              {fault}
-            </p>
-          ))}
-          <button type="button" class="primary" disabled={preview.count === 0} onClick={run}>
-            Import {formatCount(preview.count)} devices
-          </button>
-        </>
-      )}
+      {preview === undefined ? null : <PreviewedImport preview={preview} run={run} />}
       <ProblemText problem={problem} />
-      {result === undefined ? null : (
-        <div role="status">
-          <p>
-            {result.created} created, {result.updated} updated, {result.tokens} tokens,{' '}
-            {result.refused.length} refused.
-          </p>
-          {result.refused.slice(0, 20).map(({ line, reason }) => (
-            <p key={line} class="bad">
-              Line {line}: {reason}
-            </p>
-          ))}
-        </div>
-      )}
+      {result === undefined ? null : <ImportOutcome result={result} />}
     </Panel>
+  );
+}
+
+function PreviewedImport({
+  preview,
+  run,
+}: {
+  readonly preview: ImportPreview;
+  readonly run: () => void;
+}): JSX.Element {
+  return (
+    <>
+      <p>
+        <strong>{formatCount(preview.count)} devices.</strong> The first rows:
+      </p>
+      <div class="scroll" tabIndex={0} role="region" aria-label="Preview">
+        <table>
+          <thead>
+            <tr>
+              {preview.columns.map((column, at) => (
+                <th key={at}>{column}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {preview.rows.map((row, at) => (
+              <tr key={at}>
+                {row.map((cell, column) => (
+                  <td key={column}>{cell}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {preview.faults.map((fault) => (
+        <p key={fault} class="bad">
+          {fault}
+        </p>
+      ))}
+      <button type="button" class="primary" disabled={preview.count === 0} onClick={run}>
+        Import {formatCount(preview.count)} devices
+      </button>
+    </>
+  );
+}
+
+function ImportOutcome({ result }: { readonly result: ApiImported }): JSX.Element {
+  return (
+    <div role="status">
+      <p>
+        {result.created} created, {result.updated} updated, {result.tokens} tokens,{' '}
+        {result.refused.length} refused.
+      </p>
+      {result.refused.slice(0, 20).map(({ line, reason }) => (
+        <p key={line} class="bad">
+          Line {line}: {reason}
+        </p>
+      ))}
+    </div>
   );
 }

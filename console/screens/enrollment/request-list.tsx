@@ -101,23 +101,9 @@ function DecisionDialog({
   readonly changed: () => void;
 }): JSX.Element {
   const { id, device, fingerprint } = request;
-  const [seen, setSeen] = useState('');
   const [group, setGroup] = useState('');
   const [role, setRole] = useState('');
   const isApproval = decision === 'approve';
-  const typed = seen
-    .toLowerCase()
-    .replaceAll(/[^0-9a-f]/g, '')
-    .replace(/^a256/, '');
-  const own = fingerprint.slice('sha256:'.length);
-  const verdict =
-    typed === ''
-      ? undefined
-      : own === typed
-        ? 'equal'
-        : own.startsWith(typed)
-          ? 'equal so far'
-          : 'different';
   const run = async (): Promise<void> => {
     const body = {
       ...(group === '' ? {} : { group }),
@@ -137,26 +123,7 @@ function DecisionDialog({
     >
       {isApproval ? (
         <>
-          <p>Compare the fingerprint of the key with the one that the device shows.</p>
-          <div class="side-by-side">
-            <div>
-              <span class="faint">Received</span>
-              <code class="wrap fingerprint">{grouped(fingerprint)}</code>
-            </div>
-            <label class="field">
-              <span>Shown by the device (paste it here to compare)</span>
-              <textarea
-                rows={3}
-                value={seen}
-                onInput={({ currentTarget }) => setSeen(currentTarget.value)}
-              />
-            </label>
-          </div>
-          {verdict === undefined ? null : (
-            <p role="status" class={verdict === 'different' ? 'bad' : 'good-text'}>
-              The fingerprints are {verdict}.
-            </p>
-          )}
+          <FingerprintComparison fingerprint={fingerprint} />
           <label class="field">
             <span>Group (empty: none)</span>
             <input
@@ -172,6 +139,50 @@ function DecisionDialog({
       )}
     </ActionDialog>
   );
+}
+
+function FingerprintComparison({ fingerprint }: { readonly fingerprint: string }): JSX.Element {
+  const [seen, setSeen] = useState('');
+  const verdict = comparedFingerprints(fingerprint, seen);
+  return (
+    <>
+      <p>Compare the fingerprint of the key with the one that the device shows.</p>
+      <div class="side-by-side">
+        <div>
+          <span class="faint">Received</span>
+          <code class="wrap fingerprint">{grouped(fingerprint)}</code>
+        </div>
+        <label class="field">
+          <span>Shown by the device (paste it here to compare)</span>
+          <textarea
+            rows={3}
+            value={seen}
+            onInput={({ currentTarget }) => setSeen(currentTarget.value)}
+          />
+        </label>
+      </div>
+      {verdict === undefined ? null : (
+        <p role="status" class={verdict === 'different' ? 'bad' : 'good-text'}>
+          The fingerprints are {verdict}.
+        </p>
+      )}
+    </>
+  );
+}
+
+/** @param seen as a person typed it: with or without separators and `sha256:`. Undefined: nothing is typed */
+function comparedFingerprints(
+  fingerprint: string,
+  seen: string,
+): 'equal' | 'equal so far' | 'different' | undefined {
+  const typed = seen
+    .toLowerCase()
+    .replaceAll(/[^0-9a-f]/g, '')
+    .replace(/^a256/, '');
+  if (typed === '') return undefined;
+  const own = fingerprint.slice('sha256:'.length);
+  if (own === typed) return 'equal';
+  return own.startsWith(typed) ? 'equal so far' : 'different';
 }
 
 /** In groups of four digits, which are easier to compare. */

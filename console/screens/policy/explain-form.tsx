@@ -5,6 +5,7 @@ import { api } from '../../api/page-api.ts';
 import type { ApiPolicyExplained } from '../../api/api-types.ts';
 import { choiceOf } from '../../parts/choice.ts';
 import { ProblemText } from '../../parts/notices.tsx';
+import { RequiredField } from '../../parts/required-field.tsx';
 import { Badge, Facts, Panel } from '../../parts/small-parts.tsx';
 
 const actions = ['publish', 'subscribe', 'receive', 'connect'] as const;
@@ -31,16 +32,7 @@ export function ExplainForm({ text }: { readonly text: string | undefined }): JS
       aside={<span class="faint">{text === undefined ? 'saved policy' : 'edited policy'}</span>}
     >
       <form class="publish" onSubmit={explain} aria-label="Explain a decision">
-        <label class="field grow">
-          <span>Device</span>
-          <input
-            value={device}
-            required
-            maxLength={128}
-            spellcheck={false}
-            onInput={({ currentTarget }) => setDevice(currentTarget.value)}
-          />
-        </label>
+        <RequiredField label="Device" value={device} change={setDevice} maxLength={128} />
         <label class="field">
           <span>Action</span>
           <select
@@ -54,43 +46,36 @@ export function ExplainForm({ text }: { readonly text: string | undefined }): JS
             ))}
           </select>
         </label>
-        <label class="field grow">
-          <span>{action === 'connect' ? 'Client id' : 'Topic or filter'}</span>
-          <input
-            value={topic}
-            required
-            maxLength={1024}
-            spellcheck={false}
-            onInput={({ currentTarget }) => setTopic(currentTarget.value)}
-          />
-        </label>
+        <RequiredField
+          label={action === 'connect' ? 'Client id' : 'Topic or filter'}
+          value={topic}
+          change={setTopic}
+          maxLength={1024}
+        />
         <button type="submit" class="primary">
           Explain
         </button>
         <ProblemText problem={problem} />
       </form>
-      {answer === undefined ? null : (
-        <div role="status">
-          <p>
-            <Badge tone={answer.allowed ? 'good' : 'bad'}>
-              {answer.allowed ? 'allowed' : 'denied'}
-            </Badge>{' '}
-            {answer.reason}
-          </p>
-          <Facts
-            rows={[
-              ['Rule', answer.rule ?? 'none'],
-              ['Topic of the rule', answer.expansion ?? 'none'],
-              [
-                'Nearest rule',
-                answer.nearest === null
-                  ? 'none'
-                  : `${answer.nearest.rule}: ${answer.nearest.because}`,
-              ],
-            ]}
-          />
-        </div>
-      )}
+      {answer === undefined ? null : <Explanation answer={answer} />}
     </Panel>
+  );
+}
+
+function Explanation({ answer }: { readonly answer: ApiPolicyExplained }): JSX.Element {
+  const { allowed, reason, rule, expansion, nearest } = answer;
+  return (
+    <div role="status">
+      <p>
+        <Badge tone={allowed ? 'good' : 'bad'}>{allowed ? 'allowed' : 'denied'}</Badge> {reason}
+      </p>
+      <Facts
+        rows={[
+          ['Rule', rule ?? 'none'],
+          ['Topic of the rule', expansion ?? 'none'],
+          ['Nearest rule', nearest === null ? 'none' : `${nearest.rule}: ${nearest.because}`],
+        ]}
+      />
+    </div>
   );
 }

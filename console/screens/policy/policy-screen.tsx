@@ -26,20 +26,7 @@ export function PolicyScreen(): JSX.Element {
   const text = draft ?? saved;
   const isChanged = draft !== undefined && draft !== saved;
   const checked = useCheck(text);
-  useEffect(() => {
-    const { query } = pageLocation.value;
-    const [role, rule] = [query.get('role'), query.get('rule')];
-    if (data === undefined || role === null || rule === null) return;
-    changeQuery({ role: undefined, rule: undefined });
-    const changed = withRule(data.text, role, rule);
-    setDraft(changed);
-    notify(
-      changed === undefined
-        ? `The role ${role} has no list of rules that the rule could be added to.`
-        : `The rule is added to the role ${role}, below. Review it and save.`,
-      changed === undefined,
-    );
-  }, [data]);
+  useLinkedRule(data, setDraft);
   const review = (): void => {
     api
       .diffPolicy({ body: { text } })
@@ -51,17 +38,7 @@ export function PolicyScreen(): JSX.Element {
     <>
       <div class="title-row">
         <h1>Policy</h1>
-        {data === undefined ? null : (
-          <p class="faint">
-            {data.source === 'default' ? (
-              'the policy of a new fleet, never changed'
-            ) : (
-              <>
-                saved <TimeText at={data.updatedAt} /> by {data.updatedBy}
-              </>
-            )}
-          </p>
-        )}
+        {data === undefined ? null : <LastChange policy={data} />}
       </div>
       <ProblemText problem={policy.problem} />
       <Panel
@@ -69,21 +46,12 @@ export function PolicyScreen(): JSX.Element {
         aside={
           <>
             <CheckVerdict checked={checked} />
-            {isChanged ? (
-              <button type="button" onClick={() => setDraft(undefined)}>
-                Discard changes
-              </button>
-            ) : null}
-            {hasRole('admin') ? (
-              <button
-                type="button"
-                class="primary"
-                disabled={!isChanged || checked?.ok !== true}
-                onClick={review}
-              >
-                Review and save
-              </button>
-            ) : null}
+            <EditorActions
+              isChanged={isChanged}
+              isValid={checked?.ok === true}
+              discard={() => setDraft(undefined)}
+              review={review}
+            />
           </>
         }
       >
@@ -119,6 +87,27 @@ export function PolicyScreen(): JSX.Element {
   );
 }
 
+/** Adds the rule that the address of the page names, once the policy is known. */
+function useLinkedRule(
+  policy: ApiPolicy | undefined,
+  change: (text: string | undefined) => void,
+): void {
+  useEffect(() => {
+    const { query } = pageLocation.value;
+    const [role, rule] = [query.get('role'), query.get('rule')];
+    if (policy === undefined || role === null || rule === null) return;
+    changeQuery({ role: undefined, rule: undefined });
+    const changed = withRule(policy.text, role, rule);
+    change(changed);
+    notify(
+      changed === undefined
+        ? `The role ${role} has no list of rules that the rule could be added to.`
+        : `The rule is added to the role ${role}, below. Review it and save.`,
+      changed === undefined,
+    );
+  }, [policy]);
+}
+
 /** Checks the text after a pause in typing; undefined until the first answer. */
 function useCheck(text: string): ApiPolicyChecked | undefined {
   const [checked, setChecked] = useState<ApiPolicyChecked>();
@@ -134,6 +123,47 @@ function useCheck(text: string): ApiPolicyChecked | undefined {
     };
   }, [text]);
   return checked;
+}
+
+function LastChange({ policy }: { readonly policy: ApiPolicy }): JSX.Element {
+  return (
+    <p class="faint">
+      {policy.source === 'default' ? (
+        'the policy of a new fleet, never changed'
+      ) : (
+        <>
+          saved <TimeText at={policy.updatedAt} /> by {policy.updatedBy}
+        </>
+      )}
+    </p>
+  );
+}
+
+function EditorActions({
+  isChanged,
+  isValid,
+  discard,
+  review,
+}: {
+  readonly isChanged: boolean;
+  readonly isValid: boolean;
+  readonly discard: () => void;
+  readonly review: () => void;
+}): JSX.Element {
+  return (
+    <>
+      {isChanged ? (
+        <button type="button" onClick={discard}>
+          Discard changes
+        </button>
+      ) : null}
+      {hasRole('admin') ? (
+        <button type="button" class="primary" disabled={!isChanged || !isValid} onClick={review}>
+          Review and save
+        </button>
+      ) : null}
+    </>
+  );
 }
 
 function CheckVerdict({
