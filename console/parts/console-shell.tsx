@@ -1,13 +1,13 @@
 /** The frame around all screens: navigation, search, the state of the connection, keyboard. @module */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { problemFrom, signOut } from '../api/call-api.ts';
+import { signOut } from '../api/call-api.ts';
 import { feedState, openLiveFeed } from '../api/live-feed.ts';
 import { sessionState, type SessionState } from '../api/session-state.ts';
 import type { ConsoleScreen } from './console-screen.ts';
 import { goTo, pageLocation } from './browser-location.ts';
 import { KeyboardHelp } from './keyboard-help.tsx';
-import { NoticeList, notify } from './notices.tsx';
+import { NoticeList, notifyFailure } from './notices.tsx';
 import { PageLink } from './page-link.tsx';
 import { SignInPage } from './sign-in.tsx';
 import { ThemeSelect } from './theme.tsx';
@@ -105,7 +105,7 @@ function AccountMenu({
   readonly help: () => void;
 }): JSX.Element {
   const leave = (): void => {
-    signOut().catch((error: unknown) => notify(problemFrom(error).message, true));
+    signOut().catch(notifyFailure);
   };
   return (
     <div class="account">

@@ -1,7 +1,7 @@
 /** Short messages about what was done. @module */
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import type { ApiProblem } from '../api/call-api.ts';
+import { problemFrom, type ApiProblem } from '../api/call-api.ts';
 
 interface Notice {
   readonly id: number;
@@ -19,6 +19,11 @@ export function notify(text: string, isError = false): void {
   const id = ++lastId;
   notices.value = [...notices.value, { id, text, isError }].slice(-noticesMax);
   setTimeout(() => dismiss(id), shownMs);
+}
+
+/** Shows why an action failed. */
+export function notifyFailure(error: unknown): void {
+  notify(problemFrom(error).message, true);
 }
 
 function dismiss(id: number): void {

@@ -59,33 +59,7 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
             </select>
           </label>
           {source === '' ? (
-            <>
-              <NumberField
-                label="Devices"
-                value={numbers.devices}
-                max={devicesMax}
-                change={(devices) => change({ devices })}
-              />
-              <NumberField
-                label="Seconds"
-                value={numbers.seconds}
-                max={3600}
-                change={(seconds) => change({ seconds })}
-              />
-              <NumberField
-                label="Messages/s of each"
-                value={numbers.ratePerSecond}
-                max={100}
-                change={(ratePerSecond) => change({ ratePerSecond })}
-              />
-              <NumberField
-                label="QoS"
-                value={numbers.qos}
-                min={0}
-                max={2}
-                change={(qos) => change({ qos })}
-              />
-            </>
+            <QuickFields numbers={numbers} devicesMax={devicesMax} change={change} />
           ) : null}
         </div>
         <CodeField
@@ -107,6 +81,46 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
         </p>
       </form>
     </Panel>
+  );
+}
+
+function QuickFields({
+  numbers,
+  devicesMax,
+  change,
+}: {
+  readonly numbers: QuickNumbersForm;
+  readonly devicesMax: number;
+  readonly change: (changes: Partial<QuickNumbersForm>) => void;
+}): JSX.Element {
+  return (
+    <>
+      <NumberField
+        label="Devices"
+        value={numbers.devices}
+        max={devicesMax}
+        change={(devices) => change({ devices })}
+      />
+      <NumberField
+        label="Seconds"
+        value={numbers.seconds}
+        max={3600}
+        change={(seconds) => change({ seconds })}
+      />
+      <NumberField
+        label="Messages/s of each"
+        value={numbers.ratePerSecond}
+        max={100}
+        change={(ratePerSecond) => change({ ratePerSecond })}
+      />
+      <NumberField
+        label="QoS"
+        value={numbers.qos}
+        min={0}
+        max={2}
+        change={(qos) => change({ qos })}
+      />
+    </>
   );
 }
 

@@ -1,11 +1,11 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { problemFrom, withQuery } from '../../api/call-api.ts';
+import { withQuery } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import type { ApiSimulationRun } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { goTo } from '../../parts/browser-location.ts';
-import { notify } from '../../parts/notices.tsx';
+import { notifyFailure } from '../../parts/notices.tsx';
 import { PageLink } from '../../parts/page-link.tsx';
 import { Badge, Empty, formatCount, Panel, type Tone } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
@@ -37,9 +37,7 @@ export function RunList({ runs, changed }: RunListProps): JSX.Element {
     setChosen(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id].slice(-2));
   };
   const remove = (id: string): void => {
-    api
-      .deleteSimulation({ id })
-      .then(changed, (error: unknown) => notify(problemFrom(error).message, true));
+    api.deleteSimulation({ id }).then(changed, notifyFailure);
   };
   return (
     <Panel
@@ -59,69 +57,97 @@ export function RunList({ runs, changed }: RunListProps): JSX.Element {
           <p>Its report appears here, with the verdict, the latencies and what was lost.</p>
         </Empty>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="List of reports">
-          <table>
-            <thead>
-              <tr>
-                <th>
-                  <span class="hidden">Choose</span>
-                </th>
-                <th>Plan</th>
-                <th>Result</th>
-                <th>Devices</th>
-                <th>Started</th>
-                <th>By</th>
-                <th>
-                  <span class="hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {runs.map((run) => (
-                <tr key={run.id}>
-                  <td>
-                    <input
-                      type="checkbox"
-                      aria-label={`Choose ${run.plan}, ${run.startedAt}`}
-                      disabled={!run.hasReport}
-                      checked={chosen.includes(run.id)}
-                      onChange={() => toggle(run.id)}
-                    />
-                  </td>
-                  <td>
-                    {run.hasReport ? (
-                      <PageLink to={`simulator/${run.id}`}>{run.plan}</PageLink>
-                    ) : (
-                      run.plan
-                    )}
-                  </td>
-                  <td>
-                    <OutcomeBadge run={run} />
-                    {run.failure === null ? null : <p class="bad wrap">{run.failure}</p>}
-                  </td>
-                  <td>{formatCount(run.devices)}</td>
-                  <td class="nowrap">
-                    <TimeText at={run.startedAt} />
-                  </td>
-                  <td>{run.startedBy}</td>
-                  <td>
-                    {run.outcome !== 'running' && hasRole('admin') ? (
-                      <button
-                        type="button"
-                        class="small danger"
-                        aria-label={`Delete ${run.plan}, ${run.startedAt}`}
-                        onClick={() => remove(run.id)}
-                      >
-                        Delete
-                      </button>
-                    ) : null}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <RunTable runs={runs} chosen={chosen} toggle={toggle} remove={remove} />
       )}
     </Panel>
+  );
+}
+
+interface RunActions {
+  readonly toggle: (id: string) => void;
+  readonly remove: (id: string) => void;
+}
+
+function RunTable({
+  runs,
+  chosen,
+  ...actions
+}: RunActions & {
+  readonly runs: readonly ApiSimulationRun[];
+  readonly chosen: readonly string[];
+}): JSX.Element {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="List of reports">
+      <table>
+        <thead>
+          <tr>
+            <th>
+              <span class="hidden">Choose</span>
+            </th>
+            <th>Plan</th>
+            <th>Result</th>
+            <th>Devices</th>
+            <th>Started</th>
+            <th>By</th>
+            <th>
+              <span class="hidden">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map((run) => (
+            <RunRow key={run.id} run={run} isChosen={chosen.includes(run.id)} {...actions} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function RunRow({
+  run,
+  isChosen,
+  toggle,
+  remove,
+}: RunActions & {
+  readonly run: ApiSimulationRun;
+  readonly isChosen: boolean;
+}): JSX.Element {
+  return (
+    <tr>
+      <td>
+        <input
+          type="checkbox"
+          aria-label={`Choose ${run.plan}, ${run.startedAt}`}
+          disabled={!run.hasReport}
+          checked={isChosen}
+          onChange={() => toggle(run.id)}
+        />
+      </td>
+      <td>
+        {run.hasReport ? <PageLink to={`simulator/${run.id}`}>{run.plan}</PageLink> : run.plan}
+      </td>
+      <td>
+        <OutcomeBadge run={run} />
+        {run.failure === null ? null : <p class="bad wrap">{run.failure}</p>}
+      </td>
+      <td>{formatCount(run.devices)}</td>
+      <td class="nowrap">
+        <TimeText at={run.startedAt} />
+      </td>
+      <td>{run.startedBy}</td>
+      <td>
+        {run.outcome !== 'running' && hasRole('admin') ? (
+          <button
+            type="button"
+            class="small danger"
+            aria-label={`Delete ${run.plan}, ${run.startedAt}`}
+            onClick={() => remove(run.id)}
+          >
+            Delete
+          </button>
+        ) : null}
+      </td>
+    </tr>
   );
 }
