@@ -29,6 +29,8 @@ import type {
   GetStatusResponse,
   ListBrokersResponse,
   ListDevicesResponse,
+  ListFactoriesResponse,
+  ListIssuersResponse,
   ListRequestsResponse,
   ListTokensResponse,
   QueryAuditResponse,
@@ -48,9 +50,11 @@ export type ApiBulkResult = ChangeDevicesResponse;
 export type ApiCaStatus = GetCaStatusResponse;
 export type ApiDevice = GetDeviceResponse;
 export type ApiDevicePage = ListDevicesResponse;
+export type ApiFactory = ListFactoriesResponse['factories'][number];
 export type ApiGroupToken = CreateGroupTokenResponse;
 export type ApiHistoryEntry = GetDeviceHistoryResponse['entries'][number];
 export type ApiImported = z.infer<typeof importedSchema>;
+export type ApiIssuer = ListIssuersResponse['issuers'][number];
 export type ApiKeyCreated = CreateKeyResponse;
 export type ApiLink = CreateSignInLinkResponse;
 export type ApiListedToken = ListTokensResponse['tokens'][number];

@@ -11,6 +11,14 @@ import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { formatCount } from '../../parts/small-parts.tsx';
 
+interface AuditFilter {
+  readonly limit: number;
+  readonly device: string | undefined;
+  readonly action: string | undefined;
+  readonly actor: string | undefined;
+  readonly since: string | undefined;
+}
+
 const filters = [
   ['device', 'Device'],
   ['action', 'Action'],
@@ -26,22 +34,7 @@ const periods = [
 const followPauseMs = 1000;
 
 export function AuditScreen(): JSX.Element {
-  const { query } = pageLocation.value;
-  const value = (name: string): string => query.get(name) ?? '';
-  const seconds = Number(value('within'));
-  // The beginning of a period is kept while the filter stays: paging needs one list.
-  const since = useRef({ seconds: 0, at: '' });
-  if (since.current.seconds !== seconds) {
-    const at = seconds > 0 ? new Date(Date.now() - seconds * 1000).toISOString() : '';
-    since.current = { seconds, at };
-  }
-  const filter = {
-    limit: 100,
-    device: value('device') || undefined,
-    action: value('action') || undefined,
-    actor: value('actor') || undefined,
-    since: since.current.at || undefined,
-  };
+  const filter = useAuditFilter();
   const pages = usePages(
     (client, after) => client.queryAudit({ query: { ...filter, after } }),
     ({ lines }) => lines.length === 0,
@@ -63,33 +56,7 @@ export function AuditScreen(): JSX.Element {
         </label>
         <VerifyButton />
       </div>
-      <form class="filters" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
-        {filters.map(([name, label]) => (
-          <label key={name} class="field">
-            <span>{label}</span>
-            <input
-              type="search"
-              value={value(name)}
-              maxLength={128}
-              spellcheck={false}
-              onChange={({ currentTarget }) => changeQuery({ [name]: currentTarget.value.trim() })}
-            />
-          </label>
-        ))}
-        <label class="field">
-          <span>Time</span>
-          <select
-            value={value('within')}
-            onChange={({ currentTarget }) => changeQuery({ within: currentTarget.value })}
-          >
-            {periods.map(([period, text]) => (
-              <option key={period} value={period}>
-                {text}
-              </option>
-            ))}
-          </select>
-        </label>
-      </form>
+      <AuditFilterForm />
       <ProblemText problem={pages.problem} />
       <div class="panel">
         <AuditTable lines={lines} isAbsolute />
@@ -100,6 +67,61 @@ export function AuditScreen(): JSX.Element {
         ) : null}
       </div>
     </>
+  );
+}
+
+/** One value in the address; empty: no condition. */
+function filterValue(name: string): string {
+  return pageLocation.value.query.get(name) ?? '';
+}
+
+/** The filter of the address, as the API takes it. */
+function useAuditFilter(): AuditFilter {
+  const seconds = Number(filterValue('within'));
+  // The beginning of a period is kept while the filter stays: paging needs one list.
+  const since = useRef({ seconds: 0, at: '' });
+  if (since.current.seconds !== seconds) {
+    const at = seconds > 0 ? new Date(Date.now() - seconds * 1000).toISOString() : '';
+    since.current = { seconds, at };
+  }
+  return {
+    limit: 100,
+    device: filterValue('device') || undefined,
+    action: filterValue('action') || undefined,
+    actor: filterValue('actor') || undefined,
+    since: since.current.at || undefined,
+  };
+}
+
+function AuditFilterForm(): JSX.Element {
+  return (
+    <form class="filters" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
+      {filters.map(([name, label]) => (
+        <label key={name} class="field">
+          <span>{label}</span>
+          <input
+            type="search"
+            value={filterValue(name)}
+            maxLength={128}
+            spellcheck={false}
+            onChange={({ currentTarget }) => changeQuery({ [name]: currentTarget.value.trim() })}
+          />
+        </label>
+      ))}
+      <label class="field">
+        <span>Time</span>
+        <select
+          value={filterValue('within')}
+          onChange={({ currentTarget }) => changeQuery({ within: currentTarget.value })}
+        >
+          {periods.map(([period, text]) => (
+            <option key={period} value={period}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+    </form>
   );
 }
 

@@ -2,10 +2,11 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { api } from '../../api/page-api.ts';
-import type { ApiCaStatus } from '../../api/api-types.ts';
+import type { ApiCaStatus, ApiIssuer } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { AdminButton } from '../../parts/admin-button.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { Badge, CopyText, Facts, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
@@ -21,96 +22,23 @@ export function AuthoritiesScreen(): JSX.Element {
     <>
       <h1>Authorities</h1>
       <ProblemText problem={ca.problem ?? issuers.problem} />
-      <Panel title="Root">
-        <p>Devices pin this fingerprint when they enroll:</p>
-        {ca.data === undefined ? null : <CopyText text={ca.data.fingerprint} />}
-        <RootFacts status={status.data} />
-        {ca.data === undefined ? null : (
-          <details>
-            <summary>Certificates of the root and the issuers (PEM)</summary>
-            <CopyText text={ca.data.ca} />
-          </details>
-        )}
-      </Panel>
+      <RootPanel ca={ca.data} status={status.data} />
       <Panel
         title="Issuers"
-        aside={
-          hasRole('admin') ? (
-            <button type="button" onClick={() => setAdding(true)}>
-              Start a rollover
-            </button>
-          ) : (
-            ''
-          )
-        }
+        aside={<AdminButton press={() => setAdding(true)}>Start a rollover</AdminButton>}
       >
         {(issuers.data?.issuers ?? []).map((issuer) => (
-          <div key={issuer.fingerprint} class="issuer">
-            <h3>
-              {issuer.name}{' '}
-              <Badge tone={issuer.current ? 'good' : 'idle'}>
-                {issuer.current ? 'issues certificates' : 'still trusted'}
-              </Badge>
-              {issuer.purpose === undefined ? null : (
-                <span class="faint"> for {purposes[issuer.purpose]}</span>
-              )}
-            </h3>
-            <Facts
-              rows={[
-                ['Ends', <TimeText key="ends" at={issuer.notAfter} />],
-                [
-                  'Fingerprint',
-                  <code key="fingerprint" class="wrap">
-                    {issuer.fingerprint}
-                  </code>,
-                ],
-              ]}
-            />
-            {issuer.current || !hasRole('admin') ? null : (
-              <button type="button" class="danger" onClick={() => setRetiring(issuer.fingerprint)}>
-                Retire
-              </button>
-            )}
-          </div>
+          <IssuerEntry key={issuer.fingerprint} issuer={issuer} retire={setRetiring} />
         ))}
       </Panel>
       <RevocationPanel />
-      {isAdding ? (
-        <ActionDialog
-          title="Start a rollover"
-          action="Add an issuer"
-          close={() => setAdding(false)}
-          run={async () => {
-            await api.addIssuer({ body: {} });
-            notify('The new issuer is published. It signs when every broker trusts it.');
-            issuers.reload();
-          }}
-        >
-          <p>
-            A new issuer is created and published. When every connected broker trusts it, it signs
-            all new certificates. The former issuer stays trusted until you retire it. The key of
-            the root must be on this machine.
-          </p>
-        </ActionDialog>
-      ) : null}
+      {isAdding ? <RolloverDialog close={() => setAdding(false)} changed={issuers.reload} /> : null}
       {retiring === undefined ? null : (
-        <ActionDialog
-          title="Retire an issuer"
-          action="Retire"
-          isDangerous
+        <RetireDialog
+          fingerprint={retiring}
           close={() => setRetiring(undefined)}
-          run={async () => {
-            await api.retireIssuer({ fingerprint: retiring });
-            notify('The issuer is retired.');
-            issuers.reload();
-          }}
-        >
-          <p>
-            Certificates of this issuer are no longer trusted. The service refuses this while an
-            active certificate needs it.
-          </p>
-          <code class="wrap">{retiring}</code>
-        </ActionDialog>
+          changed={issuers.reload}
+        />
       )}
     </>
   );
@@ -127,6 +55,27 @@ const keyPlaces = {
   token: 'on a token',
   elsewhere: 'elsewhere: an issuer or a list is signed where the key is',
 } as const;
+
+interface RootPanelProps {
+  readonly ca: { readonly fingerprint: string; readonly ca: string } | undefined;
+  readonly status: ApiCaStatus | undefined;
+}
+
+function RootPanel({ ca, status }: RootPanelProps): JSX.Element {
+  return (
+    <Panel title="Root">
+      <p>Devices pin this fingerprint when they enroll:</p>
+      {ca === undefined ? null : <CopyText text={ca.fingerprint} />}
+      <RootFacts status={status} />
+      {ca === undefined ? null : (
+        <details>
+          <summary>Certificates of the root and the issuers (PEM)</summary>
+          <CopyText text={ca.ca} />
+        </details>
+      )}
+    </Panel>
+  );
+}
 
 /** The state of the root, and everything about the CA that needs a person. */
 function RootFacts({ status }: { readonly status: ApiCaStatus | undefined }): JSX.Element | null {
@@ -149,5 +98,94 @@ function RootFacts({ status }: { readonly status: ApiCaStatus | undefined }): JS
           </p>
         ))}
     </>
+  );
+}
+
+interface IssuerEntryProps {
+  readonly issuer: ApiIssuer;
+  readonly retire: (fingerprint: string) => void;
+}
+
+function IssuerEntry({ issuer, retire }: IssuerEntryProps): JSX.Element {
+  return (
+    <div class="issuer">
+      <h3>
+        {issuer.name}{' '}
+        <Badge tone={issuer.current ? 'good' : 'idle'}>
+          {issuer.current ? 'issues certificates' : 'still trusted'}
+        </Badge>
+        {issuer.purpose === undefined ? null : (
+          <span class="faint"> for {purposes[issuer.purpose]}</span>
+        )}
+      </h3>
+      <Facts
+        rows={[
+          ['Ends', <TimeText key="ends" at={issuer.notAfter} />],
+          [
+            'Fingerprint',
+            <code key="fingerprint" class="wrap">
+              {issuer.fingerprint}
+            </code>,
+          ],
+        ]}
+      />
+      {issuer.current || !hasRole('admin') ? null : (
+        <button type="button" class="danger" onClick={() => retire(issuer.fingerprint)}>
+          Retire
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface IssuerDialogProps {
+  readonly close: () => void;
+  readonly changed: () => void;
+}
+
+function RolloverDialog({ close, changed }: IssuerDialogProps): JSX.Element {
+  return (
+    <ActionDialog
+      title="Start a rollover"
+      action="Add an issuer"
+      close={close}
+      run={async () => {
+        await api.addIssuer({ body: {} });
+        notify('The new issuer is published. It signs when every broker trusts it.');
+        changed();
+      }}
+    >
+      <p>
+        A new issuer is created and published. When every connected broker trusts it, it signs all
+        new certificates. The former issuer stays trusted until you retire it. The key of the root
+        must be on this machine.
+      </p>
+    </ActionDialog>
+  );
+}
+
+function RetireDialog({
+  fingerprint,
+  close,
+  changed,
+}: IssuerDialogProps & { readonly fingerprint: string }): JSX.Element {
+  return (
+    <ActionDialog
+      title="Retire an issuer"
+      action="Retire"
+      isDangerous
+      close={close}
+      run={async () => {
+        await api.retireIssuer({ fingerprint });
+        notify('The issuer is retired.');
+        changed();
+      }}
+    >
+      <p>
+        Certificates of this issuer are no longer trusted. The service refuses this while an active
+        certificate needs it.
+      </p>
+      <code class="wrap">{fingerprint}</code>
+    </ActionDialog>
   );
 }

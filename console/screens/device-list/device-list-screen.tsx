@@ -10,7 +10,7 @@ import type { Selection } from './list-action.ts';
 import { BulkBar } from './bulk-bar.tsx';
 import { DeviceFilterForm } from './device-filter-form.tsx';
 import { DeviceRows } from './device-rows.tsx';
-import { csvPath, filterOf } from './device-filter.ts';
+import { csvPath, filterOf, type ListFilter } from './device-filter.ts';
 import { useDevicePages } from './use-device-pages.ts';
 
 const nothing: ReadonlySet<string> = new Set();
@@ -35,22 +35,7 @@ export function DeviceListScreen(): JSX.Element {
   const isFiltered = Object.keys(filter).some((name) => name !== 'sort');
   return (
     <>
-      <div class="title-row">
-        <h1>Devices</h1>
-        <p class="faint" role="status">
-          {total === undefined
-            ? 'Loading…'
-            : `${formatCount(total)} ${isFiltered ? 'match' : 'in all'}`}
-        </p>
-        <span class="right">
-          <a class="button" href={csvPath(filter)} download="devices.csv">
-            Export {isFiltered ? 'these' : 'all'} (CSV)
-          </a>{' '}
-          <a class="button" href="/v1/devices/export" download="devices.jsonl">
-            Export all (JSON lines)
-          </a>
-        </span>
-      </div>
+      <DeviceListTitle filter={filter} total={total} isFiltered={isFiltered} />
       <DeviceFilterForm filter={filter} />
       <ProblemText problem={pages.problem} />
       {hasRole('operator') && (isAll || chosen.size > 0) ? (
@@ -84,6 +69,34 @@ export function DeviceListScreen(): JSX.Element {
         />
       )}
     </>
+  );
+}
+
+interface DeviceListTitleProps {
+  readonly filter: ListFilter;
+  /** Undefined until the first page arrived. */
+  readonly total: number | undefined;
+  readonly isFiltered: boolean;
+}
+
+function DeviceListTitle({ filter, total, isFiltered }: DeviceListTitleProps): JSX.Element {
+  return (
+    <div class="title-row">
+      <h1>Devices</h1>
+      <p class="faint" role="status">
+        {total === undefined
+          ? 'Loading…'
+          : `${formatCount(total)} ${isFiltered ? 'match' : 'in all'}`}
+      </p>
+      <span class="right">
+        <a class="button" href={csvPath(filter)} download="devices.csv">
+          Export {isFiltered ? 'these' : 'all'} (CSV)
+        </a>{' '}
+        <a class="button" href="/v1/devices/export" download="devices.jsonl">
+          Export all (JSON lines)
+        </a>
+      </span>
+    </div>
   );
 }
 

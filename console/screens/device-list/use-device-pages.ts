@@ -77,6 +77,23 @@ export function useDevicePages(filter: ListFilter): DevicePages {
     return () => reading.current?.abort();
   }, [read, turn, epoch]);
 
+  usePresence(setState);
+
+  return {
+    devices: state.devices,
+    total: state.total,
+    problem: state.problem,
+    isLoading: state.isLoading,
+    hasMore: state.next !== null,
+    loadMore: () => {
+      if (!state.isLoading && state.next !== null) read(state.next);
+    },
+    reload: () => setTurn((before) => before + 1),
+  };
+}
+
+/** Shows in the devices on the screen which of them connect and disconnect. */
+function usePresence(setState: (update: (before: PagesState) => PagesState) => void): void {
   useEffect(
     () =>
       listenLive('presence', ({ changes }) => {
@@ -92,16 +109,4 @@ export function useDevicePages(filter: ListFilter): DevicePages {
       }),
     [],
   );
-
-  return {
-    devices: state.devices,
-    total: state.total,
-    problem: state.problem,
-    isLoading: state.isLoading,
-    hasMore: state.next !== null,
-    loadMore: () => {
-      if (!state.isLoading && state.next !== null) read(state.next);
-    },
-    reload: () => setTurn((before) => before + 1),
-  };
 }
