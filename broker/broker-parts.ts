@@ -96,7 +96,7 @@ export async function createBrokerParts(
     clock,
     log,
   });
-  const updates = createUpdates(environment, { ...accepting, queries });
+  const updates = createUpdates(config, environment, { ...accepting, queries });
   return { ...accepting, ...updates, queries, samples: createSamples(environment, accepting) };
 }
 
@@ -116,7 +116,10 @@ async function readFoundation(
   { state, log }: BrokerEnvironment,
 ): Promise<Foundation> {
   const material = await BrokerTlsMaterial.read(
-    state.broker.identity,
+    {
+      identity: state.broker.identity,
+      ...(config.tls.rsaServerCertificate ? { rsa: state.broker.rsaIdentity } : {}),
+    },
     config.broker.tlsSessionTickets,
   );
   const policySource = new PolicySource(state.policy, state.broker.fleetPolicy);
@@ -260,6 +263,7 @@ interface Updates {
 }
 
 function createUpdates(
+  config: Config,
   { state, enrollUrl, clock, log }: BrokerEnvironment,
   parts: Omit<BrokerParts, keyof Updates | 'samples'>,
 ): Updates {
@@ -304,6 +308,7 @@ function createUpdates(
     clock,
     log,
     material,
+    hasRsa: config.tls.rsaServerCertificate,
     metrics,
     policySource,
     failed: (what, error) => reporter.reloadFailed(what, error),

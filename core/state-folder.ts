@@ -5,9 +5,9 @@
  * flotilla.yaml  policy.yaml
  * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem service.pem passphrase
  *          issuers/ withdrawn/ requests/ roots/                         (enrollment only)
- * enroll/  tls/ registry/ audit/                                        (enrollment only)
+ * enroll/  tls/ tls-rsa/ registry/ audit/                               (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
- * broker/  identity/{key,cert,chain,ca}.pem directory.json store.sqlite
+ * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite
  * sim/     keys and certificates of the simulator
  * simulations/  plans and reports of the runs that were started from the console
  * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks
@@ -68,6 +68,8 @@ export interface StateFolder {
   readonly enroll: {
     readonly folder: string;
     readonly tls: string;
+    /** The RSA certificate beside that of `tls`, when it is enabled. */
+    readonly tlsRsa: string;
     readonly registry: string;
     readonly audit: string;
     /** The highest CRL number that may have been used. */
@@ -77,6 +79,8 @@ export interface StateFolder {
   readonly broker: {
     readonly folder: string;
     readonly identity: string;
+    /** The RSA certificate beside the identity, when it is enabled. */
+    readonly rsaIdentity: string;
     readonly directory: string;
     readonly store: string;
     /** The fleet's policy, as it came over the feed. */
@@ -117,6 +121,7 @@ export function stateFolder(root: string): StateFolder {
     enroll: {
       folder: at('enroll'),
       tls: at('enroll', 'tls'),
+      tlsRsa: at('enroll', 'tls-rsa'),
       registry: at('enroll', 'registry'),
       audit: at('enroll', 'audit'),
       crlNumber: at('enroll', 'crl-number'),
@@ -125,6 +130,7 @@ export function stateFolder(root: string): StateFolder {
     broker: {
       folder: at('broker'),
       identity: at('broker', 'identity'),
+      rsaIdentity: at('broker', 'identity-rsa'),
       directory: at('broker', 'directory.json'),
       store: at('broker', 'store.sqlite'),
       fleetPolicy: at('broker', 'fleet-policy.yaml'),

@@ -75,11 +75,10 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const { lockout, queries, roles, samples, table } = operatorApi;
     const certificates = await CertificateRefresh.open({ ...open, state });
     const tls = (): ServerCertificate => ({
-      key: certificates.server.key,
-      cert: certificates.server.chain,
+      pairs: certificates.servers,
       ca: [...trustedPems(ca, config), ...issuance.factories.pems],
     });
-    const serverCertificate = (): CertificateFacts => certificates.server.certificate;
+    const serverCertificate = (): CertificateFacts => certificates.firstToEnd;
     const status = (): Promise<Status> =>
       statusOfService({
         ...open,

@@ -1,10 +1,11 @@
 /**
- * Renews the broker's own certificate: requests a new one, with a new key, from the enrollment service
- * when a third of the lifetime is left. Retries until it succeeds.
+ * Renews a certificate of the broker: requests a new one, with a new key, from the enrollment service
+ * when a third of the lifetime is left. Retries until it succeeds. The same obtains the RSA certificate of the broker,
+ * which is the successor of its identity with a key of another type.
  *
  * @module
  */
-import { generateKey, privateKeyPem } from '../../certs/key.ts';
+import { generateKey, privateKeyPem, type KeyType } from '../../certs/key.ts';
 import { createCsr } from '../../certs/csr.ts';
 import { readCertificate } from '../../certs/certificate.ts';
 import { renewalDueMs } from '../../certs/renewal-time.ts';
@@ -18,19 +19,23 @@ import { checkIdentity, type BrokerCertificate } from './broker-certificate.ts';
 
 const retryMinMs = 30_000;
 const retryMaxMs = 3_600_000;
-/** A certificate whose issuer was withdrawn is replaced at once, but not more often than this, in ms. */
-const withdrawnEveryMs = 600_000;
+/** An outdated certificate is replaced at once, but for the same reason not more often than this, in ms. */
+const sameReasonEveryMs = 600_000;
 
 export interface SelfRenewalDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly url: string;
-  /** The identity folder of the broker. */
+  /** The folder that gets the certificate. */
   readonly folder: string;
+  readonly keyType: KeyType;
   readonly random: () => number;
-  readonly current: () => BrokerCertificate;
-  /** Whether the issuer of the certificate is among the CA certificates in force. */
-  readonly issuerInForce: () => boolean;
+  /** The identity of the broker: it authenticates the request, and the new certificate gets its names. */
+  readonly credential: () => BrokerCertificate;
+  /** The certificate to renew; undefined when there is none yet. */
+  readonly current: () => BrokerCertificate | undefined;
+  /** Why the certificate is to be replaced at once, for example because its issuer was withdrawn. */
+  readonly outdated: () => string | undefined;
   /** The new files were written. */
   renewed(): Promise<void>;
 }
@@ -41,7 +46,7 @@ export class SelfRenewal {
   readonly #unwatchClock: Cancel;
   #renewing: Promise<void> = Promise.resolve();
   #failures = 0;
-  #withdrawnAtMs = Number.NEGATIVE_INFINITY;
+  #outdated: { readonly reason: string; readonly atMs: number } | undefined;
   #stopped = false;
 
   constructor(deps: SelfRenewalDeps) {
@@ -55,14 +60,17 @@ export class SelfRenewal {
 
   /** Sets the timer for the certificate in force. Call it again when the certificate changes. */
   schedule(): void {
-    const { clock, current, random, issuerInForce } = this.#deps;
-    const nowMs = clock.monotonicMs();
-    if (!issuerInForce() && nowMs - this.#withdrawnAtMs >= withdrawnEveryMs) {
-      this.#withdrawnAtMs = nowMs;
-      this.#setTimer(0);
+    const { clock, credential, current, random, outdated } = this.#deps;
+    const reason = outdated();
+    if (reason !== undefined) {
+      const nowMs = clock.monotonicMs();
+      const last = this.#outdated;
+      const waitMs = last?.reason === reason ? last.atMs + sameReasonEveryMs - nowMs : 0;
+      if (waitMs <= 0) this.#outdated = { reason, atMs: nowMs };
+      this.#setTimer(Math.max(0, waitMs));
       return;
     }
-    const { validFromDate, validToDate } = current().leaf;
+    const { validFromDate, validToDate } = (current() ?? credential()).leaf;
     const dueMs = renewalDueMs(validFromDate.getTime(), validToDate.getTime());
     // Up to a tenth of the remaining time earlier, so that brokers do not all renew at once.
     const inMs = (dueMs - clock.now()) * (1 - random() / 10);
@@ -71,8 +79,9 @@ export class SelfRenewal {
 
   /** A certificate of the time before a clock was set back is not valid yet, and is replaced at once. */
   #scheduleAfterJump(): void {
-    const { clock, current } = this.#deps;
-    if (clock.now() < current().leaf.validFromDate.getTime()) this.#setTimer(0);
+    const { clock, credential, current } = this.#deps;
+    const { leaf } = current() ?? credential();
+    if (clock.now() < leaf.validFromDate.getTime()) this.#setTimer(0);
     else this.schedule();
   }
 
@@ -98,6 +107,7 @@ export class SelfRenewal {
       this.#failures = 0;
       if (!this.#stopped) this.schedule();
     } catch (err) {
+      this.#outdated = undefined;
       const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** this.#failures++);
       log.error({ err, retryInMs: waitMs }, 'could not renew the certificate of the broker');
       this.#setTimer(waitMs);
@@ -105,11 +115,11 @@ export class SelfRenewal {
   }
 
   async #requestCertificate(): Promise<void> {
-    const { url, folder, current, log } = this.#deps;
-    const previous = current();
+    const { url, folder, keyType, credential, log } = this.#deps;
+    const previous = credential();
     const facts = readCertificate(previous.leaf);
     if (!facts.commonName.ok) throw new Error('the certificate contains no identity');
-    const key = await generateKey('p256');
+    const key = await generateKey(keyType);
     const csr = createCsr({
       key,
       commonName: facts.commonName.id,
@@ -133,7 +143,7 @@ export class SelfRenewal {
     await saveIdentity(folder, { key: keyPem, cert, chain, ca });
     await this.#deps.renewed();
     log.info(
-      { serial: issued.serial, notAfter: issued.notAfter },
+      { serial: issued.serial, notAfter: issued.notAfter, keyType },
       'certificate of the broker renewed',
     );
   }

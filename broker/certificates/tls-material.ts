@@ -6,6 +6,8 @@
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { ServerKeyPair } from '../../core/server-tls.ts';
 import {
   certificatesIn,
   readBrokerCertificate,
@@ -13,9 +15,9 @@ import {
 } from './broker-certificate.ts';
 
 /** What a TLS listener needs. Can be replaced while the listener runs. */
-export interface TlsMaterial {
-  readonly key: string;
-  readonly chain: string;
+export interface TlsMaterial extends ServerKeyPair {
+  /** The RSA certificate for clients without ECDSA. */
+  readonly rsa?: ServerKeyPair;
   /** The CA certificates that client certificates are verified with, PEM. */
   readonly authorities: readonly string[];
   readonly sessionTickets: boolean;
@@ -23,27 +25,58 @@ export interface TlsMaterial {
   readonly ticketKeys?: Uint8Array;
 }
 
+/** All certificates that a listener shows. */
+export function keyPairsOf(material: TlsMaterial): readonly ServerKeyPair[] {
+  return material.rsa === undefined ? [material] : [material, material.rsa];
+}
+
+/** Where the certificates are. */
+export interface MaterialFolders {
+  readonly identity: string;
+  /** Set when the broker has an RSA certificate as well. */
+  readonly rsa?: string;
+}
+
 export class BrokerTlsMaterial {
-  readonly #folder: string;
+  readonly #folders: MaterialFolders;
   readonly #sessionTickets: boolean;
   #identity: BrokerCertificate;
+  #rsa: BrokerCertificate | undefined;
   #fromFeed: readonly X509Certificate[] = [];
   #authorities: readonly X509Certificate[] = [];
 
-  private constructor(folder: string, identity: BrokerCertificate, sessionTickets: boolean) {
-    this.#folder = folder;
+  private constructor(
+    folders: MaterialFolders,
+    { identity, rsa }: StoredCertificates,
+    sessionTickets: boolean,
+  ) {
+    this.#folders = folders;
     this.#identity = identity;
+    this.#rsa = rsa;
     this.#sessionTickets = sessionTickets;
     this.#selectAuthorities();
   }
 
   /** @throws FlotillaError `broker-identity-invalid`, `file-too-open` */
-  static async read(folder: string, sessionTickets: boolean): Promise<BrokerTlsMaterial> {
-    return new BrokerTlsMaterial(folder, await readBrokerCertificate(folder), sessionTickets);
+  static async read(folders: MaterialFolders, sessionTickets: boolean): Promise<BrokerTlsMaterial> {
+    return new BrokerTlsMaterial(folders, await readCertificates(folders), sessionTickets);
   }
 
   get identity(): BrokerCertificate {
     return this.#identity;
+  }
+
+  /** The RSA certificate; undefined when it is not enabled, or not there yet. */
+  get rsa(): BrokerCertificate | undefined {
+    return this.#rsa;
+  }
+
+  /** Of the broker's own certificates, the one that ends first. */
+  get firstToEnd(): X509Certificate {
+    const { leaf } = this.#identity;
+    return this.#rsa !== undefined && this.#rsa.leaf.validToDate < leaf.validToDate
+      ? this.#rsa.leaf
+      : leaf;
   }
 
   get authorities(): readonly X509Certificate[] {
@@ -54,6 +87,7 @@ export class BrokerTlsMaterial {
     return {
       key: this.#identity.key,
       chain: this.#identity.chain,
+      ...(this.#rsa === undefined ? {} : { rsa: { key: this.#rsa.key, chain: this.#rsa.chain } }),
       authorities: this.#authorities.map(String),
       sessionTickets: this.#sessionTickets,
     };
@@ -66,15 +100,10 @@ export class BrokerTlsMaterial {
    * @throws FlotillaError `broker-identity-invalid`, `file-too-open`; the previous ones stay in force
    */
   async reload(): Promise<boolean> {
-    const current = await readBrokerCertificate(this.#folder);
-    const previous = this.#identity;
-    if (
-      current.key === previous.key &&
-      current.chain === previous.chain &&
-      current.ca === previous.ca
-    )
-      return false;
-    this.#identity = current;
+    const { identity, rsa } = await readCertificates(this.#folders);
+    if (isSame(identity, this.#identity) && isSame(rsa, this.#rsa)) return false;
+    this.#identity = identity;
+    this.#rsa = rsa;
     this.#selectAuthorities();
     return true;
   }
@@ -97,4 +126,31 @@ export class BrokerTlsMaterial {
     }
     this.#authorities = [...byFingerprint.values()];
   }
+}
+
+interface StoredCertificates {
+  readonly identity: BrokerCertificate;
+  readonly rsa: BrokerCertificate | undefined;
+}
+
+async function readCertificates({ identity, rsa }: MaterialFolders): Promise<StoredCertificates> {
+  return {
+    identity: await readBrokerCertificate(identity),
+    rsa: rsa === undefined ? undefined : await readRsaCertificate(rsa),
+  };
+}
+
+/** @returns undefined when it cannot be used: the broker requests another one and works without it until then */
+async function readRsaCertificate(folder: string): Promise<BrokerCertificate | undefined> {
+  try {
+    const found = await readBrokerCertificate(folder);
+    return found.leaf.publicKey.asymmetricKeyType === 'rsa' ? found : undefined;
+  } catch (error) {
+    if (isFlotillaError(error, 'broker-identity-invalid')) return undefined;
+    throw error;
+  }
+}
+
+function isSame(one: BrokerCertificate | undefined, other: BrokerCertificate | undefined): boolean {
+  return one?.key === other?.key && one?.chain === other?.chain && one?.ca === other?.ca;
 }

@@ -12,7 +12,8 @@ import type { Cancel } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
 import type { Logger } from '../../core/log.ts';
-import type { TlsMaterial } from '../certificates/tls-material.ts';
+import { serverTlsOptions } from '../../core/server-tls.ts';
+import { keyPairsOf, type TlsMaterial } from '../certificates/tls-material.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type {
   DeviceAddresses,
@@ -109,8 +110,9 @@ export class FrontPorts implements BrokerPorts {
   }
 
   replaceMaterial(material: TlsMaterial): void {
-    const { key, chain, authorities } = material;
-    createSecureContext({ key, cert: chain, ca: [...authorities] });
+    const { authorities } = material;
+    // Each front does the same later: what OpenSSL rejects must not get there.
+    createSecureContext({ ...serverTlsOptions(...keyPairsOf(material)), ca: [...authorities] });
     this.#authorities = fingerprintsOf(material);
     this.#material = withTicketKeys(material);
     for (const thread of this.#threads) {

@@ -15,7 +15,7 @@ import { listenError } from '../../core/errors/listen-error.ts';
 import { patientTimeout } from '../../core/patient-timeout.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
-import type { TlsMaterial } from '../certificates/tls-material.ts';
+import { keyPairsOf, type TlsMaterial } from '../certificates/tls-material.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
 
 export interface TlsListenerOptions {
@@ -130,12 +130,10 @@ export class TlsListener {
   #tlsOptions(material: TlsMaterial): TlsOptions {
     const { alpn } = this.#options;
     return {
-      key: material.key,
-      cert: material.chain,
+      ...serverTlsOptions(...keyPairsOf(material)),
       ca: [...material.authorities],
       requestCert: true,
       rejectUnauthorized: false,
-      ...serverTlsOptions,
       // Not `ALPNProtocols`: Node copies that list into a buffer for each connection, and each copy
       // keeps a part of a buffer pool alive (measured: 2 KB per connection).
       ALPNCallback: ({ protocols }) => alpn.find((own) => protocols.includes(own)),

@@ -8,6 +8,8 @@ import type { Clock } from '../../core/clock.ts';
 import { isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
+import type { BrokerCertificate } from '../certificates/broker-certificate.ts';
+import { rsaDifference } from '../certificates/rsa-difference.ts';
 import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import { FileWatch } from './file-watch.ts';
 import type { BrokerMetrics } from '../telemetry/broker-metrics.ts';
@@ -20,6 +22,8 @@ export interface ReloaderDeps {
   readonly state: StateFolder;
   readonly enrollUrl: string;
   readonly material: BrokerTlsMaterial;
+  /** Whether the broker has an RSA certificate as well. */
+  readonly hasRsa: boolean;
   readonly metrics: BrokerMetrics;
   readonly policySource: { load(): Promise<Policy> };
   /** Files could not be loaded; the previous ones stay in force. */
@@ -36,35 +40,21 @@ export class Reloader {
   readonly #deps: ReloaderDeps;
   readonly #certificateWatch: FileWatch;
   readonly #policyWatch: FileWatch;
-  readonly #renewal: SelfRenewal;
+  readonly #renewals: readonly SelfRenewal[];
 
   constructor(deps: ReloaderDeps) {
     this.#deps = deps;
-    const { clock, log, state, enrollUrl, material } = deps;
-    const { key, chain, ca } = identityFiles(state.broker.identity);
-    this.#certificateWatch = new FileWatch(clock, [key, chain, ca], () =>
-      this.#reloadCertificates(),
-    );
+    const { clock, state, hasRsa } = deps;
+    const folders = [state.broker.identity, ...(hasRsa ? [state.broker.rsaIdentity] : [])];
+    const files = folders.map(identityFiles).flatMap(({ key, chain, ca }) => [key, chain, ca]);
+    this.#certificateWatch = new FileWatch(clock, files, () => this.#reloadCertificates());
     this.#policyWatch = new FileWatch(clock, [state.policy], () => this.reloadPolicy());
-    this.#renewal = new SelfRenewal({
-      clock,
-      log,
-      url: enrollUrl,
-      folder: state.broker.identity,
-      random: Math.random,
-      current: () => material.identity,
-      issuerInForce: () =>
-        material.authorities.some((one) => material.identity.leaf.checkIssued(one)),
-      renewed: async () => {
-        await this.#reloadCertificates();
-        this.#certificateWatch.acceptCurrent();
-      },
-    });
+    this.#renewals = this.#createRenewals();
   }
 
   /** Starts to watch the files and to renew the certificate. */
   start(): void {
-    this.#renewal.schedule();
+    this.#scheduleRenewals();
     this.#certificateWatch.start();
     this.#policyWatch.start();
   }
@@ -73,13 +63,13 @@ export class Reloader {
     await Promise.all([
       this.#certificateWatch.stop(),
       this.#policyWatch.stop(),
-      this.#renewal.stop(),
+      ...this.#renewals.map((one) => one.stop()),
     ]);
   }
 
   /** Other CA certificates are in force: the issuer of the broker's own certificate may have been withdrawn. */
   authoritiesChanged(): void {
-    this.#renewal.schedule();
+    this.#scheduleRenewals();
   }
 
   /** Reloads all files now. */
@@ -92,8 +82,47 @@ export class Reloader {
     return this.#reload('certificates', async () => {
       if (!(await this.#deps.material.reload())) return;
       this.#deps.materialChanged();
-      this.#renewal.schedule();
+      this.#scheduleRenewals();
     });
+  }
+
+  #scheduleRenewals(): void {
+    for (const one of this.#renewals) one.schedule();
+  }
+
+  #createRenewals(): SelfRenewal[] {
+    const { clock, log, state, enrollUrl: url, material, hasRsa } = this.#deps;
+    const common = {
+      clock,
+      log,
+      url,
+      random: Math.random,
+      credential: () => material.identity,
+      renewed: async () => {
+        await this.#reloadCertificates();
+        this.#certificateWatch.acceptCurrent();
+      },
+    };
+    const isWithdrawn = ({ leaf }: BrokerCertificate): boolean =>
+      !material.authorities.some((one) => leaf.checkIssued(one));
+    const identity = new SelfRenewal({
+      ...common,
+      folder: state.broker.identity,
+      keyType: 'p256',
+      current: () => material.identity,
+      outdated: () => (isWithdrawn(material.identity) ? 'issuer withdrawn' : undefined),
+    });
+    const rsa = new SelfRenewal({
+      ...common,
+      folder: state.broker.rsaIdentity,
+      keyType: 'rsa2048',
+      current: () => material.rsa,
+      outdated: () =>
+        material.rsa !== undefined && isWithdrawn(material.rsa)
+          ? 'issuer withdrawn'
+          : rsaDifference(material),
+    });
+    return hasRsa ? [identity, rsa] : [identity];
   }
 
   /** Reads the policy again. */

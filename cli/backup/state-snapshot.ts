@@ -61,7 +61,9 @@ export async function snapshotState(
   const at = (path: string): string => join(folder, relative(state.root, path));
   for (const path of [state.config, state.policy]) await copyIfThere(path, at(path));
   await stable(at(state.enroll.folder), () => copyEnrollment(state, at, between));
-  for (const path of [state.admin, state.enroll.tls, state.broker.identity]) {
+  const { tls, tlsRsa } = state.enroll;
+  const { identity, rsaIdentity } = state.broker;
+  for (const path of [state.admin, tls, tlsRsa, identity, rsaIdentity]) {
     await stable(at(path), () => copyIdentity(path, at(path)));
   }
   const isSkipped = (name: string): boolean =>

@@ -144,6 +144,8 @@ class StateCheck {
       ['admin', admin],
       ['broker', broker.identity],
       ['enrollment', enroll.tls],
+      ['broker, RSA', broker.rsaIdentity],
+      ['enrollment, RSA', enroll.tlsRsa],
     ] as const;
     for (const [name, folder] of folders) {
       const certificate = await checkIdentityFiles(folder, authorities, this.findings);

@@ -22,8 +22,10 @@ export async function reportGroupReadableSecrets(
     state.ca.rootKey,
     state.ca.issuerKey,
     identityFiles(state.enroll.tls).key,
+    identityFiles(state.enroll.tlsRsa).key,
     identityFiles(state.admin).key,
     identityFiles(state.broker.identity).key,
+    identityFiles(state.broker.rsaIdentity).key,
     config.enroll.hook?.secretFile,
   ];
   for (const file of paths) {

@@ -48,6 +48,16 @@ export const configSchema = z.strictObject({
     .describe(
       'Addresses and networks (10.0.0.0/8) of load balancers. Each connection from there must begin with a PROXY protocol header (version 1 or 2), which reports the address of the client.',
     ),
+  tls: z
+    .strictObject({
+      rsaServerCertificate: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Whether the services also have an RSA certificate, for clients with TLS 1.2 that do not support ECDSA. Clients that support both get the P-256 certificate.',
+        ),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import type { CertificateFacts } from '../../certs/certificate.ts';
 import type { Cancel } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Registry } from '../registry/registry.ts';
 import {
   ensureOwnIdentities,
-  ensureServerIdentity,
+  ensureServerIdentities,
   type OwnIdentity,
   type OwnIdentityDeps,
 } from './own-identities.ts';
@@ -20,6 +21,8 @@ const periodMinMs = 500;
 /** Several checks fit into the last third of the validity, in which a certificate is renewed. */
 const checksPerValidity = 12;
 
+type ServerIdentities = readonly [OwnIdentity, ...OwnIdentity[]];
+
 export interface CertificateRefreshDeps extends OwnIdentityDeps {
   readonly registry: Registry;
   readonly log: Logger;
@@ -27,7 +30,7 @@ export interface CertificateRefreshDeps extends OwnIdentityDeps {
 
 export class CertificateRefresh {
   readonly #deps: CertificateRefreshDeps;
-  #server: OwnIdentity;
+  #servers: ServerIdentities;
   #refreshed: () => void = () => undefined;
   #running: Promise<void> | undefined;
   #isStale = false;
@@ -35,22 +38,29 @@ export class CertificateRefresh {
   #cancel: Cancel = () => undefined;
   #unwatch: () => void = () => undefined;
 
-  private constructor(deps: CertificateRefreshDeps, server: OwnIdentity) {
+  private constructor(deps: CertificateRefreshDeps, servers: ServerIdentities) {
     this.#deps = deps;
-    this.#server = server;
+    this.#servers = servers;
   }
 
   /** @throws FlotillaError `file-too-open`, `file-write-failed` */
   static async open(deps: CertificateRefreshDeps): Promise<CertificateRefresh> {
-    return new CertificateRefresh(deps, await ensureServerIdentity(deps));
+    return new CertificateRefresh(deps, await ensureServerIdentities(deps));
   }
 
-  /** The server certificate of the enrollment service. */
-  get server(): OwnIdentity {
-    return this.#server;
+  /** The server certificates of the enrollment service: one for each type of key. */
+  get servers(): ServerIdentities {
+    return this.#servers;
   }
 
-  /** @param refreshed called after each check; {@link server} may be another one then */
+  /** The server certificate that ends first. */
+  get firstToEnd(): CertificateFacts {
+    return this.#servers
+      .map(({ certificate }) => certificate)
+      .reduce((first, one) => (one.notAfterMs < first.notAfterMs ? one : first));
+  }
+
+  /** @param refreshed called after each check; {@link servers} may be another one then */
   start(refreshed: () => void): void {
     this.#refreshed = refreshed;
     this.#unwatch = this.#deps.ca.onChange(() => this.#request());
@@ -92,7 +102,7 @@ export class CertificateRefresh {
 
   async #refresh(): Promise<void> {
     await ensureOwnIdentities(this.#deps);
-    this.#server = await ensureServerIdentity(this.#deps);
+    this.#servers = await ensureServerIdentities(this.#deps);
     this.#refreshed();
   }
 }

@@ -11,7 +11,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import type { IssuedCertificate } from '../../certs/authority.ts';
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
-import { generateKey, privateKeyPem, spkiOf } from '../../certs/key.ts';
+import { generateKey, privateKeyPem, spkiOf, type KeyType } from '../../certs/key.ts';
 import { renewalDueMs } from '../../certs/renewal-time.ts';
 import { noNames, plainNames, type SubjectNames } from '../../certs/subject-names.ts';
 import { assertSecret } from '../../core/secret-file.ts';
@@ -49,17 +49,29 @@ const adminId: DeviceId = parseDeviceId('admin');
 const brokerId: DeviceId = parseDeviceId('broker');
 
 /**
- * The certificate that the service shows on its own port.
+ * The certificates that the service shows on its own port: the P-256 one, and the RSA one when it is enabled.
  *
  * @throws FlotillaError `file-too-open`, `file-write-failed`
  */
-export async function ensureServerIdentity(deps: OwnIdentityDeps): Promise<OwnIdentity> {
-  const { state, config, ca } = deps;
-  const folder = state.enroll.tls;
+export async function ensureServerIdentities(
+  deps: OwnIdentityDeps,
+): Promise<readonly [OwnIdentity, ...OwnIdentity[]]> {
+  const { tls, tlsRsa } = deps.state.enroll;
+  const identity = await ensureServerIdentity(tls, 'p256', deps);
+  if (!deps.config.tls.rsaServerCertificate) return [identity];
+  return [identity, await ensureServerIdentity(tlsRsa, 'rsa2048', deps)];
+}
+
+async function ensureServerIdentity(
+  folder: string,
+  keyType: KeyType,
+  deps: OwnIdentityDeps,
+): Promise<OwnIdentity> {
+  const { config, ca } = deps;
   const names = serverNames(config);
   const stored = await readOwnIdentity(folder);
   if (stored !== undefined && isGood(stored, names, deps)) return stored;
-  const key = await keyFor(stored, deps);
+  const key = await keyFor(stored, deps, keyType);
   const issued = await ca.service.sign({
     spki: spkiOf(key),
     profile: 'server',
@@ -239,10 +251,11 @@ async function readOwnIdentity(folder: string): Promise<OwnIdentity | undefined>
 async function keyFor(
   stored: OwnIdentity | undefined,
   { clock }: OwnIdentityDeps,
+  keyType: KeyType = 'p256',
 ): Promise<KeyObject> {
   return stored !== undefined && isFresh(stored.certificate, clock.now())
     ? createPrivateKey(stored.key)
-    : generateKey('p256');
+    : generateKey(keyType);
 }
 
 function isGood(

@@ -22,7 +22,7 @@ import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
-  ensureServerIdentity,
+  ensureServerIdentities,
   restoreOwnIdentity,
   type OwnName,
 } from './own-identities.ts';
@@ -76,7 +76,7 @@ export async function initialiseState(
   return lifecycle.guard(async () => {
     const open = await openState(state, config, deps, lifecycle);
     const own = { state, config, clock, log: deps.log, ca: open.ca, registry: open.registry };
-    await ensureServerIdentity(own);
+    await ensureServerIdentities(own);
     if (deps.restore !== undefined) await restoreOwnIdentity(deps.restore, own);
     await ensureOwnIdentities(own);
     const { fingerprint } = open.ca;

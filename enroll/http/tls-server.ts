@@ -11,7 +11,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import { noRenegotiation, serverTlsOptions } from '../../core/server-tls.ts';
+import { noRenegotiation, serverTlsOptions, type ServerKeyPair } from '../../core/server-tls.ts';
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { CanonicalResponse } from './canonical-response.ts';
@@ -23,8 +23,8 @@ const refusalLinesPerMinute = 10;
 
 /** What the server shows and trusts; replaced while it runs. */
 export interface ServerCertificate {
-  readonly key: string;
-  readonly cert: string;
+  /** At most one for each type of key. */
+  readonly pairs: readonly ServerKeyPair[];
   readonly ca: readonly string[];
 }
 
@@ -112,13 +112,11 @@ function readProxyHeaders(
 }
 
 /** The options of TLS. */
-export function secureContextOf({ key, cert, ca }: ServerCertificate): {
-  key: string;
-  cert: string;
+export function secureContextOf({ pairs, ca }: ServerCertificate): {
   ca: string[];
   secureOptions: number;
-} & typeof serverTlsOptions {
-  return { key, cert, ca: [...ca], secureOptions: noRenegotiation, ...serverTlsOptions };
+} & ReturnType<typeof serverTlsOptions> {
+  return { ...serverTlsOptions(...pairs), ca: [...ca], secureOptions: noRenegotiation };
 }
 
 /**
