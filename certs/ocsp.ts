@@ -136,9 +136,7 @@ export function answerOcsp(options: OcspAnswerOptions): Buffer {
   } catch {
     return ocspFailure('malformedRequest');
   }
-  const responder = options.responders.find((candidate) =>
-    request.certificates.some((id) => isOf(id, candidate.issuer)),
-  );
+  const responder = options.responders.find(({ issuer }) => asksAbout(request, issuer));
   if (responder === undefined) return ocspFailure('unauthorized');
   return signAnswer(request, responder, options);
 }
@@ -225,7 +223,11 @@ function refuseCritical(wrapped: DerNode, tag: number): ReturnType<typeof readEx
   return extensions;
 }
 
-/** Whether a request is about a certificate of this issuer. */
+/** Whether a request is about a certificate of this CA. */
+export function asksAbout({ certificates }: OcspRequest, issuer: CertificateFacts): boolean {
+  return certificates.some((id) => isOf(id, issuer));
+}
+
 function isOf(
   { hashOid, issuerNameHash, issuerKeyHash }: OcspCertificateId,
   issuer: CertificateFacts,

@@ -4,7 +4,7 @@
  * ```
  * flotilla.yaml  policy.yaml
  * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem service.pem passphrase
- *          issuers/ withdrawn/ requests/ roots/                         (enrollment only)
+ *          issuers/ withdrawn/ requests/ roots/ ocsp/                   (enrollment only)
  * enroll/  tls/ tls-rsa/ registry/ audit/                               (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite
@@ -63,6 +63,8 @@ export interface StateFolder {
     readonly requests: string;
     /** The former root and the next one, with their cross certificates. */
     readonly roots: string;
+    /** The responders that answer OCSP requests about issuers, one folder for each root. */
+    readonly rootOcsp: string;
     readonly passphrase: string;
   };
   readonly enroll: {
@@ -116,6 +118,7 @@ export function stateFolder(root: string): StateFolder {
       withdrawn: at('ca', 'withdrawn'),
       requests: at('ca', 'requests'),
       roots: at('ca', 'roots'),
+      rootOcsp: at('ca', 'ocsp'),
       passphrase: at('ca', 'passphrase'),
     },
     enroll: {

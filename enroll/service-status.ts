@@ -10,8 +10,9 @@ import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditLog } from './audit/audit-log.ts';
-import { authorityChecks } from './ca/authority-checks.ts';
+import { authorityChecks, responderCheck } from './ca/authority-checks.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
+import { readRootResponder } from './ca/root-responder.ts';
 import type { AheadBrokers } from './feed/ahead-brokers.ts';
 import type { Feed } from './feed/directory-feed.ts';
 import { brokerCheck } from './queries/broker-check.ts';
@@ -44,6 +45,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
   const head = audit.head;
   const checks: Check[] = [
     ...authorityChecks(ca.inventory, now),
+    responderCheck(await responders(deps), now),
     { name: 'certificate of the service', ...checkExpiry(deps.serverCertificate(), now) },
     {
       name: 'brokers on the feed',
@@ -63,6 +65,10 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
     await disk(deps.state.root),
   ];
   return { ok: checks.every(({ ok }) => ok), checks };
+}
+
+function responders({ ca, state }: StatusDeps): Promise<(CertificateFacts | undefined)[]> {
+  return Promise.all(ca.inventory.roots.map((root) => readRootResponder(state, root)));
 }
 
 /** A registry that was restored from a backup lacks what happened since then. */

@@ -15,6 +15,7 @@ import {
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { readKeyFile, readPemFile } from '../lib/pem-input.ts';
 import type { Runner } from '../lib/runner.ts';
+import { rootOcspCommand } from './root-ocsp.ts';
 
 interface ImportOptions extends AdminOptions {
   readonly key?: string;
@@ -24,7 +25,7 @@ interface ImportOptions extends AdminOptions {
 
 interface SignOptions extends StateOptions {
   readonly out: string;
-  readonly purpose: 'devices' | 'services';
+  readonly purpose: 'devices' | 'services' | 'ocsp';
 }
 
 export function rootCommand(runner: Runner): Command {
@@ -49,20 +50,27 @@ export function rootCommand(runner: Runner): Command {
     )
     .addCommand(
       stateCommand('sign', 'sign the request of an issuer of another state folder')
-        .argument('<request>', 'PEM file, from flotilla issuer request')
+        .argument(
+          '<request>',
+          'PEM file, from flotilla issuer request or flotilla root ocsp request',
+        )
         .requiredOption('--out <file>', 'file for the chain (PEM)')
         .addOption(
-          new Option('--purpose <purpose>', 'what the issuer signs')
-            .choices(['devices', 'services'])
+          new Option('--purpose <purpose>', 'what the issuer signs; ocsp: answers about issuers')
+            .choices(['devices', 'services', 'ocsp'])
             .default('devices'),
         )
         .action(runner.runWith(sign)),
     )
     .addCommand(
-      stateCommand('crl', 'sign the list of the root again, with every withdrawn issuer')
+      stateCommand(
+        'crl',
+        'sign the list of the root again, with every withdrawn issuer, and the certificate for OCSP',
+      )
         .option(...urlOption)
         .action(runner.run(crl)),
     )
+    .addCommand(rootOcspCommand(runner))
     .addCommand(
       destructive(
         stateCommand('retire', 'remove the former root and its issuers, when nothing needs them'),
@@ -130,12 +138,17 @@ const sign = async (
 ): Promise<number> => {
   const request = await readPemFile(file);
   const { signIssuerRequest } = await import('../../enroll/ca/issuer-signing.ts');
+  const { signResponderRequest } = await import('../../enroll/ca/root-responder.ts');
   const { authorityUrls } = await import('../../enroll/ca/authority-urls.ts');
   const { readPassphrase } = await import('../../enroll/ca/passphrase.ts');
   const { state, config } = await loadStateAndConfig(options, context);
   const passphrase = await readPassphrase(state, context.environment.env);
   const caDeps = { clock: systemClock, urls: authorityUrls(config) };
-  const issuer = await signIssuerRequest(state, passphrase, caDeps, request, options.purpose);
+  const { purpose } = options;
+  const issuer =
+    purpose === 'ocsp'
+      ? await signResponderRequest(state, passphrase, caDeps, request)
+      : await signIssuerRequest(state, passphrase, caDeps, request, purpose);
   await writeFileAtomic(options.out, issuer.pem, 0o644);
   context.out.result(
     { fingerprint: issuer.fingerprint, chain: options.out },

@@ -26,6 +26,7 @@ import { AheadBrokers } from '../feed/ahead-brokers.ts';
 import { Feed } from '../feed/directory-feed.ts';
 import { OcspService } from '../revocation/ocsp-responder.ts';
 import { RevocationList } from '../revocation/revocation-list.ts';
+import { RootResponders } from '../revocation/root-responders.ts';
 import { CaChange, type CaChangeDeps } from '../rollover/ca-change.ts';
 import { IssuerRollover } from '../rollover/issuer-rollover.ts';
 import { IssuerWithdrawal } from '../rollover/issuer-withdrawal.ts';
@@ -118,7 +119,7 @@ export function createCaChanges(
 export function createDistribution(
   deps: ComponentDeps & { readonly state: StateFolder; readonly env: Environment },
 ): DistributionParts {
-  const { audit, clock, config, state } = deps;
+  const { audit, clock, config, state, env } = deps;
   const { enroll } = config;
   const limits = config.limits.enroll;
   const devices = new DeviceAdmin(deps);
@@ -147,6 +148,7 @@ export function createDistribution(
     lists,
     ocsp: new OcspService({
       ...deps,
+      roots: new RootResponders({ ...deps, passphrase: () => readPassphrase(state, env) }),
       validityMs: enroll.ocspValidity,
       signaturesPerSecond: limits.signaturesPerSecond,
     }),

@@ -56,3 +56,27 @@ function rootCheck(
 function formerCheck(one: CertificateFacts, nowMs: number): Omit<AuthorityCheck, 'name'> {
   return { ok: true, detail: checkExpiry(one, nowMs).detail };
 }
+
+/**
+ * The certificates that answer OCSP requests about issuers. A CA can do without; when one ends, software that relies on
+ * it fails.
+ */
+export function responderCheck(
+  responders: readonly (CertificateFacts | undefined)[],
+  nowMs: number,
+): AuthorityCheck {
+  const name = 'OCSP of issuers';
+  const cure = 'flotilla root crl, with the key of the root';
+  const there = responders.filter((one) => one !== undefined);
+  const [first] = there.sort((one, other) => one.notAfterMs - other.notAfterMs);
+  if (first === undefined) {
+    return {
+      name,
+      ok: true,
+      detail: `requests about issuers are not answered; to change this: ${cure}`,
+    };
+  }
+  // As for CA certificates, because only the root can renew it.
+  const { ok, detail } = checkExpiry({ ...first, isCa: true }, nowMs);
+  return { name, ok, detail: ok ? detail : `${detail}: ${cure}` };
+}

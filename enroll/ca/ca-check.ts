@@ -13,6 +13,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { FindingList } from '../../core/integrity/finding.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { readText } from './ca-files.ts';
+import { foldersIn } from './ca-inventory.ts';
 import { openCa } from './ca-folder.ts';
 import { readRootCrl } from './root-crl.ts';
 
@@ -64,7 +65,8 @@ export async function checkCa(
       findings.addError(error, state.ca.folder, 'ca-missing');
     });
   }
-  return { certificates: trusted.map(({ certificate }) => certificate), keyCount };
+  const certificates = trusted.map(({ certificate }) => certificate).filter(({ isCa }) => isCa);
+  return { certificates, keyCount };
 }
 
 async function pemFiles(folder: string): Promise<string[]> {
@@ -102,11 +104,11 @@ function checkKey(
   }
 }
 
-/** Each CA is a root, or another CA in the folder has signed it. */
+/** Each CA is a root, or another CA in the folder has signed it. So are the responders of the roots, which are no CAs. */
 function checkChains(located: readonly Located[], findings: FindingList): void {
   const all = located.map(({ certificate }) => certificate);
   for (const { path, certificate } of located) {
-    if (!certificate.isCa) {
+    if (!certificate.isCa && !path.includes('/ocsp/')) {
       findings.add('ca-certificate-invalid', path, `${certificate.fingerprint} is not a CA`);
     } else if (!all.some((other) => hasSigned(other, certificate))) {
       const detail = `no CA in the folder has signed ${certificate.fingerprint}`;
@@ -130,14 +132,11 @@ async function checkPairs(
   passphrase: string,
   findings: FindingList,
 ): Promise<void> {
-  const folder = join(state.ca.folder, 'issuers');
-  const names = await readdir(folder).catch(() => []);
+  const { issuers, rootOcsp } = state.ca;
+  const folders = (await Promise.all([issuers, rootOcsp].map(foldersIn))).flat();
   const pairs = [
     { cert: state.ca.rootCert, key: state.ca.rootKey },
-    ...names.map((name) => ({
-      cert: join(folder, name, 'cert.pem'),
-      key: join(folder, name, 'key.pem'),
-    })),
+    ...folders.map((folder) => ({ cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') })),
   ];
   for (const { cert, key } of pairs) {
     // Missing files: the root's key may be elsewhere, and another issuer's may be in a signing device.

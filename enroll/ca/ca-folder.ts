@@ -39,7 +39,8 @@ import {
 } from './ca-inventory.ts';
 import { issuerKeyFiles, openKeys, openSigner } from './ca-keys.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
-import { ensureRootCrl, readRootCrl } from './root-crl.ts';
+import { ensureRootCrl, readRootCrl, type RootCrl } from './root-crl.ts';
+import { ensureResponderOf } from './root-responder.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 const yearMs = 365.25 * dayMs;
@@ -52,8 +53,8 @@ export const issuersMax = 8;
 /** The CA with the keys of its issuers. */
 export interface OpenedCa {
   readonly inventory: CaInventory;
-  /** The lists of the roots, DER, by the fingerprint of the root; one whose key is stored elsewhere may have none. */
-  readonly rootCrls: ReadonlyMap<string, Buffer>;
+  /** The lists of the roots by the fingerprint of the root; one whose key is stored elsewhere may have none. */
+  readonly rootCrls: ReadonlyMap<string, RootCrl>;
   /** The authorities of the inventory's issuers, in the same order. */
   readonly issuers: readonly OpenedIssuer[];
 }
@@ -140,6 +141,7 @@ export async function newIssuer(
     validityMs: issuerValidityMs,
   });
   const issuer = readCertificate(issued.pem);
+  await ensureResponderOf(state, passphrase, root, deps);
   await storeIssuer(state, issued.pem, encryptPrivateKey(key, passphrase));
   const pointer = purpose === 'devices' ? state.ca.issuerCert : state.ca.serviceCert;
   if ((await readText(pointer)) === undefined) {
@@ -252,10 +254,10 @@ export async function openCa(
     ...chain,
     authority: authorityOf(chain, keys, deps),
   }));
-  const rootCrls = new Map<string, Buffer>();
+  const rootCrls = new Map<string, RootCrl>();
   for (const root of inventory.roots) {
     const list = await readRootCrl(state, root);
-    if (list !== undefined) rootCrls.set(root.fingerprint, list.der);
+    if (list !== undefined) rootCrls.set(root.fingerprint, list);
   }
   return { inventory, rootCrls, issuers };
 }

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import type { CaStatus } from '../../core/protocol/ca-status.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { authorityChecks, type AuthorityCheck } from './authority-checks.ts';
+import { authorityChecks, responderCheck, type AuthorityCheck } from './authority-checks.ts';
 import { readText } from './ca-files.ts';
 import {
   foldersIn,
@@ -18,6 +18,7 @@ import {
   type CaInventory,
 } from './ca-inventory.ts';
 import { readRootCrl, unlistedIssuers, type RootCrl } from './root-crl.ts';
+import { readRootResponder } from './root-responder.ts';
 
 type Root = CaStatus['root'];
 
@@ -32,7 +33,12 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
     ...(await otherRoots(state, next, former, lists.slice(1))),
   ];
   const unlisted = inventory.roots.flatMap((one, at) => unlistedIssuers(inventory, one, lists[at]));
-  const checks = [...authorityChecks(inventory, nowMs), ...listChecks(inventory, lists, unlisted)];
+  const responders = await Promise.all(inventory.roots.map((one) => readRootResponder(state, one)));
+  const checks = [
+    ...authorityChecks(inventory, nowMs),
+    ...listChecks(inventory, lists, unlisted),
+    responderCheck(responders, nowMs),
+  ];
   return {
     root: roots[0] ?? rootView(root, 'current', 'elsewhere', undefined),
     roots,

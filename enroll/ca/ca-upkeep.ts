@@ -18,6 +18,7 @@ import { activateIssuer, createIssuer, issuersMax } from './ca-folder.ts';
 import { readCaInventory, type CaInventory } from './ca-inventory.ts';
 import type { CaDeps } from './root-authority.ts';
 import { ensureRootCrl } from './root-crl.ts';
+import { ensureRootResponders } from './root-responder.ts';
 
 /** An operator is warned 180 days before the end; this late the service acts. */
 const lateMs = 30 * dayMs;
@@ -31,7 +32,8 @@ export interface AddedIssuer {
 }
 
 /**
- * Creates the issuers that are necessary, and signs the root's list if it is missing. Failures are in the log: the
+ * Creates the issuers that are necessary, and signs the root's list and the certificates of OCSP responders that are
+ * missing or due. Failures are in the log: the
  * key of the root may be stored elsewhere.
  *
  * @throws FlotillaError `ca-missing`, `ca-chain-broken`
@@ -60,6 +62,11 @@ export async function upkeepCa(
   await ensureRootCrl(state, passphrase, deps).catch((error: unknown) => {
     const what = isFlotillaError(error, 'root-key-missing') ? { code: error.code } : { err: error };
     log.warn(what, 'the root has no usable CRL; other software may reject every device');
+  });
+  await ensureRootResponders(state, passphrase, deps).catch((error: unknown) => {
+    // Requests about issuers are optional, and an offline root is usual.
+    if (isFlotillaError(error, 'root-key-missing')) return;
+    log.warn({ err: error }, 'OCSP requests about issuers cannot be answered');
   });
   return added;
 }

@@ -9,6 +9,7 @@ import type { CertificateProfile } from '../../certs/profile.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OpenedCa, OpenedIssuer } from './ca-folder.ts';
 import type { CaInventory, IssuerChain } from './ca-inventory.ts';
+import type { RootCrl } from './root-crl.ts';
 
 /** How many CA certificates are published: devices and brokers accept at most this many. */
 export const publishedMax = 16;
@@ -29,8 +30,8 @@ export class CertificateAuthority {
     return this.inventory.root;
   }
 
-  /** The list of revoked issuers of a root, DER; undefined when it could not be signed yet. */
-  rootCrl(fingerprint: string): Buffer | undefined {
+  /** The list of revoked issuers of a root; undefined when it could not be signed yet. */
+  rootCrl(fingerprint: string): RootCrl | undefined {
     return this.#opened.rootCrls.get(fingerprint);
   }
 

@@ -21,6 +21,7 @@ import { isMissing } from '../../core/identity-versions.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { readSecretText, readText } from './ca-files.ts';
 import { issuerKeyFiles, rootKeyFiles } from './ca-keys.ts';
+import { responderKeyFiles } from './root-responder.ts';
 
 const recordName = 'passphrase-change.json';
 const filesMax = 1000;
@@ -53,7 +54,11 @@ export async function changePassphrase(
   { from, to, store, step = () => Promise.resolve() }: PassphraseChange,
 ): Promise<number> {
   await completePassphraseChange(state);
-  const files = [...new Set([...rootKeyFiles(state), ...(await issuerKeyFiles(state))])];
+  const files = new Set([
+    ...rootKeyFiles(state),
+    ...(await issuerKeyFiles(state)),
+    ...(await responderKeyFiles(state)),
+  ]);
   const changed: string[] = [];
   for (const file of files) {
     const text = await readSecretText(file);

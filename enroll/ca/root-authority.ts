@@ -39,14 +39,8 @@ export async function openRoot(
       detail: `${state.ca.rootKey} of ${fingerprint}`,
     });
   }
-  // Issuers carry the address of the root's CRL. The root has no OCSP responder.
-  const { crl } = urls?.(fingerprint) ?? {};
-  return new Authority({
-    key,
-    certificate: pem,
-    clock,
-    urls: crl === undefined ? {} : { crl },
-  });
+  // Issuers carry the addresses of the root's CRL and of the responder for issuers.
+  return new Authority({ key, certificate: pem, clock, urls: urls?.(fingerprint) ?? {} });
 }
 
 /** The certificate of the current root. @throws FlotillaError `ca-missing` */

@@ -28,6 +28,7 @@ import { rootValidityMs } from './ca-folder.ts';
 import { formerRoot, nextRoot, readCaInventory } from './ca-inventory.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
 import { signListOf } from './root-crl.ts';
+import { removeResponder } from './root-responder.ts';
 
 /** A root that an operator supplies. */
 export interface SuppliedRoot {
@@ -116,7 +117,12 @@ export async function addNextRoot(
   const signer =
     key === undefined
       ? undefined
-      : new Authority({ key, certificate: next.pem, clock: deps.clock, urls: listUrl(deps, next) });
+      : new Authority({
+          key,
+          certificate: next.pem,
+          clock: deps.clock,
+          urls: deps.urls?.(next.fingerprint) ?? {},
+        });
   const before = await rootIfHere(state, passphrase, deps, current);
   const given = splitPem(supplied.cross).map((pem) => readCertificate(pem));
   for (const one of given) assertCross(one, current, next);
@@ -161,10 +167,12 @@ export async function activateNextRoot(state: StateFolder): Promise<void> {
 
 /** Deletes the former root. Its key is deleted as well. */
 export async function removeFormerRoot(state: StateFolder): Promise<void> {
+  const { former } = await readCaInventory(state);
   const folder = join(state.ca.roots, formerRoot);
   // The certificate first: without it, the rest is ignored.
   await rm(join(folder, 'cert.pem'), { force: true });
   await rm(folder, { recursive: true, force: true });
+  if (former !== undefined) await removeResponder(state, former.fingerprint);
 }
 
 /** The list of the former root is signed again with the others when its key is here. */
@@ -222,11 +230,6 @@ function assertCross(
   throw new FlotillaError('ca-chain-broken', {
     detail: `${one.fingerprint} does not connect ${current.fingerprint} and ${next.fingerprint}`,
   });
-}
-
-function listUrl({ urls }: CaDeps, { fingerprint }: CertificateFacts): { crl?: string } {
-  const crl = urls?.(fingerprint).crl;
-  return crl === undefined ? {} : { crl };
 }
 
 /** Copies a file, or deletes the target when there is none: a root whose key is elsewhere has no key file. */

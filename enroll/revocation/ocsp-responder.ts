@@ -1,15 +1,18 @@
 /**
- * Responds to OCSP requests (RFC 6960); each issuer has a delegated responder that signs.
+ * Responds to OCSP requests (RFC 6960); each issuer has a delegated responder that signs. A request about an issuer is
+ * answered by the responder of its root, if there is one.
  *
  * @module
  */
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import {
   answerOcsp,
+  asksAbout,
   createResponder,
   ocspFailure,
   parseOcspRequest,
   type CertificateStatus,
+  type OcspRequest,
   type OcspResponder,
 } from '../../certs/ocsp.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -17,6 +20,8 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { revocationOf } from '../registry/certificate-status.ts';
 import type { Registry } from '../registry/registry.ts';
+import { issuerStatus } from './issuer-status.ts';
+import type { RootResponders } from './root-responders.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 /** The validity of a responder's certificate; it is renewed at half of it. */
@@ -25,6 +30,8 @@ const responderValidityMs = 7 * dayMs;
 export interface OcspServiceDeps {
   readonly registry: Registry;
   readonly ca: CertificateAuthority;
+  /** The responders for requests about issuers. */
+  readonly roots: Pick<RootResponders, 'of'>;
   readonly clock: Clock;
   readonly validityMs: number;
   readonly signaturesPerSecond: number;
@@ -44,19 +51,29 @@ export class OcspService {
   async answer(request: Buffer): Promise<Buffer> {
     if (this.#signatures.take('') > 0) return ocspFailure('tryLater');
     const statuses = new Map<string, CertificateStatus>();
-    let serials: string[];
+    let parsed: OcspRequest;
     try {
-      serials = parseOcspRequest(request).certificates.map(({ serial }) => serial);
+      parsed = parseOcspRequest(request);
     } catch {
       return ocspFailure('malformedRequest');
     }
-    for (const serial of serials) {
+    const roots = this.#deps.ca.inventory.roots.filter((root) => asksAbout(parsed, root));
+    for (const { serial } of parsed.certificates) {
+      for (const root of roots) {
+        const list = this.#deps.ca.rootCrl(root.fingerprint);
+        const status = issuerStatus(this.#deps.ca.inventory, root, list, serial);
+        statuses.set(`${root.fingerprint} ${serial}`, status);
+      }
       for (const { certificate } of this.#deps.ca.issuers) {
         const { fingerprint } = certificate;
         statuses.set(`${fingerprint} ${serial}`, await this.#statusOf(serial, fingerprint));
       }
     }
-    const responders = await this.#living();
+    const rootResponders = await Promise.all(roots.map((root) => this.#deps.roots.of(root)));
+    const responders = [
+      ...(await this.#living()),
+      ...rootResponders.filter((responder) => responder !== undefined),
+    ];
     await this.#deps.registry.settled();
     return answerOcsp({
       request,

@@ -115,7 +115,9 @@ export class RevocationList {
 
   #rootList(root: CertificateFacts): SignedList | undefined {
     const rootCrl = this.#deps.ca.rootCrl(root.fingerprint);
-    return rootCrl === undefined ? undefined : { der: [rootCrl], nextUpdateMs: root.notAfterMs };
+    return rootCrl === undefined
+      ? undefined
+      : { der: [rootCrl.der], nextUpdateMs: root.notAfterMs };
   }
 
   /** Renewals of a fleet retire many certificates: they share a list. */

@@ -9,7 +9,9 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import type { WithdrawnIssuer } from '../../core/protocol/ca-status.ts';
 import { activateIssuer, createIssuer, setAsideIssuer } from '../ca/ca-folder.ts';
 import type { IssuerChain } from '../ca/ca-inventory.ts';
-import { signRootCrl } from '../ca/root-crl.ts';
+import { openRoot } from '../ca/root-authority.ts';
+import { signListOf, signRootCrl } from '../ca/root-crl.ts';
+import { renewResponderOf } from '../ca/root-responder.ts';
 import { caBrokersTimeoutMs, type CaChange } from './ca-change.ts';
 import { waitingIssuer } from './issuer-rollover.ts';
 
@@ -58,14 +60,22 @@ export class IssuerWithdrawal {
     });
   }
 
-  /** Signs the lists of the roots whose key is here, with every withdrawn issuer. @returns how many were signed */
+  /**
+   * Signs the lists of the roots whose key is here, with every withdrawn issuer, and the certificates of their OCSP
+   * responders.
+   *
+   * @returns how many lists were signed
+   * @throws FlotillaError `root-key-missing` when no key of a root is here, `ca-passphrase-wrong`
+   */
   signLists(actor: string): Promise<number> {
     return this.#change.alone(async (passphrase) => {
       const { state, ca, audit, caDeps } = this.#change.deps;
       let signed = 0;
       for (const root of ca.inventory.roots) {
         try {
-          await signRootCrl(state, passphrase, caDeps, root);
+          const signer = await openRoot(state, passphrase, caDeps, root);
+          await signListOf(state, signer, caDeps);
+          await renewResponderOf(state, passphrase, signer);
           signed++;
         } catch (error) {
           if (!isFlotillaError(error, 'root-key-missing')) throw error;

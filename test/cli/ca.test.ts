@@ -74,6 +74,12 @@ test('the key of the root is on another machine: it signs requests, and the stat
     const made = await ask(t, issuerSchema, 'issuer', 'import', chain, '--state', online);
     t.is(made.purpose, purpose as 'devices' | 'services');
   }
+  // Also the certificate that answers OCSP requests about these issuers.
+  const [csr, certificate] = [join(folder, 'ocsp.csr'), join(folder, 'ocsp.pem')];
+  await ask(t, z.unknown(), 'root', 'ocsp', 'request', '--out', csr, '--state', online);
+  const from = ['--purpose', 'ocsp', '--state', offline];
+  await ask(t, z.unknown(), 'root', 'sign', csr, '--out', certificate, ...from);
+  await ask(t, z.unknown(), 'root', 'ocsp', 'import', certificate, '--state', online);
   // The root's list comes from there, too: nothing here can sign it.
   writeFileSync(
     join(online, 'ca', 'root.crl.pem'),
@@ -85,6 +91,8 @@ test('the key of the root is on another machine: it signs requests, and the stat
   t.is(status.root.key, 'elsewhere');
   t.is(status.issuers.length, 2);
   t.true(status.ok, JSON.stringify(status.checks));
+  const responder = status.checks.find(({ name }) => name === 'OCSP of issuers');
+  t.regex(responder?.detail ?? '', /^18\d\d days left$/);
   t.is(await refused('issuer', 'add', '--state', online), 'root-key-missing');
   t.is(await refused('root', 'rollover', '--state', online), 'root-key-missing');
 });

@@ -1,11 +1,20 @@
 import test from 'ava';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readCertificate } from '../../certs/certificate.ts';
 import { parseCrl } from '../../certs/crl.ts';
 import { splitPem } from '../../certs/pem.ts';
+import { systemClock } from '../../core/clock.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { revokedSchema } from '../../core/protocol/enrollment-api.ts';
+import { changePassphrase } from '../../enroll/ca/passphrase-change.ts';
+import {
+  importResponder,
+  openRootResponder,
+  requestResponder,
+  signResponderRequest,
+} from '../../enroll/ca/root-responder.ts';
 import { runChild } from '../support/child.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { followFeed } from '../support/enroll-broker.ts';
@@ -310,6 +319,74 @@ test('openssl accepts the CRL, which contains the revoked certificate and not th
   });
 });
 
+test('openssl ocsp gets verified answers about issuers from a responder that the root has signed', async (t) => {
+  if (debianTool(t, 'openssl') === undefined) return;
+  const ocspUrl = 'http://pki.example.org/ocsp';
+  let service = await enrollService(t, { config: { enroll: { ocspUrl } } });
+  const { folder } = await pkiFolder(t, service);
+  const { state } = service;
+  const issuers = async (): Promise<string[]> => {
+    const { body } = await service.asAdmin('GET', '/v1/issuers');
+    return (body['issuers'] as { fingerprint: string }[]).map(({ fingerprint }) => fingerprint);
+  };
+  const writeIssuer = async (fingerprint: string): Promise<void> => {
+    const digits = fingerprint.slice('sha256:'.length).slice(0, 16);
+    await cp(join(state.ca.issuers, digits, 'cert.pem'), join(folder, 'asked.pem'));
+  };
+  /** What openssl says when it trusts the root and nothing else. */
+  const ask = async (): Promise<string> => {
+    const about = ['-issuer', 'root.pem', '-cert', 'asked.pem'];
+    await openssl(t, folder, ['ocsp', ...about, '-reqout', 'req.der']);
+    const { body } = await service.call({
+      method: 'POST',
+      path: '/ocsp',
+      headers: { 'content-type': 'application/ocsp-request' },
+      body: await readFile(join(folder, 'req.der')),
+    });
+    await writeFile(join(folder, 'resp.der'), body);
+    const answer = ['ocsp', '-respin', 'resp.der', '-CAfile', 'root.pem'];
+    const withNonce = await openssl(t, folder, [...answer, '-reqin', 'req.der']);
+    return withNonce + (await openssl(t, folder, [...answer, ...about, '-no_nonce']));
+  };
+  const [first = ''] = await issuers();
+  await writeIssuer(first);
+  t.regex(await ask(), /Response verify OK.*asked\.pem: good/s);
+  const added = await service.asAdmin('POST', '/v1/issuers', {});
+  const second = String(added.body['fingerprint']);
+  await service.asAdmin('POST', `/v1/issuers/${second}/withdraw`, { compromised: true });
+  await cp(
+    join(state.ca.withdrawn, second.slice('sha256:'.length).slice(0, 16), 'cert.pem'),
+    join(folder, 'asked.pem'),
+  );
+  t.regex(await ask(), /Response verify OK.*asked\.pem: revoked.*cACompromise/s);
+  const uri = await openssl(t, folder, ['x509', '-in', 'asked.pem', '-noout', '-ocsp_uri']);
+  t.is(uri.trim(), `0 ${ocspUrl}`);
+
+  const rootKey = await readFile(state.ca.rootKey, 'utf8');
+  service = await service.restart({}, async () => {
+    await rm(state.ca.rootOcsp, { recursive: true });
+    await rm(state.ca.rootKey);
+  });
+  await writeIssuer(first);
+  t.regex(await ask(), /unauthorized \(6\)/);
+  const passphrase = (await readFile(state.ca.passphrase, 'utf8')).trim();
+  const request = await requestResponder(state, passphrase);
+  // On the machine of the root.
+  await writeFile(state.ca.rootKey, rootKey, { mode: 0o600 });
+  const deps = { clock: systemClock };
+  const signed = await signResponderRequest(state, passphrase, deps, request);
+  const root = readCertificate(await readFile(state.ca.rootCert, 'utf8'));
+  await rm(state.ca.rootKey);
+  const forged = service.admin.cert;
+  const refused = await t.throwsAsync(importResponder(state, passphrase, forged));
+  t.true(isFlotillaError(refused, 'ca-certificate-invalid'));
+  await importResponder(state, passphrase, signed.pem);
+  service = await service.restart();
+  t.regex(await ask(), /Response verify OK.*asked\.pem: good/s);
+  await changePassphrase(state, { from: passphrase, to: 'another one', store: true });
+  t.truthy(await openRootResponder(state, 'another one', root));
+});
+
 test('openssl ocsp gets good, revoked and unknown by POST, with the nonce', async (t) => {
   if (debianTool(t, 'openssl') === undefined) return;
   const service = await enrollService(t);
@@ -330,7 +407,6 @@ test('openssl ocsp gets good, revoked and unknown by POST, with the nonce', asyn
       'req.der',
     ]);
     t.true(made.startsWith('0'), made);
-    const { readFile } = await import('node:fs/promises');
     const answer = await service.call({
       method: 'POST',
       path: '/ocsp',
