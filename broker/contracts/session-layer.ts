@@ -37,6 +37,14 @@ export interface Connection {
   close(code: ErrorCode): void;
 }
 
+/** What caused a fault, as far as it is known. */
+export interface FaultCause {
+  /** The identity whose packet or message it was. */
+  readonly device?: string | undefined;
+  readonly topic?: string | undefined;
+  readonly filter?: string | undefined;
+}
+
 /** The events that the session layer reports to the broker. Handlers must not throw and must not block. */
 export interface SessionEvents {
   /** A CONNACK with success is about to be sent. */
@@ -56,6 +64,10 @@ export interface SessionEvents {
     topic: string,
     code: ErrorCode,
   ): void;
+  /** A fault of the broker or of a plug-in. Clients can cause it again and again, so its log lines are limited. */
+  failed?(cause: FaultCause, error: unknown, message: string): void;
+  /** A will was not published, because its identity has lost its right. */
+  willDiscarded?(identityId: string, clientId: string, code: ErrorCode): void;
   /** Messages were dropped because of a limit. `reason` is a stable word for the metrics. */
   dropped(identity: Identity, reason: string, messages: number): void;
   /**
@@ -122,8 +134,11 @@ export interface SessionLayer {
   statistics(): SessionStatistics;
   /** What operators can see of it. */
   readonly inspection: SessionInspection;
-  /** Deletes kept sessions, queues and wills of an identity. */
-  forget(id: string): Promise<void>;
+  /**
+   * Deletes the kept sessions, queues and wills of an identity at once, and, with `withRetained`, in turns of the
+   * event loop the retained messages that it has published until now.
+   */
+  forget(id: string, options?: { readonly withRetained: boolean }): Promise<void>;
   /** Closes all connections (reason: server shutting down), accepts no new ones, and flushes the store. */
   close(): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { forEachInTurns } from '../../core/work-turns.ts';
 import type { IncidentHolds } from '../admission/incident-holds.ts';
 import type { BrokerTlsMaterial, TlsMaterial } from '../certificates/tls-material.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
-import type { DirectoryChange, DirectoryView } from '../feed/broker-directory.ts';
+import type { DirectoryChange, DirectoryView, RemovedIdentity } from '../feed/broker-directory.ts';
 import type { Policy } from '../../core/policy/policy-model.ts';
 import type { ConnectionReview } from './connection-review.ts';
 
@@ -52,16 +52,16 @@ export class ChangeEnforcer {
     if (ids === 'all') return this.#snapshotChanged(removed, startMs);
     const closed = review.identities(ids);
     this.#deps.applied(clock.monotonicMs() - startMs);
-    for (const id of removed) this.#forget(id);
+    for (const identity of removed) this.#forget(identity);
     return closed;
   }
 
-  async #snapshotChanged(removed: readonly string[], startMs: number): Promise<number> {
+  async #snapshotChanged(removed: readonly RemovedIdentity[], startMs: number): Promise<number> {
     const { clock, review } = this.#deps;
     let closed = 0;
-    await forEachInTurns(removed, (id) => {
-      closed += review.identities([id]);
-      this.#forget(id);
+    await forEachInTurns(removed, (identity) => {
+      closed += review.identities([identity.id]);
+      this.#forget(identity);
     });
     closed += await review.all();
     this.#deps.applied(clock.monotonicMs() - startMs);
@@ -95,13 +95,14 @@ export class ChangeEnforcer {
   }
 
   /**
-   * Removes the sessions, queues, wills and presence of a deleted identity. The sessions go at once: in the
-   * next turn the name may belong to another identity, which must not find them.
+   * Removes the sessions, queues, wills and presence of a deleted identity, and the retained messages that a
+   * device published. Those of a service stay, because they are for other identities. The sessions are removed at
+   * once: in the next turn the name may belong to another identity, which must not find them.
    */
-  #forget(device: string): void {
+  #forget({ id: device, role }: RemovedIdentity): void {
     const { log, directory, presence, layer } = this.#deps;
-    layer.forget(device).catch((err: unknown) => {
-      log.error({ device, err }, 'could not delete the session of a deleted device');
+    layer.forget(device, { withRetained: role === 'device' }).catch((err: unknown) => {
+      log.error({ device, err }, 'could not delete the state of a deleted identity');
     });
     // In the next turn, when the closed connections have reported that they ended.
     setImmediate(() => {

@@ -13,7 +13,7 @@ import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { deviceIdSchema } from '../../core/protocol/device-id-schema.ts';
-import type { Directory, DirectoryState } from './broker-directory.ts';
+import type { Directory, DirectoryState, SavedDirectory } from './broker-directory.ts';
 import { directoryChunks, linesOf, readDirectory } from './directory-format.ts';
 import type { EarlierDirectory } from './earlier-directory.ts';
 
@@ -73,12 +73,11 @@ export class DirectoryFile {
    * Reads the stored directory. Undefined when there is none or it cannot be read: then the feed sends
    * a complete snapshot.
    */
-  async read(): Promise<DirectoryState | undefined> {
+  async read(): Promise<SavedDirectory | undefined> {
     const snapshot = await readDirectory(this.#path);
     if (snapshot === undefined) return undefined;
-    const { epoch } = snapshot;
+    const { epoch, entries } = snapshot;
     let { sequence, generation } = snapshot;
-    const entries = new Map(snapshot.entries);
     for await (const line of changesIn(this.#changesPath)) {
       const change = changeSchema.safeParse(parse(line));
       // A crash may have truncated the last line. Lines after a gap cannot be used.

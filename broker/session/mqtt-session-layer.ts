@@ -182,9 +182,10 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     };
   }
 
-  forget(id: string): Promise<void> {
+  async forget(id: string, { withRetained = false } = {}): Promise<void> {
     this.sessions.forget(id);
-    return this.#committed();
+    if (withRetained) await this.context.store.deleteRetainedOf(id);
+    await this.#committed();
   }
 
   close(): Promise<void> {

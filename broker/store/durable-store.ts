@@ -77,6 +77,7 @@ class DurableStore implements SessionStore {
   readonly #limits: StoreLimits;
   readonly #sessions = new Map<string, DurableSession>();
   readonly #retained: RetainedSet;
+  readonly deleteRetainedOf = (id: string): Promise<void> => this.#retained.deleteOf(id);
   readonly #totals: QueueTotals;
   #recovered: Recovered | undefined;
   #lastSessionId = 0;
@@ -348,6 +349,7 @@ class DurableStore implements SessionStore {
   }
 
   close(): Promise<void> {
+    this.#retained.stop();
     return this.#link.close();
   }
 

@@ -215,6 +215,10 @@ class MemoryStore implements SessionStore {
     this.#retained.delete(topic);
   }
 
+  deleteRetainedOf(identityId: string): Promise<void> {
+    return this.#retained.deleteOf(identityId);
+  }
+
   retained(filter: string): Iterable<StoredMessage> {
     return this.#retained.match(filter);
   }
@@ -248,6 +252,7 @@ class MemoryStore implements SessionStore {
   }
 
   close(): Promise<void> {
+    this.#retained.stop();
     return Promise.resolve();
   }
 }

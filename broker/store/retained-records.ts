@@ -119,6 +119,11 @@ export class RetainedRecords {
     return hasOwner ? this.#owners.nameOf(record.readUInt32LE(at.owner)) : undefined;
   }
 
+  createdAtMs(name: RetainedName): number {
+    if (name < 0) return this.#large.get(name)?.message.createdAtMs ?? 0;
+    return this.#slab.at(name).readUIntLE(at.created, timeBytes);
+  }
+
   expiresAtMs(name: RetainedName): number | undefined {
     if (name < 0) return this.#large.get(name)?.message.expiresAtMs;
     const record = this.#slab.at(name);

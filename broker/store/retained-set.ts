@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { TopicTree, type TopicEntry } from '../../core/topic-tree.ts';
+import { forEachInTurns } from '../../core/work-turns.ts';
 import { retainedBytes, RetainedRecords, type RetainedName } from './retained-records.ts';
 import type { RetainRefusal, StoredMessage, StoreLimits } from './session-store.ts';
 import { SharedRoom, type Amount, type OwnerShare, type RoomRefusal } from './shared-room.ts';
@@ -34,8 +35,12 @@ export class RetainedSet {
   #sweep: Generator<TopicEntry<RetainedName> | undefined, void, undefined> | undefined;
   #sweptAtMs = 0;
   #innerNodes = 0;
+  /** Deleted identities whose messages the next walk removes, with the time of the deletion. */
+  #deleted = new Map<string, number>();
+  #deleting: Promise<void> | undefined;
+  #isStopped = false;
 
-  /** @param removed called for each topic whose message was removed because it expired */
+  /** @param removed called for each topic whose message was removed because it expired or its owner was deleted */
   constructor(limits: StoreLimits, clock: Clock, removed: (topic: string) => void) {
     const room = { max: limits.retainedMax, maxBytes: limits.retainedMaxBytes };
     this.#clients = new SharedRoom(room);
@@ -79,6 +84,40 @@ export class RetainedSet {
   delete(topic: string): boolean {
     this.#removeExpired();
     return this.#remove(topic);
+  }
+
+  /**
+   * Deletes the messages that an identity has published until now, in turns of the event loop. The name may
+   * belong to another identity already, whose messages are younger and stay. Identities that are deleted during a
+   * walk share the next one.
+   */
+  deleteOf(owner: string): Promise<void> {
+    if (this.#clients.usedBy(owner).entries === 0) return Promise.resolve();
+    this.#deleted.set(owner, this.#clock.now());
+    return (this.#deleting ??= this.#deleteAll());
+  }
+
+  /** Ends the work in turns. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async #deleteAll(): Promise<void> {
+    while (this.#deleted.size > 0 && !this.#isStopped) {
+      const deleted = this.#deleted;
+      this.#deleted = new Map();
+      await forEachInTurns(this.#tree.walkAll(), (entry) => {
+        if (entry?.value !== undefined) this.#deleteIf(deleted, entry.name, entry.value);
+        return !this.#isStopped;
+      });
+    }
+    this.#deleting = undefined;
+  }
+
+  #deleteIf(deleted: ReadonlyMap<string, number>, topic: string, record: RetainedName): void {
+    const untilMs = deleted.get(this.#records.owner(record) ?? '');
+    if (untilMs === undefined || this.#records.createdAtMs(record) > untilMs) return;
+    if (this.#remove(topic)) this.#removed(topic);
   }
 
   *match(filter: string): Generator<StoredMessage, void, undefined> {

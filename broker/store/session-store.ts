@@ -300,6 +300,11 @@ export interface SessionStore {
   putRetained(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined;
   deleteRetained(topic: string): void;
   /**
+   * Deletes the retained messages that an identity has published until now, in turns of the event loop. Resolves
+   * when they are deleted, before the commit.
+   */
+  deleteRetainedOf(identityId: string): Promise<void>;
+  /**
    * The retained messages that a filter (without `$share/…`) matches, without expired ones, in any
    * order. The cost depends on the number of matches. Wildcards in the first level never match `$…`
    * [MQTT-4.7.2-1]; `+` matches an empty level [MQTT-4.7.1-3]; `a/#` matches `a`. Consume the result

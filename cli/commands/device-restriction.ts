@@ -143,6 +143,9 @@ export function planOf(
       `${active} active ${active === 1 ? 'certificate is' : 'certificates are'} revoked; this cannot be undone.`,
       connected ? 'Its connections are closed now.' : 'It is not connected.',
       ...(action === 'delete' ? ['Its group, attributes and history in the list are lost.'] : []),
+      ...(action === 'delete' && role === 'device'
+        ? ['Its queue and the retained messages that it published are deleted.']
+        : []),
     ],
   };
 }

@@ -234,19 +234,33 @@ test('a device that takes over its own session does not go offline', async (t) =
   t.deepEqual([...new Set(presence.map(({ status }) => status))], ['online']);
 });
 
-test('deleting a device deletes its session, its queue and its presence', async (t) => {
+test('deleting a device deletes its session, its queue, its retained messages and its presence', async (t) => {
   const world = await brokerWorld(t);
   const kept = { clientId: 'sensor-1', clean: false } as const;
   const first = await world.mqtt(world.device('sensor-1'), kept);
   await subscribe(first, ['devices/sensor-1/#'], 1);
-  world.feed.remove('sensor-1');
-  await ended(first);
+  await first.publishAsync('devices/sensor-1/state', 'old', { qos: 1, retain: true });
   const backend = await world.mqtt(world.device('backend', { role: 'service' }), {
     clientId: 'backend',
   });
+  const settings = { qos: 1, retain: true } as const;
+  await backend.publishAsync('devices/sensor-1/commands/interval', '60', settings);
+  world.feed.remove('sensor-1');
+  await ended(first);
   await backend.publishAsync('devices/sensor-1/commands/x', 'secret', { qos: 1 });
   const seen = collect(backend);
-  await backend.subscribeAsync('$fleet/presence/+', { qos: 1 });
+  await subscribe(
+    backend,
+    ['devices/sensor-1/state', 'devices/+/commands/#', '$fleet/presence/+'],
+    1,
+  );
+  await until('the retained messages arrived', () =>
+    seen.some((line) => line.includes('interval')),
+  );
+  t.false(
+    seen.some((line) => line.includes('state')),
+    'its own retained messages are deleted',
+  );
   const again = await world.mqtt(world.device('sensor-1'), kept);
   const got = collect(again);
   t.deepEqual(await subscribe(again, ['devices/sensor-1/more']), [0]);

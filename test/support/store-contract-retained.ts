@@ -7,7 +7,13 @@ import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { topicMatches } from '../../core/topic.ts';
 import type { StoreLimits } from '../../broker/store/session-store.ts';
-import { openStore, storedMessage, type OpenedStore, type StoreKind } from './store-samples.ts';
+import {
+  committed,
+  openStore,
+  storedMessage,
+  type OpenedStore,
+  type StoreKind,
+} from './store-samples.ts';
 
 const topicsOf = (entries: Iterable<{ topic: string }>): string[] =>
   [...entries].map(({ topic }) => topic).sort();
@@ -98,6 +104,32 @@ export function retainedContract(kindOfStore: StoreKind): void {
       { numRuns: 100 },
     );
     t.pass();
+  });
+
+  test(`${kind}: the retained messages of deleted identities are deleted, those of others and of later owners of a name stay`, async (t) => {
+    const { store, home, again } = await open(t);
+    const put = (topic: string, publisher: string): void => {
+      const message = storedMessage(topic, 'x', { publisher, createdAtMs: home.clock.now() });
+      const share = { id: publisher, max: 5000, maxBytes: 1e9 };
+      t.is(store.putRetained(message, share), undefined);
+    };
+    // Enough for several turns, and topics that share nodes of the tree.
+    for (let n = 0; n < 3000; n++) {
+      for (const id of ['gone', 'other']) put(`devices/${id}/${n}/a/b`, id);
+    }
+    for (const topic of ['a', 'a/b', 'a/b/c']) put(topic, topic === 'a/b' ? 'also' : 'gone');
+    put('z', 'stays');
+    const deleted = Promise.all([store.deleteRetainedOf('gone'), store.deleteRetainedOf('also')]);
+    home.clock.advance(1);
+    put('devices/gone/new', 'gone');
+    await Promise.all([deleted, store.deleteRetainedOf('other'), store.deleteRetainedOf('nobody')]);
+    const left = ['devices/gone/new', 'z'];
+    t.deepEqual(topicsOf(store.retained('#')), left);
+    if (!store.durable) return;
+    await committed(store);
+    const second = await again();
+    await second.load();
+    t.deepEqual(topicsOf(second.retained('#')), left);
   });
 
   test(`${kind}: an expired retained message is not found and makes room`, async (t) => {
