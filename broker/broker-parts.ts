@@ -38,6 +38,7 @@ import { brokerSample } from './telemetry/broker-sampler.ts';
 import { EventLoopLag } from '../core/telemetry/event-loop-lag.ts';
 import { EventReporter } from './telemetry/event-reporter.ts';
 import { FatalError } from './telemetry/fatal-error.ts';
+import { RateLimitedLog } from './telemetry/rate-limited-log.ts';
 
 export interface BrokerEnvironment {
   readonly state: StateFolder;
@@ -147,6 +148,7 @@ interface Reporting {
   readonly presence: PresencePublisher;
   readonly incidents: IncidentResponse;
   readonly reporter: EventReporter;
+  readonly limitedLog: RateLimitedLog;
   readonly relay: RenewalRelay;
 }
 
@@ -173,7 +175,14 @@ function createReporting(
     refusalsMax: refusalsKeptMax,
     send: (report) => reportSender.send(report),
   });
-  const presence = new PresencePublisher({ clock, log, layer: () => later.layer() });
+  const limitedLog = new RateLimitedLog(log, clock);
+  const presence = new PresencePublisher({
+    clock,
+    failed: (topic, err) => {
+      limitedLog.write('error', 'broker', { topic, err }, 'could not publish an event');
+    },
+    layer: () => later.layer(),
+  });
   const incidents = new IncidentResponse({
     detector: new IncidentDetector(clock, connectsPerDevicePerMinuteMax),
     holds,
@@ -186,6 +195,7 @@ function createReporting(
   const reporter = new EventReporter({
     clock,
     log,
+    limitedLog,
     metrics,
     presence,
     feed: feedReporter,
@@ -195,11 +205,24 @@ function createReporting(
   const relay = new RenewalRelay({
     clock,
     log,
+    logRejected: (device, fields) => {
+      limitedLog.write('warn', { device }, { ...fields }, 'renewal over MQTT rejected');
+    },
     renew: renewOver(enrollUrl, credentials),
     publish: (topic, message) => presence.event(topic, message),
   });
   const lag = new EventLoopLag(clock, (lagMs) => metrics.eventLoopLag.observe(lagMs / 1000));
-  return { metrics, lag, reportSender, feedReporter, presence, incidents, reporter, relay };
+  return {
+    metrics,
+    lag,
+    reportSender,
+    feedReporter,
+    presence,
+    incidents,
+    reporter,
+    limitedLog,
+    relay,
+  };
 }
 
 /** Closes connections that are no longer allowed. */

@@ -49,9 +49,9 @@ export async function openBroker(
 ): Promise<RunningBroker> {
   const { clock, log } = environment;
   const parts = await createBrokerParts(config, environment);
-  const { layer, samples, queries, presence, fatalError, reloader, reporter } = parts;
+  const { layer, samples, queries, presence, fatalError, reloader, limitedLog } = parts;
   // Closed last: the sessions that end may add lines.
-  lifecycle.add('log', () => reporter.stop());
+  lifecycle.add('log', () => limitedLog.stop());
   lifecycle.add('session layer', () => layer.close());
   const metrics = await openMetrics(config, clock, parts, lifecycle);
   await openDirectory(environment, parts, lifecycle);

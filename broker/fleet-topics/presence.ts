@@ -12,7 +12,6 @@
  *
  * @module
  */
-import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { SecondWindow } from '../../core/second-window.ts';
@@ -51,7 +50,8 @@ export interface RefusedMessage {
 
 export interface PresenceDeps {
   readonly clock: Clock;
-  readonly log: Logger;
+  /** Called when messages could not be published. */
+  failed(topic: string | undefined, error: unknown): void;
   /** A function, because the session layer is created later. */
   layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
 }
@@ -242,8 +242,7 @@ export class PresencePublisher {
       .layer()
       .publish(...messages)
       .catch((err: unknown) => {
-        const topic = messages[0]?.topic;
-        this.#deps.log.error({ topic, err }, 'could not publish an event');
+        this.#deps.failed(messages[0]?.topic, err);
       });
     this.#published = Promise.all([this.#published, stored]).then(() => undefined);
   }

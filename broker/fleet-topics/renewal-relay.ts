@@ -40,6 +40,8 @@ export interface RenewalRelayDeps {
   /** Requests the renewal from the enrollment service. */
   renew(request: RelayRenewRequest): Promise<Issued>;
   publish(topic: string, message: object): void;
+  /** Writes a log line about a rejected request, within the limits for what clients cause. */
+  logRejected(device: string, fields: object): void;
 }
 
 export class RenewalRelay {
@@ -94,7 +96,8 @@ export class RenewalRelay {
 
   #reject(device: string, error: FlotillaError, cause: { readonly err?: unknown }): void {
     const { code, detail } = error;
-    this.#deps.log.warn({ device, code, detail, ...cause }, 'renewal over MQTT rejected');
+    const fields = { device, code, detail, ...cause };
+    this.#deps.logRejected(device, fields);
     this.#deps.publish(`$fleet/certs/${device}/rejected`, rejection(error));
   }
 

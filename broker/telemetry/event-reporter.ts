@@ -23,10 +23,7 @@ import type { FeedReports } from '../feed/feed-reporter.ts';
 import type { PresencePublisher } from '../fleet-topics/presence.ts';
 import type { EntranceEvents } from '../listeners/entrance.ts';
 import type { BrokerMetrics } from './broker-metrics.ts';
-import { RateLimitedLog } from './rate-limited-log.ts';
-
-/** Log lines per second for one identity or address. */
-const linesPerSecond = 10;
+import type { RateLimitedLog } from './rate-limited-log.ts';
 
 /** The client closed the connection during the handshake: counted, but not logged as a warning. */
 const closedByClient: ReadonlySet<string> = new Set([
@@ -38,6 +35,8 @@ const closedByClient: ReadonlySet<string> = new Set([
 export interface EventReporterDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  /** For lines that clients cause. */
+  readonly limitedLog: RateLimitedLog;
   readonly metrics: BrokerMetrics;
   readonly presence: PresencePublisher;
   readonly feed: FeedReports;
@@ -52,7 +51,7 @@ export class EventReporter {
 
   constructor(deps: EventReporterDeps) {
     this.#deps = deps;
-    this.#limitedLog = new RateLimitedLog(deps.log, deps.clock, linesPerSecond);
+    this.#limitedLog = deps.limitedLog;
   }
 
   /** The events of the session layer. */
@@ -111,6 +110,14 @@ export class EventReporter {
       feed.refused({ code, stage: action, id, serial, address: remoteAddress, topic });
     },
     storeFailed: (error) => this.#deps.storeFailed(error),
+    failed: ({ device, topic, filter }, err, message) => {
+      const source = device === undefined ? 'broker' : { device };
+      const fields = { device, topic: topic?.slice(0, 256), filter, err };
+      this.#limitedLog.write('error', source, fields, message);
+    },
+    willDiscarded: (device, clientId, code) => {
+      this.#limitedLog.write('info', { device }, { device, clientId, code }, 'will discarded');
+    },
     dropped: (identity, reason, messages) => {
       const { id: device } = identity;
       this.#deps.metrics.dropped.inc({ reason }, messages);
@@ -138,11 +145,6 @@ export class EventReporter {
       feed.refused({ code, stage: 'handshake', address: remoteAddress, detail });
     },
   };
-
-  /** Reports the lines that were suppressed. */
-  stop(): void {
-    this.#limitedLog.stop();
-  }
 
   /**
    * A connection was refused.
@@ -179,11 +181,12 @@ export class EventReporter {
 
   /** A clone, an overlap or a flapping device was detected. */
   incident(identity: Identity, { kind, addresses }: Finding, reaction: Reaction | 'log'): void {
-    const { metrics, log, presence, feed, clock } = this.#deps;
+    const { metrics, presence, feed, clock } = this.#deps;
     const { id, serial } = identity;
     const atMs = clock.now();
     metrics.incidents.inc({ kind });
-    log.warn({ device: id, kind, addresses, serial, reaction }, 'incident');
+    const fields = { device: id, kind, addresses, serial, reaction };
+    this.#limitedLog.write('warn', { device: id }, fields, 'incident');
     const event = { id, kind, serial, addresses, reaction, at: new Date(atMs).toISOString() };
     presence.event('$fleet/incidents', event);
     feed.incident({ id, kind, atMs, serial, addresses: [...addresses], reaction });

@@ -11,14 +11,16 @@ import { addressPrefix } from '../../core/ip-address.ts';
 import type { Logger } from '../../core/log.ts';
 import { SecondWindow } from '../../core/second-window.ts';
 
+/** Maximum lines per second for one identity or address. */
+const linesPerSourcePerSecondMax = 10;
 /** Maximum lines per second in total. */
 export const linesPerSecondMax = 200;
 /** Maximum lines per minute in total: about 500 MB a day. */
 export const linesPerMinuteMax = 1200;
 const minuteMs = 60_000;
 
-/** Who caused a line. An IPv6 address counts as its /64. */
-export type LineSource = { readonly device: string } | { readonly address: string };
+/** Who caused a line. An IPv6 address counts as its /64; `broker`: lines for which nobody in particular is known. */
+export type LineSource = { readonly device: string } | { readonly address: string } | 'broker';
 
 /** The fields of a line. The code or the reason is what suppressed lines are counted by. */
 export interface LineFields extends Readonly<Record<string, unknown>> {
@@ -39,7 +41,7 @@ export class RateLimitedLog {
   #cancelReport: Cancel | undefined;
 
   /** @param linesPerSourceMax maximum lines per second for one source */
-  constructor(log: Logger, clock: Clock, linesPerSourceMax: number) {
+  constructor(log: Logger, clock: Clock, linesPerSourceMax = linesPerSourcePerSecondMax) {
     this.#log = log;
     this.#clock = clock;
     this.#linesPerSourceMax = linesPerSourceMax;
@@ -47,7 +49,12 @@ export class RateLimitedLog {
   }
 
   /** Writes a line, unless its source or the log as a whole has reached a limit. */
-  write(level: 'info' | 'warn', source: LineSource, fields: LineFields, message: string): void {
+  write(
+    level: 'info' | 'warn' | 'error',
+    source: LineSource,
+    fields: LineFields,
+    message: string,
+  ): void {
     if (this.#takeLine(source)) this.#log[level](fields, message);
     else this.#count(fields.code ?? fields.reason ?? message);
   }
@@ -66,8 +73,8 @@ export class RateLimitedLog {
       this.#minute.reset();
       this.#unidentified = 0;
     }
-    const isUnidentified = 'address' in source;
-    const name = isUnidentified ? `address ${addressPrefix(source.address)}` : source.device;
+    const name = nameOf(source);
+    const isUnidentified = source !== 'broker' && 'address' in source;
     const lines = (this.#linesBySource.get(name) ?? 0) + 1;
     if (lines > this.#linesPerSourceMax) return false;
     if (isUnidentified && this.#unidentified >= linesPerMinuteMax / 2) return false;
@@ -90,4 +97,10 @@ export class RateLimitedLog {
     this.#suppressed.clear();
     this.#log.warn({ lines, reasons }, 'log lines suppressed');
   }
+}
+
+/** No id of a device contains a space. */
+function nameOf(source: LineSource): string {
+  if (source === 'broker') return 'the broker';
+  return 'address' in source ? `address ${addressPrefix(source.address)}` : source.device;
 }

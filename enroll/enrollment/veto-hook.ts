@@ -19,6 +19,10 @@ import { plainText } from '../../core/protocol/plain-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { callHttps } from '../../core/protocol/https-client.ts';
 import type { Logger } from '../../core/log.ts';
+import { RateLimiter } from '../../core/rate-limiter.ts';
+
+/** Log lines about failures, which a device can cause as often as it tries to enroll. */
+const linesPerMinute = 10;
 
 export interface HookQuestion {
   readonly event: 'enroll';
@@ -63,6 +67,7 @@ export function hookSignature(secret: string, seconds: number, body: string): st
 export async function openHook(config: Config, clock: Clock, log: Logger): Promise<VetoHook> {
   const { hook } = config.enroll;
   if (hook === undefined) return () => Promise.resolve(nothingAdded);
+  const lines = new RateLimiter(clock, linesPerMinute, 60_000);
   const secret = (await readSetting(hook.secretFile, 'secret')).trim();
   const ca =
     hook.caFile === undefined
@@ -94,7 +99,8 @@ export async function openHook(config: Config, clock: Clock, log: Logger): Promi
       }
       verdict = hookAnswerSchema.parse(JSON.parse(answer.body.toString('utf8')));
     } catch (error) {
-      log.warn({ device: question.device, err: error }, 'the veto hook failed');
+      const { device } = question;
+      if (lines.take('') === 0) log.warn({ device, err: error }, 'the veto hook failed');
       if (hook.onFailure === 'allow') return nothingAdded;
       throw new FlotillaError('hook-failed', { retryAfterSeconds: 30, cause: error });
     }

@@ -1,5 +1,5 @@
 /**
- * Log lines about refused requests, bounded per source and in all, so that an unknown client cannot fill the disk.
+ * Log lines about refused and failed requests, bounded per source and in all, so that an unknown client cannot fill the disk.
  * The number of suppressed lines is reported every minute.
  *
  * @module
@@ -11,6 +11,10 @@ import type { Logger } from '../../core/log.ts';
 
 const minuteMs = 60_000;
 const linesPerMinute = 1000;
+
+export type RequestFields = Readonly<Record<string, unknown>> & {
+  readonly remoteAddress: string;
+};
 
 export class RefusalLog {
   readonly #log: Logger;
@@ -24,13 +28,20 @@ export class RefusalLog {
     this.#clock = clock;
   }
 
-  refused(fields: Readonly<Record<string, unknown>> & { readonly remoteAddress: string }): void {
+  refused(fields: RequestFields): void {
+    if (this.#takeLine(fields)) this.#log.info(fields, 'request refused');
+  }
+
+  /** The service could not answer, for example because its disk is full. */
+  failed(fields: RequestFields): void {
+    if (this.#takeLine(fields)) this.#log.error(fields, 'request failed');
+  }
+
+  #takeLine({ remoteAddress }: RequestFields): boolean {
     this.#over ??= this.#clock.after(minuteMs, () => this.close());
-    if (this.#share.take(addressPrefix(fields.remoteAddress))) {
-      this.#log.info(fields, 'request refused');
-    } else {
-      this.#suppressed++;
-    }
+    if (this.#share.take(addressPrefix(remoteAddress))) return true;
+    this.#suppressed++;
+    return false;
   }
 
   /** Ends the minute. */
@@ -39,7 +50,10 @@ export class RefusalLog {
     this.#over = undefined;
     this.#share.reset();
     if (this.#suppressed > 0) {
-      this.#log.warn({ count: this.#suppressed }, 'log lines about refused requests suppressed');
+      this.#log.warn(
+        { count: this.#suppressed },
+        'log lines about refused and failed requests suppressed',
+      );
     }
     this.#suppressed = 0;
   }

@@ -267,8 +267,7 @@ export class HttpServer {
       remoteAddress,
       ...(device === undefined ? {} : { device }),
     };
-    if (status >= 500)
-      this.#deps.log.error({ ...facts, code: error.code, err: thrown }, 'request failed');
+    if (status >= 500) this.#refusals.failed({ ...facts, code: error.code, err: thrown });
     else this.#refusals.refused({ ...facts, code: error.code, detail: error.detail });
     if (error.retryAfterSeconds !== undefined) {
       void reply.header('retry-after', String(error.retryAfterSeconds));

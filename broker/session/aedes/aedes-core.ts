@@ -139,7 +139,7 @@ export class AedesCore extends Aedes {
     let receiver = this.#receivers.get(listener);
     if (receiver === undefined) {
       receiver = new PluginReceiver(listener, (error) =>
-        this.#context.log.error({ err: error, filter }, 'a plug-in failed to handle a message'),
+        this.#context.events.failed?.({ filter }, error, 'a plug-in failed to handle a message'),
       );
       this.#receivers.set(listener, receiver);
     }
@@ -198,7 +198,7 @@ export class AedesCore extends Aedes {
   }
 
   #emitPublish(message: Message): void {
-    const { hooks, log } = this.#context;
+    const { hooks, events } = this.#context;
     const { published } = hooks;
     const client =
       message.publisher === undefined ? undefined : this.#connections[message.publisher];
@@ -210,8 +210,9 @@ export class AedesCore extends Aedes {
         (reply) => published(packet as AedesPublishPacket, pluginClient as AedesClient, reply),
         ({ error }) => {
           if (error === undefined) return;
-          log.warn(
-            { err: error, topic: message.topic },
+          events.failed?.(
+            { device: client?.identity.id, topic: message.topic },
+            error,
             'a plug-in rejected a published message: its publisher is disconnected',
           );
           client?.close('closed-by-plug-in');

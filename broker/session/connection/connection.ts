@@ -333,10 +333,10 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   onReadError(error: unknown): void {
-    const { events, hooks, log } = this.context;
+    const { events, hooks } = this.context;
     if (error instanceof Error && !this.closed) hooks.reportError(this, error);
     if (!(error instanceof ProtocolFault)) {
-      log.error({ err: error, device: this.identity.id }, 'could not handle a packet');
+      events.failed?.({ device: this.identity.id }, error, 'could not handle a packet');
       this.close('internal');
       return;
     }

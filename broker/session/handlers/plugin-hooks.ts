@@ -164,9 +164,10 @@ function wait<T>(
   isWaiting = true;
   client.reader.pause(pauseReasons.plugIn);
   if (client.session === undefined) return;
-  const { clock, log } = client.context;
+  const { clock, events } = client.context;
   cancel = clock.after(hookTimeoutMs, () => {
-    log.error({ device: client.identity.id }, 'a plug-in did not answer in time');
+    const cause = { device: client.identity.id };
+    events.failed?.(cause, undefined, 'a plug-in did not answer in time');
     client.close('internal');
   });
 }

@@ -8,12 +8,12 @@ import type { Qos } from '../../store/session-store.ts';
 import { Message } from '../delivery/message.ts';
 import { asAedesClient, type PluginTarget } from './plugin-client.ts';
 import { emitterPacket } from './plugin-receiver.ts';
-import type { Logger } from '../../../core/log.ts';
+import type { SessionEvents } from '../../contracts/session-layer.ts';
 import type { Hooks } from './hooks.ts';
 
 /** The message as the hook changed it; undefined if it refused or threw. */
 export function runForwardHook(
-  { hooks, log }: { readonly hooks: Hooks; readonly log: Logger },
+  { hooks, events }: { readonly hooks: Hooks; readonly events: SessionEvents },
   client: PluginTarget,
   message: Message,
   qos: Qos,
@@ -26,8 +26,9 @@ export function runForwardHook(
     const { topic, payload } = allowed;
     return Message.from(topic, message.qos, message.retain, payload, message);
   } catch (error) {
-    log.error(
-      { err: error },
+    events.failed?.(
+      { device: client.identity.id },
+      error,
       'a plug-in failed in authorizeForward: the message is not sent to this client',
     );
     return undefined;

@@ -132,8 +132,7 @@ export class Session implements Receiver, OutboundContext {
   }
 
   failed(error: unknown): void {
-    const { identityId: device, clientId } = this;
-    this.#context.log.error({ err: error, device, clientId }, 'could not read the queue');
+    this.#context.events.failed?.({ device: this.identityId }, error, 'could not read the queue');
     this.owner?.close('internal');
   }
 

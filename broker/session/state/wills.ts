@@ -216,13 +216,12 @@ export class Wills {
    * @returns undefined if the broker does not know yet
    */
   #mayPublish(will: WillRecord, last: Identity | undefined): boolean | undefined {
-    const { authorizer, events, log, rights } = this.#context;
+    const { authorizer, events, rights } = this.#context;
     const { topic, qos, retain, payload } = will.message;
     const now = rights.of(will.identityId, last, will);
     if (now === 'unknown') return undefined;
     if ('code' in now) {
-      const { identityId: device, clientId } = will;
-      log.info({ device, clientId, code: now.code }, 'will discarded');
+      events.willDiscarded?.(will.identityId, will.clientId, now.code);
       return false;
     }
     const verdict = authorizer.publish(now.identity, topic, qos, retain, payload.length);

@@ -7,7 +7,6 @@ import {
 import type { Connection, BrokerMessage } from '../../../../broker/contracts/session-layer.ts';
 import { identityOf } from '../../../support/broker-identity.ts';
 import { fakeClock, type FakeClock } from '../../../support/fake-clock.ts';
-import { captureLog } from '../../../support/log-capture.ts';
 
 interface World {
   readonly clock: FakeClock;
@@ -21,7 +20,7 @@ function world(retained: readonly { topic: string; payload: Buffer }[] = []): Wo
   const published: (readonly BrokerMessage[])[] = [];
   const presence = new PresencePublisher({
     clock,
-    log: captureLog().log,
+    failed: () => undefined,
     layer: () => ({
       publish(...messages) {
         published.push(messages);

@@ -16,6 +16,7 @@ test('a flood of renewal requests of one device costs a few lines and answers a 
     log,
     renew: () => Promise.reject(new Error('not called')),
     publish: (topic) => void answers.push(topic),
+    logRejected: (device, fields) => log.warn(fields, device),
   });
   const flood = (id: string, messages: number): void => {
     for (let n = 0; n < messages; n++) {

@@ -1,4 +1,8 @@
 import test from 'ava';
+import { FeedReporter } from '../../../../broker/feed/feed-reporter.ts';
+import { PresencePublisher } from '../../../../broker/fleet-topics/presence.ts';
+import { BrokerMetrics } from '../../../../broker/telemetry/broker-metrics.ts';
+import { EventReporter } from '../../../../broker/telemetry/event-reporter.ts';
 import {
   linesPerMinuteMax,
   linesPerSecondMax,
@@ -60,4 +64,50 @@ test('a source has a tenth of the lines of a minute, and all unidentified client
     linesPerMinuteMax / 2,
   );
   limited.stop();
+});
+
+test('the lines about faults and discarded wills that one client causes again and again are limited', (t) => {
+  const clock = fakeClock();
+  const { log, lines } = captureLog();
+  const layer = {
+    publish: () => Promise.resolve(),
+    connectionsOf: () => [],
+    retained: () => {
+      throw new Error('not called');
+    },
+  };
+  const { session } = new EventReporter({
+    clock,
+    log,
+    limitedLog: new RateLimitedLog(log, clock),
+    metrics: new BrokerMetrics(),
+    presence: new PresencePublisher({ clock, failed: () => undefined, layer: () => layer }),
+    feed: new FeedReporter({
+      clock,
+      log,
+      run: 'r',
+      refusalsMax: 10,
+      send: () => Promise.resolve(),
+    }),
+    incidents: { connected: () => undefined, takenOver: () => undefined },
+    storeFailed: () => undefined,
+  });
+  for (let n = 0; n < 1000; n++) {
+    session.failed?.({ device: 'greedy' }, new Error('x'), 'could not handle a packet');
+    session.willDiscarded?.('dead', 'dead', 'device-revoked');
+    session.failed?.({ filter: '#' }, new Error('x'), 'a plug-in failed to handle a message');
+  }
+  session.failed?.({ device: 'good' }, new Error('x'), 'could not read the queue');
+  const count = (msg: string): number => lines.filter((line) => line['msg'] === msg).length;
+  t.deepEqual(
+    [
+      'could not handle a packet',
+      'will discarded',
+      'a plug-in failed to handle a message',
+      'could not read the queue',
+    ].map(count),
+    [10, 10, 10, 1],
+  );
+  clock.advance(60_000);
+  t.like(lines.at(-1), { msg: 'log lines suppressed', lines: 3 * 990 });
 });
