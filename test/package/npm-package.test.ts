@@ -117,7 +117,7 @@ test('a program embeds enrollment and broker by their public names, with types',
   const compiled = await runChild(
     t,
     process.execPath,
-    [resolve('node_modules/typescript/bin/tsc'), '-p', folder],
+    [resolve('node_modules/typescript7/bin/tsc'), '-p', folder],
     { timeoutMs },
   );
   t.is(compiled.code, 0, compiled.stdout);

@@ -49,7 +49,7 @@ test('the type check reports what strict types forbid', async (t) => {
     compilerOptions: { incremental: false, tsBuildInfoFile: null },
   };
   writeFileSync(join(folder, 'tsconfig.check.json'), JSON.stringify(config));
-  const tsc = resolve('node_modules/typescript/bin/tsc');
+  const tsc = resolve('node_modules/typescript7/bin/tsc');
   const done = await run(t, folder, tsc, '-p', 'tsconfig.check.json', '--pretty', 'false');
   t.not(done.code, 0);
   for (const path of Object.keys(faults)) t.true(done.stdout.includes(`${path}(`), path);
