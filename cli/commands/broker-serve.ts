@@ -8,6 +8,7 @@ import { lockState, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportGroupReadableSecrets } from '../lib/secret-report.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
+import { TerminalLog } from '../lib/terminal-log.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
@@ -35,7 +36,8 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
-    const log = serviceLog(config);
+    const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
+    const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     await reportGroupReadableSecrets(state, config, environment, log);
     const { lost } = await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(

@@ -6,6 +6,7 @@ import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/com
 import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
+import { TerminalLog } from '../lib/terminal-log.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
@@ -30,7 +31,8 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
-    const log = serviceLog(config);
+    const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
+    const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll'], lifecycle);
     await prepareState(state, config, log, environment);
     const { https, metrics, ca } = await serveEnroll(state, config, log, environment, lifecycle);

@@ -68,6 +68,10 @@ export function addServeOptions(command: Command): Command {
 
 const up: CommandAction<UpOptions> = async (options, context) => {
   const { out, environment } = context;
+  // Loading the services and creating the CA take a few seconds on a small machine.
+  if (hasLiveScreen(out.streams.stderr) && options.printConfig !== true) {
+    out.warn(`starting; the state is in ${options.state}`);
+  }
   const { prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
   // By default the log is quiet, so that a first look shows the fleet.
@@ -87,9 +91,8 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
-    const terminalLog = new TerminalLog(out.streams.stderr);
-    const isLive = hasLiveScreen(out.streams.stderr);
-    const log = serviceLog(config, isLive ? terminalLog : undefined);
+    const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
+    const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll', 'broker'], lifecycle);
     await prepareState(state, config, log, environment);
     const {

@@ -20,18 +20,18 @@ export function processEnvironment(args: readonly string[] = []): ProcessEnviron
     env: process.env,
     stopAsked: () =>
       new Promise((resolve) => {
-        let asked = false;
+        let asked = 0;
         const ask = (signal: NodeJS.Signals): void => {
+          asked++;
           // A second signal ends the process immediately.
-          if (asked) process.exit(130);
-          asked = true;
+          if (asked > (signal === 'SIGINT' && isSentTwice() ? 2 : 1)) process.exit(130);
           resolve(signal);
         };
         process.on('SIGINT', ask);
         process.on('SIGTERM', ask);
         process.on('SIGHUP', (signal) => {
           // Kernel and shell may both report a closed terminal: that is not a second request.
-          if (!asked && (reloads === 0 || terminalIsGone())) ask(signal);
+          if (asked === 0 && (reloads === 0 || terminalIsGone())) ask(signal);
         });
       }),
     onReload(call) {
@@ -46,6 +46,14 @@ export function processEnvironment(args: readonly string[] = []): ProcessEnviron
       };
     },
   };
+}
+
+/**
+ * Whether each Ctrl-C arrives twice: a terminal sends it to all its processes, and npm (`npm start`, `npx`) sends it to
+ * its child once more.
+ */
+function isSentTwice(): boolean {
+  return process.stdin.isTTY && process.env['npm_command'] !== undefined;
 }
 
 const services = new Set([

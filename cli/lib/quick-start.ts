@@ -83,7 +83,7 @@ const missingName = [
   'flotilla.yaml (names: [broker.example.com]) and start again.',
 ];
 
-/** The block below the live screen: the same commands in at most 8 short lines. */
+/** The block below the live screen: the same commands in at most 8 short lines. The URL has a line of its own: it fits in 80 columns. */
 export function quickStartFooter(
   ready: UpAddresses,
   command: string,
@@ -91,9 +91,12 @@ export function quickStartFooter(
 ): readonly string[] {
   const { mqtts, wss, https, metrics } = ready;
   const port = (url: string): string => new URL(url).port;
+  const ports = `mqtts ${mqtts.port}  wss ${wss.port}  https ${port(https.url)}  metrics ${port(metrics.url)}`;
   return [
-    `ready: mqtts ${mqtts.port}  wss ${wss.port}  https ${port(https.url)}  metrics ${port(metrics.url)}  second terminal:`,
-    ...(consoleUrl === undefined ? [] : [`web console: ${consoleUrl}`]),
+    ...(consoleUrl === undefined
+      ? [`ports: ${ports}`]
+      : [`ports: ${ports}  web console:`, consoleUrl]),
+    'in a second terminal:',
     ...quickStartCommands(ready, command),
   ];
 }

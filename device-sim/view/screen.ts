@@ -8,6 +8,8 @@ import { deviceStates } from '../device/sim-device.ts';
 import { clock, ms, type Progress } from './progress.ts';
 
 const historyMaxSeconds = 120;
+/** A phase of a year or more runs until it is stopped. */
+const endlessMs = 365 * 86_400_000;
 const bars = ' ▁▂▃▄▅▆▇█';
 
 /** Keeps the last events and renders them. */
@@ -75,7 +77,7 @@ function phaseLines({ phases, atMs }: Progress, width: number): string[] {
   if (phases.length === 0) return ['phase    –'];
   return phases.map(({ name, sinceMs, ofMs }) => {
     const tookMs = Math.max(0, atMs - sinceMs);
-    if (ofMs === undefined) return `phase    ${name}  for ${clock(tookMs)}`;
+    if (ofMs === undefined || ofMs >= endlessMs) return `phase    ${name}  for ${clock(tookMs)}`;
     const cells = Math.max(10, Math.min(30, width - name.length - 30));
     const full = Math.round(Math.min(1, tookMs / ofMs) * cells);
     return `phase    ${name}  ${'█'.repeat(full)}${'░'.repeat(cells - full)}  ${clock(tookMs)} of ${clock(ofMs)}`;

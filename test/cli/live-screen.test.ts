@@ -6,7 +6,10 @@ import { anyPorts, flotillaPath } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-/** Runs a command in a terminal, keeps what the terminal shows, and presses Ctrl-C when all are online. */
+/**
+ * Runs a command in a terminal, keeps what the terminal shows, and presses Ctrl-C when all are online. The signal
+ * comes twice, as below npm, which sends to its child what the terminal has sent to both.
+ */
 const inTerminal = `
 import fcntl, json, os, pty, re, signal, struct, sys, termios
 columns, rows = 80, 24
@@ -16,7 +19,7 @@ if pid == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
 signal.alarm(100)
-said, asked = '', None
+said, asked, again = '', None, False
 while True:
     try:
         part = os.read(terminal, 65536)
@@ -25,9 +28,12 @@ while True:
     if not part:
         break
     said += part.decode(errors='replace')
-    if asked is None and '3 online' in said and 'simulated devices' not in said[-200:]:
+    if asked is None and '3 online' in said and 'steady  ' in said and 'simulated devices' not in said[-200:]:
         asked = said
         os.write(terminal, b'\\x03')
+    if asked is not None and not again and 'SIGINT: stopping' in said:
+        again = True
+        os.kill(pid, signal.SIGINT)
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 live = asked.split('\\x1b[?1049h')[1]
 screen = {}
@@ -50,7 +56,7 @@ test('at 80x24 the fleet is live above the commands to paste, and Ctrl-C restore
       ...['-c', inTerminal, process.execPath, flotillaPath],
       ...['up', '--devices', '3', '--state', state, ...anyPorts],
     ],
-    { timeoutMs: 120_000, env: { CI: undefined } },
+    { timeoutMs: 120_000, env: { CI: undefined, npm_command: 'start' } },
   );
   t.is(done.code, 0, done.stderr);
   const seen = JSON.parse(done.stdout) as {
@@ -60,11 +66,14 @@ test('at 80x24 the fleet is live above the commands to paste, and Ctrl-C restore
     screen: string[];
   };
   t.is(seen.code, 0);
+  t.regex(seen.before, /^starting; the state is in /);
   t.regex(seen.before, /Flotilla is ready\./, 'the addresses stay on the screen before');
   t.regex(seen.after, /SIGINT: stopping\r\nstopped; the state is kept in /);
   const screen = seen.screen.join('\n');
   t.true(seen.screen.every((line) => line.length <= 80));
   t.regex(screen, /devices .*█/);
+  t.regex(screen, /phase +steady {2}for \d\d:\d\d/, 'it has no end of its own');
+  t.regex(screen, /^http:\/\/127\.0\.0\.1:\d+\/sign-in\?token=[\w-]{43}$/m, 'one line to copy');
   for (const command of ['device enroll', 'service create', 'sub', 'pub', 'sim run']) {
     t.true(screen.includes(`npx flotilla ${command}`), `${command}\n${screen}`);
   }

@@ -81,8 +81,13 @@ test('a small terminal has the live screen alone', (t) => {
 test('log lines wait while the live screen is open, the newest is shown', (t) => {
   const out = new PassThrough();
   const log = new TerminalLog(out);
-  log.write('{"level":"warn","msg":"before"}\n');
-  t.is(String(out.read()), '{"level":"warn","msg":"before"}\n');
+  const before = { level: 'warn', time: '2026-11-26T14:31:07.123Z', service: 'broker', device: 'a' };
+  log.write(`${JSON.stringify({ ...before, msg: 'refused\u001B[2J', err: { message: 'No.', code: 'x' } })}\n`);
+  t.is(
+    String(out.read()),
+    '14:31:07 warn  broker: refused\\u001b[2J device=a No. [x]\n',
+    'a line for a person, without the controls of others',
+  );
   log.hold();
   t.is(log.newest, undefined);
   for (let line = 0; line < 210; line++)
@@ -94,7 +99,7 @@ test('log lines wait while the live screen is open, the newest is shown', (t) =>
   let text = '';
   out.setEncoding('utf8');
   for (let part = read(out); part !== null; part = read(out)) text += part;
-  t.regex(text, /^\(10 earlier log lines not shown\)\n\{"level":"warn","msg":"n10"/);
+  t.regex(text, /^\(10 earlier log lines not shown\)\n warn {2}n10 code=c\n/);
   t.is(text.split('\n').length, 202);
 });
 
