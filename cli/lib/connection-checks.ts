@@ -11,7 +11,8 @@ import { z } from 'zod';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity, type IdentityContent } from '../../core/identity-folder.ts';
-import { callHttps } from '../../core/protocol/https-client.ts';
+import { whoamiSchema } from '../../core/protocol/enrollment-api.ts';
+import { callHttps, callJson } from '../../core/protocol/https-client.ts';
 import { assertSecret } from '../../core/secret-file.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import { openConnection, type ConnectionOptions } from './mqtt-connection.ts';
@@ -46,17 +47,36 @@ export async function checkConnection(options: CheckOptions): Promise<readonly C
       checks.push({ name, ok: true, detail });
       return value;
     } catch (thrown) {
-      checks.push(failed(name, withCatalogueCode(thrown)));
+      checks.push(failed(name, atTheTime(withCatalogueCode(thrown))));
       return undefined;
     }
   };
   const identity = await step('files', () => readFiles(options.dir));
   if (identity === undefined) return checks;
-  await step('certificate', () => Promise.resolve(checkCertificate(identity, Date.now())));
+  const isValid = await step('certificate', () =>
+    Promise.resolve(checkCertificate(identity, Date.now())),
+  );
   const url = options.url ?? (await enrollmentUrl(options.dir));
-  if (url !== undefined) await step('enrollment service', () => checkService(url, identity));
+  if (url !== undefined) {
+    const isReached = await step('enrollment service', () => checkService(url, identity));
+    // The broker only closes the connection of an identity that may not connect; the service says why.
+    if (isValid && isReached) await step('registry', () => checkRegistration(url, identity));
+  }
   await step('broker', () => checkBroker(options));
   return checks;
+}
+
+/** The error that a wrong clock explains, instead of the one that blames the server. */
+function atTheTime(error: unknown): unknown {
+  if (!(error instanceof FlotillaError)) return error;
+  const { cause } = error;
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code !== 'CERT_NOT_YET_VALID' && code !== 'CERT_HAS_EXPIRED') return error;
+  const problem = code === 'CERT_HAS_EXPIRED' ? 'has expired' : 'is not valid yet';
+  return new FlotillaError('server-certificate-time', {
+    detail: `here it is ${new Date().toISOString()}, and the certificate ${problem}`,
+    cause: error,
+  });
 }
 
 function failed(name: string, error: unknown): ConnectionCheck {
@@ -122,6 +142,18 @@ async function checkService(
     });
   }
   return { detail: `${url} is reachable and trusted`, value: true };
+}
+
+/** Calls the service as the device, which is refused with a reason where the identity may not connect. */
+async function checkRegistration(
+  url: string,
+  { ca, chain, key }: IdentityContent,
+): Promise<{ detail: string; value: true }> {
+  const { role } = await callJson(
+    { method: 'GET', url: new URL('/v1/whoami', url).href, ca, cert: chain, key },
+    whoamiSchema,
+  );
+  return { detail: `the identity may connect, with role ${role}`, value: true };
 }
 
 async function checkBroker(options: ConnectionOptions): Promise<{ detail: string; value: true }> {

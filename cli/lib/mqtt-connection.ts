@@ -32,7 +32,7 @@ const portUsual = 8883;
  * Connects over MQTT 5.0, and never again by itself.
  *
  * @throws FlotillaError `identity-unreadable`, `certificate-cn-…`, `broker-not-running`, `broker-unreachable`,
- *   `service-name-mismatch`, `broker-untrusted`, `broker-refused`
+ *   `service-name-mismatch`, `broker-untrusted`, `broker-refused`, `broker-answer-invalid`
  */
 export async function openConnection(options: ConnectionOptions): Promise<MqttClient> {
   const identity = await loadIdentity(options.dir);
@@ -56,7 +56,7 @@ export async function openConnection(options: ConnectionOptions): Promise<MqttCl
     await new Promise<void>((resolve, reject) => {
       client.once('connect', () => resolve());
       client.once('error', reject);
-      client.once('close', () => reject(new Error('the broker closed the connection')));
+      client.once('close', () => reject(closedEarly()));
     });
     return client;
   } catch (error) {
@@ -111,9 +111,22 @@ function connectionError(error: unknown, address: string): FlotillaError {
     return new FlotillaError('service-name-mismatch', options);
   }
   if (untrusted.test(name)) return new FlotillaError('broker-untrusted', options);
+  if (isNoMqtt(error, code))
+    return new FlotillaError('broker-answer-invalid', { ...options, detail: address });
   // A number is the reason code of a CONNACK; an alert or a closed connection is a refusal before it.
-  if (typeof code === 'number' || name === '' || /ALERT|ECONNRESET|EPIPE/.test(name)) {
+  if (typeof code === 'number' || /ALERT|ECONNRESET|EPIPE|closed-early/.test(name)) {
     return new FlotillaError('broker-refused', options);
   }
   return new FlotillaError('broker-unreachable', options);
+}
+
+function closedEarly(): Error {
+  return Object.assign(new Error('the broker closed the connection'), { code: 'closed-early' });
+}
+
+/** Another protocol than TLS, or below TLS another than MQTT: the parser's errors have no code. */
+function isNoMqtt(error: unknown, code: unknown): boolean {
+  const text = messageOf(error);
+  if (code === undefined) return text !== 'connack timeout';
+  return /wrong version number|packet length too long|unknown protocol/.test(text);
 }

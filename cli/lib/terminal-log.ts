@@ -20,10 +20,7 @@ export class TerminalLog {
   #dropped = 0;
   #waiting = false;
 
-  constructor(
-    out: NodeJS.WritableStream,
-    env: Readonly<Record<string, string | undefined>> = {},
-  ) {
+  constructor(out: NodeJS.WritableStream, env: Readonly<Record<string, string | undefined>> = {}) {
     this.#out = out;
     this.#style = styleOf(out, env);
     this.isShown = hasLiveScreen(out);

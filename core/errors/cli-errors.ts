@@ -108,6 +108,18 @@ export const cliErrors = errors({
       'On the server, flotilla audit tail shows the reason: a revoked or unknown certificate, or a client id that the certificate does not allow.',
     exit: 1,
   },
+  'broker-answer-invalid': {
+    title: 'The answer is not that of an MQTT broker with TLS',
+    advice:
+      'Another service listens at this address. Check the host and port of --mqtts: MQTT over TLS has port 8883 by default.',
+    exit: 1,
+  },
+  'server-certificate-time': {
+    title: 'At the time of this machine, the certificate of the server is not valid',
+    advice:
+      'Compare the time of this machine with the real time, and set the clock (NTP). If the clock is right, flotilla status on the server shows why its certificate was not renewed.',
+    exit: 1,
+  },
   'broker-connection-lost': {
     title: 'The broker ended the connection',
     advice:

@@ -3,7 +3,9 @@ import { chmodSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
-import { flotilla, startUp, type CommandResult, type Up } from '../support/cli.ts';
+import { runChild } from '../support/child.ts';
+import { debianTool } from '../support/debian-tool.ts';
+import { flotilla, flotillaPath, startUp, type CommandResult, type Up } from '../support/cli.ts';
 import { testCa } from '../support/test-ca.ts';
 
 let up: Up;
@@ -47,10 +49,13 @@ function copy(name: string): string {
 test('a device that works passes every step', async (t) => {
   t.deepEqual(await doctor('--dir', folder('one')), {
     code: 0,
-    steps: { files: 'ok', certificate: 'ok', 'enrollment service': 'ok', broker: 'ok' },
+    steps: {
+      ...{ files: 'ok', certificate: 'ok', 'enrollment service': 'ok' },
+      ...{ registry: 'ok', broker: 'ok' },
+    },
   });
   const text = await flotilla(['doctor', '--dir', folder('one'), '--state', up.ready.state]);
-  t.is(text.stdout.trimEnd().split('\n').length, 4);
+  t.is(text.stdout.trimEnd().split('\n').length, 5);
 });
 
 test('a missing folder and an open key are named, and nothing is sent', async (t) => {
@@ -87,10 +92,37 @@ test('services that are not reachable, and CAs of another fleet, are named', asy
   });
 });
 
-test('a revoked device is refused by the broker', async (t) => {
-  await up.ask(z.unknown(), 'device', 'enroll', '--id', 'gone', '--out', folder('gone'));
-  await up.ask(z.unknown(), 'device', 'revoke', 'gone');
-  const { code, steps } = await doctor('--dir', folder('gone'));
-  t.is(code, 1);
-  t.is(steps['broker'], 'broker-refused');
+test('a port with another service is named', async (t) => {
+  for (const url of [up.ready.https.url, up.ready.metrics.url]) {
+    const { steps } = await doctor('--dir', folder('one'), '--mqtts', new URL(url).host);
+    t.is(steps['broker'], 'broker-answer-invalid', url);
+  }
+});
+
+test('the reason is named when an identity may not connect', async (t) => {
+  for (const [id, command, code] of [
+    ['gone', 'revoke', 'device-revoked'],
+    ['paused', 'suspend', 'device-suspended'],
+  ] as const) {
+    await up.ask(z.unknown(), 'device', 'enroll', '--id', id, '--out', folder(id));
+    await up.ask(z.unknown(), 'device', command, id);
+    const { code: exit, steps } = await doctor('--dir', folder(id));
+    t.is(exit, 1);
+    t.like(steps, { 'enrollment service': 'ok', registry: code, broker: 'broker-refused' });
+  }
+});
+
+test('a clock that is years behind is named rather than a wrong server', async (t) => {
+  const faketime = debianTool(t, 'faketime');
+  if (faketime === undefined) return;
+  const args = ['doctor', '--dir', folder('one'), '--state', up.ready.state, '--json'];
+  const done = await runChild(t, faketime, [
+    ...['-f', '@2020-01-01 00:00:00', process.execPath, flotillaPath, ...args],
+  ]);
+  t.is(done.code, 1, done.stderr);
+  const { checks } = reportSchema.parse(JSON.parse(done.stdout));
+  t.deepEqual(
+    checks.map(({ code }) => code),
+    [undefined, 'certificate-not-yet-valid', 'server-certificate-time', 'server-certificate-time'],
+  );
 });

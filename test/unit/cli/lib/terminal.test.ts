@@ -81,8 +81,15 @@ test('a small terminal has the live screen alone', (t) => {
 test('log lines wait while the live screen is open, the newest is shown', (t) => {
   const out = new PassThrough();
   const log = new TerminalLog(out);
-  const before = { level: 'warn', time: '2026-11-26T14:31:07.123Z', service: 'broker', device: 'a' };
-  log.write(`${JSON.stringify({ ...before, msg: 'refused\u001B[2J', err: { message: 'No.', code: 'x' } })}\n`);
+  const before = {
+    level: 'warn',
+    time: '2026-11-26T14:31:07.123Z',
+    service: 'broker',
+    device: 'a',
+  };
+  log.write(
+    `${JSON.stringify({ ...before, msg: 'refused\u001B[2J', err: { message: 'No.', code: 'x' } })}\n`,
+  );
   t.is(
     String(out.read()),
     '14:31:07 warn  broker: refused\\u001b[2J device=a No. [x]\n',
