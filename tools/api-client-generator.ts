@@ -20,7 +20,7 @@ const path = 'core/protocol/api-client.ts';
 const folder = await mkdtemp(join(tmpdir(), 'flotilla-api-'));
 try {
   const state = stateFolder(folder);
-  const config = checkConfig({ enroll: { port: 0 } });
+  const config = checkConfig({ enroll: { port: 0, metricsPort: 0 } });
   const deps = { log: silentLog, env: {} };
   await initialiseState(state, config, deps);
   const service = await startEnroll(config, { state, ...deps });

@@ -77,7 +77,7 @@ const create: CommandAction<CreateOptions> = async (options, context) => {
   });
   context.out.result(
     made,
-    `key      ${made.key}\nid       ${made.id}\nrole     ${made.role}\nexpires  ${made.expiresAt}`,
+    `key      ${made.key}\nid       ${made.id}\nrole     ${made.role}\nexpires  ${context.out.moment(made.expiresAt)}`,
   );
   return 0;
 };

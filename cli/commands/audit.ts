@@ -15,6 +15,7 @@ import {
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
+import type { Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
 
 interface TailOptions extends AdminOptions {
@@ -71,27 +72,46 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
   const { out } = context;
   if (device === undefined && since === undefined && url === undefined && !follow) {
     const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
-    out.result({ lines }, lines.map((line) => JSON.stringify(line)).join('\n'));
+    out.result({ lines }, lines.map((line) => lineText(line, out)).join('\n'));
     return 0;
   }
   const client = await adminClient(options, context);
   const sinceMs = since === undefined ? undefined : Date.now() - since;
   const newest = await auditLines(client, { device, sinceMs, max: options.lines });
   if (!follow) {
-    out.result({ lines: newest }, newest.map((line) => JSON.stringify(line)).join('\n'));
+    out.result({ lines: newest }, newest.map((line) => lineText(line, out)).join('\n'));
     return 0;
   }
   // Before the first line: whoever reads it may stop this process from then on.
   const stop = context.environment.stopAsked();
-  for (const line of newest) out.document(line);
+  const show = (line: AuditLine): void =>
+    out.json ? out.document(line) : out.say(lineText(line, out));
+  for (const line of newest) show(line);
   let seen = newest.at(-1)?.seq ?? -1;
   for (;;) {
     if (await Promise.race([stop, pause(followEveryMs)])) return 0;
     const fresh = await auditLines(client, { device, sinceMs, afterSeq: seen, max: followMax });
-    for (const line of fresh) out.document(line);
+    for (const line of fresh) show(line);
     seen = fresh.at(-1)?.seq ?? seen;
   }
 };
+
+/** One line for a person at a terminal; JSON, as it is stored, for a file or another program. */
+function lineText(line: AuditLine, out: Output): string {
+  if (!out.style.isTerminal) return JSON.stringify(line);
+  const { at, action, actor, device, remoteAddress, detail = {} } = line;
+  const facts = Object.entries(detail)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}=${String(value)}`);
+  return [
+    out.style.color('dim', at.slice(0, 19).replace('T', ' ')),
+    action.padEnd(20),
+    device ?? '-',
+    `by ${actor}`,
+    ...(remoteAddress === undefined ? [] : [`from ${remoteAddress}`]),
+    out.style.color('dim', facts.join(' ')),
+  ].join('  ');
+}
 
 interface LineQuery {
   readonly device: DeviceId | undefined;

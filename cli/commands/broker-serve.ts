@@ -15,7 +15,9 @@ export function brokerCommand(runner: Runner): Command {
   return new Command('broker')
     .description('run the MQTT broker')
     .addCommand(
-      addServeOptions(stateCommand('serve', 'run the broker without the enrollment service'))
+      addServeOptions(stateCommand('serve', 'run the broker without the enrollment service'), [
+        'broker',
+      ])
         .option('--enroll-url <url>', 'URL of the enrollment service, like https://host:port')
         .action(runner.run(serve)),
     );

@@ -29,19 +29,23 @@ const status: CommandAction<AdminOptions> = async (options, context) => {
   const { out } = context;
   const row = (
     kind: string,
-    one: GetCaStatusResponse['issuers'][number] | GetCaStatusResponse['root'],
-  ): string[] => [kind, one.name, one.notAfter, one.fingerprint];
+    one: Pick<GetCaStatusResponse['root'], 'name' | 'notAfter' | 'fingerprint'>,
+  ): string[] => [kind, one.name, out.moment(one.notAfter), one.fingerprint];
   const authorities = table([
     ['', 'NAME', 'EXPIRES', 'FINGERPRINT'],
     ...report.roots.map((root) => row(`root, ${root.state}, key ${placeText(root.key)}`, root)),
     ...report.issuers.map((issuer) =>
       row(`issuer of ${issuer.purpose}${issuer.current ? ', current' : ''}`, issuer),
     ),
-    ...report.withdrawn.map((one) => ['withdrawn', one.name, one.notAfter, one.fingerprint]),
+    ...report.withdrawn.map((one) => row('withdrawn', one)),
   ]);
   const checks = table([
     ['CHECK', 'OK', 'DETAIL'],
-    ...report.checks.map(({ name, ok, detail }) => [name, ok ? 'yes' : 'NO', detail]),
+    ...report.checks.map(({ name, ok, detail }) => [
+      name,
+      ok ? out.style.color('green', 'yes') : out.style.color('red', 'NO'),
+      detail,
+    ]),
   ]);
   const waiting = report.requests.map((key) => `requested from another CA: key ${key}\n`).join('');
   out.result(report, `${authorities}\n\n${waiting}${checks}`);

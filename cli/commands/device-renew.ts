@@ -32,7 +32,7 @@ const renew: CommandAction<RenewOptions> = async (options, context) => {
   if (options.ifDue === true) return await renewDue(options, context);
   const made = await renewIdentity(options);
   if (made !== undefined) {
-    const text = `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`;
+    const text = `renewed the certificate of ${made.device}; it ends ${context.out.moment(made.notAfter)}`;
     context.out.result(made, text);
     await afterRenewal(options, context, made);
   }
@@ -43,8 +43,8 @@ async function renewDue(options: RenewOptions, context: Context): Promise<number
   const check = await renewIfDue(options, Date.now());
   const made = checkDocument(check);
   const text = check.renewed
-    ? `renewed the certificate of ${made.device}; it is valid until ${made.notAfter}`
-    : `the certificate of ${made.device} is due for renewal at ${made.nextCheckAt}`;
+    ? `renewed the certificate of ${made.device}; it ends ${context.out.moment(made.notAfter)}`
+    : `the certificate of ${made.device} is due for renewal ${context.out.moment(made.nextCheckAt)}`;
   context.out.result(made, text);
   if (check.isHookDue) await afterRenewal(options, context, made);
   return 0;

@@ -4,7 +4,10 @@ import { text } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import { keyTypes, type KeyType } from '../../certs/key.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import type { GetDeviceResponse } from '../../core/protocol/api-client.ts';
+import type {
+  GetDeviceHistoryResponse,
+  GetDeviceResponse,
+} from '../../core/protocol/api-client.ts';
 import { identityStatuses, type IdentityStatus } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -168,7 +171,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
   });
   context.out.result(
     made,
-    `enrolled ${made.device}; its certificate is valid until ${made.notAfter}\n${Object.values(made.files).join('\n')}`,
+    `enrolled ${made.device}; its certificate ends ${context.out.moment(made.notAfter)}\n${Object.values(made.files).join('\n')}`,
   );
   return 0;
 };
@@ -230,9 +233,20 @@ const show = async (
 ): Promise<number> => {
   const client = await adminClient(options, context);
   const device = await client.api.getDevice({ id });
-  context.out.result(device, deviceText(device));
+  const { out } = context;
+  if (out.json) {
+    out.result(device, '');
+    return 0;
+  }
+  const { entries } = await client.api.getDeviceHistory({ id, query: { limit: historyLines } });
+  const refused = entries.filter(({ kind }) => kind === 'refused' || kind === 'denied');
+  out.result(device, deviceText(device, refused.slice(0, refusalsShown), out));
   return 0;
 };
+
+/** Lines of the audit log that are searched for refusals, and how many of these are shown. */
+const historyLines = 100;
+const refusalsShown = 3;
 
 function deviceTable(devices: readonly GetDeviceResponse[], out: Output): string {
   if (devices.length === 0) return 'no devices';
@@ -256,19 +270,29 @@ function deviceTable(devices: readonly GetDeviceResponse[], out: Output): string
   ]);
 }
 
-function deviceText(device: GetDeviceResponse): string {
+function deviceText(
+  device: GetDeviceResponse,
+  refusals: GetDeviceHistoryResponse['entries'],
+  out: Output,
+): string {
   const attributes = Object.entries(device.attributes).map(([name, value]) => `${name}=${value}`);
+  const brokers = (device.brokers ?? []).join(', ');
   return [
-    `device      ${device.id}`,
-    `role        ${device.role}`,
-    `status      ${device.status}`,
-    `group       ${device.group ?? '-'}`,
-    `attributes  ${attributes.join(', ') || '-'}`,
-    `connected   ${device.connected ? 'yes' : 'no'}`,
-    `last seen   ${device.lastSeenAt ?? 'never'}`,
-    ...device.certificates.map(
-      (certificate) =>
-        `certificate ${certificate.serial}  ${certificate.status}  ${certificate.notBefore} … ${certificate.notAfter}\n            ${certificate.fingerprint}`,
+    `device       ${device.id}`,
+    `role         ${device.role}`,
+    `status       ${out.style.color(device.status === 'active' ? 'green' : 'red', device.status)}`,
+    `group        ${device.group ?? '-'}`,
+    `attributes   ${attributes.join(', ') || '-'}`,
+    `connected    ${device.connected ? `yes, to ${brokers}` : 'no'}`,
+    `last seen    ${device.lastSeenAt === null ? 'never' : out.moment(device.lastSeenAt)}`,
+    ...device.certificates.flatMap(({ serial, status, notBefore, notAfter, fingerprint }) => [
+      `certificate  ${out.style.color(status === 'active' ? 'green' : 'red', status)}, ends ${out.moment(notAfter)}`,
+      `             valid from ${notBefore}, serial ${serial}`,
+      `             ${fingerprint}`,
+    ]),
+    ...refusals.map(
+      ({ at, kind, action, detail, remoteAddress }) =>
+        `${kind.padEnd(11)}  ${out.moment(at)} ${[detail['code'] ?? action, detail['topic'], remoteAddress].filter((part) => part !== undefined && part !== null).join(' ')}`,
     ),
   ].join('\n');
 }

@@ -13,9 +13,9 @@ export function enrollCommand(runner: Runner): Command {
   return new Command('enroll')
     .description('run the enrollment service')
     .addCommand(
-      addServeOptions(stateCommand('serve', 'run the enrollment service without a broker')).action(
-        runner.run(serve),
-      ),
+      addServeOptions(stateCommand('serve', 'run the enrollment service without a broker'), [
+        'enrollment',
+      ]).action(runner.run(serve)),
     );
 }
 

@@ -62,24 +62,24 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     const token = await client.api.createGroupToken({ body: { group, uses, ...common } });
     context.out.result(
       token,
-      `token    ${token.token}\ngroup    ${token.group}\nuses     ${token.uses}\nexpires  ${token.expiresAt}`,
+      `token    ${token.token}\ngroup    ${token.group}\nuses     ${token.uses}\nexpires  ${context.out.moment(token.expiresAt)}`,
     );
     return 0;
   }
   const token = await client.api.createToken({
     body: { device, ...common, ...(group === undefined ? {} : { group }) },
   });
-  context.out.result(token, tokenText(token, context.environment.env));
+  context.out.result(token, tokenText(token, context));
   return 0;
 };
 
-function tokenText(token: CreateTokenResponse, env: Context['environment']['env']): string {
+function tokenText(token: CreateTokenResponse, { out, environment: { env } }: Context): string {
   const { hostname } = new URL(token.url);
   const text = [
     `token    ${token.token}`,
     `device   ${token.device}`,
     ...(token.role ? [`role     ${token.role}`] : []),
-    `expires  ${token.expiresAt}`,
+    `expires  ${out.moment(token.expiresAt)}`,
     '',
     'On the device, where this program is installed:',
     // On this machine the command may have another name; on the device we cannot know it.

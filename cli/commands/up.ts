@@ -41,16 +41,33 @@ export function upCommand(runner: Runner): Command {
     .action(runner.run(up));
 }
 
-/** Adds the options of the commands that run a service. */
-export function addServeOptions(command: Command): Command {
-  return command
+/**
+ * Adds the options of the commands that run services. The help shows only those that the services use; the others are
+ * accepted, because scripts pass the same options to both.
+ */
+export function addServeOptions(
+  command: Command,
+  services: readonly ('broker' | 'enrollment')[] = ['broker', 'enrollment'],
+): Command {
+  const portOption = (service: (typeof services)[number], flag: string, text: string): Option =>
+    new Option(`${flag} <n>`, text).argParser(port).hideHelp(!services.includes(service));
+  command
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
-    .option('--mqtts-port <n>', 'port for MQTT over TLS (default: 8883)', port)
-    .option('--wss-port <n>', 'port for MQTT over secure WebSocket (default: 8884)', port)
-    .option('--https-port <n>', 'port of the enrollment service (default: 8443)', port)
+    .addOption(portOption('broker', '--mqtts-port', 'port for MQTT over TLS (default: 8883)'))
+    .addOption(
+      portOption('broker', '--wss-port', 'port for MQTT over secure WebSocket (default: 8884)'),
+    )
+    .addOption(
+      portOption('enrollment', '--https-port', 'port of the enrollment service (default: 8443)'),
+    );
+  const usual = { broker: 9464, enrollment: 9465 };
+  const [first = 'broker', second] = services;
+  return command
     .option(
       '--metrics-port <n>',
-      'port for metrics and health checks (default: 9464 for the broker, 9465 for enrollment)',
+      second === undefined
+        ? `port for metrics and health checks (default: ${usual[first]})`
+        : `port for metrics and health checks of the broker; that of enrollment is the next one (default: ${usual.broker}, ${usual.enrollment})`,
       port,
     )
     .addOption(

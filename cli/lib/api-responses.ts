@@ -32,6 +32,7 @@ import {
   tokenSchema,
 } from '../../core/protocol/enrollment-api.ts';
 import {
+  historySchema,
   auditPageSchema,
   keyCreatedSchema,
   keysSchema,
@@ -65,6 +66,7 @@ export const responseSchemas = {
   editDevice: deviceSchema,
   getCaStatus: caStatusSchema,
   getDevice: deviceSchema,
+  getDeviceHistory: historySchema,
   getLostChanges: reconcileSchema,
   getPolicy: policySchema,
   getStatus: statusSchema,

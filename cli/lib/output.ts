@@ -47,6 +47,12 @@ export class Output {
     return this.style.isTerminal ? relativeTime(Date.parse(iso), Date.now()) : iso;
   }
 
+  /** A moment that a person may need exactly: relative and absolute at a terminal, as it is for programs. */
+  moment(iso: string | null | undefined): string {
+    if (iso === null || iso === undefined || !this.style.isTerminal) return iso ?? '-';
+    return `${this.time(iso)} (${iso.slice(0, 16).replace('T', ' ')} UTC)`;
+  }
+
   /** Prints a message that is not part of the result. */
   say(text: string): void {
     (this.json ? this.streams.stderr : this.streams.stdout).write(`${printedText(text)}\n`);

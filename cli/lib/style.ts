@@ -69,17 +69,20 @@ export function widthOf(text: string): number {
     .reduce((sum, part) => sum + withoutControls(part).length, 0);
 }
 
+const yearSeconds = 365 * 86_400;
+/** Name, length in seconds, and from how many seconds it is used. */
 const units = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['min', 60],
-  ['s', 1],
+  ['y', yearSeconds, 2 * yearSeconds],
+  ['d', 86_400, 86_400],
+  ['h', 3_600, 3_600],
+  ['min', 60, 60],
+  ['s', 1, 1],
 ] as const;
 
 /** A moment as people say it: `in 364 d`, `3 min ago`, `now`. One unit, rounded down. */
 export function relativeTime(atMs: number, nowMs: number): string {
   const seconds = Math.floor(Math.abs(atMs - nowMs) / 1000);
-  const found = units.find(([, length]) => seconds >= length);
+  const found = units.find(([, , from]) => seconds >= from);
   if (found === undefined) return 'now';
   const [unit, length] = found;
   const amount = `${Math.floor(seconds / length)} ${unit}`;

@@ -219,7 +219,7 @@ export type ListDevicesResponse = {
       readonly serial: string;
       readonly notBefore: string;
       readonly notAfter: string;
-      readonly status: 'active' | 'revoked' | 'retired' | 'expired';
+      readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
       readonly fingerprint: string;
       readonly seenAt?: string | undefined;
     }[];
@@ -297,7 +297,7 @@ export type GetDeviceResponse = {
     readonly serial: string;
     readonly notBefore: string;
     readonly notAfter: string;
-    readonly status: 'active' | 'revoked' | 'retired' | 'expired';
+    readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
     readonly seenAt?: string | undefined;
   }[];
@@ -328,7 +328,7 @@ export type EditDeviceResponse = {
     readonly serial: string;
     readonly notBefore: string;
     readonly notAfter: string;
-    readonly status: 'active' | 'revoked' | 'retired' | 'expired';
+    readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
     readonly seenAt?: string | undefined;
   }[];
@@ -425,7 +425,7 @@ export type ResumeDeviceResponse = {
     readonly serial: string;
     readonly notBefore: string;
     readonly notAfter: string;
-    readonly status: 'active' | 'revoked' | 'retired' | 'expired';
+    readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
     readonly seenAt?: string | undefined;
   }[];
@@ -478,7 +478,7 @@ export type SuspendDeviceResponse = {
     readonly serial: string;
     readonly notBefore: string;
     readonly notAfter: string;
-    readonly status: 'active' | 'revoked' | 'retired' | 'expired';
+    readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
     readonly seenAt?: string | undefined;
   }[];

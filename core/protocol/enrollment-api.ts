@@ -249,7 +249,8 @@ export const deviceSchema = z.object({
       serial: z.string(),
       notBefore: time,
       notAfter: time,
-      status: z.enum(['active', 'revoked', 'retired', 'expired']),
+      /** `withdrawn`: its issuer is not trusted anymore. */
+      status: z.enum(['active', 'revoked', 'retired', 'expired', 'withdrawn']),
       fingerprint,
       /** When a broker first saw it connect; absent when that is not known. */
       seenAt: time.optional(),

@@ -4,14 +4,21 @@
  * @module
  */
 import type { DeviceAnswer } from '../../core/protocol/enrollment-api.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { PresenceTable } from '../devices/presence-table.ts';
 import { certificateStatus } from '../registry/certificate-status.ts';
 import { assignedRole } from '../registry/assigned-role.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 
+export interface DeviceViewDeps {
+  readonly ca: Pick<CertificateAuthority, 'isWithdrawn'>;
+  readonly presence: PresenceTable;
+}
+
+/** An active certificate of an issuer that was withdrawn is shown as `withdrawn`: no broker accepts it. */
 export function deviceJson(
   record: DeviceRecord,
-  presence: PresenceTable,
+  { ca, presence }: DeviceViewDeps,
   nowMs: number,
 ): DeviceAnswer {
   const { id, status, group, attributes } = record;
@@ -28,7 +35,10 @@ export function deviceJson(
       serial: certificate.serial,
       notBefore: iso(certificate.notBeforeMs),
       notAfter: iso(certificate.notAfterMs),
-      status: certificateStatus(certificate, nowMs),
+      status:
+        certificate.status === 'active' && ca.isWithdrawn(certificate.issuer)
+          ? 'withdrawn'
+          : certificateStatus(certificate, nowMs),
       fingerprint: certificate.fingerprint,
       ...(certificate.seenAtMs === undefined ? {} : { seenAt: iso(certificate.seenAtMs) }),
     })),

@@ -52,6 +52,15 @@ test('every documented command exists and has a help text with its options', asy
   }
 });
 
+test('the help of one service shows no ports of the other', async (t) => {
+  const enroll = (await flotilla(['enroll', 'serve', '--help'])).stdout;
+  t.regex(enroll, /--https-port/);
+  t.notRegex(enroll, /--mqtts-port|--wss-port|9464/);
+  const broker = (await flotilla(['broker', 'serve', '--help'])).stdout;
+  t.regex(broker, /--mqtts-port/);
+  t.notRegex(broker, /--https-port|9465/);
+});
+
 const wrong: readonly (readonly string[])[] = [
   ['no-such-command'],
   ['device'],

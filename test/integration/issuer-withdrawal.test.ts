@@ -74,6 +74,8 @@ test('a compromised issuer of devices is withdrawn at once, and its devices may 
   const bundle = String((await world.enroll.call({ method: 'GET', path: '/v1/ca' })).body);
   t.false(bundle.includes(old.pem.split('\n')[3]!), 'nobody gets it any more');
 
+  const shown = await asAdmin(world, 'GET', '/v1/devices/d1');
+  t.like(shown.body, { status: 'active', certificates: [{ status: 'withdrawn' }] });
   const whoami = { method: 'GET', path: '/v1/whoami', ...device } as const;
   t.like(replyOf(await world.enroll.call(whoami)), {
     status: 403,

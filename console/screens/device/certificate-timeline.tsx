@@ -10,6 +10,7 @@ const tones: Readonly<Record<Certificates[number]['status'], Tone>> = {
   retired: 'idle',
   expired: 'warn',
   revoked: 'bad',
+  withdrawn: 'bad',
 };
 
 export function CertificateTimeline({

@@ -20,7 +20,6 @@ import {
   suspendedSchema,
 } from '../../../core/protocol/enrollment-api.ts';
 import type { DeviceAdmin } from '../../devices/devices.ts';
-import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { DeviceRecord } from '../../registry/records.ts';
 import type { DeviceQuery, Registry } from '../../registry/registry.ts';
 import type { DeviceActions, RevokeResult } from '../../devices/device-actions.ts';
@@ -29,16 +28,15 @@ import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { DeviceTable } from '../../queries/device-table.ts';
 import type { LockoutGuard } from '../../operators/lockout-guard.ts';
 import { assertMayChange } from '../assert-may-change.ts';
-import { deviceJson } from '../device-view.ts';
+import { deviceJson, type DeviceViewDeps } from '../device-view.ts';
 import { assertMatches, entityTag } from '../entity-tag.ts';
 import { route, type HttpRoute } from '../route.ts';
 
-export interface DeviceRouteDeps {
+export interface DeviceRouteDeps extends DeviceViewDeps {
   readonly clock: Clock;
   readonly config: Config;
   readonly devices: DeviceAdmin;
   readonly lockout: LockoutGuard;
-  readonly presence: PresenceTable;
   readonly registry: Registry;
   readonly revocations: DeviceActions;
   readonly roles: KnownRoles;
@@ -83,8 +81,8 @@ export function deviceRoutes(deps: DeviceRouteDeps): HttpRoute[] {
 
 type DeviceJson = z.infer<typeof deviceSchema>;
 
-function viewOf({ presence, clock }: DeviceRouteDeps): (record: DeviceRecord) => DeviceJson {
-  return (record) => deviceJson(record, presence, clock.now());
+function viewOf(deps: DeviceRouteDeps): (record: DeviceRecord) => DeviceJson {
+  return (record) => deviceJson(record, deps, deps.clock.now());
 }
 
 function readRoutes(deps: DeviceRouteDeps): HttpRoute[] {

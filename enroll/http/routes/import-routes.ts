@@ -9,21 +9,19 @@ import type { Clock } from '../../../core/clock.ts';
 import type { Config } from '../../../core/config/config.ts';
 import { utf8Text } from '../../../core/json-text.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
-import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { csvHead, csvRow } from '../../bulk-import/device-csv.ts';
 import { importRows } from '../../bulk-import/importer.ts';
 import { csvRows, jsonRows } from '../../bulk-import/import-rows.ts';
-import { deviceJson } from '../device-view.ts';
+import { deviceJson, type DeviceViewDeps } from '../device-view.ts';
 import { deviceMatcher } from '../../queries/device-search.ts';
 import type { RawRoute } from '../raw-route.ts';
 import { listQuery, queryOf } from './device-routes.ts';
 
-export interface ImportRouteDeps {
+export interface ImportRouteDeps extends DeviceViewDeps {
   readonly clock: Clock;
   readonly config: Config;
-  readonly presence: PresenceTable;
   readonly registry: Registry;
   readonly roles: KnownRoles;
 }
@@ -36,6 +34,7 @@ const exportQuery = listQuery
   .extend({ format: z.enum(['jsonl', 'csv']).default('jsonl') });
 
 export function importRoutes({
+  ca,
   clock,
   config,
   presence,
@@ -67,7 +66,7 @@ export function importRoutes({
         if (headers.accept === 'application/json') {
           const row = await registry.get('devices', 'export');
           if (row === undefined) throw new FlotillaError('device-not-found', { detail: 'export' });
-          const body = JSON.stringify(deviceJson(row, presence, clock.now()));
+          const body = JSON.stringify(deviceJson(row, { ca, presence }, clock.now()));
           return { type: 'application/json', body };
         }
         const parsed = exportQuery.safeParse(query);
@@ -91,7 +90,7 @@ export function importRoutes({
               if (isCsv) yield csvHead;
               for await (const row of registry.rows('devices')) {
                 if (!matches(row)) continue;
-                const device = deviceJson(row, presence, clock.now());
+                const device = deviceJson(row, { ca, presence }, clock.now());
                 yield isCsv ? csvRow(device) : `${JSON.stringify(device)}\n`;
               }
             })(),

@@ -37,6 +37,7 @@ test('a table is aligned by what is seen, not by its colors', (t) => {
 test('moments are relative, in one unit', (t) => {
   const day = 86_400_000;
   t.is(relativeTime(364.9 * day, 0), 'in 364 d');
+  t.is(relativeTime(4382 * day, 0), 'in 12 y');
   t.is(relativeTime(0, 3 * 60_000), '3 min ago');
   t.is(relativeTime(0, 5 * 3_600_000), '5 h ago');
   t.is(relativeTime(400, 0), 'now');
