@@ -21,6 +21,7 @@ import type { RawRoute } from './http/raw-route.ts';
 import type { HttpRoute } from './http/route.ts';
 import { auditLineJson, auditRoutes } from './http/routes/audit-routes.ts';
 import { brokerRoutes } from './http/routes/broker-routes.ts';
+import { commandRoutes } from './http/routes/command-routes.ts';
 import { eventsRoute, metricsRoutes } from './http/routes/event-routes.ts';
 import { consoleRoutes } from './http/routes/console-routes.ts';
 import { tailRoute } from './http/routes/tail-routes.ts';
@@ -159,6 +160,7 @@ export async function openOperatorApi(
       ...tokenListRoutes(registry, clock),
       ...metricsRoutes(eventDeps),
       ...brokerRoutes(brokerDeps),
+      ...commandRoutes(brokerDeps),
       ...operatorRoutes(signInDeps),
       ...policyRoutes({ feed, policy, queries, samples, table }),
       ...simulationRoutes(simulations, limits.simulationDevicesMax),

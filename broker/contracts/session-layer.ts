@@ -83,6 +83,8 @@ export interface BrokerMessage {
   readonly payload: Buffer;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
+  /** Where receivers with MQTT 5.0 send a reply. */
+  readonly replyTo?: { readonly responseTopic: string; readonly correlationData: Buffer };
 }
 
 /**

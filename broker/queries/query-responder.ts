@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { randomBytes } from 'node:crypto';
 import { enrollmentAgent } from '../../core/protocol/enrollment-agent.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -19,7 +20,7 @@ import { callJson } from '../../core/protocol/https-client.ts';
 import { topicFilterFault, topicNameFault } from '../../core/topic.ts';
 import { z } from 'zod';
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
-import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
 import type { Directory } from '../feed/broker-directory.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../../core/policy/explanation.ts';
@@ -28,6 +29,7 @@ import { parsePolicy } from '../../core/policy/policy-file.ts';
 import type { BrokerLimits } from '../../core/config/limits.ts';
 import type { PolicySource } from '../policy/policy-source.ts';
 import { policyDiff } from './policy-diff.ts';
+import { CommandReply } from './command-reply.ts';
 import { MessageTail } from './message-tail.ts';
 import { undecidedIdentities } from './undecided-identities.ts';
 import { operatorIdentity } from './operator-identity.ts';
@@ -37,6 +39,8 @@ const activeMax = 64;
 /** Connections to the service for answers. */
 const socketsMax = 4;
 const replyTimeoutMs = 10_000;
+/** Nobody can guess them, so a reply that has them is the reply to this command. */
+const correlationBytes = 16;
 
 export interface QueryResponderDeps {
   readonly url: string;
@@ -55,7 +59,8 @@ const replyAnswer = z.object({ open: z.boolean() });
 export class QueryResponder {
   readonly #deps: QueryResponderDeps;
   readonly #agent = enrollmentAgent(socketsMax);
-  readonly #tails = new Map<number, MessageTail>();
+  /** Answers that take time: {@link MessageTail} and {@link CommandReply}. */
+  readonly #tails = new Map<number, { cancel(): void }>();
   readonly #active = new Set<Promise<void>>();
 
   constructor(deps: QueryResponderDeps) {
@@ -96,6 +101,10 @@ export class QueryResponder {
         this.#tail(id, query.data);
         return;
       }
+      if (query.data.kind === 'command') {
+        await this.#command(id, query.data);
+        return;
+      }
       result = await this.#result(query.data);
     } catch (error) {
       const known = isFlotillaError(error) ? error : new FlotillaError('internal');
@@ -107,8 +116,8 @@ export class QueryResponder {
     await this.#reply({ id, done: true, result });
   }
 
-  async #result(query: Exclude<BrokerQuery, { kind: 'tail' }>): Promise<unknown> {
-    const { layer, authorizer } = this.#deps;
+  async #result(query: Exclude<BrokerQuery, { kind: 'command' | 'tail' }>): Promise<unknown> {
+    const { layer } = this.#deps;
     const { inspection } = layer;
     switch (query.kind) {
       case 'connections':
@@ -138,20 +147,9 @@ export class QueryResponder {
       case 'policy-diff':
         return policyDiff(inspection.authorized(), parsePolicy(query.text), this.#deps.limits);
       case 'publish': {
-        const { subject, topic, qos, retain } = query;
+        const { topic, qos, retain } = query;
         const payload = Buffer.from(query.payload, 'base64');
-        const fault = topicNameFault(topic);
-        if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
-        const identity = operatorIdentity(subject);
-        const verdict = authorizer.publish(identity, topic, qos, retain, payload.length);
-        const payloadBytes = payload.length;
-        this.#assertAllowed(verdict, subject, {
-          action: 'publish',
-          topic,
-          qos,
-          retain,
-          payloadBytes,
-        });
+        this.#assertMayPublish(query.subject, { topic, qos, retain, payload });
         await layer.publish({ topic, payload, qos, retain });
         return { published: true };
       }
@@ -159,13 +157,9 @@ export class QueryResponder {
   }
 
   #tail(id: number, query: Extract<BrokerQuery, { kind: 'tail' }>): void {
-    const { layer, authorizer, clock, log } = this.#deps;
+    const { layer, clock, log } = this.#deps;
     const { subject, filter, seconds, messagesMax } = query;
-    const fault = topicFilterFault(filter);
-    if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
-    const identity = operatorIdentity(subject);
-    const verdict = authorizer.subscribe(identity, filter, 0);
-    this.#assertAllowed(verdict, subject, { action: 'subscribe', topic: filter });
+    this.#assertMayWatch(subject, filter);
     const tail = new MessageTail({
       clock,
       seconds,
@@ -182,7 +176,77 @@ export class QueryResponder {
       },
     });
     this.#tails.set(id, tail);
+    const identity = operatorIdentity(subject);
     tail.begin(layer.inspection.tail(identity, filter, (make) => tail.offer(make)));
+  }
+
+  async #command(id: number, query: Extract<BrokerQuery, { kind: 'command' }>): Promise<void> {
+    const { layer, clock, log } = this.#deps;
+    const { subject, topic, qos, replyTopics, waitSeconds } = query;
+    const payload = Buffer.from(query.payload, 'base64');
+    this.#assertMayPublish(subject, { topic, qos, retain: false, payload });
+    for (const one of replyTopics) this.#assertMayWatch(subject, one);
+    const correlationData = randomBytes(correlationBytes);
+    const waiting = new CommandReply({
+      clock,
+      correlationData: correlationData.toString('base64'),
+      waitMs: waitSeconds * 1000,
+      done: (result) => {
+        this.#tails.delete(id);
+        this.#reply({ id, done: true, result }).catch((error: unknown) => {
+          log.debug({ err: error }, 'could not send the reply to a command');
+        });
+      },
+    });
+    this.#tails.set(id, waiting);
+    const identity = operatorIdentity(subject);
+    waiting.begin(
+      replyTopics.map((one) => layer.inspection.tail(identity, one, (make) => waiting.offer(make))),
+    );
+    const [responseTopic = topic] = replyTopics;
+    try {
+      await layer.publish({
+        topic,
+        payload,
+        qos,
+        retain: false,
+        replyTo: { responseTopic, correlationData },
+      });
+    } catch (error) {
+      waiting.cancel();
+      this.#tails.delete(id);
+      throw error;
+    }
+    const none = { reply: null, matchedBy: null, afterMs: 0 };
+    // The reply may be there already, and then nothing more is expected.
+    if (this.#tails.has(id)) {
+      const part = { id, done: false, result: { published: true, ...none } };
+      await this.#reply(part).catch((error: unknown) => {
+        log.debug({ err: error }, 'could not report a command as published');
+      });
+    }
+  }
+
+  /** @throws FlotillaError `request-invalid`, `message-denied` */
+  #assertMayPublish(
+    subject: OperatorSubject,
+    message: Pick<BrokerMessage, 'topic' | 'qos' | 'retain' | 'payload'>,
+  ): void {
+    const { topic, qos, retain } = message;
+    const payloadBytes = message.payload.length;
+    const fault = topicNameFault(topic);
+    if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
+    const identity = operatorIdentity(subject);
+    const verdict = this.#deps.authorizer.publish(identity, topic, qos, retain, payloadBytes);
+    this.#assertAllowed(verdict, subject, { action: 'publish', topic, qos, retain, payloadBytes });
+  }
+
+  /** @throws FlotillaError `request-invalid`, `message-denied` */
+  #assertMayWatch(subject: OperatorSubject, filter: string): void {
+    const fault = topicFilterFault(filter);
+    if (fault !== undefined) throw new FlotillaError('request-invalid', { detail: fault });
+    const verdict = this.#deps.authorizer.subscribe(operatorIdentity(subject), filter, 0);
+    this.#assertAllowed(verdict, subject, { action: 'subscribe', topic: filter });
   }
 
   /** @throws FlotillaError `message-denied` with the rule that decided, or the one that is nearest */

@@ -32,6 +32,7 @@ import { RetainedSender } from './connection/retained-sender.ts';
 import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
+import { requestProperties } from './wire/request-properties.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
 import { Counters, type SessionContext } from './state/context.ts';
@@ -143,8 +144,9 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   publish(...messages: readonly BrokerMessage[]): Promise<void> {
-    const outcomes = messages.map(({ topic, payload, qos, retain }) => {
+    const outcomes = messages.map(({ topic, payload, qos, retain, replyTo }) => {
       const message = Message.from(topic, qos, retain, payload);
+      if (replyTo !== undefined) message.setProperties(requestProperties(replyTo), 0);
       return this.publisher.publish(message, this.publisher.route(topic), undefined);
     });
     if (outcomes.some(isRetainRefusal)) {

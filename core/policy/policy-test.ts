@@ -60,7 +60,20 @@ const testsSchema = z.strictObject({
     .min(1),
 });
 
+type ExpectedIdentity = Omit<z.infer<typeof testsSchema>['tests'][number], 'allow' | 'deny'>;
+
+/** One expected decision and the real one. */
+export interface PolicyTestCase {
+  readonly identity: ExpectedIdentity;
+  readonly question: Question;
+  readonly expected: boolean;
+  readonly allowed: boolean;
+  readonly reason: string;
+}
+
 export interface PolicyTestResult {
+  /** All decisions, in the order of the file. */
+  readonly cases: readonly PolicyTestCase[];
   readonly passed: number;
   /** One sentence per failure. */
   readonly failures: readonly string[];
@@ -75,34 +88,36 @@ export function testPolicy(policy: Policy, yamlText: string): PolicyTestResult {
   const source = readYaml(yamlText, policyTestMaxBytes, 'policy-test-invalid');
   const result = testsSchema.safeParse(source.value);
   if (!result.success) throw source.fault(result.error.issues);
-  const failures: string[] = [];
-  let passed = 0;
-  for (const test of result.data.tests) {
-    const subject: Subject = {
-      id: test.device,
-      role: test.role,
-      group: test.group ?? null,
-      attributes: test.attributes,
-      standing: test.standing,
-      remoteAddress: test.address,
-    };
-    for (const [expected, questions] of [
-      [true, test.allow],
-      [false, test.deny],
-    ] as const) {
-      for (const text of questions) {
-        const question = questionOf(text);
-        const { allowed, reason } = explain(policy, subject, question);
-        if (allowed === expected) passed++;
-        else {
-          failures.push(
-            `${subject.id} ${question.action} ${question.topic}: expected ${outcomeOf(expected)}, is ${outcomeOf(allowed)}: ${reason}`,
-          );
-        }
-      }
-    }
-  }
-  return { passed, failures };
+  const cases = result.data.tests.flatMap(({ allow, deny, ...identity }) => {
+    const subject = subjectOf(identity);
+    return [
+      ...allow.map((question) => ({ question: questionOf(question), expected: true })),
+      ...deny.map((question) => ({ question: questionOf(question), expected: false })),
+    ].map(({ question, expected }) => {
+      const { allowed, reason } = explain(policy, subject, question);
+      return { identity, question, expected, allowed, reason };
+    });
+  });
+  const failed = cases.filter(({ allowed, expected }) => allowed !== expected);
+  return {
+    cases,
+    passed: cases.length - failed.length,
+    failures: failed.map(
+      ({ identity, question, expected, allowed, reason }) =>
+        `${identity.device} ${question.action} ${question.topic}: expected ${outcomeOf(expected)}, is ${outcomeOf(allowed)}: ${reason}`,
+    ),
+  };
+}
+
+function subjectOf(identity: ExpectedIdentity): Subject {
+  return {
+    id: identity.device,
+    role: identity.role,
+    group: identity.group ?? null,
+    attributes: identity.attributes,
+    standing: identity.standing,
+    remoteAddress: identity.address,
+  };
 }
 
 function outcomeOf(allowed: boolean): string {

@@ -36,6 +36,10 @@ export const shownPayloadMaxBytes = 16 * 1024;
 export const policyTextMaxBytes = 256 * 1024;
 export const tailMaxMessages = 10_000;
 export const tailMaxSeconds = 3600;
+/** The longest time that an operator waits for the reply to a command, in seconds. */
+export const commandWaitMaxSeconds = 30;
+/** Longer correlation data of a message is not shown to operators, in bytes. */
+export const shownCorrelationMaxBytes = 64;
 
 const count = z.int().min(0);
 const time = z.iso.datetime();
@@ -94,6 +98,18 @@ export const brokerQuerySchema = z.discriminatedUnion('kind', [
     payload: z.base64().max(Math.ceil((publishPayloadMaxBytes * 4) / 3) + 4),
     qos,
     retain: z.boolean(),
+  }),
+  /** Publishes a command and waits for the reply of the device. */
+  z.strictObject({
+    kind: z.literal('command'),
+    subject: operatorSubjectSchema,
+    topic,
+    /** Base64. */
+    payload: z.base64().max(Math.ceil((publishPayloadMaxBytes * 4) / 3) + 4),
+    qos,
+    /** Topics of the reply; the first one is the response topic of MQTT 5.0. */
+    replyTopics: z.array(topic).min(1).max(4),
+    waitSeconds: z.int().min(1).max(commandWaitMaxSeconds),
   }),
   /** Identities about which the broker knows more than a registry that was restored; see generation.ts. */
   z.strictObject({ kind: z.literal('earlier'), limit, after }),
@@ -171,6 +187,8 @@ export const messageSchema = z.object({
   at: time,
   /** The client id of the publisher; null when the broker itself published. */
   publisher: z.string().nullable(),
+  /** Base64; absent when the message has none, or a long one. */
+  correlationData: z.string().optional(),
 });
 export type MessageAnswer = z.infer<typeof messageSchema>;
 
@@ -189,6 +207,16 @@ export const retainedAnswerSchema = z.object({
 });
 export const disconnectAnswerSchema = z.object({ connectionsClosed: count });
 export const publishAnswerSchema = z.object({ published: z.literal(true) });
+export const commandReplySchema = z.object({
+  /** Null: no reply in time. */
+  reply: messageSchema.nullable(),
+  /** What shows that it is the reply: its correlation data (MQTT 5.0), or only its topic. */
+  matchedBy: z.enum(['correlation', 'topic']).nullable(),
+  /** How long the reply took, or was waited for. */
+  afterMs: count,
+});
+/** The first part comes when the command is published, the last one with the reply. */
+const commandAnswerSchema = publishAnswerSchema.extend(commandReplySchema.shape);
 export const tailAnswerSchema = z.object({
   messages: z.array(messageSchema),
   /** Messages that were not shown because they came too fast. */
@@ -232,6 +260,7 @@ export const brokerAnswerSchemas = {
   retained: retainedAnswerSchema,
   disconnect: disconnectAnswerSchema,
   publish: publishAnswerSchema,
+  command: commandAnswerSchema,
   earlier: earlierAnswerSchema,
   policy: policyAnswerSchema,
   'policy-diff': policyDiffAnswerSchema,

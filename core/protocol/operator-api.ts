@@ -11,6 +11,8 @@ import {
   policyAnswerSchema,
   policyDiffAnswerSchema,
   policyTextMaxBytes,
+  commandReplySchema,
+  commandWaitMaxSeconds,
 } from './broker-query.ts';
 import { policyInForceSchema } from './broker-sample.ts';
 import { operatorRoles } from './operator-role.ts';
@@ -247,6 +249,28 @@ export const publishRequestSchema = z.strictObject({
   broker: deviceId.optional(),
 });
 export const publishedSchema = z.object({ published: z.literal(true), broker: z.string() });
+/** How long the reply to a command is waited for, in seconds, if the caller does not say it. */
+const commandWaitSeconds = 10;
+export const commandRequestSchema = z.strictObject({
+  /** The topic is `devices/{id}/commands/{name}`. */
+  name: z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^[^+#\0]+$/, 'not a part of a topic'),
+  payload: z.string().max(128 * 1024).default(''),
+  encoding: z.enum(['utf8', 'base64']).default('utf8'),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
+  waitSeconds: z.int().min(1).max(commandWaitMaxSeconds).default(commandWaitSeconds),
+});
+export const commandResultSchema = commandReplySchema.extend({
+  broker: z.string(),
+  topic: z.string(),
+  /** Where the reply is expected: the response topic of MQTT 5.0. */
+  responseTopic: z.string(),
+  /** Whether the device was connected when the command was published. */
+  connected: z.boolean(),
+});
 
 // ---- operators, keys, sessions ----
 
@@ -378,7 +402,31 @@ export const policyTestRequestSchema = z.strictObject({
   /** YAML, as `flotilla policy test` reads it. */
   tests: z.string().min(1).max(policyTextMaxBytes),
 });
-export const policyTestedSchema = z.object({ passed: count, failures: z.array(z.string()) });
+/** So many decisions of a test file are listed one by one. */
+export const policyCasesMax = 1000;
+export const policyTestedSchema = z.object({
+  passed: count,
+  failures: z.array(z.string()),
+  /** The decisions in the order of the file; at most 1000. */
+  cases: z.array(
+    z.object({
+      device: z.string(),
+      role: z.string(),
+      group: z.string().nullable(),
+      attributes: z.record(z.string(), z.string()),
+      address: z.string().nullable(),
+      standing: z.enum(['full', 'renewal-only', 'quarantined']),
+      action: z.enum(['publish', 'subscribe', 'receive', 'connect']),
+      topic: z.string(),
+      qos: z.int().nullable(),
+      retain: z.boolean().nullable(),
+      payloadBytes: z.int().nullable(),
+      expected: z.boolean(),
+      allowed: z.boolean(),
+      reason: z.string(),
+    }),
+  ),
+});
 export const brokerPolicySchema = policyAnswerSchema;
 export const policyDiffSchema = z.object({
   brokers: z.array(policyDiffAnswerSchema.extend({ broker: z.string() })),

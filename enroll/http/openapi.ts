@@ -229,8 +229,8 @@ function namesOf(method: string, path: string): Json {
     : { operationId: operation.operationId, tags: [operation.tag] };
 }
 
-function parametersOf({ params, query }: HttpRoute): Json {
-  const parameters = (
+function parametersOf({ ifMatch, params, query }: HttpRoute): Json {
+  const declared = (
     [
       ['path', params],
       ['query', query],
@@ -248,7 +248,19 @@ function parametersOf({ params, query }: HttpRoute): Json {
       schema: value,
     }));
   });
+  const parameters = [...declared, ...(ifMatch === undefined ? [] : [ifMatchHeader(ifMatch)])];
   return parameters.length === 0 ? {} : { parameters };
+}
+
+function ifMatchHeader(need: 'optional' | 'required'): Json {
+  return {
+    name: 'If-Match',
+    in: 'header',
+    required: need === 'required',
+    description:
+      'The ETag of the version that was read, or *. Another version is refused with 412.',
+    schema: { type: 'string' },
+  };
 }
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {

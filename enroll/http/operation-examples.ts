@@ -53,6 +53,7 @@ export const requestExamples: Readonly<Record<string, unknown>> = {
     name: 'acme',
     certificate,
   },
+  'POST /v1/devices/:id/commands': { name: 'echo', payload: 'hello', waitSeconds: 5 },
   'POST /v1/messages': { topic: 'devices/pump-7/commands/reboot', payload: '{"after":5}', qos: 1 },
   'PUT /v1/policy': { text: policy },
   'POST /v1/policy/check': { text: policy },

@@ -102,6 +102,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   ...group('messages', {
     'GET /v1/messages/retained': 'listRetained',
     'POST /v1/messages': 'publishMessage',
+    'POST /v1/devices/:id/commands': 'sendCommand',
     'GET /v1/messages/tail': 'tailMessages',
   }),
   ...group('devices', {

@@ -61,6 +61,8 @@ export interface HttpRoute {
   readonly response: z.ZodType | undefined;
   /** The maximum size of a body (default: `limits.enroll.bodyMaxBytes`). */
   readonly bodyMaxBytes: number | undefined;
+  /** Whether the call takes If-Match with the ETag that was read; undefined: it does not. */
+  readonly ifMatch: 'optional' | 'required' | undefined;
   /** Validates the request and returns the response. */
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<unknown>;
 }
@@ -76,6 +78,7 @@ export interface RouteOptions<B, Q, P, A> {
   readonly params?: z.ZodType<P>;
   readonly response?: z.ZodType<A>;
   readonly bodyMaxBytes?: number;
+  readonly ifMatch?: HttpRoute['ifMatch'];
   handle(request: RouteRequest<B, Q, P>): Promise<A>;
 }
 
@@ -95,6 +98,7 @@ export function route<B = undefined, Q = undefined, P = undefined, A = undefined
     params,
     response,
     bodyMaxBytes: options.bodyMaxBytes,
+    ifMatch: options.ifMatch,
     handle: (request) =>
       options.handle({
         ...request,

@@ -4,7 +4,12 @@
  * @module
  */
 import { isUtf8 } from 'node:buffer';
-import { shownPayloadMaxBytes, type MessageAnswer } from '../../../core/protocol/broker-query.ts';
+import {
+  shownCorrelationMaxBytes,
+  shownPayloadMaxBytes,
+  type MessageAnswer,
+} from '../../../core/protocol/broker-query.ts';
+import { correlationDataOf } from '../wire/request-properties.ts';
 
 export interface PlainMessage {
   readonly topic: string;
@@ -12,12 +17,15 @@ export interface PlainMessage {
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
   readonly publisher: string | undefined;
+  /** Those of MQTT 5.0 that are forwarded, encoded, without their length. */
+  readonly properties?: Buffer | undefined;
 }
 
 export function shownMessage(message: PlainMessage, atMs: number): MessageAnswer {
   const { topic, payload, qos, retain, publisher } = message;
   const truncated = payload.length > shownPayloadMaxBytes;
   const isText = isUtf8(payload);
+  const correlation = correlationDataOf(message.properties);
   const shown = truncated ? payload.subarray(0, shownPayloadMaxBytes) : payload;
   return {
     topic,
@@ -30,5 +38,8 @@ export function shownMessage(message: PlainMessage, atMs: number): MessageAnswer
     retain,
     at: new Date(atMs).toISOString(),
     publisher: publisher ?? null,
+    ...(correlation === undefined || correlation.length > shownCorrelationMaxBytes
+      ? {}
+      : { correlationData: correlation.toString('base64') }),
   };
 }

@@ -178,7 +178,7 @@ function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
       }),
       response: retainedAnswerSchema,
       handle({ query: { broker, ...rest }, operator, remoteAddress }) {
-        const subject = subjectOf(known(operator), remoteAddress);
+        const subject = subjectOf(assertSignedIn(operator), remoteAddress);
         return queries.ask(
           oneBroker(feed, broker),
           { kind: 'retained', subject, ...rest },
@@ -203,7 +203,7 @@ function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
           });
         }
         const broker = oneBroker(feed, body.broker);
-        const subject = subjectOf(known(operator), remoteAddress);
+        const subject = subjectOf(assertSignedIn(operator), remoteAddress);
         const bytes = payload.length;
         const detail = { topic: topic.slice(0, 256), qos, retain, bytes, broker };
         try {
@@ -239,7 +239,8 @@ export function oneBroker(feed: Feed, named: DeviceId | undefined): DeviceId {
   return broker;
 }
 
-function known(operator: OperatorCaller | undefined): OperatorCaller {
+/** @throws FlotillaError `sign-in-required` */
+export function assertSignedIn(operator: OperatorCaller | undefined): OperatorCaller {
   if (operator === undefined) throw new FlotillaError('sign-in-required');
   return operator;
 }

@@ -140,9 +140,9 @@ function changeRoutes(deps: DeviceRouteDeps): HttpRoute[] {
     route({
       method: 'PATCH',
       path: '/v1/devices/:id',
-      summary:
-        'Changes group, role and attributes of an identity; If-Match can name the version that was read',
+      summary: 'Changes group, role and attributes of an identity',
       access: 'operator',
+      ifMatch: 'optional',
       params: idParams,
       body: editRequestSchema,
       response: deviceSchema,

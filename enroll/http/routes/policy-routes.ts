@@ -14,6 +14,7 @@ import {
   policyExplainedSchema,
   policyExplainRequestSchema,
   policySchema,
+  policyCasesMax,
   policyTestedSchema,
   policyTestRequestSchema,
   policyTextRequestSchema,
@@ -21,7 +22,7 @@ import {
 import { explain } from '../../../core/policy/explanation.ts';
 import { policyJsonSchema } from '../../../core/policy/policy-document.ts';
 import { parsePolicy } from '../../../core/policy/policy-file.ts';
-import { testPolicy } from '../../../core/policy/policy-test.ts';
+import { testPolicy, type PolicyTestCase } from '../../../core/policy/policy-test.ts';
 import type { Subject } from '../../../core/policy/rules-for.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
@@ -87,8 +88,9 @@ function storedRoutes({ policy, samples }: PolicyRouteDeps): HttpRoute[] {
     route({
       method: 'PUT',
       path: '/v1/policy',
-      summary: "Replaces the fleet's policy; If-Match names the one that was edited",
+      summary: "Replaces the fleet's policy",
       access: 'admin',
+      ifMatch: 'required',
       body: policyTextRequestSchema,
       bodyMaxBytes,
       response: policySchema,
@@ -187,10 +189,24 @@ function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
       response: policyTestedSchema,
       async handle({ body }) {
         const result = testPolicy(parsePolicy(await textOf(body.text)), body.tests);
-        return { passed: result.passed, failures: [...result.failures] };
+        return {
+          passed: result.passed,
+          failures: [...result.failures],
+          cases: result.cases.slice(0, policyCasesMax).map(caseOf),
+        };
       },
     }),
   ];
+}
+
+function caseOf({
+  identity,
+  question,
+  ...decision
+}: PolicyTestCase): z.infer<typeof policyTestedSchema>['cases'][number] {
+  const { group = null, address = null } = identity;
+  const { action, topic, qos = null, retain = null, payloadBytes = null } = question;
+  return { ...identity, group, address, action, topic, qos, retain, payloadBytes, ...decision };
 }
 
 /** The identity of the registry with that id, with what the question says instead. */

@@ -56,7 +56,10 @@ function linkRoutes({ audit, clock, signIn }: SignInRouteDeps): RawRoute[] {
         try {
           return signedIn(await signIn.useLink(token ?? '', remoteAddress), clock);
         } catch (error) {
-          await audit.append(refusal(request, 'link', catalogued(error)));
+          const known = catalogued(error);
+          await audit.append(refusal(request, 'link', known));
+          // A person reads a page, a program a problem document.
+          if (headers.accept?.includes('text/html') === true) return failure(known);
           throw error;
         }
       },
@@ -97,8 +100,7 @@ function providerRoutes({ audit, clock, provider, signIn }: SignInRouteDeps): Ra
         } catch (error) {
           const known = catalogued(error);
           await audit.append(refusal(request, 'provider', known));
-          const { title, advice, http = 500 } = known.spec;
-          return html(http, failedPage(known.detail ?? title, advice));
+          return failure(known);
         }
       },
     },
@@ -111,6 +113,11 @@ function signedIn({ token, expiresAtMs }: NewSession, clock: Clock): RawResponse
     ...html(200, signedInPage()),
     headers: { ...pageHeaders, 'set-cookie': sessionCookieHeader(token, seconds) },
   };
+}
+
+function failure({ detail, spec }: FlotillaError): RawResponse {
+  const { title, advice, http = 500 } = spec;
+  return html(http, failedPage(detail ?? title, advice));
 }
 
 function html(status: number, body: string): RawResponse {
