@@ -62,6 +62,7 @@ module.exports = {
       to: { path: '^console/' },
     },
     only('preact', 'console/'),
+    only('@tanstack', 'console/screens/device-list/'),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'nothing-imports-tests',

@@ -31,9 +31,12 @@ import type {
   ListDevicesResponse,
   ListFactoriesResponse,
   ListIssuersResponse,
+  ListKeysResponse,
+  ListOperatorsResponse,
   ListRequestsResponse,
   ListTokensResponse,
   QueryAuditResponse,
+  SendCommandResponse,
   TestPolicyResponse,
   VerifyAuditResponse,
 } from '../../core/protocol/api-client.ts';
@@ -48,6 +51,7 @@ export type ApiBroker = ListBrokersResponse['brokers'][number];
 export type ApiBrokers = ListBrokersResponse;
 export type ApiBulkResult = ChangeDevicesResponse;
 export type ApiCaStatus = GetCaStatusResponse;
+export type ApiCommandResult = SendCommandResponse;
 export type ApiDevice = GetDeviceResponse;
 export type ApiDevicePage = ListDevicesResponse;
 export type ApiFactory = ListFactoriesResponse['factories'][number];
@@ -55,12 +59,15 @@ export type ApiGroupToken = CreateGroupTokenResponse;
 export type ApiHistoryEntry = GetDeviceHistoryResponse['entries'][number];
 export type ApiImported = z.infer<typeof importedSchema>;
 export type ApiIssuer = ListIssuersResponse['issuers'][number];
+export type ApiKey = ListKeysResponse['keys'][number];
 export type ApiKeyCreated = CreateKeyResponse;
 export type ApiLink = CreateSignInLinkResponse;
 export type ApiListedToken = ListTokensResponse['tokens'][number];
 export type ApiMessage = z.infer<typeof messageSchema>;
 export type ApiMetricsPoint = GetMetricsHistoryResponse['points'][number];
+export type ApiOperator = ListOperatorsResponse['operators'][number];
 export type ApiPolicy = GetPolicyResponse;
+export type ApiPolicyCase = TestPolicyResponse['cases'][number];
 export type ApiPolicyChecked = CheckPolicyResponse;
 export type ApiPolicyDiff = DiffPolicyResponse;
 export type ApiPolicyExplained = ExplainPolicyResponse;

@@ -26,6 +26,8 @@ export interface CallOptions {
   readonly text?: { readonly content: string; readonly type: string };
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Gets the headers of a response that is not an error. */
+  readonly received?: (headers: Headers) => void;
 }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -43,6 +45,7 @@ export async function callApi<Response>(
   const response = await send(method, path, options);
   if (response.status === 401) signedOut(await problemOf(response));
   if (!response.ok) throw await problemOf(response);
+  options.received?.(response.headers);
   const text = response.status === 204 ? 'null' : await response.text();
   try {
     // The one place where a response gets its type.

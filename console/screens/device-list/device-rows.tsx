@@ -1,6 +1,12 @@
 /** The table of devices. Only the rows near the visible part exist, so that a long list stays fast. @module */
+import {
+  elementScroll,
+  observeElementOffset,
+  observeElementRect,
+  Virtualizer,
+} from '@tanstack/virtual-core';
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { ApiDevice } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { changeQuery } from '../../parts/browser-location.ts';
@@ -12,6 +18,8 @@ import { TimeText } from '../../parts/time-text.tsx';
 const rowHeight = 41;
 /** Rows above and below the visible part. */
 const spareRows = 12;
+/** Of the box before it is measured, in pixels. */
+const firstHeight = 800;
 
 export interface DeviceRowsProps {
   readonly devices: readonly ApiDevice[];
@@ -162,22 +170,24 @@ function useVisibleRows(
   box: { readonly current: HTMLDivElement | null },
   count: number,
 ): { readonly first: number; readonly last: number } {
-  const [range, setRange] = useState({ top: 0, height: 800 });
-  useEffect(() => {
-    const element = box.current;
-    if (element === null) return;
-    const measure = (): void => {
-      setRange({ top: element.scrollTop, height: element.clientHeight });
-    };
-    measure();
-    element.addEventListener('scroll', measure, { passive: true });
-    window.addEventListener('resize', measure);
-    return () => {
-      element.removeEventListener('scroll', measure);
-      window.removeEventListener('resize', measure);
-    };
-  }, []);
-  const last = Math.min(count, Math.ceil((range.top + range.height) / rowHeight) + spareRows);
-  const first = Math.max(0, Math.min(last, Math.floor(range.top / rowHeight) - spareRows));
-  return { first, last };
+  const [, setTurn] = useState(0);
+  const [virtualizer] = useState(
+    () =>
+      new Virtualizer<HTMLDivElement, HTMLTableRowElement>({
+        count,
+        getScrollElement: () => box.current,
+        estimateSize: () => rowHeight,
+        overscan: spareRows,
+        initialRect: { width: 0, height: firstHeight },
+        observeElementRect,
+        observeElementOffset,
+        scrollToFn: elementScroll,
+        onChange: () => setTurn((turn) => turn + 1),
+      }),
+  );
+  virtualizer.setOptions({ ...virtualizer.options, count });
+  useEffect(() => virtualizer._didMount(), []);
+  useLayoutEffect(() => virtualizer._willUpdate());
+  const rows = virtualizer.getVirtualItems();
+  return { first: rows.at(0)?.index ?? 0, last: (rows.at(-1)?.index ?? -1) + 1 };
 }

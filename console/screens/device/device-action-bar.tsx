@@ -6,10 +6,12 @@ import type { ApiDevice, ApiToken } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { goTo } from '../../parts/browser-location.ts';
-import { notify } from '../../parts/notices.tsx';
+import { notify, notifyFailure } from '../../parts/notices.tsx';
+import { useOwnIdentity, type OwnIdentity } from '../../parts/own-identity.tsx';
 import { RevocationReasonField, revocationReasonOf } from '../../parts/revocation-reason.tsx';
 import { TokenDialog } from '../../parts/token-dialog.tsx';
 import { EditDialog } from './edit-dialog.tsx';
+import { readTaggedDevice, type TaggedDevice } from './tagged-device.ts';
 
 type DeviceAction = 'suspend' | 'resume' | 'disconnect' | 'revoke' | 'delete';
 
@@ -50,7 +52,8 @@ export interface DeviceActionBarProps {
 }
 
 export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.Element | null {
-  const [action, setAction] = useState<DeviceAction | 'edit'>();
+  const [action, setAction] = useState<DeviceAction>();
+  const [editing, setEditing] = useState<TaggedDevice>();
   const [token, setToken] = useState<ApiToken>();
   if (!hasRole('operator')) return null;
   const isLocked = device.status === 'suspended' || device.status === 'quarantined';
@@ -65,15 +68,14 @@ export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.
     'delete',
   ];
   const createToken = (): void => {
-    api
-      .createToken({ body: { device: device.id } })
-      .then(setToken, (error: unknown) =>
-        notify(error instanceof Error ? error.message : String(error), true),
-      );
+    api.createToken({ body: { device: device.id } }).then(setToken, notifyFailure);
+  };
+  const edit = (): void => {
+    readTaggedDevice(device.id).then(setEditing, notifyFailure);
   };
   return (
     <div class="actions" role="group" aria-label="Actions">
-      <button type="button" onClick={() => setAction('edit')}>
+      <button type="button" onClick={edit}>
         Edit group, role, attributes
       </button>
       {device.kind === 'device' ? (
@@ -91,9 +93,10 @@ export function DeviceActionBar({ device, changed }: DeviceActionBarProps): JSX.
           {texts[one].label}
         </button>
       ))}
-      {action === 'edit' ? (
-        <EditDialog device={device} close={() => setAction(undefined)} changed={changed} />
-      ) : action === undefined ? null : (
+      {editing === undefined ? null : (
+        <EditDialog read={editing} close={() => setEditing(undefined)} changed={changed} />
+      )}
+      {action === undefined ? null : (
         <OneActionDialog
           action={action}
           id={device.id}
@@ -119,14 +122,15 @@ function OneActionDialog({
 }): JSX.Element {
   const [reason, setReason] = useState('unspecified');
   const { label, effect, isDangerous } = texts[action];
+  const own = useOwnIdentity(id);
   const run = async (): Promise<void> => {
     if (action === 'delete') {
-      await api.deleteDevice({ id });
+      await api.deleteDevice({ id, query: own.query });
       notify(`${id} is deleted.`);
       goTo('devices');
       return;
     }
-    const closed = await closedBy(action, id, reason);
+    const closed = await closedBy(action, { id, query: own.query }, reason);
     notify(
       `${label}: done${closed === undefined ? '' : `, ${closed} ${closed === 1 ? 'connection' : 'connections'} closed`}.`,
     );
@@ -142,6 +146,7 @@ function OneActionDialog({
       close={close}
     >
       <p>{effect}</p>
+      {action === 'resume' || action === 'disconnect' ? null : own.field}
       {action === 'revoke' ? <RevocationReasonField value={reason} change={setReason} /> : null}
     </ActionDialog>
   );
@@ -150,19 +155,20 @@ function OneActionDialog({
 /** Runs the action. @returns how many connections it has closed, if the service says so */
 async function closedBy(
   action: Exclude<DeviceAction, 'delete'>,
-  id: string,
+  target: { readonly id: string; readonly query: OwnIdentity['query'] },
   reason: string,
 ): Promise<number | undefined> {
+  const { id } = target;
   switch (action) {
     case 'suspend':
-      return (await api.suspendDevice({ id, body: {} })).connectionsClosed;
+      return (await api.suspendDevice({ ...target, body: {} })).connectionsClosed;
     case 'resume':
       await api.resumeDevice({ id, body: {} });
       return undefined;
     case 'disconnect':
       return (await api.disconnectDevice({ id, body: {} })).connectionsClosed;
     case 'revoke':
-      return (await api.revokeDevice({ id, body: { reason: revocationReasonOf(reason) } }))
+      return (await api.revokeDevice({ ...target, body: { reason: revocationReasonOf(reason) } }))
         .connectionsClosed;
   }
 }

@@ -7,6 +7,7 @@ import { hasRole } from '../../api/session-state.ts';
 import { usePages } from '../../api/use-pages.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { choiceOf } from '../../parts/choice.ts';
+import { DataTable, type Column } from '../../parts/data-table.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { devicePath, PageLink } from '../../parts/page-link.tsx';
 import { Badge, Empty, Panel } from '../../parts/small-parts.tsx';
@@ -45,7 +46,13 @@ export function TokenList(): JSX.Element {
       {tokens.length === 0 && !pages.isLoading ? (
         <Empty title="No token. Create one above, and use it on the device." />
       ) : (
-        <TokenTable tokens={tokens} revoke={setRevoking} />
+        <DataTable
+          label="List of tokens"
+          rows={tokens}
+          columns={columns(setRevoking)}
+          keyOf={({ name }) => name}
+          isShort
+        />
       )}
       {pages.hasMore ? (
         <button type="button" disabled={pages.isLoading} onClick={pages.loadMore}>
@@ -82,84 +89,39 @@ function StatusField({
   );
 }
 
-function TokenTable({
-  tokens,
-  revoke,
-}: {
-  readonly tokens: readonly ApiListedToken[];
-  readonly revoke: (name: string) => void;
-}): JSX.Element {
-  return (
-    <div class="scroll short" tabIndex={0} role="region" aria-label="List of tokens">
-      <table>
-        <thead>
-          <tr>
-            <th>Device or group</th>
-            <th>Status</th>
-            <th>Used</th>
-            <th>Created</th>
-            <th>Ends</th>
-            <th>Name in the audit log</th>
-            <th>
-              <span class="hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {tokens.map((token) => (
-            <TokenRow key={token.name} token={token} revoke={revoke} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function TokenRow({
-  token,
-  revoke,
-}: {
-  readonly token: ApiListedToken;
-  readonly revoke: (name: string) => void;
-}): JSX.Element {
-  return (
-    <tr>
-      <td>
-        {token.device === null ? (
-          `group ${token.group ?? ''}`
+function columns(revoke: (name: string) => void): readonly Column<ApiListedToken>[] {
+  return [
+    {
+      title: 'Device or group',
+      cell: ({ device, group }) =>
+        device === null ? (
+          `group ${group ?? ''}`
         ) : (
-          <PageLink to={devicePath(token.device)}>{token.device}</PageLink>
-        )}
-      </td>
-      <td>
-        <Badge tone={tones[token.status]}>{token.status}</Badge>
-      </td>
-      <td>
-        {token.uses} of {token.usesMax}
-      </td>
-      <td class="nowrap">
-        <TimeText at={token.createdAt} />
-      </td>
-      <td class="nowrap">
-        <TimeText at={token.expiresAt} />
-      </td>
-      <td>
-        <code>{token.name}</code>
-      </td>
-      <td>
-        {token.status === 'active' && hasRole('operator') ? (
+          <PageLink to={devicePath(device)}>{device}</PageLink>
+        ),
+    },
+    { title: 'Status', cell: ({ status }) => <Badge tone={tones[status]}>{status}</Badge> },
+    { title: 'Used', class: 'nowrap', cell: ({ uses, usesMax }) => `${uses} of ${usesMax}` },
+    { title: 'Created', class: 'nowrap', cell: ({ createdAt }) => <TimeText at={createdAt} /> },
+    { title: 'Ends', class: 'nowrap', cell: ({ expiresAt }) => <TimeText at={expiresAt} /> },
+    { title: 'Name in the audit log', cell: ({ name }) => <code>{name}</code> },
+    {
+      title: 'Actions',
+      isTitleHidden: true,
+      class: 'row-actions',
+      cell: ({ name, status }) =>
+        status === 'active' && hasRole('operator') ? (
           <button
             type="button"
             class="small danger"
-            aria-label={`Revoke ${token.name}`}
-            onClick={() => revoke(token.name)}
+            aria-label={`Revoke ${name}`}
+            onClick={() => revoke(name)}
           >
             Revoke
           </button>
-        ) : null}
-      </td>
-    </tr>
-  );
+        ) : null,
+    },
+  ];
 }
 
 function RevokeDialog({

@@ -1,6 +1,7 @@
 /** The fleet's policy: edit, check, test, look at the effect, save. @module */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { problemFrom } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
@@ -8,10 +9,11 @@ import { useResource } from '../../api/use-resource.ts';
 import { CodeField, faultOf } from '../../editor/code-field.tsx';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
-import { notify, ProblemText } from '../../parts/notices.tsx';
+import { notify, notifyFailure, ProblemText } from '../../parts/notices.tsx';
 import { Badge, Empty, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 import { ExplainForm } from './explain-form.tsx';
+import { PolicyConflict } from './policy-conflict.tsx';
 import { PolicyTests } from './policy-tests.tsx';
 import { withRule } from './rule-insertion.ts';
 
@@ -19,20 +21,21 @@ const checkPauseMs = 500;
 
 export function PolicyScreen(): JSX.Element {
   const policy = useResource((client) => client.getPolicy());
-  const [draft, setDraft] = useState<string>();
+  const [draft, setDraft] = useState<PolicyDraft>();
   const [diff, setDiff] = useState<ApiPolicyDiff>();
   const { data } = policy;
   const saved = data?.text ?? '';
-  const text = draft ?? saved;
-  const isChanged = draft !== undefined && draft !== saved;
+  const text = draft?.text ?? saved;
+  const isChanged = draft !== undefined && draft.text !== saved;
+  const isConflict = isChanged && data !== undefined && draft.base !== data.sha256;
+  const edit = (changed: string | undefined): void => {
+    const base = draft?.base ?? data?.sha256;
+    setDraft(changed === undefined || base === undefined ? undefined : { text: changed, base });
+  };
   const checked = useCheck(text);
-  useLinkedRule(data, setDraft);
+  useLinkedRule(data, edit);
   const review = (): void => {
-    api
-      .diffPolicy({ body: { text } })
-      .then(setDiff, (error: unknown) =>
-        notify(error instanceof Error ? error.message : String(error), true),
-      );
+    api.diffPolicy({ body: { text } }).then(setDiff, notifyFailure);
   };
   return (
     <>
@@ -41,6 +44,14 @@ export function PolicyScreen(): JSX.Element {
         {data === undefined ? null : <LastChange policy={data} />}
       </div>
       <ProblemText problem={policy.problem} />
+      {isConflict ? (
+        <PolicyConflict
+          saved={data}
+          mine={text}
+          discard={() => edit(undefined)}
+          keep={() => setDraft({ text, base: data.sha256 })}
+        />
+      ) : null}
       <Panel
         title="policy.yaml of the fleet"
         aside={
@@ -48,8 +59,8 @@ export function PolicyScreen(): JSX.Element {
             <CheckVerdict checked={checked} />
             <EditorActions
               isChanged={isChanged}
-              isValid={checked?.ok === true}
-              discard={() => setDraft(undefined)}
+              isValid={checked?.ok === true && !isConflict}
+              discard={() => edit(undefined)}
               review={review}
             />
           </>
@@ -58,33 +69,56 @@ export function PolicyScreen(): JSX.Element {
         <CodeField
           label="Policy (YAML)"
           text={text}
-          change={setDraft}
+          change={edit}
           fault={faultOf(checked?.error)}
           isReadOnly={!hasRole('admin')}
           schemaPath="/v1/policy/schema"
         />
       </Panel>
+      <PolicyTests text={isChanged ? text : undefined} />
       <div class="columns">
         <ExplainForm text={isChanged ? text : undefined} />
-        <div>
-          <BrokerPolicies brokers={data?.brokers ?? []} />
-          <PolicyTests text={isChanged ? text : undefined} />
-        </div>
+        <BrokerPolicies brokers={data?.brokers ?? []} />
       </div>
-      {diff === undefined || data === undefined ? null : (
+      {diff === undefined || draft === undefined ? null : (
         <SaveDialog
           diff={diff}
           close={() => setDiff(undefined)}
           save={async () => {
-            await api.putPolicy({ body: { text }, headers: { 'if-match': `"${data.sha256}"` } });
-            notify('The policy is saved. Brokers apply it to live sessions.');
-            setDraft(undefined);
+            const isSaved = await putPolicy(draft);
+            if (isSaved) setDraft(undefined);
+            notify(
+              isSaved
+                ? 'The policy is saved. Brokers apply it to live sessions.'
+                : 'Not saved: the policy was changed meanwhile. Both versions are shown.',
+              !isSaved,
+            );
             policy.reload();
           }}
         />
       )}
     </>
   );
+}
+
+/** A text that is edited, and the hash of the policy that it is a change of. */
+interface PolicyDraft {
+  readonly text: string;
+  readonly base: string;
+}
+
+/**
+ * @returns whether it is saved; false: another person saved meanwhile
+ * @throws ApiProblem
+ */
+async function putPolicy({ text, base }: PolicyDraft): Promise<boolean> {
+  try {
+    await api.putPolicy({ body: { text }, headers: { 'if-match': `"${base}"` } });
+    return true;
+  } catch (error) {
+    if (problemFrom(error).code !== 'version-conflict') throw error;
+    return false;
+  }
 }
 
 /** Adds the rule that the address of the page names, once the policy is known. */

@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { api } from '../../api/page-api.ts';
-import type { ApiKeyCreated } from '../../api/api-types.ts';
+import type { ApiKey, ApiKeyCreated } from '../../api/api-types.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
+import { DataTable, type Column } from '../../parts/data-table.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
 import { CopyText, Empty, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
@@ -12,15 +13,8 @@ import { TimeText } from '../../parts/time-text.tsx';
 export function KeyList(): JSX.Element {
   const { data, problem, reload } = useResource((client) => client.listKeys());
   const [isAdding, setAdding] = useState(false);
-  const [name, setName] = useState('');
-  const [operator, setOperator] = useState('');
   const [created, setCreated] = useState<ApiKeyCreated>();
-  const [deleting, setDeleting] = useState<string>();
-  const add = async (): Promise<void> => {
-    const body = { name, ...(operator === '' ? {} : { operator }) };
-    setCreated(await api.createKey({ body }));
-    reload();
-  };
+  const [deleting, setDeleting] = useState<ApiKey>();
   return (
     <Panel
       title="API keys"
@@ -40,63 +34,114 @@ export function KeyList(): JSX.Element {
       {data?.keys.length === 0 ? (
         <Empty title="No key. Programs send one as Authorization: Bearer KEY." />
       ) : (
-        <ul class="brokers">
-          {(data?.keys ?? []).map((key) => (
-            <li key={key.id}>
-              <strong>{key.name}</strong>{' '}
-              <span class="faint">
-                {key.operator}, {key.role},{' '}
-                {key.scopes === null ? 'all groups of operations' : key.scopes.join(', ')}, ends{' '}
-                <TimeText at={key.expiresAt} />
-              </span>{' '}
-              <button
-                type="button"
-                class="small danger"
-                aria-label={`Delete ${key.name}`}
-                onClick={() => setDeleting(key.id)}
-              >
-                Delete
-              </button>
-            </li>
-          ))}
-        </ul>
+        <DataTable
+          label="List of keys"
+          rows={data?.keys ?? []}
+          columns={columns(setDeleting)}
+          keyOf={({ id }) => id}
+        />
       )}
       {isAdding ? (
-        <ActionDialog title="Create a key" action="Create" run={add} close={() => setAdding(false)}>
-          <label class="field">
-            <span>Name</span>
-            <input
-              value={name}
-              required
-              maxLength={64}
-              onInput={({ currentTarget }) => setName(currentTarget.value)}
-            />
-          </label>
-          <label class="field">
-            <span>Operator (empty: you)</span>
-            <input
-              value={operator}
-              maxLength={128}
-              onInput={({ currentTarget }) => setOperator(currentTarget.value)}
-            />
-          </label>
-        </ActionDialog>
-      ) : null}
-      {deleting === undefined ? null : (
-        <ActionDialog
-          title="Delete the key"
-          action="Delete"
-          isDangerous
-          close={() => setDeleting(undefined)}
-          run={async () => {
-            await api.deleteKey({ id: deleting });
-            notify('The key is deleted.');
+        <AddDialog
+          close={() => setAdding(false)}
+          created={(key) => {
+            setCreated(key);
             reload();
           }}
-        >
-          <p>Programs that use it are refused at once.</p>
-        </ActionDialog>
+        />
+      ) : null}
+      {deleting === undefined ? null : (
+        <DeleteDialog
+          apiKey={deleting}
+          close={() => setDeleting(undefined)}
+          deleted={() => {
+            if (created?.id === deleting.id) setCreated(undefined);
+            reload();
+          }}
+        />
       )}
     </Panel>
+  );
+}
+
+function columns(remove: (key: ApiKey) => void): readonly Column<ApiKey>[] {
+  return [
+    { title: 'Name', class: 'wrap', cell: ({ name }) => name },
+    { title: 'Operator', class: 'wrap', cell: ({ operator }) => operator },
+    { title: 'Role', cell: ({ role }) => role },
+    { title: 'Operations', cell: ({ scopes }) => scopes?.join(', ') ?? 'all' },
+    { title: 'Ends', class: 'nowrap', cell: ({ expiresAt }) => <TimeText at={expiresAt} /> },
+    {
+      title: 'Actions',
+      isTitleHidden: true,
+      class: 'row-actions',
+      cell: (key) => (
+        <button
+          type="button"
+          class="small danger"
+          aria-label={`Delete ${key.name}`}
+          onClick={() => remove(key)}
+        >
+          Delete
+        </button>
+      ),
+    },
+  ];
+}
+
+function AddDialog({
+  created,
+  close,
+}: {
+  readonly created: (key: ApiKeyCreated) => void;
+  readonly close: () => void;
+}): JSX.Element {
+  const [name, setName] = useState('');
+  const [operator, setOperator] = useState('');
+  const run = async (): Promise<void> => {
+    const body = { name, ...(operator === '' ? {} : { operator }) };
+    created(await api.createKey({ body }));
+  };
+  return (
+    <ActionDialog title="Create a key" action="Create" run={run} close={close}>
+      <label class="field">
+        <span>Name</span>
+        <input
+          value={name}
+          required
+          maxLength={64}
+          onInput={({ currentTarget }) => setName(currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        <span>Operator (empty: you)</span>
+        <input
+          value={operator}
+          maxLength={128}
+          onInput={({ currentTarget }) => setOperator(currentTarget.value)}
+        />
+      </label>
+    </ActionDialog>
+  );
+}
+
+function DeleteDialog({
+  apiKey: { id, name },
+  deleted,
+  close,
+}: {
+  readonly apiKey: ApiKey;
+  readonly deleted: () => void;
+  readonly close: () => void;
+}): JSX.Element {
+  const run = async (): Promise<void> => {
+    await api.deleteKey({ id });
+    notify(`The key ${name} is deleted.`);
+    deleted();
+  };
+  return (
+    <ActionDialog title={`Delete ${name}`} action="Delete" isDangerous close={close} run={run}>
+      <p>Programs that use it are refused at once.</p>
+    </ActionDialog>
   );
 }

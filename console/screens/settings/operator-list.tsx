@@ -1,39 +1,57 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { problemFrom } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
-import type { ApiLink } from '../../api/api-types.ts';
+import type { ApiLink, ApiOperator } from '../../api/api-types.ts';
+import { sessionState } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
-import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { choiceOf } from '../../parts/choice.ts';
-import { notify, ProblemText } from '../../parts/notices.tsx';
+import { DataTable, type Column } from '../../parts/data-table.tsx';
+import { notifyFailure, ProblemText } from '../../parts/notices.tsx';
 import { Badge, CopyText, Empty, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
+import {
+  AddOperatorDialog,
+  DeleteOperatorDialog,
+  operatorRoleNames,
+  OwnChangeDialog,
+  putOperator,
+  type OperatorChange,
+} from './operator-dialogs.tsx';
 
-const roles = ['viewer', 'operator', 'admin'] as const;
-type Role = (typeof roles)[number];
 const linkSeconds = 3600;
+
+type OpenDialog =
+  | { readonly kind: 'add' }
+  | { readonly kind: 'change'; readonly change: OperatorChange }
+  | { readonly kind: 'delete'; readonly name: string };
 
 /** Who can sign in. */
 export function OperatorList(): JSX.Element {
   const { data, problem, reload } = useResource((client) => client.listOperators());
-  const [isAdding, setAdding] = useState(false);
-  const [deleting, setDeleting] = useState<string>();
+  const [open, setOpen] = useState<OpenDialog>();
   const [link, setLink] = useState<ApiLink>();
-  const put = (name: string, role: Role, disabled: boolean): Promise<void> =>
-    api.putOperator({ name, body: { role, disabled } }).then(() => {
-      notify(`${name} is ${disabled ? 'disabled' : role}.`);
-      reload();
-    });
-  const failed = (error: unknown): void => notify(problemFrom(error).message, true);
+  const dialog = { changed: reload, close: () => setOpen(undefined) };
+  const change = (wanted: OperatorChange): void => {
+    const state = sessionState.value;
+    const isOwn = state.kind === 'signed-in' && state.info.operator === wanted.name;
+    if (isOwn) setOpen({ kind: 'change', change: wanted });
+    else putOperator(wanted).then(reload, notifyFailure);
+  };
   const createLink = (operator: string): void => {
-    api.createSignInLink({ body: { operator, ttlSeconds: linkSeconds } }).then(setLink, failed);
+    api
+      .createSignInLink({ body: { operator, ttlSeconds: linkSeconds } })
+      .then(setLink, notifyFailure);
+  };
+  const actions = {
+    change,
+    createLink,
+    remove: (name: string) => setOpen({ kind: 'delete', name }),
   };
   return (
     <Panel
       title="Operators"
       aside={
-        <button type="button" onClick={() => setAdding(true)}>
+        <button type="button" onClick={() => setOpen({ kind: 'add' })}>
           Add an operator
         </button>
       }
@@ -42,143 +60,119 @@ export function OperatorList(): JSX.Element {
       {data?.operators.length === 0 ? (
         <Empty title="No operator yet: only the administrator's certificate can sign in." />
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="List of operators">
-          <table>
-            <thead>
-              <tr>
-                <th>Name</th>
-                <th>Role</th>
-                <th>Status</th>
-                <th>Keys</th>
-                <th>Created</th>
-                <th>
-                  <span class="hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {(data?.operators ?? []).map(
-                ({ name, role, disabled, keys, createdAt, createdBy }) => (
-                  <tr key={name}>
-                    <td>{name}</td>
-                    <td>
-                      <select
-                        aria-label={`Role of ${name}`}
-                        value={role}
-                        onChange={({ currentTarget }) => {
-                          put(name, choiceOf(roles, currentTarget.value), disabled).catch(failed);
-                        }}
-                      >
-                        {roles.map((one) => (
-                          <option key={one} value={one}>
-                            {one}
-                          </option>
-                        ))}
-                      </select>
-                    </td>
-                    <td>
-                      <Badge tone={disabled ? 'warn' : 'good'}>
-                        {disabled ? 'disabled' : 'enabled'}
-                      </Badge>
-                    </td>
-                    <td>{keys}</td>
-                    <td>
-                      <TimeText at={createdAt} /> by {createdBy}
-                    </td>
-                    <td class="nowrap">
-                      <button type="button" class="small" onClick={() => createLink(name)}>
-                        Sign-in link
-                      </button>{' '}
-                      <button
-                        type="button"
-                        class="small"
-                        onClick={() => void put(name, role, !disabled).catch(failed)}
-                      >
-                        {disabled ? 'Enable' : 'Disable'}
-                      </button>{' '}
-                      <button
-                        type="button"
-                        class="small danger"
-                        aria-label={`Delete ${name}`}
-                        onClick={() => setDeleting(name)}
-                      >
-                        Delete
-                      </button>
-                    </td>
-                  </tr>
-                ),
-              )}
-            </tbody>
-          </table>
-        </div>
+        <DataTable
+          label="List of operators"
+          rows={data?.operators ?? []}
+          columns={columns(actions)}
+          keyOf={({ name }) => name}
+        />
       )}
-      {link === undefined ? null : (
-        <div role="status">
-          <p>
-            This link signs {link.operator} in, once, until{' '}
-            <TimeText at={link.expiresAt} isAbsolute />:
-          </p>
-          <CopyText text={link.url} label="Copy link" />
-        </div>
-      )}
-      {isAdding ? <AddDialog put={put} close={() => setAdding(false)} /> : null}
-      {deleting === undefined ? null : (
-        <ActionDialog
-          title={`Delete ${deleting}`}
-          action="Delete"
-          isDangerous
-          confirmation={deleting}
-          close={() => setDeleting(undefined)}
-          run={async () => {
-            await api.deleteOperator({ name: deleting });
-            notify(`${deleting} is deleted.`);
-            reload();
-          }}
-        >
-          <p>All sessions and keys of this operator end at once.</p>
-        </ActionDialog>
-      )}
+      {link === undefined ? null : <SignInLink link={link} />}
+      {open?.kind === 'add' ? <AddOperatorDialog {...dialog} /> : null}
+      {open?.kind === 'change' ? <OwnChangeDialog {...dialog} change={open.change} /> : null}
+      {open?.kind === 'delete' ? <DeleteOperatorDialog {...dialog} name={open.name} /> : null}
     </Panel>
   );
 }
 
-function AddDialog({
-  put,
-  close,
-}: {
-  readonly put: (name: string, role: Role, disabled: boolean) => Promise<void>;
-  readonly close: () => void;
-}): JSX.Element {
-  const [name, setName] = useState('');
-  const [role, setRole] = useState<Role>('viewer');
+interface RowActions {
+  readonly change: (change: OperatorChange) => void;
+  readonly createLink: (name: string) => void;
+  readonly remove: (name: string) => void;
+}
+
+function columns(actions: RowActions): readonly Column<ApiOperator>[] {
+  return [
+    { title: 'Name', class: 'wrap', cell: ({ name }) => name },
+    {
+      title: 'Role',
+      cell: (operator) => <RoleSelect operator={operator} change={actions.change} />,
+    },
+    {
+      title: 'Status',
+      cell: ({ disabled }) => (
+        <Badge tone={disabled ? 'warn' : 'good'}>{disabled ? 'disabled' : 'enabled'}</Badge>
+      ),
+    },
+    { title: 'Keys', cell: ({ keys }) => keys },
+    {
+      title: 'Created',
+      cell: ({ createdAt, createdBy }) => (
+        <>
+          <TimeText at={createdAt} /> by {createdBy}
+        </>
+      ),
+    },
+    {
+      title: 'Actions',
+      isTitleHidden: true,
+      class: 'row-actions',
+      cell: (operator) => <RowButtons operator={operator} {...actions} />,
+    },
+  ];
+}
+
+function RoleSelect({
+  operator: { name, role, disabled },
+  change,
+}: Pick<RowActions, 'change'> & { readonly operator: ApiOperator }): JSX.Element {
   return (
-    <ActionDialog
-      title="Add an operator"
-      action="Add"
-      run={() => put(name, role, false)}
-      close={close}
+    <select
+      aria-label={`Role of ${name}`}
+      value={role}
+      onChange={({ currentTarget }) => {
+        const wanted = choiceOf(operatorRoleNames, currentTarget.value);
+        // The list shows the new role when the service has it.
+        currentTarget.value = role;
+        change({ name, role: wanted, disabled });
+      }}
     >
-      <label class="field">
-        <span>Name</span>
-        <input
-          value={name}
-          required
-          maxLength={128}
-          spellcheck={false}
-          onInput={({ currentTarget }) => setName(currentTarget.value)}
-        />
-      </label>
-      <label class="field">
-        <span>Role</span>
-        <select
-          value={role}
-          onChange={({ currentTarget }) => setRole(choiceOf(roles, currentTarget.value))}
-        >
-          <option value="viewer">viewer: sees everything, changes nothing</option>
-          <option value="operator">operator: changes devices and tokens</option>
-          <option value="admin">admin: also changes the policy, operators and authorities</option>
-        </select>
-      </label>
-    </ActionDialog>
+      {operatorRoleNames.map((one) => (
+        <option key={one} value={one}>
+          {one}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function RowButtons({
+  operator: { name, role, disabled },
+  change,
+  createLink,
+  remove,
+}: RowActions & { readonly operator: ApiOperator }): JSX.Element {
+  return (
+    <>
+      <button type="button" class="small" onClick={() => createLink(name)}>
+        Sign-in link
+      </button>{' '}
+      <button
+        type="button"
+        class="small"
+        onClick={() => change({ name, role, disabled: !disabled })}
+      >
+        {disabled ? 'Enable' : 'Disable'}
+      </button>{' '}
+      <button
+        type="button"
+        class="small danger"
+        aria-label={`Delete ${name}`}
+        onClick={() => remove(name)}
+      >
+        Delete
+      </button>
+    </>
+  );
+}
+
+function SignInLink({ link }: { readonly link: ApiLink }): JSX.Element {
+  return (
+    <div role="status">
+      <p>
+        This link signs {link.operator} in, once, until <TimeText at={link.expiresAt} isAbsolute />:
+      </p>
+      <CopyText text={link.url} label="Copy link" />
+    </div>
   );
 }

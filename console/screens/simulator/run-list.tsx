@@ -5,6 +5,7 @@ import { api } from '../../api/page-api.ts';
 import type { ApiSimulationRun } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { goTo } from '../../parts/browser-location.ts';
+import { DataTable, type Column } from '../../parts/data-table.tsx';
 import { notifyFailure } from '../../parts/notices.tsx';
 import { PageLink } from '../../parts/page-link.tsx';
 import { Badge, Empty, formatCount, Panel, type Tone } from '../../parts/small-parts.tsx';
@@ -57,7 +58,12 @@ export function RunList({ runs, changed }: RunListProps): JSX.Element {
           <p>Its report appears here, with the verdict, the latencies and what was lost.</p>
         </Empty>
       ) : (
-        <RunTable runs={runs} chosen={chosen} toggle={toggle} remove={remove} />
+        <DataTable
+          label="List of reports"
+          rows={runs}
+          columns={columns(chosen, { toggle, remove })}
+          keyOf={({ id }) => id}
+        />
       )}
     </Panel>
   );
@@ -68,86 +74,57 @@ interface RunActions {
   readonly remove: (id: string) => void;
 }
 
-function RunTable({
-  runs,
-  chosen,
-  ...actions
-}: RunActions & {
-  readonly runs: readonly ApiSimulationRun[];
-  readonly chosen: readonly string[];
-}): JSX.Element {
-  return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="List of reports">
-      <table>
-        <thead>
-          <tr>
-            <th>
-              <span class="hidden">Choose</span>
-            </th>
-            <th>Plan</th>
-            <th>Result</th>
-            <th>Devices</th>
-            <th>Started</th>
-            <th>By</th>
-            <th>
-              <span class="hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {runs.map((run) => (
-            <RunRow key={run.id} run={run} isChosen={chosen.includes(run.id)} {...actions} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function RunRow({
-  run,
-  isChosen,
-  toggle,
-  remove,
-}: RunActions & {
-  readonly run: ApiSimulationRun;
-  readonly isChosen: boolean;
-}): JSX.Element {
-  return (
-    <tr>
-      <td>
+function columns(
+  chosen: readonly string[],
+  { toggle, remove }: RunActions,
+): readonly Column<ApiSimulationRun>[] {
+  return [
+    {
+      title: 'Choose',
+      isTitleHidden: true,
+      cell: ({ id, plan, startedAt, hasReport }) => (
         <input
           type="checkbox"
-          aria-label={`Choose ${run.plan}, ${run.startedAt}`}
-          disabled={!run.hasReport}
-          checked={isChosen}
-          onChange={() => toggle(run.id)}
+          aria-label={`Choose ${plan}, ${startedAt}`}
+          disabled={!hasReport}
+          checked={chosen.includes(id)}
+          onChange={() => toggle(id)}
         />
-      </td>
-      <td>
-        {run.hasReport ? <PageLink to={`simulator/${run.id}`}>{run.plan}</PageLink> : run.plan}
-      </td>
-      <td>
-        <OutcomeBadge run={run} />
-        {run.failure === null ? null : <p class="bad wrap">{run.failure}</p>}
-      </td>
-      <td>{formatCount(run.devices)}</td>
-      <td class="nowrap">
-        <TimeText at={run.startedAt} />
-      </td>
-      <td>{run.startedBy}</td>
-      <td>
-        {run.outcome !== 'running' && hasRole('admin') ? (
+      ),
+    },
+    {
+      title: 'Plan',
+      class: 'wrap',
+      cell: ({ id, plan, hasReport }) =>
+        hasReport ? <PageLink to={`simulator/${id}`}>{plan}</PageLink> : plan,
+    },
+    {
+      title: 'Result',
+      cell: (run) => (
+        <>
+          <OutcomeBadge run={run} />
+          {run.failure === null ? null : <p class="bad wrap">{run.failure}</p>}
+        </>
+      ),
+    },
+    { title: 'Devices', cell: ({ devices }) => formatCount(devices) },
+    { title: 'Started', class: 'nowrap', cell: ({ startedAt }) => <TimeText at={startedAt} /> },
+    { title: 'By', cell: ({ startedBy }) => startedBy },
+    {
+      title: 'Actions',
+      isTitleHidden: true,
+      class: 'row-actions',
+      cell: ({ id, plan, startedAt, outcome }) =>
+        outcome !== 'running' && hasRole('admin') ? (
           <button
             type="button"
             class="small danger"
-            aria-label={`Delete ${run.plan}, ${run.startedAt}`}
-            onClick={() => remove(run.id)}
+            aria-label={`Delete ${plan}, ${startedAt}`}
+            onClick={() => remove(id)}
           >
             Delete
           </button>
-        ) : null}
-      </td>
-    </tr>
-  );
+        ) : null,
+    },
+  ];
 }
