@@ -144,6 +144,39 @@ test('an operator publishes what the policy allows, and learns which rule is mis
   });
   t.is(sent.status, 200);
   t.deepEqual(await came, ['devices/d1/commands/reboot', '0102ff']);
+
+  // A command with a reply: by correlation data, by topic only, or none in time.
+  const v5 = await world.mqtt(await world.device('d5'), { clientId: 'd5', protocolVersion: 5 });
+  await v5.subscribeAsync('devices/d5/commands/+', { qos: 1 });
+  v5.on('message', (topic, payload, { properties = {} }) => {
+    const { responseTopic = '', correlationData = Buffer.alloc(0) } = properties;
+    const reply = (text: string, data: Buffer): void =>
+      void v5.publish(responseTopic, text, { qos: 1, properties: { correlationData: data } });
+    reply('of another command', Buffer.from('other'));
+    reply(`${topic} ${payload.toString()}`, correlationData);
+  });
+  const command = (id: string, body: object): ReturnType<typeof asAdmin> =>
+    asAdmin('POST', `/v1/devices/${id}/commands`, body);
+  const replied = await command('d5', { name: 'echo', payload: 'hello' });
+  t.like(replied.body, {
+    topic: 'devices/d5/commands/echo',
+    responseTopic: 'devices/d5/replies/echo',
+    connected: true,
+    matchedBy: 'correlation',
+  });
+  t.like(replied.body['reply'], {
+    topic: 'devices/d5/replies/echo',
+    payload: 'devices/d5/commands/echo hello',
+    publisher: 'd5',
+  });
+  device.once('message', () => device.publish('devices/d1/replies', 'done', { qos: 1 }));
+  const older = await command('d1', { name: 'stop' });
+  t.like(older.body, { matchedBy: 'topic' });
+  t.like(older.body['reply'], { topic: 'devices/d1/replies', payload: 'done' });
+  const silent = await command('d1', { name: 'nothing', waitSeconds: 1 });
+  t.like(silent.body, { reply: null, matchedBy: null, connected: true });
+  t.is((await command('d1', { name: '+' })).body['code'], 'request-invalid');
+  t.is((await command('nobody', { name: 'x' })).body['code'], 'device-not-found');
   const denied = await asAdmin('POST', '/v1/messages', { topic: 'other/x', payload: 'x' });
   t.is(denied.status, 403);
   t.is(denied.body['code'], 'message-denied');
@@ -158,7 +191,7 @@ test('an operator publishes what the policy allows, and learns which rule is mis
   const large = { topic: 'devices/d1/commands/x', payload: 'x'.repeat(65 * 1024) };
   t.is((await asAdmin('POST', '/v1/messages', large)).status, 413);
   const actions = (await world.enroll.audit()).map(({ action }) => action);
-  t.is(actions.filter((action) => action === 'message-published').length, 1);
+  t.is(actions.filter((action) => action === 'message-published').length, 4);
   t.true(actions.includes('access-refused'));
 });
 

@@ -1,13 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
-import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { identityFiles } from '../../core/state-folder.ts';
 import { roleOfClaim } from '../../enroll/operators/identity-provider.ts';
 import { enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
-import { oidcProvider, TestBrowser, type People } from '../support/oidc-provider.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import { restartWithProvider, TestBrowser, type People } from '../support/oidc-provider.ts';
 
 const people: People = {
   alice: { email: 'alice@example.com', groups: ['staff', 'fleet-admins'] },
@@ -15,48 +9,9 @@ const people: People = {
   mallory: { email: 'mallory@example.com', groups: ['others'] },
 };
 
-/** A port that was free a moment ago: provider and service must know each other's address. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 async function world(t: ExecutionContext): Promise<{ service: TestService; browser: TestBrowser }> {
-  const folder = tempFolder(t);
-  const port = await freePort();
-  const url = `https://localhost:${port}`;
   const plain = await enrollService(t);
-  // The provider shows a certificate of the same CA: one file serves as its CA.
-  const tls = identityFiles(plain.state.enroll.tls);
-  const provider = await oidcProvider(t, {
-    key: await readFile(tls.key, 'utf8'),
-    cert: await readFile(tls.chain, 'utf8'),
-    ca: plain.ca,
-    people,
-    clientSecret: 's'.repeat(40),
-    redirectUri: `${url}/v1/sign-in/oidc/callback`,
-  });
-  const clientSecretFile = join(folder, 'secret');
-  const caFile = join(folder, 'ca.pem');
-  await writeFile(clientSecretFile, 's'.repeat(40), { mode: 0o600 });
-  await writeFile(caFile, plain.ca);
-  const service = await plain.restart({
-    enroll: {
-      port,
-      url,
-      oidc: {
-        issuer: provider.issuer,
-        clientId: 'flotilla',
-        clientSecretFile,
-        caFile,
-        label: 'Example',
-        roles: { viewer: ['fleet-viewers'], admin: ['fleet-admins'] },
-      },
-    },
-  });
+  const service = await restartWithProvider(t, plain, people);
   return { service, browser: new TestBrowser(plain.ca) };
 }
 

@@ -3,13 +3,18 @@
  *
  * @module
  */
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { IncomingHttpHeaders } from 'node:http';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import Provider from 'oidc-provider';
+import { identityFiles } from '../../core/state-folder.ts';
+import type { TestService } from './enroll-service.ts';
+import { tempFolder } from './temp-folder.ts';
 
-export interface TestProvider {
+interface TestProvider {
   readonly issuer: string;
   /** PEM of what its certificate is checked against. */
   readonly ca: string;
@@ -18,7 +23,7 @@ export interface TestProvider {
 /** Who can sign in: the login name and the claims of each. */
 export type People = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-export async function oidcProvider(
+async function oidcProvider(
   t: Pick<ExecutionContext, 'teardown'>,
   options: {
     readonly key: string;
@@ -61,6 +66,52 @@ export async function oidcProvider(
     await new Promise((resolve) => server.close(resolve));
   });
   return { issuer, ca };
+}
+
+/** The name of the provider on the sign-in page. */
+export const providerLabel = 'Example';
+
+/**
+ * Starts a provider for a service, and starts the service again with it. The people of group `fleet-viewers` are
+ * viewers, those of `fleet-admins` are administrators. The address of the service becomes `https://localhost:…`.
+ */
+export async function restartWithProvider(
+  t: Pick<ExecutionContext, 'teardown'>,
+  plain: TestService,
+  people: People,
+): Promise<TestService> {
+  const folder = tempFolder(t);
+  const port = Number(new URL(plain.url).port);
+  const url = `https://localhost:${port}`;
+  // The provider shows a certificate of the same CA: one file serves as its CA.
+  const tls = identityFiles(plain.state.enroll.tls);
+  const clientSecret = 's'.repeat(40);
+  const provider = await oidcProvider(t, {
+    key: await readFile(tls.key, 'utf8'),
+    cert: await readFile(tls.chain, 'utf8'),
+    ca: plain.ca,
+    people,
+    clientSecret,
+    redirectUri: `${url}/v1/sign-in/oidc/callback`,
+  });
+  const clientSecretFile = join(folder, 'secret');
+  const caFile = join(folder, 'ca.pem');
+  await writeFile(clientSecretFile, clientSecret, { mode: 0o600 });
+  await writeFile(caFile, plain.ca);
+  return plain.restart({
+    enroll: {
+      port,
+      url,
+      oidc: {
+        issuer: provider.issuer,
+        clientId: 'flotilla',
+        clientSecretFile,
+        caFile,
+        label: providerLabel,
+        roles: { viewer: ['fleet-viewers'], admin: ['fleet-admins'] },
+      },
+    },
+  });
 }
 
 interface Visit {
