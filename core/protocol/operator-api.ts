@@ -258,7 +258,10 @@ export const commandRequestSchema = z.strictObject({
     .min(1)
     .max(256)
     .regex(/^[^+#\0]+$/, 'not a part of a topic'),
-  payload: z.string().max(128 * 1024).default(''),
+  payload: z
+    .string()
+    .max(128 * 1024)
+    .default(''),
   encoding: z.enum(['utf8', 'base64']).default('utf8'),
   qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
   waitSeconds: z.int().min(1).max(commandWaitMaxSeconds).default(commandWaitSeconds),

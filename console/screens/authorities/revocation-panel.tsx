@@ -33,7 +33,7 @@ export function RevocationPanel(): JSX.Element {
                 const isValid = Date.parse(nextUpdate) > currentMs.value;
                 return (
                   <tr key={fingerprint}>
-                    <td class="wrap">
+                    <td class="name">
                       {name} {isRoot ? <small class="faint">root</small> : null}
                     </td>
                     <td>

@@ -69,7 +69,11 @@ export function OverviewScreen(): JSX.Element {
       )}
       <Panel title="Latest changes" aside={<PageLink to="audit">All of the audit log</PageLink>}>
         <ProblemText problem={audit.problem} />
-        <AuditTable lines={audit.data?.lines ?? []} />
+        {audit.data === undefined ? (
+          <p class="faint">Loading…</p>
+        ) : (
+          <AuditTable lines={audit.data.lines} />
+        )}
       </Panel>
     </>
   );
