@@ -65,8 +65,10 @@ async function importStopped(
   if (await hasCa(state)) {
     const { changes, ca } = await open();
     const made = await changes.issuers.importSigned(chain, localActor);
-    const signing = [ca.current, ca.service].map(({ certificate }) => certificate.fingerprint);
-    return viewOf(made, purposeOf(made), signing.includes(made.fingerprint));
+    const signs = [ca.inventory.current, ca.inventory.service].some(
+      (one) => one?.certificate.fingerprint === made.fingerprint,
+    );
+    return viewOf(made, purposeOf(made), signs);
   }
   const imported = await files.importIssuer(state, passphrase, chain, nowMs);
   await files.activateImported(state, imported);

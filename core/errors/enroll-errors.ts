@@ -364,6 +364,13 @@ export const enrollErrors = errors({
       'Wait until no active certificate of it is left, or make another issuer the current one.',
     http: 409,
   },
+  'issuer-being-replaced': {
+    title: 'The issuer was withdrawn, and another one does not sign yet',
+    advice:
+      'Try again in some seconds. If it lasts, see flotilla ca status, and run flotilla issuer add with the key of the root.',
+    http: 503,
+    exit: 1,
+  },
   'brokers-late': {
     title: 'Not every broker trusts the new issuer yet',
     advice:

@@ -40,6 +40,7 @@ export const auditActions = [
   'issuer-retired',
   'issuer-requested',
   'issuer-withdrawn',
+  'issuer-withdrawal-completed',
   'root-imported',
   'root-replaced',
   'root-retired',

@@ -70,7 +70,7 @@ async function ensureServerIdentity(
   const { config, ca } = deps;
   const names = serverNames(config);
   const stored = await readOwnIdentity(folder);
-  if (stored !== undefined && isGood(stored, names, deps)) return stored;
+  if (stored !== undefined && (!ca.signs('server') || isGood(stored, names, deps))) return stored;
   const key = await keyFor(stored, deps, keyType);
   const issued = await ca.service.sign({
     spki: spkiOf(key),
@@ -94,6 +94,8 @@ async function ensureServerIdentity(
 export async function ensureOwnIdentities(
   deps: OwnIdentityDeps & { readonly registry: Registry; readonly log: Logger },
 ): Promise<void> {
+  // A change of the CA follows when another issuer signs.
+  if (!deps.ca.signs('broker')) return;
   for (const own of ownKinds(deps)) await ensureIdentity(deps, own);
 }
 

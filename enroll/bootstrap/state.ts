@@ -19,6 +19,7 @@ import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
+import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
@@ -106,6 +107,7 @@ export async function openState(
 ): Promise<OpenState> {
   const passphrase = await readPassphrase(state, env);
   const caDeps = { clock, urls: authorityUrls(config) };
+  const withdrawals = await openWithdrawals(state);
   const added = await upkeepCa(state, passphrase, caDeps, log);
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
@@ -133,6 +135,12 @@ export async function openState(
   for (const { issuer, purpose } of added) {
     const detail = { fingerprint: issuer.fingerprint, purpose };
     await audit.append({ action: 'issuer-added', actor: 'system', detail });
+  }
+  // What a crash has left of a withdrawal: opening the CA has replaced the issuer, and listed it as revoked.
+  for (const { fingerprint, actor } of opened.inventory.unsigned.length === 0 ? withdrawals : []) {
+    const detail = { fingerprint, completed: 'at a start of the service' };
+    await audit.append({ action: 'issuer-withdrawal-completed', actor, detail });
+    await closeWithdrawal(state, fingerprint);
   }
   return { registry, audit, ca, lineage, added };
 }

@@ -7,7 +7,7 @@
  * ca/issuer.pem issuer.key.pem   the issuer that signs certificates of devices now
  * ca/service.pem                 the issuer that signs certificates of services, brokers and servers now
  * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current ones
- * ca/withdrawn/<id>/             the same of issuers whose key is in other hands
+ * ca/withdrawn/<id>/             the same of issuers whose key is in other hands (see issuer-withdrawal-record.ts)
  * ca/requests/<id>/key.pem       keys of issuers whose certificate is requested from another CA
  * ca/roots/{next,former}/        cert.pem key.pem crl.pem of another trusted root, cross.pem (see root-change.ts)
  * ```
@@ -19,14 +19,14 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Authority, signRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
 import { keySigner, type Signer } from '../../certs/signer.ts';
-import { makeSecretFolder, syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
+import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { markCreation, unmarkCreation } from './ca-creation-guard.ts';
@@ -192,14 +192,17 @@ export async function activateIssuer(
 }
 
 /** Stores the current issuer with the others if it is not there: an operator may have supplied it. */
-async function keepIssuer(state: StateFolder): Promise<void> {
+export async function keepIssuer(state: StateFolder): Promise<void> {
   const [cert, key] = await Promise.all([
     readText(state.ca.issuerCert),
     readText(state.ca.issuerKey),
   ]);
   if (cert === undefined || key === undefined) return;
-  const folder = issuerFolder(state, readCertificate(cert).fingerprint);
-  if ((await readText(join(folder, 'cert.pem'))) !== undefined) return;
+  const { fingerprint } = readCertificate(splitPem(cert)[0] ?? '');
+  const { issuers, withdrawn } = state.ca;
+  for (const folder of [issuers, withdrawn].map((one) => join(one, issuerDigits(fingerprint)))) {
+    if ((await readText(join(folder, 'cert.pem'))) !== undefined) return;
+  }
   await storeIssuer(state, cert, key);
 }
 
@@ -212,27 +215,9 @@ export async function removeIssuer(state: StateFolder, fingerprint: string): Pro
 }
 
 /**
- * Moves an issuer to the withdrawn ones. Its key is kept: an operator may have named the wrong one.
- *
- * @throws FlotillaError `issuer-not-found` when it is not stored, or signs now
- */
-export async function setAsideIssuer(state: StateFolder, fingerprint: string): Promise<void> {
-  await keepIssuer(state);
-  const from = issuerFolder(state, fingerprint);
-  if ((await readText(join(from, 'cert.pem'))) === undefined) {
-    throw new FlotillaError('issuer-not-found', { detail: fingerprint });
-  }
-  await makeSecretFolder(state.ca.withdrawn);
-  const to = join(state.ca.withdrawn, issuerDigits(fingerprint));
-  await rm(to, { recursive: true, force: true });
-  await rename(from, to);
-  await syncFolder(state.ca.withdrawn);
-  await syncFolder(state.ca.issuers);
-}
-
-/**
  * Opens the CA.
  *
+ * @param known keys that are open already, by the fingerprint of the key: opening one takes 0.1 s
  * @throws FlotillaError `ca-missing`, `ca-chain-broken`, `ca-passphrase-wrong`, `ca-key-unreadable`,
  *   `file-too-open`
  */
@@ -240,16 +225,21 @@ export async function openCa(
   state: StateFolder,
   passphrase: string,
   deps: CaDeps,
+  known: ReadonlyMap<string, Signer> = new Map(),
 ): Promise<OpenedCa> {
   const inventory = await readCaInventory(state);
-  if (inventory.current === undefined) {
+  // While a withdrawn issuer is being replaced, everything works but the signing of certificates.
+  if (inventory.current === undefined && inventory.unsigned.length === 0) {
     throw new FlotillaError('ca-missing', { detail: state.ca.issuerCert });
   }
-  const keys = await openKeys(
-    await issuerKeyFiles(state),
-    inventory.issuers.map(({ certificate }) => certificate),
-    passphrase,
-  );
+  const certificates = inventory.issuers.map(({ certificate }) => certificate);
+  const unknown = certificates.filter(({ keyFingerprint }) => !known.has(keyFingerprint));
+  // The files beside these certificates come first, because each file that is opened takes 0.1 s.
+  const files = [
+    ...unknown.map(({ fingerprint }) => join(issuerFolder(state, fingerprint), 'key.pem')),
+    ...(await issuerKeyFiles(state)),
+  ];
+  const keys = new Map([...known, ...(await openKeys(files, unknown, passphrase))]);
   const issuers = inventory.issuers.map((chain) => ({
     ...chain,
     authority: authorityOf(chain, keys, deps),

@@ -15,6 +15,9 @@ import { readText } from './ca-files.ts';
 /** What an issuer signs. `all`: it has no extended key usage, as in installations before there were two issuers. */
 export type IssuerPurpose = 'all' | 'devices' | 'services';
 
+/** What two issuers of an installation sign. */
+export type SignedPurpose = Exclude<IssuerPurpose, 'all'>;
+
 /** An issuer with the CAs above it. */
 export interface IssuerChain {
   readonly certificate: CertificateFacts;
@@ -38,6 +41,8 @@ export interface CaInventory {
   readonly current: IssuerChain | undefined;
   /** The issuer that signs certificates of services and servers; undefined when the current one does. */
   readonly service: IssuerChain | undefined;
+  /** What nothing signs at the moment, because its issuer was withdrawn and another one is not there yet. */
+  readonly unsigned: readonly SignedPurpose[];
   /** Every trusted issuer: the two that sign first, then the newest. */
   readonly issuers: readonly IssuerChain[];
   readonly withdrawn: readonly CertificateFacts[];
@@ -63,21 +68,32 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
     ...(next === undefined ? [] : [next]),
     ...(former === undefined ? [] : [former]),
   ];
+  const withdrawn = (await storedCertificates(state.ca.withdrawn)).map((pem) =>
+    readCertificate(splitPem(pem)[0] ?? ''),
+  );
+  const withdrawnOnes = new Set(withdrawn.map(({ fingerprint }) => fingerprint));
   const chains = new Map<string, IssuerChain>();
   const add = (pem: string | undefined): IssuerChain | undefined => {
-    if (pem === undefined) return undefined;
+    if (pem === undefined || withdrawnOnes.has(fingerprintOfIssuer(pem))) return undefined;
     const chain = issuerChainOf(pem, roots);
     const known = chains.get(chain.certificate.fingerprint);
     chains.set(chain.certificate.fingerprint, known ?? chain);
     return known ?? chain;
   };
-  const current = add(await readText(state.ca.issuerCert));
-  const service = add(await readText(state.ca.serviceCert));
+  const issuerPem = await readText(state.ca.issuerCert);
+  const servicePem = await readText(state.ca.serviceCert);
+  const current = add(issuerPem);
+  const service = add(servicePem);
+  const isWithdrawn = (pem: string | undefined): boolean =>
+    pem !== undefined && withdrawnOnes.has(fingerprintOfIssuer(pem));
+  const unsigned: SignedPurpose[] = [
+    ...(isWithdrawn(issuerPem) ? (['devices'] as const) : []),
+    ...(isWithdrawn(servicePem ?? issuerPem) ? (['services'] as const) : []),
+  ];
   for (const pem of await storedCertificates(state.ca.issuers)) add(pem);
   const first = [current, service].filter((one) => one !== undefined);
   const others = [...chains.values()].filter((one) => !first.includes(one));
   others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
-  const withdrawn = await storedCertificates(state.ca.withdrawn);
   return {
     root,
     roots,
@@ -86,9 +102,16 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
     cross: roots.length === 1 ? [] : await crossCertificates(state),
     current,
     service,
+    unsigned,
     issuers: [...new Set(first), ...others],
-    withdrawn: withdrawn.map((pem) => readCertificate(splitPem(pem)[0] ?? '')),
+    withdrawn,
   };
+}
+
+/** An issuer may be followed by the CAs above it. Text that is not a certificate is reported when it is parsed. */
+function fingerprintOfIssuer(pem: string): string {
+  const [issuer] = splitPem(pem);
+  return issuer === undefined ? '' : readCertificate(issuer).fingerprint;
 }
 
 /**
@@ -122,6 +145,31 @@ export function issuerChainOf(pem: string, roots: readonly CertificateFacts[]): 
 export function purposeOf({ extendedKeyUsage }: CertificateFacts): IssuerPurpose {
   if (extendedKeyUsage.length === 0 || extendedKeyUsage.includes(oids.anyUsage)) return 'all';
   return extendedKeyUsage.includes(oids.serverAuth) ? 'services' : 'devices';
+}
+
+/**
+ * An issuer that is newer than the one that signs, or that signed until it was withdrawn: it was created or imported,
+ * and not activated yet.
+ */
+export function waitingIssuer(
+  { current, service, issuers, root, withdrawn }: CaInventory,
+  purpose: SignedPurpose,
+): CertificateFacts | undefined {
+  const signing = (purpose === 'devices' ? current : service)?.certificate;
+  const before = signing === undefined ? withdrawn.filter((one) => isFor(one, purpose)) : [signing];
+  const sinceMs = Math.max(0, ...before.map(({ notBeforeMs }) => notBeforeMs));
+  return issuers.find(
+    (one) =>
+      one !== current &&
+      one !== service &&
+      one.root === root &&
+      one.purpose === purpose &&
+      one.certificate.notBeforeMs > sinceMs,
+  )?.certificate;
+}
+
+function isFor(issuer: CertificateFacts, purpose: SignedPurpose): boolean {
+  return [purpose, 'all'].includes(purposeOf(issuer));
 }
 
 /** The first 16 digits of a fingerprint, which name the folder of an issuer. @throws FlotillaError `issuer-not-found` */

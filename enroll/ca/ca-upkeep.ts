@@ -15,7 +15,12 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { activateIssuer, createIssuer, issuersMax } from './ca-folder.ts';
-import { readCaInventory, type CaInventory } from './ca-inventory.ts';
+import {
+  readCaInventory,
+  waitingIssuer,
+  type CaInventory,
+  type SignedPurpose,
+} from './ca-inventory.ts';
 import type { CaDeps } from './root-authority.ts';
 import { ensureRootCrl } from './root-crl.ts';
 import { ensureRootResponders } from './root-responder.ts';
@@ -23,12 +28,10 @@ import { ensureRootResponders } from './root-responder.ts';
 /** An operator is warned 180 days before the end; this late the service acts. */
 const lateMs = 30 * dayMs;
 
-type Purpose = 'devices' | 'services';
-
 /** An issuer that was created here. */
 export interface AddedIssuer {
   readonly issuer: CertificateFacts;
-  readonly purpose: Purpose;
+  readonly purpose: SignedPurpose;
 }
 
 /**
@@ -48,7 +51,8 @@ export async function upkeepCa(
   const added: AddedIssuer[] = [];
   for (const purpose of neededIssuers(inventory, deps.clock.now())) {
     try {
-      const issuer = await createIssuer(state, passphrase, deps, purpose);
+      const issuer =
+        waitingIssuer(inventory, purpose) ?? (await createIssuer(state, passphrase, deps, purpose));
       await activateIssuer(state, issuer.fingerprint, purpose);
       added.push({ issuer, purpose });
       log.info({ fingerprint: issuer.fingerprint, purpose }, 'issuer created');
@@ -72,15 +76,16 @@ export async function upkeepCa(
 }
 
 /** Which issuers have to be created now. */
-export function neededIssuers(inventory: CaInventory, nowMs: number): readonly Purpose[] {
-  const { current, service, issuers } = inventory;
+export function neededIssuers(inventory: CaInventory, nowMs: number): readonly SignedPurpose[] {
+  const { current, service, issuers, unsigned } = inventory;
   const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
-  if (alive.length >= issuersMax) return [];
-  const needed: Purpose[] = [];
+  if (alive.length >= issuersMax) return unsigned;
+  const needed: SignedPurpose[] = [];
   if (current === undefined || isLate(current.certificate, nowMs)) needed.push('devices');
   else if (current.purpose === 'all' && isOwn(current.certificate)) needed.push('devices');
   // An issuer that an operator supplied for everything stays.
-  const isSupplied = current?.purpose === 'all' && !isOwn(current.certificate);
+  const isSupplied =
+    current?.purpose === 'all' && !isOwn(current.certificate) && !unsigned.includes('services');
   if (service === undefined ? !isSupplied : isServiceDue(service.certificate, nowMs)) {
     needed.push('services');
   }

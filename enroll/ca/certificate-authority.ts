@@ -8,11 +8,14 @@ import type { CertificateFacts } from '../../certs/certificate.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OpenedCa, OpenedIssuer } from './ca-folder.ts';
-import type { CaInventory, IssuerChain } from './ca-inventory.ts';
+import type { CaInventory, IssuerChain, SignedPurpose } from './ca-inventory.ts';
 import type { RootCrl } from './root-crl.ts';
 
 /** How many CA certificates are published: devices and brokers accept at most this many. */
 export const publishedMax = 16;
+
+/** When a client should try again while a withdrawn issuer is being replaced. */
+const replacedInSeconds = 5;
 
 export class CertificateAuthority {
   #opened: OpenedCa;
@@ -40,15 +43,23 @@ export class CertificateAuthority {
     return this.root.fingerprint;
   }
 
-  /** The issuer that signs new certificates of devices. */
+  /** The issuer that signs new certificates of devices. @throws FlotillaError `issuer-being-replaced` */
   get current(): Authority {
-    return this.#opened.issuers[0]?.authority ?? missing();
+    return this.#authorityOf(this.inventory.current, 'devices');
   }
 
-  /** The issuer that signs new certificates of services, brokers, administrators and servers. */
+  /**
+   * The issuer that signs new certificates of services, brokers, administrators and servers.
+   *
+   * @throws FlotillaError `issuer-being-replaced`
+   */
   get service(): Authority {
-    const fingerprint = this.inventory.service?.certificate.fingerprint;
-    return fingerprint === undefined ? this.current : (this.issuer(fingerprint) ?? missing());
+    return this.#authorityOf(this.inventory.service ?? this.inventory.current, 'services');
+  }
+
+  /** Whether an issuer signs this kind of certificate; false while a withdrawn one is being replaced. */
+  signs(profile: CertificateProfile): boolean {
+    return !this.inventory.unsigned.includes(profile === 'device' ? 'devices' : 'services');
   }
 
   /** The issuer that signs a kind of certificate. Only the one of services may sign for servers. */
@@ -104,12 +115,36 @@ export class CertificateAuthority {
     return all.map(({ pem }) => pem).join('');
   }
 
+  #authorityOf(chain: IssuerChain | undefined, purpose: SignedPurpose): Authority {
+    if (this.inventory.unsigned.includes(purpose)) {
+      throw new FlotillaError('issuer-being-replaced', {
+        detail: purpose,
+        retryAfterSeconds: replacedInSeconds,
+      });
+    }
+    return (
+      (chain === undefined ? undefined : this.issuer(chain.certificate.fingerprint)) ?? missing()
+    );
+  }
+
   /** Whether a key is the key of a root or of an issuer. */
   ownsKey(keyFingerprint: string): boolean {
     const { roots, issuers, withdrawn } = this.inventory;
     return [...publishedOf(roots, issuers, []), ...withdrawn].some(
       (certificate) => certificate.keyFingerprint === keyFingerprint,
     );
+  }
+
+  /**
+   * Stops trusting what is not in this inventory, at once: no key is opened. Issuers whose keys are not open yet are
+   * trusted after the next {@link replace}.
+   */
+  reduce(inventory: CaInventory): void {
+    const kept = new Set(inventory.issuers.map(({ certificate }) => certificate.fingerprint));
+    const issuers = this.#opened.issuers.filter(({ certificate }) =>
+      kept.has(certificate.fingerprint),
+    );
+    this.replace({ ...this.#opened, inventory: { ...inventory, issuers }, issuers });
   }
 
   /** Replaces the CA after it was read from the disk again. */

@@ -98,8 +98,8 @@ export async function signListOf(
 }
 
 /**
- * Signs the root's list when it is missing or damaged, lacks a withdrawn issuer, or was signed while the clock was
- * ahead.
+ * Signs the list of the current root when it is missing or damaged, and that of each trusted root when it lacks a
+ * withdrawn issuer, or was signed while the clock was ahead.
  *
  * @throws FlotillaError as {@link signRootCrl}
  */
@@ -109,10 +109,14 @@ export async function ensureRootCrl(
   deps: CaDeps,
 ): Promise<void> {
   const inventory = await readCaInventory(state);
-  const known = await readRootCrl(state, inventory.root);
-  const isComplete = unlistedIssuers(inventory, inventory.root, known).length === 0;
-  if (known !== undefined && isComplete && known.thisUpdateMs <= deps.clock.now()) return;
-  await signRootCrl(state, passphrase, deps);
+  for (const root of inventory.roots) {
+    const known = await readRootCrl(state, root);
+    const isComplete = unlistedIssuers(inventory, root, known).length === 0;
+    // The key of a former or next root may never have been here: it had its list from the beginning, or has none.
+    const isMissing = root === inventory.root && known === undefined;
+    const isOfFuture = known !== undefined && known.thisUpdateMs > deps.clock.now();
+    if (isMissing || !isComplete || isOfFuture) await signRootCrl(state, passphrase, deps, root);
+  }
 }
 
 /** The withdrawn issuers that a root has signed and its list does not contain. */

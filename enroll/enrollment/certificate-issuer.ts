@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Authority } from '../../certs/authority.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { noNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -17,6 +18,9 @@ import type { DeviceRecord } from '../registry/records.ts';
 import type { Change, Put, Registry } from '../registry/registry.ts';
 import type { CheckedCsr } from './csr-checks.ts';
 import type { IssueResult, ReplaySlot } from './issue-result.ts';
+
+/** How long a request waits for the issuer that replaces a withdrawn one, in ms. */
+const replacementWaitMs = 10_000;
 
 export interface CertificateIssuerDeps {
   readonly registry: Registry;
@@ -58,16 +62,16 @@ export class CertificateIssuer {
   /**
    * Issues and commits. The certificate is in the registry and on the disk when it resolves.
    *
-   * @throws FlotillaError `too-many-requests`, `registry-conflict` (the caller reads again and decides
+   * @throws FlotillaError `too-many-requests`, `issuer-being-replaced`, `registry-conflict` (the caller reads again and decides
    *   again), `registry-unavailable`
    */
   async issue(request: IssueRequest): Promise<IssueResult> {
-    const { registry, ca, config, clock } = this.#deps;
+    const { registry, config, clock } = this.#deps;
     const { row, change } = request;
     const { csr } = request.csr;
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
-    const issuer = ca.signerOf(request.profile);
+    const issuer = await this.#signerOf(request.profile);
     const issued = await issuer.sign({
       spki: csr.spki,
       profile: request.profile,
@@ -104,6 +108,25 @@ export class CertificateIssuer {
       ],
     });
     return result;
+  }
+
+  /** While a withdrawn issuer is being replaced, requests wait for the other one. */
+  async #signerOf(profile: CertificateProfile): Promise<Authority> {
+    const { ca, clock } = this.#deps;
+    if (!ca.signs(profile)) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          stop();
+          cancel();
+          resolve();
+        };
+        const stop = ca.onChange(() => {
+          if (ca.signs(profile)) done();
+        });
+        const cancel = clock.after(replacementWaitMs, done);
+      });
+    }
+    return ca.signerOf(profile);
   }
 
   #replayPuts(slot: ReplaySlot | undefined, { device, serial, der, issuer }: IssueResult): Put[] {

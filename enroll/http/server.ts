@@ -79,6 +79,12 @@ function leniencyOf({ enroll }: Config): Leniency {
   return { graceMs: enroll.renewGrace, withdrawn };
 }
 
+/**
+ * A broker applies the withdrawal of the issuer of its own certificate, and reports that, before it has a new
+ * certificate. A forged one gives nothing, because the registry does not contain it.
+ */
+const brokerLeniency: Leniency = { graceMs: 0, withdrawn: (role) => role === 'broker' };
+
 const anonymous: Caller = { identity: undefined, operator: undefined, actor: 'anonymous' };
 
 export class HttpServer {
@@ -172,7 +178,8 @@ export class HttpServer {
     }
     this.#assertRequests(request);
     const { clock, config } = this.#deps;
-    const leniency = access === 'renewing' ? leniencyOf(config) : strict;
+    const leniency =
+      access === 'renewing' ? leniencyOf(config) : access === 'broker' ? brokerLeniency : strict;
     const { socket } = request.raw;
     const identity = await identifyClient(socket, this.#deps, clock.now(), leniency);
     if (access === 'broker' && identity.record.role !== access) {

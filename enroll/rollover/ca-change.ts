@@ -49,10 +49,15 @@ export class CaChange {
 
   /** Runs a change alone. @throws FlotillaError `issuer-in-use` while another one is in progress */
   async alone<T>(work: (passphrase: string) => Promise<T>): Promise<T> {
+    return this.aloneWithoutKeys(async () => work(await this.deps.passphrase()));
+  }
+
+  /** As {@link alone}, for a change that begins before any key is opened. */
+  async aloneWithoutKeys<T>(work: () => Promise<T>): Promise<T> {
     if (this.#busy) throw new FlotillaError('issuer-in-use', { detail: 'a change is in progress' });
     this.#busy = true;
     try {
-      return await work(await this.deps.passphrase());
+      return await work();
     } finally {
       this.#busy = false;
     }
@@ -61,7 +66,10 @@ export class CaChange {
   /** Reads the CA again. Brokers and devices get the trusted certificates from then on. */
   async publish(passphrase: string): Promise<void> {
     const { state, ca, caDeps } = this.deps;
-    ca.replace(await openCa(state, passphrase, caDeps));
+    const open = new Map(
+      ca.issuers.map(({ certificate, signer }) => [certificate.keyFingerprint, signer]),
+    );
+    ca.replace(await openCa(state, passphrase, caDeps, open));
   }
 
   /** Waits until every connected broker has applied what was published. @throws FlotillaError `brokers-late` */

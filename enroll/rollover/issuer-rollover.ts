@@ -11,7 +11,7 @@
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { activateIssuer, createIssuer, issuersMax, removeIssuer } from '../ca/ca-folder.ts';
-import type { CaInventory, IssuerChain } from '../ca/ca-inventory.ts';
+import { waitingIssuer, type CaInventory, type IssuerChain } from '../ca/ca-inventory.ts';
 import { activateImported, importIssuer, requestIssuer } from '../ca/issuer-import.ts';
 import type { CaChange } from './ca-change.ts';
 
@@ -109,23 +109,6 @@ export class IssuerRollover {
     const { audit } = this.#change.deps;
     await audit.append({ action: 'issuer-added', actor, detail: { fingerprint, purpose } });
   }
-}
-
-/** An issuer that is newer than the current one of its purpose: it was created or imported, and not activated yet. */
-export function waitingIssuer(
-  { current, service, issuers, root }: CaInventory,
-  purpose: 'devices' | 'services',
-): CertificateFacts | undefined {
-  const signing = purpose === 'devices' ? current : service;
-  const since = signing?.certificate.notBeforeMs ?? 0;
-  return issuers.find(
-    (one) =>
-      one !== current &&
-      one !== service &&
-      one.root === root &&
-      one.purpose === purpose &&
-      one.certificate.notBeforeMs > since,
-  )?.certificate;
 }
 
 /** @throws FlotillaError `issuer-in-use` when there are too many issuers that have not ended */

@@ -3,17 +3,36 @@
  * as soon as they receive the issuers that are left. Its certificates in the registry are genuine, because
  * a forged one is not there: so the service may let their holders renew, if an operator allows it.
  *
+ * 1. The withdrawal becomes durable: a folder is renamed, and the audit log gets a line.
+ * 2. The issuers that are left are published. No key is opened before that, because it takes time.
+ * 3. When the brokers have applied it, another issuer signs, the list of the root contains the withdrawn one, and the
+ *    service replaces its own certificates.
+ *
+ * A crash after the first step is completed at the next start (see enroll/bootstrap/state.ts).
+ *
  * @module
  */
+import type { Cancel } from '../../core/clock.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { WithdrawnIssuer } from '../../core/protocol/ca-status.ts';
-import { activateIssuer, createIssuer, setAsideIssuer } from '../ca/ca-folder.ts';
-import type { IssuerChain } from '../ca/ca-inventory.ts';
+import { readText } from '../ca/ca-files.ts';
+import { activateIssuer, createIssuer } from '../ca/ca-folder.ts';
+import { readCaInventory, waitingIssuer, type IssuerChain } from '../ca/ca-inventory.ts';
+import { rootKeyFiles } from '../ca/ca-keys.ts';
+import {
+  closeWithdrawal,
+  openWithdrawals,
+  withdrawIssuer,
+} from '../ca/issuer-withdrawal-record.ts';
 import { openRoot } from '../ca/root-authority.ts';
 import { signListOf, signRootCrl } from '../ca/root-crl.ts';
 import { renewResponderOf } from '../ca/root-responder.ts';
 import { caBrokersTimeoutMs, type CaChange } from './ca-change.ts';
-import { waitingIssuer } from './issuer-rollover.ts';
+
+/** How long the keys of the CA stay closed for brokers that have not applied the withdrawal, in ms. */
+const brokersFirstMs = 2000;
+
+const purposes = ['devices', 'services'] as const;
 
 export class IssuerWithdrawal {
   readonly #change: CaChange;
@@ -24,23 +43,36 @@ export class IssuerWithdrawal {
 
   /**
    * Withdraws an issuer. Another one signs from then on: one that waits, or a new one if the root's key is here. The
-   * root's list contains it, if the root's key is here. It is durable when the brokers learn of it.
+   * root's list contains it, if the root's key is here. It is durable when the brokers learn of it. May be repeated
+   * after a failure.
    *
    * @throws FlotillaError `issuer-not-found`, `root-key-missing` when it signs now and no other issuer can replace it
    */
   withdraw(fingerprint: string, actor: string): Promise<WithdrawnIssuer> {
-    return this.#change.alone(async (passphrase) => {
+    return this.#change.aloneWithoutKeys(async () => {
       const { state, ca, audit, feed, clock } = this.#change.deps;
       const startMs = clock.monotonicMs();
-      const chain = ca.inventory.issuers.find((one) => one.certificate.fingerprint === fingerprint);
-      if (chain === undefined) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
-      const replacements = await this.#replace(fingerprint, passphrase);
-      await setAsideIssuer(state, fingerprint);
+      const isRepeated = (await openWithdrawals(state)).some(
+        (one) => one.fingerprint === fingerprint,
+      );
+      if (!isRepeated) {
+        await this.#assertReplaceable(fingerprint);
+        await withdrawIssuer(state, { fingerprint, actor, atMs: clock.now() });
+      }
+      // A full disk does not stop a withdrawal: its error comes last.
+      const event = { action: 'issuer-withdrawn', actor, detail: { fingerprint } } as const;
+      const [recorded] = await Promise.allSettled([isRepeated || audit.append(event)]);
+      ca.reduce(await readCaInventory(state));
+      const applied = feed
+        .effectOf([feed.sequence], caBrokersTimeoutMs)
+        .then((effect) => ({ effect, elapsedMs: Math.round(clock.monotonicMs() - startMs) }));
+      await this.#atMost(brokersFirstMs, applied);
+      const passphrase = await this.#change.deps.passphrase();
+      const replacements = await this.#replace(passphrase);
       await this.#change.publish(passphrase);
-      const effect = await feed.effectOf([feed.sequence], caBrokersTimeoutMs);
-      const elapsedMs = Math.round(clock.monotonicMs() - startMs);
-      const onRootCrl = await this.#list(chain, passphrase);
+      const onRootCrl = await this.#list(fingerprint, passphrase);
       const certificates = await this.#change.activeCertificates(new Set([fingerprint]));
+      const { effect, elapsedMs } = await applied;
       const result = {
         fingerprint,
         replacements,
@@ -51,11 +83,10 @@ export class IssuerWithdrawal {
         onRootCrl,
         elapsedMs,
       };
-      await audit.append({
-        action: 'issuer-withdrawn',
-        actor,
-        detail: { ...result, replacements: replacements.join(' ') },
-      });
+      const detail = { ...result, replacements: replacements.join(' ') };
+      await audit.append({ action: 'issuer-withdrawal-completed', actor, detail });
+      await closeWithdrawal(state, fingerprint);
+      if (recorded.status === 'rejected') throw recorded.reason;
       return result;
     });
   }
@@ -88,16 +119,31 @@ export class IssuerWithdrawal {
     });
   }
 
-  /** Makes other issuers sign what this one signs. @returns their fingerprints */
-  async #replace(fingerprint: string, passphrase: string): Promise<string[]> {
+  /** @throws FlotillaError `issuer-not-found`, `root-key-missing` */
+  async #assertReplaceable(fingerprint: string): Promise<void> {
+    const { state, ca } = this.#change.deps;
+    const { inventory } = ca;
+    const { current, service, issuers } = inventory;
+    const isOf = (one: IssuerChain | undefined): boolean =>
+      one?.certificate.fingerprint === fingerprint;
+    if (!issuers.some(isOf)) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
+    const needed = purposes.filter((one) =>
+      isOf(one === 'devices' ? current : (service ?? current)),
+    );
+    if (needed.every((one) => waitingIssuer(inventory, one) !== undefined)) return;
+    const files = await Promise.all(rootKeyFiles(state).map(readText));
+    if (files.some((text) => text !== undefined)) return;
+    throw new FlotillaError('root-key-missing', { detail: state.ca.rootKey });
+  }
+
+  /** Makes other issuers sign what nothing signs now. @returns their fingerprints */
+  async #replace(passphrase: string): Promise<string[]> {
     const { state, ca, caDeps } = this.#change.deps;
-    const { current, service } = ca.inventory;
-    const isOf = (one: typeof current): boolean => one?.certificate.fingerprint === fingerprint;
+    const { inventory } = ca;
     const replacements: string[] = [];
-    for (const purpose of ['devices', 'services'] as const) {
-      if (!isOf(purpose === 'devices' ? current : (service ?? current))) continue;
+    for (const purpose of inventory.unsigned) {
       const other =
-        waitingIssuer(ca.inventory, purpose) ??
+        waitingIssuer(inventory, purpose) ??
         (await createIssuer(state, passphrase, caDeps, purpose));
       await activateIssuer(state, other.fingerprint, purpose);
       replacements.push(other.fingerprint);
@@ -106,15 +152,29 @@ export class IssuerWithdrawal {
   }
 
   /** Only the CA that has signed the issuer can revoke it: the root, unless there are CAs between them. */
-  async #list({ above, root }: IssuerChain, passphrase: string): Promise<boolean> {
-    const { state, caDeps } = this.#change.deps;
+  async #list(fingerprint: string, passphrase: string): Promise<boolean> {
+    const { state, ca, caDeps } = this.#change.deps;
+    const { roots, withdrawn } = ca.inventory;
+    const issuer = withdrawn.find((one) => one.fingerprint === fingerprint);
+    const root = roots.find(({ x509 }) => issuer?.x509.checkIssued(x509) === true);
     try {
       await signRootCrl(state, passphrase, caDeps, root);
       await this.#change.publish(passphrase);
-      return above.length === 0;
+      return root !== undefined;
     } catch (error) {
       if (isFlotillaError(error, 'root-key-missing')) return false;
       throw error;
     }
+  }
+
+  /** Resolves when the work does, or after a time. */
+  async #atMost(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+    const { clock } = this.#change.deps;
+    let cancel: Cancel = () => undefined;
+    const timeout = new Promise<void>((resolve) => {
+      cancel = clock.after(timeoutMs, resolve);
+    });
+    await Promise.race([work, timeout]);
+    cancel();
   }
 }

@@ -16,7 +16,8 @@ export interface EnrollmentVitals {
   readonly listening: boolean;
   /** Nothing is enrolled or changed while the audit log cannot be written. */
   readonly auditLogWritable: boolean;
-  readonly issuer: CertificateFacts;
+  /** Undefined while a withdrawn one is being replaced. */
+  readonly issuer: CertificateFacts | undefined;
   readonly serverCertificate: CertificateFacts;
 }
 
@@ -40,7 +41,9 @@ export function enrollmentReadiness(vitals: EnrollmentVitals): readonly Check[] 
   ];
 }
 
-function expiry(name: string, { notAfterMs }: CertificateFacts, nowMs: number): Check {
+function expiry(name: string, one: CertificateFacts | undefined, nowMs: number): Check {
+  if (one === undefined) return { name, ok: false, detail: 'there is none' };
+  const { notAfterMs } = one;
   return {
     name,
     ok: notAfterMs > nowMs,

@@ -84,7 +84,7 @@ export class EnrollmentTelemetry {
       lagMs: this.#lag.lagMs,
       listening: this.#isListening,
       auditLogWritable: !audit.isBroken,
-      issuer: ca.current.certificate,
+      issuer: ca.inventory.current?.certificate,
       serverCertificate: serverCertificate(),
     };
   }
@@ -99,7 +99,8 @@ export class EnrollmentTelemetry {
       feedSequence: feed.sequence,
       auditLogWritable: !audit.isBroken,
       rootNotAfterMs: ca.root.notAfterMs,
-      issuerNotAfterMs: ca.current.certificate.notAfterMs,
+      // 0 s are left while a withdrawn issuer is being replaced.
+      issuerNotAfterMs: ca.inventory.current?.certificate.notAfterMs ?? clock.now(),
       serverCertificateNotAfterMs: serverCertificate().notAfterMs,
     };
   }

@@ -38,7 +38,9 @@ const purposeBody = z.strictObject({ purpose: z.enum(['devices', 'services']).op
 export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDeps): HttpRoute[] {
   const { issuers, withdrawal } = changes;
   const isCurrent = (fingerprint: string): boolean =>
-    [ca.current, ca.service].some((one) => one.certificate.fingerprint === fingerprint);
+    [ca.inventory.current, ca.inventory.service].some(
+      (one) => one?.certificate.fingerprint === fingerprint,
+    );
   const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
     fingerprint: certificate.fingerprint,
     name: certificate.x509.subject,
