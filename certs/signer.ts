@@ -5,6 +5,7 @@
  * @module
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { signPieces } from './algorithms.ts';
 
 export interface Signer {
@@ -18,6 +19,18 @@ export interface Signer {
    * @throws FlotillaError `ca-token-failed`
    */
   sign(pieces: readonly Uint8Array[]): Promise<Buffer>;
+}
+
+/** The key is at another CA: this process cannot sign with it. */
+export function absentSigner(publicKey: KeyObject): Signer {
+  return {
+    publicKey,
+    privateKey: undefined,
+    sign: () =>
+      Promise.reject(
+        new FlotillaError('external-ca-refused', { detail: 'its key is not in this installation' }),
+      ),
+  };
 }
 
 /** A signer with a key in memory. */

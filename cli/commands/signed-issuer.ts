@@ -10,6 +10,7 @@ import type { Runner } from '../lib/runner.ts';
 interface ImportOptions extends AdminOptions {
   readonly key?: string;
   readonly keyPassphraseFile?: string;
+  readonly external?: boolean;
 }
 
 export function issuerImportCommand(runner: Runner): Command {
@@ -17,6 +18,7 @@ export function issuerImportCommand(runner: Runner): Command {
     .argument('<chain>', 'PEM file: the issuer, then the CAs between it and the root')
     .option('--key <file>', 'private key of the issuer (default: that of flotilla issuer request)')
     .option('--key-passphrase-file <file>', 'file with the passphrase of the private key')
+    .option('--external', 'its key is at the external CA of enroll.externalCa')
     .option(...urlOption)
     .action(runner.runWith(importIssuer));
 }
@@ -40,9 +42,14 @@ const importIssuer = async (
         const { storeRequestedKey } = await import('../../enroll/ca/issuer-import.ts');
         await storeRequestedKey(state, passphrase, key);
       }
-      return client.api.importIssuer({ body: { chain } });
+      return client.api.importIssuer({ body: { chain, external: options.external === true } });
     },
-    async (stopped) => importStopped(stopped, chain, key),
+    async (stopped) =>
+      importStopped(stopped, {
+        chain,
+        key,
+        place: options.external === true ? 'external' : 'here',
+      }),
   );
   context.out.result(
     issuer,
@@ -51,11 +58,16 @@ const importIssuer = async (
   return 0;
 };
 
+interface SuppliedIssuer {
+  readonly chain: string;
+  readonly key: Awaited<ReturnType<typeof readKeyFile>> | undefined;
+  readonly place: 'here' | 'external';
+}
+
 /** Before the first start there is no issuer, no registry and no audit log: only the files are written. */
 async function importStopped(
   { prepare, open }: StoppedState,
-  chain: string,
-  key: Awaited<ReturnType<typeof readKeyFile>> | undefined,
+  { chain, key, place }: SuppliedIssuer,
 ): Promise<ImportIssuerResponse> {
   const files = await import('../../enroll/ca/issuer-import.ts');
   const { hasCa } = await import('../../enroll/ca/ca-folder.ts');
@@ -64,13 +76,13 @@ async function importStopped(
   if (key !== undefined) await files.storeRequestedKey(state, passphrase, key);
   if (await hasCa(state)) {
     const { changes, ca } = await open();
-    const made = await changes.issuers.importSigned(chain, localActor);
+    const made = await changes.issuers.importSigned(chain, localActor, place);
     const signs = [ca.inventory.current, ca.inventory.service].some(
       (one) => one?.certificate.fingerprint === made.fingerprint,
     );
     return viewOf(made, purposeOf(made), signs);
   }
-  const imported = await files.importIssuer(state, passphrase, chain, nowMs);
+  const imported = await files.importIssuer(state, passphrase, chain, nowMs, place);
   await files.activateImported(state, imported);
   return viewOf(imported.certificate, imported.purpose, true);
 }

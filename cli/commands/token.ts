@@ -26,6 +26,7 @@ interface TokenOptions extends AdminOptions {
   readonly role?: string;
   readonly ttl?: number;
   readonly uses?: number;
+  readonly reenroll?: boolean;
 }
 
 export function tokenCommand(runner: Runner): Command {
@@ -40,6 +41,10 @@ export function tokenCommand(runner: Runner): Command {
       .option('--profile <name>', 'enrollment profile')
       .option('--ttl <duration>', 'validity of the token (default: 24h)', durationMs)
       .option('--uses <n>', 'how many times it can be used (default: 1)', wholeNumber)
+      .option(
+        '--reenroll',
+        'with --group: also for devices of the group that exist; for a service that enrolls on their behalf',
+      )
       .option(...urlOption)
       .action(runner.run(create)),
   );
@@ -59,7 +64,9 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     if (group === undefined || uses === undefined) {
       throw new FlotillaError('usage', { detail: 'specify --device, or --group and --uses' });
     }
-    const token = await client.api.createGroupToken({ body: { group, uses, ...common } });
+    const token = await client.api.createGroupToken({
+      body: { group, uses, ...common, ...(options.reenroll === true ? { reenrolls: true } : {}) },
+    });
     context.out.result(
       token,
       `token    ${token.token}\ngroup    ${token.group}\nuses     ${token.uses}\nexpires  ${context.out.moment(token.expiresAt)}`,

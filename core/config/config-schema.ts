@@ -10,6 +10,7 @@ import { enrollLimitsSchema } from './enroll-limits.ts';
 import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
 import { renewalSettingsSchema } from './renewal-settings.ts';
+import { externalCaSchema } from './external-ca-schema.ts';
 import { durationSetting, host, plainUrl, portSetting } from './setting-types.ts';
 
 const approvalRule = z.strictObject({
@@ -246,6 +247,7 @@ export const configSchema = z.strictObject({
         })
         .optional()
         .describe('Sign-in by an identity provider (OpenID Connect).'),
+      externalCa: externalCaSchema,
       hook: z
         .strictObject({
           url: z

@@ -242,6 +242,24 @@ export const enrollErrors = errors({
     advice: 'Try again later; the operator finds the cause in the log.',
     http: 503,
   },
+  'external-ca-unavailable': {
+    title: 'The external CA did not sign in time',
+    advice:
+      'Try again later; the operator finds the cause in the log, and the settings in enroll.externalCa.',
+    http: 503,
+  },
+  'external-ca-refused': {
+    title: 'The external CA refuses to sign this request',
+    advice:
+      'The operator compares enroll.externalCa (address, credentials) with what the CA logs, and the profile with what the CA allows.',
+    http: 502,
+  },
+  'external-ca-answer-refused': {
+    title: 'The external CA returned a certificate that this service does not accept',
+    advice:
+      'The operator corrects the profile at the CA: the key and name of the request, TLS client only, of the imported issuer, not longer than requested.',
+    http: 502,
+  },
   'operation-refused': {
     title: 'This operation is intentionally not supported',
     advice: 'Use simpleenroll with a key that the device generated itself.',

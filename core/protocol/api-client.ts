@@ -635,7 +635,10 @@ export type ImportIssuerResponse = {
   readonly purpose?: 'all' | 'devices' | 'services' | undefined;
   readonly notAfter: string;
 };
-export type ImportIssuerRequest = { readonly chain: string };
+export type ImportIssuerRequest = {
+  readonly chain: string;
+  readonly external?: boolean | undefined;
+};
 export type RequestIssuerResponse = { readonly key: string; readonly csr: string };
 export type RequestIssuerRequest = { readonly purpose?: 'devices' | 'services' | undefined };
 export type WithdrawIssuerResponse = {
@@ -1302,6 +1305,7 @@ export type CreateGroupTokenRequest = {
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses: number;
+  readonly reenrolls?: boolean | undefined;
 };
 export type WhoamiResponse = {
   readonly id: string;

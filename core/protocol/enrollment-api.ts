@@ -139,6 +139,8 @@ export const groupTokenRequestSchema = z.strictObject({
     .max(365 * 86_400)
     .optional(),
   uses: z.int().min(1).max(1_000_000),
+  /** Whether devices that are in the group already may use it again: for another CA or a registration authority. */
+  reenrolls: z.boolean().optional(),
 });
 export const groupTokenSchema = z.object({
   token: z.string(),

@@ -45,6 +45,8 @@ export interface Call {
    * chunks.
    */
   readonly timeoutMs?: number;
+  /** The largest response that is read, in bytes (default: {@link responseMaxBytes}). */
+  readonly answerMaxBytes?: number;
   /** Reuses connections; without it each call opens its own. */
   readonly agent?: Agent;
   /** `any`: the server is not the enrollment service, so that only its host name is checked. */
@@ -68,7 +70,7 @@ export async function callHttps(call: Call): Promise<HttpsResponse> {
   return await readAnswer(
     call.url,
     send(call),
-    responseMaxBytes,
+    call.answerMaxBytes ?? responseMaxBytes,
     call.timeoutMs ?? defaultTimeoutMs,
   );
 }

@@ -20,6 +20,7 @@ import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
+import { ExternalCa } from '../ca/external-ca.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
 import {
   ensureOwnIdentities,
@@ -47,6 +48,8 @@ export interface OpenState {
   readonly audit: AuditLog;
   readonly ca: CertificateAuthority;
   readonly lineage: Lineage;
+  /** Signs certificates of devices, if its issuer is the current one. */
+  readonly external: ExternalCa | undefined;
   /** The issuers that were created because others have ended, or are missing. */
   readonly added: readonly AddedIssuer[];
 }
@@ -111,6 +114,7 @@ export async function openState(
   const added = await upkeepCa(state, passphrase, caDeps, log);
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
+  const external = await ExternalCa.open(config, clock);
   const audit = await AuditLog.open(state.enroll.audit, clock);
   lifecycle.add('audit log', () => audit.close());
   if (acceptLoss !== 'registry') await assertRegistryExists(state);
@@ -142,7 +146,7 @@ export async function openState(
     await audit.append({ action: 'issuer-withdrawal-completed', actor, detail });
     await closeWithdrawal(state, fingerprint);
   }
-  return { registry, audit, ca, lineage, added };
+  return { registry, audit, ca, external, lineage, added };
 }
 
 /**

@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { assertEncryptedKey, decryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { spkiOf } from '../../certs/key.ts';
+import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { FindingList } from '../../core/integrity/finding.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { readText } from './ca-files.ts';
+import { isExternalKey, readText } from './ca-files.ts';
 import { foldersIn } from './ca-inventory.ts';
 import { openCa } from './ca-folder.ts';
 import { readRootCrl } from './root-crl.ts';
@@ -50,7 +51,8 @@ export async function checkCa(
     if (text === undefined) continue;
     if (path.endsWith('key.pem')) {
       keyCount++;
-      checkKey(path, text, passphrase, findings);
+      // Other keys are on a token, or at an external CA.
+      if (!isPkcs11Uri(text) && !isExternalKey(text)) checkKey(path, text, passphrase, findings);
     } else if (!path.endsWith('crl.pem')) {
       located.push(...certificatesOf(path, text, findings));
     }

@@ -22,3 +22,10 @@ export async function readSecretText(path: string): Promise<string | undefined> 
   if (text !== undefined) await assertSecret(path);
   return text;
 }
+
+/** The content of the key file of an issuer whose key is at an external CA. */
+export const externalKeyText = 'external\n';
+
+export function isExternalKey(content: string): boolean {
+  return content.trim() === externalKeyText.trim();
+}

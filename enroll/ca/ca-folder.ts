@@ -25,7 +25,7 @@ import { Authority, signRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
-import { keySigner, type Signer } from '../../certs/signer.ts';
+import { absentSigner, keySigner, type Signer } from '../../certs/signer.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -232,14 +232,23 @@ export async function openCa(
   if (inventory.current === undefined && inventory.unsigned.length === 0) {
     throw new FlotillaError('ca-missing', { detail: state.ca.issuerCert });
   }
-  const certificates = inventory.issuers.map(({ certificate }) => certificate);
-  const unknown = certificates.filter(({ keyFingerprint }) => !known.has(keyFingerprint));
+  const unknown = inventory.issuers
+    .filter(({ isExternal }) => isExternal !== true)
+    .map(({ certificate }) => certificate)
+    .filter(({ keyFingerprint }) => !known.has(keyFingerprint));
   // The files beside these certificates come first, because each file that is opened takes 0.1 s.
   const files = [
     ...unknown.map(({ fingerprint }) => join(issuerFolder(state, fingerprint), 'key.pem')),
     ...(await issuerKeyFiles(state)),
   ];
-  const keys = new Map([...known, ...(await openKeys(files, unknown, passphrase))]);
+  const external = inventory.issuers
+    .filter(({ isExternal }) => isExternal === true)
+    .map(({ certificate }) => certificate);
+  const keys = new Map([
+    ...known,
+    ...external.map((one) => [one.keyFingerprint, absentSigner(one.x509.publicKey)] as const),
+    ...(await openKeys(files, unknown, passphrase)),
+  ]);
   const issuers = inventory.issuers.map((chain) => ({
     ...chain,
     authority: authorityOf(chain, keys, deps),

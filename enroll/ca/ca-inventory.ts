@@ -4,13 +4,13 @@
  * @module
  */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { issuerChainFault } from '../../certs/certification-path.ts';
 import { oids } from '../../certs/oids.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { readText } from './ca-files.ts';
+import { isExternalKey, readText } from './ca-files.ts';
 
 /** What an issuer signs. `all`: it has no extended key usage, as in installations before there were two issuers. */
 export type IssuerPurpose = 'all' | 'devices' | 'services';
@@ -25,6 +25,8 @@ export interface IssuerChain {
   readonly above: readonly CertificateFacts[];
   readonly root: CertificateFacts;
   readonly purpose: IssuerPurpose;
+  /** Whether the key is at an external CA, which signs requests of devices (external-ca.ts). */
+  readonly isExternal?: boolean;
 }
 
 /** The certificates of the CA. */
@@ -72,10 +74,13 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
     readCertificate(splitPem(pem)[0] ?? ''),
   );
   const withdrawnOnes = new Set(withdrawn.map(({ fingerprint }) => fingerprint));
+  const external = await externalIssuers(state);
   const chains = new Map<string, IssuerChain>();
   const add = (pem: string | undefined): IssuerChain | undefined => {
     if (pem === undefined || withdrawnOnes.has(fingerprintOfIssuer(pem))) return undefined;
-    const chain = issuerChainOf(pem, roots);
+    const found = issuerChainOf(pem, roots);
+    const isExternal = external.has(issuerDigits(found.certificate.fingerprint));
+    const chain = isExternal ? { ...found, isExternal } : found;
     const known = chains.get(chain.certificate.fingerprint);
     chains.set(chain.certificate.fingerprint, known ?? chain);
     return known ?? chain;
@@ -106,6 +111,16 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
     issuers: [...new Set(first), ...others],
     withdrawn,
   };
+}
+
+/** The digits of the issuers whose key is at an external CA. */
+async function externalIssuers({ ca }: StateFolder): Promise<ReadonlySet<string>> {
+  const digits = new Set<string>();
+  for (const folder of await foldersIn(ca.issuers)) {
+    if (isExternalKey((await readText(join(folder, 'key.pem'))) ?? ''))
+      digits.add(basename(folder));
+  }
+  return digits;
 }
 
 /** An issuer may be followed by the CAs above it. Text that is not a certificate is reported when it is parsed. */

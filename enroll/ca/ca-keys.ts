@@ -12,7 +12,7 @@ import { pkcs11Signer } from '../../certs/pkcs11-signer.ts';
 import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import { keySigner, type Signer } from '../../certs/signer.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { readSecretText } from './ca-files.ts';
+import { isExternalKey, readSecretText } from './ca-files.ts';
 import { foldersIn, formerRoot, nextRoot } from './ca-inventory.ts';
 
 /** The files that may contain the key of a root. */
@@ -56,7 +56,7 @@ export async function openKeys(
   for (const file of files) {
     if (keys.size === new Set(wanted.values()).size) break;
     const pem = await readSecretText(file);
-    if (pem === undefined || seen.has(pem)) continue;
+    if (pem === undefined || seen.has(pem) || isExternalKey(pem)) continue;
     seen.add(pem);
     const key = await openSigner(pem, passphrase);
     const fingerprint = wanted.get(spkiOf(key.publicKey).toString('hex'));

@@ -81,8 +81,13 @@ export function neededIssuers(inventory: CaInventory, nowMs: number): readonly S
   const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
   if (alive.length >= issuersMax) return unsigned;
   const needed: SignedPurpose[] = [];
-  if (current === undefined || isLate(current.certificate, nowMs)) needed.push('devices');
-  else if (current.purpose === 'all' && isOwn(current.certificate)) needed.push('devices');
+  // Its own CA replaces an external issuer.
+  const isExternal = current?.isExternal === true;
+  if (current === undefined || (!isExternal && isLate(current.certificate, nowMs))) {
+    needed.push('devices');
+  } else if (!isExternal && current.purpose === 'all' && isOwn(current.certificate)) {
+    needed.push('devices');
+  }
   // An issuer that an operator supplied for everything stays.
   const isSupplied =
     current?.purpose === 'all' && !isOwn(current.certificate) && !unsigned.includes('services');

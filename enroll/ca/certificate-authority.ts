@@ -72,6 +72,20 @@ export class CertificateAuthority {
     return this.#opened.issuers.map(({ authority }) => authority);
   }
 
+  /** The issuers whose key is here, or on a token: this service publishes their lists and answers OCSP for them. */
+  get ownIssuers(): readonly Authority[] {
+    return this.#opened.issuers
+      .filter(({ isExternal }) => isExternal !== true)
+      .map(({ authority }) => authority);
+  }
+
+  /** Whether the key of an issuer is at an external CA. */
+  isExternal(fingerprint: string): boolean {
+    return this.inventory.issuers.some(
+      (one) => one.certificate.fingerprint === fingerprint && one.isExternal === true,
+    );
+  }
+
   issuer(fingerprint: string): Authority | undefined {
     return this.#opened.issuers.find(({ certificate }) => certificate.fingerprint === fingerprint)
       ?.authority;

@@ -15,7 +15,7 @@ import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { activateIssuer, issuersMax, storeIssuer } from './ca-folder.ts';
-import { readSecretText, readText } from './ca-files.ts';
+import { externalKeyText, readSecretText, readText } from './ca-files.ts';
 import {
   foldersIn,
   issuerChainOf,
@@ -91,6 +91,7 @@ async function storeKeyFile(
  * Stores an issuer whose key is here, with the CAs between it and its root. It is trusted from then on, and signs
  * after {@link activateImported}.
  *
+ * @param place where its key is: in the state folder or on a token, or at an external CA
  * @throws FlotillaError `ca-chain-broken` when it does not chain to a trusted root, `ca-key-mismatch` when its key is
  *   not here, `ca-expired` when it is not valid now, `issuer-in-use` when there are too many
  */
@@ -99,10 +100,11 @@ export async function importIssuer(
   passphrase: string,
   pem: string,
   nowMs: number,
+  place: 'here' | 'external' = 'here',
 ): Promise<IssuerChain> {
-  const { roots, issuers } = await readCaInventory(state);
+  const { roots, issuers, service } = await readCaInventory(state);
   const chain = issuerChainOf(pem, roots);
-  const { certificate, above } = chain;
+  const { certificate } = chain;
   const { notBeforeMs, notAfterMs, keyFingerprint, fingerprint } = certificate;
   if (nowMs < notBeforeMs || nowMs >= notAfterMs) {
     throw new FlotillaError('ca-expired', { detail: `${fingerprint} is not valid now` });
@@ -111,12 +113,21 @@ export async function importIssuer(
   if (!isKnown && issuers.length >= issuersMax) {
     throw new FlotillaError('issuer-in-use', { detail: `at most ${issuersMax} issuers` });
   }
+  if (place === 'external') {
+    if (chain.purpose === 'services' || service === undefined) {
+      throw new FlotillaError('ca-missing', {
+        detail: 'an external CA signs for devices only; the issuer of services must be here before',
+      });
+    }
+    await storeIssuer(state, pemOf(chain), externalKeyText);
+    return { ...chain, isExternal: true };
+  }
   const file = await fileOfKey(state, passphrase, chain);
   if (file === undefined) {
     throw new FlotillaError('ca-key-mismatch', { detail: `the key ${keyFingerprint} is not here` });
   }
   const key = (await readSecretText(file)) ?? '';
-  await storeIssuer(state, [certificate, ...above].map((one) => one.pem).join(''), key);
+  await storeIssuer(state, pemOf(chain), key);
   await rm(join(state.ca.requests, issuerDigits(keyFingerprint)), { recursive: true, force: true });
   return chain;
 }
@@ -126,6 +137,10 @@ export async function activateImported(state: StateFolder, chain: IssuerChain): 
   const { fingerprint } = chain.certificate;
   if (chain.purpose === 'services') await activateIssuer(state, fingerprint, 'services');
   else await activateIssuer(state, fingerprint, 'devices');
+}
+
+function pemOf({ certificate, above }: IssuerChain): string {
+  return [certificate, ...above].map(({ pem }) => pem).join('');
 }
 
 async function fileOfKey(

@@ -19,7 +19,7 @@ import { syncFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { isMissing } from '../../core/identity-versions.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { readSecretText, readText } from './ca-files.ts';
+import { isExternalKey, readSecretText, readText } from './ca-files.ts';
 import { issuerKeyFiles, rootKeyFiles } from './ca-keys.ts';
 import { responderKeyFiles } from './root-responder.ts';
 
@@ -62,8 +62,8 @@ export async function changePassphrase(
   const changed: string[] = [];
   for (const file of files) {
     const text = await readSecretText(file);
-    // The key of a token has a passphrase of its own.
-    if (text === undefined || text.startsWith('pkcs11:')) continue;
+    // A token has a passphrase of its own, and the key of an external CA is not here.
+    if (text === undefined || text.startsWith('pkcs11:') || isExternalKey(text)) continue;
     const key = decryptPrivateKey(text, from);
     await writeFileAtomic(fresh(file), encryptPrivateKey(key, to));
     const written = decryptPrivateKey((await readText(fresh(file))) ?? '', to);

@@ -32,11 +32,12 @@ export interface Authorization {
   readonly change: Change;
 }
 
-/** @throws FlotillaError `token-wrong-device`, `token-used`, `profile-not-found` */
+/** @param row the device, if it exists. @throws FlotillaError `token-wrong-device`, `token-used`, `profile-not-found` */
 export function authorizeToken(
   token: Stored<TokenRecord>,
   device: DeviceId,
   profile: () => EnrollmentProfile,
+  row?: DeviceRecord,
 ): Authorization {
   if (token.device !== null && token.device !== device) {
     throw new FlotillaError('token-wrong-device');
@@ -49,7 +50,7 @@ export function authorizeToken(
     group: token.group,
     role: token.role,
     profile: profile(),
-    reenrolls: token.device !== null,
+    reenrolls: token.device !== null || (token.reenrolls === true && row?.group === token.group),
     change: {
       puts: [{ table: 'tokens', record: { ...record, uses: token.uses + 1 }, expected: version }],
     },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Authority } from '../../certs/authority.ts';
+import type { Authority, IssuedCertificate } from '../../certs/authority.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { noNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -12,6 +12,7 @@ import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { ExternalCa } from '../ca/external-ca.ts';
 import { certificateRow, withCertificate } from '../registry/device-rows.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -27,6 +28,8 @@ export interface CertificateIssuerDeps {
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;
+  /** What signs for an issuer whose key is not here. */
+  readonly external?: ExternalCa | undefined;
 }
 
 export interface IssueRequest {
@@ -62,7 +65,7 @@ export class CertificateIssuer {
   /**
    * Issues and commits. The certificate is in the registry and on the disk when it resolves.
    *
-   * @throws FlotillaError `too-many-requests`, `issuer-being-replaced`, `registry-conflict` (the caller reads again and decides
+   * @throws FlotillaError `too-many-requests`, `issuer-being-replaced`, `external-ca-…`, `registry-conflict` (the caller reads again and decides
    *   again), `registry-unavailable`
    */
   async issue(request: IssueRequest): Promise<IssueResult> {
@@ -72,15 +75,10 @@ export class CertificateIssuer {
     takeOrThrow(this.#perDevice, row.id);
     takeOrThrow(this.#signatures, '');
     const issuer = await this.#signerOf(request.profile);
-    const issued = await issuer.sign({
-      spki: csr.spki,
-      profile: request.profile,
-      commonName: row.id,
-      names: request.names ?? noNames,
-      validityMs: request.validityMs,
-    });
+    const issued = await this.#sign(request, issuer);
     const added = certificateRow(issued, csr.spki, issuer.certificate.fingerprint);
-    const certificates = withCertificate(row.certificates, added, {
+    const others = row.certificates.filter((one) => one.fingerprint !== added.fingerprint);
+    const certificates = withCertificate(others, added, {
       max: config.limits.enroll.certificatesPerIdentityMax,
       nowMs: clock.now(),
       ...(request.keep === undefined ? {} : { keep: request.keep }),
@@ -108,6 +106,47 @@ export class CertificateIssuer {
       ],
     });
     return result;
+  }
+
+  async #sign(request: IssueRequest, issuer: Authority): Promise<IssuedCertificate> {
+    const { names = noNames, profile, validityMs } = request;
+    const { csr } = request.csr;
+    const { id } = request.row;
+    const { ca, external } = this.#deps;
+    if (!ca.isExternal(issuer.certificate.fingerprint)) {
+      return issuer.sign({ spki: csr.spki, profile, commonName: id, names, validityMs });
+    }
+    if (external === undefined) {
+      throw new FlotillaError('external-ca-refused', { detail: 'enroll.externalCa is not set' });
+    }
+    const { certificate } = issuer;
+    const issued = await external.issue({
+      csr,
+      device: id,
+      names,
+      validityMs,
+      issuer: certificate,
+    });
+    await this.#assertNew(issued, request.row);
+    return issued;
+  }
+
+  /**
+   * An external CA may return an earlier certificate for the same request: one that is in use is the answer again.
+   *
+   * @throws FlotillaError `external-ca-answer-refused` when it was revoked, or another one has its serial number
+   */
+  async #assertNew({ serial, fingerprint }: IssuedCertificate, row: DeviceRecord): Promise<void> {
+    const { registry } = this.#deps;
+    const known = (await registry.holderOfSerial(serial))?.certificates.find(
+      (one) => one.serial === serial,
+    );
+    const own = row.certificates.find((one) => one.fingerprint === fingerprint);
+    const isRevoked = (await registry.get('revocations', serial)) !== undefined;
+    if (!isRevoked && (known === undefined || own?.status === 'active')) return;
+    throw new FlotillaError('external-ca-answer-refused', {
+      detail: `the serial number ${serial} was used before`,
+    });
   }
 
   /** While a withdrawn issuer is being replaced, requests wait for the other one. */

@@ -91,6 +91,8 @@ const auditedRefusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'hook-refused',
   'hook-failed',
   'factory-certificate-refused',
+  'external-ca-refused',
+  'external-ca-answer-refused',
 ]);
 
 export class Enrollment {
@@ -189,8 +191,11 @@ export class Enrollment {
     const { config } = this.#deps;
     if (credential.kind === 'token') {
       const { token } = credential;
-      return authorizeToken(token, device, () =>
-        agreedProfile(config, token.profile, request.profile),
+      return authorizeToken(
+        token,
+        device,
+        () => agreedProfile(config, token.profile, request.profile),
+        row,
       );
     }
     if (credential.kind === 'none') return undefined;

@@ -40,6 +40,8 @@ export interface TokenRequest {
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses?: number | undefined;
+  /** Of a group: whether it is also for devices that exist in the group. */
+  readonly reenrolls?: boolean | undefined;
 }
 
 export interface MadeToken {
@@ -90,6 +92,7 @@ export class Tokens {
           group: request.group ?? null,
           ...(request.role === undefined ? {} : { role: request.role }),
           profile: request.profile ?? null,
+          ...(request.reenrolls === true ? { reenrolls: true } : {}),
           usesMax: request.uses ?? 1,
           uses: 0,
           createdAtMs: now,
@@ -108,6 +111,7 @@ export class Tokens {
           group: record.group,
           ...(record.role === undefined ? {} : { role: record.role }),
           uses: record.usesMax,
+          ...(record.reenrolls === true ? { reenrolls: true } : {}),
           expiresAt: new Date(record.expiresAtMs).toISOString(),
         },
       })),

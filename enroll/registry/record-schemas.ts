@@ -58,6 +58,7 @@ export const recordSchemas: {
     device: deviceIdSchema.nullable(),
     group: nullableText,
     profile: nullableText,
+    reenrolls: z.boolean().optional(),
     usesMax: count,
     uses: count,
     createdAtMs: timeMs,

@@ -68,6 +68,8 @@ export interface TokenRecord {
   /** The role in the policy that it gives; absent: none. */
   readonly role?: string | undefined;
   readonly profile: string | null;
+  /** Whether a token for a group is also for devices that exist in the group. */
+  readonly reenrolls?: boolean | undefined;
   readonly usesMax: number;
   readonly uses: number;
   readonly createdAtMs: number;

@@ -64,7 +64,7 @@ export class OcspService {
         const status = issuerStatus(this.#deps.ca.inventory, root, list, serial);
         statuses.set(`${root.fingerprint} ${serial}`, status);
       }
-      for (const { certificate } of this.#deps.ca.issuers) {
+      for (const { certificate } of this.#deps.ca.ownIssuers) {
         const { fingerprint } = certificate;
         statuses.set(`${fingerprint} ${serial}`, await this.#statusOf(serial, fingerprint));
       }
@@ -103,7 +103,7 @@ export class OcspService {
   /** The responders of the issuers that have not ended: one that has signs nothing, and its certificates have ended. */
   #living(): Promise<OcspResponder[]> {
     const now = this.#deps.clock.now();
-    const issuers = this.#deps.ca.issuers.map(({ certificate }) => certificate);
+    const issuers = this.#deps.ca.ownIssuers.map(({ certificate }) => certificate);
     return Promise.all(
       issuers
         .filter(({ notBeforeMs, notAfterMs }) => notBeforeMs <= now && now < notAfterMs)

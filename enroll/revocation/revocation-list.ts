@@ -62,7 +62,8 @@ export class RevocationList {
     const { ca } = this.#deps;
     const root = ca.inventory.roots.find((one) => one.fingerprint === fingerprint);
     if (root !== undefined) return this.#rootList(root);
-    if (ca.issuer(fingerprint) === undefined) return undefined;
+    const isOwn = ca.ownIssuers.some(({ certificate }) => certificate.fingerprint === fingerprint);
+    if (!isOwn) return undefined;
     if (!this.#lists.has(fingerprint)) await this.renew();
     return this.#lists.get(fingerprint);
   }
@@ -70,7 +71,7 @@ export class RevocationList {
   /** The lists of the whole chain: of each issuer, the current one first, then of the roots. */
   async all(): Promise<readonly SignedList[]> {
     const { ca } = this.#deps;
-    const names = ca.issuers.map(({ certificate }) => certificate.fingerprint);
+    const names = ca.ownIssuers.map(({ certificate }) => certificate.fingerprint);
     const lists: SignedList[] = [];
     const roots = ca.inventory.roots.map((root) => root.fingerprint);
     for (const name of [...names, ...roots]) {
@@ -147,9 +148,8 @@ export class RevocationList {
     const number = await this.#number.next();
     const entries = await this.#entries.current();
     const lists = new Map<string, SignedList>();
-    for (const { certificate } of ca.issuers) {
-      const signer = ca.issuer(certificate.fingerprint);
-      if (signer === undefined) continue;
+    for (const signer of ca.ownIssuers) {
+      const { certificate } = signer;
       const thisUpdateMs = clock.now();
       // Nobody needs a list of an issuer that has ended (RFC 5280, 3.3: one more list after the end of a certificate).
       if (thisUpdateMs >= certificate.notAfterMs) continue;

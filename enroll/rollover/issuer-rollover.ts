@@ -64,12 +64,17 @@ export class IssuerRollover {
    * root waits until that is the current root.
    *
    * @param pem the issuer, then the CAs between it and the root
+   * @param place where its key is
    * @throws FlotillaError as {@link importIssuer}; `brokers-late` (it is trusted, but not current yet: try again)
    */
-  importSigned(pem: string, actor: string): Promise<CertificateFacts> {
+  importSigned(
+    pem: string,
+    actor: string,
+    place: 'here' | 'external' = 'here',
+  ): Promise<CertificateFacts> {
     return this.#change.alone(async (passphrase) => {
       const { state, clock, ca } = this.#change.deps;
-      const chain: IssuerChain = await importIssuer(state, passphrase, pem, clock.now());
+      const chain: IssuerChain = await importIssuer(state, passphrase, pem, clock.now(), place);
       await this.#change.publish(passphrase);
       await this.#change.brokersReady();
       const isNext = chain.root.fingerprint !== ca.root.fingerprint;

@@ -1,10 +1,11 @@
 import test, { type ExecutionContext } from 'ava';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readCertificate } from '../../certs/certificate.ts';
 import { checkConfig } from '../../core/config/config.ts';
 import { stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
-import { activateIssuer, createIssuer } from '../../enroll/ca/ca-folder.ts';
+import { activateIssuer, createIssuer, issuerFolder } from '../../enroll/ca/ca-folder.ts';
 import { systemClock } from '../../core/clock.ts';
 import { releasedAtMs } from '../../core/package-version.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -103,12 +104,12 @@ test('issuers that another root has signed stop the start', async (t) => {
 
 test('a current issuer that an operator supplied is kept when another one is activated', async (t) => {
   const state = await madeState(t);
-  const [folder = ''] = await readdir(join(state.ca.folder, 'issuers'));
-  await rename(join(state.ca.folder, 'issuers', folder), join(state.root, 'moved'));
+  const { fingerprint } = readCertificate(await readFile(state.ca.issuerCert, 'utf8'));
+  const kept = issuerFolder(state, fingerprint);
+  await rename(kept, join(state.root, 'moved'));
   const passphrase = (await readFile(state.ca.passphrase, 'utf8')).trim();
   const made = await createIssuer(state, passphrase, { clock: systemClock });
   await activateIssuer(state, made.fingerprint);
-  const kept = join(state.ca.folder, 'issuers', folder);
   t.is(
     await readFile(join(kept, 'cert.pem'), 'utf8'),
     await readFile(join(state.root, 'moved', 'cert.pem'), 'utf8'),

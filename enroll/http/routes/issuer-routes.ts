@@ -102,10 +102,16 @@ export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDe
       summary: 'Takes an issuer that another CA has certified; it becomes the current one',
       access: 'admin',
       status: 201,
-      body: z.strictObject({ chain: z.string().max(128 * 1024) }),
+      body: z.strictObject({
+        chain: z.string().max(128 * 1024),
+        external: z.boolean().optional(),
+      }),
       bodyMaxBytes: 160 * 1024,
       response: issuerSchema,
-      handle: async ({ actor, body }) => issuerView(await issuers.importSigned(body.chain, actor)),
+      handle: async ({ actor, body: { chain, external } }) =>
+        issuerView(
+          await issuers.importSigned(chain, actor, external === true ? 'external' : 'here'),
+        ),
     }),
     route({
       method: 'POST',
