@@ -118,7 +118,11 @@ test('a compromised issuer of services is withdrawn: service, administrator and 
   const old = readCertificate(await readFile(state.ca.serviceCert, 'utf8'));
   const { done } = await withdraw(world, old.fingerprint);
   await ended;
-  t.like(done, { brokers: 1, brokersLate: 0 }, 'the certificate of the broker is of the same issuer');
+  t.like(
+    done,
+    { brokers: 1, brokersLate: 0 },
+    'the certificate of the broker is of the same issuer',
+  );
   t.true(live.connected);
   for (const folder of [state.admin, state.broker.identity, state.enroll.tls]) {
     await until(`${folder} is of the new issuer`, async () => {
