@@ -11,6 +11,7 @@ import { freePort, startBenchBroker } from './brokers.ts';
 import { makeCertificates } from './certificates.ts';
 import { clientNames, Clients } from './clients.ts';
 import { runKills } from './kill/kill-run.ts';
+import { seededNumbers } from './kill/seeded-numbers.ts';
 
 const { values } = parseArgs({
   options: {
@@ -30,22 +31,11 @@ try {
     lifeMaxMs: 500,
     start: () => startBenchBroker(`${values.broker}-${values.fronts}`, certificates, port),
     clients: new Clients(certificates),
-    random: seeded(Number(values.seed)),
+    random: seededNumbers(Number(values.seed)),
     report: (line) => void process.stderr.write(`${line}\n`),
   });
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   if (result.lost.length > 0 || result.duplicatedQos2.length > 0) process.exitCode = 1;
 } finally {
   await certificates.remove();
-}
-
-/** Generates numbers from 0 to 1 (mulberry32); the same seed gives the same times. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Packet } from 'mqtt-packet';
 import { DirectoryFile } from '../broker/feed/directory-file.ts';
+import { inspections } from './stall/inspections.ts';
 import { longestTurnMs } from './stall/turn-probe.ts';
 import {
   connectRequest,
@@ -316,6 +317,41 @@ await row('the end of a snapshot of 300,000 identities, one of them deleted', as
   }
   return [() => void directory.apply({ type: 'snapshot-end', sequence: 9 }), () => true];
 });
+
+await row('a device with 10,000 of 300,000 retained messages is deleted', async (world) => {
+  await retain(world, 30);
+  let isDone = false;
+  const forget = (): Promise<void> => world.layer.forget('d7', { withRetained: true });
+  return [() => void forget().then(() => (isDone = true)), () => isDone];
+});
+
+for (const [name, ask] of inspections()) {
+  await row(`an operator asks for ${name}`, async (world) => {
+    await connectAll(world, 5000);
+    await retain(world, 10);
+    let isDone = false;
+    return [() => void ask(world).then(() => (isDone = true)), () => isDone];
+  });
+}
+
+for (const count of [1, 500]) {
+  await row(`${count} PUBLISH of 100 bytes in one chunk, to 5,000 receivers`, async (world) => {
+    const topic = 'devices/all/commands/x';
+    await world.changePolicy(topic);
+    for (const n of numbers(5000)) {
+      const receiver = await world.connect(`d${n}`, { role: 'test' });
+      receiver.send(subscribe([topic]));
+    }
+    const backend = await world.connect('backend', { role: 'service' });
+    const one = backend.encode(publish(topic, Buffer.alloc(100)));
+    const chunk = Buffer.concat(numbers(count).map(() => one));
+    const before = world.layer.statistics().messagesOut[0];
+    return [
+      () => backend.wire.receive(chunk),
+      () => world.layer.statistics().messagesOut[0] - before >= count * 5000,
+    ];
+  });
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'stall-'));
 const path = join(folder, 'directory.json');

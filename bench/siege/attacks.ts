@@ -106,17 +106,17 @@ function httpRequest(random: FuzzRandom): string | Buffer {
   ])();
 }
 
-/** All attacks; each runs at the same time as the others. */
-export const attacks: readonly Attack[] = [
-  malformedPackets,
-  malformedPackets,
-  malformedPackets,
-  retainedTopics,
-  publishing,
-  subscribing,
-  renewing,
-  handshakes,
-  enrolling,
+/** All attacks by name; each runs at the same time as the others, the first one three times. */
+export const attacks: readonly (readonly [string, Attack])[] = [
+  ['malformed', malformedPackets],
+  ['malformed', malformedPackets],
+  ['malformed', malformedPackets],
+  ['retained', retainedTopics],
+  ['publishing', publishing],
+  ['subscribing', subscribing],
+  ['renewing', renewing],
+  ['handshakes', handshakes],
+  ['enrolling', enrolling],
 ];
 
 /** Sends packets of one device as fast as they are taken, and connects again when it is disconnected. */

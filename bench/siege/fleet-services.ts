@@ -14,7 +14,7 @@ import { z } from 'zod';
 import { createCsr } from '../../certs/csr.ts';
 import { generateKey, privateKeyPem } from '../../certs/key.ts';
 import { issuedSchema, tokenSchema } from '../../core/protocol/enrollment-api.ts';
-import { callJson } from '../../core/protocol/https-client.ts';
+import { callHttps, callJson } from '../../core/protocol/https-client.ts';
 
 const program = resolve('cli/flotilla.mjs');
 const readyMaxMs = 120_000;
@@ -41,25 +41,33 @@ function prioritize(pid: number, niceness: number): void {
   }
 }
 
-/** Starts a command; stdout and stderr go to files, so that nobody has to read them. */
+/**
+ * Starts a command; stdout and stderr go to files, so that nobody has to read them.
+ *
+ * @param niceness undefined: the usual priority
+ */
 export function runFlotilla(
   folder: string,
   name: string,
-  niceness: number,
+  niceness: number | undefined,
   args: readonly string[],
 ): Running & { readonly outPath: string } {
   const [outPath, logPath] = [join(folder, `${name}.out`), join(folder, `${name}.log`)];
   const stdio = ['ignore', openSync(outPath, 'w'), openSync(logPath, 'w')] as const;
   // In a session of its own, so that its priority does not apply to the attacks.
-  const child = spawn(process.execPath, [program, ...args], { stdio: [...stdio], detached: true });
+  // The inspector opens only when it is asked for with SIGUSR1.
+  const child = spawn(process.execPath, ['--inspect-port=0', program, ...args], {
+    stdio: [...stdio],
+    detached: true,
+  });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} could not be started`);
-  prioritize(pid, niceness);
+  if (niceness !== undefined) prioritize(pid, niceness);
   return { child, pid, outPath, logPath };
 }
 
 /** The first line of the output, parsed. */
-async function readyLine<T>(
+export async function readyLine<T>(
   { child, outPath, logPath }: Running & { readonly outPath: string },
   schema: z.ZodType<T>,
 ): Promise<T> {
@@ -72,7 +80,7 @@ async function readyLine<T>(
   throw new Error(`not ready: ${readFileSync(logPath, 'utf8').slice(-2000)}`);
 }
 
-const enrollReady = z.object({ https: z.object({ url: z.string() }) });
+export const enrollReady = z.object({ https: z.object({ url: z.string() }) });
 const brokerReady = z.object({
   mqtts: z.object({ host: z.string(), port: z.int() }),
   metrics: z.object({ url: z.string() }),
@@ -84,10 +92,13 @@ export interface FleetServices {
   readonly broker: Running;
   readonly enrollUrl: string;
   readonly mqtts: { readonly host: string; readonly port: number };
-  readonly metricsUrl: string;
   /** PEM. */
   readonly ca: string;
   identity(id: string): Promise<{ readonly cert: string; readonly key: string }>;
+  /** Deletes a device, as an operator does. */
+  remove(id: string): Promise<void>;
+  /** The text of the broker's metrics. */
+  metrics(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -113,7 +124,6 @@ export async function startFleetServices(folder: string, niceness: number): Prom
     broker,
     enrollUrl: https.url,
     mqtts,
-    metricsUrl: metrics.url,
     ca: admin.ca,
     async identity(id) {
       const { token } = await callJson(
@@ -129,6 +139,14 @@ export async function startFleetServices(folder: string, niceness: number): Prom
         issuedSchema,
       );
       return { cert: issued.chain, key: privateKeyPem(own) };
+    },
+    async remove(id) {
+      const url = `${https.url}/v1/devices/${id}`;
+      const { status } = await callHttps({ method: 'DELETE', url, ...admin });
+      if (status > 299) throw new Error(`could not delete ${id}: ${status}`);
+    },
+    async metrics() {
+      return (await fetch(new URL('/metrics', metrics.url))).text();
     },
     async close() {
       for (const { child } of [broker, enroll]) {

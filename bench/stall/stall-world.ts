@@ -32,6 +32,9 @@ import { uncheckedIdentity } from '../unchecked-identity.ts';
 import { settle } from './turn-probe.ts';
 import { SilentWire } from './silent-wire.ts';
 
+/** The latest time that operators can be shown. */
+const clockMaxMs = 8.64e15;
+
 /** A client: what it sends is handled in the turn of the call. */
 export class StallClient {
   readonly wire = new SilentWire();
@@ -115,7 +118,7 @@ export class StallWorld {
     const identity = uncheckedIdentity(id);
     const client = new StallClient(
       this.layer,
-      { ...identity, entry: { ...identity.entry, role } },
+      { ...identity, notAfterMs: clockMaxMs, entry: { ...identity.entry, role } },
       version,
     );
     client.send(connectRequest(clientId, { version, clean }));

@@ -1,6 +1,5 @@
 /**
- * What operators can see of the session layer. Pages are computed in one turn of the event loop, so they
- * are bounded.
+ * What operators can see of the session layer. Pages are computed in turns of the event loop.
  *
  * @module
  */
@@ -19,8 +18,10 @@ export interface AuthorizedSession {
 }
 
 export interface SessionInspection {
-  connections(query: Extract<BrokerQuery, { kind: 'connections' }>): BrokerAnswerOf<'connections'>;
-  sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): BrokerAnswerOf<'sessions'>;
+  connections(
+    query: Extract<BrokerQuery, { kind: 'connections' }>,
+  ): Promise<BrokerAnswerOf<'connections'>>;
+  sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): Promise<BrokerAnswerOf<'sessions'>>;
   /** Undefined when there is no such session. */
   session(clientId: string): BrokerAnswerOf<'session'> | undefined;
   /** The sessions whose identity is known, with their subscriptions. */
@@ -29,7 +30,7 @@ export interface SessionInspection {
   retained(
     identity: Identity,
     query: { readonly prefix: string; readonly limit: number; readonly after?: string | undefined },
-  ): BrokerAnswerOf<'retained'>;
+  ): Promise<BrokerAnswerOf<'retained'>>;
   /**
    * Calls for each message that matches a filter and that an identity may receive, until the returned
    * function is called. `offer` must not throw; it makes the message visible only when it wants it.

@@ -6,7 +6,8 @@
  *
  * - Many handshakes run at a time while the event loop is idle, because then they wait for the network.
  *   Few run while it is busy, so that those that started complete before their clients time out.
- * - A handshake that stalls lets the next one start after a short time.
+ * - A handshake that stalls lets the next one start after a short time. An address may have only so many
+ *   stalled ones, because they could all be completed in one turn of the event loop; its others wait.
  * - The last quarter of the half-open connections is a reserve: an address that has admitted no device
  *   lately may have at most a sixteenth of what is left, so that a few addresses cannot exclude others.
  *   When all places are taken, the address with the most of them loses a silent one (half-open-table.ts).
@@ -59,6 +60,12 @@ const runningBusyMax = 64;
 const unknownBusyMax = 16;
 /** After this time the next handshake may start, whether or not this one is complete. */
 const slotMs = 100;
+/**
+ * Stalled handshakes of one address in one thread; each costs about 0.3 ms when it is completed. A device on a slow
+ * network stalls too: an address that has admitted a device lately may have more.
+ */
+const stalledUnknownMax = 128;
+const stalledKnownMax = 1024;
 /** Addresses whose rate is counted; beyond that, all counts start again. */
 const windowsMax = 10_000;
 /** Addresses with admitted devices that are remembered; beyond that, the oldest one is forgotten. */
@@ -80,6 +87,8 @@ export class HandshakeQuota implements HandshakePlaces {
   readonly #halfOpen: HalfOpenTable<Place>;
   /** Running handshakes per address. */
   readonly #runningOf = new Map<string, number>();
+  /** Stalled handshakes per address: those that have used up the time of their slot. */
+  readonly #stalledOf = new Map<string, number>();
   readonly #windows = new Map<string, SecondWindow>();
   /** Addresses from which devices were admitted, the latest last. */
   readonly #known = new Set<string>();
@@ -192,6 +201,10 @@ export class HandshakeQuota implements HandshakePlaces {
     this.#halfOpen.remove(place);
     if (state === 'waiting') this.#abandon(place);
     else if (state === 'running') this.#releaseSlot(place);
+    if (place.isStalled !== true) return;
+    place.isStalled = false;
+    count(this.#stalledOf, place.source, -1);
+    this.#next();
   }
 
   #abandon(place: Place): void {
@@ -222,11 +235,18 @@ export class HandshakeQuota implements HandshakePlaces {
 
   /** The first address that may run another handshake. The others run some, so there are few of them. */
   #nextQueue(): [string, Set<Place>] | undefined {
-    for (const next of this.#queues) {
-      const isLimited = this.#deps.load.busy && !this.#known.has(next[0]);
-      if (!isLimited || (this.#runningOf.get(next[0]) ?? 0) < unknownBusyMax) return next;
-    }
+    for (const next of this.#queues) if (this.#mayRunMore(next[0])) return next;
     return undefined;
+  }
+
+  #mayRunMore(address: string): boolean {
+    const { load, threads } = this.#deps;
+    const isKnown = this.#known.has(address);
+    const running = this.#runningOf.get(address) ?? 0;
+    // Those that run now may stall as well.
+    const open = running + (this.#stalledOf.get(address) ?? 0);
+    if (open >= (isKnown ? stalledKnownMax : stalledUnknownMax) * threads) return false;
+    return isKnown || !load.busy || running < unknownBusyMax;
   }
 
   #runningMax(): number {
@@ -238,7 +258,11 @@ export class HandshakeQuota implements HandshakePlaces {
   #start(place: Place): void {
     place.state = 'running';
     this.#countRunning(place.source, 1);
-    place.cancel = this.#deps.clock.after(slotMs, () => this.#releaseSlot(place));
+    place.cancel = this.#deps.clock.after(slotMs, () => {
+      place.isStalled = true;
+      count(this.#stalledOf, place.source, 1);
+      this.#releaseSlot(place);
+    });
     place.candidate.begin();
   }
 
@@ -263,10 +287,15 @@ export class HandshakeQuota implements HandshakePlaces {
 
   #countRunning(address: string, by: number): void {
     this.#running += by;
-    const own = (this.#runningOf.get(address) ?? 0) + by;
-    if (own <= 0) this.#runningOf.delete(address);
-    else this.#runningOf.set(address, own);
+    count(this.#runningOf, address, by);
   }
+}
+
+/** Adds to a number, and forgets it at 0. */
+function count(numbers: Map<string, number>, address: string, by: number): void {
+  const now = (numbers.get(address) ?? 0) + by;
+  if (now <= 0) numbers.delete(address);
+  else numbers.set(address, now);
 }
 
 interface Place extends HalfOpen {
@@ -274,4 +303,6 @@ interface Place extends HalfOpen {
   state: 'silent' | 'waiting' | 'running' | 'released';
   /** Set while the handshake uses a slot. */
   cancel?: Cancel | undefined;
+  /** It has used up the time of its slot, and is not complete. */
+  isStalled?: boolean | undefined;
 }

@@ -121,16 +121,16 @@ export class QueryResponder {
     const { inspection } = layer;
     switch (query.kind) {
       case 'connections':
-        return inspection.connections(query);
+        return await inspection.connections(query);
       case 'sessions':
-        return inspection.sessions(query);
+        return await inspection.sessions(query);
       case 'session': {
         const session = inspection.session(query.clientId);
         if (session === undefined) throw new FlotillaError('session-not-found');
         return session;
       }
       case 'retained':
-        return inspection.retained(operatorIdentity(query.subject), query);
+        return await inspection.retained(operatorIdentity(query.subject), query);
       case 'disconnect': {
         const connections = layer
           .connectionsOf(query.device)

@@ -252,6 +252,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
         return;
       }
       for (const client of this.#clients) client.sweep(nowMs);
+      this.publisher.router.renew(nowMs);
       this.#scheduleSweep();
     });
   }

@@ -11,7 +11,10 @@ import { Framer, type PacketHandler } from '../wire/framer.ts';
 import type { RateLimit } from './rate-limit.ts';
 
 /** Why reading is paused. Several reasons can apply at a time. */
-export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8 } as const;
+export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8, turn: 16 } as const;
+
+/** After so many deliveries of its messages, a connection lets others have a turn of the event loop: about 7 ms. */
+const deliveriesPerTurn = 20_000;
 
 /** The first byte of CONNECT. */
 const connectFirstByte = 0x10;
@@ -32,6 +35,7 @@ export class ConnectionReader {
   readonly #context: SessionContext;
   readonly #framer: Framer;
   #pauses = 0;
+  #deliveries = 0;
   /** Whether something arrived since the last {@link silenceMs}. */
   #active = false;
   #lastActiveMs: number;
@@ -99,6 +103,15 @@ export class ConnectionReader {
     if (this.#owner.closed) return;
     this.#pauses |= reason;
     this.#wire.pause();
+  }
+
+  /** A message was passed to so many receivers. A chunk of small messages with many receivers is handled in turns. */
+  delivered(receivers: number): void {
+    this.#deliveries += receivers;
+    if (this.#deliveries < deliveriesPerTurn) return;
+    this.#deliveries = 0;
+    this.pause(pauseReasons.turn);
+    setImmediate(() => this.resume(pauseReasons.turn));
   }
 
   resume(reason: number): void {

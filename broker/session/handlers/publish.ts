@@ -93,6 +93,7 @@ function publish(
 ): void {
   const { context } = client;
   const outcome = client.host.publisher.publish(message, route, session);
+  client.reader.delivered(route.targets.length);
   const notRetained = isRetainRefusal(outcome);
   if (notRetained) context.events.dropped(client.identity, outcome, 1);
   if (qos === 0) return;

@@ -10,6 +10,7 @@ import type {
   MessageAnswer,
   SessionAnswer,
 } from '../../../core/protocol/broker-query.ts';
+import { forEachInTurns } from '../../../core/work-turns.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { AuthorizedSession, SessionInspection } from '../../contracts/session-inspection.ts';
 import type { StoredMessage } from '../../store/session-store.ts';
@@ -20,11 +21,11 @@ import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
 import { neverExpires, type Session } from '../state/session.ts';
 import type { SessionRegistry } from '../state/session-registry.ts';
-import { pageByKey } from './page.ts';
+import { firstInOrder, pageByKey } from './page.ts';
 import { shownMessage } from './shown-message.ts';
 
 const filtersMax = 1000;
-/** How many retained messages one page looks at; about 30 ms. */
+/** How many retained messages one page looks at; about 30 ms of CPU time, in turns. */
 const retainedLookedAtMax = 50_000;
 
 export interface InspectionDeps {
@@ -41,22 +42,31 @@ export class LayerInspection implements SessionInspection {
     this.#deps = deps;
   }
 
-  connections(query: Extract<BrokerQuery, { kind: 'connections' }>): BrokerAnswerOf<'connections'> {
-    const { items, next } = pageByKey(this.#clients(query), connectionKey, query);
+  async connections(
+    query: Extract<BrokerQuery, { kind: 'connections' }>,
+  ): Promise<BrokerAnswerOf<'connections'>> {
+    const { items, next } = await pageByKey(this.#clients(query), connectionKey, query);
     return { connections: items.map((client) => this.#connection(client)), next };
   }
 
-  sessions(query: Extract<BrokerQuery, { kind: 'sessions' }>): BrokerAnswerOf<'sessions'> {
+  async sessions(
+    query: Extract<BrokerQuery, { kind: 'sessions' }>,
+  ): Promise<BrokerAnswerOf<'sessions'>> {
     const { sort, limit } = query;
     if (sort === 'queue') {
-      const longest = [...this.#sessions(query)]
-        .map((session) => ({ session, messages: this.#queueOf(session).messages }))
-        .filter(({ messages }) => messages > 0)
-        .sort((one, other) => other.messages - one.messages)
-        .slice(0, limit);
+      const longest = await firstInOrder(
+        this.#queues(query),
+        limit,
+        (one, other) => other.messages - one.messages,
+        ({ messages }) => messages > 0,
+      );
       return { sessions: longest.map(({ session }) => this.#session(session)), next: null };
     }
-    const { items, next } = pageByKey(this.#sessions(query), ({ clientId }) => clientId, query);
+    const { items, next } = await pageByKey(
+      this.#sessions(query),
+      ({ clientId }) => clientId,
+      query,
+    );
     return { sessions: items.map((session) => this.#session(session)), next };
   }
 
@@ -82,26 +92,26 @@ export class LayerInspection implements SessionInspection {
     }
   }
 
-  retained(
+  async retained(
     identity: Identity,
     query: { readonly prefix: string; readonly limit: number; readonly after?: string | undefined },
-  ): BrokerAnswerOf<'retained'> {
+  ): Promise<BrokerAnswerOf<'retained'>> {
     const { store, authorizer } = this.#deps.context;
     const { prefix } = query;
-    const found: StoredMessage[] = [];
-    let lookedAt = 0;
     const filter = filterOfPrefix(prefix);
-    for (const message of filter === undefined ? [] : store.retained(filter)) {
-      if (++lookedAt > retainedLookedAtMax) break;
-      if (!message.topic.startsWith(prefix)) continue;
-      if (authorizer.receive(identity, message.topic)) found.push(message);
-    }
-    const { items, next } = pageByKey(found, ({ topic }) => topic, query);
-    return {
-      messages: items.map((message) => shownMessage(message, message.createdAtMs)),
-      next,
-      complete: lookedAt <= retainedLookedAtMax,
-    };
+    const seen = { messages: 0 };
+    const walk = filter === undefined ? [] : lookedAt(store.walkRetained(filter), seen);
+    const { items, next } = await pageByKey(
+      visible(walk, ({ topic }) => topic.startsWith(prefix) && authorizer.receive(identity, topic)),
+      ({ topic }) => topic,
+      query,
+    );
+    const messages: MessageAnswer[] = [];
+    // To find out whether a payload is text takes time for each byte.
+    await forEachInTurns(items, (message) => {
+      messages.push(shownMessage(message, message.createdAtMs));
+    });
+    return { messages, next, complete: seen.messages <= retainedLookedAtMax };
   }
 
   tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void {
@@ -125,28 +135,35 @@ export class LayerInspection implements SessionInspection {
   *#clients({
     device,
     search,
-  }: Extract<BrokerQuery, { kind: 'connections' }>): Generator<ClientConnection> {
+  }: Extract<BrokerQuery, { kind: 'connections' }>): Generator<ClientConnection | undefined> {
     for (const client of this.#deps.clients()) {
-      if (client.closed) continue;
       const { identity, clientId = '' } = client;
-      if (device !== undefined && identity.id !== device) continue;
-      if (
-        search !== undefined &&
-        !clientId.includes(search) &&
-        !identity.id.includes(search) &&
-        !identity.remoteAddress.includes(search)
-      ) {
-        continue;
-      }
-      yield client;
+      const isFound =
+        search === undefined ||
+        clientId.includes(search) ||
+        identity.id.includes(search) ||
+        identity.remoteAddress.includes(search);
+      const isOf = device === undefined || identity.id === device;
+      yield isFound && isOf && !client.closed ? client : undefined;
     }
   }
 
-  *#sessions({ device, search }: Extract<BrokerQuery, { kind: 'sessions' }>): Generator<Session> {
+  *#sessions({
+    device,
+    search,
+  }: Extract<BrokerQuery, { kind: 'sessions' }>): Generator<Session | undefined> {
     for (const session of this.#deps.sessions.values()) {
-      if (device !== undefined && session.identityId !== device) continue;
-      if (search !== undefined && !session.clientId.includes(search)) continue;
-      yield session;
+      const isFound = search === undefined || session.clientId.includes(search);
+      const isOf = device === undefined || session.identityId === device;
+      yield isFound && isOf ? session : undefined;
+    }
+  }
+
+  *#queues(
+    query: Extract<BrokerQuery, { kind: 'sessions' }>,
+  ): Generator<{ readonly session: Session; readonly messages: number } | undefined> {
+    for (const session of this.#sessions(query)) {
+      yield session && { session, messages: this.#queueOf(session).messages };
     }
   }
 
@@ -215,6 +232,27 @@ class TailReceiver implements Receiver {
 
   mayReceive(topic: string): boolean {
     return this.#mayReceive(topic);
+  }
+}
+
+/** The steps of a walk, until enough messages were seen. */
+function* lookedAt(
+  walk: Iterator<StoredMessage | undefined, void, undefined>,
+  seen: { messages: number },
+): Generator<StoredMessage | undefined> {
+  for (let step = walk.next(); step.done !== true; step = walk.next()) {
+    if (step.value !== undefined && ++seen.messages > retainedLookedAtMax) return;
+    yield step.value;
+  }
+}
+
+/** The messages that an operator may see; undefined in place of the others. */
+function* visible(
+  messages: Iterable<StoredMessage | undefined>,
+  isVisible: (message: StoredMessage) => boolean,
+): Generator<StoredMessage | undefined> {
+  for (const message of messages) {
+    yield message !== undefined && isVisible(message) ? message : undefined;
   }
 }
 

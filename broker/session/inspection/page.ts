@@ -1,8 +1,9 @@
 /**
- * The first items of a sequence in the order of a text key, after a cursor, without sorting all of it.
+ * The first items of a sequence in some order, without sorting all of it, in turns of the event loop.
  *
  * @module
  */
+import { forEachInTurns } from '../../../core/work-turns.ts';
 
 export interface KeyPage<T> {
   readonly items: readonly T[];
@@ -10,26 +11,48 @@ export interface KeyPage<T> {
   readonly next: string | null;
 }
 
-export function pageByKey<T>(
-  items: Iterable<T>,
+/** The first items behind a cursor in the order of a text key. The items may change between turns. */
+export async function pageByKey<T>(
+  items: Iterable<T | undefined>,
   keyOf: (item: T) => string,
   { limit, after }: { readonly limit: number; readonly after?: string | undefined },
-): KeyPage<T> {
-  const byKey = (one: T, other: T): number => (keyOf(one) < keyOf(other) ? -1 : 1);
-  let page: T[] = [];
-  let last: string | undefined;
-  for (const item of items) {
-    const key = keyOf(item);
-    if (after !== undefined && key <= after) continue;
-    if (last !== undefined && key >= last) continue;
-    page.push(item);
-    if (page.length < 2 * limit + 64) continue;
-    page = page.sort(byKey).slice(0, limit + 1);
-    const end = page.at(-1);
-    last = end === undefined ? undefined : keyOf(end);
-  }
-  page.sort(byKey);
-  const found = page.slice(0, limit);
+): Promise<KeyPage<T>> {
+  const isBehind = (item: T): boolean => after === undefined || keyOf(item) > after;
+  const first = await firstInOrder(
+    items,
+    limit + 1,
+    (one, other) => {
+      const [key, otherKey] = [keyOf(one), keyOf(other)];
+      return key < otherKey ? -1 : key === otherKey ? 0 : 1;
+    },
+    isBehind,
+  );
+  const found = first.slice(0, limit);
   const end = found.at(-1);
-  return { items: found, next: page.length > limit && end !== undefined ? keyOf(end) : null };
+  return { items: found, next: first.length > limit && end !== undefined ? keyOf(end) : null };
+}
+
+/**
+ * The first items in an order. Memory is bounded by `limit`.
+ *
+ * @param items undefined: nothing, in this step
+ * @param isWanted only these items
+ */
+export async function firstInOrder<T>(
+  items: Iterable<T | undefined>,
+  limit: number,
+  compare: (one: T, other: T) => number,
+  isWanted: (item: T) => boolean,
+): Promise<T[]> {
+  let first: T[] = [];
+  let last: T | undefined;
+  await forEachInTurns(items, (item) => {
+    if (item === undefined || !isWanted(item)) return;
+    if (last !== undefined && compare(item, last) >= 0) return;
+    first.push(item);
+    if (first.length < 2 * limit + 64) return;
+    first = first.sort(compare).slice(0, limit);
+    last = first.at(-1);
+  });
+  return first.sort(compare).slice(0, limit);
 }

@@ -226,6 +226,26 @@ test('while the event loop is busy, an unknown address runs few handshakes, and 
   t.is(quota.waiting, 3);
 });
 
+test('an address may have only so many stalled handshakes, which could be completed in one turn; others are not delayed', async (t) => {
+  const { clock, gate, started, refused, client, quota } = await bench(t, {
+    handshakesRunningMax: 1000,
+    handshakesHalfOpenMax: 1000,
+    handshakesHalfOpenPerAddressMax: 1000,
+  });
+  for (let n = 0; n < 131; n++) (await client('127.0.0.1')).write('x');
+  await until('its part', () => started.length === 128 && quota.waiting === 3);
+  clock.advance(100);
+  t.is(quota.running, 0, 'all of them have stalled');
+  (await client('127.0.0.2')).write('x');
+  await until('the other one starts at once', () => started.length === 129);
+  gate.finished(started[0]!);
+  await until('one more', () => started.length === 130);
+  quota.admitted('127.0.0.1');
+  gate.finished(started[1]!);
+  await until('a known address has more', () => started.length === 132 && quota.waiting === 0);
+  t.deepEqual(refused, []);
+});
+
 test('a total rate limit delays connections and does not refuse them', async (t) => {
   const { clock, started, refused, client, quota } = await bench(t, {
     handshakesPerSecondMax: 3,

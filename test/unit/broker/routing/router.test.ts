@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { Router } from '../../../../broker/routing/router.ts';
+import { Router, routesAlwaysKeptMax, routesKeptMs } from '../../../../broker/routing/router.ts';
 import { topicMatches } from '../../../../core/topic.ts';
 
 interface TestSubscriber {
@@ -126,6 +126,20 @@ test('the route cache is limited: the oldest route is evicted', (t) => {
   for (let n = 1; n < 10; n++) routes.route(`t/${n}`);
   t.is(routes.cachedRoutes, 3);
   t.true(first.stale);
+});
+
+test('a large cache is emptied from time to time, so that topics that nobody uses any more need no memory', (t) => {
+  const routes = router(100_000);
+  routes.renew(0);
+  for (let n = 0; n < routesAlwaysKeptMax; n++) routes.route(`t/${n}`);
+  routes.renew(routesKeptMs);
+  t.is(routes.cachedRoutes, routesAlwaysKeptMax, 'a small one stays');
+  const one = routes.route('one more');
+  routes.renew(2 * routesKeptMs - 1);
+  t.false(one.stale);
+  routes.renew(2 * routesKeptMs);
+  t.true(one.stale);
+  t.is(routes.cachedRoutes, 0);
 });
 
 test('fewer long topics than short ones fit into the cache', (t) => {
