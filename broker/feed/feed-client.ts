@@ -35,7 +35,8 @@ const problemMaxBytes = 64 * 1024;
 /** A connection that receives nothing for three heartbeats is dead. */
 export const feedTimeoutMs = 3 * feedHeartbeatMs;
 const retryMinMs = 250;
-const retryMaxMs = 15_000;
+/** After a restart of the enrollment service, devices look disconnected there until the feed is back. */
+const retryMaxMs = 5_000;
 
 /** The broker's own certificate and the CA certificates it trusts, PEM. */
 export interface FeedCredentials {

@@ -32,7 +32,7 @@ const apply = async (
   ...[options, context]: Parameters<CommandAction<ApplyOptions>>
 ): Promise<number> => {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new FlotillaError('config-unreadable', { detail: file, cause: error });
+    throw new FlotillaError('input-unreadable', { detail: file, cause: error });
   });
   parsePolicy(text);
   const client = await adminClient(options, context);

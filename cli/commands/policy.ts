@@ -127,7 +127,7 @@ const explainDecision: CommandAction<ExplainOptions> = async (options, context) 
 const test = async (file: string, options: TestOptions, context: Context): Promise<number> => {
   const policy = await readPolicy(options.policy);
   const expected = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new FlotillaError('config-unreadable', { detail: file, cause: error });
+    throw new FlotillaError('input-unreadable', { detail: file, cause: error });
   });
   const result = testPolicy(policy, expected);
   const failures = result.failures.map((failure) => `FAILED ${failure}`);
@@ -150,7 +150,7 @@ async function readPolicy(path: string): Promise<Policy> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (error instanceof FlotillaError) throw error;
-    throw new FlotillaError('config-unreadable', { detail: path, cause: error });
+    throw new FlotillaError('input-unreadable', { detail: path, cause: error });
   }
   return parsePolicy(text);
 }

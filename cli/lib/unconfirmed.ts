@@ -5,7 +5,11 @@
  */
 import type { Output } from './output.ts';
 
-/** The exit code of a restriction that is stored and not confirmed by every connected broker. */
+/**
+ * The exit code of a restriction that is stored and not confirmed by every broker that may have connections: one that does
+ * not respond, or one whose feed ended, because nobody knows whether it stopped or only its network is cut. Without any
+ * broker since the service started, nothing can be connected, and the exit code is 0.
+ */
 const unconfirmedExit = 4;
 
 /** How the brokers responded to a change. */
@@ -21,7 +25,7 @@ export interface Confirmation {
 /**
  * Reports brokers that have not confirmed a change.
  *
- * @returns the exit code of the command: 0 when each connected broker has confirmed it
+ * @returns the exit code of the command: 0 when each known broker has confirmed it
  */
 export function reportUnconfirmed(confirmation: Confirmation, out: Output): number {
   const { brokers, brokersUnconfirmed: late = [], brokersAbsent: absent = [] } = confirmation;
@@ -29,8 +33,8 @@ export function reportUnconfirmed(confirmation: Confirmation, out: Output): numb
   if (absent.length > 0) {
     out.warn(
       out.style.color(
-        'yellow',
-        `${absent.join(', ')} is not connected to the enrollment service and could not confirm it. ${applies}`,
+        'red',
+        `NOT CONFIRMED by ${absent.join(', ')}, which lost its connection to the enrollment service: if it still runs, the devices may be connected there. ${applies}`,
       ),
     );
   } else if (brokers === 0) {
@@ -41,7 +45,7 @@ export function reportUnconfirmed(confirmation: Confirmation, out: Output): numb
       ),
     );
   }
-  if (late.length === 0) return 0;
+  if (late.length === 0) return absent.length === 0 ? 0 : unconfirmedExit;
   const text =
     `NOT CONFIRMED by ${late.join(', ')}: the devices may still be connected there. ${applies} ` +
     'Check it with flotilla status.';
