@@ -57,6 +57,7 @@ test.serial(
     await page.getByRole('button', { name: 'Revoke' }).click();
     const dialog = page.getByRole('dialog');
     t.true(await dialog.getByRole('button', { name: 'Revoke' }).isDisabled());
+    t.deepEqual(await accessibilityFaults(page), [], 'revoke');
     await dialog.getByLabel('Reason').selectOption('keyCompromise');
     await dialog.getByRole('textbox').fill('pump-1');
     await dialog.getByRole('button', { name: 'Revoke' }).click();
@@ -167,6 +168,18 @@ test.serial(
     await page.getByText('with the correlation data of this command').waitFor();
     t.is(await page.locator('.commands .reply .payload').textContent(), hostile);
     t.deepEqual(await accessibilityFaults(page), [], 'messages');
+    // Somebody else changes the device while it is edited here.
+    await page.getByRole('button', { name: /^Edit group/ }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(/^Group/).fill('mine');
+    await fleet.enroll.asAdmin('PATCH', '/v1/devices/d1', { group: 'theirs' });
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await dialog.getByRole('cell', { name: 'theirs' }).waitFor();
+    t.is((await fleet.enroll.asAdmin('GET', '/v1/devices/d1')).body['group'], 'theirs');
+    t.deepEqual(await accessibilityFaults(page), [], 'conflict');
+    await dialog.getByRole('button', { name: 'Save mine' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    t.is((await fleet.enroll.asAdmin('GET', '/v1/devices/d1')).body['group'], 'mine');
     // What the policy denies.
     await showScreen(page, 'topics');
     await page.getByRole('textbox', { name: 'Topic', exact: true }).fill('other/x');

@@ -1,5 +1,8 @@
 import test from 'ava';
 import { createCsr } from '../../certs/csr.ts';
+import { utf8String } from '../../certs/der-encode.ts';
+import { oids } from '../../certs/oids.ts';
+import { pemOf } from '../../certs/pem.ts';
 import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
 import {
@@ -9,8 +12,11 @@ import {
   pasteInto,
   showScreen,
 } from '../support/console-world.ts';
+import { forgeRequest, name } from '../support/certs-forge-request.ts';
 import { until } from '../support/until.ts';
 
+const hostile = '<img src=x onerror="document.title=`taken`">';
+const organizationalUnit = '2.5.4.11';
 const open = consoleOfFile(test, { config: { enroll: { approval: { enabled: true } } } });
 
 test.serial(
@@ -20,17 +26,30 @@ test.serial(
     if (world === undefined) return;
     const { fleet, page, faults } = world;
     const { enroll } = fleet;
-    const csr = createCsr({ key: generateKeySync('p256'), commonName: 'waiting-1' }).pem;
+    // The other fields of a CSR are not used. A hostile name is refused, and its text stays text.
+    const request = (commonName: string): string =>
+      pemOf(
+        'CERTIFICATE REQUEST',
+        forgeRequest({
+          key: generateKeySync('p256'),
+          subject: name([
+            [organizationalUnit, utf8String(hostile)],
+            [oids.commonName, utf8String(commonName)],
+          ]),
+        }),
+      );
+    t.is((await enroll.enroll('waiting-1', request(hostile))).status, 400);
+    const csr = request('waiting-1');
     t.is((await enroll.enroll('waiting-1', csr)).status, 202);
     const { body } = await enroll.asAdmin('GET', '/v1/requests');
-    const [request] = body['requests'] as { fingerprint: string }[];
+    const [pending] = body['requests'] as { fingerprint: string }[];
     await showScreen(page, 'enrollment');
     await page.getByRole('button', { name: 'Approve' }).click();
     const dialog = page.getByRole('dialog');
     t.deepEqual(await accessibilityFaults(page), [], 'approve');
     await dialog.getByLabel(/^Shown by the device/).fill('00ff');
     await dialog.getByText('The fingerprints are different.').waitFor();
-    await dialog.getByLabel(/^Shown by the device/).fill(request?.fingerprint ?? '');
+    await dialog.getByLabel(/^Shown by the device/).fill(pending?.fingerprint ?? '');
     await dialog.getByText('The fingerprints are equal.').waitFor();
     await dialog.getByLabel('Group (empty: none)').fill('plant-a');
     await dialog.getByRole('button', { name: 'Approve' }).click();
@@ -55,6 +74,10 @@ test.serial(
     for (const action of ['enrollment-approved', 'token-created', 'token-revoked']) {
       t.true(actions.includes(action as (typeof actions)[number]), action);
     }
+    await showScreen(page, 'audit');
+    await page.getByText('enrollment-approved').first().waitFor();
+    t.is(await page.locator('main img, main script').count(), 0);
+    t.not(await page.title(), 'taken');
     t.deepEqual(faults, []);
   },
 );
@@ -200,13 +223,32 @@ test.serial(
     await page.getByLabel('Device', { exact: true }).fill('edit-1');
     await page.getByLabel('Topic or filter').fill('alarms/edit-1');
     await page.getByRole('button', { name: 'Explain' }).click();
-    await page.getByText('allowed', { exact: true }).waitFor();
+    await page
+      .getByRole('region', { name: 'Explain a decision' })
+      .getByText('allowed', { exact: true })
+      .waitFor();
     await page.getByRole('button', { name: 'Review and save' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('1 of 1 live subscriptions are removed').waitFor();
+    // Somebody else saves meanwhile: nothing is overwritten unseen.
+    const rule = "{ name: other, allow: [publish], topics: ['x/{device}'] }";
+    const theirs = { text: `version: 1\nroles:\n  device:\n    rules: [${rule}]\n` };
+    const headers = { 'if-match': '*' };
+    const call = { method: 'PUT', path: '/v1/policy', ...fleet.enroll.admin } as const;
+    t.is((await fleet.enroll.call({ ...call, headers, body: theirs })).status, 200);
     await dialog.getByRole('textbox').fill('remove 1');
     await dialog.getByRole('button', { name: 'Save' }).click();
-    await page.getByText(/by admin/).waitFor();
+    await page.getByRole('heading', { name: 'Changed meanwhile' }).waitFor();
+    await page.getByLabel('Saved version').getByText('name: other').waitFor();
+    t.deepEqual(await accessibilityFaults(page), [], 'conflict');
+    await page.getByRole('button', { name: 'Replace theirs with mine' }).click();
+    await page.getByRole('button', { name: 'Run the tests' }).click();
+    await page.getByText('2 passed, 0 failed.').waitFor();
+    await page.getByRole('button', { name: 'Review and save' }).click();
+    await dialog.getByRole('button', { name: 'Save' }).waitFor();
+    t.deepEqual(await accessibilityFaults(page), [], 'save');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The policy is saved.').waitFor();
     await until('the broker applies it', async () => {
       try {
         await client.publishAsync('alarms/edit-1', 'x', { qos: 1 });

@@ -39,9 +39,9 @@ export function CommandPanel({ device }: { readonly device: ApiDevice }): JSX.El
       {sent.length === 0 ? (
         <Empty title="The reply appears here.">
           <p class="faint">
-            The command is published on <code>devices/{device.id}/commands/…</code>. Devices with
-            MQTT 5.0 get a response topic and correlation data; others reply on{' '}
-            <code>devices/{device.id}/replies/…</code>.
+            The topic is <code>{`devices/${device.id}/commands/COMMAND`}</code>, and the reply comes
+            on <code>{`devices/${device.id}/replies/COMMAND`}</code>: the response topic of MQTT
+            5.0, with the correlation data of the command.
           </p>
         </Empty>
       ) : (

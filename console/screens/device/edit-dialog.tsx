@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { problemFrom } from '../../api/call-api.ts';
+import { ApiProblem, problemFrom } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { notify } from '../../parts/notices.tsx';
@@ -41,7 +41,10 @@ export function EditDialog({ read, close, changed }: EditDialogProps): JSX.Eleme
       const theirs = editOf(current.device);
       if (changedFields(theirs, editOf(device)).length > 0) {
         setNewer(theirs);
-        throw error;
+        throw new ApiProblem(conflictStatus, {
+          title: 'Not saved: the device was changed meanwhile',
+          advice: 'Take over the saved values above, or save yours over them.',
+        });
       }
       // Something else is new, for example its connection.
       await save(current, edit);
