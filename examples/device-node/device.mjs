@@ -4,7 +4,8 @@
 //   flotilla device enroll --id pump-7 --out pump-7
 //   HOST=127.0.0.1 PORT=8883 node device.mjs pump-7
 //
-// A command is a message on devices/{id}/commands/{name}; the reply goes to devices/{id}/replies/{name}.
+// A command is a message on devices/{id}/commands/{name}; the reply goes to its response topic with its correlation
+// data, or to devices/{id}/replies/{name}.
 // Commands: echo (returns its payload), interval (seconds between two measurements), renew.
 import { connect } from 'mqtt';
 import { readIdentity, saveIdentity } from './identity-folder.mjs';
@@ -44,7 +45,7 @@ function open() {
     console.log(`connected as ${identity.id}`);
     opened.subscribe(`devices/${identity.id}/commands/+`, { qos: 1 });
   });
-  opened.on('message', (topic, payload) => void onMessage(topic, payload));
+  opened.on('message', (topic, payload, packet) => void onMessage(topic, payload, packet));
   opened.on('error', (error) => console.error(`connection: ${error.message}`));
   return opened;
 }
@@ -59,14 +60,19 @@ function publishTelemetry() {
   client.publish(`devices/${identity.id}/telemetry`, text, { qos: 1 });
 }
 
-async function onMessage(topic, payload) {
+async function onMessage(topic, payload, { properties }) {
   const command = /^devices\/[^/]+\/commands\/([^/]+)$/.exec(topic)?.[1];
   if (command === undefined) return;
   const reply = await execute(command, payload.toString()).catch((error) => ({
     error: error.message,
   }));
   console.log(`${command}: ${JSON.stringify(reply)}`);
-  client.publish(`devices/${identity.id}/replies/${command}`, JSON.stringify(reply), { qos: 1 });
+  const { responseTopic, correlationData } = properties ?? {};
+  client.publish(
+    responseTopic ?? `devices/${identity.id}/replies/${command}`,
+    JSON.stringify(reply),
+    { qos: 1, ...(correlationData === undefined ? {} : { properties: { correlationData } }) },
+  );
 }
 
 async function execute(command, payload) {

@@ -3,7 +3,8 @@
     flotilla device enroll --id pump-7 --out pump-7
     HOST=127.0.0.1 PORT=8883 python3 device.py pump-7
 
-A command is a message on devices/{id}/commands/{name}; the reply goes to devices/{id}/replies/{name}.
+A command is a message on devices/{id}/commands/{name}; the reply goes to its response topic with its correlation
+data, or to devices/{id}/replies/{name}.
 Commands: echo (returns its payload), interval (seconds between two measurements).
 
 Another program renews the certificate, for example "flotilla device renew" from a systemd timer
@@ -26,6 +27,16 @@ HOST = os.environ.get("HOST", "127.0.0.1")
 PORT = int(os.environ.get("PORT", "8883"))
 
 stopped = threading.Event()
+
+
+def reply_properties(message):
+    """The correlation data of a command, which shows to which command a reply belongs."""
+    data = getattr(message.properties, "CorrelationData", None)
+    if data is None:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.CorrelationData = data
+    return properties
 
 
 class Device:
@@ -74,7 +85,8 @@ class Device:
         except ValueError as error:
             reply = {"error": str(error)}
         print(f"{command}: {json.dumps(reply)}", flush=True)
-        client.publish(f"devices/{self.id}/replies/{command}", json.dumps(reply), qos=1)
+        topic = getattr(message.properties, "ResponseTopic", f"devices/{self.id}/replies/{command}")
+        client.publish(topic, json.dumps(reply), qos=1, properties=reply_properties(message))
 
     def execute(self, command, payload):
         if command == "echo":
