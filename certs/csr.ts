@@ -116,6 +116,11 @@ export function parseCsr(input: Uint8Array | string): Csr {
   }
 }
 
+/** The request, parsed unless it is already. @throws FlotillaError as {@link parseCsr} */
+export function parsedCsr(input: Uint8Array | string | Csr): Csr {
+  return typeof input === 'string' || input instanceof Uint8Array ? parseCsr(input) : input;
+}
+
 function read(der: Buffer): Csr {
   const request = new Fields(decodeDer(der, { maxBytes: csrMaxBytes }), tags.sequence, 'request');
   const infoNode = request.next(tags.sequence);
@@ -177,7 +182,8 @@ function requestedNames({ children }: DerNode): SubjectNames {
   return names;
 }
 
-function requestedAltNames(value: Buffer): SubjectNames {
+/** The alternative names of a request. @throws FlotillaError `csr-name-invalid` */
+export function requestedAltNames(value: Buffer): SubjectNames {
   const node = decodeDer(value, { maxBytes: csrMaxBytes });
   try {
     return decodeNames(node, 'refuse');

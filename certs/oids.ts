@@ -47,7 +47,11 @@ export const oids = {
   // PKCS#5 (RFC 8018)
   pbes2: '1.2.840.113549.1.5.13',
   pbkdf2: '1.2.840.113549.1.5.12',
+  pbmac1: '1.2.840.113549.1.5.14',
+  hmacWithSha1: '1.2.840.113549.2.7',
   hmacWithSha256: '1.2.840.113549.2.9',
+  hmacWithSha384: '1.2.840.113549.2.10',
+  hmacWithSha512: '1.2.840.113549.2.11',
   aes256Cbc: '2.16.840.1.101.3.4.1.42',
   // Hashes
   sha1: '1.3.14.3.2.26',
@@ -67,6 +71,15 @@ export const oids = {
   // OCSP (RFC 6960)
   ocspBasic: '1.3.6.1.5.5.7.48.1.1',
   ocspNonce: '1.3.6.1.5.5.7.48.1.2',
+  // CMP and CRMF (RFC 4210, RFC 4211, RFC 9480)
+  passwordBasedMac: '1.2.840.113533.7.66.13',
+  hmacSha1: '1.3.6.1.5.5.8.1.2',
+  implicitConfirm: '1.3.6.1.5.5.7.4.13',
+  caCerts: '1.3.6.1.5.5.7.4.17',
+  rootCaKeyUpdate: '1.3.6.1.5.5.7.4.18',
+  rootCaCert: '1.3.6.1.5.5.7.4.20',
+  oldCertId: '1.3.6.1.5.5.7.5.1.5',
+  cmcRa: '1.3.6.1.5.5.7.3.28',
   // CSR attributes (RFC 9908)
   requestTemplate: '1.2.840.113549.1.9.16.2.61',
 } as const;

@@ -17,6 +17,7 @@ export const certificateProfiles = [
   'admin',
   'broker',
   'ocsp',
+  'cmp',
 ] as const;
 export type CertificateProfile = (typeof certificateProfiles)[number];
 
@@ -38,7 +39,7 @@ export interface ProfileFacts {
 }
 
 const { digitalSignature, keyCertSign, cRLSign } = keyUsageBits;
-const { serverAuth, clientAuth, ocspSigning } = oids;
+const { serverAuth, clientAuth, ocspSigning, cmcRa } = oids;
 
 const ca: ProfileFacts = {
   isCa: true,
@@ -76,4 +77,6 @@ export const profiles: Readonly<Record<CertificateProfile, ProfileFacts>> = {
   admin: leaf,
   broker: { ...leaf, extendedKeyUsage: [clientAuth, serverAuth] },
   ocsp: { ...leaf, extendedKeyUsage: [ocspSigning], subject: 'text', ocspNoCheck: true },
+  // RFC 9483, 1.9: it signs the messages of a registration authority, and is good for nothing in TLS.
+  cmp: { ...leaf, extendedKeyUsage: [cmcRa], subject: 'text' },
 };

@@ -3,7 +3,7 @@
  *
  * ```
  * flotilla.yaml  policy.yaml
- * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem service.pem passphrase
+ * ca/      root.pem root.key.pem root.crl.pem issuer.pem issuer.key.pem service.pem cmp.key.pem passphrase
  *          issuers/ withdrawn/ requests/ roots/ ocsp/                   (enrollment only)
  * enroll/  tls/ tls-rsa/ registry/ audit/                               (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
@@ -65,6 +65,8 @@ export interface StateFolder {
     readonly roots: string;
     /** The responders that answer OCSP requests about issuers, one folder for each root. */
     readonly rootOcsp: string;
+    /** The key that makes the secrets of tokens for CMP. */
+    readonly cmpKey: string;
     readonly passphrase: string;
   };
   readonly enroll: {
@@ -119,6 +121,7 @@ export function stateFolder(root: string): StateFolder {
       requests: at('ca', 'requests'),
       roots: at('ca', 'roots'),
       rootOcsp: at('ca', 'ocsp'),
+      cmpKey: at('ca', 'cmp.key.pem'),
       passphrase: at('ca', 'passphrase'),
     },
     enroll: {

@@ -56,7 +56,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const opened = await openState(state, config, deps, lifecycle);
     const { registry, audit, ca } = opened;
     const open = { ...opened, config, clock, log };
-    const issuance = await createIssuance(open);
+    const issuance = await createIssuance({ ...open, state, env });
     const distribution = createDistribution({ ...open, state, env });
     const { ahead, feed, lists, presence, refusals } = distribution;
     let url = config.enroll.url ?? '';

@@ -27,6 +27,7 @@ interface TokenOptions extends AdminOptions {
   readonly ttl?: number;
   readonly uses?: number;
   readonly reenroll?: boolean;
+  readonly cmp?: boolean;
 }
 
 export function tokenCommand(runner: Runner): Command {
@@ -45,6 +46,7 @@ export function tokenCommand(runner: Runner): Command {
         '--reenroll',
         'with --group: also for devices of the group that exist; for a service that enrolls on their behalf',
       )
+      .option('--cmp', 'also a shared secret for CMP clients: prints its reference')
       .option(...urlOption)
       .action(runner.run(create)),
   );
@@ -59,6 +61,7 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     ...(profile === undefined ? {} : { profile }),
     ...(options.ttl === undefined ? {} : { ttlSeconds: Math.ceil(options.ttl / 1000) }),
     ...(uses === undefined ? {} : { uses }),
+    ...(options.cmp === true ? { cmp: true } : {}),
   };
   if (device === undefined) {
     if (group === undefined || uses === undefined) {
@@ -69,7 +72,7 @@ const create: CommandAction<TokenOptions> = async (options, context) => {
     });
     context.out.result(
       token,
-      `token    ${token.token}\ngroup    ${token.group}\nuses     ${token.uses}\nexpires  ${context.out.moment(token.expiresAt)}`,
+      `token    ${token.token}\n${cmpLines(token).join('')}group    ${token.group}\nuses     ${token.uses}\nexpires  ${context.out.moment(token.expiresAt)}`,
     );
     return 0;
   }
@@ -84,6 +87,7 @@ function tokenText(token: CreateTokenResponse, { out, environment: { env } }: Co
   const { hostname } = new URL(token.url);
   const text = [
     `token    ${token.token}`,
+    ...cmpLines(token).map((line) => line.trimEnd()),
     `device   ${token.device}`,
     ...(token.role ? [`role     ${token.role}`] : []),
     `expires  ${out.moment(token.expiresAt)}`,
@@ -103,4 +107,9 @@ function tokenText(token: CreateTokenResponse, { out, environment: { env } }: Co
     );
   }
   return text.join('\n');
+}
+
+/** With which reference a CMP client uses the token as its secret. */
+function cmpLines({ reference }: { readonly reference?: string | undefined }): string[] {
+  return reference === undefined ? [] : [`CMP ref  ${reference}\n`];
 }

@@ -6,6 +6,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { cmpSettingsSchema } from './cmp-settings.ts';
 import { enrollLimitsSchema } from './enroll-limits.ts';
 import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
@@ -112,6 +113,7 @@ export const configSchema = z.strictObject({
         .describe(
           'Whether devices may renew a certificate whose issuer was withdrawn: they prove that they have its key, and the registry contains it.',
         ),
+      cmp: cmpSettingsSchema,
       endedCertificateKeep: durationSetting({
         defaultValue: '30d',
         min: '0ms',

@@ -7,6 +7,7 @@
 import { brokerErrors } from './broker-errors.ts';
 import { certsErrors } from './certs-errors.ts';
 import { cliErrors } from './cli-errors.ts';
+import { cmpErrors } from './cmp-errors.ts';
 import { coreErrors } from './core-errors.ts';
 import { enrollErrors } from './enroll-errors.ts';
 import type { ErrorSpec } from './error-spec.ts';
@@ -17,6 +18,7 @@ const tables = {
   ...coreErrors,
   ...certsErrors,
   ...enrollErrors,
+  ...cmpErrors,
   ...brokerErrors,
   ...storeErrors,
   ...simErrors,

@@ -1241,6 +1241,7 @@ export type GetStatusResponse = {
 };
 export type CreateTokenResponse = {
   readonly token: string;
+  readonly reference?: string | undefined;
   readonly device: string;
   readonly group: string | null;
   readonly role?: string | null | undefined;
@@ -1256,6 +1257,7 @@ export type CreateTokenRequest = {
   readonly profile?: string | undefined;
   readonly ttlSeconds?: number | undefined;
   readonly uses?: number | undefined;
+  readonly cmp?: boolean | undefined;
 };
 export type ListTokensResponse = {
   readonly tokens: readonly {
@@ -1275,6 +1277,7 @@ export type ListTokensResponse = {
 export type CreateTokensResponse = {
   readonly tokens: readonly {
     readonly token: string;
+    readonly reference?: string | undefined;
     readonly device: string;
     readonly group: string | null;
     readonly role?: string | null | undefined;
@@ -1292,6 +1295,7 @@ export type CreateTokensRequest = {
 };
 export type CreateGroupTokenResponse = {
   readonly token: string;
+  readonly reference?: string | undefined;
   readonly name: string;
   readonly group: string;
   readonly uses: number;
@@ -1306,6 +1310,7 @@ export type CreateGroupTokenRequest = {
   readonly ttlSeconds?: number | undefined;
   readonly uses: number;
   readonly reenrolls?: boolean | undefined;
+  readonly cmp?: boolean | undefined;
 };
 export type WhoamiResponse = {
   readonly id: string;

@@ -126,6 +126,8 @@ export const tokenRequestSchema = z.strictObject({
     .max(365 * 86_400)
     .optional(),
   uses: z.int().min(1).max(1_000_000).optional(),
+  /** Whether it can be the shared secret of CMP (RFC 9483). */
+  cmp: z.boolean().optional(),
 });
 
 /** A token for `uses` new devices. */
@@ -141,9 +143,12 @@ export const groupTokenRequestSchema = z.strictObject({
   uses: z.int().min(1).max(1_000_000),
   /** Whether devices that are in the group already may use it again: for another CA or a registration authority. */
   reenrolls: z.boolean().optional(),
+  cmp: z.boolean().optional(),
 });
 export const groupTokenSchema = z.object({
   token: z.string(),
+  /** Names the token in CMP; absent: the token is not for CMP. */
+  reference: z.string().optional(),
   /** Its name in the audit log. */
   name: z.string(),
   group: z.string(),
@@ -156,6 +161,8 @@ export const groupTokenSchema = z.object({
 /** The only response that contains the token. */
 export const tokenSchema = z.object({
   token: z.string(),
+  /** Names the token in CMP; absent: the token is not for CMP. */
+  reference: z.string().optional(),
   device: deviceIdSchema,
   group: z.string().nullable(),
   /** Null: the token gives no role. */

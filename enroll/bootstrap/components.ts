@@ -10,6 +10,7 @@ import type { StateFolder } from '../../core/state-folder.ts';
 import { BoundedRefusals } from '../audit/bounded-refusals.ts';
 import { RefusalAuditWriter } from '../audit/refusal-audit-writer.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
+import { CmpKey } from '../ca/cmp-key.ts';
 import { readPassphrase, type Environment } from '../ca/passphrase.ts';
 import { BrokerIncidents } from '../devices/broker-incidents.ts';
 import { DeviceActions } from '../devices/device-actions.ts';
@@ -52,12 +53,15 @@ export interface IssuanceParts {
 }
 
 /** @throws FlotillaError `config-unreadable` (the veto hook), `registry-damaged` */
-export async function createIssuance(deps: ComponentDeps): Promise<IssuanceParts> {
-  const { registry, config, clock, log } = deps;
+export async function createIssuance(
+  deps: ComponentDeps & { readonly state: StateFolder; readonly env: Environment },
+): Promise<IssuanceParts> {
+  const { registry, config, clock, log, state, env } = deps;
   const hook = await openHook(config, clock, log);
   const factories = new Factories(clock);
   await factories.load(registry);
-  const tokens = new Tokens(deps);
+  const secrets = new CmpKey(state, () => readPassphrase(state, env));
+  const tokens = new Tokens({ ...deps, secrets });
   const issuing = new CertificateIssuer(deps);
   const linesPerMinute = config.limits.enroll.refusalLinesPerBrokerPerMinute;
   const refused = new BoundedRefusals({ ...deps, linesPerMinute });

@@ -58,6 +58,7 @@ export async function changePassphrase(
     ...rootKeyFiles(state),
     ...(await issuerKeyFiles(state)),
     ...(await responderKeyFiles(state)),
+    state.ca.cmpKey,
   ]);
   const changed: string[] = [];
   for (const file of files) {

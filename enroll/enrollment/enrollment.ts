@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { parseCsr, type Csr } from '../../certs/csr.ts';
+import { parsedCsr, type Csr } from '../../certs/csr.ts';
 import { assertFitsCommonName } from '../../certs/distinguished-name.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
@@ -57,7 +57,8 @@ export interface EnrollmentDeps {
 }
 
 export interface EnrollmentRequest {
-  readonly csr: Uint8Array | string;
+  /** A parsed one has proved to have its key. */
+  readonly csr: Uint8Array | string | Csr;
   /** Who it says it is (default: the CSR's common name). */
   readonly device?: DeviceId;
   readonly token?: string;
@@ -118,7 +119,7 @@ export class Enrollment {
     if (first.kind === 'none' && !config.enroll.approval.enabled) {
       throw new FlotillaError('credentials-required');
     }
-    const csr = parseCsr(request.csr);
+    const csr = parsedCsr(request.csr);
     const device = request.device ?? deviceOf(csr);
     assertFitsCommonName(device);
     await assertNameFree(device, 'device', this.#deps.registry);

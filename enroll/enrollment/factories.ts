@@ -104,15 +104,18 @@ export class Factories {
 
   /**
    * What a factory certificate authorizes. The client has proved to own the key of `certificate`, and may
-   * have sent intermediate certificates (`issuerCertificate`). The path to a registered CA is verified on
-   * every call.
+   * have sent intermediate certificates. The path to a registered CA is verified on every call.
    *
+   * @param chain the certificate and its intermediate certificates (default: those of the TLS connection)
    * @returns undefined when the path does not lead to a registered CA
    * @throws FlotillaError `factory-certificate-refused`: the path is not valid, the certificate is not on the
    *   list of allowed ones, or the factory's rule makes no device id of it
    */
-  authorization(certificate: X509Certificate): FactoryAuthorization | undefined {
-    const found = this.#pathOf(certificate);
+  authorization(
+    certificate: X509Certificate,
+    chain: readonly X509Certificate[] = chainOf(certificate),
+  ): FactoryAuthorization | undefined {
+    const found = this.#pathOf(certificate, chain);
     if (found === undefined) return undefined;
     const { record, ca } = found.factory;
     const refuse = (detail: string): FlotillaError =>
@@ -138,8 +141,8 @@ export class Factories {
    */
   #pathOf(
     leaf: X509Certificate,
+    chain: readonly X509Certificate[],
   ): { path: readonly CertificateFacts[]; factory: KnownFactory } | undefined {
-    const chain = chainOf(leaf);
     const before = chain.length > 1 ? undefined : this.#shown.get(leaf.fingerprint256);
     const shown = before?.map(({ x509 }) => x509) ?? chain;
     for (const [at, one] of shown.entries()) {

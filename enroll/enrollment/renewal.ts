@@ -5,7 +5,7 @@
  * @module
  */
 import { createPublicKey, verify } from 'node:crypto';
-import { parseCsr, type Csr } from '../../certs/csr.ts';
+import { parsedCsr, type Csr } from '../../certs/csr.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { plainNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -35,7 +35,8 @@ export interface RenewalDeps {
 }
 
 export interface RenewalRequest {
-  readonly csr: Uint8Array | string;
+  /** A parsed one has proved to have its key. */
+  readonly csr: Uint8Array | string | Csr;
   /** The serial number of the current certificate; its holder has proved to own the key. */
   readonly serial: string;
   readonly fingerprint: string;
@@ -72,7 +73,7 @@ export class Renewal {
    *   `too-many-requests`, `registry-unavailable`
    */
   async renew(request: RenewalRequest): Promise<IssueResult> {
-    const csr = parseCsr(request.csr);
+    const csr = parsedCsr(request.csr);
     try {
       return await retryOnConflict(() => this.#decide(request, csr));
     } catch (error) {

@@ -1,6 +1,9 @@
 /**
  * Enrollment tokens: 256 random bits that are shown once. The registry stores only their hash.
  *
+ * A token for CMP serves as the shared secret of a MAC, so that the service must know it. It is derived from random bits
+ * in the registry and a key beside the keys of the CA ({@link TokenSecrets}): neither alone yields a token.
+ *
  * @module
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -31,6 +34,11 @@ export function tokenName(hash: string): string {
   return `token:${hash.slice(0, 16)}`;
 }
 
+/** How clients of CMP name a token. @returns undefined if it is not for CMP */
+export function cmpReference({ hash, cmpSeed }: TokenRecord): string | undefined {
+  return cmpSeed === undefined ? undefined : hash;
+}
+
 export interface TokenRequest {
   /** Null: any identity that does not exist yet (a token for a group). */
   readonly device: DeviceId | null;
@@ -42,6 +50,19 @@ export interface TokenRequest {
   readonly uses?: number | undefined;
   /** Of a group: whether it is also for devices that exist in the group. */
   readonly reenrolls?: boolean | undefined;
+  /** Whether it can be the shared secret of CMP (default: no). */
+  readonly cmp?: boolean | undefined;
+}
+
+/** Derives tokens for CMP. */
+export interface TokenSecrets {
+  /**
+   * The bytes of the token of a seed.
+   *
+   * @param make whether the key is created when there is none
+   * @returns undefined when there is no key
+   */
+  derive(seed: Buffer, make: boolean): Promise<Buffer | undefined>;
 }
 
 export interface MadeToken {
@@ -53,14 +74,17 @@ export interface TokensDeps {
   readonly registry: Registry;
   readonly config: Config;
   readonly clock: Clock;
+  readonly secrets: TokenSecrets;
 }
 
 export class Tokens {
   readonly #registry: Registry;
   readonly #config: Config;
   readonly #clock: Clock;
+  readonly #secrets: TokenSecrets;
 
-  constructor({ registry, config, clock }: TokensDeps) {
+  constructor({ registry, config, clock, secrets }: TokensDeps) {
+    this.#secrets = secrets;
     this.#registry = registry;
     this.#config = config;
     this.#clock = clock;
@@ -76,30 +100,14 @@ export class Tokens {
     for (const { device } of requests) {
       if (device !== null) await assertNameFree(device, 'device', this.#registry);
     }
-    const made = requests.map((request): MadeToken => {
+    const made: MadeToken[] = [];
+    for (const request of requests) {
       if (request.device !== null) {
         assertFitsCommonName(request.device);
       }
       if (request.profile !== undefined) profileOf(this.#config, request.profile);
-      const bytes = randomBytes(tokenBytes);
-      const ttlMs =
-        request.ttlSeconds === undefined ? this.#config.enroll.tokenTtl : request.ttlSeconds * 1000;
-      return {
-        token: bytes.toString('base64url'),
-        record: {
-          hash: createHash('sha256').update(bytes).digest('hex'),
-          device: request.device,
-          group: request.group ?? null,
-          ...(request.role === undefined ? {} : { role: request.role }),
-          profile: request.profile ?? null,
-          ...(request.reenrolls === true ? { reenrolls: true } : {}),
-          usesMax: request.uses ?? 1,
-          uses: 0,
-          createdAtMs: now,
-          expiresAtMs: now + ttlMs,
-        },
-      };
-    });
+      made.push(await this.#make(request, now));
+    }
     await this.#registry.commit({
       puts: made.map(({ record }) => ({ table: 'tokens', record, expected: 0 })),
       events: made.map(({ record }) => ({
@@ -117,6 +125,50 @@ export class Tokens {
       })),
     });
     return made;
+  }
+
+  async #make(request: TokenRequest, nowMs: number): Promise<MadeToken> {
+    const seed = randomBytes(tokenBytes);
+    const bytes = request.cmp === true ? await this.#secrets.derive(seed, true) : seed;
+    if (bytes === undefined) throw new FlotillaError('internal');
+    const { tokenTtl } = this.#config.enroll;
+    const ttlMs = request.ttlSeconds === undefined ? tokenTtl : request.ttlSeconds * 1000;
+    return {
+      token: bytes.toString('base64url'),
+      record: {
+        hash: createHash('sha256').update(bytes).digest('hex'),
+        device: request.device,
+        group: request.group ?? null,
+        ...(request.role === undefined ? {} : { role: request.role }),
+        profile: request.profile ?? null,
+        ...(request.reenrolls === true ? { reenrolls: true } : {}),
+        ...(request.cmp === true ? { cmpSeed: seed.toString('base64url') } : {}),
+        usesMax: request.uses ?? 1,
+        uses: 0,
+        createdAtMs: nowMs,
+        expiresAtMs: nowMs + ttlMs,
+      },
+    };
+  }
+
+  /**
+   * A token by the reference with which a client of CMP names it: its hash. The token may have expired, or have no
+   * uses left; {@link find} decides that after the MAC was verified.
+   *
+   * @throws FlotillaError `token-invalid`: there is none, or it is not for CMP
+   */
+  async ofReference(reference: string): Promise<{ token: string; record: TokenRecord }> {
+    const record = /^[0-9a-f]{64}$/.test(reference)
+      ? await this.#registry.get('tokens', reference)
+      : undefined;
+    const seed = record?.cmpSeed;
+    if (record === undefined || seed === undefined) throw new FlotillaError('token-invalid');
+    const bytes = await this.#secrets.derive(Buffer.from(seed, 'base64url'), false);
+    const token = bytes?.toString('base64url');
+    if (token === undefined || tokenHash(token) !== reference) {
+      throw new FlotillaError('token-invalid', { detail: 'the key of CMP tokens has changed' });
+    }
+    return { token, record };
   }
 
   /**

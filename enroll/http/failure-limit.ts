@@ -12,6 +12,7 @@ import { RateLimiter } from '../../core/rate-limiter.ts';
 const failures = new Set([
   'token-invalid',
   'token-expired',
+  'cmp-protection-invalid',
   'client-certificate-untrusted',
   'api-key-invalid',
   'sign-in-link-invalid',

@@ -33,7 +33,7 @@ export function openApi(routes: readonly HttpRoute[], version: string): Json {
       title: 'Flotilla enrollment service',
       version,
       description:
-        'The JSON API. Beside it: EST (RFC 7030) under /.well-known/est/, CRLs at /crl, OCSP at /ocsp. Errors are problem documents (RFC 9457) with a stable `code`.',
+        'The JSON API. Beside it: EST (RFC 7030) under /.well-known/est/, CMP (RFC 9483) at /.well-known/cmp, CRLs at /crl, OCSP at /ocsp. Errors are problem documents (RFC 9457) with a stable `code`.',
     },
     paths: { ...paths, ...streams() },
     components: {

@@ -7,6 +7,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
 import type { ClientIdentity } from './client-certificate.ts';
 import type { Access } from './route.ts';
@@ -30,6 +31,11 @@ export interface RawRequest {
   /** For the audit log. */
   readonly actor: string;
   readonly remoteAddress: string;
+  /**
+   * Notes a refusal that the response itself reports: it is logged, and wrong credentials count for the limit of the
+   * address. Returns the error for the client.
+   */
+  readonly note: (thrown: unknown) => FlotillaError;
   /** Checks the caller's credential again, for responses that do not end. @throws FlotillaError */
   readonly assertAdmitted: () => Promise<void>;
 }

@@ -32,6 +32,7 @@ import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { sendEndless } from './endless-response.ts';
 import { loggedPath } from './logged-path.ts';
+import { mayRenewWithdrawn } from '../enrollment/withdrawn-renewal.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { assertSameSite } from './same-site.ts';
@@ -70,13 +71,10 @@ export interface Caller {
   readonly actor: string;
 }
 
-/**
- * What a renewal accepts. Its holder proves to have the key of a certificate that is in the registry. A broker always
- * gets a new certificate: it has to apply the withdrawal of the issuer.
- */
-function leniencyOf({ enroll }: Config): Leniency {
-  const withdrawn = (role: string): boolean => enroll.renewWithdrawn || role === 'broker';
-  return { graceMs: enroll.renewGrace, withdrawn };
+/** What a renewal accepts. */
+function leniencyOf(config: Config): Leniency {
+  const withdrawn = (role: string): boolean => mayRenewWithdrawn(config, role);
+  return { graceMs: config.enroll.renewGrace, withdrawn };
 }
 
 /**
@@ -262,11 +260,10 @@ export class HttpServer {
     app.setErrorHandler((thrown, request, reply) => this.#refuse(thrown, request, reply));
   }
 
-  #refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  /** Logs a refusal, and counts wrong credentials. Returns the error for the client. */
+  #note(thrown: unknown, request: FastifyRequest): FlotillaError {
     const remoteAddress = remoteAddressOf(request);
     const error = this.#failures.limited(catalogued(thrown), remoteAddress);
-    const known = error.spec.http ?? 500;
-    const status = known === 401 ? unauthorizedStatus(request.url) : known;
     const device = this.#callers.get(request)?.identity?.record.id;
     const facts = {
       method: request.method,
@@ -274,8 +271,16 @@ export class HttpServer {
       remoteAddress,
       ...(device === undefined ? {} : { device }),
     };
-    if (status >= 500) this.#refusals.failed({ ...facts, code: error.code, err: thrown });
+    if ((error.spec.http ?? 500) >= 500)
+      this.#refusals.failed({ ...facts, code: error.code, err: thrown });
     else this.#refusals.refused({ ...facts, code: error.code, detail: error.detail });
+    return error;
+  }
+
+  #refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const error = this.#note(thrown, request);
+    const known = error.spec.http ?? 500;
+    const status = known === 401 ? unauthorizedStatus(request.url) : known;
     if (error.retryAfterSeconds !== undefined) {
       void reply.header('retry-after', String(error.retryAfterSeconds));
     }
@@ -358,6 +363,7 @@ export class HttpServer {
           ...callerOf(request),
           certificate: peerCertificate(request.raw.socket),
           remoteAddress: remoteAddressOf(request),
+          note: (thrown) => this.#note(thrown, request),
           assertAdmitted: () => onRequest(request),
         });
         const { status = 200, type, headers = {}, body } = response;

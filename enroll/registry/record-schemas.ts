@@ -59,6 +59,7 @@ export const recordSchemas: {
     group: nullableText,
     profile: nullableText,
     reenrolls: z.boolean().optional(),
+    cmpSeed: text.optional(),
     usesMax: count,
     uses: count,
     createdAtMs: timeMs,

@@ -70,6 +70,8 @@ export interface TokenRecord {
   readonly profile: string | null;
   /** Whether a token for a group is also for devices that exist in the group. */
   readonly reenrolls?: boolean | undefined;
+  /** Of a token for CMP: what the token is derived from, together with a key that is not in the registry. */
+  readonly cmpSeed?: string | undefined;
   readonly usesMax: number;
   readonly uses: number;
   readonly createdAtMs: number;

@@ -11,6 +11,7 @@ import type { BrokerSampleReport } from '../../../core/protocol/broker-sample.ts
 import { statusSchema, type Status } from '../../../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../../../core/state-folder.ts';
 import type { AuditLog } from '../../audit/audit-log.ts';
+import type { BoundedRefusals } from '../../audit/bounded-refusals.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { BrokerIncidents } from '../../devices/broker-incidents.ts';
@@ -40,6 +41,7 @@ import { openApi } from '../openapi.ts';
 import type { RawRoute } from '../raw-route.ts';
 import { route, type HttpRoute } from '../route.ts';
 import { bulkRoutes } from './bulk-routes.ts';
+import { cmpRoutes } from './cmp-routes.ts';
 import { deviceRoutes } from './device-routes.ts';
 import { enrollmentRoutes } from './enrollment-routes.ts';
 import { estRoutes } from './est-routes.ts';
@@ -77,6 +79,8 @@ export interface RouteDeps {
   readonly presence: PresenceTable;
   readonly incidents: BrokerIncidents;
   readonly refusals: RefusalAuditWriter;
+  /** Audit lines about refused requests. */
+  readonly refused: BoundedRefusals;
   readonly registry: Registry;
   readonly renewal: Renewal;
   readonly revocations: DeviceActions;
@@ -137,6 +141,7 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
       ...importRoutes(deps),
       ...revocationRoutes(deps),
       ...estRoutes(deps),
+      ...cmpRoutes(deps),
       {
         method: 'GET',
         path: '/v1/openapi.json',

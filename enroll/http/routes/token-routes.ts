@@ -16,7 +16,7 @@ import {
 } from '../../../core/protocol/enrollment-api.ts';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
-import { tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
+import { cmpReference, tokenName, type MadeToken, type Tokens } from '../../enrollment/tokens.ts';
 import type { KnownRoles } from '../../policy/known-roles.ts';
 import { iso } from '../device-view.ts';
 import { route, type HttpRoute } from '../route.ts';
@@ -39,6 +39,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
     const command = `FLOTILLA_TOKEN=${token} flotilla device enroll --url ${url()} --fingerprint ${fingerprint} --id ${record.device} --out ${record.device}`;
     return {
       token,
+      ...referenceOf(record),
       device: record.device,
       group: record.group,
       role: record.role ?? null,
@@ -103,6 +104,7 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
         const { token, record } = made;
         return {
           token,
+          ...referenceOf(record),
           name: tokenName(record.hash),
           group: body.group,
           uses: record.usesMax,
@@ -125,4 +127,9 @@ export function tokenRoutes(deps: TokenRouteDeps): HttpRoute[] {
       },
     }),
   ];
+}
+
+function referenceOf(record: MadeToken['record']): { reference?: string } {
+  const reference = cmpReference(record);
+  return reference === undefined ? {} : { reference };
 }

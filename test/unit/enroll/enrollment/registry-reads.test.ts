@@ -96,7 +96,12 @@ async function open(t: ExecutionContext, input: ConfigInput = {}) {
   const audit = {
     append: (...events: AuditEvent[]) => Promise.resolve(void audited.push(...events)),
   };
-  const tokens = new Tokens({ registry, config, clock });
+  const tokens = new Tokens({
+    registry,
+    config,
+    clock,
+    secrets: { derive: () => Promise.resolve(undefined) },
+  });
   const issuing = new CertificateIssuer({ registry, ca, config, clock });
   const shared = { registry, audit, ca, config, clock, issuing };
   const enrollment = new Enrollment({
