@@ -11,8 +11,10 @@ import { type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { certificateFingerprint, chainError } from '../../certs/certificate.ts';
+import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { mayRenewWithdrawn } from '../enrollment/withdrawn-renewal.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import type { Registry, Stored } from '../registry/registry.ts';
@@ -38,6 +40,18 @@ export interface Leniency {
 
 /** Only valid certificates. */
 export const strict: Leniency = { graceMs: 0, withdrawn: () => false };
+
+/**
+ * A broker applies the withdrawal of the issuer of its own certificate, and reports that, before it has a new
+ * certificate. A forged one gives nothing, because the registry does not contain it.
+ */
+export const brokerLeniency: Leniency = { graceMs: 0, withdrawn: (role) => role === 'broker' };
+
+/** What a renewal accepts. */
+export function leniencyOf(config: Config): Leniency {
+  const withdrawn = (role: string): boolean => mayRenewWithdrawn(config, role);
+  return { graceMs: config.enroll.renewGrace, withdrawn };
+}
 
 /**
  * The identity of a client.

@@ -13,9 +13,10 @@ import type { Logger } from '../../core/log.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { Registry } from '../registry/registry.ts';
 import {
+  brokerLeniency,
   identifyClient,
+  leniencyOf,
   strict,
-  type Leniency,
   peerCertificate,
   type ClientIdentity,
 } from './client-certificate.ts';
@@ -32,7 +33,6 @@ import { bearerOf } from './authorization-header.ts';
 import { operationOf, type OperationTag } from './operations.ts';
 import { sendEndless } from './endless-response.ts';
 import { loggedPath } from './logged-path.ts';
-import { mayRenewWithdrawn } from '../enrollment/withdrawn-renewal.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { assertSameSite } from './same-site.ts';
@@ -70,18 +70,6 @@ export interface Caller {
   /** For the audit log. */
   readonly actor: string;
 }
-
-/** What a renewal accepts. */
-function leniencyOf(config: Config): Leniency {
-  const withdrawn = (role: string): boolean => mayRenewWithdrawn(config, role);
-  return { graceMs: config.enroll.renewGrace, withdrawn };
-}
-
-/**
- * A broker applies the withdrawal of the issuer of its own certificate, and reports that, before it has a new
- * certificate. A forged one gives nothing, because the registry does not contain it.
- */
-const brokerLeniency: Leniency = { graceMs: 0, withdrawn: (role) => role === 'broker' };
 
 const anonymous: Caller = { identity: undefined, operator: undefined, actor: 'anonymous' };
 

@@ -5,8 +5,10 @@ import { writeFileAtomic } from '../../../../core/atomic-file.ts';
 import { systemClock } from '../../../../core/clock.ts';
 import { stateFolder, type StateFolder } from '../../../../core/state-folder.ts';
 import { createCa, openCa } from '../../../../enroll/ca/ca-folder.ts';
+import { CmpKey } from '../../../../enroll/ca/cmp-key.ts';
 import { issuerKeyFiles, rootKeyFiles } from '../../../../enroll/ca/ca-keys.ts';
 import { changePassphrase } from '../../../../enroll/ca/passphrase-change.ts';
+import { responderKeyFiles } from '../../../../enroll/ca/root-responder.ts';
 import { readPassphrase } from '../../../../enroll/ca/passphrase.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 
@@ -14,7 +16,11 @@ const deps = { clock: systemClock };
 
 /** All keys, and the passphrase. */
 async function textsOf(state: StateFolder): Promise<string[]> {
-  const files = [state.ca.passphrase, ...rootKeyFiles(state), ...(await issuerKeyFiles(state))];
+  const files = [
+    ...[state.ca.passphrase, state.ca.cmpKey, ...rootKeyFiles(state)],
+    ...(await issuerKeyFiles(state)),
+    ...(await responderKeyFiles(state)),
+  ];
   return files.filter((file) => existsSync(file)).map((file) => readFileSync(file, 'utf8'));
 }
 
@@ -23,6 +29,9 @@ test('all keys get the new passphrase, and a crash at any step leaves a CA that 
   const state = stateFolder(join(folder, 'state'));
   await createCa(state, 'first passphrase', deps);
   await writeFileAtomic(state.ca.passphrase, 'first passphrase\n');
+  const tokenBy = (passphrase: string): Promise<Buffer | undefined> =>
+    new CmpKey(state, () => Promise.resolve(passphrase)).derive(Buffer.alloc(32), true);
+  const token = await tokenBy('first passphrase');
   const before = await textsOf(state);
   let crashes = 0;
   const keys = await changePassphrase(state, {
@@ -34,6 +43,7 @@ test('all keys get the new passphrase, and a crash at any step leaves a CA that 
     },
   });
   const after = await textsOf(state);
+  t.deepEqual(await tokenBy('second passphrase'), token, 'tokens for CMP are the same');
   t.is(before.length, keys + 1);
   t.is(crashes, 2 * keys + 3);
   let unchanged = 0;
