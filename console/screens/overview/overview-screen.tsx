@@ -158,7 +158,11 @@ function Attention({
           ))}
         </ul>
       ) : stats.devices.total === 0 ? (
-        <Empty title="There is no device yet. Enroll the first one:">
+        <Empty title="There is no device yet.">
+          <p>
+            <PageLink to="enrollment">Create a token</PageLink> for the first one, or run on the
+            machine of the service:
+          </p>
           <CopyText text="flotilla device enroll --id first-device --out first-device" />
         </Empty>
       ) : (

@@ -13,6 +13,7 @@ import { notify, notifyFailure, ProblemText } from '../../parts/notices.tsx';
 import { Badge, Empty, Panel, shortFingerprint } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 import { ExplainForm } from './explain-form.tsx';
+import { PolicyChanges } from './policy-changes.tsx';
 import { PolicyConflict } from './policy-conflict.tsx';
 import { PolicyTests } from './policy-tests.tsx';
 import { withRule } from './rule-insertion.ts';
@@ -83,6 +84,8 @@ export function PolicyScreen(): JSX.Element {
       {diff === undefined || draft === undefined ? null : (
         <SaveDialog
           diff={diff}
+          before={saved}
+          after={text}
           close={() => setDiff(undefined)}
           save={async () => {
             const isSaved = await putPolicy(draft);
@@ -136,7 +139,7 @@ function useLinkedRule(
     notify(
       changed === undefined
         ? `The role ${role} has no list of rules that the rule could be added to.`
-        : `The rule is added to the role ${role}, below. Review it and save.`,
+        : `The rule is added to the role ${role}, below. Review and save it.`,
       changed === undefined,
     );
   }, [policy]);
@@ -240,10 +243,14 @@ function BrokerPolicies({ brokers }: { readonly brokers: ApiPolicy['brokers'] })
 
 function SaveDialog({
   diff,
+  before,
+  after,
   close,
   save,
 }: {
   readonly diff: ApiPolicyDiff;
+  readonly before: string;
+  readonly after: string;
   readonly close: () => void;
   readonly save: () => Promise<void>;
 }): JSX.Element {
@@ -273,6 +280,7 @@ function SaveDialog({
         ))}
       </ul>
       {total > 20 ? <p class="faint">and {total - 20} more</p> : null}
+      <PolicyChanges before={before} after={after} />
     </ActionDialog>
   );
 }
