@@ -10,7 +10,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const program = fileURLToPath(new URL('../support/ca-generations-process.ts', import.meta.url));
 const stepSchema = z.looseObject({ step: z.string(), connected: z.array(z.string()).optional() });
 
-test('a fleet lives through two changes of the root and a stolen issuer, and nobody touches a device', async (t) => {
+test('a fleet lives through two changes of the root, a stolen issuer and a restored backup, and nobody touches a device', async (t) => {
   if (debianTool(t, 'faketime') === undefined) return;
   const library = readdirSync('/usr/lib')
     .map((name) => join('/usr/lib', name, 'faketime', 'libfaketime.so.1'))
@@ -50,6 +50,8 @@ test('a fleet lives through two changes of the root and a stolen issuer, and nob
     'the first root has ended',
     'the first root is retired',
     'the stolen issuer is withdrawn',
+    'all have renewed since the backup',
+    'the backup is restored',
     'third root, nobody has renewed',
     'the second root has ended',
   ]) {
@@ -58,5 +60,13 @@ test('a fleet lives through two changes of the root and a stolen issuer, and nob
   t.like(
     steps.find(({ step }) => step === 'stolen issuer'),
     { certificates: 4 },
+  );
+  const lost = z
+    .array(z.string())
+    .parse(steps.find(({ step }) => step === 'reconciled')?.['devices']);
+  t.deepEqual(
+    all.split(' ').filter((device) => !lost.includes(device)),
+    [],
+    'the backup has none of the new certificates',
   );
 });

@@ -1,13 +1,13 @@
 /**
  * A fleet in one process whose clock a file moves (libfaketime): service, broker and devices with real sockets. It goes
- * through two changes of the root, the end of the first root, and a stolen issuer, and prints one line of JSON for each
+ * through two changes of the root, the end of the first root, a stolen issuer and a restored backup, and prints one line of JSON for each
  * step: `node ca-generations-process.ts STATE CLOCK-FILE`.
  *
  * A device here uses only what it has stored (key, chain, ca) and what the protocols give it.
  *
  * @module
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connectAsync } from 'mqtt';
 import { startBroker, type BrokerService } from '../../broker/broker-service.ts';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
@@ -16,6 +16,7 @@ import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
 import { parseCertsOnly } from '../../certs/pkcs7.ts';
 import { createLog } from '../../core/log.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
+import { reconcileSchema } from '../../core/protocol/reconcile-api.ts';
 import { callHttps, fetchPinnedCa } from '../../core/protocol/https-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { enrollServiceOn, type Reply, type TestService } from './enroll-service.ts';
@@ -38,9 +39,10 @@ let enroll = await startEnrollment();
 let broker = await startOneBroker();
 
 /** Stops the services, sets the clock to `years` after the start, and starts them again. */
-async function at(years: number): Promise<void> {
+async function at(years: number, whileStopped?: () => Promise<void>): Promise<void> {
   await broker.close();
   await enroll.service.close();
+  await whileStopped?.();
   await writeFile(clockFile, `+${Math.round((years * yearMs) / 1000)}\n`);
   enroll = await startEnrollment();
   broker = await startOneBroker();
@@ -200,9 +202,29 @@ for (const device of [json, late, fresh]) await renewOverJson(device);
 await renewOverEst(est);
 await allPublish('the stolen issuer is withdrawn', [json, est, late, fresh]);
 
-await at(37);
+const backup = `${root}.backup`;
+const { folder: enrollFolder } = state.enroll;
+const copied = { recursive: true, verbatimSymlinks: true };
+await at(37, () => cp(enrollFolder, backup, copied));
 await operator('POST', '/v1/issuers');
 for (const device of [json, est, late, fresh]) await renewOverJson(device);
+await allPublish('all have renewed since the backup', [json, est, late, fresh]);
+// The registry and the audit log of the backup; the keys of the CA are those of today.
+await at(37.1, async () => {
+  await rm(enrollFolder, { recursive: true });
+  await cp(backup, enrollFolder, copied);
+});
+const found = await until('the broker knows more', async () => {
+  const { body } = await enroll.asAdmin('GET', '/v1/reconcile');
+  const parsed = reconcileSchema.safeParse(body);
+  return parsed.success && parsed.data.brokers.length > 0 ? parsed.data : undefined;
+});
+const expected = found.differences.length;
+await operator('POST', '/v1/reconcile', { action: 'apply', adopt: true, expected });
+step('reconciled', { devices: found.differences.map(({ device }) => device) });
+await allPublish('the backup is restored', [json, est, late, fresh]);
+for (const device of [json, late, fresh]) await renewOverJson(device);
+await renewOverEst(est);
 await at(42);
 await operator('POST', '/v1/roots');
 await allPublish('third root, nobody has renewed', [json, est, late, fresh]);
