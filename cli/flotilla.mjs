@@ -22,6 +22,7 @@ if ((first === '--version' || first === '-V') && (isSupported || isCheckout)) {
   console.log(JSON.parse(text).version);
 } else if (isSupported) {
   restartWithSmallYoungGeneration();
+  hideExperimentalWarnings();
   const { main } = await import((isCheckout ? sources : built).href);
   process.exitCode = await main(process.argv.slice(2));
 } else {
@@ -55,6 +56,14 @@ function runOnBundledNode() {
     if (process.pid !== 1) process.kill(process.pid, signal);
     setImmediate(() => process.exit(128 + constants.signals[signal]));
   });
+}
+
+// node:sqlite is called experimental in Node 22 and 24; its warning says nothing to our users.
+function hideExperimentalWarnings() {
+  const { emitWarning } = process;
+  process.emitWarning = (warning, ...rest) => {
+    if (rest[0] !== 'ExperimentalWarning') emitWarning.call(process, warning, ...rest);
+  };
 }
 
 // A broker's thousands of connections leave little behind in each turn: with a small young generation

@@ -154,6 +154,19 @@ test('the version is printed without loading the program', async (t) => {
     took.push(performance.now() - beganMs);
     t.regex(done.stdout, /^\d+\.\d+\.\d+\n$/, done.stderr);
   }
+  // node:sqlite is experimental in Node.js 22 and 24.
+  mkdirSync(join(alone, 'dist/cli'), { recursive: true });
+  writeFileSync(
+    join(alone, 'dist/cli/main.js'),
+    `export const main = async () => {
+      process.emitWarning('hidden', 'ExperimentalWarning');
+      process.emitWarning('shown');
+      return 0;
+    };`,
+  );
+  const warned = await runChild(t, process.execPath, [join(alone, 'cli/flotilla.mjs'), 'status']);
+  t.regex(warned.stderr, /shown/);
+  t.notRegex(warned.stderr, /hidden/, 'its warning says nothing to users');
   t.log(`flotilla --version: ${took.map((ms) => ms.toFixed(0)).join(', ')} ms`);
 });
 
