@@ -22,17 +22,10 @@ const checkPauseMs = 500;
 
 export function PolicyScreen(): JSX.Element {
   const policy = useResource((client) => client.getPolicy());
-  const [draft, setDraft] = useState<PolicyDraft>();
   const [diff, setDiff] = useState<ApiPolicyDiff>();
   const { data } = policy;
-  const saved = data?.text ?? '';
-  const text = draft?.text ?? saved;
-  const isChanged = draft !== undefined && draft.text !== saved;
-  const isConflict = isChanged && data !== undefined && draft.base !== data.sha256;
-  const edit = (changed: string | undefined): void => {
-    const base = draft?.base ?? data?.sha256;
-    setDraft(changed === undefined || base === undefined ? undefined : { text: changed, base });
-  };
+  const { draft, text, isChanged, edit, keep } = usePolicyDraft(data);
+  const isConflict = isChanged && data !== undefined && draft?.base !== data.sha256;
   const checked = useCheck(text);
   useLinkedRule(data, edit);
   const review = (): void => {
@@ -46,12 +39,7 @@ export function PolicyScreen(): JSX.Element {
       </div>
       <ProblemText problem={policy.problem} />
       {isConflict ? (
-        <PolicyConflict
-          saved={data}
-          mine={text}
-          discard={() => edit(undefined)}
-          keep={() => setDraft({ text, base: data.sha256 })}
-        />
+        <PolicyConflict saved={data} mine={text} discard={() => edit(undefined)} keep={keep} />
       ) : null}
       <Panel
         title="policy.yaml of the fleet"
@@ -84,18 +72,11 @@ export function PolicyScreen(): JSX.Element {
       {diff === undefined || draft === undefined ? null : (
         <SaveDialog
           diff={diff}
-          before={saved}
+          before={data?.text ?? ''}
           after={text}
           close={() => setDiff(undefined)}
           save={async () => {
-            const isSaved = await putPolicy(draft);
-            if (isSaved) setDraft(undefined);
-            notify(
-              isSaved
-                ? 'The policy is saved. Brokers apply it to live sessions.'
-                : 'Not saved: the policy was changed meanwhile. Both versions are shown.',
-              !isSaved,
-            );
+            if (await putPolicy(draft)) edit(undefined);
             policy.reload();
           }}
         />
@@ -110,16 +91,48 @@ interface PolicyDraft {
   readonly base: string;
 }
 
+interface PolicyEdit {
+  /** Undefined: nothing was edited. */
+  readonly draft: PolicyDraft | undefined;
+  /** What the editor shows. */
+  readonly text: string;
+  readonly isChanged: boolean;
+  /** @param text undefined: discards the draft */
+  readonly edit: (text: string | undefined) => void;
+  /** Makes the draft a change of the policy that is saved now. */
+  readonly keep: () => void;
+}
+
+function usePolicyDraft(policy: ApiPolicy | undefined): PolicyEdit {
+  const [draft, setDraft] = useState<PolicyDraft>();
+  const saved = policy?.text ?? '';
+  const text = draft?.text ?? saved;
+  const start = (base: string | undefined, changed: string | undefined): void => {
+    setDraft(changed === undefined || base === undefined ? undefined : { text: changed, base });
+  };
+  return {
+    draft,
+    text,
+    isChanged: draft !== undefined && draft.text !== saved,
+    edit: (changed) => start(draft?.base ?? policy?.sha256, changed),
+    keep: () => start(policy?.sha256, text),
+  };
+}
+
 /**
+ * Saves, and says what happened.
+ *
  * @returns whether it is saved; false: another person saved meanwhile
  * @throws ApiProblem
  */
 async function putPolicy({ text, base }: PolicyDraft): Promise<boolean> {
   try {
     await api.putPolicy({ body: { text }, headers: { 'if-match': `"${base}"` } });
+    notify('The policy is saved. Brokers apply it to live sessions.');
     return true;
   } catch (error) {
     if (problemFrom(error).code !== 'version-conflict') throw error;
+    notify('Not saved: the policy was changed meanwhile. Both versions are shown.', true);
     return false;
   }
 }
