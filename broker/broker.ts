@@ -15,6 +15,7 @@ import { brokerGauges } from './telemetry/broker-gauges.ts';
 import { registerGauges } from './telemetry/gauge-metrics.ts';
 import { healthChecks, readinessChecks, statusChecks, type Vitals } from './telemetry/health.ts';
 import { registerProcessMetrics } from '../core/telemetry/process-metrics.ts';
+import { ownAllocator } from '../core/telemetry/loaded-allocator.ts';
 import { MetricsServer } from '../core/telemetry/metrics-server.ts';
 
 export interface BrokerAddresses {
@@ -118,6 +119,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     listening: parts.ports.listening,
     directory: parts.directory,
     leaf: parts.material.firstToEnd,
+    allocator: ownAllocator,
     feedConnected: parts.feed.connected,
     directorySaved: parts.feed.saved,
     reloadErrors: parts.reloader.errors,

@@ -31,6 +31,8 @@ export interface Vitals {
     readonly undecided: { readonly size: number };
   };
   readonly leaf: X509Certificate;
+  /** What allocates native memory. */
+  readonly allocator: string;
   readonly feedConnected: boolean;
   /** Whether the directory on the disk is up to date. */
   readonly directorySaved: boolean;
@@ -82,6 +84,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
     ...healthChecks(vitals).slice(0, 1),
     ...readinessChecks(vitals),
     ...frontCheck(vitals),
+    { name: 'memory allocator', ok: true, detail: vitals.allocator },
     {
       name: 'feed',
       ok: feedConnected,

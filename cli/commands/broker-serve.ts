@@ -4,6 +4,7 @@ import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
+import { assertAllocator } from '../lib/allocator-check.ts';
 import { lockState, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportGroupReadableSecrets } from '../lib/secret-report.ts';
@@ -35,6 +36,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   if (url === undefined) {
     throw new FlotillaError('service-not-running', { detail: 'enroll.url is not set' });
   }
+  assertAllocator(config);
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {

@@ -13,6 +13,7 @@ import {
 import { startLocalConsole } from '../lib/local-console.ts';
 import { localCommand } from '../lib/local-command.ts';
 import { quickStartFooter, welcomeText } from '../lib/quick-start.ts';
+import { assertAllocator } from '../lib/allocator-check.ts';
 import { lockState } from '../lib/run-file.ts';
 import { hasLiveScreen } from '../lib/progress-view.ts';
 import type { Runner } from '../lib/runner.ts';
@@ -105,6 +106,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     out.result(config, formatConfig(config).trimEnd());
     return 0;
   }
+  assertAllocator(config);
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {

@@ -60,6 +60,16 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  memory: z
+    .strictObject({
+      allocator: z
+        .enum(['auto', 'system', 'jemalloc'])
+        .default('auto')
+        .describe(
+          'What allocates the native memory of a broker. jemalloc: the library must be installed. auto: jemalloc where it is installed, otherwise system.',
+        ),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z

@@ -7,6 +7,12 @@ export const cliErrors = errors({
     advice: 'Run flotilla --help, or add --help to the command.',
     exit: 2,
   },
+  'allocator-missing': {
+    title: 'The setting memory.allocator demands jemalloc, and it could not be loaded',
+    advice:
+      'Install it (Debian and Ubuntu: libjemalloc2; Fedora and Alpine: jemalloc), or set memory.allocator to auto or system.',
+    exit: 1,
+  },
   'state-in-use': {
     title: 'Another process is using this state folder',
     advice: 'Stop it first, or use another folder with --state.',

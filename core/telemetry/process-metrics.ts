@@ -5,6 +5,7 @@
  * @module
  */
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
+import { ownAllocator } from './loaded-allocator.ts';
 import { packageVersion } from '../package-version.ts';
 
 /** Gauges whose names end with `_total`, which is reserved for counters. */
@@ -24,6 +25,12 @@ export function registerProcessMetrics(
 ): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: eventLoopSampleMs });
   for (const name of misnamed) registry.removeSingleMetric(name);
+  new Gauge({
+    name: 'flotilla_memory_allocator_info',
+    help: 'Always 1; the label is the library that allocates native memory.',
+    labelNames: ['component', 'allocator'],
+    registers: [registry],
+  }).set({ component, allocator: ownAllocator }, 1);
   new Gauge({
     name: 'flotilla_build_info',
     help: 'Always 1; the labels are the versions that run.',

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { MqttClient } from 'mqtt';
 import { z } from 'zod';
+import { jemallocLibrary } from '../../cli/lib/allocator.ts';
 import {
   devicePageSchema,
   deviceSchema,
@@ -99,7 +100,10 @@ test('up becomes ready on an empty folder and prints its addresses in the docume
   const health = await fetch(new URL('/readyz', ready.metrics.url));
   t.is(health.status, 200);
   t.is((await fetch(new URL('/healthz', ready.metrics.url))).status, 200);
-  t.regex(await (await fetch(new URL('/metrics', ready.metrics.url))).text(), /^# HELP /m);
+  const metrics = await (await fetch(new URL('/metrics', ready.metrics.url))).text();
+  t.regex(metrics, /^# HELP /m);
+  const expected = jemallocLibrary() === undefined ? 'system' : 'jemalloc';
+  t.true(metrics.includes(`{component="broker",allocator="${expected}"} 1`), expected);
 });
 
 test('no secret file of the state can be read by others', (t) => {

@@ -1,6 +1,7 @@
 /** Wrong usage, help texts, and errors without a running service. @module */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import test from 'ava';
 import { runChild } from '../support/child.ts';
 import { flotilla, flotillaPath } from '../support/cli.ts';
@@ -215,7 +216,12 @@ test('errors of the operating system have a code, a path and advice', async (t) 
 });
 
 test('the program prints its version and returns the exit code', async (t) => {
-  const version = await runChild(t, process.execPath, [flotillaPath, '--version']);
+  // Each file that is imported makes a start slower: nothing but the launcher is needed here.
+  const recorder = `import { registerHooks } from 'node:module'; registerHooks({ load(url, context, next) {
+    if (url.startsWith('file:')) process.stderr.write(url + '\\n'); return next(url, context); } });`;
+  const recorded = ['--import', `data:text/javascript,${encodeURIComponent(recorder)}`];
+  const version = await runChild(t, process.execPath, [...recorded, flotillaPath, '--version']);
+  t.deepEqual(version.stderr.trim().split('\n'), [pathToFileURL(flotillaPath).href]);
   const { version: expected } = JSON.parse(readFileSync('package.json', 'utf8')) as {
     version: string;
   };
