@@ -6,6 +6,7 @@ import { readCertificate } from '../../certs/certificate.ts';
 import { checkExpiry } from '../../certs/expiry-warning.ts';
 import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { issuesText } from '../../core/issue-text.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { adminClient } from '../lib/admin-client.ts';
 import {
@@ -105,12 +106,13 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.process.pid}`;
   try {
-    const answer = statusSchema.parse(
+    const answer = statusSchema.safeParse(
       JSON.parse(await fetchText(new URL('/statusz', run.metrics.url))),
     );
+    if (!answer.success) throw new Error(issuesText(answer.error.issues, 'response'));
     return [
       { name, ok: true, detail: where },
-      ...answer.checks.map((check) => ({ ...check, name: `broker: ${check.name}` })),
+      ...answer.data.checks.map((check) => ({ ...check, name: `broker: ${check.name}` })),
     ];
   } catch (error) {
     return [{ name, ok: false, detail: `${where}: ${messageOf(error)}` }];

@@ -21,7 +21,7 @@ import {
 import { configSchema, type Config, type ConfigInput } from './config-schema.ts';
 import { printable } from '../escape.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
-import { issueText } from '../issue-text.ts';
+import { faultOf } from '../issue-text.ts';
 import { similarName } from '../similar-name.ts';
 
 export type { Config, ConfigInput } from './config-schema.ts';
@@ -112,14 +112,16 @@ function suggestion(key: string, path: Path): string {
 function check(settings: unknown, where: Layer['where']): Config {
   const result = configSchema.safeParse(settings);
   if (result.success) return frozen(result.data);
-  const faults = result.error.issues.flatMap((issue): { path: Path; fault: string }[] =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({
-          path: [...issue.path, key],
-          fault: `unknown setting${suggestion(key, issue.path)}`,
-        }))
-      : [{ path: issue.path, fault: issueText(issue) }],
-  );
+  const faults = result.error.issues.flatMap((issue): { path: Path; fault: string }[] => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        path: [...issue.path, key],
+        fault: `unknown setting${suggestion(key, issue.path)}`,
+      }));
+    }
+    const { path, text } = faultOf(issue);
+    return [{ path, fault: text }];
+  });
   const detail = faults.map(({ path, fault }) => {
     const place = where(path);
     const name = path.map((part) => bareWord(String(part))).join('.') || '(top)';

@@ -7,6 +7,7 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } fr
 import type { z } from 'zod';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
+import { faultOf } from '../issue-text.ts';
 
 /** The path of a node: keys and indices. */
 export type Path = readonly (string | number)[];
@@ -59,11 +60,11 @@ export function readYaml(text: string, maxBytes: number, code: ErrorCode): Sourc
     fault(issues) {
       const [issue] = issues;
       if (issue === undefined) return new FlotillaError(code);
-      const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
-      const [extra] = issue.code === 'unrecognized_keys' ? issue.keys : [];
-      return extra === undefined
-        ? at(path, issue.message)
-        : at([...path, extra], 'unknown setting');
+      const { path, text, unknownKey } = faultOf(issue);
+      return at(
+        path.map((part) => (typeof part === 'number' ? part : String(part))),
+        unknownKey === undefined ? text : 'unknown setting',
+      );
     },
   };
 }

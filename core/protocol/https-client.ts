@@ -14,6 +14,7 @@ import { printable } from '../escape.ts';
 import { caSchema, problemSchema, type CaAnswer } from './enrollment-api.ts';
 import { isErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
+import { issuesText } from '../issue-text.ts';
 
 /** The largest response that is read, in bytes. */
 export const responseMaxBytes = 64 * 1024 * 1024;
@@ -97,7 +98,7 @@ export async function callJson<T>(call: Call, schema: z.ZodType<T>): Promise<T> 
   if (answer.status < 200 || answer.status > 299) throw problemOf(answer);
   const result = schema.safeParse(jsonOf(answer));
   if (!result.success) {
-    throw new FlotillaError('service-answer-invalid', { detail: result.error.message });
+    throw new FlotillaError('service-answer-invalid', { detail: issuesText(result.error.issues) });
   }
   return result.data;
 }

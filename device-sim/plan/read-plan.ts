@@ -16,6 +16,7 @@ import {
 } from 'yaml';
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { faultOf } from '../../core/issue-text.ts';
 import { checkedPlanSchema } from './checked-plan.ts';
 import type { GroupSpec } from './fleet-schema.ts';
 import { planSchema, type Plan } from './plan-schema.ts';
@@ -117,10 +118,10 @@ export function parsePlan(text: string, label = 'plan'): Plan {
   const result = checkedPlanSchema.safeParse(content);
   if (result.success) return result.data;
   const details = result.error.issues.slice(0, 10).map((issue) => {
-    const { path, message, atKey } = deepest(issue);
-    const { line, col } = lines.linePos(offsetOf(document, path, atKey));
+    const { path, text: fault, unknownKey } = faultOf(issue);
+    const { line, col } = lines.linePos(offsetOf(document, path, unknownKey !== undefined));
     const place = path.length === 0 ? '(top)' : path.join('.');
-    return `${label}:${line}:${col}: ${place}: ${message}`;
+    return `${label}:${line}:${col}: ${place}: ${fault}`;
   });
   throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
 }
@@ -130,8 +131,8 @@ export function checkPlan(content: unknown): Plan {
   const result = checkedPlanSchema.safeParse(content);
   if (result.success) return result.data;
   const details = result.error.issues.slice(0, 10).map((issue) => {
-    const { path, message } = deepest(issue);
-    return `${path.join('.') || '(top)'}: ${message}`;
+    const { path, text } = faultOf(issue);
+    return `${path.join('.') || '(top)'}: ${text}`;
   });
   throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
 }
@@ -143,32 +144,6 @@ export function planJsonSchema(): object {
     $id: 'urn:flotilla:plan',
     title: 'Flotilla simulation plan',
   };
-}
-
-interface Fault {
-  readonly path: PropertyKey[];
-  readonly message: string;
-  /** Whether the key is wrong, not its value. */
-  readonly atKey: boolean;
-}
-
-/** The most specific fault inside a union: the one with the longest path. */
-function deepest(issue: z.core.$ZodIssue): Fault {
-  if (issue.code === 'unrecognized_keys') {
-    const [key = ''] = issue.keys;
-    return { path: [...issue.path, key], message: `unknown setting ${key}`, atKey: true };
-  }
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
-    return { path: issue.path, message: issue.message, atKey: false };
-  }
-  const faults = issue.errors.flatMap((branch) =>
-    branch.map((inner) => {
-      const { path, ...rest } = deepest(inner);
-      return { path: [...issue.path, ...path], ...rest };
-    }),
-  );
-  const [best] = faults.toSorted((one, two) => two.path.length - one.path.length);
-  return best ?? { path: issue.path, message: issue.message, atKey: false };
 }
 
 /** The position of a setting's value or key in the text; that of its parent when it is missing. */

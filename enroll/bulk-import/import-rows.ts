@@ -9,6 +9,7 @@
  */
 import { importRowSchema, type ImportRow } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { issuesText } from '../../core/issue-text.ts';
 import { parsedJson } from '../../core/json-text.ts';
 import { csvRecords } from './csv.ts';
 
@@ -69,11 +70,6 @@ export function* jsonRows(text: string): Generator<ReadRow> {
 function checked(line: number, value: unknown): ReadRow {
   const result = importRowSchema.safeParse(value);
   if (result.success) return { line, row: result.data, fault: '' };
-  const [issue] = result.error.issues;
-  const where = issue?.path.map(String).join('.') ?? '';
-  return {
-    line,
-    row: undefined,
-    fault: `${where}: ${issue?.message ?? 'not valid'}`.slice(0, 200),
-  };
+  const fault = issuesText(result.error.issues.slice(0, 1)).slice(0, 200);
+  return { line, row: undefined, fault };
 }

@@ -8,7 +8,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { issueText } from '../../core/issue-text.ts';
+import { issuesText } from '../../core/issue-text.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
 import { isOperatorRole, type OperatorRole } from '../../core/protocol/operator-role.ts';
 import type { ClientIdentity } from './client-certificate.ts';
@@ -114,9 +114,5 @@ function parse<T>(schema: z.ZodType<T> | undefined, value: unknown, where: strin
   if (schema === undefined) return undefined as T;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const detail = result.error.issues
-    .slice(0, 5)
-    .map((issue) => `${[where, ...issue.path.map(String)].join('.')}: ${issueText(issue)}`)
-    .join('; ');
-  throw new FlotillaError('request-invalid', { detail: detail.slice(0, 1000) });
+  throw new FlotillaError('request-invalid', { detail: issuesText(result.error.issues, where) });
 }

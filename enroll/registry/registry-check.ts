@@ -11,7 +11,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { z } from 'zod';
 import type { FindingList } from '../../core/integrity/finding.ts';
+import { issuesText } from '../../core/issue-text.ts';
 import { journalPath, readJournals } from './journal-files.ts';
 import { readManifest, type Manifest } from './manifest.ts';
 import type { DeviceRecord, TableName } from './records.ts';
@@ -197,11 +199,6 @@ class Owners {
   }
 }
 
-function reasonOf(error: {
-  readonly issues: readonly { path: PropertyKey[]; message: string }[];
-}): string {
-  const [issue] = error.issues;
-  return issue === undefined
-    ? 'not valid'
-    : `${issue.path.map(String).join('.')}: ${issue.message}`;
+function reasonOf({ issues }: Pick<z.ZodError, 'issues'>): string {
+  return issuesText(issues.slice(0, 1));
 }
