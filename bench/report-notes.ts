@@ -79,7 +79,7 @@ itself, because every read buffer then becomes a mapping, which makes 4 KB messa
 | with 4 again, twenty seconds later, after V8 collected the garbage of connecting | 60.7 |
 | the same on a quiet machine, four runs | 59.7, 59.8, 59.8, 61.3 |
 | the same in short runs on a busy machine, alternating: glibc's allocator | 65.5, 66.5 |
-| the same with jemalloc 5.3 (\`memory.allocator\`) | 59.8 |
+| the same with jemalloc 5.3 (\`memory.allocator\`) | 59.8, 49.0 |
 
 The same with 1,500 connections: 64.4 before, 61.3 with less state per connection (no list of protocols that Node.js
 copies for each connection, no state of the handshake gate, topic caches created on first use), 57 after a while;

@@ -39,7 +39,10 @@ export interface EnrollService {
   /** The root certificate's file, and the fingerprint that devices pin. */
   readonly ca: { readonly file: string; readonly fingerprint: string };
   readonly close: Close;
-  /** Reads the service's certificates and the factory CAs again. Connections stay open. */
+  /**
+   * Reads the service's certificates and the factory CAs again, and issues its certificate again when `names` of the
+   * configuration has changed. Connections stay open.
+   */
   reload(): Promise<void>;
 }
 
@@ -158,6 +161,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
       ca: { file: state.ca.rootCert, fingerprint: ca.fingerprint },
       close: lifecycle.close,
       async reload() {
+        url = publicEnrollUrl(config, host, port);
         await issuance.factories.load(registry);
         await certificates.check();
         log.info('reloaded');

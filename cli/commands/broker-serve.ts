@@ -10,6 +10,7 @@ import type { Runner } from '../lib/runner.ts';
 import { reportGroupReadableSecrets } from '../lib/secret-report.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
 import { TerminalLog } from '../lib/terminal-log.ts';
+import { RunningSettings } from '../lib/setting-changes.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function brokerCommand(runner: Runner): Command {
@@ -27,7 +28,11 @@ export function brokerCommand(runner: Runner): Command {
 const serve: CommandAction<UpOptions> = async (options, context) => {
   const { out, environment } = context;
   const { serveBroker, serveUntil, serviceLog, settingsOf } = await import('../lib/serving.ts');
-  const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
+  const { state, config, readAgain } = await loadStateAndConfig(
+    options,
+    context,
+    settingsOf(options),
+  );
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
     return 0;
@@ -38,6 +43,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   }
   assertAllocator(config);
   const lifecycle = new Lifecycle();
+  const settings = new RunningSettings(config, readAgain);
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
@@ -46,7 +52,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     const { lost } = await lockState(state, ['broker'], lifecycle);
     const { ready, failed: failure } = await serveBroker(
       state,
-      config,
+      settings,
       url,
       log,
       environment,

@@ -7,6 +7,7 @@ import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
 import { TerminalLog } from '../lib/terminal-log.ts';
+import { RunningSettings } from '../lib/setting-changes.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
 export function enrollCommand(runner: Runner): Command {
@@ -23,19 +24,24 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   const { out, environment } = context;
   const { prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
-  const { state, config } = await loadStateAndConfig(options, context, settingsOf(options));
+  const { state, config, readAgain } = await loadStateAndConfig(
+    options,
+    context,
+    settingsOf(options),
+  );
   if (options.printConfig === true) {
     out.result(config, formatConfig(config).trimEnd());
     return 0;
   }
   const lifecycle = new Lifecycle();
+  const settings = new RunningSettings(config, readAgain);
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll'], lifecycle);
-    await prepareState(state, config, log, environment);
-    const { https, metrics, ca } = await serveEnroll(state, config, log, environment, lifecycle);
+    await prepareState(state, config, log, environment, { newBroker: false });
+    const { https, metrics, ca } = await serveEnroll(state, settings, log, environment, lifecycle);
     out.result(
       { event: 'ready', https, metrics, ca, state: state.root },
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,

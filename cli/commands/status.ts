@@ -96,8 +96,7 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   const name = 'broker';
   const run = await readBrokerRun(state);
   if (run === undefined) {
-    // The enrollment service creates a broker identity in its state folder, also when brokers run on other machines.
-    // A broker that ever ran here has stored its directory.
+    // The folder may have the identity of a broker, from flotilla init or up, although brokers run elsewhere. A broker that ever ran here has stored its directory.
     const hosted = await access(state.broker.directory).then(
       () => true,
       () => false,

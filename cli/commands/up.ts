@@ -18,6 +18,7 @@ import { lockState } from '../lib/run-file.ts';
 import { hasLiveScreen } from '../lib/progress-view.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
+import { RunningSettings } from '../lib/setting-changes.ts';
 import type { ServeFlags } from '../lib/serving.ts';
 import { TerminalLog } from '../lib/terminal-log.ts';
 
@@ -97,7 +98,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     environment.env['FLOTILLA_LOG__LEVEL'] === undefined && options.logLevel === undefined;
   const settings = settingsOf(options, 'both');
   const demo = options.demo === true ? await import('../lib/demo-actors.ts') : undefined;
-  const { state, config } = await loadStateAndConfig(options, context, {
+  const { state, config, readAgain } = await loadStateAndConfig(options, context, {
     ...settings,
     ...(demo === undefined ? {} : { enroll: { ...settings.enroll, ...demo.demoSettings } }),
     ...(quiet ? { log: { level: 'warn' } } : {}),
@@ -108,6 +109,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   }
   assertAllocator(config);
   const lifecycle = new Lifecycle();
+  const running = new RunningSettings(config, readAgain);
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
@@ -118,12 +120,12 @@ const up: CommandAction<UpOptions> = async (options, context) => {
       https,
       metrics: enrollMetrics,
       ca,
-    } = await serveEnroll(state, config, log, environment, lifecycle, {
+    } = await serveEnroll(state, running, log, environment, lifecycle, {
       simulationRunner: (await import('../lib/simulation-process.ts')).simulationProcesses(
         state.root,
       ),
     });
-    const broker = await serveBroker(state, config, https.url, log, environment, lifecycle);
+    const broker = await serveBroker(state, running, https.url, log, environment, lifecycle);
     const ready = { event: 'ready', ...broker.ready, https, enrollMetrics, ca, state: state.root };
     const command = localCommand(environment.env);
     // The URL signs in as the administrator: it is shown to a person, and never written to a log.

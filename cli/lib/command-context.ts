@@ -59,15 +59,16 @@ export function stateCommand(name: string, description: string): Command {
   );
 }
 
-/** Loads the configuration of the state folder; `flags` override it. */
+/** Loads the configuration of the state folder; `flags` override it. `readAgain` does the same later. */
 export async function loadStateAndConfig(
   options: StateOptions,
   context: Context,
   flags: ConfigInput = {},
-): Promise<{ state: StateFolder; config: Config }> {
+): Promise<{ state: StateFolder; config: Config; readAgain: () => Promise<Config> }> {
   const state = stateFolder(options.state);
-  const config = await loadConfig({ file: state.config, env: context.environment.env, flags });
-  return { state, config };
+  const readAgain = (): Promise<Config> =>
+    loadConfig({ file: state.config, env: context.environment.env, flags });
+  return { state, config: await readAgain(), readAgain };
 }
 
 /** Parses a port number. */

@@ -20,7 +20,7 @@ import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts
 import type { ProcessEnvironment } from './command-context.ts';
 import { openControlSocket } from './control-socket.ts';
 import { writeRun } from './run-file.ts';
-import { watchSettings } from './setting-changes.ts';
+import type { RunningSettings } from './setting-changes.ts';
 import { reportGroupReadableSecrets } from './secret-report.ts';
 
 export interface ServeFlags {
@@ -91,7 +91,7 @@ export async function prepareState(
   config: Config,
   log: Logger,
   environment: ProcessEnvironment,
-  choices: Pick<StateDeps, 'restore' | 'acceptLoss'> = {},
+  choices: Pick<StateDeps, 'restore' | 'acceptLoss' | 'newBroker'> = {},
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   await reportGroupReadableSecrets(state, config, environment, log);
@@ -108,14 +108,14 @@ export async function prepareState(
 /** Starts the enrollment service on a prepared state and publishes its address for other commands. SIGHUP reloads it. */
 export async function serveEnroll(
   state: StateFolder,
-  config: Config,
+  settings: RunningSettings,
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
   more: Pick<EnrollDeps, 'simulationRunner'> = {},
 ): Promise<EnrollReady> {
-  const enrollLog = log.child({ service: 'enroll' });
-  const service = await startEnroll(config, {
+  const enrollLog = settings.follow(log.child({ service: 'enroll' }));
+  const service = await startEnroll(settings.config, {
     state,
     clock: systemClock,
     log: enrollLog,
@@ -123,12 +123,13 @@ export async function serveEnroll(
     ...more,
   });
   lifecycle.add('enrollment', service.close);
-  const reviewSettings = await watchSettings(state.config, enrollLog);
   lifecycle.add(
     'reload on SIGHUP',
     environment.onReload(() => {
-      void reviewSettings();
-      service.reload().catch((error: unknown) => enrollLog.error({ err: error }, 'reload failed'));
+      settings
+        .reload()
+        .then(() => service.reload())
+        .catch((error: unknown) => enrollLog.error({ err: error }, 'reload failed'));
     }),
   );
   const https = { url: service.addresses.https.url };
@@ -147,27 +148,28 @@ export async function serveEnroll(
 /** Starts a broker and publishes its addresses for other commands. SIGHUP reloads it. */
 export async function serveBroker(
   state: StateFolder,
-  config: Config,
+  settings: RunningSettings,
   enrollUrl: string,
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
 ): Promise<ServingBroker> {
   await writePolicyIfMissing(state);
-  const brokerLog = log.child({ service: 'broker' });
-  const service = await startBroker(config, {
+  const brokerLog = settings.follow(log.child({ service: 'broker' }));
+  const service = await startBroker(settings.config, {
     state,
     enrollUrl,
     clock: systemClock,
     log: brokerLog,
   });
   lifecycle.add('broker', service.close);
-  const reviewSettings = await watchSettings(state.config, brokerLog);
   lifecycle.add(
     'reload on SIGHUP',
     environment.onReload(() => {
-      void reviewSettings();
-      service.reload().catch((error: unknown) => brokerLog.error({ err: error }, 'reload failed'));
+      settings
+        .reload()
+        .then(() => service.reload())
+        .catch((error: unknown) => brokerLog.error({ err: error }, 'reload failed'));
     }),
   );
   const { mqtts, wss, metrics } = service.addresses;

@@ -1,48 +1,52 @@
 /**
- * What a reload finds in flotilla.yaml. The services read settings at their start only, so a changed one is reported.
+ * The settings of a process that runs services: read again at SIGHUP. What can change without a restart does; the rest is
+ * named in the log.
  *
  * @module
  */
-import { loadConfig, type Config } from '../../core/config/config.ts';
+import type { Config } from '../../core/config/config.ts';
+import { LiveConfig } from '../../core/config/live-config.ts';
 import type { Logger } from '../../core/log.ts';
 
-/**
- * Remembers the file as it is now.
- *
- * @returns for each reload: reads the file again, and logs what needs a restart, or why the file is not valid
- */
-export async function watchSettings(file: string, log: Logger): Promise<() => Promise<void>> {
-  const before = await loadConfig({ file });
-  return async () => {
-    try {
-      const settings = changedSettings(before, await loadConfig({ file }));
-      if (settings.length === 0) return;
-      log.warn({ settings }, 'changed settings need a restart');
-    } catch (error) {
-      log.error({ err: error }, 'the changed settings are not valid; a restart would fail');
-    }
-  };
-}
+export class RunningSettings {
+  readonly #live: LiveConfig;
+  readonly #read: () => Promise<Config>;
+  readonly #logs: Logger[] = [];
+  #reading: Promise<void> | undefined;
 
-/** The names of the settings that differ, like `enroll.tokenTtl`. */
-export function changedSettings(before: Config, after: Config): readonly string[] {
-  const old = leavesOf(before);
-  const fresh = leavesOf(after);
-  const names = new Set([...old.keys(), ...fresh.keys()]);
-  return [...names].filter((name) => old.get(name) !== fresh.get(name)).sort();
-}
-
-function leavesOf(
-  value: unknown,
-  path = '',
-  found = new Map<string, string>(),
-): Map<string, string> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    for (const [key, inner] of Object.entries(value)) {
-      leavesOf(inner, path === '' ? key : `${path}.${key}`, found);
-    }
-  } else if (value !== undefined) {
-    found.set(path, JSON.stringify(value));
+  /** @param read reads all sources again, in the same order of precedence as at the start */
+  constructor(config: Config, read: () => Promise<Config>) {
+    this.#live = new LiveConfig(config);
+    this.#read = read;
   }
-  return found;
+
+  /** For the services. */
+  get config(): Config {
+    return this.#live.config;
+  }
+
+  /** Creates the log of a service, whose level follows the setting. */
+  follow(log: Logger): Logger {
+    this.#logs.push(log);
+    return log;
+  }
+
+  /** Reads the sources again. The services of one process, which each ask for it, cause this once. */
+  async reload(): Promise<void> {
+    this.#reading ??= this.#reload().finally(() => (this.#reading = undefined));
+    await this.#reading;
+  }
+
+  async #reload(): Promise<void> {
+    const [log] = this.#logs;
+    try {
+      const { applied, restart } = this.#live.apply(await this.#read());
+      const { level } = this.config.log;
+      for (const one of this.#logs) one.level = level;
+      if (applied.length > 0) log?.info({ settings: applied }, 'changed settings are in force');
+      if (restart.length > 0) log?.warn({ settings: restart }, 'changed settings need a restart');
+    } catch (error) {
+      log?.error({ err: error }, 'the changed settings are not valid; a restart would fail');
+    }
+  }
 }

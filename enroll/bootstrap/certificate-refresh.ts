@@ -101,7 +101,7 @@ export class CertificateRefresh {
   }
 
   async #refresh(): Promise<void> {
-    await ensureOwnIdentities(this.#deps);
+    await ensureOwnIdentities({ ...this.#deps, newBroker: false });
     this.#servers = await ensureServerIdentities(this.#deps);
     this.#refreshed();
   }

@@ -86,17 +86,27 @@ async function ensureServerIdentity(
 }
 
 /**
- * The administrator's and the broker's identity, with their rows in the registry. One that an operator
+ * The administrator's and the broker's identity, with their rows in the registry.
+ * Without `newBroker`, a broker that was never here is not created: brokers may run on other machines only. One that an operator
  * suspended, revoked or deleted stays so: it is restored by {@link restoreOwnIdentity} only.
  *
  * @throws FlotillaError `file-too-open`, `file-write-failed`, `registry-conflict`, `registry-unavailable`
  */
 export async function ensureOwnIdentities(
-  deps: OwnIdentityDeps & { readonly registry: Registry; readonly log: Logger },
+  deps: OwnIdentityDeps & {
+    readonly registry: Registry;
+    readonly log: Logger;
+    readonly newBroker: boolean;
+  },
 ): Promise<void> {
   // A change of the CA follows when another issuer signs.
   if (!deps.ca.signs('broker')) return;
-  for (const own of ownKinds(deps)) await ensureIdentity(deps, own);
+  for (const own of ownKinds(deps)) {
+    const isWanted = own.role !== 'broker' || deps.newBroker;
+    if (isWanted || (await deps.registry.get('devices', own.id)) !== undefined) {
+      await ensureIdentity(deps, own);
+    }
+  }
 }
 
 /** The ids of the identities that the state folder holds. */

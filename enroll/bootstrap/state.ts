@@ -38,6 +38,8 @@ export interface StateDeps {
   readonly env?: Environment;
   /** An identity of the state folder that is issued again although an operator took its rights away. */
   readonly restore?: OwnName | undefined;
+  /** Whether the identity of a broker is created, for one that runs on this state folder (default: yes). */
+  readonly newBroker?: boolean | undefined;
   /** What an operator accepts as lost: changes of the registry, or the audit log. */
   readonly acceptLoss?: 'registry' | 'audit' | undefined;
 }
@@ -82,7 +84,7 @@ export async function initialiseState(
     const own = { state, config, clock, log: deps.log, ca: open.ca, registry: open.registry };
     await ensureServerIdentities(own);
     if (deps.restore !== undefined) await restoreOwnIdentity(deps.restore, own);
-    await ensureOwnIdentities(own);
+    await ensureOwnIdentities({ ...own, newBroker: deps.newBroker ?? true });
     const { fingerprint } = open.ca;
     await lifecycle.close();
     return { fingerprint, created };

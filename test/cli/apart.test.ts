@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
@@ -78,6 +78,7 @@ test('a broker on its own machine has no CA key and continues while the enrollme
     [],
   );
   t.true(checks.some(({ name, ok }) => name === 'enrollment service' && ok));
+  t.false(existsSync(join(there, 'broker', 'identity')), 'it has no identity that nobody uses');
   const serveBroker = (): Promise<Running<z.infer<typeof brokerReady>>> =>
     serve(
       t,

@@ -3,8 +3,12 @@
  *
  * @module
  */
+import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { identityFiles, stateFolder } from '../../core/state-folder.ts';
 import { spawnChild, spawnNode, type Child } from '../support/child.ts';
 import { anyPorts, flotilla, flotillaPath, type Ready } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';
@@ -114,8 +118,16 @@ test('SIGHUP reloads the enrollment service and does not end it', async (t) => {
     { timeoutMs: 100_000 },
   );
   await child.line(() => true);
+  const yaml = 'names: [later.example]\nlog: { level: debug }\nenroll: { crlValidity: 2h }\n';
+  writeFileSync(join(state, 'flotilla.yaml'), yaml);
   child.process.kill('SIGHUP');
+  const applied = await child.errorLine((line) => line.includes('are in force'));
+  t.true(applied.includes('["log.level","names"]'), applied);
+  const waiting = await child.errorLine((line) => line.includes('need a restart'));
+  t.true(waiting.includes('["enroll.crlValidity"]'), waiting);
   await child.errorLine((line) => line.includes('"reloaded"'));
+  const chain = await readFile(identityFiles(stateFolder(state).enroll.tls).chain, 'utf8');
+  t.is(new X509Certificate(chain).checkHost('later.example'), 'later.example');
   const done = await flotilla(['token', 'create', '--device', 'after', '--state', state]);
   t.is(done.code, 0, done.stderr);
   t.is((await child.stop()).code, 0);
