@@ -25,7 +25,7 @@ export class RunningSettings {
     return this.#live.config;
   }
 
-  /** Creates the log of a service, whose level follows the setting. */
+  /** Makes the level of a log follow the setting. The first one also gets the lines about changes. @returns the log */
   follow(log: Logger): Logger {
     this.#logs.push(log);
     return log;
