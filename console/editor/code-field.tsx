@@ -16,7 +16,7 @@ export interface CodeFieldProps {
 }
 
 /** A fault as a check of the service names it; undefined without a place. */
-export function faultOf(
+export function lineFaultOf(
   error:
     | { readonly detail: string; readonly line: number | null; readonly column: number | null }
     | null

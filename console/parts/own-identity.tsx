@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { sessionState } from '../api/session-state.ts';
 
-export interface OwnIdentity {
+export interface OwnIdentityOverride {
   /** Whether the change concerns the operator who is signed in. */
   readonly isOwn: boolean;
   /** The query of the call. */
@@ -16,7 +16,7 @@ export interface OwnIdentity {
  * The service refuses a change of the caller's own identity without this override, and always one that would
  * leave no administrator.
  */
-export function useOwnIdentity(id: string): OwnIdentity {
+export function useOwnIdentity(id: string): OwnIdentityOverride {
   const [isSure, setSure] = useState(false);
   const state = sessionState.value;
   const isOwn = state.kind === 'signed-in' && state.info.operator === id;

@@ -24,7 +24,7 @@ import type { IssueResult } from '../enrollment/issue-result.ts';
 import type { Renewal } from '../enrollment/renewal.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
 import type { CmpSender } from './cmp-sender.ts';
-import { certificatesIn } from './cmp-signer.ts';
+import { certificateDersIn } from './cmp-signer.ts';
 import { CmpTransactions, type CmpTransaction } from './cmp-transactions.ts';
 
 /** What a message is answered with, before it is protected. */
@@ -162,7 +162,7 @@ export class CmpRequests {
       value: certificateReply(requestId, result.der, roots),
       certificates: [
         result.issuer.der,
-        ...certificatesIn(ca.chainAbove(result.issuer.fingerprint)),
+        ...certificateDersIn(ca.chainAbove(result.issuer.fingerprint)),
       ],
       transaction,
       implicitConfirm,

@@ -49,7 +49,7 @@ export class CmpSigner {
     const { certificate, key, issuer } = await this.#identity();
     return {
       certificate,
-      chain: [certificate.der, ...certificatesIn(this.#ca.chainAbove(issuer))],
+      chain: [certificate.der, ...certificateDersIn(this.#ca.chainAbove(issuer))],
       algorithm: signatureAlgorithm(key),
       sign: async (data) => (await signPieces([data], key)).value,
     };
@@ -80,6 +80,6 @@ export class CmpSigner {
 }
 
 /** The certificates (DER) of a PEM text. */
-export function certificatesIn(pem: string): Buffer[] {
+export function certificateDersIn(pem: string): Buffer[] {
   return splitPem(pem).map((one) => readCertificate(one).der);
 }

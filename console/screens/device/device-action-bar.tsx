@@ -7,7 +7,7 @@ import { hasRole } from '../../api/session-state.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { goTo } from '../../parts/browser-location.ts';
 import { notify, notifyFailure } from '../../parts/notices.tsx';
-import { useOwnIdentity, type OwnIdentity } from '../../parts/own-identity.tsx';
+import { useOwnIdentity, type OwnIdentityOverride } from '../../parts/own-identity.tsx';
 import { RevocationReasonField, revocationReasonOf } from '../../parts/revocation-reason.tsx';
 import { TokenDialog } from '../../parts/token-dialog.tsx';
 import { EditDialog } from './edit-dialog.tsx';
@@ -155,7 +155,7 @@ function OneActionDialog({
 /** Runs the action. @returns how many connections it has closed, if the service says so */
 async function closedBy(
   action: Exclude<DeviceAction, 'delete'>,
-  target: { readonly id: string; readonly query: OwnIdentity['query'] },
+  target: { readonly id: string; readonly query: OwnIdentityOverride['query'] },
   reason: string,
 ): Promise<number | undefined> {
   const { id } = target;

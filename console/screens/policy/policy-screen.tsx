@@ -6,7 +6,7 @@ import { api } from '../../api/page-api.ts';
 import type { ApiPolicy, ApiPolicyChecked, ApiPolicyDiff } from '../../api/api-types.ts';
 import { hasRole } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
-import { CodeField, faultOf } from '../../editor/code-field.tsx';
+import { CodeField, lineFaultOf } from '../../editor/code-field.tsx';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { changeQuery, pageLocation } from '../../parts/browser-location.ts';
 import { notify, notifyFailure, ProblemText } from '../../parts/notices.tsx';
@@ -59,7 +59,7 @@ export function PolicyScreen(): JSX.Element {
           label="Policy (YAML)"
           text={text}
           change={edit}
-          fault={faultOf(checked?.error)}
+          fault={lineFaultOf(checked?.error)}
           isReadOnly={!hasRole('admin')}
           schemaPath="/v1/policy/schema"
         />

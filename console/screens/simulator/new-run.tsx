@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import type { ApiSimulationChecked, ApiSimulator } from '../../api/api-types.ts';
-import { CodeField, faultOf } from '../../editor/code-field.tsx';
+import { CodeField, lineFaultOf } from '../../editor/code-field.tsx';
 import { ProblemText } from '../../parts/notices.tsx';
 import { Badge, formatCount, Panel } from '../../parts/small-parts.tsx';
 import { quickPlanText, type QuickNumbersForm } from './quick-plan.ts';
@@ -66,7 +66,7 @@ export function NewRun({ samples, devicesMax, started }: NewRunProps): JSX.Eleme
           label="Plan (YAML)"
           text={plan}
           change={setPlan}
-          fault={faultOf(checked?.error)}
+          fault={lineFaultOf(checked?.error)}
           schemaPath="/v1/simulator/schema"
         />
         <ProblemText problem={problem} />
