@@ -85,7 +85,10 @@ const create: CommandAction<ServiceOptions> = async (options, context) => {
   if (options.p12 !== undefined && passphrase !== undefined) {
     await writePkcs12(options.p12, made, passphrase);
   }
-  const files = [...Object.values(made.files), ...(options.p12 === undefined ? [] : [options.p12])];
+  const files = [
+    ...Object.values<string>({ ...made.files }),
+    ...(options.p12 === undefined ? [] : [options.p12]),
+  ];
   context.out.result(
     made,
     `created ${made.device} with role ${options.role}; its certificate ends ${context.out.moment(made.notAfter)}\n${files.join('\n')}`,

@@ -90,9 +90,11 @@ function errorText(err: unknown): string {
   if (typeof err !== 'object' || err === null) return textOf(err);
   const { message, code, stack } = err as Record<string, unknown>;
   if (code !== undefined) return `${textOf(message)} [${textOf(code)}]`;
-  return textOf(stack ?? message).replaceAll(/\s*\n\s*/g, ' ');
+  const lines = textOf(stack ?? message).split('\n');
+  return lines.map((line) => line.trim()).join(' ');
 }
 
 function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  if (value === undefined) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

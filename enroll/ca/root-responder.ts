@@ -120,7 +120,7 @@ export async function ensureRootResponders(
   deps: CaDeps,
 ): Promise<void> {
   const now = deps.clock.now();
-  const missing: unknown[] = [];
+  const missing: Error[] = [];
   for (const root of (await readCaInventory(state)).roots) {
     const known = await readRootResponder(state, root);
     // The root before its beginning, or after its end, signs nothing.
@@ -130,7 +130,7 @@ export async function ensureRootResponders(
       const authority = await openRoot(state, passphrase, deps, root);
       await renewResponderOf(state, passphrase, authority);
     } catch (error) {
-      missing.push(error);
+      missing.push(error instanceof Error ? error : new Error(String(error)));
     }
   }
   const [first] = missing;
