@@ -38,8 +38,8 @@ export class Bell {
 }
 
 export interface DrainWork {
-  /** Handles what is there. @returns whether there was something */
-  drain(): boolean;
+  /** Handles what is there. */
+  drain(): void;
   isEmpty(): boolean;
 }
 

@@ -56,6 +56,12 @@ export const ringFrameMaxBytes = 64 * 1024;
 export const ringToCoreBytes = 2 * 1024 * 1024;
 export const ringToFrontBytes = 4 * 1024 * 1024;
 
+/**
+ * About how many bytes of a ring are handled in one turn: so that fronts take turns, and so that a front that
+ * writes small packets to thousands of connections still handles its sockets in between.
+ */
+export const drainMaxBytes = 256 * 1024;
+
 /** Bytes that left the process are reported in steps of this size. */
 export const writtenStepBytes = 16 * 1024;
 /** A connection with so many unsent bytes accepts no more. */

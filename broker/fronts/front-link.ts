@@ -13,7 +13,7 @@ import {
   upgradeFailure,
   type SecuredFacts,
 } from './front-facts.ts';
-import { fromFront, ringToFrontBytes, toFront } from './front-frames.ts';
+import { drainMaxBytes, fromFront, ringToFrontBytes, toFront } from './front-frames.ts';
 import { FrontWire, type WireLink } from './front-wire.ts';
 import type { RingReceiver, RingSender } from './shared-ring.ts';
 
@@ -30,9 +30,6 @@ interface WaitingFrame {
   readonly id: number;
   readonly text: string;
 }
-
-/** About how many bytes of one front are handled in one turn, so that fronts take turns. */
-const drainMaxBytes = 256 * 1024;
 
 export interface LinkDeps extends Pick<
   EntranceDeps,
@@ -63,18 +60,22 @@ export class FrontLink implements WireLink {
     return this.#receiver.isEmpty;
   }
 
-  /** Handles the frames that are there. Their memory is valid until {@link finish}. */
-  receive(): boolean {
-    return !this.#ended && this.#receiver.drain(this.#take, drainMaxBytes) > 0;
+  /** Handles the frames that are there. Their memory is valid until {@link release}. */
+  receive(): void {
+    if (!this.#ended) this.#receiver.drain(this.#take, drainMaxBytes);
   }
 
-  /** The end of a turn: sends what was written, and frees the memory of the frames that were handled. */
-  finish(): void {
+  /** The end of a turn: sends what was written. */
+  send(): void {
     if (this.#ended) return;
     this.#sendWaiting();
     if (this.#waiting.length === 0 && this.#awaitingRoom.size > 0) this.#reportRoom();
     this.sender.publish();
-    this.#receiver.release();
+  }
+
+  /** Frees the memory of the frames that were handled. */
+  release(): void {
+    if (!this.#ended) this.#receiver.release();
   }
 
   control(kind: number, id: number, text = ''): void {

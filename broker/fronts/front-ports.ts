@@ -23,14 +23,22 @@ import type {
 import { portsOptions, type BrokerPorts, type EntranceDeps } from '../listeners/entrance.ts';
 import { bellMemory, coreThread, DrainLoop } from './doorbell.ts';
 import { idleLoad } from './shared-load.ts';
+import type { FrontLink } from './front-link.ts';
 import { FrontThread } from './front-thread.ts';
+
+/** The session layer: what it writes in one turn is written together. */
+export interface FrontTurn {
+  /** Whether it has not written everything yet: what it received before is still in use. */
+  readonly isBehind: boolean;
+  hold(): void;
+  flush(): void;
+}
 
 export interface FrontPortsDeps extends EntranceDeps {
   /** How many fronts. */
   readonly count: number;
   readonly log: Logger;
-  /** The session layer: what it writes in one turn is written together. */
-  readonly turn: { hold(): void; flush(): void };
+  readonly turn: FrontTurn;
   /** Whether released memory of the rings is overwritten, for tests. */
   readonly poisons: boolean;
 }
@@ -67,15 +75,12 @@ export class FrontPorts implements BrokerPorts {
     this.#authorities = fingerprintsOf(deps.material);
     const running = (): FrontThread[] => this.#threads.filter((one) => one !== undefined);
     this.#loop = new DrainLoop(this.#bells, coreThread, {
-      isEmpty: () => running().every(({ link }) => link.isEmpty),
+      isEmpty: () => !deps.turn.isBehind && running().every(({ link }) => link.isEmpty),
       drain() {
-        const threads = running();
-        deps.turn.hold();
-        let worked = false;
-        for (const { link } of threads) worked = link.receive() || worked;
-        deps.turn.flush();
-        for (const { link } of threads) link.finish();
-        return worked;
+        drainLinks(
+          running().map(({ link }) => link),
+          deps.turn,
+        );
       },
     });
   }
@@ -178,6 +183,23 @@ export class FrontPorts implements BrokerPorts {
       });
     });
     this.#restarting.add(cancel);
+  }
+}
+
+/**
+ * One turn of the core. What is written refers to the memory of the frames, so that nothing more is received
+ * and no memory is freed until all of it was written.
+ */
+export function drainLinks(
+  links: readonly Pick<FrontLink, 'receive' | 'send' | 'release'>[],
+  turn: FrontTurn,
+): void {
+  turn.hold();
+  if (!turn.isBehind) for (const link of links) link.receive();
+  turn.flush();
+  for (const link of links) {
+    link.send();
+    if (!turn.isBehind) link.release();
   }
 }
 

@@ -13,7 +13,7 @@ import { HandshakeGate } from '../listeners/handshake-gate.ts';
 import { Bell, coreThread, DrainLoop } from './doorbell.ts';
 import { FrontConnections } from './front-connections.ts';
 import type { HandshakeFailure } from './front-facts.ts';
-import { fromFront, toFront } from './front-frames.ts';
+import { drainMaxBytes, fromFront, toFront } from './front-frames.ts';
 import { FrontHandshakes } from './front-handshakes.ts';
 import { writeLoad } from './shared-load.ts';
 import type { FrontCommand, FrontReport, FrontStart } from './front-messages.ts';
@@ -61,10 +61,9 @@ const loop = new DrainLoop(start.bells, start.index + 1, {
   isEmpty: () => receiver.isEmpty,
   drain() {
     outbox.flush();
-    const frames = receiver.drain(take, Infinity);
+    receiver.drain(take, drainMaxBytes);
     connections.flush(receiver.bytes);
     receiver.release();
-    return frames > 0;
   },
 });
 loop.start();

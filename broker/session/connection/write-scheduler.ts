@@ -1,6 +1,7 @@
 /**
  * The end of a turn of the event loop: one commit of the store for all messages of the turn, and one
- * write to each connection that has something to send.
+ * write to each connection that has something to send. If there are so many connections that this takes
+ * long, the others are written to in the next turns.
  *
  * @module
  */
@@ -18,17 +19,38 @@ export interface FlushTarget {
   onCommit(batch: WriteBatch, failed: boolean): void;
 }
 
+/** What the scheduler needs from the context. */
+export interface SchedulerContext extends Pick<
+  SessionContext,
+  'clock' | 'counters' | 'log' | 'store'
+> {
+  readonly events: Pick<SessionContext['events'], 'storeFailed'>;
+}
+
+/** How long the writes of one turn may take, in ms. A write with TLS takes 10 to 25 µs. */
+const flushMaxMs = 5;
+/** The clock is read after so many connections, so that the usual turn never reads it. */
+const connectionsPerCheck = 32;
+
 export class WriteScheduler {
-  readonly #context: SessionContext;
+  readonly #context: SchedulerContext;
   #ready: FlushTarget[] = [];
   #awaitingCommit: FlushTarget[] = [];
+  /** Whether the next turn flushes. */
   #scheduled = false;
+  /** Whether the caller of {@link hold} flushes. */
+  #held = false;
+  /** When the last flush ended without having written to all; -1: it wrote to all. Monotonic, in ms. */
+  #behindSinceMs = -1;
   #storeFailed = false;
   readonly #run: () => void;
 
-  constructor(context: SessionContext) {
+  constructor(context: SchedulerContext) {
     this.#context = context;
-    this.#run = () => this.flush();
+    this.#run = () => {
+      this.#scheduled = false;
+      this.flush();
+    };
   }
 
   /** The connection has packets to write at the end of this turn. */
@@ -45,16 +67,53 @@ export class WriteScheduler {
 
   /** Nothing is scheduled until the next {@link flush}: the caller flushes at the end of its turn. */
   hold(): void {
-    this.#scheduled = true;
+    this.#held = true;
   }
 
-  /** Flushes all connections and starts the commit now. */
+  /** Whether connections wait for the next turn: the bytes that were received are still in use. */
+  get isBehind(): boolean {
+    return this.#behindSinceMs >= 0;
+  }
+
+  /**
+   * Starts the commit now, and flushes the connections in the order in which they became ready: as many as
+   * {@link flushMaxMs} allows, the others in the next turns.
+   */
   flush(): void {
-    this.#scheduled = false;
+    this.#held = false;
     if (this.#awaitingCommit.length > 0) this.#commit();
     const ready = this.#ready;
     this.#ready = [];
+    if (ready.length > connectionsPerCheck) {
+      this.#flushInTime(ready);
+      return;
+    }
+    this.#behindSinceMs = -1;
     for (const connection of ready) connection.flush();
+  }
+
+  #flushInTime(ready: readonly FlushTarget[]): void {
+    const { clock } = this.#context;
+    const startMs = clock.monotonicMs();
+    // After a first turn, writing has as much time as everything else: it must not fall behind for good.
+    const elseMs = this.isBehind ? startMs - this.#behindSinceMs : 0;
+    const untilMs = startMs + Math.max(flushMaxMs, elseMs);
+    this.#behindSinceMs = -1;
+    let flushed = 0;
+    for (const connection of ready) {
+      if (flushed > 0 && flushed % connectionsPerCheck === 0) {
+        const nowMs = clock.monotonicMs();
+        if (nowMs >= untilMs) {
+          this.#behindSinceMs = nowMs;
+          break;
+        }
+      }
+      flushed++;
+      connection.flush();
+    }
+    if (!this.isBehind) return;
+    this.#ready = [...ready.slice(flushed), ...this.#ready];
+    this.#schedule();
   }
 
   #commit(): void {
@@ -86,7 +145,7 @@ export class WriteScheduler {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#held) return;
     this.#scheduled = true;
     setImmediate(this.#run);
   }
