@@ -98,14 +98,33 @@ export function filterWithoutShare(filter: string): string {
  */
 export function topicMatches(filter: string, name: string): boolean {
   if (name.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false;
-  const want = filter.split('/');
-  const have = name.split('/');
-  for (const [index, level] of want.entries()) {
-    if (level === '#') return true;
-    if (index >= have.length) return false;
-    if (level !== '+' && level !== have[index]) return false;
+  // Without arrays of levels: a message to thousands of receivers is compared with the rules of each.
+  let at = 0;
+  let nameAt = 0;
+  while (at <= filter.length) {
+    const end = endOfLevel(filter, at);
+    const wildcard = end === at + 1 ? filter.charCodeAt(at) : 0;
+    if (wildcard === multiLevel) return true;
+    if (nameAt > name.length) return false;
+    const nameEnd = endOfLevel(name, nameAt);
+    if (wildcard !== singleLevel) {
+      if (end - at !== nameEnd - nameAt) return false;
+      for (let next = at, other = nameAt; next < end; next++, other++) {
+        if (filter.charCodeAt(next) !== name.charCodeAt(other)) return false;
+      }
+    }
+    at = end + 1;
+    nameAt = nameEnd + 1;
   }
-  return want.length === have.length;
+  return nameAt > name.length;
+}
+const multiLevel = 0x23;
+const singleLevel = 0x2b;
+
+/** The end of the level that begins at `at`: the position of its separator, or of the end. */
+function endOfLevel(text: string, at: number): number {
+  const end = text.indexOf('/', at);
+  return end < 0 ? text.length : end;
 }
 
 /**
