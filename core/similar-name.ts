@@ -20,16 +20,22 @@ export function similarName(name: string, known: Iterable<string>): string | und
   return best;
 }
 
-/** How many characters must be changed, added or removed (Levenshtein). */
+/**
+ * How many characters must be changed, added, removed, or exchanged with their neighbor (optimal string
+ * alignment).
+ */
 export function editDistance(one: string, other: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let at = 1; at <= one.length; at++) {
     const next = [at];
     for (let to = 1; to <= other.length; to++) {
       const change = (row[to - 1] ?? 0) + (one[at - 1] === other[to - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1));
+      const isExchange = one[at - 1] === other[to - 2] && one[at - 2] === other[to - 1];
+      const exchange = at > 1 && to > 1 && isExchange ? (before[to - 2] ?? 0) + 1 : change;
+      next.push(Math.min(change, exchange, (row[to] ?? 0) + 1, (next[to - 1] ?? 0) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[other.length] ?? 0;
 }

@@ -10,6 +10,8 @@ export interface CommandNode {
   readonly path: readonly string[];
   readonly subcommands: readonly { readonly name: string; readonly description: string }[];
   readonly options: readonly OptionNode[];
+  /** Whether an argument that is not an option is a file. */
+  readonly takesFile: boolean;
 }
 
 export interface OptionNode {
@@ -35,6 +37,9 @@ export function commandTree(command: Command, path: readonly string[] = []): Com
         description: firstLine(sub.description()),
       })),
       options: help.visibleOptions(command).flatMap(optionNode),
+      takesFile: command.registeredArguments.some(({ description }) =>
+        /\b(?:file|report)\b/.test(description),
+      ),
     },
     ...command.commands.flatMap((sub) => commandTree(sub, [...path, sub.name()])),
   ];

@@ -44,7 +44,12 @@ _flotilla() {
     esac
   done
   case "$path $previous" in
-${valueCases(tree, (choices) => `words='${choices.join(' ')}'`, 'return')}
+${valueCases(tree, {
+  choices: (choices) => `words='${choices.join(' ')}'`,
+  path: 'return',
+  // Without this, bash offers files where this function offers nothing.
+  other: 'compopt +o default 2>/dev/null; return',
+})}
   *)
     case "$path" in
 ${words.join('\n')}
@@ -57,12 +62,13 @@ complete -o default -F _flotilla flotilla
 }
 
 function zshScript(tree: readonly CommandNode[]): string {
-  const items = tree.map(({ path, subcommands, options }) => {
+  const items = tree.map(({ path, subcommands, options, takesFile }) => {
     const entries = [
       ...subcommands.map(({ name, description }) => zshEntry(name, description)),
       ...options.map(({ flag, description }) => zshEntry(flag, description)),
     ];
-    return `    ${quoted(key(path))}) items=(${entries.join(' ')}) ;;`;
+    const files = takesFile ? '[[ $words[CURRENT] = -* ]] || _files; ' : '';
+    return `    ${quoted(key(path))}) ${files}items=(${entries.join(' ')}) ;;`;
   });
   return `#compdef flotilla
 # flotilla completion for zsh: put it into a folder of $fpath as _flotilla, or source it after compinit
@@ -75,7 +81,11 @@ _flotilla() {
     esac
   done
   case "$command_path $words[CURRENT-1]" in
-${valueCases(tree, (choices) => `items=(${choices.map(quoted).join(' ')})`, '_files; return')}
+${valueCases(tree, {
+  choices: (choices) => `items=(${choices.map(quoted).join(' ')})`,
+  path: '_files; return',
+  other: 'return',
+})}
   *)
     case "$command_path" in
 ${items.join('\n')}
@@ -127,17 +137,22 @@ function commandPattern(tree: readonly CommandNode[]): string {
     .join('|');
 }
 
-/** What comes after an option that takes a value: its choices, or anything (files among it). */
-function valueCases(
-  tree: readonly CommandNode[],
-  offer: (choices: readonly string[]) => string,
-  anything: string,
-): string {
+/** Shell code for what can come after an option that takes a value. */
+interface ValueActions {
+  readonly choices: (choices: readonly string[]) => string;
+  /** A file or folder. */
+  readonly path: string;
+  /** Anything else: nothing is offered. */
+  readonly other: string;
+}
+
+function valueCases(tree: readonly CommandNode[], actions: ValueActions): string {
   const lines = tree.flatMap(({ path, options }) =>
     options
       .filter(({ takesValue }) => takesValue)
-      .map(({ flag, choices }) => {
-        const action = choices.length > 0 ? offer(choices) : anything;
+      .map(({ flag, choices, isPath }) => {
+        const withoutChoices = isPath ? actions.path : actions.other;
+        const action = choices.length > 0 ? actions.choices(choices) : withoutChoices;
         return `  ${quoted(`${key(path)} ${flag}`)}) ${action} ;;`;
       }),
   );

@@ -22,7 +22,7 @@ import { configSchema, type Config, type ConfigInput } from './config-schema.ts'
 import { printable } from '../escape.ts';
 import { FlotillaError } from '../errors/flotilla-error.ts';
 import { faultOf } from '../issue-text.ts';
-import { similarName } from '../similar-name.ts';
+import { settingSuggestion } from '../setting-suggestion.ts';
 
 export type { Config, ConfigInput } from './config-schema.ts';
 
@@ -98,26 +98,15 @@ export function environmentName(path: readonly string[]): string {
   return `FLOTILLA_${words.join('__')}`;
 }
 
-/** `; did you mean names?`, out of the settings at this place. */
-function suggestion(key: string, path: Path): string {
-  let place: unknown = configSchema.parse({});
-  for (const part of path) {
-    place = isRecord(place) ? place[String(part)] : undefined;
-  }
-  const known = isRecord(place) ? Object.keys(place) : [];
-  const similar = similarName(key, known);
-  return similar === undefined ? '' : `; did you mean ${similar}?`;
-}
-
 function check(settings: unknown, where: Layer['where']): Config {
   const result = configSchema.safeParse(settings);
   if (result.success) return frozen(result.data);
   const faults = result.error.issues.flatMap((issue): { path: Path; fault: string }[] => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({
-        path: [...issue.path, key],
-        fault: `unknown setting${suggestion(key, issue.path)}`,
-      }));
+      return issue.keys.map((key) => {
+        const path = [...issue.path, key];
+        return { path, fault: `unknown setting${settingSuggestion(configSchema, path)}` };
+      });
     }
     const { path, text } = faultOf(issue);
     return [{ path, fault: text }];

@@ -22,8 +22,9 @@ export class FlotillaError extends Error {
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     const { title, advice } = catalogue[code];
     const where = options.detail === undefined ? '' : `: ${options.detail}`;
+    const end = where.endsWith('?') ? '' : '.';
     super(
-      `${title}${where}. ${advice}`,
+      `${title}${where}${end} ${advice}`,
       options.cause === undefined ? {} : { cause: options.cause },
     );
     this.name = 'FlotillaError';

@@ -27,7 +27,7 @@ export const policyMaxBytes = 256 * 1024;
 export function parsePolicy(text: string): Policy {
   const source = readYaml(text, policyMaxBytes, 'policy-invalid');
   const result = policyDocumentSchema.safeParse(source.value);
-  if (!result.success) throw source.fault(result.error.issues);
+  if (!result.success) throw source.fault(result.error.issues, policyDocumentSchema);
   const { roles, onDenied } = result.data;
   const build = new RoleBuilder(new Map(Object.entries(roles)), source);
   return { onDenied, roles: build.all() };

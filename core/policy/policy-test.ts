@@ -87,7 +87,7 @@ export interface PolicyTestResult {
 export function testPolicy(policy: Policy, yamlText: string): PolicyTestResult {
   const source = readYaml(yamlText, policyTestMaxBytes, 'policy-test-invalid');
   const result = testsSchema.safeParse(source.value);
-  if (!result.success) throw source.fault(result.error.issues);
+  if (!result.success) throw source.fault(result.error.issues, testsSchema);
   const cases = result.data.tests.flatMap(({ allow, deny, ...identity }) => {
     const subject = subjectOf(identity);
     return [

@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
 import { faultOf } from '../issue-text.ts';
+import { settingSuggestion } from '../setting-suggestion.ts';
 
 /** The path of a node: keys and indices. */
 export type Path = readonly (string | number)[];
@@ -16,7 +17,8 @@ export type Path = readonly (string | number)[];
 export interface Source {
   readonly value: unknown;
   at(path: Path, what: string): FlotillaError;
-  fault(issues: readonly z.core.$ZodIssue[]): FlotillaError;
+  /** The first fault of a value that does not fit a schema. */
+  fault(issues: readonly z.core.$ZodIssue[], schema: z.ZodType): FlotillaError;
 }
 
 /**
@@ -57,13 +59,13 @@ export function readYaml(text: string, maxBytes: number, code: ErrorCode): Sourc
   return {
     value,
     at,
-    fault(issues) {
+    fault(issues, schema) {
       const [issue] = issues;
       if (issue === undefined) return new FlotillaError(code);
       const { path, text, unknownKey } = faultOf(issue);
       return at(
         path.map((part) => (typeof part === 'number' ? part : String(part))),
-        unknownKey === undefined ? text : 'unknown setting',
+        unknownKey === undefined ? text : `unknown setting${settingSuggestion(schema, path)}`,
       );
     },
   };

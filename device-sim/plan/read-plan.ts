@@ -17,6 +17,7 @@ import {
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { faultOf } from '../../core/issue-text.ts';
+import { settingSuggestion } from '../../core/setting-suggestion.ts';
 import { checkedPlanSchema } from './checked-plan.ts';
 import type { GroupSpec } from './fleet-schema.ts';
 import { planSchema, type Plan } from './plan-schema.ts';
@@ -121,7 +122,8 @@ export function parsePlan(text: string, label = 'plan'): Plan {
     const { path, text: fault, unknownKey } = faultOf(issue);
     const { line, col } = lines.linePos(offsetOf(document, path, unknownKey !== undefined));
     const place = path.length === 0 ? '(top)' : path.join('.');
-    return `${label}:${line}:${col}: ${place}: ${fault}`;
+    const hint = unknownKey === undefined ? '' : settingSuggestion(planSchema, path);
+    return `${label}:${line}:${col}: ${place}: ${fault}${hint}`;
   });
   throw new FlotillaError('plan-invalid', { detail: details.join('; ') });
 }

@@ -36,7 +36,7 @@ const completers: Readonly<Record<string, Completer>> = {
     command: (script, words) => [
       '-fc',
       // Without a line editor: what would be described is printed.
-      `compdef() { : }; _files() { : }; _describe() { print -l -- "\${(@)items%%:*}" }; . "$1"; shift; words=("$@"); CURRENT=$#; _flotilla`,
+      `compdef() { : }; _files() { print -l -- *(N) }; _describe() { print -l -- "\${(@)items%%:*}" }; . "$1"; shift; words=("$@"); CURRENT=$#; _flotilla`,
       'zsh',
       script,
       ...words,
@@ -73,6 +73,19 @@ for (const [shell, { command }] of Object.entries(completers)) {
     const keys = await offered('device', 'enroll', '--id', 'x', '--key-type', '');
     t.true(keys.includes('p256') && keys.includes('rsa2048'), keys.join());
     t.false(keys.includes('--fingerprint'));
+    const ids = await offered('device', 'enroll', '--id', '');
+    t.deepEqual(ids.filter(Boolean), [], 'a device id is not a file');
+    if (shell === 'bash') return; // Readline offers the files where the function offers nothing.
+    for (const words of [
+      ['device', 'enroll', '--out', ''],
+      ['policy', 'check', ''],
+    ]) {
+      const files = await offered(...words);
+      t.true(
+        files.some((file) => file.startsWith('README.md')),
+        words.join(' '),
+      );
+    }
   });
 }
 

@@ -210,6 +210,7 @@ test('the OpenAPI document describes every call', async (t) => {
   const service = await enrollService(t);
   const { body } = replyOf(await service.call({ method: 'GET', path: '/v1/openapi.json' }));
   t.is(body['openapi'], '3.1.0');
+  t.deepEqual(body['servers'], [{ url: service.url }]);
   const paths = body['paths'] as Record<string, Record<string, { responses: object }>>;
   for (const path of [
     '/v1/enroll',

@@ -146,7 +146,11 @@ export function buildRoutes(deps: RouteDeps, operatorApi: Routes): Routes {
         method: 'GET',
         path: '/v1/openapi.json',
         access: 'anyone',
-        handle: () => Promise.resolve({ type: 'application/json', body: description }),
+        handle: () => {
+          const servers = JSON.stringify([{ url: deps.url() }]);
+          const body = `{"servers":${servers},${description.slice(1)}`;
+          return Promise.resolve({ type: 'application/json', body });
+        },
       },
     ],
   };

@@ -6,6 +6,7 @@ test('the closest known name is found, and nothing when none is close', (t) => {
   t.is(similarName('subscriptonsMax', known), 'subscriptionsMax');
   t.is(similarName('hst', known), 'host');
   t.is(similarName('name', known), 'names');
+  t.is(similarName('hots', known), 'host', 'two characters are exchanged');
   t.is(similarName('somethingElse', known), undefined);
   t.is(similarName('x'.repeat(10_000), known), undefined);
 });

@@ -359,5 +359,11 @@ test('the variables that Kubernetes sets for a Service are ignored', async (t) =
 
 test('a misspelled setting is named with the one that was most likely meant', (t) => {
   const error = t.throws(() => checkConfig({ limits: { broker: { retainedMx: 3 } } }));
-  t.regex(error.message, /retainedMx: unknown setting; did you mean retainedMax\?/);
+  t.regex(error.message, /retainedMx: unknown setting; did you mean retainedMax\? Correct/);
+  for (const [settings, meant] of [
+    [{ enroll: { ur: 'x' } }, 'url'],
+    [{ enroll: { profiles: { meters: { keyRuse: true } } } }, 'keyReuse'],
+  ] as const) {
+    t.regex(t.throws(() => checkConfig(settings)).message, new RegExp(`did you mean ${meant}\\? `));
+  }
 });

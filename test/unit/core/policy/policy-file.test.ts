@@ -61,6 +61,16 @@ test('each error names its line and column', (t) => {
   t.regex(errorOf(rule("{ allow: publish, topics: ['a'], when: { group: [] } }")), /line 5.*when/);
 });
 
+test('a misspelled setting is named with the one that was most likely meant', (t) => {
+  const roles = (text: string): string => errorOf(`version: 1\nroles:\n  device: ${text}\n`);
+  t.regex(
+    roles('{ limits: { subscriptonsMax: 3 } }'),
+    /limits\.subscriptonsMax: unknown setting; did you mean subscriptionsMax\?$/,
+  );
+  t.regex(roles('{ rules: [{ alow: publish, topics: [a] }] }'), /did you mean allow\?$/);
+  t.regex(roles('{ nothingLikeIt: 1 }'), /nothingLikeIt: unknown setting$/);
+});
+
 test('the overflow behavior of a full queue is a limit of a role and is inherited', (t) => {
   const limits = (text: string): string =>
     `version: 1\nroles:\n  base:\n    limits: ${text}\n  own: { extends: base }\n`;

@@ -54,7 +54,11 @@ test('rates can be written in several ways', (t) => {
 test('each fault in a plan is reported with line and column', (t) => {
   const cases: [string, string, RegExp][] = [
     ['count: 3', 'count: -3', /plan-invalid a\.yaml:4:12: fleet\.0\.count/],
-    ['count: 3', 'cuont: 3', /a\.yaml:4:5: fleet\.0\.cuont: unknown setting cuont/],
+    [
+      'count: 3',
+      'cuont: 3',
+      /a\.yaml:4:5: fleet\.0\.cuont: unknown setting cuont; did you mean count\?/,
+    ],
     ['duration: 3s', 'duration: 3 s', /a\.yaml:9:15: phases\.0\.duration: not a duration/],
     ['phase: steady', 'phase: stedy', /a\.yaml:8:12: phases\.0\.phase: /],
     ['qos: 1', 'qos: 3', /a\.yaml:6:29: fleet\.0\.publish\.0\.qos/],
