@@ -4,7 +4,7 @@ import type { CertificateFacts } from '../../certs/certificate.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
-import { changeCa, localActor } from '../lib/ca-access.ts';
+import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import {
   loadStateAndConfig,
   stateCommand,
@@ -23,6 +23,10 @@ interface ImportOptions extends AdminOptions {
   readonly cross?: string;
 }
 
+interface RolloverOptions extends AdminOptions {
+  readonly token?: string;
+}
+
 interface SignOptions extends StateOptions {
   readonly out: string;
   readonly purpose: 'devices' | 'services' | 'ocsp';
@@ -33,6 +37,7 @@ export function rootCommand(runner: Runner): Command {
     .description('replace the root CA, and use its key')
     .addCommand(
       stateCommand('rollover', 'make the next root the current one; create it if there is none')
+        .option('--token <file>', 'file with the PKCS#11 URI of its key on a token')
         .option(...urlOption)
         .action(runner.run(rollOver)),
     )
@@ -81,12 +86,26 @@ export function rootCommand(runner: Runner): Command {
     );
 }
 
-const rollOver: CommandAction<AdminOptions> = async (options, context) => {
+const rollOver: CommandAction<RolloverOptions> = async (options, context) => {
+  const { token } = options;
+  const uri = token === undefined ? undefined : (await readPemFile(token)).trim();
+  // The URI may contain the PIN, so it does not travel: the service finds it in its folder.
+  const storeToken = async (prepare: () => Promise<CaFiles>): Promise<void> => {
+    if (uri === undefined) return;
+    const { storeNextRootToken } = await import('../../enroll/ca/root-change.ts');
+    await storeNextRootToken((await prepare()).state, uri);
+  };
   const root = await changeCa(
     options,
     context,
-    (client) => client.api.rollOverRoot({ body: {} }),
-    async ({ open }) => rootView(await (await open()).changes.roots.rollOver(localActor)),
+    async (client, prepare) => {
+      await storeToken(prepare);
+      return client.api.rollOverRoot({ body: {} });
+    },
+    async ({ prepare, open }) => {
+      await storeToken(prepare);
+      return rootView(await (await open()).changes.roots.rollOver(localActor));
+    },
   );
   context.out.result(
     root,

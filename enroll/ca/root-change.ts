@@ -15,17 +15,20 @@
 import type { KeyObject } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Authority, createRoot } from '../../certs/authority.ts';
+import { Authority, signRoot } from '../../certs/authority.ts';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { encryptPrivateKey } from '../../certs/encrypted-key.ts';
 import { generateKey, spkiOf } from '../../certs/key.ts';
+import { pkcs11Signer } from '../../certs/pkcs11-signer.ts';
+import { keySigner, type Signer } from '../../certs/signer.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { assertCaCreatable, markCreation, unmarkCreation } from './ca-creation-guard.ts';
-import { readText } from './ca-files.ts';
+import { readSecretText, readText } from './ca-files.ts';
 import { rootValidityMs } from './ca-folder.ts';
 import { formerRoot, nextRoot, readCaInventory } from './ca-inventory.ts';
+import { openSigner } from './ca-keys.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
 import { signListOf } from './root-crl.ts';
 import { removeResponder } from './root-responder.ts';
@@ -37,6 +40,12 @@ export interface SuppliedRoot {
   readonly key: KeyObject | undefined;
   /** Certificates of one root that the other one has signed; those that can be made here are made here. */
   readonly cross: string;
+}
+
+/** The key of a root, and what its key file contains. */
+interface RootKey {
+  readonly signer: Signer;
+  readonly content: string;
 }
 
 /**
@@ -66,30 +75,52 @@ export async function createSuppliedCa(
 }
 
 /**
+ * Stores the PKCS#11 URI of a key on a token, which the next root will have. {@link createNextRoot} creates the root.
+ *
+ * @throws FlotillaError `root-in-use` when there is already another root, `ca-key-unreadable` for another content,
+ *   `ca-token-failed`
+ */
+export async function storeNextRootToken(state: StateFolder, uri: string): Promise<void> {
+  await assertOneRoot(state);
+  await pkcs11Signer(uri);
+  await makeSecretFolder(state.ca.roots);
+  await makeSecretFolder(join(state.ca.roots, nextRoot));
+  await writeFileAtomic(nextRootKey(state), uri);
+}
+
+/**
  * Creates the next root. It is trusted from then on, and signs nothing but its issuers, its list and the certificate
- * of the current root.
+ * of the current root. Its key is the stored one ({@link storeNextRootToken}, or an interrupted creation), or a new one.
  *
  * @throws FlotillaError `root-in-use` when there is already another one, `root-key-missing` when the key of the current
- *   root is stored elsewhere, `ca-passphrase-wrong`
+ *   root is stored elsewhere, `ca-passphrase-wrong`, `ca-token-failed`
  */
 export async function createNextRoot(
   state: StateFolder,
   passphrase: string,
   deps: CaDeps,
 ): Promise<CertificateFacts> {
-  const key = await generateKey('p256');
-  const year = new Date(deps.clock.now()).getUTCFullYear();
-  const { pem } = createRoot({
-    commonName: `Flotilla Root CA ${year}-${spkiOf(key).subarray(-4).toString('hex')}`,
-    validityMs: rootValidityMs,
-    key,
-    clock: deps.clock,
-  });
   const { root } = await readCaInventory(state);
   const hasEnded = deps.clock.now() >= root.notAfterMs;
   // Without the current root's signature, devices that know only that one would be lost.
   if (!hasEnded) await openRoot(state, passphrase, deps, root);
-  return addNextRoot(state, passphrase, deps, { certificate: pem, key, cross: '' });
+  await assertOneRoot(state);
+  const content =
+    (await readSecretText(nextRootKey(state))) ??
+    encryptPrivateKey(await generateKey('p256'), passphrase);
+  const signer = await openSigner(content, passphrase);
+  const year = new Date(deps.clock.now()).getUTCFullYear();
+  const digits = spkiOf(signer.publicKey).subarray(-4).toString('hex');
+  const { pem } = await signRoot(
+    {
+      commonName: `Flotilla Root CA ${year}-${digits}`,
+      validityMs: rootValidityMs,
+      clock: deps.clock,
+    },
+    signer,
+  );
+  const created = { certificate: pem, key: undefined, cross: '' };
+  return storeNextRoot(state, passphrase, deps, created, { signer, content });
 }
 
 /**
@@ -104,21 +135,32 @@ export async function addNextRoot(
   deps: CaDeps,
   supplied: SuppliedRoot,
 ): Promise<CertificateFacts> {
-  const { root: current, roots } = await readCaInventory(state);
-  if (roots.length > 1) {
-    const detail = roots.slice(1).map(({ fingerprint }) => fingerprint);
-    throw new FlotillaError('root-in-use', { detail: detail.join(', ') });
-  }
+  await assertOneRoot(state);
+  const { key } = supplied;
+  const rootKey =
+    key === undefined
+      ? undefined
+      : { signer: keySigner(key), content: encryptPrivateKey(key, passphrase) };
+  return storeNextRoot(state, passphrase, deps, supplied, rootKey);
+}
+
+async function storeNextRoot(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+  supplied: SuppliedRoot,
+  rootKey: RootKey | undefined,
+): Promise<CertificateFacts> {
+  const { root: current } = await readCaInventory(state);
   const next = suppliedRoot(supplied);
   if (next.fingerprint === current.fingerprint) {
     throw new FlotillaError('root-in-use', { detail: 'it is the current root' });
   }
-  const { key } = supplied;
   const signer =
-    key === undefined
+    rootKey === undefined
       ? undefined
       : new Authority({
-          key,
+          key: rootKey.signer,
           certificate: next.pem,
           clock: deps.clock,
           urls: deps.urls?.(next.fingerprint) ?? {},
@@ -130,16 +172,30 @@ export async function addNextRoot(
   const made = crossed.filter((one) => one !== undefined);
   const folder = join(state.ca.roots, nextRoot);
   await makeSecretFolder(state.ca.roots);
-  await rm(folder, { recursive: true, force: true });
   await makeSecretFolder(folder);
+  // The certificate first. The key stays until it is replaced: a crash must not turn a key on a token into one in a file.
+  for (const name of ['cert.pem', 'crl.pem', 'cross.pem']) {
+    await rm(join(folder, name), { force: true });
+  }
   const cross = [...made, ...given.map(({ pem }) => pem)].join('');
   await writeFileAtomic(join(folder, 'cross.pem'), cross, 0o644);
-  if (key !== undefined) {
-    await writeFileAtomic(join(folder, 'key.pem'), encryptPrivateKey(key, passphrase));
-  }
+  if (rootKey === undefined) await rm(nextRootKey(state), { force: true });
+  else await writeFileAtomic(nextRootKey(state), rootKey.content);
   await writeFileAtomic(join(folder, 'cert.pem'), next.pem, 0o644);
   if (signer !== undefined) await signListOf(state, signer, deps);
   return next;
+}
+
+function nextRootKey({ ca }: StateFolder): string {
+  return join(ca.roots, nextRoot, 'key.pem');
+}
+
+/** @throws FlotillaError `root-in-use` when there is a next or a former root */
+async function assertOneRoot(state: StateFolder): Promise<void> {
+  const { roots } = await readCaInventory(state);
+  if (roots.length <= 1) return;
+  const detail = roots.slice(1).map(({ fingerprint }) => fingerprint);
+  throw new FlotillaError('root-in-use', { detail: detail.join(', ') });
 }
 
 /** Makes the next root the current one, and the current one the former. May be repeated after a crash. */
