@@ -24,6 +24,14 @@ export function caCommand(runner: Runner): Command {
     .addCommand(caPassphraseCommand(runner));
 }
 
+/** Where a private key is. */
+const places = {
+  file: 'here',
+  token: 'on a token',
+  elsewhere: 'elsewhere',
+  external: 'at the external CA',
+} as const;
+
 const status: CommandAction<AdminOptions> = async (options, context) => {
   const report = await readStatus(options, context);
   const { out } = context;
@@ -33,9 +41,12 @@ const status: CommandAction<AdminOptions> = async (options, context) => {
   ): string[] => [kind, one.name, out.moment(one.notAfter), one.fingerprint];
   const authorities = table([
     ['', 'NAME', 'EXPIRES', 'FINGERPRINT'],
-    ...report.roots.map((root) => row(`root, ${root.state}, key ${placeText(root.key)}`, root)),
+    ...report.roots.map((root) => row(`root, ${root.state}, key ${places[root.key]}`, root)),
     ...report.issuers.map((issuer) =>
-      row(`issuer of ${issuer.purpose}${issuer.current ? ', current' : ''}`, issuer),
+      row(
+        `issuer of ${issuer.purpose}${issuer.current ? ', current' : ''}, key ${places[issuer.key]}`,
+        issuer,
+      ),
     ),
     ...report.withdrawn.map((one) => row('withdrawn', one)),
   ]);
@@ -63,8 +74,4 @@ async function readStatus(
   }
   const { caReport } = await import('../../enroll/ca/ca-report.ts');
   return caReport(stateFolder(options.state), systemClock.now());
-}
-
-function placeText(key: GetCaStatusResponse['root']['key']): string {
-  return key === 'file' ? 'here' : key === 'token' ? 'on a token' : 'elsewhere';
 }

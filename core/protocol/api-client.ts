@@ -189,6 +189,7 @@ export type GetCaStatusResponse = {
     readonly notAfter: string;
     readonly purpose: 'all' | 'devices' | 'services';
     readonly current: boolean;
+    readonly key: 'file' | 'token' | 'external';
     readonly root: string;
     readonly above: readonly string[];
   }[];

@@ -33,6 +33,8 @@ export const caIssuerSchema = z.object({
   purpose: z.enum(['all', 'devices', 'services']),
   /** Whether it signs new certificates. */
   current: z.boolean(),
+  /** Where its private key is: in the state folder, on a token, or at an external CA. */
+  key: z.enum(['file', 'token', 'external']),
   root: fingerprint,
   /** The names of the CAs between it and its root. */
   above: z.array(z.string()),

@@ -6,13 +6,15 @@
  */
 import { basename, join } from 'node:path';
 import type { CertificateFacts } from '../../certs/certificate.ts';
+import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import type { CaStatus } from '../../core/protocol/ca-status.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { authorityChecks, responderCheck, type AuthorityCheck } from './authority-checks.ts';
-import { readText } from './ca-files.ts';
+import { isExternalKey, readText } from './ca-files.ts';
 import {
   foldersIn,
   formerRoot,
+  issuerDigits,
   nextRoot,
   readCaInventory,
   type CaInventory,
@@ -42,13 +44,16 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
   return {
     root: roots[0] ?? rootView(root, 'current', 'elsewhere', undefined),
     roots,
-    issuers: issuers.map((one) => ({
-      ...authorityView(one.certificate),
-      purpose: one.purpose,
-      current: one === current || one === service,
-      root: one.root.fingerprint,
-      above: one.above.map(({ x509 }) => x509.subject),
-    })),
+    issuers: await Promise.all(
+      issuers.map(async (one) => ({
+        ...authorityView(one.certificate),
+        purpose: one.purpose,
+        current: one === current || one === service,
+        key: await issuerKeyPlace(state, one.certificate),
+        root: one.root.fingerprint,
+        above: one.above.map(({ x509 }) => x509.subject),
+      })),
+    ),
     withdrawn: withdrawn.map((one) => ({
       ...authorityView(one),
       onRootCrl: !unlisted.includes(one),
@@ -122,8 +127,18 @@ function authorityView({ fingerprint, x509, notBeforeMs, notAfterMs }: Certifica
   };
 }
 
+async function issuerKeyPlace(
+  { ca }: StateFolder,
+  { fingerprint }: CertificateFacts,
+): Promise<CaStatus['issuers'][number]['key']> {
+  const text = await readText(join(ca.issuers, issuerDigits(fingerprint), 'key.pem'));
+  if (text === undefined) return 'file';
+  if (isExternalKey(text)) return 'external';
+  return isPkcs11Uri(text) ? 'token' : 'file';
+}
+
 async function keyPlace(file: string): Promise<Root['key']> {
   const text = await readText(file);
   if (text === undefined) return 'elsewhere';
-  return text.startsWith('pkcs11:') ? 'token' : 'file';
+  return isPkcs11Uri(text) ? 'token' : 'file';
 }

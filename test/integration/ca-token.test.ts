@@ -6,6 +6,7 @@ import { parseCrl } from '../../certs/crl.ts';
 import { pkcs11Signer } from '../../certs/pkcs11-signer.ts';
 import { parsePkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import { stateFolder } from '../../core/state-folder.ts';
+import { caReport } from '../../enroll/ca/ca-report.ts';
 import { flotilla } from '../support/cli.ts';
 import { runChild } from '../support/child.ts';
 import { debianTool } from '../support/debian-tool.ts';
@@ -50,6 +51,11 @@ test('root and issuer are on a token: it signs certificates, lists and cross cer
   const issuer = readCertificate(readFileSync(state.ca.issuerCert, 'utf8'));
   t.is(issuer.x509.publicKey.asymmetricKeyType, 'rsa');
   t.true(readFileSync(state.ca.issuerKey, 'utf8').startsWith('pkcs11:'));
+  const report = await caReport(state, Date.now());
+  t.deepEqual(
+    report.issuers.filter((one) => one.current).map(({ key }) => key),
+    ['token', 'token'],
+  );
 
   const service = await enrollServiceOn(t, state);
   const device = await service.device('d1');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { privateKeyPem } from '../../certs/key.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
+import { caStatusSchema } from '../../core/protocol/ca-status.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { flotilla } from '../support/cli.ts';
 import { csrOf, enrollService, enrollServiceOn, replyOf } from '../support/enroll-service.ts';
@@ -68,7 +69,12 @@ test('another Flotilla signs the certificates of devices over EST: enrollment, r
   t.is((await plant.asAdmin('POST', '/v1/devices/d1/revoke', {})).status, 200);
   t.is(replyOf(await plant.call({ ...whoami, ...second })).status, 403);
   const authorities = await plant.asAdmin('GET', '/v1/ca/status');
-  t.like(authorities.body, { ok: true }, JSON.stringify(authorities.body));
+  const { ok, issuers } = caStatusSchema.parse(authorities.body);
+  t.true(ok, JSON.stringify(authorities.body));
+  t.deepEqual(issuers.map(({ purpose, key }) => `${purpose}: ${key}`).sort(), [
+    'devices: external',
+    'services: file',
+  ]);
 
   // Without the CA, nothing is issued or used up, and the service goes on.
   await company.service.close();
