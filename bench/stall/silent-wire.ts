@@ -14,6 +14,7 @@ import type {
 
 export class SilentWire implements Wire {
   readonly unsentBytes = 0;
+  readonly unreportedMaxBytes = 0;
   readonly reusesBuffers = false;
   isOpen = true;
   isFinished = false;

@@ -44,6 +44,8 @@ export interface WireHandlers {
 export interface Wire {
   /** The bytes that were sent here and have not left the process, as far as is known. */
   readonly unsentBytes: number;
+  /** Up to so many bytes of {@link unsentBytes} may have left without a report. */
+  readonly unreportedMaxBytes: number;
   /** Whether bytes can be sent: neither {@link end} nor {@link destroy} was called. */
   readonly isOpen: boolean;
   /** Whether {@link end} was called and all bytes have left. */

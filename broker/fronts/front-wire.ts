@@ -10,7 +10,7 @@ import type {
   WireHandlers,
   WriteBuffer,
 } from '../contracts/connection-wire.ts';
-import { ringFrameMaxBytes, toFront, unsentMaxBytes } from './front-frames.ts';
+import { ringFrameMaxBytes, toFront, unsentMaxBytes, writtenStepBytes } from './front-frames.ts';
 import type { RingSender } from './shared-ring.ts';
 
 /** What a wire needs from the link to its front. */
@@ -31,6 +31,7 @@ interface SentCallback {
 
 export class FrontWire implements Wire {
   readonly reusesBuffers = true;
+  readonly unreportedMaxBytes = writtenStepBytes;
   readonly #link: WireLink;
   readonly #id: number;
   #handlers: WireHandlers | undefined = undefined;

@@ -17,6 +17,7 @@ import type {
 const pooledMinBytes = 4 * 1024;
 
 export class StreamWire implements Wire {
+  readonly unreportedMaxBytes: number = 0;
   readonly #stream: Duplex;
   #buffers: WriteBuffers | undefined = undefined;
 

@@ -188,7 +188,7 @@ export const brokerLimitsSchema = z.strictObject({
     min: 64 * kib,
     max: 65_536 * mib,
     description:
-      'Bytes that all clients together have not read yet. In the last quarter, a connection may have at most a sixteenth of what is left.',
+      'Bytes that all clients together have not read yet, also those in full sockets. In the last quarter, a connection may have at most a sixteenth of what is left; one that reads nothing and has four times as much is closed within a second.',
   }),
   inflightOutMax: wholeNumber({
     defaultValue: 100,

@@ -6,15 +6,16 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WireHandlers, WriteBuffers } from '../../broker/contracts/connection-wire.ts';
+import type { FrontTurn } from '../../broker/fronts/front-ports.ts';
 import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 
 const overwritten = 0xdb;
 
 export class BorrowedWire extends StreamWire {
-  readonly #turn: { hold(): void; flush(): void };
+  readonly #turn: FrontTurn;
 
   /** @param turn the write scheduler of the session layer */
-  constructor(stream: Duplex, turn: { hold(): void; flush(): void }) {
+  constructor(stream: Duplex, turn: FrontTurn) {
     super(stream);
     this.#turn = turn;
   }
@@ -27,7 +28,8 @@ export class BorrowedWire extends StreamWire {
           const borrowed = Buffer.from(chunk);
           this.#turn.hold();
           handlers.onData(borrowed);
-          this.#turn.flush();
+          do this.#turn.flush();
+          while (this.#turn.isBehind);
           borrowed.fill(overwritten);
         },
         onRoom: () => handlers.onRoom(),

@@ -31,6 +31,10 @@ export class ConnectionWriter {
   #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
   #stalledBytes = 0;
+  /** The bytes in the wire that are counted as outbound bytes of all connections. */
+  #countedBytes = 0;
+  /** The bytes in the wire at the last {@link sweep}. */
+  #sweptBytes = 0;
   /** Set when the connection was ended. */
   #lingerUntilMs: number | undefined = undefined;
 
@@ -43,6 +47,22 @@ export class ConnectionWriter {
   /** The bytes that were passed to {@link write} and have not been sent. */
   get bytes(): number {
     return this.#wire.unsentBytes + (this.#backlog?.bytes ?? 0);
+  }
+
+  /** The bytes that are certainly in the wire. */
+  get #heldBytes(): number {
+    return Math.max(0, this.#wire.unsentBytes - this.#wire.unreportedMaxBytes);
+  }
+
+  /** Whether little is left for all, and the client has several times what it may have of that. */
+  get #usesRoomOfOthers(): boolean {
+    const { outbound } = this.#context.rooms;
+    return outbound.isScarce && this.bytes >= 4 * this.#shareBytes;
+  }
+
+  get #shareBytes(): number {
+    const { limits, rooms } = this.#context;
+    return rooms.outbound.shareOf(limits.outboundPerConnectionMaxBytes);
   }
 
   /**
@@ -59,25 +79,27 @@ export class ConnectionWriter {
     }
     const isFirst = this.#backlog === undefined;
     const pool = wire.reusesBuffers ? this.#context.batches.buffers : undefined;
-    const { limits, rooms } = this.#context;
-    const backlog = (this.#backlog ??= new Backlog(pool, rooms.outbound));
+    const backlog = (this.#backlog ??= new Backlog(pool, this.#context.rooms.outbound));
     backlog.add(batch);
     // The wire may accept a part of a large batch.
     if (isFirst) this.sendBacklog();
-    if (backlog.bytes > 4 * rooms.outbound.shareOf(limits.outboundPerConnectionMaxBytes)) {
-      this.#owner.close('outbound-too-slow');
-    }
+    if (backlog.bytes > 4 * this.#shareBytes) this.#owner.close('outbound-too-slow');
   }
 
   /** Sends what waits, as far as the wire accepts it. */
   sendBacklog(): void {
     const backlog = this.#backlog;
-    if (backlog === undefined) return;
+    if (backlog === undefined) {
+      this.#count(0);
+      return;
+    }
     while (this.#wire.isOpen && this.#wire.accepts(chunkMaxBytes)) {
       const next = backlog.shift();
       if (next === undefined) break;
       this.#wire.sendBuffer(next.bytes, next.buffer, this.#whenSent());
     }
+    // A full wire is counted at once. What is on its way is counted at sweeps, if it stays.
+    this.#count(backlog.isEmpty ? 0 : this.#heldBytes);
     if (!backlog.isEmpty) return;
     this.#backlog = undefined;
     if (this.#lingerUntilMs !== undefined) this.#wire.end();
@@ -97,6 +119,9 @@ export class ConnectionWriter {
       if (nowMs >= this.#lingerUntilMs) this.#wire.destroy();
       return;
     }
+    const heldBytes = this.#heldBytes;
+    this.#count(Math.min(heldBytes, this.#sweptBytes));
+    this.#sweptBytes = heldBytes;
     if (this.#wire.accepts(1)) {
       this.#stalledSinceMs = -1;
       // A wire that accepts more bytes does not report room, so room is checked here too.
@@ -104,7 +129,10 @@ export class ConnectionWriter {
     } else if (this.#stalledSinceMs < 0 || this.bytes < this.#stalledBytes) {
       this.#stalledSinceMs = nowMs;
       this.#stalledBytes = this.bytes;
-    } else if (nowMs - this.#stalledSinceMs >= this.#context.limits.outboundStalledMaxMs) {
+    } else if (
+      nowMs - this.#stalledSinceMs >= this.#context.limits.outboundStalledMaxMs ||
+      this.#usesRoomOfOthers
+    ) {
       this.#owner.close('outbound-too-slow');
     }
   }
@@ -116,6 +144,8 @@ export class ConnectionWriter {
    */
   end(tooSlow: boolean): void {
     this.#lingerUntilMs = this.#context.clock.monotonicMs() + lingerMs;
+    // It is freed within a second: the next client need not be closed for it.
+    if (tooSlow) this.#count(0);
     if (!this.#wire.isOpen) return;
     // What the client still sends is read and discarded, so that its end is noticed.
     this.#wire.resume();
@@ -127,6 +157,12 @@ export class ConnectionWriter {
   clear(): void {
     this.#backlog?.clear();
     this.#backlog = undefined;
+    this.#count(0);
+  }
+
+  #count(bytes: number): void {
+    this.#context.rooms.outbound.bytes += bytes - this.#countedBytes;
+    this.#countedBytes = bytes;
   }
 
   /**

@@ -33,6 +33,11 @@ export class BufferedBytes {
     this.#openBytes = maxBytes * openPart;
   }
 
+  /** Whether a connection may have less than usual. */
+  get isScarce(): boolean {
+    return this.bytes > this.#openBytes;
+  }
+
   /** @param maxBytes what a connection may have while there is enough room for all */
   shareOf(maxBytes: number): number {
     if (this.bytes <= this.#openBytes) return maxBytes;

@@ -223,6 +223,37 @@ test('fault 12: a client that does not read for too long is closed with outbound
   t.is(world.count('disconnected', 'outbound-too-slow'), 1);
 });
 
+test('fault 12: what a full socket holds counts, and near the limit of all a client that reads nothing is closed at once', async (t) => {
+  const clock = fakeClock();
+  const limits = { outboundPerConnectionMaxBytes: 65_536, outboundTotalMaxBytes: 131_072 };
+  const world = await startWorld(t, { clock, config: { limits: { broker: limits } } });
+  const { outbound } = world.layer.context.rooms;
+  const stalled = await world.connect({ clientId: 'stalled' });
+  const healthy = await world.connect({ clientId: 'healthy' });
+  for (const client of [stalled, healthy]) await client.subscribe('big', 0);
+  stalled.socket.pause();
+  const pub = await world.connect({ clientId: 'pub' });
+  const droppedOfStalled = (): number =>
+    world.events.filter(({ kind, id }) => kind === 'dropped' && id === 'stalled').length;
+  const full = async (): Promise<boolean> => {
+    pub.publish('big', Buffer.alloc(60_000));
+    await pub.settle();
+    return droppedOfStalled() > 5;
+  };
+  await until('the socket is full', full, 60_000);
+  for (let sweep = 0; sweep < 4 && world.count('disconnected') === 0; sweep++) clock.advance(500);
+  t.deepEqual(
+    world.events.filter(({ kind }) => kind === 'disconnected').map(({ id, code }) => [id, code]),
+    [['stalled', 'outbound-too-slow']],
+  );
+  clock.advance(2000);
+  await until('its bytes are free again', () => outbound.bytes === 0);
+  await healthy.received();
+  pub.publish('big', 'after');
+  const [after] = await Promise.all([healthy.next('publish'), pub.settle()]);
+  t.is(String(after.payload), 'after');
+});
+
 test('a small outbound limit does not stop a client forever: reading and sending continue', async (t) => {
   const world = await startWorld(t, {
     config: { limits: { broker: { outboundPerConnectionMaxBytes: 16_384 } } },
