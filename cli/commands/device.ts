@@ -265,7 +265,8 @@ function deviceTable(devices: readonly GetDeviceResponse[], out: Output): string
           .sort()
           .at(-1),
       ),
-      out.time(device.lastSeenAt),
+      // The service stores the time of the last connect and of the disconnect.
+      device.connected ? 'now' : out.time(device.lastSeenAt),
     ]),
   ]);
 }
@@ -284,7 +285,7 @@ function deviceText(
     `group        ${device.group ?? '-'}`,
     `attributes   ${attributes.join(', ') || '-'}`,
     `connected    ${device.connected ? `yes, to ${brokers}` : 'no'}`,
-    `last seen    ${device.lastSeenAt === null ? 'never' : out.moment(device.lastSeenAt)}`,
+    `last seen    ${lastSeen(device, out)}`,
     ...device.certificates.flatMap(({ serial, status, notBefore, notAfter, fingerprint }) => [
       `certificate  ${out.style.color(status === 'active' ? 'green' : 'red', status)}, ends ${out.moment(notAfter)}`,
       `             valid from ${notBefore}, serial ${serial}`,
@@ -295,4 +296,9 @@ function deviceText(
         `${kind.padEnd(11)}  ${out.moment(at)} ${[detail['code'] ?? action, detail['topic'], remoteAddress].filter((part) => part !== undefined && part !== null).join(' ')}`,
     ),
   ].join('\n');
+}
+
+function lastSeen({ connected, lastSeenAt }: GetDeviceResponse, out: Output): string {
+  if (lastSeenAt === null) return 'never';
+  return connected ? `now, connected ${out.moment(lastSeenAt)}` : out.moment(lastSeenAt);
 }

@@ -20,7 +20,7 @@ const doctor: CommandAction<CheckOptions> = async (options, { out }) => {
   const checks = await checkConnection(options);
   const ok = checks.every((check) => check.ok);
   const lines = checks.flatMap((check) => [
-    `${check.ok ? 'ok    ' : 'FAILED'}  ${check.name}: ${check.detail}${check.code === undefined ? '' : ` [${check.code}]`}`,
+    `${check.ok ? out.style.color('green', 'ok    ') : out.style.color('red', 'FAILED')}  ${check.name}: ${check.detail}${check.code === undefined ? '' : ` [${check.code}]`}`,
     ...(check.advice === undefined ? [] : [`        ${check.advice}`]),
   ]);
   out.result({ ok, checks }, lines.join('\n'));

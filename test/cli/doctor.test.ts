@@ -54,8 +54,10 @@ test('a device that works passes every step', async (t) => {
       ...{ registry: 'ok', broker: 'ok' },
     },
   });
-  const text = await flotilla(['doctor', '--dir', folder('one'), '--state', up.ready.state]);
+  const words = ['doctor', '--dir', folder('one'), '--state', up.ready.state];
+  const text = await flotilla(words, { FORCE_COLOR: '1' });
   t.is(text.stdout.trimEnd().split('\n').length, 5);
+  t.true(text.stdout.startsWith('\u001B[32mok    \u001B[39m  files: '), text.stdout);
 });
 
 test('a missing folder and an open key are named, and nothing is sent', async (t) => {

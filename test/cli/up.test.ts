@@ -275,6 +275,12 @@ test('a certificate is accepted for its own client id only', async (t) => {
     return device.connected && device;
   });
   t.truthy(shown.lastSeenAt);
+  for (const [command, pattern] of [
+    [['list', '--prefix', 'itself'], / yes .* now$/m],
+    [['show', 'itself'], /^last seen {4}now, connected /m],
+  ] as const) {
+    t.regex((await flotilla(['device', ...command, '--state', up.ready.state])).stdout, pattern);
+  }
 });
 
 test('a revocation closes the live connection before it returns, and the device cannot connect again', async (t) => {

@@ -6,7 +6,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,25 +82,20 @@ export interface TestBroker {
   close(): Promise<void>;
 }
 
-/** Starts Mosquitto with this CA. The user name is the certificate's CN, its topics are `devices/{CN}/#`. */
+/** Starts Mosquitto with this CA, as the head of examples/plans/mosquitto.yaml says. The user name is the certificate's CN, its topics are `devices/{CN}/#`. */
 export async function startMosquitto(folder: TestFolder): Promise<TestBroker> {
   await folder.add('server', 'server');
   const port = await freePort();
   const at = (name: string): string => join(folder.folder, name);
-  await writeFile(
-    at('acl'),
-    ['user observer', 'topic readwrite devices/#', 'pattern readwrite devices/%u/#', ''].join('\n'),
-  );
+  const { conf, acl } = await planHead();
+  await writeFile(at('acl'), acl);
   await writeFile(
     at('mosquitto.conf'),
     [
-      `listener ${port} 127.0.0.1`,
-      `cafile ${at('ca.pem')}`,
-      `certfile ${at('server/chain.pem')}`,
-      `keyfile ${at('server/key.pem')}`,
-      'require_certificate true',
-      'use_identity_as_username true',
-      `acl_file ${at('acl')}`,
+      conf
+        .replace('listener 8883', `listener ${port} 127.0.0.1`)
+        .replaceAll('certs/', `${folder.folder}/`)
+        .replace('acl_file acl', `acl_file ${at('acl')}`),
       'allow_anonymous false',
       'persistence false',
       'user root',
@@ -121,6 +116,15 @@ export async function startMosquitto(folder: TestFolder): Promise<TestBroker> {
       await ended;
     },
   };
+}
+
+/** The files that the head of the plan for Mosquitto contains. */
+async function planHead(): Promise<{ conf: string; acl: string }> {
+  const text = await readFile('examples/plans/mosquitto.yaml', 'utf8');
+  const [, conf = '', acl = ''] =
+    /^# mosquitto\.conf[^]*?:\n([^]+?)^# acl:\n([^]+?)^\w/m.exec(text) ?? [];
+  const plain = (lines: string): string => lines.replaceAll(/^# {3}/gm, '');
+  return { conf: plain(conf), acl: plain(acl) };
 }
 
 async function freePort(): Promise<number> {
