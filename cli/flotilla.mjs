@@ -74,6 +74,9 @@ function hideExperimentalWarnings() {
 async function restartForServing() {
   const [command, sub] = process.argv.slice(2);
   if (command !== 'up' && (command !== 'broker' || sub !== 'serve')) return;
+  // These print something and end.
+  const printed = ['--print-config', '--help', '-h'];
+  if (process.argv.slice(2).some((argument) => printed.includes(argument))) return;
   const allocator = await import((isCheckout ? allocatorSource : builtAllocator).href);
   const chosen = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (typeof process.execve === 'function' && !chosen.includes('semi-space')) {

@@ -61,7 +61,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
     },
     ...listBrokers(feed, deps.brokerReports).map((broker) => brokerCheck(broker, now)),
     historyCheck(deps.ahead.list),
-    policyCheck(deps.brokerReports),
+    policyCheck(deps.brokerReports, (await registry.get('documents', 'policy')) !== undefined),
     await disk(deps.state.root),
   ];
   return { ok: checks.every(({ ok }) => ok), checks };
@@ -94,7 +94,7 @@ function devicesText({ devices: { total, connected, byStatus } }: FleetCounts): 
 }
 
 /** A broker that overrides the fleet's policy is no fault; one that could not use it is. */
-function policyCheck(reports: BrokerReports): Check {
+function policyCheck(reports: BrokerReports, isStored: boolean): Check {
   const policies = reports.names.map((broker) => ({
     broker,
     inForce: reports.latest(broker)?.policy,
@@ -105,10 +105,11 @@ function policyCheck(reports: BrokerReports): Check {
     ...faulty.map(({ broker, inForce }) => `${broker}: ${inForce?.fault ?? ''}`),
     ...(own.length === 0 ? [] : [`own file: ${own.map(({ broker }) => broker).join(', ')}`]),
   ].join('; ');
+  const others = isStored ? 'the policy of the fleet' : 'the default policy';
   return {
     name: 'policy',
     ok: faulty.length === 0,
-    detail: detail === '' ? 'of the fleet' : detail,
+    detail: detail === '' ? others : detail,
   };
 }
 

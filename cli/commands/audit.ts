@@ -1,6 +1,8 @@
 /** `flotilla audit verify|tail`: reads the audit log. @module */
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { QueryAuditResponse } from '../../core/protocol/api-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
@@ -54,6 +56,7 @@ export function auditCommand(runner: Runner): Command {
 
 const verify: CommandAction<StateOptions> = async (options, context) => {
   const { enroll } = stateFolder(options.state);
+  assertAuditHere(enroll.audit);
   // Read first: a running service records a line only after it has written it.
   const noted = await readManifest(enroll.registry).catch(() => undefined);
   const result = await verifyAudit(enroll.audit, noted?.audit);
@@ -66,12 +69,19 @@ const verify: CommandAction<StateOptions> = async (options, context) => {
   return result.ok ? 0 : 1;
 };
 
+/** @throws FlotillaError `audit-elsewhere` on the machine of a broker, for example */
+function assertAuditHere(folder: string): void {
+  if (!existsSync(folder)) throw new FlotillaError('audit-elsewhere', { detail: folder });
+}
+
 /** Reads the files of this machine without filters, so that it works while the service is stopped; else asks the service. */
 const tail: CommandAction<TailOptions> = async (options, context) => {
   const { device, since, follow = false, url } = options;
   const { out } = context;
   if (device === undefined && since === undefined && url === undefined && !follow) {
-    const lines = await tailAudit(stateFolder(options.state).enroll.audit, options.lines);
+    const { audit } = stateFolder(options.state).enroll;
+    assertAuditHere(audit);
+    const lines = await tailAudit(audit, options.lines);
     out.result({ lines }, lines.map((line) => lineText(line, out)).join('\n'));
     return 0;
   }

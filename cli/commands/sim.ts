@@ -111,10 +111,10 @@ export function simCommand(runner: Runner): Command {
         .argument('<a>', 'first report: folder or report.json')
         .argument('<b>', 'second report')
         .option('--html <file>', 'also write the comparison as an HTML file with plots')
-        .action((a: string, b: string, options: CompareOptions) =>
+        .action((a: string, b: string, options: CompareOptions, self: Command) =>
           runner.run<CompareOptions>(async (checked, context) =>
             (await import('./sim-compare.ts')).compare(a, b, checked, context),
-          )(options),
+          )(options, self),
         ),
     );
 }

@@ -41,10 +41,9 @@ export async function policyInForce(options: AdminOptions, context: Context): Pr
   if (fleet !== undefined) return { text: fleet, from: 'the policy of the fleet' };
   if (isEdited) return { text: own, from: state.policy };
   const kept = await readPolicyText(state.broker.fleetPolicy);
-  if (kept !== undefined) return { text: kept, from: state.broker.fleetPolicy };
-  return own === undefined
-    ? { text: defaultPolicyText, from: 'the default policy' }
-    : { text: own, from: state.policy };
+  if (kept !== undefined)
+    return { text: kept, from: `the policy of the fleet (${state.broker.fleetPolicy})` };
+  return { text: defaultPolicyText, from: 'the default policy' };
 }
 
 /** @returns undefined when the fleet has none, or the service cannot be asked */

@@ -7,10 +7,21 @@ export const cliErrors = errors({
     advice: 'Run flotilla --help, or add --help to the command.',
     exit: 2,
   },
+  'option-refused': {
+    title: 'The enrollment service does not accept this value',
+    advice: 'Correct the named option; --help describes it.',
+    exit: 2,
+  },
   'allocator-missing': {
     title: 'The setting memory.allocator demands jemalloc, and it could not be loaded',
     advice:
       'Install it (Debian and Ubuntu: libjemalloc2; Fedora and Alpine: jemalloc), or set memory.allocator to auto or system.',
+    exit: 1,
+  },
+  'audit-elsewhere': {
+    title: 'This state folder has no audit log',
+    advice:
+      'The audit log is on the machine of the enrollment service: run the command there. An administrator reads it from another machine with flotilla audit tail --url URL.',
     exit: 1,
   },
   'state-in-use': {

@@ -42,6 +42,8 @@ test.serial(
     t.is(dry.code, 0, dry.stderr);
     t.like(dry.json(), { dryRun: true });
     t.is((await up.ask(policySchema, 'policy', 'show')).source, 'default');
+    t.like(await explain(), { policy: 'the default policy' });
+    t.regex((await run('status')).stdout, /"the default policy"/);
 
     t.is((await run('policy', 'apply', file)).code, 0);
     const shown = await up.ask(policySchema, 'policy', 'show');
@@ -67,6 +69,7 @@ test.serial(
       ),
     );
     t.like(await explain(), { allowed: false, policy: 'the policy of the fleet' });
+    t.regex((await run('status')).stdout, /"the policy of the fleet"/);
     const edited = await up.ask(deviceSchema, 'device', 'edit', 'gw-1', '--group', 'plant-a');
     t.like(edited, { role: 'gateway', group: 'plant-a' });
     t.true((await explain()).allowed);

@@ -420,6 +420,14 @@ test('status reports no problem', async (t) => {
   t.true(checks.every((check) => check.ok));
 });
 
+test('a value that the service refuses is reported with the name of its option', async (t) => {
+  const create = ['token', 'create', '--device', 'refused', '--state', up.ready.state];
+  const done = await flotilla([...create, '--ttl', '0s']);
+  t.is(done.code, 2);
+  t.regex(done.stderr, /: --ttl \(in seconds\): must be at least 1\..*\[option-refused\]/);
+  t.regex((await flotilla([...create, '--uses', '0'])).stderr, /: --uses: must be at least 1/);
+});
+
 test('a second process cannot use the same state', async (t) => {
   const done = await runChild(t, process.execPath, [
     ...[flotillaPath, 'up', '--json', '--state', up.ready.state],

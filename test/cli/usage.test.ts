@@ -123,6 +123,14 @@ test('--print-config prints the effective configuration and starts or creates no
   t.regex(done.stdout, /^ {2}wssPort: 8$/m);
   t.notRegex(done.stdout + done.stderr, /hunter2/);
   t.false(existsSync(state));
+  // A service starts its process once more, with other settings of V8: this would only take time here.
+  const recorder = `process.execve = () => { process.stderr.write('started again'); }`;
+  const once = await runChild(t, process.execPath, [
+    ...['--import', `data:text/javascript,${encodeURIComponent(recorder)}`, flotillaPath],
+    ...['broker', 'serve', '--state', state, '--print-config'],
+  ]);
+  t.is(once.code, 0, once.stderr);
+  t.notRegex(once.stderr, /started again/);
 });
 
 test('commands without a state or a running service say what to do', async (t) => {
@@ -212,6 +220,7 @@ test('errors of the operating system have a code, a path and advice', async (t) 
     t.regex(done.stderr, /^flotilla: .* \[[a-z-]+\]$/m, args.join(' '));
     t.notRegex(done.stderr, /E[A-Z]{3,}:|\[internal\]/, args.join(' '));
     t.true(done.stderr.includes(folder), args.join(' '));
+    if (args[0] === 'audit') t.regex(done.stderr, /machine of the enrollment service.*-elsewhere/);
   }
 });
 
