@@ -9,12 +9,15 @@ import type { Wire } from '../../contracts/connection-wire.ts';
 import type { SessionContext } from '../state/context.ts';
 import { Framer, type PacketHandler } from '../wire/framer.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { WriteScheduler } from './write-scheduler.ts';
 
 /** Why reading is paused. Several reasons can apply at a time. */
 export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8, turn: 16 } as const;
 
 /** After so many deliveries of its messages, a connection lets others have a turn of the event loop: about 7 ms. */
 const deliveriesPerTurn = 20_000;
+/** So many turns at most it waits until what was delivered is written. */
+const waitingTurnsMax = 50;
 
 /** The first byte of CONNECT. */
 const connectFirstByte = 0x10;
@@ -23,6 +26,7 @@ const connectFirstByte = 0x10;
 export interface ReaderOwner {
   readonly closed: boolean;
   readonly rateLimit: RateLimit | undefined;
+  readonly host: { readonly scheduler: Pick<WriteScheduler, 'isBehind'> };
   /** Whether packets for the client can still be written or buffered. */
   readonly hasRoom: boolean;
   /** A packet could not be handled. Closes the connection. */
@@ -111,7 +115,14 @@ export class ConnectionReader {
     if (this.#deliveries < deliveriesPerTurn) return;
     this.#deliveries = 0;
     this.pause(pauseReasons.turn);
-    setImmediate(() => this.resume(pauseReasons.turn));
+    setImmediate(() => this.#continueAfterWrites(waitingTurnsMax));
+  }
+
+  /** More deliveries would only be buffered while those before are not written. */
+  #continueAfterWrites(turnsLeft: number): void {
+    if (turnsLeft > 0 && this.#owner.host.scheduler.isBehind) {
+      setImmediate(() => this.#continueAfterWrites(turnsLeft - 1));
+    } else this.resume(pauseReasons.turn);
   }
 
   resume(reason: number): void {
