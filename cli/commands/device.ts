@@ -138,7 +138,8 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     const local = { ...options, state: options.state ?? '.flotilla' };
     const client = await adminClient(local, context).catch((error: unknown) => {
       throw new FlotillaError('usage', {
-        detail: 'device enroll needs --url, --fingerprint and --token (or --state on the server)',
+        detail:
+          'device enroll needs --url, --fingerprint and --token or --no-token (or --state on the server)',
         cause: error,
       });
     });
@@ -159,7 +160,10 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     fingerprint,
     mqtts,
     waitMs: options.wait,
-    waiting: (seconds) => context.out.warn(`waiting for approval, next attempt in ${seconds} s`),
+    waiting: (seconds, keyFingerprint) =>
+      context.out.warn(
+        `waiting for approval of the key ${keyFingerprint}, next attempt in ${seconds} s`,
+      ),
     call: (ca, csr) => ({
       method: 'POST',
       url: new URL('/v1/enroll', target).href,

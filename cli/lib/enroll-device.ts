@@ -10,7 +10,7 @@
 import { access, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createPrivateKey } from 'node:crypto';
-import { createCsr } from '../../certs/csr.ts';
+import { createCsr, parseCsr } from '../../certs/csr.ts';
 import { generateKey, privateKeyPem, type KeyType } from '../../certs/key.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -45,8 +45,8 @@ export interface EnrollDeviceOptions {
   call(ca: string, csr: string): Call;
   /** How long to wait for an operator's approval, in ms. */
   readonly waitMs: number;
-  /** Called when the request waits for an operator. */
-  waiting(seconds: number): void;
+  /** Called when the request waits for an operator, who compares the fingerprint of the key. */
+  waiting(seconds: number, keyFingerprint: string): void;
 }
 
 /**
@@ -69,7 +69,8 @@ async function enrollAndSave(options: EnrollDeviceOptions): Promise<EnrolledDevi
   if (await holdsIdentity(folder)) throw new FlotillaError('output-exists', { detail: folder });
   const { ca } = await fetchPinnedCa(url, fingerprint);
   const pending = await pendingRequest(options);
-  const issued = await submit(options, options.call(ca, pending.csr));
+  const { keyFingerprint } = parseCsr(pending.csr);
+  const issued = await submit(options, options.call(ca, pending.csr), keyFingerprint);
   const files = await saveIdentity(folder, {
     key: pending.key,
     cert: issued.certificate,
@@ -118,16 +119,22 @@ async function pendingRequest(
 }
 
 /** Repeats the request until it is decided: 202 means that it waits for an operator. */
-async function submit(options: EnrollDeviceOptions, call: Call): Promise<Issued> {
+async function submit(
+  options: EnrollDeviceOptions,
+  call: Call,
+  keyFingerprint: string,
+): Promise<Issued> {
   const giveUpAt = Date.now() + options.waitMs;
   for (;;) {
     const answer = await callHttps(call);
     if (answer.status === 202) {
       const seconds = Math.min(300, Math.max(1, Number(answer.headers['retry-after'] ?? 5) || 5));
       if (Date.now() + seconds * 1000 > giveUpAt) {
-        throw new FlotillaError('enrollment-pending', { detail: options.id });
+        throw new FlotillaError('enrollment-pending', {
+          detail: `${options.id}, key ${keyFingerprint}`,
+        });
       }
-      options.waiting(seconds);
+      options.waiting(seconds, keyFingerprint);
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       continue;
     }

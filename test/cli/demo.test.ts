@@ -5,7 +5,7 @@ import {
   pendingRequestSchema,
   requestPageSchema,
 } from '../../core/protocol/enrollment-api.ts';
-import { startUpWith } from '../support/cli.ts';
+import { flotilla, startUpWith } from '../support/cli.ts';
 import { until } from '../support/until.ts';
 
 test('a demonstration has a denied device, a certificate that ends within a day, and a device that waits and works once approved', async (t) => {
@@ -31,6 +31,15 @@ test('a demonstration has a denied device, a certificate that ends within a day,
     return requests[0];
   });
   t.like(request, { device: 'crane-1' });
+  const { https, ca } = up.ready;
+  const pending = await flotilla([
+    ...['device', 'enroll', '--no-token', '--id', 'crane-2', '--out', `${up.folder}/crane-2`],
+    ...['--url', https.url, '--fingerprint', ca.fingerprint],
+  ]);
+  const { requests } = await up.ask(requestPageSchema, 'request', 'list');
+  const shown = requests.find(({ device }) => String(device) === 'crane-2')?.fingerprint ?? '';
+  t.regex(shown, /^sha256:/);
+  t.true(pending.stderr.includes(`crane-2, key ${shown}. `), pending.stderr);
   await up.ask(pendingRequestSchema, 'request', 'approve', request.id);
   await until('the approved device is connected', async () =>
     (await devices()).get('crane-1')?.connected === true ? true : undefined,
