@@ -106,6 +106,8 @@ export interface FleetServices {
 export async function startFleetServices(folder: string, niceness: number): Promise<FleetServices> {
   const state = join(folder, 'state');
   const common = ['--state', state, '--metrics-port', '0', '--log-level', 'info', '--json'];
+  // `enroll serve` creates no identity of a broker.
+  await once(runFlotilla(folder, 'init', niceness, ['init', '--state', state]).child, 'exit');
   const enroll = runFlotilla(folder, 'enroll', niceness, [
     ...['enroll', 'serve', '--https-port', '0', ...common],
   ]);
