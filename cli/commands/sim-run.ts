@@ -1,4 +1,5 @@
 /** `flotilla sim run`: runs a plan, or one made of the options, against a broker. @module */
+import { access, constants, mkdir } from 'node:fs/promises';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -35,6 +36,8 @@ export const run = async (
 ): Promise<number> => {
   const { out, environment } = context;
   const plan = await planOf(file, options);
+  // Before the run: a folder that cannot be written would lose the report of a long run.
+  if (options.report !== undefined) await mkdirWritable(options.report);
   const target = await simTarget(options, context, plan.run.brokers);
   const stop = new AbortController();
   void environment.stopAsked().then(() => {
@@ -102,4 +105,9 @@ async function planOf(file: string | undefined, options: RunOptions): Promise<Pl
   }
   const plan = await readPlan(file);
   return seed === undefined ? plan : { ...plan, seed };
+}
+
+async function mkdirWritable(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await access(folder, constants.W_OK);
 }

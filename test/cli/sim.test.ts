@@ -91,6 +91,11 @@ test('sim compare --html writes a page with plots of both runs, and rejects a br
   const reports = join(folder, 'report');
   const done = await run('--devices', '3', '--duration', '1s', '--report', reports);
   t.is(done.code, 0, done.stderr);
+  const blocked = join(reports, 'report.txt');
+  const notRun = await run('--devices', '3', '--report', blocked);
+  t.is(notRun.code, 1);
+  t.true(notRun.stderr.includes(blocked), notRun.stderr);
+  t.notRegex(notRun.stderr, /enroll started/, 'it is refused before the run');
   const page = join(folder, 'pages', 'compare.html');
   const compared = await flotilla(['sim', 'compare', reports, reports, '--html', page, '--json']);
   t.is(compared.code, 0, compared.stderr);
