@@ -7,7 +7,6 @@ import { enrollService } from '../support/enroll-service.ts';
 import { until } from '../support/until.ts';
 
 interface Shown {
-  readonly code: number | undefined;
   readonly text: string;
   readonly leaf: X509Certificate | undefined;
   readonly chainLength: number;
@@ -17,14 +16,13 @@ interface Shown {
 function clientOf(openssl: Openssl, ca: string, port: number) {
   const trusted = openssl.file('root.pem', ca);
   return async (...options: readonly string[]): Promise<Shown> => {
-    const { code, stdout, stderr } = await openssl.run(
+    const { stdout, stderr } = await openssl.run(
       ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', 'localhost', '-showcerts'],
       ...['-CAfile', trusted, '-verify_return_error', '-verify_hostname', 'localhost', ...options],
     );
     const certificates = stdout.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? [];
     const [first] = certificates;
     return {
-      code,
       text: stdout + stderr,
       leaf: first === undefined ? undefined : new X509Certificate(first),
       chainLength: certificates.length,
@@ -33,6 +31,8 @@ function clientOf(openssl: Openssl, ca: string, port: number) {
 }
 
 const oldClient = ['-tls1_2', '-cipher', 'aRSA'];
+const verified = /Verify return code: 0 \(ok\)/;
+const refused = /Cipher is \(NONE\)/;
 const typeOf = ({ leaf }: Shown): string | undefined => leaf?.publicKey.asymmetricKeyType;
 
 test('a client with TLS 1.2 and without ECDSA connects when the RSA certificate is enabled; others get P-256', async (t) => {
@@ -50,7 +50,8 @@ test('a client with TLS 1.2 and without ECDSA connects when the RSA certificate 
   );
   for (const connect of [toEnroll, toBroker]) {
     const old = await connect(...oldClient);
-    t.is(old.code, 0, old.text);
+    // The exit code says nothing: the broker may end the connection, which has no client certificate, before openssl does.
+    t.regex(old.text, verified);
     t.is(typeOf(old), 'rsa');
     t.is(old.chainLength, 2, 'leaf and issuer');
     t.regex(old.text, /Cipher is ECDHE-RSA-AES\d+-GCM/);
@@ -59,7 +60,7 @@ test('a client with TLS 1.2 and without ECDSA connects when the RSA certificate 
     }
     // Without forward secrecy, and without authenticated encryption.
     const weak = 'AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:@SECLEVEL=0';
-    t.not((await connect('-tls1_2', '-cipher', weak)).code, 0);
+    t.regex((await connect('-tls1_2', '-cipher', weak)).text, refused);
   }
   const before = await toBroker(...oldClient);
   const added = await enroll.asAdmin('POST', '/v1/issuers', { purpose: 'services' });
@@ -82,6 +83,6 @@ test('without the setting, RSA is refused', async (t) => {
   if (openssl === undefined) return;
   const { ca, url } = await enrollService(t);
   const connect = clientOf(openssl, ca, Number(new URL(url).port));
-  t.not((await connect(...oldClient)).code, 0);
-  t.is((await connect('-tls1_2')).code, 0);
+  t.regex((await connect(...oldClient)).text, refused);
+  t.regex((await connect('-tls1_2')).text, verified);
 });

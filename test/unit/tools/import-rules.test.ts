@@ -67,6 +67,10 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
     "import { a } from '../core/a.ts';\nexport const c = a;\n",
   ],
   'nothing-imports-console': ['cli/page.ts', "import '../console/page.ts';\n"],
+  '@tanstack-has-one-importer': [
+    'console/rows.ts',
+    "import { Virtualizer } from '@tanstack/virtual-core';\nvoid Virtualizer;\n",
+  ],
   'preact-has-one-importer': ['cli/preact.ts', "import { h } from 'preact';\nvoid h;\n"],
   'aedes-has-one-importer': ['cli/aedes.ts', "import { Aedes } from 'aedes';\nvoid Aedes;\n"],
   'aedes-persistence-has-one-importer': [
