@@ -70,6 +70,8 @@ function choiceOf(text: string | undefined): Choice {
 export function preloadFor(choice: Choice, env: Env): string | undefined {
   const before = env['LD_PRELOAD'] ?? '';
   if (choice === 'system' || before.includes('malloc')) return undefined;
+  // A library that an operator has preloaded may not work beside another allocator: libfaketime recurses.
+  if (choice === 'auto' && before !== '') return undefined;
   const library = jemallocLibrary();
   return library === undefined ? undefined : `${library}:${before}`;
 }

@@ -34,7 +34,12 @@ test('the preload is added for this process, and removed for the programs that i
   t.is(withoutPreload('/usr/lib/libjemalloc.so.2:'), '');
   t.is(withoutPreload('/usr/lib/libjemalloc.so.2:/opt/a.so'), '/opt/a.so');
   const library = jemallocLibrary();
-  const preload = preloadFor('auto', { LD_PRELOAD: '/opt/a.so' });
+  t.is(
+    preloadFor('auto', { LD_PRELOAD: '/opt/a.so' }),
+    undefined,
+    'an operator has preloaded a library',
+  );
+  const preload = preloadFor('jemalloc', { LD_PRELOAD: '/opt/a.so' });
   t.is(preload, library === undefined ? undefined : `${library}:/opt/a.so`);
   t.is(jemallocLibrary('darwin'), undefined);
 });
