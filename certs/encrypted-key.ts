@@ -8,16 +8,16 @@
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { FlotillaError } from '../core/errors/flotilla-error.ts';
-import { decodeDer, tags } from './der.ts';
+import { decodeDer, tags, type DerNode } from './der.ts';
 import { octetString, sequence } from './der-encode.ts';
 import { Fields } from './der-fields.ts';
-import { pbes2Encrypt } from './pbes2.ts';
+import { pbes2Decrypt, pbes2Encrypt } from './pbes2.ts';
 import { derOfText, pemOf } from './pem.ts';
 
 const label = 'ENCRYPTED PRIVATE KEY';
 const encryptedKeyMaxBytes = 16 * 1024;
 
-/** Encrypts a private key. Returns PEM. Blocks the event loop for about 0.1 s. */
+/** Encrypts a private key. Returns PEM. Blocks the event loop for up to 0.1 s (derived-key.ts). */
 export function encryptPrivateKey(key: KeyObject, passphrase: string): string {
   return pemOf(label, encryptedKeyInfo(key, passphrase));
 }
@@ -31,15 +31,22 @@ export function encryptedKeyInfo(key: KeyObject, passphrase: string): Buffer {
 }
 
 /**
- * Decrypts an encrypted private key. Blocks the event loop for about 0.1 s.
+ * Decrypts an encrypted private key. Blocks the event loop for up to 0.1 s (derived-key.ts).
  *
  * @throws FlotillaError `ca-key-unreadable` when it is not an encrypted PKCS#8 key,
  *   `ca-passphrase-wrong` when the passphrase does not decrypt it
  */
 export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
-  assertEncryptedKey(pem);
+  const { algorithm, bytes } = partsOf(pem);
   try {
-    return createPrivateKey({ key: pem, format: 'pem', passphrase });
+    const plain = pbes2Decrypt(algorithm, bytes, passphrase);
+    // Written by other software, with another scheme or another number of iterations.
+    if (plain === undefined) return createPrivateKey({ key: pem, format: 'pem', passphrase });
+    try {
+      return createPrivateKey({ key: plain, format: 'der', type: 'pkcs8' });
+    } finally {
+      plain.fill(0);
+    }
   } catch (error) {
     throw new FlotillaError('ca-passphrase-wrong', { cause: error });
   }
@@ -51,14 +58,19 @@ export function decryptPrivateKey(pem: string, passphrase: string): KeyObject {
  * @throws FlotillaError `ca-key-unreadable`
  */
 export function assertEncryptedKey(pem: string): void {
+  partsOf(pem);
+}
+
+function partsOf(pem: string): { readonly algorithm: DerNode; readonly bytes: Buffer } {
   try {
     const der = derOfText(pem, [label]);
     if (der === undefined) throw new Error('not PEM of an encrypted private key');
     const node = decodeDer(der, { maxBytes: encryptedKeyMaxBytes });
     const fields = new Fields(node, tags.sequence, 'key');
-    fields.next(tags.sequence);
-    fields.next(tags.octetString);
+    const algorithm = fields.next(tags.sequence);
+    const bytes = fields.next(tags.octetString).content;
     fields.end();
+    return { algorithm, bytes };
   } catch (error) {
     throw new FlotillaError('ca-key-unreadable', { cause: error });
   }

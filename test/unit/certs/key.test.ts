@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import test from 'ava';
+import { decodeDer, tags, type DerNode } from '../../../certs/der.ts';
 import { decryptPrivateKey, encryptPrivateKey } from '../../../certs/encrypted-key.ts';
 import {
   fingerprintOf,
@@ -71,6 +72,45 @@ test('an encrypted key can be decrypted only with its passphrase, here and by op
   }
 });
 
+test('keys written in one moment under one passphrase share a salt but no IV, and no salt with another passphrase', (t) => {
+  const key = generateKeySync('p256');
+  const [first, second, other] = ['one', 'one', 'two'].map((passphrase) => {
+    const der = Buffer.from(
+      encryptPrivateKey(key, passphrase).replaceAll(/-.*-|\n/g, ''),
+      'base64',
+    );
+    const octets = octetStringsOf(decodeDer(der, { maxBytes: 1_000 }));
+    return {
+      salt: octets[0]?.toString('hex'),
+      iv: octets[1]?.toString('hex'),
+      length: octets.length,
+    };
+  });
+  t.deepEqual([first?.length, first?.salt?.length, first?.iv?.length], [3, 32, 32]);
+  t.is(first?.salt, second?.salt);
+  t.not(first?.iv, second?.iv);
+  t.not(first?.salt, other?.salt);
+});
+
+test('an encrypted key of other software is read: other iterations, hash and cipher', async (t) => {
+  const openssl = opensslFor(t);
+  if (openssl === undefined) return;
+  const key = generateKeySync('p256');
+  const file = openssl.file('plain.pem', privateKeyPem(key));
+  const pass = openssl.file('pass', 'secret');
+  const write = ['pkcs8', '-topk8', '-in', file, '-passout', `file:${pass}`];
+  for (const scheme of [
+    ['-v2', 'aes-256-cbc', '-v2prf', 'hmacWithSHA256', '-iter', '1000'],
+    ['-v2', 'aes-256-cbc', '-v2prf', 'hmacWithSHA256', '-iter', '600000'],
+    ['-v2', 'aes-128-cbc', '-v2prf', 'hmacWithSHA512', '-iter', '600000'],
+    ['-scrypt'],
+  ]) {
+    const { stdout, stderr } = await openssl.run(...write, ...scheme);
+    t.is(privateKeyPem(decryptPrivateKey(stdout, 'secret')), privateKeyPem(key), stderr);
+    t.throws(() => decryptPrivateKey(stdout, 'wrong'), { code: 'ca-passphrase-wrong' });
+  }
+});
+
 test('a wrong passphrase and a damaged file have different errors, and neither contains the passphrase', (t) => {
   const key = generateKeySync('p256');
   const pem = encryptPrivateKey(key, 'right');
@@ -89,3 +129,7 @@ test('a wrong passphrase and a damaged file have different errors, and neither c
     t.throws(() => decryptPrivateKey(text, 'right'), { code: 'ca-key-unreadable' });
   }
 });
+
+function octetStringsOf(node: DerNode): readonly Buffer[] {
+  return node.tag === tags.octetString ? [node.content] : node.children.flatMap(octetStringsOf);
+}
