@@ -6,6 +6,7 @@
 import { statfs } from 'node:fs/promises';
 import type { CertificateFacts } from '../certs/certificate.ts';
 import { checkExpiry } from '../certs/expiry-warning.ts';
+import { amountText } from '../core/amount-text.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
@@ -52,7 +53,11 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       ok: brokers.length > 0,
       detail: brokers.length === 0 ? 'none' : brokers.join(', '),
     },
-    { name: 'registry', ok: true, detail: `${await registry.count('devices')} identities` },
+    {
+      name: 'registry',
+      ok: true,
+      detail: amountText(await registry.count('devices'), 'identity', 'identities'),
+    },
     { name: 'devices', ok: true, detail: devicesText(await deps.fleet()) },
     {
       name: 'audit log',

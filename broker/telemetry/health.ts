@@ -5,6 +5,8 @@
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
+import { dayMs } from '../../core/config/duration.ts';
+import { amountText } from '../../core/amount-text.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type { Check } from '../../core/telemetry/metrics-server.ts';
@@ -66,12 +68,12 @@ export function readinessChecks(vitals: Vitals): readonly Check[] {
     {
       name: 'directory',
       ok: directory.ready,
-      detail: `${directory.size} identities, change ${directory.sequence}${directory.earlier === undefined ? '' : '; the registry was restored from an older backup'}`,
+      detail: `${amountText(directory.size, 'identity', 'identities')}, change ${directory.sequence}${directory.earlier === undefined ? '' : '; the registry was restored from an older backup'}`,
     },
     {
       name: 'server certificate',
       ok: leaf.validToDate.getTime() > nowMs,
-      detail: `expires ${leaf.validToDate.toISOString()}`,
+      detail: `${Math.floor((leaf.validToDate.getTime() - nowMs) / dayMs)} days left`,
     },
   ];
 }
@@ -111,7 +113,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
     {
       name: 'incident holds',
       ok: held === 0,
-      detail: `${held} identities are held because of an incident`,
+      detail: `${amountText(held, 'identity is', 'identities are')} held because of an incident`,
     },
   ];
 }
@@ -121,7 +123,7 @@ function frontCheck({ fronts, frontsRunning }: Vitals): readonly Check[] {
   if (fronts.length === 0) return [];
   const loads = fronts.map(
     ({ connections, busyShare }) =>
-      `${connections} connections at ${Math.round(100 * busyShare)} %`,
+      `${amountText(connections, 'connection')} at ${Math.round(100 * busyShare)} %`,
   );
   return [
     {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { makeSecretFolder, secretFolderMode } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { lockFile } from '../../core/folder-lock.ts';
@@ -57,7 +58,10 @@ const backup: CommandAction<BackupOptions> = async (options, context) => {
     return { file: path, sha256, members: manifest.members.length, createdAt: manifest.createdAt };
   });
   await lifecycle.close();
-  context.out.result(made, `wrote ${made.file}: ${made.members} files\nsha256 ${made.sha256}`);
+  context.out.result(
+    made,
+    `wrote ${made.file}: ${amountText(made.members, 'file')}\nsha256 ${made.sha256}`,
+  );
   const hasPassphrase =
     options.passphrase && (await stat(state.ca.passphrase).catch(() => undefined));
   if (hasPassphrase) {

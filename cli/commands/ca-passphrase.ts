@@ -1,6 +1,7 @@
 /** `flotilla ca passphrase`: changes the passphrase that encrypts the keys of the CA. @module */
 import { access, readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { assertSecret } from '../../core/secret-file.ts';
 import { stateFolder } from '../../core/state-folder.ts';
@@ -66,7 +67,7 @@ const changeIt: CommandAction<PassphraseOptions> = async (options, context) => {
   );
   context.out.result(
     { state: state.root, keys, stored: store },
-    `${keys} files with keys of the CA are encrypted with the new passphrase\n${whereText(store, state.ca.passphrase)}`,
+    `${amountText(keys, 'file with keys of the CA is', 'files with keys of the CA are')} encrypted with the new passphrase\n${whereText(store, state.ca.passphrase)}`,
   );
   return 0;
 };

@@ -1,5 +1,6 @@
 /** `flotilla check`: verifies a whole state folder without changing it. @module */
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { catalogue } from '../../core/errors/catalogue.ts';
 import type { StateFinding } from '../../core/integrity/finding.ts';
 import { stateFolder } from '../../core/state-folder.ts';
@@ -53,5 +54,5 @@ function textOf({ code, path, detail }: StateFinding, { out }: Context): string 
 function summaryOf(count: number, omitted: number): string {
   if (count === 0) return 'everything is in order';
   const more = omitted === 0 ? '' : `, ${omitted} of them not shown`;
-  return `${count} ${count === 1 ? 'finding' : 'findings'}${more}`;
+  return `${amountText(count, 'finding')}${more}`;
 }

@@ -1,5 +1,6 @@
 /** `flotilla device bulk`: changes all devices that a filter matches. @module */
 import { Option, type Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { revocationReasons } from '../../core/protocol/enrollment-api.ts';
 import type {
   ChangeDevicesRequest,
@@ -59,10 +60,13 @@ const bulk: CommandAction<BulkOptions> = async (options, context) => {
   const { matched, sample } = counted;
   const names = sample.slice(0, 5).join(', ') + (matched > 5 ? ', …' : '');
   if (options.dryRun === true || matched === 0) {
-    out.result(counted, `${matched} devices match${matched === 0 ? '' : `: ${names}`}`);
+    out.result(
+      counted,
+      `${amountText(matched, 'device matches', 'devices match')}${matched === 0 ? '' : `: ${names}`}`,
+    );
     return matched === 0 ? 1 : 0;
   }
-  const summary = `${options.action} ${matched} devices (${names})`;
+  const summary = `${options.action} ${amountText(matched, 'device')} (${names})`;
   const change = { action: options.action, summary, count: matched, targets: sample };
   const go = await confirmed(change, options, context);
   if (go !== true) return go;
@@ -73,7 +77,7 @@ const bulk: CommandAction<BulkOptions> = async (options, context) => {
     done,
     [
       ...faults,
-      `${options.action}: ${done.changed} of ${done.matched} devices, ${done.connectionsClosed} connections closed`,
+      `${options.action}: ${done.changed} of ${amountText(done.matched, 'device')}, ${amountText(done.connectionsClosed, 'connection')} closed`,
     ].join('\n'),
   );
   const unconfirmed = options.action === 'resume' ? 0 : reportUnconfirmed(done, out);

@@ -1,5 +1,6 @@
 /** `flotilla device revoke|suspend|resume|delete`: restricts a device, or ends a restriction. @module */
 import { Option, type Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { GetDeviceResponse } from '../../core/protocol/api-client.ts';
 import { revocationReasons, type RevocationReason } from '../../core/protocol/enrollment-api.ts';
@@ -94,7 +95,7 @@ export async function revokeIdentity(
   const done = await client.api.revokeDevice({ id, query, body: { reason } });
   context.out.result(
     done,
-    `revoked ${done.id}: ${done.serials.length} certificates, ${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+    `revoked ${done.id}: ${amountText(done.serials.length, 'certificate')}, ${amountText(done.connectionsClosed, 'connection')} closed, ${Math.round(done.elapsedMs)} ms`,
   );
   return reportUnconfirmed(done, context.out);
 }

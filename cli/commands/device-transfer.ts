@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { z } from 'zod';
+import { amountText } from '../../core/amount-text.ts';
 import { importedSchema } from '../../core/protocol/enrollment-api.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -89,7 +90,7 @@ const importDevices = async (
     done,
     [
       ...done.refused.map(({ line, reason }) => `line ${line}: ${reason}`),
-      `${done.created} created, ${done.updated} updated, ${done.tokens} tokens, ${done.refused.length} refused`,
+      `${done.created} created, ${done.updated} updated, ${amountText(done.tokens, 'token')}, ${done.refused.length} refused`,
     ].join('\n'),
   );
   return done.refused.length === 0 ? 0 : 1;
@@ -128,7 +129,7 @@ const exportDevices: CommandAction<ExportOptions> = async (options, context) => 
   }
   context.out.result(
     { file: options.out, devices },
-    `exported ${devices} identities to ${options.out}`,
+    `exported ${amountText(devices, 'identity', 'identities')} to ${options.out}`,
   );
   return 0;
 };

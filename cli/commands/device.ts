@@ -24,6 +24,7 @@ import { enrollInto } from '../lib/enroll-device.ts';
 import { hostPort } from '../lib/host-port.ts';
 import { table, type Output } from '../lib/output.ts';
 import { localBroker } from '../lib/run-file.ts';
+import { statusText } from '../lib/style.ts';
 import type { Runner } from '../lib/runner.ts';
 import { agentCommand } from './device-agent.ts';
 import { bulkCommand } from './device-bulk.ts';
@@ -259,7 +260,7 @@ function deviceTable(devices: readonly GetDeviceResponse[], out: Output): string
     ...devices.map((device) => [
       device.id,
       device.role,
-      out.style.color(device.status === 'active' ? 'green' : 'red', device.status),
+      statusText(device.status, out.style),
       device.group ?? '-',
       device.connected ? out.style.color('green', 'yes') : 'no',
       out.time(
@@ -285,13 +286,13 @@ function deviceText(
   return [
     `device       ${device.id}`,
     `role         ${device.role}`,
-    `status       ${out.style.color(device.status === 'active' ? 'green' : 'red', device.status)}`,
+    `status       ${statusText(device.status, out.style)}`,
     `group        ${device.group ?? '-'}`,
     `attributes   ${attributes.join(', ') || '-'}`,
     `connected    ${device.connected ? `yes, to ${brokers}` : 'no'}`,
     `last seen    ${lastSeen(device, out)}`,
     ...device.certificates.flatMap(({ serial, status, notBefore, notAfter, fingerprint }) => [
-      `certificate  ${out.style.color(status === 'active' ? 'green' : 'red', status)}, ends ${out.moment(notAfter)}`,
+      `certificate  ${statusText(status, out.style)}, ends ${out.moment(notAfter)}`,
       `             valid from ${notBefore}, serial ${serial}`,
       `             ${fingerprint}`,
     ]),

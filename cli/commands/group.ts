@@ -1,5 +1,6 @@
 /** `flotilla group revoke`: revokes every device of a group. @module */
 import { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { adminClient } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed } from '../lib/confirmation.ts';
@@ -35,7 +36,7 @@ const revoke = async (
   });
   const targets = devices.map(({ id }) => id);
   const names = targets.join(', ') + (total > targets.length ? ', …' : '');
-  const summary = `revoke ${total} devices of group ${group}${total === 0 ? '' : ` (${names})`}`;
+  const summary = `revoke ${amountText(total, 'device')} of group ${group}${total === 0 ? '' : ` (${names})`}`;
   const effects = total === 0 ? [] : ['Their certificates are revoked; this cannot be undone.'];
   const change = { action: 'revoke', summary, count: total, targets, effects };
   const go = await confirmed(change, options, context);
@@ -46,8 +47,8 @@ const revoke = async (
   const done = await client.api.revokeGroup({ group, query, body });
   out.result(
     done,
-    `revoked ${done.devices.length} devices of ${done.group}: ${done.serials.length} certificates, ` +
-      `${done.connectionsClosed} connections closed, ${Math.round(done.elapsedMs)} ms`,
+    `revoked ${amountText(done.devices.length, 'device')} of ${done.group}: ${amountText(done.serials.length, 'certificate')}, ` +
+      `${amountText(done.connectionsClosed, 'connection')} closed, ${Math.round(done.elapsedMs)} ms`,
   );
   return done.devices.length === 0 ? 1 : reportUnconfirmed(done, out);
 };

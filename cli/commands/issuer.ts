@@ -1,5 +1,6 @@
 /** `flotilla issuer …`: the CAs that issue certificates. Works also while the service is stopped. @module */
 import { Command, Option } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { WithdrawIssuerResponse } from '../../core/protocol/api-client.ts';
@@ -195,13 +196,14 @@ const withdraw = async (
 function withdrawnText(done: WithdrawIssuerResponse): string {
   const lines = [
     `withdrew ${done.fingerprint}`,
-    `${done.connectionsClosed} connections closed at ${done.brokers} brokers; ${done.certificates} certificates are refused`,
+    `${amountText(done.connectionsClosed, 'connection')} closed at ${amountText(done.brokers, 'broker')}; ${amountText(done.certificates, 'certificate is', 'certificates are')} refused`,
     ...done.replacements.map((one) => `${one} signs instead`),
     done.onRootCrl
       ? 'the list of the root contains it'
       : 'the list of the root does not contain it yet: run flotilla root crl with the key of the root',
   ];
-  if (done.brokersLate > 0) lines.push(`${done.brokersLate} brokers have not reported yet`);
+  if (done.brokersLate > 0)
+    lines.push(`${amountText(done.brokersLate, 'broker has', 'brokers have')} not reported yet`);
   return lines.join('\n');
 }
 

@@ -1,6 +1,7 @@
 /** `flotilla policy apply|show`: the policy of the fleet, which brokers get over the feed. @module */
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { parsePolicy } from '../../core/policy/policy-file.ts';
 import type { GetPolicyResponse } from '../../core/protocol/api-client.ts';
@@ -46,9 +47,10 @@ const apply = async (
       .map(({ broker, clientId, filter }) => `${broker}: ${clientId} loses ${filter}`);
     context.out.result(
       { dryRun: true, brokers },
-      [...lines, `${lost.length} subscriptions of live and kept sessions would be removed`].join(
-        '\n',
-      ),
+      [
+        ...lines,
+        `${amountText(lost.length, 'subscription')} of live and kept sessions would be removed`,
+      ].join('\n'),
     );
     return 0;
   }

@@ -1,5 +1,6 @@
 /** `flotilla reconcile`: what a restored registry has lost, and how to apply it again. @module */
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -54,7 +55,7 @@ const reconcile: CommandAction<ReconcileOptions> = async (options, context) => {
             ...(rows.length === 0
               ? []
               : [table([['DEVICE', 'ACTION', 'CERTIFICATES', 'KNOWN BY'], ...rows])]),
-            `${total} differences; --apply repeats them, --discard forgets them`,
+            `${amountText(total, 'difference')}; --apply repeats them, --discard forgets them`,
           ].join('\n');
     out.result(found, text);
     return total === 0 && brokers.length === 0 ? 0 : 1;
@@ -70,7 +71,7 @@ const reconcile: CommandAction<ReconcileOptions> = async (options, context) => {
   }
   const action = options.apply === true ? 'apply' : 'discard';
   const targets = [...new Set(differences.map(({ device }) => device))];
-  const summary = `${action} ${total} differences of ${targets.length} identities`;
+  const summary = `${action} ${amountText(total, 'difference')} of ${amountText(targets.length, 'identity', 'identities')}`;
   const go = await confirmed({ action, summary, count: total, targets }, options, context);
   if (go !== true) return go;
   const done = await client.api.decideLostChanges({

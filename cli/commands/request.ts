@@ -1,5 +1,6 @@
 /** `flotilla request list|approve|deny`: decides enrollments that wait for an operator. @module */
 import { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { ApproveRequestResponse } from '../../core/protocol/api-client.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
@@ -98,7 +99,7 @@ const deny = async (
   const devices = chosen.map(({ device }) => device);
   const change = {
     action: 'deny',
-    summary: `deny ${chosen.length} requests (${devices.slice(0, 5).join(', ')}${devices.length > 5 ? ', …' : ''})`,
+    summary: `deny ${amountText(chosen.length, 'request')} (${devices.slice(0, 5).join(', ')}${devices.length > 5 ? ', …' : ''})`,
     count: chosen.length,
     targets: devices,
     effects: ['A denied device needs a new key to request again.'],

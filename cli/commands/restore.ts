@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { makeSecretFolder, secretFolderMode, syncFolder } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -65,10 +66,10 @@ const restore = async (
     done,
     [
       `restored ${target} from ${file}, made at ${done.createdAt}`,
-      ...(done.identities === undefined
+      ...(done.identities === undefined || done.auditLines === undefined
         ? []
         : [
-            `${done.identities} identities; the audit log is intact: ${String(done.auditLines)} lines`,
+            `${amountText(done.identities, 'identity', 'identities')}; the audit log is intact: ${amountText(done.auditLines, 'line')}`,
           ]),
       ...(done.kept === undefined ? [] : [`the state before is in ${done.kept}`]),
       'What happened after the backup is lost, revocations among it: after the start, flotilla reconcile shows what brokers know more.',

@@ -1,6 +1,7 @@
 /** `flotilla root …`: the root CA and its replacement. Works also while the service is stopped. @module */
 import { Command, Option } from 'commander';
 import type { CertificateFacts } from '../../certs/certificate.ts';
+import { amountText } from '../../core/amount-text.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
@@ -185,7 +186,7 @@ const crl: CommandAction<AdminOptions> = async (options, context) => {
       signed: await (await open()).changes.withdrawal.signLists(localActor),
     }),
   );
-  context.out.result(done, `signed the list of ${done.signed} root${done.signed === 1 ? '' : 's'}`);
+  context.out.result(done, `signed the list of ${amountText(done.signed, 'root')}`);
   return 0;
 };
 

@@ -9,6 +9,7 @@ import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/co
 import { confirmed } from '../lib/confirmation.ts';
 import { table, type Output } from '../lib/output.ts';
 import type { Runner } from '../lib/runner.ts';
+import { statusText } from '../lib/style.ts';
 import {
   addRevokeOptions,
   planOf,
@@ -65,7 +66,7 @@ function serviceTable(services: readonly GetDeviceResponse[], out: Output): stri
     ...services.map((service) => [
       service.id,
       service.role,
-      out.style.color(service.status === 'active' ? 'green' : 'red', service.status),
+      statusText(service.status, out.style),
       service.connected ? out.style.color('green', 'yes') : 'no',
       out.time(
         service.certificates

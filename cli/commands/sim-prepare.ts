@@ -1,4 +1,5 @@
 /** `flotilla sim prepare`: creates keys and certificates before a run. @module */
+import { amountText } from '../../core/amount-text.ts';
 import { systemClock } from '../../core/clock.ts';
 import { createLog } from '../../core/log.ts';
 import { readPlan } from '../../device-sim/plan/read-plan.ts';
@@ -22,7 +23,10 @@ export const prepare = async (
   if (options.out !== undefined) {
     const names = options.names ?? ['localhost', '127.0.0.1'];
     const made = await prepareFolder(plan, options.out, names, systemClock);
-    out.result(made, `${options.out}: ${made.devices} devices, ${made.reused} existed already`);
+    out.result(
+      made,
+      `${options.out}: ${amountText(made.devices, 'device')}, ${made.reused} existed already`,
+    );
     return made.failed === 0 ? 0 : 1;
   }
   const stop = new AbortController();
@@ -37,7 +41,7 @@ export const prepare = async (
   }).finally(() => view.close());
   out.result(
     made,
-    `${made.devices} devices prepared, ${made.reused} existed already, ${made.failed} failed`,
+    `${amountText(made.devices, 'device')} prepared, ${made.reused} existed already, ${made.failed} failed`,
   );
   return made.failed === 0 ? 0 : 1;
 };

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import type { CertificateFacts } from '../../certs/certificate.ts';
+import { amountText } from '../../core/amount-text.ts';
 import type { FindingList } from '../../core/integrity/finding.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
 import { verifyAudit, type AuditVerdict } from '../../enroll/audit/audit-reader.ts';
@@ -44,8 +45,11 @@ export async function checkEnrollFiles(
     device: (id) => rows.row('devices', id),
     isRevoked: (serial) => rows.row('revocations', serial) !== undefined,
     parts: [
-      { name: 'audit log', detail: `${verdict?.lines ?? 0} lines in ${verdict?.files ?? 0} files` },
-      { name: 'registry', detail: `${rowCount} rows, commit ${number}` },
+      {
+        name: 'audit log',
+        detail: `${amountText(verdict?.lines ?? 0, 'line')} in ${amountText(verdict?.files ?? 0, 'file')}`,
+      },
+      { name: 'registry', detail: `${amountText(rowCount, 'row')}, commit ${number}` },
     ],
   };
 }

@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { checkDirectory } from '../../broker/feed/directory-check.ts';
 import { checkStore } from '../../broker/store/store-check.ts';
 import type { CertificateFacts } from '../../certs/certificate.ts';
+import { amountText } from '../../core/amount-text.ts';
 import { systemClock } from '../../core/clock.ts';
 import { loadConfig } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -85,7 +86,8 @@ class StateCheck {
     // Before the registry: a broker learns only what is committed there, and an own identity is committed first.
     const own = await this.#checkIdentities(authorities);
     const directory = await checkDirectory(state.broker.directory, findings);
-    if (directory !== undefined) this.#note('directory', `${directory.size} identities`);
+    if (directory !== undefined)
+      this.#note('directory', amountText(directory.size, 'identity', 'identities'));
     const enroll = await this.#checkEnroll(own);
     if (enroll !== undefined && directory !== undefined) {
       for (const entry of directory.values()) {
@@ -96,7 +98,10 @@ class StateCheck {
     }
     const store = await checkStore(state.broker.store, running.broker === 'ended', findings);
     if (store !== undefined) {
-      this.#note('store', `${store.sessions} sessions, ${store.retained} retained messages`);
+      this.#note(
+        'store',
+        `${amountText(store.sessions, 'session')}, ${amountText(store.retained, 'retained message')}`,
+      );
     }
     return isRunning;
   }
@@ -130,7 +135,10 @@ class StateCheck {
     const { certificates, keyCount } = await checkCa(state, passphrase, systemClock, this.findings);
     const keys =
       passphrase === undefined ? 'not decrypted: the passphrase is not here' : 'decrypted';
-    this.#note('ca', `${certificates.length} certificates, ${keyCount} keys (${keys})`);
+    this.#note(
+      'ca',
+      `${amountText(certificates.length, 'certificate')}, ${amountText(keyCount, 'key')} (${keys})`,
+    );
     return certificates;
   }
 

@@ -7,6 +7,7 @@
  */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Context } from './command-context.ts';
 
@@ -64,7 +65,9 @@ export async function confirmed(
   const answer = await ask(question, context);
   if (answer === undefined) {
     if (count <= 1) return true;
-    throw new FlotillaError('confirmation-missing', { detail: `${summary} (${count} targets)` });
+    throw new FlotillaError('confirmation-missing', {
+      detail: `${summary} (${amountText(count, 'target')})`,
+    });
   }
   if (answer) return true;
   out.warn('nothing was changed');

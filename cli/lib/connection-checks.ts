@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { readCertificate, splitPem } from '../../certs/certificate.ts';
+import { oids } from '../../certs/oids.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity, type IdentityContent } from '../../core/identity-folder.ts';
 import { whoamiSchema } from '../../core/protocol/enrollment-api.ts';
@@ -96,10 +97,16 @@ function checkCertificate(
   { cert, ca, chain }: IdentityContent,
   nowMs: number,
 ): { detail: string; value: true } {
-  const { commonName, notBeforeMs, notAfterMs, x509 } = readCertificate(cert);
+  const { commonName, extendedKeyUsage, notBeforeMs, notAfterMs, x509 } = readCertificate(cert);
   if (!commonName.ok) throw new FlotillaError(commonName.code);
   const from = new Date(notBeforeMs).toISOString();
   const until = new Date(notAfterMs).toISOString();
+  // To the services it is untrusted, which would blame its issuer.
+  if (extendedKeyUsage.length > 0 && !extendedKeyUsage.includes(oids.clientAuth)) {
+    throw new FlotillaError('certificate-wrong-purpose', {
+      detail: `${commonName.id}, of a server`,
+    });
+  }
   if (nowMs < notBeforeMs) {
     throw new FlotillaError('certificate-not-yet-valid', { detail: `valid from ${from}` });
   }

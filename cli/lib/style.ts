@@ -18,6 +18,18 @@ const codes: Readonly<Record<Color, readonly [number, number]>> = {
   bold: [1, 22],
 };
 
+/** States that are not listed have no color. */
+const statusColors: Readonly<Record<string, Color>> = {
+  active: 'green',
+  pending: 'yellow',
+  suspended: 'yellow',
+  expired: 'yellow',
+  retired: 'dim',
+  quarantined: 'red',
+  revoked: 'red',
+  withdrawn: 'red',
+};
+
 /** How text for one stream looks. */
 export interface Style {
   /** Whether a person reads it: times are relative then. */
@@ -46,6 +58,12 @@ export function styleOf(
       return `${mark}${on}m${text}${mark}${off}m`;
     },
   };
+}
+
+/** The state of an identity or a certificate: red is for what somebody has stopped, not for what waits. */
+export function statusText(status: string, style: Style): string {
+  const color = statusColors[status];
+  return color === undefined ? status : style.color(color, status);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { open, type FileHandle } from 'node:fs/promises';
+import { amountText } from '../../core/amount-text.ts';
 import { auditFileNumbers, auditFilePath } from './audit-files.ts';
 import { chainStart, hashOf, type AuditLine } from './audit-log.ts';
 
@@ -45,7 +46,7 @@ export async function verifyAudit(
     files: numbers.length,
     detail:
       fault === null
-        ? `${lines} lines, last hash ${hash}`
+        ? `${amountText(lines, 'line')}, last hash ${hash}`
         : `${fault.file}, line ${fault.line}: ${fault.reason}`,
     head: lines === 0 ? null : { seq, hash },
     fault,

@@ -13,6 +13,7 @@ import type { IssuedCertificate } from '../../certs/authority.ts';
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
 import { parseCertsOnly } from '../../certs/pkcs7.ts';
 import type { SubjectNames } from '../../certs/subject-names.ts';
+import { amountText } from '../../core/amount-text.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { readSetting } from '../../core/config/setting-file.ts';
@@ -105,7 +106,10 @@ export class ExternalCa {
       });
     }
     if (this.#open >= this.#settings.requestsMax) {
-      throw unavailable(`${this.#open} requests are waiting for it`, 1);
+      throw unavailable(
+        `${amountText(this.#open, 'request is', 'requests are')} waiting for it`,
+        1,
+      );
     }
     this.#open++;
     try {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { amountText } from '../../core/amount-text.ts';
 import { samplePeriodMs } from '../../core/protocol/broker-sample.ts';
 import type { Status } from '../../core/protocol/enrollment-api.ts';
 import type { BrokerAnswer } from '../../core/protocol/operator-api.ts';
@@ -28,9 +29,9 @@ export function brokerCheck(broker: BrokerAnswer, nowMs: number): Status['checks
     return {
       name,
       ok: false,
-      detail: `has confirmed nothing for ${seconds} s, ${changesBehind} changes are open`,
+      detail: `has confirmed nothing for ${seconds} s, ${amountText(changesBehind, 'change is', 'changes are')} open`,
     };
   }
-  const connections = sample === null ? '' : `${sample.connections} connections, `;
-  return { name, ok: true, detail: `${connections}${changesBehind} changes behind` };
+  const connections = sample === null ? '' : `${amountText(sample.connections, 'connection')}, `;
+  return { name, ok: true, detail: `${connections}${amountText(changesBehind, 'change')} behind` };
 }

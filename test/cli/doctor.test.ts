@@ -94,6 +94,18 @@ test('services that are not reachable, and CAs of another fleet, are named', asy
   });
 });
 
+test('a certificate of a server is named as that, rather than blamed on its issuer', async (t) => {
+  await up.ask(
+    z.unknown(),
+    ...['service', 'create', '--name', 'gateway', '--role', 'server'],
+    ...['--names', 'gateway.example.com', '--out', folder('gateway')],
+  );
+  t.like(await doctor('--dir', folder('gateway')), {
+    code: 1,
+    steps: { files: 'ok', certificate: 'certificate-wrong-purpose' },
+  });
+});
+
 test('a port with another service is named', async (t) => {
   for (const url of [up.ready.https.url, up.ready.metrics.url]) {
     const { steps } = await doctor('--dir', folder('one'), '--mqtts', new URL(url).host);

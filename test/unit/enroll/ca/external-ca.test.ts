@@ -144,7 +144,7 @@ test('only a certificate of the trusted issuer for the requested key, name and u
   answer = (response) => (free = () => signed()(response));
   const slow = ca.issue(request);
   await until('the request is at the CA', () => Promise.resolve(seen.length > before));
-  t.regex(await codeOf(), /^external-ca-unavailable 1 requests are waiting for it 1$/);
+  t.regex(await codeOf(), /^external-ca-unavailable 1 request is waiting for it 1$/);
   free();
   t.is((await slow).keyFingerprint, csr.keyFingerprint);
   answer = () => undefined;
