@@ -50,7 +50,7 @@ export function listenLive<Type extends LiveType>(
   return () => void all.delete(untyped);
 }
 
-/** Opens the stream. Returns a function that closes it. */
+/** Opens the stream. Returns a function that closes it. A change of operators reads again who is signed in. */
 export function openLiveFeed(): () => void {
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,9 +86,13 @@ export function openLiveFeed(): () => void {
       });
     }
   };
+  const stopListening = listenLive('audit', ({ action }) => {
+    if (action.startsWith('operator-')) void loadSession().catch(() => undefined);
+  });
   open();
   return () => {
     isClosed = true;
+    stopListening();
     clearTimeout(timer);
     source?.close();
     feedState.value = { kind: 'connecting' };

@@ -8,7 +8,7 @@ export interface OwnIdentityOverride {
   readonly isOwn: boolean;
   /** The query of the call. */
   readonly query: { readonly ownIdentity?: 'true' };
-  /** A check box with a warning; null for other identities. */
+  /** A check box that must be checked before the form can be sent; null for other identities. */
   readonly field: JSX.Element | null;
 }
 
@@ -27,6 +27,7 @@ export function useOwnIdentity(id: string): OwnIdentityOverride {
       <label class="check-field">
         <input
           type="checkbox"
+          required
           checked={isSure}
           onChange={({ currentTarget }) => setSure(currentTarget.checked)}
         />

@@ -4,6 +4,8 @@ import { problemFrom, type ApiProblem } from '../api/call-api.ts';
 import { api } from '../api/page-api.ts';
 import { choiceOf } from './choice.ts';
 import { notify, ProblemText } from './notices.tsx';
+import { PayloadField } from './payload-field.tsx';
+import { RequiredField } from './required-field.tsx';
 
 const levels = [0, 1, 2] as const;
 
@@ -29,25 +31,8 @@ export function PublishForm({ topic: initial }: { readonly topic: string }): JSX
   };
   return (
     <form class="publish" onSubmit={send} aria-label="Publish">
-      <label class="field grow">
-        <span>Topic</span>
-        <input
-          value={topic}
-          required
-          maxLength={1024}
-          spellcheck={false}
-          onInput={({ currentTarget }) => setTopic(currentTarget.value)}
-        />
-      </label>
-      <label class="field grow">
-        <span>Payload</span>
-        <textarea
-          rows={2}
-          value={payload}
-          spellcheck={false}
-          onInput={({ currentTarget }) => setPayload(currentTarget.value)}
-        />
-      </label>
+      <RequiredField label="Topic" value={topic} change={setTopic} maxLength={1024} />
+      <PayloadField value={payload} change={setPayload} />
       <label class="field">
         <span>QoS</span>
         <select

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { ApiGroupToken, ApiToken } from '../api/api-types.ts';
 import { QrCode } from './qr-code.tsx';
+import { qrText } from './qr-text.ts';
 import { CopyText } from './small-parts.tsx';
 import { TimeText } from './time-text.tsx';
 
@@ -37,7 +38,7 @@ export function TokenDialog({
         />
       )}
       <div class="qr-row">
-        <QrCode text={JSON.stringify({ url, fingerprint, token: token.token })} />
+        <QrCode text={qrText(token)} />
         <p class="faint">
           The QR code contains the address of the service, the fingerprint of its root and the
           token, as JSON. Show it to the camera of the device.

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import test from 'ava';
 import { createCsr } from '../../certs/csr.ts';
 import { utf8String } from '../../certs/der-encode.ts';
@@ -68,6 +69,21 @@ test.serial(
     await page.getByRole('button', { name: /^Revoke token:/ }).click();
     await dialog.getByRole('button', { name: 'Revoke' }).click();
     await page.getByText('No token. Create one above').waitFor();
+    // Tokens for many devices, as a file.
+    await page.getByRole('combobox', { name: 'For', exact: true }).selectOption('devices');
+    await page.getByLabel(/^Device ids/).fill('lot-1, lot-2\nlot-1\n');
+    await page.getByRole('button', { name: 'Create tokens' }).click();
+    await dialog.getByRole('heading', { name: 'Tokens for 2 devices' }).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      dialog.getByRole('link', { name: 'Download the file (CSV)' }).click(),
+    ]);
+    const file = await readFile(await download.path(), 'utf8');
+    t.regex(file, /^"device","expires","command","qr"\r\n"lot-1",.*\r\n"lot-2",.*\r\n$/);
+    t.deepEqual(await dialogFaults(page), [], 'tokens');
+    const [, lotToken = ''] = /FLOTILLA_TOKEN=(\S+)/.exec(file) ?? [];
+    const lot = createCsr({ key: generateKeySync('p256'), commonName: 'lot-1' }).pem;
+    t.is((await enroll.enroll('lot-1', lot, lotToken)).status, 201);
     const actions = (await fleet.audit())
       .filter(({ actor }) => actor === 'admin')
       .map(({ action }) => action);

@@ -124,6 +124,44 @@ test.serial(
 );
 
 test.serial(
+  'an administrator who changes the own role must say so on purpose, and then has the smaller role',
+  async (t) => {
+    const world = await open(t);
+    if (world === undefined) return;
+    const { fleet } = world;
+    const { asAdmin } = fleet.enroll;
+    await asAdmin('PUT', '/v1/operators/ada', { role: 'admin' });
+    const page = await signInByLink(t, world, 'ada');
+    await showScreen(page, 'settings');
+    await page.getByLabel('Role of ada').selectOption('viewer');
+    const dialog = page.getByRole('dialog');
+    const change = dialog.getByRole('button', { name: 'Change' });
+    t.deepEqual(await accessibilityFaults(page), [], 'own role');
+    const sure = dialog.getByLabel('I am signed in as ada and give up this access');
+    // Nothing is sent: the browser refuses the form and focuses what is missing.
+    await change.click();
+    t.is(await page.evaluate<string>('document.activeElement.type'), 'checkbox');
+    t.is(await roleOf('ada'), 'admin');
+    await sure.check();
+    await change.click();
+    await page.getByText('ada is viewer.').waitFor();
+    t.is(await roleOf('ada'), 'viewer');
+    t.like(
+      (await fleet.audit()).findLast(({ action }) => action === 'operator-changed'),
+      { actor: 'ada' },
+    );
+    await page.getByText('ada viewer').waitFor();
+    t.is(await page.getByRole('button', { name: 'Add an operator' }).count(), 0);
+
+    async function roleOf(name: string): Promise<string | undefined> {
+      const { body } = await asAdmin('GET', '/v1/operators');
+      const operators = body['operators'] as { name: string; role: string }[];
+      return operators.find((operator) => operator.name === name)?.role;
+    }
+  },
+);
+
+test.serial(
   'a person signs in at the identity provider with the role of a claim; one without a role is refused',
   async (t) => {
     const world = await open(t);

@@ -6,6 +6,7 @@ import { api } from '../../api/page-api.ts';
 import type { ApiCommandResult, ApiDevice } from '../../api/api-types.ts';
 import { MessageItem } from '../../parts/message-tail.tsx';
 import { ProblemText } from '../../parts/notices.tsx';
+import { PayloadField } from '../../parts/payload-field.tsx';
 import { RequiredField } from '../../parts/required-field.tsx';
 import { Badge, Empty, Panel } from '../../parts/small-parts.tsx';
 
@@ -75,15 +76,7 @@ function CommandForm({
       }}
     >
       <RequiredField label="Command" value={name} change={setName} maxLength={256} />
-      <label class="field grow">
-        <span>Payload</span>
-        <textarea
-          rows={2}
-          value={payload}
-          spellcheck={false}
-          onInput={({ currentTarget }) => setPayload(currentTarget.value)}
-        />
-      </label>
+      <PayloadField value={payload} change={setPayload} />
       <label class="field">
         <span>Wait for the reply</span>
         <select value={wait} onChange={({ currentTarget }) => setWait(Number(currentTarget.value))}>

@@ -4,11 +4,14 @@ import { useState } from 'preact/hooks';
 import { problemFrom, type ApiProblem } from '../../api/call-api.ts';
 import { api } from '../../api/page-api.ts';
 import type { ApiGroupToken, ApiToken } from '../../api/api-types.ts';
+import { choiceOf } from '../../parts/choice.ts';
 import { ProblemText } from '../../parts/notices.tsx';
 import { RequiredField } from '../../parts/required-field.tsx';
 import { RoleField } from '../../parts/role-field.tsx';
 import { Panel } from '../../parts/small-parts.tsx';
 import { TokenDialog } from '../../parts/token-dialog.tsx';
+import { TokenBatchDialog } from './token-batch-dialog.tsx';
+import { deviceIdsIn } from './token-batch.ts';
 
 const lifetimes = [
   [3600, '1 hour'],
@@ -17,16 +20,23 @@ const lifetimes = [
   [2_592_000, '30 days'],
 ] as const;
 
+const kinds = ['device', 'devices', 'group'] as const;
+type TokenKind = (typeof kinds)[number];
+
 interface TokenDraft {
-  readonly kind: 'device' | 'group';
+  readonly kind: TokenKind;
   readonly device: string;
-  /** Empty: none, which only a token for one device can have. */
+  /** Ids, as {@link deviceIdsIn} reads them. */
+  readonly devices: string;
+  /** Empty: none, which only tokens for named devices can have. */
   readonly group: string;
   /** Empty: the role is decided without the token. */
   readonly role: string;
   readonly uses: number;
   readonly ttlSeconds: number;
 }
+
+type CreatedTokens = ApiToken | ApiGroupToken | { readonly tokens: readonly ApiToken[] };
 
 interface TokenFieldProps {
   readonly draft: TokenDraft;
@@ -36,6 +46,7 @@ interface TokenFieldProps {
 const emptyDraft: TokenDraft = {
   kind: 'device',
   device: '',
+  devices: '',
   group: '',
   role: '',
   uses: 10,
@@ -44,7 +55,7 @@ const emptyDraft: TokenDraft = {
 
 export function TokenForm(): JSX.Element {
   const [draft, setDraft] = useState(emptyDraft);
-  const [token, setToken] = useState<ApiToken | ApiGroupToken>();
+  const [made, setMade] = useState<CreatedTokens>();
   const [problem, setProblem] = useState<ApiProblem>();
   const change = (part: Partial<TokenDraft>): void => {
     setDraft((before) => ({ ...before, ...part }));
@@ -52,7 +63,7 @@ export function TokenForm(): JSX.Element {
   const create = (event: Event): void => {
     event.preventDefault();
     setProblem(undefined);
-    createToken(draft).then(setToken, (error: unknown) => setProblem(problemFrom(error)));
+    createTokens(draft).then(setMade, (error: unknown) => setProblem(problemFrom(error)));
   };
   return (
     <Panel title="New token">
@@ -67,21 +78,31 @@ export function TokenForm(): JSX.Element {
         />
         <LifetimeField draft={draft} change={change} />
         <button type="submit" class="primary">
-          Create token
+          {draft.kind === 'devices' ? 'Create tokens' : 'Create token'}
         </button>
         <ProblemText problem={problem} />
       </form>
-      {token === undefined ? null : <TokenDialog token={token} close={() => setToken(undefined)} />}
+      {made === undefined ? null : 'tokens' in made ? (
+        <TokenBatchDialog tokens={made.tokens} close={() => setMade(undefined)} />
+      ) : (
+        <TokenDialog token={made} close={() => setMade(undefined)} />
+      )}
     </Panel>
   );
 }
 
-async function createToken(draft: TokenDraft): Promise<ApiToken | ApiGroupToken> {
-  const { kind, device, group, role, uses, ttlSeconds } = draft;
+async function createTokens(draft: TokenDraft): Promise<CreatedTokens> {
+  const { kind, device, devices, group, role, uses, ttlSeconds } = draft;
   const common = { ttlSeconds, ...(role === '' ? {} : { role }) };
-  return kind === 'device'
-    ? await api.createToken({ body: { device, ...common, ...(group === '' ? {} : { group }) } })
-    : await api.createGroupToken({ body: { group, uses, ...common } });
+  const named = { ...common, ...(group === '' ? {} : { group }) };
+  switch (kind) {
+    case 'device':
+      return api.createToken({ body: { device, ...named } });
+    case 'devices':
+      return api.createTokens({ body: { devices: deviceIdsIn(devices), ...named } });
+    case 'group':
+      return api.createGroupToken({ body: { group, uses, ...common } });
+  }
 }
 
 function KindField({ draft, change }: TokenFieldProps): JSX.Element {
@@ -90,12 +111,11 @@ function KindField({ draft, change }: TokenFieldProps): JSX.Element {
       <span>For</span>
       <select
         value={draft.kind}
-        onChange={({ currentTarget }) =>
-          change({ kind: currentTarget.value === 'group' ? 'group' : 'device' })
-        }
+        onChange={({ currentTarget }) => change({ kind: choiceOf(kinds, currentTarget.value) })}
       >
         <option value="device">one device</option>
-        <option value="group">many devices of a group</option>
+        <option value="devices">many devices, a token each</option>
+        <option value="group">many devices of a group, one token</option>
       </select>
     </label>
   );
@@ -111,6 +131,20 @@ function DevicesField({ draft, change }: TokenFieldProps): JSX.Element {
         change={(device) => change({ device })}
         maxLength={128}
       />
+    );
+  }
+  if (draft.kind === 'devices') {
+    return (
+      <label class="field grow">
+        <span>Device ids, for example one on each line</span>
+        <textarea
+          rows={4}
+          value={draft.devices}
+          required
+          spellcheck={false}
+          onInput={({ currentTarget }) => change({ devices: currentTarget.value })}
+        />
+      </label>
     );
   }
   return (

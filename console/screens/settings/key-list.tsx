@@ -6,6 +6,7 @@ import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { DataTable, type Column } from '../../parts/data-table.tsx';
 import { notify, ProblemText } from '../../parts/notices.tsx';
+import { RequiredField } from '../../parts/required-field.tsx';
 import { CopyText, Empty, Panel } from '../../parts/small-parts.tsx';
 import { TimeText } from '../../parts/time-text.tsx';
 
@@ -104,15 +105,7 @@ function AddDialog({
   };
   return (
     <ActionDialog title="Create a key" action="Create" run={run} close={close}>
-      <label class="field">
-        <span>Name</span>
-        <input
-          value={name}
-          required
-          maxLength={64}
-          onInput={({ currentTarget }) => setName(currentTarget.value)}
-        />
-      </label>
+      <RequiredField label="Name" value={name} change={setName} maxLength={64} />
       <label class="field">
         <span>Operator (empty: you)</span>
         <input

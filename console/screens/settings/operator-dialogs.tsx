@@ -7,6 +7,7 @@ import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { choiceOf } from '../../parts/choice.ts';
 import { notify } from '../../parts/notices.tsx';
 import { useOwnIdentity } from '../../parts/own-identity.tsx';
+import { RequiredField } from '../../parts/required-field.tsx';
 
 export const operatorRoleNames = ['viewer', 'operator', 'admin'] as const;
 export type OperatorRoleName = (typeof operatorRoleNames)[number];
@@ -33,16 +34,7 @@ export function AddOperatorDialog({ changed, close }: DialogProps): JSX.Element 
   const run = (): Promise<void> => putOperator({ name, role, disabled: false }).then(changed);
   return (
     <ActionDialog title="Add an operator" action="Add" run={run} close={close}>
-      <label class="field">
-        <span>Name</span>
-        <input
-          value={name}
-          required
-          maxLength={128}
-          spellcheck={false}
-          onInput={({ currentTarget }) => setName(currentTarget.value)}
-        />
-      </label>
+      <RequiredField label="Name" value={name} change={setName} maxLength={128} />
       <label class="field">
         <span>Role</span>
         <select
