@@ -9,7 +9,7 @@ import type { Config } from '../core/config/config.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import { samplePeriodMs } from '../core/protocol/broker-sample.ts';
-import type { AuditLog } from './audit/audit-log.ts';
+import type { AuditTrail } from './audit/audit-trail.ts';
 import { queryAudit } from './audit/audit-query.ts';
 import { PresenceHistory } from './devices/presence-history.ts';
 import type { PresenceTable } from './devices/presence-table.ts';
@@ -50,7 +50,7 @@ const statisticsLinesMax = 50_000;
 const hourMs = 3_600_000;
 
 export interface OperatorApiDeps {
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   /** The folder of the audit log. */
   readonly auditFolder: string;
   readonly clock: Clock;

@@ -10,7 +10,7 @@ import { amountText } from '../core/amount-text.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
-import type { AuditLog } from './audit/audit-log.ts';
+import type { AuditTrail } from './audit/audit-trail.ts';
 import { authorityChecks, responderCheck } from './ca/authority-checks.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { readRootResponder } from './ca/root-responder.ts';
@@ -25,7 +25,7 @@ type Check = Status['checks'][number];
 
 export interface StatusDeps {
   readonly ahead: Pick<AheadBrokers, 'list'>;
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly feed: Feed;

@@ -20,6 +20,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditEvent, NumberedEvent } from './audit-event.ts';
 import { assertNoGap, auditFileNumbers, auditFilePath } from './audit-files.ts';
+import type { AuditTrail } from './audit-trail.ts';
 
 /** One line, parsed. */
 export interface AuditLine extends AuditEvent {
@@ -72,7 +73,7 @@ interface CommitEnd {
   readonly lines: number;
 }
 
-export class AuditLog {
+export class AuditLog implements AuditTrail {
   readonly #folder: string;
   readonly #clock: Clock;
   readonly #fileMaxBytes: number;

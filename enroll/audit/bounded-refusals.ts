@@ -10,14 +10,14 @@ import { FairShare } from '../../core/fair-share.ts';
 import { addressPrefix } from '../../core/ip-address.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent } from './audit-event.ts';
-import type { AuditLog } from './audit-log.ts';
+import type { AuditTrail } from './audit-trail.ts';
 
 const minuteMs = 60_000;
 /** Reasons that are summed separately; far more than there are. */
 const reasonsMax = 500;
 
 export interface BoundedRefusalsDeps {
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly linesPerMinute: number;

@@ -17,7 +17,7 @@ import type { Refusal, RefusalBatch } from '../../core/protocol/feed.ts';
 import { FairShare } from '../../core/fair-share.ts';
 import type { Logger } from '../../core/log.ts';
 import type { AuditEvent } from './audit-event.ts';
-import type { AuditLog } from './audit-log.ts';
+import type { AuditTrail } from './audit-trail.ts';
 
 const minuteMs = 60_000;
 /**
@@ -29,7 +29,7 @@ const windowsMax = 1000;
 const reasonsMax = 500;
 
 export interface RefusalAuditWriterDeps {
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** The maximum number of lines per minute for the entries of one broker. */

@@ -138,7 +138,6 @@ export function createDistribution(
   const lists = new RevocationList({
     ...deps,
     validityMs: enroll.crlValidity,
-    numberFile: state.enroll.crlNumber,
   });
   return {
     ahead,

@@ -3,17 +3,14 @@
  *
  * @module
  */
-import { readdir } from 'node:fs/promises';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { holdsIdentity } from '../../core/identity-folder.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import { releasedAtMs } from '../../core/package-version.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { AuditLog } from '../audit/audit-log.ts';
 import { authorityUrls } from '../ca/authority-urls.ts';
 import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
@@ -22,14 +19,13 @@ import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
 import { ExternalCa } from '../ca/external-ca.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
+import { openFileStorage, type EnrollStorage } from './file-storage.ts';
 import {
   ensureOwnIdentities,
   ensureServerIdentities,
   restoreOwnIdentity,
   type OwnName,
 } from './own-identities.ts';
-import { Lineage, lineageFile } from '../registry/lineage.ts';
-import { openLowdbRegistry, type LowdbRegistry } from '../registry/lowdb-registry.ts';
 
 export interface StateDeps {
   readonly clock?: Clock;
@@ -45,11 +41,8 @@ export interface StateDeps {
 }
 
 /** What the service holds open. */
-export interface OpenState {
-  readonly registry: LowdbRegistry;
-  readonly audit: AuditLog;
+export interface OpenState extends EnrollStorage {
   readonly ca: CertificateAuthority;
-  readonly lineage: Lineage;
   /** Signs certificates of devices, if its issuer is the current one. */
   readonly external: ExternalCa | undefined;
   /** The issuers that were created because others have ended, or are missing. */
@@ -117,22 +110,8 @@ export async function openState(
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
   const external = await ExternalCa.open(config, clock);
-  const audit = await AuditLog.open(state.enroll.audit, clock);
-  lifecycle.add('audit log', () => audit.close());
-  if (acceptLoss !== 'registry') await assertRegistryExists(state);
-  let from = 0;
-  const registry = await openLowdbRegistry(state.enroll.registry, {
-    clock,
-    log,
-    sink: audit.sink,
-    auditedCommit: audit.openedCommit,
-    auditHead: () => audit.head,
-    opened: (number) => (from = number),
-    acceptLoss,
-  });
-  lifecycle.add('registry', () => registry.close());
-  const audited = audit.openedCommit;
-  const lineage = await Lineage.begin(state.enroll.registry, { from, audited, nowMs: clock.now() });
+  const storage = await openFileStorage(state, { clock, log, acceptLoss }, lifecycle);
+  const { registry, audit } = storage;
   if (acceptLoss !== undefined) {
     await registry.commit({
       events: [{ action: 'loss-accepted', actor: 'system', detail: { what: acceptLoss } }],
@@ -148,18 +127,5 @@ export async function openState(
     await audit.append({ action: 'issuer-withdrawal-completed', actor, detail });
     await closeWithdrawal(state, fingerprint);
   }
-  return { registry, audit, ca, external, lineage, added };
-}
-
-/**
- * An empty registry would admit no device. The service's own certificate is issued after the registry was
- * created, so that it proves that there was one.
- *
- * @throws FlotillaError `registry-missing`
- */
-async function assertRegistryExists({ enroll }: StateFolder): Promise<void> {
-  if (!(await holdsIdentity(enroll.tls))) return;
-  const names = await readdir(enroll.registry).catch(() => []);
-  if (names.some((name) => name !== 'lock' && name !== lineageFile)) return;
-  throw new FlotillaError('registry-missing', { detail: enroll.registry });
+  return { ...storage, ca, external, added };
 }

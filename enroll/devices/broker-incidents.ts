@@ -12,7 +12,7 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Incident } from '../../core/protocol/feed.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import { BoundedRefusals } from '../audit/bounded-refusals.ts';
 import type { DeviceAdmin } from './devices.ts';
 
@@ -23,7 +23,7 @@ const minuteMs = 60_000;
 const shares = 10;
 
 export interface BrokerIncidentsDeps {
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly clock: Clock;
   readonly devices: Pick<DeviceAdmin, 'get' | 'restrain'>;
   readonly log: Logger;

@@ -7,7 +7,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { RevocationReason } from '../../core/protocol/enrollment-api.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { DeviceAdmin } from './devices.ts';
 import type { Feed } from '../feed/directory-feed.ts';
 import type { Effect } from '../feed/feed-subscriber.ts';
@@ -21,7 +21,7 @@ const idsAtOnce = 200;
 export interface DeviceActionsDeps {
   readonly devices: DeviceAdmin;
   readonly feed: Feed;
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
   /** Signs a new revocation list and returns its number. */
   readonly renewCrl: () => Promise<number | undefined>;

@@ -15,7 +15,7 @@ import type { Config } from '../../core/config/config.ts';
 import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
@@ -47,7 +47,7 @@ import type { VetoHook } from './veto-hook.ts';
 
 export interface EnrollmentDeps {
   readonly registry: Registry;
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;

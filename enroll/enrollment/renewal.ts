@@ -13,7 +13,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { printable } from '../../core/escape.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
@@ -26,7 +26,7 @@ import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
 
 export interface RenewalDeps {
   readonly registry: Registry;
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly ca: CertificateAuthority;
   readonly config: Config;
   readonly clock: Clock;

@@ -6,7 +6,7 @@
 import type { DeviceId } from '../../core/device-id.ts';
 import type { Logger } from '../../core/log.ts';
 import type { HelloGeneration, KnownGeneration } from '../../core/protocol/generation.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Lineage } from '../registry/lineage.ts';
 import type { Registry } from '../registry/registry.ts';
 
@@ -21,7 +21,7 @@ export interface AheadBroker {
 }
 
 export interface AheadBrokersDeps {
-  readonly audit: Pick<AuditLog, 'append'>;
+  readonly audit: Pick<AuditTrail, 'append'>;
   readonly lineage: Lineage;
   readonly log: Logger;
   readonly registry: Pick<Registry, 'number'>;

@@ -5,17 +5,16 @@
  * the registry was restored from a backup that is older than what the broker knows, or it was replaced. The number
  * of the newest commit alone does not show that, because a restored registry counts on.
  *
- * The history is in `lineage.json` in the registry folder, so that a backup contains the one of its time.
+ * The history is stored with the rows: in `lineage.json` in the registry folder, so that a backup contains the one
+ * of its time.
  *
  * @module
  */
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { knownGenerationSchema, type KnownGeneration } from '../../core/protocol/generation.ts';
+import type { StoredText } from '../../core/stored-text.ts';
 
 /** In the registry folder. */
 export const lineageFile = 'lineage.json';
@@ -81,12 +80,12 @@ export interface LineageStart {
 }
 
 export class Lineage {
-  readonly #path: string;
+  readonly #stored: StoredText;
   #history: RegistryHistory;
   readonly #run: RegistryRun;
 
-  private constructor(path: string, history: RegistryHistory, run: RegistryRun) {
-    this.#path = path;
+  private constructor(stored: StoredText, history: RegistryHistory, run: RegistryRun) {
+    this.#stored = stored;
     this.#history = history;
     this.#run = run;
   }
@@ -96,9 +95,8 @@ export class Lineage {
    *
    * @throws FlotillaError `registry-damaged`, `file-write-failed`
    */
-  static async begin(folder: string, { from, audited, nowMs }: LineageStart): Promise<Lineage> {
-    const path = join(folder, lineageFile);
-    const before = (await read(path)) ?? {
+  static async begin(stored: StoredText, { from, audited, nowMs }: LineageStart): Promise<Lineage> {
+    const before = (await read(stored)) ?? {
       format: 1,
       registry: randomUUID(),
       runs: [],
@@ -111,7 +109,7 @@ export class Lineage {
       startedAtMs: Math.max(nowMs, (before.runs.at(-1)?.startedAtMs ?? 0) + 1),
       ...(audited > from ? { auditedTo: audited } : {}),
     };
-    const lineage = new Lineage(path, before, run);
+    const lineage = new Lineage(stored, before, run);
     await lineage.#write({ ...before, runs: [...before.runs, run].slice(-runsMax) });
     return lineage;
   }
@@ -163,22 +161,16 @@ export class Lineage {
   }
 
   async #write(history: RegistryHistory): Promise<void> {
-    await writeFileAtomic(this.#path, `${JSON.stringify(history)}\n`);
+    await this.#stored.write(`${JSON.stringify(history)}\n`);
     this.#history = history;
   }
 }
 
-async function read(path: string): Promise<RegistryHistory | undefined> {
-  let text: string;
+async function read(stored: StoredText): Promise<RegistryHistory | undefined> {
   try {
-    text = await readFile(path, 'utf8');
+    const text = await stored.read();
+    return text === undefined ? undefined : historySchema.parse(JSON.parse(text));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new FlotillaError('registry-damaged', { detail: path, cause: error });
-  }
-  try {
-    return historySchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new FlotillaError('registry-damaged', { detail: path, cause: error });
+    throw new FlotillaError('registry-damaged', { detail: stored.place, cause: error });
   }
 }

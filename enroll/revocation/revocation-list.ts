@@ -10,6 +10,7 @@ import { CrlEntries } from '../../certs/crl-entries.ts';
 import { signCrl } from '../../certs/crl.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/log.ts';
+import type { StoredText } from '../../core/stored-text.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { Registry } from '../registry/registry.ts';
 import { CrlNumber } from './crl-number.ts';
@@ -27,8 +28,8 @@ export interface RevocationListDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly validityMs: number;
-  /** The file that keeps the numbers of the lists growing over restarts. */
-  readonly numberFile: string;
+  /** Keeps the numbers of the lists growing over restarts. */
+  readonly crlNumber: StoredText;
 }
 
 /** How long retired certificates are collected for one list, in ms. */
@@ -53,7 +54,7 @@ export class RevocationList {
       keepMs: deps.validityMs,
       retired: () => this.#renewSoon(),
     });
-    this.#number = new CrlNumber(deps.numberFile, deps.clock);
+    this.#number = new CrlNumber(deps.crlNumber, deps.clock);
     this.#stop = deps.ca.onChange(() => void this.renew().catch(() => undefined));
   }
 

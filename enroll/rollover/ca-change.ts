@@ -6,7 +6,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import { openCa } from '../ca/ca-folder.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { CaDeps } from '../ca/root-authority.ts';
@@ -20,7 +20,7 @@ export const caBrokersTimeoutMs = 10_000;
 export interface CaChangeDeps {
   readonly state: StateFolder;
   readonly ca: CertificateAuthority;
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
   /** Waits until the brokers apply the newest change. */
   readonly feed: Pick<Feed, 'sequence' | 'effectOf'>;

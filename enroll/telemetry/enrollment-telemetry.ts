@@ -10,7 +10,7 @@ import type { Lifecycle } from '../../core/lifecycle.ts';
 import { EventLoopLag } from '../../core/telemetry/event-loop-lag.ts';
 import { MetricsServer, type Check } from '../../core/telemetry/metrics-server.ts';
 import { registerProcessMetrics } from '../../core/telemetry/process-metrics.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { Feed } from '../feed/directory-feed.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -22,7 +22,7 @@ import {
 import { EnrollmentMetrics, type EnrollmentGauges } from './enrollment-metrics.ts';
 
 export interface EnrollmentTelemetryDeps {
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly config: Config;

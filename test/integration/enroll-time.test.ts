@@ -2,6 +2,7 @@ import test from 'ava';
 import { readFile } from 'node:fs/promises';
 import { hash } from 'node:crypto';
 import { Agent } from 'node:https';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { connect } from 'node:tls';
 import { parseCrl } from '../../certs/crl.ts';
@@ -13,13 +14,14 @@ import { readSpkiBytes } from '../../certs/public-key.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { silentLog } from '../../core/log.ts';
 import { identityFiles } from '../../core/state-folder.ts';
+import { textFile } from '../../core/stored-text.ts';
 import { CertificateAuthority } from '../../enroll/ca/certificate-authority.ts';
 import { openCa } from '../../enroll/ca/ca-folder.ts';
 import { readPassphrase } from '../../enroll/ca/passphrase.ts';
 import type { FeedPeer } from '../../enroll/feed/directory-entry.ts';
 import { Feed } from '../../enroll/feed/directory-feed.ts';
 import { AheadBrokers } from '../../enroll/feed/ahead-brokers.ts';
-import { Lineage } from '../../enroll/registry/lineage.ts';
+import { Lineage, lineageFile } from '../../enroll/registry/lineage.ts';
 import { openLowdbRegistry } from '../../enroll/registry/lowdb-registry.ts';
 import { deviceRow } from '../contract/registry.ts';
 import { enrollService } from '../support/enroll-service.ts';
@@ -198,7 +200,11 @@ test('a broker that does not read is disconnected, and a snapshot delays no othe
     sink: () => Promise.resolve(),
   });
   t.teardown(() => registry.close());
-  const lineage = await Lineage.begin(tempFolder(t), { from: 0, audited: 0, nowMs: clock.now() });
+  const lineage = await Lineage.begin(textFile(join(tempFolder(t), lineageFile)), {
+    from: 0,
+    audited: 0,
+    nowMs: clock.now(),
+  });
   const audit = { append: () => Promise.resolve() };
   const feed = new Feed({
     ahead: new AheadBrokers({ audit, lineage, log: silentLog, registry }),

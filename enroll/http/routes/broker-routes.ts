@@ -21,7 +21,7 @@ import {
   publishedSchema,
   publishRequestSchema,
 } from '../../../core/protocol/operator-api.ts';
-import type { AuditLog } from '../../audit/audit-log.ts';
+import type { AuditTrail } from '../../audit/audit-trail.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
@@ -32,7 +32,7 @@ import { subjectOf } from '../operator-subject.ts';
 import { route, type HttpRoute } from '../route.ts';
 
 export interface BrokerRouteDeps {
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly feed: Feed;
   readonly presence: PresenceTable;
   readonly queries: BrokerQueries;

@@ -10,7 +10,7 @@ import type { Logger } from '../../../core/log.ts';
 import type { BrokerSampleReport } from '../../../core/protocol/broker-sample.ts';
 import { statusSchema, type Status } from '../../../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../../../core/state-folder.ts';
-import type { AuditLog } from '../../audit/audit-log.ts';
+import type { AuditTrail } from '../../audit/audit-trail.ts';
 import type { BoundedRefusals } from '../../audit/bounded-refusals.ts';
 import type { RefusalAuditWriter } from '../../audit/refusal-audit-writer.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
@@ -60,7 +60,7 @@ import { tokenRoutes } from './token-routes.ts';
 export interface RouteDeps {
   readonly adviser: RenewalAdviser;
   readonly ahead: AheadBrokers;
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   /** The folder of the audit log. */
   readonly auditFolder: string;
   readonly ca: CertificateAuthority;

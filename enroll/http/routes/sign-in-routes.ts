@@ -5,7 +5,7 @@
  */
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../../audit/audit-event.ts';
-import type { AuditLog } from '../../audit/audit-log.ts';
+import type { AuditTrail } from '../../audit/audit-trail.ts';
 import type { IdentityProvider, SignInState } from '../../operators/identity-provider.ts';
 import type { NewSession, SignIn } from '../../operators/sign-in.ts';
 import type { Clock } from '../../../core/clock.ts';
@@ -16,7 +16,7 @@ import { cookieOf, sessionCookieHeader } from '../session-cookie.ts';
 import { failedPage, linkPage, signedInPage } from '../sign-in-page.ts';
 
 export interface SignInRouteDeps {
-  readonly audit: AuditLog;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly provider: IdentityProvider | undefined;
   readonly signIn: SignIn;

@@ -2,9 +2,11 @@ import test from 'ava';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KnownGeneration } from '../../../../core/protocol/generation.ts';
+import { textFile } from '../../../../core/stored-text.ts';
 import {
   divergedSinceMs,
   Lineage,
+  lineageFile,
   type RegistryHistory,
 } from '../../../../enroll/registry/lineage.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -49,9 +51,17 @@ test('what an operator has decided is settled, and later commits of the same run
 
 test('each start adds a run, whatever the clock says, and lost commits are known until they are settled', async (t) => {
   const folder = tempFolder(t);
-  const first = await Lineage.begin(folder, { from: 5, audited: 5, nowMs: 1000 });
+  const first = await Lineage.begin(textFile(join(folder, lineageFile)), {
+    from: 5,
+    audited: 5,
+    nowMs: 1000,
+  });
   t.is(first.lostCommits, undefined);
-  const second = await Lineage.begin(folder, { from: 7, audited: 9, nowMs: 500 });
+  const second = await Lineage.begin(textFile(join(folder, lineageFile)), {
+    from: 7,
+    audited: 9,
+    nowMs: 500,
+  });
   t.is(second.registry, first.registry);
   t.not(second.current.run, first.current.run);
   t.is(second.current.startedAtMs, 1001);
@@ -61,11 +71,18 @@ test('each start adds a run, whatever the clock says, and lost commits are known
   t.deepEqual(second.lostCommits, { from: 7, to: 9 });
   await second.settle([{ registry, run, startedAtMs, commit: 9 }]);
   await second.settleAudit();
-  const third = await Lineage.begin(folder, { from: 20, audited: 20, nowMs: 2000 });
+  const third = await Lineage.begin(textFile(join(folder, lineageFile)), {
+    from: 20,
+    audited: 20,
+    nowMs: 2000,
+  });
   t.is(third.lostCommits, undefined);
   t.is(third.divergedSinceMs({ registry, run, startedAtMs, commit: 9 }), undefined);
   writeFileSync(join(folder, 'lineage.json'), '{"format":1');
-  await t.throwsAsync(Lineage.begin(folder, { from: 1, audited: 1, nowMs: 1 }), {
-    code: 'registry-damaged',
-  });
+  await t.throwsAsync(
+    Lineage.begin(textFile(join(folder, lineageFile)), { from: 1, audited: 1, nowMs: 1 }),
+    {
+      code: 'registry-damaged',
+    },
+  );
 });
