@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { WideMap } from './wide-map.ts';
 
 /** A topic with its value, as a walk visits it. */
 export interface TopicEntry<V> {
@@ -19,7 +20,7 @@ interface Node<V> extends TopicEntry<V> {
   readonly end: number;
   value: V | undefined;
   /** By the first level of each child. */
-  children: Map<string, Node<V>> | undefined;
+  children: Map<string, Node<V>> | WideMap<string, Node<V>> | undefined;
 }
 
 /** Children that a walk has not visited yet, the start of their levels, and the position in the filter. */
@@ -30,6 +31,8 @@ interface Frame<V> {
 }
 
 const noMatch = -1;
+/** From so many children on, a node has a map that grows in small steps. Copying so many takes about 5 ms. */
+const wideFrom = 16_384;
 
 export class TopicTree<V> {
   readonly #root: Node<V> = { name: '', end: -1, value: undefined, children: undefined };
@@ -186,7 +189,7 @@ export class TopicTree<V> {
     let node = this.#root;
     for (let start = 0; ; start = node.end + 1) {
       const level = topic.slice(start, levelEnd(topic, start));
-      const children = (node.children ??= new Map<string, Node<V>>());
+      const children = childrenFor(node);
       let child = children.get(level);
       if (child === undefined) {
         child = { name: topic, end: topic.length, value: undefined, children: undefined };
@@ -220,6 +223,13 @@ export class TopicTree<V> {
       node.name = only.name;
     }
   }
+}
+
+/** The children of a node that gets one more. A large fleet has a node with a child for each device. */
+function childrenFor<V>(node: Node<V>): Map<string, Node<V>> | WideMap<string, Node<V>> {
+  const children = (node.children ??= new Map<string, Node<V>>());
+  if (children.size < wideFrom || children instanceof WideMap) return children;
+  return (node.children = new WideMap(children));
 }
 
 /** The children of a node that can match the filter from a level on; undefined: none. */

@@ -6,6 +6,7 @@
  */
 import type { DirectoryCertificate, DirectoryEntry, FeedLine } from '../../core/protocol/feed.ts';
 import type { HelloGeneration, KnownGeneration } from '../../core/protocol/generation.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import { isUndecided, strictestEntry, type EarlierDirectory } from './earlier-directory.ts';
 import { isOtherIdentity } from '../../core/reused-name.ts';
 
@@ -26,7 +27,7 @@ export interface DirectoryState {
 
 /** The saved state, whose map becomes the one of the directory. */
 export interface SavedDirectory extends DirectoryState {
-  readonly entries: Map<string, DirectoryEntry>;
+  readonly entries: WideMap<string, DirectoryEntry>;
 }
 
 /** An identity that was deleted, as it was. */
@@ -63,7 +64,7 @@ export class Directory implements DirectoryView {
   #sequence = 0;
   #graceMs = 0;
   #authorities: readonly string[] = [];
-  #entries = new Map<string, DirectoryEntry>();
+  #entries = new WideMap<string, DirectoryEntry>();
   #ready = false;
   #helloEpoch = '';
   #hello: HelloGeneration | undefined;
@@ -73,7 +74,7 @@ export class Directory implements DirectoryView {
   #settled: EarlierDirectory | undefined;
   /** Identities about which an operator has to decide. */
   #undecided = new Set<string>();
-  #snapshot: Map<string, DirectoryEntry> | undefined;
+  #snapshot: WideMap<string, DirectoryEntry> | undefined;
   /** How many entries of the snapshot existed before. */
   #known = 0;
   /** The names in the snapshot that belong to other identities than before. */
@@ -134,7 +135,7 @@ export class Directory implements DirectoryView {
     return this.#entries.get(id);
   }
 
-  entries(): IterableIterator<DirectoryEntry> {
+  entries(): Iterable<DirectoryEntry> {
     return this.#entries.values();
   }
 
@@ -175,7 +176,7 @@ export class Directory implements DirectoryView {
     if (this.#helloEpoch === '') throw new FeedBroken(`${line.type} before hello`);
     switch (line.type) {
       case 'snapshot-begin':
-        this.#snapshot = new Map();
+        this.#snapshot = new WideMap();
         this.#known = 0;
         this.#others = [];
         this.#undecided = new Set();
@@ -249,7 +250,7 @@ export class Directory implements DirectoryView {
   }
 
   /** Adds an entry of the service; the stricter one, if this broker knows more. */
-  #put(entries: Map<string, DirectoryEntry>, entry: DirectoryEntry): void {
+  #put(entries: WideMap<string, DirectoryEntry>, entry: DirectoryEntry): void {
     const earlier = this.#earlier;
     const strictest = earlier === undefined ? entry : strictestEntry(earlier, entry);
     if (strictest === undefined) entries.delete(entry.id);
@@ -269,7 +270,7 @@ export class Directory implements DirectoryView {
     return { kind: 'identities', ids: [id], removed, sequence };
   }
 
-  #replace(entries: Map<string, DirectoryEntry>, sequence: number): DirectoryChange {
+  #replace(entries: WideMap<string, DirectoryEntry>, sequence: number): DirectoryChange {
     const isRestored = this.#earlier !== undefined || this.#settled !== undefined;
     const removed = isRestored ? this.#removedAfterRestore(entries) : this.#removedFrom(entries);
     if (this.#earlier === undefined) this.#generation = this.#newest();

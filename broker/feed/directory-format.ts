@@ -10,6 +10,7 @@ import { open, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { directoryEntrySchema, type DirectoryEntry } from '../../core/protocol/feed.ts';
 import { knownGenerationSchema } from '../../core/protocol/generation.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import type { DirectoryState, SavedDirectory } from './broker-directory.ts';
 import { LineSplitter } from './line-splitter.ts';
 
@@ -74,7 +75,7 @@ export async function readDirectory(path: string): Promise<StoredDirectory | und
   try {
     if (!(await startsWith(path, versionOneStart))) return await readLines(path);
     const { entries, ...head } = versionOneSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-    return stateOf(head, new Map(entries.map((entry) => [entry.id, entry])));
+    return stateOf(head, new WideMap(entries.map((entry) => [entry.id, entry])));
   } catch {
     return undefined;
   }
@@ -85,7 +86,7 @@ async function readLines(path: string): Promise<StoredDirectory | undefined> {
   let end: number | undefined;
   let count = 0;
   // Filled line by line: to make it of 300,000 entries at once takes more than 100 ms.
-  const entries = new Map<string, DirectoryEntry>();
+  const entries = new WideMap<string, DirectoryEntry>();
   for await (const line of linesOf(path)) {
     const value: unknown = JSON.parse(line);
     if (end !== undefined) return undefined;
@@ -102,7 +103,7 @@ async function readLines(path: string): Promise<StoredDirectory | undefined> {
 
 function stateOf(
   head: Omit<StoredDirectory, 'entries'>,
-  entries: Map<string, DirectoryEntry>,
+  entries: WideMap<string, DirectoryEntry>,
 ): StoredDirectory {
   const { epoch, sequence, graceMs, authorities, generation, sinceMs } = head;
   return { epoch, sequence, graceMs, authorities, generation, sinceMs, entries };

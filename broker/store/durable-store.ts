@@ -9,11 +9,12 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import { BatchReader, enqueueOffset, operation, readMessage, stateNumber } from './batch-format.ts';
 import type { DurableSession, Entry } from './durable-queue.ts';
 import { MessageBodies } from './message-bodies.ts';
 import { publisherIdentity } from './owned-message.ts';
-import { Queue, QueueTotals } from './queue-index.ts';
+import { emptyQueue, Queue, QueueTotals } from './queue-index.ts';
 import { combineRows } from './queue-rows.ts';
 import { recover, type RecoveredState } from './recover.ts';
 import { encodeSession, encodeSubscription, encodeWill } from './record-encoding.ts';
@@ -68,14 +69,12 @@ export async function openDurableStore(options: DurableStoreOptions): Promise<Se
   }
 }
 
-const emptyQueue: QueueSize = { messages: 0, bytes: 0 };
-
 class DurableStore implements SessionStore {
   readonly durable = true;
   readonly #link: StoreLink;
   readonly #path: string;
   readonly #limits: StoreLimits;
-  readonly #sessions = new Map<string, DurableSession>();
+  readonly #sessions = new WideMap<string, DurableSession>();
   readonly #retained: RetainedSet;
   readonly deleteRetainedOf = (id: string): Promise<void> => this.#retained.deleteOf(id);
   readonly #totals: QueueTotals;

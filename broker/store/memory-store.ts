@@ -6,8 +6,9 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import { ownedMessage, withoutContent } from './owned-message.ts';
-import { Queue, QueueTotals, type IndexEntry } from './queue-index.ts';
+import { emptyQueue, Queue, QueueTotals, type IndexEntry } from './queue-index.ts';
 import { RetainedSet } from './retained-set.ts';
 import {
   messageBytes,
@@ -43,8 +44,6 @@ interface MemorySession {
   readonly queue: Queue<Entry>;
 }
 
-const emptyQueue: QueueSize = { messages: 0, bytes: 0 };
-
 export interface MemoryStoreOptions {
   readonly limits: StoreLimits;
   readonly clock: Clock;
@@ -60,7 +59,7 @@ class MemoryStore implements SessionStore {
   readonly pending = false;
   readonly congested = false;
   readonly stalled = undefined;
-  readonly #sessions = new Map<string, MemorySession>();
+  readonly #sessions = new WideMap<string, MemorySession>();
   readonly #wills = new Map<string, WillRecord>();
   readonly #retained: RetainedSet;
   readonly #totals: QueueTotals;

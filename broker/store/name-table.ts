@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { WideMap } from '../../core/wide-map.ts';
 
 export class NameTable {
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new WideMap<string, number>();
   readonly #names: string[] = [];
   readonly #uses: number[] = [];
   readonly #free: number[] = [];

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { WideMap } from '../../core/wide-map.ts';
 import type { DeliveryState, QueueSize, StoreLimits } from './session-store.ts';
 import { shareIn } from './shared-room.ts';
 
@@ -21,6 +22,8 @@ interface Link<E> {
   previous: Link<E> | undefined;
   next: Link<E> | undefined;
 }
+
+export const emptyQueue: QueueSize = { messages: 0, bytes: 0 };
 
 /** One queue: a linked list, with access to each entry by its sequence. */
 export class Queue<E extends IndexEntry> implements QueueSize {
@@ -97,7 +100,7 @@ export class Queue<E extends IndexEntry> implements QueueSize {
 /** The size of all queues of a store, in all and for each identity, with its limits. */
 export class QueueTotals {
   readonly #limits: StoreLimits;
-  readonly #byOwner = new Map<string, { messages: number; bytes: number }>();
+  readonly #byOwner = new WideMap<string, { messages: number; bytes: number }>();
   #messages = 0;
   #bytes = 0;
 

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { WideMap } from '../../core/wide-map.ts';
 
 /** How much an identity may have. */
 export interface OwnerShare {
@@ -37,7 +38,7 @@ const nothing: Amount = { entries: 0, bytes: 0 };
 
 export class SharedRoom {
   readonly #limits: RoomLimits;
-  readonly #byOwner = new Map<string, { entries: number; bytes: number }>();
+  readonly #byOwner = new WideMap<string, { entries: number; bytes: number }>();
   #entries = 0;
   #bytes = 0;
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 
@@ -12,7 +13,7 @@ import type { Registry } from '../registry/registry.ts';
 const rowsPerTurn = 5000;
 
 export class DeviceTable {
-  readonly #rows = new Map<string, DeviceRecord>();
+  readonly #rows = new WideMap<string, DeviceRecord>();
   readonly #stop: () => void;
 
   private constructor(registry: Registry, touched: Set<string>) {

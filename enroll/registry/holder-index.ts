@@ -8,6 +8,8 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
+import { textHash } from '../../core/text-hash.ts';
+import { WideMap } from '../../core/wide-map.ts';
 
 const slotsMin = 1024;
 /** A table that is fuller becomes slow. */
@@ -24,7 +26,7 @@ export class HolderIndex {
   #taken = 0;
   #texts = 0;
   readonly #ids: DeviceId[] = [];
-  readonly #numbers = new Map<DeviceId, number>();
+  readonly #numbers = new WideMap<DeviceId, number>();
   readonly #free: number[] = [];
   /** The number that was used last; 0: none. */
   #last = 0;
@@ -42,12 +44,12 @@ export class HolderIndex {
     const number = this.#numberOf(holder);
     this.#counts[number - 1] = (this.#counts[number - 1] ?? 0) + 1;
     this.#texts++;
-    this.#put(hashOf(text), number);
+    this.#put(textHash(text), number);
   }
 
   remove(text: string, holder: DeviceId): void {
     const number = this.#numbers.get(holder);
-    const hash = hashOf(text);
+    const hash = textHash(text);
     const mask = this.#holders.length - 1;
     for (let slot = hash & mask; this.#holders[slot] !== empty; slot = (slot + 1) & mask) {
       if (this.#hashes[slot] !== hash || this.#holders[slot] !== number) continue;
@@ -60,7 +62,7 @@ export class HolderIndex {
 
   /** The holder of a text. */
   find(text: string): DeviceId | undefined {
-    const hash = hashOf(text);
+    const hash = textHash(text);
     const mask = this.#holders.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const number = this.#holders[slot] ?? empty;
@@ -114,18 +116,4 @@ export class HolderIndex {
       if (number > 0) this.#put(hashes[slot] ?? 0, number);
     }
   }
-}
-
-/** Serial numbers and fingerprints are random; their last digits distinguish them. */
-const hashedChars = 24;
-
-/** FNV-1a over the last UTF-16 units, finished so that the low bits depend on all of them. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = Math.max(0, text.length - hashedChars); at < text.length; at++) {
-    hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  }
-  hash ^= hash >>> 15;
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  return (hash ^ (hash >>> 13)) >>> 0;
 }

@@ -5,6 +5,7 @@
  */
 import { filterWithoutShare } from '../../../core/topic.ts';
 import { isOtherIdentity } from '../../../core/reused-name.ts';
+import { WideMap } from '../../../core/wide-map.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { Recovered } from '../../store/session-store.ts';
 import type { SessionContext } from './context.ts';
@@ -41,9 +42,9 @@ export interface OpenedSession {
 }
 
 export class SessionRegistry {
-  readonly #byId = new Map<string, Session>();
+  readonly #byId = new WideMap<string, Session>();
   /** The kept sessions of each identity, the least recently used first. */
-  readonly #keptByIdentity = new Map<string, Set<Session>>();
+  readonly #keptByIdentity = new WideMap<string, Set<Session>>();
   readonly #context: SessionContext;
   readonly #publisher: Publisher;
   readonly #wills: Wills;
