@@ -69,6 +69,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         auditFolder: state.enroll.audit,
         feed,
         presence,
+        refused: issuance.refused,
         simulationFolder: state.simulations,
         simulationRunner: deps.simulationRunner,
         url: () => url,

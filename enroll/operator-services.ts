@@ -8,8 +8,10 @@ import type { Cancel, Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
+import { PolicyReader } from '../core/policy/policy-reader.ts';
 import { samplePeriodMs } from '../core/protocol/broker-sample.ts';
 import type { AuditTrail } from './audit/audit-trail.ts';
+import type { BoundedRefusals } from './audit/bounded-refusals.ts';
 import { queryAudit } from './audit/audit-query.ts';
 import { PresenceHistory } from './devices/presence-history.ts';
 import type { PresenceTable } from './devices/presence-table.ts';
@@ -58,6 +60,8 @@ export interface OperatorApiDeps {
   readonly feed: Feed;
   readonly log: Logger;
   readonly presence: PresenceTable;
+  /** Audit lines about refused requests. */
+  readonly refused: BoundedRefusals;
   readonly registry: Registry;
   /** Where the reports of simulations are kept. */
   readonly simulationFolder: string;
@@ -84,14 +88,15 @@ export async function openOperatorApi(
   deps: OperatorApiDeps,
   lifecycle: Lifecycle,
 ): Promise<OperatorApi> {
-  const { audit, auditFolder, clock, config, feed, presence, registry } = deps;
+  const { audit, auditFolder, clock, config, feed, presence, refused, registry } = deps;
   const table = await DeviceTable.open(registry);
   const history = new PresenceHistory();
   const statistics = new FleetStatistics({ clock, table, presence, registry });
   const samples = new BrokerSamples(clock);
   const hub = new EventHub();
   const queries = new BrokerQueries(feed, clock);
-  const policy = await FleetPolicy.open(registry, clock, feed);
+  const reader = new PolicyReader();
+  const policy = await FleetPolicy.open({ registry, clock, feed, reader });
   const presenceEvents = new PresenceEvents(hub, clock, () => presence.connectedCount);
   const recent = await queryAudit(auditFolder, {
     limit: statisticsLinesMax,
@@ -139,21 +144,21 @@ export async function openOperatorApi(
   const lockout = new LockoutGuard(registry, clock);
   const signInDeps = {
     lockout,
-    audit,
+    refused,
     clock,
     operators: new OperatorDirectory(registry, clock),
     provider: await openProvider(config, () => `${deps.url()}/v1/sign-in/oidc/callback`),
     signIn: new SignIn(registry, clock, config.enroll.operators),
     url: deps.url,
   };
-  const brokerDeps = { audit, feed, presence, queries, table };
+  const brokerDeps = { audit, feed, presence, queries, refused, table };
   return {
     lockout,
     table,
     samples,
     fleet: () => statistics.numbers(),
     queries,
-    roles: new KnownRoles({ feed, policy, queries }),
+    roles: new KnownRoles({ feed, policy, queries, reader }),
     routes: [
       ...fleetRoutes({ clock, feed, statistics, brokerReports: samples }),
       ...auditRoutes({ folder: auditFolder, history, table }),
@@ -162,7 +167,7 @@ export async function openOperatorApi(
       ...brokerRoutes(brokerDeps),
       ...commandRoutes(brokerDeps),
       ...operatorRoutes(signInDeps),
-      ...policyRoutes({ feed, policy, queries, samples, table }),
+      ...policyRoutes({ feed, policy, queries, reader, samples, table }),
       ...simulationRoutes(simulations, limits.simulationDevicesMax),
     ],
     rawRoutes: [

@@ -31,15 +31,17 @@ export async function policyDiff(
       const shared = splitShared(filter);
       const plain = shared === undefined || shared === 'malformed' ? filter : shared.filter;
       const verdict = authorizer.subscribe(identity, plain, qos);
-      if (verdict.allowed) continue;
-      total++;
-      if (lost.length < lostMax) {
-        lost.push({ device: identity.id, clientId, filter, rule: verdict.rule ?? null });
+      if (!verdict.allowed) {
+        total++;
+        if (lost.length < lostMax) {
+          lost.push({ device: identity.id, clientId, filter, rule: verdict.rule ?? null });
+        }
       }
+      // A policy may have thousands of rules, and a session hundreds of filters.
+      if (performance.now() < turnEndMs) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turnEndMs = performance.now() + turnMs;
     }
-    if (performance.now() < turnEndMs) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    turnEndMs = performance.now() + turnMs;
   }
   return { lost, total, subscriptions };
 }

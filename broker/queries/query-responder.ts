@@ -11,6 +11,7 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import type { Logger } from '../../core/log.ts';
 import {
   brokerQuerySchema,
+  type BrokerAnswerOf,
   type BrokerQuery,
   type OperatorSubject,
   type QueryReply,
@@ -25,7 +26,7 @@ import type { Directory } from '../feed/broker-directory.ts';
 import type { FeedCredentials } from '../feed/feed-client.ts';
 import { explain, type Question } from '../../core/policy/explanation.ts';
 import { policySubjectOf, type PolicyAuthorizer } from '../policy/policy-authorizer.ts';
-import { parsePolicy } from '../../core/policy/policy-file.ts';
+import { PolicyReader } from '../../core/policy/policy-reader.ts';
 import type { BrokerLimits } from '../../core/config/limits.ts';
 import type { PolicySource } from '../policy/policy-source.ts';
 import { policyDiff } from './policy-diff.ts';
@@ -62,6 +63,7 @@ export class QueryResponder {
   /** Answers that take time: {@link MessageTail} and {@link CommandReply}. */
   readonly #tails = new Map<number, { cancel(): void }>();
   readonly #active = new Set<Promise<void>>();
+  readonly #reader = new PolicyReader();
 
   constructor(deps: QueryResponderDeps) {
     this.#deps = deps;
@@ -145,7 +147,7 @@ export class QueryResponder {
         return { ...inForce, text };
       }
       case 'policy-diff':
-        return policyDiff(inspection.authorized(), parsePolicy(query.text), this.#deps.limits);
+        return this.#policyDiff(query.text);
       case 'publish': {
         const { topic, qos, retain } = query;
         const payload = Buffer.from(query.payload, 'base64');
@@ -154,6 +156,11 @@ export class QueryResponder {
         return { published: true };
       }
     }
+  }
+
+  async #policyDiff(text: string): Promise<BrokerAnswerOf<'policy-diff'>> {
+    const policy = await this.#reader.read(text, 'operators');
+    return policyDiff(this.#deps.layer.inspection.authorized(), policy, this.#deps.limits);
   }
 
   #tail(id: number, query: Extract<BrokerQuery, { kind: 'tail' }>): void {

@@ -9,11 +9,11 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import {
   simulationComparisonSchema,
   type SimulationChecked,
 } from '../../core/protocol/simulation-api.ts';
+import { ReadingThread } from '../../core/reading-thread.ts';
 import type {
   RunningSimulation,
   SamplePlan,
@@ -35,14 +35,24 @@ const programPlaces = ['../flotilla.mjs', '../../../cli/flotilla.mjs'];
 const samplePlaces = ['../../examples/plans/', '../../../examples/plans/'];
 const sampleNames = ['smoke', 'first', 'commands', 'security'];
 
+/** The extension is that of this file: `.js` after a build. */
+const planReaderUrl = new URL(
+  `./plan-reader-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
+  import.meta.url,
+);
+
 /** @param stateRoot the state folder; the process finds services and certificate in it */
 export function simulationProcesses(stateRoot: string): SimulationRunner {
+  const reader = new ReadingThread<string, SimulationChecked>({
+    module: planReaderUrl,
+    tooLong: 'plan-unreadable',
+  });
   return {
     samples: readSamples,
     planSchema: async () => ({
       ...(await import('../../device-sim/plan/read-plan.ts')).planJsonSchema(),
     }),
-    check: checkPlanText,
+    check: (plan, caller) => reader.run(plan, caller),
     start: (run) => startProcess(stateRoot, run),
     async compare(folderA, folderB) {
       const { comparisonOf, readReport } = await import('../../device-sim/report/compare.ts');
@@ -62,46 +72,6 @@ async function readSamples(): Promise<SamplePlan[]> {
       return { name, description, plan };
     }),
   );
-}
-
-async function checkPlanText(text: string): Promise<SimulationChecked> {
-  const [{ parsePlan }, { phasesOf }] = await Promise.all([
-    import('../../device-sim/plan/read-plan.ts'),
-    import('../../device-sim/plan/phase-names.ts'),
-  ]);
-  const wrong = (detail: string, line?: number, column?: number): SimulationChecked => ({
-    ok: false,
-    name: null,
-    devices: 0,
-    phases: [],
-    error: { detail, line: line ?? null, column: column ?? null },
-  });
-  try {
-    const plan = parsePlan(text);
-    const { agents, brokers, sourceAddresses } = plan.run;
-    if (agents.length > 0 || brokers !== undefined || sourceAddresses.length > 0) {
-      return wrong('run.agents, run.brokers and run.sourceAddresses cannot be used here');
-    }
-    if (
-      plan.fleet.some(({ publish }) => publish.some(({ payload }) => payload.kind === 'replay'))
-    ) {
-      return wrong('payloads of kind replay cannot be used here: they read files of the service');
-    }
-    return {
-      ok: true,
-      name: plan.name,
-      devices: plan.fleet.reduce((sum, { count }) => sum + count, 0),
-      phases: phasesOf(plan).map(({ name }) => name),
-      error: null,
-    };
-  } catch (error) {
-    if (!isFlotillaError(error)) throw error;
-    const detail = error.detail ?? error.message;
-    const [, line, column] = /^plan:(\d+):(\d+): /.exec(detail) ?? [];
-    return line === undefined
-      ? wrong(detail)
-      : wrong(detail.replace(/^plan:\d+:\d+: /, ''), Number(line), Number(column));
-  }
 }
 
 function startProcess(stateRoot: string, run: SimulationStart): RunningSimulation {

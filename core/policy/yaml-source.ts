@@ -4,6 +4,7 @@
  * @module
  */
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { repeatedKey } from '../repeated-key.ts';
 import type { z } from 'zod';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
@@ -40,12 +41,16 @@ export function readYaml(text: string, maxBytes: number, code: ErrorCode): Sourc
   let document: Document.Parsed;
   let value: unknown;
   try {
-    document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+    document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
     const [error] = document.errors;
     if (error !== undefined) {
       throw new FlotillaError(code, {
         detail: `${place(error.pos[0])}: ${error.message}`,
       });
+    }
+    const repeated = repeatedKey(document);
+    if (repeated !== undefined) {
+      throw new FlotillaError(code, { detail: `${place(repeated)}: Map keys must be unique` });
     }
     value = document.toJS({ maxAliasCount: 0 }) as unknown;
   } catch (error) {

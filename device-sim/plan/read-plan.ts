@@ -17,6 +17,7 @@ import {
 import { z } from 'zod';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { faultOf } from '../../core/issue-text.ts';
+import { repeatedKey } from '../../core/repeated-key.ts';
 import { settingSuggestion } from '../../core/setting-suggestion.ts';
 import { checkedPlanSchema } from './checked-plan.ts';
 import type { GroupSpec } from './fleet-schema.ts';
@@ -97,7 +98,7 @@ export function parsePlan(text: string, label = 'plan'): Plan {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
-    uniqueKeys: true,
+    uniqueKeys: false,
     prettyErrors: false,
   });
   const [fault] = document.errors;
@@ -105,6 +106,13 @@ export function parsePlan(text: string, label = 'plan'): Plan {
     const { line, col } = lines.linePos(fault.pos[0]);
     throw new FlotillaError('plan-unreadable', {
       detail: `${label}:${line}:${col}: ${fault.message}`,
+    });
+  }
+  const repeated = repeatedKey(document);
+  if (repeated !== undefined) {
+    const { line, col } = lines.linePos(repeated);
+    throw new FlotillaError('plan-unreadable', {
+      detail: `${label}:${line}:${col}: Map keys must be unique`,
     });
   }
   let content: unknown;

@@ -24,6 +24,8 @@ import { externalAnswerFault } from './external-answer.ts';
 /** The largest answer that is read, in bytes: one certificate, perhaps with its chain, as base64. */
 const answerMaxBytes = 128 * 1024;
 const certificatesMax = 8;
+/** Requests for one device that wait at the same time: the CA may be slow, and others need it too. */
+const openPerDeviceMax = 2;
 /** When a client should try again, if the CA does not say it, in s. */
 const retrySeconds = { usual: 30, max: 3600 } as const;
 
@@ -48,6 +50,7 @@ export class ExternalCa {
   readonly #clock: Clock;
   readonly #agent: Agent;
   #open = 0;
+  readonly #openOf = new Map<string, number>();
 
   private constructor(
     settings: NonNullable<Config['enroll']['externalCa']>,
@@ -111,11 +114,17 @@ export class ExternalCa {
         1,
       );
     }
+    const own = this.#openOf.get(device) ?? 0;
+    if (own >= openPerDeviceMax) throw unavailable(`${own} requests of ${device} wait for it`, 1);
     this.#open++;
+    this.#openOf.set(device, own + 1);
     try {
       return this.#checked(await this.#call(csr.der), request);
     } finally {
       this.#open--;
+      const left = (this.#openOf.get(device) ?? 1) - 1;
+      if (left === 0) this.#openOf.delete(device);
+      else this.#openOf.set(device, left);
     }
   }
 

@@ -19,6 +19,8 @@ import { confirmationReply, errorReply } from '../../certs/cmp-body.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { addressPrefix } from '../../core/ip-address.ts';
+import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { BoundedRefusals } from '../audit/bounded-refusals.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { cmpFailureOf } from './cmp-failures.ts';
@@ -30,6 +32,8 @@ import { cmpSender, type CmpSender, type CmpSenderDeps } from './cmp-sender.ts';
 
 /** How far the time of a message may be from ours: devices without a battery for their clock are late. */
 const timeDifferenceMaxMs = 15 * 60_000;
+/** The part of the signatures of a second that refusals for one source can cost. */
+const sourceShare = 0.1;
 
 export interface CmpServiceDeps extends CmpSenderDeps, CmpRequestsDeps, OwnRevocationDeps {
   readonly ca: CertificateAuthority;
@@ -69,17 +73,23 @@ export class CmpService {
   readonly #deps: CmpServiceDeps;
   readonly #requests: CmpRequests;
   readonly #replies: CmpReplies;
+  /** Refusals that are signed for each source without an accepted credential. */
+  readonly #refusals: RateLimiter;
 
   constructor(deps: CmpServiceDeps) {
     this.#deps = deps;
     this.#requests = new CmpRequests(deps);
     this.#replies = new CmpReplies(deps);
+    const { signaturesPerSecond } = deps.config.limits.enroll;
+    const perSource = Math.max(1, signaturesPerSecond * sourceShare);
+    this.#refusals = new RateLimiter(deps.clock, perSource, 1000);
   }
 
   /**
    * The response to a message, DER. A refusal is a response as well.
    *
-   * @throws FlotillaError `cmp-malformed`, `cmp-version-refused`: there is no message to respond to
+   * @throws FlotillaError `cmp-malformed`, `cmp-version-refused`: there is no message to respond to;
+   *   `too-many-requests`
    */
   async answer(call: CmpCall): Promise<Buffer> {
     const message = parseCmp(call.body);
@@ -92,6 +102,11 @@ export class CmpService {
     } catch (thrown) {
       const error = call.note(thrown);
       await this.#audit(error, sender, call);
+      // Anybody can send a message that is refused; the response costs a signature of the CA.
+      const retryAfterSeconds =
+        sender === undefined ? this.#refusals.take(addressPrefix(call.remoteAddress)) : 0;
+      if (retryAfterSeconds > 0)
+        throw new FlotillaError('too-many-requests', { retryAfterSeconds });
       const reply = refusal(error, sender !== undefined);
       return this.#replies.encode(message, sender, reply);
     }

@@ -18,6 +18,8 @@ import type { IssueResult } from '../enrollment/issue-result.ts';
 const keptMs = 60 * 60_000;
 /** About 3 KB each. */
 const transactionsMax = 10_000;
+/** Of one sender: a token may be the one of a whole production line. */
+const transactionsPerSenderMax = transactionsMax / 10;
 
 export interface CmpTransaction {
   /** Who began it: the name of a token, or the fingerprint of a certificate. */
@@ -44,6 +46,8 @@ export class CmpTransactions {
   readonly #clock: Clock;
   /** By transactionID, the ones that were used last at the end. */
   readonly #kept = new Map<string, Kept>();
+  /** How many each sender has. */
+  readonly #counts = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,8 +61,10 @@ export class CmpTransactions {
   /** @throws FlotillaError `cmp-transaction-used`: another message was faster */
   begin(header: CmpHeader, transaction: CmpTransaction): void {
     this.assertNew(header);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size >= transactionsMax && oldest !== undefined) this.#kept.delete(oldest);
+    const { sender } = transaction;
+    const isOverShare = (this.#counts.get(sender) ?? 0) >= transactionsPerSenderMax;
+    if (isOverShare) this.#dropOldest((one) => one.sender === sender);
+    else if (this.#kept.size >= transactionsMax) this.#dropOldest(() => true);
     this.#keep(header.transactionId, transaction);
   }
 
@@ -84,13 +90,32 @@ export class CmpTransactions {
     const found = this.#kept.get(key);
     if (found === undefined) return undefined;
     if (found.endsAtMs > this.#clock.monotonicMs()) return found.transaction;
-    this.#kept.delete(key);
+    this.#drop(key);
     return undefined;
+  }
+
+  #dropOldest(isWanted: (transaction: CmpTransaction) => boolean): void {
+    for (const [key, { transaction }] of this.#kept) {
+      if (!isWanted(transaction)) continue;
+      this.#drop(key);
+      return;
+    }
+  }
+
+  #drop(key: string): void {
+    const sender = this.#kept.get(key)?.transaction.sender;
+    if (sender === undefined) return;
+    this.#kept.delete(key);
+    const left = (this.#counts.get(sender) ?? 1) - 1;
+    if (left === 0) this.#counts.delete(sender);
+    else this.#counts.set(sender, left);
   }
 
   #keep(id: Buffer, transaction: CmpTransaction): void {
     const key = id.toString('hex');
-    this.#kept.delete(key);
+    this.#drop(key);
+    const { sender } = transaction;
+    this.#counts.set(sender, (this.#counts.get(sender) ?? 0) + 1);
     this.#kept.set(key, { transaction, endsAtMs: this.#clock.monotonicMs() + keptMs });
   }
 }

@@ -8,6 +8,7 @@
  */
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
+import { WideMap } from '../../core/wide-map.ts';
 import type { Denied, Presence as PresenceReport } from '../../core/protocol/feed.ts';
 import { profileOrDefault } from '../enrollment/profiles.ts';
 import type { CertificateRecord } from '../registry/records.ts';
@@ -34,7 +35,7 @@ export interface PresenceTableDeps {
 export class PresenceTable {
   readonly #registry: Registry;
   readonly #config: Config;
-  readonly #seen = new Map<DeviceId, Seen>();
+  readonly #seen = new WideMap<DeviceId, Seen>();
   readonly #denied = new Map<DeviceId, DeniedSummary>();
   #connected = 0;
   readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
@@ -78,7 +79,8 @@ export class PresenceTable {
     reports: readonly PresenceReport[],
     denied: readonly Denied[],
   ): Promise<void> {
-    for (const { id, connected, atMs } of reports) {
+    const known = await this.#known(reports);
+    for (const { id, connected, atMs } of known) {
       const seen = this.#entry(id);
       seen.lastSeenAtMs = Math.max(seen.lastSeenAtMs, atMs);
       const before = seen.brokers.size;
@@ -86,8 +88,9 @@ export class PresenceTable {
       else seen.brokers.delete(broker);
       this.#connected += Math.sign(seen.brokers.size) - Math.sign(before);
     }
-    for (const watcher of this.#watchers) for (const one of reports) watcher(broker, one);
+    for (const watcher of this.#watchers) for (const one of known) watcher(broker, one);
     for (const { id, count, last } of denied) {
+      if ((await this.#registry.get('devices', id)) === undefined) continue;
       const before = this.deniedOf(id);
       this.#denied.delete(id);
       this.#denied.set(id, {
@@ -96,9 +99,22 @@ export class PresenceTable {
       });
       trim(this.#denied, 100_000);
     }
-    for (const { id, connected, serial, atMs } of reports) {
+    for (const { id, connected, serial, atMs } of known) {
       if (connected) await this.#firstSeen(id, serial, atMs);
     }
+  }
+
+  /**
+   * The reports about identities of the registry, and about the end of those that were deleted. The key of a broker may
+   * be stolen: names that it invents would fill the memory and displace the others.
+   */
+  async #known(reports: readonly PresenceReport[]): Promise<readonly PresenceReport[]> {
+    const known: PresenceReport[] = [];
+    for (const report of reports) {
+      const isKnown = (await this.#registry.get('devices', report.id)) !== undefined;
+      if (isKnown || this.#seen.has(report.id)) known.push(report);
+    }
+    return known;
   }
 
   /** Removes all connections of a broker that is gone. */
@@ -154,7 +170,7 @@ export class PresenceTable {
   }
 }
 
-function trim<K, V>(map: Map<K, V>, max: number): void {
+function trim<K extends string, V>(map: Map<K, V> | WideMap<K, V>, max: number): void {
   if (map.size <= max) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);

@@ -13,6 +13,8 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 const keptMs = 15 * 60_000;
 const entriesMax = 2000;
 const keptMaxChars = 32 * 1024 * 1024;
+/** Of one caller: a tenth. */
+const share = { entries: entriesMax / 10, chars: keptMaxChars / 10 } as const;
 
 /** A response as it can be sent again. */
 export interface KeptResponse {
@@ -21,6 +23,7 @@ export interface KeptResponse {
 }
 
 interface Entry {
+  readonly caller: string;
   /** Over method, path and body: the same key for another call is a mistake. */
   readonly fingerprint: string;
   readonly response: Promise<KeptResponse>;
@@ -31,6 +34,7 @@ interface Entry {
 export class IdempotentCalls {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  readonly #byCaller = new Map<string, { entries: number; chars: number }>();
   #chars = 0;
 
   constructor(clock: Clock) {
@@ -52,6 +56,7 @@ export class IdempotentCalls {
       throw new FlotillaError('request-invalid', { detail: 'Idempotency-Key' });
     }
     this.#dropOld();
+    this.#dropOldOf(caller);
     const name = `${caller}\n${key}`;
     const fingerprint = createHash('sha256')
       .update(JSON.stringify([call.method, call.path, call.body]))
@@ -63,13 +68,15 @@ export class IdempotentCalls {
     }
     const response = run();
     const endsAtMs = this.#clock.monotonicMs() + keptMs;
-    const entry: Entry = { fingerprint, response, endsAtMs, chars: 0 };
+    const entry: Entry = { caller, fingerprint, response, endsAtMs, chars: 0 };
     this.#entries.set(name, entry);
+    this.#count(caller, 1, 0);
     response.then(
       ({ body }) => {
         if (this.#entries.get(name) !== entry) return;
         entry.chars = body.length;
         this.#chars += body.length;
+        this.#count(caller, 0, body.length);
       },
       () => this.#drop(name, entry),
     );
@@ -80,6 +87,28 @@ export class IdempotentCalls {
     if (this.#entries.get(name) !== entry) return;
     this.#entries.delete(name);
     this.#chars -= entry.chars;
+    this.#count(entry.caller, -1, -entry.chars);
+  }
+
+  #count(caller: string, entries: number, chars: number): void {
+    const before = this.#byCaller.get(caller) ?? { entries: 0, chars: 0 };
+    const now = { entries: before.entries + entries, chars: before.chars + chars };
+    if (now.entries === 0) this.#byCaller.delete(caller);
+    else this.#byCaller.set(caller, now);
+  }
+
+  /** A caller with many calls loses its own oldest responses, not those of others. */
+  #dropOldOf(caller: string): void {
+    const isOver = (): boolean => {
+      const { entries, chars } = this.#byCaller.get(caller) ?? { entries: 0, chars: 0 };
+      return entries >= share.entries || chars > share.chars;
+    };
+    if (!isOver()) return;
+    for (const [name, entry] of this.#entries) {
+      if (entry.caller !== caller) continue;
+      this.#drop(name, entry);
+      if (!isOver()) return;
+    }
   }
 
   #dropOld(): void {

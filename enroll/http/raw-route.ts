@@ -37,7 +37,7 @@ export interface RawRequest {
    */
   readonly note: (thrown: unknown) => FlotillaError;
   /** Checks the caller's credential again, for responses that do not end. @throws FlotillaError */
-  readonly assertAdmitted: () => Promise<void>;
+  readonly admitAgain: () => Promise<OperatorCaller | undefined>;
 }
 
 export interface RawResponse {

@@ -22,7 +22,7 @@ import {
 } from './client-certificate.ts';
 import { catalogued, problemMediaType, problemResponse } from './problem.ts';
 import { listenError } from '../../core/errors/listen-error.ts';
-import { unmappedAddress } from '../../core/ip-address.ts';
+import { addressPrefix, unmappedAddress } from '../../core/ip-address.ts';
 import type { OperatorAuthentication } from '../operators/operator-authentication.ts';
 import { includesRole } from '../../core/protocol/operator-role.ts';
 import type { OperatorCaller } from '../operators/caller.ts';
@@ -215,7 +215,7 @@ export class HttpServer {
   }
 
   #assertRequests(request: FastifyRequest): void {
-    const retryAfterSeconds = this.#requests.take(remoteAddressOf(request));
+    const retryAfterSeconds = this.#requests.take(addressPrefix(remoteAddressOf(request)));
     if (retryAfterSeconds > 0) throw new FlotillaError('too-many-requests', { retryAfterSeconds });
   }
 
@@ -352,7 +352,10 @@ export class HttpServer {
           certificate: peerCertificate(request.raw.socket),
           remoteAddress: remoteAddressOf(request),
           note: (thrown) => this.#note(thrown, request),
-          assertAdmitted: () => onRequest(request),
+          admitAgain: async () => {
+            await onRequest(request);
+            return callerOf(request).operator;
+          },
         });
         const { status = 200, type, headers = {}, body } = response;
         if (response.isEndless === true) return sendEndless(reply, response);

@@ -7,11 +7,18 @@ import type { Clock } from '../../core/clock.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OperatorRole } from '../../core/protocol/operator-role.ts';
 import type { OperatorSessionRecord } from '../registry/records.ts';
-import type { Registry } from '../registry/registry.ts';
+import {
+  retryOnConflict,
+  type Deletion,
+  type Registry,
+  type Stored,
+} from '../registry/registry.ts';
 import type { OperatorCaller } from './caller.ts';
 import { randomSecret, secretHash } from './secrets.ts';
 
 const sessionsMax = 10_000;
+/** Browser sessions of one operator at a time. With one more, the oldest ends. */
+const sessionsPerOperatorMax = 50;
 
 export interface SignInTimes {
   readonly sessionTtl: number;
@@ -93,10 +100,11 @@ export class SignIn {
       throw new FlotillaError('sign-in-link-invalid');
     }
     const { token, record } = this.#session(link.operator, link.source, null);
+    const ended = await this.#surplusOf(link.operator);
     try {
       await this.#registry.commit({
         puts: [{ table: 'sessions', record, expected: 0 }],
-        deletions: [{ table: 'sessions', key: link.hash, expected: link.version }],
+        deletions: [...ended, { table: 'sessions', key: link.hash, expected: link.version }],
         events: [signedIn(record, 'link', remoteAddress)],
       });
     } catch (error) {
@@ -112,10 +120,14 @@ export class SignIn {
   /** Begins a session for a person whom the identity provider signed in. */
   async byProvider(name: string, role: OperatorRole, remoteAddress: string): Promise<NewSession> {
     const { token, record } = this.#session(name, 'provider', role);
-    await this.#assertRoom();
-    await this.#registry.commit({
-      puts: [{ table: 'sessions', record, expected: 0 }],
-      events: [signedIn(record, 'provider', remoteAddress)],
+    await retryOnConflict(async () => {
+      const deletions = await this.#surplusOf(name);
+      if (deletions.length === 0) await this.#assertRoom();
+      await this.#registry.commit({
+        puts: [{ table: 'sessions', record, expected: 0 }],
+        deletions,
+        events: [signedIn(record, 'provider', remoteAddress)],
+      });
     });
     return { token, operator: name, expiresAtMs: record.expiresAtMs };
   }
@@ -128,6 +140,20 @@ export class SignIn {
       deletions: [{ table: 'sessions', key: row.hash, expected: row.version }],
       events: [{ action: 'signed-out', actor }],
     });
+  }
+
+  /** The oldest sessions of an operator who would have too many with one more. */
+  async #surplusOf(name: string): Promise<Deletion[]> {
+    const own: Stored<OperatorSessionRecord>[] = [];
+    for await (const row of this.#registry.rows('sessions')) {
+      if (row.operator === name && row.kind === 'session') own.push(row);
+    }
+    const surplus = own.length + 1 - sessionsPerOperatorMax;
+    if (surplus <= 0) return [];
+    return own
+      .sort((one, other) => one.createdAtMs - other.createdAtMs)
+      .slice(0, surplus)
+      .map(({ hash, version }) => ({ table: 'sessions', key: hash, expected: version }));
   }
 
   async #assertRoom(): Promise<void> {

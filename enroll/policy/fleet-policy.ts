@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { defaultPolicyText } from '../../core/policy/default-policy.ts';
-import { parsePolicy } from '../../core/policy/policy-file.ts';
+import type { PolicyReader } from '../../core/policy/policy-reader.ts';
 import type { Feed } from '../feed/directory-feed.ts';
 import type { DocumentRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
@@ -23,22 +23,32 @@ export interface StoredPolicy {
   readonly updatedBy: string | undefined;
 }
 
+export interface FleetPolicyDeps {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly feed: Pick<Feed, 'setPolicy'>;
+  readonly reader: Pick<PolicyReader, 'check'>;
+}
+
 export class FleetPolicy {
   readonly #registry: Registry;
   readonly #clock: Clock;
+  readonly #reader: Pick<PolicyReader, 'check'>;
   readonly #stop: () => void;
 
-  private constructor(registry: Registry, clock: Clock, feed: Feed) {
+  private constructor({ registry, clock, feed, reader }: FleetPolicyDeps) {
     this.#registry = registry;
     this.#clock = clock;
+    this.#reader = reader;
     this.#stop = registry.watch(({ puts }) => {
       for (const { table, record } of puts) if (table === 'documents') feed.setPolicy(record.text);
     });
   }
 
   /** Sends what is stored to the brokers, and each change of it until {@link close}. */
-  static async open(registry: Registry, clock: Clock, feed: Feed): Promise<FleetPolicy> {
-    const policy = new FleetPolicy(registry, clock, feed);
+  static async open(deps: FleetPolicyDeps): Promise<FleetPolicy> {
+    const { registry, feed } = deps;
+    const policy = new FleetPolicy(deps);
     const stored = await registry.get('documents', 'policy');
     feed.setPolicy(stored?.text ?? null);
     return policy;
@@ -65,8 +75,8 @@ export class FleetPolicy {
    * @param expected the SHA-256 of the policy that was edited; `*`: whichever
    * @throws FlotillaError `policy-invalid` with line and column, `version-conflict`
    */
-  put(text: string, expected: string, actor: string): Promise<StoredPolicy> {
-    parsePolicy(text);
+  async put(text: string, expected: string, actor: string): Promise<StoredPolicy> {
+    await this.#reader.check(text, actor);
     return retryOnConflict(async () => {
       const before = await this.get();
       if (expected !== '*' && expected !== before.sha256) {

@@ -5,7 +5,7 @@
  * @module
  */
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
-import { parsePolicy } from '../../core/policy/policy-file.ts';
+import type { PolicyReader } from '../../core/policy/policy-reader.ts';
 import type { BrokerQueries } from '../feed/broker-queries.ts';
 import type { Feed } from '../feed/directory-feed.ts';
 import type { FleetPolicy } from './fleet-policy.ts';
@@ -13,15 +13,19 @@ import type { FleetPolicy } from './fleet-policy.ts';
 const brokerTimeoutMs = 2000;
 /** How many roles the error names. */
 const namedMax = 20;
+const textsKeptMax = 8;
 
 export interface KnownRolesDeps {
   readonly feed: Pick<Feed, 'brokers'>;
   readonly policy: Pick<FleetPolicy, 'get'>;
   readonly queries: Pick<BrokerQueries, 'ask'>;
+  readonly reader: Pick<PolicyReader, 'check'>;
 }
 
 export class KnownRoles {
   readonly #deps: KnownRolesDeps;
+  /** The roles of the texts that were read last. */
+  readonly #read = new Map<string, Promise<string[]>>();
 
   constructor(deps: KnownRolesDeps) {
     this.#deps = deps;
@@ -45,7 +49,9 @@ export class KnownRoles {
   /** @returns a sentence with the roles that exist; undefined when the wanted ones do, or it cannot be known */
   async unknown(wanted: ReadonlySet<string>): Promise<string | undefined> {
     const stored = await this.#deps.policy.get();
-    const known = new Set<string>(stored.source === 'fleet' ? rolesOf(stored.text) : []);
+    const known = new Set<string>(
+      stored.source === 'fleet' ? await this.#rolesOf(stored.text) : [],
+    );
     if (known.size > 0 && missing(wanted, known).length === 0) return undefined;
     for (const role of await this.#ofBrokers()) known.add(role);
     const absent = missing(wanted, known);
@@ -67,20 +73,29 @@ export class KnownRoles {
         }
       }),
     );
-    return texts.flatMap((text) => (text === undefined ? [] : rolesOf(text)));
+    const known = texts.filter((text) => text !== undefined);
+    return (await Promise.all(known.map((text) => this.#rolesOf(text)))).flat();
+  }
+
+  /** A broker of a newer version may have a policy that this service cannot read. */
+  #rolesOf(text: string): Promise<string[]> {
+    const before = this.#read.get(text);
+    if (before !== undefined) return before;
+    const reading = this.#deps.reader.check(text, 'roles').then(
+      (roles) => roles.map(({ name }) => name),
+      (error: unknown) => {
+        this.#read.delete(text);
+        if (isFlotillaError(error)) return [];
+        throw error;
+      },
+    );
+    const [oldest] = this.#read.keys();
+    if (this.#read.size >= textsKeptMax && oldest !== undefined) this.#read.delete(oldest);
+    this.#read.set(text, reading);
+    return reading;
   }
 }
 
 function missing(wanted: ReadonlySet<string>, known: ReadonlySet<string>): string[] {
   return [...wanted].filter((role) => !known.has(role));
-}
-
-/** A broker of a newer version may have a policy that this service cannot read. */
-function rolesOf(text: string): string[] {
-  try {
-    return [...parsePolicy(text).roles.keys()];
-  } catch (error) {
-    if (isFlotillaError(error)) return [];
-    throw error;
-  }
 }

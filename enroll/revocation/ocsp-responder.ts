@@ -17,6 +17,7 @@ import {
 } from '../../certs/ocsp.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { addressPrefix } from '../../core/ip-address.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { revocationOf } from '../registry/certificate-status.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -26,6 +27,8 @@ import { dayMs } from '../../core/config/duration.ts';
 
 /** The validity of a responder's certificate; it is renewed at half of it. */
 const responderValidityMs = 7 * dayMs;
+/** The part of the signatures of a second that one source can have. */
+const sourceShare = 0.25;
 
 export interface OcspServiceDeps {
   readonly registry: Registry;
@@ -40,16 +43,22 @@ export interface OcspServiceDeps {
 export class OcspService {
   readonly #deps: OcspServiceDeps;
   readonly #signatures: RateLimiter;
+  readonly #ofSource: RateLimiter;
   readonly #responders = new Map<string, OcspResponder>();
 
   constructor(deps: OcspServiceDeps) {
     this.#deps = deps;
-    this.#signatures = new RateLimiter(deps.clock, deps.signaturesPerSecond, 1000);
+    const { clock, signaturesPerSecond } = deps;
+    this.#signatures = new RateLimiter(clock, signaturesPerSecond, 1000);
+    this.#ofSource = new RateLimiter(clock, Math.max(1, signaturesPerSecond * sourceShare), 1000);
   }
 
   /** The OCSPResponse, DER, for any request, also a malformed one. */
-  async answer(request: Buffer): Promise<Buffer> {
-    if (this.#signatures.take('') > 0) return ocspFailure('tryLater');
+  async answer(request: Buffer, remoteAddress: string): Promise<Buffer> {
+    const source = addressPrefix(remoteAddress);
+    if (this.#ofSource.take(source) > 0 || this.#signatures.take('') > 0) {
+      return ocspFailure('tryLater');
+    }
     const statuses = new Map<string, CertificateStatus>();
     let parsed: OcspRequest;
     try {

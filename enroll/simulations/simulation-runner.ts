@@ -25,8 +25,10 @@ export interface SimulationRunner {
   /**
    * Reads a plan. A fault is part of the answer. Plans that read files or connect to addresses of their own
    * have one: the caller is on another machine.
+   *
+   * @throws FlotillaError `too-many-requests`, `plan-unreadable` when it takes too long
    */
-  check(plan: string): Promise<SimulationChecked>;
+  check(plan: string, caller: string): Promise<SimulationChecked>;
   /** Starts a run; the report is written into the folder. */
   start(run: SimulationStart): RunningSimulation;
   /** Compares the reports in two folders. @throws FlotillaError `sim-report-unreadable` */

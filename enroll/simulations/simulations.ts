@@ -102,8 +102,8 @@ export class Simulations {
   }
 
   /** @throws FlotillaError `simulator-missing` */
-  async check(plan: string): Promise<SimulationChecked> {
-    const checked = await this.#runner().check(plan);
+  async check(plan: string, caller: string): Promise<SimulationChecked> {
+    const checked = await this.#runner().check(plan, caller);
     const { simulationDevicesMax } = this.#deps.limits;
     if (!checked.ok || checked.devices <= simulationDevicesMax) return checked;
     const detail = `${checked.devices} devices exceed the limit of ${simulationDevicesMax}`;
@@ -118,7 +118,7 @@ export class Simulations {
     }
     this.#isStarting = true;
     try {
-      const checked = await this.check(plan);
+      const checked = await this.check(plan, actor);
       if (!checked.ok) {
         throw new FlotillaError('simulation-refused', {
           detail: checked.error?.detail.slice(0, 1000) ?? 'plan',

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { systemClock, type Clock } from '../../core/clock.ts';
 import {
   brokersSchema,
   metricsHistorySchema,
@@ -63,6 +64,27 @@ test('streams of events are limited for each operator', async (t) => {
   t.is((await stream(t, service)).status, 429);
   open[0]!.close();
   await until('a free place', async () => (await stream(t, service)).status === 200);
+});
+
+test('a stream ends when its operator gets another role', async (t) => {
+  const checks: (() => void)[] = [];
+  // The check of credentials, every 15 s, is run by the test.
+  const after: Clock['after'] = (ms, call) => {
+    if (ms !== 15_000) return systemClock.after(ms, call);
+    checks.push(call);
+    return () => undefined;
+  };
+  const service = await enrollService(t, { clock: { ...systemClock, after } });
+  await service.asAdmin('PUT', '/v1/operators/alice', { role: 'operator' });
+  const made = await service.asAdmin('POST', '/v1/keys', { name: 'ci', operator: 'alice' });
+  const headers = { authorization: `Bearer ${String(made.body['key'])}` };
+  const url = `${service.url}/v1/events`;
+  const events = await followEvents(t, { url, ca: service.ca, headers });
+  t.is(events.status, 200);
+  await service.asAdmin('PUT', '/v1/operators/alice', { role: 'viewer' });
+  for (const check of checks) check();
+  await until('the end of the stream', () => events.ended || undefined);
+  t.is((await followEvents(t, { url, ca: service.ca, headers })).status, 200, 'as a viewer');
 });
 
 test('a client that does not read loses events and gets their number; others lose none', async (t) => {

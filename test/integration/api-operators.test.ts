@@ -291,3 +291,29 @@ test('links are guessed only so often, and hostile text in one is no markup', as
   );
   t.is(codes.at(-1), 'too-many-requests');
 });
+
+test('sign-ins that anybody can try write few lines into the audit log, and a sum', async (t) => {
+  const service = await enrollService(t, {
+    config: { limits: { enroll: { refusalLinesPerBrokerPerMinute: 20 } } },
+  });
+  const browser = new Browser(service);
+  for (let at = 0; at < 12; at++) await browser.signIn(`https://x/?token=guess-${at}`);
+  const again = await service.restart();
+  const lines = (await again.audit()).filter(({ action }) => action === 'sign-in-refused');
+  t.is(lines.length, 3);
+  t.like(lines.at(-1), { actor: 'system', detail: { count: 10, rest: true } });
+});
+
+test('an operator has fifty browser sessions; one more ends the oldest', async (t) => {
+  const service = await enrollService(t);
+  await service.asAdmin('PUT', '/v1/operators/alice', { role: 'viewer' });
+  const browsers: Browser[] = [];
+  for (let at = 0; at < 51; at++) {
+    const browser = new Browser(service);
+    t.is((await browser.signIn(await linkFor(service, 'alice'))).status, 200);
+    browsers.push(browser);
+  }
+  const statusOf = async (at: number): Promise<number> =>
+    (await browsers[at]!.call('GET', '/v1/session')).status;
+  t.deepEqual(await Promise.all([0, 1, 50].map(statusOf)), [401, 200, 200]);
+});

@@ -140,3 +140,17 @@ test('a decision is explained for a device of the registry, and tests compare ex
     'policy-test-invalid',
   );
 });
+
+test('an operator has four policies read at a time, and a repeated key has its place', async (t) => {
+  const world = await fleetWorld(t);
+  const { asAdmin } = world.enroll;
+  const roles = Array.from({ length: 5000 }, (_, n) => `  r${n}: {}`).join('\n');
+  const text = `version: 1\nroles:\n${roles}\n`;
+  const calls = Array.from({ length: 8 }, () => asAdmin('POST', '/v1/policy/check', { text }));
+  const answers = await Promise.all(calls);
+  const statuses = new Set(answers.map(({ status }) => status));
+  t.deepEqual([...statuses].sort(), [200, 429]);
+  t.like(answers.find(({ status }) => status === 200)?.body, { ok: true });
+  const twice = await asAdmin('POST', '/v1/policy/check', { text: `${text}  r7: {}\n` });
+  t.regex(JSON.stringify(twice.body), /line 5003, column 3: Map keys must be unique/);
+});

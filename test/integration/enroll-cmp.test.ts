@@ -10,6 +10,7 @@ import { contextTag, tags } from '../../certs/der.ts';
 import { derNull, element, integer, octetString, oid, sequence } from '../../certs/der-encode.ts';
 import { generateKeySync } from '../../certs/key.ts';
 import { oids } from '../../certs/oids.ts';
+import { systemClock } from '../../core/clock.ts';
 import { tokenSchema } from '../../core/protocol/enrollment-api.ts';
 import { opensslFor, type Openssl } from '../support/certs-openssl.ts';
 import { runChild, type Finished } from '../support/child.ts';
@@ -374,3 +375,21 @@ function revocationOf(pem: string): Buffer {
   const issuer = element(contextTag(3), sequence());
   return sequence(sequence(sequence(serial, issuer)));
 }
+
+test('refusals of unidentified clients cost a limited number of signatures for each source', async (t) => {
+  const service = await enrollService(t, {
+    // A second never ends.
+    clock: { ...systemClock, monotonicMs: () => 0 },
+    config: { limits: { enroll: { signaturesPerSecond: 20 } } },
+  });
+  const secret = { reference: 'A'.repeat(43), token: 'x' };
+  const parts = { body: 'pollReq', value: sequence(sequence(integer(0))) } as const;
+  const body = await macMessage(secret, pbmac1(), { ...parts, protection: undefined });
+  const statuses: number[] = [];
+  for (let at = 0; at < 3; at++) {
+    const headers = { 'content-type': 'application/pkixcmp' };
+    const call = { method: 'POST', path: '/.well-known/cmp', headers, body } as const;
+    statuses.push((await service.call(call)).status);
+  }
+  t.deepEqual(statuses, [200, 200, 429]);
+});

@@ -167,6 +167,13 @@ test('presence comes from reports, and the first connection with a new certifica
   const shown = await service.asAdmin('GET', '/v1/devices/d1');
   t.false(shown.body['connected']);
   t.truthy(shown.body['lastSeenAt']);
+  // The key of a broker may be stolen: names that it invents are not kept.
+  const invented = { ...{ connected: true, atMs: Date.now(), serial: 'ab' }, remoteAddress: '' };
+  await broker.report({ presence: [{ id: 'invented' as never, ...invented }] });
+  const stats = await service.asAdmin('GET', '/v1/stats');
+  t.like(stats.body, { devices: { connected: 0 } });
+  const history = await service.asAdmin('GET', '/v1/devices/invented/history');
+  t.deepEqual(history.body['entries'], []);
   // The retired certificate is not accepted, not even for a renewal.
   const again = await service.call({
     method: 'POST',

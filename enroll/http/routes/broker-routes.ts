@@ -22,6 +22,7 @@ import {
   publishRequestSchema,
 } from '../../../core/protocol/operator-api.ts';
 import type { AuditTrail } from '../../audit/audit-trail.ts';
+import type { BoundedRefusals } from '../../audit/bounded-refusals.ts';
 import type { PresenceTable } from '../../devices/presence-table.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
@@ -36,6 +37,8 @@ export interface BrokerRouteDeps {
   readonly feed: Feed;
   readonly presence: PresenceTable;
   readonly queries: BrokerQueries;
+  /** Audit lines about refused requests. */
+  readonly refused: Pick<BoundedRefusals, 'append'>;
   readonly table: DeviceTable;
 }
 
@@ -162,7 +165,7 @@ function deviceConnectionRoutes({ audit, presence, queries, table }: BrokerRoute
   ];
 }
 
-function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
+function messageRoutes({ audit, feed, queries, refused }: BrokerRouteDeps): HttpRoute[] {
   const options = { timeoutMs: brokerTimeoutMs };
   return [
     route({
@@ -211,7 +214,7 @@ function messageRoutes({ audit, feed, queries }: BrokerRouteDeps): HttpRoute[] {
           await queries.ask(broker, { ...query, payload: payload.toString('base64') }, options);
         } catch (error) {
           if (isFlotillaError(error, 'message-denied')) {
-            await audit.append({
+            await refused.append({
               action: 'access-refused',
               actor,
               remoteAddress,

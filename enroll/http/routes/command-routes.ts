@@ -86,7 +86,7 @@ async function sendCommand(
   deps: BrokerRouteDeps,
   { id, subject, actor, name, payload, qos, waitSeconds }: Command,
 ): Promise<z.infer<typeof commandResultSchema>> {
-  const { audit, feed, presence } = deps;
+  const { audit, feed, presence, refused } = deps;
   // The broker of the device: the reply is published there.
   const [connectedTo] = presence.brokersOf(id);
   const broker = connectedTo ?? oneBroker(feed, undefined);
@@ -113,7 +113,7 @@ async function sendCommand(
   } catch (error) {
     if (isFlotillaError(error, 'message-denied')) {
       const denied = { ...detail, code: 'publish-denied', stage: 'publish', count: 1 };
-      await audit.append({ action: 'access-refused', actor, remoteAddress, detail: denied });
+      await refused.append({ action: 'access-refused', actor, remoteAddress, detail: denied });
     }
     throw error;
   }

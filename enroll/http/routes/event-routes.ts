@@ -108,18 +108,23 @@ export function eventsRoute({ clock, hub, limits }: EventRouteDeps): RawRoute {
   };
 }
 
-/** Begins a stream of events, which ends when its client is no longer admitted. */
+/** Begins a stream of events, which ends when its client is no longer admitted, or has another role. */
 export function openStream(
   clock: Clock,
-  { assertAdmitted }: RawRequest,
+  { admitAgain, operator }: RawRequest,
 ): { stream: PassThrough; response: RawResponse } {
   const stream = new PassThrough();
   let cancel: Cancel;
   const check = (): void => {
     cancel = clock.after(aliveMs, () => {
-      assertAdmitted().then(
-        () => {
+      admitAgain().then(
+        (now) => {
           if (stream.destroyed) return;
+          // What the stream may show was decided by the role that the caller had.
+          if (now?.role !== operator?.role) {
+            stream.end();
+            return;
+          }
           stream.write(': alive\n\n');
           check();
         },

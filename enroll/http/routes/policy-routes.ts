@@ -19,10 +19,9 @@ import {
   policyTestRequestSchema,
   policyTextRequestSchema,
 } from '../../../core/protocol/operator-api.ts';
-import { explain } from '../../../core/policy/explanation.ts';
 import { policyJsonSchema } from '../../../core/policy/policy-document.ts';
-import { parsePolicy } from '../../../core/policy/policy-file.ts';
-import { testPolicy, type PolicyTestCase } from '../../../core/policy/policy-test.ts';
+import type { PolicyReader } from '../../../core/policy/policy-reader.ts';
+import type { PolicyTestCase } from '../../../core/policy/policy-test.ts';
 import type { Subject } from '../../../core/policy/rules-for.ts';
 import type { BrokerQueries } from '../../feed/broker-queries.ts';
 import type { Feed } from '../../feed/directory-feed.ts';
@@ -38,6 +37,7 @@ export interface PolicyRouteDeps {
   readonly feed: Feed;
   readonly policy: FleetPolicy;
   readonly queries: BrokerQueries;
+  readonly reader: PolicyReader;
   readonly samples: BrokerReports;
   readonly table: DeviceTable;
 }
@@ -116,7 +116,7 @@ function etagOf(header: string | undefined): string {
   return expected;
 }
 
-function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
+function trialRoutes({ policy, reader, table }: PolicyRouteDeps): HttpRoute[] {
   const textOf = async (text: string | undefined): Promise<string> =>
     text ?? (await policy.get()).text;
   return [
@@ -128,18 +128,13 @@ function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
       body: policyTextRequestSchema,
       bodyMaxBytes,
       response: policyCheckedSchema,
-      handle({ body }): Promise<z.infer<typeof policyCheckedSchema>> {
+      async handle({ body, actor }): Promise<z.infer<typeof policyCheckedSchema>> {
         try {
-          const { roles } = parsePolicy(body.text);
-          return Promise.resolve({
-            ok: true,
-            error: null,
-            roles: [...roles.values()].map(({ name, rules }) => ({ name, rules: rules.length })),
-          });
+          return { ok: true, error: null, roles: [...(await reader.check(body.text, actor))] };
         } catch (error) {
-          if (!isFlotillaError(error)) throw error;
+          if (!isFlotillaError(error, 'policy-invalid')) throw error;
           const [, line, column] = /line (\d+), column (\d+)/.exec(error.detail ?? '') ?? [];
-          return Promise.resolve({
+          return {
             ok: false,
             roles: [],
             error: {
@@ -147,7 +142,7 @@ function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
               line: line === undefined ? null : Number(line),
               column: column === undefined ? null : Number(column),
             },
-          });
+          };
         }
       },
     }),
@@ -159,16 +154,17 @@ function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
       body: policyExplainRequestSchema,
       bodyMaxBytes,
       response: policyExplainedSchema,
-      async handle({ body }) {
+      async handle({ body, actor }) {
         const { text, action, topic, qos, retain, payloadBytes } = body;
         const subject = subjectOf(table, body);
-        const answer = explain(parsePolicy(await textOf(text)), subject, {
+        const question = {
           action,
           topic,
           ...(qos === undefined ? {} : { qos }),
           ...(retain === undefined ? {} : { retain }),
           ...(payloadBytes === undefined ? {} : { payloadBytes }),
-        });
+        };
+        const answer = await reader.explain(await textOf(text), subject, question, actor);
         return {
           allowed: answer.allowed,
           code: answer.code ?? null,
@@ -187,12 +183,13 @@ function trialRoutes({ policy, table }: PolicyRouteDeps): HttpRoute[] {
       body: policyTestRequestSchema,
       bodyMaxBytes: 2 * bodyMaxBytes,
       response: policyTestedSchema,
-      async handle({ body }) {
-        const result = testPolicy(parsePolicy(await textOf(body.text)), body.tests);
+      async handle({ body, actor }) {
+        const text = await textOf(body.text);
+        const result = await reader.test(text, body.tests, policyCasesMax, actor);
         return {
           passed: result.passed,
           failures: [...result.failures],
-          cases: result.cases.slice(0, policyCasesMax).map(caseOf),
+          cases: result.cases.map(caseOf),
         };
       },
     }),
@@ -226,7 +223,7 @@ function subjectOf(
   };
 }
 
-function brokerRoutes({ feed, queries }: PolicyRouteDeps): HttpRoute[] {
+function brokerRoutes({ feed, queries, reader }: PolicyRouteDeps): HttpRoute[] {
   return [
     route({
       method: 'GET',
@@ -246,8 +243,8 @@ function brokerRoutes({ feed, queries }: PolicyRouteDeps): HttpRoute[] {
       body: policyTextRequestSchema,
       bodyMaxBytes,
       response: policyDiffSchema,
-      async handle({ body }) {
-        parsePolicy(body.text);
+      async handle({ body, actor }) {
+        await reader.check(body.text, actor);
         const brokers = await Promise.all(
           feed.brokers.map(async (broker) => {
             const query = { kind: 'policy-diff', text: body.text } as const;

@@ -69,9 +69,11 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
       access: 'anyone',
       accepts: { mediaTypes: ['application/ocsp-request'], as: 'buffer' },
       bodyMaxBytes: ocspRequestMaxBytes,
-      handle: async ({ body }) =>
+      handle: async ({ body, remoteAddress }) =>
         ocspResponse(
-          Buffer.isBuffer(body) ? await ocsp.answer(body) : ocspFailure('malformedRequest'),
+          Buffer.isBuffer(body)
+            ? await ocsp.answer(body, remoteAddress)
+            : ocspFailure('malformedRequest'),
         ),
     },
     {
@@ -79,8 +81,10 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
       path: '/ocsp/*',
       access: 'anyone',
       // The path as it was sent: decoding, as the router does it, may change a "+" or a "/".
-      handle: async ({ url }) =>
-        ocspResponse(await ocsp.answer(ocspRequestOfPath(url.slice('/ocsp/'.length)))),
+      handle: async ({ url, remoteAddress }) =>
+        ocspResponse(
+          await ocsp.answer(ocspRequestOfPath(url.slice('/ocsp/'.length)), remoteAddress),
+        ),
     },
   ];
 }

@@ -5,7 +5,7 @@
  */
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { AuditEvent } from '../../audit/audit-event.ts';
-import type { AuditTrail } from '../../audit/audit-trail.ts';
+import type { BoundedRefusals } from '../../audit/bounded-refusals.ts';
 import type { IdentityProvider, SignInState } from '../../operators/identity-provider.ts';
 import type { NewSession, SignIn } from '../../operators/sign-in.ts';
 import type { Clock } from '../../../core/clock.ts';
@@ -16,7 +16,8 @@ import { cookieOf, sessionCookieHeader } from '../session-cookie.ts';
 import { failedPage, linkPage, signedInPage } from '../sign-in-page.ts';
 
 export interface SignInRouteDeps {
-  readonly audit: AuditTrail;
+  /** Audit lines about refused requests. */
+  readonly refused: Pick<BoundedRefusals, 'append'>;
   readonly clock: Clock;
   readonly provider: IdentityProvider | undefined;
   readonly signIn: SignIn;
@@ -31,7 +32,7 @@ export function signInRoutes(deps: SignInRouteDeps): RawRoute[] {
   return [...linkRoutes(deps), ...providerRoutes(deps)];
 }
 
-function linkRoutes({ audit, clock, signIn }: SignInRouteDeps): RawRoute[] {
+function linkRoutes({ refused, clock, signIn }: SignInRouteDeps): RawRoute[] {
   return [
     {
       method: 'GET',
@@ -57,7 +58,7 @@ function linkRoutes({ audit, clock, signIn }: SignInRouteDeps): RawRoute[] {
           return signedIn(await signIn.useLink(token ?? '', remoteAddress), clock);
         } catch (error) {
           const known = catalogued(error);
-          await audit.append(refusal(request, 'link', known));
+          await refused.append(refusal(request, 'link', known));
           // A person reads a page, a program a problem document.
           if (headers.accept?.includes('text/html') === true) return failure(known);
           throw error;
@@ -67,7 +68,7 @@ function linkRoutes({ audit, clock, signIn }: SignInRouteDeps): RawRoute[] {
   ];
 }
 
-function providerRoutes({ audit, clock, provider, signIn }: SignInRouteDeps): RawRoute[] {
+function providerRoutes({ refused, clock, provider, signIn }: SignInRouteDeps): RawRoute[] {
   if (provider === undefined) return [];
   return [
     {
@@ -99,7 +100,7 @@ function providerRoutes({ audit, clock, provider, signIn }: SignInRouteDeps): Ra
           return signedIn(await signIn.byProvider(name, role, remoteAddress), clock);
         } catch (error) {
           const known = catalogued(error);
-          await audit.append(refusal(request, 'provider', known));
+          await refused.append(refusal(request, 'provider', known));
           return failure(known);
         }
       },

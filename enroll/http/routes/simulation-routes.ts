@@ -55,7 +55,7 @@ export function simulationRoutes(simulations: Simulations, devicesMax: number): 
       body: simulationPlanSchema,
       bodyMaxBytes,
       response: simulationCheckedSchema,
-      handle: ({ body }) => simulations.check(body.plan),
+      handle: ({ body, actor }) => simulations.check(body.plan, actor),
     }),
     route({
       method: 'POST',

@@ -15,6 +15,7 @@ import {
   type BrokerAnswerOf,
   type OperatorSubject,
 } from '../../../core/protocol/broker-query.ts';
+import { RateLimiter } from '../../../core/rate-limiter.ts';
 import { catalogued, problemResponse } from '../problem.ts';
 import type { RawRoute } from '../raw-route.ts';
 import { subjectOf } from '../operator-subject.ts';
@@ -29,6 +30,8 @@ export interface TailRouteDeps extends BrokerRouteDeps {
 /** Tails of one operator, and in all, at the same time. */
 const perOperatorMax = 4;
 const totalMax = 32;
+/** Each start is a line in the audit log. */
+const startsPerMinuteMax = 60;
 
 const tailQuery = z.strictObject({
   filter: z.string().min(1).max(1024),
@@ -39,6 +42,7 @@ const tailQuery = z.strictObject({
 
 export function tailRoute(deps: TailRouteDeps): RawRoute {
   const counts = new Map<string, number>();
+  const starts = new RateLimiter(deps.clock, startsPerMinuteMax, 60_000);
   let total = 0;
   return {
     method: 'GET',
@@ -60,6 +64,9 @@ export function tailRoute(deps: TailRouteDeps): RawRoute {
       }
       const brokers = query.data.broker === undefined ? deps.feed.brokers : [query.data.broker];
       if (brokers.length === 0) throw new FlotillaError('broker-not-connected');
+      const retryAfterSeconds = starts.take(name);
+      if (retryAfterSeconds > 0)
+        throw new FlotillaError('too-many-requests', { retryAfterSeconds });
       await deps.audit.append({
         action: 'messages-watched',
         actor,

@@ -147,6 +147,15 @@ test('only a certificate of the trusted issuer for the requested key, name and u
   t.regex(await codeOf(), /^external-ca-unavailable 1 request is waiting for it 1$/);
   free();
   t.is((await slow).keyFingerprint, csr.keyFingerprint);
+  // One device has two requests there at a time, so that it cannot take all places.
+  const held: ServerResponse[] = [];
+  answer = (response) => void held.push(response);
+  const wide = (await open({ requestsMax: 8 }))!;
+  const own = [wide.issue(request), wide.issue(request)];
+  t.regex(await codeOf(wide), /^external-ca-unavailable 2 requests of d1 wait for it 1$/);
+  await until('both are at the CA', () => held.length === 2 || undefined);
+  for (const response of held) signed()(response);
+  t.is((await Promise.all(own)).length, 2);
   answer = () => undefined;
   t.regex(await codeOf(await open({ timeout: '10ms' })), /^external-ca-unavailable .* 30$/);
   t.regex(
