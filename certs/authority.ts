@@ -29,6 +29,7 @@ import {
   time,
   unsignedInteger,
 } from './der-encode.ts';
+import { authorityPoints, type AuthorityUrls } from './authority-points.ts';
 import { assertFitsCommonName, nameOf } from './distinguished-name.ts';
 import { extension } from './extensions.ts';
 import { fingerprintOf, keyTypeOf, spkiOf } from './key.ts';
@@ -61,13 +62,8 @@ export interface RootOptions {
   readonly validityMs: number;
   readonly key: KeyObject;
   readonly clock: Clock;
-}
-
-/** URLs in issued certificates. Only http: a client must not need this PKI to fetch them. */
-export interface AuthorityUrls {
-  readonly crl?: string;
-  readonly ocsp?: string;
-  readonly caIssuers?: string;
+  /** Default: a root that signs issuers. */
+  readonly profile?: 'root' | 'device-servers-root';
 }
 
 export interface AuthorityOptions {
@@ -110,14 +106,14 @@ export async function signRoot(
 }
 
 function rootContents(
-  { commonName, validityMs, clock }: Omit<RootOptions, 'key'>,
+  { commonName, validityMs, clock, profile = 'root' }: Omit<RootOptions, 'key'>,
   key: KeyObject,
 ): Contents {
   const now = clock.now();
   return {
     subject: readSpkiBytes(spkiOf(key)),
-    profile: 'root',
-    subjectName: nameOf(checkedCommonName('root', commonName)),
+    profile,
+    subjectName: nameOf(checkedCommonName(profile, commonName)),
     names: noNames,
     notBeforeMs: now - backdateMs,
     notAfterMs: now + validityMs,
@@ -153,7 +149,7 @@ export class Authority {
     this.signer = signer;
     this.keyId = subjectKeyId;
     this.#clock = clock;
-    this.#points = pointsOf(urls);
+    this.#points = authorityPoints(urls);
   }
 
   /**
@@ -314,13 +310,15 @@ function issuedOf(
 
 function extensionsOf(contents: Contents): Buffer[] {
   const { subject, profile, names, issuerKeyId, points } = contents;
-  const { isCa, pathLength, keyUsage, extendedKeyUsage, ocspNoCheck } = profiles[profile];
+  const { isCa, pathLength, keyUsage, rsaKeyUsage, extendedKeyUsage, ocspNoCheck } =
+    profiles[profile];
+  const isRsa = subject.type.startsWith('rsa');
   const constraints = isCa
     ? sequence(derTrue, ...(pathLength === undefined ? [] : [integer(pathLength)]))
     : sequence();
   const extensions = [
     extension(oids.basicConstraints, constraints, 'critical'),
-    extension(oids.keyUsage, namedBits(keyUsage), 'critical'),
+    extension(oids.keyUsage, namedBits((isRsa ? rsaKeyUsage : undefined) ?? keyUsage), 'critical'),
   ];
   if (extendedKeyUsage.length > 0) {
     extensions.push(extension(oids.extendedKeyUsage, sequence(...extendedKeyUsage.map(oid))));
@@ -341,23 +339,6 @@ function extensionsOf(contents: Contents): Buffer[] {
 /** RFC 7093, 2, method 1: the leftmost 160 bits of SHA-256 over the key's BIT STRING. */
 function keyIdOf({ keyBits }: PublicKeyFacts): Buffer {
   return hash('sha256', keyBits, 'buffer').subarray(0, 20);
-}
-
-/** CRL distribution point and authority information access (RFC 5280, 4.2.1.13 and 4.2.2.1). */
-function pointsOf({ crl, ocsp, caIssuers }: AuthorityUrls): Buffer[] {
-  const uri = (url: string): Buffer =>
-    element(contextTag(6, 'primitive'), Buffer.from(new URL(url).href, 'latin1'));
-  const extensions: Buffer[] = [];
-  if (crl !== undefined) {
-    const point = sequence(element(contextTag(0), element(contextTag(0), uri(crl))));
-    extensions.push(extension(oids.crlDistributionPoints, sequence(point)));
-  }
-  const access = [
-    ...(ocsp === undefined ? [] : [sequence(oid(oids.adOcsp), uri(ocsp))]),
-    ...(caIssuers === undefined ? [] : [sequence(oid(oids.adCaIssuers), uri(caIssuers))]),
-  ];
-  if (access.length > 0) extensions.push(extension(oids.authorityInfoAccess, sequence(...access)));
-  return extensions;
 }
 
 /** 16 random bytes, positive, of fixed length: 126 bits of randomness. */

@@ -21,6 +21,8 @@ export interface CsrAttributesOptions {
   readonly commonName?: string;
   /** Names that the request must contain. */
   readonly names?: SubjectNames;
+  /** Whether the device fills in names, for a certificate with which it is also a server. Excludes `names`. */
+  readonly ownNames?: boolean;
 }
 
 /** CsrAttrs, DER. @throws FlotillaError `subject-name-invalid` */
@@ -39,14 +41,24 @@ export function csrAttributes(options: CsrAttributesOptions): Buffer {
 }
 
 /** RFC 9908, 3.4: CertificationRequestInfoTemplate. */
-function template({ keyType, commonName }: CsrAttributesOptions, wanted: Buffer[]): Buffer {
+function template(options: CsrAttributesOptions, wanted: Buffer[]): Buffer {
+  const { keyType, commonName, ownNames = false } = options;
   const value = commonName === undefined ? [] : [utf8String(commonName)];
   const subject = sequence(setOf(sequence(oid(oids.commonName), ...value)));
   return sequence(
     integer(0),
     subject,
     element(contextTag(0), ...requestedKeys[keyType].keyTemplate),
-    element(contextTag(1), ...wanted),
+    element(contextTag(1), ...(ownNames ? [serverExtensions()] : wanted)),
+  );
+}
+
+/** Names whose values the client adds, and the usages that the certificate will have (RFC 9908, 3.4). */
+function serverExtensions(): Buffer {
+  const usages = sequence(oid(oids.serverAuth), oid(oids.clientAuth));
+  return attribute(
+    oids.extensionTemplate,
+    sequence(sequence(oid(oids.subjectAltName)), extension(oids.extendedKeyUsage, usages)),
   );
 }
 

@@ -82,4 +82,5 @@ export const oids = {
   cmcRa: '1.3.6.1.5.5.7.3.28',
   // CSR attributes (RFC 9908)
   requestTemplate: '1.2.840.113549.1.9.16.2.61',
+  extensionTemplate: '1.2.840.113549.1.9.16.2.62',
 } as const;

@@ -11,8 +11,10 @@ export const certificateProfiles = [
   'issuer',
   'device-issuer',
   'service-issuer',
+  'device-servers-root',
   'server',
   'device',
+  'device-server',
   'service',
   'admin',
   'broker',
@@ -22,7 +24,14 @@ export const certificateProfiles = [
 export type CertificateProfile = (typeof certificateProfiles)[number];
 
 /** Bits of KeyUsage (RFC 5280, 4.2.1.3). */
-export const keyUsageBits = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const;
+export const keyUsageBits = {
+  digitalSignature: 0,
+  nonRepudiation: 1,
+  keyEncipherment: 2,
+  dataEncipherment: 3,
+  keyCertSign: 5,
+  cRLSign: 6,
+} as const;
 
 export interface ProfileFacts {
   readonly isCa: boolean;
@@ -30,6 +39,8 @@ export interface ProfileFacts {
   readonly pathLength: number | undefined;
   /** Bits of KeyUsage. The only key exchange is ephemeral, so a leaf only signs. */
   readonly keyUsage: readonly number[];
+  /** The same for certificates of RSA keys, if it is different. */
+  readonly rsaKeyUsage?: readonly number[];
   /** OIDs; empty for any use. In an issuer: what its certificates can be used for. */
   readonly extendedKeyUsage: readonly string[];
   /** Whether the subject is an identity (core/device-id.ts), or a descriptive name. */
@@ -39,6 +50,7 @@ export interface ProfileFacts {
 }
 
 const { digitalSignature, keyCertSign, cRLSign } = keyUsageBits;
+const { nonRepudiation, keyEncipherment, dataEncipherment } = keyUsageBits;
 const { serverAuth, clientAuth, ocspSigning, cmcRa } = oids;
 
 const ca: ProfileFacts = {
@@ -64,15 +76,24 @@ const leaf: ProfileFacts = {
  * Node.js. So whoever has the key of the issuer of devices cannot pose as a broker. RFC 5280, 4.2.1.12, allows the
  * extension in certificates of CAs.
  *
- * A device cannot be a server, nor a server a device; a broker is both (feed, listeners).
+ * A device cannot be a server for clients that trust the root of the services, nor a server a device; a broker is both
+ * (feed, listeners).
  */
 export const profiles: Readonly<Record<CertificateProfile, ProfileFacts>> = {
   root: ca,
   issuer: { ...ca, pathLength: 0 },
   'device-issuer': { ...ca, pathLength: 0, extendedKeyUsage: [clientAuth] },
   'service-issuer': { ...ca, pathLength: 0, extendedKeyUsage: [serverAuth, clientAuth] },
+  // A root of its own: whoever trusts the root of the services does not trust devices that are servers.
+  'device-servers-root': { ...ca, pathLength: 0, extendedKeyUsage: [serverAuth, clientAuth] },
   server: { ...leaf, extendedKeyUsage: [serverAuth] },
   device: leaf,
+  'device-server': {
+    ...leaf,
+    extendedKeyUsage: [serverAuth, clientAuth],
+    // OPC UA Part 6, 6.2.2, requires these of RSA keys; with EC keys only the signature.
+    rsaKeyUsage: [digitalSignature, nonRepudiation, keyEncipherment, dataEncipherment],
+  },
   service: leaf,
   admin: leaf,
   broker: { ...leaf, extendedKeyUsage: [clientAuth, serverAuth] },

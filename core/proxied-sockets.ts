@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { BlockList, isIPv6, type Socket } from 'node:net';
+import type { BlockList, Socket } from 'node:net';
 import type { Clock } from './clock.ts';
 import type { ErrorCode } from './errors/catalogue.ts';
 import { unmappedAddress } from './ip-address.ts';
+import { ipNetworks, isInNetworks } from './ip-networks.ts';
 import { patientTimeout } from './patient-timeout.ts';
 import {
   looksLikeProxyHeader,
@@ -33,13 +34,13 @@ export class ProxiedSockets {
 
   constructor(deps: ProxiedSocketsDeps) {
     this.#deps = deps;
-    this.#networks = networkList(deps.networks);
+    this.#networks = ipNetworks(deps.networks);
   }
 
   /** Whether a connection comes from a load balancer. */
   isProxied(socket: Socket): boolean {
     const address = unmappedAddress(socket.remoteAddress ?? '');
-    return address !== '' && this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+    return isInNetworks(address, this.#networks);
   }
 
   /**
@@ -108,18 +109,6 @@ export class ProxiedSockets {
     socket.once('close', () => this.#sources.delete(connection));
     report(socket, source);
   }
-}
-
-/** The networks of a setting, for {@link BlockList.check}. Each was validated with the configuration. */
-function networkList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = '', bits] = network.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (bits === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(bits), family);
-  }
-  return list;
 }
 
 /** The address and port of the peer of a connection, which no other open connection to this port has. */

@@ -55,6 +55,8 @@ export interface StateFolder {
     readonly issuerKey: string;
     /** The issuer that signs the certificates of services, brokers, administrators and servers. */
     readonly serviceCert: string;
+    /** The self-signed issuer of devices that are servers as well. */
+    readonly deviceServersCert: string;
     /** Every trusted issuer, one folder each. */
     readonly issuers: string;
     /** Issuers that were withdrawn because their key is in other hands. */
@@ -116,6 +118,7 @@ export function stateFolder(root: string): StateFolder {
       issuerCert: at('ca', 'issuer.pem'),
       issuerKey: at('ca', 'issuer.key.pem'),
       serviceCert: at('ca', 'service.pem'),
+      deviceServersCert: at('ca', 'device-servers.pem'),
       issuers: at('ca', 'issuers'),
       withdrawn: at('ca', 'withdrawn'),
       requests: at('ca', 'requests'),

@@ -9,18 +9,21 @@ import { systemClock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
 import { httpsUrl, publicEnrollUrl, publicHost } from '../core/config/public-address.ts';
 import { Lifecycle, type Close } from '../core/lifecycle.ts';
+import type { Logger } from '../core/log.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { CertificateRefresh } from './bootstrap/certificate-refresh.ts';
 import { createDistribution, createIssuance } from './bootstrap/components.ts';
 import { openState, type StateDeps } from './bootstrap/state.ts';
+import { needsDeviceServers } from './enrollment/profiles.ts';
 import { buildRoutes } from './http/routes/build-routes.ts';
 import { HttpServer } from './http/server.ts';
 import type { ServerCertificate } from './http/tls-server.ts';
 import { openOperatorApi } from './operator-services.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
+import type { IssuerRollover } from './rollover/issuer-rollover.ts';
 import { statusOfService } from './service-status.ts';
 import type { SimulationRunner } from './simulations/simulation-runner.ts';
 import { EnrollmentTelemetry } from './telemetry/enrollment-telemetry.ts';
@@ -165,9 +168,23 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
         url = publicEnrollUrl(config, host, port);
         await issuance.factories.load(registry);
         await certificates.check();
+        await ensureDeviceServers(config, ca, distribution.changes.issuers, log);
         log.info('reloaded');
       },
     };
+  });
+}
+
+/** Profiles can be changed without a restart. */
+async function ensureDeviceServers(
+  config: Config,
+  { inventory }: CertificateAuthority,
+  issuers: IssuerRollover,
+  log: Logger,
+): Promise<void> {
+  if (inventory.deviceServers !== undefined || !needsDeviceServers(config)) return;
+  await issuers.introduce('system', 'device-servers').catch((error: unknown) => {
+    log.warn({ err: error }, 'the issuer of devices that are servers could not be created');
   });
 }
 

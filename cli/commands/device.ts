@@ -41,6 +41,7 @@ interface EnrollOptions extends Partial<AdminOptions> {
   readonly id: DeviceId;
   readonly out: string;
   readonly keyType: KeyType;
+  readonly names?: readonly string[];
   readonly wait: number;
 }
 
@@ -91,6 +92,10 @@ export function deviceCommand(runner: Runner): Command {
         .addOption(
           new Option('--key-type <type>', 'type of the key').choices(keyTypes).default('p256'),
         )
+        .option(
+          '--names <name...>',
+          'DNS names, addresses and URIs of the device as a server, if its profile allows them',
+        )
         .addOption(
           new Option('--wait <duration>', 'how long to wait for the approval')
             .argParser(durationMs)
@@ -98,7 +103,12 @@ export function deviceCommand(runner: Runner): Command {
         )
         .action(runner.run(enroll)),
     )
-    .addCommand(renewCommand(runner))
+    .addCommand(
+      renewCommand(runner).option(
+        '--names <name...>',
+        'other names of the device as a server (default: those of the current certificate)',
+      ),
+    )
     .addCommand(agentCommand(runner))
     .addCommand(
       stateCommand('list', 'list the registered devices')
@@ -157,6 +167,7 @@ const enroll: CommandAction<EnrollOptions> = async (options, context) => {
     folder: options.out,
     id: options.id,
     keyType: options.keyType,
+    names: options.names ?? [],
     url: target,
     fingerprint,
     mqtts,
@@ -291,11 +302,14 @@ function deviceText(
     `attributes   ${attributes.join(', ') || '-'}`,
     `connected    ${device.connected ? `yes, to ${brokers}` : 'no'}`,
     `last seen    ${lastSeen(device, out)}`,
-    ...device.certificates.flatMap(({ serial, status, notBefore, notAfter, fingerprint }) => [
-      `certificate  ${statusText(status, out.style)}, ends ${out.moment(notAfter)}`,
-      `             valid from ${notBefore}, serial ${serial}`,
-      `             ${fingerprint}`,
-    ]),
+    ...device.certificates.flatMap(
+      ({ serial, status, notBefore, notAfter, fingerprint, names = [] }) => [
+        `certificate  ${statusText(status, out.style)}, ends ${out.moment(notAfter)}`,
+        `             valid from ${notBefore}, serial ${serial}`,
+        ...(names.length === 0 ? [] : [`             server ${names.join(', ')}`]),
+        `             ${fingerprint}`,
+      ],
+    ),
     ...refusals.map(
       ({ at, kind, action, detail, remoteAddress }) =>
         `${kind.padEnd(11)}  ${out.moment(at)} ${[detail['code'] ?? action, detail['topic'], remoteAddress].filter((part) => part !== undefined && part !== null).join(' ')}`,

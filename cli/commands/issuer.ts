@@ -4,6 +4,7 @@ import { amountText } from '../../core/amount-text.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { WithdrawIssuerResponse } from '../../core/protocol/api-client.ts';
+import type { RootedPurpose, SignedPurpose } from '../../enroll/ca/ca-inventory.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -13,10 +14,12 @@ import { readPemFile } from '../lib/pem-input.ts';
 import type { Runner } from '../lib/runner.ts';
 import { issuerImportCommand } from './signed-issuer.ts';
 
-type Purpose = 'devices' | 'services';
+interface AddOptions extends AdminOptions {
+  readonly purpose: SignedPurpose;
+}
 
 interface PurposeOptions extends AdminOptions {
-  readonly purpose: Purpose;
+  readonly purpose: RootedPurpose;
 }
 
 export function issuerCommand(runner: Runner): Command {
@@ -32,7 +35,7 @@ export function issuerCommand(runner: Runner): Command {
         'add',
         'create a new issuer, which issues certificates as soon as every broker trusts it',
       )
-        .addOption(purposeOption())
+        .addOption(purposeOption('device-servers'))
         .option(...urlOption)
         .action(runner.run(add)),
     )
@@ -68,9 +71,9 @@ export function issuerCommand(runner: Runner): Command {
     );
 }
 
-function purposeOption(): Option {
+function purposeOption(...others: readonly string[]): Option {
   return new Option('--purpose <purpose>', 'what the issuer signs')
-    .choices(['devices', 'services'])
+    .choices(['devices', 'services', ...others])
     .default('devices');
 }
 
@@ -93,21 +96,23 @@ const list: CommandAction<AdminOptions> = async (options, context) => {
   return 0;
 };
 
-const add: CommandAction<PurposeOptions> = async (options, context) => {
+const add: CommandAction<AddOptions> = async (options, context) => {
   const { purpose } = options;
   const issuer = await changeCa(
     options,
     context,
     (client) => client.api.addIssuer({ body: { purpose } }),
     async ({ prepare, open }) => {
+      const { signingIssuer } = await import('../../enroll/ca/ca-inventory.ts');
       const isFirst = await addFirstIssuers(await prepare());
       const { changes, ca, added } = await open();
-      const signer = purpose === 'devices' ? ca.current : ca.service;
+      const signing = signingIssuer(ca.inventory, purpose)?.certificate;
       // Opening the CA has replaced an issuer that had ended.
       const isDone = isFirst || added.some((one) => one.purpose === purpose);
-      const { fingerprint, x509, notAfterMs } = isDone
-        ? signer.certificate
-        : await changes.issuers.introduce(localActor, purpose);
+      const { fingerprint, x509, notAfterMs } =
+        isDone && signing !== undefined
+          ? signing
+          : await changes.issuers.introduce(localActor, purpose);
       const notAfter = new Date(notAfterMs).toISOString();
       return { fingerprint, name: x509.subject, current: true, purpose, notAfter };
     },
@@ -157,7 +162,7 @@ const request: CommandAction<RequestOptions> = async (options, context) => {
 
 async function requestIn(
   { state, passphrase, nowMs }: CaFiles,
-  purpose: Purpose,
+  purpose: RootedPurpose,
   uri: string | undefined,
 ): Promise<{ readonly key: string; readonly csr: string }> {
   const { requestIssuer } = await import('../../enroll/ca/issuer-import.ts');

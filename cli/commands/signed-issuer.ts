@@ -1,6 +1,7 @@
 /** `flotilla issuer import`: takes an issuer that another CA has certified. @module */
 import type { Command } from 'commander';
 import type { ImportIssuerResponse } from '../../core/protocol/api-client.ts';
+import type { IssuerPurpose } from '../../enroll/ca/ca-inventory.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
 import { changeCa, localActor, type StoppedState } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
@@ -93,7 +94,7 @@ function viewOf(
     readonly x509: { readonly subject: string };
     readonly notAfterMs: number;
   },
-  purpose: 'all' | 'devices' | 'services',
+  purpose: IssuerPurpose,
   current: boolean,
 ): ImportIssuerResponse {
   const notAfter = new Date(made.notAfterMs).toISOString();

@@ -9,8 +9,9 @@
  */
 import { access, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { createCsr, parseCsr } from '../../certs/csr.ts';
+import { plainNames, subjectNamesOf } from '../../certs/subject-names.ts';
 import { generateKey, privateKeyPem, type KeyType } from '../../certs/key.ts';
 import { makeSecretFolder, writeFileAtomic } from '../../core/atomic-file.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -37,6 +38,8 @@ export interface EnrollDeviceOptions {
   readonly folder: string;
   readonly id: DeviceId;
   readonly keyType: KeyType;
+  /** Names of the device as a server (default: none). */
+  readonly names?: readonly string[];
   readonly url: string;
   readonly fingerprint: string;
   /** `host:port` of the broker, which tests the certificates of later renewals. */
@@ -107,15 +110,31 @@ async function pendingRequest(
   try {
     const [key, csr] = await Promise.all([readFile(keyPath, 'utf8'), readFile(csrPath, 'utf8')]);
     createPrivateKey(key);
-    return { folder, key, csr };
+    if (hasNames(csr, options.names ?? [])) return { folder, key, csr };
+    // The key stays: only the names are others than at the attempt before.
+    return { folder, key, csr: await storedRequest(csrPath, createPrivateKey(key), options) };
   } catch {
     const made = await generateKey(options.keyType);
     const key = privateKeyPem(made);
-    const csr = createCsr({ key: made, commonName: options.id }).pem;
     await writeFileAtomic(keyPath, key);
-    await writeFileAtomic(csrPath, csr);
-    return { folder, key, csr };
+    return { folder, key, csr: await storedRequest(csrPath, made, options) };
   }
+}
+
+function hasNames(csr: string, names: readonly string[]): boolean {
+  return (
+    plainNames(parseCsr(csr).names).join('\n') === plainNames(subjectNamesOf(names)).join('\n')
+  );
+}
+
+async function storedRequest(
+  path: string,
+  key: KeyObject,
+  { id, names = [] }: EnrollDeviceOptions,
+): Promise<string> {
+  const csr = createCsr({ key, commonName: id, names }).pem;
+  await writeFileAtomic(path, csr);
+  return csr;
 }
 
 /** Repeats the request until it is decided: 202 means that it waits for an operator. */

@@ -37,6 +37,8 @@ export interface RenewalOptions {
   /** Generates a new key. */
   readonly rekey?: boolean;
   readonly keyType: KeyType;
+  /** Names of the device as a server (default: those of the current certificate). */
+  readonly names?: readonly string[];
 }
 
 export interface RenewedIdentity {
@@ -135,10 +137,10 @@ class IdentityRenewal {
 
   /** Requests a successor from the service. */
   async #request(): Promise<Pending> {
-    const { rekey = false, keyType } = this.#options;
+    const { rekey = false, keyType, names = [] } = this.#options;
     const { key: oldKey, ca, chain } = this.#current;
     const key = rekey ? await generateKey(keyType) : createPrivateKey(oldKey);
-    const csr = createCsr({ key, commonName: this.#id }).pem;
+    const csr = createCsr({ key, commonName: this.#id, names }).pem;
     const issued = await callJson(
       {
         method: 'POST',

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { cmpSettingsSchema } from './cmp-settings.ts';
 import { enrollLimitsSchema } from './enroll-limits.ts';
@@ -12,12 +11,13 @@ import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
 import { renewalSettingsSchema } from './renewal-settings.ts';
 import { externalCaSchema } from './external-ca-schema.ts';
+import { ipNetworkSchema } from './server-name-settings.ts';
 import { durationSetting, host, plainUrl, portSetting } from './setting-types.ts';
 
 const approvalRule = z.strictObject({
   idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
   addresses: z
-    .array(z.string().min(1).max(64))
+    .array(ipNetworkSchema)
     .min(1)
     .max(64)
     .optional()
@@ -40,11 +40,7 @@ export const configSchema = z.strictObject({
       'Names and addresses in the server certificates, in addition to localhost and the host name.',
     ),
   proxies: z
-    .array(
-      z
-        .string()
-        .refine((text) => isNetwork(text), 'Expected an address or a network like 10.0.0.0/8'),
-    )
+    .array(ipNetworkSchema)
     .max(64)
     .default([])
     .describe(
@@ -359,14 +355,4 @@ function bare(text: string): boolean {
   if (!URL.canParse(text)) return true; // Already reported by z.url.
   const { username, password, search, hash } = new URL(text);
   return `${username}${password}${search}${hash}` === '';
-}
-
-/** Whether a text is an IP address, or a network as address and number of bits. */
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return (
-    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
-  );
 }

@@ -1,6 +1,7 @@
 /** The settings of an enrollment profile. @module */
 import { z } from 'zod';
 import { deviceRoleSchema } from '../protocol/policy-role.ts';
+import { serverNamesSchema } from './server-name-settings.ts';
 import { durationSetting } from './setting-types.ts';
 
 /** The key types that certificates are issued for. */
@@ -49,4 +50,9 @@ export const enrollmentProfileSchema = z.strictObject({
     .record(z.string().min(1).max(64), z.string().max(256))
     .default({})
     .describe('The attributes of devices enrolled with this profile.'),
+  serverNames: serverNamesSchema
+    .optional()
+    .describe(
+      'Names that a device may request, so that it can also be a server (OPC UA, HTTPS) for programs that trust the issuer of such devices.',
+    ),
 });

@@ -148,6 +148,12 @@ export const enrollErrors = errors({
       'Use the device id as the only common name, or leave the subject empty; request no other names.',
     http: 400,
   },
+  'server-name-refused': {
+    title: 'The device may not have a name that its CSR requests',
+    advice:
+      'Request only names that serverNames of the enrollment profile allows, and none of the services.',
+    http: 400,
+  },
   'device-id-too-long': {
     title: 'This id is too long for a certificate',
     advice: 'Use at most 64 characters: a common name holds no more (RFC 5280, appendix A.1).',

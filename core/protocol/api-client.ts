@@ -187,7 +187,7 @@ export type GetCaStatusResponse = {
     readonly name: string;
     readonly notBefore: string;
     readonly notAfter: string;
-    readonly purpose: 'all' | 'devices' | 'services';
+    readonly purpose: 'all' | 'devices' | 'services' | 'device-servers';
     readonly current: boolean;
     readonly key: 'file' | 'token' | 'external';
     readonly root: string;
@@ -208,6 +208,7 @@ export type GetCaStatusResponse = {
     readonly detail: string;
   }[];
 };
+export type GetDeviceServersResponse = { readonly fingerprint: string; readonly ca: string };
 export type ListDevicesResponse = {
   readonly devices: readonly {
     readonly id: string;
@@ -222,6 +223,7 @@ export type ListDevicesResponse = {
       readonly notAfter: string;
       readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
       readonly fingerprint: string;
+      readonly names?: readonly string[] | undefined;
       readonly seenAt?: string | undefined;
     }[];
     readonly connected: boolean;
@@ -300,6 +302,7 @@ export type GetDeviceResponse = {
     readonly notAfter: string;
     readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
+    readonly names?: readonly string[] | undefined;
     readonly seenAt?: string | undefined;
   }[];
   readonly connected: boolean;
@@ -331,6 +334,7 @@ export type EditDeviceResponse = {
     readonly notAfter: string;
     readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
+    readonly names?: readonly string[] | undefined;
     readonly seenAt?: string | undefined;
   }[];
   readonly connected: boolean;
@@ -455,6 +459,7 @@ export type ResumeDeviceResponse = {
     readonly notAfter: string;
     readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
+    readonly names?: readonly string[] | undefined;
     readonly seenAt?: string | undefined;
   }[];
   readonly connected: boolean;
@@ -508,6 +513,7 @@ export type SuspendDeviceResponse = {
     readonly notAfter: string;
     readonly status: 'active' | 'revoked' | 'retired' | 'expired' | 'withdrawn';
     readonly fingerprint: string;
+    readonly names?: readonly string[] | undefined;
     readonly seenAt?: string | undefined;
   }[];
   readonly connected: boolean;
@@ -617,7 +623,7 @@ export type ListIssuersResponse = {
     readonly fingerprint: string;
     readonly name: string;
     readonly current: boolean;
-    readonly purpose?: 'all' | 'devices' | 'services' | undefined;
+    readonly purpose?: 'all' | 'devices' | 'services' | 'device-servers' | undefined;
     readonly notAfter: string;
   }[];
 };
@@ -625,15 +631,17 @@ export type AddIssuerResponse = {
   readonly fingerprint: string;
   readonly name: string;
   readonly current: boolean;
-  readonly purpose?: 'all' | 'devices' | 'services' | undefined;
+  readonly purpose?: 'all' | 'devices' | 'services' | 'device-servers' | undefined;
   readonly notAfter: string;
 };
-export type AddIssuerRequest = { readonly purpose?: 'devices' | 'services' | undefined };
+export type AddIssuerRequest = {
+  readonly purpose?: 'devices' | 'services' | 'device-servers' | undefined;
+};
 export type ImportIssuerResponse = {
   readonly fingerprint: string;
   readonly name: string;
   readonly current: boolean;
-  readonly purpose?: 'all' | 'devices' | 'services' | undefined;
+  readonly purpose?: 'all' | 'devices' | 'services' | 'device-servers' | undefined;
   readonly notAfter: string;
 };
 export type ImportIssuerRequest = {
@@ -1475,6 +1483,18 @@ export class ApiClient {
       path: pathOf(`/v1/ca/status`, undefined),
       ...sent(options),
     })) as GetCaStatusResponse;
+  }
+
+  /** Returns the roots of devices that are servers, for programs that connect to them. `GET /v1/device-servers` */
+  async getDeviceServers(options: CommonOptions & {} = {}): Promise<GetDeviceServersResponse> {
+    // The seam to the network: the service checks what it sends by the same schema.
+
+    return (await this.#call({
+      operation: 'getDeviceServers',
+      method: 'GET',
+      path: pathOf(`/v1/device-servers`, undefined),
+      ...sent(options),
+    })) as GetDeviceServersResponse;
   }
 
   /** Lists identities by page, with filters. Needs: viewer. `GET /v1/devices` */

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from 'zod';
+import { issuerPurposes } from './enrollment-api.ts';
 
 const fingerprint = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const time = z.iso.datetime();
@@ -29,8 +30,8 @@ export const caRootSchema = z.object({
 /** A trusted issuer. */
 export const caIssuerSchema = z.object({
   ...authority,
-  /** What it signs; `all`: devices, services and servers. */
-  purpose: z.enum(['all', 'devices', 'services']),
+  /** What it signs; `all`: devices, services and servers. `device-servers`: devices that are servers as well. */
+  purpose: z.enum(issuerPurposes),
   /** Whether it signs new certificates. */
   current: z.boolean(),
   /** Where its private key is: in the state folder, on a token, or at an external CA. */

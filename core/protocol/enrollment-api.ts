@@ -60,6 +60,9 @@ export const enrollRequestSchema = z.strictObject({
 
 export const renewRequestSchema = z.strictObject({ csr: z.string().min(1).max(16_384) });
 
+/** The roots of devices that are servers, the current one first. Programs that connect to such devices trust them. */
+export const deviceServersSchema = z.object({ fingerprint, ca: z.string() });
+
 /** A certificate that was issued. Serial is lower-case hexadecimal. */
 export const issuedSchema = z.object({
   device: deviceIdSchema,
@@ -261,6 +264,8 @@ export const deviceSchema = z.object({
       /** `withdrawn`: its issuer is not trusted anymore. */
       status: z.enum(['active', 'revoked', 'retired', 'expired', 'withdrawn']),
       fingerprint,
+      /** Its alternative names, if it is also the certificate of a server. */
+      names: z.array(z.string()).optional(),
       /** When a broker first saw it connect; absent when that is not known. */
       seenAt: time.optional(),
     }),
@@ -390,13 +395,16 @@ export const factorySchema = z.object({
 });
 export const factoriesSchema = z.object({ factories: z.array(factorySchema) });
 
+/** `device-servers`: devices that are servers as well; this issuer is a root of its own. */
+export const issuerPurposes = ['all', 'devices', 'services', 'device-servers'] as const;
+
 export const issuerSchema = z.object({
   fingerprint,
   name: z.string(),
   /** Whether it issues certificates now; the others are still trusted. */
   current: z.boolean(),
   /** What it signs; `all`: devices, services and servers. Absent from older services. */
-  purpose: z.enum(['all', 'devices', 'services']).optional(),
+  purpose: z.enum(issuerPurposes).optional(),
   notAfter: time,
 });
 export const issuersSchema = z.object({ issuers: z.array(issuerSchema) });

@@ -28,7 +28,7 @@ import { DeviceAdmin } from '../devices/devices.ts';
 import { certificateRow, newIdentity, withCertificate } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
-import { brokerNames, serverNames } from './server-names.ts';
+import { brokerNames, serverNames } from '../ca/server-names.ts';
 
 export interface OwnIdentity {
   readonly certificate: CertificateFacts;

@@ -26,6 +26,7 @@ import {
   restoreOwnIdentity,
   type OwnName,
 } from './own-identities.ts';
+import { needsDeviceServers } from '../enrollment/profiles.ts';
 
 export interface StateDeps {
   readonly clock?: Clock;
@@ -106,7 +107,9 @@ export async function openState(
   const passphrase = await readPassphrase(state, env);
   const caDeps = { clock, urls: authorityUrls(config) };
   const withdrawals = await openWithdrawals(state);
-  const added = await upkeepCa(state, passphrase, caDeps, log);
+  const added = await upkeepCa(state, passphrase, caDeps, log, {
+    deviceServers: needsDeviceServers(config),
+  });
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
   const external = await ExternalCa.open(config, clock);

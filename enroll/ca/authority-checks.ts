@@ -22,10 +22,10 @@ export interface AuthorityCheck {
 
 /** The ends of the roots and issuers. A former issuer that has ended needs no action: all its certificates ended too. */
 export function authorityChecks(
-  { root, next, former, current, service, issuers }: CaInventory,
+  { root, next, former, current, service, deviceServers, issuers }: CaInventory,
   nowMs: number,
 ): AuthorityCheck[] {
-  const others = issuers.filter((one) => one !== current && one !== service);
+  const others = issuers.filter((one) => ![current, service, deviceServers].includes(one));
   return [
     { name: 'root', ...rootCheck(root, next, nowMs) },
     ...(next === undefined ? [] : [{ name: 'root, next', ...checkExpiry(next, nowMs) }]),
@@ -36,6 +36,9 @@ export function authorityChecks(
     ...(service === undefined || service === current
       ? []
       : [{ name: 'issuer of services', ...checkExpiry(service.certificate, nowMs) }]),
+    ...(deviceServers === undefined
+      ? []
+      : [{ name: 'issuer of device servers', ...checkExpiry(deviceServers.certificate, nowMs) }]),
     ...others.map(({ certificate }, at) => ({
       name: `issuer, former ${at + 1}`,
       ...formerCheck(certificate, nowMs),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthorityUrls } from '../../certs/authority.ts';
+import type { AuthorityUrls } from '../../certs/authority-points.ts';
 import type { Config } from '../../core/config/config.ts';
 
 /**

@@ -6,13 +6,14 @@
  * ca/root.crl.pem                the root's list of revoked issuers
  * ca/issuer.pem issuer.key.pem   the issuer that signs certificates of devices now
  * ca/service.pem                 the issuer that signs certificates of services, brokers and servers now
+ * ca/device-servers.pem          the issuer that signs certificates of devices that are servers, which is its own root
  * ca/issuers/<id>/cert.pem key.pem   every issuer that is still trusted, including the current ones
  * ca/withdrawn/<id>/             the same of issuers whose key is in other hands (see issuer-withdrawal-record.ts)
  * ca/requests/<id>/key.pem       keys of issuers whose certificate is requested from another CA
  * ca/roots/{next,former}/        cert.pem key.pem crl.pem of another trusted root, cross.pem (see root-change.ts)
  * ```
  *
- * `issuer.pem` and `service.pem` decide which issuers are current. Keys are found by their public key, so
+ * `issuer.pem`, `service.pem` and `device-servers.pem` decide which issuers are current. Keys are found by their public key, so
  * that a crash between two files of a rollover leaves a working CA. An issuer's `<id>` is the first 16
  * digits of its fingerprint. The certificate of an issuer may be followed by the CAs between it and the root.
  *
@@ -36,6 +37,8 @@ import {
   readCaInventory,
   type CaInventory,
   type IssuerChain,
+  type RootedPurpose,
+  type SignedPurpose,
 } from './ca-inventory.ts';
 import { issuerKeyFiles, openKeys, openSigner } from './ca-keys.ts';
 import { openRoot, type CaDeps } from './root-authority.ts';
@@ -110,7 +113,8 @@ export async function createCa(
 
 /**
  * Creates an issuer that the root signs, and stores it with the others. It signs nothing until {@link
- * activateIssuer}; the first one of each purpose is current at once.
+ * activateIssuer}; the first one of each purpose is current at once. The issuer of devices that are servers signs
+ * itself.
  *
  * @throws FlotillaError `ca-missing`, `root-key-missing` when the root's key was removed
  */
@@ -118,8 +122,9 @@ export async function createIssuer(
   state: StateFolder,
   passphrase: string,
   deps: CaDeps,
-  purpose: 'devices' | 'services' = 'devices',
+  purpose: SignedPurpose = 'devices',
 ): Promise<CertificateFacts> {
+  if (purpose === 'device-servers') return newDeviceServersRoot(state, passphrase, deps);
   return newIssuer(state, passphrase, await openRoot(state, passphrase, deps), deps, purpose);
 }
 
@@ -129,25 +134,65 @@ export async function newIssuer(
   passphrase: string,
   root: Authority,
   deps: CaDeps,
-  purpose: 'devices' | 'services',
+  purpose: RootedPurpose,
 ): Promise<CertificateFacts> {
   const key = await generateKey('p256');
-  const year = new Date(deps.clock.now()).getUTCFullYear();
   const kind = purpose === 'devices' ? 'Issuing' : 'Service';
   const issued = await root.sign({
     spki: spkiOf(key),
     profile: purpose === 'devices' ? 'device-issuer' : 'service-issuer',
-    commonName: `Flotilla ${kind} CA ${year}-${suffixOf(key)}`,
+    commonName: issuerName(kind, key, deps),
     validityMs: issuerValidityMs,
   });
-  const issuer = readCertificate(issued.pem);
   await ensureResponderOf(state, passphrase, root, deps);
-  await storeIssuer(state, issued.pem, encryptPrivateKey(key, passphrase));
-  const pointer = purpose === 'devices' ? state.ca.issuerCert : state.ca.serviceCert;
-  if ((await readText(pointer)) === undefined) {
+  return storeNewIssuer(state, issued.pem, encryptPrivateKey(key, passphrase), purpose);
+}
+
+/** No key of a root is necessary: devices and services must not trust it as a server. */
+async function newDeviceServersRoot(
+  state: StateFolder,
+  passphrase: string,
+  deps: CaDeps,
+): Promise<CertificateFacts> {
+  const key = await generateKey('p256');
+  const issued = await signRoot(
+    {
+      commonName: issuerName('Device Server', key, deps),
+      validityMs: issuerValidityMs,
+      clock: deps.clock,
+      profile: 'device-servers-root',
+    },
+    keySigner(key),
+  );
+  const encrypted = encryptPrivateKey(key, passphrase);
+  return storeNewIssuer(state, issued.pem, encrypted, 'device-servers');
+}
+
+function issuerName(kind: string, key: KeyObject, { clock }: CaDeps): string {
+  return `Flotilla ${kind} CA ${new Date(clock.now()).getUTCFullYear()}-${suffixOf(key)}`;
+}
+
+async function storeNewIssuer(
+  state: StateFolder,
+  pem: string,
+  encryptedKey: string,
+  purpose: SignedPurpose,
+): Promise<CertificateFacts> {
+  const issuer = readCertificate(pem);
+  await storeIssuer(state, pem, encryptedKey);
+  if ((await readText(pointerOf(state, purpose))) === undefined) {
     await activateIssuer(state, issuer.fingerprint, purpose);
   }
   return issuer;
+}
+
+/** The file that says which issuer signs for a purpose. */
+function pointerOf({ ca }: StateFolder, purpose: SignedPurpose): string {
+  return {
+    devices: ca.issuerCert,
+    services: ca.serviceCert,
+    'device-servers': ca.deviceServersCert,
+  }[purpose];
 }
 
 /** Stores an issuer with the trusted ones. @param pem the issuer, then the CAs between it and the root */
@@ -163,11 +208,11 @@ export async function storeIssuer(
   await writeFileAtomic(join(folder, 'cert.pem'), pem, 0o644);
 }
 
-/** Makes an issuer the one that signs for devices or for services. @throws FlotillaError `issuer-not-found` */
+/** Makes an issuer the one that signs for a purpose. @throws FlotillaError `issuer-not-found` */
 export async function activateIssuer(
   state: StateFolder,
   fingerprint: string,
-  purpose: 'devices' | 'services' = 'devices',
+  purpose: SignedPurpose = 'devices',
 ): Promise<void> {
   const folder = issuerFolder(state, fingerprint);
   const [cert, key] = await Promise.all([
@@ -177,8 +222,8 @@ export async function activateIssuer(
   if (cert === undefined || key === undefined) {
     throw new FlotillaError('issuer-not-found', { detail: fingerprint });
   }
-  if (purpose === 'services') {
-    await writeFileAtomic(state.ca.serviceCert, cert, 0o644);
+  if (purpose !== 'devices') {
+    await writeFileAtomic(pointerOf(state, purpose), cert, 0o644);
     return;
   }
   await keepIssuer(state);

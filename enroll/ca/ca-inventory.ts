@@ -9,14 +9,21 @@ import { readCertificate, splitPem, type CertificateFacts } from '../../certs/ce
 import { issuerChainFault } from '../../certs/certification-path.ts';
 import { oids } from '../../certs/oids.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { issuerPurposes } from '../../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { isExternalKey, readText } from './ca-files.ts';
 
-/** What an issuer signs. `all`: it has no extended key usage, as in installations before there were two issuers. */
-export type IssuerPurpose = 'all' | 'devices' | 'services';
+/**
+ * What an issuer signs. `all`: it has no extended key usage, as in installations before there were two issuers.
+ * `device-servers`: devices that are servers as well; it is its own root, which services and devices do not trust.
+ */
+export type IssuerPurpose = (typeof issuerPurposes)[number];
 
-/** What two issuers of an installation sign. */
+/** What the issuers of an installation sign. */
 export type SignedPurpose = Exclude<IssuerPurpose, 'all'>;
+
+/** What issuers below the root of the services sign. */
+export type RootedPurpose = 'devices' | 'services';
 
 /** An issuer with the CAs above it. */
 export interface IssuerChain {
@@ -43,9 +50,11 @@ export interface CaInventory {
   readonly current: IssuerChain | undefined;
   /** The issuer that signs certificates of services and servers; undefined when the current one does. */
   readonly service: IssuerChain | undefined;
+  /** The issuer that signs certificates of devices that are servers as well; undefined when there are none. */
+  readonly deviceServers: IssuerChain | undefined;
   /** What nothing signs at the moment, because its issuer was withdrawn and another one is not there yet. */
   readonly unsigned: readonly SignedPurpose[];
-  /** Every trusted issuer: the two that sign first, then the newest. */
+  /** Every issuer whose clients are trusted: those that sign first, then the newest. */
   readonly issuers: readonly IssuerChain[];
   readonly withdrawn: readonly CertificateFacts[];
 }
@@ -78,7 +87,7 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
   const chains = new Map<string, IssuerChain>();
   const add = (pem: string | undefined): IssuerChain | undefined => {
     if (pem === undefined || withdrawnOnes.has(fingerprintOfIssuer(pem))) return undefined;
-    const found = issuerChainOf(pem, roots);
+    const found = deviceServersChainOf(pem) ?? issuerChainOf(pem, roots);
     const isExternal = external.has(issuerDigits(found.certificate.fingerprint));
     const chain = isExternal ? { ...found, isExternal } : found;
     const known = chains.get(chain.certificate.fingerprint);
@@ -87,16 +96,19 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
   };
   const issuerPem = await readText(state.ca.issuerCert);
   const servicePem = await readText(state.ca.serviceCert);
+  const deviceServersPem = await readText(state.ca.deviceServersCert);
   const current = add(issuerPem);
   const service = add(servicePem);
+  const deviceServers = add(deviceServersPem);
   const isWithdrawn = (pem: string | undefined): boolean =>
     pem !== undefined && withdrawnOnes.has(fingerprintOfIssuer(pem));
   const unsigned: SignedPurpose[] = [
     ...(isWithdrawn(issuerPem) ? (['devices'] as const) : []),
     ...(isWithdrawn(servicePem ?? issuerPem) ? (['services'] as const) : []),
+    ...(isWithdrawn(deviceServersPem) ? (['device-servers'] as const) : []),
   ];
   for (const pem of await storedCertificates(state.ca.issuers)) add(pem);
-  const first = [current, service].filter((one) => one !== undefined);
+  const first = [current, service, deviceServers].filter((one) => one !== undefined);
   const others = [...chains.values()].filter((one) => !first.includes(one));
   others.sort((one, other) => other.certificate.notBeforeMs - one.certificate.notBeforeMs);
   return {
@@ -107,6 +119,7 @@ export async function readCaInventory(state: StateFolder): Promise<CaInventory> 
     cross: roots.length === 1 ? [] : await crossCertificates(state),
     current,
     service,
+    deviceServers,
     unsigned,
     issuers: [...new Set(first), ...others],
     withdrawn,
@@ -156,10 +169,23 @@ export function issuerChainOf(pem: string, roots: readonly CertificateFacts[]): 
   });
 }
 
+/**
+ * The issuer of devices that are servers, which has no root above it. Only the service itself stores one: an imported
+ * issuer always needs a root.
+ */
+function deviceServersChainOf(pem: string): IssuerChain | undefined {
+  const [text] = splitPem(pem);
+  const certificate = text === undefined ? undefined : readCertificate(text);
+  return certificate === undefined || purposeOf(certificate) !== 'device-servers'
+    ? undefined
+    : { certificate, above: [], root: certificate, purpose: 'device-servers' };
+}
+
 /** An issuer with a server usage is not for devices, because a device must not be able to pose as a server. */
-export function purposeOf({ extendedKeyUsage }: CertificateFacts): IssuerPurpose {
+export function purposeOf({ extendedKeyUsage, issuer, subject }: CertificateFacts): IssuerPurpose {
   if (extendedKeyUsage.length === 0 || extendedKeyUsage.includes(oids.anyUsage)) return 'all';
-  return extendedKeyUsage.includes(oids.serverAuth) ? 'services' : 'devices';
+  if (!extendedKeyUsage.includes(oids.serverAuth)) return 'devices';
+  return issuer.equals(subject) ? 'device-servers' : 'services';
 }
 
 /**
@@ -167,24 +193,35 @@ export function purposeOf({ extendedKeyUsage }: CertificateFacts): IssuerPurpose
  * and not activated yet.
  */
 export function waitingIssuer(
-  { current, service, issuers, root, withdrawn }: CaInventory,
+  inventory: CaInventory,
   purpose: SignedPurpose,
 ): CertificateFacts | undefined {
-  const signing = (purpose === 'devices' ? current : service)?.certificate;
+  const { current, service, deviceServers, issuers, root, withdrawn } = inventory;
+  const signing = signingIssuer(inventory, purpose)?.certificate;
   const before = signing === undefined ? withdrawn.filter((one) => isFor(one, purpose)) : [signing];
   const sinceMs = Math.max(0, ...before.map(({ notBeforeMs }) => notBeforeMs));
   return issuers.find(
     (one) =>
       one !== current &&
       one !== service &&
-      one.root === root &&
+      one !== deviceServers &&
+      (one.root === root || one.purpose === 'device-servers') &&
       one.purpose === purpose &&
       one.certificate.notBeforeMs > sinceMs,
   )?.certificate;
 }
 
+/** The issuer that signs for a purpose now, if it has one of its own. */
+export function signingIssuer(
+  { current, service, deviceServers }: CaInventory,
+  purpose: SignedPurpose,
+): IssuerChain | undefined {
+  return { devices: current, services: service, 'device-servers': deviceServers }[purpose];
+}
+
 function isFor(issuer: CertificateFacts, purpose: SignedPurpose): boolean {
-  return [purpose, 'all'].includes(purposeOf(issuer));
+  const own = purposeOf(issuer);
+  return own === purpose || (own === 'all' && purpose !== 'device-servers');
 }
 
 /** The first 16 digits of a fingerprint, which name the folder of an issuer. @throws FlotillaError `issuer-not-found` */

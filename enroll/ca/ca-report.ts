@@ -16,6 +16,7 @@ import {
   formerRoot,
   issuerDigits,
   nextRoot,
+  purposeOf,
   readCaInventory,
   type CaInventory,
 } from './ca-inventory.ts';
@@ -27,7 +28,7 @@ type Root = CaStatus['root'];
 /** Describes the CA. @throws FlotillaError `ca-missing`, `ca-chain-broken`, `certificate-unreadable` */
 export async function caReport(state: StateFolder, nowMs: number): Promise<CaStatus> {
   const inventory = await readCaInventory(state);
-  const { root, next, former, current, service, issuers, withdrawn } = inventory;
+  const { root, next, former, current, service, deviceServers, issuers, withdrawn } = inventory;
   const lists = await Promise.all(inventory.roots.map((one) => readRootCrl(state, one)));
   const { ca } = state;
   const roots: Root[] = [
@@ -48,7 +49,7 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
       issuers.map(async (one) => ({
         ...authorityView(one.certificate),
         purpose: one.purpose,
-        current: one === current || one === service,
+        current: [current, service, deviceServers].includes(one),
         key: await issuerKeyPlace(state, one.certificate),
         root: one.root.fingerprint,
         above: one.above.map(({ x509 }) => x509.subject),
@@ -56,7 +57,8 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
     ),
     withdrawn: withdrawn.map((one) => ({
       ...authorityView(one),
-      onRootCrl: !unlisted.includes(one),
+      // No root has signed the issuer of devices that are servers.
+      onRootCrl: purposeOf(one) !== 'device-servers' && !unlisted.includes(one),
     })),
     requests: (await foldersIn(ca.requests)).map((folder) => basename(folder)),
     ok: checks.every(({ ok }) => ok),

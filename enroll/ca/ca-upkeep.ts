@@ -6,6 +6,8 @@
  * services; the former issuer stays trusted. Devices that have its certificate accept servers of the new issuer,
  * because they trust the root and servers send their issuer.
  *
+ * An enrollment profile with names of servers needs the issuer of devices that are servers, which needs no root.
+ *
  * @module
  */
 import type { CertificateFacts } from '../../certs/certificate.ts';
@@ -28,6 +30,11 @@ import { ensureRootResponders } from './root-responder.ts';
 /** An operator is warned 180 days before the end; this late the service acts. */
 const lateMs = 30 * dayMs;
 
+/** Which issuers the configuration needs besides the usual ones. */
+export interface NeededByProfiles {
+  readonly deviceServers: boolean;
+}
+
 /** An issuer that was created here. */
 export interface AddedIssuer {
   readonly issuer: CertificateFacts;
@@ -46,10 +53,11 @@ export async function upkeepCa(
   passphrase: string,
   deps: CaDeps,
   log: Logger,
+  wanted: NeededByProfiles,
 ): Promise<readonly AddedIssuer[]> {
   const inventory = await readCaInventory(state);
   const added: AddedIssuer[] = [];
-  for (const purpose of neededIssuers(inventory, deps.clock.now())) {
+  for (const purpose of neededIssuers(inventory, deps.clock.now(), wanted)) {
     try {
       const issuer =
         waitingIssuer(inventory, purpose) ?? (await createIssuer(state, passphrase, deps, purpose));
@@ -76,8 +84,12 @@ export async function upkeepCa(
 }
 
 /** Which issuers have to be created now. */
-export function neededIssuers(inventory: CaInventory, nowMs: number): readonly SignedPurpose[] {
-  const { current, service, issuers, unsigned } = inventory;
+export function neededIssuers(
+  inventory: CaInventory,
+  nowMs: number,
+  wanted: NeededByProfiles,
+): readonly SignedPurpose[] {
+  const { current, service, deviceServers, issuers, unsigned } = inventory;
   const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
   if (alive.length >= issuersMax) return unsigned;
   const needed: SignedPurpose[] = [];
@@ -93,6 +105,10 @@ export function neededIssuers(inventory: CaInventory, nowMs: number): readonly S
     current?.purpose === 'all' && !isOwn(current.certificate) && !unsigned.includes('services');
   if (service === undefined ? !isSupplied : isServiceDue(service.certificate, nowMs)) {
     needed.push('services');
+  }
+  const isMissing = deviceServers === undefined || isLate(deviceServers.certificate, nowMs);
+  if (isMissing && (wanted.deviceServers || unsigned.includes('device-servers'))) {
+    needed.push('device-servers');
   }
   return needed;
 }

@@ -8,7 +8,7 @@ import type { CertificateFacts } from '../../certs/certificate.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { OpenedCa, OpenedIssuer } from './ca-folder.ts';
-import type { CaInventory, IssuerChain, SignedPurpose } from './ca-inventory.ts';
+import type { CaInventory, IssuerChain, IssuerPurpose, SignedPurpose } from './ca-inventory.ts';
 import type { RootCrl } from './root-crl.ts';
 
 /** How many CA certificates are published: devices and brokers accept at most this many. */
@@ -57,17 +57,40 @@ export class CertificateAuthority {
     return this.#authorityOf(this.inventory.service ?? this.inventory.current, 'services');
   }
 
-  /** Whether an issuer signs this kind of certificate; false while a withdrawn one is being replaced. */
+  /**
+   * Whether an issuer signs this kind of certificate; false while a withdrawn one is being replaced, or the first one
+   * for devices that are servers is not there yet.
+   */
   signs(profile: CertificateProfile): boolean {
-    return !this.inventory.unsigned.includes(profile === 'device' ? 'devices' : 'services');
+    const { unsigned, deviceServers } = this.inventory;
+    const purpose = purposeOfProfile(profile);
+    return (
+      !unsigned.includes(purpose) && (purpose !== 'device-servers' || deviceServers !== undefined)
+    );
   }
 
-  /** The issuer that signs a kind of certificate. Only the one of services may sign for servers. */
+  /**
+   * The issuer that signs a kind of certificate. Only the one of services may sign for servers that devices trust.
+   *
+   * @throws FlotillaError `issuer-being-replaced`
+   */
   signerOf(profile: CertificateProfile): Authority {
-    return profile === 'device' ? this.current : this.service;
+    switch (purposeOfProfile(profile)) {
+      case 'devices':
+        return this.current;
+      case 'services':
+        return this.service;
+      case 'device-servers':
+        return this.#authorityOf(this.inventory.deviceServers, 'device-servers');
+    }
   }
 
-  /** Every trusted issuer, the current one of devices first. */
+  /** Whether this is the issuer of devices that are servers, or was it. */
+  isOfDeviceServers(fingerprint: string): boolean {
+    return this.deviceServers.some((one) => one.fingerprint === fingerprint);
+  }
+
+  /** Every issuer whose clients are trusted, the current one of devices first. */
   get issuers(): readonly Authority[] {
     return this.#opened.issuers.map(({ authority }) => authority);
   }
@@ -102,7 +125,10 @@ export class CertificateAuthority {
    */
   chainAbove(fingerprint: string): string {
     const chain = this.#opened.issuers.find((one) => one.certificate.fingerprint === fingerprint);
-    return chain === undefined ? '' : pemOfChain(chain, this.inventory);
+    // A root is not sent: whoever trusts it has it.
+    return chain === undefined || chain.purpose === 'device-servers'
+      ? ''
+      : pemOfChain(chain, this.inventory);
   }
 
   /** The certificates that decide whether a client is trusted: roots, issuers, and the CAs between them. */
@@ -113,24 +139,38 @@ export class CertificateAuthority {
 
   /**
    * What devices get: the root first, then the current issuer, and while a root is replaced the certificates that lead
-   * from one root to the other. The issuer of services is not among them, because servers send it.
+   * from one root to the other. The issuer of services is not among them, because servers send it. That of devices
+   * that are servers is not either: such a device must not be able to pose as a broker.
    */
   get certificates(): readonly CertificateFacts[] {
-    const { roots, issuers, cross } = this.inventory;
-    const ofDevices = issuers.filter(({ purpose }) => purpose !== 'services');
-    return publishedOf(roots, ofDevices, cross);
+    const { roots, cross } = this.inventory;
+    return publishedOf(roots, this.#issuersFor(['all', 'devices']), cross);
   }
 
-  /** What the holder of a certificate of this issuer trusts, as one PEM text. Services get every issuer. */
+  /** The roots of devices that are servers, the current one first, for programs that connect to such a device. */
+  get deviceServers(): readonly CertificateFacts[] {
+    return this.#issuersFor(['device-servers']).map(({ certificate }) => certificate);
+  }
+
+  /**
+   * What the holder of a certificate of this issuer trusts, as one PEM text. Services get every issuer below the
+   * roots of the services.
+   */
   bundleOf(fingerprint: string): string {
-    const { roots, issuers, cross, service } = this.inventory;
+    const { roots, cross, service } = this.inventory;
     const isService = service?.certificate.fingerprint === fingerprint;
-    const all = isService ? publishedOf(roots, issuers, cross) : this.certificates;
+    const below = this.#issuersFor(['all', 'devices', 'services']);
+    const all = isService ? publishedOf(roots, below, cross) : this.certificates;
     return all.map(({ pem }) => pem).join('');
   }
 
+  #issuersFor(purposes: readonly IssuerPurpose[]): readonly IssuerChain[] {
+    return this.inventory.issuers.filter(({ purpose }) => purposes.includes(purpose));
+  }
+
   #authorityOf(chain: IssuerChain | undefined, purpose: SignedPurpose): Authority {
-    if (this.inventory.unsigned.includes(purpose)) {
+    const isAbsent = purpose === 'device-servers' && chain === undefined;
+    if (isAbsent || this.inventory.unsigned.includes(purpose)) {
       throw new FlotillaError('issuer-being-replaced', {
         detail: purpose,
         retryAfterSeconds: replacedInSeconds,
@@ -172,6 +212,11 @@ export class CertificateAuthority {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+function purposeOfProfile(profile: CertificateProfile): SignedPurpose {
+  if (profile === 'device') return 'devices';
+  return profile === 'device-server' ? 'device-servers' : 'services';
 }
 
 /** The current root, then the issuers, then the rest; each once. */

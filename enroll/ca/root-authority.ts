@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Authority, type AuthorityUrls } from '../../certs/authority.ts';
+import type { AuthorityUrls } from '../../certs/authority-points.ts';
+import { Authority } from '../../certs/authority.ts';
 import { readCertificate, type CertificateFacts } from '../../certs/certificate.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { BlockList, isIP } from 'node:net';
 import type { Config } from '../../core/config/config.ts';
+import { ipNetworks, isInNetworks } from '../../core/ip-networks.ts';
 
 type Rule = Config['enroll']['approval']['autoApprove'][number];
 
@@ -27,20 +27,6 @@ function fits({ idPrefix, addresses, factory }: Rule, applicant: Applicant): boo
   return (
     (idPrefix === undefined || applicant.device.startsWith(idPrefix)) &&
     (factory === undefined || applicant.factory === factory) &&
-    (addresses === undefined || isWithin(applicant.remoteAddress, addresses))
+    (addresses === undefined || isInNetworks(applicant.remoteAddress, ipNetworks(addresses)))
   );
-}
-
-function isWithin(address: string, networks: readonly string[]): boolean {
-  const family = isIP(address);
-  if (family === 0) return false;
-  const list = new BlockList();
-  for (const network of networks) {
-    const [base = '', bits] = network.split('/');
-    const kind = isIP(base) === 6 ? 'ipv6' : 'ipv4';
-    if (isIP(base) === 0) continue;
-    if (bits === undefined) list.addAddress(base, kind);
-    else list.addSubnet(base, Number(bits), kind);
-  }
-  return list.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }

@@ -18,6 +18,7 @@ import { RateLimiter } from '../../core/rate-limiter.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Change, Put, Registry } from '../registry/registry.ts';
 import type { CheckedCsr } from './csr-checks.ts';
+import { storedNames } from './server-name-rules.ts';
 import type { IssueResult, ReplaySlot } from './issue-result.ts';
 
 /** How long a request waits for the issuer that replaces a withdrawn one, in ms. */
@@ -76,7 +77,11 @@ export class CertificateIssuer {
     takeOrThrow(this.#signatures, '');
     const issuer = await this.#signerOf(request.profile);
     const issued = await this.#sign(request, issuer);
-    const added = certificateRow(issued, csr.spki, issuer.certificate.fingerprint);
+    const names = request.profile === 'device-server' ? storedNames(request.names) : {};
+    const added = {
+      ...certificateRow(issued, csr.spki, issuer.certificate.fingerprint),
+      ...names,
+    };
     const others = row.certificates.filter((one) => one.fingerprint !== added.fingerprint);
     const certificates = withCertificate(others, added, {
       max: config.limits.enroll.certificatesPerIdentityMax,

@@ -10,14 +10,10 @@ import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { EnrollmentProfile } from './profiles.ts';
 
-/**
- * The names in a CSR must be the device's own, or none.
- *
- * @throws FlotillaError `csr-name-mismatch`
- */
-export function assertNames(csr: Csr, device: DeviceId): void {
-  if (!areOwnNames(csr, device))
-    throw new FlotillaError('csr-name-mismatch', { detail: `expected ${device}` });
+/** The common name in a CSR must be that of its device, or absent. @throws FlotillaError `csr-name-mismatch` */
+export function assertCommonName({ commonName }: Csr, device: DeviceId): void {
+  if (commonName === undefined || commonName === device) return;
+  throw new FlotillaError('csr-name-mismatch', { detail: `expected ${device}` });
 }
 
 /** Whether a CSR has no names but the id of the device: as common name, as DNS names, or not at all. */

@@ -10,6 +10,7 @@
  */
 import { parsedCsr, type Csr } from '../../certs/csr.ts';
 import { assertFitsCommonName } from '../../certs/distinguished-name.ts';
+import { isEmptyNames, type SubjectNames } from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
@@ -17,6 +18,7 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { serverNames } from '../ca/server-names.ts';
 import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -39,9 +41,11 @@ import {
   resolveCredential,
   type Credential,
 } from './credentials.ts';
-import { assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
+import { assertCommonName, assertKeyType, CheckedCsr } from './csr-checks.ts';
 import type { FactoryAuthorization } from './factories.ts';
 import { findReplay, type IssueResult, type ReplaySlot } from './issue-result.ts';
+import type { EnrollmentProfile } from './profiles.ts';
+import { namesForEnrollment } from './server-name-rules.ts';
 import type { Tokens } from './tokens.ts';
 import type { VetoHook } from './veto-hook.ts';
 
@@ -159,7 +163,7 @@ export class Enrollment {
       await registry.settled();
       return { kind: 'issued', result };
     }
-    assertNames(csr, device);
+    assertCommonName(csr, device);
     if (credential.kind === 'none' && (await this.#mayHaveToken(csr, device))) {
       throw new FlotillaError('credentials-required', { detail: 'a token for this id is open' });
     }
@@ -231,6 +235,7 @@ export class Enrollment {
     }
     if (decision.kind === 'new') {
       assertKeyType(csr, approval.profile);
+      this.#namesOf(csr, device, approval.profile);
       await CheckedCsr.check(csr, device, this.#deps);
       await this.#approvals.add(approval, decision.expected);
     } else {
@@ -248,6 +253,7 @@ export class Enrollment {
   ): Promise<EnrollOutcome> {
     const { clock, hook, issuing } = this.#deps;
     const { profile, way } = authorization;
+    const names = this.#namesOf(csr, device, profile);
     assertKeyType(csr, profile);
     assertMayEnroll(row, authorization);
     // Before the hook: a request that cannot be granted is not worth a call.
@@ -277,7 +283,8 @@ export class Enrollment {
         factory: authorization.factory,
       },
       expected: row?.version ?? 0,
-      profile: 'device',
+      profile: isEmptyNames(names) ? 'device' : 'device-server',
+      names,
       validityMs: profile.validityMs,
       replay,
       change: authorization.change,
@@ -289,6 +296,11 @@ export class Enrollment {
       },
     });
     return { kind: 'issued', result };
+  }
+
+  #namesOf(csr: Csr, device: DeviceId, profile: EnrollmentProfile): SubjectNames {
+    const reserved = serverNames(this.#deps.config);
+    return namesForEnrollment(csr, { device, profile, reserved });
   }
 }
 

@@ -10,6 +10,9 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export const defaultProfileName = 'default';
 
+/** Patterns of names. */
+export type ServerNamePatterns = NonNullable<Config['enroll']['profiles'][string]['serverNames']>;
+
 export interface EnrollmentProfile {
   readonly name: string;
   readonly validityMs: number;
@@ -21,6 +24,8 @@ export interface EnrollmentProfile {
   /** The role in the policy of its devices; null: the profile gives none. */
   readonly role: string | null;
   readonly attributes: Readonly<Record<string, string>>;
+  /** The names with which a device may also be a server; null: none. */
+  readonly serverNames: ServerNamePatterns | null;
 }
 
 /** The profile with a name. @throws FlotillaError `profile-not-found` */
@@ -35,6 +40,7 @@ export function profileOf(config: Config, name = defaultProfileName): Enrollment
     group: null,
     role: null,
     attributes: {},
+    serverNames: null,
   };
   const set = Object.hasOwn(config.enroll.profiles, name)
     ? config.enroll.profiles[name]
@@ -43,14 +49,20 @@ export function profileOf(config: Config, name = defaultProfileName): Enrollment
     if (name === defaultProfileName) return usual;
     throw new FlotillaError('profile-not-found', { detail: printable(name) });
   }
-  const { validity, group, role, ...rest } = set;
+  const { validity, group, role, serverNames, ...rest } = set;
   return {
     ...usual,
     ...rest,
     validityMs: validity ?? usual.validityMs,
     group: group ?? null,
     role: role ?? null,
+    serverNames: serverNames ?? null,
   };
+}
+
+/** Whether devices of any profile may also be servers. */
+export function needsDeviceServers({ enroll }: Config): boolean {
+  return Object.values(enroll.profiles).some(({ serverNames }) => serverNames !== undefined);
 }
 
 /** As {@link profileOf}, but the default profile when the name is no longer configured. */

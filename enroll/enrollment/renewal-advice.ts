@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Authority } from '../../certs/authority.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { RenewalReason } from '../../core/protocol/enrollment-api.ts';
@@ -100,8 +101,14 @@ export class RenewalAdviser {
       issuerEndMs: ca.isWithdrawn(certificate.issuer)
         ? undefined
         : ca.issuer(certificate.issuer)?.certificate.notAfterMs,
-      currentIssuerEndMs: (role === 'device' ? ca.current : ca.service).certificate.notAfterMs,
+      currentIssuerEndMs: this.#signingNow(certificate, role).certificate.notAfterMs,
     });
+  }
+
+  #signingNow({ issuer }: IssuedByUs, role: string): Authority {
+    const { ca } = this.#deps;
+    if (role !== 'device') return ca.service;
+    return ca.isOfDeviceServers(issuer) ? ca.signerOf('device-server') : ca.current;
   }
 
   /** When a certificate that was just issued should be renewed, in ms since 1970. */

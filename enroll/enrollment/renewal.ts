@@ -7,7 +7,12 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { parsedCsr, type Csr } from '../../certs/csr.ts';
 import type { CertificateProfile } from '../../certs/profile.ts';
-import { plainNames, type SubjectNames } from '../../certs/subject-names.ts';
+import {
+  isEmptyNames,
+  plainNames,
+  subjectNamesOf,
+  type SubjectNames,
+} from '../../certs/subject-names.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -15,14 +20,16 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import { printable } from '../../core/escape.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { serverNames } from '../ca/server-names.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
-import { areOwnNames, assertKeyType, assertNames, CheckedCsr } from './csr-checks.ts';
+import { areOwnNames, assertCommonName, assertKeyType, CheckedCsr } from './csr-checks.ts';
 import type { RenewalAdviser } from './renewal-advice.ts';
 import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
+import { namesForRenewal } from './server-name-rules.ts';
 
 export interface RenewalDeps {
   readonly registry: Registry;
@@ -47,7 +54,7 @@ export interface RenewalRequest {
     /** Base64: the signature of the certificate's key over the CSR, DER. */
     readonly proof?: string;
   };
-  /** The alternative names in the current certificate; its successor gets the same. */
+  /** The alternative names in the current certificate, unless a broker relays the request; its successor gets the same. */
   readonly names: SubjectNames;
   /** RFC 7030, 4.2.2: subject and alternative names must be those of the current certificate. */
   readonly sameNames: boolean;
@@ -112,10 +119,11 @@ export class Renewal {
       return replay.result;
     }
     if (request.sameNames) assertSameNames(csr, row, request.names);
-    else if (row.role === 'device') assertNames(csr, row.id);
-    else if (csr.commonName !== undefined && csr.commonName !== row.id) {
-      throw new FlotillaError('csr-name-mismatch', { detail: `expected ${row.id}` });
-    }
+    else assertCommonName(csr, row.id);
+    // A broker could relay other names than those in the certificate.
+    const known =
+      request.relayed === undefined ? request.names : subjectNamesOf(current.names ?? []);
+    const names = row.role === 'device' ? this.#namesOf(csr, known, row, profile) : request.names;
     assertKeyType(csr, profile);
     const isUrgent = this.#deps.adviser.isUrgent(current, row);
     if (!isUrgent) assertNotTooEarly(row, current, profile, clock.now());
@@ -132,11 +140,11 @@ export class Renewal {
             : record.certificates,
       },
       expected: version,
-      profile: kindOf(row),
+      profile: kindOf(row, names),
       // Brokers are servers, whichever profile they have.
       validityMs:
         row.role === 'broker' ? config.enroll.serverCertificateValidity : profile.validityMs,
-      names: request.names,
+      names,
       keep: current.serial,
       replay: replay.slot,
       event: {
@@ -146,6 +154,17 @@ export class Renewal {
         detail: { replaces: current.serial, via: request.via },
       },
     });
+  }
+
+  /** A device without an address of its own may get another one: its successor may have other names. */
+  #namesOf(
+    csr: Csr,
+    names: SubjectNames,
+    { id: device }: DeviceRecord,
+    profile: EnrollmentProfile,
+  ): SubjectNames {
+    const reserved = serverNames(this.#deps.config);
+    return namesForRenewal(csr, names, { device, profile, reserved });
   }
 }
 
@@ -246,6 +265,7 @@ function withoutUnseen(
   });
 }
 
-function kindOf({ role }: DeviceRecord): CertificateProfile {
-  return role === 'admin' || role === 'broker' || role === 'service' ? role : 'device';
+function kindOf({ role }: DeviceRecord, names: SubjectNames): CertificateProfile {
+  if (role === 'admin' || role === 'broker' || role === 'service') return role;
+  return isEmptyNames(names) ? 'device' : 'device-server';
 }

@@ -40,6 +40,7 @@ export function deviceJson(
           ? 'withdrawn'
           : certificateStatus(certificate, nowMs),
       fingerprint: certificate.fingerprint,
+      ...(certificate.names === undefined ? {} : { names: [...certificate.names] }),
       ...(certificate.seenAtMs === undefined ? {} : { seenAt: iso(certificate.seenAtMs) }),
     })),
     connected: presence.isConnected(id),

@@ -34,6 +34,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   }),
   ...group('authorities', {
     'GET /v1/ca': 'getCa',
+    'GET /v1/device-servers': 'getDeviceServers',
     'GET /v1/ca/status': 'getCaStatus',
     'GET /v1/revocation-lists': 'listRevocationLists',
     'GET /v1/issuers': 'listIssuers',

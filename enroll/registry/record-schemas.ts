@@ -31,6 +31,7 @@ const certificate = z.object({
   status: z.enum(['active', 'revoked', 'retired']),
   retiredAtMs: timeMs.optional(),
   seenAtMs: timeMs.optional(),
+  names: z.array(text).optional(),
   adopted: z.literal(true).optional(),
 });
 

@@ -29,6 +29,8 @@ export interface CertificateRecord {
   readonly retiredAtMs?: number;
   /** When it was first used for a connection to a broker. */
   readonly seenAtMs?: number;
+  /** The alternative names of a device that is also a server. */
+  readonly names?: readonly string[];
   /**
    * Accepted after a restore from a broker's directory: its key is not known, so `key` is empty and
    * `keyFingerprint` belongs to no key.

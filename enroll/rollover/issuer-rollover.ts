@@ -11,7 +11,13 @@
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { activateIssuer, createIssuer, issuersMax, removeIssuer } from '../ca/ca-folder.ts';
-import { waitingIssuer, type CaInventory, type IssuerChain } from '../ca/ca-inventory.ts';
+import {
+  waitingIssuer,
+  type CaInventory,
+  type IssuerChain,
+  type RootedPurpose,
+  type SignedPurpose,
+} from '../ca/ca-inventory.ts';
 import { activateImported, importIssuer, requestIssuer } from '../ca/issuer-import.ts';
 import type { CaChange } from './ca-change.ts';
 
@@ -25,11 +31,12 @@ export class IssuerRollover {
   /**
    * Creates a new issuer and makes it the current one.
    *
-   * @param purpose what it signs: certificates of devices, or of services, brokers and servers
+   * @param purpose what it signs: certificates of devices, of services, brokers and servers, or of devices that are
+   *   servers
    * @throws FlotillaError `root-key-missing`, `issuer-in-use` (there are too many, or a change is in
    *   progress), `brokers-late` (the new issuer is trusted, but not current yet: try again)
    */
-  introduce(actor: string, purpose: 'devices' | 'services' = 'devices'): Promise<CertificateFacts> {
+  introduce(actor: string, purpose: SignedPurpose = 'devices'): Promise<CertificateFacts> {
     return this.#change.alone(async (passphrase) => {
       const { state, ca, clock, caDeps } = this.#change.deps;
       // An issuer of an earlier attempt that could not be activated is used again.
@@ -48,7 +55,7 @@ export class IssuerRollover {
   /** Makes the key and the request for an issuer of another CA. @throws FlotillaError `issuer-in-use` */
   request(
     actor: string,
-    purpose: 'devices' | 'services' = 'devices',
+    purpose: RootedPurpose = 'devices',
   ): Promise<{ readonly key: string; readonly csr: string }> {
     return this.#change.alone(async (passphrase) => {
       const { state, audit, clock } = this.#change.deps;
@@ -97,7 +104,11 @@ export class IssuerRollover {
       const { state, ca, audit } = this.#change.deps;
       const issuer = ca.issuer(fingerprint);
       if (issuer === undefined) throw new FlotillaError('issuer-not-found');
-      if (issuer === ca.current || issuer === ca.service) {
+      const { current, service, deviceServers } = ca.inventory;
+      const isCurrent = [current, service, deviceServers].some(
+        (one) => one?.certificate.fingerprint === fingerprint,
+      );
+      if (isCurrent) {
         throw new FlotillaError('issuer-in-use', { detail: 'it is the current issuer' });
       }
       const left = await this.#change.activeCertificates(new Set([fingerprint]));

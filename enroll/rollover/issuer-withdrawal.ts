@@ -32,7 +32,8 @@ import { caBrokersTimeoutMs, type CaChange } from './ca-change.ts';
 /** How long the keys of the CA stay closed for brokers that have not applied the withdrawal, in ms. */
 const brokersFirstMs = 2000;
 
-const purposes = ['devices', 'services'] as const;
+/** What the root has to sign again if nothing else replaces a withdrawn issuer. */
+const rootedPurposes = ['devices', 'services'] as const;
 
 export class IssuerWithdrawal {
   readonly #change: CaChange;
@@ -127,7 +128,7 @@ export class IssuerWithdrawal {
     const isOf = (one: IssuerChain | undefined): boolean =>
       one?.certificate.fingerprint === fingerprint;
     if (!issuers.some(isOf)) throw new FlotillaError('issuer-not-found', { detail: fingerprint });
-    const needed = purposes.filter((one) =>
+    const needed = rootedPurposes.filter((one) =>
       isOf(one === 'devices' ? current : (service ?? current)),
     );
     if (needed.every((one) => waitingIssuer(inventory, one) !== undefined)) return;

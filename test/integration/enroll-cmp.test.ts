@@ -5,10 +5,11 @@ import test, { type ExecutionContext } from 'ava';
 import { createHash, createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCertificate, splitPem } from '../../certs/certificate.ts';
 import { isMacAlgorithm } from '../../certs/cmp-mac.ts';
 import { contextTag, tags } from '../../certs/der.ts';
 import { derNull, element, integer, octetString, oid, sequence } from '../../certs/der-encode.ts';
-import { generateKeySync } from '../../certs/key.ts';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
 import { oids } from '../../certs/oids.ts';
 import { systemClock } from '../../core/clock.ts';
 import { tokenSchema } from '../../core/protocol/enrollment-api.ts';
@@ -64,7 +65,15 @@ async function opensslWorld(t: ExecutionContext): Promise<World | undefined> {
   const openssl = opensslFor(t);
   if (openssl === undefined) return undefined;
   const service = await enrollService(t, {
-    config: { enroll: { cmp: { revocation: true }, approval: { retryAfter: '1s' } } },
+    config: {
+      enroll: {
+        cmp: { revocation: true },
+        approval: { retryAfter: '1s' },
+        profiles: {
+          machine: { serverNames: { dns: ['{id}.plant.example'], ip: ['10.20.0.0/16'] } },
+        },
+      },
+    },
   });
   openssl.file('ca.pem', service.ca);
   const PORT = String(service.service.addresses.https.port);
@@ -99,6 +108,7 @@ test('the commands of docs/cmp.md enroll (ir, p10cr) by token or factory certifi
   t.not(certificate('new.pem').serialNumber, certificate('cert.pem').serialNumber);
   await done('Ask for CA certificates');
   await withFactory(t, world);
+  await withServerNames(t, world);
   await done('Revoke the device');
   const { body } = await service.asAdmin('GET', '/v1/devices/pump-7');
   t.is(body['status'], 'revoked');
@@ -129,7 +139,8 @@ async function withFactory(
   t: ExecutionContext,
   { service, openssl, run, certificate }: World,
 ): Promise<void> {
-  const factory = factoryCa();
+  // openssl sends the CA between the device and the registered one in extraCerts.
+  const factory = factoryCa('intermediate');
   const add = { name: 'maker', certificate: factory.pem, approval: true };
   t.is((await service.asAdmin('POST', '/v1/factories', add)).status, 201);
   const idevid = factory.device('unit-1');
@@ -145,6 +156,48 @@ async function withFactory(
   const { code, stdout, stderr } = await running;
   t.is(code, 0, stdout + stderr);
   t.is(certificate('unit.pem').subject, 'CN=unit-1');
+  // The path of the first unit is remembered, for resumed connections.
+  const second = factory.device('unit-2');
+  const [leaf = ''] = splitPem(second.cert);
+  const value = crmfOf({ key: generateKeySync('p256'), commonName: 'unit-2' });
+  const parts = { body: 'ir', value } as const;
+  const alone = await signedMessage({ cert: leaf, key: createPrivateKey(second.key) }, parts);
+  t.regex((await sendCmp(service, alone)).text, /^client-certificate-untrusted/);
+}
+
+/** A profile with names of servers: the request has them, and the update keeps them. */
+async function withServerNames(
+  t: ExecutionContext,
+  { service, openssl, certificate }: World,
+): Promise<void> {
+  const { reference, token } = await secretFor(service, 'm-1', { profile: 'machine' });
+  const { port } = service.service.addresses.https;
+  const cmp = (...args: string[]): Promise<Finished> =>
+    openssl.run(
+      ...['cmp', '-server', `localhost:${port}/.well-known/cmp/p/machine`, '-implicit_confirm'],
+      ...['-tls_used', '-tls_trusted', openssl.path('ca.pem'), ...args],
+    );
+  const file = (name: string): string => openssl.path(name);
+  const ir = (sans: string): Promise<Finished> => {
+    const key = openssl.file('m-1.key', privateKeyPem(generateKeySync('p256')));
+    return cmp(
+      ...['-cmd', 'ir', '-ref', reference, '-secret', `pass:${token}`, '-newkey', key],
+      ...['-subject', '/CN=m-1', '-sans', sans, '-certout', file('m-1.pem')],
+    );
+  };
+  const refused = await ir('m-1.plant.example localhost');
+  t.regex(refused.stdout + refused.stderr, /server-name-refused/);
+  const granted = await ir('m-1.plant.example 10.20.0.7');
+  t.is(granted.code, 0, granted.stdout + granted.stderr);
+  const names = 'DNS:m-1.plant.example, IP Address:10.20.0.7';
+  t.is(certificate('m-1.pem').subjectAltName, names);
+  const next = openssl.file('m-1.new.key', privateKeyPem(generateKeySync('p256')));
+  const updated = await cmp(
+    ...['-cmd', 'kur', '-cert', file('m-1.pem'), '-key', file('m-1.key')],
+    ...['-trusted', file('ca.pem'), '-newkey', next, '-certout', file('m-1.new.pem')],
+  );
+  t.is(updated.code, 0, updated.stdout + updated.stderr);
+  t.is(certificate('m-1.new.pem').subjectAltName, names);
 }
 
 /** Sends a request for a certificate by MAC. */
@@ -361,7 +414,46 @@ test('only the key of a certificate of this fleet updates it, over CMP as over E
   const facts = new X509Certificate(signer!);
   t.is(facts.subject, 'CN=Flotilla CMP');
   t.deepEqual(facts.keyUsage, ['1.3.6.1.5.5.7.3.28'], 'useless for TLS');
+  await duringRootChange(t, service, { cert, key: device.key });
 });
+
+/** RFC 9483, 4.3.2, and RFC 4210, 4.4: a device gets from the root that it knows to the next one. */
+async function duringRootChange(
+  t: ExecutionContext,
+  service: TestService,
+  device: Parameters<typeof signedMessage>[0],
+): Promise<void> {
+  const ask = async (type: string): Promise<readonly Buffer[]> => {
+    const parts = { body: 'genm', value: sequence(sequence(oid(type))) } as const;
+    const { message } = await sendCmp(service, await signedMessage(device, parts));
+    t.is(message.bodyName, 'genp');
+    // GenRepContent: one InfoTypeAndValue.
+    const value = message.body.children[0]?.children[1];
+    return (value?.children ?? []).map(({ tag, der, children }) =>
+      tag === tags.sequence ? der : (children[0]?.der ?? Buffer.alloc(0)),
+    );
+  };
+  t.deepEqual(await ask(oids.rootCaCert), [], 'the root does not change');
+  const former = readCertificate(service.ca);
+  const { status, body } = await service.asAdmin('POST', '/v1/roots', {});
+  t.is(status, 201);
+  const [newRoot, newWithOld, oldWithNew, ...more] = (await ask(oids.rootCaCert)).map((der) =>
+    readCertificate(der),
+  );
+  t.deepEqual(more, []);
+  t.is(newRoot?.fingerprint, body['fingerprint'] as string);
+  t.not(newRoot?.fingerprint, former.fingerprint);
+  t.true(newWithOld?.x509.verify(former.x509.publicKey));
+  t.is(newWithOld?.keyFingerprint, newRoot?.keyFingerprint);
+  t.true(oldWithNew?.x509.verify(newRoot!.x509.publicKey));
+  t.is(oldWithNew?.keyFingerprint, former.keyFingerprint);
+  const authorities = (await ask(oids.caCerts)).map((der) => readCertificate(der));
+  t.true(authorities.some(({ fingerprint }) => fingerprint === newWithOld?.fingerprint));
+  t.true(
+    authorities.some(({ x509 }) => x509.checkIssued(newRoot!.x509)),
+    'the new issuer',
+  );
+}
 
 function foreignMessage(parts: MessageParts): Promise<Buffer> {
   const { cert, key } = factoryCa().device('dev-1');

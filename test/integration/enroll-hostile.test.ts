@@ -6,7 +6,8 @@ import { Agent } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { splitPem } from '../../certs/certificate.ts';
-import { keyTypes } from '../../certs/key.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync, keyTypes } from '../../certs/key.ts';
 import { pemOf } from '../../certs/pem.ts';
 import { problemSchema } from '../../core/protocol/enrollment-api.ts';
 import { csrOf, enrollService, replyOf, type TestService } from '../support/enroll-service.ts';
@@ -28,13 +29,23 @@ async function raw(service: TestService, text: string): Promise<string> {
 
 test('a CSR with one changed byte results in a problem document; nothing is issued and nothing changes', async (t) => {
   const service = await enrollService(t, {
-    config: { limits: { enroll: { failuresPerAddressPerMinute: 100_000 } } },
+    config: {
+      limits: { enroll: { failuresPerAddressPerMinute: 100_000 } },
+      enroll: {
+        profiles: {
+          // Names are the part of a request that a hostile device could turn to account.
+          machine: { serverNames: { dns: ['*.example'], ip: ['0.0.0.0/0'], uri: ['urn:*'] } },
+        },
+      },
+    },
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   t.teardown(() => agent.destroy());
   for (const keyType of keyTypes) {
-    const { token } = await service.token(keyType);
-    const { der } = csrOf(keyType, keyType);
+    const { token } = await service.token(keyType, { profile: 'machine' });
+    const key = generateKeySync(keyType);
+    const names = ['machine.example', '10.0.0.1', 'urn:machine'];
+    const { der } = createCsr({ key, commonName: keyType, names });
     await fc.assert(
       fc.asyncProperty(
         fc.nat(der.length - 1),

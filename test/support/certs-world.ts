@@ -4,7 +4,8 @@
  * @module
  */
 import type { KeyObject } from 'node:crypto';
-import { Authority, createRoot, type AuthorityUrls } from '../../certs/authority.ts';
+import type { AuthorityUrls } from '../../certs/authority-points.ts';
+import { Authority, createRoot } from '../../certs/authority.ts';
 import { generateKey, spkiOf, type KeyType } from '../../certs/key.ts';
 import { systemClock, type Clock } from '../../core/clock.ts';
 

@@ -14,8 +14,12 @@ export interface Factory {
   device(name: string, validityMs?: number): Credential & { serial: string };
 }
 
-/** A CA of a manufacturer, with its own name. */
-export function factoryCa(): Factory {
+/**
+ * A CA of a manufacturer, with its own name.
+ *
+ * @param signs which CA signs the devices; an intermediate one follows the certificate of a device in PEM
+ */
+export function factoryCa(signs: 'root' | 'intermediate' = 'root'): Factory {
   const key = generateKeySync('p256');
   const root = createRoot({
     commonName: `Maker ${randomUUID()}`,
@@ -23,7 +27,9 @@ export function factoryCa(): Factory {
     key,
     clock: systemClock,
   });
-  const authority = new Authority({ key, certificate: root.pem, clock: systemClock });
+  const anchor = new Authority({ key, certificate: root.pem, clock: systemClock });
+  const { authority, pem } =
+    signs === 'root' ? { authority: anchor, pem: '' } : intermediateOf(anchor);
   return {
     pem: root.pem,
     device(name, validityMs = 9e9) {
@@ -34,9 +40,20 @@ export function factoryCa(): Factory {
         commonName: name,
         validityMs,
       });
-      return { cert: issued.pem, key: privateKeyPem(own), serial: issued.serial };
+      return { cert: issued.pem + pem, key: privateKeyPem(own), serial: issued.serial };
     },
   };
+}
+
+function intermediateOf(anchor: Authority): { authority: Authority; pem: string } {
+  const key = generateKeySync('p256');
+  const { pem } = anchor.issue({
+    spki: spkiOf(key),
+    profile: 'issuer',
+    commonName: `Maker plant ${randomUUID()}`,
+    validityMs: 9e10,
+  });
+  return { authority: new Authority({ key, certificate: pem, clock: systemClock }), pem };
 }
 
 /** Enrolls with a factory certificate. */

@@ -19,6 +19,7 @@ export function openedCa(root: CertificateFacts, authority: Authority): OpenedCa
       cross: [],
       current: issuer,
       service: undefined,
+      deviceServers: undefined,
       unsigned: [],
       issuers: [issuer],
       withdrawn: [],

@@ -48,6 +48,7 @@ const purposes = {
   all: 'devices, services and servers',
   devices: 'devices',
   services: 'services and servers',
+  'device-servers': 'devices that are servers',
 } as const;
 
 const keyPlaces = {

@@ -94,8 +94,9 @@ function operationsOf(deps: EstRouteDeps): Operation[] {
       name: 'csrattrs',
       access: 'anyone',
       handle: ({ headers }, label) => {
-        const [keyType = 'p256'] = profileOf(config, label).keyTypes;
-        const attributes = csrAttributes({ keyType });
+        const { keyTypes, serverNames } = profileOf(config, label);
+        const [keyType = 'p256'] = keyTypes;
+        const attributes = csrAttributes({ keyType, ownNames: serverNames !== null });
         return Promise.resolve(base64Response('application/csrattrs', attributes, headers));
       },
     },

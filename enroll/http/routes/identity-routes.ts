@@ -5,9 +5,11 @@
  */
 import {
   caSchema,
+  deviceServersSchema,
   renewalInfoSchema,
   whoamiSchema,
 } from '../../../core/protocol/enrollment-api.ts';
+import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
 import type { CertificateAuthority } from '../../ca/certificate-authority.ts';
 import type { Config } from '../../../core/config/config.ts';
 import type { RenewalAdviser } from '../../enrollment/renewal-advice.ts';
@@ -34,6 +36,23 @@ export function identityRoutes({ adviser, ca, config }: IdentityRouteDeps): Http
           fingerprint: ca.fingerprint,
           ca: ca.certificates.map(({ pem }) => pem).join(''),
         }),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/device-servers',
+      summary: 'Returns the roots of devices that are servers, for programs that connect to them',
+      access: 'anyone',
+      response: deviceServersSchema,
+      handle() {
+        const [current, ...others] = ca.deviceServers;
+        if (current === undefined) {
+          throw new FlotillaError('issuer-not-found', { detail: 'no profile has serverNames' });
+        }
+        return Promise.resolve({
+          fingerprint: current.fingerprint,
+          ca: [current, ...others].map(({ pem }) => pem).join(''),
+        });
+      },
     }),
     route({
       method: 'GET',

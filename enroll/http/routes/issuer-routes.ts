@@ -34,11 +34,14 @@ export interface IssuerRouteDeps {
 
 const byFingerprint = z.strictObject({ fingerprint: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
 const purposeBody = z.strictObject({ purpose: z.enum(['devices', 'services']).optional() });
+const anyPurposeBody = z.strictObject({
+  purpose: z.enum(['devices', 'services', 'device-servers']).optional(),
+});
 
 export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDeps): HttpRoute[] {
   const { issuers, withdrawal } = changes;
   const isCurrent = (fingerprint: string): boolean =>
-    [ca.inventory.current, ca.inventory.service].some(
+    [ca.inventory.current, ca.inventory.service, ca.inventory.deviceServers].some(
       (one) => one?.certificate.fingerprint === fingerprint,
     );
   const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
@@ -82,7 +85,7 @@ export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDe
       summary: 'Creates an issuer, which becomes the current one when every broker trusts it',
       access: 'admin',
       status: 201,
-      body: purposeBody.optional(),
+      body: anyPurposeBody.optional(),
       response: issuerSchema,
       handle: async ({ actor, body }) => issuerView(await issuers.introduce(actor, body?.purpose)),
     }),
