@@ -48,8 +48,6 @@ export interface CertificateFacts {
   readonly subject: Buffer;
   /** Name, DER. */
   readonly issuer: Buffer;
-  /** The issuer as text: one attribute per line. */
-  readonly issuerDn: string;
   readonly isCa: boolean;
   /** OIDs; empty when there is no such extension. */
   readonly extendedKeyUsage: readonly string[];
@@ -163,7 +161,6 @@ function read(x509: X509Certificate): CertificateFacts {
     notAfterMs,
     subject,
     issuer,
-    issuerDn: x509.issuer,
     isCa: x509.ca,
     extendedKeyUsage: usages === undefined ? [] : inner(usages).children.map(oidOf),
     subjectKeyId:

@@ -6,6 +6,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { certificateFingerprint, chainError, commonNameOf } from '../../certs/certificate.ts';
+import { subjectText } from '../../core/subject-text.ts';
 import type { PresentedCertificate, TlsFacts } from './admission.ts';
 
 /** Extended key usage "TLS client" (RFC 5280, 4.2.1.12). */
@@ -35,7 +36,7 @@ function presented(
     serial: certificate.serialNumber.toLowerCase(),
     fingerprint: certificateFingerprint(certificate),
     commonName: commonNameOf(certificate),
-    subject: () => certificate.subject,
+    subject: () => subjectText(certificate),
     // The published type says that it always exists; without the extension it is undefined.
     forClients:
       (certificate.keyUsage as readonly string[] | undefined)?.includes(clientAuth) ?? false,

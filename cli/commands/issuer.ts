@@ -6,6 +6,7 @@ import { systemClock } from '../../core/clock.ts';
 import type { WithdrawIssuerResponse } from '../../core/protocol/api-client.ts';
 import type { RootedPurpose, SignedPurpose } from '../../enroll/ca/ca-inventory.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { retireAuthority, shownAuthority } from '../lib/authority-retirement.ts';
 import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
@@ -109,12 +110,11 @@ const add: CommandAction<AddOptions> = async (options, context) => {
       const signing = signingIssuer(ca.inventory, purpose)?.certificate;
       // Opening the CA has replaced an issuer that had ended.
       const isDone = isFirst || added.some((one) => one.purpose === purpose);
-      const { fingerprint, x509, notAfterMs } =
+      const made =
         isDone && signing !== undefined
           ? signing
           : await changes.issuers.introduce(localActor, purpose);
-      const notAfter = new Date(notAfterMs).toISOString();
-      return { fingerprint, name: x509.subject, current: true, purpose, notAfter };
+      return { ...shownAuthority(made), current: true, purpose };
     },
   );
   context.out.result(
@@ -216,21 +216,15 @@ const retire = async (
   fingerprint: string,
   ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
 ): Promise<number> => {
-  const change = {
-    action: 'retire',
-    summary: `remove the issuer ${fingerprint}`,
-    count: 1,
-    targets: [fingerprint],
-    effects: ['Certificates of this issuer are no longer accepted; this cannot be undone.'],
-  };
-  const go = await confirmed(change, options, context);
-  if (go !== true) return go;
-  await changeCa(
+  return retireAuthority(
+    {
+      fingerprint,
+      kind: 'issuer',
+      effect: 'Certificates of this issuer are no longer accepted; this cannot be undone.',
+      online: (client) => client.api.retireIssuer({ fingerprint }),
+      stopped: ({ changes }) => changes.issuers.retire(fingerprint, localActor),
+    },
     options,
     context,
-    (client) => client.api.retireIssuer({ fingerprint }),
-    async ({ open }) => (await open()).changes.issuers.retire(fingerprint, localActor),
   );
-  context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);
-  return 0;
 };

@@ -1,10 +1,11 @@
 /** `flotilla root …`: the root CA and its replacement. Works also while the service is stopped. @module */
 import { Command, Option } from 'commander';
-import type { CertificateFacts } from '../../certs/certificate.ts';
 import { amountText } from '../../core/amount-text.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { systemClock } from '../../core/clock.ts';
+import { subjectText } from '../../core/subject-text.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
+import { retireAuthority, shownAuthority } from '../lib/authority-retirement.ts';
 import { changeCa, localActor, type CaFiles } from '../lib/ca-access.ts';
 import {
   loadStateAndConfig,
@@ -13,7 +14,7 @@ import {
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
-import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
+import { destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { readKeyFile, readPemFile } from '../lib/pem-input.ts';
 import type { Runner } from '../lib/runner.ts';
 import { rootOcspCommand } from './root-ocsp.ts';
@@ -105,7 +106,7 @@ const rollOver: CommandAction<RolloverOptions> = async (options, context) => {
     },
     async ({ prepare, open }) => {
       await storeToken(prepare);
-      return rootView(await (await open()).changes.roots.rollOver(localActor));
+      return shownAuthority(await (await open()).changes.roots.rollOver(localActor));
     },
   );
   context.out.result(
@@ -145,7 +146,7 @@ const importRoot = async (
       const made = (await hasCa(state))
         ? await (await open()).changes.roots.importNext(supplied, localActor)
         : await createSuppliedCa(state, passphrase, supplied);
-      return rootView(made);
+      return shownAuthority(made);
     },
   );
   context.out.result(root, `${root.name} is trusted\n${root.fingerprint}`);
@@ -172,7 +173,7 @@ const sign = async (
   await writeFileAtomic(options.out, issuer.pem, 0o644);
   context.out.result(
     { fingerprint: issuer.fingerprint, chain: options.out },
-    `signed ${issuer.x509.subject} for ${options.purpose}: ${options.out}`,
+    `signed ${subjectText(issuer.x509)} for ${options.purpose}: ${options.out}`,
   );
   return 0;
 };
@@ -194,31 +195,16 @@ const retire = async (
   fingerprint: string,
   ...[options, context]: Parameters<CommandAction<AdminOptions & ConfirmationOptions>>
 ): Promise<number> => {
-  const change = {
-    action: 'retire',
-    summary: `remove the former root ${fingerprint}`,
-    count: 1,
-    targets: [fingerprint],
-    effects: [
-      'Devices that never renewed since the change of roots do not accept servers any more.',
-    ],
-  };
-  const go = await confirmed(change, options, context);
-  if (go !== true) return go;
-  await changeCa(
+  return retireAuthority(
+    {
+      fingerprint,
+      kind: 'former root',
+      effect:
+        'Devices that never renewed since the change of roots do not accept servers any more.',
+      online: (client) => client.api.retireRoot({ fingerprint }),
+      stopped: ({ changes }) => changes.roots.retire(fingerprint, localActor),
+    },
     options,
     context,
-    (client) => client.api.retireRoot({ fingerprint }),
-    async ({ open }) => (await open()).changes.roots.retire(fingerprint, localActor),
   );
-  context.out.result({ fingerprint, retired: true }, `retired ${fingerprint}`);
-  return 0;
 };
-
-function rootView({ fingerprint, x509, notAfterMs }: CertificateFacts): {
-  fingerprint: string;
-  name: string;
-  notAfter: string;
-} {
-  return { fingerprint, name: x509.subject, notAfter: new Date(notAfterMs).toISOString() };
-}

@@ -1,8 +1,8 @@
 /** `flotilla issuer import`: takes an issuer that another CA has certified. @module */
 import type { Command } from 'commander';
 import type { ImportIssuerResponse } from '../../core/protocol/api-client.ts';
-import type { IssuerPurpose } from '../../enroll/ca/ca-inventory.ts';
 import type { AdminOptions } from '../lib/admin-client.ts';
+import { shownAuthority } from '../lib/authority-retirement.ts';
 import { changeCa, localActor, type StoppedState } from '../lib/ca-access.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { readKeyFile, readPemFile } from '../lib/pem-input.ts';
@@ -81,22 +81,9 @@ async function importStopped(
     const signs = [ca.inventory.current, ca.inventory.service].some(
       (one) => one?.certificate.fingerprint === made.fingerprint,
     );
-    return viewOf(made, purposeOf(made), signs);
+    return { ...shownAuthority(made), current: signs, purpose: purposeOf(made) };
   }
   const imported = await files.importIssuer(state, passphrase, chain, nowMs, place);
   await files.activateImported(state, imported);
-  return viewOf(imported.certificate, imported.purpose, true);
-}
-
-function viewOf(
-  made: {
-    readonly fingerprint: string;
-    readonly x509: { readonly subject: string };
-    readonly notAfterMs: number;
-  },
-  purpose: IssuerPurpose,
-  current: boolean,
-): ImportIssuerResponse {
-  const notAfter = new Date(made.notAfterMs).toISOString();
-  return { fingerprint: made.fingerprint, name: made.x509.subject, current, purpose, notAfter };
+  return { ...shownAuthority(imported.certificate), current: true, purpose: imported.purpose };
 }

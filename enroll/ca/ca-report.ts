@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import type { CertificateFacts } from '../../certs/certificate.ts';
 import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import type { CaStatus } from '../../core/protocol/ca-status.ts';
+import { subjectText } from '../../core/subject-text.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { authorityChecks, responderCheck, type AuthorityCheck } from './authority-checks.ts';
 import { isExternalKey, readText } from './ca-files.ts';
@@ -52,7 +53,7 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
         current: [current, service, deviceServers].includes(one),
         key: await issuerKeyPlace(state, one.certificate),
         root: one.root.fingerprint,
-        above: one.above.map(({ x509 }) => x509.subject),
+        above: one.above.map(({ x509 }) => subjectText(x509)),
       })),
     ),
     withdrawn: withdrawn.map((one) => ({
@@ -123,7 +124,7 @@ function authorityView({ fingerprint, x509, notBeforeMs, notAfterMs }: Certifica
 } {
   return {
     fingerprint,
-    name: x509.subject,
+    name: subjectText(x509),
     notBefore: new Date(notBeforeMs).toISOString(),
     notAfter: new Date(notAfterMs).toISOString(),
   };

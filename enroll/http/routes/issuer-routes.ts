@@ -14,6 +14,7 @@ import {
   withdrawnIssuerSchema,
 } from '../../../core/protocol/ca-status.ts';
 import { issuerSchema, issuersSchema } from '../../../core/protocol/enrollment-api.ts';
+import { subjectText } from '../../../core/subject-text.ts';
 import type { StateFolder } from '../../../core/state-folder.ts';
 import { purposeOf } from '../../ca/ca-inventory.ts';
 import { caReport } from '../../ca/ca-report.ts';
@@ -46,7 +47,7 @@ export function issuerRoutes({ ca, changes, clock, lists, state }: IssuerRouteDe
     );
   const issuerView = (certificate: CertificateFacts): z.infer<typeof issuerSchema> => ({
     fingerprint: certificate.fingerprint,
-    name: certificate.x509.subject,
+    name: subjectText(certificate.x509),
     current: isCurrent(certificate.fingerprint),
     purpose: purposeOf(certificate),
     notAfter: iso(certificate.notAfterMs),
@@ -151,7 +152,7 @@ async function publishedLists(
     if (list === undefined) continue;
     found.push({
       fingerprint: authority.fingerprint,
-      name: authority.x509.subject,
+      name: subjectText(authority.x509),
       isRoot: inventory.roots.some(({ fingerprint }) => fingerprint === authority.fingerprint),
       path: `/crl/${authority.fingerprint.slice('sha256:'.length, 'sha256:'.length + 16)}.pem`,
       bytes: bytesOf(list.der),

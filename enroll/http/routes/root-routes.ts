@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { CertificateFacts } from '../../../certs/certificate.ts';
 import { rootSchema, signedListsSchema } from '../../../core/protocol/ca-status.ts';
+import { subjectText } from '../../../core/subject-text.ts';
 import type { IssuerWithdrawal } from '../../rollover/issuer-withdrawal.ts';
 import type { RootRollover } from '../../rollover/root-rollover.ts';
 import { iso } from '../device-view.ts';
@@ -66,5 +67,5 @@ export function rootRoutes({ changes: { roots, withdrawal } }: RootRouteDeps): H
 }
 
 function rootView({ fingerprint, x509, notAfterMs }: CertificateFacts): z.infer<typeof rootSchema> {
-  return { fingerprint, name: x509.subject, notAfter: iso(notAfterMs) };
+  return { fingerprint, name: subjectText(x509), notAfter: iso(notAfterMs) };
 }
