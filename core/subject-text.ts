@@ -5,5 +5,5 @@
  */
 export function subjectText({ subject }: { readonly subject: string | undefined }): string {
   const names = (subject ?? '').split('\n').reverse();
-  return names.map((name) => name.split(' + ').reverse().join('+')).join(',');
+  return names.map((name) => name.replaceAll(' + ', '+')).join(',');
 }

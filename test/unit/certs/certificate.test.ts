@@ -18,6 +18,7 @@ import { generateKeySync, spkiOf } from '../../../certs/key.ts';
 import { oids } from '../../../certs/oids.ts';
 import { subjectNamesOf } from '../../../certs/subject-names.ts';
 import { name } from '../../support/certs-forge-request.ts';
+import { subjectText } from '../../../core/subject-text.ts';
 import { dayMs, keyFor, world } from '../../support/certs-world.ts';
 
 const cn = oids.commonName;
@@ -124,6 +125,23 @@ for (const [what, subject, expected] of subjects) {
     t.is<string, string>(found.ok ? found.id : found.code, expected);
   });
 }
+
+test('a subject of several relative names is shown in the form of RFC 4514', (t) => {
+  const texts = [
+    [name([[cn, utf8String('Works CA')]]), 'CN=Works CA'],
+    [
+      name([
+        ['0.9.2342.19200300.100.1.25', string(tags.ia5String, 'example')],
+        ['2.5.4.10', utf8String('Works, + Sons')],
+        [cn, utf8String('a\nb')],
+      ]),
+      String.raw`CN=a\0Ab,O=Works\, \+ Sons,DC=example`,
+    ],
+    [sequence(setOf(pair(ou, utf8String('y')), pair(cn, utf8String('x')))), 'CN=x+OU=y'],
+    [sequence(), ''],
+  ] as const;
+  for (const [subject, text] of texts) t.is(subjectText(withSubject(subject)), text);
+});
 
 test('a certificate can be read from PEM, DER and an object', async (t) => {
   const { issuer } = await world();
