@@ -1,5 +1,5 @@
 /**
- * The few pages that work before anybody is signed in: plain HTML without a script.
+ * The few pages that work before anybody is signed in: plain HTML without a script, in the style of the console.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 export function linkPage(token: string): string {
   return page(
     'Sign in',
-    `<form method="post" action="/v1/sign-in/link"><input type="hidden" name="token" value="${escapeHtml(token)}"><button autofocus>Sign in to the Flotilla console</button></form>`,
+    `<form method="post" action="/v1/sign-in/link"><input type="hidden" name="token" value="${escapeHtml(token)}"><button class="primary" autofocus>Sign in to the Flotilla console</button></form>`,
   );
 }
 
@@ -30,7 +30,7 @@ export function failedPage(title: string, advice: string): string {
 }
 
 function page(title: string, content: string, head = ''): string {
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title} – Flotilla</title>${head}</head><body><main><h1>${title}</h1>${content}</main></body></html>\n`;
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>${title} – Flotilla</title><link rel="stylesheet" href="/console/app.css">${head}</head><body><main class="sign-in"><h1>${title}</h1>${content}</main></body></html>\n`;
 }
 
 export function escapeHtml(text: string): string {

@@ -135,7 +135,7 @@ function DevicesField({ draft, change }: TokenFieldProps): JSX.Element {
   }
   if (draft.kind === 'devices') {
     return (
-      <label class="field grow">
+      <label class="field full">
         <span>Device ids, for example one on each line</span>
         <textarea
           rows={4}

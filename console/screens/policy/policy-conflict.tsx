@@ -40,6 +40,28 @@ export function PolicyConflict({ saved, mine, discard, keep }: PolicyConflictPro
   );
 }
 
+type VersionPart =
+  | { readonly kind: 'line'; readonly line: string; readonly isMarked: boolean }
+  | { readonly kind: 'equal'; readonly count: number };
+
+/** Equal lines that are shown before and after a different one. */
+const contextLines = 3;
+
+/** The lines that the other text lacks, with the lines around them. */
+function differencesOf(text: string, other: string): VersionPart[] {
+  const others = new Set(other.split('\n'));
+  const lines = text.split('\n').map((line) => ({ line, isMarked: !others.has(line) }));
+  const parts: VersionPart[] = [];
+  lines.forEach((line, at) => {
+    const around = lines.slice(Math.max(0, at - contextLines), at + contextLines + 1);
+    const last = parts.at(-1);
+    if (around.some(({ isMarked }) => isMarked)) parts.push({ kind: 'line', ...line });
+    else if (last?.kind === 'equal') parts.splice(-1, 1, { ...last, count: last.count + 1 });
+    else parts.push({ kind: 'equal', count: 1 });
+  });
+  return parts;
+}
+
 function Version({
   title,
   text,
@@ -49,21 +71,20 @@ function Version({
   readonly text: string;
   readonly other: string;
 }): JSX.Element {
-  const others = new Set(other.split('\n'));
   return (
     <div>
       <h3>{title}</h3>
       <pre class="version" tabIndex={0} aria-label={`${title} version`}>
-        {text.split('\n').map((line, at) =>
-          others.has(line) ? (
-            `${line}\n`
-          ) : (
-            <mark key={at}>
-              {line}
-              {'\n'}
-            </mark>
-          ),
-        )}
+        {differencesOf(text, other).map((part, at) => {
+          if (part.kind === 'equal') {
+            return (
+              <span key={at} class="faint">
+                {`… ${part.count} ${part.count === 1 ? 'line' : 'lines'} in both\n`}
+              </span>
+            );
+          }
+          return part.isMarked ? <mark key={at}>{`${part.line}\n`}</mark> : `${part.line}\n`;
+        })}
       </pre>
     </div>
   );

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { api } from '../../api/page-api.ts';
 import type { ApiKey, ApiKeyCreated } from '../../api/api-types.ts';
+import { sessionState } from '../../api/session-state.ts';
 import { useResource } from '../../api/use-resource.ts';
 import { ActionDialog } from '../../parts/action-dialog.tsx';
 import { DataTable, type Column } from '../../parts/data-table.tsx';
@@ -99,6 +100,9 @@ function AddDialog({
 }): JSX.Element {
   const [name, setName] = useState('');
   const [operator, setOperator] = useState('');
+  const state = sessionState.value;
+  // A certificate is not an operator, and only operators have keys.
+  const isOperator = state.kind === 'signed-in' && state.info.via !== 'certificate';
   const run = async (): Promise<void> => {
     const body = { name, ...(operator === '' ? {} : { operator }) };
     created(await api.createKey({ body }));
@@ -107,9 +111,10 @@ function AddDialog({
     <ActionDialog title="Create a key" action="Create" run={run} close={close}>
       <RequiredField label="Name" value={name} change={setName} maxLength={64} />
       <label class="field">
-        <span>Operator (empty: you)</span>
+        <span>{isOperator ? 'Operator (empty: you)' : 'Operator'}</span>
         <input
           value={operator}
+          required={!isOperator}
           maxLength={128}
           onInput={({ currentTarget }) => setOperator(currentTarget.value)}
         />
