@@ -68,7 +68,10 @@ export function createEntrance(
     holds,
     layer,
     expiry,
-    connectionsMax: limits.connectionsMax,
+    // It can change while the broker runs.
+    get connectionsMax() {
+      return limits.connectionsMax;
+    },
     events: reporter,
   });
   const deps: EntranceDeps = {

@@ -22,6 +22,17 @@ export const liveSettings: readonly string[] = [
   'enroll.approval',
   'enroll.operators.sessionTtl',
   'enroll.operators.linkTtl',
+  'limits.broker.connectionsMax',
+  'limits.broker.handshakesRunningMax',
+  'limits.broker.handshakesPerSecondMax',
+  'limits.broker.handshakesPerAddressPerSecondMax',
+  'limits.broker.sessionsPerDeviceMax',
+  'limits.broker.topicMaxBytes',
+  'limits.broker.topicLevelsMax',
+  'limits.broker.inflightInMax',
+  'limits.broker.inflightOutMax',
+  'limits.broker.keepAliveMaxSeconds',
+  'limits.broker.outboundStalledMaxMs',
   'limits.enroll.certificatesPerIdentityMax',
   'limits.enroll.requestsPendingMax',
   'limits.enroll.pageMaxItems',
@@ -45,9 +56,7 @@ export class LiveConfig {
   constructor(config: Config) {
     this.#started = config;
     this.#current = config;
-    const view = structuredClone(config);
-    for (const name of liveSettings) this.#replace(view, name.split('.'));
-    this.config = view;
+    this.config = structuredClone(config);
   }
 
   /** Puts the live settings of a configuration in force. */
@@ -55,19 +64,8 @@ export class LiveConfig {
     const restart = changedSettings(this.#started, next).filter((name) => !isLive(name));
     const applied = changedSettings(this.#current, next).filter((name) => isLive(name));
     this.#current = next;
+    for (const name of liveSettings) replaceSetting(this.config, next, name.split('.'));
     return { applied, restart };
-  }
-
-  /** Makes one setting of the view return the current value. */
-  #replace(view: Config, path: readonly string[]): void {
-    const last = path.at(-1) ?? '';
-    const section = valueAt(view, path.slice(0, -1));
-    if (typeof section !== 'object' || section === null) return;
-    Object.defineProperty(section, last, {
-      enumerable: true,
-      configurable: true,
-      get: () => valueAt(this.#current, path),
-    });
   }
 }
 
@@ -77,6 +75,13 @@ export function changedSettings(before: Config, after: Config): readonly string[
   const fresh = leavesOf(after);
   const names = new Set([...old.keys(), ...fresh.keys()]);
   return [...names].filter((name) => old.get(name) !== fresh.get(name)).sort();
+}
+
+/** Plain values, because the broker reads limits for every message. */
+function replaceSetting(config: Config, next: Config, path: readonly string[]): void {
+  const section = valueAt(config, path.slice(0, -1));
+  if (typeof section !== 'object' || section === null) return;
+  Reflect.set(section, path.at(-1) ?? '', structuredClone(valueAt(next, path)));
 }
 
 function isLive(name: string): boolean {

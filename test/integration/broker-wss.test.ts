@@ -285,6 +285,11 @@ test('a connection counts toward the limit before its upgrade, and no longer aft
   const refused = await world.tls(third, { port });
   await untilClosed(refused);
   t.deepEqual(world.codes('connection refused'), ['connections-too-many']);
+  // The limit can be raised without a restart.
+  world.changeSettings({ limits: { broker: { connectionsMax: 3 } } });
+  const admitted = await world.mqtt(third, wss(world, third, { clientId: 'sensor-3' }));
+  await admitted.endAsync();
+  world.changeSettings({ limits: { broker: { connectionsMax: 2 } } });
   silent.destroy();
   upgraded.terminate();
   await until('both are closed', async () => {

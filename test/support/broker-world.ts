@@ -10,7 +10,8 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import type { ExecutionContext } from 'ava';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { startBroker, type BrokerService } from '../../broker/broker-service.ts';
-import { checkConfig, type ConfigInput } from '../../core/config/config.ts';
+import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
+import { LiveConfig } from '../../core/config/live-config.ts';
 import type { DirectoryCertificate, DirectoryEntry } from '../../core/protocol/feed.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
@@ -50,6 +51,8 @@ export interface BrokerWorld {
   tls(identity: TestIdentity | undefined, options?: ConnectionOptions): Promise<TLSSocket>;
   /** The error codes in the log, in order; only of lines with this message, if one is given. */
   codes(text?: string): string[];
+  /** Changes settings of the running broker, as SIGHUP does. */
+  changeSettings(config: ConfigInput): void;
   /** Stops the broker and starts another one on the same state. */
   restart(options?: { config?: ConfigInput }): Promise<void>;
 }
@@ -79,27 +82,29 @@ export async function brokerWorld(
   if (options.withoutFeed !== true) await feed.listen();
   t.teardown(() => feed.close());
   const capture = captureLog('debug');
-  const startOne = (config: ConfigInput = options.config ?? {}): Promise<BrokerService> =>
-    startBroker(
-      checkConfig({
-        ...config,
-        broker: {
-          mqttsPort: 0,
-          wssPort: 0,
-          metricsPort: 0,
-          store: 'memory',
-          fronts: testFronts,
-          ...config.broker,
-        },
-      }),
-      {
-        state,
-        enrollUrl: feed.url,
-        log: capture.log,
-        poisonsRings: true,
-        ...(options.clock === undefined ? {} : { clock: options.clock }),
+  const settingsOf = (config: ConfigInput = options.config ?? {}): Config =>
+    checkConfig({
+      ...config,
+      broker: {
+        mqttsPort: 0,
+        wssPort: 0,
+        metricsPort: 0,
+        store: 'memory',
+        fronts: testFronts,
+        ...config.broker,
       },
-    );
+    });
+  let live: LiveConfig;
+  const startOne = (config?: ConfigInput): Promise<BrokerService> => {
+    live = new LiveConfig(settingsOf(config));
+    return startBroker(live.config, {
+      state,
+      enrollUrl: feed.url,
+      log: capture.log,
+      poisonsRings: true,
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+    });
+  };
   const clients: MqttClient[] = [];
   const sockets: TLSSocket[] = [];
   const world: BrokerWorld = {
@@ -169,6 +174,9 @@ export async function brokerWorld(
         socket.once('secureConnect', () => resolve(socket));
         socket.once('error', reject);
       });
+    },
+    changeSettings(config) {
+      live.apply(settingsOf(config));
     },
     codes: (text) =>
       capture.lines

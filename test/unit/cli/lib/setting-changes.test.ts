@@ -16,19 +16,26 @@ test('a reload puts in force what it can, names what needs a restart, and report
   settings.follow(log);
   const { config } = settings;
   const { enroll } = config;
+  const { broker } = config.limits;
   await settings.reload();
   t.is(lines.length, 0, 'nothing changed');
   writeFileSync(
     file,
-    'names: [b.example]\nenroll: {tokenTtl: 1h, tokenReplay: 2m, crlValidity: 2h, profiles: {a: {validity: 1d}}}\n',
+    'names: [b.example]\nenroll: {tokenTtl: 1h, tokenReplay: 2m, crlValidity: 2h, profiles: {a: {validity: 1d}}}\nlimits: {broker: {topicLevelsMax: 3, packetMaxBytes: 5000}}\n',
   );
   await Promise.all([settings.reload(), settings.reload()]);
   t.is(lines.length, 2, 'the services of one process read it once');
   const applied = lines[0]?.['settings'] as string[];
-  for (const name of ['enroll.profiles.a.validity', 'enroll.tokenTtl', 'names']) {
+  for (const name of [
+    'enroll.profiles.a.validity',
+    'enroll.tokenTtl',
+    'limits.broker.topicLevelsMax',
+    'names',
+  ]) {
     t.true(applied.includes(name), name);
   }
-  t.deepEqual(lines[1]?.['settings'], ['enroll.crlValidity']);
+  t.deepEqual(lines[1]?.['settings'], ['enroll.crlValidity', 'limits.broker.packetMaxBytes']);
+  t.is(broker.topicLevelsMax, 3);
   t.deepEqual([config.names, enroll.tokenTtl], [['b.example'], 3_600_000]);
   t.is(enroll.crlValidity, 86_400_000, 'it keeps its value until the restart');
   t.is(enroll.tokenReplay, 60_000, 'the command line has precedence');
