@@ -50,27 +50,51 @@ export class WideMap<K extends string, V> implements ReadonlyMap<K, V> {
     this.#size = 0;
   }
 
-  *entries(): Generator<[K, V], undefined> {
-    for (const part of this.#parts) if (part !== undefined) yield* part;
-    return undefined;
+  entries(): MapIterator<[K, V]> {
+    return new PartsIterator(this.#parts, (part) => part.entries());
   }
 
-  *keys(): Generator<K, undefined> {
-    for (const part of this.#parts) if (part !== undefined) yield* part.keys();
-    return undefined;
+  keys(): MapIterator<K> {
+    return new PartsIterator(this.#parts, (part) => part.keys());
   }
 
-  *values(): Generator<V, undefined> {
-    for (const part of this.#parts) if (part !== undefined) yield* part.values();
-    return undefined;
+  values(): MapIterator<V> {
+    return new PartsIterator(this.#parts, (part) => part.values());
   }
 
-  [Symbol.iterator](): Generator<[K, V], undefined> {
+  [Symbol.iterator](): MapIterator<[K, V]> {
     return this.entries();
   }
 
   forEach(call: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
-    for (const [key, value] of this) call(value, key, this);
+    for (const part of this.#parts) part?.forEach((value, key) => call(value, key, this));
+  }
+}
+
+/** Visits the entries of one part after the other. A generator would need several times as long. */
+class PartsIterator<K, V, T> extends Iterator<T, undefined> {
+  readonly #parts: readonly (Map<K, V> | undefined)[];
+  readonly #iteratorOf: (part: Map<K, V>) => MapIterator<T>;
+  #current: MapIterator<T> | undefined;
+  #nextPart = 0;
+
+  constructor(
+    parts: readonly (Map<K, V> | undefined)[],
+    iteratorOf: (part: Map<K, V>) => MapIterator<T>,
+  ) {
+    super();
+    this.#parts = parts;
+    this.#iteratorOf = iteratorOf;
+  }
+
+  next(): IteratorResult<T, undefined> {
+    for (;;) {
+      const step = this.#current?.next();
+      if (step !== undefined && step.done !== true) return step;
+      if (this.#nextPart >= this.#parts.length) return { done: true, value: undefined };
+      const part = this.#parts[this.#nextPart++];
+      this.#current = part && this.#iteratorOf(part);
+    }
   }
 }
 

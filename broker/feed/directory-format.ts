@@ -55,7 +55,10 @@ export interface StoredDirectory extends Omit<SavedDirectory, 'earlier'> {
 export function directoryChunks(state: DirectoryState, sinceMs?: number): AsyncIterable<string> {
   const { epoch, sequence, graceMs, authorities, generation } = state;
   const head = { version: 2, epoch, sequence, graceMs, authorities, generation, sinceMs };
-  return chunksOf(head, [...state.entries.values()]);
+  const entries: DirectoryEntry[] = [];
+  // An iterator of 300,000 entries would need three times as long.
+  state.entries.forEach((entry) => entries.push(entry));
+  return chunksOf(head, entries);
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- the writer of files takes only this kind

@@ -188,13 +188,13 @@ export class FeedClient {
     if (response.statusCode !== 200) throw await readProblem(response);
     const splitter = new LineSplitter(lineMaxBytes);
     for await (const chunk of response as AsyncIterable<Buffer>) {
-      this.#apply(splitter.push(chunk));
+      await this.#apply(splitter.push(chunk));
     }
     throw new FlotillaError('service-unreachable', { detail: 'the feed ended' });
   }
 
   /** Applies the lines of one chunk, then saves and confirms the changes. */
-  #apply(lines: readonly string[]): void {
+  async #apply(lines: readonly string[]): Promise<void> {
     const changes: StoredChange[] = [];
     let saveAll = false;
     for (const text of lines) {
@@ -208,6 +208,7 @@ export class FeedClient {
         this.#deps.fleetPolicy(line.text);
         continue;
       }
+      if (line.type === 'snapshot-end') await this.#deps.directory.compareSnapshot();
       this.#applyLine(line);
       if (line.type === 'authorities' || line.type === 'snapshot-end') saveAll = true;
       if (line.type === 'change') changes.push(this.#changeOf(line, line.entry.id));

@@ -101,6 +101,22 @@ test('feed lines out of order are rejected', (t) => {
   rejects(other, { type: 'change', sequence: 6, entry: entry('a') });
 });
 
+test('the identities that a snapshot lacks are found before its end, or at its end', async (t) => {
+  for (const isCompared of [true, false]) {
+    const directory = filled('a', 'b', 'c');
+    directory.apply({ type: 'snapshot-begin', sequence: 6 });
+    directory.apply({ type: 'entry', entry: entry('b') });
+    if (isCompared) await directory.compareSnapshot();
+    const change = directory.apply({ type: 'snapshot-end', sequence: 6 });
+    const removed = change?.kind === 'identities' ? change.removed : [];
+    t.deepEqual(removed.map(({ id }) => String(id)).toSorted(), ['a', 'c']);
+    t.deepEqual(
+      [...directory.entries()].map(({ id }) => String(id)),
+      ['b'],
+    );
+  }
+});
+
 test('the directory is restored from the disk, including changes', async (t) => {
   const path = join(tempFolder(t), 'directory.json');
   const directory = filled('a', 'b');
