@@ -12,9 +12,9 @@ import {
   builtInRule,
   clientIdAllowed,
   decidePublish,
-  decideReceive,
   decideSubscribe,
   isConditional,
+  isReceiveAllowed,
   isReservedForPublish,
   isReservedForSubscribe,
   publishRules,
@@ -108,7 +108,7 @@ export class PolicyAuthorizer implements Authorizer {
     const cache = this.#cacheOf(identity);
     let decision = cache.receive.get(topic);
     if (decision === undefined) {
-      decision = !isReservedForSubscribe(topic) && decideReceive(cache.rules, topic).allowed;
+      decision = !isReservedForSubscribe(topic) && isReceiveAllowed(cache.rules, topic);
       cache.receive.set(topic, decision);
     }
     return decision;

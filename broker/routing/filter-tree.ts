@@ -15,6 +15,8 @@ export interface SharedGroup<S> {
 /** The subscriptions that match a topic name. */
 export interface Matches<S> {
   readonly subscriptions: Subscription<S>[];
+  /** How many filters the subscriptions have. With one, each is of another subscriber. */
+  filters: number;
   readonly groups: SharedGroup<S>[];
 }
 
@@ -69,9 +71,10 @@ export class FilterTree<S extends object> {
 
   /** Finds the subscriptions that match a topic name. */
   match(topic: string): Matches<S> {
-    const matches: Matches<S> = { subscriptions: [], groups: [] };
+    const matches: Matches<S> = { subscriptions: [], filters: 0, groups: [] };
     for (const { direct, groups } of this.#tree.matching(topic)) {
       if (direct !== undefined) {
+        matches.filters++;
         for (const subscription of direct.values()) matches.subscriptions.push(subscription);
       }
       if (groups !== undefined) for (const group of groups.values()) matches.groups.push(group);

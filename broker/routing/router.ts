@@ -5,7 +5,7 @@
  * @module
  */
 import { TopicTree } from '../../core/topic-tree.ts';
-import { FilterTree } from './filter-tree.ts';
+import { FilterTree, type Matches } from './filter-tree.ts';
 import {
   mergedTarget,
   targetOf,
@@ -114,12 +114,12 @@ export class Router<S extends object> {
   }
 
   #compute(topic: string): Route<S> {
-    const { subscriptions, groups } = this.#trie.match(topic);
+    const matches = this.#trie.match(topic);
     const { mayReceive, cacheMaxTopics } = this.#options;
     const route = new ComputedRoute<S>(
       topic,
-      targetsOf(subscriptions, (subscriber) => mayReceive(subscriber, topic)),
-      groups
+      targetsOf(matches, (subscriber) => mayReceive(subscriber, topic)),
+      matches.groups
         .map((group): SharedTarget<S> => {
           const members: Target<S>[] = [];
           for (const member of group.members.values()) {
@@ -201,19 +201,22 @@ const targetBytes = 80;
 const typicalRouteBytes = 660;
 
 function targetsOf<S extends object>(
-  subscriptions: readonly Subscription<S>[],
+  { subscriptions, filters }: Matches<S>,
   mayReceive: (subscriber: S) => boolean,
 ): Target<S>[] {
-  const [first] = subscriptions;
-  if (first === undefined) return [];
-  if (subscriptions.length === 1) return mayReceive(first.subscriber) ? [targetOf(first)] : [];
+  const targets: Target<S>[] = [];
+  if (filters <= 1) {
+    for (const subscription of subscriptions) {
+      if (mayReceive(subscription.subscriber)) targets.push(targetOf(subscription));
+    }
+    return targets;
+  }
   const bySubscriber = new Map<S, Subscription<S>[]>();
   for (const subscription of subscriptions) {
     const list = bySubscriber.get(subscription.subscriber);
     if (list === undefined) bySubscriber.set(subscription.subscriber, [subscription]);
     else list.push(subscription);
   }
-  const targets: Target<S>[] = [];
   for (const [subscriber, list] of bySubscriber) {
     const target = mayReceive(subscriber) ? mergedTarget(list) : undefined;
     if (target !== undefined) targets.push(target);

@@ -122,6 +122,24 @@ export function decideReceive(rules: readonly ExpandedRule[], topic: string): Ve
   return verdict(inOrder(matching)[0], 'receive-denied');
 }
 
+/** The result of {@link decideReceive}, without objects: a topic can have thousands of receivers. */
+export function isReceiveAllowed(rules: readonly ExpandedRule[], topic: string): boolean {
+  let isAllowed = false;
+  for (const { rule, filters } of rules) {
+    if (!rule.actions.has('receive') && !rule.actions.has('subscribe')) continue;
+    if (rule.effect === 'deny' && rule.qos !== undefined) continue;
+    if (!matchesOne(filters, topic)) continue;
+    if (rule.effect === 'deny') return false;
+    isAllowed = true;
+  }
+  return isAllowed;
+}
+
+function matchesOne(filters: readonly string[], topic: string): boolean {
+  for (const filter of filters) if (topicMatches(filter, topic)) return true;
+  return false;
+}
+
 /** Whether a client id belongs to an identity. */
 export function clientIdAllowed(rule: ClientIdRule, id: string, clientId: string): boolean {
   if (rule === 'any') return clientId !== '';

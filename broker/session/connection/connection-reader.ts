@@ -14,8 +14,14 @@ import type { WriteScheduler } from './write-scheduler.ts';
 /** Why reading is paused. Several reasons can apply at a time. */
 export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8, turn: 16 } as const;
 
-/** After so many deliveries of its messages, a connection lets others have a turn of the event loop: about 7 ms. */
+/**
+ * After so many deliveries of its messages, or so much time with many of them, a connection lets others have a turn of
+ * the event loop. The deliveries take about 7 ms when their code is optimized, and several times as much before.
+ */
 const deliveriesPerTurn = 20_000;
+const deliveringMaxMs = 5;
+/** The clock is read after so many deliveries. */
+const deliveriesPerCheck = 1000;
 /** So many turns at most it waits until what was delivered is written. */
 const waitingTurnsMax = 50;
 
@@ -40,6 +46,10 @@ export class ConnectionReader {
   readonly #framer: Framer;
   #pauses = 0;
   #deliveries = 0;
+  /** The deliveries since the clock was read. */
+  #unchecked = 0;
+  /** When this connection began to handle packets in this turn. */
+  #turnStartMs = 0;
   /** Whether something arrived since the last {@link silenceMs}. */
   #active = false;
   #lastActiveMs: number;
@@ -70,6 +80,7 @@ export class ConnectionReader {
     if (this.#owner.closed) return;
     this.#active = true;
     this.#context.counters.bytesIn += chunk.length;
+    this.#turnStartMs = this.#context.clock.monotonicMs();
     try {
       this.#framer.push(chunk);
     } catch (error) {
@@ -112,7 +123,11 @@ export class ConnectionReader {
   /** A message was passed to so many receivers. A chunk of small messages with many receivers is handled in turns. */
   delivered(receivers: number): void {
     this.#deliveries += receivers;
-    if (this.#deliveries < deliveriesPerTurn) return;
+    this.#unchecked += receivers;
+    if (this.#unchecked < deliveriesPerCheck) return;
+    this.#unchecked = 0;
+    const usedMs = this.#context.clock.monotonicMs() - this.#turnStartMs;
+    if (this.#deliveries < deliveriesPerTurn && usedMs < deliveringMaxMs) return;
     this.#deliveries = 0;
     this.pause(pauseReasons.turn);
     setImmediate(() => this.#continueAfterWrites(waitingTurnsMax));
@@ -129,6 +144,7 @@ export class ConnectionReader {
     if (!this.isPausedFor(reason)) return;
     this.#pauses &= ~reason;
     if (!this.canContinue()) return;
+    this.#turnStartMs = this.#context.clock.monotonicMs();
     this.#guard(() => this.#framer.resume());
     // The packets that were waiting may have paused reading again, or closed the connection.
     if (this.canContinue()) this.#wire.resume();
