@@ -13,7 +13,7 @@ import { DirectoryFile } from '../../broker/feed/directory-file.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { identityFiles, stateFolder } from '../../core/state-folder.ts';
 import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
-import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import type { AuditLine } from '../../enroll/audit/audit-event.ts';
 import { openRegistry } from '../enroll/bench-service.ts';
 import { freePort } from '../brokers.ts';
 import { enrollReady, readyLine, runFlotilla, type Running } from '../siege/fleet-services.ts';

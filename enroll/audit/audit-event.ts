@@ -77,6 +77,16 @@ export interface AuditEvent {
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
+/** A line of the audit log, parsed. */
+export interface AuditLine extends AuditEvent {
+  readonly seq: number;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly commit?: number;
+  readonly prev: string;
+  readonly hash: string;
+}
+
 /** An event with the commit that it belongs to. */
 export interface NumberedEvent {
   readonly commit: number;

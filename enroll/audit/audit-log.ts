@@ -12,28 +12,15 @@
  *
  * @module
  */
-import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { openAppendFile, type AppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { AuditEvent, NumberedEvent } from './audit-event.ts';
+import { chainedLines, chainStart, type ChainEnd, type UnwrittenEvent } from './audit-chain.ts';
+import type { AuditEvent, AuditLine, NumberedEvent } from './audit-event.ts';
 import { assertNoGap, auditFileNumbers, auditFilePath } from './audit-files.ts';
 import type { AuditTrail } from './audit-trail.ts';
-
-/** One line, parsed. */
-export interface AuditLine extends AuditEvent {
-  readonly seq: number;
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  readonly commit?: number;
-  readonly prev: string;
-  readonly hash: string;
-}
-
-/** `prev` of the first line of the first file. */
-export const chainStart = '0'.repeat(64);
 
 const fileMaxBytesUsual = 64 * 1024 * 1024;
 /** Longer than a usual line, and longer than the slack of the last block. */
@@ -46,23 +33,12 @@ export interface AuditLogOptions {
   readonly openFile?: OpenAppendFile;
 }
 
-/** An event that is not written yet. Its text depends on the line before it. */
-interface Pending {
-  readonly event: AuditEvent;
-  readonly atMs: number;
-  readonly commit: number | undefined;
-}
-
 interface Waiting {
-  readonly events: readonly Pending[];
+  readonly events: readonly UnwrittenEvent[];
+  /** Lines that are finished already. */
+  readonly copied: readonly string[];
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** The end of the chain: the next line refers to it. */
-interface ChainEnd {
-  readonly seq: number;
-  readonly hash: string;
 }
 
 /**
@@ -197,6 +173,11 @@ export class AuditLog implements AuditTrail {
     return missing.length === 0 ? Promise.resolve() : this.#add(missing);
   };
 
+  /** Appends lines of the same chain that were written elsewhere. Such a log has no other lines. */
+  copy(lines: readonly string[]): Promise<void> {
+    return this.#add([], lines);
+  }
+
   /** Calls for each line once it is durable. A listener must not throw. */
   watch(listener: (line: AuditLine) => void): () => void {
     this.#watchers.add(listener);
@@ -208,9 +189,9 @@ export class AuditLog implements AuditTrail {
     await this.#file.close();
   }
 
-  #add(events: readonly Pending[]): Promise<void> {
+  #add(events: readonly UnwrittenEvent[], copied: readonly string[] = []): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ events, resolve, reject });
+      this.#waiting.push({ events, copied, resolve, reject });
       this.#start();
     });
   }
@@ -227,10 +208,7 @@ export class AuditLog implements AuditTrail {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0);
       try {
-        const { texts, end } = linesOf(
-          batch.flatMap(({ events }) => events),
-          this.#end,
-        );
+        const { texts, end } = this.#textsOf(batch);
         await this.#append(texts);
         this.#end = end;
         this.#isFailing = false;
@@ -245,6 +223,15 @@ export class AuditLog implements AuditTrail {
         for (const { reject } of batch) reject(failure);
       }
     }
+  }
+
+  #textsOf(batch: readonly Waiting[]): { texts: readonly string[]; end: ChainEnd } {
+    const copied = batch.flatMap((one) => one.copied);
+    const last = copied.at(-1);
+    const from = last === undefined ? this.#end : endOf(last, this.#folder);
+    const events = batch.flatMap((one) => one.events);
+    const { texts, end } = chainedLines(events, from);
+    return { texts: [...copied.map((line) => `${line}\n`), ...texts], end };
   }
 
   /** Appends all lines, or none. An append without lines tests the disk. */
@@ -295,30 +282,6 @@ export class AuditLog implements AuditTrail {
     this.#number++;
     this.#bytes = 0;
   }
-}
-
-/** The lines of events, each with the hash of the one before, and the new end of the chain. */
-function linesOf(
-  events: readonly Pending[],
-  from: ChainEnd,
-): { texts: readonly string[]; end: ChainEnd } {
-  let end = from;
-  const texts = events.map(({ event, atMs, commit }) => {
-    const { action, actor, device, remoteAddress, detail } = event;
-    const seq = end.seq + 1;
-    const at = new Date(atMs).toISOString();
-    const fields = { seq, at, action, actor, device, remoteAddress, detail, commit };
-    const body = JSON.stringify({ ...fields, prev: end.hash });
-    const hash = hashOf(body);
-    end = { seq, hash };
-    return `${body.slice(0, -1)},"hash":"${hash}"}\n`;
-  });
-  return { texts, end };
-}
-
-/** The hash of a line: over its text without its hash. */
-export function hashOf(body: string): string {
-  return createHash('sha256').update(body).digest('hex');
 }
 
 const tailBytes = 64 * 1024;

@@ -7,7 +7,7 @@
 import { open } from 'node:fs/promises';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { auditFileNumbers, auditFilePath } from './audit-files.ts';
-import { type AuditLine } from './audit-log.ts';
+import type { AuditLine } from './audit-event.ts';
 
 /** Which lines. All conditions must hold. */
 export interface AuditFilter {

@@ -5,8 +5,9 @@
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { amountText } from '../../core/amount-text.ts';
+import { ChainCheck, lineOf, type ChainEnd } from './audit-chain.ts';
 import { auditFileNumbers, auditFilePath } from './audit-files.ts';
-import { chainStart, hashOf, type AuditLine } from './audit-log.ts';
+import type { AuditLine } from './audit-event.ts';
 
 export interface AuditVerdict {
   readonly ok: boolean;
@@ -30,72 +31,63 @@ export interface AuditVerdict {
  * @param folder `state.enroll.audit`
  * @param noted a line that must be in the log, as the registry has recorded it
  */
-export async function verifyAudit(
-  folder: string,
-  noted?: { readonly seq: number; readonly hash: string },
-): Promise<AuditVerdict> {
-  let lines = 0;
-  let commit = 0;
-  let seq = 0;
-  let hash = chainStart;
+export async function verifyAudit(folder: string, noted?: ChainEnd): Promise<AuditVerdict> {
+  const check = new ChainCheck(noted);
   const numbers = await auditFileNumbers(folder);
-  const verdict = (fault: AuditVerdict['fault']): AuditVerdict => ({
+  for (const [at, number] of numbers.entries()) {
+    const file = auditFilePath(folder, number);
+    if (number !== at + 1) {
+      const reason = 'a file before this one is missing';
+      return auditVerdict(check, numbers.length, { file, line: 0, reason });
+    }
+    let line = 0;
+    for await (const text of linesOf(file)) {
+      line++;
+      const reason = check.take(text);
+      if (reason !== undefined) return auditVerdict(check, numbers.length, { file, line, reason });
+    }
+  }
+  const reason = check.finish();
+  const file = auditFilePath(folder, numbers.at(-1) ?? 1);
+  return auditVerdict(
+    check,
+    numbers.length,
+    reason === undefined ? null : { file, line: 0, reason },
+  );
+}
+
+/** The result of a check of `files` files. */
+export function auditVerdict(
+  { lines, commit, end }: ChainCheck,
+  files: number,
+  fault: AuditVerdict['fault'],
+): AuditVerdict {
+  return {
     ok: fault === null,
     lines,
     commit,
-    files: numbers.length,
+    files,
     detail:
       fault === null
-        ? `${amountText(lines, 'line')}, last hash ${hash}`
+        ? `${amountText(lines, 'line')}, last hash ${end.hash}`
         : `${fault.file}, line ${fault.line}: ${fault.reason}`,
-    head: lines === 0 ? null : { seq, hash },
+    head: lines === 0 ? null : end,
     fault,
-  });
-  for (const [at, number] of numbers.entries()) {
-    const path = auditFilePath(folder, number);
-    if (number !== at + 1) {
-      return verdict({ file: path, line: 0, reason: 'a file before this one is missing' });
-    }
-    let inFile = 0;
-    for await (const text of linesOf(path)) {
-      inFile++;
-      const line = parseLine(text);
-      const reason =
-        line === undefined
-          ? 'not a line of the audit log'
-          : line.seq !== seq + 1
-            ? `line ${seq + 1} is missing: this is ${line.seq}`
-            : line.prev !== hash
-              ? 'the line before was changed or replaced'
-              : hashOf(bodyOf(text)) !== line.hash
-                ? 'the line was changed'
-                : line.seq === noted?.seq && line.hash !== noted.hash
-                  ? 'it is not the line that the registry has recorded'
-                  : undefined;
-      if (line === undefined || reason !== undefined) {
-        return verdict({ file: path, line: inFile, reason: reason ?? '' });
-      }
-      ({ seq, hash } = line);
-      commit = Math.max(commit, line.commit ?? 0);
-      lines++;
-    }
-  }
-  if (noted !== undefined && seq < noted.seq) {
-    const file = auditFilePath(folder, numbers.at(-1) ?? 1);
-    const reason = `lines at the end are missing: the registry has recorded line ${noted.seq}`;
-    return verdict({ file, line: 0, reason });
-  }
-  return verdict(null);
+  };
 }
 
 /** The last `count` lines, oldest first. */
 export async function tailAudit(folder: string, count: number): Promise<AuditLine[]> {
-  const found: AuditLine[] = [];
+  return (await tailTexts(folder, count)).flatMap((text) => lineOf(text) ?? []);
+}
+
+/** The same as they are in the files. */
+export async function tailTexts(folder: string, count: number): Promise<string[]> {
+  const found: string[] = [];
   for (const number of (await auditFileNumbers(folder)).reverse()) {
-    const lines: AuditLine[] = [];
+    const lines: string[] = [];
     for await (const text of linesOf(auditFilePath(folder, number))) {
-      const line = parseLine(text);
-      if (line !== undefined) lines.push(line);
+      if (lineOf(text) !== undefined) lines.push(text);
       if (lines.length > 2 * count) lines.splice(0, lines.length - count);
     }
     found.unshift(...lines.slice(-(count - found.length)));
@@ -127,23 +119,4 @@ async function endOfLines(file: FileHandle): Promise<number> {
     if (at !== -1) return start + at + 1;
   }
   return 0;
-}
-
-const hashTail = /,"hash":"[0-9a-f]{64}"\}$/;
-
-function bodyOf(text: string): string {
-  return text.replace(hashTail, '}');
-}
-
-function parseLine(text: string): AuditLine | undefined {
-  if (!hashTail.test(text)) return undefined;
-  try {
-    // A cast at the boundary to JSON: the hash, which the caller checks, covers every byte of the text.
-    const line = JSON.parse(text) as Partial<AuditLine>;
-    return typeof line.seq === 'number' && typeof line.prev === 'string'
-      ? (line as AuditLine)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

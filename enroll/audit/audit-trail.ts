@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { AuditEvent } from './audit-event.ts';
-import type { AuditLine } from './audit-log.ts';
+import type { AuditEvent, AuditLine } from './audit-event.ts';
 
 export interface AuditTrail {
   /** The number and hash of the last line. Recorded elsewhere, they prove that no later line was removed. */

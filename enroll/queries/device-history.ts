@@ -6,8 +6,7 @@
  */
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { HistoryEntry, HistoryKind } from '../../core/protocol/operator-api.ts';
-import type { AuditAction } from '../audit/audit-event.ts';
-import type { AuditLine } from '../audit/audit-log.ts';
+import type { AuditAction, AuditLine } from '../audit/audit-event.ts';
 import { queryAudit } from '../audit/audit-query.ts';
 import type { PresenceEntry, PresenceHistory } from '../devices/presence-history.ts';
 import type { DeviceRecord } from '../registry/records.ts';

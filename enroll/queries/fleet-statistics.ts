@@ -5,7 +5,7 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { AuditLine } from '../audit/audit-log.ts';
+import type { AuditLine } from '../audit/audit-event.ts';
 import type { PresenceTable } from '../devices/presence-table.ts';
 import { endOf } from '../registry/device-query.ts';
 import type { DeviceRecord } from '../registry/records.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 import { isDeviceId, type DeviceId } from '../../core/device-id.ts';
-import type { AuditLine } from '../audit/audit-log.ts';
+import type { AuditLine } from '../audit/audit-event.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { RestoreStep } from './restore-plan.ts';
 

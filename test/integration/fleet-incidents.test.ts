@@ -6,7 +6,7 @@
  */
 import test from 'ava';
 import type { MqttClient } from 'mqtt';
-import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import type { AuditLine } from '../../enroll/audit/audit-event.ts';
 import { ended, subscribe } from '../support/broker-world.ts';
 import { fleetWorld, type FleetWorld, type Shown } from '../support/fleet-world.ts';
 import { until } from '../support/until.ts';

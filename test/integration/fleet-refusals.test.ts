@@ -13,7 +13,7 @@ import type { JsonName } from '@peculiar/x509';
 import { invisible } from '../../core/escape.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { identityFiles } from '../../core/state-folder.ts';
-import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import type { AuditLine } from '../../enroll/audit/audit-event.ts';
 import { auditFilePath } from '../../enroll/audit/audit-files.ts';
 import { hostileCertificate } from '../support/broker-hostile-certificate.ts';
 import { collect, connectPacket, ended, subscribe, untilClosed } from '../support/broker-world.ts';

@@ -19,7 +19,7 @@ import { systemClock, type Clock } from '../../core/clock.ts';
 import type { ConfigInput } from '../../core/config/config.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { issuedSchema } from '../../core/protocol/enrollment-api.ts';
-import type { AuditLine } from '../../enroll/audit/audit-log.ts';
+import type { AuditLine } from '../../enroll/audit/audit-event.ts';
 import { tailAudit } from '../../enroll/audit/audit-reader.ts';
 import {
   enrollService,

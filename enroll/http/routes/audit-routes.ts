@@ -10,8 +10,7 @@ import {
   auditVerdictSchema,
   historySchema,
 } from '../../../core/protocol/operator-api.ts';
-import { auditActions } from '../../audit/audit-event.ts';
-import type { AuditLine } from '../../audit/audit-log.ts';
+import { auditActions, type AuditLine } from '../../audit/audit-event.ts';
 import { queryAudit } from '../../audit/audit-query.ts';
 import { verifyAudit, type AuditVerdict } from '../../audit/audit-reader.ts';
 import type { PresenceHistory } from '../../devices/presence-history.ts';

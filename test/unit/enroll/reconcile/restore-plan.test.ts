@@ -1,7 +1,7 @@
 import test from 'ava';
 import { parseDeviceId } from '../../../../core/device-id.ts';
 import type { DirectoryCertificate, DirectoryEntry } from '../../../../core/protocol/feed.ts';
-import type { AuditLine } from '../../../../enroll/audit/audit-log.ts';
+import type { AuditLine } from '../../../../enroll/audit/audit-event.ts';
 import { lostDecisions, repeatedStep } from '../../../../enroll/reconcile/audit-losses.ts';
 import { restoreSteps } from '../../../../enroll/reconcile/restore-plan.ts';
 import type { DeviceRecord } from '../../../../enroll/registry/records.ts';
