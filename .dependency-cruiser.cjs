@@ -94,6 +94,7 @@ module.exports = {
     only('node-forge', 'certs/'),
     only('pkcs11js', 'certs/'),
     only('lowdb', 'enroll/registry/'),
+    only('pg', 'enroll/database/'),
     only('fastify', 'enroll/http/'),
     only('commander', 'cli/'),
     only('tar', 'cli/backup/'),

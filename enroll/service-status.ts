@@ -20,6 +20,7 @@ import { brokerCheck } from './queries/broker-check.ts';
 import { listBrokers, type BrokerReports } from './queries/broker-list.ts';
 import type { FleetCounts } from './queries/fleet-statistics.ts';
 import type { Registry } from './registry/registry.ts';
+import { databaseChecks } from './telemetry/enrollment-health.ts';
 
 type Check = Status['checks'][number];
 
@@ -28,6 +29,7 @@ export interface StatusDeps {
   readonly audit: AuditTrail;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
+  readonly connection?: { readonly isConnected: boolean } | undefined;
   readonly feed: Feed;
   readonly registry: Registry;
   readonly brokerReports: BrokerReports;
@@ -64,6 +66,7 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
       ok: !audit.isBroken,
       detail: `line ${head.seq}, hash ${head.hash.slice(0, 16)}`,
     },
+    ...databaseChecks(deps.connection?.isConnected),
     ...listBrokers(feed, deps.brokerReports).map((broker) => brokerCheck(broker, now)),
     historyCheck(deps.ahead.list),
     policyCheck(deps.brokerReports, (await registry.get('documents', 'policy')) !== undefined),

@@ -8,6 +8,7 @@ import { access } from 'node:fs/promises';
 import { readCertificate } from '../../certs/certificate.ts';
 import { inspectStoreFile } from '../../broker/store/store-file.ts';
 import { systemClock } from '../../core/clock.ts';
+import { loadConfig } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -30,6 +31,13 @@ export async function tryBackup(state: StateFolder): Promise<BackupContents> {
   if (root !== undefined) readCertificate(root);
   if (await isThere(state.broker.store)) inspectStoreFile(state.broker.store, () => undefined);
   if (!(await isThere(state.enroll.audit))) return { identities: undefined, auditLines: undefined };
+  const { enroll } = await loadConfig({ file: state.config });
+  if (enroll.database !== undefined) {
+    // The registry is in the backups of the database; the audit log here is a copy.
+    const verdict = await verifyAudit(state.enroll.audit);
+    if (!verdict.ok) throw new FlotillaError('audit-damaged', { detail: verdict.detail });
+    return { identities: undefined, auditLines: verdict.lines };
+  }
   const audit = await AuditLog.open(state.enroll.audit, systemClock);
   try {
     const registry = await openLowdbRegistry(state.enroll.registry, {

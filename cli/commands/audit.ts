@@ -4,17 +4,19 @@ import { Command } from 'commander';
 import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { QueryAuditResponse } from '../../core/protocol/api-client.ts';
-import { stateFolder } from '../../core/state-folder.ts';
-import { tailAudit, verifyAudit } from '../../enroll/audit/audit-reader.ts';
+import { tailAudit, verifyAudit, type AuditVerdict } from '../../enroll/audit/audit-reader.ts';
+import { databaseAccess, type DatabaseAccess } from '../../enroll/database/database-connection.ts';
 import { readManifest } from '../../enroll/registry/manifest.ts';
 import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
   deviceId,
   durationMs,
+  loadStateAndConfig,
   stateCommand,
   urlOption,
   wholeNumber,
   type CommandAction,
+  type Context,
   type StateOptions,
 } from '../lib/command-context.ts';
 import type { Output } from '../lib/output.ts';
@@ -55,11 +57,29 @@ export function auditCommand(runner: Runner): Command {
 }
 
 const verify: CommandAction<StateOptions> = async (options, context) => {
-  const { enroll } = stateFolder(options.state);
+  const { state, config } = await loadStateAndConfig(options, context);
+  const { enroll } = state;
+  const access = await databaseAccess(config);
+  if (access !== undefined) return verifyInDatabase(access, enroll.audit, context);
   assertAuditHere(enroll.audit);
   // Read first: a running service records a line only after it has written it.
   const noted = await readManifest(enroll.registry).catch(() => undefined);
-  const result = await verifyAudit(enroll.audit, noted?.audit);
+  return reportVerdict(await verifyAudit(enroll.audit, noted?.audit), context);
+};
+
+/** The copy in the state folder has its own chain, and its last line must be one of the database. */
+async function verifyInDatabase(
+  access: DatabaseAccess,
+  folder: string,
+  context: Context,
+): Promise<number> {
+  const { verifyDatabaseAudit } = await import('../../enroll/database/audit-inspection.ts');
+  const copy = existsSync(folder) ? await verifyAudit(folder) : undefined;
+  if (copy?.ok === false) return reportVerdict(copy, context);
+  return reportVerdict(await verifyDatabaseAudit(access, copy?.head ?? undefined), context);
+}
+
+function reportVerdict(result: AuditVerdict, context: Context): number {
   context.out.result(
     result,
     result.ok
@@ -67,7 +87,7 @@ const verify: CommandAction<StateOptions> = async (options, context) => {
       : `the audit log is broken: ${result.detail}`,
   );
   return result.ok ? 0 : 1;
-};
+}
 
 /** @throws FlotillaError `audit-elsewhere` on the machine of a broker, for example */
 function assertAuditHere(folder: string): void {
@@ -79,9 +99,7 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
   const { device, since, follow = false, url } = options;
   const { out } = context;
   if (device === undefined && since === undefined && url === undefined && !follow) {
-    const { audit } = stateFolder(options.state).enroll;
-    assertAuditHere(audit);
-    const lines = await tailAudit(audit, options.lines);
+    const lines = await linesHere(options, context);
     out.result({ lines }, lines.map((line) => lineText(line, out)).join('\n'));
     return 0;
   }
@@ -105,6 +123,18 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
     seen = fresh.at(-1)?.seq ?? seen;
   }
 };
+
+/** From the database if there is one, because the copy of a standby has only the lines of its own terms. */
+async function linesHere(options: TailOptions, context: Context): Promise<readonly AuditLine[]> {
+  const { state, config } = await loadStateAndConfig(options, context);
+  const access = await databaseAccess(config);
+  if (access !== undefined) {
+    const { tailDatabaseAudit } = await import('../../enroll/database/audit-inspection.ts');
+    return tailDatabaseAudit(access, options.lines);
+  }
+  assertAuditHere(state.enroll.audit);
+  return tailAudit(state.enroll.audit, options.lines);
+}
 
 /** One line for a person at a terminal; JSON, as it is stored, for a file or another program. */
 function lineText(line: AuditLine, out: Output): string {

@@ -24,6 +24,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   const { out, environment } = context;
   const { prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
+  const { awaitTurn } = await import('../lib/standby.ts');
   const { state, config, readAgain } = await loadStateAndConfig(
     options,
     context,
@@ -40,14 +41,25 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll'], lifecycle);
-    await prepareState(state, config, log, environment, { newBroker: false });
-    const { https, metrics, ca } = await serveEnroll(state, settings, log, environment, lifecycle);
+    const turn = await awaitTurn({
+      ...{ state, config, log, stop, lifecycle },
+      waiting(active) {
+        out.say(`standby: ${active} is active`);
+        // A service manager need not wait until the other instance ends.
+        void reportToServiceManager(environment, lifecycle, log, `standby of ${active}`);
+      },
+    });
+    if (turn === undefined) return [];
+    const { database } = turn;
+    await prepareState(state, config, log, environment, { newBroker: false, database });
+    const parts = await serveEnroll(state, settings, log, environment, lifecycle, { database });
+    const { https, metrics, ca } = parts;
     out.result(
       { event: 'ready', https, metrics, ca, state: state.root },
       `enrollment is ready at ${https.url}\nroot ${ca.fingerprint}`,
     );
     await reportToServiceManager(environment, lifecycle, log, `enrollment ${https.url}`);
-    return [lost];
+    return [lost, ...turn.failures];
   });
   return serveUntil(stop, failures, lifecycle, (text) => out.say(text));
 };

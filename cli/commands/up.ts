@@ -115,12 +115,20 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     const { lost } = await lockState(state, ['enroll', 'broker'], lifecycle);
-    await prepareState(state, config, log, environment);
+    const { awaitTurn } = await import('../lib/standby.ts');
+    const turn = await awaitTurn({
+      ...{ state, config, log, stop, lifecycle },
+      waiting: (active) => out.say(`standby: ${active} is active`),
+    });
+    if (turn === undefined) return [];
+    const { database } = turn;
+    await prepareState(state, config, log, environment, { database });
     const {
       https,
       metrics: enrollMetrics,
       ca,
     } = await serveEnroll(state, running, log, environment, lifecycle, {
+      database,
       simulationRunner: (await import('../lib/simulation-process.ts')).simulationProcesses(
         state.root,
       ),
@@ -161,7 +169,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
       const actors = { state, mqtts, enrollUrl: https.url, fingerprint: ca.fingerprint, log };
       lifecycle.add('devices of the demonstration', await demo.startDemoActors(actors));
     }
-    return [broker.failed, lost];
+    return [broker.failed, lost, ...turn.failures];
   });
   const code = await serveUntil(stop, failures, lifecycle, (text) => out.say(text));
   out.say(

@@ -65,6 +65,8 @@ class StateCheck {
   readonly checked: CheckedPart[] = [];
   readonly #state: StateFolder;
   readonly #env: Environment;
+  /** Whether registry and audit log are in a database. */
+  #hasDatabase = false;
 
   constructor(state: StateFolder, env: Environment) {
     this.#state = state;
@@ -112,9 +114,12 @@ class StateCheck {
 
   async #checkSettings(): Promise<void> {
     const { config, policy, broker } = this.#state;
-    await loadConfig({ file: config, env: this.#env }).catch((error: unknown) => {
+    try {
+      const { enroll } = await loadConfig({ file: config, env: this.#env });
+      this.#hasDatabase = enroll.database !== undefined;
+    } catch (error) {
       this.findings.addError(error, config, 'config-unreadable');
-    });
+    }
     for (const path of [policy, broker.fleetPolicy]) {
       try {
         const text = await readPolicyText(path);
@@ -167,6 +172,11 @@ class StateCheck {
     own: ReadonlyMap<string, CertificateFacts>,
   ): Promise<CheckedEnrollFiles | undefined> {
     if (!(await exists(this.#state.enroll.folder))) return undefined;
+    if (this.#hasDatabase) {
+      const detail = 'in the database; flotilla audit verify checks the audit log there';
+      this.#note('registry', detail);
+      return undefined;
+    }
     const found = await checkEnrollFiles(this.#state, own, this.findings);
     for (const part of found.parts) this.checked.push(part);
     return found;

@@ -91,7 +91,7 @@ export async function prepareState(
   config: Config,
   log: Logger,
   environment: ProcessEnvironment,
-  choices: Pick<StateDeps, 'restore' | 'acceptLoss' | 'newBroker'> = {},
+  choices: Pick<StateDeps, 'restore' | 'acceptLoss' | 'newBroker' | 'database'> = {},
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   await reportGroupReadableSecrets(state, config, environment, log);
@@ -112,7 +112,7 @@ export async function serveEnroll(
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
-  more: Pick<EnrollDeps, 'simulationRunner'> = {},
+  more: Pick<EnrollDeps, 'simulationRunner' | 'database'> = {},
 ): Promise<EnrollReady> {
   const enrollLog = settings.follow(log.child({ service: 'enroll' }));
   const service = await startEnroll(settings.config, {

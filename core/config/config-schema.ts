@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { cmpSettingsSchema } from './cmp-settings.ts';
+import { databaseSettings } from './database-settings.ts';
 import { enrollLimitsSchema } from './enroll-limits.ts';
 import { enrollmentProfileSchema } from './enrollment-profile-schema.ts';
 import { brokerLimitsSchema } from './limits.ts';
@@ -86,6 +87,7 @@ export const configSchema = z.strictObject({
         .describe(
           'The URL under which brokers, devices and the command line find the service. By default it is made of host and port.',
         ),
+      ...databaseSettings,
       tokenTtl: durationSetting({
         defaultValue: '24h',
         min: '1s',

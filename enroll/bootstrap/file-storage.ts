@@ -23,6 +23,8 @@ export interface EnrollStorage {
   readonly registry: Registry;
   readonly audit: AuditTrail;
   readonly lineage: Lineage;
+  /** The connection to the database; undefined: the storage is files. */
+  readonly connection?: { readonly isConnected: boolean } | undefined;
   /** The highest CRL number that may have been used. */
   readonly crlNumber: StoredText;
 }

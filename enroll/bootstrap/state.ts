@@ -19,6 +19,8 @@ import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
 import { ExternalCa } from '../ca/external-ca.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
+import type { DatabaseTerm } from '../database/database-term.ts';
+import { assertDatabaseNew, beginTerm, openDatabaseStorage } from './database-storage.ts';
 import { openFileStorage, type EnrollStorage } from './file-storage.ts';
 import {
   ensureOwnIdentities,
@@ -39,6 +41,8 @@ export interface StateDeps {
   readonly newBroker?: boolean | undefined;
   /** What an operator accepts as lost: changes of the registry, or the audit log. */
   readonly acceptLoss?: 'registry' | 'audit' | undefined;
+  /** The term in the configured database, if it has begun already (default: it begins now, and ends with the rest). */
+  readonly database?: DatabaseTerm | undefined;
 }
 
 /** What the service holds open. */
@@ -63,19 +67,21 @@ export async function initialiseState(
   config: Config,
   deps: StateDeps,
 ): Promise<{ fingerprint: string; created: boolean }> {
-  const { clock = systemClock, env = process.env } = deps;
+  const { clock = systemClock, log, env = process.env } = deps;
   await makeSecretFolder(state.root);
-  const created = !(await hasCa(state));
-  if (created) {
-    await assertCaCreatable(state);
-    assertClockSet(clock.now());
-    const passphrase = await makePassphrase(state, env);
-    await createCa(state, passphrase, { clock, urls: authorityUrls(config) });
-  }
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
-    const open = await openState(state, config, deps, lifecycle);
-    const own = { state, config, clock, log: deps.log, ca: open.ca, registry: open.registry };
+    const database = deps.database ?? (await ownTerm(state, config, log, lifecycle));
+    const created = !(await hasCa(state));
+    if (created) {
+      await assertCaCreatable(state);
+      if (database !== undefined) await assertDatabaseNew(database);
+      assertClockSet(clock.now());
+      const passphrase = await makePassphrase(state, env);
+      await createCa(state, passphrase, { clock, urls: authorityUrls(config) });
+    }
+    const open = await openState(state, config, { ...deps, database }, lifecycle);
+    const own = { state, config, clock, log, ca: open.ca, registry: open.registry };
     await ensureServerIdentities(own);
     if (deps.restore !== undefined) await restoreOwnIdentity(deps.restore, own);
     await ensureOwnIdentities({ ...own, newBroker: deps.newBroker ?? true });
@@ -97,11 +103,23 @@ function assertClockSet(nowMs: number): void {
   });
 }
 
+/** Begins a term that ends with the lifecycle, if a database is configured. */
+async function ownTerm(
+  state: StateFolder,
+  config: Config,
+  log: Logger,
+  lifecycle: Lifecycle,
+): Promise<DatabaseTerm | undefined> {
+  const term = await beginTerm(state, config, log);
+  if (term !== undefined) lifecycle.add('database', () => term.close());
+  return term;
+}
+
 /** Opens CA, audit log and registry; `lifecycle` closes them. */
 export async function openState(
   state: StateFolder,
   config: Config,
-  { clock = systemClock, log, env = process.env, acceptLoss }: StateDeps,
+  { clock = systemClock, log, env = process.env, acceptLoss, database }: StateDeps,
   lifecycle: Lifecycle,
 ): Promise<OpenState> {
   const passphrase = await readPassphrase(state, env);
@@ -113,7 +131,12 @@ export async function openState(
   const opened = await openCa(state, passphrase, caDeps);
   const ca = new CertificateAuthority(opened);
   const external = await ExternalCa.open(config, clock);
-  const storage = await openFileStorage(state, { clock, log, acceptLoss }, lifecycle);
+  const term = database ?? (await ownTerm(state, config, log, lifecycle));
+  const storageDeps = { clock, log, acceptLoss };
+  const storage =
+    term === undefined
+      ? await openFileStorage(state, storageDeps, lifecycle)
+      : await openDatabaseStorage(state, ca, term, storageDeps, lifecycle);
   const { registry, audit } = storage;
   if (acceptLoss !== undefined) {
     await registry.commit({

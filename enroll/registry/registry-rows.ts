@@ -104,6 +104,11 @@ export class RegistryRows {
     };
   }
 
+  /** Rows that no files store. */
+  static inMemory(): RegistryRows {
+    return new RegistryRows('', () => Promise.resolve());
+  }
+
   /** Creates the folders of the tables, and removes what an interrupted write has left. */
   async prepare(): Promise<void> {
     await removeLeftovers(this.#folder);
@@ -149,7 +154,7 @@ export class RegistryRows {
   }
 
   /** Applies a line of the journal. Called before {@link index}. */
-  replay({ put, del }: JournalLine): void {
+  replay({ put, del }: Pick<JournalLine, 'put' | 'del'>): void {
     for (const [table, row] of put) this.#replayRow(table, keyOfRow(table, row), row);
     for (const [table, key] of del) this.#replayRow(table, key, undefined);
   }

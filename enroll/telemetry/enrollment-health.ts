@@ -16,6 +16,8 @@ export interface EnrollmentVitals {
   readonly listening: boolean;
   /** Nothing is enrolled or changed while the audit log cannot be written. */
   readonly auditLogWritable: boolean;
+  /** Whether the database can be written; undefined: there is none. */
+  readonly databaseConnected?: boolean | undefined;
   /** Undefined while a withdrawn one is being replaced. */
   readonly issuer: CertificateFacts | undefined;
   readonly serverCertificate: CertificateFacts;
@@ -28,7 +30,8 @@ export function enrollmentHealth({ lagMs }: EnrollmentVitals): readonly Check[] 
 
 /** Whether devices can enroll. That does not require a broker. */
 export function enrollmentReadiness(vitals: EnrollmentVitals): readonly Check[] {
-  const { nowMs, listening, auditLogWritable, issuer, serverCertificate } = vitals;
+  const { nowMs, listening, auditLogWritable, databaseConnected, issuer, serverCertificate } =
+    vitals;
   return [
     { name: 'listening', ok: listening, detail: listening ? 'yes' : 'no' },
     {
@@ -36,9 +39,17 @@ export function enrollmentReadiness(vitals: EnrollmentVitals): readonly Check[] 
       ok: auditLogWritable,
       detail: auditLogWritable ? 'writable' : 'the last write failed; the next one tries again',
     },
+    ...databaseChecks(databaseConnected),
     expiry('issuer', issuer, nowMs),
     expiry('server certificate', serverCertificate, nowMs),
   ];
+}
+
+/** Nothing is enrolled or changed while the database is away. */
+export function databaseChecks(isConnected: boolean | undefined): readonly Check[] {
+  if (isConnected === undefined) return [];
+  const detail = isConnected ? 'connected, this instance is active' : 'not connected, will retry';
+  return [{ name: 'database', ok: isConnected, detail }];
 }
 
 function expiry(name: string, one: CertificateFacts | undefined, nowMs: number): Check {

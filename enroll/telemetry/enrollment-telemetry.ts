@@ -25,6 +25,7 @@ export interface EnrollmentTelemetryDeps {
   readonly audit: AuditTrail;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
+  readonly connection?: { readonly isConnected: boolean } | undefined;
   readonly config: Config;
   readonly feed: Feed;
   readonly registry: Registry;
@@ -78,9 +79,10 @@ export class EnrollmentTelemetry {
   }
 
   #vitals(): EnrollmentVitals {
-    const { audit, ca, clock, serverCertificate } = this.#deps;
+    const { audit, ca, clock, connection, serverCertificate } = this.#deps;
     return {
       nowMs: clock.now(),
+      databaseConnected: connection?.isConnected,
       lagMs: this.#lag.lagMs,
       listening: this.#isListening,
       auditLogWritable: !audit.isBroken,

@@ -1,0 +1,287 @@
+/**
+ * The registry in PostgreSQL, for an instance that can be replaced by another one on another machine.
+ *
+ * **Reads** come from memory, as in the embedded registry: one instance is active, and nothing changes the rows without
+ * it. A term begins with reading all rows.
+ *
+ * **Commit.** 1. Versions and uniqueness are checked and the change is applied in memory, in one turn of the event loop.
+ * 2. All changes that wait, and the lines of the audit log, become one statement, which is one transaction
+ * (registry-tables.ts). While it is under way, the next ones gather. 3. When it is durable, the lines are handed on,
+ * watchers are called and promises resolve. If the server refuses the statement, or is away for too long before it
+ * was sent, the changes of the batch and all later ones are undone in reverse order. A lost connection is no refusal:
+ * database-term.ts finds out whether the statement took effect.
+ *
+ * @module
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { DeviceId } from '../../core/device-id.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { chainedLines, type ChainEnd, type UnwrittenEvent } from '../audit/audit-chain.ts';
+import type { AuditEvent } from '../audit/audit-event.ts';
+import { listDevices } from '../registry/device-list.ts';
+import { Durability } from '../registry/durability.ts';
+import type {
+  DeviceRecord,
+  RequestRecord,
+  TableName,
+  Tables,
+  TokenRecord,
+} from '../registry/records.ts';
+import type {
+  Change,
+  Committed,
+  DevicePage,
+  DeviceQuery,
+  Registry,
+  Stored,
+} from '../registry/registry.ts';
+import { keyOfRow, RegistryRows, tableNames, type AnyRow } from '../registry/registry-rows.ts';
+import { inTurns } from '../registry/rows-in-turns.ts';
+import type { DatabaseTerm } from './database-term.ts';
+import { writeRows, type RowWrites } from './registry-tables.ts';
+
+const batchMaxChanges = 1000;
+const pageRows = 5000;
+
+/** A change, or events without one, on the way to the database. */
+interface Unwritten {
+  /** Undefined: events only. */
+  readonly number: number | undefined;
+  readonly atMs: number;
+  readonly change: Change;
+  readonly undo: readonly (() => void)[];
+  readonly resolve: (number: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface PostgresRegistryDeps {
+  readonly term: DatabaseTerm;
+  readonly clock: Clock;
+  /** The end of the audit log; other than that of the term when lines were added to it since. */
+  readonly auditEnd: ChainEnd;
+  /** The number of the newest commit; other than that of the term when commits were lost. */
+  readonly number: number;
+  /** Gets the lines of the audit log once they are durable, before promises resolve. Must not throw. */
+  readonly written: (lines: readonly string[]) => Promise<void>;
+}
+
+export class PostgresRegistry implements Registry {
+  readonly #deps: PostgresRegistryDeps;
+  readonly #rows = RegistryRows.inMemory();
+  readonly #watchers = new Set<(committed: Committed) => void>();
+  readonly #durability = new Durability();
+  #auditEnd: ChainEnd;
+  /** The newest commit in memory. */
+  #number: number;
+  #waiting: Unwritten[] = [];
+  #writing: Promise<void> | undefined;
+  #isClosed = false;
+
+  private constructor(deps: PostgresRegistryDeps) {
+    this.#deps = deps;
+    this.#auditEnd = deps.auditEnd;
+    this.#number = deps.number;
+    this.#durability.reset(deps.number);
+  }
+
+  /** Reads all rows. @throws FlotillaError `database-unreachable`, `registry-damaged` */
+  static async open(deps: PostgresRegistryDeps): Promise<PostgresRegistry> {
+    const registry = new PostgresRegistry(deps);
+    for (const table of tableNames) await registry.#load(table);
+    registry.#rows.index();
+    return registry;
+  }
+
+  async #load(table: TableName): Promise<void> {
+    let after = '';
+    for (;;) {
+      const page = await this.#deps.term.read<{ key: string; version: string; body: string }>(
+        `SELECT key, version, body FROM flotilla.registry_row
+         WHERE kind = $1 AND key > $2 ORDER BY key LIMIT ${pageRows}`,
+        [table, after],
+      );
+      const put = page.map(({ key, version, body }) => {
+        try {
+          // A cast at the boundary to JSON: `commit` below has written the row.
+          const row = { ...JSON.parse(body), version: Number(version) } as AnyRow;
+          return [table, row] as const;
+        } catch (error) {
+          throw new FlotillaError('registry-damaged', { detail: `${table} ${key}`, cause: error });
+        }
+      });
+      this.#rows.replay({ put, del: [] });
+      const last = page.at(-1);
+      if (last === undefined || page.length < pageRows) return;
+      after = last.key;
+    }
+  }
+
+  get number(): number {
+    return this.#durability.number;
+  }
+
+  /** The last line of the audit log that is durable. */
+  get auditEnd(): ChainEnd {
+    return this.#auditEnd;
+  }
+
+  get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
+    return Promise.resolve(this.#rows.row(table, key));
+  }
+
+  holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined> {
+    const id = this.#rows.devices.bySerial(serial);
+    return Promise.resolve(id === undefined ? undefined : this.#rows.row('devices', id));
+  }
+
+  holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
+    return Promise.resolve(this.#rows.devices.byKey(keyFingerprint));
+  }
+
+  tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
+    return Promise.resolve(this.#rows.tokensOf(device));
+  }
+
+  requestsOf(device: DeviceId): Promise<readonly Stored<RequestRecord>[]> {
+    return Promise.resolve(this.#rows.requestsOf(device));
+  }
+
+  list(query: DeviceQuery): Promise<DevicePage> {
+    return listDevices(this.#rows.devices, query);
+  }
+
+  rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
+    return inTurns(this.#rows.all(table));
+  }
+
+  count(table: TableName): Promise<number> {
+    return Promise.resolve(this.#rows.count(table));
+  }
+
+  commit(change: Change): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#assertWritable();
+      this.#rows.assertFits(change);
+      const number = ++this.#number;
+      const undo: (() => void)[] = [];
+      for (const { table, record } of change.puts ?? []) {
+        const row = { ...record, version: number };
+        undo.push(this.#rows.set(table, keyOfRow(table, record), row));
+      }
+      for (const { table, key } of change.deletions ?? []) {
+        undo.push(this.#rows.set(table, key, undefined));
+      }
+      this.#add({ number, atMs: this.#deps.clock.now(), change, undo, resolve, reject });
+    });
+  }
+
+  /** Writes lines of the audit log that belong to no change. @throws FlotillaError `registry-unavailable` */
+  async record(events: readonly AuditEvent[]): Promise<void> {
+    await new Promise<number>((resolve, reject) => {
+      this.#assertWritable();
+      const atMs = this.#deps.clock.now();
+      this.#add({ number: undefined, atMs, change: { events }, undo: [], resolve, reject });
+    });
+  }
+
+  settled(): Promise<void> {
+    return this.#durability.upTo(this.#number);
+  }
+
+  watch(listener: (committed: Committed) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#writing;
+  }
+
+  #assertWritable(): void {
+    if (this.#isClosed || this.#deps.term.isAway) throw new FlotillaError('registry-unavailable');
+  }
+
+  #add(one: Unwritten): void {
+    this.#waiting.push(one);
+    this.#startWriting();
+  }
+
+  #startWriting(): void {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+      // Changes that were added after the last check of the loop.
+      if (this.#waiting.length > 0) this.#startWriting();
+    });
+  }
+
+  async #write(): Promise<void> {
+    // All other changes of this turn share the transaction.
+    await Promise.resolve();
+    while (this.#waiting.length > 0)
+      await this.#writeBatch(this.#waiting.splice(0, batchMaxChanges));
+  }
+
+  async #writeBatch(batch: readonly Unwritten[]): Promise<void> {
+    const events = batch.flatMap(({ number, atMs, change }) =>
+      (change.events ?? []).map((event): UnwrittenEvent => ({ event, atMs, commit: number })),
+    );
+    const { texts: chained, end } = chainedLines(events, this.#auditEnd);
+    const texts = chained.map((text) => text.trimEnd());
+    const newest = batch.findLast(({ number }) => number !== undefined)?.number;
+    const lines = texts.map((text, at) => ({
+      ...{ seq: this.#auditEnd.seq + 1 + at, commit: events[at]?.commit },
+      text,
+    }));
+    try {
+      await this.#deps.term.write(
+        writeRows({
+          number: newest ?? this.#durability.number,
+          ...{ auditSeq: end.seq, auditHash: end.hash },
+          ...this.#changesOf(batch),
+          lines,
+        }),
+      );
+    } catch (error) {
+      this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
+      return;
+    }
+    this.#auditEnd = end;
+    await this.#deps.written(texts);
+    for (const { number, change, resolve } of batch) {
+      if (number !== undefined) {
+        this.#durability.reset(number);
+        for (const watcher of this.#watchers) {
+          watcher({ number, puts: change.puts ?? [], deletions: change.deletions ?? [] });
+        }
+      }
+      resolve(this.#durability.number);
+    }
+    this.#durability.advance(this.#durability.number);
+  }
+
+  /** The state of each row after the whole batch. */
+  #changesOf(batch: readonly Unwritten[]): Pick<RowWrites, 'puts' | 'deletions'> {
+    const puts = new Map<string, RowWrites['puts'][number]>();
+    const deletions = new Map<string, RowWrites['deletions'][number]>();
+    for (const { number: version = 0, change } of batch) {
+      for (const { table, record } of change.puts ?? []) {
+        const key = keyOfRow(table, record);
+        const name = `${table} ${key}`;
+        deletions.delete(name);
+        puts.set(name, { table, key, version, body: JSON.stringify(record) });
+      }
+      for (const { table, key } of change.deletions ?? []) {
+        puts.delete(`${table} ${key}`);
+        deletions.set(`${table} ${key}`, { table, key });
+      }
+    }
+    return { puts: [...puts.values()], deletions: [...deletions.values()] };
+  }
+
+  #takeBack(changes: readonly Unwritten[], error: unknown): void {
+    for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
+    for (const { reject } of changes) reject(error);
+    this.#durability.fail(error);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The tables of the registry in PostgreSQL, and the statements that write them.
+ *
+ * Each statement is one transaction and begins with `fence`: it succeeds only if the row of the registry still has the
+ * term of this instance and the number of its last write. Otherwise nothing is written.
+ *
+ * Rows are text, not jsonb: they come back byte by byte, a text with U+0000 is no fault, and nothing queries them here.
+ * `body::jsonb` works for people.
+ *
+ * @module
+ */
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { DatabaseConnection } from './database-connection.ts';
+
+/** Grows when the tables change. */
+const formatNumber = 1;
+
+const creation = `
+CREATE SCHEMA IF NOT EXISTS flotilla;
+CREATE TABLE flotilla.registry (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  format int NOT NULL,
+  term bigint NOT NULL,
+  writes bigint NOT NULL,
+  number bigint NOT NULL,
+  audit_seq bigint NOT NULL,
+  audit_hash text NOT NULL,
+  resumed_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE flotilla.term (
+  term bigint PRIMARY KEY,
+  instance text NOT NULL,
+  began_at timestamptz NOT NULL DEFAULT now(),
+  writes bigint NOT NULL,
+  number bigint NOT NULL);
+CREATE TABLE flotilla.registry_row (
+  kind text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  version bigint NOT NULL,
+  body text NOT NULL,
+  PRIMARY KEY (kind, key));
+CREATE TABLE flotilla.audit_line (
+  seq bigint PRIMARY KEY,
+  commit bigint,
+  line text NOT NULL);
+CREATE TABLE flotilla.stored_text (
+  name text PRIMARY KEY,
+  content text NOT NULL);
+INSERT INTO flotilla.registry (format, term, writes, number, audit_seq, audit_hash)
+VALUES (${formatNumber}, 0, 0, 0, 0, repeat('0', 64));`;
+
+/**
+ * Creates the tables in a database that has none.
+ *
+ * @throws FlotillaError `database-version`, `database-refused`
+ */
+export async function ensureTables(connection: DatabaseConnection): Promise<void> {
+  if (!(await hasTables(connection))) {
+    try {
+      await connection.query(creation);
+    } catch (error) {
+      throw new FlotillaError('database-refused', { detail: 'creating the tables', cause: error });
+    }
+  }
+  const [found] = await connection.query<{ format: number }>(
+    'SELECT format FROM flotilla.registry',
+  );
+  if (found?.format === formatNumber) return;
+  throw new FlotillaError('database-version', {
+    detail: `the tables have format ${found?.format ?? 'none'}, this version has ${formatNumber}`,
+  });
+}
+
+export async function hasTables(connection: DatabaseConnection): Promise<boolean> {
+  const [found] = await connection.query<{ found: boolean }>(
+    "SELECT to_regclass('flotilla.registry') IS NOT NULL AS found",
+  );
+  return found?.found === true;
+}
+
+/** A statement whose first two parameters are the term and the number of the write. */
+export interface FencedStatement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** Commits and lines of the audit log. */
+export interface RowWrites {
+  readonly number: number;
+  readonly auditSeq: number;
+  readonly auditHash: string;
+  readonly deletions: readonly { readonly table: string; readonly key: string }[];
+  readonly puts: readonly {
+    readonly table: string;
+    readonly key: string;
+    readonly version: number;
+    readonly body: string;
+  }[];
+  readonly lines: readonly {
+    readonly seq: number;
+    readonly commit?: number | undefined;
+    readonly text: string;
+  }[];
+}
+
+const rowStatement = `WITH fence AS (
+  UPDATE flotilla.registry SET writes = $2, number = $3, audit_seq = $4, audit_hash = $5
+  WHERE term = $1 AND writes = $2::bigint - 1 RETURNING 1),
+removed AS (
+  DELETE FROM flotilla.registry_row AS r
+  USING fence, unnest($6::text[], $7::text[]) AS d(kind, key)
+  WHERE r.kind = d.kind AND r.key = d.key),
+stored AS (
+  INSERT INTO flotilla.registry_row (kind, key, version, body)
+  SELECT p.kind, p.key, p.version, p.body
+  FROM fence, unnest($8::text[], $9::text[], $10::bigint[], $11::text[]) AS p(kind, key, version, body)
+  ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, body = excluded.body),
+logged AS (
+  INSERT INTO flotilla.audit_line (seq, commit, line)
+  SELECT l.seq, l.commit, l.line
+  FROM fence, unnest($12::bigint[], $13::bigint[], $14::text[]) AS l(seq, commit, line))
+SELECT count(*)::int AS passed FROM fence`;
+
+export function writeRows(writes: RowWrites): FencedStatement {
+  const { number, auditSeq, auditHash, deletions, puts, lines } = writes;
+  return {
+    text: rowStatement,
+    values: [
+      ...[number, auditSeq, auditHash],
+      ...[deletions.map(({ table }) => table), deletions.map(({ key }) => key)],
+      ...[puts.map(({ table }) => table), puts.map(({ key }) => key)],
+      ...[puts.map(({ version }) => version), puts.map(({ body }) => body)],
+      ...[lines.map(({ seq }) => seq), lines.map(({ commit }) => commit ?? null)],
+      lines.map(({ text }) => text),
+    ],
+  };
+}
+
+const textStatement = `WITH fence AS (
+  UPDATE flotilla.registry SET writes = $2 WHERE term = $1 AND writes = $2::bigint - 1 RETURNING 1),
+stored AS (
+  INSERT INTO flotilla.stored_text (name, content) SELECT $3, $4 FROM fence
+  ON CONFLICT (name) DO UPDATE SET content = excluded.content)
+SELECT count(*)::int AS passed FROM fence`;
+
+export function writeText(name: string, content: string): FencedStatement {
+  return { text: textStatement, values: [name, content] };
+}
