@@ -41,6 +41,9 @@ export interface AdminClient {
   ): Promise<Buffer>;
 }
 
+/** How long a part of an import may take on a busy machine, in ms. */
+const bulkTimeoutMs = 120_000;
+
 /**
  * @throws FlotillaError `state-missing` without an administrator's certificate, `service-not-running`
  */
@@ -79,6 +82,7 @@ export async function adminClient(options: AdminOptions, context: Context): Prom
     async raw(method, path, body, headers) {
       const answer = await callHttps({
         ...call(method, path),
+        timeoutMs: bulkTimeoutMs,
         ...(body === undefined ? {} : { body }),
         ...(headers === undefined ? {} : { headers }),
       });

@@ -10,6 +10,11 @@ import { HolderIndex } from './holder-index.ts';
 import type { CertificateRecord, DeviceRecord } from './records.ts';
 import type { Stored } from './registry.ts';
 
+/** So few new or deleted rows are put into the sorted rows one by one; that costs a copy of the rows for each of them. */
+const fewRows = 16;
+/** So many are merged even if nobody reads. */
+const manyRows = 50_000;
+
 export class DeviceIndex {
   readonly #serials: HolderIndex;
   readonly #keys: HolderIndex;
@@ -19,6 +24,11 @@ export class DeviceIndex {
   #sorted: Stored<DeviceRecord>[] = [];
   /** {@link endOf} of each row of `#sorted`: an array of numbers is faster to scan. */
   #ends: number[] = [];
+  /**
+   * Rows that are new or deleted (undefined), and not in the sorted rows yet. The next read merges them: an import of a
+   * million rows would otherwise copy the sorted rows a million times.
+   */
+  readonly #pending = new Map<string, Stored<DeviceRecord> | undefined>();
 
   /** @param rowOf the row of an identity now */
   constructor(rowOf: (id: DeviceId) => DeviceRecord | undefined) {
@@ -61,21 +71,23 @@ export class DeviceIndex {
     if (after !== undefined) this.#addCertificates(after);
     const id = (after ?? before)?.id;
     if (id === undefined) return;
-    const place = this.firstAfter(id);
-    if (after === undefined) {
-      this.#sorted.splice(place - 1, 1);
-      this.#ends.splice(place - 1, 1);
-    } else if (before !== undefined) {
-      this.#sorted[place - 1] = after;
-      this.#ends[place - 1] = endOf(after);
-    } else {
-      this.#sorted.splice(place, 0, after);
-      this.#ends.splice(place, 0, endOf(after));
+    if (before === undefined || after === undefined || this.#pending.has(id)) {
+      this.#pending.set(id, after);
+      if (this.#pending.size >= manyRows) this.#merge();
+      return;
     }
+    const place = this.#firstAfter(id) - 1;
+    this.#sorted[place] = after;
+    this.#ends[place] = endOf(after);
   }
 
   /** The position of the first id above `text`. */
   firstAfter(text: string): number {
+    this.#merge();
+    return this.#firstAfter(text);
+  }
+
+  #firstAfter(text: string): number {
     let low = 0;
     let high = this.#sorted.length;
     while (low < high) {
@@ -88,12 +100,48 @@ export class DeviceIndex {
   }
 
   at(place: number): Stored<DeviceRecord> | undefined {
+    this.#merge();
     return this.#sorted[place];
   }
 
   /** When the newest active certificate of the row at a position expires; see {@link endOf}. */
   endAt(place: number): number {
+    this.#merge();
     return this.#ends[place] ?? Infinity;
+  }
+
+  #merge(): void {
+    if (this.#pending.size === 0) return;
+    const changes = [...this.#pending].sort(([one], [other]) => (one < other ? -1 : 1));
+    this.#pending.clear();
+    if (changes.length <= fewRows) {
+      for (const [id, row] of changes) this.#put(id, row);
+      return;
+    }
+    const sorted: Stored<DeviceRecord>[] = [];
+    let next = 0;
+    for (const [id, row] of changes) {
+      const until = this.#firstAfter(id);
+      while (next < until) {
+        const kept = this.#sorted[next++];
+        if (kept !== undefined && kept.id !== id) sorted.push(kept);
+      }
+      if (row !== undefined) sorted.push(row);
+    }
+    for (; next < this.#sorted.length; next++) {
+      const kept = this.#sorted[next];
+      if (kept !== undefined) sorted.push(kept);
+    }
+    this.#sorted = sorted;
+    this.#ends = sorted.map(endOf);
+  }
+
+  #put(id: string, row: Stored<DeviceRecord> | undefined): void {
+    const after = this.#firstAfter(id);
+    const known = this.#sorted[after - 1]?.id === id ? 1 : 0;
+    const rows = row === undefined ? [] : [row];
+    this.#sorted.splice(after - known, known, ...rows);
+    this.#ends.splice(after - known, known, ...rows.map(endOf));
   }
 
   #addCertificates(record: DeviceRecord): void {
