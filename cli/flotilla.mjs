@@ -19,6 +19,13 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const isSupported = major > majorMin || (major === majorMin && minor >= minorMin);
 const [first] = process.argv.slice(2);
 
+if (process.platform === 'win32') {
+  console.error(
+    'flotilla does not run on Windows: it needs POSIX file modes and signals. Use Linux, WSL 2 or a container.',
+  );
+  process.exit(1);
+}
+
 if ((first === '--version' || first === '-V') && (isSupported || isCheckout)) {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   console.log(JSON.parse(text).version);

@@ -15,7 +15,7 @@ import { callJson } from '../../core/protocol/https-client.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { runChild, spawnChild } from '../support/child.ts';
 import { connectWith } from '../support/cli-client.ts';
-import { startUp, type Up } from '../support/cli.ts';
+import { flotilla, startUp, type Up } from '../support/cli.ts';
 import { debianTool } from '../support/debian-tool.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
@@ -108,6 +108,28 @@ async function useAll(t: ExecutionContext, id: string, ports: Ports): Promise<vo
   t.teardown(() => web.endAsync(true).catch(() => undefined));
   await new Promise((resolve, reject) => web.once('connect', resolve).once('error', reject));
   await web.endAsync();
+  await refuseThrough(t, id, ports);
+}
+
+/** A refusal is reported with the address of the client too: in the log, the audit log and device show. */
+async function refuseThrough(t: ExecutionContext, id: string, ports: Ports): Promise<void> {
+  const folder = join(up.folder, id);
+  await up.ask(z.unknown(), 'device', 'suspend', id);
+  await t.throwsAsync(
+    connectWith(t, { id, folder, address: { host: '127.0.0.1', port: ports.mqtts } }),
+  );
+  const logged = await up.child.errorLine(
+    (line) => line.includes('"device-suspended"') && line.includes(`"${id}"`),
+    60_000,
+  );
+  t.true(logged.includes('"remoteAddress":"127.0.0.1"'), logged);
+  const refusals = await until('the audit log has the refusal', async () => {
+    const { lines } = await api(`/v1/audit?device=${id}&action=access-refused`, auditSchema);
+    return lines.length > 0 ? lines : undefined;
+  });
+  t.deepEqual(new Set(refusals.map(({ remoteAddress }) => remoteAddress)), new Set(['127.0.0.1']));
+  const shown = await flotilla(['device', 'show', id, '--state', up.ready.state]);
+  t.regex(shown.stdout, /refused .*device-suspended 127\.0\.0\.1/);
 }
 
 function canConnect(port: number): Promise<boolean> {

@@ -1,6 +1,7 @@
 import test from 'ava';
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { BrokerMetrics } from '../../../../broker/telemetry/broker-metrics.ts';
 import { registerGauges, type Gauges } from '../../../../broker/telemetry/gauge-metrics.ts';
 import {
@@ -8,6 +9,9 @@ import {
   type EnrollmentGauges,
 } from '../../../../enroll/telemetry/enrollment-metrics.ts';
 import type { SessionStatistics } from '../../../../broker/contracts/session-layer.ts';
+import { runChild } from '../../../support/child.ts';
+import { debianTool } from '../../../support/debian-tool.ts';
+import { tempFolder } from '../../../support/temp-folder.ts';
 
 const statistics: SessionStatistics = {
   messagesIn: [1, 2, 3],
@@ -125,6 +129,19 @@ test('alert rules and the dashboard use only exported names and labels', async (
     const matched = [...expr.matchAll(/flotilla_\w+\{(\w+)=/g)].map(([, label]) => label!);
     for (const label of [...grouped, ...matched]) t.true(known.has(label), `${label} in ${expr}`);
   }
+});
+
+test('promtool can read every expression of the dashboard', async (t) => {
+  const promtool = debianTool(t, 'promtool');
+  if (promtool === undefined) return;
+  const rules = expressions().map((expr, at) => ({
+    record: `dashboard:${at}`,
+    expr: expr.replaceAll('$__rate_interval', '1m'),
+  }));
+  const file = join(tempFolder(t), 'rules.yaml');
+  writeFileSync(file, stringify({ groups: [{ name: 'dashboard', rules }] }));
+  const { code, stdout, stderr } = await runChild(t, promtool, ['check', 'rules', file]);
+  t.is(code, 0, `${stdout}${stderr}`);
 });
 
 test('every exported metric is used by the dashboard or an alert', async (t) => {
