@@ -99,6 +99,7 @@ export class BrokerMetrics {
     for (const reason of Object.keys(dropReasons)) this.dropped.inc({ reason }, 0);
     for (const kind of ['full', 'resumed']) this.handshakes.inc({ kind }, 0);
     for (const protocol of ['3', '4', '5']) this.connectionsOpened.inc({ protocol }, 0);
+    for (const what of ['certificates', 'policy']) this.reloads.inc({ what, outcome: 'done' }, 0);
     for (const reason of Object.keys(brokerErrors)) {
       this.refused.inc({ reason }, 0);
       this.connectionsClosed.inc({ reason }, 0);

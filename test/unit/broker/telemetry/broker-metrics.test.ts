@@ -187,6 +187,7 @@ test('labelled counters start at 0, so that an alert sees the first event', asyn
   for (const line of [
     'flotilla_incidents_total{kind="overlap"} 0',
     'flotilla_incidents_total{kind="clone"} 0',
+    'flotilla_reloads_total{what="policy",outcome="done"} 0',
     'flotilla_messages_dropped_total{reason="queue-full"} 0',
     'flotilla_connections_refused_total{reason="certificate-revoked"} 0',
     'flotilla_policy_denied_total{action="publish",reason="publish-denied"} 0',
