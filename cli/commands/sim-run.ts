@@ -1,5 +1,6 @@
 /** `flotilla sim run`: runs a plan, or one made of the options, against a broker. @module */
 import { access, constants, mkdir } from 'node:fs/promises';
+import { amountText } from '../../core/amount-text.ts';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -12,6 +13,7 @@ import { writeReport } from '../../device-sim/report/write-report.ts';
 import { startRunMetrics } from '../../device-sim/view/prometheus.ts';
 import { runSimulation } from '../../device-sim/run.ts';
 import type { Context } from '../lib/command-context.ts';
+import { localCommand } from '../lib/local-command.ts';
 import { simTarget, type TargetOptions } from '../lib/sim-target.ts';
 import { progressView, type ProgressView } from '../lib/progress-view.ts';
 import { progressJson } from '../lib/simulation-progress.ts';
@@ -24,6 +26,7 @@ export interface RunOptions extends TargetOptions {
   readonly client?: 'mqttjs' | 'light';
   readonly seed?: string;
   readonly report?: string;
+  readonly removeDevices?: boolean;
   readonly metricsPort?: number;
   readonly progress?: 'json' | 'text';
 }
@@ -35,7 +38,7 @@ export const run = async (
   context: Context,
 ): Promise<number> => {
   const { out, environment } = context;
-  const plan = await planOf(file, options);
+  const plan = withRemoval(await planOf(file, options), options);
   // Before the run: a folder that cannot be written would lose the report of a long run.
   if (options.report !== undefined) await mkdirWritable(options.report);
   const target = await simTarget(options, context, plan.run.brokers);
@@ -73,9 +76,34 @@ export const run = async (
       out.warn(`report: ${paths.join(', ')}`);
     }
     out.result(report, reportText(report).trimEnd());
+    if (options.progress !== 'json' && 'enrollUrl' in target) {
+      reportRemaining(plan, report.devices.enrolled, options.state, context);
+    }
     return report.ok ? 0 : 3;
   });
 };
+
+function withRemoval(plan: Plan, { removeDevices }: RunOptions): Plan {
+  return removeDevices === true ? { ...plan, run: { ...plan.run, removeDevices } } : plan;
+}
+
+/** Identities without a key are of no use, unless the next run has them again. */
+function reportRemaining(
+  { run: { keep, removeDevices }, fleet }: Plan,
+  enrolled: number,
+  state: string,
+  { out, environment }: Context,
+): void {
+  if (keep || removeDevices || enrolled === 0) return;
+  const command = `${localCommand(environment.env)} device bulk --action delete --state ${state}`;
+  const lines = fleet.map(({ group }) => `  ${command} --group ${group}`);
+  const remain = amountText(enrolled, 'simulated device remains', 'simulated devices remain');
+  out.warn(
+    [`${remain} in the registry. To delete them (next time: --remove-devices):`, ...lines].join(
+      '\n',
+    ),
+  );
+}
 
 function jsonProgress(stream: NodeJS.WritableStream): ProgressView {
   return {

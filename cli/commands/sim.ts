@@ -40,6 +40,7 @@ export function simCommand(runner: Runner): Command {
             ).choices(['mqttjs', 'light']),
           )
           .option('--seed <text>', 'seed of the traffic: the same seed gives the same traffic')
+          .option('--remove-devices', 'delete the devices from the registry at the end')
           .option('--report <dir>', 'folder for report.json, report.txt, report.html and junit.xml')
           .addOption(
             new Option(

@@ -27,10 +27,14 @@ export function validityOf(stats: RunStats): Validity {
   const { mean } = stats.loopBusy();
   const invalidBecause = [
     ...(scheduleP99Ms > scheduleErrorMaxMs
-      ? [`messages were sent late: p99 ${scheduleP99Ms} ms, limit ${scheduleErrorMaxMs} ms`]
+      ? [
+          `messages were sent late: p99 ${Math.round(scheduleP99Ms)} ms, limit ${scheduleErrorMaxMs} ms`,
+        ]
       : []),
     ...(connectP99Ms > connectErrorMaxMs
-      ? [`connections were started late: p99 ${connectP99Ms} ms, limit ${connectErrorMaxMs} ms`]
+      ? [
+          `connections were started late: p99 ${Math.round(connectP99Ms)} ms, limit ${connectErrorMaxMs} ms`,
+        ]
       : []),
     ...(mean > loopBusyMax ? [`a worker was busy ${Math.round(mean * 100)} % of the time`] : []),
   ];

@@ -68,7 +68,7 @@ test('a quick run loses nothing, reports in the documented format, and exits wit
   const reports = join(up.folder, 'reports');
   const done = await run(
     ...['--devices', '20', '--duration', '2s', '--rate', '5', '--qos', '1'],
-    ...['--seed', 'fixed', '--report', reports],
+    ...['--seed', 'fixed', '--report', reports, '--remove-devices'],
   );
   t.is(done.code, 0, done.stderr);
   const report = reportSchema.parse(JSON.parse(done.stdout));
@@ -84,12 +84,22 @@ test('a quick run loses nothing, reports in the documented format, and exits wit
     JSON.parse(done.stdout),
   );
   t.true(existsSync(join(reports, 'report.txt')));
+  t.false(done.stderr.includes('in the registry'), done.stderr);
+  const { devices } = await up.ask(devicePageSchema, 'device', 'list', '--group', 'sim');
+  t.deepEqual(
+    devices.filter(({ id }) => id.startsWith('sim-fixed')),
+    [],
+  );
 });
 
 test('sim compare --html writes a page with plots of both runs, and rejects a broken report', async (t) => {
   const folder = tempFolder(t);
   const reports = join(folder, 'report');
   const done = await run('--devices', '3', '--duration', '1s', '--report', reports);
+  t.regex(
+    done.stderr,
+    /3 simulated devices remain .*\n {2}.* device bulk --action delete --state .* --group sim/,
+  );
   t.is(done.code, 0, done.stderr);
   const blocked = join(reports, 'report.txt');
   const notRun = await run('--devices', '3', '--report', blocked);
