@@ -15,7 +15,7 @@ import type { StateFolder } from '../core/state-folder.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { CertificateRefresh } from './bootstrap/certificate-refresh.ts';
 import { createDistribution, createIssuance } from './bootstrap/components.ts';
-import { openState, type StateDeps } from './bootstrap/state.ts';
+import { completeState, openState, type StateDeps } from './bootstrap/state.ts';
 import { needsDeviceServers } from './enrollment/profiles.ts';
 import { buildRoutes } from './http/routes/build-routes.ts';
 import { HttpServer } from './http/server.ts';
@@ -60,6 +60,7 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
   const lifecycle = new Lifecycle();
   return lifecycle.guard(async () => {
     const opened = await openState(state, config, deps, lifecycle);
+    if (deps.isStarting === true) await completeState(state, config, deps, opened);
     const { registry, audit, ca } = opened;
     const open = { ...opened, config, clock, log };
     const issuance = await createIssuance({ ...open, state, env });

@@ -51,8 +51,9 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     });
     if (turn === undefined) return [];
     const { database } = turn;
-    await prepareState(state, config, log, environment, { newBroker: false, database });
-    const parts = await serveEnroll(state, settings, log, environment, lifecycle, { database });
+    const choices = { newBroker: false, database };
+    await prepareState(state, config, log, environment, { ...choices, isStarting: true });
+    const parts = await serveEnroll(state, settings, log, environment, lifecycle, choices);
     const { https, metrics, ca } = parts;
     out.result(
       { event: 'ready', https, metrics, ca, state: state.root },

@@ -122,7 +122,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     });
     if (turn === undefined) return [];
     const { database } = turn;
-    await prepareState(state, config, log, environment, { database });
+    await prepareState(state, config, log, environment, { database, isStarting: true });
     const {
       https,
       metrics: enrollMetrics,

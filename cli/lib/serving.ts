@@ -91,7 +91,7 @@ export async function prepareState(
   config: Config,
   log: Logger,
   environment: ProcessEnvironment,
-  choices: Pick<StateDeps, 'restore' | 'acceptLoss' | 'newBroker' | 'database'> = {},
+  choices: Pick<StateDeps, 'restore' | 'acceptLoss' | 'newBroker' | 'database' | 'isStarting'> = {},
 ): Promise<{ fingerprint: string; created: boolean }> {
   await makeSecretFolder(state.root);
   await reportGroupReadableSecrets(state, config, environment, log);
@@ -112,7 +112,7 @@ export async function serveEnroll(
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
-  more: Pick<EnrollDeps, 'simulationRunner' | 'database'> = {},
+  more: Pick<EnrollDeps, 'simulationRunner' | 'database' | 'newBroker'> = {},
 ): Promise<EnrollReady> {
   const enrollLog = settings.follow(log.child({ service: 'enroll' }));
   const service = await startEnroll(settings.config, {
@@ -120,6 +120,7 @@ export async function serveEnroll(
     clock: systemClock,
     log: enrollLog,
     env: environment.env,
+    isStarting: true,
     ...more,
   });
   lifecycle.add('enrollment', service.close);

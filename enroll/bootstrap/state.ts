@@ -15,6 +15,7 @@ import { authorityUrls } from '../ca/authority-urls.ts';
 import { assertCaCreatable } from '../ca/ca-creation-guard.ts';
 import { createCa, hasCa, openCa } from '../ca/ca-folder.ts';
 import { CertificateAuthority } from '../ca/certificate-authority.ts';
+import { readCaInventory } from '../ca/ca-inventory.ts';
 import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
 import { ExternalCa } from '../ca/external-ca.ts';
@@ -39,6 +40,11 @@ export interface StateDeps {
   readonly restore?: OwnName | undefined;
   /** Whether the identity of a broker is created, for one that runs on this state folder (default: yes). */
   readonly newBroker?: boolean | undefined;
+  /**
+   * Whether the service starts next and completes an existing state folder itself: opening a large registry takes many
+   * seconds, and once is enough (default: no).
+   */
+  readonly isStarting?: boolean | undefined;
   /** What an operator accepts as lost: changes of the registry, or the audit log. */
   readonly acceptLoss?: 'registry' | 'audit' | undefined;
   /** The term in the configured database, if it has begun already (default: it begins now, and ends with the rest). */
@@ -80,15 +86,30 @@ export async function initialiseState(
       const passphrase = await makePassphrase(state, env);
       await createCa(state, passphrase, { clock, urls: authorityUrls(config) });
     }
+    if (!created && deps.isStarting === true) {
+      const { root } = await readCaInventory(state);
+      await lifecycle.close();
+      return { fingerprint: root.fingerprint, created };
+    }
     const open = await openState(state, config, { ...deps, database }, lifecycle);
-    const own = { state, config, clock, log, ca: open.ca, registry: open.registry };
-    await ensureServerIdentities(own);
-    if (deps.restore !== undefined) await restoreOwnIdentity(deps.restore, own);
-    await ensureOwnIdentities({ ...own, newBroker: deps.newBroker ?? true });
+    await completeState(state, config, deps, open);
     const { fingerprint } = open.ca;
     await lifecycle.close();
     return { fingerprint, created };
   });
+}
+
+/** Creates the service's own certificates and identities that are missing, and renews those that are due. */
+export async function completeState(
+  state: StateFolder,
+  config: Config,
+  { clock = systemClock, log, restore, newBroker = true }: StateDeps,
+  { ca, registry }: OpenState,
+): Promise<void> {
+  const own = { state, config, clock, log, ca, registry };
+  await ensureServerIdentities(own);
+  if (restore !== undefined) await restoreOwnIdentity(restore, own);
+  await ensureOwnIdentities({ ...own, newBroker });
 }
 
 /**
