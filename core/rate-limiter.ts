@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AgeMap } from './age-map.ts';
 import type { Clock } from './clock.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -13,7 +14,7 @@ export class RateLimiter {
   readonly #clock: Clock;
   readonly #capacity: number;
   readonly #perMs: number;
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets = new AgeMap<string, TokenBucket>();
 
   /** Allows `capacity` in `periodMs`. */
   constructor(clock: Clock, capacity: number, periodMs: number) {
@@ -30,10 +31,9 @@ export class RateLimiter {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(this.#capacity, this.#perMs, nowMs);
     bucket.take(1, nowMs);
     // Moves the key to the end, so that the map is in the order of use.
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
+    this.#buckets.renew(key, bucket);
     if (this.#buckets.size > keysMax) {
-      const [oldest] = this.#buckets.keys();
+      const oldest = this.#buckets.oldestKey();
       if (oldest !== undefined) this.#buckets.delete(oldest);
     }
     return 0;

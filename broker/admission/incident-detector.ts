@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Incident } from '../../core/protocol/feed.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -50,7 +51,7 @@ interface History {
 export class IncidentDetector {
   readonly #clock: Clock;
   readonly #connectsPerMinuteMax: number;
-  readonly #histories = new Map<string, History>();
+  readonly #histories = new AgeMap<string, History>();
 
   constructor(clock: Clock, connectsPerMinuteMax: number) {
     this.#clock = clock;
@@ -107,7 +108,7 @@ export class IncidentDetector {
     const known = this.#histories.get(identity.id);
     if (known !== undefined) return known;
     if (this.#histories.size >= identitiesMax) {
-      const [oldest] = this.#histories.keys();
+      const oldest = this.#histories.oldestKey();
       if (oldest !== undefined) this.#histories.delete(oldest);
     }
     const history = newHistory(identity, this.#clock.monotonicMs());

@@ -18,6 +18,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { addressPrefix } from '../../core/ip-address.ts';
@@ -91,7 +92,7 @@ export class HandshakeQuota implements HandshakePlaces {
   readonly #stalledOf = new Map<string, number>();
   readonly #windows = new Map<string, SecondWindow>();
   /** Addresses from which devices were admitted, the latest last. */
-  readonly #known = new Set<string>();
+  readonly #known = new AgeMap<string, true>();
   #running = 0;
   #waiting = 0;
   readonly #started: SecondWindow;
@@ -142,10 +143,9 @@ export class HandshakeQuota implements HandshakePlaces {
   /** A device was admitted from this address, which may use the reserve from now on. */
   admitted(remoteAddress: string): void {
     const address = addressPrefix(remoteAddress);
-    this.#known.delete(address);
-    this.#known.add(address);
-    const [oldest] = this.#known;
-    if (this.#known.size > knownMax && oldest !== undefined) this.#known.delete(oldest);
+    this.#known.renew(address, true);
+    const oldest = this.#known.size > knownMax ? this.#known.oldestKey() : undefined;
+    if (oldest !== undefined) this.#known.delete(oldest);
   }
 
   /** Refuses the connections that wait, and all that follow. */

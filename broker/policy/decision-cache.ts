@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 
 /** Maximum cached topics of one connection and action. */
 export const cachedTopicsMax = 512;
@@ -15,7 +16,7 @@ const decisionOverheadBytes = 100;
 /** The caches that are not empty, the oldest one first. */
 export class CacheRoom {
   readonly #maxBytes: number;
-  readonly #filled = new Set<{ empty(): void }>();
+  readonly #filled = new AgeMap<{ empty(): void }, true>();
   #bytes = 0;
 
   constructor(maxBytes = allMaxBytes) {
@@ -27,10 +28,10 @@ export class CacheRoom {
   }
 
   add(cache: { empty(): void }, bytes: number): void {
-    this.#filled.add(cache);
+    this.#filled.set(cache, true);
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes && this.#filled.size > 1) {
-      const [oldest] = this.#filled;
+      const oldest = this.#filled.oldestKey();
       if (oldest === undefined || oldest === cache) break;
       oldest.empty();
     }

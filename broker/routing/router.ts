@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import { TopicTree } from '../../core/topic-tree.ts';
 import { FilterTree, type Matches } from './filter-tree.ts';
 import {
@@ -24,7 +25,7 @@ export interface RouterOptions<S> {
 
 export class Router<S extends object> {
   readonly #trie = new FilterTree<S>();
-  readonly #routes = new Map<string, ComputedRoute<S>>();
+  readonly #routes = new AgeMap<string, ComputedRoute<S>>();
   /**
    * The cached routes by topic. When a subscription changes, only the routes that its filter matches are
    * removed from the cache. Otherwise the cache would never be warm in a fleet in which a device connects
@@ -139,7 +140,7 @@ export class Router<S extends object> {
       this.#routes.size >= cacheMaxTopics ||
       (this.#cacheBytes > cacheMaxTopics * typicalRouteBytes && this.#routes.size > 0)
     ) {
-      const [oldest] = this.#routes.values();
+      const oldest = this.#routes.get(this.#routes.oldestKey() ?? '');
       if (oldest === undefined) break;
       this.#evict(oldest);
     }

@@ -29,6 +29,7 @@ import { ClientConnection, type ConnectionHost } from './connection/connection.t
 import { dispatch } from './handlers/dispatch.ts';
 import { isRetainRefusal, Publisher } from './state/publisher.ts';
 import { RetainedSender } from './connection/retained-sender.ts';
+import { ReadTurns } from './connection/read-turns.ts';
 import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
 import { Message } from './delivery/message.ts';
@@ -91,6 +92,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
   readonly scheduler: WriteScheduler;
+  readonly readTurns: ReadTurns;
   readonly retainedSender: RetainedSender;
   readonly core: AedesCore;
   readonly inspection: SessionInspection;
@@ -110,6 +112,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.publisher = new Publisher(context);
     this.sessions = new SessionRegistry(context, this.publisher);
     this.scheduler = new WriteScheduler(context);
+    this.readTurns = new ReadTurns(context.clock);
     this.retainedSender = new RetainedSender(context);
     this.core = new AedesCore(
       context,

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { Refusal, RefusalBatch } from '../../core/protocol/feed.ts';
@@ -63,7 +64,7 @@ interface Taken {
 
 export class RefusalAuditWriter {
   readonly #deps: RefusalAuditWriterDeps;
-  readonly #windows = new Map<DeviceId, Window>();
+  readonly #windows = new AgeMap<DeviceId, Window>();
 
   constructor(deps: RefusalAuditWriterDeps) {
     this.#deps = deps;
@@ -143,12 +144,12 @@ export class RefusalAuditWriter {
       last: undefined,
       over: undefined,
     };
-    this.#windows.delete(broker);
-    this.#windows.set(broker, window);
-    const [oldest] = this.#windows;
-    if (this.#windows.size > windowsMax && oldest !== undefined) {
-      this.#windows.delete(oldest[0]);
-      this.#turn(...oldest).catch(() => undefined);
+    this.#windows.renew(broker, window);
+    const oldest = this.#windows.size > windowsMax ? this.#windows.oldestKey() : undefined;
+    const ended = oldest === undefined ? undefined : this.#windows.get(oldest);
+    if (oldest !== undefined && ended !== undefined) {
+      this.#windows.delete(oldest);
+      this.#turn(oldest, ended).catch(() => undefined);
     }
     return window;
   }

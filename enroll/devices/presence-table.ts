@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import { WideMap } from '../../core/wide-map.ts';
@@ -36,7 +37,7 @@ export class PresenceTable {
   readonly #registry: Registry;
   readonly #config: Config;
   readonly #seen = new WideMap<DeviceId, Seen>();
-  readonly #denied = new Map<DeviceId, DeniedSummary>();
+  readonly #denied = new AgeMap<DeviceId, DeniedSummary>();
   #connected = 0;
   readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
 
@@ -92,8 +93,7 @@ export class PresenceTable {
     for (const { id, count, last } of denied) {
       if ((await this.#registry.get('devices', id)) === undefined) continue;
       const before = this.deniedOf(id);
-      this.#denied.delete(id);
-      this.#denied.set(id, {
+      this.#denied.renew(id, {
         count: before.count + count,
         last: [...before.last, ...last].slice(-10),
       });
@@ -170,8 +170,8 @@ export class PresenceTable {
   }
 }
 
-function trim<K extends string, V>(map: Map<K, V> | WideMap<K, V>, max: number): void {
+function trim<K extends string, V>(map: AgeMap<K, V> | WideMap<K, V>, max: number): void {
   if (map.size <= max) return;
-  const [oldest] = map.keys();
+  const [oldest] = map instanceof AgeMap ? [map.oldestKey()] : map.keys();
   if (oldest !== undefined) map.delete(oldest);
 }

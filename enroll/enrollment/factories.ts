@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { X509Certificate } from 'node:crypto';
 import { readCertificate, splitPem, type CertificateFacts } from '../../certs/certificate.ts';
 import { anchorFault, pathFault, pathIntermediatesMax } from '../../certs/certification-path.ts';
@@ -84,7 +85,7 @@ export class Factories {
    * By the fingerprint of the leaf: the intermediate certificates of an earlier connection, because a resumed
    * session has none.
    */
-  readonly #shown = new Map<string, readonly CertificateFacts[]>();
+  readonly #shown = new AgeMap<string, readonly CertificateFacts[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -156,8 +157,8 @@ export class Factories {
   #remember(leaf: X509Certificate, path: readonly CertificateFacts[]): void {
     const { fingerprint256 } = leaf;
     if (this.#shown.has(fingerprint256)) return;
-    const [oldest] = this.#shown.keys();
-    if (this.#shown.size >= pathsMax && oldest !== undefined) this.#shown.delete(oldest);
+    const oldest = this.#shown.size >= pathsMax ? this.#shown.oldestKey() : undefined;
+    if (oldest !== undefined) this.#shown.delete(oldest);
     this.#shown.set(fingerprint256, path);
   }
 }

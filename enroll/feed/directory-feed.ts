@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../core/age-map.ts';
 import type { Writable } from 'node:stream';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { DeviceId } from '../../core/device-id.ts';
@@ -61,7 +62,7 @@ export class Feed {
   readonly #subscribers = new Set<Subscriber>();
   /** Every stream, also those that are not past the snapshot. */
   readonly #streams = new Set<Serving>();
-  readonly #closed = new Map<number, number>();
+  readonly #closed = new AgeMap<number, number>();
   readonly #absent = new Set<DeviceId>();
   readonly #waiting = new Set<() => void>();
   /** Undefined until the service has read it. */
@@ -268,7 +269,7 @@ export class Feed {
     for (const { sequence, connections } of report.closed) {
       this.#closed.set(sequence, (this.#closed.get(sequence) ?? 0) + connections);
       if (this.#closed.size > closedKeptMax) {
-        const [oldest] = this.#closed.keys();
+        const oldest = this.#closed.oldestKey();
         if (oldest !== undefined) this.#closed.delete(oldest);
       }
     }

@@ -9,10 +9,18 @@ import type { Wire } from '../../contracts/connection-wire.ts';
 import type { SessionContext } from '../state/context.ts';
 import { Framer, type PacketHandler } from '../wire/framer.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { ReadTurns, WaitingReader } from './read-turns.ts';
 import type { WriteScheduler } from './write-scheduler.ts';
 
 /** Why reading is paused. Several reasons can apply at a time. */
-export const pauseReasons = { rateLimit: 1, store: 2, outbound: 4, plugIn: 8, turn: 16 } as const;
+export const pauseReasons = {
+  rateLimit: 1,
+  store: 2,
+  outbound: 4,
+  plugIn: 8,
+  turn: 16,
+  part: 32,
+} as const;
 
 /**
  * After so many deliveries of its messages, or so much time with many of them, a connection lets others have a turn of
@@ -32,14 +40,17 @@ const connectFirstByte = 0x10;
 export interface ReaderOwner {
   readonly closed: boolean;
   readonly rateLimit: RateLimit | undefined;
-  readonly host: { readonly scheduler: Pick<WriteScheduler, 'isBehind'> };
+  readonly host: {
+    readonly scheduler: Pick<WriteScheduler, 'isBehind'>;
+    readonly readTurns: ReadTurns;
+  };
   /** Whether packets for the client can still be written or buffered. */
   readonly hasRoom: boolean;
   /** A packet could not be handled. Closes the connection. */
   onReadError(error: unknown): void;
 }
 
-export class ConnectionReader {
+export class ConnectionReader implements WaitingReader {
   readonly #owner: ReaderOwner;
   readonly #wire: Pick<Wire, 'pause' | 'resume'>;
   readonly #context: SessionContext;
@@ -50,13 +61,15 @@ export class ConnectionReader {
   #unchecked = 0;
   /** When this connection began to handle packets in this turn. */
   #turnStartMs = 0;
+  /** So many packets are handled until the connection asks whether it may go on. */
+  #packetsToCheck = 0;
   /** Whether something arrived since the last {@link silenceMs}. */
   #active = false;
   #lastActiveMs: number;
   #openedAtMs: number;
   #cancelRateLimitPause: Cancel | undefined = undefined;
 
-  /** @param onPacket returns {@link canContinue} */
+  /** @param onPacket returns {@link afterPacket} */
   constructor(
     owner: ReaderOwner,
     wire: Pick<Wire, 'pause' | 'resume'>,
@@ -81,6 +94,7 @@ export class ConnectionReader {
     this.#active = true;
     this.#context.counters.bytesIn += chunk.length;
     this.#turnStartMs = this.#context.clock.monotonicMs();
+    this.#packetsToCheck = this.#owner.host.readTurns.begin(this.#turnStartMs);
     try {
       this.#framer.push(chunk);
     } catch (error) {
@@ -95,9 +109,28 @@ export class ConnectionReader {
     if (!this.#owner.hasRoom) this.pause(pauseReasons.outbound);
   }
 
-  /** Whether the next packet may be handled now. */
-  canContinue(): boolean {
+  /** A packet was handled. @returns whether the next one may be handled now */
+  afterPacket(): boolean {
+    if (--this.#packetsToCheck <= 0) this.#checkTurn();
+    return this.#canContinue();
+  }
+
+  #canContinue(): boolean {
     return this.#pauses === 0 && !this.#owner.closed;
+  }
+
+  #checkTurn(): void {
+    const { readTurns } = this.#owner.host;
+    this.#packetsToCheck = readTurns.mayGoOn();
+    if (this.#packetsToCheck > 0 || !this.#canContinue()) return;
+    this.pause(pauseReasons.part);
+    readTurns.wait(this);
+  }
+
+  /** It is the turn of this connection again. */
+  continueReading(): void {
+    this.#packetsToCheck = 1;
+    this.resume(pauseReasons.part);
   }
 
   /** CONNECT was accepted: packets may have their full size. */
@@ -143,11 +176,11 @@ export class ConnectionReader {
   resume(reason: number): void {
     if (!this.isPausedFor(reason)) return;
     this.#pauses &= ~reason;
-    if (!this.canContinue()) return;
+    if (!this.#canContinue()) return;
     this.#turnStartMs = this.#context.clock.monotonicMs();
     this.#guard(() => this.#framer.resume());
     // The packets that were waiting may have paused reading again, or closed the connection.
-    if (this.canContinue()) this.#wire.resume();
+    if (this.#canContinue()) this.#wire.resume();
   }
 
   /** Finishes a packet that waited for `reason`, then continues with the packets behind it. */

@@ -37,6 +37,7 @@ import { sendQos0, sendWithPacketId } from './delivery-sender.ts';
 import { rateLimitOf, type RateLimit } from './rate-limit.ts';
 import type { RetainedSender } from './retained-sender.ts';
 import type { TopicCache } from './topic-cache.ts';
+import type { ReadTurns } from './read-turns.ts';
 import type { WriteScheduler } from './write-scheduler.ts';
 
 /** Handles one whole packet of a client. Throws a ProtocolFault to close the connection. */
@@ -54,6 +55,7 @@ export interface ConnectionHost {
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
   readonly scheduler: WriteScheduler;
+  readonly readTurns: ReadTurns;
   readonly retainedSender: Pick<RetainedSender, 'send'>;
   /** The packet handlers. Passed in, because they import this file. */
   readonly dispatch: Dispatch;
@@ -118,7 +120,7 @@ export class ClientConnection implements ConnectionRoles {
     this.connectedAtMs = context.clock.now();
     this.reader = new ConnectionReader(this, wire, context, (bytes, start, body, end) => {
       host.dispatch(this, bytes, start, body, end);
-      return this.reader.canContinue();
+      return this.reader.afterPacket();
     });
     this.#gate = new CommitGate(this, host);
     this.#writer = new ConnectionWriter(this, wire, context);

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { AgeMap } from '../../../core/age-map.ts';
 import type { Clock } from '../../../core/clock.ts';
 import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { Identity } from '../../contracts/identity.ts';
@@ -56,7 +57,7 @@ type Progress = 'done' | 'no-room' | 'more';
 
 export class RetainedSender {
   readonly #context: RetainedContext;
-  readonly #jobs = new Map<RetainedReceiver, Job>();
+  readonly #jobs = new AgeMap<RetainedReceiver, Job>();
   #stepsLeft = stepsPerTurn;
   #messagesLeft = messagesPerTurn;
   #scheduled = false;
@@ -100,9 +101,9 @@ export class RetainedSender {
     this.#messagesLeft = messagesPerTurn;
     let hasMore = false;
     for (let left = this.#jobs.size; left > 0 && this.#hasBudget; left--) {
-      const [first] = this.#jobs;
-      if (first === undefined) break;
-      const [client, job] = first;
+      const client = this.#jobs.oldestKey();
+      const job = client === undefined ? undefined : this.#jobs.get(client);
+      if (client === undefined || job === undefined) break;
       this.#jobs.delete(client);
       const progress = this.#work(client, job);
       if (progress !== 'done') this.#jobs.set(client, job);
