@@ -4,26 +4,36 @@
  * @module
  */
 import { Socket } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import type { Config } from '../../core/config/config.ts';
 import { parseDatabaseUrl, type DatabaseAddress } from '../../core/config/database-url.ts';
 import { readSetting } from '../../core/config/setting-file.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { passwordIn } from './password-file.ts';
 import { loadPg, type PgClient, type PgLibrary } from './pg-library.ts';
 
 export interface DatabaseAccess {
   readonly address: DatabaseAddress;
   readonly password: string | undefined;
+  /** The text of the file that PGPASSFILE names. */
+  readonly passwordLines?: string | undefined;
   /** PEM; undefined: the store of the system. */
   readonly ca: string | undefined;
 }
 
 /** Undefined when no database is configured. @throws FlotillaError `config-unreadable`, `file-too-open` */
-export async function databaseAccess({ enroll }: Config): Promise<DatabaseAccess | undefined> {
+export async function databaseAccess(
+  { enroll }: Config,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<DatabaseAccess | undefined> {
   const { database, databasePasswordFile: secret, databaseCaFile: ca } = enroll;
   if (database === undefined) return undefined;
+  const lines = secret === undefined ? env['PGPASSFILE'] : undefined;
   return {
     address: parseDatabaseUrl(database),
-    password: secret === undefined ? undefined : (await readSetting(secret, 'secret')).trim(),
+    password:
+      secret === undefined ? env['PGPASSWORD'] : (await readSetting(secret, 'secret')).trim(),
+    passwordLines: lines === undefined ? undefined : await readSetting(lines, 'secret'),
     ca: ca === undefined ? undefined : await readSetting(ca, 'public'),
   };
 }
@@ -180,29 +190,32 @@ export class DatabaseConnection {
 
 function connect(
   { Client }: PgLibrary,
-  { address, password, ca }: DatabaseAccess,
+  { address, password, passwordLines = '', ca }: DatabaseAccess,
   { host, port }: DatabaseAddress['hosts'][number],
   name: string,
 ): Promise<DatabaseConnection> {
   const socket = new Socket();
+  const { USER = '', PGUSER = USER } = process.env;
+  const login = { user: address.user ?? PGUSER, database: address.database };
   const client = new Client({
     host,
     port,
-    database: address.database,
-    user: address.user,
+    ...login,
     application_name: name,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     stream: () => socket,
-    // Without one, the library reads the file that PGPASSFILE names.
-    ...(password === undefined ? {} : { password }),
+    // Never undefined: the library would look for one elsewhere, with a warning.
+    password: password ?? passwordIn(passwordLines, { ...login, host, port }) ?? '',
     ssl:
       address.tls === 'disable'
         ? false
         : {
             ...(ca === undefined ? {} : { ca }),
             rejectUnauthorized: address.tls !== 'require',
-            ...(address.tls === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+            // By itself, the library compares the certificate with `localhost` if the host is an address.
+            checkServerIdentity: (_name, certificate) =>
+              address.tls === 'verify-full' ? checkServerIdentity(host, certificate) : undefined,
           },
   });
   return DatabaseConnection.prepared(client, socket);
@@ -229,7 +242,8 @@ function startFailure(error: unknown, place: string): FlotillaError {
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const detail = `${place}: ${messageOf(error)}`;
-  return refusals.test(code)
+  // The library says so when the server asks for a password and there is none.
+  return refusals.test(code) || detail.includes('SASL')
     ? new FlotillaError('database-refused', { detail, cause: error })
     : new FlotillaError('database-unreachable', { detail, cause: error });
 }

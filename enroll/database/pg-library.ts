@@ -5,6 +5,7 @@
  * @module
  */
 import type { Socket } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
 export interface PgClient {
@@ -32,7 +33,10 @@ export interface PgClientOptions {
     | {
         readonly ca?: string;
         readonly rejectUnauthorized: boolean;
-        readonly checkServerIdentity?: () => undefined;
+        readonly checkServerIdentity: (
+          name: string,
+          certificate: PeerCertificate,
+        ) => Error | undefined;
       };
 }
 
