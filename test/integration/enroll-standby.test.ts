@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { issuedSchema, tokenBatchSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
@@ -55,6 +57,11 @@ function startOn(t: ExecutionContext, state: StateFolder): Instance {
   return { state, child, ready };
 }
 
+interface Revoked {
+  readonly brokers: number;
+  readonly brokersLate: number;
+}
+
 interface Fleet {
   readonly ids: readonly string[];
   /** The certificates that were acknowledged. */
@@ -62,7 +69,7 @@ interface Fleet {
   /** The devices whose revocation was acknowledged. */
   readonly revoked: Set<string>;
   readonly enroll: (id: string) => Promise<Issued>;
-  readonly revoke: (id: string) => Promise<void>;
+  readonly revoke: (id: string) => Promise<Revoked>;
   readonly show: (id: string) => Promise<{ status: string; serials: string[] }>;
   /** Where the calls go. */
   url: string;
@@ -105,9 +112,11 @@ async function newFleet({ state, ready }: Instance, count: number): Promise<Flee
     },
     async revoke(id) {
       const url = `${fleet.url}/v1/devices/${id}/revoke`;
-      const { status } = await callHttps({ method: 'POST', url, ...admin, body: {} });
+      const { status, body } = await callHttps({ method: 'POST', url, ...admin, body: {} });
       if (status !== 200) throw new Error(`revoke: ${status}`);
       fleet.revoked.add(id);
+      const { brokers, brokersLate } = JSON.parse(body.toString()) as Revoked;
+      return { brokers, brokersLate };
     },
     async show(id) {
       const url = `${fleet.url}/v1/devices/${id}`;
@@ -151,6 +160,65 @@ async function assertComplete(t: ExecutionContext, fleet: Fleet): Promise<void> 
   }
 }
 
+/** What one name for both instances is: a TCP port in front of the active one. */
+interface FrontPort {
+  readonly url: string;
+  /** The URL of the active instance. */
+  target: string;
+}
+
+async function frontPort(t: ExecutionContext, target: string): Promise<FrontPort> {
+  const sockets = new Set<Socket>();
+  const front = { url: '', target };
+  const listener = createServer((client) => {
+    const upstream = connect(Number(new URL(front.target).port), '127.0.0.1');
+    for (const [one, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => other.destroy());
+      one.on('close', () => other.destroy());
+      one.pipe(other);
+    }
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.teardown(() => {
+    listener.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const address = listener.address();
+  front.url = `https://localhost:${typeof address === 'object' ? (address?.port ?? 0) : 0}`;
+  return front;
+}
+
+/** Starts a broker on a state folder of its own. */
+async function startBroker(t: ExecutionContext, admin: StateFolder, url: string): Promise<Child> {
+  const own = stateFolder(join(tempFolder(t), 'broker-machine'));
+  await mkdir(own.broker.folder, { recursive: true, mode: 0o700 });
+  const made = await flotilla([
+    ...['service', 'create', '--state', admin.root, '--name', 'broker-1', '--role', 'broker'],
+    ...['--names', 'localhost', '--out', own.broker.identity],
+  ]);
+  t.is(made.code, 0, made.stderr);
+  const ports = ['--mqtts-port', '0', '--wss-port', '0', '--metrics-port', '0'];
+  const args = ['broker', 'serve', '--state', own.root, '--enroll-url', url, ...ports, '--json'];
+  const child = spawnNode(t, [flotillaPath, ...args], { timeoutMs: limitMs });
+  await child.line((line) => line.includes('"ready"'));
+  return child;
+}
+
+/** Waits until one broker is connected to an instance. */
+async function brokerConnected(instance: Instance): Promise<void> {
+  const { metrics } = await instance.ready;
+  await until('a broker is connected', async () =>
+    /^flotilla_enroll_brokers_connected 1$/m.test(
+      await (await fetch(`${metrics.url}/metrics`)).text(),
+    ),
+  );
+}
+
 interface Verdict {
   readonly ok: boolean;
   readonly lines: number;
@@ -169,6 +237,9 @@ test('after a kill -9 of the active instance under load the standby has everythi
   const url = await database.database();
   const first = startOn(t, await newState(t, url));
   const fleet = await newFleet(first, 60);
+  const front = await frontPort(t, (await first.ready).https.url);
+  const broker = await startBroker(t, first.state, front.url);
+  await brokerConnected(first);
   const second = startOn(t, await newState(t, url, first.state));
   const reported = await second.child.errorLine((line) => line.includes('reports its health'));
   const { url: health } = JSON.parse(reported) as { url: string };
@@ -188,8 +259,14 @@ test('after a kill -9 of the active instance under load the standby has everythi
   });
   await first.child.finished;
   t.true(count >= 20 && count < 60, 'it was killed in the middle');
-  fleet.url = (await second.ready).https.url;
+  front.target = fleet.url = (await second.ready).https.url;
   await assertComplete(t, fleet);
+  // The broker has everything that the new instance knows, and is not ahead of it.
+  await brokerConnected(second);
+  const status = await flotilla(['status', '--state', second.state.root, '--json']);
+  t.regex(status.stdout, /no broker knows more/);
+  const odd = [...fleet.acknowledged.keys()].find((id) => Number(id.slice(1)) % 2 === 1) ?? '';
+  t.deepEqual(await fleet.revoke(odd), { brokers: 1, brokersLate: 0 });
   // A repetition gets the same certificate, and the others get one.
   for (const id of fleet.ids) {
     const before = fleet.acknowledged.get(id)?.serial;
@@ -220,6 +297,7 @@ test('after a kill -9 of the active instance under load the standby has everythi
   ]);
   t.is((tail.json() as { lines: unknown[] }).lines.length, 3);
   t.is((await third.child.stop()).code, 0);
+  t.is((await broker.stop()).code, 0);
 });
 
 test('a database that is killed under load and starts again loses nothing, and the service continues', async (t) => {
