@@ -59,7 +59,7 @@ export function CertificateTimeline({
                   <rect class="now" x={Math.min(99.5, place(nowMs))} width="0.5" height="8" />
                 </svg>
                 <p class="faint">
-                  issued <TimeText at={notBefore} />
+                  valid since <TimeText at={notBefore} />
                   {seenAt === undefined ? null : (
                     <>
                       , first used <TimeText at={seenAt} />
