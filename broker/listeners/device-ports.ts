@@ -16,6 +16,8 @@ export interface DevicePortsOptions {
   readonly host: string;
   readonly mqttsPort: number;
   readonly wssPort: number;
+  /** Origins of web pages that may open a WebSocket, in addition to the own one. */
+  readonly wssOrigins: readonly string[];
   /** Networks of load balancers that send the PROXY protocol. */
   readonly proxies: readonly string[];
   readonly handshakeTimeoutMs: number;
@@ -59,7 +61,11 @@ export class DevicePorts {
     this.#options = options;
     this.#deps = deps;
     this.#upgrade = new WebSocketUpgrade(
-      { packetMaxBytes: options.packetMaxBytes, upgradeTimeoutMs: options.connectTimeoutMs },
+      {
+        packetMaxBytes: options.packetMaxBytes,
+        upgradeTimeoutMs: options.connectTimeoutMs,
+        origins: options.wssOrigins,
+      },
       deps.clock,
     );
     const { mqttsPort, wssPort } = options;

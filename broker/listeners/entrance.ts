@@ -63,11 +63,12 @@ export function portsOptions(
   reusePort: boolean,
 ): DevicePortsOptions {
   const { handshakeTimeoutMs, connectTimeoutMs, packetMaxBytes } = limits.broker;
-  const { mqttsPort, wssPort } = broker;
+  const { mqttsPort, wssPort, wssOrigins } = broker;
   return {
     host,
     mqttsPort,
     wssPort,
+    wssOrigins,
     proxies,
     handshakeTimeoutMs,
     connectTimeoutMs,

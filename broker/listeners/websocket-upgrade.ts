@@ -12,10 +12,13 @@ import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { patientTimeout } from '../../core/patient-timeout.ts';
 import { BinaryWebSocket } from './binary-web-socket.ts';
+import { foreignOrigin } from './page-origin.ts';
 
 export interface WebSocketUpgradeOptions {
   readonly packetMaxBytes: number;
   readonly upgradeTimeoutMs: number;
+  /** Origins of web pages that may connect, in addition to the own one. */
+  readonly origins: readonly string[];
 }
 
 /** What happens to one connection before it is a WebSocket. */
@@ -34,6 +37,9 @@ export interface UpgradeTarget {
  */
 const subprotocols = ['mqtt', 'mqttv3.1'] as const;
 
+/** How much of a refused origin is reported. */
+const originShownMaxChars = 128;
+
 /** The client closed the connection: this is not a refusal. */
 const closedByClient: ReadonlySet<string> = new Set([
   'ECONNRESET',
@@ -47,12 +53,14 @@ export class WebSocketUpgrade {
   readonly #targets = new WeakMap<Duplex, UpgradeTarget>();
   readonly #clock: Clock;
   readonly #upgradeTimeoutMs: number;
+  readonly #origins: readonly string[];
   /** Connections that have not completed their upgrade, each with its timeout. */
   readonly #waiting = new Map<Duplex, Cancel>();
 
   constructor(options: WebSocketUpgradeOptions, clock: Clock) {
     this.#clock = clock;
     this.#upgradeTimeoutMs = options.upgradeTimeoutMs;
+    this.#origins = options.origins;
     this.#webSockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -103,6 +111,12 @@ export class WebSocketUpgrade {
   }
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const origin = foreignOrigin(request.headers, this.#origins);
+    if (origin !== undefined) {
+      const detail = `Origin ${origin.slice(0, originShownMaxChars)}`;
+      this.#refuse(socket, detail, 'websocket-origin-refused', '403 Forbidden');
+      return;
+    }
     const target = this.#targets.get(socket);
     // Not by an expression with repeated white space: its time grows with the square of the length.
     const offered = (request.headers['sec-websocket-protocol'] ?? '')
@@ -126,9 +140,14 @@ export class WebSocketUpgrade {
     return this.#waiting.delete(socket);
   }
 
-  #refuse(socket: Duplex, detail: string): void {
-    this.#report(socket, detail);
-    socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  #refuse(
+    socket: Duplex,
+    detail: string,
+    code: ErrorCode = 'websocket-invalid',
+    status = '400 Bad Request',
+  ): void {
+    this.#report(socket, detail, code);
+    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`);
   }
 
   #report(socket: Duplex, detail: string, code: ErrorCode = 'websocket-invalid'): void {

@@ -13,7 +13,7 @@ import { brokerLimitsSchema } from './limits.ts';
 import { renewalSettingsSchema } from './renewal-settings.ts';
 import { externalCaSchema } from './external-ca-schema.ts';
 import { ipNetworkSchema } from './server-name-settings.ts';
-import { durationSetting, host, plainUrl, portSetting } from './setting-types.ts';
+import { durationSetting, host, plainUrl, portSetting, webOrigin } from './setting-types.ts';
 
 const approvalRule = z.strictObject({
   idPrefix: z.string().min(1).max(128).optional().describe('Device ids that begin with this text.'),
@@ -291,6 +291,13 @@ export const configSchema = z.strictObject({
     .strictObject({
       mqttsPort: portSetting(8883, 'The port for MQTT over TLS.'),
       wssPort: portSetting(8884, 'The port for MQTT over secure WebSocket.'),
+      wssOrigins: z
+        .array(webOrigin)
+        .max(64)
+        .default([])
+        .describe(
+          'Origins of web pages (https://dashboard.example.com) that may connect over WebSocket with the certificate of the browser, in addition to pages of the address of the port itself.',
+        ),
       fronts: z
         .union([z.literal('auto'), z.number().int().min(0).max(64)])
         .default(0)

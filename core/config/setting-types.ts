@@ -56,3 +56,12 @@ export const plainUrl = (description: string): z.ZodOptional<z.ZodURL> =>
     .url({ protocol: /^http$/ })
     .optional()
     .describe(description);
+
+/** The origin of a web page, as browsers write it: without a path, and without the usual port of the scheme. */
+export const webOrigin = z
+  .string()
+  .max(300)
+  .refine(
+    (text) => /^https?:/.test(text) && URL.parse(text)?.origin === text,
+    'Expected the origin of a web page like https://dashboard.example.com or http://localhost:3000, without a path',
+  );

@@ -241,6 +241,13 @@ export const brokerErrors = errors({
     http: 400,
     exit: null,
   },
+  'websocket-origin-refused': {
+    title: 'A web page of another site may not connect over WebSocket',
+    advice:
+      'If the page is one of yours, add its origin to the setting broker.wssOrigins. Devices send no header Origin.',
+    http: 403,
+    exit: null,
+  },
   'connect-timeout': {
     title: 'No CONNECT packet arrived in time',
     advice: 'The client must send CONNECT right after the TLS handshake.',

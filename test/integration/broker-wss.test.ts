@@ -42,11 +42,13 @@ async function socket(
   world: BrokerWorld,
   identity: TestIdentity | undefined,
   protocols: string[] = ['mqtt'],
+  headers: Record<string, string> = {},
 ): Promise<WebSocket> {
   const { host, port } = world.broker.addresses.wss;
   const tls = {
     ca: world.ca.ca,
     servername: 'localhost',
+    headers,
     ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
   };
   const webSocket = new WebSocket(`wss://${host}:${port}/anything`, protocols, tls);
@@ -174,6 +176,72 @@ test('without the subprotocol mqtt no WebSocket opens; among several subprotocol
   const webSocket = await socket(t, world, device, ['soap', 'mqtt']);
   t.is(webSocket.protocol, 'mqtt');
 });
+
+for (const fronts of [0, 1]) {
+  test(`a page of another site opens no WebSocket, with ${fronts} fronts; pages of the own and of configured origins do`, async (t) => {
+    const wssOrigins = ['https://dashboard.example.com', 'http://localhost:3000'];
+    const world = await brokerWorld(t, { policy, config: { broker: { fronts, wssOrigins } } });
+    const device = world.device('sensor-1');
+    const { host, port } = world.broker.addresses.wss;
+    const open = (headers: Record<string, string>): Promise<WebSocket> =>
+      socket(t, world, device, ['mqtt'], headers);
+    const own = `https://${host}:${port}`;
+    const foreign = [
+      'https://attacker.example',
+      'null',
+      'file://',
+      '',
+      own.replace('https', 'http'),
+      own.replace('https', 'wss'),
+      `https://${host}`,
+      `https://${host}:${port + 1}`,
+      `${own}.attacker.example`,
+      `${own}, https://attacker.example`,
+      'https://dashboard.example.com.attacker.example',
+      'https://dashboard.example.com:444',
+      'http://dashboard.example.com',
+      `https://${'x'.repeat(10_000)}.example`,
+    ];
+    for (const origin of foreign) {
+      await t.throwsAsync(open({ origin }), { message: /403/ }, origin);
+    }
+    // Version 8 of the protocol has another name for the header.
+    const old = {
+      'sec-websocket-version': '8',
+      'sec-websocket-origin': 'https://attacker.example',
+    };
+    await t.throwsAsync(open(old), { message: /403/ });
+    const count = foreign.length + 1;
+    const metric = `flotilla_connections_refused_total{reason="websocket-origin-refused"} ${count}`;
+    await until('all refusals are counted', async () => {
+      const response = await fetch(`${world.broker.addresses.metrics.url}/metrics`);
+      return (await response.text()).includes(metric);
+    });
+    // The log has few lines for one device, and each is short.
+    const lines = world.capture.lines.filter(({ msg }) => msg === 'connection refused');
+    t.true(lines.length > 0 && lines.length <= count);
+    for (const line of lines) {
+      t.is(line['code'], 'websocket-origin-refused');
+      t.true(JSON.stringify(line).length < 1000);
+    }
+
+    for (const headers of [
+      {},
+      { origin: own },
+      // A browser leaves the port out if it is the usual one of the scheme.
+      { origin: 'https://broker.example.com', host: 'broker.example.com' },
+      { origin: 'https://broker.example.com', host: 'Broker.Example.com:443' },
+      { origin: 'https://[::1]:8884', host: '[::1]:8884' },
+      ...wssOrigins.map((origin) => ({ origin })),
+    ]) {
+      const webSocket = await open(headers);
+      const found = packets(webSocket);
+      webSocket.send(connectPacket('sensor-1'));
+      await until('CONNACK', () => found.length === 1);
+      webSocket.terminate();
+    }
+  });
+}
 
 test('the subprotocol mqttv3.1 of older clients is accepted, after mqtt', async (t) => {
   const world = await brokerWorld(t, { policy });

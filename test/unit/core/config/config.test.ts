@@ -146,6 +146,24 @@ test('types are not converted: a number is not a text, a text is not a number', 
   t.truthy(await fault(t, { file: file(t, 'broker: {tlsSessionTickets: "yes"}') }));
 });
 
+test('origins of web pages are validated as browsers write them', (t) => {
+  const wssOrigins = ['https://dashboard.example.com', 'http://localhost:3000', 'https://[::1]:1'];
+  t.deepEqual(checkConfig({ broker: { wssOrigins } }).broker.wssOrigins, wssOrigins);
+  for (const wrong of [
+    '*',
+    'null',
+    'dashboard.example.com',
+    'https://dashboard.example.com/',
+    'https://dashboard.example.com:443',
+    'https://Dashboard.example.com',
+    'https://*.example.com/x',
+    'wss://dashboard.example.com',
+    'file://',
+  ]) {
+    t.throws(() => checkConfig({ broker: { wssOrigins: [wrong] } }), undefined, wrong);
+  }
+});
+
 test('durations are validated when the configuration is loaded', async (t) => {
   const config = await loadConfig({ env: { FLOTILLA_ENROLL__TOKEN_TTL: '90s' } });
   t.is(config.enroll.tokenTtl, 90_000);
