@@ -323,6 +323,36 @@ test('a database that is killed under load and starts again loses nothing, and t
   t.is((await instance.child.stop()).code, 0);
 });
 
+test('an older state of the database, and a changed line of the audit log, are noticed', async (t) => {
+  const database = skipsWithoutServer(t, server);
+  if (database === undefined) return;
+  t.timeout(limitMs);
+  const url = await database.database();
+  const state = await newState(t, url);
+  const init = (...more: string[]): ReturnType<typeof flotilla> =>
+    flotilla(['init', '--state', state.root, ...more]);
+  t.is((await init()).code, 0);
+  const { lines, ok } = await verified(state);
+  t.true(ok);
+  await database.sql(
+    url,
+    `DELETE FROM flotilla.audit_line WHERE seq > 1;
+     UPDATE flotilla.registry SET audit_seq = 1, number = 1,
+       audit_hash = (SELECT right(left(line, -2), 64) FROM flotilla.audit_line)`,
+  );
+  t.false((await verified(state)).ok);
+  t.regex((await init()).stderr, /registry-behind-audit/);
+  t.is((await init('--accept-loss', 'registry')).code, 0);
+  // The lost lines are in the database again, and the line about the loss after them.
+  const restored = await verified(state);
+  t.true(restored.ok, restored.detail);
+  t.true(restored.lines > lines);
+  const change =
+    "UPDATE flotilla.audit_line SET line = replace(line, 'system', 'others') WHERE seq = 2";
+  await database.sql(url, change);
+  t.regex((await verified(state)).detail, /line 2: the line was changed/);
+});
+
 test('a database that does not fit is refused with a code, and a password is never shown', async (t) => {
   const database = skipsWithoutServer(t, server);
   if (database === undefined) return;
