@@ -9,19 +9,16 @@
 import { AgeMap } from '../../core/age-map.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { DeviceId } from '../../core/device-id.ts';
-import { WideMap } from '../../core/wide-map.ts';
 import type { Denied, Presence as PresenceReport } from '../../core/protocol/feed.ts';
 import { profileOrDefault } from '../enrollment/profiles.ts';
 import type { CertificateRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
+import { SeenIdentities } from './seen-identities.ts';
 
-interface Seen {
-  readonly brokers: Set<DeviceId>;
-  lastSeenAtMs: number;
-}
-
-/** The maximum number of identities that are kept in memory. */
+/** How many identities are kept in memory; more only if they are connected. */
 const seenMax = 2_000_000;
+/** How many identities with denied actions are kept in memory. */
+const deniedMax = 100_000;
 
 export interface DeniedSummary {
   readonly count: number;
@@ -36,7 +33,7 @@ export interface PresenceTableDeps {
 export class PresenceTable {
   readonly #registry: Registry;
   readonly #config: Config;
-  readonly #seen = new WideMap<DeviceId, Seen>();
+  readonly #seen = new SeenIdentities(seenMax);
   readonly #denied = new AgeMap<DeviceId, DeniedSummary>();
   #connected = 0;
   readonly #watchers = new Set<(broker: DeviceId, presence: PresenceReport) => void>();
@@ -82,7 +79,7 @@ export class PresenceTable {
   ): Promise<void> {
     const known = await this.#known(reports);
     for (const { id, connected, atMs } of known) {
-      const seen = this.#entry(id);
+      const seen = this.#seen.entry(id);
       seen.lastSeenAtMs = Math.max(seen.lastSeenAtMs, atMs);
       const before = seen.brokers.size;
       if (connected) seen.brokers.add(broker);
@@ -97,7 +94,8 @@ export class PresenceTable {
         count: before.count + count,
         last: [...before.last, ...last].slice(-10),
       });
-      trim(this.#denied, 100_000);
+      const oldest = this.#denied.size > deniedMax ? this.#denied.oldestKey() : undefined;
+      if (oldest !== undefined) this.#denied.delete(oldest);
     }
     for (const { id, connected, serial, atMs } of known) {
       if (connected) await this.#firstSeen(id, serial, atMs);
@@ -112,7 +110,7 @@ export class PresenceTable {
     const known: PresenceReport[] = [];
     for (const report of reports) {
       const isKnown = (await this.#registry.get('devices', report.id)) !== undefined;
-      if (isKnown || this.#seen.has(report.id)) known.push(report);
+      if (isKnown || this.#seen.get(report.id) !== undefined) known.push(report);
     }
     return known;
   }
@@ -122,15 +120,6 @@ export class PresenceTable {
     for (const { brokers } of this.#seen.values()) {
       if (brokers.delete(broker) && brokers.size === 0) this.#connected--;
     }
-  }
-
-  #entry(id: DeviceId): Seen {
-    const known = this.#seen.get(id);
-    if (known !== undefined) return known;
-    const made: Seen = { brokers: new Set(), lastSeenAtMs: 0 };
-    this.#seen.set(id, made);
-    trim(this.#seen, seenMax);
-    return made;
   }
 
   /** Marks a certificate as seen and retires those before it. Done once per certificate. */
@@ -168,10 +157,4 @@ export class PresenceTable {
       });
     });
   }
-}
-
-function trim<K extends string, V>(map: AgeMap<K, V> | WideMap<K, V>, max: number): void {
-  if (map.size <= max) return;
-  const [oldest] = map instanceof AgeMap ? [map.oldestKey()] : map.keys();
-  if (oldest !== undefined) map.delete(oldest);
 }
