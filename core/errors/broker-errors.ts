@@ -45,6 +45,7 @@ export const brokerErrors = errors({
     advice: 'Use a certificate made by device enroll or service create, not one of a server.',
     mqtt5: 0x87,
     mqtt3: 5,
+    exit: 1,
   },
   'certificate-unknown': {
     title: 'The directory does not list this certificate for the identity',
