@@ -140,7 +140,7 @@ test('an issuer below a CA of a company is imported with its chain, and one of a
   await ask(t, z.unknown(), 'init', '--state', state);
   const done = await flotilla(['ca', 'status', '--state', state, '--json']);
   t.is(done.code, 1, 'the list of the root is missing');
-  t.deepEqual(caStatusSchema.parse(done.json()).issuers[0]?.above, ['O=Acme\nCN=Acme policy']);
+  t.deepEqual(caStatusSchema.parse(done.json()).issuers[0]?.above, ['CN=Acme policy,O=Acme']);
   const chain = splitPem(readFileSync(join(state, 'admin', 'chain.pem'), 'utf8'));
   t.is(chain.length, 3, 'the leaf, the issuer and the CA above it');
   await run(

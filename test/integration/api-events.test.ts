@@ -113,6 +113,14 @@ test('a client that does not read loses events and gets their number; others los
 
 test('connections of many devices come in few events, with the number of those connected', async (t) => {
   const service = await enrollService(t);
+  const registered = await service.call({
+    method: 'POST',
+    path: '/v1/devices/import',
+    ...service.admin,
+    headers: { 'content-type': 'application/x-ndjson' },
+    body: Array.from({ length: 500 }, (_none, at) => `{"id":"d-${at}"}\n`).join(''),
+  });
+  t.is(registered.status, 200);
   const broker = await followFeed(t, service);
   const events = await stream(t, service, '?types=presence,brokers');
   const many = Array.from({ length: 500 }, (_none, at) => ({
