@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 // Each test file is a process of its own, and many tests start the command line. With the cache of compiled modules, such
@@ -9,6 +10,7 @@ export default {
   extensions: ['ts'],
   timeout: '5m',
   workerThreads: false,
-  concurrency: 2,
+  // One more than there are cores, because many tests wait for programs that they start.
+  concurrency: Math.max(2, availableParallelism()) + 1,
   environmentVariables: { NODE_COMPILE_CACHE: compileCache },
 };

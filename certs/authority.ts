@@ -43,6 +43,15 @@ import { encodeNames, isEmptyNames, noNames, type SubjectNames } from './subject
 /** How long before now a certificate begins, for devices with slow clocks. */
 export const backdateMs = 5 * 60_000;
 
+/**
+ * Whether a certificate was issued at this time or later, as far as its beginning shows: it is {@link backdateMs} before
+ * the issuing, at a whole second (RFC 5280, 4.1.2.5).
+ */
+export function isIssuedSince(notBeforeMs: number, sinceMs: number): boolean {
+  const firstMs = sinceMs - backdateMs;
+  return notBeforeMs >= firstMs - (firstMs % 1000);
+}
+
 export interface IssuedCertificate {
   readonly der: Buffer;
   readonly pem: string;

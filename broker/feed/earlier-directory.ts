@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { backdateMs } from '../../certs/authority.ts';
+import { isIssuedSince } from '../../certs/authority.ts';
 import type { DirectoryCertificate, DirectoryEntry } from '../../core/protocol/feed.ts';
 import type { KnownGeneration } from '../../core/protocol/generation.ts';
 
@@ -33,7 +33,7 @@ export function strictestEntry(
 ): DirectoryEntry | undefined {
   const earlier = entries.get(now.id);
   const isGranted = now.certificates.some(
-    (one) => one.status === 'active' && isIssuedSince(one, sinceMs),
+    (one) => one.status === 'active' && isIssuedSince(one.notBeforeMs, sinceMs),
   );
   if (earlier === undefined) {
     const isNew = now.createdAtMs === undefined || now.createdAtMs >= sinceMs || isGranted;
@@ -71,14 +71,9 @@ function strictestCertificate(
   now: DirectoryCertificate,
   sinceMs: number,
 ): DirectoryCertificate {
-  if (now.status !== 'active' || isIssuedSince(now, sinceMs)) return now;
+  if (now.status !== 'active' || isIssuedSince(now.notBeforeMs, sinceMs)) return now;
   const known = earlier?.certificates.find(({ fingerprint }) => fingerprint === now.fingerprint);
   // One that this broker no longer had was dead.
   const status = known?.status ?? 'retired';
   return status === 'active' ? now : { ...now, status };
-}
-
-/** Certificates begin a fixed time before they are issued. */
-function isIssuedSince({ notBeforeMs }: DirectoryCertificate, sinceMs: number): boolean {
-  return notBeforeMs >= sinceMs - backdateMs;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { backdateMs } from '../../certs/authority.ts';
+import { isIssuedSince } from '../../certs/authority.ts';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { DirectoryCertificate, DirectoryEntry } from '../../core/protocol/feed.ts';
 import type { ReconcileAction } from '../../core/protocol/reconcile-api.ts';
@@ -116,6 +116,6 @@ function isChangeable(kind: string): boolean {
 function isGranted({ certificates }: DeviceRecord, { sinceMs }: RestoreFacts): boolean {
   return certificates.some(
     ({ status, notBeforeMs, adopted }: CertificateRecord) =>
-      status === 'active' && adopted !== true && notBeforeMs >= sinceMs - backdateMs,
+      status === 'active' && adopted !== true && isIssuedSince(notBeforeMs, sinceMs),
   );
 }

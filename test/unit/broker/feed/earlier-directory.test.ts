@@ -65,6 +65,19 @@ test('a deleted identity stays refused, and a new one of the restored service is
   t.false(isUndecided(earlierWith(), 'd', created));
 });
 
+test('a certificate that is issued in the second of the restore is in force, although it begins before', (t) => {
+  const earlier = { ...earlierWith(), sinceMs: sinceMs + 700 };
+  const issued = certificate('new', { notBeforeMs: sinceMs - backdateMs });
+  const created = entry({ createdAtMs: sinceMs + 900, certificates: [issued] });
+  t.is(strictestEntry(earlier, created), created);
+  const before = certificate('old', { notBeforeMs: sinceMs - backdateMs - 1000 });
+  const found = strictestEntry(earlier, { ...created, certificates: [before, issued] });
+  t.deepEqual(
+    found?.certificates.map(({ status }) => status),
+    ['retired', 'active'],
+  );
+});
+
 test('what the restored service issues is in force at once, and earlier certificates are not', (t) => {
   const now = entry({ certificates: [certificate('a'), issuedNow] });
   const revoked = entry({
