@@ -27,5 +27,21 @@ test('whatever is set, renewed and deleted, the oldest key is the first one of a
     t.deepEqual([...map], [...model]);
     t.is(map.oldestKey(), model.keys().next().value);
   };
-  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), run));
+  fc.assert(fc.property(fc.array(step, { maxLength: 400 }), run));
+});
+
+test('a map whose entries are renewed for a long time does not grow, whether or not the oldest one is asked for', (t) => {
+  for (const isAsked of [false, true]) {
+    const map = new AgeMap<number, number>();
+    for (let key = 0; key < 10; key++) map.set(key, 0);
+    const before = process.memoryUsage().heapUsed;
+    for (let count = 0; count < 2_000_000; count++) {
+      map.renew(count % 10, count);
+      if (isAsked && count % 1000 === 0) map.oldestKey();
+    }
+    const grownMiB = (process.memoryUsage().heapUsed - before) / 1024 / 1024;
+    // Former tables that were kept would be 77 MiB.
+    t.true(grownMiB < 50, `${grownMiB} MiB`);
+    t.is(map.oldestKey(), 0);
+  }
 });
