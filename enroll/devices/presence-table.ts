@@ -97,9 +97,8 @@ export class PresenceTable {
       const oldest = this.#denied.size > deniedMax ? this.#denied.oldestKey() : undefined;
       if (oldest !== undefined) this.#denied.delete(oldest);
     }
-    for (const { id, connected, serial, atMs } of known) {
-      if (connected) await this.#firstSeen(id, serial, atMs);
-    }
+    // A report has only the last state of an identity: one that connected and left meanwhile was seen as well.
+    for (const { id, serial, atMs } of known) await this.#firstSeen(id, serial, atMs);
   }
 
   /**

@@ -167,6 +167,22 @@ test('presence comes from reports, and the first connection with a new certifica
   const shown = await service.asAdmin('GET', '/v1/devices/d1');
   t.false(shown.body['connected']);
   t.truthy(shown.body['lastSeenAt']);
+  // A device that connects and leaves before the broker's next report is reported once, as not connected.
+  const brief = await service.device('d2');
+  const next = replyOf(
+    await service.call({
+      method: 'POST',
+      path: '/v1/renew',
+      body: { csr: csrOf('d2').pem },
+      ...brief.credential,
+    }),
+  );
+  const report = { connected: false, atMs: Date.now(), remoteAddress: '10.0.0.1' };
+  await broker.report({
+    presence: [{ id: 'd2' as never, serial: String(next.body['serial']), ...report }],
+  });
+  const { body } = await service.asAdmin('GET', '/v1/devices/d2');
+  t.like(body, { connected: false, certificates: [{ status: 'retired' }, { status: 'active' }] });
   // The key of a broker may be stolen: names that it invents are not kept.
   const invented = { ...{ connected: true, atMs: Date.now(), serial: 'ab' }, remoteAddress: '' };
   await broker.report({ presence: [{ id: 'invented' as never, ...invented }] });
