@@ -207,7 +207,10 @@ export function waitingIssuer(
       one !== deviceServers &&
       (one.root === root || one.purpose === 'device-servers') &&
       one.purpose === purpose &&
-      one.certificate.notBeforeMs > sinceMs,
+      // Beginnings are whole seconds: the issuer that waits may have that of the one that was withdrawn.
+      (signing === undefined
+        ? one.certificate.notBeforeMs >= sinceMs
+        : one.certificate.notBeforeMs > sinceMs),
   )?.certificate;
 }
 
