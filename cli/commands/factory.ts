@@ -2,8 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { pemOf } from '../../certs/pem.ts';
+import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
+import { readAllowList, type AllowList } from '../lib/allow-list.ts';
 import { stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
@@ -37,7 +39,7 @@ export function factoryCommand(runner: Runner): Command {
         .option('--profile <name>', 'enrollment profile of its devices')
         .option(
           '--allow <file>',
-          'file with the serial numbers or names that may enroll, one per line (default: all)',
+          'file with the serial numbers of the certificates that may enroll, one per line (default: all)',
         )
         .option(
           '--take-over',
@@ -54,7 +56,7 @@ export function factoryCommand(runner: Runner): Command {
     .addCommand(
       stateCommand('list', 'list the registered factories')
         .option(...urlOption)
-        .action(runner.run(list)),
+        .action(runner.run(listFactories)),
     )
     .addCommand(
       destructive(stateCommand('remove', 'remove a factory; enrolled devices remain enrolled'))
@@ -69,13 +71,7 @@ const add = async (
   ...[options, context]: Parameters<CommandAction<AddOptions>>
 ): Promise<number> => {
   const certificate = await readCertificateFile(options.cert);
-  const allowed =
-    options.allow === undefined
-      ? undefined
-      : (await readText(options.allow))
-          .split('\n')
-          .map((line) => line.trim())
-          .filter(Boolean);
+  const list = options.allow === undefined ? undefined : await readAllowList(options.allow);
   const client = await adminClient(options, context);
   const factory = await client.api.putFactory({
     body: {
@@ -86,15 +82,28 @@ const add = async (
       ...(options.group === undefined ? {} : { group: options.group }),
       ...(options.role === undefined ? {} : { role: options.role }),
       ...(options.profile === undefined ? {} : { profile: options.profile }),
-      ...(allowed === undefined ? {} : { allowed }),
+      ...(list === undefined ? {} : { allowed: list.entries }),
       ...(options.deviceId === undefined ? {} : { deviceId: options.deviceId }),
     },
   });
-  context.out.result(factory, `${factory.name} is registered\n${factory.fingerprint}`);
+  const lines = [`${factory.name} is registered`, factory.fingerprint];
+  context.out.result(
+    list === undefined ? factory : { ...factory, repeatedLines: list.repeatedLines },
+    [...lines, ...(list === undefined ? [] : [listText(list)])].join('\n'),
+  );
+  if (list?.entries.length === 0) {
+    context.out.warn('The list is empty: no device of this factory may enroll.');
+  }
   return 0;
 };
 
-const list: CommandAction<AdminOptions> = async (options, context) => {
+function listText({ entries, repeatedLines }: AllowList): string {
+  const allowed = `${amountText(entries.length, 'device')} on the list may enroll`;
+  if (repeatedLines === 0) return allowed;
+  return `${allowed}; ${amountText(repeatedLines, 'line repeats', 'lines repeat')} an earlier one`;
+}
+
+const listFactories: CommandAction<AdminOptions> = async (options, context) => {
   const client = await adminClient(options, context);
   const page = await client.api.listFactories();
   context.out.result(
@@ -134,14 +143,6 @@ const remove = async (
   context.out.result({ name, removed: true }, `removed ${name}`);
   return 0;
 };
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new FlotillaError('input-unreadable', { detail: path, cause: error });
-  }
-}
 
 /** A certificate as PEM. DER begins with a SEQUENCE, which no PEM text does. */
 async function readCertificateFile(path: string): Promise<string> {

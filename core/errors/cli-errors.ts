@@ -70,6 +70,23 @@ export const cliErrors = errors({
     advice: 'Check the path and the permissions.',
     exit: 2,
   },
+  'allow-list-invalid': {
+    title: 'A line of the list of allowed devices is not a serial number',
+    advice:
+      'Write one serial number of a factory certificate per line, in hexadecimal as openssl x509 -serial prints it, or name= and the device id. Lines that begin with # are comments. Nothing was registered.',
+    exit: 2,
+  },
+  'allow-list-binary': {
+    title: 'The list of allowed devices is not a text file',
+    advice:
+      'Pass a text file in UTF-8 with one serial number per line to --allow. The CA certificate belongs to --cert. Nothing was registered.',
+    exit: 2,
+  },
+  'allow-list-too-long': {
+    title: 'The list of allowed devices is too long',
+    advice: 'Register the CA with --approval or without a list. Nothing was registered.',
+    exit: 2,
+  },
   'identity-unreadable': {
     title: 'The identity in this folder cannot be used',
     advice: 'Check that key.pem, chain.pem and ca.pem are there and belong together.',
