@@ -14,29 +14,13 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
-import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { chainedLines, type ChainEnd, type UnwrittenEvent } from '../audit/audit-chain.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
-import { listDevices } from '../registry/device-list.ts';
-import { Durability } from '../registry/durability.ts';
-import type {
-  DeviceRecord,
-  RequestRecord,
-  TableName,
-  Tables,
-  TokenRecord,
-} from '../registry/records.ts';
-import type {
-  Change,
-  Committed,
-  DevicePage,
-  DeviceQuery,
-  Registry,
-  Stored,
-} from '../registry/registry.ts';
+import { MemoryRegistry, type PendingChange } from '../registry/memory-registry.ts';
+import type { TableName } from '../registry/records.ts';
+import type { Change } from '../registry/registry.ts';
 import { keyOfRow, RegistryRows, tableNames, type AnyRow } from '../registry/registry-rows.ts';
-import { inTurns } from '../registry/rows-in-turns.ts';
 import type { DatabaseTerm } from './database-term.ts';
 import { writeRows, type RowWrites } from './registry-tables.ts';
 
@@ -44,14 +28,8 @@ const batchMaxChanges = 1000;
 const pageRows = 5000;
 
 /** A change, or events without one, on the way to the database. */
-interface Unwritten {
-  /** Undefined: events only. */
-  readonly number: number | undefined;
+interface Unwritten extends PendingChange {
   readonly atMs: number;
-  readonly change: Change;
-  readonly undo: readonly (() => void)[];
-  readonly resolve: (number: number) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export interface PostgresRegistryDeps {
@@ -65,30 +43,26 @@ export interface PostgresRegistryDeps {
   readonly written: (lines: readonly string[]) => Promise<void>;
 }
 
-export class PostgresRegistry implements Registry {
+export class PostgresRegistry extends MemoryRegistry {
   readonly #deps: PostgresRegistryDeps;
-  readonly #rows = RegistryRows.inMemory();
-  readonly #watchers = new Set<(committed: Committed) => void>();
-  readonly #durability = new Durability();
   #auditEnd: ChainEnd;
-  /** The newest commit in memory. */
-  #number: number;
   #waiting: Unwritten[] = [];
   #writing: Promise<void> | undefined;
   #isClosed = false;
 
   private constructor(deps: PostgresRegistryDeps) {
+    super(() => RegistryRows.inMemory());
     this.#deps = deps;
     this.#auditEnd = deps.auditEnd;
-    this.#number = deps.number;
-    this.#durability.reset(deps.number);
+    this.newest = deps.number;
+    this.durability.reset(deps.number);
   }
 
   /** Reads all rows. @throws FlotillaError `database-unreachable`, `registry-damaged` */
   static async open(deps: PostgresRegistryDeps): Promise<PostgresRegistry> {
     const registry = new PostgresRegistry(deps);
     for (const table of tableNames) await registry.#load(table);
-    registry.#rows.index();
+    registry.held.index();
     return registry;
   }
 
@@ -109,15 +83,11 @@ export class PostgresRegistry implements Registry {
           throw new FlotillaError('registry-damaged', { detail: `${table} ${key}`, cause: error });
         }
       });
-      this.#rows.replay({ put, del: [] });
+      this.held.replay({ put, del: [] });
       const last = page.at(-1);
       if (last === undefined || page.length < pageRows) return;
       after = last.key;
     }
-  }
-
-  get number(): number {
-    return this.#durability.number;
   }
 
   /** The last line of the audit log that is durable. */
@@ -125,52 +95,10 @@ export class PostgresRegistry implements Registry {
     return this.#auditEnd;
   }
 
-  get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
-    return Promise.resolve(this.#rows.row(table, key));
-  }
-
-  holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined> {
-    const id = this.#rows.devices.bySerial(serial);
-    return Promise.resolve(id === undefined ? undefined : this.#rows.row('devices', id));
-  }
-
-  holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
-    return Promise.resolve(this.#rows.devices.byKey(keyFingerprint));
-  }
-
-  tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
-    return Promise.resolve(this.#rows.tokensOf(device));
-  }
-
-  requestsOf(device: DeviceId): Promise<readonly Stored<RequestRecord>[]> {
-    return Promise.resolve(this.#rows.requestsOf(device));
-  }
-
-  list(query: DeviceQuery): Promise<DevicePage> {
-    return listDevices(this.#rows.devices, query);
-  }
-
-  rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
-    return inTurns(this.#rows.all(table));
-  }
-
-  count(table: TableName): Promise<number> {
-    return Promise.resolve(this.#rows.count(table));
-  }
-
   commit(change: Change): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#assertWritable();
-      this.#rows.assertFits(change);
-      const number = ++this.#number;
-      const undo: (() => void)[] = [];
-      for (const { table, record } of change.puts ?? []) {
-        const row = { ...record, version: number };
-        undo.push(this.#rows.set(table, keyOfRow(table, record), row));
-      }
-      for (const { table, key } of change.deletions ?? []) {
-        undo.push(this.#rows.set(table, key, undefined));
-      }
+      const { number, undo } = this.apply(change);
       this.#add({ number, atMs: this.#deps.clock.now(), change, undo, resolve, reject });
     });
   }
@@ -182,15 +110,6 @@ export class PostgresRegistry implements Registry {
       const atMs = this.#deps.clock.now();
       this.#add({ number: undefined, atMs, change: { events }, undo: [], resolve, reject });
     });
-  }
-
-  settled(): Promise<void> {
-    return this.#durability.upTo(this.#number);
-  }
-
-  watch(listener: (committed: Committed) => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
   }
 
   async close(): Promise<void> {
@@ -236,28 +155,19 @@ export class PostgresRegistry implements Registry {
     try {
       await this.#deps.term.write(
         writeRows({
-          number: newest ?? this.#durability.number,
+          number: newest ?? this.durability.number,
           ...{ auditSeq: end.seq, auditHash: end.hash },
           ...this.#changesOf(batch),
           lines,
         }),
       );
     } catch (error) {
-      this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
+      this.takeBack([...batch, ...this.#waiting.splice(0)], error);
       return;
     }
     this.#auditEnd = end;
     await this.#deps.written(texts);
-    for (const { number, change, resolve } of batch) {
-      if (number !== undefined) {
-        this.#durability.reset(number);
-        for (const watcher of this.#watchers) {
-          watcher({ number, puts: change.puts ?? [], deletions: change.deletions ?? [] });
-        }
-      }
-      resolve(this.#durability.number);
-    }
-    this.#durability.advance(this.#durability.number);
+    this.confirm(batch);
   }
 
   /** The state of each row after the whole batch. */
@@ -277,11 +187,5 @@ export class PostgresRegistry implements Registry {
       }
     }
     return { puts: [...puts.values()], deletions: [...deletions.values()] };
-  }
-
-  #takeBack(changes: readonly Unwritten[], error: unknown): void {
-    for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
-    for (const { reject } of changes) reject(error);
-    this.#durability.fail(error);
   }
 }

@@ -39,46 +39,27 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { openAppendFile, type OpenAppendFile } from '../../core/append-file.ts';
 import { makeSecretFolder, syncFolder } from '../../core/atomic-file.ts';
 import type { Cancel } from '../../core/clock.ts';
-import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { NumberedEvent } from '../audit/audit-event.ts';
-import { Durability } from './durability.ts';
-import { listDevices } from './device-list.ts';
-import { inTurns } from './rows-in-turns.ts';
 import type { LowdbRegistryDeps } from './lowdb-registry-deps.ts';
 import { auditLoss, registryLoss } from './loss-check.ts';
 import { RegistryLock } from './registry-lock.ts';
 import { Journal } from './journal.ts';
 import { journalNumbers, journalPath, readJournals } from './journal-files.ts';
-import {
-  type DeviceRecord,
-  type RequestRecord,
-  type TableName,
-  type Tables,
-  type TokenRecord,
-} from './records.ts';
-import {
-  type Change,
-  type Committed,
-  type DevicePage,
-  type DeviceQuery,
-  type Registry,
-  type Stored,
-} from './registry.ts';
-import { keyOfRow, RegistryRows, type AnyRow, type JournalLine } from './registry-rows.ts';
+import { MemoryRegistry, type PendingChange } from './memory-registry.ts';
+import type { Change } from './registry.ts';
+import { RegistryRows, type JournalLine } from './registry-rows.ts';
 
 /** A journal smaller than this never causes a checkpoint by its size. */
 const journalMinBytes = 4 * 1024 * 1024;
 const idleCheckpointMs = 60_000;
 const batchMaxLines = 1000;
-interface Waiting {
+
+/** A change that waits for its line in the journal. */
+interface Waiting extends PendingChange {
   readonly number: number;
   readonly atMs: number;
   readonly json: string;
-  readonly change: Change;
-  readonly undo: readonly (() => void)[];
-  readonly resolve: (number: number) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -102,18 +83,13 @@ export async function openLowdbRegistry(
   }
 }
 
-export class LowdbRegistry implements Registry {
+export class LowdbRegistry extends MemoryRegistry {
   readonly #folder: string;
   readonly #deps: LowdbRegistryDeps;
   readonly #lock: RegistryLock;
-  readonly #rows: RegistryRows;
-  readonly #watchers = new Set<(committed: Committed) => void>();
   readonly #openFile: OpenAppendFile;
   #journal: Journal | undefined;
   #journalNumber = 0;
-  /** The newest commit in memory. */
-  #number = 0;
-  readonly #durability = new Durability();
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
@@ -125,35 +101,35 @@ export class LowdbRegistry implements Registry {
   #shardNumber = 0;
 
   constructor(folder: string, deps: LowdbRegistryDeps, lock: RegistryLock) {
+    super((settled) => new RegistryRows(folder, settled));
     this.#folder = folder;
     this.#deps = deps;
     this.#lock = lock;
     this.#openFile = deps.openFile ?? openAppendFile;
-    this.#rows = new RegistryRows(folder, () => this.#durability.upTo(this.#number));
   }
 
   /** Reads the files. Called once, by {@link openLowdbRegistry}. */
   async start(): Promise<void> {
-    await this.#rows.prepare();
-    this.#number = await this.#rows.read();
-    this.#shardNumber = this.#number;
-    this.#shardBytes = this.#rows.bytes;
+    await this.held.prepare();
+    this.newest = await this.held.read();
+    this.#shardNumber = this.newest;
+    this.#shardBytes = this.held.bytes;
     const events: NumberedEvent[] = [];
     const found = await readJournals(
       this.#folder,
       (json) => this.#replay(json, events),
-      this.#rows.manifest?.journal,
+      this.held.manifest?.journal,
     );
     this.#journalNumber = found.newest;
-    this.#deps.opened?.(this.#number);
-    this.#durability.reset(this.#number);
+    this.#deps.opened?.(this.newest);
+    this.durability.reset(this.newest);
     this.#assertNothingLost();
     const path = journalPath(this.#folder, this.#journalNumber);
     const file = await this.#openFile(path);
     await file.truncate(found.newestBytes);
     await file.flush();
     this.#journal = new Journal(path, file, found.newestBytes);
-    this.#rows.index();
+    this.held.index();
     // Before any shard is written: a shard with a checksum always has a manifest.
     await this.#writeManifest(this.#shardNumber);
     await this.#deps.sink(events, true);
@@ -163,8 +139,8 @@ export class LowdbRegistry implements Registry {
   /** @throws FlotillaError when registry or audit log have lost what the other one proves */
   #assertNothingLost(): void {
     const { auditedCommit = 0, auditHead, acceptLoss } = this.#deps;
-    const { isLegacy, manifest } = this.#rows;
-    const own = { number: this.#number, isLegacy, manifest };
+    const { isLegacy, manifest } = this.held;
+    const own = { number: this.newest, isLegacy, manifest };
     const audit = { commit: auditedCommit, head: auditHead?.() };
     const lost = registryLoss(own, audit);
     const lostLines = acceptLoss === 'audit' ? undefined : auditLoss(own, audit);
@@ -172,85 +148,26 @@ export class LowdbRegistry implements Registry {
     if (loss !== undefined) throw loss;
     if (lost === undefined) return;
     // Later commits have numbers that the audit log does not have yet.
-    this.#number = auditedCommit;
-    this.#durability.reset(auditedCommit);
+    this.newest = auditedCommit;
+    this.durability.reset(auditedCommit);
   }
 
   #writeManifest(number: number): Promise<void> {
     const audit = this.#deps.auditHead?.();
-    return this.#rows.writeManifest({ number, journal: this.#journalNumber, audit });
-  }
-
-  get number(): number {
-    return this.#durability.number;
-  }
-
-  get<T extends TableName>(table: T, key: string): Promise<Stored<Tables[T]> | undefined> {
-    return Promise.resolve(this.#rows.row(table, key));
-  }
-
-  holderOfSerial(serial: string): Promise<Stored<DeviceRecord> | undefined> {
-    const id = this.#rows.devices.bySerial(serial);
-    return Promise.resolve(id === undefined ? undefined : this.#rows.row('devices', id));
-  }
-
-  holderOfKey(keyFingerprint: string): Promise<DeviceId | undefined> {
-    return Promise.resolve(this.#rows.devices.byKey(keyFingerprint));
-  }
-
-  tokensOf(device: DeviceId): Promise<readonly Stored<TokenRecord>[]> {
-    return Promise.resolve(this.#rows.tokensOf(device));
-  }
-
-  requestsOf(device: DeviceId): Promise<readonly Stored<RequestRecord>[]> {
-    return Promise.resolve(this.#rows.requestsOf(device));
-  }
-
-  list(query: DeviceQuery): Promise<DevicePage> {
-    return listDevices(this.#rows.devices, query);
-  }
-
-  rows<T extends TableName>(table: T): AsyncIterable<Stored<Tables[T]>> {
-    return inTurns(this.#rows.all(table));
-  }
-
-  count(table: TableName): Promise<number> {
-    return Promise.resolve(this.#rows.count(table));
+    return this.held.writeManifest({ number, journal: this.#journalNumber, audit });
   }
 
   commit(change: Change): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#closing !== undefined) throw new FlotillaError('registry-unavailable');
       this.#lock.assertHeld();
-      this.#rows.assertFits(change);
-      const number = ++this.#number;
       const atMs = this.#deps.clock.now();
-      const undo: (() => void)[] = [];
-      const put: [TableName, AnyRow][] = [];
-      for (const { table, record } of change.puts ?? []) {
-        const row = { ...record, version: number };
-        put.push([table, row]);
-        undo.push(this.#rows.set(table, keyOfRow(table, record), row));
-      }
-      const del: [TableName, string][] = [];
-      for (const { table, key } of change.deletions ?? []) {
-        del.push([table, key]);
-        undo.push(this.#rows.set(table, key, undefined));
-      }
+      const { number, put, del, undo } = this.apply(change);
       const line: JournalLine = { n: number, at: atMs, put, del, events: change.events ?? [] };
       const json = JSON.stringify(line);
       this.#waiting.push({ number, atMs, json, change, undo, resolve, reject });
       this.#startWriting();
     });
-  }
-
-  settled(): Promise<void> {
-    return this.#durability.upTo(this.#number);
-  }
-
-  watch(listener: (committed: Committed) => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
   }
 
   /** Writes every shard that changed and deletes the journals that are no longer needed. */
@@ -310,7 +227,7 @@ export class LowdbRegistry implements Registry {
       this.#lock.assertHeld();
       await this.#journal?.append(batch.map(({ json }) => json));
     } catch (error) {
-      this.#takeBack([...batch, ...this.#waiting.splice(0)], error);
+      this.takeBack([...batch, ...this.#waiting.splice(0)], error);
       return false;
     }
     await this.#deps.step?.('after-journal');
@@ -329,26 +246,12 @@ export class LowdbRegistry implements Registry {
         this.#deps.log.error({ err: second }, 'could not undo a change in the journal');
       });
       const failure = new FlotillaError('registry-unavailable', { cause: error });
-      this.#takeBack([...batch, ...this.#waiting.splice(0)], failure);
+      this.takeBack([...batch, ...this.#waiting.splice(0)], failure);
       return false;
     }
     await this.#deps.step?.('after-sink');
-    for (const { number, change, resolve } of batch) {
-      this.#durability.reset(number);
-      for (const watcher of this.#watchers) {
-        watcher({ number, puts: change.puts ?? [], deletions: change.deletions ?? [] });
-      }
-      resolve(number);
-    }
-    this.#durability.advance(this.#durability.number);
+    this.confirm(batch);
     return true;
-  }
-
-  #takeBack(changes: readonly Waiting[], error: unknown): void {
-    for (const { undo } of changes.toReversed()) for (const step of undo.toReversed()) step();
-    this.#durability.reset(this.#number);
-    for (const { reject } of changes) reject(error);
-    this.#durability.fail(error);
   }
 
   #planCheckpoint(): void {
@@ -367,11 +270,11 @@ export class LowdbRegistry implements Registry {
   }
 
   async #checkpointOnce(): Promise<void> {
-    if (this.#lock.isLost || !this.#rows.shards.some(({ dirty }) => dirty)) return;
+    if (this.#lock.isLost || !this.held.shards.some(({ dirty }) => dirty)) return;
     await this.#rotateJournal();
-    const number = this.#durability.number;
+    const number = this.durability.number;
     await this.#deps.step?.('after-rotation');
-    for (const shard of this.#rows.shards) {
+    for (const shard of this.held.shards) {
       if (!shard.dirty) continue;
       await this.#deps.step?.('before-shard');
       await shard.write();
@@ -387,7 +290,7 @@ export class LowdbRegistry implements Registry {
       await rm(journalPath(this.#folder, number));
       await syncFolder(this.#folder);
     }
-    this.#shardBytes = this.#rows.bytes;
+    this.#shardBytes = this.held.bytes;
     await this.#deps.step?.('after-checkpoint');
   }
 
@@ -416,8 +319,8 @@ export class LowdbRegistry implements Registry {
   #replay(json: string, events: NumberedEvent[]): void {
     // A cast at the boundary to JSON: lines with a correct checksum were written by `commit`.
     const line = JSON.parse(json) as JournalLine;
-    this.#rows.replay(line);
-    this.#number = Math.max(this.#number, line.n);
+    this.held.replay(line);
+    this.newest = Math.max(this.newest, line.n);
     for (const event of line.events) events.push({ commit: line.n, atMs: line.at, event });
   }
 }

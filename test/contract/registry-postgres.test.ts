@@ -132,6 +132,8 @@ test('an instance that another one has replaced writes nothing, and says so', as
   const failed = await t.throwsAsync(former.registry.commit(put('b')));
   t.true(isFlotillaError(failed, 'registry-unavailable'));
   t.true(isFlotillaError(await former.term.lost, 'database-fenced'));
+  // What was taken back is not waited for.
+  await former.registry.settled();
   t.is(await former.registry.get('devices', 'b'), undefined);
   t.deepEqual(await running.sql(url, rowCount), [{ n: 1 }]);
   // The next term has what was acknowledged.
