@@ -113,11 +113,7 @@ export function decideSubscribe(
  */
 export function decideReceive(rules: readonly ExpandedRule[], topic: string): Verdict {
   const matching = rules.filter(
-    ({ rule, filters }) =>
-      (rule.actions.has('receive') || rule.actions.has('subscribe')) &&
-      // Conditions on the QoS apply to the subscription, when it is made, and not to deliveries.
-      (rule.effect === 'allow' || rule.qos === undefined) &&
-      filters.some((filter) => topicMatches(filter, topic)),
+    ({ rule, filters }) => concernsDelivery(rule) && matchesOne(filters, topic),
   );
   return verdict(inOrder(matching)[0], 'receive-denied');
 }
@@ -126,13 +122,18 @@ export function decideReceive(rules: readonly ExpandedRule[], topic: string): Ve
 export function isReceiveAllowed(rules: readonly ExpandedRule[], topic: string): boolean {
   let isAllowed = false;
   for (const { rule, filters } of rules) {
-    if (!rule.actions.has('receive') && !rule.actions.has('subscribe')) continue;
-    if (rule.effect === 'deny' && rule.qos !== undefined) continue;
-    if (!matchesOne(filters, topic)) continue;
+    if (!concernsDelivery(rule) || !matchesOne(filters, topic)) continue;
     if (rule.effect === 'deny') return false;
     isAllowed = true;
   }
   return isAllowed;
+}
+
+/** Whether a rule decides about deliveries. */
+function concernsDelivery(rule: Rule): boolean {
+  if (!rule.actions.has('receive') && !rule.actions.has('subscribe')) return false;
+  // Conditions on the QoS apply to the subscription, when it is made, and not to deliveries.
+  return rule.effect === 'allow' || rule.qos === undefined;
 }
 
 function matchesOne(filters: readonly string[], topic: string): boolean {

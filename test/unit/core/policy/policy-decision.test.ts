@@ -274,13 +274,15 @@ test('explain agrees with the authorizer', (t) => {
     "{ name: not-this, deny: [publish, receive], topics: ['d/+/secret'] }",
   );
   const authorizer = authorizerOf(policy);
-  const topic = fc
+  const anyTopic = fc
     .array(fc.oneof(level, fc.constantFrom('d', 's', 'dev', 'secret', '$SYS')), {
       minLength: 1,
       maxLength: 4,
     })
     .map((levels) => levels.join('/'))
     .filter((text) => text !== '');
+  // Random levels alone almost never meet a rule.
+  const topic = fc.oneof(anyTopic, fc.constantFrom('d/dev/secret', 'd/dev/a', 'd/x/secret', 's/a'));
   fc.assert(
     fc.property(
       topic,
