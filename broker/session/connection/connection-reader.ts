@@ -7,7 +7,7 @@
 import type { Cancel } from '../../../core/clock.ts';
 import type { Wire } from '../../contracts/connection-wire.ts';
 import type { SessionContext } from '../state/context.ts';
-import { Framer, type PacketHandler } from '../wire/framer.ts';
+import { Framer, type FramerRoom, type PacketHandler } from '../wire/framer.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { ReadTurns, WaitingReader } from './read-turns.ts';
 import type { WriteScheduler } from './write-scheduler.ts';
@@ -50,10 +50,18 @@ export interface ReaderOwner {
   onReadError(error: unknown): void;
 }
 
+/** What the reader needs of the broker. */
+export interface ReaderContext {
+  readonly clock: SessionContext['clock'];
+  readonly counters: Pick<SessionContext['counters'], 'bytesIn'>;
+  readonly limits: Pick<SessionContext['limits'], 'connectPacketMaxBytes' | 'packetMaxBytes'>;
+  readonly rooms: { readonly inbound: FramerRoom };
+}
+
 export class ConnectionReader implements WaitingReader {
   readonly #owner: ReaderOwner;
   readonly #wire: Pick<Wire, 'pause' | 'resume'>;
-  readonly #context: SessionContext;
+  readonly #context: ReaderContext;
   readonly #framer: Framer;
   #pauses = 0;
   #deliveries = 0;
@@ -73,7 +81,7 @@ export class ConnectionReader implements WaitingReader {
   constructor(
     owner: ReaderOwner,
     wire: Pick<Wire, 'pause' | 'resume'>,
-    context: SessionContext,
+    context: ReaderContext,
     onPacket: PacketHandler,
   ) {
     this.#owner = owner;

@@ -1,51 +1,55 @@
 /** How connections share the turns of the event loop when they send much. */
 import test from 'ava';
+import { ConnectionReader } from '../../../../../broker/session/connection/connection-reader.ts';
 import { ReadTurns } from '../../../../../broker/session/connection/read-turns.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const packetMs = 0.1;
+const pingreq = Buffer.from([0xc0, 0]);
 
-/** Connections whose packets take 0.1 ms each, in the way a reader asks for its turns. */
+/** Readers of connections whose packets take 0.1 ms each. */
 function slowPackets() {
   const clock = fakeClock();
-  const turns = new ReadTurns(clock);
+  const readTurns = new ReadTurns(clock);
+  const context = {
+    clock,
+    counters: { bytesIn: 0 },
+    limits: { connectPacketMaxBytes: 1000, packetMaxBytes: 1000 },
+    rooms: { inbound: { bytes: 0, shareOf: (maxBytes: number) => maxBytes } },
+  };
   /** Which connection handled a packet, in order. */
   const handled: string[] = [];
   const connection = (name: string) => {
     let left = 0;
-    let toCheck = 0;
-    const handle = (): void => {
-      while (left > 0) {
-        left--;
-        clock.advance(packetMs);
-        handled.push(name);
-        if (--toCheck > 0) continue;
-        toCheck = turns.mayGoOn();
-        if (toCheck === 0) {
-          turns.wait(reader);
-          return;
-        }
-      }
-    };
-    const reader = {
-      continueReading: () => {
-        toCheck = 1;
-        handle();
+    const owner = {
+      closed: false,
+      rateLimit: undefined,
+      host: { scheduler: { isBehind: false }, readTurns },
+      hasRoom: true,
+      onReadError: (error: unknown) => {
+        throw error;
       },
     };
+    const wire = { pause: () => undefined, resume: () => undefined };
+    const reader: ConnectionReader = new ConnectionReader(owner, wire, context, () => {
+      clock.advance(packetMs);
+      handled.push(name);
+      left--;
+      return reader.afterPacket();
+    });
+    reader.acceptAllPackets();
     return {
       chunk: (packets: number) => {
         left += packets;
-        toCheck = turns.begin(clock.monotonicMs());
-        handle();
+        reader.read(Buffer.concat(Array.from({ length: packets }, () => pingreq)));
       },
       get left() {
         return left;
       },
     };
   };
-  return { clock, turns, handled, connection };
+  return { clock, handled, connection };
 }
 
 test('a chunk of many slow packets is handled in parts, and others are read from in between', async (t) => {
