@@ -123,8 +123,9 @@ function optionsOf(
     axes: [
       {
         ...axis,
-        size: 22,
-        gap: 2,
+        // The first label stays below the 0 of the other axis.
+        size: 28,
+        gap: 8,
         values: (_plot, splits, _axis, _space, stepSeconds) =>
           splits.map((at) => timeText(at * 1000, isElapsed, stepSeconds < 60)),
       },
