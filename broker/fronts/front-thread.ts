@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { workerModule } from '../../core/worker-module.ts';
 import type {
   DeviceAddresses,
   DevicePortsOptions,
@@ -19,11 +20,7 @@ import { loadMemory, readLoad } from './shared-load.ts';
 import type { FrontCommand, FrontReport, FrontStart } from './front-messages.ts';
 import { ringMemory, RingReceiver, RingSender } from './shared-ring.ts';
 
-/** The extension is that of this file: `.js` after a build. */
-const workerUrl = new URL(
-  `./front-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
-  import.meta.url,
-);
+const workerUrl = workerModule('./front-worker', import.meta.url);
 /** Most objects of a front live for one turn, so a larger young generation only costs memory. */
 const youngMaxMb = 8;
 /** How long a front may take to close its connections, in ms. */

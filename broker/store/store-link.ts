@@ -9,6 +9,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { workerModule } from '../../core/worker-module.ts';
 import { BatchWriter } from './batch-format.ts';
 import type {
   QueueRow,
@@ -23,11 +24,8 @@ const inFlightMax = 2;
 const youngMaxMb = 12;
 const batchMinBytes = 4 * 1024;
 
-/** The default module of the writing thread. Its extension is that of this file: `.js` after a build. */
-export const storeWorkerUrl = new URL(
-  `./store-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
-  import.meta.url,
-);
+/** The default module of the writing thread. */
+export const storeWorkerUrl = workerModule('./store-worker', import.meta.url);
 
 interface Waiting {
   readonly batch: number;

@@ -14,6 +14,7 @@ import {
   type SimulationChecked,
 } from '../../core/protocol/simulation-api.ts';
 import { ReadingThread } from '../../core/reading-thread.ts';
+import { workerModule } from '../../core/worker-module.ts';
 import type {
   RunningSimulation,
   SamplePlan,
@@ -35,11 +36,7 @@ const programPlaces = ['../flotilla.mjs', '../../../cli/flotilla.mjs'];
 const samplePlaces = ['../../examples/plans/', '../../../examples/plans/'];
 const sampleNames = ['smoke', 'first', 'commands', 'security'];
 
-/** The extension is that of this file: `.js` after a build. */
-const planReaderUrl = new URL(
-  `./plan-reader-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
-  import.meta.url,
-);
+const planReaderUrl = workerModule('./plan-reader-worker', import.meta.url);
 
 /** @param stateRoot the state folder; the process finds services and certificate in it */
 export function simulationProcesses(stateRoot: string): SimulationRunner {

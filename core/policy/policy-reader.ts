@@ -5,6 +5,7 @@
  */
 import { FlotillaError } from '../errors/flotilla-error.ts';
 import { ReadingThread } from '../reading-thread.ts';
+import { workerModule } from '../worker-module.ts';
 import type { Explanation, Question } from './explanation.ts';
 import type { Policy } from './policy-model.ts';
 import type { PolicyTestResult } from './policy-test.ts';
@@ -19,11 +20,7 @@ import type { Subject } from './rules-for.ts';
 /** Shorter texts are read at once: that takes less than 10 ms, and a thread takes longer to start. */
 const shortMaxChars = 2048;
 
-/** The extension is that of this file: `.js` after a build. */
-const readerUrl = new URL(
-  `./policy-reader-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
-  import.meta.url,
-);
+const readerUrl = workerModule('./policy-reader-worker', import.meta.url);
 
 /** All methods throw the errors of {@link ReadingThread.run} and `policy-invalid`. */
 export class PolicyReader {

@@ -10,6 +10,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { CmpHeader } from '../../certs/cmp-message.ts';
 import type { CmpRequestId } from '../../certs/cmp-body.ts';
 import type { Csr } from '../../certs/csr.ts';
+import { AgeMap } from '../../core/age-map.ts';
 import type { Clock } from '../../core/clock.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { IssueResult } from '../enrollment/issue-result.ts';
@@ -45,7 +46,7 @@ interface Kept {
 export class CmpTransactions {
   readonly #clock: Clock;
   /** By transactionID, the ones that were used last at the end. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new AgeMap<string, Kept>();
   /** How many each sender has. */
   readonly #counts = new Map<string, number>();
 
@@ -63,8 +64,8 @@ export class CmpTransactions {
     this.assertNew(header);
     const { sender } = transaction;
     const isOverShare = (this.#counts.get(sender) ?? 0) >= transactionsPerSenderMax;
-    if (isOverShare) this.#dropOldest((one) => one.sender === sender);
-    else if (this.#kept.size >= transactionsMax) this.#dropOldest(() => true);
+    if (isOverShare) this.#dropOldestOf(sender);
+    else if (this.#kept.size >= transactionsMax) this.#dropOldest();
     this.#keep(header.transactionId, transaction);
   }
 
@@ -94,9 +95,14 @@ export class CmpTransactions {
     return undefined;
   }
 
-  #dropOldest(isWanted: (transaction: CmpTransaction) => boolean): void {
+  #dropOldest(): void {
+    const oldest = this.#kept.oldestKey();
+    if (oldest !== undefined) this.#drop(oldest);
+  }
+
+  #dropOldestOf(sender: string): void {
     for (const [key, { transaction }] of this.#kept) {
-      if (!isWanted(transaction)) continue;
+      if (transaction.sender !== sender) continue;
       this.#drop(key);
       return;
     }
