@@ -59,7 +59,7 @@ export interface BrokerParts extends Foundation, Reporting, Enforcement, Entranc
 /**
  * Creates all parts.
  *
- * @throws FlotillaError `broker-identity-invalid`, `policy-invalid`, `store-…`
+ * @throws FlotillaError `broker-identity-missing`, `broker-identity-invalid`, `policy-invalid`, `store-…`
  */
 export async function createBrokerParts(
   config: Config,

@@ -47,7 +47,7 @@ export interface BrokerService {
  * Starts the broker. When the promise resolves, it listens, with the directory of the feed or, when
  * the enrollment service is unavailable, with the one stored on the disk.
  *
- * @throws FlotillaError `broker-identity-invalid`, `policy-invalid`, `address-in-use`, …
+ * @throws FlotillaError `broker-identity-missing`, `broker-identity-invalid`, `policy-invalid`, `address-in-use`, …
  */
 export function startBroker(config: Config, deps: BrokerDeps): Promise<BrokerService> {
   const lifecycle = new Lifecycle();

@@ -4,10 +4,12 @@
  * @module
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { assertSecret } from '../../core/secret-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity } from '../../core/identity-folder.ts';
+import { isMissing } from '../../core/identity-versions.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 
 /** The broker's certificate, key and CA certificates: as PEM, and parsed. */
@@ -24,7 +26,7 @@ export interface BrokerCertificate {
 /**
  * Reads the files and checks that they can be parsed and that key and certificate belong together.
  *
- * @throws FlotillaError `broker-identity-invalid`, `file-too-open`
+ * @throws FlotillaError `broker-identity-missing`, `broker-identity-invalid`, `file-too-open`
  */
 export async function readBrokerCertificate(folder: string): Promise<BrokerCertificate> {
   const files = identityFiles(folder);
@@ -35,11 +37,28 @@ export async function readBrokerCertificate(folder: string): Promise<BrokerCerti
   } catch (error) {
     if (isFlotillaError(error) && error.code !== 'identity-unreadable') throw error;
     const reason = isFlotillaError(error) ? error.cause : error;
+    const missing = pathIfMissing(reason);
+    if (missing !== undefined && !(await exists(files.key)) && !(await exists(files.chain))) {
+      throw new FlotillaError('broker-identity-missing', { detail: folder });
+    }
     throw new FlotillaError('broker-identity-invalid', {
-      detail: `${folder}: ${messageOf(reason)}`,
+      detail: missing === undefined ? `${folder}: ${messageOf(reason)}` : `${missing} is missing`,
       cause: error,
     });
   }
+}
+
+/** The file that an error of the file system says is missing. */
+function pathIfMissing(error: unknown): string | undefined {
+  if (!isMissing(error) || !(error instanceof Error) || !('path' in error)) return undefined;
+  return typeof error.path === 'string' ? error.path : undefined;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

@@ -57,7 +57,7 @@ export class BrokerTlsMaterial {
     this.#selectAuthorities();
   }
 
-  /** @throws FlotillaError `broker-identity-invalid`, `file-too-open` */
+  /** @throws FlotillaError `broker-identity-missing`, `broker-identity-invalid`, `file-too-open` */
   static async read(folders: MaterialFolders, sessionTickets: boolean): Promise<BrokerTlsMaterial> {
     return new BrokerTlsMaterial(folders, await readCertificates(folders), sessionTickets);
   }
@@ -97,7 +97,7 @@ export class BrokerTlsMaterial {
    * Reads the files again.
    *
    * @returns whether anything changed
-   * @throws FlotillaError `broker-identity-invalid`, `file-too-open`; the previous ones stay in force
+   * @throws FlotillaError `broker-identity-missing`, `broker-identity-invalid`, `file-too-open`; the previous ones stay in force
    */
   async reload(): Promise<boolean> {
     const { identity, rsa } = await readCertificates(this.#folders);
@@ -146,6 +146,7 @@ async function readRsaCertificate(folder: string): Promise<BrokerCertificate | u
     const found = await readBrokerCertificate(folder);
     return found.leaf.publicKey.asymmetricKeyType === 'rsa' ? found : undefined;
   } catch (error) {
+    if (isFlotillaError(error, 'broker-identity-missing')) return undefined;
     if (isFlotillaError(error, 'broker-identity-invalid')) return undefined;
     throw error;
   }

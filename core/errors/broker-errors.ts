@@ -219,7 +219,14 @@ export const brokerErrors = errors({
   },
   'broker-identity-invalid': {
     title: 'The certificate, key or CA of the broker cannot be used',
-    advice: 'Check the named files; flotilla init creates missing ones.',
+    advice:
+      'Check the named files: they belong together, and come from one flotilla service create or one copy of its folder.',
+    exit: 1,
+  },
+  'broker-identity-missing': {
+    title: 'This state folder has no identity of a broker',
+    advice:
+      'Create one on the machine of the enrollment service with flotilla service create --role broker --name NAME --names HOST --out DIR, and copy DIR to the named folder (docs/operations.md, Machines apart). If the enrollment service has this state folder too, run flotilla up instead.',
     exit: 1,
   },
   'renewal-invalid': {

@@ -149,6 +149,26 @@ test('commands without a state or a running service say what to do', async (t) =
   t.false(existsSync(state));
 });
 
+test('a broker without an identity names the folder and the command that creates one', async (t) => {
+  const state = join(tempFolder(t), 'state');
+  const serve = (): ReturnType<typeof flotilla> =>
+    flotilla([
+      ...['broker', 'serve', '--state', state, '--enroll-url', 'https://127.0.0.1:1'],
+      ...['--mqtts-port', '0', '--wss-port', '0', '--metrics-port', '0'],
+    ]);
+  const identity = join(state, 'broker', 'identity');
+  const missing = await serve();
+  t.is(missing.code, 1);
+  t.regex(missing.stderr, /service create --role broker .*\[broker-identity-missing\]/);
+  t.true(missing.stderr.includes(`: ${identity}. `), missing.stderr);
+  t.notRegex(missing.stderr, /ENOENT|flotilla init/);
+  mkdirSync(identity, { recursive: true });
+  writeFileSync(join(identity, 'key.pem'), '', { mode: 0o600 });
+  const partial = await serve();
+  t.is(partial.code, 1);
+  t.regex(partial.stderr, /chain\.pem is missing.*\[broker-identity-invalid\]/);
+});
+
 test('device enroll without credentials names the missing options', async (t) => {
   const folder = tempFolder(t);
   const done = await flotilla([
