@@ -73,7 +73,13 @@ async function enrollAndSave(options: EnrollDeviceOptions): Promise<EnrolledDevi
   const { ca } = await fetchPinnedCa(url, fingerprint);
   const pending = await pendingRequest(options);
   const { keyFingerprint } = parseCsr(pending.csr);
-  const issued = await submit(options, options.call(ca, pending.csr), keyFingerprint);
+  const call = options.call(ca, pending.csr);
+  const issued = await submit(options, call, keyFingerprint).catch(async (error: unknown) => {
+    if (pending.isNew && wasNotSent(error)) {
+      await rm(pending.folder, { recursive: true, force: true });
+    }
+    throw error;
+  });
   const files = await saveIdentity(folder, {
     key: pending.key,
     cert: issued.certificate,
@@ -98,10 +104,17 @@ function isThere(path: string): Promise<boolean> {
   );
 }
 
+/** The server did not prove its identity, so nothing was sent to it. */
+function wasNotSent(error: unknown): boolean {
+  return (
+    isFlotillaError(error, 'service-name-mismatch') || isFlotillaError(error, 'service-untrusted')
+  );
+}
+
 /** Reads the key and the request of an interrupted enrollment, or creates new ones. */
 async function pendingRequest(
   options: EnrollDeviceOptions,
-): Promise<{ folder: string; key: string; csr: string }> {
+): Promise<{ folder: string; key: string; csr: string; isNew: boolean }> {
   const folder = join(options.folder, '.pending');
   const keyPath = join(folder, 'key.pem');
   const csrPath = join(folder, `${options.id}.csr.pem`);
@@ -110,14 +123,15 @@ async function pendingRequest(
   try {
     const [key, csr] = await Promise.all([readFile(keyPath, 'utf8'), readFile(csrPath, 'utf8')]);
     createPrivateKey(key);
-    if (hasNames(csr, options.names ?? [])) return { folder, key, csr };
+    if (hasNames(csr, options.names ?? [])) return { folder, key, csr, isNew: false };
     // The key stays: only the names are others than at the attempt before.
-    return { folder, key, csr: await storedRequest(csrPath, createPrivateKey(key), options) };
+    const renamed = await storedRequest(csrPath, createPrivateKey(key), options);
+    return { folder, key, csr: renamed, isNew: false };
   } catch {
     const made = await generateKey(options.keyType);
     const key = privateKeyPem(made);
     await writeFileAtomic(keyPath, key);
-    return { folder, key, csr: await storedRequest(csrPath, made, options) };
+    return { folder, key, csr: await storedRequest(csrPath, made, options), isNew: true };
   }
 }
 

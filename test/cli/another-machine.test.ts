@@ -5,9 +5,11 @@
  * @module
  */
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
 import { tokenSchema } from '../../core/protocol/enrollment-api.ts';
 import { runChild, spawnNode, type Finished } from '../support/child.ts';
 import { anyPorts, flotilla, flotillaPath, startUp, type Ready, type Up } from '../support/cli.ts';
@@ -87,6 +89,36 @@ test('a name that is not in the certificate has an error of its own, with advice
   t.regex(done.stderr, /\[service-name-mismatch\]/);
   t.regex(done.stderr, /asked for 127\.0\.0\.2, the certificate has .*flotilla\.test/);
   t.regex(done.stderr, /names in flotilla\.yaml/);
+});
+
+test('a request that was not sent leaves no folder, and one that was sent before stays for the next attempt', async (t) => {
+  const token = await up.ask(tokenSchema, 'token', 'create', '--device', 'second');
+  const { port } = new URL(token.url);
+  const out = join(tempFolder(t), 'second');
+  const enroll = (host: string, ...more: string[]): ReturnType<typeof flotilla> =>
+    flotilla(
+      [
+        ...['device', 'enroll', '--id', 'second', '--out', out, ...more],
+        ...['--url', `https://${host}:${port}`, '--fingerprint', token.fingerprint],
+      ],
+      { FLOTILLA_TOKEN: token.token },
+    );
+  t.regex((await enroll('127.0.0.2')).stderr, /\[service-name-mismatch\]/);
+  t.false(existsSync(out), 'also not its key');
+  // A key of an attempt whose response was lost.
+  const pending = join(out, '.pending');
+  mkdirSync(pending, { recursive: true, mode: 0o700 });
+  const made = generateKeySync('p256');
+  const key = privateKeyPem(made);
+  writeFileSync(join(pending, 'key.pem'), key, { mode: 0o600 });
+  const { pem: request } = createCsr({ key: made, commonName: 'second', names: [] });
+  writeFileSync(join(pending, 'second.csr.pem'), request);
+  t.regex((await enroll('127.0.0.2')).stderr, /\[service-name-mismatch\]/);
+  t.is(readFileSync(join(pending, 'key.pem'), 'utf8'), key);
+  const done = await enroll('127.0.0.1');
+  t.is(done.code, 0, done.stderr);
+  t.is(readFileSync(join(out, 'key.pem'), 'utf8'), key);
+  t.false(existsSync(pending));
 });
 
 test('a token that ends with a line break of Windows is accepted, one with other characters is named', async (t) => {
