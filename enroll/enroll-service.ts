@@ -22,6 +22,7 @@ import { HttpServer } from './http/server.ts';
 import type { ServerCertificate } from './http/tls-server.ts';
 import { openOperatorApi } from './operator-services.ts';
 import { OperatorAuthentication } from './operators/operator-authentication.ts';
+import { registeredBrokers } from './feed/absent-brokers.ts';
 import { Housekeeping } from './registry/housekeeping.ts';
 import type { IssuerRollover } from './rollover/issuer-rollover.ts';
 import { statusOfService } from './service-status.ts';
@@ -66,6 +67,9 @@ export async function startEnroll(config: Config, deps: EnrollDeps): Promise<Enr
     const issuance = await createIssuance({ ...open, state, env });
     const distribution = createDistribution({ ...open, state, env });
     const { ahead, feed, lists, presence, refusals } = distribution;
+    for (const broker of await registeredBrokers(registry, state, clock.now())) {
+      feed.absent.add(broker);
+    }
     let url = config.enroll.url ?? '';
     const operatorApi = await openOperatorApi(
       {

@@ -12,6 +12,7 @@ import { stateCommand, urlOption, type CommandAction } from '../lib/command-cont
 import { confirmed, destructive, type ConfirmationOptions } from '../lib/confirmation.ts';
 import { table } from '../lib/output.ts';
 import { readPemFile } from '../lib/pem-input.ts';
+import { reportUnconfirmed, unconfirmedExit } from '../lib/unconfirmed.ts';
 import type { Runner } from '../lib/runner.ts';
 import { issuerImportCommand } from './signed-issuer.ts';
 
@@ -195,7 +196,8 @@ const withdraw = async (
     async ({ open }) => (await open()).changes.withdrawal.withdraw(fingerprint, localActor),
   );
   context.out.result(done, withdrawnText(done));
-  return done.brokersLate > 0 ? 4 : 0;
+  const exit = reportUnconfirmed({ brokersAbsent: done.brokersAbsent }, context.out);
+  return done.brokersLate > 0 ? unconfirmedExit : exit;
 };
 
 function withdrawnText(done: WithdrawIssuerResponse): string {

@@ -7,10 +7,10 @@ import type { Output } from './output.ts';
 
 /**
  * The exit code of a restriction that is stored and not confirmed by every broker that may have connections: one that does
- * not respond, or one whose feed ended, because nobody knows whether it stopped or only its network is cut. Without any
- * broker since the service started, nothing can be connected, and the exit code is 0.
+ * not respond, or one that is registered and not connected, because nobody knows whether it stopped or only its network is
+ * cut. Without any registered broker, nothing can be connected, and the exit code is 0.
  */
-const unconfirmedExit = 4;
+export const unconfirmedExit = 4;
 
 /** How the brokers responded to a change. */
 export interface Confirmation {
@@ -18,7 +18,7 @@ export interface Confirmation {
   readonly brokers?: number | undefined;
   /** Those of them that have not confirmed it. */
   readonly brokersUnconfirmed?: readonly string[] | undefined;
-  /** Brokers that are not connected now, and were since the service started. */
+  /** Brokers that are registered and not connected now. */
   readonly brokersAbsent?: readonly string[] | undefined;
 }
 
@@ -34,14 +34,14 @@ export function reportUnconfirmed(confirmation: Confirmation, out: Output): numb
     out.warn(
       out.style.color(
         'red',
-        `NOT CONFIRMED by ${absent.join(', ')}, which lost its connection to the enrollment service: if it still runs, the devices may be connected there. ${applies}`,
+        `NOT CONFIRMED by ${absent.join(', ')}, not connected to the enrollment service: the devices may still be connected there. ${applies} If it will not come back, remove it with flotilla service revoke.`,
       ),
     );
   } else if (brokers === 0) {
     out.warn(
       out.style.color(
         'yellow',
-        'No broker is connected to the enrollment service, so none has confirmed it. A broker applies the change when it connects.',
+        'No broker has confirmed it, because none is registered. A broker applies the change when it connects.',
       ),
     );
   }

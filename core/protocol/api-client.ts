@@ -657,6 +657,7 @@ export type WithdrawIssuerResponse = {
   readonly connectionsClosed: number;
   readonly brokers: number;
   readonly brokersLate: number;
+  readonly brokersAbsent?: readonly string[] | undefined;
   readonly onRootCrl: boolean;
   readonly elapsedMs: number;
 };

@@ -92,6 +92,8 @@ export const withdrawnIssuerSchema = z.object({
   brokers: z.int(),
   /** How many of the brokers did not report within the time limit. */
   brokersLate: z.int(),
+  /** Registered brokers that are not connected; absent in responses of earlier versions. */
+  brokersAbsent: z.array(z.string()).optional(),
   /** Whether the published list of the root contains it; false when the key of the root is elsewhere. */
   onRootCrl: z.boolean(),
   /** Until the last broker reported. */

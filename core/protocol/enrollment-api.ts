@@ -219,7 +219,7 @@ export const revokeRequestSchema = z.strictObject({
 const unconfirmed = {
   /** Connected brokers that have not confirmed it in time. */
   brokersUnconfirmed: z.array(z.string()).optional(),
-  /** Brokers that are not connected now, and were since the service started. */
+  /** Brokers that are not connected now: they were since the service started, or were registered when it started. */
   brokersAbsent: z.array(z.string()).optional(),
 };
 

@@ -15,7 +15,7 @@ export interface StoppedCa extends OpenState {
   readonly changes: CaChanges;
 }
 
-/** No broker is connected: each applies the change when it connects again. */
+/** Brokers are not asked: each applies the change when it connects again. */
 const noBrokers = {
   sequence: 0,
   effectOf: () =>

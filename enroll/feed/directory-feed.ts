@@ -25,6 +25,7 @@ import {
   queryFeature,
 } from '../../core/protocol/broker-query.ts';
 import type { Logger } from '../../core/log.ts';
+import { AbsentBrokers } from './absent-brokers.ts';
 import type { AheadBrokers } from './ahead-brokers.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
 import { sendSnapshot } from './feed-snapshot.ts';
@@ -53,17 +54,15 @@ export interface FeedDeps {
 }
 
 const closedKeptMax = 10_000;
-/** How many brokers that have left the feed are remembered. */
-const absentMax = 1000;
 
 export class Feed {
   readonly epoch: string;
+  readonly absent = new AbsentBrokers();
   readonly #deps: FeedDeps;
   readonly #subscribers = new Set<Subscriber>();
   /** Every stream, also those that are not past the snapshot. */
   readonly #streams = new Set<Serving>();
   readonly #closed = new AgeMap<number, number>();
-  readonly #absent = new Set<DeviceId>();
   readonly #waiting = new Set<() => void>();
   /** Undefined until the service has read it. */
   #policy: string | null | undefined;
@@ -206,7 +205,7 @@ export class Feed {
     subscriber.sent = this.#sequence;
     subscriber.live = true;
     this.#subscribers.add(subscriber);
-    this.#absent.delete(peer.broker);
+    this.absent.delete(peer.broker);
     this.#linksChanged();
     this.#deps.log.info(
       { device: peer.broker, sequence: this.#sequence, snapshot: since === undefined },
@@ -247,8 +246,7 @@ export class Feed {
     stream.once('close', () => {
       this.#streams.delete(subscriber);
       if (this.#subscribers.delete(subscriber)) {
-        const isAbsent = !this.brokers.includes(peer.broker);
-        if (isAbsent && this.#absent.size < absentMax) this.#absent.add(peer.broker);
+        if (!this.brokers.includes(peer.broker)) this.absent.add(peer.broker);
         this.#linksChanged();
       }
       this.#wake();
@@ -313,7 +311,7 @@ export class Feed {
       brokers: asked.length,
       late: late().length,
       lateBrokers: [...new Set(late().map(({ broker }) => broker))],
-      absentBrokers: [...this.#absent],
+      absentBrokers: this.absent.list,
     };
   }
 
@@ -345,7 +343,7 @@ export class Feed {
 
   /** Ends the streams of a broker that may no longer read the directory, before the change is sent. */
   #review(id: DeviceId, record: DeviceRecord | undefined): void {
-    if (record?.status !== 'active') this.#absent.delete(id);
+    if (record?.status !== 'active') this.absent.delete(id);
     for (const serving of this.#streams) {
       if (serving.broker === id && !mayRead(serving, record)) this.#end(serving);
     }

@@ -54,7 +54,7 @@ export interface Effect {
   readonly late: number;
   /** The names of the late ones. */
   readonly lateBrokers: readonly DeviceId[];
-  /** Brokers that have left the feed since the service started, and would be admitted again. */
+  /** Brokers that do not follow the feed now and would be admitted again. */
   readonly absentBrokers: readonly DeviceId[];
 }
 

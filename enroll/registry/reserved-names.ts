@@ -9,10 +9,13 @@ import { isOperatorRole } from '../../core/protocol/operator-role.ts';
 import type { Registry } from './registry.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 
+/** The broker of the state folder; others have names that an operator chose. */
+export const ownBrokerName = 'broker';
+
 /** The only role that an identity with the name may have; undefined: nobody may have the name. */
 const reserved: ReadonlyMap<string, string | undefined> = new Map([
   ['admin', 'admin'],
-  ['broker', 'broker'],
+  [ownBrokerName, 'broker'],
   // The common name of the enrollment service's own certificate.
   [enrollmentServerName, undefined],
   // Actors of the audit log.

@@ -84,11 +84,16 @@ export class IssuerWithdrawal {
         onRootCrl,
         elapsedMs,
       };
-      const detail = { ...result, replacements: replacements.join(' ') };
+      const absent = effect.absentBrokers;
+      const detail = {
+        ...result,
+        replacements: replacements.join(' '),
+        ...(absent.length === 0 ? {} : { brokersAbsent: absent.join(' ') }),
+      };
       await audit.append({ action: 'issuer-withdrawal-completed', actor, detail });
       await closeWithdrawal(state, fingerprint);
       if (recorded.status === 'rejected') throw recorded.reason;
-      return result;
+      return { ...result, brokersAbsent: [...absent] };
     });
   }
 

@@ -120,6 +120,40 @@ test('a broker on its own machine has no CA key and continues while the enrollme
   t.is((await again.child.stop()).code, 0);
 });
 
+test('without a connected broker, a restriction exits with 4 if one is registered and with 0 if none is', async (t) => {
+  const folder = tempFolder(t);
+  const state = join(folder, 'state');
+  const start = (): ReturnType<typeof serve<z.infer<typeof enrollReady>>> =>
+    serve(
+      t,
+      enrollReady,
+      ...['enroll', 'serve', '--state', state, '--https-port', '0', '--metrics-port', '0'],
+    );
+  const restricted = async (action: string, id: string): ReturnType<typeof flotilla> => {
+    await run(t, 'device', 'enroll', '--state', state, '--id', id, '--out', join(folder, id));
+    return flotilla(['device', action, id, '--state', state]);
+  };
+  const first = await start();
+  const alone = await restricted('revoke', 'd1');
+  t.is(alone.code, 0, alone.stderr);
+  t.regex(alone.stderr, /^No broker has confirmed it, because none is registered\./);
+  await run(
+    t,
+    ...['service', 'create', '--state', state, '--name', 'broker-1', '--role', 'broker'],
+    ...['--names', 'localhost', '--out', join(folder, 'broker-1')],
+  );
+  t.is((await first.child.stop()).code, 0);
+  const second = await start();
+  for (const action of ['revoke', 'suspend', 'delete']) {
+    const done = await restricted(action, `${action}-1`);
+    t.is(done.code, 4, action);
+    t.regex(done.stderr, /^NOT CONFIRMED by broker-1, not connected to the enrollment service/);
+  }
+  await run(t, 'service', 'revoke', 'broker-1', '--state', state);
+  t.is((await restricted('revoke', 'd2')).code, 0);
+  t.is((await second.child.stop()).code, 0);
+});
+
 test('nothing is lost by a stop or a kill', async (t) => {
   const folder = tempFolder(t);
   const state = join(folder, 'state');

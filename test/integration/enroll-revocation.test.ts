@@ -1,6 +1,7 @@
 import test from 'ava';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { z } from 'zod';
 import { readCertificate } from '../../certs/certificate.ts';
 import { parseCrl } from '../../certs/crl.ts';
 import { splitPem } from '../../certs/pem.ts';
@@ -95,6 +96,37 @@ test('a broker that does not respond delays a revocation only briefly', async (t
   t.is(revoked.brokersLate, 1);
   t.deepEqual(revoked.brokersUnconfirmed, ['broker']);
   t.true(revoked.elapsedMs >= 1900);
+});
+
+test('a registered broker that is not connected has not confirmed, also after a restart of the service', async (t) => {
+  const service = await enrollService(t);
+  const revokedBy = async (
+    on: TestService,
+    id: string,
+  ): Promise<Partial<z.infer<typeof revokedSchema>>> => {
+    await on.device(id);
+    return revokedSchema.parse((await on.asAdmin('POST', `/v1/devices/${id}/revoke`, {})).body);
+  };
+  // The identity of the state folder exists from the start, and nobody has used it.
+  t.like(await revokedBy(service, 'd1'), { brokers: 0, brokersAbsent: [] });
+  const made = await service.asAdmin('POST', '/v1/services', {
+    name: 'broker-2',
+    role: 'broker',
+    csr: csrOf('broker-2').pem,
+    names: ['broker-2.example'],
+  });
+  t.is(made.status, 201);
+  await writeFile(service.state.broker.directory, '');
+  const again = await service.restart();
+  t.like(await revokedBy(again, 'd2'), { brokers: 0, brokersAbsent: ['broker', 'broker-2'] });
+  await again.device('d5');
+  const suspended = await again.asAdmin('POST', '/v1/devices/d5/suspend', {});
+  t.like(suspended.body, { brokersAsked: 0, brokersAbsent: ['broker', 'broker-2'] });
+  const broker = await followFeed(t, again);
+  broker.answering = () => 0;
+  t.like(await revokedBy(again, 'd3'), { brokers: 1, brokersAbsent: ['broker-2'] });
+  await again.asAdmin('POST', '/v1/devices/broker-2/revoke', {});
+  t.like(await revokedBy(again, 'd4'), { brokers: 1, brokersAbsent: [] });
 });
 
 test('suspend locks a device out, resume ends that, delete removes it; brokers are notified of each', async (t) => {
