@@ -21,6 +21,7 @@ import { Enrollment } from '../enrollment/enrollment.ts';
 import { Factories } from '../enrollment/factories.ts';
 import { Renewal } from '../enrollment/renewal.ts';
 import { RenewalAdviser } from '../enrollment/renewal-advice.ts';
+import { ServiceNames } from '../enrollment/service-names.ts';
 import { Tokens } from '../enrollment/tokens.ts';
 import { openHook } from '../enrollment/veto-hook.ts';
 import { AheadBrokers } from '../feed/ahead-brokers.ts';
@@ -66,12 +67,13 @@ export async function createIssuance(
   const linesPerMinute = config.limits.enroll.refusalLinesPerBrokerPerMinute;
   const refused = new BoundedRefusals({ ...deps, linesPerMinute });
   const adviser = new RenewalAdviser(deps);
+  const serviceNames = new ServiceNames(deps);
   return {
     adviser,
-    enrollment: new Enrollment({ ...deps, audit: refused, issuing, tokens, hook }),
+    enrollment: new Enrollment({ ...deps, audit: refused, issuing, tokens, hook, serviceNames }),
     factories,
     issuing,
-    renewal: new Renewal({ ...deps, audit: refused, issuing, adviser }),
+    renewal: new Renewal({ ...deps, audit: refused, issuing, adviser, serviceNames }),
     refused,
     tokens,
   };

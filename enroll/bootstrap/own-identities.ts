@@ -29,6 +29,7 @@ import { certificateRow, newIdentity, withCertificate } from '../registry/device
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Registry } from '../registry/registry.ts';
 import { brokerNames, serverNames } from '../ca/server-names.ts';
+import { storedNames } from '../enrollment/server-name-rules.ts';
 
 export interface OwnIdentity {
   readonly certificate: CertificateFacts;
@@ -210,7 +211,10 @@ async function issue(
   const row = before ?? newIdentity({ id: own.id, role: own.role, createdAtMs: clock.now() });
   const certificates = withCertificate(
     row.certificates,
-    certificateRow(issued, spkiOf(key), issuer.certificate.fingerprint),
+    {
+      ...certificateRow(issued, spkiOf(key), issuer.certificate.fingerprint),
+      ...storedNames(own.names),
+    },
     { max: config.limits.enroll.certificatesPerIdentityMax, nowMs: clock.now() },
   );
   await registry.commit({

@@ -77,10 +77,9 @@ export class CertificateIssuer {
     takeOrThrow(this.#signatures, '');
     const issuer = await this.#signerOf(request.profile);
     const issued = await this.#sign(request, issuer);
-    const names = request.profile === 'device-server' ? storedNames(request.names) : {};
     const added = {
       ...certificateRow(issued, csr.spki, issuer.certificate.fingerprint),
-      ...names,
+      ...storedNames(request.names),
     };
     const others = row.certificates.filter((one) => one.fingerprint !== added.fingerprint);
     const certificates = withCertificate(others, added, {

@@ -18,7 +18,6 @@ import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
-import { serverNames } from '../ca/server-names.ts';
 import { assignedRole, withRole } from '../registry/assigned-role.ts';
 import { newIdentity } from '../registry/device-rows.ts';
 import type { DeviceRecord } from '../registry/records.ts';
@@ -46,6 +45,7 @@ import type { FactoryAuthorization } from './factories.ts';
 import { findReplay, type IssueResult, type ReplaySlot } from './issue-result.ts';
 import type { EnrollmentProfile } from './profiles.ts';
 import { namesForEnrollment } from './server-name-rules.ts';
+import type { ServiceNames } from './service-names.ts';
 import type { Tokens } from './tokens.ts';
 import type { VetoHook } from './veto-hook.ts';
 
@@ -58,6 +58,7 @@ export interface EnrollmentDeps {
   readonly issuing: CertificateIssuer;
   readonly tokens: Tokens;
   readonly hook: VetoHook;
+  readonly serviceNames: ServiceNames;
 }
 
 export interface EnrollmentRequest {
@@ -235,7 +236,7 @@ export class Enrollment {
     }
     if (decision.kind === 'new') {
       assertKeyType(csr, approval.profile);
-      this.#namesOf(csr, device, approval.profile);
+      await this.#namesOf(csr, device, approval.profile);
       await CheckedCsr.check(csr, device, this.#deps);
       await this.#approvals.add(approval, decision.expected);
     } else {
@@ -253,7 +254,7 @@ export class Enrollment {
   ): Promise<EnrollOutcome> {
     const { clock, hook, issuing } = this.#deps;
     const { profile, way } = authorization;
-    const names = this.#namesOf(csr, device, profile);
+    const names = await this.#namesOf(csr, device, profile);
     assertKeyType(csr, profile);
     assertMayEnroll(row, authorization);
     // Before the hook: a request that cannot be granted is not worth a call.
@@ -298,8 +299,8 @@ export class Enrollment {
     return { kind: 'issued', result };
   }
 
-  #namesOf(csr: Csr, device: DeviceId, profile: EnrollmentProfile): SubjectNames {
-    const reserved = serverNames(this.#deps.config);
+  async #namesOf(csr: Csr, device: DeviceId, profile: EnrollmentProfile): Promise<SubjectNames> {
+    const reserved = await this.#deps.serviceNames.reservedFor(profile);
     return namesForEnrollment(csr, { device, profile, reserved });
   }
 }

@@ -20,7 +20,6 @@ import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error
 import { printable } from '../../core/escape.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
-import { serverNames } from '../ca/server-names.ts';
 import { assertStanding } from '../registry/device-rows.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 import { retryOnConflict, type Registry } from '../registry/registry.ts';
@@ -30,6 +29,7 @@ import { findReplay, replayKey, type IssueResult } from './issue-result.ts';
 import type { CertificateIssuer } from './certificate-issuer.ts';
 import { profileOrDefault, type EnrollmentProfile } from './profiles.ts';
 import { namesForRenewal } from './server-name-rules.ts';
+import type { ServiceNames } from './service-names.ts';
 
 export interface RenewalDeps {
   readonly registry: Registry;
@@ -39,6 +39,7 @@ export interface RenewalDeps {
   readonly clock: Clock;
   readonly issuing: CertificateIssuer;
   readonly adviser: RenewalAdviser;
+  readonly serviceNames: ServiceNames;
 }
 
 export interface RenewalRequest {
@@ -123,7 +124,8 @@ export class Renewal {
     // A broker could relay other names than those in the certificate.
     const known =
       request.relayed === undefined ? request.names : subjectNamesOf(current.names ?? []);
-    const names = row.role === 'device' ? this.#namesOf(csr, known, row, profile) : request.names;
+    const names =
+      row.role === 'device' ? await this.#namesOf(csr, known, row, profile) : request.names;
     assertKeyType(csr, profile);
     const isUrgent = this.#deps.adviser.isUrgent(current, row);
     if (!isUrgent) assertNotTooEarly(row, current, profile, clock.now());
@@ -157,13 +159,13 @@ export class Renewal {
   }
 
   /** A device without an address of its own may get another one: its successor may have other names. */
-  #namesOf(
+  async #namesOf(
     csr: Csr,
     names: SubjectNames,
     { id: device }: DeviceRecord,
     profile: EnrollmentProfile,
-  ): SubjectNames {
-    const reserved = serverNames(this.#deps.config);
+  ): Promise<SubjectNames> {
+    const reserved = await this.#deps.serviceNames.reservedFor(profile);
     return namesForRenewal(csr, names, { device, profile, reserved });
   }
 }

@@ -15,13 +15,14 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { ipNetworks, isInNetworks } from '../../core/ip-networks.ts';
 import { areOwnNames, assertCommonName } from './csr-checks.ts';
 import type { EnrollmentProfile } from './profiles.ts';
+import type { ReservedNames } from './service-names.ts';
 
 /** Whose names they are, and which names nobody may have. */
 export interface NamedDevice {
   readonly device: DeviceId;
   readonly profile: EnrollmentProfile;
-  /** The names of the services, as the configuration says. */
-  readonly reserved: SubjectNames;
+  /** The names of the services. */
+  readonly reserved: ReservedNames;
 }
 
 /**
@@ -82,12 +83,13 @@ function refusalOf(
 const loopback = ipNetworks(['127.0.0.0/8', '::1', '::ffff:127.0.0.0/104', '0.0.0.0', '::']);
 
 /** The names of the services, also inside a URI, and what means the machine of the client itself. */
-function isReserved(kind: keyof SubjectNames, name: string, reserved: SubjectNames): boolean {
+function isReserved(kind: keyof SubjectNames, name: string, reserved: ReservedNames): boolean {
+  if (reserved.has(kind, name)) return true;
   switch (kind) {
     case 'ip':
-      return reserved.ip.includes(name) || isInNetworks(name, loopback);
+      return isInNetworks(name, loopback);
     case 'dns':
-      return reserved.dns.includes(name) || name === 'localhost' || name.endsWith('.localhost');
+      return name === 'localhost' || name.endsWith('.localhost');
     case 'uri': {
       const host = URL.canParse(name) ? new URL(name).hostname.replace(/^\[|\]$/g, '') : '';
       return (
@@ -112,7 +114,7 @@ function matches(kind: 'dns' | 'uri', name: string, pattern: string, device: Dev
   );
 }
 
-/** The names of a certificate as its row in the registry stores them. */
+/** The names of a certificate of a server as its row in the registry stores them. */
 export function storedNames(names: SubjectNames = noNames): { readonly names?: readonly string[] } {
   return isEmptyNames(names) ? {} : { names: plainNames(names) };
 }

@@ -284,6 +284,39 @@ test('names of the services, of other devices and outside the profile are refuse
   await withdrawn(t, enroll, third);
 });
 
+test('a device cannot have a name of a broker or of another server, and loses one that a broker gets later', async (t) => {
+  const { enroll } = await fleetWorld(t, { config });
+  const created = async (name: string, role: string, names: readonly string[]) => {
+    const { csr } = request(name, []);
+    const reply = await enroll.asAdmin('POST', '/v1/services', { name, role, names, csr });
+    t.is(reply.status, 201, JSON.stringify(reply.body));
+  };
+  const refusal = async (id: string, name: string): Promise<string> => {
+    const { token } = await enroll.token(id, { profile: 'machine' });
+    const { status, body } = await enroll.enroll(id, request(id, [name]).csr, token);
+    return `${status} ${String(body['code'])} ${String(body['detail'])}`;
+  };
+  const reserved = '400 server-name-refused "NAME": it is a name of the services';
+  await created('broker-b', 'broker', ['line-1.plant.example', '10.20.0.2']);
+  for (const name of ['line-1.plant.example', '10.20.0.2']) {
+    t.is(await refusal('m-1', name), reserved.replace('NAME', name));
+  }
+  const kept = ['line-2.plant.example', '10.20.0.3'];
+  const device = await enrolled(enroll, 'm-2', kept);
+  // The names are known already; this identity is new.
+  await created('proxy', 'server', ['line-2.plant.example']);
+  t.is(await refusal('m-3', 'line-2.plant.example'), reserved.replace('NAME', kept[0]!));
+  const { csr } = request('m-2', []);
+  const renewal = { method: 'POST', path: '/v1/renew', body: { csr }, ...device.shown } as const;
+  const next = issuedSchema.parse(replyOf(await enroll.call(renewal)).body);
+  const { names } = readCertificate(next.certificate);
+  t.deepEqual([names.dns, names.ip], [[], ['10.20.0.3']]);
+
+  t.is((await enroll.asAdmin('POST', '/v1/devices/broker-b/revoke', {})).status, 200);
+  t.is((await enroll.asAdmin('DELETE', '/v1/devices/proxy')).status, 200);
+  await enrolled(enroll, 'm-4', ['line-1.plant.example', 'line-2.plant.example']);
+});
+
 /** RFC 7030, 4.2.2: the names are those of the current certificate. */
 async function overEst(t: ExecutionContext, enroll: TestService, shown: Credential): Promise<void> {
   const reenroll = (names: readonly string[]) =>

@@ -14,6 +14,7 @@ import { CertificateIssuer } from '../../../../enroll/enrollment/certificate-iss
 import { Enrollment, type EnrollOutcome } from '../../../../enroll/enrollment/enrollment.ts';
 import { RenewalAdviser } from '../../../../enroll/enrollment/renewal-advice.ts';
 import { Renewal } from '../../../../enroll/enrollment/renewal.ts';
+import { ServiceNames } from '../../../../enroll/enrollment/service-names.ts';
 import { Tokens } from '../../../../enroll/enrollment/tokens.ts';
 import { openLowdbRegistry } from '../../../../enroll/registry/lowdb-registry.ts';
 import type { Registry } from '../../../../enroll/registry/registry.ts';
@@ -103,7 +104,8 @@ async function open(t: ExecutionContext, input: ConfigInput = {}) {
     secrets: { derive: () => Promise.resolve(undefined) },
   });
   const issuing = new CertificateIssuer({ registry, ca, config, clock });
-  const shared = { registry, audit, ca, config, clock, issuing };
+  const serviceNames = new ServiceNames({ registry, config, clock });
+  const shared = { registry, audit, ca, config, clock, issuing, serviceNames };
   const enrollment = new Enrollment({
     ...shared,
     tokens,
