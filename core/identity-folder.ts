@@ -37,6 +37,7 @@ import { FlotillaError, isFlotillaError } from './errors/flotilla-error.ts';
 import {
   currentName,
   deleteOldVersions,
+  deleteVersion,
   fileNames,
   highestNumber,
   isMissing,
@@ -127,10 +128,26 @@ async function saveVersion(
     ['ca.pem', ca],
   ]);
   if (enrollment !== undefined) files.set('enrollment.json', enrollment);
-  let version = await writeVersion(folder, files);
+  const version = await writeVersion(folder, files);
   await step('new version written');
+  try {
+    await activateVersion(folder, version, [...files.keys()], step);
+  } catch (error) {
+    const isCurrent = (await readLink(join(folder, currentName))) === version;
+    if (!isCurrent) await deleteVersion(folder, version);
+    throw error;
+  }
+}
+
+async function activateVersion(
+  folder: string,
+  written: string,
+  names: readonly FileName[],
+  step: (name: SaveStep) => Promise<void>,
+): Promise<void> {
+  let version = written;
   // Before the version is current: in a new folder all files appear at once.
-  for (const name of files.keys()) {
+  for (const name of names) {
     if (await linkFile(folder, version, name)) await step('file linked');
   }
   const current = await readLink(join(folder, currentName));

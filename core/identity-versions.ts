@@ -26,7 +26,7 @@ export const currentName = '.current';
 
 const publicFileMode = 0o644;
 
-/** Writes files into a version of their own, flushed to the disk. @returns its name */
+/** Writes files into a version of their own, flushed to the disk, or leaves none. @returns its name */
 export async function writeVersion(
   folder: string,
   files: ReadonlyMap<FileName, string>,
@@ -34,21 +34,36 @@ export async function writeVersion(
   const version = versionName((await highestNumber(folder)) + 1);
   const path = join(folder, version);
   await mkdir(path, { mode: secretFolderMode });
-  await chmod(path, secretFolderMode);
-  for (const [name, content] of files) {
-    const mode = name === 'key.pem' ? secretFileMode : publicFileMode;
-    const file = await open(join(path, name), 'wx', mode);
-    try {
-      await file.writeFile(content);
-      await file.chmod(mode);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  try {
+    await chmod(path, secretFolderMode);
+    for (const [name, content] of files) await writeFlushed(join(path, name), name, content);
+    await syncFolder(path);
+    await syncFolder(folder);
+  } catch (error) {
+    await deleteVersion(folder, version);
+    throw error;
   }
-  await syncFolder(path);
-  await syncFolder(folder);
   return version;
+}
+
+async function writeFlushed(path: string, name: FileName, content: string): Promise<void> {
+  const mode = name === 'key.pem' ? secretFileMode : publicFileMode;
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.writeFile(content);
+    await file.chmod(mode);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Deletes a version that was not completed. On a full disk, what failed attempts leave would be the reason why the next
+ * one fails.
+ */
+export async function deleteVersion(folder: string, version: string): Promise<void> {
+  await rm(join(folder, version), { recursive: true, force: true }).catch(() => undefined);
 }
 
 /** @returns whether the file was not a link through `.current` before */

@@ -180,6 +180,19 @@ test('a save that fails says where and leaves the identity', async (t) => {
   t.is(readFileSync(join(folder, 'cert.pem'), 'utf8'), before.cert);
 });
 
+test('a save that fails between two files leaves no files, so that attempts on a full disk do not use more of it', async (t) => {
+  // The last file of a version has the longest name: its path is longer than the system allows.
+  let folder = tempFolder(t);
+  while (folder.length < 4056) {
+    folder = join(folder, 'f'.repeat(Math.min(200, Math.max(1, 4057 - folder.length))));
+  }
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await t.throwsAsync(saveIdentity(folder, before), { code: 'file-write-failed' });
+    t.deepEqual(readdirSync(folder), []);
+  }
+});
+
 test('during 100 renewals by another process, a reader that resolves .current once gets files that belong together', async (t) => {
   const folder = join(tempFolder(t), 'identity');
   await saveIdentity(folder, before);
