@@ -11,7 +11,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Status } from '../core/protocol/enrollment-api.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { AuditTrail } from './audit/audit-trail.ts';
-import { authorityChecks, responderCheck } from './ca/authority-checks.ts';
+import { authorityChecks, livingRoots, responderCheck } from './ca/authority-checks.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { readRootResponder } from './ca/root-responder.ts';
 import type { AheadBrokers } from './feed/ahead-brokers.ts';
@@ -75,8 +75,9 @@ export async function statusOfService(deps: StatusDeps): Promise<Status> {
   return { ok: checks.every(({ ok }) => ok), checks };
 }
 
-function responders({ ca, state }: StatusDeps): Promise<(CertificateFacts | undefined)[]> {
-  return Promise.all(ca.inventory.roots.map((root) => readRootResponder(state, root)));
+function responders({ ca, clock, state }: StatusDeps): Promise<(CertificateFacts | undefined)[]> {
+  const roots = livingRoots(ca.inventory, clock.now());
+  return Promise.all(roots.map((root) => readRootResponder(state, root)));
 }
 
 /** A registry that was restored from a backup lacks what happened since then. */

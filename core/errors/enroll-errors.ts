@@ -447,6 +447,13 @@ export const enrollErrors = errors({
       'Check the brokers that flotilla status names, then repeat the request: it continues where it stopped.',
     http: 503,
   },
+  'root-expired': {
+    title: 'The root CA has expired',
+    advice:
+      'Stop the service and create the next root with flotilla root rollover. Devices trust only the former one, so each needs a new token.',
+    http: 503,
+    exit: 1,
+  },
   'root-in-use': {
     title: 'There is already another root beside the current one',
     advice:

@@ -65,7 +65,7 @@ export interface OpenState extends EnrollStorage {
  * administrator and the broker with their rows in the registry. Renews those whose renewal is due. Everything
  * else stays as it is.
  *
- * @throws FlotillaError `ca-passphrase-missing`, `ca-passphrase-wrong`, `registry-locked`,
+ * @throws FlotillaError `ca-passphrase-missing`, `ca-passphrase-wrong`, `registry-locked`, `root-expired`,
  *   `file-write-failed`, …
  */
 export async function initialiseState(
@@ -99,13 +99,21 @@ export async function initialiseState(
   });
 }
 
-/** Creates the service's own certificates and identities that are missing, and renews those that are due. */
+/**
+ * Creates the service's own certificates and identities that are missing, and renews those that are due.
+ *
+ * @throws FlotillaError `root-expired`, `file-write-failed`, `registry-unavailable`
+ */
 export async function completeState(
   state: StateFolder,
   config: Config,
   { clock = systemClock, log, restore, newBroker = true }: StateDeps,
   { ca, registry }: OpenState,
 ): Promise<void> {
+  const { root } = ca.inventory;
+  if (clock.now() >= root.notAfterMs) {
+    throw new FlotillaError('root-expired', { detail: root.fingerprint });
+  }
   const own = { state, config, clock, log, ca, registry };
   await ensureServerIdentities(own);
   if (restore !== undefined) await restoreOwnIdentity(restore, own);

@@ -60,6 +60,11 @@ function formerCheck(one: CertificateFacts, nowMs: number): Omit<AuthorityCheck,
   return { ok: true, detail: checkExpiry(one, nowMs).detail };
 }
 
+/** The roots whose lists and responders matter: all issuers of a root that has ended have ended too. */
+export function livingRoots({ roots }: CaInventory, nowMs: number): readonly CertificateFacts[] {
+  return roots.filter(({ notAfterMs }) => notAfterMs > nowMs);
+}
+
 /**
  * The certificates that answer OCSP requests about issuers. A CA can do without; when one ends, software that relies on
  * it fails.

@@ -116,7 +116,7 @@ export async function createCa(
  * activateIssuer}; the first one of each purpose is current at once. The issuer of devices that are servers signs
  * itself.
  *
- * @throws FlotillaError `ca-missing`, `root-key-missing` when the root's key was removed
+ * @throws FlotillaError `ca-missing`, `root-expired`, `root-key-missing` when the root's key was removed
  */
 export async function createIssuer(
   state: StateFolder,
@@ -136,6 +136,9 @@ export async function newIssuer(
   deps: CaDeps,
   purpose: RootedPurpose,
 ): Promise<CertificateFacts> {
+  if (deps.clock.now() >= root.certificate.notAfterMs) {
+    throw new FlotillaError('root-expired', { detail: root.certificate.fingerprint });
+  }
   const key = await generateKey('p256');
   const kind = purpose === 'devices' ? 'Issuing' : 'Service';
   const issued = await root.sign({

@@ -190,11 +190,12 @@ export function purposeOf({ extendedKeyUsage, issuer, subject }: CertificateFact
 
 /**
  * An issuer that is newer than the one that signs, or that signed until it was withdrawn: it was created or imported,
- * and not activated yet.
+ * and not activated yet. One that has ended does not count.
  */
 export function waitingIssuer(
   inventory: CaInventory,
   purpose: SignedPurpose,
+  nowMs: number,
 ): CertificateFacts | undefined {
   const { current, service, deviceServers, issuers, root, withdrawn } = inventory;
   const signing = signingIssuer(inventory, purpose)?.certificate;
@@ -207,6 +208,7 @@ export function waitingIssuer(
       one !== deviceServers &&
       (one.root === root || one.purpose === 'device-servers') &&
       one.purpose === purpose &&
+      one.certificate.notAfterMs > nowMs &&
       // Beginnings are whole seconds: the issuer that waits may have that of the one that was withdrawn.
       (signing === undefined
         ? one.certificate.notBeforeMs >= sinceMs

@@ -10,7 +10,12 @@ import { isPkcs11Uri } from '../../certs/pkcs11-uri.ts';
 import type { CaStatus } from '../../core/protocol/ca-status.ts';
 import { subjectText } from '../../core/subject-text.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { authorityChecks, responderCheck, type AuthorityCheck } from './authority-checks.ts';
+import {
+  authorityChecks,
+  livingRoots,
+  responderCheck,
+  type AuthorityCheck,
+} from './authority-checks.ts';
 import { isExternalKey, readText } from './ca-files.ts';
 import {
   foldersIn,
@@ -37,7 +42,9 @@ export async function caReport(state: StateFolder, nowMs: number): Promise<CaSta
     ...(await otherRoots(state, next, former, lists.slice(1))),
   ];
   const unlisted = inventory.roots.flatMap((one, at) => unlistedIssuers(inventory, one, lists[at]));
-  const responders = await Promise.all(inventory.roots.map((one) => readRootResponder(state, one)));
+  const responders = await Promise.all(
+    livingRoots(inventory, nowMs).map((one) => readRootResponder(state, one)),
+  );
   const checks = [
     ...authorityChecks(inventory, nowMs),
     ...listChecks(inventory, lists, unlisted),

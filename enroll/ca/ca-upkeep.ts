@@ -60,7 +60,8 @@ export async function upkeepCa(
   for (const purpose of neededIssuers(inventory, deps.clock.now(), wanted)) {
     try {
       const issuer =
-        waitingIssuer(inventory, purpose) ?? (await createIssuer(state, passphrase, deps, purpose));
+        waitingIssuer(inventory, purpose, deps.clock.now()) ??
+        (await createIssuer(state, passphrase, deps, purpose));
       await activateIssuer(state, issuer.fingerprint, purpose);
       added.push({ issuer, purpose });
       log.info({ fingerprint: issuer.fingerprint, purpose }, 'issuer created');
@@ -68,6 +69,8 @@ export async function upkeepCa(
       if (isFlotillaError(error, 'root-key-missing')) {
         const message = 'an issuer is needed, and the key of the root is elsewhere';
         log.warn({ code: error.code, purpose }, message);
+      } else if (isFlotillaError(error, 'root-expired')) {
+        log.warn({ code: error.code, purpose }, 'an issuer is needed, and the root has ended');
       } else log.warn({ err: error, purpose }, 'could not create an issuer');
     }
   }
@@ -89,13 +92,17 @@ export function neededIssuers(
   nowMs: number,
   wanted: NeededByProfiles,
 ): readonly SignedPurpose[] {
-  const { current, service, deviceServers, issuers, unsigned } = inventory;
+  const { root, current, service, deviceServers, issuers, unsigned } = inventory;
   const alive = issuers.filter(({ certificate }) => certificate.notAfterMs > nowMs);
   if (alive.length >= issuersMax) return unsigned;
   const needed: SignedPurpose[] = [];
   // Its own CA replaces an external issuer.
   const isExternal = current?.isExternal === true;
-  if (current === undefined || (!isExternal && isLate(current.certificate, nowMs))) {
+  // Another issuer would end with the root, and no later than this one.
+  const isLast = ({ notAfterMs }: CertificateFacts): boolean =>
+    nowMs < notAfterMs && notAfterMs >= root.notAfterMs;
+  const isEnding = (issuer: CertificateFacts): boolean => isLate(issuer, nowMs) && !isLast(issuer);
+  if (current === undefined || (!isExternal && isEnding(current.certificate))) {
     needed.push('devices');
   } else if (!isExternal && current.purpose === 'all' && isOwn(current.certificate)) {
     needed.push('devices');
@@ -103,7 +110,9 @@ export function neededIssuers(
   // An issuer that an operator supplied for everything stays.
   const isSupplied =
     current?.purpose === 'all' && !isOwn(current.certificate) && !unsigned.includes('services');
-  if (service === undefined ? !isSupplied : isServiceDue(service.certificate, nowMs)) {
+  const isDue = (issuer: CertificateFacts): boolean =>
+    isServiceDue(issuer, nowMs) && !isLast(issuer);
+  if (service === undefined ? !isSupplied : isDue(service.certificate)) {
     needed.push('services');
   }
   const isMissing = deviceServers === undefined || isLate(deviceServers.certificate, nowMs);

@@ -219,20 +219,24 @@ function purposeOfProfile(profile: CertificateProfile): SignedPurpose {
   return profile === 'device-server' ? 'device-servers' : 'services';
 }
 
-/** The current root, then the issuers, then the rest; each once. */
+/**
+ * The current root, then the issuers, then the rest; each once. If there are too many, the oldest issuers are left out:
+ * without the other root or a CA above an issuer, devices that renew would be lost.
+ */
 function publishedOf(
   [root, ...others]: readonly CertificateFacts[],
   issuers: readonly IssuerChain[],
   cross: readonly CertificateFacts[],
 ): readonly CertificateFacts[] {
-  const all = [
-    ...(root === undefined ? [] : [root]),
-    ...issuers.map(({ certificate }) => certificate),
-    ...others,
-    ...cross,
-    ...issuers.flatMap(({ above }) => above),
-  ];
-  return [...new Map(all.map((one) => [one.fingerprint, one])).values()].slice(0, publishedMax);
+  const first = root === undefined ? [] : [root];
+  const rest = onceEach([...others, ...cross, ...issuers.flatMap(({ above }) => above)]);
+  const room = Math.max(1, publishedMax - first.length - rest.length);
+  const kept = issuers.slice(0, room).map(({ certificate }) => certificate);
+  return onceEach([...first, ...kept, ...rest]).slice(0, publishedMax);
+}
+
+function onceEach(all: readonly CertificateFacts[]): readonly CertificateFacts[] {
+  return [...new Map(all.map((one) => [one.fingerprint, one])).values()];
 }
 
 function pemOfChain(

@@ -40,7 +40,7 @@ export class IssuerRollover {
     return this.#change.alone(async (passphrase) => {
       const { state, ca, clock, caDeps } = this.#change.deps;
       // An issuer of an earlier attempt that could not be activated is used again.
-      const waiting = waitingIssuer(ca.inventory, purpose);
+      const waiting = waitingIssuer(ca.inventory, purpose, clock.now());
       if (waiting === undefined) assertRoom(ca.inventory, clock.now());
       const made = waiting ?? (await createIssuer(state, passphrase, caDeps, purpose));
       if (waiting === undefined) await this.#change.publish(passphrase);

@@ -106,9 +106,11 @@ export class IssuerWithdrawal {
    */
   signLists(actor: string): Promise<number> {
     return this.#change.alone(async (passphrase) => {
-      const { state, ca, audit, caDeps } = this.#change.deps;
+      const { state, ca, audit, caDeps, clock } = this.#change.deps;
       let signed = 0;
       for (const root of ca.inventory.roots) {
+        // The list of a root that has ended is of no use to anybody.
+        if (root.notAfterMs <= clock.now()) continue;
         try {
           const signer = await openRoot(state, passphrase, caDeps, root);
           await signListOf(state, signer, caDeps);
@@ -127,7 +129,7 @@ export class IssuerWithdrawal {
 
   /** @throws FlotillaError `issuer-not-found`, `root-key-missing` */
   async #assertReplaceable(fingerprint: string): Promise<void> {
-    const { state, ca } = this.#change.deps;
+    const { state, ca, clock } = this.#change.deps;
     const { inventory } = ca;
     const { current, service, issuers } = inventory;
     const isOf = (one: IssuerChain | undefined): boolean =>
@@ -136,7 +138,7 @@ export class IssuerWithdrawal {
     const needed = rootedPurposes.filter((one) =>
       isOf(one === 'devices' ? current : (service ?? current)),
     );
-    if (needed.every((one) => waitingIssuer(inventory, one) !== undefined)) return;
+    if (needed.every((one) => waitingIssuer(inventory, one, clock.now()) !== undefined)) return;
     const files = await Promise.all(rootKeyFiles(state).map(readText));
     if (files.some((text) => text !== undefined)) return;
     throw new FlotillaError('root-key-missing', { detail: state.ca.rootKey });
@@ -144,12 +146,12 @@ export class IssuerWithdrawal {
 
   /** Makes other issuers sign what nothing signs now. @returns their fingerprints */
   async #replace(passphrase: string): Promise<string[]> {
-    const { state, ca, caDeps } = this.#change.deps;
+    const { state, ca, caDeps, clock } = this.#change.deps;
     const { inventory } = ca;
     const replacements: string[] = [];
     for (const purpose of inventory.unsigned) {
       const other =
-        waitingIssuer(inventory, purpose) ??
+        waitingIssuer(inventory, purpose, clock.now()) ??
         (await createIssuer(state, passphrase, caDeps, purpose));
       await activateIssuer(state, other.fingerprint, purpose);
       replacements.push(other.fingerprint);
