@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
 import { checkExpiry } from '../../certs/expiry-warning.ts';
+import { amountText } from '../../core/amount-text.ts';
 import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { issuesText } from '../../core/issue-text.ts';
@@ -20,15 +21,43 @@ import type { Runner } from '../lib/runner.ts';
 
 type Check = Status['checks'][number];
 
+interface StatusOptions extends StateOptions {
+  readonly all?: boolean;
+}
+
+/**
+ * Checks that a person needs to see only while they are wrong: so the rest fits on a terminal of 24 lines. A check that is
+ * not here is always shown.
+ */
+const shownIfWrong: ReadonlySet<string> = new Set([
+  'issuer of services',
+  'OCSP of issuers',
+  'certificate of the service',
+  'registry',
+  'registry history',
+  ...[
+    'event loop',
+    'store',
+    'listening',
+    'directory',
+    'server certificate',
+    'memory allocator',
+    'registry',
+    'directory on disk',
+    'reload',
+    'incident holds',
+  ].map((name) => `broker: ${name}`),
+]);
+
 const answerMaxChars = 1024 * 1024;
 
 export function statusCommand(runner: Runner): Command {
-  return stateCommand('status', 'show what is running, what expires and what is wrong').action(
-    runner.run(status),
-  );
+  return stateCommand('status', 'show what is running, what expires and what is wrong')
+    .option('--all', 'also show the details that report no problem')
+    .action(runner.run(status));
 }
 
-const status: CommandAction<StateOptions> = async (options, context) => {
+const status: CommandAction<StatusOptions> = async (options, context) => {
   const state = stateFolder(options.state);
   const checks = [
     ...(await certificateChecks(state)),
@@ -37,17 +66,24 @@ const status: CommandAction<StateOptions> = async (options, context) => {
   ];
   if (checks.length === 0) throw new FlotillaError('state-missing', { detail: options.state });
   const ok = checks.every((check) => check.ok);
-  context.out.result(
-    { ok, checks },
-    checks
-      .map(({ ok: isOk, name, detail }) => {
-        const word = context.out.style.color(isOk ? 'green' : 'red', isOk ? 'ok   ' : 'WRONG');
-        return `${word} ${name}: ${detail}`;
-      })
-      .join('\n'),
-  );
+  context.out.result({ ok, checks }, statusText(checks, options.all === true, context));
   return ok ? 0 : 1;
 };
+
+/** One line per check. What is wrong is always there. */
+function statusText(checks: readonly Check[], all: boolean, { out }: Context): string {
+  const shown = checks.filter(({ ok, name }) => all || !ok || !shownIfWrong.has(name));
+  const lines = shown.map(({ ok, name, detail }) => {
+    const word = out.style.color(ok ? 'green' : 'red', ok ? 'ok   ' : 'WRONG');
+    return `${word} ${name}: ${detail}`;
+  });
+  const right = checks.length - shown.length;
+  if (right > 0) {
+    const more = amountText(right, 'more check reports', 'more checks report');
+    lines.push(`${out.style.color('green', 'ok   ')} ${more} no problem; --all shows them`);
+  }
+  return lines.join('\n');
+}
 
 async function certificateChecks(state: StateFolder): Promise<Check[]> {
   const files = [

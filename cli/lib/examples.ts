@@ -19,7 +19,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['up', ['up --devices 25', 'up --state /var/lib/flotilla --host 0.0.0.0 --log-level info']],
   ['init', ['init --state /var/lib/flotilla']],
   ['console', ['console', 'console --link --operator alice']],
-  ['status', ['status', 'status --json']],
+  ['status', ['status', 'status --all', 'status --json']],
   ['check', ['check', 'check --state /var/lib/flotilla --json']],
   [
     'doctor',

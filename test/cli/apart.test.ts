@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { z } from 'zod';
+import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts';
 import { spawnNode, type Child } from '../support/child.ts';
 import { anyPorts, flotilla, flotillaPath } from '../support/cli.ts';
 import { connectWith } from '../support/cli-client.ts';
@@ -154,6 +155,10 @@ test('without a connected broker, a restriction exits with 4 if one is registere
   t.is((await second.child.stop()).code, 0);
 });
 
+async function checksOf(state: string): Promise<Status['checks']> {
+  return statusSchema.parse((await flotilla(['status', '--state', state, '--json'])).json()).checks;
+}
+
 test('nothing is lost by a stop or a kill', async (t) => {
   const folder = tempFolder(t);
   const state = join(folder, 'state');
@@ -204,6 +209,11 @@ test('nothing is lost by a stop or a kill', async (t) => {
     return result.code === 1 && result;
   });
   t.regex(wrong.stdout, /WRONG.*policy.*rolez/);
+  const [, counted] = /^ok {4}(\d+) more checks/m.exec(wrong.stdout) ?? [];
+  t.is(
+    Number(counted) + wrong.stdout.trimEnd().split('\n').length - 1,
+    (await checksOf(state)).length,
+  );
   writeFileSync(policy, good);
   await until('status reports no problem again', async () => (await status()).code === 0);
 

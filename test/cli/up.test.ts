@@ -420,6 +420,28 @@ test('status reports no problem', async (t) => {
   t.true(checks.every((check) => check.ok));
 });
 
+test('status fits on a terminal of 24 lines, counts details without a problem, and shows all of them with --all', async (t) => {
+  const show = (...more: string[]): ReturnType<typeof flotilla> =>
+    flotilla(['status', '--state', up.ready.state, ...more]);
+  // Another test here renews the certificate of the broker, which then reconnects to the feed.
+  const [short, long, checks] = await until('all is well', async () => {
+    const texts = [await show(), await show('--all')] as const;
+    const { checks: all } = statusSchema.parse((await show('--json')).json());
+    return texts.every(({ code }) => code === 0) && ([...texts, all] as const);
+  });
+  const rows = short.stdout
+    .trimEnd()
+    .split('\n')
+    .reduce((sum, line) => sum + Math.ceil(line.length / 80), 0);
+  t.true(rows <= 22, `${rows} rows:\n${short.stdout}`);
+  const shown = short.stdout.match(/^ok {4}[^:]+: /gm)?.length ?? 0;
+  const [, counted] =
+    /^ok {4}(\d+) more checks report no problem; --all shows them$/m.exec(short.stdout) ?? [];
+  t.is(shown + Number(counted), checks.length);
+  t.regex(short.stdout, /^ok {4}root certificate: .*sha256:[0-9a-f]{64}$/m);
+  t.is(long.stdout.trimEnd().split('\n').length, checks.length);
+});
+
 test('a value that the service refuses is reported with the name of its option', async (t) => {
   const create = ['token', 'create', '--device', 'refused', '--state', up.ready.state];
   const done = await flotilla([...create, '--ttl', '0s']);
