@@ -1,6 +1,6 @@
 import test from 'ava';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { BrokerMetrics } from '../../../../broker/telemetry/broker-metrics.ts';
 import { registerGauges, type Gauges } from '../../../../broker/telemetry/gauge-metrics.ts';
@@ -111,6 +111,14 @@ function expressions(): string[] {
   ];
 }
 
+function annotationOf(alert: string, name: string): string {
+  const { groups } = parse(readFileSync('examples/alerts.yaml', 'utf8')) as {
+    groups: { rules: { alert: string; annotations: Record<string, string> }[] }[];
+  };
+  const found = groups.flatMap(({ rules }) => rules).find((rule) => rule.alert === alert);
+  return found?.annotations[name] ?? '';
+}
+
 test('alert rules and the dashboard use only exported names and labels', async (t) => {
   const { names, labels } = await exported();
   const all = expressions();
@@ -141,6 +149,49 @@ test('promtool can read every expression of the dashboard', async (t) => {
   const file = join(tempFolder(t), 'rules.yaml');
   writeFileSync(file, stringify({ groups: [{ name: 'dashboard', rules }] }));
   const { code, stdout, stderr } = await runChild(t, promtool, ['check', 'rules', file]);
+  t.is(code, 0, `${stdout}${stderr}`);
+});
+
+test('the alert for a service that is down says which one, since when, and what to do', async (t) => {
+  const promtool = debianTool(t, 'promtool');
+  if (promtool === undefined) return;
+  const folder = tempFolder(t);
+  const instance = '10.0.0.7:9464';
+  const firing = (since: string, evalTime: string): object => ({
+    eval_time: evalTime,
+    alertname: 'FlotillaBrokerDown',
+    exp_alerts: [
+      {
+        exp_labels: { severity: 'critical', job: 'flotilla', instance },
+        exp_annotations: {
+          summary: `The Flotilla service at ${instance} has not answered on its metrics port ${since}.`,
+          description: annotationOf('FlotillaBrokerDown', 'description'),
+        },
+      },
+    ],
+  });
+  t.regex(annotationOf('FlotillaBrokerDown', 'description'), /run flotilla status/);
+  const file = join(folder, 'tests.yaml');
+  const tests = {
+    rule_files: [resolve('examples/alerts.yaml')],
+    evaluation_interval: '1m',
+    tests: [
+      {
+        interval: '1m',
+        input_series: [
+          { series: `up{job="flotilla",instance="${instance}"}`, values: '1x10 0x3000' },
+          { series: 'up{job="flotilla",instance="10.0.0.8:9465"}', values: '1x3000' },
+        ],
+        alert_rule_test: [
+          { eval_time: '10m', alertname: 'FlotillaBrokerDown', exp_alerts: [] },
+          firing('since 1970-01-01 00:10:00 +0000 UTC', '30m'),
+          firing('for more than a day', '40h'),
+        ],
+      },
+    ],
+  };
+  writeFileSync(file, stringify(tests));
+  const { code, stdout, stderr } = await runChild(t, promtool, ['test', 'rules', file]);
   t.is(code, 0, `${stdout}${stderr}`);
 });
 
