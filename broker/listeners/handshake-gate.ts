@@ -1,13 +1,15 @@
 /**
  * The raw connections of one thread before their TLS handshake. A handshake is requested only after the
  * first bytes of the client arrived, so silent connections never start one, and it has a timeout.
- * `handshake-quota.ts` decides which of them may start.
+ * `handshake-quota.ts` decides which of them may start, over all threads, and `core/handshake-turns.ts`
+ * bounds the work on them in one turn of the event loop.
  *
  * @module
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
+import { HandshakeTurns } from '../../core/handshake-turns.ts';
 import { addressPrefix } from '../../core/ip-address.ts';
 import { patientTimeout } from '../../core/patient-timeout.ts';
 import { looksLikeProxyHeader } from '../../core/proxy-header.ts';
@@ -36,6 +38,7 @@ export class HandshakeGate {
   readonly #openings = new WeakMap<Socket, Opening>();
   /** The sockets whose handshake has not started. */
   readonly #waiting = new Set<Socket>();
+  readonly #turns = new HandshakeTurns();
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
@@ -49,10 +52,12 @@ export class HandshakeGate {
     const hello = new Hello(socket);
     const ticket = this.#deps.places.offer(socket.remoteAddress ?? '', {
       begin: () => {
-        this.#waiting.delete(socket);
         if (socket.destroyed) return;
-        hello.restore();
-        begin();
+        this.#turns.add(socket, () => {
+          this.#waiting.delete(socket);
+          hello.restore();
+          begin();
+        });
       },
       refuse: (code) => {
         hello.stop();
@@ -70,6 +75,7 @@ export class HandshakeGate {
 
   /** The handshake of this socket succeeded or failed. Idempotent. */
   finished(socket: Socket): void {
+    this.#turns.finished(socket);
     this.#waiting.delete(socket);
     const opening = this.#openings.get(socket);
     if (opening === undefined) return;

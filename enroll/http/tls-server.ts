@@ -15,6 +15,7 @@ import { noRenegotiation, serverTlsOptions, type ServerKeyPair } from '../../cor
 import { ProxiedSockets } from '../../core/proxied-sockets.ts';
 import { RateLimiter } from '../../core/rate-limiter.ts';
 import { CanonicalResponse } from './canonical-response.ts';
+import { HttpHandshakes } from './http-handshakes.ts';
 import { problemMediaType, problemResponse } from './problem.ts';
 import type { RefusalLog } from './refusal-log.ts';
 
@@ -93,9 +94,9 @@ function readProxyHeaders(
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    const begin = (): void => {
+    const begin = handshakes.inTurn(socket, () => {
       for (const listener of listeners) Reflect.apply(listener, server, [socket]);
-    };
+    });
     // Until the handshake, nobody else handles the errors of the socket. The event `close` follows.
     socket.on('error', () => undefined);
     const hasRoom = (): boolean => connections.add(socket);
@@ -108,6 +109,8 @@ function readProxyHeaders(
     }
   });
   server.prependListener('secureConnection', (socket) => proxied.apply(socket));
+  // After that, so that its listener is called before.
+  const handshakes = new HttpHandshakes(server, { clock, timeoutMs: handshakeTimeoutMs });
   return proxied;
 }
 
