@@ -8,6 +8,8 @@ import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { caStatusSchema } from '../../core/protocol/ca-status.ts';
+import { tokenSchema } from '../../core/protocol/enrollment-api.ts';
 import { identityFiles, stateFolder } from '../../core/state-folder.ts';
 import { spawnChild, spawnNode, type Child } from '../support/child.ts';
 import { anyPorts, flotilla, flotillaPath, type Ready } from '../support/cli.ts';
@@ -130,5 +132,56 @@ test('SIGHUP reloads the enrollment service and does not end it', async (t) => {
   t.is(new X509Certificate(chain).checkHost('later.example'), 'later.example');
   const done = await flotilla(['token', 'create', '--device', 'after', '--state', state]);
   t.is(done.code, 0, done.stderr);
+  t.is((await child.stop()).code, 0);
+});
+
+test('a profile that SIGHUP brings, and that first needs the issuer of devices that are servers, enrolls such a device', async (t) => {
+  const folder = tempFolder(t);
+  const state = join(folder, 'state');
+  const child = spawnNode(
+    t,
+    [flotillaPath, 'up', '--json', '--state', state, '--log-level', 'info', ...anyPorts],
+    { timeoutMs: 200_000 },
+  );
+  const ready = JSON.parse(await child.line(() => true)) as Ready;
+  const token = async (): Promise<string> => {
+    const args = ['token', 'create', '--device', 'm-1', '--profile', 'machine', '--state', state];
+    return (await flotilla([...args, '--json'])).stdout;
+  };
+  t.regex(await token(), /"profile-not-found"/);
+  const yaml = `enroll: { profiles: { machine: { serverNames: { dns: ['{id}.plant.example'] } } } }\n`;
+  writeFileSync(join(state, 'flotilla.yaml'), yaml);
+  child.process.kill('SIGHUP');
+  await child.errorLine((line) => line.includes('"reloaded"'));
+  const out = join(folder, 'm-1');
+  const enrolled = await flotilla([
+    ...['device', 'enroll', '--url', ready.https.url, '--fingerprint', ready.ca.fingerprint],
+    ...[
+      '--token',
+      tokenSchema.parse(JSON.parse(await token())).token,
+      '--id',
+      'm-1',
+      '--names',
+      'm-1.plant.example',
+      '--out',
+      out,
+    ],
+  ]);
+  t.is(enrolled.code, 0, enrolled.stderr);
+  const leaf = new X509Certificate(await readFile(identityFiles(out).cert));
+  const status = await flotilla(['ca', 'status', '--state', state, '--json']);
+  const issuer = caStatusSchema
+    .parse(status.json())
+    .issuers.find(({ purpose }) => purpose === 'device-servers');
+  t.is(leaf.checkHost('m-1.plant.example'), 'm-1.plant.example');
+  t.is(leaf.issuer, issuer?.name);
+  const mqtts = ['--mqtts', `${ready.mqtts.host}:${ready.mqtts.port}`];
+  const connected = await flotilla(['doctor', '--dir', out, '--json', ...mqtts]);
+  t.is(connected.code, 0, connected.stdout + connected.stderr);
+  const renewed = await flotilla(['device', 'renew', '--dir', out, '--rekey', ...mqtts]);
+  t.is(renewed.code, 0, renewed.stderr);
+  const next = new X509Certificate(await readFile(identityFiles(out).cert));
+  t.is(next.checkHost('m-1.plant.example'), 'm-1.plant.example');
+  t.not(next.serialNumber, leaf.serialNumber);
   t.is((await child.stop()).code, 0);
 });
