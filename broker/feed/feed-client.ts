@@ -13,6 +13,7 @@ import {
   generationFeature,
   policyFeature,
   queryFeature,
+  restoreFeature,
 } from '../../core/protocol/broker-query.ts';
 import {
   feedHeartbeatMs,
@@ -28,7 +29,7 @@ import type { FeedReporter } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 /** What this broker understands beside the directory. */
-const features = [queryFeature, policyFeature, createdFeature, generationFeature];
+const features = [queryFeature, policyFeature, createdFeature, generationFeature, restoreFeature];
 
 const lineMaxBytes = 2 * 1024 * 1024;
 const problemMaxBytes = 64 * 1024;

@@ -22,6 +22,12 @@ export const policyFeature = 'policy';
 /** The broker knows `createdAtMs` in entries; others reject a line with it. */
 export const createdFeature = 'created';
 
+/**
+ * The broker keeps what only the service needs after a restore: profiles that are not the default one, and issuers of
+ * certificates of servers. Others reject a line with them.
+ */
+export const restoreFeature = 'restore';
+
 /** The broker says which state of the registry it knows; see generation.ts. */
 export const generationFeature = 'generation';
 

@@ -41,6 +41,11 @@ export const directoryCertificateSchema = z.strictObject({
   notAfterMs: z.int(),
   /** `retired`: replaced by a newer one that was seen connecting. */
   status: z.enum(['active', 'revoked', 'retired']),
+  /** Of a certificate with names of a server: the fingerprint of its issuer, which is not that of other devices. */
+  issuer: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
 });
 export type DirectoryCertificate = z.infer<typeof directoryCertificateSchema>;
 
@@ -58,6 +63,8 @@ export const directoryEntrySchema = z.strictObject({
    * must not give the sessions of the earlier identity to it.
    */
   createdAtMs: z.int().optional(),
+  /** The enrollment profile, unless it is the default one. */
+  profile: z.string().min(1).max(64).optional(),
 });
 export type DirectoryEntry = z.infer<typeof directoryEntrySchema>;
 

@@ -4,9 +4,14 @@
  * @module
  */
 import type { DeviceId } from '../../core/device-id.ts';
-import { createdFeature, generationFeature } from '../../core/protocol/broker-query.ts';
+import {
+  createdFeature,
+  generationFeature,
+  restoreFeature,
+} from '../../core/protocol/broker-query.ts';
 import type { DirectoryEntry } from '../../core/protocol/feed.ts';
 import { assignedRole } from '../registry/assigned-role.ts';
+import { defaultProfileName } from '../enrollment/profiles.ts';
 import type { CertificateRecord, DeviceRecord } from '../registry/records.ts';
 
 /** A broker and the certificate that it was admitted with. */
@@ -28,7 +33,7 @@ export function mayRead({ fingerprint }: FeedPeer, record: DeviceRecord | undefi
  * The entry of an identity in the directory. @returns undefined for one that never had a certificate
  */
 export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
-  const { id, status, group, attributes, certificates, createdAtMs } = record;
+  const { id, status, group, attributes, certificates, createdAtMs, profile } = record;
   if (status === 'pending') return undefined;
   return {
     id,
@@ -43,9 +48,11 @@ export function entryOf(record: DeviceRecord): DirectoryEntry | undefined {
         notBeforeMs,
         notAfterMs,
         status: rest.status,
+        ...(rest.names === undefined ? {} : { issuer: rest.issuer }),
       }),
     ),
     createdAtMs,
+    ...(profile === defaultProfileName ? {} : { profile }),
   };
 }
 
@@ -71,9 +78,21 @@ export function lineFor(features: readonly string[], line: string): string {
   const unknown = numbersOf
     .filter(([feature, name]) => !features.includes(feature) && line.includes(`"${name}"`))
     .map(([, name]) => name);
-  if (unknown.length === 0) return line;
+  const hidesOrigin = !features.includes(restoreFeature) && /"(?:profile|issuer)"/.test(line);
+  if (unknown.length === 0 && !hidesOrigin) return line;
   // Attributes are texts: one with such a name stays.
-  return `${JSON.stringify(JSON.parse(line), (key, value: unknown) =>
-    unknown.includes(key) && typeof value === 'number' ? undefined : value,
-  )}\n`;
+  return `${JSON.stringify(JSON.parse(line), (key, value: unknown) => {
+    if (unknown.includes(key) && typeof value === 'number') return undefined;
+    return hidesOrigin ? withoutOrigin(value) : value;
+  })}\n`;
+}
+
+/** An entry or a certificate without what only a restore needs; anything else as it is. */
+function withoutOrigin(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const isEntry = 'certificates' in value && typeof value.certificates === 'object';
+  const isCertificate = 'notAfterMs' in value && typeof value.notAfterMs === 'number';
+  if (!isEntry && !isCertificate) return value;
+  const hidden = isEntry ? 'profile' : 'issuer';
+  return Object.fromEntries(Object.entries(value).filter(([name]) => name !== hidden));
 }

@@ -45,7 +45,7 @@ export function revokeRestored(
       const record = {
         serial,
         device,
-        issuer: own?.issuer ?? ca.current.certificate.fingerprint,
+        issuer: own?.issuer ?? issuerOf(one, ca),
         keyFingerprint: own?.keyFingerprint ?? unknownKey(serial),
         atMs: clock.now(),
         reason: 'unspecified',
@@ -75,19 +75,21 @@ export function adoptRestored(
     const before = await registry.get('devices', device);
     const nowMs = clock.now();
     const { version: expected, ...row } = before ?? { ...newRow(device, entry, nowMs), version: 0 };
-    const issuer = ca.current.certificate.fingerprint;
     const max = config.limits.enroll.certificatesPerIdentityMax;
     const all = certificates.reduce<readonly CertificateRecord[]>(
-      (list, one) => withCertificate(list, adoptedRow(one, issuer, nowMs), { max, nowMs }),
+      (list, one) =>
+        withCertificate(list, adoptedRow(one, issuerOf(one, ca), nowMs), { max, nowMs }),
       row.certificates,
     );
     const status = row.status === 'pending' ? 'active' : row.status;
+    // The next certificate is issued by the profile of the newest one.
+    const { profile = row.profile } = entry;
     const serials = certificates.map(({ serial }) => serial).join(' ');
     await registry.commit({
       puts: [
         {
           table: 'devices',
-          record: { ...row, status, certificates: all },
+          record: { ...row, status, profile, certificates: all },
           expected,
         },
       ],
@@ -101,6 +103,13 @@ function newRow(device: DeviceId, entry: DirectoryEntry, nowMs: number): DeviceR
   const row = newIdentity({ id: device, role: 'device', createdAtMs });
   const held = status === 'active' ? {} : { heldSinceMs: nowMs };
   return withRole({ ...row, ...held, status, group, attributes: { ...attributes } }, role);
+}
+
+/** What a broker says counts only if it is an issuer of this CA. */
+function issuerOf({ issuer }: DirectoryCertificate, ca: CertificateAuthority): string {
+  return issuer !== undefined && ca.issuer(issuer) !== undefined
+    ? issuer
+    : ca.current.certificate.fingerprint;
 }
 
 function adoptedRow(

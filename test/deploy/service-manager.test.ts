@@ -174,7 +174,7 @@ test('a profile that SIGHUP brings, and that first needs the issuer of devices t
     .parse(status.json())
     .issuers.find(({ purpose }) => purpose === 'device-servers');
   t.is(leaf.checkHost('m-1.plant.example'), 'm-1.plant.example');
-  t.is(leaf.issuer, issuer?.name);
+  t.is(leaf.issuer, issuer?.name ?? 'none');
   const mqtts = ['--mqtts', `${ready.mqtts.host}:${ready.mqtts.port}`];
   const connected = await flotilla(['doctor', '--dir', out, '--json', ...mqtts]);
   t.is(connected.code, 0, connected.stdout + connected.stderr);

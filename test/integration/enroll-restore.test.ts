@@ -1,9 +1,18 @@
 /** A registry that was restored from a backup, and a broker that knows what happened since then. */
+import { X509Certificate } from 'node:crypto';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { privateKeyPem } from '../../certs/key.ts';
-import { deviceSchema, issuedSchema, statusSchema } from '../../core/protocol/enrollment-api.ts';
+import { readCertificate } from '../../certs/certificate.ts';
+import { parseCrl } from '../../certs/crl.ts';
+import { createCsr } from '../../certs/csr.ts';
+import { generateKeySync, privateKeyPem } from '../../certs/key.ts';
+import {
+  deviceSchema,
+  deviceServersSchema,
+  issuedSchema,
+  statusSchema,
+} from '../../core/protocol/enrollment-api.ts';
 import { reconciledSchema, reconcileSchema } from '../../core/protocol/reconcile-api.ts';
 import { csrOf } from '../support/enroll-service.ts';
 import { fleetWorld, type FleetWorld, type Shown } from '../support/fleet-world.ts';
@@ -172,4 +181,45 @@ test('an operator can discard what a broker knows more, and an ordinary restart 
     (await connects(world, before, 'before-2')) ? true : undefined,
   );
   t.like(await statusz(world), { ok: true });
+});
+
+test('a certificate of a server that is adopted after a restore keeps its names, its profile and its issuer', async (t) => {
+  const config = {
+    enroll: { profiles: { machine: { serverNames: { dns: ['{id}.plant.example'] } } } },
+  };
+  const world = await fleetWorld(t, { config });
+  const backup = join(tempFolder(t), 'backup');
+  await cp(world.enroll.state.enroll.folder, backup, { recursive: true, verbatimSymlinks: true });
+  const names = ['m-1.plant.example'];
+  const request = (id: string, some: readonly string[]): { csr: string; key: string } => {
+    const key = generateKeySync('p256');
+    return { csr: createCsr({ key, commonName: id, names: some }).pem, key: privateKeyPem(key) };
+  };
+  const { token } = await world.enroll.token('m-1', { profile: 'machine' });
+  const { csr, key } = request('m-1', names);
+  const issued = issuedSchema.parse((await world.enroll.enroll('m-1', csr, token)).body);
+  await world.inForce('m-1', () => true);
+
+  await restored(world, backup);
+  t.deepEqual(
+    (await differences(world)).differences.map(({ device, action }) => [device, action]),
+    [['m-1', 'adopt']],
+  );
+  const decision = { action: 'apply', adopt: true, expected: 1 };
+  t.like((await world.enroll.asAdmin('POST', '/v1/reconcile', decision)).body, { applied: 1 });
+  const { body } = await world.enroll.asAdmin('GET', '/v1/device-servers');
+  const root = readCertificate(deviceServersSchema.parse(body).ca);
+  const renewal = await world.enroll.call({
+    ...{ method: 'POST', path: '/v1/renew', cert: issued.chain, key },
+    body: { csr: request('m-1', []).csr },
+  });
+  const next = issuedSchema.parse(JSON.parse(renewal.body.toString('utf8')));
+  t.deepEqual(readCertificate(next.certificate).names.dns, names);
+  t.true(new X509Certificate(next.certificate).checkIssued(root.x509));
+
+  await world.enroll.asAdmin('POST', '/v1/devices/m-1/revoke', {});
+  const digits = root.fingerprint.slice('sha256:'.length, 'sha256:'.length + 16);
+  const list = await world.enroll.call({ method: 'GET', path: `/crl/${digits}` });
+  const { revoked } = await parseCrl(list.body, root);
+  t.deepEqual([...revoked.keys()].sort(), [issued.serial, next.serial].sort());
 });
