@@ -69,6 +69,11 @@ export class DirectoryFile {
     this.#earlierPath = `${path}.earlier`;
   }
 
+  /** The files. All but the snapshot may be missing. */
+  get paths(): { readonly snapshot: string; readonly changes: string; readonly earlier: string } {
+    return { snapshot: this.#path, changes: this.#changesPath, earlier: this.#earlierPath };
+  }
+
   /**
    * Reads the stored directory. Undefined when there is none or it cannot be read: then the feed sends
    * a complete snapshot.

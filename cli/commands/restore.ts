@@ -10,6 +10,7 @@ import { Lifecycle } from '../../core/lifecycle.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { fileHash, unpackBackup } from '../backup/backup-archive.ts';
 import { tryBackup } from '../backup/backup-trial.ts';
+import { keepDirectory } from '../backup/kept-directory.ts';
 import { stateCommand, type CommandAction, type StateOptions } from '../lib/command-context.ts';
 import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
@@ -52,6 +53,7 @@ const restore = async (
     const sha256 = await fileHash(file);
     const manifest = await unpackBackup(file, folder);
     const contents = await tryBackup(stateFolder(folder));
+    const isDirectoryKept = await keepDirectory(stateFolder(target), stateFolder(folder));
     const kept = await setAside(target);
     const names = (await readdir(folder)).filter((name) => name !== 'manifest.json');
     // A start refuses a registry without a CA (ca-missing): an interrupted restore never looks complete.
@@ -59,7 +61,8 @@ const restore = async (
       ...names.filter((name) => name !== 'ca'),
       ...names.filter((name) => name === 'ca'),
     ]);
-    return { state: target, file, sha256, createdAt: manifest.createdAt, ...contents, kept };
+    const { createdAt } = manifest;
+    return { state: target, file, sha256, createdAt, ...contents, kept, isDirectoryKept };
   });
   await lifecycle.close();
   context.out.result(
@@ -72,6 +75,9 @@ const restore = async (
             `${amountText(done.identities, 'identity', 'identities')}; the audit log is intact: ${amountText(done.auditLines, 'line')}`,
           ]),
       ...(done.kept === undefined ? [] : [`the state before is in ${done.kept}`]),
+      ...(done.isDirectoryKept
+        ? ['the broker keeps what it knew: devices that were revoked since the backup stay refused']
+        : []),
       'What happened after the backup is lost, revocations among it: after the start, flotilla reconcile shows what brokers know more.',
     ].join('\n'),
   );

@@ -862,10 +862,18 @@ export type GetLostChangesResponse = {
     readonly sources: readonly string[];
   }[];
   readonly total: number;
+  readonly brokersAbsent: readonly string[];
 };
 export type DecideLostChangesResponse = {
   readonly applied: number;
   readonly skipped: number;
+  readonly left: readonly {
+    readonly device: string;
+    readonly action:
+      'revoke' | 'suspend' | 'quarantine' | 'delete' | 'revoke-certificates' | 'adopt' | 'manual';
+    readonly serials: readonly string[];
+    readonly sources: readonly string[];
+  }[];
   readonly failures: readonly { readonly device: string; readonly code: string }[];
   readonly brokers: readonly string[];
 };

@@ -13,7 +13,7 @@ export const reconcileActions = [
   'revoke-certificates',
   /** Accept certificates that were issued after the backup. */
   'adopt',
-  /** An administrator, broker or server: it needs a command of its own. */
+  /** An administrator, broker or server, or a service that is not in the registry: it needs a command of its own. */
   'manual',
 ] as const;
 export type ReconcileAction = (typeof reconcileActions)[number];
@@ -41,6 +41,8 @@ export const reconcileSchema = z.object({
   /** At most 1000; `total` counts all. */
   differences: z.array(differenceSchema),
   total: z.int(),
+  /** Registered brokers that are not connected: what they know is not included. */
+  brokersAbsent: z.array(z.string()),
 });
 
 export const reconcileRequestSchema = z.strictObject({
@@ -55,6 +57,8 @@ export const reconcileRequestSchema = z.strictObject({
 export const reconciledSchema = z.object({
   applied: z.int(),
   skipped: z.int(),
+  /** What was skipped, at most 1000: the brokers do not know it any more. */
+  left: z.array(differenceSchema),
   /** The first ones. While there are some, the brokers keep what they know. */
   failures: z.array(z.object({ device: z.string(), code: z.string() })),
   /** The brokers that now have the state of the registry. */

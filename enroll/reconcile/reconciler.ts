@@ -48,6 +48,8 @@ interface KnownStep extends RestoreStep {
 export interface ReconcileOutcome {
   readonly applied: number;
   readonly skipped: number;
+  /** What was skipped. */
+  readonly left: readonly Difference[];
   readonly failures: readonly { readonly device: string; readonly code: string }[];
   readonly brokers: readonly DeviceId[];
 }
@@ -63,14 +65,14 @@ export class Reconciler {
     return this.#deps.ahead.list;
   }
 
+  /** The registered brokers that cannot be asked, because they are not connected. */
+  get absent(): readonly DeviceId[] {
+    return this.#deps.feed.absent.list;
+  }
+
   /** What differs, by device. @throws FlotillaError `broker-not-connected`, `broker-no-answer` */
   async differences(): Promise<Difference[]> {
-    return (await this.#steps()).map(({ device, action, certificates, sources }) => ({
-      device,
-      action,
-      serials: certificates.map(({ serial }) => serial),
-      sources,
-    }));
+    return (await this.#steps()).map(differenceOf);
   }
 
   /**
@@ -91,17 +93,19 @@ export class Reconciler {
       });
     }
     const failures: { device: string; code: string }[] = [];
+    const left: Difference[] = [];
     let applied = 0;
     for (const step of steps) {
       try {
         if (adopt !== undefined && (await this.#apply(step, adopt, actor))) applied++;
+        else left.push(differenceOf(step));
       } catch (error) {
         if (!isFlotillaError(error) || error.code === 'registry-unavailable') throw error;
         if (failures.length < failuresMax) failures.push({ device: step.device, code: error.code });
       }
     }
-    const skipped = steps.length - applied - failures.length;
-    if (failures.length > 0) return { applied, skipped, failures, brokers: [] };
+    const skipped = left.length;
+    if (failures.length > 0) return { applied, skipped, left, failures, brokers: [] };
     await lineage.settleAudit();
     const brokers = await ahead.settle();
     const detail = { applied, skipped, brokers: brokers.join(' '), adopted: adopt === true };
@@ -109,7 +113,7 @@ export class Reconciler {
     feed.restart(brokers);
     // The list is signed again regularly; a failure is logged there.
     await renewCrl().catch(() => undefined);
-    return { applied, skipped, failures, brokers };
+    return { applied, skipped, left, failures, brokers };
   }
 
   /** @returns whether the step changed something */
@@ -194,4 +198,8 @@ export class Reconciler {
     }
     return steps;
   }
+}
+
+function differenceOf({ device, action, certificates, sources }: KnownStep): Difference {
+  return { device, action, serials: certificates.map(({ serial }) => serial), sources };
 }

@@ -32,6 +32,7 @@ export function reconcileRoutes(reconciler: Reconciler): HttpRoute[] {
           })),
           differences: differences.slice(0, differencesMax),
           total: differences.length,
+          brokersAbsent: [...reconciler.absent],
         };
       },
     }),
@@ -44,8 +45,15 @@ export function reconcileRoutes(reconciler: Reconciler): HttpRoute[] {
       response: reconciledSchema,
       async handle({ body: { action, adopt, expected }, actor }) {
         const decision = { adopt: action === 'apply' ? adopt : undefined, expected };
-        const { failures, brokers, ...counts } = await reconciler.decide(decision, actor);
-        return { ...counts, failures: [...failures], brokers: [...brokers] };
+        const done = await reconciler.decide(decision, actor);
+        const { applied, skipped, left, failures, brokers } = done;
+        return {
+          applied,
+          skipped,
+          left: left.slice(0, differencesMax),
+          failures: [...failures],
+          brokers: [...brokers],
+        };
       },
     }),
   ];
