@@ -31,7 +31,7 @@ export const prepare = async (
   }
   const stop = new AbortController();
   void environment.stopAsked().then(() => stop.abort());
-  const view = progressView(out.streams.stderr);
+  const view = progressView(out.streams.stderr, environment.env);
   const made = await prepareFleet(plan, {
     target: await simTarget(options, context, plan.run.brokers),
     log: createLog({ level: 'warn' }),

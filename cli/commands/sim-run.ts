@@ -52,7 +52,7 @@ export const run = async (
     const view =
       options.progress === 'json'
         ? jsonProgress(out.streams.stderr)
-        : progressView(out.streams.stderr);
+        : progressView(out.streams.stderr, environment.env);
     lifecycle.add('screen', () => view.close());
     const watchers: ((progress: Progress) => void)[] = [(progress) => view.update(progress)];
     if (options.metricsPort !== undefined) {

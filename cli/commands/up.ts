@@ -157,6 +157,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
         enrollUrl: https.url,
         log,
         out,
+        env: environment.env,
         terminalLog,
         footer: quickStartFooter(ready, command, consoleUrl),
       });

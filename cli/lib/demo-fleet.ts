@@ -21,6 +21,8 @@ export interface DemoFleet {
   readonly enrollUrl: string;
   readonly log: Logger;
   readonly out: Output;
+  /** Decides about color. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** Where the log lines wait while the live screen is open. */
   readonly terminalLog: TerminalLog;
   /** Stays below the live screen. */
@@ -43,7 +45,7 @@ export async function runDemoFleet(fleet: DemoFleet): Promise<RunningDemoFleet> 
     readFile(admin.ca, 'utf8'),
   ]);
   const stop = new AbortController();
-  const view = progressView(out.streams.stderr, () => [
+  const view = progressView(out.streams.stderr, fleet.env, () => [
     ...(terminalLog.newest === undefined ? [] : [`log: ${terminalLog.newest}`]),
     ...fleet.footer,
   ]);

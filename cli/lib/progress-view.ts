@@ -6,6 +6,8 @@
 import { WriteStream } from 'node:tty';
 import { progressLine, type Progress } from '../../device-sim/view/progress.ts';
 import { Screen } from '../../device-sim/view/screen.ts';
+import { printedText, styleOf } from './style.ts';
+import { TerminalKeys } from './terminal-keys.ts';
 
 export interface ProgressView {
   update(progress: Progress): void;
@@ -30,10 +32,12 @@ export function hasLiveScreen(stream: NodeJS.WritableStream): stream is WriteStr
 /**
  * Chooses by what the stream is.
  *
+ * @param env decides about color: see {@link styleOf}
  * @param footer asked at each update; lines that stay below the live screen, if they fit
  */
 export function progressView(
   stream: NodeJS.WritableStream,
+  env: Readonly<Record<string, string | undefined>>,
   footer: () => readonly string[] = () => [],
 ): ProgressView {
   if (!hasLiveScreen(stream)) {
@@ -42,7 +46,7 @@ export function progressView(
       close: () => undefined,
     };
   }
-  const screen = new Screen();
+  const style = styleOf(stream, env);
   let open = false;
   let shown: readonly string[] = [];
   let size = '';
@@ -52,8 +56,18 @@ export function progressView(
   };
   // Also when the process exits immediately.
   process.once('exit', leave);
+  const keys = new TerminalKeys(process.stdin, {
+    // The same as Ctrl-C, for this command alone.
+    quit: () => void process.kill(process.pid, 'SIGINT'),
+    suspended: leave,
+  });
+  const screen = new Screen({
+    paint: (color, text) => style.color(color, text),
+    ending: () => (keys.isWatching ? 'q or Ctrl-C ends it' : 'Ctrl-C ends it'),
+  });
   return {
     update(progress) {
+      keys.watch();
       const sizeNow = `${stream.columns}x${stream.rows}`;
       if (!open) stream.write(`${alternateScreen}${hideCursor}`);
       if (!open || sizeNow !== size) {
@@ -62,7 +76,7 @@ export function progressView(
       }
       [open, size] = [true, sizeNow];
       screen.update(progress);
-      const lines = layOut(screen, footer(), stream.columns, stream.rows);
+      const lines = layOut(screen, footer(), stream.columns, stream.rows).map(printedText);
       // Only what changed is written, so that a selection in the rest of the screen stays.
       const changed = lines.flatMap((line, row) =>
         line === shown[row] ? [] : [`\u001B[${row + 1};1H${line}${clearLineEnd}`],
@@ -74,6 +88,7 @@ export function progressView(
       shown = lines;
     },
     close() {
+      keys.close();
       leave();
       process.off('exit', leave);
     },
@@ -84,9 +99,12 @@ export function progressView(
 export function layOut(
   screen: Pick<Screen, 'render'>,
   footer: readonly string[],
-  columns: number,
-  rows: number,
+  columnsKnown: number,
+  rowsKnown: number,
 ): readonly string[] {
+  // A serial line, or a terminal inside a container, may report 0.
+  const columns = columnsKnown > 0 ? columnsKnown : 80;
+  const rows = rowsKnown > 0 ? rowsKnown : 24;
   const below = footer.flatMap((line) => wrap(line, columns));
   const above = rows - below.length;
   if (below.length === 0 || above < screenRowsMin) {

@@ -21,6 +21,7 @@ import { phasesOf } from '../plan/phase-names.ts';
 import type { PhaseSpec } from '../plan/phase-schema.ts';
 import type { Plan } from '../plan/plan-schema.ts';
 import { newSeed } from '../plan/seed.ts';
+import type { StandingThreshold } from '../plan/threshold.ts';
 import type { PhaseReport, Report } from '../report/report-model.ts';
 import { RunStats } from '../stats/run-stats.ts';
 import { SharedClock } from '../traffic/shared-clock.ts';
@@ -33,7 +34,7 @@ import { machineUsage } from './machine-usage.ts';
 import { phaseReportOf } from './phase-report.ts';
 import { checkBrokers, checkLocalLimits, machineLimits } from './preflight.ts';
 import { expandAddresses } from './source-addresses.ts';
-import { reportOf } from './verdict.ts';
+import { reportOf, standingOf } from './verdict.ts';
 import { shutDownGraceMs, startWorkers, workerCountOf } from './worker-start.ts';
 
 export interface SimulationDeps {
@@ -75,6 +76,8 @@ export class Simulation {
     enrolled: 0,
   };
   readonly #runningPhases = new Map<string, { sinceMs: number; ofMs: number | undefined }>();
+  readonly #phases: PhaseReport[] = [];
+  #standing: readonly StandingThreshold[] = [];
   readonly #workerLost = new AbortController();
   readonly #stop: AbortSignal;
   readonly #peakOnline = { devices: 0, rssBytes: 0 };
@@ -207,7 +210,6 @@ export class Simulation {
       log: this.#deps.log,
       signal: this.#stop,
     };
-    const reports: PhaseReport[] = [];
     const phases = phasesOf(this.#plan);
     for (const step of this.#plan.phases.keys()) {
       if (this.#stop.aborted) break;
@@ -215,11 +217,11 @@ export class Simulation {
         phases
           .filter((phase) => phase.step === step)
           .map(async ({ name, spec }) => {
-            reports.push(await this.#runPhase(spec, { ...context, name }));
+            this.#phases.push(await this.#runPhase(spec, { ...context, name }));
           }),
       );
     }
-    return reports;
+    return this.#phases;
   }
 
   async #runPhase(spec: PhaseSpec, context: PhaseContext): Promise<PhaseReport> {
@@ -341,7 +343,12 @@ export class Simulation {
   }
 
   #closeSecond(): void {
-    this.#stats.closeSecond(this.#clock.now(), this.#fleet.retired.size);
+    const nowMs = this.#clock.now();
+    this.#stats.closeSecond(nowMs, this.#fleet.retired.size);
+    this.#standing = standingOf({
+      ...{ plan: this.#plan, stats: this.#stats, fleet: this.#fleet, phases: this.#phases },
+      ...{ planned: this.#roster.size, durationMs: nowMs - this.#startMs },
+    });
     this.#emitProgress('second');
   }
 
@@ -371,6 +378,7 @@ export class Simulation {
         misdelivered: count('misdelivered') + count('commandsMisdelivered'),
       },
       errors: totals.errors(),
+      thresholds: this.#standing,
       text,
     });
   }

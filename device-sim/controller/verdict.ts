@@ -6,10 +6,17 @@
 import { timerNames } from '../measure/meter.ts';
 import type { FleetState } from '../phases/phase-context.ts';
 import type { Plan } from '../plan/plan-schema.ts';
-import { judgeThreshold, parseComparison, type JudgedThreshold } from '../plan/threshold.ts';
-import type { PhaseReport, Report } from '../report/report-model.ts';
+import {
+  judgeSoFar,
+  judgeThreshold,
+  parseComparison,
+  type JudgedThreshold,
+  type StandingThreshold,
+  type ThresholdComparison,
+} from '../plan/threshold.ts';
+import type { MessageCounts, PhaseReport, Report } from '../report/report-model.ts';
 import type { RunStats } from '../stats/run-stats.ts';
-import { sumOf, type Account } from './accounting.ts';
+import { settleAccount, sumOf, type Account } from './accounting.ts';
 import { machineOf, validityOf } from './validity.ts';
 
 /** With fewer devices, the memory of the process itself hides theirs. */
@@ -63,7 +70,10 @@ export function reportOf(findings: Findings): Report {
     notes: findings.notes,
     series: stats.seconds,
   };
-  const thresholds = [...judgeAll(plan, facts), ...drillThresholds(phases)];
+  const thresholds = [
+    ...comparisonsOf(plan).map((one) => judgeThreshold(one, facts)),
+    ...drillThresholds(phases),
+  ];
   const ok =
     !findings.aborted &&
     findings.failure === null &&
@@ -72,7 +82,47 @@ export function reportOf(findings: Findings): Report {
   return { ...facts, thresholds, ok };
 }
 
-function devicesOf({ fleet, planned, stats }: Findings): Report['devices'] {
+/**
+ * The thresholds and drills of a run that goes on. Without an account of all workers, nobody knows yet which messages are
+ * lost.
+ */
+export function standingOf(
+  findings: Pick<Findings, 'plan' | 'stats' | 'fleet' | 'planned' | 'phases' | 'durationMs'>,
+): StandingThreshold[] {
+  const { plan, stats, phases } = findings;
+  const { telemetry, commands } = settleAccount([], [], stats.totals);
+  const facts = {
+    durationMs: findings.durationMs,
+    devices: devicesOf(findings),
+    messages: countedSoFar(sumOf(telemetry, commands)),
+    telemetry: countedSoFar(telemetry),
+    commands: countedSoFar(commands),
+    latencyMs: latenciesOf(stats),
+    phases,
+    errors: stats.totals.errors(),
+  };
+  const thresholds = comparisonsOf(plan).map((one) => judgeSoFar(one, facts));
+  const drills = drillThresholds(phases).map(({ name, limit, value, ok }): StandingThreshold => ({
+    ...{ name, limit, value },
+    state: ok ? 'pass' : 'fail',
+  }));
+  return [...thresholds, ...drills];
+}
+
+function countedSoFar({
+  published,
+  acknowledged,
+  duplicated,
+  misdelivered,
+}: MessageCounts): object {
+  return { published, acknowledged, duplicated, misdelivered };
+}
+
+function devicesOf({
+  fleet,
+  planned,
+  stats,
+}: Pick<Findings, 'fleet' | 'planned' | 'stats'>): Report['devices'] {
   return {
     planned,
     enrolled: fleet.enrolled,
@@ -160,11 +210,10 @@ function defaultThresholds(plan: Plan): string[] {
   ];
 }
 
-function judgeAll(plan: Plan, facts: object): JudgedThreshold[] {
-  return (plan.thresholds ?? defaultThresholds(plan)).flatMap((text) => {
-    const comparison = parseComparison(text);
-    return comparison === undefined ? [] : [judgeThreshold(comparison, facts)];
-  });
+function comparisonsOf(plan: Plan): ThresholdComparison[] {
+  return (plan.thresholds ?? defaultThresholds(plan)).flatMap(
+    (text) => parseComparison(text) ?? [],
+  );
 }
 
 /** Each drill counts as a threshold. */

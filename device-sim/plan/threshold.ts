@@ -22,6 +22,16 @@ export interface JudgedThreshold {
   readonly ok: boolean;
 }
 
+/** A threshold while the run goes on. */
+export interface StandingThreshold {
+  readonly name: string;
+  readonly limit: string;
+  /** Null while there is no such figure. */
+  readonly value: number | null;
+  /** `open`: a figure that is known at the end only, or that may still reach its limit. */
+  readonly state: 'pass' | 'fail' | 'open';
+}
+
 const comparison =
   /^([A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)\s*(<=|>=|<|>|==)\s*(-?\d+(?:\.\d+)?)(?:\s*(ms|s|m|h|d))?$/;
 
@@ -48,6 +58,14 @@ export function judgeThreshold(threshold: ThresholdComparison, report: object): 
     value: value ?? null,
     ok: value !== undefined && holds(value, threshold),
   };
+}
+
+/** Judges a threshold while the run goes on. @param facts the figures so far, without those that are known at the end */
+export function judgeSoFar(threshold: ThresholdComparison, facts: object): StandingThreshold {
+  const { name, limit, value, ok } = judgeThreshold(threshold, facts);
+  const isUpperLimit = threshold.operator === '<=' || threshold.operator === '<';
+  const state = ok ? 'pass' : value !== null && isUpperLimit ? 'fail' : 'open';
+  return { name, limit, value, state };
 }
 
 /** The number or boolean (1 or 0) at a path of a report; undefined when there is none. */

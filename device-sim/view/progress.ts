@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceState } from '../device/sim-device.ts';
+import type { StandingThreshold } from '../plan/threshold.ts';
 import type { Second } from '../stats/run-stats.ts';
 
 export interface Progress {
@@ -33,6 +34,8 @@ export interface Progress {
     readonly misdelivered: number;
   };
   readonly errors: Readonly<Record<string, number>>;
+  /** As of the last second. */
+  readonly thresholds: readonly StandingThreshold[];
   /** For phase starts and ends, and notes. */
   readonly text: string;
 }

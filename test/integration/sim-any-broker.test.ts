@@ -82,7 +82,7 @@ when('a fleet runs against any broker, and every message is counted', async (t) 
   const seen: Progress[] = [];
   const metrics = await startRunMetrics({ host: '127.0.0.1', port: 0 });
   t.teardown(() => metrics.close());
-  const screen = new Screen();
+  const screen = new Screen({ paint: (_color, text) => text, ending: () => 'Ctrl-C ends it' });
   const progress = (event: Progress): void => {
     seen.push(event);
     metrics.update(event);

@@ -73,6 +73,11 @@ test('at 80x24 the live screen and the commands to paste fit together', (t) => {
   );
 });
 
+test('a terminal that does not know its size counts as one of 80 columns and 24 rows', (t) => {
+  const screen = { render: (columns: number, rows: number): string => `${columns} of ${rows}` };
+  t.deepEqual(layOut(screen, ['a'.repeat(100)], 0, 0), layOut(screen, ['a'.repeat(100)], 80, 24));
+});
+
 test('a small terminal has the live screen alone', (t) => {
   const screen = { render: (_columns: number, rows: number): string => `of ${rows}` };
   t.deepEqual(layOut(screen, ['a', 'b'], 80, 11), ['of 10']);
