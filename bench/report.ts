@@ -4,9 +4,6 @@
  * @module
  */
 import { isOwn, type BrokerName } from './brokers.ts';
-import { limitsText } from './limit-notes.ts';
-import { floorText, killsText, memoryText } from './report-notes.ts';
-import { threadsText } from './thread-notes.ts';
 import type { ConnectResult, IdleResult } from './connections.ts';
 import type { DurableResult } from './durable.ts';
 import type { DeliveryPlan, DeliveryResult, LatencyResult } from './delivery.ts';
@@ -81,14 +78,16 @@ ${page.fleet()}
 ${page.latencies()}
 
 ${page.deliveries('µs of CPU per delivery at this rate', 2, (row, name) => row.latency[name]?.cpuMicrosecondsPerDelivery)}
-${floorText}
+
 ## Connections
 
 ${page.connections()}
 
 ${scalingText(report)}
 Idle connections were ${Object.values(report.idle)[0]?.connections ?? 0}, each with one subscription and no traffic for twenty seconds.
-${memoryText}${durableText(report)}${killsText}${limitsText}${threadsText}`;
+${durableText(report)}
+What else was measured is in [measurements.md](measurements.md): attacks, kills, long turns, large fleets, memory, threads.
+`;
 }
 
 function introduction(report: BenchReport): string {

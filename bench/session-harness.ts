@@ -9,80 +9,19 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createServer, type TLSSocket } from 'node:tls';
-import type { Authorizer, SessionLimits } from '../broker/contracts/authorizer.ts';
-import type { Verdict } from '../core/policy/policy-verdict.ts';
 import type { Identity } from '../broker/contracts/identity.ts';
 import { StreamWire } from '../broker/listeners/stream-wire.ts';
-import { createSessionLayer } from '../broker/session/mqtt-session-layer.ts';
 import { openDurableStore } from '../broker/store/durable-store.ts';
 import { openMemoryStore } from '../broker/store/memory-store.ts';
-import { storeLimits } from '../broker/store/open-store.ts';
 import { commonNameOf } from '../certs/certificate.ts';
-import { systemClock } from '../core/clock.ts';
-import { checkConfig } from '../core/config/config.ts';
-import { createLog } from '../core/log.ts';
-import { inflightWindow } from './peers.ts';
-import { uncheckedRights } from './unchecked-identity.ts';
+import { benchStoreOptions, openBenchLayer } from './bench-session-layer.ts';
 
 const [, , folder = '', port = '0'] = process.argv;
-const config = checkConfig({
-  limits: {
-    broker: {
-      inflightOutMax: inflightWindow,
-      queuePerSessionMaxMessages: 1_000_000,
-      queuePerSessionMaxBytes: 512 * 1024 * 1024,
-    },
-  },
-});
-const limits = config.limits.broker;
-const yes: Verdict = { allowed: true, rule: 'all', always: true };
-const sessionLimits: SessionLimits = {
-  messagesPerSecond: 0,
-  messagesBurst: 0,
-  bytesPerSecond: 0,
-  bytesBurst: 0,
-  connectionsMax: 1000,
-  subscriptionsMax: limits.subscriptionsPerSessionMax,
-  inflightMax: limits.inflightOutMax,
-  queueMaxMessages: limits.queuePerSessionMaxMessages,
-  queueMaxBytes: limits.queuePerSessionMaxBytes,
-  queueOverflow: 'drop-oldest',
-  queueQos0: false,
-  payloadMaxBytes: limits.packetMaxBytes,
-  retainedMax: limits.retainedMax,
-  retainedMaxBytes: limits.retainedTotalMaxBytes,
-  sessionExpiryMaxSeconds: limits.sessionExpiryMaxSeconds,
-};
-const authorizer: Authorizer = {
-  version: 1,
-  connect: () => yes,
-  publish: () => yes,
-  subscribe: () => yes,
-  receive: () => true,
-  limits: () => sessionLimits,
-  onDenied: 'close',
-};
-const clock = systemClock;
-const storeOptions = { limits: storeLimits(limits), clock };
 const store =
   process.env['FLOTILLA_BENCH_STORE'] === 'memory'
-    ? openMemoryStore(storeOptions)
-    : await openDurableStore({ ...storeOptions, path: join(folder, 'session.sqlite') });
-const layer = await createSessionLayer(config, {
-  authorizer,
-  events: {
-    connected() {},
-    disconnected() {},
-    refused() {},
-    denied() {},
-    dropped() {},
-  },
-  intercept: () => false,
-  rights: uncheckedRights,
-  clock,
-  log: createLog({ level: 'error' }),
-  store,
-});
+    ? openMemoryStore(benchStoreOptions)
+    : await openDurableStore({ ...benchStoreOptions, path: join(folder, 'session.sqlite') });
+const layer = await openBenchLayer(store);
 const server = createServer(
   {
     key: readFileSync(join(folder, 'server.key')),

@@ -31,10 +31,12 @@ interface WaitingFrame {
   readonly text: string;
 }
 
-export interface LinkDeps extends Pick<
-  EntranceDeps,
-  'admitter' | 'quota' | 'events' | 'upgradeEvents'
-> {
+export interface LinkDeps extends Pick<EntranceDeps, 'events' | 'upgradeEvents'> {
+  readonly admitter: Pick<
+    EntranceDeps['admitter'],
+    'admit' | 'accept' | 'acceptUpgraded' | 'release'
+  >;
+  readonly quota: Pick<EntranceDeps['quota'], 'offer' | 'admitted'>;
   /** Whether a CA certificate with this fingerprint is in force. A front may not know yet that one is not. */
   isAuthority(fingerprint: string): boolean;
 }
