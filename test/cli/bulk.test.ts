@@ -1,6 +1,8 @@
 /** `flotilla device bulk` and `flotilla token list` with a real service. @module */
+import { writeFileSync } from 'node:fs';
 import test from 'ava';
 import { z } from 'zod';
+import { importedSchema } from '../../core/protocol/enrollment-api.ts';
 import { tokenPageSchema } from '../../core/protocol/operator-api.ts';
 import { flotilla, startUp, type CommandResult, type Up } from '../support/cli.ts';
 
@@ -48,6 +50,28 @@ test.serial('with --yes all devices that match are changed, and no others', asyn
   t.is(await statusOf('bulk-2'), 'revoked');
   t.is(await statusOf('other-1'), 'active');
 });
+
+test.serial(
+  'an import is sent in parts; its lines are those of the file, and a repetition creates nothing',
+  async (t) => {
+    const file = `${up.folder}/many.csv`;
+    const rows = Array.from({ length: 11_000 }, (_none, at) => `imp-${at},hall-${at % 7}`);
+    rows[10_500] = 'imp-10500,"a\u0007b"';
+    rows[700] = 'not an id,hall-1';
+    writeFileSync(file, ['id,group', ...rows].join('\n'));
+    const run = (): Promise<CommandResult> =>
+      flotilla(['device', 'import', file, '--json', '--state', up.ready.state]);
+    const first = await run();
+    t.is(first.code, 1, 'two rows are wrong');
+    const { created, refused } = importedSchema.parse(first.json());
+    t.is(created, 10_998);
+    t.deepEqual(
+      refused.map(({ line }) => line),
+      [702, 10_502],
+    );
+    t.like((await run()).json(), { created: 0, updated: 10_998 });
+  },
+);
 
 test.serial('token list shows the tokens by status, without their secrets', async (t) => {
   const { token } = await up.ask(

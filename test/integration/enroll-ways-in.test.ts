@@ -64,6 +64,25 @@ test('a factory certificate enrolls its own device, and allows nothing else', as
   );
 });
 
+test('the request of a device that was deleted or revoked is never answered with its former certificate', async (t) => {
+  const service = await enrollService(t);
+  const factory = factoryCa();
+  const added = { name: 'maker', certificate: factory.pem };
+  t.is((await service.asAdmin('POST', '/v1/factories', added)).status, 201);
+  const { pem } = csrOf('f1');
+  const own = factory.device('f1');
+  const first = await enrollWith(service, 'f1', own, pem);
+  t.is((await service.asAdmin('DELETE', '/v1/devices/f1')).status, 200);
+  const second = await enrollWith(service, 'f1', own, pem);
+  t.is(second.status, 201, JSON.stringify(second.body));
+  t.not(second.body['serial'], first.body['serial']);
+  const shown = await service.asAdmin('GET', '/v1/devices/f1');
+  t.like(shown.body, { status: 'active' });
+  t.is((shown.body['certificates'] as unknown[]).length, 1);
+  await service.asAdmin('POST', '/v1/devices/f1/revoke', {});
+  t.is((await enrollWith(service, 'f1', own, pem)).body['code'], 'device-revoked');
+});
+
 test('foreign, expired and unlisted factory certificates are refused', async (t) => {
   const clock = fakeClock(Date.now());
   const service = await enrollService(t, { clock });
