@@ -68,7 +68,10 @@ export async function openBroker(
     ports: parts.ports,
     aedes: layer.core,
     failed: fatalError.occurred,
-    reload: () => reloader.reload(),
+    reload() {
+      parts.ports.settingsChanged();
+      return reloader.reload();
+    },
     async copyStore(path) {
       const { copyTo } = layer.context.store;
       await copyTo?.(path);

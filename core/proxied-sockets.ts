@@ -18,8 +18,8 @@ import {
 } from './proxy-header.ts';
 
 export interface ProxiedSocketsDeps {
-  /** Networks of the load balancers: addresses, or networks like 10.0.0.0/8. */
-  readonly networks: readonly string[];
+  /** Networks of the load balancers: addresses, or networks like 10.0.0.0/8. Asked for each connection. */
+  networks(): readonly string[];
   readonly timeoutMs: number;
   readonly clock: Clock;
   /** A connection was closed. */
@@ -28,19 +28,26 @@ export interface ProxiedSocketsDeps {
 
 export class ProxiedSockets {
   readonly #deps: ProxiedSocketsDeps;
-  readonly #networks: BlockList;
+  #networks: readonly string[];
+  #blocks: BlockList;
   /** The clients behind the open connections of load balancers, by address and port of the connection. */
   readonly #sources = new Map<string, ProxySource>();
 
   constructor(deps: ProxiedSocketsDeps) {
     this.#deps = deps;
-    this.#networks = ipNetworks(deps.networks);
+    this.#networks = deps.networks();
+    this.#blocks = ipNetworks(this.#networks);
   }
 
   /** Whether a connection comes from a load balancer. */
   isProxied(socket: Socket): boolean {
     const address = unmappedAddress(socket.remoteAddress ?? '');
-    return isInNetworks(address, this.#networks);
+    const networks = this.#deps.networks();
+    if (networks !== this.#networks) {
+      this.#networks = networks;
+      this.#blocks = ipNetworks(networks);
+    }
+    return isInNetworks(address, this.#blocks);
   }
 
   /**

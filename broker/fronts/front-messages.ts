@@ -16,6 +16,8 @@ export interface FrontStart {
   readonly index: number;
   readonly options: DevicePortsOptions;
   readonly material: PortMaterial;
+  /** Networks of load balancers that send the PROXY protocol. */
+  readonly proxies: readonly string[];
   readonly bells: SharedArrayBuffer;
   readonly toCore: SharedArrayBuffer;
   readonly toFront: SharedArrayBuffer;
@@ -27,6 +29,7 @@ export interface FrontStart {
 /** From the core. */
 export type FrontCommand =
   | { readonly type: 'material'; readonly material: PortMaterial }
+  | { readonly type: 'proxies'; readonly proxies: readonly string[] }
   | { readonly type: 'stop-listening' }
   | { readonly type: 'close' };
 

@@ -125,6 +125,11 @@ export class FrontPorts implements BrokerPorts {
     }
   }
 
+  settingsChanged(): void {
+    const { proxies } = this.#deps.config;
+    for (const thread of this.#threads) thread?.send({ type: 'proxies', proxies });
+  }
+
   stopListening(): void {
     this.#listening = false;
     this.#stopped = true;
@@ -151,6 +156,7 @@ export class FrontPorts implements BrokerPorts {
         index,
         ports: this.#options,
         material: this.#material,
+        proxies: this.#deps.config.proxies,
         bells: this.#bells,
         poisons: this.#deps.poisons,
       },

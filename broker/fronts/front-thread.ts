@@ -31,6 +31,7 @@ export interface ThreadOptions {
   readonly index: number;
   readonly ports: DevicePortsOptions;
   readonly material: PortMaterial;
+  readonly proxies: readonly string[];
   readonly bells: SharedArrayBuffer;
   readonly poisons: boolean;
 }
@@ -44,7 +45,7 @@ export class FrontThread {
   readonly #report: Promise<FrontReport>;
 
   constructor(options: ThreadOptions, deps: LinkDeps) {
-    const { index, ports, material, bells, poisons } = options;
+    const { index, ports, material, proxies, bells, poisons } = options;
     const toCore = ringMemory(ringToCoreBytes);
     const toFront = ringMemory(ringToFrontBytes);
     const bell = new Bell(bells, index + 1);
@@ -57,6 +58,7 @@ export class FrontThread {
       index,
       options: ports,
       material,
+      proxies,
       bells,
       toCore,
       toFront,

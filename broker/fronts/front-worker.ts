@@ -31,6 +31,7 @@ const bell = new Bell(start.bells, coreThread);
 const outbox = new FrontOutbox(new RingSender(start.toCore, bell));
 const receiver = new RingReceiver(start.toFront, bell, start.poisons);
 const handshakes = new FrontHandshakes(outbox);
+let { proxies } = start;
 let authorities = authoritiesOf(start.material);
 let handshakeCount = 0;
 const events = {
@@ -41,6 +42,7 @@ const events = {
 const ports: DevicePorts = new DevicePorts(start.options, start.material, {
   clock,
   events,
+  proxies: () => proxies,
   gate: new HandshakeGate({
     clock,
     places: handshakes,
@@ -84,6 +86,9 @@ parent.on('message', (command: FrontCommand) => {
     case 'material':
       authorities = authoritiesOf(command.material);
       ports.replaceMaterial(command.material);
+      return;
+    case 'proxies':
+      proxies = command.proxies;
       return;
     case 'stop-listening':
       ports.stopListening();

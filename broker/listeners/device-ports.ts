@@ -18,8 +18,6 @@ export interface DevicePortsOptions {
   readonly wssPort: number;
   /** Origins of web pages that may open a WebSocket, in addition to the own one. */
   readonly wssOrigins: readonly string[];
-  /** Networks of load balancers that send the PROXY protocol. */
-  readonly proxies: readonly string[];
   readonly handshakeTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly packetMaxBytes: number;
@@ -34,6 +32,8 @@ export interface DevicePortsDeps {
   readonly clock: Clock;
   readonly gate: HandshakeGate;
   readonly events: ListenerEvents;
+  /** Networks of load balancers that send the PROXY protocol, as they are now. */
+  readonly proxies: () => readonly string[];
   /** Takes ownership of a connection whose TLS handshake is complete. */
   secured(port: PortName, socket: TLSSocket, handshake: Handshake): void;
 }
@@ -117,17 +117,14 @@ export class DevicePorts {
     alpn: readonly string[],
     material: PortMaterial,
   ): TlsListener {
-    const { clock, gate, events } = this.#deps;
-    const { host, proxies, reusePort, handshakeTimeoutMs } = this.#options;
-    return new TlsListener(
-      { host, port, alpn, handshakeTimeoutMs, proxies, reusePort },
-      material[name],
-      {
-        clock,
-        gate,
-        events,
-        secured: (socket, handshake) => this.#deps.secured(name, socket, handshake),
-      },
-    );
+    const { clock, gate, events, proxies } = this.#deps;
+    const { host, reusePort, handshakeTimeoutMs } = this.#options;
+    return new TlsListener({ host, port, alpn, handshakeTimeoutMs, reusePort }, material[name], {
+      clock,
+      gate,
+      events,
+      proxies,
+      secured: (socket, handshake) => this.#deps.secured(name, socket, handshake),
+    });
   }
 }

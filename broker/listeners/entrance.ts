@@ -51,6 +51,8 @@ export interface BrokerPorts {
    * @throws when OpenSSL rejects the certificates; the previous ones stay in use
    */
   replaceMaterial(material: TlsMaterial): void;
+  /** Settings of the configuration have changed: those that can be used without a restart are, for new connections. */
+  settingsChanged(): void;
   /** Accepts no more connections. Those that are not passed to the session layer yet are closed. */
   stopListening(): void;
   /** Closes both ports and all remaining connections. */
@@ -59,7 +61,7 @@ export interface BrokerPorts {
 
 /** @param reusePort whether other threads listen on the same ports */
 export function portsOptions(
-  { host, broker, proxies, limits }: Config,
+  { host, broker, limits }: Config,
   reusePort: boolean,
 ): DevicePortsOptions {
   const { handshakeTimeoutMs, connectTimeoutMs, packetMaxBytes } = limits.broker;
@@ -69,7 +71,6 @@ export function portsOptions(
     mqttsPort,
     wssPort,
     wssOrigins,
-    proxies,
     handshakeTimeoutMs,
     connectTimeoutMs,
     packetMaxBytes,

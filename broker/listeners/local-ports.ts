@@ -31,6 +31,7 @@ export class LocalPorts implements BrokerPorts {
       {
         clock,
         events,
+        proxies: () => config.proxies,
         gate: new HandshakeGate({
           clock,
           places: quota,
@@ -53,6 +54,10 @@ export class LocalPorts implements BrokerPorts {
   replaceMaterial(material: TlsMaterial): void {
     this.#authorities = authoritiesOf(material);
     this.#ports.replaceMaterial({ mqtts: material, wss: material });
+  }
+
+  settingsChanged(): void {
+    // They are read for each connection.
   }
 
   stopListening(): void {

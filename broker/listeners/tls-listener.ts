@@ -23,8 +23,6 @@ export interface TlsListenerOptions {
   readonly port: number;
   readonly alpn: readonly string[];
   readonly handshakeTimeoutMs: number;
-  /** Networks of load balancers that send the PROXY protocol. */
-  readonly proxies: readonly string[];
   /** Whether other threads listen on the same port; the kernel distributes the connections. */
   readonly reusePort: boolean;
 }
@@ -43,6 +41,8 @@ export interface TlsListenerDeps {
   readonly clock: Clock;
   readonly gate: HandshakeGate;
   readonly events: ListenerEvents;
+  /** Networks of load balancers that send the PROXY protocol. */
+  readonly proxies: () => readonly string[];
   /** Takes ownership of a connection whose handshake is complete. */
   secured(socket: TLSSocket, handshake: Handshake): void;
 }
@@ -69,7 +69,7 @@ export class TlsListener {
     this.#options = options;
     this.#deps = deps;
     this.#proxied = new ProxiedSockets({
-      networks: options.proxies,
+      networks: () => deps.proxies(),
       timeoutMs: options.handshakeTimeoutMs,
       clock: deps.clock,
       refused: (...refusal) => deps.events.handshakeFailed(...refusal),

@@ -11,6 +11,7 @@ import type { Config } from './config.ts';
 export const liveSettings: readonly string[] = [
   'log.level',
   'names',
+  'proxies',
   'enroll.tokenTtl',
   'enroll.importedTokenTtl',
   'enroll.certificateValidity',

@@ -81,7 +81,8 @@ function readProxyHeaders(
   const { handshakeTimeoutMs } = config.limits.enroll;
   const warnings = new RateLimiter(clock, refusalLinesPerMinute, 60_000);
   const proxied = new ProxiedSockets({
-    networks: config.proxies,
+    // A reload replaces the list.
+    networks: () => config.proxies,
     timeoutMs: handshakeTimeoutMs,
     clock,
     refused(remoteAddress, code, detail) {

@@ -35,11 +35,11 @@ async function listenerBench(t: ExecutionContext, clock: Clock): Promise<Listene
   const own = ca.issue({ profile: 'server', commonName: 'broker', names: ['localhost'] });
   const listener = new TlsListener(
     {
-      ...{ host: '127.0.0.1', port: 0, alpn: ['mqtt'], handshakeTimeoutMs: 5000, proxies: [] },
+      ...{ host: '127.0.0.1', port: 0, alpn: ['mqtt'], handshakeTimeoutMs: 5000 },
       reusePort: false,
     },
     { key: own.key, chain: own.cert, authorities: [ca.root], sessionTickets: true },
-    { clock, gate, events, secured: () => secured.add() },
+    { clock, gate, events, proxies: () => [], secured: () => secured.add() },
   );
   const { port } = await listener.listen();
   t.teardown(() => listener.close());
