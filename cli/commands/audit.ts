@@ -9,6 +9,7 @@ import { databaseAccess, type DatabaseAccess } from '../../enroll/database/datab
 import { readManifest } from '../../enroll/registry/manifest.ts';
 import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
+  describeJson,
   deviceId,
   durationMs,
   loadStateAndConfig,
@@ -46,7 +47,10 @@ export function auditCommand(runner: Runner): Command {
       ).action(runner.run(verify)),
     )
     .addCommand(
-      stateCommand('tail', 'print the last lines of the audit log')
+      describeJson(
+        stateCommand('tail', 'print the last lines of the audit log'),
+        'print one JSON document on stdout; with --follow, then one per new line',
+      )
         .option('--lines <n>', 'number of lines', wholeNumber, 20)
         .option('--device <id>', 'only lines about this device', deviceId)
         .option('--since <duration>', 'only lines of this last time, like 1h', durationMs)

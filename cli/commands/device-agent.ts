@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
-import type { CommandAction, CommonOptions } from '../lib/command-context.ts';
+import { describeJson, type CommandAction, type CommonOptions } from '../lib/command-context.ts';
 import type { RenewalOptions } from '../lib/identity-renewal.ts';
 import { RenewalAgent } from '../lib/renewal-agent.ts';
 import { checkDocument, readCheck, renewIfDue } from '../lib/renewal-check.ts';
@@ -15,9 +15,10 @@ interface AgentOptions extends CommonOptions, RenewalOptions {
 }
 
 export function agentCommand(runner: Runner): Command {
-  return renewalOptions('agent', 'on the device: renew the certificate whenever it is due').action(
-    runner.run(runAgent),
-  );
+  return describeJson(
+    renewalOptions('agent', 'on the device: renew the certificate whenever it is due'),
+    'print one JSON document per line on stdout: after each check, and after each failed attempt',
+  ).action(runner.run(runAgent));
 }
 
 const runAgent: CommandAction<AgentOptions> = async (options, { out, environment }) => {

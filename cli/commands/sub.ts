@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { visible } from '../../core/escape.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { addConnectionOptions, qosOption } from '../lib/connection-options.ts';
-import { stateCommand, wholeNumber, type Context } from '../lib/command-context.ts';
+import { describeJson, stateCommand, wholeNumber, type Context } from '../lib/command-context.ts';
 import type { ConnectionOptions } from '../lib/mqtt-connection.ts';
 import type { Runner } from '../lib/runner.ts';
 
@@ -17,7 +17,10 @@ const shownMaxChars = 4096;
 
 export function subCommand(runner: Runner): Command {
   return addConnectionOptions(
-    stateCommand('sub', 'print messages as they arrive; with --json a document for each'),
+    describeJson(
+      stateCommand('sub', 'print messages as they arrive'),
+      'print one JSON document per message on stdout, each on a line',
+    ),
   )
     .argument('<filters...>', 'topic filters, for example devices/#')
     .addOption(qosOption('highest quality of service').default('1'))

@@ -52,6 +52,13 @@ export function command(name: string, description: string): Command {
     .option('--json', 'print one JSON document on stdout');
 }
 
+/** Describes `--json` of a command that prints more than one document. @returns the command */
+export function describeJson(of: Command, description: string): Command {
+  const option = of.options.find(({ long }) => long === '--json');
+  if (option !== undefined) option.description = description;
+  return of;
+}
+
 /** A command with `--json` and `--state`. */
 export function stateCommand(name: string, description: string): Command {
   return command(name, description).addOption(

@@ -160,7 +160,7 @@ function summaryLine(thresholds: readonly StandingThreshold[]): Span[] {
   const [passed, failed, open] = [count('pass'), count('fail'), count('open')];
   const [first] = thresholds.filter(({ state }) => state === 'fail');
   return [
-    'limits   ',
+    'thresholds ',
     ...[['green', `${passed} met so far`] as const, '  '],
     ...(failed === 0 || first === undefined
       ? []

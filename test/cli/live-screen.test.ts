@@ -75,7 +75,7 @@ test('at 80x24 the fleet is live above the commands to paste, and Ctrl-C restore
   t.true(seen.screen.every((line) => line.length <= 80));
   t.regex(screen, /devices .*█/);
   t.regex(screen, /q or Ctrl-C ends it/);
-  t.regex(screen, /limits +\d met so far/, 'it fits beside the commands');
+  t.regex(screen, /thresholds +\d met so far/, 'it fits beside the commands');
   t.regex(screen, /phase +steady {2}for \d\d:\d\d/, 'it has no end of its own');
   t.regex(screen, /^http:\/\/127\.0\.0\.1:\d+\/sign-in\?token=[\w-]{43}$/m, 'one line to copy');
   for (const command of ['device enroll', 'service create', 'sub', 'pub', 'sim run']) {
@@ -178,8 +178,8 @@ async function typed(
   return JSON.parse(done.stdout) as Typed;
 }
 
-test('the live screen has colors and the limits so far, and q ends the run with its report', async (t) => {
-  const seen = await typed(t, 'q', '3 online.*steady.*limits [^\\n]*missed', { TERM: 'xterm' });
+test('the live screen has colors and the thresholds so far, and q ends the run with its report', async (t) => {
+  const seen = await typed(t, 'q', '3 online.*steady.*thresholds [^\\n]*missed', { TERM: 'xterm' });
   if (seen === undefined) return;
   const screen = seen.screen.join('\n');
   const [red, green, dim, end, bright] = ['31m', '32m', '2m', '39m', '22m'].map(
@@ -188,7 +188,7 @@ test('the live screen has colors and the limits so far, and q ends the run with 
   t.true(screen.includes(`${green}3 online${end}`), screen);
   t.true(
     screen.includes(
-      `limits   ${green}1 met so far${end}  ${red}1 missed: latencyMs.connect.p99 < 0, now `,
+      `thresholds ${green}1 met so far${end}  ${red}1 missed: latencyMs.connect.p99 < 0, now `,
     ),
     screen,
   );
@@ -203,7 +203,7 @@ test('the live screen has colors and the limits so far, and q ends the run with 
 });
 
 test('with NO_COLOR the live screen has no color, and Ctrl-C ends the run', async (t) => {
-  const seen = await typed(t, '\u0003', '3 online.*steady.*limits', { NO_COLOR: '1' });
+  const seen = await typed(t, '\u0003', '3 online.*steady.*thresholds', { NO_COLOR: '1' });
   if (seen === undefined) return;
   t.false(seen.screen.join('\n').includes('\u001B'));
   t.regex(seen.screen.join('\n'), /devices .*█/);

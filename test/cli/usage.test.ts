@@ -62,6 +62,18 @@ test('the help of one service shows no ports of the other', async (t) => {
   t.notRegex(broker, /--https-port|9465/);
 });
 
+test('the help of commands that print many documents says so', async (t) => {
+  for (const [command, text] of [
+    [['device', 'agent'], /one JSON document per line .*after each check/],
+    [['sub'], /one JSON document per message/],
+    [['audit', 'tail'], /with --follow, then one per new line/],
+    [['device', 'renew'], /print one JSON document on stdout --dir/],
+  ] as const) {
+    const { stdout } = await flotilla([...command, '--help']);
+    t.regex(stdout.replaceAll(/\s+/g, ' '), text);
+  }
+});
+
 const wrong: readonly (readonly string[])[] = [
   ['no-such-command'],
   ['device'],
