@@ -122,7 +122,7 @@ export class EventReporter {
       const { id: device } = identity;
       this.#deps.metrics.dropped.inc({ reason }, messages);
       const fields = { device, reason, messages };
-      this.#limitedLog.write('info', { device }, fields, 'messages dropped');
+      this.#limitedLog.write('info', { device, isRepeated: true }, fields, 'messages dropped');
     },
   };
 

@@ -20,7 +20,17 @@ export const linesPerMinuteMax = 1200;
 const minuteMs = 60_000;
 
 /** Who caused a line. An IPv6 address counts as its /64; `broker`: lines for which nobody in particular is known. */
-export type LineSource = { readonly device: string } | { readonly address: string } | 'broker';
+export type LineSource =
+  | {
+      readonly device: string;
+      /**
+       * The same cause can write such lines again and again: one line a second with this message, so that lines about
+       * other causes are left, for example why the connection is closed.
+       */
+      readonly isRepeated?: true;
+    }
+  | { readonly address: string }
+  | 'broker';
 
 /** The fields of a line. The code or the reason is what suppressed lines are counted by. */
 export interface LineFields extends Readonly<Record<string, unknown>> {
@@ -55,7 +65,7 @@ export class RateLimitedLog {
     fields: LineFields,
     message: string,
   ): void {
-    if (this.#takeLine(source)) this.#log[level](fields, message);
+    if (this.#takeLine(source, message)) this.#log[level](fields, message);
     else this.#count(fields.code ?? fields.reason ?? message);
   }
 
@@ -65,7 +75,7 @@ export class RateLimitedLog {
     this.#report();
   }
 
-  #takeLine(source: LineSource): boolean {
+  #takeLine(source: LineSource, message: string): boolean {
     if (this.#second.advance()) this.#linesBySource.clear();
     const minute = Math.floor(this.#clock.monotonicMs() / minuteMs);
     if (minute !== this.#minuteNumber) {
@@ -78,9 +88,13 @@ export class RateLimitedLog {
     const lines = (this.#linesBySource.get(name) ?? 0) + 1;
     if (lines > this.#linesPerSourceMax) return false;
     if (isUnidentified && this.#unidentified >= linesPerMinuteMax / 2) return false;
+    const isRepeated = source !== 'broker' && 'isRepeated' in source;
+    const repeated = `${name} ${message}`;
+    if (isRepeated && this.#linesBySource.has(repeated)) return false;
     if (!this.#second.take(linesPerSecondMax) || !this.#minute.take(name)) return false;
     if (isUnidentified) this.#unidentified++;
     this.#linesBySource.set(name, lines);
+    if (isRepeated) this.#linesBySource.set(repeated, 1);
     return true;
   }
 

@@ -14,6 +14,7 @@ import {
   applied,
   brokerWorld,
   collect,
+  connectPacket,
   untilClosed,
   writeIdentity,
   type BrokerWorld,
@@ -273,4 +274,48 @@ for (const fronts of [0, 1]) {
     await t.throwsAsync(world.mqtt(browser, { clientId: 'other', ...wss(world, browser) }));
     await until('the client id is refused', () => world.codes().includes('client-id-not-allowed'));
   });
+}
+
+for (const fronts of [0, 1]) {
+  for (const outboundPerConnectionMaxBytes of [16_384, 262_144]) {
+    test.serial(
+      `a client that never reads is closed at its limit of ${outboundPerConnectionMaxBytes} bytes, and others lose nothing (${fronts} fronts)`,
+      async (t) => {
+        const limits = { outboundPerConnectionMaxBytes, outboundStalledMaxMs: 1000 };
+        const world = await brokerWorld(t, {
+          policy,
+          config: { broker: { fronts }, limits: { broker: limits } },
+        });
+        const identity = world.device('pump-6');
+        const client = (name: string): Promise<MqttClient> =>
+          world.mqtt(identity, { clientId: `pump-6/${name}` });
+        const [healthy, publisher] = [await client('healthy'), await client('publisher')];
+        const stalled = await world.tls(identity);
+        stalled.on('error', () => undefined);
+        stalled.write(connectPacket('pump-6/stalled'));
+        let receivedBytes = 0;
+        stalled.on('data', (chunk: Buffer) => (receivedBytes += chunk.length));
+        stalled.write(
+          Buffer.concat([Buffer.from([0x82, 16, 0, 1, 0, 11]), Buffer.from('devices/big\0')]),
+        );
+        await until('CONNACK and SUBACK', () => receivedBytes === 9);
+        stalled.pause();
+        const seen = collect(healthy);
+        await healthy.subscribeAsync('devices/big', { qos: 1 });
+        // More than the buffers of the kernel, until the broker closes the connection.
+        const payload = 'x'.repeat(60_000);
+        let count = 0;
+        await until('the client that does not read is closed', async () => {
+          const sent = Array.from({ length: 20 }, () =>
+            publisher.publishAsync('devices/big', payload, { qos: 1 }),
+          );
+          count += (await Promise.all(sent)).length;
+          // The publisher may be faster than a receiver with a small limit, whose queue has a limit as well.
+          await until('the other one received all', () => seen.length === count);
+          return world.codes().includes('outbound-too-slow');
+        });
+        t.is(world.codes().filter((code) => code === 'outbound-too-slow').length, 1);
+      },
+    );
+  }
 }

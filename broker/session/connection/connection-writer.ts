@@ -30,7 +30,10 @@ export class ConnectionWriter {
   #onSent: (() => void) | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
   #stalledSinceMs = -1;
-  #stalledBytes = 0;
+  /** The bytes that were ever passed to {@link write}. */
+  #passedBytes = 0;
+  /** Those of them that had been sent when the connection was last found to make progress. */
+  #sentBytes = 0;
   /** The bytes in the wire that are counted as outbound bytes of all connections. */
   #countedBytes = 0;
   /** The bytes in the wire at the last {@link sweep}. */
@@ -60,6 +63,11 @@ export class ConnectionWriter {
     return outbound.isScarce && this.bytes >= 4 * this.#shareBytes;
   }
 
+  /** Whether it has as many bytes as it may: with a small limit that is before its wire is full. */
+  get #isAtLimit(): boolean {
+    return this.#heldBytes > 0 && this.bytes >= this.#shareBytes;
+  }
+
   get #shareBytes(): number {
     const { limits, rooms } = this.#context;
     return rooms.outbound.shareOf(limits.outboundPerConnectionMaxBytes);
@@ -73,6 +81,7 @@ export class ConnectionWriter {
     const wire = this.#wire;
     if (!wire.isOpen) return;
     this.#context.counters.bytesOut += batch.bytes;
+    this.#passedBytes += batch.bytes;
     if (this.#backlog === undefined && wire.accepts(batch.bytes)) {
       wire.send(batch, this.#whenSent());
       return;
@@ -122,13 +131,15 @@ export class ConnectionWriter {
     const heldBytes = this.#heldBytes;
     this.#count(Math.min(heldBytes, this.#sweptBytes));
     this.#sweptBytes = heldBytes;
-    if (this.#wire.accepts(1)) {
+    const accepts = this.#wire.accepts(1);
+    // A wire that accepts more bytes does not report room, so room is checked here too.
+    if (accepts) this.#owner.resumeSending();
+    const sentBytes = this.#passedBytes - this.bytes;
+    if (accepts && !this.#isAtLimit) {
       this.#stalledSinceMs = -1;
-      // A wire that accepts more bytes does not report room, so room is checked here too.
-      this.#owner.resumeSending();
-    } else if (this.#stalledSinceMs < 0 || this.bytes < this.#stalledBytes) {
+    } else if (this.#stalledSinceMs < 0 || sentBytes > this.#sentBytes) {
       this.#stalledSinceMs = nowMs;
-      this.#stalledBytes = this.bytes;
+      this.#sentBytes = sentBytes;
     } else if (
       nowMs - this.#stalledSinceMs >= this.#context.limits.outboundStalledMaxMs ||
       this.#usesRoomOfOthers

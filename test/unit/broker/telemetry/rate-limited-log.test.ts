@@ -36,6 +36,23 @@ test('a flood of log lines is limited, and the suppressed lines are counted and 
   t.is(clock.pending, 0);
 });
 
+test('lines that one cause repeats leave room for the line that says why a connection is closed', (t) => {
+  const clock = fakeClock();
+  const capture = captureLog();
+  const limited = new RateLimitedLog(capture.log, clock);
+  const dropped = { device: 'one', isRepeated: true } as const;
+  for (let second = 0; second < 59; second++) {
+    for (let n = 0; n < 100; n++) limited.write('info', dropped, { reason: 'full' }, 'dropped');
+    clock.advance(1000);
+  }
+  limited.write('info', dropped, { reason: 'full' }, 'dropped');
+  limited.write('info', { device: 'one' }, { code: 'outbound-too-slow' }, 'closed');
+  t.like(capture.lines.at(-1), { msg: 'closed', code: 'outbound-too-slow' });
+  t.is(capture.lines.filter(({ msg }) => msg === 'dropped').length, 60);
+  limited.stop();
+  t.like(capture.lines.at(-1), { reasons: { full: 59 * 99 } });
+});
+
 test('a source has a tenth of the lines of a minute, and all unidentified clients have half', (t) => {
   const clock = fakeClock();
   const capture = captureLog();
