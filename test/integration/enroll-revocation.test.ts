@@ -359,6 +359,9 @@ test('openssl accepts the CRL, which contains the revoked certificate and not th
     ).status,
     200,
   );
+  // As commands and the API print it.
+  const printed = service.service.ca.fingerprint;
+  t.is((await service.call({ method: 'GET', path: `/crl/${printed}.pem` })).status, 200);
   t.is((await service.call({ method: 'GET', path: '/crl/0123456789abcdef' })).status, 404);
   const whole = [
     ...['verify', '-x509_strict', '-crl_check_all', '-CRLfile', 'crl.pem'],

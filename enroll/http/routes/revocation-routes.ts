@@ -24,8 +24,8 @@ export interface RevocationRouteDeps {
 
 /**
  * - `/crl`: the CRL of the current issuer.
- * - `/crl/{ca}`, `/crl/{ca}.pem`: the CRL of one CA, by the first 16 or more digits of its fingerprint; `root` is
- *   the root.
+ * - `/crl/{ca}`, `/crl/{ca}.pem`: the CRL of one CA, by its fingerprint, or the first 16 or more digits of it; `root`
+ *   is the root.
  * - `/crl/all.pem`, `/crl.pem`: the CRLs of the whole chain, the current issuer's first. Software that checks each
  *   certificate of a chain needs all of them.
  * - `/ocsp`
@@ -56,7 +56,7 @@ export function revocationRoutes(deps: RevocationRouteDeps): RawRoute[] {
       access: 'anyone',
       handle({ params: { ca: name = '' } }) {
         const [digits = '', suffix] = name.split('.');
-        const fingerprint = fingerprintNamed(ca, digits);
+        const fingerprint = fingerprintNamed(ca, digits.replace(/^sha256:/, ''));
         if (fingerprint === undefined || (suffix !== undefined && suffix !== 'pem')) {
           throw new FlotillaError('issuer-not-found', { detail: name.slice(0, 80) });
         }
