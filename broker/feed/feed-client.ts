@@ -52,7 +52,7 @@ export interface FeedClientDeps {
   credentials(): FeedCredentials;
   readonly directory: Directory;
   readonly file: DirectoryFile;
-  readonly reporter: Pick<FeedReporter, 'applied'>;
+  readonly reporter: Pick<FeedReporter, 'applied' | 'connectedAgain'>;
   readonly clock: Clock;
   readonly log: Logger;
   random(): number;
@@ -261,6 +261,7 @@ export class FeedClient {
     this.#deps.log.info({ epoch, sequence, entries: size }, 'feed connected');
     // Confirmed when the directory is on the disk, as any change.
     this.#unsaved.push({ epoch, sequence, closed: 0 });
+    this.#deps.reporter.connectedAgain();
   }
 
   /**

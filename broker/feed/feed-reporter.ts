@@ -65,6 +65,14 @@ export class FeedReporter {
     this.#refusals = new RefusalTally(deps.clock, deps.run, deps.refusalsMax);
   }
 
+  /**
+   * The feed was connected again: the service knows nothing of the new connection, and gets the last change again even if
+   * there is no newer one.
+   */
+  connectedAgain(): void {
+    this.#reported = -1;
+  }
+
   /** All changes up to `sequence` of this epoch are in force. */
   applied(epoch: string, sequence: number, connectionsClosed: number): void {
     if (epoch !== this.#epoch) {

@@ -59,6 +59,16 @@ async function differences(world: FleetWorld): Promise<ReturnType<typeof reconci
   });
 }
 
+/** The broker has confirmed every change. */
+function confirmed(world: FleetWorld): Promise<true> {
+  return until('the broker has confirmed every change', async () => {
+    const { body } = await world.enroll.asAdmin('GET', '/v1/status');
+    const { checks } = statusSchema.parse(body);
+    const detail = checks.find(({ name }) => name === 'broker broker')?.detail;
+    return detail?.endsWith(' 0 changes behind') === true ? true : undefined;
+  });
+}
+
 /** Replaces registry and audit log by a copy, and starts both services again. */
 async function restored(world: FleetWorld, backup: string): Promise<void> {
   const { folder } = world.enroll.state.enroll;
@@ -176,7 +186,11 @@ test('an operator can discard what a broker knows more, and an ordinary restart 
   await restored(world, backup);
   t.is((await differences(world)).total, 1);
   t.false(await connects(world, before, 'before-2'));
+  await world.device('new-6');
+  await confirmed(world);
   await world.enroll.asAdmin('POST', '/v1/reconcile', { action: 'discard', expected: 1 });
+  // The broker connects again without a new change, and confirms the last one once more.
+  await confirmed(world);
   await until('the device connects again', async () =>
     (await connects(world, before, 'before-2')) ? true : undefined,
   );

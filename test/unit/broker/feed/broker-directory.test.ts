@@ -198,6 +198,26 @@ test('lines are complete for any chunks, and their length is limited', (t) => {
   t.throws(() => lines.push(Buffer.from('0123456789')), { instanceOf: RangeError });
 });
 
+test('the last change is confirmed again when the feed was connected again, although nothing has changed', async (t) => {
+  const sent: FeedReport[] = [];
+  const reporter = new FeedReporter({
+    clock: fakeClock(),
+    run: 'run-1',
+    refusalsMax: 500,
+    log: silentLog,
+    send: (report) => Promise.resolve(void sent.push(report)),
+  });
+  reporter.applied('e', 5, 0);
+  await until('a report', () => sent.length === 1);
+  reporter.connectedAgain();
+  reporter.applied('e', 5, 0);
+  await until('another report', () => sent.length === 2);
+  t.deepEqual(
+    sent.map(({ applied }) => applied),
+    [5, 5],
+  );
+});
+
 test('events are collected while a report is sent, and sent again when it failed', async (t) => {
   const clock = fakeClock();
   const sent: FeedReport[] = [];

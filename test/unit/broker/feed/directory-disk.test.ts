@@ -59,7 +59,10 @@ test('a change that cannot be saved is in force, confirmed only after it is save
     credentials: () => ({ ca: ca.ca, cert: broker.cert, key: broker.key }),
     directory,
     file: new DirectoryFile(path, disk),
-    reporter: { applied: (_epoch, sequence) => void confirmed.push(sequence) },
+    reporter: {
+      applied: (_epoch, sequence) => void confirmed.push(sequence),
+      connectedAgain: () => undefined,
+    },
     clock: systemClock,
     log: silentLog,
     random: () => 0.5,
