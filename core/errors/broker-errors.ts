@@ -226,7 +226,7 @@ export const brokerErrors = errors({
   'broker-identity-missing': {
     title: 'This state folder has no identity of a broker',
     advice:
-      'Create one on the machine of the enrollment service with flotilla service create --role broker --name NAME --names HOST --out DIR, and copy DIR to the named folder (docs/operations.md, Machines apart). If the enrollment service has this state folder too, run flotilla up instead.',
+      'Create one on the machine of the enrollment service with flotilla service create --role broker --name NAME --names HOST --out DIR, and copy DIR to the named folder. If the enrollment service has this state folder, run flotilla up instead.',
     exit: 1,
   },
   'renewal-invalid': {
