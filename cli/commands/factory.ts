@@ -39,7 +39,7 @@ export function factoryCommand(runner: Runner): Command {
         .option('--profile <name>', 'enrollment profile of its devices')
         .option(
           '--allow <file>',
-          'file with the serial numbers of the certificates that may enroll, one per line (default: all)',
+          'file with the serial numbers of the certificates, or the device ids, that may enroll, one per line (default: all)',
         )
         .option(
           '--take-over',
@@ -97,8 +97,9 @@ const add = async (
   return 0;
 };
 
-function listText({ entries, repeatedLines }: AllowList): string {
-  const allowed = `${amountText(entries.length, 'device')} on the list may enroll`;
+function listText({ entries, names, repeatedLines }: AllowList): string {
+  const byName = names === 0 ? '' : ` (${names} by device id)`;
+  const allowed = `${amountText(entries.length, 'device')} on the list may enroll${byName}`;
   if (repeatedLines === 0) return allowed;
   return `${allowed}; ${amountText(repeatedLines, 'line repeats', 'lines repeat')} an earlier one`;
 }

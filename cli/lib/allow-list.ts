@@ -16,13 +16,16 @@ const shownMaxChars = 60;
 export interface AllowList {
   /** Each entry once: serial numbers in the form that they are compared in, and device ids. */
   readonly entries: readonly string[];
+  /** How many of them are device ids. */
+  readonly names: number;
   /** How many lines repeat an earlier entry. */
   readonly repeatedLines: number;
 }
 
 /**
- * Reads the file: one serial number per line, in each form that `openssl` prints, or `name=` and the device id. Blank
- * lines, and lines that begin with `#`, are skipped.
+ * Reads the file: one serial number per line, in each form that `openssl` prints, or a device id. An id without a digit,
+ * and one that could be a serial number, needs `name=` in front of it. Blank lines, and lines that begin with `#`, are
+ * skipped.
  *
  * @throws FlotillaError `input-unreadable`, `allow-list-binary`, `allow-list-invalid`, `allow-list-too-long`
  */
@@ -48,14 +51,21 @@ function parseAllowList(text: string, path: string): AllowList {
     entries.add(entry);
   }
   if (entries.size > entriesMax) throw tooLong(path);
-  return { entries: [...entries], repeatedLines };
+  const names = [...entries].filter((entry) => serialNumberForm(entry) === undefined).length;
+  return { entries: [...entries], names, repeatedLines };
 }
 
 function entryOf(line: string): string | undefined {
   const name = /^name=(.*)$/i.exec(line)?.[1]?.trim();
   if (name !== undefined) return isDeviceId(name) ? name : undefined;
   const serial = serialNumberForm(line);
-  return serial === undefined || serial.length > 2 * serialMaxOctets ? undefined : serial;
+  if (serial !== undefined) return serial.length > 2 * serialMaxOctets ? undefined : serial;
+  return isBareName(line) ? line : undefined;
+}
+
+/** Without a digit, a line is more likely a word that does not belong here than a device id. */
+function isBareName(line: string): boolean {
+  return isDeviceId(line) && /\d/.test(line) && /[^\da-f:]/i.test(line);
 }
 
 async function readBytes(path: string): Promise<Buffer> {

@@ -73,7 +73,7 @@ export const cliErrors = errors({
   'allow-list-invalid': {
     title: 'A line of the list of allowed devices is not a serial number',
     advice:
-      'Write one serial number of a factory certificate per line, in hexadecimal as openssl x509 -serial prints it, or name= and the device id. Lines that begin with # are comments. Nothing was registered.',
+      'Write one serial number of a factory certificate per line, in hexadecimal as openssl x509 -serial prints it, or a device id (with name= in front if it has no digit). Lines that begin with # are comments. Nothing was registered.',
     exit: 2,
   },
   'allow-list-binary': {

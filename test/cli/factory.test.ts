@@ -33,11 +33,23 @@ const allowedOf = async (name: string): Promise<number | null | undefined> =>
 
 test('each form of a serial number is one entry, comments and blank lines are skipped, and repeated lines are counted', async (t) => {
   const forms = ['b1c2d3e4f5', 'B1C2D3E4F5', 'B1:C2:D3:E4:F5', '0x00B1C2D3E4F5'];
-  const lines = ['# pallet 7', '', ...forms, 'serial=00B1C2D3E4F5', '  1a  ', 'name=unit-9', '   '];
+  const lines = [
+    '# pallet 7',
+    '',
+    ...forms,
+    'serial=00B1C2D3E4F5',
+    '  1a  ',
+    'name=unit-9',
+    'pump-7',
+    '   ',
+  ];
   const done = await add('forms', `\uFEFF${lines.join('\r\n')}\r\n`);
   t.is(done.code, 0, done.stderr);
-  t.regex(done.stdout, /^3 devices on the list may enroll; 4 lines repeat an earlier one$/m);
-  t.is(await allowedOf('forms'), 3);
+  t.regex(
+    done.stdout,
+    /^4 devices on the list may enroll \(2 by device id\); 4 lines repeat an earlier one$/m,
+  );
+  t.is(await allowedOf('forms'), 4);
   const again = await add('forms', 'b1c2d3e4f5\n', '--json');
   t.like(again.json(), { name: 'forms', allowed: 1, repeatedLines: 0 });
 });
@@ -50,8 +62,8 @@ test('a list without an entry is reported', async (t) => {
 
 for (const [title, line] of [
   ['a word', 'garbage'],
-  ['a name without its prefix', 'unit-9'],
-  ['a fingerprint', 'ab'.repeat(32)],
+  ['a name without a digit', 'pump-north'],
+  ['a fingerprint', 'a1'.repeat(32)],
   ['two numbers', '0a 0b'],
   ['a comment behind a number', '0a # pallet 7'],
   ['a label without a number', 'serial='],
