@@ -13,10 +13,18 @@ const allMaxBytes = 64 * 1024 * 1024;
 /** The memory of a decision without its topic. */
 const decisionOverheadBytes = 100;
 
-/** The caches that are not empty, the oldest one first. */
+/** What a cache uses of the memory of all. */
+interface Place {
+  /** The cache belongs to its connection: when that is gone, nobody can use what is cached. */
+  readonly cache: WeakRef<{ empty(): void }>;
+  bytes: number;
+}
+
+/** The memory of all caches: those that are not empty, the oldest one first. */
 export class CacheRoom {
   readonly #maxBytes: number;
-  readonly #filled = new AgeMap<{ empty(): void }, true>();
+  readonly #filled = new AgeMap<Place, true>();
+  readonly #gone = new FinalizationRegistry<Place>((place) => this.remove(place));
   #bytes = 0;
 
   constructor(maxBytes = allMaxBytes) {
@@ -27,26 +35,38 @@ export class CacheRoom {
     return this.#bytes;
   }
 
-  add(cache: { empty(): void }, bytes: number): void {
-    this.#filled.set(cache, true);
+  /** The place of a cache. It ends with the cache. */
+  placeOf(cache: { empty(): void }): Place {
+    const place = { cache: new WeakRef(cache), bytes: 0 };
+    this.#gone.register(cache, place);
+    return place;
+  }
+
+  add(place: Place, bytes: number): void {
+    this.#filled.set(place, true);
+    place.bytes += bytes;
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes && this.#filled.size > 1) {
       const oldest = this.#filled.oldestKey();
-      if (oldest === undefined || oldest === cache) break;
-      oldest.empty();
+      if (oldest === undefined || oldest === place) break;
+      oldest.cache.deref()?.empty();
+      this.remove(oldest);
     }
   }
 
-  remove(cache: { empty(): void }, bytes: number): void {
-    if (this.#filled.delete(cache)) this.#bytes -= bytes;
+  /** Idempotent. */
+  remove(place: Place): void {
+    this.#filled.delete(place);
+    this.#bytes -= place.bytes;
+    place.bytes = 0;
   }
 }
 
 export class DecisionCache<T> {
   readonly #room: CacheRoom;
-  /** Created on first use: most connections are idle. */
+  /** Both are created on first use: most connections are idle. */
   #decisions: Map<string, T> | undefined = undefined;
-  #bytes = 0;
+  #place: Place | undefined = undefined;
 
   constructor(room: CacheRoom) {
     this.#room = room;
@@ -59,15 +79,13 @@ export class DecisionCache<T> {
   set(topic: string, decision: T): void {
     // Emptying the whole cache is simple and sufficient, because a device uses few topics.
     if (this.#decisions !== undefined && this.#decisions.size >= cachedTopicsMax) this.empty();
-    const bytes = decisionOverheadBytes + topic.length;
     (this.#decisions ??= new Map<string, T>()).set(topic, decision);
-    this.#bytes += bytes;
-    this.#room.add(this, bytes);
+    this.#place ??= this.#room.placeOf(this);
+    this.#room.add(this.#place, decisionOverheadBytes + topic.length);
   }
 
   empty(): void {
-    this.#room.remove(this, this.#bytes);
     this.#decisions = undefined;
-    this.#bytes = 0;
+    if (this.#place !== undefined) this.#room.remove(this.#place);
   }
 }

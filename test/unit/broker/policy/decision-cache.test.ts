@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import {
   cachedTopicsMax,
@@ -28,3 +30,24 @@ test('the decisions of one connection are limited in number', (t) => {
   t.is(cache.get(`t${cachedTopicsMax}`), cachedTopicsMax);
   t.true(room.bytes < 200);
 });
+
+test('the decisions of connections that are gone need no memory', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const room = new CacheRoom();
+  const kept = new DecisionCache<boolean>(room);
+  kept.set('kept', true);
+  const own = room.bytes;
+  fill(room, 1000);
+  t.true(room.bytes > own);
+  // Garbage is reported in a later turn of the event loop.
+  while (room.bytes > own) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.true(kept.get('kept'));
+});
+
+function fill(room: CacheRoom, count: number): void {
+  for (let n = 0; n < count; n++) new DecisionCache<boolean>(room).set(`topic/${n}`, true);
+}
