@@ -9,6 +9,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { preloadFor } from '../cli/lib/allocator.ts';
 import type { RunCertificates } from './certificates.ts';
 import type { LoadTarget } from './load/load-client.ts';
 import { configurePeer, peersOf, peerVersion, type Peer } from './peers.ts';
@@ -83,6 +84,9 @@ async function startOurs(
   // The young generation has the size that `flotilla up` sets (cli/flotilla.mjs).
   // FLOTILLA_BENCH_NODE: more Node options for the broker, such as --cpu-prof.
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
+  // As `flotilla` starts itself: with jemalloc where it is installed. FLOTILLA_BENCH_ALLOCATOR=system: without it.
+  const allocator = process.env['FLOTILLA_BENCH_ALLOCATOR'] === 'system' ? 'system' : 'auto';
+  const preload = preloadFor(allocator, process.env);
   const child = spawn(
     process.execPath,
     [
@@ -94,7 +98,11 @@ async function startOurs(
     ],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, FLOTILLA_BENCH_FRONTS: fronts },
+      env: {
+        ...process.env,
+        FLOTILLA_BENCH_FRONTS: fronts,
+        ...(preload === undefined ? {} : { LD_PRELOAD: preload }),
+      },
     },
   );
   const lines = createInterface({ input: child.stdout });

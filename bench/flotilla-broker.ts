@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startBroker } from '../broker/broker-service.ts';
 import { checkConfig } from '../core/config/config.ts';
+import { ownAllocator } from '../core/telemetry/loaded-allocator.ts';
 import { createLog } from '../core/log.ts';
 import { stateFolder } from '../core/state-folder.ts';
 import { inflightWindow } from './peers.ts';
@@ -44,7 +45,8 @@ const version = (
     version: string;
   }
 ).version;
-process.stdout.write(`${JSON.stringify({ port: broker.addresses.mqtts.port, version })}\n`);
+const shown = ownAllocator === 'system' ? version : `${version} with ${ownAllocator}`;
+process.stdout.write(`${JSON.stringify({ port: broker.addresses.mqtts.port, version: shown })}\n`);
 const stop = (): void => void broker.close().then(() => process.exit(0));
 process.on('SIGTERM', stop);
 process.stdin.on('end', stop).resume();
