@@ -23,6 +23,8 @@ interface PeerSetup {
   readonly arguments: (path: string) => readonly string[];
   /** Prints the version, with any exit code. */
   readonly versionArguments: readonly string[];
+  /** The first version with QoS 2, if not all have it. */
+  readonly qos2Since?: readonly [major: number, minor: number];
 }
 
 /** Messages in flight to one receiver; the same limit for all brokers. */
@@ -87,6 +89,7 @@ mqtt {
 `,
     arguments: (path) => ['-c', path],
     versionArguments: ['--version'],
+    qos2Since: [2, 10],
   },
 };
 
@@ -133,6 +136,14 @@ export function peerVersion({ name, path }: Peer): string | undefined {
     // Mosquitto prints its help and exits with code 3.
     return found(error instanceof Error && 'stdout' in error ? String(error.stdout) : '');
   }
+}
+
+/** The highest QoS that a version of a peer has. */
+export function qosMaxOf(name: string, version: string): 1 | 2 {
+  const { qos2Since } = setupOf(name);
+  if (qos2Since === undefined) return 2;
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > qos2Since[0] || (major === qos2Since[0] && minor >= qos2Since[1]) ? 2 : 1;
 }
 
 /** Writes the configuration of a peer. @returns the arguments of its program */

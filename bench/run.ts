@@ -25,7 +25,7 @@ import { measureConnects, measureIdle } from './connections.ts';
 import { measureLatency, measureLoad, type DeliveryPlan, type Shape } from './delivery.ts';
 import { measureFleet } from './fleet-row.ts';
 import type { LoadQos } from './load/frames.ts';
-import { peersOf } from './peers.ts';
+import { peersOf, qosMaxOf } from './peers.ts';
 import { scalingNames, type ScalingRow } from './scaling.ts';
 import { markdownOf, type DeliveryRow, type BenchReport } from './report.ts';
 
@@ -169,6 +169,12 @@ try {
   await certificates.remove();
 }
 
+/** The highest QoS that a broker has. */
+function highestQos({ name, version }: BenchBroker): number {
+  if (name === 'bare') return 0;
+  return isOwn(name) ? 2 : qosMaxOf(name, version);
+}
+
 async function measureRow(
   brokers: readonly BenchBroker[],
   what: Pick<DeliveryPlan, 'shape' | 'qos' | 'payloadBytes'>,
@@ -184,7 +190,7 @@ async function measureRow(
     latency: Mutable<DeliveryRow['latency']>;
   } = { plan: what, load: {}, latency: {} };
   for (const broker of brokers) {
-    if (broker.name === 'bare' && what.qos > 0) continue;
+    if (what.qos > highestQos(broker)) continue;
     const title = `${what.shape} QoS ${what.qos} ${what.payloadBytes} B ${broker.name}`;
     if (parts.has('load')) {
       const load = await measureLoad(broker, clients, plan);
