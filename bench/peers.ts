@@ -25,6 +25,8 @@ interface PeerSetup {
   readonly versionArguments: readonly string[];
   /** The first version with QoS 2, if not all have it. */
   readonly qos2Since?: readonly [major: number, minor: number];
+  /** Whether it refuses to resume a TLS session with a client certificate. */
+  readonly refusesResumption?: boolean;
 }
 
 /** Messages in flight to one receiver; the same limit for all brokers. */
@@ -73,6 +75,8 @@ listen {
 `,
     arguments: (path) => ['--config-file', path],
     versionArguments: ['--version'],
+    // OpenSSL's "session id context uninitialized", with version 1.26.
+    refusesResumption: true,
   },
   nats: {
     file: 'nats.conf',
@@ -144,6 +148,11 @@ export function qosMaxOf(name: string, version: string): 1 | 2 {
   if (qos2Since === undefined) return 2;
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > qos2Since[0] || (major === qos2Since[0] && minor >= qos2Since[1]) ? 2 : 1;
+}
+
+/** Whether a peer resumes TLS sessions with client certificates. */
+export function resumesSessions(name: string): boolean {
+  return setupOf(name).refusesResumption !== true;
 }
 
 /** Writes the configuration of a peer. @returns the arguments of its program */

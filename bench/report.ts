@@ -33,7 +33,7 @@ export interface BenchReport {
   readonly brokers: Readonly<Partial<Record<BrokerName, string>>>;
   readonly deliveries: readonly DeliveryRow[];
   readonly connects: Readonly<
-    Partial<Record<BrokerName, { readonly full: ConnectResult; readonly resumed: ConnectResult }>>
+    Partial<Record<BrokerName, { readonly full: ConnectResult; readonly resumed?: ConnectResult }>>
   >;
   readonly idle: Readonly<Partial<Record<BrokerName, IdleResult>>>;
   readonly fleet: Readonly<Partial<Record<BrokerName, FleetResult>>>;
@@ -214,7 +214,7 @@ ${table(
       ['', ...this.#head()],
       [
         row('connects/s, full', 0, (name) => connects[name]?.full.perSecond, true),
-        row('connects/s, resumed', 0, (name) => connects[name]?.resumed.perSecond, true),
+        row('connects/s, resumed', 0, (name) => connects[name]?.resumed?.perSecond, true),
         row('CPU ms per connect, full', 2, (name) => connects[name]?.full.brokerCpuMsPerConnect),
         row(
           'CPU ms per connect, full, the first of a process',
@@ -224,7 +224,7 @@ ${table(
         row(
           'CPU ms per connect, resumed',
           2,
-          (name) => connects[name]?.resumed.brokerCpuMsPerConnect,
+          (name) => connects[name]?.resumed?.brokerCpuMsPerConnect,
         ),
         [
           'of these actually resumed, %',
