@@ -1,5 +1,5 @@
 /** `flotilla status`: shows what is running, what expires and what is wrong. @module */
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
@@ -9,6 +9,7 @@ import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { issuesText } from '../../core/issue-text.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
+import { pathExists } from '../../core/path-exists.ts';
 import { adminClient } from '../lib/admin-client.ts';
 import {
   stateCommand,
@@ -133,10 +134,7 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   const run = await readBrokerRun(state);
   if (run === undefined) {
     // The folder may have the identity of a broker, from flotilla init or up, although brokers run elsewhere. A broker that ever ran here has stored its directory.
-    const hosted = await access(state.broker.directory).then(
-      () => true,
-      () => false,
-    );
+    const hosted = await pathExists(state.broker.directory);
     return hosted ? [{ name, ok: false, detail: 'is not running' }] : [];
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.process.pid}`;
