@@ -19,7 +19,7 @@ import { addressPrefix } from './ip-address.ts';
  * Handshakes that are worked on at a time. A step usually costs 0.3 to 1 ms, and up to 8 ms with a
  * certificate that a client has made as costly as OpenSSL allows.
  */
-export const handshakePlacesMax = 6;
+const handshakePlacesMax = 6;
 /** How long a handshake that has nothing to read keeps its place while others wait, in ms. */
 const idlePlaceMs = 2;
 

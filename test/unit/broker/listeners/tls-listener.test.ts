@@ -3,12 +3,14 @@ import { HandshakeGate } from '../../../../broker/listeners/handshake-gate.ts';
 import { HandshakeQuota } from '../../../../broker/listeners/handshake-quota.ts';
 import { TlsListener } from '../../../../broker/listeners/tls-listener.ts';
 import { systemClock, type Clock } from '../../../../core/clock.ts';
-import { handshakePlacesMax } from '../../../../core/handshake-turns.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
 import { heldHandshake, type HeldHandshake } from '../../../support/held-handshake.ts';
 import { testCa } from '../../../support/test-ca.ts';
 import { TurnCounts } from '../../../support/turn-counts.ts';
 import { until } from '../../../support/until.ts';
+
+/** Handshakes that may be completed in one turn of the event loop: each one costs about 1 ms. */
+const perTurnMax = 6;
 
 interface ListenerBench {
   readonly places: HandshakeQuota;
@@ -76,7 +78,7 @@ test('handshakes of many addresses that are all finished together are worked on 
   t.is(secured.total, 0);
   for (const { release } of clients) release();
   await until('all are complete', () => secured.total === clients.length);
-  t.true(secured.max <= handshakePlacesMax, secured.counts.join(' '));
+  t.true(secured.max <= perTurnMax, secured.counts.join(' '));
   t.deepEqual(failed, []);
 });
 

@@ -2,13 +2,15 @@ import test from 'ava';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../../../../core/clock.ts';
 import { checkConfig } from '../../../../core/config/config.ts';
-import { handshakePlacesMax } from '../../../../core/handshake-turns.ts';
 import { silentLog } from '../../../../core/log.ts';
 import { createTlsServer } from '../../../../enroll/http/tls-server.ts';
 import { heldHandshake } from '../../../support/held-handshake.ts';
 import { testCa } from '../../../support/test-ca.ts';
 import { TurnCounts } from '../../../support/turn-counts.ts';
 import { until } from '../../../support/until.ts';
+
+/** Handshakes that may be completed in one turn of the event loop: each one costs about 1 ms. */
+const perTurnMax = 6;
 
 test('enrollment works on a few handshakes in each turn, also when many addresses finish theirs together', async (t) => {
   const ca = testCa();
@@ -27,7 +29,7 @@ test('enrollment works on a few handshakes in each turn, also when many addresse
   );
   for (const { release } of clients.slice(1)) release();
   await until('all are complete, but one', () => secured.total === clients.length - 1);
-  t.true(secured.max <= handshakePlacesMax, secured.counts.join(' '));
+  t.true(secured.max <= perTurnMax, secured.counts.join(' '));
   clients[0]?.release();
   await until('the last one', () => secured.total === clients.length);
 });
