@@ -14,22 +14,6 @@ export const secretFileMode = 0o600;
 /** Mode of a folder that holds secrets. */
 export const secretFolderMode = 0o700;
 
-/** Writes a file that does not exist yet, and flushes it; its folder is not flushed. @throws Error of the file system */
-export async function writeNewFile(
-  path: string,
-  content: string | Uint8Array | AsyncIterable<string>,
-  mode: number,
-): Promise<void> {
-  const file = await open(path, 'wx', mode);
-  try {
-    await file.writeFile(content);
-    await file.chmod(mode);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
 /**
  * Writes a file durably and atomically: the content is on the disk when the promise resolves.
  *
@@ -49,7 +33,14 @@ export async function writeFileAtomic(
   const folder = dirname(path);
   const beside = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
   try {
-    await writeNewFile(beside, content, mode);
+    const file = await open(beside, 'wx', mode);
+    try {
+      await file.writeFile(content);
+      await file.chmod(mode);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(beside, path);
     await syncFolder(folder);
   } catch (error) {

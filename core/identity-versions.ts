@@ -5,9 +5,19 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises';
 import { join } from 'node:path';
-import { secretFileMode, secretFolderMode, syncFolder, writeNewFile } from './atomic-file.ts';
+import { secretFileMode, secretFolderMode, syncFolder } from './atomic-file.ts';
 
 export const fileNames = ['key.pem', 'cert.pem', 'chain.pem', 'ca.pem', 'enrollment.json'] as const;
 export type FileName = (typeof fileNames)[number];
@@ -26,10 +36,7 @@ export async function writeVersion(
   await mkdir(path, { mode: secretFolderMode });
   try {
     await chmod(path, secretFolderMode);
-    for (const [name, content] of files) {
-      const mode = name === 'key.pem' ? secretFileMode : publicFileMode;
-      await writeNewFile(join(path, name), content, mode);
-    }
+    for (const [name, content] of files) await writeFlushed(join(path, name), name, content);
     await syncFolder(path);
     await syncFolder(folder);
   } catch (error) {
@@ -37,6 +44,18 @@ export async function writeVersion(
     throw error;
   }
   return version;
+}
+
+async function writeFlushed(path: string, name: FileName, content: string): Promise<void> {
+  const mode = name === 'key.pem' ? secretFileMode : publicFileMode;
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.writeFile(content);
+    await file.chmod(mode);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /**

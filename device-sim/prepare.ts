@@ -5,7 +5,7 @@
  * @module
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Authority, createRoot } from '../certs/authority.ts';
 import { generateKey, privateKeyPem, spkiOf, type KeyType } from '../certs/key.ts';
@@ -20,7 +20,6 @@ import { rosterOf } from './fleet/roster.ts';
 import { runSimulation } from './run.ts';
 import { newSeed } from './plan/seed.ts';
 import { dayMs } from '../core/config/duration.ts';
-import { pathExists } from '../core/path-exists.ts';
 
 export interface Prepared {
   readonly devices: number;
@@ -83,7 +82,7 @@ export async function prepareFolder(
     profile: 'device' | 'service' | 'server',
   ): Promise<void> => {
     const at = join(folder, name);
-    if (await pathExists(join(at, 'chain.pem'))) {
+    if (await exists(join(at, 'chain.pem'))) {
       reused++;
       return;
     }
@@ -116,7 +115,7 @@ export async function prepareFolder(
 async function openAuthority(folder: string, clock: Clock): Promise<Authority> {
   const certificatePath = join(folder, 'ca.pem');
   const keyPath = join(folder, 'ca.key.pem');
-  if ((await pathExists(certificatePath)) && (await pathExists(keyPath))) {
+  if ((await exists(certificatePath)) && (await exists(keyPath))) {
     const key = createPrivateKey(await readFile(keyPath, 'utf8'));
     const certificate = new X509Certificate(await readFile(certificatePath)).raw;
     return new Authority({ key, certificate, clock });
@@ -131,4 +130,13 @@ async function openAuthority(folder: string, clock: Clock): Promise<Authority> {
   await writeFile(keyPath, privateKeyPem(key), { mode: secretFileMode });
   await writeFile(certificatePath, root.pem);
   return new Authority({ key, certificate: root.der, clock });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -4,13 +4,13 @@
  * @module
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { assertSecret } from '../../core/secret-file.ts';
 import { FlotillaError, isFlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { loadIdentity } from '../../core/identity-folder.ts';
 import { isMissing } from '../../core/identity-versions.ts';
 import { identityFiles } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 
 /** The broker's certificate, key and CA certificates: as PEM, and parsed. */
 export interface BrokerCertificate {
@@ -38,11 +38,7 @@ export async function readBrokerCertificate(folder: string): Promise<BrokerCerti
     if (isFlotillaError(error) && error.code !== 'identity-unreadable') throw error;
     const reason = isFlotillaError(error) ? error.cause : error;
     const missing = pathIfMissing(reason);
-    if (
-      missing !== undefined &&
-      !(await pathExists(files.key)) &&
-      !(await pathExists(files.chain))
-    ) {
+    if (missing !== undefined && !(await exists(files.key)) && !(await exists(files.chain))) {
       throw new FlotillaError('broker-identity-missing', { detail: folder });
     }
     throw new FlotillaError('broker-identity-invalid', {
@@ -56,6 +52,13 @@ export async function readBrokerCertificate(folder: string): Promise<BrokerCerti
 function pathIfMissing(error: unknown): string | undefined {
   if (!isMissing(error) || !(error instanceof Error) || !('path' in error)) return undefined;
   return typeof error.path === 'string' ? error.path : undefined;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**

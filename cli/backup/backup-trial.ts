@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { access } from 'node:fs/promises';
 import { readCertificate } from '../../certs/certificate.ts';
 import { inspectStoreFile } from '../../broker/store/store-file.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -11,7 +12,6 @@ import { loadConfig } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import { AuditLog } from '../../enroll/audit/audit-log.ts';
 import { verifyAudit } from '../../enroll/audit/audit-reader.ts';
 import { readText } from '../../enroll/ca/ca-files.ts';
@@ -29,9 +29,8 @@ export interface BackupContents {
 export async function tryBackup(state: StateFolder): Promise<BackupContents> {
   const root = await readText(state.ca.rootCert);
   if (root !== undefined) readCertificate(root);
-  if (await pathExists(state.broker.store)) inspectStoreFile(state.broker.store, () => undefined);
-  if (!(await pathExists(state.enroll.audit)))
-    return { identities: undefined, auditLines: undefined };
+  if (await isThere(state.broker.store)) inspectStoreFile(state.broker.store, () => undefined);
+  if (!(await isThere(state.enroll.audit))) return { identities: undefined, auditLines: undefined };
   const { enroll } = await loadConfig({ file: state.config });
   if (enroll.database !== undefined) {
     // The registry is in the backups of the database; the audit log here is a copy.
@@ -56,4 +55,11 @@ export async function tryBackup(state: StateFolder): Promise<BackupContents> {
   } finally {
     await audit.close();
   }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { copyFile, rm } from 'node:fs/promises';
+import { access, copyFile, rm } from 'node:fs/promises';
 import { DirectoryFile } from '../../broker/feed/directory-file.ts';
 import { syncFolder } from '../../core/atomic-file.ts';
 import { isMissing } from '../../core/identity-versions.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 
 /**
  * Copies the directory of a state into an unpacked backup with a broker.
@@ -19,7 +18,10 @@ import { pathExists } from '../../core/path-exists.ts';
  */
 export async function keepDirectory(before: StateFolder, unpacked: StateFolder): Promise<boolean> {
   const from = new DirectoryFile(before.broker.directory);
-  const hasBroker = await pathExists(unpacked.broker.folder);
+  const hasBroker = await access(unpacked.broker.folder).then(
+    () => true,
+    () => false,
+  );
   if (!hasBroker || (await from.read()) === undefined) return false;
   const to = new DirectoryFile(unpacked.broker.directory).paths;
   for (const part of ['snapshot', 'changes', 'earlier'] as const) {

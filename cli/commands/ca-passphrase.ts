@@ -1,11 +1,10 @@
 /** `flotilla ca passphrase`: changes the passphrase that encrypts the keys of the CA. @module */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { amountText } from '../../core/amount-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { assertSecret } from '../../core/secret-file.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import { changeCa, localActor } from '../lib/ca-access.ts';
 import {
   stateCommand,
@@ -42,7 +41,7 @@ export function caPassphraseCommand(runner: Runner): Command {
 const changeIt: CommandAction<PassphraseOptions> = async (options, context) => {
   const state = stateFolder(options.state);
   const to = await newPassphrase(options, context);
-  const store = options.store ?? (await pathExists(state.ca.passphrase));
+  const store = options.store ?? (await isThere(state.ca.passphrase));
   const { changePassphrase } = await import('../../enroll/ca/passphrase-change.ts');
   const { readPassphrase } = await import('../../enroll/ca/passphrase.ts');
   const keys = await changeCa(
@@ -109,4 +108,11 @@ async function askTwice({ environment }: Context): Promise<string> {
     throw new FlotillaError('usage', { detail: 'the two passphrases differ' });
   }
   return first.trim();
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,5 +1,5 @@
 /** `flotilla status`: shows what is running, what expires and what is wrong. @module */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { Command } from 'commander';
 import { readCertificate } from '../../certs/certificate.ts';
@@ -9,7 +9,6 @@ import { statusSchema, type Status } from '../../core/protocol/enrollment-api.ts
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
 import { issuesText } from '../../core/issue-text.ts';
 import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import { adminClient } from '../lib/admin-client.ts';
 import {
   stateCommand,
@@ -134,7 +133,10 @@ async function brokerChecks(state: StateFolder): Promise<Check[]> {
   const run = await readBrokerRun(state);
   if (run === undefined) {
     // The folder may have the identity of a broker, from flotilla init or up, although brokers run elsewhere. A broker that ever ran here has stored its directory.
-    const hosted = await pathExists(state.broker.directory);
+    const hosted = await access(state.broker.directory).then(
+      () => true,
+      () => false,
+    );
     return hosted ? [{ name, ok: false, detail: 'is not running' }] : [];
   }
   const where = `mqtts://${run.mqtts.host}:${run.mqtts.port}, process ${run.process.pid}`;

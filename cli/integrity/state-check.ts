@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { readdir } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { checkDirectory } from '../../broker/feed/directory-check.ts';
 import { checkStore } from '../../broker/store/store-check.ts';
@@ -21,7 +21,6 @@ import { FindingList, type StateFinding } from '../../core/integrity/finding.ts'
 import { checkLeftovers } from '../../core/integrity/leftover-files.ts';
 import { parsePolicy, readPolicyText } from '../../core/policy/policy-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import { checkCa } from '../../enroll/ca/ca-check.ts';
 import { readPassphrase, type Environment } from '../../enroll/ca/passphrase.ts';
 import { checkEnrollFiles, type CheckedEnrollFiles } from './enroll-check.ts';
@@ -134,8 +133,7 @@ class StateCheck {
 
   async #checkAuthority(): Promise<readonly CertificateFacts[]> {
     const state = this.#state;
-    const hasEnroll =
-      (await pathExists(state.ca.folder)) || (await pathExists(state.enroll.folder));
+    const hasEnroll = (await exists(state.ca.folder)) || (await exists(state.enroll.folder));
     if (!hasEnroll) return [];
     // Problems of the passphrase's file are reported by the check of the modes.
     const passphrase = await readPassphrase(state, this.#env).catch(() => undefined);
@@ -173,7 +171,7 @@ class StateCheck {
   async #checkEnroll(
     own: ReadonlyMap<string, CertificateFacts>,
   ): Promise<CheckedEnrollFiles | undefined> {
-    if (!(await pathExists(this.#state.enroll.folder))) return undefined;
+    if (!(await exists(this.#state.enroll.folder))) return undefined;
     if (this.#hasDatabase) {
       const detail = 'in the database; flotilla audit verify checks the audit log there';
       this.#note('registry', detail);
@@ -183,4 +181,11 @@ class StateCheck {
     for (const part of found.parts) this.checked.push(part);
     return found;
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { access, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { createCsr, parseCsr } from '../../certs/csr.ts';
@@ -26,7 +26,6 @@ import {
 import { originText } from './enrollment-origin.ts';
 import type { IdentityFiles } from '../../core/state-folder.ts';
 import { holdsIdentity, saveIdentity } from '../../core/identity-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 
 export interface EnrolledDevice {
   readonly device: string;
@@ -58,7 +57,7 @@ export interface EnrollDeviceOptions {
  *   the service
  */
 export async function enrollInto(options: EnrollDeviceOptions): Promise<EnrolledDevice> {
-  const existed = await pathExists(options.folder);
+  const existed = await isThere(options.folder);
   try {
     return await enrollAndSave(options);
   } catch (error) {
@@ -96,6 +95,13 @@ async function enrollAndSave(options: EnrollDeviceOptions): Promise<EnrolledDevi
 /** A folder in a checkout: git must not take the key, nor the links to it. */
 async function keepOutOfGit(folder: string): Promise<void> {
   await writeFile(join(folder, '.gitignore'), '*\n', { flag: 'wx' }).catch(() => undefined);
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The server did not prove its identity, so nothing was sent to it. */

@@ -4,11 +4,11 @@
  *
  * @module
  */
+import { access } from 'node:fs/promises';
 import { DirectoryFile } from '../../broker/feed/directory-file.ts';
 import { defaultPolicyText } from '../../core/policy/default-policy.ts';
 import { readPolicyText } from '../../core/policy/policy-file.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import { adminClient, type AdminOptions } from './admin-client.ts';
 import type { Context } from './command-context.ts';
 
@@ -36,8 +36,7 @@ export async function policyInForce(options: AdminOptions, context: Context): Pr
   const state = stateFolder(options.state);
   const own = await readPolicyText(state.policy);
   const isEdited = own !== undefined && own !== defaultPolicyText;
-  if (isEdited && (await pathExists(state.broker.directory)))
-    return { text: own, from: state.policy };
+  if (isEdited && (await exists(state.broker.directory))) return { text: own, from: state.policy };
   const fleet = await fleetPolicy(options, context);
   if (fleet !== undefined) return { text: fleet, from: 'the policy of the fleet' };
   if (isEdited) return { text: own, from: state.policy };
@@ -77,4 +76,11 @@ export async function knownIdentity(
     if (entry === undefined) throw error;
     return entry;
   }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

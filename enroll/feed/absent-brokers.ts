@@ -4,9 +4,9 @@
  *
  * @module
  */
+import { access } from 'node:fs/promises';
 import type { DeviceId } from '../../core/device-id.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { pathExists } from '../../core/path-exists.ts';
 import type { Registry } from '../registry/registry.ts';
 import { ownBrokerName } from '../registry/reserved-names.ts';
 
@@ -41,7 +41,10 @@ export async function registeredBrokers(
   nowMs: number,
 ): Promise<readonly DeviceId[]> {
   const { devices } = await registry.list({ kind: 'broker', status: 'active', limit: absentMax });
-  const hasRunHere = await pathExists(state.broker.directory);
+  const hasRunHere = await access(state.broker.directory).then(
+    () => true,
+    () => false,
+  );
   return devices
     .filter(({ certificates }) =>
       certificates.some(({ status, notAfterMs }) => status === 'active' && notAfterMs > nowMs),
