@@ -70,6 +70,29 @@ test('a chunk of many slow packets is handled in parts, and others are read from
   t.is(handled.filter((name) => name === 'flood').length, 2000);
 });
 
+test('chunks of several connections that arrive in one turn share its time', async (t) => {
+  const { handled, connection } = slowPackets();
+  const floods = Array.from({ length: 20 }, (_, at) => connection(`flood-${at}`));
+  for (let turn = 0; turn < 10; turn++) {
+    const before = handled.length;
+    // Each one takes less time than one connection may have.
+    for (const flood of floods) if (flood.left === 0) flood.chunk(40);
+    const inTurn = handled.length - before;
+    t.true(inTurn <= 100 + floods.length * 8, `${inTurn} packets of new chunks in turn ${turn}`);
+    await nextTurn();
+  }
+  t.true(handled.length > 10 * 50);
+});
+
+test('small chunks of slow packets share the time of a turn, too', async (t) => {
+  const { handled, connection } = slowPackets();
+  const floods = Array.from({ length: 50 }, (_, at) => connection(`flood-${at}`));
+  for (const flood of floods) flood.chunk(30);
+  t.true(handled.length <= 8 * 30 + 50 + 50 * 8, `${handled.length} packets`);
+  while (floods.some(({ left }) => left > 0)) await nextTurn();
+  t.is(handled.length, 50 * 30);
+});
+
 test('a hundred connections that send much take turns, and one turn of the event loop stays short', async (t) => {
   const { clock, handled, connection } = slowPackets();
   const floods = Array.from({ length: 100 }, (_, at) => connection(`flood-${at}`));
