@@ -13,7 +13,13 @@ import { runConnectHook, emitConnack } from './plugin-hooks.ts';
 import { neverExpires } from '../state/session.ts';
 import type { OpenRequest } from '../state/session-registry.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
-import { readConnect, readProtocol, type Connect, type ConnectWill } from '../wire/connect.ts';
+import {
+  detachConnect,
+  readConnect,
+  readProtocol,
+  type Connect,
+  type ConnectWill,
+} from '../wire/connect.ts';
 import { ProtocolFault, protocolError } from '../wire/fault.ts';
 import { isUtf8Payload } from '../wire/properties.ts';
 import { PacketReader } from '../wire/reader.ts';
@@ -68,12 +74,13 @@ export function onConnect(
     accept(client, connect, clientId);
     return;
   }
-  runConnectHook(client, connect, clientId, (allowed) => {
+  const waiting = detachConnect(connect);
+  runConnectHook(client, waiting, clientId, (allowed) => {
     // Other clients may have connected before the plug-in answered.
     const rejection = allowed
-      ? rejectionOf(client, connect, clientId)
+      ? rejectionOf(client, waiting, clientId)
       : { code: 'plug-in-refused' as const, detail: '' };
-    if (rejection === undefined) accept(client, connect, clientId);
+    if (rejection === undefined) accept(client, waiting, clientId);
     else reject(client, version, rejection.code, rejection.detail);
   });
 }

@@ -92,6 +92,23 @@ export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
   };
 }
 
+/**
+ * The same CONNECT without views of the received bytes, which are valid only in this turn of the event loop: for
+ * a CONNECT that waits.
+ */
+export function detachConnect(connect: Connect): Connect {
+  const { will, password } = connect;
+  if (will === undefined && password === undefined) return connect;
+  const detached = {
+    ...connect,
+    password: password === undefined ? undefined : Buffer.from(password),
+  };
+  if (will === undefined) return detached;
+  const { payload, properties } = will;
+  if (properties.forward !== undefined) properties.forward = Buffer.from(properties.forward);
+  return { ...detached, will: { ...will, payload: Buffer.from(payload) } };
+}
+
 function readWill(
   reader: PacketReader,
   version: 3 | 4 | 5,

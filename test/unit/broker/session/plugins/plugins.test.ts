@@ -412,3 +412,22 @@ test('a hook that is removed is not called any more', async (t) => {
   pub.publish('x', 'x', { qos: 1 });
   t.is((await pub.next('puback')).reasonCode ?? 0, 0);
 });
+
+test('a will is published unchanged when a plug-in answers its CONNECT later', async (t) => {
+  const world = await startWorld(t);
+  const watcher = await world.connect({ version: 5, clientId: 'watcher' });
+  await watcher.subscribe('gone', 1);
+  world.layer.core.authenticate = (_client, _userName, _password, done) => {
+    setImmediate(() => done(null, true));
+  };
+  const userProperties = { userProperties: { kept: 'value' } };
+  const client = await world.connect({
+    version: 5,
+    clientId: 'c',
+    will: { topic: 'gone', payload: Buffer.from('as sent'), qos: 1, properties: userProperties },
+  });
+  await client.cut();
+  const will = await watcher.next('publish');
+  t.is(String(will.payload), 'as sent');
+  t.like(will.properties, userProperties);
+});
