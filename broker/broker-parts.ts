@@ -161,7 +161,7 @@ interface LaterParts {
 function createReporting(
   config: Config,
   { clock, log, enrollUrl }: BrokerEnvironment,
-  { directory, holds, fatalError, credentials }: Foundation,
+  { directory, holds, fatalError, credentials, material }: Foundation,
   later: LaterParts,
 ): Reporting {
   const { connectsPerDevicePerMinuteMax, refusalsKeptMax } = config.limits.broker;
@@ -178,6 +178,7 @@ function createReporting(
   const limitedLog = new RateLimitedLog(log, clock);
   const presence = new PresencePublisher({
     clock,
+    broker: material.name,
     failed: (topic, err) => {
       limitedLog.write('error', 'broker', { topic, err }, 'could not publish an event');
     },

@@ -15,6 +15,7 @@ import { AgeMap } from '../../core/age-map.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Incident } from '../../core/protocol/feed.ts';
 import type { Identity } from '../contracts/identity.ts';
+import type { SessionClaim } from '../contracts/session-claims.ts';
 
 /** How long connects are remembered to detect clones and overlaps. */
 export const cloneWindowMs = 10 * 60_000;
@@ -34,14 +35,13 @@ export interface Finding {
 
 interface History {
   serial: string;
-  address: string;
+  /** Undefined before the first CONNECT of the window. */
+  address: string | undefined;
   addresses: Set<string>;
   returns: number;
   startedAtMs: number;
   minute: number;
   connects: number;
-  /** Whether the next connection takes the session over from a live one. */
-  takesOver: boolean;
   takeovers: number;
   reportedClone: boolean;
   reportedOverlap: boolean;
@@ -78,30 +78,29 @@ export class IncidentDetector {
     return { refuse: true, finding: { kind: 'flapping', addresses: [identity.remoteAddress] } };
   }
 
-  /** Records an accepted CONNECT. */
-  connected(identity: Identity): Finding | undefined {
+  /**
+   * Records an accepted CONNECT.
+   *
+   * @param claim says whether the session is taken over from a live connection, and where the identity was if it
+   *   has been connected to another broker since its last connection here
+   */
+  connected(
+    identity: Identity,
+    { takesOver, previousElsewhere }: Pick<SessionClaim, 'takesOver' | 'previousElsewhere'>,
+  ): Finding | undefined {
     const history = this.#historyOf(identity);
     const nowMs = this.#clock.monotonicMs();
-    const { takesOver } = history;
-    history.takesOver = false;
     if (history.serial !== identity.serial || nowMs - history.startedAtMs > cloneWindowMs) {
       startWindow(history, identity, nowMs);
-      return undefined;
     }
+    if (previousElsewhere?.serial === identity.serial) move(history, previousElsewhere.address);
     if (history.address === identity.remoteAddress) {
-      return takesOver ? overlap(history) : undefined;
+      return takesOver ? overlap(history, identity) : undefined;
     }
-    if (history.addresses.has(identity.remoteAddress)) history.returns++;
-    else if (history.addresses.size < addressesMax) history.addresses.add(identity.remoteAddress);
-    history.address = identity.remoteAddress;
+    move(history, identity.remoteAddress);
     if (history.returns < cloneReturns || history.reportedClone) return undefined;
     history.reportedClone = true;
     return { kind: 'clone', addresses: [...history.addresses] };
-  }
-
-  /** Records that a live connection lost its session; {@link connected} for the new one follows. */
-  takenOver(identity: Identity): void {
-    this.#historyOf(identity).takesOver = true;
   }
 
   #historyOf(identity: Identity): History {
@@ -117,11 +116,19 @@ export class IncidentDetector {
   }
 }
 
-function overlap(history: History): Finding | undefined {
+/** The identity connects from an address. */
+function move(history: History, address: string): void {
+  if (history.address === address) return;
+  if (history.addresses.has(address)) history.returns++;
+  else if (history.addresses.size < addressesMax) history.addresses.add(address);
+  history.address = address;
+}
+
+function overlap(history: History, { remoteAddress }: Identity): Finding | undefined {
   history.takeovers++;
   if (history.takeovers < overlapTakeovers || history.reportedOverlap) return undefined;
   history.reportedOverlap = true;
-  return { kind: 'overlap', addresses: [history.address] };
+  return { kind: 'overlap', addresses: [remoteAddress] };
 }
 
 /** Starts a new window. The count of connects in this minute continues. */
@@ -133,13 +140,12 @@ function startWindow(history: History, identity: Identity, nowMs: number): void 
 function newHistory(identity: Identity, nowMs: number): History {
   return {
     serial: identity.serial,
-    address: identity.remoteAddress,
-    addresses: new Set([identity.remoteAddress]),
+    address: undefined,
+    addresses: new Set(),
     returns: 0,
     startedAtMs: nowMs,
     minute: -1,
     connects: 0,
-    takesOver: false,
     takeovers: 0,
     reportedClone: false,
     reportedOverlap: false,

@@ -6,6 +6,7 @@
  */
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../contracts/identity.ts';
+import type { SessionClaim } from '../contracts/session-claims.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import type { Finding, IncidentDetector } from './incident-detector.ts';
 import type { IncidentHolds, Reaction } from './incident-holds.ts';
@@ -49,14 +50,9 @@ export class IncidentResponse {
   }
 
   /** A CONNECT was accepted. */
-  connected(identity: Identity): void {
-    const finding = this.#deps.detector.connected(identity);
+  connected(identity: Identity, claim: SessionClaim): void {
+    const finding = this.#deps.detector.connected(identity, claim);
     if (finding !== undefined) this.#respond(identity, finding);
-  }
-
-  /** A live connection lost its session to a new connection. */
-  takenOver(identity: Identity): void {
-    this.#deps.detector.takenOver(identity);
   }
 
   #respond(identity: Identity, finding: Finding): void {

@@ -6,6 +6,7 @@
  * @module
  */
 import type { X509Certificate } from 'node:crypto';
+import { commonNameOf } from '../../certs/certificate.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { ServerKeyPair } from '../../core/server-tls.ts';
 import {
@@ -64,6 +65,12 @@ export class BrokerTlsMaterial {
 
   get identity(): BrokerCertificate {
     return this.#identity;
+  }
+
+  /** The name of the broker in the registry: the common name of its certificate. */
+  get name(): string {
+    const name = commonNameOf(this.#identity.leaf);
+    return name.ok ? name.id : '';
   }
 
   /** The RSA certificate; undefined when it is not enabled, or not there yet. */

@@ -13,6 +13,7 @@ import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
 import type { IdentityRights } from './identity-rights.ts';
+import type { Claimant, PresenceFacts, SessionClaim } from './session-claims.ts';
 import type { SessionInspection } from './session-inspection.ts';
 import type { Wire } from './connection-wire.ts';
 
@@ -48,9 +49,15 @@ export interface FaultCause {
 /** The events that the session layer reports to the broker. Handlers must not throw and must not block. */
 export interface SessionEvents {
   /** A CONNACK with success is about to be sent. */
-  connected(connection: Connection): void;
+  connected(connection: Connection, claim: SessionClaim): void;
   /** Called only after `connected`. `code`: the reason; undefined after a normal DISCONNECT of the client. */
   disconnected(connection: Connection, code: ErrorCode | undefined): void;
+  /**
+   * The claim of a connection has ended, and it is known which other connections its identity has. Called once
+   * after `disconnected`: in the same turn, or later if brokers share their sessions. Also called for a
+   * connection that took over a session and was not accepted after all.
+   */
+  released?(connection: Claimant, code: ErrorCode | undefined, facts: PresenceFacts): void;
   /** A subscription was granted: the retained messages that its filter matches are read next. */
   retainedRequested?(filter: string): void;
   /** A CONNECT was rejected. */
@@ -122,6 +129,8 @@ export interface SessionLayer {
    * @param closed called once, when the connection is closed
    */
   accept(wire: Wire, identity: Identity, closed?: () => void): Connection;
+  /** Whether other brokers have the same sessions and retained messages. */
+  readonly isShared: boolean;
   /** All open connections, including those that have not sent CONNECT. */
   connections(): Iterable<Connection>;
   /** The open connections of one identity. */

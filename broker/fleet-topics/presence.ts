@@ -2,8 +2,9 @@
  * Presence: for each identity one retained JSON message on `$fleet/presence/{id}` that says whether
  * and how it is connected. Refused connections are events on `$fleet/refused`.
  *
- * An identity is online while one of its connections is open. `version` increases with every event of
- * this broker, also across restarts, and gives the order of the events.
+ * An identity is online while one of its connections is open, at this broker or at another one that shares its
+ * sessions. `version` increases with every event of the identity, also across restarts, and gives the order of the
+ * events.
  *
  * A single event is published at once. Events in quick succession are collected for a short time and
  * published together, so that a reconnecting fleet causes one commit of the store instead of thousands.
@@ -15,7 +16,9 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { SecondWindow } from '../../core/second-window.ts';
-import type { Connection, BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
+import type { Claimant, OpenConnection, PresenceFacts } from '../contracts/session-claims.ts';
+import type { BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
+import { openConnectionOf } from '../session/state/open-connection.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 /** The message on `$fleet/presence/{id}`. */
@@ -33,6 +36,8 @@ export interface PresenceMessage {
   /** Whole days until the certificate expires; negative during the grace period. */
   readonly certificateDaysLeft?: number;
   readonly standing?: string;
+  /** The name of the broker that the connection is, or was, at. */
+  readonly broker: string;
   /** ISO 8601. */
   readonly at: string;
   readonly version: number;
@@ -50,10 +55,12 @@ export interface RefusedMessage {
 
 export interface PresenceDeps {
   readonly clock: Clock;
+  /** The name of this broker. */
+  readonly broker: string;
   /** Called when messages could not be published. */
   failed(topic: string | undefined, error: unknown): void;
   /** A function, because the session layer is created later. */
-  layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
+  layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained' | 'isShared'>;
 }
 
 /** Maximum refusal events per second, so that an attacker cannot flood subscribers. */
@@ -79,26 +86,27 @@ export class PresencePublisher {
     this.#refusals = new SecondWindow(deps.clock);
   }
 
-  /** A connection was accepted. */
-  connected(connection: Connection): void {
-    this.#publishPresence(this.#online(connection));
+  /** A connection was accepted. @param version that of its claim; undefined: the next one of this broker */
+  connected(connection: Claimant, version: number | undefined): void {
+    const open = openConnectionOf(connection);
+    this.#publishPresence(this.#online(connection.identity.id, open, version));
   }
 
   /**
-   * A connection closed. The identity stays online while another of its connections is open, or when a
-   * new connection has taken the session over.
+   * The claim of a closed connection has ended. The identity stays online while another of its connections is
+   * open, or when a new connection has taken the session over.
    *
    * @returns whether the identity is offline now
    */
-  disconnected(connection: Connection, code: ErrorCode | undefined): boolean {
+  released(
+    connection: Claimant,
+    code: ErrorCode | undefined,
+    { other, version }: PresenceFacts,
+  ): boolean {
     const { identity, clientId } = connection;
     if (code === 'session-taken-over') return false;
-    const other = this.#deps
-      .layer()
-      .connectionsOf(identity.id)
-      .find((one) => one !== connection && one.clientId !== undefined);
     if (other !== undefined) {
-      this.#publishPresence(this.#online(other));
+      this.#publishPresence(this.#online(identity.id, other, version));
       return false;
     }
     this.#publishPresence({
@@ -108,7 +116,8 @@ export class PresencePublisher {
       ...(clientId === undefined ? {} : { clientId }),
       address: identity.remoteAddress,
       serial: identity.serial,
-      ...this.#stamp(),
+      broker: this.#deps.broker,
+      ...this.#stamp(version),
     });
     return true;
   }
@@ -147,11 +156,13 @@ export class PresencePublisher {
   }
 
   /**
-   * Corrects presence after a crash: publishes that identities without a connection are offline.
+   * Corrects presence after a crash: publishes that identities without a connection are offline. If brokers share
+   * their retained messages, only identities that were connected to this one are corrected.
    *
    * @returns how many messages were corrected
    */
   async correct(): Promise<number> {
+    const { broker } = this.#deps;
     const layer = this.#deps.layer();
     let corrected = 0;
     for await (const { topic, payload } of layer.retained('$fleet/presence/+')) {
@@ -160,6 +171,7 @@ export class PresencePublisher {
       this.#version = Math.max(this.#version, last?.version ?? 0);
       const connected = layer.connectionsOf(id).some(({ clientId }) => clientId !== undefined);
       if (connected || last?.status !== 'online') continue;
+      if (layer.isShared && last.broker !== broker) continue;
       corrected++;
       this.#publishPresence({
         id,
@@ -167,6 +179,7 @@ export class PresencePublisher {
         reason: 'broker-restarted',
         ...(last.address === undefined ? {} : { address: last.address }),
         ...(last.serial === undefined ? {} : { serial: last.serial }),
+        broker,
         ...this.#stamp(),
       });
     }
@@ -183,24 +196,25 @@ export class PresencePublisher {
     return this.#published;
   }
 
-  #online(connection: Connection): PresenceMessage {
-    const { identity, clientId, protocolVersion } = connection;
-    const leftMs = identity.notAfterMs - this.#deps.clock.now();
+  #online(id: string, open: OpenConnection, version: number | undefined): PresenceMessage {
+    const { clientId, address, tlsVersion, protocolVersion, serial, notAfterMs, standing } = open;
+    const leftMs = notAfterMs - this.#deps.clock.now();
     return {
-      id: identity.id,
+      id,
       status: 'online',
-      ...(clientId === undefined ? {} : { clientId }),
-      address: identity.remoteAddress,
-      tlsVersion: identity.tlsVersion,
+      clientId,
+      address,
+      tlsVersion,
       ...(protocolVersion === undefined ? {} : { protocolVersion }),
-      serial: identity.serial,
+      serial,
       certificateDaysLeft: Math.floor(leftMs / dayMs),
-      standing: identity.standing,
-      ...this.#stamp(),
+      standing,
+      broker: open.broker ?? this.#deps.broker,
+      ...this.#stamp(version),
     };
   }
 
-  #stamp(): { at: string; version: number } {
+  #stamp(claimed?: number): { at: string; version: number } {
     const nowMs = this.#deps.clock.now();
     // Milliseconds times 1000, to leave room for several events in one millisecond. This is greater than
     // every version of an earlier run.
@@ -209,7 +223,7 @@ export class PresencePublisher {
       this.#stampedMs = nowMs;
       this.#stamped = new Date(nowMs).toISOString();
     }
-    return { at: this.#stamped, version: this.#version };
+    return { at: this.#stamped, version: claimed ?? this.#version };
   }
 
   #publishPresence(message: PresenceMessage): void {
@@ -252,20 +266,25 @@ function json(message: object): Buffer {
   return Buffer.from(JSON.stringify(message));
 }
 
+/** What is read of a message of an earlier run. */
+type StoredPresence = Pick<PresenceMessage, 'version' | 'address' | 'serial'> & {
+  readonly status: string;
+  readonly broker?: string;
+};
+
 /** Reads a presence message of an earlier run; undefined when it is not valid. */
-function readPresence(
-  payload: Buffer,
-): { status: string; version: number; address?: string; serial?: string } | undefined {
+function readPresence(payload: Buffer): StoredPresence | undefined {
   try {
     const value: unknown = JSON.parse(payload.toString('utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
-    const { status, version, address, serial } = value as Record<string, unknown>;
+    const { status, version, address, serial, broker } = value as Record<string, unknown>;
     if (typeof status !== 'string' || typeof version !== 'number') return undefined;
     return {
       status,
       version: Number.isSafeInteger(version) ? version : 0,
       ...(typeof address === 'string' ? { address } : {}),
       ...(typeof serial === 'string' ? { serial } : {}),
+      ...(typeof broker === 'string' ? { broker } : {}),
     };
   } catch {
     return undefined;

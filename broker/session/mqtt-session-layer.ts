@@ -10,6 +10,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { pauseMinMs } from '../../core/patient-timeout.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Identity } from '../contracts/identity.ts';
+import type { SessionClaims } from '../contracts/session-claims.ts';
 import type {
   Connection,
   BrokerMessage,
@@ -25,6 +26,7 @@ import { storeLimits } from '../store/open-store.ts';
 import { LayerInspection } from './inspection/layer-inspection.ts';
 import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
+import { ConnectionClaims } from './connection/connection-claims.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
 import { isRetainRefusal, Publisher } from './state/publisher.ts';
@@ -37,6 +39,7 @@ import { requestProperties } from './wire/request-properties.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
 import { Counters, type SessionContext } from './state/context.ts';
+import { LocalClaims } from './state/local-claims.ts';
 import { Rooms } from './state/rooms.ts';
 import { SessionRegistry } from './state/session-registry.ts';
 
@@ -45,6 +48,11 @@ export type SessionLayerOptions = SessionLayerDeps & {
   readonly log: Logger;
   /** An open store that is not loaded: the layer loads and closes it. Default: a store in memory. */
   readonly store?: SessionStore;
+  /**
+   * Makes the claims of client ids from those of this broker alone, for brokers that share their sessions.
+   * Default: this broker works alone.
+   */
+  readonly claims?: (local: SessionClaims) => SessionClaims;
 };
 
 /** The interval of timeout checks, in ms. */
@@ -66,7 +74,7 @@ export async function createSessionLayer(
   const limits = config.limits.broker;
   const store = deps.store ?? openMemoryStore({ limits: storeLimits(limits), clock: deps.clock });
   const recovered = await store.load();
-  const layer = new MqttSessionLayer({
+  const context: SessionContext = {
     limits,
     authorizer: deps.authorizer,
     events: deps.events,
@@ -80,7 +88,8 @@ export async function createSessionLayer(
     memoryTotals: new MemoryTotals(),
     rooms: new Rooms(limits),
     hooks: new Hooks(),
-  });
+  };
+  const layer = new MqttSessionLayer(context, deps.claims);
   layer.sessions.recover(recovered);
   await layer.core.listen();
   return layer;
@@ -91,6 +100,8 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
+  readonly claims: SessionClaims;
+  readonly connectionClaims: ConnectionClaims;
   readonly scheduler: WriteScheduler;
   readonly readTurns: ReadTurns;
   readonly retainedSender: RetainedSender;
@@ -107,10 +118,23 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     return this.context.store.stalled;
   }
 
-  constructor(context: SessionContext) {
+  /** Whether other brokers have the same sessions and retained messages. */
+  get isShared(): boolean {
+    return this.claims.isShared;
+  }
+
+  constructor(
+    context: SessionContext,
+    makeClaims: (local: SessionClaims) => SessionClaims = (local) => local,
+  ) {
     this.context = context;
     this.publisher = new Publisher(context);
     this.sessions = new SessionRegistry(context, this.publisher);
+    const connectionsOf = (id: string): readonly Connection[] => this.connectionsOf(id);
+    const { sessions } = this;
+    this.claims = makeClaims(new LocalClaims(sessions, connectionsOf));
+    const { claims } = this;
+    this.connectionClaims = new ConnectionClaims({ context, sessions, claims, connectionsOf });
     this.scheduler = new WriteScheduler(context);
     this.readTurns = new ReadTurns(context.clock);
     this.retainedSender = new RetainedSender(context);
@@ -251,10 +275,12 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
         // The process was paused (a virtual machine, SIGSTOP). What clients sent meanwhile waits in their
         // sockets and is read before anybody is judged.
         for (const client of this.#clients) client.onProcessPaused(lateMs);
+        this.connectionClaims.onProcessPaused(lateMs);
         this.#scheduleSweep();
         return;
       }
       for (const client of this.#clients) client.sweep(nowMs);
+      this.connectionClaims.sweep(nowMs);
       this.publisher.router.renew(nowMs);
       this.#scheduleSweep();
     });

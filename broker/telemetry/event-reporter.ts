@@ -40,7 +40,7 @@ export interface EventReporterDeps {
   readonly metrics: BrokerMetrics;
   readonly presence: PresencePublisher;
   readonly feed: FeedReports;
-  readonly incidents: Pick<IncidentResponse, 'connected' | 'takenOver'>;
+  readonly incidents: Pick<IncidentResponse, 'connected'>;
   /** The store can no longer write. */
   storeFailed(error: FlotillaError): void;
 }
@@ -56,18 +56,18 @@ export class EventReporter {
 
   /** The events of the session layer. */
   readonly session: SessionEvents = {
-    connected: (connection) => {
+    connected: (connection, claim) => {
       const { metrics, log, presence, incidents } = this.#deps;
       const { identity, protocolVersion, clientId } = connection;
       const { id: device, remoteAddress } = identity;
       metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
       log.debug({ device, clientId, remoteAddress }, 'connected');
-      presence.connected(connection);
+      presence.connected(connection, claim.version);
       this.#reportPresence(identity, true);
-      incidents.connected(identity);
+      incidents.connected(identity, claim);
     },
     disconnected: (connection, code) => {
-      const { metrics, log, presence, incidents } = this.#deps;
+      const { metrics, log } = this.#deps;
       const { identity } = connection;
       const { id: device, remoteAddress } = identity;
       const reason = code ?? 'client-disconnected';
@@ -77,9 +77,11 @@ export class EventReporter {
         const fields = { device, clientId: connection.clientId, remoteAddress, code };
         this.#limitedLog.write('info', { device }, fields, 'connection closed');
       }
-      const offline = presence.disconnected(connection, code);
-      if (offline) this.#reportPresence(identity, false, reason);
-      if (code === 'session-taken-over') incidents.takenOver(identity);
+    },
+    released: (connection, code, facts) => {
+      const offline = this.#deps.presence.released(connection, code, facts);
+      const reason = code ?? 'client-disconnected';
+      if (offline) this.#reportPresence(connection.identity, false, reason);
     },
     retainedRequested: (filter) => this.#deps.presence.retainedRequested(filter),
     refused: (identity, code, detail) => {

@@ -19,6 +19,7 @@ import type { Authorizer, SessionLimits } from '../../broker/contracts/authorize
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
 import type { RightsNow } from '../../broker/contracts/identity-rights.ts';
+import type { SessionClaims } from '../../broker/contracts/session-claims.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 import {
@@ -109,10 +110,19 @@ export interface WorldOptions {
   readonly store?: SessionStore;
   readonly authorizer?: TestAuthorizer;
   readonly intercept?: (identity: Identity, topic: string, payload: Buffer) => boolean;
+  readonly claims?: (local: SessionClaims) => SessionClaims;
 }
 
 export interface WorldEvent {
-  readonly kind: 'connected' | 'disconnected' | 'refused' | 'denied' | 'dropped' | 'store-failed';
+  readonly kind:
+    | 'connected'
+    | 'disconnected'
+    | 'offline'
+    | 'still-online'
+    | 'refused'
+    | 'denied'
+    | 'dropped'
+    | 'store-failed';
   readonly id: string;
   readonly code: string | undefined;
   readonly count: number;
@@ -232,12 +242,16 @@ export async function startWorld(
     events: {
       connected: ({ identity }) => report('connected', identity.id, undefined),
       disconnected: ({ identity }, code) => report('disconnected', identity.id, code),
+      released: ({ identity }, code, { other }) => {
+        report(other === undefined ? 'offline' : 'still-online', identity.id, code);
+      },
       refused: ({ id }, code) => report('refused', id, code),
       denied: ({ id }, _action, _topic, code) => report('denied', id, code),
       storeFailed: (error) => report('store-failed', '', error.code),
       dropped: ({ id }, reason, messages) => report('dropped', id, reason, messages),
     },
     ...(options.store === undefined ? {} : { store: options.store }),
+    ...(options.claims === undefined ? {} : { claims: options.claims }),
   });
   const next: (() => Identity)[] = [];
   const server = createTcpServer((socket) => {

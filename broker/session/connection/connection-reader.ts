@@ -20,6 +20,7 @@ export const pauseReasons = {
   plugIn: 8,
   turn: 16,
   part: 32,
+  claim: 64,
 } as const;
 
 /**

@@ -10,7 +10,7 @@
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
-import type { Connection } from '../../contracts/session-layer.ts';
+import type { SessionClaim, SessionClaims } from '../../contracts/session-claims.ts';
 import type { Wire } from '../../contracts/connection-wire.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import type { Message } from '../delivery/message.ts';
@@ -30,6 +30,7 @@ import {
 import { disconnectFor } from '../wire/answers.ts';
 import { ProtocolFault } from '../wire/fault.ts';
 import { CommitGate } from './commit-gate.ts';
+import type { ConnectionClaims } from './connection-claims.ts';
 import { ConnectionReader, pauseReasons } from './connection-reader.ts';
 import type { ConnectionRoles } from './connection-roles.ts';
 import { ConnectionWriter } from './connection-writer.ts';
@@ -54,6 +55,8 @@ export interface ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
+  readonly claims: SessionClaims;
+  readonly connectionClaims: ConnectionClaims;
   readonly scheduler: WriteScheduler;
   readonly readTurns: ReadTurns;
   readonly retainedSender: Pick<RetainedSender, 'send'>;
@@ -62,8 +65,6 @@ export interface ConnectionHost {
   /** CONNECT was accepted. */
   connectionAccepted(client: ClientConnection): void;
   connectionClosed(client: ClientConnection): void;
-  /** The open connections of one identity. */
-  connectionsOf(id: string): readonly Connection[];
 }
 
 /** How long a closed connection waits for the commit of what it accepted, in ms. */
@@ -83,6 +84,8 @@ export class ClientConnection implements ConnectionRoles {
   isMqtt5 = false;
   /** Undefined until CONNECT was accepted. */
   session: Session | undefined = undefined;
+  /** The claim of its client id; undefined until CONNECT was accepted. */
+  claim: SessionClaim | undefined = undefined;
   closed = false;
   /** 1.5 times the Keep Alive, in ms; 0: no limit [MQTT-3.1.2-22]. */
   keepAliveTimeoutMs = 0;
@@ -133,8 +136,9 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   /** CONNECT was accepted. */
-  open(session: Session, version: 3 | 4 | 5): void {
+  open(session: Session, claim: SessionClaim, version: 3 | 4 | 5): void {
     this.session = session;
+    this.claim = claim;
     this.clientId = session.clientId;
     this.setVersion(version);
     this.setRateLimit();
@@ -288,6 +292,8 @@ export class ClientConnection implements ConnectionRoles {
     const { limits, hooks } = this.context;
     const silenceMs = this.reader.silenceMs(nowMs);
     if (this.session === undefined) {
+      // CONNECT has arrived, and its claim has a time limit of its own.
+      if (this.reader.isPausedFor(pauseReasons.claim)) return;
       // The time for CONNECT begins with the connection, even if single bytes keep arriving.
       const waitedMs = this.reader.ageMs(nowMs);
       if (waitedMs >= limits.connectTimeoutMs) this.close('connect-timeout');
@@ -397,6 +403,8 @@ export class ClientConnection implements ConnectionRoles {
     if (session.owner === this) {
       this.host.sessions.release(session, !this.#closedCleanly && !suppressed);
     }
-    this.context.events.disconnected(this, this.#closedCleanly ? undefined : code);
+    const reason = this.#closedCleanly ? undefined : code;
+    this.context.events.disconnected(this, reason);
+    this.host.connectionClaims.release(this, session.clientId, reason);
   }
 }

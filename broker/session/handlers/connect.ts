@@ -4,6 +4,7 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
+import type { ClaimAnswer, ClaimRequest, SessionClaim } from '../../contracts/session-claims.ts';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import { OutboundAliases } from '../delivery/topic-aliases.ts';
@@ -11,7 +12,7 @@ import type { ClientConnection } from '../connection/connection.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import { runConnectHook, emitConnack } from './plugin-hooks.ts';
 import { neverExpires } from '../state/session.ts';
-import type { OpenRequest } from '../state/session-registry.ts';
+import type { AttachRequest } from '../state/session-registry.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
 import {
   detachConnect,
@@ -63,26 +64,88 @@ export function onConnect(
   }
   client.packetOutMaxBytes = Math.max(0, connect.properties.maximumPacketSize);
   client.problemInformation = connect.properties.requestProblemInformation !== 0;
-  const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
-  const rejection = rejectionOf(client, connect, clientId);
+  const request = claimRequest(client, connect);
+  const rejection = rejectionOf(client, connect, request);
   if (rejection !== undefined) {
     reject(client, version, rejection.code, rejection.detail);
     return;
   }
   const { hooks } = client.context;
   if (hooks.preConnect === undefined && hooks.authenticate === undefined) {
-    accept(client, connect, clientId);
+    claimSession(client, connect, request);
     return;
   }
   const waiting = detachConnect(connect);
-  runConnectHook(client, waiting, clientId, (allowed) => {
+  runConnectHook(client, waiting, request.clientId, (allowed) => {
     // Other clients may have connected before the plug-in answered.
     const rejection = allowed
-      ? rejectionOf(client, waiting, clientId)
+      ? rejectionOf(client, waiting, request)
       : { code: 'plug-in-refused' as const, detail: '' };
-    if (rejection === undefined) accept(client, waiting, clientId);
+    if (rejection === undefined) claimSession(client, waiting, request);
     else reject(client, version, rejection.code, rejection.detail);
   });
+}
+
+function claimRequest(client: ClientConnection, connect: Connect): ClaimRequest {
+  const isAssigned = connect.clientId === '';
+  return {
+    connection: client,
+    clientId: isAssigned ? assignedId(client, connect) : connect.clientId,
+    clean: connect.clean,
+    isAssigned,
+    connectionsMax: client.context.authorizer.limits(client.identity).connectionsMax,
+  };
+}
+
+/** Claims the client id, and accepts CONNECT if the claim is granted: at once, or when the answer comes. */
+function claimSession(client: ClientConnection, connect: Connect, request: ClaimRequest): void {
+  const { claims, connectionClaims } = client.host;
+  if (connectionClaims.isFull) {
+    reject(client, connect.version, 'claims-too-many', '');
+    return;
+  }
+  const answer = claims.claim(request);
+  if (!(answer instanceof Promise)) {
+    if ('refused' in answer) rejectClaim(client, connect, request, answer.refused);
+    else accept(client, connect, request.clientId, answer);
+    return;
+  }
+  const waiting = detachConnect(connect);
+  connectionClaims.wait(request, client, answer, (late) => {
+    onLateAnswer(client, waiting, request, late);
+  });
+}
+
+/** Policy, store and rooms may have changed while the claim had no answer. */
+function onLateAnswer(
+  client: ClientConnection,
+  connect: Connect,
+  request: ClaimRequest,
+  answer: ClaimAnswer,
+): void {
+  if ('refused' in answer) {
+    rejectClaim(client, connect, request, answer.refused);
+    return;
+  }
+  const { clientId } = request;
+  const rejection =
+    ruleRejection(client, connect, clientId) ?? roomRejection(client, connect, clientId);
+  if (rejection === undefined) {
+    accept(client, connect, clientId, answer);
+    return;
+  }
+  client.host.connectionClaims.releaseUnused(request, answer);
+  reject(client, connect.version, rejection.code, rejection.detail);
+}
+
+function rejectClaim(
+  client: ClientConnection,
+  { version }: Connect,
+  request: ClaimRequest,
+  refused: ErrorCode,
+): void {
+  const { code, detail } = claimRejection(request, refused);
+  reject(client, version, code, detail);
 }
 
 interface Rejection {
@@ -94,10 +157,32 @@ interface Rejection {
 function rejectionOf(
   client: ClientConnection,
   connect: Connect,
+  request: ClaimRequest,
+): Rejection | undefined {
+  const { clientId } = request;
+  const rejection = ruleRejection(client, connect, clientId);
+  if (rejection !== undefined) return rejection;
+  const refused = client.host.claims.refusalOf(request);
+  if (refused !== undefined) return claimRejection(request, refused);
+  return roomRejection(client, connect, clientId);
+}
+
+function claimRejection({ clientId }: ClaimRequest, code: ErrorCode): Rejection {
+  // The client sent no id, so that there is none to show.
+  return { code, detail: code === 'client-id-missing' ? '' : detailOf(clientId) };
+}
+
+function detailOf(clientId: string): string {
+  return `client id ${JSON.stringify(clientId.slice(0, 128))}`;
+}
+
+/** Checks what does not depend on other connections. */
+function ruleRejection(
+  client: ClientConnection,
+  connect: Connect,
   clientId: string,
 ): Rejection | undefined {
   const { authorizer, store } = client.context;
-  const { identity } = client;
   if (store.stalled !== undefined && mustStore(client, connect, clientId)) {
     return { code: 'store-stalled', detail: '' };
   }
@@ -105,22 +190,18 @@ function rejectionOf(
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
   }
   if (clientId === '') return { code: 'client-id-missing', detail: '' }; // [MQTT-3.1.3-8]
-  const detail = `client id ${JSON.stringify(clientId.slice(0, 128))}`;
-  const verdict = authorizer.connect(identity, clientId);
-  if (!verdict.allowed) return { code: verdict.code, detail };
-  // A session that another identity is using is never taken over, whatever client ids the policy allows.
-  const owner = client.host.sessions.get(clientId)?.owner;
-  if (owner !== undefined && owner.identity.id !== identity.id) {
-    return { code: 'client-id-not-allowed', detail };
-  }
-  const others = client.host
-    .connectionsOf(identity.id)
-    .filter((other) => other.clientId !== undefined && other.clientId !== clientId);
-  if (others.length >= authorizer.limits(identity).connectionsMax) {
-    return { code: 'device-connections-too-many', detail };
-  }
-  if (isKept(connect) && !client.host.sessions.hasRoomFor(identity, clientId)) {
-    return { code: 'sessions-too-many', detail };
+  const verdict = authorizer.connect(client.identity, clientId);
+  return verdict.allowed ? undefined : { code: verdict.code, detail: detailOf(clientId) };
+}
+
+/** Checks whether there is room for the session and the will, and whether the will is allowed. */
+function roomRejection(
+  client: ClientConnection,
+  connect: Connect,
+  clientId: string,
+): Rejection | undefined {
+  if (isKept(connect) && !client.host.sessions.hasRoomFor(client.identity, clientId)) {
+    return { code: 'sessions-too-many', detail: detailOf(clientId) };
   }
   return connect.will === undefined ? undefined : willRejection(client, connect.will, clientId);
 }
@@ -167,7 +248,7 @@ function willRejection(
 
 /**
  * The client id for a client that sends none: the device id with a random suffix if the policy allows
- * it, otherwise the device id if no session uses it [MQTT-3.2.2-16]. Empty if neither is possible, and on
+ * it, otherwise the device id, which the claim refuses if a session uses it [MQTT-3.2.2-16]. Empty on
  * 3.1.1 with Clean Session 0, where none may be assigned [MQTT-3.1.3-8].
  */
 function assignedId(client: ClientConnection, connect: Connect): string {
@@ -175,10 +256,15 @@ function assignedId(client: ClientConnection, connect: Connect): string {
   const { identity } = client;
   const suffixed = `${identity.id}/${randomBytes(8).toString('hex')}`;
   if (client.context.authorizer.connect(identity, suffixed).allowed) return suffixed;
-  return client.host.sessions.get(identity.id) === undefined ? identity.id : '';
+  return identity.id;
 }
 
-function accept(client: ClientConnection, connect: Connect, clientId: string): void {
+function accept(
+  client: ClientConnection,
+  connect: Connect,
+  clientId: string,
+  claim: SessionClaim,
+): void {
   const { host, identity } = client;
   const { limits, authorizer, events } = host.context;
   const { properties, version } = connect;
@@ -191,7 +277,7 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
   const receiveMax = Math.max(1, Math.min(limits.inflightInMax, granted.inflightMax));
   const clientMax = properties.receiveMaximum < 0 ? 65_535 : properties.receiveMaximum;
   const window = Math.max(1, Math.min(limits.inflightOutMax, granted.inflightMax, clientMax));
-  const request: OpenRequest = {
+  const request: AttachRequest = {
     clientId,
     clean: connect.clean,
     expirySeconds,
@@ -203,11 +289,11 @@ function accept(client: ClientConnection, connect: Connect, clientId: string): v
   client.receiveMaximum = receiveMax;
   const outboundAliases = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
   if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
-  const { session, present, stored } = host.sessions.open(client, identity, request);
-  client.open(session, version);
+  const { session, present, stored } = host.sessions.attach(client, identity, request);
+  client.open(session, claim, version);
   if (present) host.sessions.reauthorize(session);
   host.connectionAccepted(client);
-  events.connected(client);
+  events.connected(client, claim);
   const connackProperties: ConnackProperties = {};
   if (version === 5) {
     // A property is sent only if its value differs from the default of an absent property.
@@ -234,7 +320,11 @@ function keepAliveOf(connect: Connect, maxSeconds: number): number {
   return keepAliveSeconds === 0 ? maxSeconds : Math.min(keepAliveSeconds, maxSeconds);
 }
 
-function willOf(client: ClientConnection, connect: Connect, clientId: string): OpenRequest['will'] {
+function willOf(
+  client: ClientConnection,
+  connect: Connect,
+  clientId: string,
+): AttachRequest['will'] {
   const { will } = connect;
   if (will === undefined) return undefined;
   return {

@@ -21,8 +21,8 @@ import {
 } from './subscriptions.ts';
 import { Wills, type RequestedWill } from './wills.ts';
 
-/** The session that a CONNECT asks for. */
-export interface OpenRequest {
+/** The session that a CONNECT asks for, whose client id it has claimed. */
+export interface AttachRequest {
   readonly clientId: string;
   /** Clean Start (5.0) or Clean Session (3.1.1). */
   readonly clean: boolean;
@@ -33,7 +33,7 @@ export interface OpenRequest {
 }
 
 /** A session for a connection. */
-export interface OpenedSession {
+export interface AttachedSession {
   readonly session: Session;
   /** Session Present: whether the session existed before [MQTT-3.2.2-2], [MQTT-3.2.2-3]. */
   readonly present: boolean;
@@ -96,11 +96,11 @@ export class SessionRegistry {
   }
 
   /**
-   * Opens the session of a connection: the existing one or a new one. If another connection uses it,
+   * Attaches a connection to its session: the existing one or a new one. If another connection uses it,
    * that one is closed first [MQTT-3.1.4-3]. A session that belongs to another identity is ended, not
    * resumed.
    */
-  open(owner: SessionOwner, identity: Identity, request: OpenRequest): OpenedSession {
+  attach(owner: SessionOwner, identity: Identity, request: AttachRequest): AttachedSession {
     const { clientId } = request;
     this.#endOfEarlier(identity);
     this.#byId.get(clientId)?.owner?.close('session-taken-over');

@@ -89,6 +89,7 @@ test('the lines about faults and discarded wills that one client causes again an
   const layer = {
     publish: () => Promise.resolve(),
     connectionsOf: () => [],
+    isShared: false,
     retained: () => {
       throw new Error('not called');
     },
@@ -98,7 +99,12 @@ test('the lines about faults and discarded wills that one client causes again an
     log,
     limitedLog: new RateLimitedLog(log, clock),
     metrics: new BrokerMetrics(),
-    presence: new PresencePublisher({ clock, failed: () => undefined, layer: () => layer }),
+    presence: new PresencePublisher({
+      clock,
+      broker: 'broker-1',
+      failed: () => undefined,
+      layer: () => layer,
+    }),
     feed: new FeedReporter({
       clock,
       log,
@@ -106,7 +112,7 @@ test('the lines about faults and discarded wills that one client causes again an
       refusalsMax: 10,
       send: () => Promise.resolve(),
     }),
-    incidents: { connected: () => undefined, takenOver: () => undefined },
+    incidents: { connected: () => undefined },
     storeFailed: () => undefined,
   });
   for (let n = 0; n < 1000; n++) {
