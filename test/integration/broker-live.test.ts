@@ -212,6 +212,7 @@ test('presence describes the connection of a device, and its version orders the 
     serial: device.serial,
     certificateDaysLeft: 0,
     standing: 'full',
+    broker: 'broker-1',
   });
   t.like(offline, { status: 'offline', reason: 'client-disconnected' });
   t.true(offline!.version > online!.version);
@@ -231,6 +232,7 @@ test('a device that takes over its own session does not go offline', async (t) =
   await ended(first);
   await second.publishAsync('devices/sensor-1/x', '', { qos: 1 });
   t.true(second.connected);
+  await until('both connections are reported', () => presence.length >= 2);
   t.deepEqual([...new Set(presence.map(({ status }) => status))], ['online']);
 });
 
