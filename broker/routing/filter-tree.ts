@@ -87,7 +87,7 @@ function groupOf<S>(subscribers: Subscribers<S>, name: string): SharedGroup<S> {
   subscribers.groups ??= new Map();
   let group = subscribers.groups.get(name);
   if (group === undefined) {
-    group = { turn: { next: 0 }, members: new Map() };
+    group = { turn: { next: 0, taken: 0 }, members: new Map() };
     subscribers.groups.set(name, group);
   }
   return group;

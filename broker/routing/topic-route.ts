@@ -43,7 +43,10 @@ export interface SharedTarget<S> {
 }
 
 export interface SharedTurn {
+  /** The index of the member whose turn it is, or more than that. */
   next: number;
+  /** How many messages it has got in its turn: a member that stands for several has more than one. */
+  taken: number;
 }
 
 /** The receivers of one topic. Valid until it is stale. */

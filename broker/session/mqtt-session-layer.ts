@@ -29,11 +29,12 @@ import { AedesCore } from './aedes/aedes-core.ts';
 import { ConnectionClaims } from './connection/connection-claims.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
-import { isRetainRefusal, Publisher } from './state/publisher.ts';
+import { Publisher } from './state/publisher.ts';
 import { RetainedSender } from './connection/retained-sender.ts';
 import { ReadTurns } from './connection/read-turns.ts';
 import { WriteScheduler } from './connection/write-scheduler.ts';
 import { Hooks } from './plugins/hooks.ts';
+import { afterConfirmations, type ReceiverConfirmation } from './delivery/receiver-confirmation.ts';
 import { Message } from './delivery/message.ts';
 import { requestProperties } from './wire/request-properties.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
@@ -176,12 +177,13 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
       if (replyTo !== undefined) message.setProperties(requestProperties(replyTo), 0);
       return this.publisher.publish(message, this.publisher.route(topic), undefined);
     });
-    if (outcomes.some(isRetainRefusal)) {
+    if (outcomes.some(({ refusal }) => refusal !== undefined)) {
       return Promise.reject(
         new FlotillaError('internal', { detail: 'no room for retained messages' }),
       );
     }
-    return outcomes.includes('stored') ? this.#committed() : Promise.resolve();
+    if (!outcomes.some(({ stored }) => stored)) return Promise.resolve();
+    return this.#confirmed(outcomes.flatMap(({ confirmations }) => confirmations ?? []));
   }
 
   async *retained(filter: string): AsyncIterable<{ topic: string; payload: Buffer }> {
@@ -261,8 +263,14 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   }
 
   #committed(): Promise<void> {
+    return this.#confirmed([]);
+  }
+
+  #confirmed(confirmations: readonly ReceiverConfirmation[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.context.store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));
+      afterConfirmations(this.context.store, confirmations, (error) =>
+        error === undefined ? resolve() : reject(error),
+      );
     });
   }
 

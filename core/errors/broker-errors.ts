@@ -321,6 +321,12 @@ export const brokerErrors = errors({
       'Subscribe to fewer topics, or read faster; the broker does not buffer without a limit.',
     mqtt5: 0x97,
   },
+  'delivery-unconfirmed': {
+    title: 'A receiver of a message ended before it had confirmed it',
+    advice:
+      'The client connects again and sends what was not acknowledged. If it happens again, check the log of the broker.',
+    mqtt5: 0x83,
+  },
   'packet-malformed': {
     title: 'A packet cannot be parsed',
     advice:

@@ -15,6 +15,8 @@ import { RoutedEmitter } from '../plugins/mq-emitter.ts';
 import type { AedesPersistence } from './aedes-persistence.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Publisher } from '../state/publisher.ts';
+import type { PublishOutcome } from '../state/publish-outcome.ts';
+import { afterConfirmations } from '../delivery/receiver-confirmation.ts';
 import { Message } from '../delivery/message.ts';
 import { callHook, type ListenerFlags, type Hooks } from '../plugins/hooks.ts';
 import { asAedesClient } from '../plugins/plugin-client.ts';
@@ -85,17 +87,18 @@ export class AedesCore extends Aedes {
   }
 
   /**
-   * Publishes a message of a plug-in. `done` is called after the commit.
+   * Publishes a message of a plug-in. `done` is called after the commit, when all receivers have confirmed.
    */
   override publish(packet: PluginPacket, client?: unknown, done?: Callback): void {
     const callback = (typeof client === 'function' ? (client as Callback) : done) ?? noop;
+    let outcome: PublishOutcome;
     try {
-      this.#publish(packet);
+      outcome = this.#publish(packet);
     } catch (error) {
       callback(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    this.#context.store.afterCommit(callback);
+    afterConfirmations(this.#context.store, outcome.confirmations ?? [], callback);
   }
 
   /** CONNECT was accepted. */
@@ -129,10 +132,10 @@ export class AedesCore extends Aedes {
     setImmediate(done);
   }
 
-  #publish(packet: PluginPacket | EmitterPacket): void {
+  #publish(packet: PluginPacket | EmitterPacket): PublishOutcome {
     const { payload = '', topic, qos = 0, retain = false } = packet;
     const message = Message.from(topic, qos, retain, payload);
-    this.#publisher.publish(message, this.#publisher.route(topic), undefined);
+    return this.#publisher.publish(message, this.#publisher.route(topic), undefined);
   }
 
   #listen(filter: string, listener: EmitterListener): void {

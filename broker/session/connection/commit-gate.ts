@@ -1,15 +1,17 @@
 /**
- * Decides which packets of one connection may leave at the end of this turn of the event loop and which
- * must wait for the commit of the store.
+ * Decides which packets of one connection may leave at the end of this turn of the event loop, which must
+ * wait for the commit of the store, and which also for receivers that confirm later.
  *
  * Nothing leaves before CONNACK. Acknowledgements keep their order [MQTT-4.6.0-2]: one that would not
- * have to wait queues behind one that does.
+ * have to wait queues behind one that does. Messages for the client and PUBREL never wait for confirmations.
  *
  * @module
  */
-import type { FlushTarget, WriteScheduler } from './write-scheduler.ts';
-import type { WriteBatch } from '../output/write-batch.ts';
+import type { CommitTarget, FlushTarget, WriteScheduler } from './write-scheduler.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
+import type { WriteBatch, WriteBatchPool } from '../output/write-batch.ts';
 import type { SessionContext } from '../state/context.ts';
+import { UnconfirmedPackets, type UnconfirmedHost } from './unconfirmed-packets.ts';
 
 /** What the gates of all connections share. */
 export interface CommitGateHost {
@@ -17,10 +19,22 @@ export interface CommitGateHost {
   readonly scheduler: WriteScheduler;
 }
 
-export class CommitGate {
-  /** The PUBACK packets that wait for the commit. */
+/** The connection of a gate. */
+export interface CommitGateOwner extends FlushTarget, CommitTarget {
+  /** How many QoS 1 and 2 messages the client may have unacknowledged. */
+  readonly receiveMaximum: number;
+  /** The connection must not be read until {@link onConfirmed}. */
+  pauseForConfirmations(): void;
+  /** Packets that waited for receivers may leave. */
+  onConfirmed(): void;
+  /** Packets that waited for receivers were discarded: they must not be sent. */
+  onUnconfirmed(reason: 'store-write-failed' | 'delivery-unconfirmed'): void;
+}
+
+export class CommitGate implements UnconfirmedHost {
+  /** The PUBACK packets that wait. */
   pubacksPending = 0;
-  readonly #owner: FlushTarget;
+  readonly #owner: CommitGateOwner;
   readonly #host: CommitGateHost;
   #batch: WriteBatch | undefined = undefined;
   #batchAfterCommit: WriteBatch | undefined = undefined;
@@ -29,20 +43,48 @@ export class CommitGate {
   /** The PUBACK packets in each batch that was passed to the store and has not been committed. */
   #pubacksCommitting: number[] | undefined = undefined;
   #connackSent = false;
+  /** Set while packets wait for receivers that confirm later. */
+  #unconfirmed: UnconfirmedPackets | undefined = undefined;
 
-  constructor(owner: FlushTarget, host: CommitGateHost) {
+  constructor(owner: CommitGateOwner, host: CommitGateHost) {
     this.#owner = owner;
     this.#host = host;
   }
 
   /** The bytes that wait here. Batches that were passed to the store do not count. */
   get bytes(): number {
-    return (this.#batch?.bytes ?? 0) + (this.#batchAfterCommit?.bytes ?? 0);
+    return (
+      (this.#batch?.bytes ?? 0) +
+      (this.#batchAfterCommit?.bytes ?? 0) +
+      (this.#unconfirmed?.bytes ?? 0)
+    );
   }
 
-  /** Whether packets wait for a commit, here or in the store. */
+  /** Whether packets wait for a commit only, here or in the store. */
   get awaitsCommit(): boolean {
     return this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
+  }
+
+  /** Whether packets wait for a commit or for receivers. */
+  get isWaiting(): boolean {
+    return this.awaitsCommit || this.#unconfirmed !== undefined;
+  }
+
+  /** Whether so many packets wait for receivers that the connection must not be read. */
+  get isFull(): boolean {
+    return this.#unconfirmed?.isFull === true;
+  }
+
+  get batches(): WriteBatchPool {
+    return this.#host.context.batches;
+  }
+
+  get scheduler(): WriteScheduler {
+    return this.#host.scheduler;
+  }
+
+  get packetsMax(): number {
+    return this.#owner.receiveMaximum;
   }
 
   /** Whether CONNACK was sent or is the next packet. */
@@ -72,14 +114,25 @@ export class CommitGate {
     return this.#connackSent && !this.#waitsForCommit(stored);
   }
 
-  /** The batch for a packet that must not overtake the packets that wait for the commit. */
+  /**
+   * The acknowledgements from now on wait for the commit and for these receivers, and those behind them
+   * keep their order. What has been confirmed already is ignored; none of them has failed.
+   */
+  awaitConfirmations(confirmations: readonly ReceiverConfirmation[]): void {
+    const open = confirmations.filter(({ isOpen }) => isOpen);
+    if (open.length > 0) (this.#unconfirmed ??= new UnconfirmedPackets(this)).await(open);
+  }
+
+  /** The batch for a packet that must not overtake the packets that wait. */
   orderedBatchFor(stored: boolean): WriteBatch {
+    if (this.#unconfirmed !== undefined) return this.#unconfirmedBatch(this.#unconfirmed, false);
     return this.awaitsCommit ? this.#openBatchAfterCommit() : this.batchFor(stored);
   }
 
   /** The batch for a PUBACK: in order, and counted while it waits. */
   pubackBatchFor(stored: boolean): WriteBatch {
-    const batch = this.orderedBatchFor(stored);
+    if (this.#unconfirmed !== undefined) return this.#unconfirmedBatch(this.#unconfirmed, true);
+    const batch = this.awaitsCommit ? this.#openBatchAfterCommit() : this.batchFor(stored);
     if (batch === this.#batchAfterCommit) {
       this.pubacksPending++;
       this.#pubacksAfterCommit++;
@@ -123,6 +176,34 @@ export class CommitGate {
       this.#openBatch().addAll(batch);
     }
     this.#host.context.batches.release(batch);
+  }
+
+  /** The packets that wait for receivers are not sent: the connection is closed. */
+  discardUnconfirmed(): void {
+    this.#unconfirmed?.discard();
+    this.#unconfirmed = undefined;
+  }
+
+  onReleasable(batch: WriteBatch, pubacks: number): void {
+    this.pubacksPending -= pubacks;
+    this.#openBatch().addAll(batch);
+  }
+
+  onReleased(): void {
+    if (this.#unconfirmed?.isEmpty === true) this.#unconfirmed = undefined;
+    this.#owner.onConfirmed();
+  }
+
+  onDiscarded(reason: 'store-write-failed' | 'delivery-unconfirmed'): void {
+    this.#unconfirmed = undefined;
+    this.#owner.onUnconfirmed(reason);
+  }
+
+  #unconfirmedBatch(unconfirmed: UnconfirmedPackets, isPuback: boolean): WriteBatch {
+    const batch = unconfirmed.batchFor(isPuback);
+    if (isPuback) this.pubacksPending++;
+    if (unconfirmed.isFull) this.#owner.pauseForConfirmations();
+    return batch;
   }
 
   /** The one place that decides whether a packet waits for the commit. */

@@ -21,6 +21,7 @@ export const pauseReasons = {
   turn: 16,
   part: 32,
   claim: 64,
+  confirmations: 128,
 } as const;
 
 /**

@@ -13,6 +13,7 @@ import type { Identity } from '../../contracts/identity.ts';
 import type { SessionClaim, SessionClaims } from '../../contracts/session-claims.ts';
 import type { Wire } from '../../contracts/connection-wire.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { Message } from '../delivery/message.ts';
 import type { OutboundDelivery } from '../delivery/packet-sink.ts';
 import type { OutboundAliases } from '../delivery/topic-aliases.ts';
@@ -70,7 +71,12 @@ export interface ConnectionHost {
 /** How long a closed connection waits for the commit of what it accepted, in ms. */
 const endingMaxMs = 10_000;
 /** Reasons to end a connection at once: its client does not read, nothing can be committed, no rights. */
-const cuttingCodes = new Set([...willSuppressingCodes, 'outbound-too-slow', 'store-write-failed']);
+const cuttingCodes = new Set([
+  ...willSuppressingCodes,
+  'outbound-too-slow',
+  'store-write-failed',
+  'delivery-unconfirmed',
+]);
 
 export class ClientConnection implements ConnectionRoles {
   readonly identity: Identity;
@@ -130,7 +136,7 @@ export class ClientConnection implements ConnectionRoles {
     wire.listen(this, context.batches.buffers);
   }
 
-  /** The QoS 1 messages that are not acknowledged yet, because the store has not committed. */
+  /** The QoS 1 messages that are not acknowledged yet: the store or receivers have not confirmed them. */
   get pubacksPending(): number {
     return this.#gate.pubacksPending;
   }
@@ -209,6 +215,22 @@ export class ClientConnection implements ConnectionRoles {
     }
   }
 
+  /**
+   * The acknowledgements from now on wait until these receivers have confirmed. While as many packets wait
+   * as the client may have messages unacknowledged, the connection is not read.
+   *
+   * @returns false if nothing may be acknowledged: a receiver cannot confirm, or the connection is closed
+   */
+  awaitConfirmations(confirmations: readonly ReceiverConfirmation[]): boolean {
+    if (this.closed) return false;
+    if (confirmations.some(({ hasFailed }) => hasFailed)) {
+      this.close('delivery-unconfirmed');
+      return false;
+    }
+    this.#gate.awaitConfirmations(confirmations);
+    return true;
+  }
+
   sendQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
     if (!this.closed) sendQos0(this, this.#gate, message, retain, identifiers);
   }
@@ -244,7 +266,23 @@ export class ClientConnection implements ConnectionRoles {
     // After a failed commit nothing may be acknowledged.
     if (failed) this.close('store-write-failed');
     else this.reader.resume(pauseReasons.store);
-    if (this.#ending !== undefined && (failed || !this.#gate.awaitsCommit)) this.#finish();
+    if (this.#ending !== undefined && (failed || !this.#gate.isWaiting)) this.#finish();
+  }
+
+  pauseForConfirmations(): void {
+    this.reader.pause(pauseReasons.confirmations);
+  }
+
+  onConfirmed(): void {
+    if (this.#ending !== undefined && !this.#gate.isWaiting) this.#finish();
+    if (this.#gate.isFull) return;
+    this.reader.resume(pauseReasons.confirmations);
+    this.resumeSending();
+  }
+
+  onUnconfirmed(reason: 'store-write-failed' | 'delivery-unconfirmed'): void {
+    this.close(reason);
+    if (this.#ending !== undefined) this.#finish();
   }
 
   onData(chunk: Buffer): void {
@@ -367,13 +405,14 @@ export class ClientConnection implements ConnectionRoles {
     this.#ending = { disconnect, untilMs: this.context.clock.monotonicMs() + endingMaxMs };
     this.#release();
     this.flush();
-    if (!afterCommit || !this.#gate.awaitsCommit) this.#finish();
+    if (!afterCommit || !this.#gate.isWaiting) this.#finish();
   }
 
   /** Sends the last packet and ends the stream. */
   #finish(): void {
     const disconnect = this.#ending?.disconnect;
     this.#ending = undefined;
+    this.#gate.discardUnconfirmed();
     // The first packet must be CONNACK.
     if (disconnect !== undefined && this.#gate.isOpen) this.send(disconnect);
     this.flush();
@@ -386,6 +425,7 @@ export class ClientConnection implements ConnectionRoles {
       this.closed = true;
       this.#release();
     }
+    this.#gate.discardUnconfirmed();
     this.#writer.clear();
     this.topicCache?.release();
     this.host.connectionClosed(this);

@@ -13,6 +13,10 @@ import type { SessionContext } from '../state/context.ts';
 export interface FlushTarget {
   /** Writes the packets that may leave. */
   flush(): void;
+}
+
+/** Packets of a connection that wait for a commit. */
+export interface CommitTarget {
   /** Takes the packets that wait for the commit; undefined if there are none. */
   takeAwaitingCommit(): WriteBatch | undefined;
   /** The commit is done, so that they may leave. `failed`: the store cannot write, so they never may. */
@@ -35,7 +39,7 @@ const connectionsPerCheck = 32;
 export class WriteScheduler {
   readonly #context: SchedulerContext;
   #ready: FlushTarget[] = [];
-  #awaitingCommit: FlushTarget[] = [];
+  #awaitingCommit: CommitTarget[] = [];
   /** Whether the next turn flushes. */
   #scheduled = false;
   /** Whether the caller of {@link hold} flushes. */
@@ -59,9 +63,9 @@ export class WriteScheduler {
     this.#schedule();
   }
 
-  /** The connection has packets to write after the next commit. */
-  readyAfterCommit(connection: FlushTarget): void {
-    this.#awaitingCommit.push(connection);
+  /** There are packets to write after the next commit. */
+  readyAfterCommit(target: CommitTarget): void {
+    this.#awaitingCommit.push(target);
     this.#schedule();
   }
 
@@ -117,12 +121,12 @@ export class WriteScheduler {
   }
 
   #commit(): void {
-    const connections = this.#awaitingCommit;
+    const targets = this.#awaitingCommit;
     this.#awaitingCommit = [];
-    const batches: { connection: FlushTarget; batch: WriteBatch }[] = [];
-    for (const connection of connections) {
-      const batch = connection.takeAwaitingCommit();
-      if (batch !== undefined) batches.push({ connection, batch });
+    const batches: { target: CommitTarget; batch: WriteBatch }[] = [];
+    for (const target of targets) {
+      const batch = target.takeAwaitingCommit();
+      if (batch !== undefined) batches.push({ target, batch });
     }
     const { store, counters, clock } = this.#context;
     const startMs = clock.monotonicMs();
@@ -130,9 +134,7 @@ export class WriteScheduler {
       counters.storeCommits++;
       counters.storeCommitMs += clock.monotonicMs() - startMs;
       if (error !== undefined) this.#reportStoreFailure(error);
-      for (const { connection, batch } of batches) {
-        connection.onCommit(batch, error !== undefined);
-      }
+      for (const { target, batch } of batches) target.onCommit(batch, error !== undefined);
     });
   }
 

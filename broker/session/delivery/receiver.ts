@@ -1,29 +1,49 @@
 /**
- * The receiver of a published message: a session, or a function of a plug-in.
+ * The receiver of a published message: a session, a function of a plug-in, or another node.
  *
  * @module
  */
 import type { Qos } from '../../store/session-store.ts';
 import type { OwnerShare } from '../../store/shared-room.ts';
+import type { ReceiverConfirmation } from './receiver-confirmation.ts';
 import type { Message } from './message.ts';
 
 /**
- * Whether a receiver can send a message at once: `ready`; `busy` (connected, but its client does not
- * read or its window is full); `offline` (its session is kept without a connection).
+ * How many members of a shared subscription a receiver stands for, by whether they can send a message at
+ * once. A session is one member; a receiver that stands for another node has as many as there are sessions.
  */
-export type Readiness = 'ready' | 'busy' | 'offline';
+export interface Readiness {
+  readonly ready: number;
+  /** Connected, but the client does not read or its window is full. */
+  readonly busy: number;
+  /** The session is kept without a connection. */
+  readonly offline: number;
+}
+
+/** The readiness of a receiver that is one member. */
+export const oneReady: Readiness = Object.freeze({ ready: 1, busy: 0, offline: 0 });
+export const oneBusy: Readiness = Object.freeze({ ready: 0, busy: 1, offline: 0 });
+export const oneOffline: Readiness = Object.freeze({ ready: 0, busy: 0, offline: 1 });
+
+/**
+ * What the acknowledgement of the publisher must wait for:
+ * - `false`: nothing.
+ * - `true`: the message was put in the store. It waits for the commit.
+ * - a {@link ReceiverConfirmation}: it waits for the commit, and until the receiver confirms.
+ */
+export type DeliveryWait = boolean | ReceiverConfirmation;
 
 export interface Receiver {
   readonly readiness: Readiness;
   /** The share of its identity in the room for retained messages; undefined: it has none of its own. */
   readonly retainedShare?: OwnerShare;
-  /**
-   * Sends or queues a message at the QoS of this delivery. Must not throw.
-   *
-   * @returns whether the message was put in the store: its publisher's acknowledgement must then wait
-   *   for the commit
-   */
-  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): boolean;
+  /** Sends or queues a message at the QoS of this delivery. Must not throw. */
+  deliver(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[],
+  ): DeliveryWait;
   /** Whether the policy allows it to receive this topic. */
   mayReceive(topic: string): boolean;
 }

@@ -14,10 +14,10 @@ import type { Qos } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { pauseReasons } from '../connection/connection-reader.ts';
 import { CachedTopic, TopicCache } from '../connection/topic-cache.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
-import { awaitRelease } from '../state/unreleased.ts';
-import { isRetainRefusal } from '../state/publisher.ts';
+import { awaitRelease, isUndelivered, rememberConfirmations } from '../state/unreleased.ts';
 import type { Session } from '../state/session.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { malformed, ProtocolFault, protocolError } from '../wire/fault.ts';
@@ -59,7 +59,9 @@ export function onPublish(
   }
   if (qos !== 0) {
     // [MQTT-4.3.3-10], -11: a QoS 2 message that was sent again is acknowledged, not published again.
-    if (qos === 2 && session.awaitingPubrel?.has(packetId) === true) {
+    if (qos === 2 && isKnown(session, packetId)) {
+      const confirmations = session.unconfirmed?.get(packetId);
+      if (confirmations !== undefined && !client.awaitConfirmations(confirmations)) return;
       client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
       return;
     }
@@ -93,19 +95,24 @@ function publish(
 ): void {
   const { context } = client;
   const outcome = client.host.publisher.publish(message, route, session);
+  const { stored, refusal, confirmations } = outcome;
   client.reader.delivered(route.targets.length);
-  const notRetained = isRetainRefusal(outcome);
-  if (notRetained) context.events.dropped(client.identity, outcome, 1);
+  if (refusal !== undefined) context.events.dropped(client.identity, refusal, 1);
   if (qos === 0) return;
-  const stored = outcome !== 'routed';
   const firstByte = acknowledgementOf(qos);
-  if (notRetained) {
+  if (refusal === undefined) rememberUntilPubrel(client, session, qos, packetId, confirmations);
+  if (confirmations !== undefined && !client.awaitConfirmations(confirmations)) return;
+  if (refusal !== undefined) {
     client.acknowledge(firstByte, packetId, quotaExceeded, stored);
     return;
   }
-  rememberUntilPubrel(client, session, qos, packetId);
   client.acknowledge(firstByte, packetId, 0, stored || (qos === 2 && session.kept));
   if (stored && context.store.congested) client.reader.pause(pauseReasons.store);
+}
+
+/** Whether a QoS 2 message was published and waits for PUBREL. */
+function isKnown(session: Session, packetId: number): boolean {
+  return session.awaitingPubrel?.has(packetId) === true && !isUndelivered(session, packetId);
 }
 
 function publishAfterHook(
@@ -150,10 +157,13 @@ function rememberUntilPubrel(
   session: Session,
   qos: Qos,
   packetId: number,
+  confirmations?: readonly ReceiverConfirmation[],
 ): void {
   if (qos !== 2) return;
   awaitRelease(client.context, session, packetId);
-  if (session.kept) client.context.store.putIncoming(session.clientId, packetId);
+  if (!session.kept) return;
+  client.context.store.putIncoming(session.clientId, packetId);
+  rememberConfirmations(session, packetId, confirmations);
 }
 
 /**

@@ -16,7 +16,7 @@ import type { AuthorizedSession, SessionInspection } from '../../contracts/sessi
 import type { StoredMessage } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Message } from '../delivery/message.ts';
-import type { Readiness, Receiver } from '../delivery/receiver.ts';
+import { oneReady, type Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
 import { neverExpires, type Session } from '../state/session.ts';
@@ -216,7 +216,7 @@ export class LayerInspection implements SessionInspection {
 
 /** An operator who looks at messages: takes each one, acknowledges nothing, holds nothing up. */
 class TailReceiver implements Receiver {
-  readonly readiness: Readiness = 'ready';
+  readonly readiness = oneReady;
   readonly #take: (message: Message) => void;
   readonly #mayReceive: (topic: string) => boolean;
 

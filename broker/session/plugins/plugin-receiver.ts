@@ -5,7 +5,7 @@
  */
 import type { EmitterListener, EmitterPacket } from './mq-emitter.ts';
 import type { Message } from '../delivery/message.ts';
-import type { Readiness, Receiver } from '../delivery/receiver.ts';
+import { oneReady, type Receiver } from '../delivery/receiver.ts';
 
 /** The packet that a plug-in passes to `publish`. */
 export interface PluginPacket {
@@ -18,7 +18,7 @@ export interface PluginPacket {
 }
 
 export class PluginReceiver implements Receiver {
-  readonly readiness: Readiness = 'ready';
+  readonly readiness = oneReady;
   readonly #listener: EmitterListener;
   readonly #failed: (error: unknown) => void;
 

@@ -6,27 +6,13 @@
  */
 import type { Qos, RetainRefusal } from '../../store/session-store.ts';
 import { Router } from '../../routing/router.ts';
-import type { Route, SharedTarget, Target } from '../../routing/topic-route.ts';
+import type { Route, Target } from '../../routing/topic-route.ts';
 import type { Message } from '../delivery/message.ts';
-import type { Receiver } from '../delivery/receiver.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
+import type { DeliveryWait, Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
-
-/** At most this many members of a shared subscription are examined to find one that is ready. */
-const sharedCandidatesMax = 64;
-
-/**
- * What became of a published message:
- * - `routed`: nothing was put in the store. An acknowledgement may leave at once.
- * - `stored`: the message was put in the store, as a retained message or for a receiver. An
- *   acknowledgement must wait for the commit.
- * - `retained-full`, `retained-share-full`: there was no room for the retained message, in all or for
- *   this identity. Receivers got it all the same, so an acknowledgement must wait for the commit.
- */
-export type PublishOutcome = 'routed' | 'stored' | RetainRefusal;
-
-export function isRetainRefusal(outcome: PublishOutcome): outcome is RetainRefusal {
-  return outcome !== 'routed' && outcome !== 'stored';
-}
+import { retainOutcome, routed, stored, type PublishOutcome } from './publish-outcome.ts';
+import { chooseMember } from './shared-choice.ts';
 
 export class Publisher {
   readonly router: Router<Receiver>;
@@ -61,22 +47,27 @@ export class Publisher {
    * @param sender the receiver that published the message, for No Local; undefined for the broker
    */
   publish(message: Message, route: Route<Receiver>, sender: Receiver | undefined): PublishOutcome {
-    let outcome: PublishOutcome = 'routed';
-    if (message.retain) outcome = this.#retain(message, sender) ?? 'stored';
+    let outcome = message.retain ? retainOutcome(this.#retain(message, sender)) : routed;
+    let confirmations: ReceiverConfirmation[] | undefined;
     const { targets } = route;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index];
-      if (target !== undefined && deliverTo(target, message, sender) && outcome === 'routed') {
-        outcome = 'stored';
-      }
+      const result = target !== undefined && deliverTo(target, message, sender);
+      if (result === false) continue;
+      if (result !== true) (confirmations ??= []).push(result);
+      if (outcome === routed) outcome = stored;
     }
     if (route.shared.length > 0) {
       for (const shared of route.shared) {
-        if (deliverToGroup(shared, message, sender) && outcome === 'routed') outcome = 'stored';
+        const member = chooseMember(shared);
+        const result = member !== undefined && deliverTo(member, message, sender);
+        if (result === false) continue;
+        if (result !== true) (confirmations ??= []).push(result);
+        if (outcome === routed) outcome = stored;
       }
     }
     this.onMessage?.(message);
-    return outcome;
+    return confirmations === undefined ? outcome : { ...outcome, confirmations };
   }
 
   /**
@@ -91,12 +82,11 @@ export class Publisher {
   }
 }
 
-/** @returns whether the message was put in the store for this receiver */
 function deliverTo(
   target: Target<Receiver>,
   message: Message,
   sender: Receiver | undefined,
-): boolean {
+): DeliveryWait {
   let actual = target;
   if (target.forOwnMessages !== undefined && target.subscriber === sender) {
     if (target.forOwnMessages === null) return false; // [MQTT-3.8.3-3]
@@ -109,39 +99,4 @@ function deliverTo(
     message.retain && actual.retainAsPublished,
     actual.identifiers,
   );
-}
-
-/**
- * Delivers to one member of a shared subscription: in turn, those first that are ready to send
- * [MQTT-4.8.2-4].
- *
- * @returns whether the message was put in the store for this member
- */
-function deliverToGroup(
-  shared: SharedTarget<Receiver>,
-  message: Message,
-  sender: Receiver | undefined,
-): boolean {
-  const { members, turn } = shared;
-  const count = members.length;
-  const start = turn.next % count;
-  let best: Target<Receiver> | undefined;
-  let bestIndex = start;
-  for (let step = 0; step < count && step < sharedCandidatesMax; step++) {
-    const index = (start + step) % count;
-    const member = members[index];
-    if (member === undefined) continue;
-    const { readiness } = member.subscriber;
-    if (readiness === 'ready') {
-      best = member;
-      bestIndex = index;
-      break;
-    }
-    if (best === undefined || (readiness === 'busy' && best.subscriber.readiness === 'offline')) {
-      best = member;
-      bestIndex = index;
-    }
-  }
-  turn.next = bestIndex + 1;
-  return best !== undefined && deliverTo(best, message, sender);
 }

@@ -164,6 +164,7 @@ export class SessionRegistry {
       bytes: 0,
     });
     session.awaitingPubrel = undefined;
+    session.unconfirmed = undefined;
     if (session.kept) this.#context.rooms.sessions.remove(session.identityId, oneEntry);
     const kept = this.#keptByIdentity.get(session.identityId);
     kept?.delete(session);

@@ -14,7 +14,14 @@ import type { DropReason, OutboundContext, OutboundLimits } from '../delivery/ou
 import { OutboundQueue } from '../delivery/outbound-queue.ts';
 import type { PacketSink } from '../delivery/packet-sink.ts';
 import type { MemoryTotals } from '../delivery/memory-queue.ts';
-import type { Readiness, Receiver } from '../delivery/receiver.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
+import {
+  oneBusy,
+  oneOffline,
+  oneReady,
+  type Readiness,
+  type Receiver,
+} from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
 
 /** Session Expiry Interval of a session that never expires. */
@@ -40,6 +47,8 @@ export class Session implements Receiver, OutboundContext {
   readonly subscriptions = new Map<string, SubscriptionRecord>();
   /** Packet ids of received QoS 2 messages that wait for PUBREL. */
   awaitingPubrel: Set<number> | undefined = undefined;
+  /** Of these messages, those for which receivers confirmed later, by packet id. */
+  unconfirmed: Map<number, readonly ReceiverConfirmation[]> | undefined = undefined;
   will: WillRecord | undefined = undefined;
   limits: OutboundLimits;
   readonly outbound: OutboundQueue;
@@ -86,8 +95,8 @@ export class Session implements Receiver, OutboundContext {
   }
 
   get readiness(): Readiness {
-    if (this.owner === undefined) return 'offline';
-    return this.owner.hasRoom && this.outbound.isIdle ? 'ready' : 'busy';
+    if (this.owner === undefined) return oneOffline;
+    return this.owner.hasRoom && this.outbound.isIdle ? oneReady : oneBusy;
   }
 
   /** The share of its identity in the room for retained messages. */

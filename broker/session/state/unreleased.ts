@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { SessionContext } from './context.ts';
 import { oneEntry } from './rooms.ts';
 import type { Session } from './session.ts';
@@ -21,6 +22,25 @@ export function awaitRelease({ rooms }: Context, session: Session, packetId: num
 /** @returns whether the packet id was waiting */
 export function released({ rooms }: Context, session: Session, packetId: number): boolean {
   if (session.awaitingPubrel?.delete(packetId) !== true) return false;
+  session.unconfirmed?.delete(packetId);
   rooms.unreleased.remove(session.identityId, oneEntry);
   return true;
+}
+
+/**
+ * Remembers the receivers that confirm a message later: its acknowledgement must wait for them also if the
+ * client sends the message again, over this connection or another one.
+ */
+export function rememberConfirmations(
+  session: Session,
+  packetId: number,
+  confirmations: readonly ReceiverConfirmation[] | undefined,
+): void {
+  if (confirmations === undefined) session.unconfirmed?.delete(packetId);
+  else (session.unconfirmed ??= new Map()).set(packetId, confirmations);
+}
+
+/** Whether a message must be published again when its client sends it again: a receiver did not get it. */
+export function isUndelivered(session: Session, packetId: number): boolean {
+  return session.unconfirmed?.get(packetId)?.some(({ hasFailed }) => hasFailed) === true;
 }

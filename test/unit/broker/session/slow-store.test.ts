@@ -1,42 +1,9 @@
 /** A store whose commits take as long as the test decides: what waits for them, and what does not. */
 import test from 'ava';
-import { openMemoryStore } from '../../../../broker/store/memory-store.ts';
-import { storeLimits } from '../../../../broker/store/open-store.ts';
-import type { SessionStore } from '../../../../broker/store/session-store.ts';
-import { systemClock } from '../../../../core/clock.ts';
-import { checkConfig } from '../../../../core/config/config.ts';
 import { fakeClock } from '../../../support/fake-clock.ts';
+import { slowStore, type SlowStore } from '../../../support/slow-store.ts';
 import { startWorld, type RawClient, type World } from '../../../support/session-world.ts';
 import { until } from '../../../support/until.ts';
-
-interface SlowStore {
-  readonly store: SessionStore;
-  /** Commits everything that waits. */
-  commit(): void;
-  readonly waiting: () => number;
-}
-
-function slowStore(): SlowStore {
-  const limits = storeLimits(checkConfig({}).limits.broker);
-  const store = openMemoryStore({ limits, clock: systemClock });
-  const calls: (() => void)[] = [];
-  let open = false;
-  Object.defineProperty(store, 'pending', { get: () => !open });
-  store.afterCommit = (call) => {
-    if (open) call();
-    else calls.push(call);
-  };
-  return {
-    store,
-    commit() {
-      for (const call of calls.splice(0)) call();
-    },
-    waiting: () => {
-      open = false;
-      return calls.length;
-    },
-  };
-}
 
 test('a slow commit delays only what must be durable', async (t) => {
   const slow = slowStore();

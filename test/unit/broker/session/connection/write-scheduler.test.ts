@@ -31,8 +31,6 @@ function slowWrites() {
       clock.advance(1);
       written.push(name);
     },
-    takeAwaitingCommit: () => undefined,
-    onCommit: () => undefined,
   });
   const ready = (name: string, count: number): void => {
     for (let n = 0; n < count; n++) scheduler.ready(connection(`${name}${n}`));
