@@ -5,7 +5,7 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { QueryAuditResponse } from '../../core/protocol/api-client.ts';
 import { tailAudit, verifyAudit, type AuditVerdict } from '../../enroll/audit/audit-reader.ts';
-import { databaseAccess, type DatabaseAccess } from '../../enroll/database/database-connection.ts';
+import { databaseAccess, type DatabaseAccess } from '../../core/database/database-connection.ts';
 import { readManifest } from '../../enroll/registry/manifest.ts';
 import { adminClient, type AdminClient, type AdminOptions } from '../lib/admin-client.ts';
 import {
@@ -63,7 +63,7 @@ export function auditCommand(runner: Runner): Command {
 const verify: CommandAction<StateOptions> = async (options, context) => {
   const { state, config } = await loadStateAndConfig(options, context);
   const { enroll } = state;
-  const access = await databaseAccess(config);
+  const access = await databaseAccess(config.enroll);
   if (access !== undefined) return verifyInDatabase(access, enroll.audit, context);
   assertAuditHere(enroll.audit);
   // Read first: a running service records a line only after it has written it.
@@ -131,7 +131,7 @@ const tail: CommandAction<TailOptions> = async (options, context) => {
 /** From the database if there is one, because the copy of a standby has only the lines of its own terms. */
 async function linesHere(options: TailOptions, context: Context): Promise<readonly AuditLine[]> {
   const { state, config } = await loadStateAndConfig(options, context);
-  const access = await databaseAccess(config);
+  const access = await databaseAccess(config.enroll);
   if (access !== undefined) {
     const { tailDatabaseAudit } = await import('../../enroll/database/audit-inspection.ts');
     return tailDatabaseAudit(access, options.lines);

@@ -5,10 +5,10 @@
  */
 import type { Config } from '../../core/config/config.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import { Lifecycle } from '../../core/lifecycle.ts';
+import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
-import { MetricsServer, type Check } from '../../core/telemetry/metrics-server.ts';
+import { StandbyPort } from '../../core/telemetry/standby-port.ts';
 import { beginTerm } from '../../enroll/bootstrap/database-storage.ts';
 import type { StateDeps } from '../../enroll/bootstrap/state.ts';
 
@@ -40,39 +40,14 @@ export interface ActiveTurn {
 export async function awaitTurn(deps: StandbyDeps): Promise<ActiveTurn | undefined> {
   const { state, config, log, stop, lifecycle } = deps;
   if (config.enroll.database === undefined) return { database: undefined, failures: [] };
-  const standby = new Lifecycle();
-  let active: string | undefined;
+  const port = new StandbyPort(config.enroll, log);
   const database = await beginTerm(state, config, log, {
     stop,
-    waiting(instance) {
-      if (active === undefined) {
-        log.info({ active: instance }, 'another instance is active, this one is the standby');
-        const port = new MetricsServer(standbyChecks(() => active ?? ''));
-        standby.add('metrics of the standby', () => port.close());
-        const { metricsHost, metricsPort } = config.enroll;
-        port.listen(metricsHost, metricsPort).then(
-          ({ url }) => log.info({ url }, 'the standby reports its health'),
-          (error: unknown) => log.error({ err: error }, 'the standby cannot report its health'),
-        );
-        deps.waiting(instance);
-      }
-      active = instance;
+    waiting(active) {
+      if (port.waiting(active)) deps.waiting(active);
     },
-  }).finally(() => standby.close());
+  }).finally(() => port.close());
   if (database === undefined) return undefined;
   lifecycle.add('database', () => database.close());
   return { database, failures: [database.lost] };
-}
-
-function standbyChecks(active: () => string): ConstructorParameters<typeof MetricsServer>[0] {
-  const checks = (): readonly Check[] => [
-    { name: 'active', ok: false, detail: `standby: ${active()} is active` },
-  ];
-  return {
-    metrics: () => Promise.resolve(''),
-    metricsType: 'text/plain; version=0.0.4',
-    health: () => [],
-    readiness: checks,
-    status: checks,
-  };
 }

@@ -9,6 +9,7 @@ import { certsErrors } from './certs-errors.ts';
 import { cliErrors } from './cli-errors.ts';
 import { cmpErrors } from './cmp-errors.ts';
 import { coreErrors } from './core-errors.ts';
+import { databaseErrors } from './database-errors.ts';
 import { enrollErrors } from './enroll-errors.ts';
 import type { ErrorSpec } from './error-spec.ts';
 import { simErrors } from './sim-errors.ts';
@@ -18,6 +19,7 @@ const tables = {
   ...coreErrors,
   ...certsErrors,
   ...enrollErrors,
+  ...databaseErrors,
   ...cmpErrors,
   ...brokerErrors,
   ...storeErrors,

@@ -355,52 +355,6 @@ export const enrollErrors = errors({
     advice: 'Stop the other enrollment service on this state folder first.',
     exit: 1,
   },
-  'database-package-missing': {
-    title: 'The package pg is not installed',
-    advice:
-      'The registry in PostgreSQL needs it: run npm install pg beside flotilla, or remove enroll.database.',
-    exit: 1,
-  },
-  'database-unreachable': {
-    title: 'The database of the registry cannot be reached',
-    advice:
-      'Check that PostgreSQL runs and can write, and the host, port and TLS settings in enroll.database.',
-    exit: 1,
-  },
-  'database-refused': {
-    title: 'The database of the registry refuses this service',
-    advice:
-      'Check user, password file and database name in enroll.database; the user must be allowed to create a schema in the database.',
-    exit: 1,
-  },
-  'database-unsuitable': {
-    title: 'The database of the registry is not suitable',
-    advice: 'Use PostgreSQL 14 or newer and a database with the encoding UTF8.',
-    exit: 1,
-  },
-  'database-version': {
-    title: 'The tables of the registry were made by another version',
-    advice: 'Run the same version on all instances. Nothing was changed.',
-    exit: 1,
-  },
-  'database-in-use': {
-    title: 'Another instance of the enrollment service is active',
-    advice:
-      'Make the change at the active instance, or stop it first. flotilla enroll serve waits until it may take over.',
-    exit: 1,
-  },
-  'database-fenced': {
-    title: 'Another instance of the enrollment service has taken over',
-    advice:
-      'Start this one again: it waits as the standby. If no other instance runs, an older state of the database was probably restored.',
-    exit: 1,
-  },
-  'database-ca-differs': {
-    title: 'The CA of this state folder is not the one of the registry in the database',
-    advice:
-      'Copy the ca folder of the instance that was active last, or name the database of this fleet in enroll.database.',
-    exit: 1,
-  },
   'audit-damaged': {
     title: 'The audit log was modified',
     advice: 'Someone or something changed it: keep it as evidence and compare it with a backup.',

@@ -16,11 +16,11 @@ import type { StoredText } from '../../core/stored-text.ts';
 import { AuditLog } from '../audit/audit-log.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import { keepAuthorities, readAuthorities } from '../database/authority-record.ts';
-import { databaseAccess } from '../database/database-connection.ts';
-import { DatabaseTerm } from '../database/database-term.ts';
+import { databaseAccess } from '../../core/database/database-connection.ts';
+import { DatabaseTerm } from '../../core/database/database-term.ts';
 import { completeCopy, PostgresAudit, readExtent } from '../database/postgres-audit.ts';
 import { PostgresRegistry } from '../database/postgres-registry.ts';
-import { writeText } from '../database/registry-tables.ts';
+import { registryTerm, writeText } from '../database/registry-tables.ts';
 import { Lineage } from '../registry/lineage.ts';
 import type { EnrollStorage, StorageDeps } from './file-storage.ts';
 
@@ -37,9 +37,12 @@ export async function beginTerm(
   log: Logger,
   standby?: Parameters<typeof DatabaseTerm.begin>[1],
 ): Promise<DatabaseTerm | undefined> {
-  const access = await databaseAccess(config);
+  const access = await databaseAccess(config.enroll);
   if (access === undefined) return undefined;
-  return DatabaseTerm.begin({ access, log, instance: instanceName(state) }, standby);
+  return DatabaseTerm.begin(
+    { tables: registryTerm, access, log, instance: instanceName(state) },
+    standby,
+  );
 }
 
 /** Names an instance for people, and recognizes it. */

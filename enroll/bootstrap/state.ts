@@ -20,7 +20,7 @@ import { upkeepCa, type AddedIssuer } from '../ca/ca-upkeep.ts';
 import { closeWithdrawal, openWithdrawals } from '../ca/issuer-withdrawal-record.ts';
 import { ExternalCa } from '../ca/external-ca.ts';
 import { makePassphrase, readPassphrase, type Environment } from '../ca/passphrase.ts';
-import type { DatabaseTerm } from '../database/database-term.ts';
+import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import { assertDatabaseNew, beginTerm, openDatabaseStorage } from './database-storage.ts';
 import { openFileStorage, type EnrollStorage } from './file-storage.ts';
 import {

@@ -6,7 +6,10 @@
 import { ChainCheck, lineOf, type ChainEnd } from '../audit/audit-chain.ts';
 import type { AuditLine } from '../audit/audit-event.ts';
 import { auditVerdict, type AuditVerdict } from '../audit/audit-reader.ts';
-import { DatabaseConnection, type DatabaseAccess } from './database-connection.ts';
+import {
+  DatabaseConnection,
+  type DatabaseAccess,
+} from '../../core/database/database-connection.ts';
 import { auditPages, readExtent, type RowReader } from './postgres-audit.ts';
 import { ensureTables } from './registry-tables.ts';
 

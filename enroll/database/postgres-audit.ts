@@ -15,7 +15,7 @@ import { lineOf, type ChainEnd } from '../audit/audit-chain.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import { tailTexts } from '../audit/audit-reader.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
-import type { DatabaseTerm } from './database-term.ts';
+import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import type { PostgresRegistry } from './postgres-registry.ts';
 import { writeRows } from './registry-tables.ts';
 

@@ -21,7 +21,7 @@ import { MemoryRegistry, type PendingChange } from '../registry/memory-registry.
 import type { TableName } from '../registry/records.ts';
 import type { Change } from '../registry/registry.ts';
 import { keyOfRow, RegistryRows, tableNames, type AnyRow } from '../registry/registry-rows.ts';
-import type { DatabaseTerm } from './database-term.ts';
+import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import { writeRows, type RowWrites } from './registry-tables.ts';
 
 const batchMaxChanges = 1000;

@@ -9,14 +9,15 @@
  *
  * @module
  */
+import type { FencedStatement, TermTables } from '../../core/database/database-term.ts';
+import { schemaCreation } from '../../core/database/lock-space.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { DatabaseConnection } from './database-connection.ts';
+import type { DatabaseConnection } from '../../core/database/database-connection.ts';
 
 /** Grows when the tables change. */
 const formatNumber = 1;
 
-const creation = `
-CREATE SCHEMA IF NOT EXISTS flotilla;
+const creation = `${schemaCreation}
 CREATE TABLE flotilla.registry (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   format int NOT NULL,
@@ -70,18 +71,32 @@ export async function ensureTables(connection: DatabaseConnection): Promise<void
   });
 }
 
-export async function hasTables(connection: DatabaseConnection): Promise<boolean> {
+async function hasTables(connection: DatabaseConnection): Promise<boolean> {
   const [found] = await connection.query<{ found: boolean }>(
     "SELECT to_regclass('flotilla.registry') IS NOT NULL AS found",
   );
   return found?.found === true;
 }
 
-/** A statement whose first two parameters are the term and the number of the write. */
-export interface FencedStatement {
-  readonly text: string;
-  readonly values: readonly unknown[];
-}
+/** The registry, as that which one instance at a time writes. */
+export const registryTerm: TermTables = {
+  content: 'the registry',
+  lockNumber: 1,
+  unavailable: 'registry-unavailable',
+  ensure: ensureTables,
+  isThere: hasTables,
+  begin: `WITH began AS (
+      UPDATE flotilla.registry SET term = term + 1, resumed_at = now()
+      RETURNING term, writes, number),
+    noted AS (
+      INSERT INTO flotilla.term (term, instance, writes, number)
+      SELECT term, $1, writes, number FROM began)
+    SELECT term, writes FROM began`,
+  resume: `UPDATE flotilla.registry SET resumed_at = now()
+    WHERE term = $1 AND writes >= $2 RETURNING writes`,
+  next: 'SELECT writes FROM flotilla.term WHERE term > $1 ORDER BY term LIMIT 1',
+  newest: 'SELECT instance FROM flotilla.term ORDER BY term DESC LIMIT 1',
+};
 
 /** Commits and lines of the audit log. */
 export interface RowWrites {

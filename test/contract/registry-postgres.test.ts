@@ -6,8 +6,9 @@ import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { silentLog } from '../../core/log.ts';
 import type { AuditEvent } from '../../enroll/audit/audit-event.ts';
 import { AuditLog } from '../../enroll/audit/audit-log.ts';
-import { DatabaseTerm } from '../../enroll/database/database-term.ts';
+import { DatabaseTerm } from '../../core/database/database-term.ts';
 import { PostgresAudit, readExtent } from '../../enroll/database/postgres-audit.ts';
+import { registryTerm } from '../../enroll/database/registry-tables.ts';
 import { PostgresRegistry } from '../../enroll/database/postgres-registry.ts';
 import type { Change } from '../../enroll/registry/registry.ts';
 import {
@@ -30,7 +31,9 @@ test.after.always(() => server?.close());
 /** One term after the other in a database. */
 async function openIn(t: ExecutionContext, url: string): Promise<Opened & { term: DatabaseTerm }> {
   const access = { address: parseDatabaseUrl(url), password: undefined, ca: undefined };
-  const term = await DatabaseTerm.begin({ access, log: silentLog, instance: 'test' });
+  const term = await DatabaseTerm.begin({
+    ...{ tables: registryTerm, access, log: silentLog, instance: 'test' },
+  });
   if (term === undefined) throw new Error('no term');
   const { number, auditSeq: seq, auditHash: hash } = await readExtent(term);
   const copy = await AuditLog.open(join(tempFolder(t), 'audit'), systemClock);
@@ -149,7 +152,7 @@ test('a second term is refused or waits until the first one ends', async (t) => 
   const url = await running.database();
   const first = await openIn(t, url);
   const access = { address: parseDatabaseUrl(url), password: undefined, ca: undefined };
-  const deps = { access, log: silentLog, instance: 'second' };
+  const deps = { tables: registryTerm, access, log: silentLog, instance: 'second' };
   t.true(isFlotillaError(await t.throwsAsync(DatabaseTerm.begin(deps)), 'database-in-use'));
   let stop = (): void => undefined;
   const stopped = new Promise<void>((resolve) => (stop = resolve));

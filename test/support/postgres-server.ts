@@ -10,7 +10,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { loadPg, type PgLibrary } from '../../enroll/database/pg-library.ts';
+import { loadPg, type PgLibrary } from '../../core/database/pg-library.ts';
 import { runChild } from './child.ts';
 import { until } from './until.ts';
 
@@ -61,7 +61,7 @@ export async function postgresServer(): Promise<PostgresServer | undefined> {
     client.on('error', () => undefined);
     await client.connect();
     try {
-      const { rows } = await client.query(text, []);
+      const { rows } = await client.query({ text, values: [] });
       return rows as Readonly<Record<string, unknown>>[];
     } finally {
       await client.end();

@@ -11,6 +11,7 @@ import { brokerErrors } from '../../../../core/errors/broker-errors.ts';
 import { certsErrors } from '../../../../core/errors/certs-errors.ts';
 import { cliErrors } from '../../../../core/errors/cli-errors.ts';
 import { coreErrors } from '../../../../core/errors/core-errors.ts';
+import { databaseErrors } from '../../../../core/errors/database-errors.ts';
 import { exitCodeOf } from '../../../../core/errors/error-spec.ts';
 import { cmpErrors } from '../../../../core/errors/cmp-errors.ts';
 import { enrollErrors } from '../../../../core/errors/enroll-errors.ts';
@@ -25,7 +26,7 @@ test('every code is in kebab case and belongs to one table', (t) => {
   for (const [code] of entries) t.regex(code, /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/);
   const tables = [
     ...[coreErrors, certsErrors, enrollErrors, brokerErrors],
-    ...[storeErrors, simErrors, cliErrors, cmpErrors],
+    ...[storeErrors, simErrors, cliErrors, cmpErrors, databaseErrors],
   ];
   const all = tables.flatMap((table) => Object.keys(table));
   t.deepEqual(

@@ -6,11 +6,15 @@
  */
 import type { Socket } from 'node:net';
 import type { PeerCertificate } from 'node:tls';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../errors/flotilla-error.ts';
 
 export interface PgClient {
   connect(): Promise<unknown>;
-  query(text: string, values: unknown[]): Promise<{ readonly rows: unknown[] }>;
+  query(statement: {
+    readonly text: string;
+    readonly values: unknown[];
+    readonly name?: string;
+  }): Promise<{ readonly rows: unknown[] }>;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: () => void): unknown;
   /** `code` is the SQLSTATE. */

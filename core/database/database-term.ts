@@ -1,6 +1,6 @@
 /**
- * The time during which this instance is the active one: it holds the advisory lock of the database, and the row of the
- * registry has its term.
+ * The time during which this instance is the active one: it holds the advisory lock of the database, and the row of what
+ * it writes (the registry, the sessions of a broker) has its term.
  *
  * The session that holds the lock is also the one that writes. When it ends, the server has ended what it was doing
  * before another session can have the lock. So after a lost connection:
@@ -15,13 +15,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-import type { Logger } from '../../core/log.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
+import { FlotillaError } from '../errors/flotilla-error.ts';
+import type { Logger } from '../log.ts';
 import { DatabaseConnection, isRolledBack, type DatabaseAccess } from './database-connection.ts';
-import { ensureTables, hasTables, type FencedStatement } from './registry-tables.ts';
+import { HungInstance } from './hung-instance.ts';
+import { lockSpace } from './lock-space.ts';
 
-/** `flotilla`, in hexadecimal as far as it fits; the lock counts within one database. */
-const lockKey = "x'666c6f74'::int, 1";
 const retryMs = 250;
 const standbyPollMs = 500;
 /** A standby lets the active instance continue after the server was away. */
@@ -29,19 +29,67 @@ const standbyPatienceMs = 3000;
 /** How long a write waits for a database that is away, before it is refused, in ms. */
 const awayMaxMs = 10_000;
 /**
- * After this time without the database the process should end: brokers that are connected to it would not learn what
- * another instance decides meanwhile.
+ * After this time without the database the process should end: what is connected to it would not learn what another
+ * instance decides meanwhile.
  */
 const lostAfterMs = 60_000;
 
+/** A statement whose first two parameters are the term and the number of the write. */
+export interface FencedStatement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Set for a statement that is sent often: the server keeps its plan under this name. */
+  readonly name?: string;
+}
+
+/** What a term writes: its lock, and the statements for the row that has the number of the term. */
+export interface TermTables {
+  /** What it is, for the log. */
+  readonly content: string;
+  /** The second key of the advisory lock, a number of its own for each kind of content. */
+  readonly lockNumber: number;
+  /** The error of a write that did not happen. */
+  readonly unavailable: ErrorCode;
+  /** Creates the tables if there are none. @throws FlotillaError `database-version`, `database-refused` */
+  ensure(connection: DatabaseConnection): Promise<void>;
+  isThere(connection: DatabaseConnection): Promise<boolean>;
+  /** Begins a term. $1: the name of the instance. Returns `term` and `writes`. */
+  readonly begin: string;
+  /** Returns `writes` if the row has still the term $1 and at least $2 writes. It must be an update. */
+  readonly resume: string;
+  /** The `writes` with which the next term after $1 began. */
+  readonly next: string;
+  /** The name of the `instance` whose term is the newest. */
+  readonly newest: string;
+}
+
 export interface TermDeps {
+  readonly tables: TermTables;
   readonly access: DatabaseAccess;
   readonly log: Logger;
   /** Names this instance: its machine and state folder. */
   readonly instance: string;
+  /** Called when the session is lost, and when it is there again. */
+  readonly connectionChanged?: (isConnected: boolean) => void;
+  /**
+   * How often the session gives a sign of life, in ms. With it a standby recognizes an instance that hangs although its
+   * connection lives. Undefined: never.
+   */
+  readonly heartbeatMs?: number;
 }
 
-interface RegistryFacts {
+/** How an instance waits for its term. */
+export interface StandbyWait {
+  readonly stop: Promise<unknown>;
+  readonly waiting: (active: string) => void;
+  /**
+   * Ends the session of an active instance that has given no sign of life for this time, in ms. Only for instances with
+   * a heartbeat. Undefined: never.
+   */
+  readonly frozenAfterMs?: number;
+}
+
+interface TermFacts {
   readonly term: string;
   readonly writes: string;
 }
@@ -64,6 +112,7 @@ export class DatabaseTerm {
   #awaySinceMs: number | undefined;
   #giveUp: NodeJS.Timeout | undefined;
   #fenced: FlotillaError | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
   #lose: (error: FlotillaError) => void = () => undefined;
   #last: Promise<unknown> = Promise.resolve();
   readonly #closing = new AbortController();
@@ -72,7 +121,7 @@ export class DatabaseTerm {
     deps: TermDeps,
     name: string,
     connection: DatabaseConnection,
-    facts: RegistryFacts,
+    facts: TermFacts,
   ) {
     this.#deps = deps;
     this.#name = name;
@@ -80,6 +129,9 @@ export class DatabaseTerm {
     this.#writes = Number(facts.writes);
     this.lost = new Promise((resolve) => (this.#lose = resolve));
     this.#use(connection);
+    if (deps.heartbeatMs !== undefined) {
+      this.#heartbeat = setInterval(() => this.#giveSign(), deps.heartbeatMs);
+    }
   }
 
   /**
@@ -89,10 +141,7 @@ export class DatabaseTerm {
    * @returns undefined when `standby.stop` resolved first
    * @throws FlotillaError `database-…`
    */
-  static async begin(
-    deps: TermDeps,
-    standby?: { readonly stop: Promise<unknown>; readonly waiting: (active: string) => void },
-  ): Promise<DatabaseTerm | undefined> {
+  static async begin(deps: TermDeps, standby?: StandbyWait): Promise<DatabaseTerm | undefined> {
     const name = `flotilla-${randomUUID()}`;
     const stop = standby?.stop.then(() => undefined);
     const stopping = new AbortController();
@@ -100,11 +149,14 @@ export class DatabaseTerm {
     const rest = (ms: number): Promise<void> =>
       Promise.race([pause(ms), ...(stop === undefined ? [] : [stop])]);
     let connection = await DatabaseConnection.open(deps.access, name);
+    const { tables } = deps;
+    const hung = new HungInstance(tables.lockNumber, standby?.frozenAfterMs, deps.log);
     try {
-      while (!(await takesLock(connection))) {
-        const active = await activeInstance(connection);
+      while (!(await takesLock(tables, connection))) {
+        const active = await activeInstance(tables, connection);
         if (standby === undefined) throw new FlotillaError('database-in-use', { detail: active });
         standby.waiting(active);
+        await hung.look(connection);
         await rest(standbyPollMs);
         while (!connection.isOpen && !stopping.signal.aborted) {
           deps.log.warn('the standby has lost its connection to the database, will retry');
@@ -116,17 +168,8 @@ export class DatabaseTerm {
           return undefined;
         }
       }
-      await ensureTables(connection);
-      const [facts] = await connection.query<RegistryFacts>(
-        `WITH began AS (
-           UPDATE flotilla.registry SET term = term + 1, resumed_at = now()
-           RETURNING term, writes, number),
-         noted AS (
-           INSERT INTO flotilla.term (term, instance, writes, number)
-           SELECT term, $1, writes, number FROM began)
-         SELECT term, writes FROM began`,
-        [deps.instance],
-      );
+      await tables.ensure(connection);
+      const [facts] = await connection.query<TermFacts>(tables.begin, [deps.instance]);
       if (facts === undefined) throw new FlotillaError('database-version', { detail: 'no row' });
       return new DatabaseTerm(deps, name, connection, facts);
     } catch (error) {
@@ -134,6 +177,21 @@ export class DatabaseTerm {
       if (error instanceof FlotillaError) throw error;
       throw new FlotillaError('database-unreachable', { cause: error });
     }
+  }
+
+  /** The number of the term. It grows by one with each. */
+  get term(): number {
+    return this.#term;
+  }
+
+  /** How many writes there are, over all terms. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Why nothing can be written any more; undefined while this is the active instance. */
+  get fenced(): FlotillaError | undefined {
+    return this.#fenced;
   }
 
   /** Whether the session is there. */
@@ -164,7 +222,7 @@ export class DatabaseTerm {
   /**
    * Writes, after all earlier writes. When the promise resolves, the write is durable.
    *
-   * @throws FlotillaError `registry-unavailable`: it has certainly not happened
+   * @throws FlotillaError `tables.unavailable`: it has certainly not happened
    */
   write(statement: FencedStatement): Promise<void> {
     const written = this.#last.then(() => this.#write(statement));
@@ -176,6 +234,7 @@ export class DatabaseTerm {
   async close(): Promise<void> {
     this.#closing.abort();
     clearTimeout(this.#giveUp);
+    clearInterval(this.#heartbeat);
     await this.#last;
     await this.#connection?.close();
   }
@@ -186,16 +245,17 @@ export class DatabaseTerm {
     for (;;) {
       const connection = await this.#connected(deadlineMs);
       try {
-        const [found] = await connection.query<{ passed: number }>(statement.text, [
-          ...[this.#term, number],
-          ...statement.values,
-        ]);
+        const [found] = await connection.query<{ passed: number }>(
+          statement.text,
+          [...[this.#term, number], ...statement.values],
+          statement.name,
+        );
         if (found?.passed !== 1) throw this.#fence(connection);
         this.#writes = number;
         return;
       } catch (error) {
         if (this.#fenced !== undefined || isRolledBack(error)) {
-          throw new FlotillaError('registry-unavailable', { cause: error });
+          throw this.#unavailable(error);
         }
         this.#deps.log.warn({ err: error }, 'a write to the database has an unknown outcome');
       }
@@ -207,12 +267,22 @@ export class DatabaseTerm {
         return;
       }
       if (next === undefined) {
-        throw new FlotillaError('registry-unavailable', { cause: this.#fenced });
+        throw this.#unavailable(this.#fenced);
       }
     }
   }
 
-  /** @throws FlotillaError `registry-unavailable` */
+  #unavailable(cause: unknown): FlotillaError {
+    return new FlotillaError(this.#deps.tables.unavailable, { cause });
+  }
+
+  /** A statement that changes nothing. A lost session is noticed by it as well. */
+  #giveSign(): void {
+    const connection = this.#connection;
+    if (connection?.isOpen === true) connection.query('SELECT 1').catch(() => undefined);
+  }
+
+  /** @throws FlotillaError `tables.unavailable` */
   async #connected(deadlineMs: number): Promise<DatabaseConnection> {
     if (this.#fenced === undefined && this.#connection?.isOpen === true) return this.#connection;
     const left = new AbortController();
@@ -221,9 +291,7 @@ export class DatabaseTerm {
     }).catch(() => undefined);
     const found = await Promise.race([this.#resume(), late]).finally(() => left.abort());
     if (found?.connection !== undefined) return found.connection;
-    throw new FlotillaError('registry-unavailable', {
-      cause: this.#fenced ?? new FlotillaError('database-unreachable'),
-    });
+    throw this.#unavailable(this.#fenced ?? new FlotillaError('database-unreachable'));
   }
 
   #use(connection: DatabaseConnection): void {
@@ -237,12 +305,13 @@ export class DatabaseTerm {
         this.#lose(new FlotillaError('database-unreachable', { detail: 'for a minute' }));
       }, lostAfterMs);
       this.#deps.log.warn('the connection to the database was lost');
+      this.#deps.connectionChanged?.(false);
       // At once, so that the lock is taken again before a standby looks.
       void this.#resume().catch(() => undefined);
     });
   }
 
-  /** One attempt after the other, for all that wait. @throws FlotillaError `registry-unavailable` when this closes */
+  /** One attempt after the other, for all that wait. @throws FlotillaError `tables.unavailable` when this closes */
   #resume(): Promise<Resumed> {
     this.#resuming ??= this.#resumeOnce().finally(() => (this.#resuming = undefined));
     return this.#resuming;
@@ -253,7 +322,7 @@ export class DatabaseTerm {
     for (;;) {
       let connection: DatabaseConnection | undefined;
       try {
-        if (this.#closing.signal.aborted) throw new FlotillaError('registry-unavailable');
+        if (this.#closing.signal.aborted) throw this.#unavailable(undefined);
         connection = await DatabaseConnection.open(this.#deps.access, this.#name);
         const found = await this.#takeAgain(connection);
         if (found !== undefined) return found;
@@ -273,23 +342,18 @@ export class DatabaseTerm {
        WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()`,
       [this.#name],
     );
-    const holds = await takesLock(connection);
+    const { tables } = this.#deps;
+    const holds = await takesLock(tables, connection);
     const [own] = holds
-      ? await connection.query<{ writes: string }>(
-          `UPDATE flotilla.registry SET resumed_at = now()
-           WHERE term = $1 AND writes >= $2 RETURNING writes`,
-          [this.#term, this.#writes],
-        )
+      ? await connection.query<{ writes: string }>(tables.resume, [this.#term, this.#writes])
       : [];
     if (own !== undefined) {
       this.#use(connection);
       this.#deps.log.info('connected to the database again');
+      this.#deps.connectionChanged?.(true);
       return { connection, writes: Number(own.writes) };
     }
-    const [next] = await connection.query<{ writes: string }>(
-      'SELECT writes FROM flotilla.term WHERE term > $1 ORDER BY term LIMIT 1',
-      [this.#term],
-    );
+    const [next] = await connection.query<{ writes: string }>(tables.next, [this.#term]);
     if (next === undefined && !holds) return undefined;
     // The next term began with everything that this one has written, or the database was replaced by an older one.
     this.#fence(connection);
@@ -298,16 +362,21 @@ export class DatabaseTerm {
 
   #fence(connection: DatabaseConnection): FlotillaError {
     this.#fenced ??= new FlotillaError('database-fenced', { detail: `term ${this.#term}` });
-    this.#deps.log.fatal({ err: this.#fenced }, 'another instance writes the registry');
+    const { content } = this.#deps.tables;
+    this.#deps.log.fatal({ err: this.#fenced }, `another instance writes ${content}`);
+    clearInterval(this.#heartbeat);
     this.#lose(this.#fenced);
     connection.destroy();
     return this.#fenced;
   }
 }
 
-async function takesLock(connection: DatabaseConnection): Promise<boolean> {
+async function takesLock(
+  { lockNumber }: TermTables,
+  connection: DatabaseConnection,
+): Promise<boolean> {
   const found = await connection
-    .query<{ taken: boolean }>(`SELECT pg_try_advisory_lock(${lockKey}) AS taken`)
+    .query<{ taken: boolean }>(`SELECT pg_try_advisory_lock(${lockSpace}, ${lockNumber}) AS taken`)
     .catch((error: unknown) => {
       if (connection.isOpen) throw error;
       return [];
@@ -316,12 +385,10 @@ async function takesLock(connection: DatabaseConnection): Promise<boolean> {
 }
 
 /** Who holds the lock, for people. */
-async function activeInstance(connection: DatabaseConnection): Promise<string> {
+async function activeInstance(tables: TermTables, connection: DatabaseConnection): Promise<string> {
   try {
-    if (!(await hasTables(connection))) return 'it is creating the tables';
-    const [found] = await connection.query<{ instance: string }>(
-      'SELECT instance FROM flotilla.term ORDER BY term DESC LIMIT 1',
-    );
+    if (!(await tables.isThere(connection))) return 'it is creating the tables';
+    const [found] = await connection.query<{ instance: string }>(tables.newest);
     return found?.instance ?? 'it begins';
   } catch {
     return 'not known';

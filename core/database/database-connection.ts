@@ -5,10 +5,10 @@
  */
 import { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
-import type { Config } from '../../core/config/config.ts';
-import { parseDatabaseUrl, type DatabaseAddress } from '../../core/config/database-url.ts';
-import { readSetting } from '../../core/config/setting-file.ts';
-import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import type { Config } from '../config/config.ts';
+import { parseDatabaseUrl, type DatabaseAddress } from '../config/database-url.ts';
+import { readSetting } from '../config/setting-file.ts';
+import { FlotillaError, messageOf } from '../errors/flotilla-error.ts';
 import { passwordIn } from './password-file.ts';
 import { loadPg, type PgClient, type PgLibrary } from './pg-library.ts';
 
@@ -23,10 +23,10 @@ export interface DatabaseAccess {
 
 /** Undefined when no database is configured. @throws FlotillaError `config-unreadable`, `file-too-open` */
 export async function databaseAccess(
-  { enroll }: Config,
+  settings: Config['enroll' | 'broker'],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<DatabaseAccess | undefined> {
-  const { database, databasePasswordFile: secret, databaseCaFile: ca } = enroll;
+  const { database, databasePasswordFile: secret, databaseCaFile: ca } = settings;
   if (database === undefined) return undefined;
   const lines = secret === undefined ? env['PGPASSFILE'] : undefined;
   return {
@@ -142,18 +142,24 @@ export class DatabaseConnection {
   }
 
   /**
-   * Runs one statement, which is a transaction.
+   * Runs one statement, which is a transaction unless one is open.
    *
+   * @param name of a statement that is sent often: the server keeps its plan
    * @throws the error of the library; see {@link isRolledBack}. After any other the outcome is not known.
    */
   async query<Row extends object>(
     text: string,
     values: readonly unknown[] = [],
+    name?: string,
   ): Promise<readonly Row[]> {
     const warnings = this.#warnings;
     const timer = setTimeout(() => this.destroy(), answerTimeoutMs);
     try {
-      const { rows } = await this.#client.query(text, [...values]);
+      const { rows } = await this.#client.query({
+        text,
+        values: [...values],
+        ...(name === undefined ? {} : { name }),
+      });
       // A commit that does not wait for the synchronous standby any more says so in a warning only.
       if (this.#warnings > warnings) throw new Error('the server warned about this statement');
       // A cast at the boundary to SQL: the statement names its columns.

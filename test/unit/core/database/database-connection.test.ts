@@ -4,9 +4,9 @@ import { createServer } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { parseDatabaseUrl } from '../../../../core/config/database-url.ts';
 import { isFlotillaError } from '../../../../core/errors/flotilla-error.ts';
-import { DatabaseConnection } from '../../../../enroll/database/database-connection.ts';
-import { passwordIn } from '../../../../enroll/database/password-file.ts';
-import { loadPg } from '../../../../enroll/database/pg-library.ts';
+import { DatabaseConnection } from '../../../../core/database/database-connection.ts';
+import { passwordIn } from '../../../../core/database/password-file.ts';
+import { loadPg } from '../../../../core/database/pg-library.ts';
 import { testCa } from '../../../support/test-ca.ts';
 
 /** Answers as a server of PostgreSQL up to the first encrypted byte. */

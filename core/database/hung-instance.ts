@@ -1,0 +1,69 @@
+/**
+ * Recognizes an active instance that hangs although its connection lives: a process that was stopped, or a machine whose
+ * network stack still answers. Its session is ended, which releases its lock. That is safe even if the instance works:
+ * it finds the term of another one and writes nothing any more.
+ *
+ * An instance with a heartbeat sends a statement each second. `pg_stat_activity` has the time of the last one, so nothing
+ * is written for it. Only the clock of this process measures: between two looks that are close together nothing has
+ * changed, for long enough. A server that was stopped itself gives the active instance the same time again.
+ *
+ * @module
+ */
+import type { Logger } from '../log.ts';
+import type { DatabaseConnection } from './database-connection.ts';
+import { lockSpace } from './lock-space.ts';
+
+/** Looks that are further apart do not count together. */
+const lookGapMaxMs = 3000;
+
+interface Holder {
+  readonly pid: number;
+  /** The session and its last statement; null while the server works on one. */
+  readonly sign: string | null;
+}
+
+export class HungInstance {
+  readonly #statement: string;
+  readonly #frozenAfterMs: number | undefined;
+  readonly #log: Logger;
+  #sign: string | undefined;
+  #sinceMs = 0;
+  #lookedAtMs = 0;
+
+  /** @param frozenAfterMs undefined: never */
+  constructor(lockNumber: number, frozenAfterMs: number | undefined, log: Logger) {
+    // A backend that waits for its client is idle as well.
+    this.#statement = `SELECT a.pid, CASE WHEN a.state = 'idle' OR a.wait_event_type = 'Client'
+        THEN a.pid::text || a.backend_start::text || a.state_change::text END AS sign
+      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+      WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = ${lockSpace}
+        AND l.objid::bigint = ${lockNumber} AND l.objsubid = 2
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    this.#frozenAfterMs = frozenAfterMs;
+    this.#log = log;
+  }
+
+  /** Looks once. Errors are left to the next statement of the caller. */
+  async look(connection: DatabaseConnection): Promise<void> {
+    if (this.#frozenAfterMs === undefined || !connection.isOpen) return;
+    try {
+      const [holder] = await connection.query<Holder>(this.#statement);
+      if (!this.#hangs(holder?.sign ?? undefined, performance.now())) return;
+      this.#log.warn('the active instance gives no sign of life: its session is ended');
+      await connection.query('SELECT pg_terminate_backend($1)', [holder?.pid]);
+    } catch (error) {
+      this.#log.debug({ err: error }, 'the standby could not look at the active instance');
+    }
+  }
+
+  #hangs(sign: string | undefined, nowMs: number): boolean {
+    const isLate = nowMs - this.#lookedAtMs > lookGapMaxMs;
+    this.#lookedAtMs = nowMs;
+    if (sign === undefined || sign !== this.#sign || isLate) {
+      this.#sign = sign;
+      this.#sinceMs = nowMs;
+      return false;
+    }
+    return nowMs - this.#sinceMs >= (this.#frozenAfterMs ?? Infinity);
+  }
+}
