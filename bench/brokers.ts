@@ -32,6 +32,11 @@ export interface BenchBroker {
   kill(): Promise<void>;
 }
 
+export interface ProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
 /** Whether a broker is one of this project. */
 export function isOwn(name: BrokerName): boolean {
   return (name.split('-')[0] ?? '') in scripts;
@@ -42,14 +47,16 @@ export function isOwn(name: BrokerName): boolean {
  *
  * @param port 0 for any free port
  * @param peers the peers of the run, by default those that are installed
+ * @param more for a broker of this project: environment variables, and a signal that kills it at any time
  */
 export async function startBenchBroker(
   name: BrokerName,
   certificates: RunCertificates,
   port = 0,
   peers: readonly Peer[] = peersOf([]),
+  more: ProcessOptions = {},
 ): Promise<BenchBroker> {
-  if (isOwn(name)) return startOurs(name, certificates, port);
+  if (isOwn(name)) return startOurs(name, certificates, port, more);
   const peer = peers.find((one) => one.name === name);
   if (peer === undefined) throw new Error(`there is no broker ${name}`);
   return startPeer(peer, certificates, port);
@@ -78,6 +85,7 @@ async function startOurs(
   name: BrokerName,
   certificates: RunCertificates,
   wantedPort: number,
+  { env, signal }: ProcessOptions,
 ): Promise<BenchBroker> {
   const [kind = '', fronts = '0'] = name.split('-');
   const script = new URL(scripts[kind] ?? '', import.meta.url);
@@ -98,13 +106,17 @@ async function startOurs(
     ],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
+      ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' as const }),
       env: {
         ...process.env,
+        ...env,
         FLOTILLA_BENCH_FRONTS: fronts,
         ...(preload === undefined ? {} : { LD_PRELOAD: preload }),
       },
     },
   );
+  // The signal is reported as an error.
+  child.on('error', () => undefined);
   const lines = createInterface({ input: child.stdout });
   const [line] = (await Promise.race([
     once(lines, 'line'),

@@ -1,13 +1,16 @@
 /**
  * A complete Flotilla broker as a process to measure, with admission, policy, limits and metrics. Its
  * arguments are the folder of the run and the port; it prints its port as a line of JSON. With
- * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store.
+ * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store. With
+ * `FLOTILLA_BENCH_DATABASE=postgres://…` its sessions are there, and it waits while another broker is active.
  *
  * @module
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openDatabaseStore } from '../broker/journal/database-store.ts';
 import { startBroker } from '../broker/broker-service.ts';
+import { systemClock } from '../core/clock.ts';
 import { checkConfig } from '../core/config/config.ts';
 import { ownAllocator } from '../core/telemetry/loaded-allocator.ts';
 import { createLog } from '../core/log.ts';
@@ -15,6 +18,7 @@ import { stateFolder } from '../core/state-folder.ts';
 import { inflightWindow } from './peers.ts';
 
 const [, , folder = '', port = '0'] = process.argv;
+const database = process.env['FLOTILLA_BENCH_DATABASE'];
 const config = checkConfig({
   broker: {
     mqttsPort: Number(port),
@@ -22,6 +26,7 @@ const config = checkConfig({
     metricsPort: 0,
     fronts: Number(process.env['FLOTILLA_BENCH_FRONTS'] ?? '0'),
     store: process.env['FLOTILLA_BENCH_STORE'] === 'memory' ? 'memory' : 'durable',
+    ...(database === undefined ? {} : { database }),
   },
   limits: {
     broker: {
@@ -34,11 +39,19 @@ const config = checkConfig({
     },
   },
 });
+const state = stateFolder(join(folder, 'state'));
+const log = createLog({ level: 'error' });
+const forever = new Promise(() => undefined);
 const broker = await startBroker(config, {
-  state: stateFolder(join(folder, 'state')),
+  state,
+  database: await openDatabaseStore(
+    config,
+    { state, clock: systemClock, log },
+    { stop: forever, waiting: () => undefined },
+  ),
   // By default nothing listens there, and the broker uses its stored directory.
   enrollUrl: process.env['FLOTILLA_BENCH_ENROLL_URL'] ?? 'https://127.0.0.1:9',
-  log: createLog({ level: 'error' }),
+  log,
 });
 const version = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

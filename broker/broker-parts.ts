@@ -32,7 +32,10 @@ import { PolicySource } from './policy/policy-source.ts';
 import { QueryResponder } from './queries/query-responder.ts';
 import { Reloader } from './reload/reloader.ts';
 import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
+import { openDatabaseStore, type DatabaseStore } from './journal/database-store.ts';
+import type { JournalFacts } from './journal/journal-thread.ts';
 import { openStore } from './store/open-store.ts';
+import type { SessionStore } from './store/session-store.ts';
 import { BrokerMetrics } from './telemetry/broker-metrics.ts';
 import { brokerSample } from './telemetry/broker-sampler.ts';
 import { EventLoopLag } from '../core/telemetry/event-loop-lag.ts';
@@ -47,6 +50,8 @@ export interface BrokerEnvironment {
   readonly log: Logger;
   /** Whether memory that fronts share is overwritten when it is released, for tests. */
   readonly poisonsRings?: boolean;
+  /** The store in the configured database. By default it is opened, and no other broker may be active. */
+  readonly database?: DatabaseStore | undefined;
 }
 
 /** The parts of one broker. */
@@ -54,6 +59,8 @@ export interface BrokerParts extends Foundation, Reporting, Enforcement, Entranc
   readonly samples: SampleReporter;
   readonly queries: QueryResponder;
   readonly layer: MqttSessionLayer;
+  /** The journal in the database; undefined: there is none. */
+  readonly journal: (() => JournalFacts) | undefined;
 }
 
 /**
@@ -65,7 +72,8 @@ export async function createBrokerParts(
   config: Config,
   environment: BrokerEnvironment,
 ): Promise<BrokerParts> {
-  const { state, clock, log } = environment;
+  const { clock, log } = environment;
+  const database = environment.database ?? (await openDatabaseStore(config, environment));
   const foundation = await readFoundation(config, environment);
   // The session layer reports to these parts, and some of them publish through it. They call these two
   // functions only when they handle an event, when all parts exist.
@@ -80,7 +88,7 @@ export async function createBrokerParts(
     rights: new CurrentRights(foundation.directory, foundation.holds),
     clock,
     log,
-    store: await openStore(config, state.broker.store, clock, stallLog(log)),
+    store: await storeOf(config, environment, database, foundation.fatalError, reporting.metrics),
   });
   const enforcement = createEnforcement(config, environment, { ...foundation, layer });
   const entrance = createEntrance(config, environment, {
@@ -98,7 +106,23 @@ export async function createBrokerParts(
     log,
   });
   const updates = createUpdates(config, environment, { ...accepting, queries });
-  return { ...accepting, ...updates, queries, samples: createSamples(environment, accepting) };
+  const samples = createSamples(environment, accepting);
+  return { ...accepting, ...updates, queries, samples, journal: database?.facts };
+}
+
+/** The store that the settings select. */
+async function storeOf(
+  config: Config,
+  { state, clock, log }: BrokerEnvironment,
+  database: DatabaseStore | undefined,
+  fatalError: FatalError,
+  metrics: BrokerMetrics,
+): Promise<SessionStore> {
+  if (database === undefined) return openStore(config, state.broker, clock, stallLog(log));
+  database.onStall(stallLog(log));
+  database.onCommit((tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000));
+  void database.failed.then((error) => fatalError.set(error));
+  return database.store;
 }
 
 /** The data that decisions are based on. */
@@ -253,7 +277,7 @@ function createEnforcement(
 /** Reports the numbers of the broker regularly. */
 function createSamples(
   { enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'queries'>,
+  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'queries' | 'journal'>,
 ): SampleReporter {
   const { credentials, admitter, authorizer, lag, layer, policySource } = parts;
   const run = randomUUID();
@@ -289,7 +313,7 @@ interface Updates {
 function createUpdates(
   config: Config,
   { state, enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples'>,
+  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'journal'>,
 ): Updates {
   const { material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
   const { authorizer, holds, review, layer, presence, queries, policySource } = parts;

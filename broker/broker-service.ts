@@ -10,6 +10,7 @@ import type { FlotillaError } from '../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
+import type { DatabaseStore } from './journal/database-store.ts';
 import { openBroker, type BrokerAddresses } from './broker.ts';
 
 export interface BrokerDeps {
@@ -20,6 +21,11 @@ export interface BrokerDeps {
   readonly log: Logger;
   /** Whether memory that fronts share is overwritten when it is released, for tests. */
   readonly poisonsRings?: boolean;
+  /**
+   * The store in the database that `broker.database` names, from `openDatabaseStore`. By default it is opened, and
+   * `database-in-use` is thrown while another broker is active.
+   */
+  readonly database?: DatabaseStore | undefined;
 }
 
 export interface BrokerService {

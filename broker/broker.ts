@@ -98,6 +98,7 @@ async function openMetrics(
       leaf: parts.material.firstToEnd,
       authorities: parts.material.authorities,
       reloadFailed: parts.reloader.errors.size > 0,
+      journal: parts.journal?.(),
       deniedByRule: parts.authorizer.deniedByRule,
     }),
   );
@@ -119,6 +120,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     lagMs: parts.lag.lagMs,
     fatalError: parts.fatalError.error,
     storeStalled: parts.layer.storeStalled,
+    journal: parts.journal?.(),
     listening: parts.ports.listening,
     directory: parts.directory,
     leaf: parts.material.firstToEnd,

@@ -7,7 +7,7 @@
  *          issuers/ withdrawn/ requests/ roots/ ocsp/                   (enrollment only)
  * enroll/  tls/ tls-rsa/ registry/ audit/                               (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
- * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite
+ * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite store-index.sqlite
  * sim/     keys and certificates of the simulator
  * simulations/  plans and reports of the runs that were started from the console
  * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks
@@ -89,6 +89,8 @@ export interface StateFolder {
     readonly rsaIdentity: string;
     readonly directory: string;
     readonly store: string;
+    /** The index beside a journal in a database: each start creates it again. */
+    readonly storeIndex: string;
     /** The fleet's policy, as it came over the feed. */
     readonly fleetPolicy: string;
   };
@@ -142,6 +144,7 @@ export function stateFolder(root: string): StateFolder {
       rsaIdentity: at('broker', 'identity-rsa'),
       directory: at('broker', 'directory.json'),
       store: at('broker', 'store.sqlite'),
+      storeIndex: at('broker', 'store-index.sqlite'),
       fleetPolicy: at('broker', 'fleet-policy.yaml'),
     },
     sim: at('sim'),

@@ -36,16 +36,14 @@ import {
   type WillRecord,
 } from './session-store.ts';
 import type { OwnerShare } from './shared-room.ts';
-import { StoreLink } from './store-link.ts';
+import { StoreLink, type StoreThread } from './store-link.ts';
 import type { QueueRow } from './store-thread.ts';
 
-export interface DurableStoreOptions {
+export interface DurableStoreOptions extends StoreThread {
   /** The database file. The file and its folder are created when they do not exist. */
   readonly path: string;
   readonly limits: StoreLimits;
   readonly clock: Clock;
-  /** Another module for the writing thread, for tests. */
-  readonly worker?: URL;
   /** Called when the disk is full, with the reason, and with undefined when it can be written again. */
   readonly stallChanged?: ((reason: string | undefined) => void) | undefined;
 }
@@ -56,7 +54,7 @@ export interface DurableStoreOptions {
  * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
  */
 export async function openDurableStore(options: DurableStoreOptions): Promise<SessionStore> {
-  const link = new StoreLink(options.path, options.worker);
+  const link = new StoreLink(options.path, options);
   const contents = await link.opened();
   try {
     const store = new DurableStore(link, options);
@@ -82,10 +80,15 @@ class DurableStore implements SessionStore {
   #lastSessionId = 0;
   #lastSequence = 0;
   readonly #bodies: MessageBodies;
-  readonly copyTo = (path: string): Promise<void> => this.#link.copy(path);
+  /** Undefined: the file is only an index of another writing thread. */
+  readonly copyTo: SessionStore['copyTo'];
 
-  constructor(link: StoreLink, { path, limits, clock, stallChanged }: DurableStoreOptions) {
+  constructor(
+    link: StoreLink,
+    { path, limits, clock, stallChanged, workerData }: DurableStoreOptions,
+  ) {
     this.#link = link;
+    if (workerData === undefined) this.copyTo = (to) => this.#link.copy(to);
     link.stallChanged = stallChanged;
     this.#path = path;
     this.#limits = limits;

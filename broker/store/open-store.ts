@@ -3,30 +3,33 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { BrokerLimits } from '../../core/config/limits.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
 import { openDurableStore } from './durable-store.ts';
 import { openMemoryStore } from './memory-store.ts';
 import type { SessionStore, StoreLimits } from './session-store.ts';
 
 /**
- * Opens the store that `broker.store` selects. The caller closes it after the session layer.
+ * Opens the store that `broker.store` selects, without a database. The caller closes it after the session layer.
  *
- * @param path the file of the durable store: `state.broker.store`
+ * @param places the file of the durable store, and that of an index beside a database
  * @param stallChanged called when the disk is full, and when it can be written again (undefined)
- * @throws FlotillaError `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
+ * @throws FlotillaError `store-in-database`, `store-newer`, `store-damaged`, `store-in-use`, `store-open-failed`
  */
-export function openStore(
+export async function openStore(
   config: Config,
-  path: string,
+  { store: path, storeIndex }: Pick<StateFolder['broker'], 'store' | 'storeIndex'>,
   clock: Clock,
   stallChanged: (reason: string | undefined) => void,
 ): Promise<SessionStore> {
   const limits = storeLimits(config.limits.broker);
-  return config.broker.store === 'memory'
-    ? Promise.resolve(openMemoryStore({ limits, clock }))
-    : openDurableStore({ path, limits, clock, stallChanged });
+  if (config.broker.store === 'memory') return openMemoryStore({ limits, clock });
+  if (existsSync(storeIndex)) throw new FlotillaError('store-in-database', { detail: storeIndex });
+  return openDurableStore({ path, limits, clock, stallChanged });
 }
 
 /** The limits of the store, taken from those of the broker. */

@@ -162,7 +162,7 @@ class StoreServer {
 
   #read({ id, sequences }: ReadRequest): void {
     const rows = this.#writer.read(sequences);
-    this.#post({ type: 'rows', id, rows }, buffersOf(rows));
+    this.#post({ type: 'rows', id, rows }, messageBuffers(rows));
   }
 
   /** Keeps what was not committed, when the error is one that free space cures. */
@@ -205,7 +205,7 @@ class StoreServer {
 }
 
 /** SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY and SQLITE_CANTOPEN: the disk may work again later. */
-function isDiskFull(error: unknown): boolean {
+export function isDiskFull(error: unknown): boolean {
   const number = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
   return number === 13 || number === 10 || number === 8 || number === 14;
 }
@@ -215,7 +215,8 @@ function next(port: MessagePort): StoreRequest | undefined {
   return (receiveMessageOnPort(port) as { message: StoreRequest } | undefined)?.message;
 }
 
-function buffersOf(rows: readonly QueueRow[]): ArrayBuffer[] {
+/** The memory of messages, to transfer it. */
+export function messageBuffers(rows: readonly QueueRow[]): ArrayBuffer[] {
   return rows.flatMap(([, , , message]) =>
     message !== null && message.buffer instanceof ArrayBuffer ? [message.buffer] : [],
   );

@@ -333,7 +333,7 @@ export interface SessionStore {
    *
    * @throws FlotillaError `store-open-failed`, `store-write-failed`
    */
-  readonly copyTo?: (path: string) => Promise<void>;
+  readonly copyTo?: ((path: string) => Promise<void>) | undefined;
   /** Commits pending mutations and closes the store. May be called twice. */
   close(): Promise<void>;
 }

@@ -27,6 +27,21 @@ const batchMinBytes = 4 * 1024;
 /** The default module of the writing thread. */
 export const storeWorkerUrl = workerModule('./store-worker', import.meta.url);
 
+/** Another writing thread than the usual one. */
+export interface StoreThread {
+  readonly worker?: URL | undefined;
+  /** What it is started with. Default: the path of the file. */
+  readonly workerData?: unknown;
+  /** Called with each `notice`. */
+  readonly noticed?: ((notice: unknown) => void) | undefined;
+  /** Called once when nothing can be written any more, at any time after the start. */
+  readonly failed?: ((error: FlotillaError) => void) | undefined;
+  /** Called after each commit, with its duration. */
+  readonly committed?: ((tookMs: number) => void) | undefined;
+  /** Ends the thread, before the store is open. */
+  readonly abandon?: AbortSignal | undefined;
+}
+
 interface Waiting {
   readonly batch: number;
   readonly call: (error?: FlotillaError) => void;
@@ -39,6 +54,7 @@ interface Reading {
 
 export class StoreLink {
   readonly #worker: Worker;
+  readonly #thread: StoreThread;
   readonly #opened = Promise.withResolvers<StoreContents>();
   readonly #closed = Promise.withResolvers<undefined>();
   #retained: PromiseWithResolvers<RetainedPage> | undefined;
@@ -59,9 +75,11 @@ export class StoreLink {
   transactions = 0;
   lastTransactionMs = 0;
 
-  constructor(path: string, worker: URL = storeWorkerUrl) {
+  constructor(path: string, thread: StoreThread = {}) {
+    const { worker = storeWorkerUrl, workerData = path, abandon } = thread;
+    this.#thread = thread;
     this.#worker = new Worker(worker, {
-      workerData: path,
+      workerData,
       name: 'store',
       resourceLimits: { maxYoungGenerationSizeMb: youngMaxMb },
     });
@@ -72,6 +90,7 @@ export class StoreLink {
       this.#fail('store-write-failed', 'the writing thread ended');
       this.#closed.resolve(undefined);
     });
+    abandon?.addEventListener('abort', () => void this.#worker.terminate(), { once: true });
     this.#closed.promise.catch(() => undefined);
     this.#opened.promise.catch(() => undefined);
   }
@@ -212,9 +231,11 @@ export class StoreLink {
       case 'copied':
         return this.#copied(reply.id, reply.fault);
       case 'stalled':
-        this.stalled = reply.detail;
-        this.stallChanged?.(reply.detail);
-        return;
+        return this.#stall(reply.detail);
+      case 'resumed':
+        return this.#stall(undefined);
+      case 'notice':
+        return this.#thread.noticed?.(reply.notice);
       case 'failed':
         return this.#fail(reply.code, reply.detail);
       case 'closed':
@@ -230,13 +251,17 @@ export class StoreLink {
     else copied?.reject(new FlotillaError('store-open-failed', { detail: fault }));
   }
 
+  #stall(reason: string | undefined): void {
+    if (this.stalled === reason) return;
+    this.stalled = reason;
+    this.stallChanged?.(reason);
+  }
+
   #commit(number: number, tookMs: number): void {
-    if (this.stalled !== undefined) {
-      this.stalled = undefined;
-      this.stallChanged?.(undefined);
-    }
+    this.#stall(undefined);
     this.transactions++;
     this.lastTransactionMs = tookMs;
+    this.#thread.committed?.(tookMs);
     while ((this.#inFlight[0]?.number ?? Infinity) <= number) this.#inFlight.shift();
     this.#seal();
     let calls = 0;
@@ -253,6 +278,7 @@ export class StoreLink {
       return;
     }
     this.#failure = failure;
+    this.#thread.failed?.(failure);
     this.#opened.reject(failure);
     this.#retained?.reject(failure);
     const waiting = this.#waiting;

@@ -64,6 +64,10 @@ export type StoreReply =
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly detail: string | undefined }
   /** The disk is full: what is not committed is kept and tried again. The next `committed` ends it. */
   | { readonly type: 'stalled'; readonly detail: string }
+  /** The same, without a `committed`. */
+  | { readonly type: 'resumed' }
+  /** What another writing thread than the usual one has to say to those who chose it. */
+  | { readonly type: 'notice'; readonly notice: unknown }
   /** `fault`: why the copy could not be made. */
   | { readonly type: 'copied'; readonly id: number; readonly fault: string | undefined }
   | { readonly type: 'closed' };

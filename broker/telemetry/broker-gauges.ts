@@ -8,6 +8,7 @@ import type { Directory } from '../feed/broker-directory.ts';
 import type { HandshakeQuota } from '../listeners/handshake-quota.ts';
 import type { BrokerPorts } from '../listeners/entrance.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
+import type { JournalFacts } from '../journal/journal-thread.ts';
 import type { Gauges } from './gauge-metrics.ts';
 
 export interface GaugeSources {
@@ -20,6 +21,8 @@ export interface GaugeSources {
   readonly leaf: X509Certificate;
   readonly authorities: readonly X509Certificate[];
   readonly reloadFailed: boolean;
+  /** The journal in the database; undefined: there is none. */
+  readonly journal: JournalFacts | undefined;
   readonly layer: SessionLayer;
   readonly deniedByRule: ReadonlyMap<string, number>;
 }
@@ -40,6 +43,7 @@ export function brokerGauges(sources: GaugeSources): Gauges {
     serverCertificateNotAfterMs: notAfterMsOf(sources.leaf),
     authorityNotAfterMs: Math.min(...sources.authorities.map(notAfterMsOf)),
     reloadFailed: sources.reloadFailed,
+    journal: sources.journal,
     nowMs,
     deniedByRule: sources.deniedByRule,
     fronts: ports.fronts,

@@ -83,6 +83,12 @@ export class BrokerMetrics {
     buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1],
     registers: [this.registry],
   });
+  readonly journalAppendSeconds = new Histogram({
+    name: 'flotilla_journal_append_duration_seconds',
+    help: 'Time until a row of the journal is durable in the database.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers: [this.registry],
+  });
   readonly eventLoopLag = new Histogram({
     name: 'flotilla_event_loop_lag_seconds',
     help: 'Delay of a timer of the event loop.',

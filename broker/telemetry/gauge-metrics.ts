@@ -4,6 +4,8 @@
  * @module
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { storeName } from '../journal/journal-tables.ts';
+import type { JournalFacts } from '../journal/journal-thread.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type { SessionStatistics } from '../contracts/session-layer.ts';
 
@@ -21,6 +23,8 @@ export interface Gauges {
   readonly serverCertificateNotAfterMs: number;
   readonly authorityNotAfterMs: number;
   readonly reloadFailed: boolean;
+  /** The journal in the database; undefined: there is none. */
+  readonly journal: JournalFacts | undefined;
   readonly nowMs: number;
   /** Time until the newest certificate of each identity expires, in ms. */
   fleetLeftMs(): Iterable<number>;
@@ -118,6 +122,39 @@ const frontTable: readonly (readonly [string, string, (load: FrontLoad) => numbe
   ],
 ];
 
+/** The same for the journal in a database. Without one there is no series. */
+const journalTable: readonly (readonly [
+  string,
+  string,
+  (journal: JournalFacts, nowMs: number) => number,
+])[] = [
+  [
+    'flotilla_journal_connected',
+    '1 while the broker is connected to the database of its sessions.',
+    ({ isConnected }) => (isConnected ? 1 : 0),
+  ],
+  [
+    'flotilla_journal_term',
+    'The number of this term: it grows with each broker that takes over.',
+    ({ term }) => term,
+  ],
+  [
+    'flotilla_journal_bytes',
+    'Size of the journal since the last checkpoint.',
+    ({ journalBytes }) => journalBytes,
+  ],
+  [
+    'flotilla_journal_checkpoint_age_seconds',
+    'Time since the last checkpoint, or since the start.',
+    ({ checkpointAtMs }, nowMs) => Math.max(0, nowMs - checkpointAtMs) / secondMs,
+  ],
+  [
+    'flotilla_journal_checkpoint_duration_seconds',
+    'Duration of the last checkpoint.',
+    ({ checkpointMs }) => checkpointMs / secondMs,
+  ],
+];
+
 /** Name, help text, label names and samples of each counter that its owner keeps as plain numbers. */
 const totalTable: readonly (readonly [
   string,
@@ -188,6 +225,18 @@ const totalTable: readonly (readonly [
  */
 export function registerGauges(registry: Registry, read: () => Gauges): void {
   const registers = [registry];
+  for (const [name, help, value] of journalTable) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['store'] as const,
+      registers,
+      collect() {
+        const { journal, nowMs } = read();
+        if (journal !== undefined) this.set({ store: storeName }, value(journal, nowMs));
+      },
+    });
+  }
   for (const [name, help, value] of gaugeTable) {
     new Gauge({
       name,

@@ -8,11 +8,15 @@ import type { X509Certificate } from 'node:crypto';
 import { dayMs } from '../../core/config/duration.ts';
 import { amountText } from '../../core/amount-text.ts';
 import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { JournalFacts } from '../journal/journal-thread.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type { Check } from '../../core/telemetry/metrics-server.ts';
 
 /** The process is unhealthy when the event loop is later than this. */
 export const lagMaxMs = 5000;
+
+/** Ten times the usual interval: checkpoints fail. */
+const checkpointAgeMaxSeconds = 300;
 
 /** The state that the checks use. */
 export interface Vitals {
@@ -22,6 +26,8 @@ export interface Vitals {
   readonly fatalError: FlotillaError | undefined;
   /** Why the store cannot write at the moment; undefined while it can. */
   readonly storeStalled: string | undefined;
+  /** The journal in the database; undefined: there is none. */
+  readonly journal: JournalFacts | undefined;
   readonly listening: boolean;
   readonly directory: {
     readonly ready: boolean;
@@ -85,6 +91,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
   return [
     ...healthChecks(vitals).slice(0, 1),
     ...readinessChecks(vitals),
+    ...journalCheck(vitals),
     ...frontCheck(vitals),
     { name: 'memory allocator', ok: true, detail: vitals.allocator },
     {
@@ -114,6 +121,21 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
       name: 'incident holds',
       ok: held === 0,
       detail: `${amountText(held, 'identity is', 'identities are')} held because of an incident`,
+    },
+  ];
+}
+
+/** Whether the database has a recent checkpoint: otherwise a takeover takes long. */
+function journalCheck({ journal, nowMs }: Vitals): readonly Check[] {
+  if (journal === undefined) return [];
+  const { term, isConnected, journalBytes, checkpointAtMs, checkpointMs } = journal;
+  const ageSeconds = Math.max(0, Math.round((nowMs - checkpointAtMs) / 1000));
+  const isLate = journalBytes > 0 && ageSeconds > checkpointAgeMaxSeconds;
+  return [
+    {
+      name: 'database',
+      ok: isConnected && !isLate,
+      detail: `${isConnected ? 'connected' : 'not connected'}, term ${term}, checkpoint ${ageSeconds} s ago in ${Math.round(checkpointMs)} ms, ${Math.round(journalBytes / 1024)} KiB of journal since`,
     },
   ];
 }

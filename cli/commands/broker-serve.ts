@@ -50,14 +50,16 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);
     await reportGroupReadableSecrets(state, config, environment, log);
     const { lost } = await lockState(state, ['broker'], lifecycle);
-    const { ready, failed: failure } = await serveBroker(
-      state,
-      settings,
-      url,
-      log,
-      environment,
-      lifecycle,
-    );
+    const broker = await serveBroker(state, settings, url, log, environment, lifecycle, {
+      stop,
+      waiting(active) {
+        out.say(`standby: ${active} is active`);
+        // A service manager need not wait until the other broker ends.
+        void reportToServiceManager(environment, lifecycle, log, `standby of ${active}`);
+      },
+    });
+    if (broker === undefined) return [];
+    const { ready, failed: failure } = broker;
     out.result(
       { event: 'ready', ...ready, state: state.root },
       `broker is ready at mqtts://${ready.mqtts.host}:${ready.mqtts.port}`,

@@ -133,7 +133,11 @@ const up: CommandAction<UpOptions> = async (options, context) => {
         state.root,
       ),
     });
-    const broker = await serveBroker(state, running, https.url, log, environment, lifecycle);
+    const broker = await serveBroker(state, running, https.url, log, environment, lifecycle, {
+      stop,
+      waiting: (active) => out.say(`standby of the broker: ${active} is active`),
+    });
+    if (broker === undefined) return [];
     const ready = { event: 'ready', ...broker.ready, https, enrollMetrics, ca, state: state.root };
     const command = localCommand(environment.env);
     // The URL signs in as the administrator: it is shown to a person, and never written to a log.

@@ -6,6 +6,11 @@
 import { access } from 'node:fs/promises';
 import { defaultPolicyText } from '../../core/policy/default-policy.ts';
 import { startBroker } from '../../broker/broker-service.ts';
+import {
+  openDatabaseStore,
+  type BrokerStandby,
+  type DatabaseStore,
+} from '../../broker/journal/database-store.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { exitCodeOf } from '../../core/errors/error-spec.ts';
@@ -15,6 +20,7 @@ import type { Lifecycle } from '../../core/lifecycle.ts';
 import { createLog, type Logger } from '../../core/log.ts';
 import { makeSecretFolder } from '../../core/atomic-file.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
+import { StandbyPort } from '../../core/telemetry/standby-port.ts';
 import { startEnroll, type EnrollDeps } from '../../enroll/enroll-service.ts';
 import { initialiseState, type StateDeps } from '../../enroll/bootstrap/state.ts';
 import type { ProcessEnvironment } from './command-context.ts';
@@ -146,7 +152,13 @@ export async function serveEnroll(
   return { https, metrics, ca: service.ca };
 }
 
-/** Starts a broker and publishes its addresses for other commands. SIGHUP reloads it. */
+/**
+ * Starts a broker and publishes its addresses for other commands. SIGHUP reloads it. While another broker is active in
+ * its database, it waits, and its metrics port says so.
+ *
+ * @param standby `waiting` is called once, when another broker is active
+ * @returns undefined when `standby.stop` resolved while it waited
+ */
 export async function serveBroker(
   state: StateFolder,
   settings: RunningSettings,
@@ -154,14 +166,18 @@ export async function serveBroker(
   log: Logger,
   environment: ProcessEnvironment,
   lifecycle: Lifecycle,
-): Promise<ServingBroker> {
+  standby: BrokerStandby,
+): Promise<ServingBroker | undefined> {
   await writePolicyIfMissing(state);
   const brokerLog = settings.follow(log.child({ service: 'broker' }));
+  const database = await brokerTurn(state, settings.config, brokerLog, standby);
+  if (database === undefined && settings.config.broker.database !== undefined) return undefined;
   const service = await startBroker(settings.config, {
     state,
     enrollUrl,
     clock: systemClock,
     log: brokerLog,
+    database,
   });
   lifecycle.add('broker', service.close);
   lifecycle.add(
@@ -186,6 +202,26 @@ export async function serveBroker(
   );
   lifecycle.add('run file', await writeRun(state.run.broker, ready));
   return { ready, failed: service.failed };
+}
+
+/** Becomes the active broker of the configured database; undefined: there is none, or it should not wait any more. */
+function brokerTurn(
+  state: StateFolder,
+  config: Config,
+  log: Logger,
+  { stop, waiting }: BrokerStandby,
+): Promise<DatabaseStore | undefined> {
+  const port = new StandbyPort(config.broker, log);
+  return openDatabaseStore(
+    config,
+    { state, clock: systemClock, log },
+    {
+      stop,
+      waiting(active) {
+        if (port.waiting(active)) waiting(active);
+      },
+    },
+  ).finally(() => port.close());
 }
 
 async function writePolicyIfMissing(state: StateFolder): Promise<void> {

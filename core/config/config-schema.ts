@@ -87,7 +87,9 @@ export const configSchema = z.strictObject({
         .describe(
           'The URL under which brokers, devices and the command line find the service. By default it is made of host and port.',
         ),
-      ...databaseSettings,
+      ...databaseSettings(
+        'A PostgreSQL database for registry and audit log, like postgres://flotilla@db1,db2/flotilla?sslmode=verify-full, so that a second instance can take over (docs/cluster.md). By default they are files of the state folder.',
+      ),
       tokenTtl: durationSetting({
         defaultValue: '24h',
         min: '1s',
@@ -316,8 +318,11 @@ export const configSchema = z.strictObject({
         .enum(['durable', 'memory'])
         .default('durable')
         .describe(
-          'Where sessions, queues and retained messages are stored: on the disk, or in memory until the broker stops.',
+          'Where sessions, queues and retained messages are stored: on the disk (or in broker.database), or in memory until the broker stops.',
         ),
+      ...databaseSettings(
+        'A PostgreSQL database for sessions, queues and retained messages, like postgres://flotilla@db1,db2/flotilla?sslmode=verify-full, so that a second broker can take over (docs/cluster.md). By default they are a file of the state folder.',
+      ),
       tlsSessionTickets: z
         .boolean()
         .default(true)

@@ -429,8 +429,9 @@ export const brokerErrors = errors({
     exit: 1,
   },
   'store-stalled': {
-    title: 'The disk of the session store is full',
-    advice: 'Free some space on the disk of the broker; it tries again every second.',
+    title: 'The session store cannot be written at the moment',
+    advice:
+      'Free some space on the disk of the broker, or look at its database; it tries again every second.',
     mqtt5: 0x97,
     mqtt3: 3,
   },

@@ -8,6 +8,24 @@ export const storeErrors = errors({
       'Let the broker reach the enrollment service at its next start: it then gets the whole directory again.',
     exit: 1,
   },
+  'journal-damaged': {
+    title: 'The journal of the sessions in the database is incomplete',
+    advice:
+      'Nothing was changed. Restore the schema flotilla from a backup of the database. Without one, empty its broker tables; the sessions are then lost.',
+    exit: 1,
+  },
+  'store-not-imported': {
+    title: 'The state folder has sessions, and the database of the broker is another store',
+    advice:
+      'Move the named file away, together with its -wal file, to go on with the sessions of the database; or remove broker.database to go on with those of the file.',
+    exit: 1,
+  },
+  'store-in-database': {
+    title: 'The sessions of this state folder are in a database, and broker.database is not set',
+    advice:
+      'Set broker.database as before. To go on without those sessions, delete the named file, which is only an index.',
+    exit: 1,
+  },
   'store-newer': {
     title: 'The session store was written by a newer version',
     advice: 'Run the version that wrote it, or move the file away; its sessions are then lost.',

@@ -37,6 +37,10 @@ const gauges: Gauges = {
   serverCertificateNotAfterMs: 10_000,
   authorityNotAfterMs: 20_000,
   reloadFailed: false,
+  journal: {
+    ...{ term: 7, isConnected: true, journalBytes: 1024 },
+    ...{ checkpointAtMs: -30_000, checkpointMs: 250, checkpointRows: 3 },
+  },
   registryBehind: false,
   nowMs: 0,
   fleetLeftMs: () => [-1, 43_200_000, 400 * 86_400_000],

@@ -1,0 +1,156 @@
+/**
+ * The session store whose journal is in the database that `broker.database` names, so that a broker on another machine
+ * can continue with it.
+ *
+ * @module
+ */
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
+import { databaseAccess } from '../../core/database/database-connection.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
+import { workerModule } from '../../core/worker-module.ts';
+import { openDurableStore } from '../store/durable-store.ts';
+import { storeLimits } from '../store/open-store.ts';
+import type { SessionStore } from '../store/session-store.ts';
+import { inspectStoreFile } from '../store/store-file.ts';
+import type { JournalFacts, JournalNotice, JournalThreadData } from './journal-thread.ts';
+
+export interface DatabaseStoreDeps {
+  readonly state: StateFolder;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly times?: JournalThreadData['times'];
+}
+
+/** How a broker waits while another one is active. */
+export interface BrokerStandby {
+  /** Resolves when it should not wait any more. */
+  readonly stop: Promise<unknown>;
+  /** Called with the name of the active broker, again and again. */
+  readonly waiting: (active: string) => void;
+}
+
+/** An open store, of which this broker is the active one. */
+export interface DatabaseStore {
+  readonly store: SessionStore;
+  /** Resolves when this broker must not continue. */
+  readonly failed: Promise<FlotillaError>;
+  /** Calls with the duration of each later commit, in ms. */
+  onCommit(listener: (tookMs: number) => void): void;
+  onStall(listener: (reason: string | undefined) => void): void;
+  readonly facts: () => JournalFacts;
+}
+
+/**
+ * Opens the store in the configured database, as its active broker.
+ *
+ * @param standby waits while another broker is active; without it `database-in-use` is thrown
+ * @returns undefined when no database is configured, or `standby.stop` resolved first
+ * @throws FlotillaError `config-invalid`, `database-…`, `journal-damaged`, `store-…`
+ */
+export async function openDatabaseStore(
+  config: Config,
+  { state, clock, log, times }: DatabaseStoreDeps,
+  standby?: BrokerStandby,
+): Promise<DatabaseStore | undefined> {
+  const access = await databaseAccess(config.broker);
+  if (access === undefined) return undefined;
+  if (config.broker.store === 'memory') {
+    const detail = 'broker.store is memory, and broker.database is set: remove one of them';
+    throw new FlotillaError('config-invalid', { detail });
+  }
+  await assertNoSessions(state.broker.store);
+  const roots = await rootsOf(identityFiles(state.broker.identity).ca);
+  const failed = Promise.withResolvers<FlotillaError>();
+  const abandon = new AbortController();
+  let facts: JournalFacts | undefined;
+  let committed: (tookMs: number) => void = () => undefined;
+  let stallChanged: (reason: string | undefined) => void = () => undefined;
+  const workerData: JournalThreadData = {
+    ...{ path: state.broker.storeIndex, access, roots, times },
+    instance: `${hostname()}:${state.root}`,
+    waits: standby !== undefined,
+  };
+  void standby?.stop.then(() => abandon.abort());
+  try {
+    const store = await openDurableStore({
+      ...{ path: workerData.path, limits: storeLimits(config.limits.broker), clock, workerData },
+      worker: workerModule('./journal-worker', import.meta.url),
+      abandon: abandon.signal,
+      failed: failed.resolve,
+      committed: (tookMs) => committed(tookMs),
+      stallChanged: (reason) => stallChanged(reason),
+      noticed(notice) {
+        // Only journal-worker.ts sends notices.
+        const message = notice as JournalNotice;
+        if (message.type === 'standby') standby?.waiting(message.active);
+        else if (message.type === 'facts') facts = message.facts;
+        else logLine(log, message.line);
+      },
+    });
+    return {
+      store,
+      failed: failed.promise,
+      onCommit: (listener) => (committed = listener),
+      onStall: (listener) => (stallChanged = listener),
+      facts: () => facts ?? noFacts,
+    };
+  } catch (error) {
+    if (abandon.signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+/** Before the first ones arrive. */
+const noFacts: JournalFacts = {
+  term: 0,
+  isConnected: false,
+  journalBytes: 0,
+  checkpointAtMs: 0,
+  checkpointMs: 0,
+  checkpointRows: 0,
+};
+
+/**
+ * Sessions in a file would be forgotten without a word.
+ *
+ * @throws FlotillaError `store-not-imported`, `store-…`
+ */
+async function assertNoSessions(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return;
+  const counts = inspectStoreFile(path, (database) =>
+    ['session', 'retained', 'will'].map((table) => {
+      const [row] = database.prepare(`SELECT count(*) AS n FROM ${table}`).all();
+      return Number(row?.['n']);
+    }),
+  );
+  const [sessions = 0, retained = 0, wills = 0] = counts;
+  if (sessions + retained + wills === 0) return;
+  throw new FlotillaError('store-not-imported', {
+    detail: `${path} has ${sessions} sessions, ${retained} retained messages and ${wills} wills`,
+  });
+}
+
+/** Fingerprints of the certificates that are their own issuer. */
+async function rootsOf(path: string): Promise<string[]> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const certificates = blocks.map((pem) => new X509Certificate(pem));
+  return certificates
+    .filter(({ issuer, subject }) => issuer === subject)
+    .map(({ fingerprint256 }) => fingerprint256.replaceAll(':', '').toLowerCase());
+}
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+/** Writes a line of the other thread to the log of the broker. */
+function logLine(log: Logger, line: string): void {
+  // The other thread has written the line with the same library.
+  const { level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  log[levels.find((one) => one === level) ?? 'info']({ ...fields, time: undefined }, String(msg));
+}
