@@ -9,7 +9,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { preloadFor } from '../cli/lib/allocator.ts';
+import { allocatorVariables } from '../cli/lib/allocator.ts';
 import type { RunCertificates } from './certificates.ts';
 import type { LoadTarget } from './load/load-client.ts';
 import { configurePeer, peersOf, peerVersion, type Peer } from './peers.ts';
@@ -94,7 +94,7 @@ async function startOurs(
   const options = (process.env['FLOTILLA_BENCH_NODE'] ?? '').split(' ').filter((one) => one !== '');
   // As `flotilla` starts itself: with jemalloc where it is installed. FLOTILLA_BENCH_ALLOCATOR=system: without it.
   const allocator = process.env['FLOTILLA_BENCH_ALLOCATOR'] === 'system' ? 'system' : 'auto';
-  const preload = preloadFor(allocator, process.env);
+  const variables = allocatorVariables(allocator, process.env);
   const child = spawn(
     process.execPath,
     [
@@ -111,7 +111,7 @@ async function startOurs(
         ...process.env,
         ...env,
         FLOTILLA_BENCH_FRONTS: fronts,
-        ...(preload === undefined ? {} : { LD_PRELOAD: preload }),
+        ...variables,
       },
     },
   );

@@ -88,7 +88,7 @@ async function restartForServing() {
   const chosen = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (typeof process.execve === 'function' && !chosen.includes('semi-space')) {
     const setting = allocator.allocatorSetting(process.argv.slice(2), process.env);
-    const preload = allocator.preloadFor(setting, process.env);
+    const variables = allocator.allocatorVariables(setting, process.env);
     process.execve(
       process.execPath,
       [
@@ -99,11 +99,13 @@ async function restartForServing() {
         ...process.execArgv,
         ...process.argv.slice(1),
       ],
-      preload === undefined ? process.env : { ...process.env, LD_PRELOAD: preload },
+      { ...process.env, ...variables },
     );
   }
   // Programs that this process starts get the allocator of the system.
-  const rest = allocator.withoutPreload(process.env.LD_PRELOAD ?? '');
-  if (rest === '') delete process.env.LD_PRELOAD;
-  else process.env.LD_PRELOAD = rest;
+  const rest = allocator.withoutAllocator(process.env);
+  for (const name of ['LD_PRELOAD', 'MALLOC_CONF']) {
+    if (rest[name] === undefined) delete process.env[name];
+    else process.env[name] = rest[name];
+  }
 }

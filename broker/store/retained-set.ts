@@ -112,6 +112,8 @@ export class RetainedSet {
       });
     }
     this.#deleting = undefined;
+    // An unfinished walk keeps the memory of what was deleted.
+    this.#sweep = undefined;
   }
 
   #deleteIf(deleted: ReadonlyMap<string, number>, topic: string, record: RetainedName): void {

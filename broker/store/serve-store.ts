@@ -6,6 +6,7 @@
  */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { FlotillaError, messageOf } from '../../core/errors/flotilla-error.ts';
+import { IdleCache } from './idle-cache.ts';
 import { createStoreFile, inspectStoreFile, openStoreFile } from './store-file.ts';
 import type { QueueRow, StoreReply, StoreRequest } from './store-thread.ts';
 import { readContents, readRetained } from './read-contents.ts';
@@ -47,8 +48,10 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
         });
       copyStore(database, request.path).then(() => done(), done);
     };
+    const cache = new IdleCache(database);
     const server = new StoreServer(port, new StoreWriter(database), { ...options, copy }, post);
     port.on('message', (request: StoreRequest) => {
+      cache.use();
       try {
         if (request.type === 'readRetained') {
           const page = readRetained(database, request.afterRow);
@@ -56,12 +59,14 @@ export function serveStore(port: MessagePort, data: unknown, options: ServeOptio
           return;
         }
         if (!server.handle(request)) return;
+        cache.stop();
         database.close();
         post({ type: 'closed' });
       } catch (error) {
         // Permanent: everything that was reported as committed is durable, and nothing after it is written.
         port.removeAllListeners('message');
         server.stop();
+        cache.stop();
         post({ type: 'failed', code: 'store-write-failed', detail: messageOf(error) });
       }
     });

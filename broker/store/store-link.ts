@@ -226,8 +226,12 @@ export class StoreLink {
         this.#reads.get(reply.id)?.resolve(reply.rows);
         this.#reads.delete(reply.id);
         return;
-      case 'retained':
-        return this.#retained?.resolve(reply);
+      case 'retained': {
+        const waiting = this.#retained;
+        // A settled promise would keep the page.
+        this.#retained = undefined;
+        return waiting?.resolve(reply);
+      }
       case 'copied':
         return this.#copied(reply.id, reply.fault);
       case 'stalled':

@@ -64,19 +64,33 @@ function choiceOf(text: string | undefined): Choice {
 }
 
 /**
- * LD_PRELOAD for a process with this setting; undefined: as it is. The colon at the end of our part marks it for
- * {@link withoutPreload}; the loader skips empty names.
+ * Pages that are free go back to the kernel after this time also in threads that have nothing to do, and while nothing
+ * is allocated. The part before the comma marks the value for {@link withoutAllocator}.
  */
-export function preloadFor(choice: Choice, env: Env): string | undefined {
+const ownMallocConf = 'background_thread:true,lg_extent_max_active_fit:1';
+
+/**
+ * The variables that a process with this setting needs; none: as it is. The colon at the end of our part of LD_PRELOAD
+ * marks it for {@link withoutAllocator}; the loader skips empty names.
+ */
+export function allocatorVariables(choice: Choice, env: Env): Readonly<Record<string, string>> {
   const before = env['LD_PRELOAD'] ?? '';
-  if (choice === 'system' || before.includes('malloc')) return undefined;
+  if (choice === 'system' || before.includes('malloc')) return {};
   // A library that an operator has preloaded may not work beside another allocator: libfaketime recurses.
-  if (choice === 'auto' && before !== '') return undefined;
+  if (choice === 'auto' && before !== '') return {};
   const library = jemallocLibrary();
-  return library === undefined ? undefined : `${library}:${before}`;
+  if (library === undefined) return {};
+  const preload = { LD_PRELOAD: `${library}:${before}` };
+  return (env['MALLOC_CONF'] ?? '') === '' ? { ...preload, MALLOC_CONF: ownMallocConf } : preload;
 }
 
-/** LD_PRELOAD without what {@link preloadFor} has added, for the programs that this process starts. */
-export function withoutPreload(value: string): string {
-  return value.replace(/^[^:]*\/libjemalloc\.so\.2:(?!.*malloc)/, '');
+/** The environment without what {@link allocatorVariables} has added, for the programs that this process starts. */
+export function withoutAllocator(env: Env): Env {
+  const { LD_PRELOAD: preload = '', MALLOC_CONF: conf, ...rest } = env;
+  const before = preload.replace(/^[^:]*\/libjemalloc\.so\.2:(?!.*malloc)/, '');
+  return {
+    ...rest,
+    ...(before === '' ? {} : { LD_PRELOAD: before }),
+    ...(conf === undefined || conf === ownMallocConf ? {} : { MALLOC_CONF: conf }),
+  };
 }

@@ -136,7 +136,8 @@ export class WriteBatch {
 
 /** Up to this size a loop is faster than a call into the runtime. */
 const copyLoopMaxBytes = 48;
-const keptEntriesMax = 4096;
+/** A pooled batch with larger arrays releases them. */
+const keptEntriesMax = 512;
 const pooledMax = 4096;
 
 /** Batches that are not in use. */

@@ -1,11 +1,12 @@
 /**
- * The packets that a server sends rarely: CONNACK, SUBACK, UNSUBACK, DISCONNECT. They are encoded by
- * mqtt-packet, the codec of Aedes.
+ * The answers to CONNECT, SUBSCRIBE and UNSUBSCRIBE, and DISCONNECT. Those with properties are encoded by mqtt-packet,
+ * the codec of Aedes.
  *
  * @module
  */
 import { generate, writeToStream, type IConnackPacket } from 'mqtt-packet';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
+import { lengthBytes, writeLength } from './framer.ts';
 import { reasonOf } from './reasons.ts';
 
 // By default, the codec allocates 65,536 small buffers for its first packet.
@@ -30,18 +31,28 @@ export function connack(
 
 /** SUBACK: one code for each topic filter, in order [MQTT-3.8.4-6]. */
 export function suback(version: number, packetId: number, codes: readonly number[]): Buffer {
-  return generate(
-    { cmd: 'suback', messageId: packetId, granted: [...codes] },
-    { protocolVersion: version },
-  );
+  return codesPacket(0x90, version, packetId, codes);
 }
 
 /** UNSUBACK. 3.1.1 has no codes in it. */
 export function unsuback(version: number, packetId: number, codes: readonly number[]): Buffer {
-  return generate(
-    { cmd: 'unsuback', messageId: packetId, granted: version === 5 ? [...codes] : [] },
-    { protocolVersion: version },
-  );
+  return codesPacket(0xb0, version, packetId, version === 5 ? codes : []);
+}
+
+/** A packet id, for 5.0 no properties, and codes. Not encoded by mqtt-packet, because clients send many of these requests. */
+function codesPacket(
+  firstByte: number,
+  version: number,
+  packetId: number,
+  codes: readonly number[],
+): Buffer {
+  const size = 2 + (version === 5 ? 1 : 0) + codes.length;
+  const bytes = Buffer.allocUnsafe(1 + lengthBytes(size) + size);
+  bytes[0] = firstByte;
+  let at = bytes.writeUInt16BE(packetId, writeLength(bytes, 1, size));
+  if (version === 5) bytes[at++] = 0;
+  for (const code of codes) bytes[at++] = code;
+  return bytes;
 }
 
 /**

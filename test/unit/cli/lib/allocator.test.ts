@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   allocatorSetting,
+  allocatorVariables,
   jemallocLibrary,
-  preloadFor,
-  withoutPreload,
+  withoutAllocator,
 } from '../../../../cli/lib/allocator.ts';
 import { loadedAllocator } from '../../../../core/telemetry/loaded-allocator.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -26,22 +26,33 @@ test('the setting comes from the environment, then from the file of the state fo
   t.is(allocatorSetting(['up'], { FLOTILLA_STATE: state }), 'system');
 });
 
-test('the preload is added for this process, and removed for the programs that it starts', (t) => {
-  t.is(preloadFor('system', {}), undefined);
-  t.is(preloadFor('jemalloc', { LD_PRELOAD: '/opt/libtcmalloc.so' }), undefined, 'a choice stays');
-  t.is(withoutPreload('/opt/libtcmalloc.so'), '/opt/libtcmalloc.so');
-  t.is(withoutPreload('/usr/lib/libjemalloc.so.2'), '/usr/lib/libjemalloc.so.2', 'of the operator');
-  t.is(withoutPreload('/usr/lib/libjemalloc.so.2:'), '');
-  t.is(withoutPreload('/usr/lib/libjemalloc.so.2:/opt/a.so'), '/opt/a.so');
-  const library = jemallocLibrary();
-  t.is(
-    preloadFor('auto', { LD_PRELOAD: '/opt/a.so' }),
-    undefined,
-    'an operator has preloaded a library',
-  );
-  const preload = preloadFor('jemalloc', { LD_PRELOAD: '/opt/a.so' });
-  t.is(preload, library === undefined ? undefined : `${library}:/opt/a.so`);
+test('the allocator is for this process, and not for the programs that it starts', (t) => {
+  t.deepEqual(allocatorVariables('system', {}), {});
+  const choice = { LD_PRELOAD: '/opt/libtcmalloc.so' };
+  t.deepEqual(allocatorVariables('jemalloc', choice), {}, 'a choice of the operator stays');
+  const preloaded = { LD_PRELOAD: '/opt/a.so' };
+  t.deepEqual(allocatorVariables('auto', preloaded), {}, 'an operator has preloaded a library');
+  for (const LD_PRELOAD of ['/opt/libtcmalloc.so', '/usr/lib/libjemalloc.so.2']) {
+    t.deepEqual(
+      withoutAllocator({ LD_PRELOAD, A: '1' }),
+      { LD_PRELOAD, A: '1' },
+      'of the operator',
+    );
+  }
+  const ours = '/usr/lib/libjemalloc.so.2:';
+  t.deepEqual(withoutAllocator({ LD_PRELOAD: ours }), {});
+  t.deepEqual(withoutAllocator({ LD_PRELOAD: `${ours}/opt/a.so` }), preloaded);
   t.is(jemallocLibrary('darwin'), undefined);
+  const library = jemallocLibrary();
+  if (library === undefined) return;
+  for (const env of [{}, preloaded, { MALLOC_CONF: 'narenas:1' }, { PATH: '/bin' }]) {
+    const variables = allocatorVariables('jemalloc', env);
+    t.is(variables['LD_PRELOAD'], `${library}:${'LD_PRELOAD' in env ? env.LD_PRELOAD : ''}`);
+    t.deepEqual(withoutAllocator({ ...env, ...variables }), env);
+  }
+  t.regex(allocatorVariables('jemalloc', {})['MALLOC_CONF'] ?? '', /background_thread:true/);
+  const own = allocatorVariables('jemalloc', { MALLOC_CONF: 'narenas:1' });
+  t.false('MALLOC_CONF' in own, 'settings of the operator stay');
 });
 
 test('the allocator is recognized by the libraries of the process', (t) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { deliveryProperties, Message } from '../../../../../broker/session/delivery/message.ts';
 import { WriteBatch } from '../../../../../broker/session/output/write-batch.ts';
+import { suback, unsuback } from '../../../../../broker/session/wire/answers.ts';
 import { Framer } from '../../../../../broker/session/wire/framer.ts';
 import { PacketReader } from '../../../../../broker/session/wire/reader.ts';
 import { readProperties } from '../../../../../broker/session/wire/properties.ts';
@@ -48,6 +49,28 @@ test('packets are the same however they are split into chunks', (t) => {
     ),
   );
   t.pass();
+});
+
+test('SUBACK and UNSUBACK are the packets that the codec of Aedes writes', (t) => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(3, 4, 5),
+      fc.integer({ min: 1, max: 65_535 }),
+      fc.array(fc.constantFrom(0, 1, 2, 0x80, 0x87, 0x97), { minLength: 1, maxLength: 200 }),
+      (version, messageId, granted) => {
+        const options = { protocolVersion: version };
+        const codes = version === 5 ? granted : [];
+        t.deepEqual(
+          suback(version, messageId, granted),
+          generate({ cmd: 'suback', messageId, granted }, options),
+        );
+        t.deepEqual(
+          unsuback(version, messageId, granted),
+          generate({ cmd: 'unsuback', messageId, granted: codes }, options),
+        );
+      },
+    ),
+  );
 });
 
 test('the buffer of an incomplete packet grows with the received bytes, not with the Remaining Length', (t) => {
