@@ -27,6 +27,8 @@ export interface CheckpointPlan {
   readonly position: number;
   readonly deletedSessions: Iterable<number>;
   readonly rows: Iterable<CheckpointRow>;
+  /** The SHA-256 of the file that the rows were imported from. */
+  readonly imported?: string;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface CheckpointPlan {
  */
 export async function writeCheckpoint(
   connection: DatabaseConnection,
-  { term, position, deletedSessions, rows }: CheckpointPlan,
+  { term, position, deletedSessions, rows, imported }: CheckpointPlan,
 ): Promise<number | undefined> {
   const run = (text: string, ...values: unknown[]): Promise<readonly object[]> =>
     connection.query(text, [storeName, ...values]);
@@ -50,6 +52,9 @@ export async function writeCheckpoint(
     if (page.puts.length > 0) await run(putRows, ...packedRows(page.puts));
   }
   await run(deleteJournal, position);
+  if (imported !== undefined) {
+    await run('UPDATE flotilla.broker_store SET imported = $2 WHERE store = $1', imported);
+  }
   const [moved] = await run(moveCheckpoint, term, position);
   await connection.query(moved === undefined ? 'ROLLBACK' : 'COMMIT');
   return moved === undefined ? undefined : count;

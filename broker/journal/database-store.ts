@@ -4,20 +4,19 @@
  *
  * @module
  */
-import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { stat } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { databaseAccess } from '../../core/database/database-connection.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
-import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
 import { workerModule } from '../../core/worker-module.ts';
 import { openDurableStore } from '../store/durable-store.ts';
 import { storeLimits } from '../store/open-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
-import { inspectStoreFile } from '../store/store-file.ts';
+import { countStore } from '../store/store-counts.ts';
+import { brokerInstance, fleetRoots } from './fleet-claim.ts';
 import type { JournalFacts, JournalNotice, JournalThreadData } from './journal-thread.ts';
 
 export interface DatabaseStoreDeps {
@@ -65,7 +64,7 @@ export async function openDatabaseStore(
     throw new FlotillaError('config-invalid', { detail });
   }
   await assertNoSessions(state.broker.store);
-  const roots = await rootsOf(identityFiles(state.broker.identity).ca);
+  const roots = await fleetRoots(state);
   const failed = Promise.withResolvers<FlotillaError>();
   const abandon = new AbortController();
   let facts: JournalFacts | undefined;
@@ -73,7 +72,7 @@ export async function openDatabaseStore(
   let stallChanged: (reason: string | undefined) => void = () => undefined;
   const workerData: JournalThreadData = {
     ...{ path: state.broker.storeIndex, access, roots, times },
-    instance: `${hostname()}:${state.root}`,
+    instance: brokerInstance(state),
     waits: standby !== undefined,
   };
   void standby?.stop.then(() => abandon.abort());
@@ -123,27 +122,11 @@ const noFacts: JournalFacts = {
  */
 async function assertNoSessions(path: string): Promise<void> {
   if ((await stat(path).catch(() => undefined)) === undefined) return;
-  const counts = inspectStoreFile(path, (database) =>
-    ['session', 'retained', 'will'].map((table) => {
-      const [row] = database.prepare(`SELECT count(*) AS n FROM ${table}`).all();
-      return Number(row?.['n']);
-    }),
-  );
-  const [sessions = 0, retained = 0, wills = 0] = counts;
+  const { sessions, retained, wills } = countStore(path);
   if (sessions + retained + wills === 0) return;
   throw new FlotillaError('store-not-imported', {
     detail: `${path} has ${sessions} sessions, ${retained} retained messages and ${wills} wills`,
   });
-}
-
-/** Fingerprints of the certificates that are their own issuer. */
-async function rootsOf(path: string): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  const certificates = blocks.map((pem) => new X509Certificate(pem));
-  return certificates
-    .filter(({ issuer, subject }) => issuer === subject)
-    .map(({ fingerprint256 }) => fingerprint256.replaceAll(':', '').toLowerCase());
 }
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;

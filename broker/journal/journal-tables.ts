@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS flotilla.broker_store (
   writes bigint NOT NULL DEFAULT 0,
   checkpoint bigint NOT NULL DEFAULT 0,
   roots text[] NOT NULL DEFAULT '{}',
+  imported text,
   resumed_at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS flotilla.broker_term (
   store text NOT NULL,

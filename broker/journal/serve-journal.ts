@@ -13,10 +13,11 @@ import { readContents } from '../store/read-contents.ts';
 import type { StoreReply, StoreRequest } from '../store/store-thread.ts';
 import { StoreWriter } from '../store/store-writer.ts';
 import { CheckpointSchedule } from './checkpoint-schedule.ts';
+import { claimFleet } from './fleet-claim.ts';
 import { createIndex } from './index-file.ts';
 import { recoverJournal } from './journal-recovery.ts';
 import { JournalServer, silentMaxMs } from './journal-server.ts';
-import { journalTerm, storeName } from './journal-tables.ts';
+import { journalTerm } from './journal-tables.ts';
 import type { JournalNotice, JournalThreadData, JournalTimes } from './journal-thread.ts';
 import { StallReasons } from './stall-reasons.ts';
 import { TouchedRows } from './touched-rows.ts';
@@ -152,28 +153,6 @@ function serve({ port, post, term, database, server, checkpoints }: Serving): vo
   const contents = readContents(database);
   sendFacts();
   post({ type: 'opened', contents }, [contents.queue.buffer]);
-}
-
-/**
- * Notes the roots of this fleet: the sessions of another one are not touched.
- *
- * @throws FlotillaError `database-ca-differs`
- */
-async function claimFleet(term: DatabaseTerm, roots: readonly string[]): Promise<void> {
-  const [found] = await term.read<{ roots: string[] }>(
-    'SELECT roots FROM flotilla.broker_store WHERE store = $1',
-    [storeName],
-  );
-  const known = found?.roots ?? [];
-  if (known.length > 0 && !known.some((root) => roots.includes(root))) {
-    throw new FlotillaError('database-ca-differs', {
-      detail: `the sessions in the database belong to root ${known.join(', ')}`,
-    });
-  }
-  await term.read('UPDATE flotilla.broker_store SET roots = $2 WHERE store = $1 AND term = $3', [
-    ...[storeName, roots],
-    term.term,
-  ]);
 }
 
 function notify(post: Post, notice: JournalNotice): void {

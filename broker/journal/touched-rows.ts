@@ -32,10 +32,10 @@ export class TouchedRows {
     for (const id of earlier.sessions) this.sessions.add(id);
     for (const id of earlier.deletedSessions) this.deletedSessions.add(id);
     for (const [id, filters] of earlier.subscriptions) {
-      for (const filter of filters) addTo(this.subscriptions, id, filter);
+      for (const filter of filters) this.addSubscription(id, filter);
     }
     for (const [id, packets] of earlier.incoming) {
-      for (const packet of packets) addTo(this.incoming, id, packet);
+      for (const packet of packets) this.addIncoming(id, packet);
     }
     for (const [mine, theirs] of [
       [this.queue, earlier.queue],
@@ -45,6 +45,14 @@ export class TouchedRows {
     }
     for (const topic of earlier.retained) this.retained.add(topic);
     for (const client of earlier.wills) this.wills.add(client);
+  }
+
+  addSubscription(session: number, filter: string): void {
+    addTo(this.subscriptions, session, filter);
+  }
+
+  addIncoming(session: number, packet: number): void {
+    addTo(this.incoming, session, packet);
   }
 
   #noteOperation(code: number, reader: BatchReader): void {
@@ -71,7 +79,7 @@ export class TouchedRows {
         return deleted(this.queue, reader.f64());
       case operation.putIncoming:
       case operation.deleteIncoming:
-        return addTo(this.incoming, reader.u32(), reader.u16());
+        return this.addIncoming(reader.u32(), reader.u16());
       default:
         this.#noteRecord(code, reader);
     }
@@ -105,11 +113,11 @@ export class TouchedRows {
         return void this.deletedSessions.add(id);
       }
       case operation.putSubscription:
-        addTo(this.subscriptions, reader.u32(), reader.text());
+        this.addSubscription(reader.u32(), reader.text());
         reader.u8();
         return void reader.u32();
       case operation.deleteSubscription:
-        return addTo(this.subscriptions, reader.u32(), reader.text());
+        return this.addSubscription(reader.u32(), reader.text());
       case operation.putRetained:
         this.retained.add(reader.text());
         return void reader.bytes();

@@ -20,6 +20,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['init', ['init --state /var/lib/flotilla']],
   ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --all', 'status --json']],
+  ['cluster import', ['cluster import --dry-run', 'cluster import --state /var/lib/flotilla']],
   ['check', ['check', 'check --state /var/lib/flotilla --json']],
   [
     'doctor',

@@ -17,7 +17,13 @@ export const storeErrors = errors({
   'store-not-imported': {
     title: 'The state folder has sessions, and the database of the broker is another store',
     advice:
-      'Move the named file away, together with its -wal file, to go on with the sessions of the database; or remove broker.database to go on with those of the file.',
+      'Run flotilla cluster import to move them into a new database. To go on with the sessions of the database, move the named file away, with its -wal file.',
+    exit: 1,
+  },
+  'import-refused': {
+    title: 'The database of the broker has sessions already',
+    advice:
+      'Nothing was changed. Name a new database in broker.database, or move the named file away to go on with the sessions of the database.',
     exit: 1,
   },
   'store-in-database': {

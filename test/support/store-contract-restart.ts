@@ -209,7 +209,7 @@ interface Expected {
 }
 
 /** Adds state of every kind. */
-function fillStore(store: SessionStore): Expected {
+export function fillStore(store: SessionStore): Expected {
   const a = sessionRecord('a', {
     identityId: 'device-a',
     identityCreatedAtMs: 1_700_000_000_001,
@@ -296,7 +296,7 @@ function fillStore(store: SessionStore): Expected {
   };
 }
 
-async function assertFilled(
+export async function assertFilled(
   t: ExecutionContext,
   store: SessionStore,
   recovered: Recovered,

@@ -1,0 +1,78 @@
+/**
+ * `flotilla cluster import`: the sessions of a file are moved into a database.
+ *
+ * @module
+ */
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { systemClock } from '../../core/clock.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import { stateFolder } from '../../core/state-folder.ts';
+import { openDurableStore } from '../../broker/store/durable-store.ts';
+import { flotilla } from '../support/cli.ts';
+import { openJournalStore } from '../support/journal-store.ts';
+import { postgresServer, skipsWithoutServer } from '../support/postgres-server.ts';
+import { assertFilled, fillStore } from '../support/store-contract-restart.ts';
+import { sessionRecord, wideLimits } from '../support/store-samples.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { until } from '../support/until.ts';
+
+test('the sessions of a file are counted, moved into a database once, and complete there', async (t) => {
+  const server = skipsWithoutServer(t, await postgresServer());
+  if (server === undefined) return;
+  t.timeout(120_000);
+  t.teardown(() => server.close());
+  const url = await server.database();
+  const state = stateFolder(join(tempFolder(t), 'state'));
+  await mkdir(state.root, { mode: 0o700 });
+  await writeFile(state.config, `broker:\n  database: ${url}\n`);
+  const { store: path } = state.broker;
+  const limits = { limits: wideLimits, clock: systemClock };
+  const file = await openDurableStore({ path, ...limits });
+  const expected = fillStore(file);
+  await file.close();
+  const run = (...more: string[]): ReturnType<typeof flotilla> =>
+    flotilla(['cluster', 'import', '--state', state.root, '--json', ...more]);
+
+  const dry = await run('--dry-run');
+  t.is(dry.code, 0, dry.stderr);
+  const counts = dry.json() as { imported: boolean; sessions: number; queued: number };
+  t.false(counts.imported);
+  t.true(counts.sessions > 0 && counts.queued > 0);
+  t.true(existsSync(path));
+
+  const done = await run();
+  t.is(done.code, 0, done.stderr);
+  t.like(done.json(), { imported: true, sessions: counts.sessions, file: `${path}.imported` });
+  t.false(existsSync(path));
+  const openIt = async (): ReturnType<typeof openJournalStore> =>
+    until('the lock is free', () =>
+      openJournalStore({ path: join(tempFolder(t), 'i.sqlite'), url, roots: [], ...limits }).catch(
+        (error: unknown) => {
+          if (!isFlotillaError(error, 'database-in-use')) throw error;
+          return undefined;
+        },
+      ),
+    );
+  const moved = await openIt();
+  await assertFilled(t, moved, await moved.load(), expected);
+  await moved.close();
+
+  // As if the process had ended before it renamed the file.
+  await rename(`${path}.imported`, path);
+  t.is((await run()).code, 0);
+  t.false(existsSync(path));
+
+  const other = await openDurableStore({ path, ...limits });
+  other.putSession(sessionRecord('other'));
+  await other.close();
+  const refused = await run();
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /import-refused/);
+  t.true(existsSync(path));
+  const again = await openIt();
+  await assertFilled(t, again, await again.load(), expected);
+  await again.close();
+});
