@@ -58,6 +58,8 @@ export interface FeedClientDeps {
   random(): number;
   /** Applies a change to the broker. @returns how many connections it closed */
   changed(change: DirectoryChange): number | Promise<number>;
+  /** Whether it only follows the directory: then the service does not ask it anything. */
+  readonly isStandby?: boolean;
   /** Handles a question of the service, or the end of one. */
   asked(line: QueryLine): void;
   /** Handles the fleet's policy; null: the fleet has none. */
@@ -174,11 +176,13 @@ export class FeedClient {
       target.searchParams.set('epoch', directory.epoch);
       target.searchParams.set('since', String(directory.sequence));
     }
+    const { isStandby = false } = this.#deps;
+    const understood = isStandby ? features.filter((one) => one !== queryFeature) : features;
     const response = await openHttps({
       method: 'GET',
       url: target.href,
       ...this.#deps.credentials(),
-      headers: { [featuresHeader]: features.join(', ') },
+      headers: { [featuresHeader]: understood.join(', ') },
       timeoutMs: feedTimeoutMs,
     });
     this.#response = response;

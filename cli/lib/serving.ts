@@ -11,6 +11,7 @@ import {
   type BrokerStandby,
   type DatabaseStore,
 } from '../../broker/journal/database-store.ts';
+import { startStandbyBroker, type StandbyDeps } from '../../broker/standby-broker.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { writeFileAtomic } from '../../core/atomic-file.ts';
 import { exitCodeOf } from '../../core/errors/error-spec.ts';
@@ -170,15 +171,10 @@ export async function serveBroker(
 ): Promise<ServingBroker | undefined> {
   await writePolicyIfMissing(state);
   const brokerLog = settings.follow(log.child({ service: 'broker' }));
-  const database = await brokerTurn(state, settings.config, brokerLog, standby);
+  const deps = { state, enrollUrl, clock: systemClock, log: brokerLog };
+  const database = await brokerTurn(settings.config, deps, standby);
   if (database === undefined && settings.config.broker.database !== undefined) return undefined;
-  const service = await startBroker(settings.config, {
-    state,
-    enrollUrl,
-    clock: systemClock,
-    log: brokerLog,
-    database,
-  });
+  const service = await startBroker(settings.config, { ...deps, database });
   lifecycle.add('broker', service.close);
   lifecycle.add(
     'reload on SIGHUP',
@@ -204,24 +200,34 @@ export async function serveBroker(
   return { ready, failed: service.failed };
 }
 
-/** Becomes the active broker of the configured database; undefined: there is none, or it should not wait any more. */
-function brokerTurn(
-  state: StateFolder,
+/**
+ * Becomes the active broker of the configured database.
+ *
+ * @returns undefined: there is none, or it should not wait any more
+ */
+async function brokerTurn(
   config: Config,
-  log: Logger,
+  deps: StandbyDeps,
   { stop, waiting }: BrokerStandby,
 ): Promise<DatabaseStore | undefined> {
-  const port = new StandbyPort(config.broker, log);
-  return openDatabaseStore(
-    config,
-    { state, clock: systemClock, log },
-    {
-      stop,
+  const port = new StandbyPort(config.broker, deps.log);
+  const unable = Promise.withResolvers<unknown>();
+  let following: Promise<() => Promise<void>> | undefined;
+  try {
+    return await openDatabaseStore(config, deps, {
+      stop: Promise.race([stop, unable.promise]),
       waiting(active) {
-        if (port.waiting(active)) waiting(active);
+        if (!port.waiting(active)) return;
+        waiting(active);
+        following = startStandbyBroker(config, deps);
+        following.catch(unable.resolve);
       },
-    },
-  ).finally(() => port.close());
+    });
+  } finally {
+    await port.close();
+    const unfollow = await following;
+    await unfollow?.();
+  }
 }
 
 async function writePolicyIfMissing(state: StateFolder): Promise<void> {
