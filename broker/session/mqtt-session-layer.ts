@@ -39,7 +39,7 @@ import { Message } from './delivery/message.ts';
 import { requestProperties } from './wire/request-properties.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
-import { Counters, type SessionContext } from './state/context.ts';
+import { Counters, type AnnounceSubscription, type SessionContext } from './state/context.ts';
 import { LocalClaims } from './state/local-claims.ts';
 import { Rooms } from './state/rooms.ts';
 import { SessionRegistry } from './state/session-registry.ts';
@@ -54,6 +54,8 @@ export type SessionLayerOptions = SessionLayerDeps & {
    * Default: this broker works alone.
    */
   readonly claims?: (local: SessionClaims) => SessionClaims;
+  /** For brokers whose messages reach each other's sessions. Default: this broker works alone. */
+  readonly announce?: AnnounceSubscription;
 };
 
 /** The interval of timeout checks, in ms. */
@@ -89,6 +91,7 @@ export async function createSessionLayer(
     memoryTotals: new MemoryTotals(),
     rooms: new Rooms(limits),
     hooks: new Hooks(),
+    announce: deps.announce,
   };
   const layer = new MqttSessionLayer(context, deps.claims);
   layer.sessions.recover(recovered);

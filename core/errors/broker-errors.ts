@@ -322,7 +322,7 @@ export const brokerErrors = errors({
     mqtt5: 0x97,
   },
   'delivery-unconfirmed': {
-    title: 'A receiver of a message ended before it had confirmed it',
+    title: 'A message or a subscription was not confirmed by all who must have it',
     advice:
       'The client connects again and sends what was not acknowledged. If it happens again, check the log of the broker.',
     mqtt5: 0x83,

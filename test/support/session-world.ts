@@ -26,6 +26,7 @@ import {
   createSessionLayer,
   type MqttSessionLayer,
 } from '../../broker/session/mqtt-session-layer.ts';
+import type { AnnounceSubscription } from '../../broker/session/state/context.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { BorrowedWire } from './borrowed-wire.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
@@ -110,6 +111,7 @@ export interface WorldOptions {
   readonly store?: SessionStore;
   readonly authorizer?: TestAuthorizer;
   readonly intercept?: (identity: Identity, topic: string, payload: Buffer) => boolean;
+  readonly announce?: AnnounceSubscription;
   readonly claims?: (local: SessionClaims) => SessionClaims;
 }
 
@@ -251,6 +253,7 @@ export async function startWorld(
       dropped: ({ id }, reason, messages) => report('dropped', id, reason, messages),
     },
     ...(options.store === undefined ? {} : { store: options.store }),
+    ...(options.announce === undefined ? {} : { announce: options.announce }),
     ...(options.claims === undefined ? {} : { claims: options.claims }),
   });
   const next: (() => Identity)[] = [];

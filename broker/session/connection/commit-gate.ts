@@ -123,6 +123,12 @@ export class CommitGate implements UnconfirmedHost {
     if (open.length > 0) (this.#unconfirmed ??= new UnconfirmedPackets(this)).await(open);
   }
 
+  /** Calls back when the packets before it no longer wait for receivers; never if they are discarded. */
+  whenConfirmed(call: () => void): void {
+    if (this.#unconfirmed === undefined) call();
+    else this.#unconfirmed.whenReleased(call);
+  }
+
   /** The batch for a packet that must not overtake the packets that wait. */
   orderedBatchFor(stored: boolean): WriteBatch {
     if (this.#unconfirmed !== undefined) return this.#unconfirmedBatch(this.#unconfirmed, false);

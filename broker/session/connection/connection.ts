@@ -231,6 +231,14 @@ export class ClientConnection implements ConnectionRoles {
     return true;
   }
 
+  /**
+   * Calls back when the packets before it no longer wait for receivers: now, if they do not. Never if they are
+   * discarded.
+   */
+  whenConfirmed(call: () => void): void {
+    this.#gate.whenConfirmed(call);
+  }
+
   sendQos0(message: Message, retain: boolean, identifiers: readonly number[]): void {
     if (!this.closed) sendQos0(this, this.#gate, message, retain, identifiers);
   }

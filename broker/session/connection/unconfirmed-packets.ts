@@ -91,6 +91,11 @@ export class UnconfirmedPackets implements CommitTarget {
     return group.batch;
   }
 
+  /** Calls back after the packets of this turn, and those before them, were released; never if they are discarded. */
+  whenReleased(call: () => void): void {
+    this.#openGroup().calls.push(call);
+  }
+
   takeAwaitingCommit(): WriteBatch | undefined {
     const batch = this.#open?.batch;
     this.#sealedBytes += batch?.bytes ?? 0;
@@ -133,6 +138,7 @@ export class UnconfirmedPackets implements CommitTarget {
   }
 
   #release(): void {
+    const calls: (() => void)[] = [];
     let hasReleased = false;
     for (;;) {
       const first = this.#groups[0];
@@ -144,8 +150,12 @@ export class UnconfirmedPackets implements CommitTarget {
       hasReleased = true;
       this.#host.onReleasable(first.batch, first.pubacks);
       this.#host.batches.release(first.batch);
+      calls.push(...first.calls);
     }
-    if (hasReleased) this.#host.onReleased();
+    if (!hasReleased) return;
+    // Before the connection is read again: what it sends next is behind them.
+    for (const call of calls) call();
+    this.#host.onReleased();
   }
 }
 
@@ -155,6 +165,8 @@ class PacketGroup implements ConfirmationWaiter {
   packets = 0;
   pubacks = 0;
   isCommitted = false;
+  /** Called when they were released. */
+  readonly calls: (() => void)[] = [];
   readonly #awaited = new Set<ReceiverConfirmation>();
   readonly #onCompleted: (failed: boolean) => void;
 

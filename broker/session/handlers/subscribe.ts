@@ -6,6 +6,7 @@
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import { filterWithoutShare, splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { ClientConnection } from '../connection/connection.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import { runSubscribeHook } from './plugin-hooks.ts';
 import type { Session } from '../state/session.ts';
 import { addSubscription, subscriptionAmount } from '../state/subscriptions.ts';
@@ -40,9 +41,10 @@ function subscribe(
   { packetId, identifier, requests }: Subscribe,
   allowed: readonly (SubscribeRequest | undefined)[],
 ): void {
-  const { events, hooks } = client.context;
+  const { events, hooks, announce } = client.context;
   const codes: number[] = [];
   const granted: SubscriptionRecord[] = [];
+  const confirmations: ReceiverConfirmation[] = [];
   const retained: SubscriptionRecord[] = [];
   for (const [index, requested] of requests.entries()) {
     const request = allowed[index] ?? requested;
@@ -59,17 +61,20 @@ function subscribe(
     // Before the router has the subscription: a message published now would otherwise be sent twice.
     if (sendsRetained) events.retainedRequested?.(request.filter);
     addSubscription(client.context, client.host.publisher, session, record);
+    const confirmation = announce?.(session.identityId, record);
+    if (confirmation !== undefined) confirmations.push(confirmation);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);
     if (sendsRetained) retained.push(record);
   }
   const stored = session.kept && granted.length > 0;
+  if (confirmations.length > 0 && !client.awaitConfirmations(confirmations)) return;
   client.sendAfterCommit(suback(client.isMqtt5 ? 5 : 4, packetId, codes), stored); // [MQTT-3.8.4-1], -2, -6
   if (hooks.hasListeners.subscribe && granted.length > 0) {
     const subscriptions = granted.map(({ filter, qos }) => ({ topic: filter, qos }));
     hooks.emit('subscribe', subscriptions, hooks.clientOf(client));
   }
-  client.host.retainedSender.send(client, session, retained);
+  client.whenConfirmed(() => client.host.retainedSender.send(client, session, retained));
 }
 
 function assertNoLocalAllowed(client: ClientConnection, request: SubscribeRequest): void {

@@ -9,7 +9,8 @@ import type { Logger } from '../../../core/log.ts';
 import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { IdentityRights } from '../../contracts/identity-rights.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
-import type { SessionStore } from '../../store/session-store.ts';
+import type { SessionStore, SubscriptionRecord } from '../../store/session-store.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
 import type { MemoryTotals } from '../delivery/memory-queue.ts';
@@ -25,6 +26,18 @@ export class Counters {
   storeCommitMs = 0;
 }
 
+/**
+ * Announces to other brokers a subscription that a session of this broker has made, so that their messages reach it.
+ *
+ * @param identityId the device of the session
+ * @returns what SUBACK waits for; undefined: nothing. Retained messages are looked for when it is confirmed: then
+ *   no message is in neither the subscription nor the retained messages
+ */
+export type AnnounceSubscription = (
+  identityId: string,
+  record: SubscriptionRecord,
+) => ReceiverConfirmation | undefined;
+
 export interface SessionContext {
   readonly limits: BrokerLimits;
   readonly authorizer: Authorizer;
@@ -39,4 +52,6 @@ export interface SessionContext {
   readonly memoryTotals: MemoryTotals;
   readonly rooms: Rooms;
   readonly hooks: Hooks;
+  /** Undefined: no other broker has to know. */
+  readonly announce: AnnounceSubscription | undefined;
 }
