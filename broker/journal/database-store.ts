@@ -75,7 +75,10 @@ export async function openDatabaseStore(
     instance: brokerInstance(state),
     waits: standby !== undefined,
   };
-  void standby?.stop.then(() => abandon.abort());
+  let isOpen = false;
+  void standby?.stop.then(() => {
+    if (!isOpen) abandon.abort();
+  });
   try {
     const store = await openDurableStore({
       ...{ path: workerData.path, limits: storeLimits(config.limits.broker), clock, workerData },
@@ -92,6 +95,7 @@ export async function openDatabaseStore(
         else logLine(log, message.line);
       },
     });
+    isOpen = true;
     return {
       store,
       failed: failed.promise,

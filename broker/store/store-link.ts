@@ -38,7 +38,7 @@ export interface StoreThread {
   readonly failed?: ((error: FlotillaError) => void) | undefined;
   /** Called after each commit, with its duration. */
   readonly committed?: ((tookMs: number) => void) | undefined;
-  /** Ends the thread, before the store is open. */
+  /** Ends the thread at once, as a crash does. */
   readonly abandon?: AbortSignal | undefined;
 }
 
