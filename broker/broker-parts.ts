@@ -15,6 +15,7 @@ import { IncidentDetector } from './admission/incident-detector.ts';
 import { IncidentHolds } from './admission/incident-holds.ts';
 import { IncidentResponse } from './admission/incident-response.ts';
 import { BrokerTlsMaterial } from './certificates/tls-material.ts';
+import type { SessionClaims } from './contracts/session-claims.ts';
 import type { SessionLayer } from './contracts/session-layer.ts';
 import { ChangeEnforcer } from './enforcement/change-enforcer.ts';
 import { ConnectionExpiry } from './enforcement/connection-expiry.ts';
@@ -50,6 +51,11 @@ export interface BrokerEnvironment {
   readonly log: Logger;
   /** Whether memory that fronts share is overwritten when it is released, for tests. */
   readonly poisonsRings?: boolean;
+  /**
+   * Makes the claims of client ids from those of this broker alone, for brokers that share their sessions.
+   * Default: this broker works alone.
+   */
+  readonly claims?: (local: SessionClaims) => SessionClaims;
   /** The store in the configured database. By default it is opened, and no other broker may be active. */
   readonly database?: DatabaseStore | undefined;
 }
@@ -89,6 +95,7 @@ export async function createBrokerParts(
     clock,
     log,
     store: await storeOf(config, environment, database, foundation.fatalError, reporting.metrics),
+    ...(environment.claims === undefined ? {} : { claims: environment.claims }),
   });
   const enforcement = createEnforcement(config, environment, { ...foundation, layer });
   const entrance = createEntrance(config, environment, {

@@ -183,13 +183,14 @@ function startUpdates({ lag, reloader }: BrokerParts, lifecycle: Lifecycle): voi
   lifecycle.add('reloader', () => reloader.stop());
 }
 
-/** Closes all connections with a reason and waits until they have ended, at most for a limited time. */
+/** Closes all connections with a reason and waits until they and their claims have ended, at most for a limited time. */
 function drain(clock: Clock, { layer, admitter }: BrokerParts): Promise<void> {
   for (const connection of [...layer.connections()]) connection.close('server-shutting-down');
   const endMs = clock.monotonicMs() + drainTimeoutMs;
   return new Promise((resolve) => {
     const check = (): void => {
-      if (admitter.connections === 0 || clock.monotonicMs() >= endMs) resolve();
+      const open = admitter.connections + layer.connectionClaims.releasing;
+      if (open === 0 || clock.monotonicMs() >= endMs) resolve();
       else setTimeout(check, drainCheckMs);
     };
     check();

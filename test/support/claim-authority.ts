@@ -38,9 +38,13 @@ export class ClaimAuthority {
   readonly #lastOf = new Map<string, OpenConnection>();
   #version = 0;
 
-  /** The claims of one broker. @param layer its session layer, which is created later */
-  join(broker: string, layer: () => MqttSessionLayer): (local: SessionClaims) => SessionClaims {
-    this.#layers.set(broker, layer);
+  /**
+   * The claims of one broker.
+   *
+   * @param layer its session layer, which is created later; not needed for a broker that is alone
+   */
+  join(broker: string, layer?: () => MqttSessionLayer): (local: SessionClaims) => SessionClaims {
+    if (layer !== undefined) this.#layers.set(broker, layer);
     return (local) => ({
       isShared: true,
       refusalOf: (request) => local.refusalOf(request),

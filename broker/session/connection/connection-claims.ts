@@ -58,14 +58,24 @@ export class ConnectionClaims {
   /** The one that waits longest first. */
   readonly #waiting = new Map<string, WaitingClaim>();
   #unanswered = 0;
+  #releasing = 0;
 
   constructor(deps: ConnectionClaimsDeps) {
     this.#deps = deps;
   }
 
-  /** Whether so many claims have no answer that no other one may be made. */
-  get isFull(): boolean {
-    return this.#unanswered >= claimsWaitingMax;
+  /** Why no claim may be made now: too many wait, or another identity waits for this client id. */
+  refusalOf({ clientId, connection }: ClaimRequest): ErrorCode | undefined {
+    if (this.#unanswered >= claimsWaitingMax) return 'claims-too-many';
+    const earlier = this.#waiting.get(clientId);
+    if (earlier === undefined || earlier.waiter.closed) return undefined;
+    const isForeign = earlier.request.connection.identity.id !== connection.identity.id;
+    return isForeign ? 'client-id-not-allowed' : undefined;
+  }
+
+  /** How many releases have no answer. There are never more than granted claims. */
+  get releasing(): number {
+    return this.#releasing;
   }
 
   /**
@@ -161,12 +171,15 @@ export class ConnectionClaims {
       return;
     }
     const { id } = connection.identity;
-    void facts.then(
-      (late) => report(this.#withOwn(id, late)),
-      (error: unknown) => {
-        context.events.failed?.({ device: id }, error, 'could not release a session');
-      },
-    );
+    this.#releasing++;
+    void facts
+      .then(
+        (late) => report(this.#withOwn(id, late)),
+        (error: unknown) => {
+          context.events.failed?.({ device: id }, error, 'could not release a session');
+        },
+      )
+      .finally(() => this.#releasing--);
   }
 
   /** Facts that arrive later may be older than a connection that has been accepted here meanwhile. */

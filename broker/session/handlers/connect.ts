@@ -100,8 +100,9 @@ function claimRequest(client: ClientConnection, connect: Connect): ClaimRequest 
 /** Claims the client id, and accepts CONNECT if the claim is granted: at once, or when the answer comes. */
 function claimSession(client: ClientConnection, connect: Connect, request: ClaimRequest): void {
   const { claims, connectionClaims } = client.host;
-  if (connectionClaims.isFull) {
-    reject(client, connect.version, 'claims-too-many', '');
+  const refused = connectionClaims.refusalOf(request);
+  if (refused !== undefined) {
+    rejectClaim(client, connect, request, refused);
     return;
   }
   const answer = claims.claim(request);

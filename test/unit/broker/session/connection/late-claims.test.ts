@@ -146,6 +146,20 @@ test('a newer CONNECT of the same client id ends one that waits, and one connect
   await released(world);
 });
 
+test('another identity does not end the CONNECT that waits for a client id', async (t) => {
+  const world = await lateWorld(t);
+  world.authority.holds = true;
+  const first = await world.raw('a');
+  first.connect({ version: 5, clientId: 'shared' });
+  await waiting(world, 1);
+  const thief = await world.connect({ version: 5, clientId: 'shared', identity: 'b' });
+  t.is(thief.connack?.reasonCode, 0x85);
+  world.authority.holds = false;
+  world.authority.answer();
+  t.is((await first.next('connack')).reasonCode, 0);
+  t.is(world.authority.owners.size, 1);
+});
+
 test('a claim that nobody waits for any more and is decided last leaves no connection, and presence says so', async (t) => {
   const world = await lateWorld(t);
   world.authority.holds = true;
