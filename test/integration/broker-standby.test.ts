@@ -7,7 +7,7 @@ import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { writeBenchState } from '../../bench/bench-state.ts';
-import { freePort } from '../../bench/brokers.ts';
+import { freePort, startBenchBroker, type BenchBroker } from '../../bench/brokers.ts';
 import { makeCertificates, type RunCertificates } from '../../bench/certificates.ts';
 import { clientNames, Clients } from '../../bench/clients.ts';
 import { ExactClient } from '../../bench/kill/exact-client.ts';
@@ -89,6 +89,63 @@ test('when the active broker is killed under QoS 1 and 2 load, a standby without
   t.is(result.sessionsLost, 0);
   t.true(result.acknowledged > 100, `${result.acknowledged} acknowledged`);
   t.true(result.deliveries >= 2 * result.acknowledged);
+});
+
+test('when the database is killed under QoS 1 and 2 load, the broker continues without a restart, and nothing acknowledged is lost', async (t) => {
+  const database = skipsWithoutServer(t, await postgresServer());
+  if (database === undefined) return;
+  t.teardown(() => database.close());
+  t.timeout(limitMs);
+  const closing = new AbortController();
+  t.teardown(() => closing.abort());
+  const clients = new Clients(certificates);
+  const env = { FLOTILLA_BENCH_DATABASE: await database.database() };
+  const machine = { ...certificates, folder: tempFolder(t) };
+  await writeBenchState(machine);
+  const broker = await startBenchBroker('flotilla', machine, 0, [], {
+    env,
+    signal: closing.signal,
+  });
+  let isDown = false;
+  /** The broker, of which a kill only ends the database. */
+  const survivor: BenchBroker = {
+    ...broker,
+    async kill() {
+      isDown = true;
+      await database.kill();
+    },
+  };
+  const times = [0.1, 0.9, 0.4];
+  const result = await runKills({
+    kills: times.length,
+    lifeMinMs: 50,
+    lifeMaxMs: 400,
+    async start() {
+      if (isDown) await database.start();
+      // Until then, connections that need a session are refused.
+      const probe = new ExactClient({
+        context: clients.context('service-2'),
+        clientId: 'service-2/probe',
+      });
+      await until('the broker continues', () =>
+        probe.connect(broker.target).then(
+          () => true,
+          () => undefined,
+        ),
+      );
+      probe.drop();
+      return survivor;
+    },
+    clients,
+    random: () => times.pop() ?? 0.5,
+    report: () => undefined,
+  });
+  t.log(JSON.stringify(result));
+  t.deepEqual(result.lost, []);
+  t.deepEqual(result.duplicatedQos2, []);
+  t.is(result.outOfOrderQos2, 0);
+  t.is(result.sessionsLost, 0);
+  t.true(result.acknowledged > 100, `${result.acknowledged} acknowledged`);
 });
 
 test('a standby does not listen and says so; it replaces an active broker that hangs, which ends when it continues', async (t) => {
