@@ -62,4 +62,6 @@ const shown = ownAllocator === 'system' ? version : `${version} with ${ownAlloca
 process.stdout.write(`${JSON.stringify({ port: broker.addresses.mqtts.port, version: shown })}\n`);
 const stop = (): void => void broker.close().then(() => process.exit(0));
 process.on('SIGTERM', stop);
+// Another broker has taken over, for example.
+void broker.failed.then(() => process.exit(1));
 process.stdin.on('end', stop).resume();

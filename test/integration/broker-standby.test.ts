@@ -87,7 +87,7 @@ test('when the active broker is killed under QoS 1 and 2 load, a standby without
   t.deepEqual(result.duplicatedQos2, []);
   t.is(result.outOfOrderQos2, 0);
   t.is(result.sessionsLost, 0);
-  t.true(result.acknowledged > 100, `${result.acknowledged} acknowledged`);
+  t.true(result.acknowledged > 20, `${result.acknowledged} acknowledged`);
   t.true(result.deliveries >= 2 * result.acknowledged);
 });
 
@@ -145,7 +145,7 @@ test('when the database is killed under QoS 1 and 2 load, the broker continues w
   t.deepEqual(result.duplicatedQos2, []);
   t.is(result.outOfOrderQos2, 0);
   t.is(result.sessionsLost, 0);
-  t.true(result.acknowledged > 100, `${result.acknowledged} acknowledged`);
+  t.true(result.acknowledged > 20, `${result.acknowledged} acknowledged`);
 });
 
 test('a standby does not listen and says so; it replaces an active broker that hangs, which ends when it continues', async (t) => {
