@@ -4,8 +4,8 @@
  * it finds the term of another one and writes nothing any more.
  *
  * An instance with a heartbeat sends a statement each second. `pg_stat_activity` has the time of the last one, so nothing
- * is written for it. Only the clock of this process measures: between two looks that are close together nothing has
- * changed, for long enough. A server that was stopped itself gives the active instance the same time again.
+ * is written for it. Only the clock of this process measures how long nothing has changed, and the time between two looks
+ * counts up to a second: after a stop of the server, the active instance has as much time as before.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import type { Logger } from '../log.ts';
 import type { DatabaseConnection } from './database-connection.ts';
 import { lockSpace } from './lock-space.ts';
 
-/** Looks that are further apart do not count together. */
-const lookGapMaxMs = 3000;
+/** What the time between two looks counts at most. */
+const lookCountsMaxMs = 1000;
 
 interface Holder {
   readonly pid: number;
@@ -27,7 +27,7 @@ export class HungInstance {
   readonly #frozenAfterMs: number | undefined;
   readonly #log: Logger;
   #sign: string | undefined;
-  #sinceMs = 0;
+  #unchangedMs = 0;
   #lookedAtMs = 0;
 
   /** @param frozenAfterMs undefined: never */
@@ -57,13 +57,11 @@ export class HungInstance {
   }
 
   #hangs(sign: string | undefined, nowMs: number): boolean {
-    const isLate = nowMs - this.#lookedAtMs > lookGapMaxMs;
+    const passedMs = Math.min(nowMs - this.#lookedAtMs, lookCountsMaxMs);
     this.#lookedAtMs = nowMs;
-    if (sign === undefined || sign !== this.#sign || isLate) {
-      this.#sign = sign;
-      this.#sinceMs = nowMs;
-      return false;
-    }
-    return nowMs - this.#sinceMs >= (this.#frozenAfterMs ?? Infinity);
+    const isUnchanged = sign !== undefined && sign === this.#sign;
+    this.#sign = sign;
+    this.#unchangedMs = isUnchanged ? this.#unchangedMs + passedMs : 0;
+    return this.#unchangedMs >= (this.#frozenAfterMs ?? Infinity);
   }
 }
