@@ -1,7 +1,11 @@
-/** `flotilla cluster import`: moves the sessions of a broker into its database. @module */
+/** `flotilla cluster import`: moves what is in files into the configured databases. @module */
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
+import type { Config } from '../../core/config/config.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
 import {
   loadStateAndConfig,
   stateCommand,
@@ -17,39 +21,79 @@ interface ImportOptions extends StateOptions {
 
 export function clusterCommand(runner: Runner): Command {
   return new Command('cluster')
-    .description('move a broker from files to a database')
+    .description('move services from files to a database')
     .addCommand(
       stateCommand(
         'import',
-        'move the sessions of a stopped broker from its file into the empty database that broker.database names',
+        'move the registry and audit log of a stopped enrollment service, and the sessions of a stopped broker, from files into the empty databases that enroll.database and broker.database name',
       )
         .option('--dry-run', 'only count what would be moved')
-        .action(runner.run(importSessions)),
+        .action(runner.run(importFiles)),
     );
 }
 
-const importSessions: CommandAction<ImportOptions> = async (options, context) => {
-  const { countStore } = await import('../../broker/store/store-counts.ts');
-  const { importStore } = await import('../../broker/journal/journal-import.ts');
+/** What is moved of one service. */
+interface ImportPart {
+  readonly service: 'enroll' | 'broker';
+  readonly counts: () => Promise<Readonly<Record<string, number>>>;
+  /** @returns the new path */
+  readonly move: () => Promise<string>;
+}
+
+const importFiles: CommandAction<ImportOptions> = async (options, context) => {
   const { state, config } = await loadStateAndConfig(options, context);
+  const isDry = options.dryRun === true;
   const lifecycle = new Lifecycle();
   return lifecycle
     .guard(async () => {
-      await lockState(state, ['broker'], lifecycle);
-      const counts = countStore(state.broker.store);
-      const isDry = options.dryRun === true;
-      const log = createLog({ level: 'warn' });
-      const moved = isDry ? undefined : await importStore(config, { state, log });
-      const list = Object.entries(counts)
-        .map(([name, count]) => `${count} ${name}`)
-        .join(', ');
-      context.out.result(
-        { imported: !isDry, ...counts, file: moved ?? state.broker.store },
-        moved === undefined
-          ? `would import ${list}`
-          : `imported ${list}\nthe file is now ${moved}; delete it when the broker works`,
-      );
+      const parts = await importParts(state, config);
+      const services = parts.map(({ service }) => service);
+      await lockState(state, services, lifecycle);
+      const done: Record<string, object> = {};
+      const texts: string[] = [];
+      // Counts and checks everything before anything is moved.
+      const counted: (ImportPart & { readonly found: Readonly<Record<string, number>> })[] = [];
+      for (const part of parts) counted.push({ ...part, found: await part.counts() });
+      for (const { service, found, move } of counted) {
+        const moved = isDry ? undefined : await move();
+        done[service] = { ...found, ...(moved === undefined ? {} : { moved }) };
+        texts.push(partText(found, moved));
+      }
+      context.out.result({ imported: !isDry, ...done }, texts.join('\n'));
       return 0;
     })
     .finally(() => lifecycle.close());
 };
+
+function partText(found: Readonly<Record<string, number>>, moved: string | undefined): string {
+  const list = Object.entries(found)
+    .map(([name, count]) => `${count} ${name === 'auditLines' ? 'lines of the audit log' : name}`)
+    .join(', ');
+  return moved === undefined
+    ? `would import ${list}`
+    : `imported ${list}\nthe files are now ${moved}; delete them when the service works`;
+}
+
+/** What is configured and has files. @throws FlotillaError `import-nothing` */
+async function importParts(state: StateFolder, config: Config): Promise<ImportPart[]> {
+  const { countRegistry, hasRegistryToImport, importRegistry } =
+    await import('../../enroll/bootstrap/registry-import.ts');
+  const { countStore } = await import('../../broker/store/store-counts.ts');
+  const { importStore } = await import('../../broker/journal/journal-import.ts');
+  const deps = { state, log: createLog({ level: 'warn' }) };
+  const parts: ImportPart[] = [];
+  if (config.enroll.database !== undefined && (await hasRegistryToImport(state))) {
+    const counts = async (): ReturnType<ImportPart['counts']> => ({
+      ...(await countRegistry(state)),
+    });
+    parts.push({ service: 'enroll', counts, move: () => importRegistry(config, deps) });
+  }
+  const { store } = state.broker;
+  if (config.broker.database !== undefined && existsSync(store)) {
+    const counts = (): ReturnType<ImportPart['counts']> =>
+      Promise.resolve({ ...countStore(store) });
+    parts.push({ service: 'broker', counts, move: () => importStore(config, deps) });
+  }
+  if (parts.length === 0) throw new FlotillaError('import-nothing', { detail: state.root });
+  return parts;
+}

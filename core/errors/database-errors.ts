@@ -48,4 +48,28 @@ export const databaseErrors = errors({
       'Name the database of this fleet in enroll.database or broker.database. For the registry, copy the ca folder of the instance that was active last.',
     exit: 1,
   },
+  'registry-not-imported': {
+    title: 'The state folder has a registry in files, and enroll.database is set',
+    advice:
+      'Run flotilla cluster import to move it into a new database. To go on with the registry of the database, move the named folder away.',
+    exit: 1,
+  },
+  'registry-import-refused': {
+    title: 'The database has a registry already',
+    advice:
+      'Nothing was changed. Name a new database in enroll.database, or move enroll/registry away to go on with the registry of the database.',
+    exit: 1,
+  },
+  'registry-import-unfinished': {
+    title: 'An import of a registry into the database was interrupted',
+    advice:
+      'Run flotilla cluster import again where the files are: it begins again. To go on with the files, remove enroll.database from the settings.',
+    exit: 1,
+  },
+  'import-nothing': {
+    title: 'There is nothing to import',
+    advice:
+      'Set enroll.database, broker.database or both, and name the state folder that has the files. Files that were imported have the ending .imported.',
+    exit: 1,
+  },
 });

@@ -96,6 +96,13 @@ export async function tailTexts(folder: string, count: number): Promise<string[]
   return count === 0 ? [] : found;
 }
 
+/** All lines as they are in the files, oldest first. A line at the end that is not complete is not read. */
+export async function* auditTexts(folder: string): AsyncGenerator<string> {
+  for (const number of await auditFileNumbers(folder)) {
+    yield* linesOf(auditFilePath(folder, number));
+  }
+}
+
 async function* linesOf(path: string): AsyncGenerator<string> {
   const file = await open(path, 'r');
   try {

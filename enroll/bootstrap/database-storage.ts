@@ -22,14 +22,15 @@ import { completeCopy, PostgresAudit, readExtent } from '../database/postgres-au
 import { PostgresRegistry } from '../database/postgres-registry.ts';
 import { registryTerm, writeText } from '../database/registry-tables.ts';
 import { Lineage } from '../registry/lineage.ts';
-import type { EnrollStorage, StorageDeps } from './file-storage.ts';
+import { assertImportEnded, importMark } from '../database/import-mark.ts';
+import { hasRegistryFiles, type EnrollStorage, type StorageDeps } from './file-storage.ts';
 
 /**
- * Begins a term in the configured database.
+ * Begins a term in the configured database. The state folder must not have another registry in files.
  *
  * @param standby waits while another instance is active; without it `database-in-use` is thrown
  * @returns undefined when no database is configured, or `standby.stop` resolved first
- * @throws FlotillaError `database-…`
+ * @throws FlotillaError `database-…`, `registry-not-imported`
  */
 export async function beginTerm(
   state: StateFolder,
@@ -39,6 +40,10 @@ export async function beginTerm(
 ): Promise<DatabaseTerm | undefined> {
   const access = await databaseAccess(config.enroll);
   if (access === undefined) return undefined;
+  const { registry: folder } = state.enroll;
+  if (await hasRegistryFiles(folder)) {
+    throw new FlotillaError('registry-not-imported', { detail: folder });
+  }
   return DatabaseTerm.begin(
     { tables: registryTerm, access, log, instance: instanceName(state) },
     standby,
@@ -50,7 +55,7 @@ export function instanceName({ root }: StateFolder): string {
   return `${hostname()}:${root}`;
 }
 
-/** @throws FlotillaError `registry-…`, `audit-…`, `database-unreachable` */
+/** @throws FlotillaError `registry-…`, `audit-…`, `database-…` */
 export async function openDatabaseStorage(
   state: StateFolder,
   ca: CertificateAuthority,
@@ -58,6 +63,7 @@ export async function openDatabaseStorage(
   { clock, log, acceptLoss }: StorageDeps,
   lifecycle: Lifecycle,
 ): Promise<EnrollStorage> {
+  await assertImportEnded(databaseText(term, importMark));
   // Before anything else is written: a state folder with another CA has nothing to do with this database.
   const authorities = databaseText(term, 'authorities');
   const stop = await keepAuthorities(authorities, ca, instanceName(state), log);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
@@ -69,8 +70,17 @@ export async function openFileStorage(
  * @throws FlotillaError `registry-missing`
  */
 async function assertRegistryExists({ enroll }: StateFolder): Promise<void> {
-  if (!(await holdsIdentity(enroll.tls))) return;
-  const names = await readdir(enroll.registry).catch(() => []);
-  if (names.some((name) => name !== 'lock' && name !== lineageFile)) return;
-  throw new FlotillaError('registry-missing', { detail: enroll.registry });
+  if (!(await holdsIdentity(enroll.tls)) || (await hasRegistryFiles(enroll.registry))) return;
+  const isImported = existsSync(`${enroll.registry}.imported`);
+  throw new FlotillaError('registry-missing', {
+    detail: isImported
+      ? `${enroll.registry}: it was moved into a database, and enroll.database is not set`
+      : enroll.registry,
+  });
+}
+
+/** Whether a folder has the rows of a registry. */
+export async function hasRegistryFiles(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => []);
+  return names.some((name) => name !== 'lock' && name !== lineageFile);
 }

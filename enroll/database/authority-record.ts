@@ -50,6 +50,25 @@ export async function keepAuthorities(
   instance: string,
   log: Logger,
 ): Promise<() => void> {
+  const write = await claimAuthorities(stored, ca, instance);
+  return ca.onChange(() => {
+    write().catch((error: unknown) => {
+      log.error({ err: error }, 'the database does not know the change of the CA yet');
+    });
+  });
+}
+
+/**
+ * Compares the CA with the record, and writes the record.
+ *
+ * @returns a function that writes it again
+ * @throws FlotillaError `database-ca-differs`, `registry-unavailable`
+ */
+export async function claimAuthorities(
+  stored: StoredText,
+  ca: TrustedCa,
+  instance: string,
+): Promise<() => Promise<void>> {
   let record = await readAuthorities(stored);
   const fault = record === undefined ? undefined : faultOf(record, ca, instance);
   if (fault !== undefined) throw new FlotillaError('database-ca-differs', { detail: fault });
@@ -60,14 +79,12 @@ export async function keepAuthorities(
     await stored.write(JSON.stringify(record));
   };
   await write();
-  return ca.onChange(() => {
-    write().catch((error: unknown) => {
-      log.error({ err: error }, 'the database does not know the change of the CA yet');
-    });
-  });
+  return write;
 }
 
-function authoritiesOf({ inventory }: CertificateAuthority): {
+type TrustedCa = Pick<CertificateAuthority, 'inventory'>;
+
+function authoritiesOf({ inventory }: TrustedCa): {
   roots: string[];
   trusted: string[];
 } {
@@ -76,11 +93,7 @@ function authoritiesOf({ inventory }: CertificateAuthority): {
   return { roots, trusted: [...roots, ...issuers] };
 }
 
-function faultOf(
-  record: AuthorityRecord,
-  ca: CertificateAuthority,
-  instance: string,
-): string | undefined {
+function faultOf(record: AuthorityRecord, ca: TrustedCa, instance: string): string | undefined {
   const { roots, trusted } = authoritiesOf(ca);
   const own = new Set(trusted);
   if (!record.roots.some((root) => own.has(root))) {

@@ -160,3 +160,20 @@ SELECT count(*)::int AS passed FROM fence`;
 export function writeText(name: string, content: string): FencedStatement {
   return { text: textStatement, values: [name, content] };
 }
+
+const endStatement = `WITH fence AS (
+  UPDATE flotilla.registry SET writes = $2, number = $3, audit_seq = $4, audit_hash = $5
+  WHERE term = $1 AND writes = $2::bigint - 1 RETURNING 1),
+stored AS (
+  INSERT INTO flotilla.stored_text (name, content) SELECT $6, $7 FROM fence
+  ON CONFLICT (name) DO UPDATE SET content = excluded.content)
+SELECT count(*)::int AS passed FROM fence`;
+
+/** The numbers of the registry together with a text: what was written before belongs to the registry from here on. */
+export function writeNumbers(
+  { number, auditSeq, auditHash }: Pick<RowWrites, 'number' | 'auditSeq' | 'auditHash'>,
+  name: string,
+  content: string,
+): FencedStatement {
+  return { text: endStatement, values: [number, auditSeq, auditHash, name, content] };
+}

@@ -38,14 +38,18 @@ test('the sessions of a file are counted, moved into a database once, and comple
 
   const dry = await run('--dry-run');
   t.is(dry.code, 0, dry.stderr);
-  const counts = dry.json() as { imported: boolean; sessions: number; queued: number };
-  t.false(counts.imported);
+  const { imported, broker: counts } = dry.json() as {
+    imported: boolean;
+    broker: { sessions: number; queued: number };
+  };
+  t.false(imported);
   t.true(counts.sessions > 0 && counts.queued > 0);
   t.true(existsSync(path));
 
   const done = await run();
   t.is(done.code, 0, done.stderr);
-  t.like(done.json(), { imported: true, sessions: counts.sessions, file: `${path}.imported` });
+  const { sessions } = counts;
+  t.like(done.json(), { imported: true, broker: { sessions, moved: `${path}.imported` } });
   t.false(existsSync(path));
   const openIt = async (): ReturnType<typeof openJournalStore> =>
     until('the lock is free', () =>

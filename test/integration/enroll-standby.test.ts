@@ -4,7 +4,7 @@
  * @module
  */
 import { once } from 'node:events';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -369,6 +369,8 @@ test('a database that does not fit is refused with a code, and a password is nev
   await writeFile(other.config, '');
   t.regex(await init(other), /^created/);
   await writeFile(other.config, `enroll:\n  database: ${url}\n`);
+  t.regex(await init(other), /registry-not-imported/, 'its own registry is in files');
+  await rm(other.enroll.registry, { recursive: true });
   t.regex(await init(other), /database-ca-differs/, 'the CA of another fleet');
   t.regex(await init(state), /^kept/);
   await writeFile(state.config, `enroll:\n  database: ${await database.database()}\n`);
