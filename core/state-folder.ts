@@ -10,7 +10,8 @@
  * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite store-index.sqlite
  * sim/     keys and certificates of the simulator
  * simulations/  plans and reports of the runs that were started from the console
- * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks
+ * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks; cluster.json
+ * cluster/ database/ database.log, and a state folder for each process of `up --nodes`
  * ```
  *
  * @module
@@ -102,6 +103,17 @@ export interface StateFolder {
     readonly broker: string;
     /** The socket through which commands ask the running broker. */
     readonly brokerControl: string;
+    /** The processes of the running cluster. */
+    readonly cluster: string;
+  };
+  /** Of a cluster on this machine. */
+  readonly cluster: {
+    readonly folder: string;
+    /** The files and the socket of the database, or a link to them. */
+    readonly database: string;
+    readonly databaseLog: string;
+    /** The state folder of the first enrollment instance, which each cluster has. */
+    readonly firstInstance: string;
   };
 }
 
@@ -154,6 +166,13 @@ export function stateFolder(root: string): StateFolder {
       enroll: at('run', 'enroll.json'),
       broker: at('run', 'broker.json'),
       brokerControl: at('run', 'broker.sock'),
+      cluster: at('run', 'cluster.json'),
+    },
+    cluster: {
+      folder: at('cluster'),
+      database: at('cluster', 'database'),
+      databaseLog: at('cluster', 'database.log'),
+      firstInstance: at('cluster', 'enroll-1'),
     },
   };
 }

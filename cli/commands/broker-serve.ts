@@ -5,6 +5,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
 import { assertAllocator } from '../lib/allocator-check.ts';
+import { addInputEndOption, inputEnd, type InputEndOptions } from '../lib/input-end.ts';
 import { lockState, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportGroupReadableSecrets } from '../lib/secret-report.ts';
@@ -13,19 +14,21 @@ import { TerminalLog } from '../lib/terminal-log.ts';
 import { RunningSettings } from '../lib/setting-changes.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
+type ServeOptions = UpOptions & InputEndOptions;
+
 export function brokerCommand(runner: Runner): Command {
-  return new Command('broker')
-    .description('run the MQTT broker')
-    .addCommand(
+  return new Command('broker').description('run the MQTT broker').addCommand(
+    addInputEndOption(
       addServeOptions(stateCommand('serve', 'run the broker without the enrollment service'), [
         'broker',
-      ])
-        .option('--enroll-url <url>', 'URL of the enrollment service, like https://host:port')
-        .action(runner.run(serve)),
-    );
+      ]),
+    )
+      .option('--enroll-url <url>', 'URL of the enrollment service, like https://host:port')
+      .action(runner.run(serve)),
+  );
 }
 
-const serve: CommandAction<UpOptions> = async (options, context) => {
+const serve: CommandAction<ServeOptions> = async (options, context) => {
   const { out, environment } = context;
   const { serveBroker, serveUntil, serviceLog, settingsOf } = await import('../lib/serving.ts');
   const { state, config, readAgain } = await loadStateAndConfig(
@@ -44,7 +47,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   assertAllocator(config);
   const lifecycle = new Lifecycle();
   const settings = new RunningSettings(config, readAgain);
-  const stop = environment.stopAsked();
+  const stop = Promise.race([environment.stopAsked(), inputEnd(options)]);
   const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import { loadStateAndConfig, stateCommand, type CommandAction } from '../lib/command-context.ts';
+import { addInputEndOption, inputEnd, type InputEndOptions } from '../lib/input-end.ts';
 import { lockState } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 import { reportToServiceManager } from '../lib/service-manager.ts';
@@ -10,17 +11,21 @@ import { TerminalLog } from '../lib/terminal-log.ts';
 import { RunningSettings } from '../lib/setting-changes.ts';
 import { addServeOptions, type UpOptions } from './up.ts';
 
+type ServeOptions = UpOptions & InputEndOptions;
+
 export function enrollCommand(runner: Runner): Command {
   return new Command('enroll')
     .description('run the enrollment service')
     .addCommand(
-      addServeOptions(stateCommand('serve', 'run the enrollment service without a broker'), [
-        'enrollment',
-      ]).action(runner.run(serve)),
+      addInputEndOption(
+        addServeOptions(stateCommand('serve', 'run the enrollment service without a broker'), [
+          'enrollment',
+        ]),
+      ).action(runner.run(serve)),
     );
 }
 
-const serve: CommandAction<UpOptions> = async (options, context) => {
+const serve: CommandAction<ServeOptions> = async (options, context) => {
   const { out, environment } = context;
   const { prepareState, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
@@ -36,7 +41,7 @@ const serve: CommandAction<UpOptions> = async (options, context) => {
   }
   const lifecycle = new Lifecycle();
   const settings = new RunningSettings(config, readAgain);
-  const stop = environment.stopAsked();
+  const stop = Promise.race([environment.stopAsked(), inputEnd(options)]);
   const failures = await lifecycle.guard(async () => {
     const terminalLog = new TerminalLog(out.streams.stderr, environment.env);
     const log = serviceLog(config, terminalLog.isShown ? terminalLog : undefined);

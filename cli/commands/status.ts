@@ -16,7 +16,7 @@ import {
   type Context,
   type StateOptions,
 } from '../lib/command-context.ts';
-import { readBrokerRun, readEnrollRun } from '../lib/run-file.ts';
+import { readBrokerRun, readClusterRun, readEnrollRun } from '../lib/run-file.ts';
 import type { Runner } from '../lib/runner.ts';
 
 type Check = Status['checks'][number];
@@ -63,6 +63,7 @@ const status: CommandAction<StatusOptions> = async (options, context) => {
     ...(await certificateChecks(state)),
     ...(await enrollChecks(state, options, context)),
     ...(await brokerChecks(state)),
+    ...(await clusterChecks(state)),
   ];
   if (checks.length === 0) throw new FlotillaError('state-missing', { detail: options.state });
   const ok = checks.every((check) => check.ok);
@@ -126,6 +127,16 @@ async function enrollChecks(
   } catch (error) {
     return [{ name, ok: false, detail: messageOf(error) }];
   }
+}
+
+/** The processes of a cluster on this machine. */
+async function clusterChecks(state: StateFolder): Promise<Check[]> {
+  const run = await readClusterRun(state);
+  return (run?.nodes ?? []).map(({ name, role, pid }) => ({
+    name: `cluster: ${name}`,
+    ok: role !== 'starting',
+    detail: `${role}${pid === null ? '' : `, process ${pid}`}`,
+  }));
 }
 
 async function brokerChecks(state: StateFolder): Promise<Check[]> {

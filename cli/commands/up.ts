@@ -1,6 +1,7 @@
 /** `flotilla up`: runs everything on one machine, starting from an empty folder. @module */
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { formatConfig } from '../../core/config/config-text.ts';
+import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
 import {
   loadStateAndConfig,
@@ -10,6 +11,7 @@ import {
   type CommandAction,
   type StateOptions,
 } from '../lib/command-context.ts';
+import { assertNoCluster } from '../lib/cluster-mark.ts';
 import { startLocalConsole } from '../lib/local-console.ts';
 import { localCommand } from '../lib/local-command.ts';
 import { quickStartFooter, welcomeText } from '../lib/quick-start.ts';
@@ -25,6 +27,8 @@ import { TerminalLog } from '../lib/terminal-log.ts';
 export interface UpOptions extends StateOptions, ServeFlags {
   readonly demo?: boolean;
   readonly devices?: number;
+  readonly nodes?: number;
+  readonly database?: string;
   readonly printConfig?: boolean;
 }
 
@@ -40,7 +44,23 @@ export function upCommand(runner: Runner): Command {
       '--demo',
       'also run devices that need attention: one waits for approval, one is denied a topic, one has a certificate that ends soon',
     )
+    .option(
+      '--nodes <n>',
+      'run a cluster of 2 to 5 brokers and 2 enrollment instances with PostgreSQL, to see a failover',
+      nodeCount,
+    )
+    .option(
+      '--database <url>',
+      'with --nodes: a PostgreSQL database, like postgres://user@host/name (default: one is created in the state folder)',
+    )
     .action(runner.run(up));
+}
+
+/** Parses the number of brokers of a cluster. */
+function nodeCount(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 2 || value > 5) throw new InvalidArgumentError('A cluster has 2 to 5 brokers.');
+  return value;
 }
 
 /**
@@ -91,6 +111,13 @@ const up: CommandAction<UpOptions> = async (options, context) => {
   if (hasLiveScreen(out.streams.stderr) && options.printConfig !== true) {
     out.warn(`starting; the state is in ${options.state}`);
   }
+  if (options.nodes !== undefined) {
+    const { upCluster } = await import('../cluster/up-cluster.ts');
+    return upCluster(options, context);
+  }
+  if (options.database !== undefined) {
+    throw new FlotillaError('usage', { detail: '--database needs --nodes' });
+  }
   const { prepareState, serveBroker, serveEnroll, serveUntil, serviceLog, settingsOf } =
     await import('../lib/serving.ts');
   // By default the log is quiet, so that a first look shows the fleet.
@@ -108,6 +135,7 @@ const up: CommandAction<UpOptions> = async (options, context) => {
     return 0;
   }
   assertAllocator(config);
+  await assertNoCluster(state);
   const lifecycle = new Lifecycle();
   const running = new RunningSettings(config, readAgain);
   const stop = environment.stopAsked();

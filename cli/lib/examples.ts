@@ -16,7 +16,14 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
       'sim run --devices 1000 --duration 30s',
     ],
   ],
-  ['up', ['up --devices 25', 'up --state /var/lib/flotilla --host 0.0.0.0 --log-level info']],
+  [
+    'up',
+    [
+      'up --devices 25',
+      'up --nodes 3 --devices 25 --state cluster-demo',
+      'up --state /var/lib/flotilla --host 0.0.0.0 --log-level info',
+    ],
+  ],
   ['init', ['init --state /var/lib/flotilla']],
   ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --all', 'status --json']],

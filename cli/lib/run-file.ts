@@ -38,8 +38,20 @@ const brokerRunSchema = z.object({
   wss: hostPort,
   metrics: z.object({ url: z.string() }),
 });
+const clusterRunSchema = z.object({
+  process: writerSchema,
+  nodes: z.array(
+    z.object({
+      name: z.string(),
+      role: z.enum(['active', 'standby', 'starting']),
+      pid: z.int().nullable(),
+    }),
+  ),
+});
 export type EnrollRun = z.infer<typeof enrollRunSchema>;
 export type BrokerRun = z.infer<typeof brokerRunSchema>;
+export type ClusterRun = z.infer<typeof clusterRunSchema>;
+type Run = EnrollRun | BrokerRun | ClusterRun;
 
 /** Reads the addresses of the enrollment service; undefined when it does not run here. */
 export function readEnrollRun(state: StateFolder): Promise<EnrollRun | undefined> {
@@ -49,6 +61,11 @@ export function readEnrollRun(state: StateFolder): Promise<EnrollRun | undefined
 /** Reads the addresses of the broker; undefined when it does not run here. */
 export function readBrokerRun(state: StateFolder): Promise<BrokerRun | undefined> {
   return readRun(state.run.broker, brokerRunSchema);
+}
+
+/** Reads the processes of a cluster; undefined when none runs here. */
+export function readClusterRun(state: StateFolder): Promise<ClusterRun | undefined> {
+  return readRun(state.run.cluster, clusterRunSchema);
 }
 
 /** The `host:port` under which this machine reaches the broker of the folder; undefined when none runs. */
@@ -62,7 +79,7 @@ export async function localBroker(folder: string): Promise<string | undefined> {
 /** Publishes the addresses of a service; the returned function removes them. */
 export async function writeRun(
   path: string,
-  addresses: Omit<EnrollRun, 'process'> | Omit<BrokerRun, 'process'>,
+  addresses: Omit<EnrollRun, 'process'> | Omit<BrokerRun, 'process'> | Omit<ClusterRun, 'process'>,
 ): Promise<() => Promise<void>> {
   const run = { pid: process.pid, process: systemProcesses.self, ...addresses };
   await writeFileAtomic(path, `${JSON.stringify(run, null, 2)}\n`);
@@ -92,10 +109,7 @@ export async function lockState(
   return { lost };
 }
 
-async function readRun<T extends EnrollRun | BrokerRun>(
-  path: string,
-  schema: z.ZodType<T>,
-): Promise<T | undefined> {
+async function readRun<T extends Run>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
   let content: unknown;
   try {
     content = JSON.parse(await readFile(path, 'utf8'));

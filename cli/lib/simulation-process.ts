@@ -22,6 +22,7 @@ import type {
   SimulationRunner,
   SimulationStart,
 } from '../../enroll/simulations/simulation-runner.ts';
+import { ownProgram } from './own-program.ts';
 import { simulationProgressOf } from './simulation-progress.ts';
 
 /** After this time without an end, the process is killed. */
@@ -32,7 +33,6 @@ const lineMaxChars = 300;
 const exitCodes: Readonly<Record<number, SimulationEnd['outcome']>> = { 0: 'passed', 3: 'failed' };
 
 // The first place exists in a checkout, the second in an installed package.
-const programPlaces = ['../flotilla.mjs', '../../../cli/flotilla.mjs'];
 const samplePlaces = ['../../examples/plans/', '../../../examples/plans/'];
 const sampleNames = ['smoke', 'first', 'commands', 'security'];
 
@@ -72,7 +72,7 @@ async function readSamples(): Promise<SamplePlan[]> {
 }
 
 function startProcess(stateRoot: string, run: SimulationStart): RunningSimulation {
-  const program = firstPlace(programPlaces);
+  const program = ownProgram();
   if (program === undefined) {
     const failure = 'the program of the command line was not found';
     return { ended: Promise.resolve({ outcome: 'error', failure }), stop: () => undefined };

@@ -24,6 +24,40 @@ export const cliErrors = errors({
       'The audit log is on the machine of the enrollment service: run the command there. An administrator reads it from another machine with flotilla audit tail --url URL.',
     exit: 1,
   },
+  'cluster-postgres-missing': {
+    title: 'PostgreSQL, which flotilla up --nodes needs, is not on this machine',
+    advice:
+      'Install it with: apt install postgresql (Debian, Ubuntu), or name a database with --database postgres://user@host/name.',
+    exit: 2,
+  },
+  'cluster-postgres-user': {
+    title: 'PostgreSQL does not run as root, and this machine has no user postgres',
+    advice:
+      'Start flotilla up --nodes as another user, create the user postgres, or name a database with --database postgres://user@host/name.',
+    exit: 2,
+  },
+  'cluster-database-failed': {
+    title: 'The database of the cluster does not start',
+    advice: 'Read the end of cluster/database.log in the state folder.',
+    exit: 1,
+  },
+  'cluster-node-failed': {
+    title: 'A process of the cluster does not start',
+    advice:
+      'The detail names its folder and its last message. Start it alone to see all of them, with --log-level info.',
+    exit: 1,
+  },
+  'cluster-needs-folder': {
+    title: 'This state folder has a registry or sessions in files, which a cluster would not use',
+    advice: 'Give flotilla up --nodes a folder of its own with --state. Nothing was changed.',
+    exit: 2,
+  },
+  'cluster-state': {
+    title: 'This state folder belongs to a cluster',
+    advice:
+      'Start it with flotilla up --nodes 2, which continues with its database, or use another folder with --state.',
+    exit: 2,
+  },
   'state-in-use': {
     title: 'Another process is using this state folder',
     advice: 'Stop it first, or use another folder with --state.',

@@ -60,6 +60,13 @@ export interface Ready {
   readonly metrics: { readonly url: string };
   readonly ca: { readonly file: string; readonly fingerprint: string };
   readonly state: string;
+  /** With `--nodes`. */
+  readonly nodes?: readonly {
+    readonly name: string;
+    readonly role: 'active' | 'standby';
+    readonly pid: number;
+  }[];
+  readonly database?: { readonly pid: number };
 }
 
 export interface Up {

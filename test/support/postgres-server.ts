@@ -114,6 +114,13 @@ export async function postgresServer(): Promise<PostgresServer | undefined> {
   };
 }
 
+/** Whether this machine can make servers; otherwise the test was reported as skipped. */
+export async function hasPostgres(t: Reporter): Promise<boolean> {
+  if (programFolder() !== undefined && (await installedPg()) !== undefined) return true;
+  skipsWithoutServer(t, undefined);
+  return false;
+}
+
 /** The server, or undefined after the test was reported as skipped. */
 export function skipsWithoutServer(
   t: Reporter,

@@ -1,0 +1,162 @@
+/**
+ * Starts the processes of a cluster on one machine.
+ *
+ * @module
+ */
+import type { Config, ConfigInput } from '../../core/config/config.ts';
+import { httpsUrl, publicEnrollUrl } from '../../core/config/public-address.ts';
+import type { Lifecycle } from '../../core/lifecycle.ts';
+import type { Logger } from '../../core/log.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { beginTerm } from '../../enroll/bootstrap/database-storage.ts';
+import { loadStateAndConfig, type Context, type StateOptions } from '../lib/command-context.ts';
+import { reachable } from '../lib/host-port.ts';
+import type { UpAddresses } from '../lib/quick-start.ts';
+import { writeRun } from '../lib/run-file.ts';
+import { prepareState, type ServeFlags } from '../lib/serving.ts';
+import type { TerminalLog } from '../lib/terminal-log.ts';
+import { ActiveInstance } from './active-instance.ts';
+import { ensureBrokerIdentity } from './broker-identities.ts';
+import type { ClusterBalancers } from './cluster-balancers.ts';
+import { ClusterNode, type NodeProgram } from './cluster-node.ts';
+import { enrollmentInstances, nodePrograms, type NodeSettings } from './node-programs.ts';
+import type { RoleFile } from './role-file.ts';
+
+export interface ClusterOptions extends StateOptions, ServeFlags {
+  readonly nodes?: number;
+  readonly database?: string;
+  readonly devices?: number;
+  readonly demo?: boolean;
+  readonly printConfig?: boolean;
+}
+
+/** What the parts of the cluster share. */
+export interface Cluster {
+  readonly state: StateFolder;
+  readonly config: Config;
+  readonly options: ClusterOptions;
+  readonly context: Context;
+  readonly log: Logger;
+  readonly terminalLog: TerminalLog;
+  readonly lifecycle: Lifecycle;
+  readonly balancers: ClusterBalancers;
+  readonly nodes: ClusterNode[];
+  readonly roles: RoleFile;
+  readonly stop: Promise<string>;
+}
+
+/**
+ * Starts the enrollment instances, then the brokers.
+ *
+ * @param flags settings of the command line
+ * @param database its URL
+ * @returns the fingerprint of the root; undefined when the process should stop before they have started
+ * @throws FlotillaError `cluster-node-failed`, `database-…`, `ca-passphrase-…`
+ */
+export async function startNodes(
+  cluster: Cluster,
+  flags: ConfigInput,
+  database: string,
+): Promise<string | undefined> {
+  const { state, options, context, lifecycle, balancers } = cluster;
+  const { https } = balancers.ports;
+  const publicUrl = publicEnrollUrl(cluster.config, cluster.config.host, https);
+  const { config } = await loadStateAndConfig(options, context, {
+    ...flags,
+    enroll: { ...flags.enroll, database, url: publicUrl },
+    broker: { ...flags.broker, database },
+  });
+  const fingerprint = await prepareCluster(cluster, config);
+  if (fingerprint === undefined) return undefined;
+  const settings: NodeSettings = {
+    ...{ env: context.environment.env, logLevel: config.log.level, database, publicUrl },
+    localUrl: httpsUrl(reachable(config.host), https),
+  };
+  const instances = await nodePrograms(state, 'enrollment', enrollmentInstances, settings);
+  const toEnrollment = (node: ClusterNode | undefined): void => balancers.routeEnrollment(node);
+  if (!(await startKind(cluster, instances, toEnrollment))) return undefined;
+  const { https: service, enrollMetrics } = addressesOf(cluster);
+  const run = { https: service, metrics: enrollMetrics, fingerprint };
+  lifecycle.add('run file', await writeRun(state.run.enroll, run));
+  const brokers = await nodePrograms(state, 'broker', options.nodes ?? 0, settings);
+  for (const broker of brokers) await ensureBrokerIdentity(broker, options, context);
+  const toBroker = (node: ClusterNode | undefined): void => balancers.routeBroker(node);
+  if (!(await startKind(cluster, brokers, toBroker))) return undefined;
+  const { mqtts, wss, metrics } = addressesOf(cluster);
+  lifecycle.add('run file', await writeRun(state.run.broker, { mqtts, wss, metrics }));
+  return fingerprint;
+}
+
+/**
+ * Creates what is missing: CA, registry, the identity of the administrator.
+ *
+ * @returns the fingerprint of the root; undefined when the process should stop
+ */
+async function prepareCluster(
+  { state, log, stop, context }: Cluster,
+  config: Config,
+): Promise<string | undefined> {
+  const waiting = (active: string): void => log.info({ active }, 'waiting for the database');
+  // The processes of a parent that was killed are perhaps still ending.
+  const term = await beginTerm(state, config, log, { stop, waiting });
+  if (term === undefined) return undefined;
+  try {
+    const choices = { newBroker: false, database: term };
+    const made = await prepareState(state, config, log, context.environment, choices);
+    return made.fingerprint;
+  } finally {
+    await term.close();
+  }
+}
+
+/** Starts all processes of a kind. @returns false when the process should stop before they have started */
+async function startKind(
+  cluster: Cluster,
+  programs: readonly NodeProgram[],
+  route: (node: ClusterNode | undefined) => void,
+): Promise<boolean> {
+  const { lifecycle, log, terminalLog, context, stop } = cluster;
+  const { stderr } = context.out.streams;
+  const events = {
+    log,
+    logLine(line: string): void {
+      if (terminalLog.isShown) terminalLog.write(line);
+      else stderr.write(`${line}\n`);
+    },
+    changed(): void {
+      active.update();
+      cluster.roles.record(cluster.nodes.map(({ view }) => view));
+    },
+  };
+  const nodes = programs.map((program) => new ClusterNode(program, events));
+  cluster.nodes.push(...nodes);
+  const active = new ActiveInstance(nodes, route);
+  lifecycle.add('processes', async () => {
+    active.close();
+    // The standbys first, so that none takes over.
+    const isActive = ({ view }: ClusterNode): boolean => view.role === 'active';
+    await Promise.all(nodes.filter((node) => !isActive(node)).map((node) => node.stop()));
+    await Promise.all(nodes.map((node) => node.stop()));
+  });
+  const started = Promise.all(nodes.map((node) => node.start()));
+  return Promise.race([started.then(() => true), stop.then(() => false)]);
+}
+
+/** The public addresses. */
+export function addressesOf({ config, balancers, state }: Cluster): Omit<UpAddresses, 'ca'> & {
+  readonly enrollMetrics: { readonly url: string };
+} {
+  const { host, broker, enroll } = config;
+  const { ports } = balancers;
+  const plain = (name: string, port: number): { url: string } => ({
+    url: httpsUrl(name, port).replace('https:', 'http:'),
+  });
+  return {
+    mqtts: { host, port: ports.mqtts },
+    wss: { host, port: ports.wss },
+    metrics: plain(reachable(broker.metricsHost), ports.metrics),
+    https: { url: httpsUrl(reachable(host), ports.https) },
+    enrollMetrics: plain(reachable(enroll.metricsHost), ports.enrollMetrics),
+    state: state.root,
+  };
+}

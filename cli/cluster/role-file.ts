@@ -1,0 +1,39 @@
+/**
+ * The file from which `flotilla status` learns the processes of a running cluster.
+ *
+ * @module
+ */
+import { rm } from 'node:fs/promises';
+import type { Logger } from '../../core/log.ts';
+import { writeRun, type ClusterRun } from '../lib/run-file.ts';
+
+export class RoleFile {
+  readonly #path: string;
+  readonly #log: Logger;
+  #writing: Promise<unknown> = Promise.resolve();
+  #next: ClusterRun['nodes'] | undefined;
+
+  constructor(path: string, log: Logger) {
+    this.#path = path;
+    this.#log = log;
+  }
+
+  /** Writes the newest roles; those that come while a write is on its way replace each other. */
+  record(nodes: ClusterRun['nodes']): void {
+    const isWaiting = this.#next !== undefined;
+    this.#next = nodes;
+    if (isWaiting) return;
+    this.#writing = this.#writing
+      .then(async () => {
+        const newest = this.#next ?? nodes;
+        this.#next = undefined;
+        await writeRun(this.#path, { nodes: newest });
+      })
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'roles were not written'));
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await rm(this.#path, { force: true });
+  }
+}
