@@ -189,6 +189,7 @@ export class Directory implements DirectoryView {
     if (line.type === 'hello') {
       this.#helloEpoch = line.epoch;
       this.#graceMs = line.graceMs;
+      this.#continue(line);
       this.#greet(line.generation);
       return undefined;
     }
@@ -247,8 +248,20 @@ export class Directory implements DirectoryView {
         if (this.#sameEpoch() && this.#snapshot === undefined && line.sequence > this.#sequence) {
           throw new FeedBroken(`changes ${this.#sequence + 1} to ${line.sequence} are missing`);
         }
+        this.#upToDate(line.sequence);
         return undefined;
     }
+  }
+
+  /** What this broker has of an earlier run of the service is the beginning of this one. */
+  #continue({ epoch, sequence, continues }: Extract<FeedLine, { type: 'hello' }>): void {
+    if (continues === undefined) return;
+    const isOwn = continues.epoch === this.#epoch && continues.sequence === this.#sequence;
+    if (!isOwn || !this.#ready || this.#earlier !== undefined) {
+      throw new FeedBroken(`the service continues ${continues.epoch}, ${continues.sequence}`);
+    }
+    this.#epoch = epoch;
+    this.#sequence = sequence;
   }
 
   /** The service says which state of the registry it has, and whether this broker knows more. */
@@ -256,17 +269,29 @@ export class Directory implements DirectoryView {
     this.#hello = hello;
     const sinceMs = hello?.behind?.sinceMs;
     if (sinceMs === undefined) {
-      // Without a snapshot, what this broker has is the state of this run.
-      if (this.#sameEpoch() && this.#earlier === undefined) this.#generation = this.#newest();
+      // Without a snapshot, what this broker has is a state of this run. The changes that it misses still follow.
+      if (this.#sameEpoch() && this.#earlier === undefined) {
+        this.#generation = this.#newest(this.#generation?.commit);
+      }
     } else if (this.#earlier === undefined && this.#generation !== undefined) {
       this.#earlier = { sinceMs, generation: this.#generation, entries: this.#entries };
     }
   }
 
-  #newest(): KnownGeneration | undefined {
+  /** @param known the newest commit that this broker has, if it is another one than that of `hello` */
+  #newest(known?: number): KnownGeneration | undefined {
     if (this.#hello === undefined) return undefined;
     const { registry, commit, startedAtMs } = this.#hello;
-    return { registry, run: this.#helloEpoch, commit, startedAtMs };
+    return { registry, run: this.#helloEpoch, commit: known ?? commit, startedAtMs };
+  }
+
+  /** All changes are here: the state of `hello`, at least. */
+  #upToDate(sequence: number): void {
+    const { commit = 0 } = this.#hello ?? {};
+    const isCurrent =
+      this.#sameEpoch() && this.#snapshot === undefined && this.#earlier === undefined;
+    if (!isCurrent || sequence !== this.#sequence || this.#generation === undefined) return;
+    if (commit > this.#generation.commit) this.#generation = { ...this.#generation, commit };
   }
 
   /** Adds an entry of the service; the stricter one, if this broker knows more. */

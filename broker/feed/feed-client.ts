@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Logger } from '../../core/log.ts';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import {
+  continuationFeature,
   createdFeature,
   featuresHeader,
   generationFeature,
@@ -29,7 +30,10 @@ import type { FeedReporter } from './feed-reporter.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 /** What this broker understands beside the directory. */
-const features = [queryFeature, policyFeature, createdFeature, generationFeature, restoreFeature];
+const features = [
+  ...[queryFeature, policyFeature, createdFeature, generationFeature, restoreFeature],
+  continuationFeature,
+];
 
 const lineMaxBytes = 2 * 1024 * 1024;
 const problemMaxBytes = 64 * 1024;

@@ -31,6 +31,9 @@ export const restoreFeature = 'restore';
 /** The broker says which state of the registry it knows; see generation.ts. */
 export const generationFeature = 'generation';
 
+/** The broker goes on with the changes that it misses after another run of the service, or another instance, took over. */
+export const continuationFeature = 'continuation';
+
 /** The largest body of an answer, in bytes. */
 export const answerMaxBytes = 2 * 1024 * 1024;
 export const queryPageItemsMax = 1000;

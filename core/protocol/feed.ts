@@ -5,8 +5,9 @@
  * The feed is `GET /v1/feed?epoch=E&since=N` (and what generation.ts says) over mutual TLS with a certificate of role `broker`:
  * one JSON document per line ({@link FeedLine}); the response never ends. If the service can continue
  * from `since`, changes follow immediately; otherwise it sends a snapshot first. Sequence numbers grow
- * by one with each change inside an epoch; a new epoch begins when the service has lost its change log
- * (by a restart). A `heartbeat` line is sent at least every 5 s, so that a broker notices a dead
+ * by one with each change inside an epoch; a new epoch begins with each run of the service. With a registry in a
+ * database the service knows the changes of earlier runs as well: then `hello` says that it continues from what
+ * the broker has. A `heartbeat` line is sent at least every 5 s, so that a broker notices a dead
  * connection.
  *
  * Brokers report with `POST /v1/feed/report` ({@link FeedReport}): the changes that they applied, how
@@ -70,6 +71,10 @@ export type DirectoryEntry = z.infer<typeof directoryEntrySchema>;
 
 const sequence = z.int().min(0);
 
+/** The newest change that a broker has, as an earlier run of the service has named it. */
+const feedContinuationSchema = z.strictObject({ epoch: z.string().min(1).max(64), sequence });
+export type FeedContinuation = z.infer<typeof feedContinuationSchema>;
+
 /** One line of the feed. */
 export const feedLineSchema = z.discriminatedUnion('type', [
   /** `graceMs`: how long after its end a certificate may still be used for renewal, and only for that. */
@@ -80,6 +85,11 @@ export const feedLineSchema = z.discriminatedUnion('type', [
     graceMs: z.int().min(0),
     /** To brokers with the feature `generation`. */
     generation: helloGenerationSchema.optional(),
+    /**
+     * To brokers with the feature `continuation`: what they have under this name is now `sequence` of `epoch`, and the
+     * changes since follow, some of them for the second time.
+     */
+    continues: feedContinuationSchema.optional(),
   }),
   /** All earlier entries are void; new entries follow, then `snapshot-end`. */
   z.strictObject({ type: z.literal('snapshot-begin'), sequence }),

@@ -167,7 +167,7 @@ async function assertEmpty(term: DatabaseTerm): Promise<void> {
 
 /** The session that holds the lock deletes, so that no other instance can have begun to write. */
 async function deleteUnfinished(term: DatabaseTerm): Promise<void> {
-  await term.read('TRUNCATE flotilla.registry_row, flotilla.audit_line');
+  await term.read('TRUNCATE flotilla.registry_row, flotilla.audit_line, flotilla.removal');
   await term.read("DELETE FROM flotilla.stored_text WHERE name NOT IN ('authorities', $1)", [
     importMark,
   ]);

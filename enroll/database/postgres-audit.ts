@@ -121,7 +121,7 @@ async function giveLines({ term, extent, copy, folder }: CompletionDeps): Promis
     });
   }
   const newest = Math.max(number, copy.openedCommit);
-  const empty = { deletions: [], puts: [] };
+  const empty = { deletions: [], puts: [], removals: [] };
   await term.write(writeRows({ number: newest, auditSeq: seq, auditHash: hash, ...empty, lines }));
   return { end: { seq, hash }, number: newest };
 }

@@ -14,15 +14,18 @@
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
+import type { DeviceId } from '../../core/device-id.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { chainedLines, type ChainEnd, type UnwrittenEvent } from '../audit/audit-chain.ts';
 import type { AuditEvent } from '../audit/audit-event.ts';
 import { MemoryRegistry, type PendingChange } from '../registry/memory-registry.ts';
 import type { TableName } from '../registry/records.ts';
-import type { Change } from '../registry/registry.ts';
+import { recentDevices } from '../registry/recent-devices.ts';
+import type { Change, RecentDevices } from '../registry/registry.ts';
 import { keyOfRow, RegistryRows, tableNames, type AnyRow } from '../registry/registry-rows.ts';
 import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import { writeRows, type RowWrites } from './registry-tables.ts';
+import { readRemovals, type RemovalList } from './removals.ts';
 
 const batchMaxChanges = 1000;
 const pageRows = 5000;
@@ -49,6 +52,8 @@ export class PostgresRegistry extends MemoryRegistry {
   #waiting: Unwritten[] = [];
   #writing: Promise<void> | undefined;
   #isClosed = false;
+  /** Until they are read; undefined afterward. */
+  #removals: RemovalList | undefined;
 
   private constructor(deps: PostgresRegistryDeps) {
     super(() => RegistryRows.inMemory());
@@ -63,7 +68,21 @@ export class PostgresRegistry extends MemoryRegistry {
     const registry = new PostgresRegistry(deps);
     for (const table of tableNames) await registry.#load(table);
     registry.held.index();
+    registry.#removals = await readRemovals(deps.term, deps.number);
     return registry;
+  }
+
+  recentDevices(max: number): RecentDevices | undefined {
+    const removals = this.#removals;
+    this.#removals = undefined;
+    if (removals === undefined) return undefined;
+    const { held } = this;
+    return recentDevices(
+      () => held.all('devices'),
+      (id) => held.row('devices', id),
+      removals,
+      max,
+    );
   }
 
   async #load(table: TableName): Promise<void> {
@@ -166,12 +185,21 @@ export class PostgresRegistry extends MemoryRegistry {
       return;
     }
     this.#auditEnd = end;
+    this.#keepRemovals(batch);
     await this.#deps.written(texts);
     this.confirm(batch);
   }
 
+  #keepRemovals(batch: readonly Unwritten[]): void {
+    if (this.#removals === undefined) return;
+    for (const { key, commit } of removalsOf(batch)) {
+      // A cast at the boundary of the tables: the key of an identity is its id.
+      this.#removals.commits.set(key as DeviceId, commit);
+    }
+  }
+
   /** The state of each row after the whole batch. */
-  #changesOf(batch: readonly Unwritten[]): Pick<RowWrites, 'puts' | 'deletions'> {
+  #changesOf(batch: readonly Unwritten[]): Pick<RowWrites, 'puts' | 'deletions' | 'removals'> {
     const puts = new Map<string, RowWrites['puts'][number]>();
     const deletions = new Map<string, RowWrites['deletions'][number]>();
     for (const { number: version = 0, change } of batch) {
@@ -186,6 +214,15 @@ export class PostgresRegistry extends MemoryRegistry {
         deletions.set(`${table} ${key}`, { table, key });
       }
     }
-    return { puts: [...puts.values()], deletions: [...deletions.values()] };
+    const removals = removalsOf(batch);
+    return { puts: [...puts.values()], deletions: [...deletions.values()], removals };
   }
+}
+
+function removalsOf(batch: readonly Unwritten[]): RowWrites['removals'] {
+  return batch.flatMap(({ number: commit = 0, change }) =>
+    (change.deletions ?? [])
+      .filter(({ table }) => table === 'devices')
+      .map(({ key }) => ({ key, commit })),
+  );
 }

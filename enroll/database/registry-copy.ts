@@ -33,7 +33,7 @@ export async function copyIntoDatabase(term: DatabaseTerm, source: CopySource): 
   const { registry, lines, texts, extent } = source;
   await term.write(writeText(importMark, importMarkText(undefined)));
   // Until the end, the registry has the numbers of an empty one.
-  const nothing = { number: 0, auditSeq: 0, auditHash: chainStart, deletions: [] };
+  const nothing = { number: 0, auditSeq: 0, auditHash: chainStart, deletions: [], removals: [] };
   for (const table of tableNames) {
     for await (const puts of pages(rowsOf(registry, table), ({ body }) => body.length)) {
       await term.write(writeRows({ ...nothing, puts, lines: [] }));

@@ -15,7 +15,15 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { DatabaseConnection } from '../../core/database/database-connection.ts';
 
 /** Grows when the tables change. */
-const formatNumber = 1;
+const formatNumber = 2;
+/** Older deletions of identities are forgotten. */
+export const removalsKeptCommits = 100_000;
+
+/** Since format 2. */
+const removalTable = `CREATE TABLE IF NOT EXISTS flotilla.removal (
+  commit bigint NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  PRIMARY KEY (commit, key));`;
 
 const creation = `${schemaCreation}
 CREATE TABLE flotilla.registry (
@@ -46,11 +54,12 @@ CREATE TABLE flotilla.audit_line (
 CREATE TABLE flotilla.stored_text (
   name text PRIMARY KEY,
   content text NOT NULL);
+${removalTable}
 INSERT INTO flotilla.registry (format, term, writes, number, audit_seq, audit_hash)
 VALUES (${formatNumber}, 0, 0, 0, 0, repeat('0', 64));`;
 
 /**
- * Creates the tables in a database that has none.
+ * Creates the tables in a database that has none, and adds those that an earlier version did not have.
  *
  * @throws FlotillaError `database-version`, `database-refused`
  */
@@ -66,6 +75,12 @@ export async function ensureTables(connection: DatabaseConnection): Promise<void
     'SELECT format FROM flotilla.registry',
   );
   if (found?.format === formatNumber) return;
+  if (found?.format === 1) {
+    await connection.query(
+      `${removalTable} UPDATE flotilla.registry SET format = ${formatNumber};`,
+    );
+    return;
+  }
   throw new FlotillaError('database-version', {
     detail: `the tables have format ${found?.format ?? 'none'}, this version has ${formatNumber}`,
   });
@@ -110,6 +125,8 @@ export interface RowWrites {
     readonly version: number;
     readonly body: string;
   }[];
+  /** Each deletion of an identity, also of one that was created again. */
+  readonly removals: readonly { readonly key: string; readonly commit: number }[];
   readonly lines: readonly {
     readonly seq: number;
     readonly commit?: number | undefined;
@@ -132,11 +149,17 @@ stored AS (
 logged AS (
   INSERT INTO flotilla.audit_line (seq, commit, line)
   SELECT l.seq, l.commit, l.line
-  FROM fence, unnest($12::bigint[], $13::bigint[], $14::text[]) AS l(seq, commit, line))
+  FROM fence, unnest($12::bigint[], $13::bigint[], $14::text[]) AS l(seq, commit, line)),
+noted AS (
+  INSERT INTO flotilla.removal (commit, key)
+  SELECT n.commit, n.key FROM fence, unnest($15::bigint[], $16::text[]) AS n(commit, key)),
+forgotten AS (
+  DELETE FROM flotilla.removal AS f
+  USING fence WHERE f.commit <= $3::bigint - ${removalsKeptCommits})
 SELECT count(*)::int AS passed FROM fence`;
 
 export function writeRows(writes: RowWrites): FencedStatement {
-  const { number, auditSeq, auditHash, deletions, puts, lines } = writes;
+  const { number, auditSeq, auditHash, deletions, puts, lines, removals } = writes;
   return {
     text: rowStatement,
     values: [
@@ -146,6 +169,7 @@ export function writeRows(writes: RowWrites): FencedStatement {
       ...[puts.map(({ version }) => version), puts.map(({ body }) => body)],
       ...[lines.map(({ seq }) => seq), lines.map(({ commit }) => commit ?? null)],
       lines.map(({ text }) => text),
+      ...[removals.map(({ commit }) => commit), removals.map(({ key }) => key)],
     ],
   };
 }

@@ -40,6 +40,11 @@ export class AheadBrokers {
     return this.#deps.lineage.current.run;
   }
 
+  /** Whether a broker that knows this has the beginning of what this registry has. */
+  isContinued(known: KnownGeneration): boolean {
+    return this.#deps.lineage.isContinued(known);
+  }
+
   /** Those that an operator has to decide about. */
   get list(): readonly AheadBroker[] {
     return [...this.#ahead.values()];

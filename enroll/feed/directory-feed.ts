@@ -3,7 +3,7 @@
  * reports.
  *
  * Every commit that changes an identity becomes a numbered line. Lines are sent to all connected brokers, and
- * kept for brokers that connect again. A line is sent only after its change is durable. A broker that reads
+ * kept for brokers that connect again (change-log.ts). A line is sent only after its change is durable. A broker that reads
  * too slowly is disconnected when too many bytes wait for it; it connects again and gets the lines that it
  * missed.
  *
@@ -16,10 +16,12 @@ import type { DeviceId } from '../../core/device-id.ts';
 import {
   feedHeartbeatMs,
   type FeedLine,
+  type FeedContinuation,
   type FeedReport,
   type QueryLine,
 } from '../../core/protocol/feed.ts';
 import {
+  continuationFeature,
   generationFeature,
   policyFeature,
   queryFeature,
@@ -27,16 +29,10 @@ import {
 import type { Logger } from '../../core/log.ts';
 import { AbsentBrokers } from './absent-brokers.ts';
 import type { AheadBrokers } from './ahead-brokers.ts';
+import { ChangeLog, type LineOrigin } from './change-log.ts';
 import { entryOf, lineFor, mayRead, type FeedPeer } from './directory-entry.ts';
 import { sendSnapshot } from './feed-snapshot.ts';
-import type {
-  Effect,
-  FeedLink,
-  FeedPosition,
-  KeptLine,
-  Serving,
-  Subscriber,
-} from './feed-subscriber.ts';
+import type { Effect, FeedLink, FeedPosition, Serving, Subscriber } from './feed-subscriber.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { DeviceRecord } from '../registry/records.ts';
 import type { Committed, Registry } from '../registry/registry.ts';
@@ -68,17 +64,20 @@ export class Feed {
   #policy: string | null | undefined;
   readonly #linkWatchers = new Set<() => void>();
   readonly #stops: (() => void)[];
-  #kept: KeptLine[] = [];
-  #sequence = 0;
+  readonly #log: ChangeLog;
   #heartbeat: Cancel = () => undefined;
 
   constructor(deps: FeedDeps) {
     this.#deps = deps;
     this.epoch = deps.ahead.run;
+    const { registry, changesKeptMax } = deps;
+    // In the same turn as the first look at changes, so that none is missed.
+    const recent = registry.recentDevices?.(changesKeptMax);
+    this.#log = new ChangeLog(changesKeptMax, registry.number, recent);
     this.#stops = [
       deps.registry.watch((committed) => this.#take(committed)),
       deps.ca.onChange(() =>
-        this.#add(undefined, (sequence) => ({
+        this.#add({ id: undefined, commit: undefined }, (sequence) => ({
           type: 'authorities',
           sequence,
           pem: [...deps.ca.pems],
@@ -90,7 +89,7 @@ export class Feed {
 
   /** The number of the newest change. */
   get sequence(): number {
-    return this.#sequence;
+    return this.#log.sequence;
   }
 
   /** The brokers that are connected. */
@@ -105,7 +104,7 @@ export class Feed {
         broker,
         connectedAtMs,
         reportedAtMs,
-        changesBehind: Math.max(0, this.#sequence - Math.max(0, applied)),
+        changesBehind: Math.max(0, this.sequence - Math.max(0, applied)),
         lagBytes: stream.writableLength,
       }),
     );
@@ -147,13 +146,7 @@ export class Feed {
 
   /** The newest change of each identity, if it is still kept. */
   sequencesOf(ids: readonly DeviceId[]): number[] {
-    const wanted = new Set(ids);
-    const found: number[] = [];
-    for (let at = this.#kept.length - 1; at >= 0 && wanted.size > 0; at--) {
-      const kept = this.#kept[at];
-      if (kept?.id !== undefined && wanted.delete(kept.id)) found.push(kept.sequence);
-    }
-    return found;
+    return this.#log.sequencesOf(ids);
   }
 
   /**
@@ -171,8 +164,9 @@ export class Feed {
     const generation = features.includes(generationFeature)
       ? this.#deps.ahead.admit(peer.broker, from?.known)
       : undefined;
-    const since = generation?.behind === undefined ? this.#continuation(from) : undefined;
-    const start = since ?? this.#sequence;
+    const continuation =
+      generation?.behind === undefined ? this.#continuation(from, features) : undefined;
+    const start = continuation?.start ?? this.sequence;
     const subscriber = this.#opened(peer, stream, features, start);
     const line = (value: FeedLine): boolean =>
       stream.write(lineFor(features, `${JSON.stringify(value)}\n`));
@@ -182,46 +176,51 @@ export class Feed {
       sequence: start,
       graceMs: this.#deps.graceMs,
       ...(generation === undefined ? {} : { generation }),
+      ...(continuation?.continues === undefined ? {} : { continues: continuation.continues }),
     });
     line({ type: 'authorities', sequence: start, pem: [...this.#deps.ca.pems] });
     const takesPolicy = features.includes(policyFeature);
     const sentPolicy = this.#policy;
     if (takesPolicy && sentPolicy !== undefined) line({ type: 'policy', text: sentPolicy });
     const { registry } = this.#deps;
-    if (since === undefined) await sendSnapshot(registry, stream, line, start);
+    if (continuation === undefined) await sendSnapshot(registry, stream, line, start);
     if (stream.destroyed) return;
     // No `await` from here on: no change can come in between.
-    if (start < this.#oldestKept() - 1) {
+    if (!this.#log.hasAllAfter(start)) {
       // Some changes during the snapshot are no longer kept: the broker must start again.
       stream.destroy();
       return;
     }
-    for (const kept of this.#kept) {
-      if (kept.sequence > start) stream.write(lineFor(features, kept.text));
-    }
+    for (const { text } of this.#log.after(start)) stream.write(lineFor(features, text));
     if (takesPolicy && this.#policy !== undefined && this.#policy !== sentPolicy) {
       line({ type: 'policy', text: this.#policy });
     }
-    subscriber.sent = this.#sequence;
+    subscriber.sent = this.sequence;
     subscriber.live = true;
     this.#subscribers.add(subscriber);
     this.absent.delete(peer.broker);
     this.#linksChanged();
     this.#deps.log.info(
-      { device: peer.broker, sequence: this.#sequence, snapshot: since === undefined },
+      { device: peer.broker, sequence: this.sequence, snapshot: continuation === undefined },
       'feed connected',
     );
   }
 
-  #oldestKept(): number {
-    return this.#kept[0]?.sequence ?? this.#sequence + 1;
-  }
-
-  /** The number of the last change that the broker has, when all later ones are kept. */
-  #continuation(from: FeedPosition | undefined): number | undefined {
-    if (from?.since === undefined || from.epoch !== this.epoch) return undefined;
-    const isKept = from.since <= this.#sequence && from.since >= this.#oldestKept() - 1;
-    return isKept ? from.since : undefined;
+  /** The last change that the broker has, when all later ones are kept. `continues`: how an earlier run has named it. */
+  #continuation(
+    from: FeedPosition | undefined,
+    features: readonly string[],
+  ): { start: number; continues?: FeedContinuation } | undefined {
+    const { epoch, since: sequence, known } = from ?? {};
+    if (epoch === undefined || sequence === undefined) return undefined;
+    if (epoch === this.epoch) {
+      return this.#log.hasAllAfter(sequence) ? { start: sequence } : undefined;
+    }
+    // The commit that the broker names must be that of its directory.
+    if (known?.run !== epoch || !features.includes(continuationFeature)) return undefined;
+    if (!this.#deps.ahead.isContinued(known)) return undefined;
+    const start = this.#log.beforeCommit(known.commit);
+    return start === undefined ? undefined : { start, continues: { epoch, sequence } };
   }
 
   /** A new stream, which is forgotten when it closes. */
@@ -330,14 +329,19 @@ export class Feed {
       this.#review(record.id, record);
       const entry = entryOf(record);
       if (entry === undefined) continue;
-      this.#add(entry.id, (sequence) => ({ type: 'change', sequence, commit, entry }));
+      this.#add({ id: entry.id, commit }, (sequence) => ({
+        type: 'change',
+        sequence,
+        commit,
+        entry,
+      }));
     }
     for (const { table, key } of deletions) {
       if (table !== 'devices') continue;
       // A cast at the boundary to the registry: the key of a device is its id.
       const id = key as DeviceId;
       this.#review(id, undefined);
-      this.#add(id, (sequence) => ({ type: 'removed', sequence, commit, id }));
+      this.#add({ id, commit }, (sequence) => ({ type: 'removed', sequence, commit, id }));
     }
   }
 
@@ -363,13 +367,8 @@ export class Feed {
     this.#wake();
   }
 
-  #add(id: DeviceId | undefined, make: (sequence: number) => FeedLine): void {
-    const sequence = ++this.#sequence;
-    const text = `${JSON.stringify(make(sequence))}\n`;
-    this.#kept.push({ sequence, id, text });
-    // Not after each change, because removing the front copies all that stays.
-    const max = this.#deps.changesKeptMax;
-    if (this.#kept.length > max * 1.25) this.#kept = this.#kept.slice(-max);
+  #add(origin: LineOrigin, make: (sequence: number) => FeedLine): void {
+    const { sequence, text } = this.#log.add(origin, make);
     for (const subscriber of this.#subscribers) this.#send(subscriber, text, sequence);
   }
 
@@ -384,10 +383,10 @@ export class Feed {
 
   #beat(): void {
     this.#heartbeat = this.#deps.clock.after(feedHeartbeatMs, () => {
-      const text = `${JSON.stringify({ type: 'heartbeat', sequence: this.#sequence } satisfies FeedLine)}\n`;
+      const text = `${JSON.stringify({ type: 'heartbeat', sequence: this.sequence } satisfies FeedLine)}\n`;
       const nowMs = this.#deps.clock.now();
       for (const serving of this.#streams) if (serving.notAfterMs <= nowMs) this.#end(serving);
-      for (const subscriber of this.#subscribers) this.#send(subscriber, text, this.#sequence);
+      for (const subscriber of this.#subscribers) this.#send(subscriber, text, this.sequence);
       this.#beat();
     });
   }

@@ -36,14 +36,6 @@ export interface FeedLink {
   readonly lagBytes: number;
 }
 
-/** A change that is kept for brokers that connect again. */
-export interface KeptLine {
-  readonly sequence: number;
-  /** The identity; undefined for a change of the CA certificates. */
-  readonly id: DeviceId | undefined;
-  readonly text: string;
-}
-
 /** The effect of a change at the brokers. */
 export interface Effect {
   readonly connectionsClosed: number;

@@ -71,6 +71,13 @@ export function divergedSinceMs(
   return after?.startedAtMs ?? 0;
 }
 
+/** Whether the registry went on from what a broker knows: nothing that the broker has was lost or replaced since. */
+export function isContinued({ registry, runs }: RegistryHistory, known: KnownGeneration): boolean {
+  const at = known.registry === registry ? runs.findIndex(({ run }) => run === known.run) : -1;
+  const next = runs[at + 1];
+  return at !== -1 && (next === undefined || known.commit <= next.from);
+}
+
 export interface LineageStart {
   /** The newest commit that the files of the registry have. */
   readonly from: number;
@@ -131,6 +138,11 @@ export class Lineage {
   /** As {@link divergedSinceMs}. */
   divergedSinceMs(known: KnownGeneration): number | undefined {
     return divergedSinceMs(this.#history, known);
+  }
+
+  /** As {@link isContinued}. */
+  isContinued(known: KnownGeneration): boolean {
+    return isContinued(this.#history, known);
   }
 
   /** The commits that only the audit log has, until an operator has decided about them. */

@@ -51,6 +51,18 @@ export interface Deletion {
   readonly expected: number;
 }
 
+/** The newest changes of identities. */
+export interface RecentDevices {
+  /** All changes of later commits are here. */
+  readonly after: number;
+  /** The last change of each identity, oldest first. `record` is undefined when it was deleted. */
+  readonly changes: readonly {
+    readonly commit: number;
+    readonly id: DeviceId;
+    readonly record: DeviceRecord | undefined;
+  }[];
+}
+
 /** Writes and deletions that happen together. Each row at most once. */
 export interface Change {
   readonly puts?: readonly Put[];
@@ -113,6 +125,11 @@ export interface Registry {
   count(table: TableName): Promise<number>;
   /** Returns the number of the commit. */
   commit(change: Change): Promise<number>;
+  /**
+   * The newest changes of identities, deletions included, at most `max`. To be called at the start, when nothing is
+   * being written, and once. Undefined, or no method: the registry does not keep deletions.
+   */
+  recentDevices?(max: number): RecentDevices | undefined;
   /** Resolves when everything that reads return now is durable. */
   settled(): Promise<void>;
   /** Calls for each commit until the returned function is called. A listener must not throw. */

@@ -185,6 +185,46 @@ test('what the server refuses is not committed, and the next commit works', asyn
   t.deepEqual(await running.sql(url, rowCount), [{ n: 2 }]);
 });
 
+test('a later term knows the newest changes and deletions of identities, back to where they are complete', async (t) => {
+  const running = skipsWithoutServer(t, server);
+  if (running === undefined) return;
+  t.timeout(120_000);
+  const url = await running.database();
+  const first = await openIn(t, url);
+  const { registry } = first;
+  t.deepEqual(registry.recentDevices?.(10), { after: 0, changes: [] });
+  await registry.commit(put('a'));
+  await registry.commit(put('b'));
+  await registry.commit({ deletions: [{ table: 'devices', key: 'a', expected: 1 }] });
+  // Deleted and used again, in one batch.
+  await Promise.all([
+    registry.commit({ deletions: [{ table: 'devices', key: 'b', expected: 2 }] }),
+    registry.commit(put('b')),
+  ]);
+  const second = await first.reopen();
+  const changesOf = ({ registry: one }: Opened): string[] | undefined =>
+    one
+      .recentDevices?.(10)
+      ?.changes.map(
+        ({ commit, id, record }) => `${commit} ${id}${record === undefined ? ' -' : ''}`,
+      );
+  t.deepEqual(changesOf(second), ['3 a -', '5 b']);
+  t.is(second.registry.recentDevices?.(10), undefined, 'they are read once');
+
+  // Tables of the version before this one have no deletions.
+  await second.registry.close();
+  await running.sql(
+    url,
+    `DROP TABLE flotilla.removal; UPDATE flotilla.registry SET format = 1;
+     DELETE FROM flotilla.stored_text WHERE name = 'removals-after'`,
+  );
+  const third = await second.reopen();
+  t.deepEqual(third.registry.recentDevices?.(10), { after: 5, changes: [] });
+  await third.registry.commit({ deletions: [{ table: 'devices', key: 'b', expected: 5 }] });
+  const fourth = await third.reopen();
+  t.deepEqual(changesOf(fourth), ['6 b -']);
+});
+
 test('a commit waits for the disk although the server does not by default', async (t) => {
   const running = skipsWithoutServer(t, server);
   if (running === undefined) return;

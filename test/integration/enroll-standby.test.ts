@@ -3,23 +3,26 @@
  *
  * @module
  */
-import { once } from 'node:events';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
 import { issuedSchema, tokenBatchSchema, type Issued } from '../../core/protocol/enrollment-api.ts';
 import { callHttps, callJson } from '../../core/protocol/https-client.ts';
-import { identityFiles, stateFolder, type StateFolder } from '../../core/state-folder.ts';
-import { spawnNode, type Child } from '../support/child.ts';
-import { flotilla, flotillaPath, type Ready } from '../support/cli.ts';
+import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
+import { flotilla } from '../support/cli.ts';
+import {
+  brokerConnected,
+  frontPort,
+  newState,
+  startBroker,
+  startOn,
+  type Instance,
+} from '../support/enroll-instances.ts';
 import { csrOf } from '../support/enroll-service.ts';
 import {
   postgresServer,
   skipsWithoutServer,
   type PostgresServer,
 } from '../support/postgres-server.ts';
-import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 
 const limitMs = 240_000;
@@ -30,32 +33,6 @@ test.before(async (t) => {
   server = await postgresServer();
 });
 test.after.always(() => server?.close());
-
-interface Instance {
-  readonly state: StateFolder;
-  readonly child: Child;
-  /** Resolves when it is active. */
-  readonly ready: Promise<Ready>;
-}
-
-/** @param ca the state folder whose CA is copied */
-async function newState(t: ExecutionContext, url: string, ca?: StateFolder): Promise<StateFolder> {
-  const state = stateFolder(join(tempFolder(t), 'state'));
-  await mkdir(state.root, { mode: 0o700 });
-  await writeFile(state.config, `enroll:\n  database: ${url}\n`);
-  if (ca !== undefined) await cp(ca.ca.folder, state.ca.folder, { recursive: true });
-  return state;
-}
-
-function startOn(t: ExecutionContext, state: StateFolder): Instance {
-  const args = ['enroll', 'serve', '--state', state.root, '--https-port', '0', '--json'];
-  const child = spawnNode(t, [flotillaPath, ...args], { timeoutMs: limitMs });
-  const ready = child
-    .line((line) => line.includes('"ready"'))
-    .then((line): Ready => JSON.parse(line) as Ready);
-  ready.catch(() => undefined);
-  return { state, child, ready };
-}
 
 interface Revoked {
   readonly brokers: number;
@@ -160,65 +137,6 @@ async function assertComplete(t: ExecutionContext, fleet: Fleet): Promise<void> 
   }
 }
 
-/** What one name for both instances is: a TCP port in front of the active one. */
-interface FrontPort {
-  readonly url: string;
-  /** The URL of the active instance. */
-  target: string;
-}
-
-async function frontPort(t: ExecutionContext, target: string): Promise<FrontPort> {
-  const sockets = new Set<Socket>();
-  const front = { url: '', target };
-  const listener = createServer((client) => {
-    const upstream = connect(Number(new URL(front.target).port), '127.0.0.1');
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(one);
-      one.on('error', () => other.destroy());
-      one.on('close', () => other.destroy());
-      one.pipe(other);
-    }
-  });
-  listener.listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  t.teardown(() => {
-    listener.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const address = listener.address();
-  front.url = `https://localhost:${typeof address === 'object' ? (address?.port ?? 0) : 0}`;
-  return front;
-}
-
-/** Starts a broker on a state folder of its own. */
-async function startBroker(t: ExecutionContext, admin: StateFolder, url: string): Promise<Child> {
-  const own = stateFolder(join(tempFolder(t), 'broker-machine'));
-  await mkdir(own.broker.folder, { recursive: true, mode: 0o700 });
-  const made = await flotilla([
-    ...['service', 'create', '--state', admin.root, '--name', 'broker-1', '--role', 'broker'],
-    ...['--names', 'localhost', '--out', own.broker.identity],
-  ]);
-  t.is(made.code, 0, made.stderr);
-  const ports = ['--mqtts-port', '0', '--wss-port', '0', '--metrics-port', '0'];
-  const args = ['broker', 'serve', '--state', own.root, '--enroll-url', url, ...ports, '--json'];
-  const child = spawnNode(t, [flotillaPath, ...args], { timeoutMs: limitMs });
-  await child.line((line) => line.includes('"ready"'));
-  return child;
-}
-
-/** Waits until one broker is connected to an instance. */
-async function brokerConnected(instance: Instance): Promise<void> {
-  const { metrics } = await instance.ready;
-  await until('a broker is connected', async () =>
-    /^flotilla_enroll_brokers_connected 1$/m.test(
-      await (await fetch(`${metrics.url}/metrics`)).text(),
-    ),
-  );
-}
-
 interface Verdict {
   readonly ok: boolean;
   readonly lines: number;
@@ -238,7 +156,7 @@ test('after a kill -9 of the active instance under load the standby has everythi
   const first = startOn(t, await newState(t, url));
   const fleet = await newFleet(first, 60);
   const front = await frontPort(t, (await first.ready).https.url);
-  const broker = await startBroker(t, first.state, front.url);
+  const { child: broker } = await startBroker(t, first.state, front.url);
   await brokerConnected(first);
   const second = startOn(t, await newState(t, url, first.state));
   const reported = await second.child.errorLine((line) => line.includes('reports its health'));
@@ -378,7 +296,7 @@ test('a database that does not fit is refused with a code, and a password is nev
   await writeFile(state.config, `enroll:\n  database: ${url}\n`);
   await database.sql(url, 'UPDATE flotilla.registry SET format = 99');
   t.regex(await init(state), /database-version/);
-  await database.sql(url, 'UPDATE flotilla.registry SET format = 1');
+  await database.sql(url, 'UPDATE flotilla.registry SET format = 2');
   await writeFile(
     state.config,
     `enroll:\n  database: ${url.replace(/f[0-9a-f]{32}/, 'missing')}\n`,

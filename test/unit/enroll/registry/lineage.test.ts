@@ -5,6 +5,7 @@ import type { KnownGeneration } from '../../../../core/protocol/generation.ts';
 import { textFile } from '../../../../core/stored-text.ts';
 import {
   divergedSinceMs,
+  isContinued,
   Lineage,
   lineageFile,
   type RegistryHistory,
@@ -34,6 +35,17 @@ test('a broker that knows an earlier or the newest state of this registry is not
   for (const one of [known('one', 90, 1000), known('two', 100, 2000), known('four', 170, 4000)]) {
     t.is(divergedSinceMs(history, one), undefined);
   }
+});
+
+test('the registry continues what a broker has if nothing of it was lost since, whatever an operator has decided', (t) => {
+  const all = { ...history, settled: [known('two', 200, 2000)] };
+  for (const one of [known('one', 90, 1000), known('two', 100, 2000), known('four', 170, 4000)]) {
+    t.true(isContinued(all, one));
+  }
+  t.is(divergedSinceMs(all, known('two', 101, 2000)), undefined);
+  t.false(isContinued(all, known('two', 101, 2000)), 'commit 101 is another one now');
+  t.false(isContinued(all, known('three', 95, 3000)), 'a run that is not in the history');
+  t.false(isContinued(all, known('one', 90, 1000, 'other')));
 });
 
 test('a broker is ahead if its run went on after the backup, if it knows a run that is not there, or another registry', (t) => {
