@@ -47,6 +47,8 @@ export interface NodeEvents {
   logLine(line: string): void;
   /** The role, the process or the addresses are other ones. */
   changed(): void;
+  /** The process is the active one now. */
+  becameActive(node: ClusterNode): void;
 }
 
 export class ClusterNode {
@@ -96,6 +98,11 @@ export class ClusterNode {
   async start(): Promise<void> {
     this.#spawn();
     await this.#settled.promise;
+  }
+
+  /** Another process took over: this one hung, and will learn it from the database. */
+  replaced(): void {
+    if (this.#role === 'active') this.#become('replaced', undefined);
   }
 
   async stop(): Promise<void> {
@@ -152,7 +159,9 @@ export class ClusterNode {
 
   #readResult(line: string): void {
     const ready = readySchema.safeParse(parsed(line));
-    if (ready.success) this.#become('active', ready.data);
+    if (!ready.success) return;
+    this.#become('active', ready.data);
+    this.#events.becameActive(this);
   }
 
   #readMessage(line: string): void {

@@ -123,12 +123,15 @@ async function startKind(
       if (terminalLog.isShown) terminalLog.write(line);
       else stderr.write(`${line}\n`);
     },
+    becameActive(node: ClusterNode): void {
+      for (const other of nodes) if (other !== node) other.replaced();
+    },
     changed(): void {
       active.update();
       cluster.roles.record(cluster.nodes.map(({ view }) => view));
     },
   };
-  const nodes = programs.map((program) => new ClusterNode(program, events));
+  const nodes: readonly ClusterNode[] = programs.map((one) => new ClusterNode(one, events));
   cluster.nodes.push(...nodes);
   const active = new ActiveInstance(nodes, route);
   lifecycle.add('processes', async () => {

@@ -134,7 +134,7 @@ async function clusterChecks(state: StateFolder): Promise<Check[]> {
   const run = await readClusterRun(state);
   return (run?.nodes ?? []).map(({ name, role, pid }) => ({
     name: `cluster: ${name}`,
-    ok: role !== 'starting',
+    ok: role === 'active' || role === 'standby',
     detail: `${role}${pid === null ? '' : `, process ${pid}`}`,
   }));
 }

@@ -43,7 +43,7 @@ const clusterRunSchema = z.object({
   nodes: z.array(
     z.object({
       name: z.string(),
-      role: z.enum(['active', 'standby', 'starting']),
+      role: z.enum(['active', 'standby', 'starting', 'replaced']),
       pid: z.int().nullable(),
     }),
   ),
