@@ -27,6 +27,8 @@ export interface BenchBroker {
   readonly version: string;
   readonly pid: number;
   readonly target: LoadTarget;
+  /** Resolves when the process has ended, with its exit code, or undefined if a signal ended it. */
+  readonly exited: Promise<number | undefined>;
   stop(): Promise<void>;
   /** `kill -9`. */
   kill(): Promise<void>;
@@ -136,8 +138,14 @@ function running(
 ): BenchBroker {
   const orphan = (): void => void child.kill('SIGKILL');
   process.once('exit', orphan);
-  child.once('exit', () => process.off('exit', orphan));
+  const exited = new Promise<number | undefined>((resolve) => {
+    child.once('exit', (code) => {
+      process.off('exit', orphan);
+      resolve(code ?? undefined);
+    });
+  });
   return {
+    exited,
     name,
     version,
     pid: child.pid ?? 0,

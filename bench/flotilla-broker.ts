@@ -3,6 +3,7 @@
  * arguments are the folder of the run and the port; it prints its port as a line of JSON. With
  * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store. With
  * `FLOTILLA_BENCH_DATABASE=postgres://…` its sessions are there, and it waits while another broker is active.
+ * `FLOTILLA_BENCH_LOG=debug` shows more than errors.
  *
  * @module
  */
@@ -40,7 +41,7 @@ const config = checkConfig({
   },
 });
 const state = stateFolder(join(folder, 'state'));
-const log = createLog({ level: 'error' });
+const log = createLog({ level: process.env['FLOTILLA_BENCH_LOG'] === 'debug' ? 'debug' : 'error' });
 const forever = new Promise(() => undefined);
 const broker = await startBroker(config, {
   state,

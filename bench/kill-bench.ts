@@ -28,7 +28,7 @@ const certificates = await makeCertificates(clientNames.slice(0, 40));
 const port = await freePort();
 const { database } = values;
 const machines =
-  database === undefined ? undefined : await TwoMachines.make(certificates, port, database);
+  database === undefined ? undefined : await TwoMachines.make(certificates, [port], database);
 try {
   await writeBenchState(certificates);
   const result = await runKills({

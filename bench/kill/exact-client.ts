@@ -38,14 +38,19 @@ export class ExactClient {
   readonly #options: ExactClientOptions;
   readonly #outgoing = new Map<number, Outgoing>();
   readonly #incoming = new Set<number>();
-  #scanner = new Scanner();
+  /** What was outstanding on the former connection. */
+  #left: ReadonlyMap<number, Outgoing> = new Map();
   #socket: TLSSocket | undefined;
+  /** CONNACK was received: packets may be sent. */
+  #isReady = false;
   #connected = Promise.withResolvers<undefined>();
   #subscribed = Promise.withResolvers<undefined>();
   #packetId = 0;
   #connects = 0;
   /** Reconnects at which the broker had no session. */
   sessionsLost = 0;
+  /** PUBACK and PUBCOMP packets on a former connection. What they confirm must be durable as well. */
+  lateAcknowledgements = 0;
   /** QoS 2 PUBLISH packets that were repeated before their release, which is allowed. */
   repeated = 0;
 
@@ -59,11 +64,22 @@ export class ExactClient {
     return this.#outgoing.size;
   }
 
-  /** Connects. Resolves after the CONNACK, when outstanding packets are sent again. */
+  /** Whether the CONNACK has arrived and the connection has not ended since. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /**
+   * Connects. Resolves after the CONNACK, when outstanding packets are sent again. A former connection that is open stays
+   * so, as one to a broker that hangs: what it acknowledges still counts, and nothing else of it does.
+   */
   async connect(target: LoadTarget): Promise<void> {
-    this.#scanner = new Scanner();
-    this.#connected = Promise.withResolvers();
-    this.#connected.promise.catch(() => undefined);
+    const scanner = new Scanner();
+    const connected = Promise.withResolvers<undefined>();
+    connected.promise.catch(() => undefined);
+    this.#connected = connected;
+    this.#isReady = false;
+    this.#left = new Map(this.#outgoing);
     const socket = connect({
       host: target.host,
       port: target.port,
@@ -72,16 +88,18 @@ export class ExactClient {
     });
     this.#socket = socket;
     const lost = (error?: Error): void => {
-      this.#connected.reject(error ?? new Error('closed'));
+      connected.reject(error ?? new Error('closed'));
+      if (this.#socket !== socket) return;
+      this.#isReady = false;
       this.#subscribed.reject(error ?? new Error('closed'));
     };
     socket.on('error', lost);
     socket.on('close', () => lost());
     socket.on('data', (chunk: Buffer) => {
-      if (socket === this.#socket) this.#scanner.scan(chunk, this.#packet);
+      scanner.scan(chunk, socket === this.#socket ? this.#packet : this.#latePacket);
     });
     socket.write(connectFrame(this.#options.clientId, false));
-    await this.#connected.promise;
+    await connected.promise;
   }
 
   async subscribe(filter: string, qos: LoadQos): Promise<void> {
@@ -96,19 +114,21 @@ export class ExactClient {
     while (this.#outgoing.has(this.#packetId));
     const message: Outgoing = { topic, text, qos, released: false };
     this.#outgoing.set(this.#packetId, message);
-    this.#send(this.#packetId, message, false);
+    if (this.#isReady) this.#send(this.#packetId, message, false);
   }
 
   /** Sends DISCONNECT and closes; the session is kept. */
   leave(): void {
     this.#socket?.end(disconnectPacket);
     this.#socket = undefined;
+    this.#isReady = false;
   }
 
   /** Closes without DISCONNECT. */
   drop(): void {
     this.#socket?.destroy();
     this.#socket = undefined;
+    this.#isReady = false;
   }
 
   #send(packetId: number, message: Outgoing, again: boolean): void {
@@ -133,6 +153,7 @@ export class ExactClient {
     if (type === packetType.publish) return this.#publish(first, data, start, end);
     if (type === packetType.connack) {
       if (this.#connects++ > 0 && ((data[start] ?? 0) & 1) === 0) this.sessionsLost++;
+      this.#isReady = true;
       // A map keeps the order of sending, also for released messages.
       for (const [id, message] of this.#outgoing) this.#send(id, message, true);
       return this.#connected.resolve(undefined);
@@ -152,6 +173,14 @@ export class ExactClient {
       this.#outgoing.delete(packetId);
       if (message !== undefined) this.#options.completed?.(message.text);
     }
+  };
+
+  readonly #latePacket = (first: number, data: Buffer, start: number, end: number): void => {
+    const type = first >> 4;
+    if (end - start < 2 || (type !== packetType.puback && type !== packetType.pubcomp)) return;
+    this.lateAcknowledgements++;
+    const message = this.#left.get(data.readUInt16BE(start));
+    if (message !== undefined) this.#options.completed?.(message.text);
   };
 
   #publish(first: number, data: Buffer, start: number, end: number): void {

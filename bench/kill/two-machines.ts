@@ -13,22 +13,29 @@ import type { RunCertificates } from '../certificates.ts';
 
 export class TwoMachines {
   readonly #machines: readonly RunCertificates[];
-  readonly #port: number;
+  readonly #ports: readonly number[];
   readonly #env: Readonly<Record<string, string>>;
   readonly #closing = new AbortController();
   #starts = 0;
   #standby: Promise<BenchBroker> | undefined;
 
-  private constructor(machines: readonly RunCertificates[], port: number, database: string) {
+  private constructor(
+    machines: readonly RunCertificates[],
+    ports: readonly number[],
+    database: string,
+  ) {
     this.#machines = machines;
-    this.#port = port;
+    this.#ports = ports;
     this.#env = { FLOTILLA_BENCH_DATABASE: database };
   }
 
-  /** @param database the URL of an empty database */
+  /**
+   * @param ports of the machines, in turn; a machine on which a broker hangs needs one of its own
+   * @param database the URL of an empty database
+   */
   static async make(
     certificates: RunCertificates,
-    port: number,
+    ports: readonly number[],
     database: string,
   ): Promise<TwoMachines> {
     const machines = ['first', 'second'].map((name) => ({
@@ -39,17 +46,27 @@ export class TwoMachines {
       await mkdir(machine.folder);
       await writeBenchState(machine);
     }
-    return new TwoMachines(machines, port, database);
+    return new TwoMachines(machines, ports, database);
   }
 
   /** Resolves when the standby of the previous start is active, and starts the next standby. */
   readonly start = async (): Promise<BenchBroker> => {
-    const next = this.#standby ?? this.#startOne();
-    const active = await next;
-    this.#standby = this.#startOne();
-    this.#standby.catch(() => undefined);
+    const active = await this.active();
+    this.startStandby();
     return active;
   };
+
+  /** Resolves when the broker that was started last is active. Rejects when it ended before. */
+  active(): Promise<BenchBroker> {
+    this.#standby ??= this.#startOne();
+    return this.#standby;
+  }
+
+  /** Starts a broker on the other machine, where no broker may run any more. */
+  startStandby(): void {
+    this.#standby = this.#startOne();
+    this.#standby.catch(() => undefined);
+  }
 
   /** Kills all of them. */
   close(): void {
@@ -57,11 +74,13 @@ export class TwoMachines {
   }
 
   async #startOne(): Promise<BenchBroker> {
-    const machine = this.#machines[this.#starts++ % this.#machines.length];
+    const number = this.#starts++;
+    const machine = this.#machines[number % this.#machines.length];
     if (machine === undefined) throw new Error('there is no machine');
+    const port = this.#ports[number % this.#ports.length];
     const { storeIndex } = stateFolder(join(machine.folder, 'state')).broker;
     for (const end of ['', '-wal', '-shm']) await rm(storeIndex + end, { force: true });
-    return startBenchBroker('flotilla', machine, this.#port, [], {
+    return startBenchBroker('flotilla', machine, port, [], {
       env: this.#env,
       signal: this.#closing.signal,
     });

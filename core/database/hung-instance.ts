@@ -26,12 +26,21 @@ export class HungInstance {
   readonly #statement: string;
   readonly #frozenAfterMs: number | undefined;
   readonly #log: Logger;
+  readonly #nowMs: () => number;
   #sign: string | undefined;
   #unchangedMs = 0;
   #lookedAtMs = 0;
 
-  /** @param frozenAfterMs undefined: never */
-  constructor(lockNumber: number, frozenAfterMs: number | undefined, log: Logger) {
+  /**
+   * @param frozenAfterMs undefined: never
+   * @param nowMs a clock that never goes back
+   */
+  constructor(
+    lockNumber: number,
+    frozenAfterMs: number | undefined,
+    log: Logger,
+    nowMs: () => number = () => performance.now(),
+  ) {
     // A backend that waits for its client is idle as well.
     this.#statement = `SELECT a.pid, CASE WHEN a.state = 'idle' OR a.wait_event_type = 'Client'
         THEN a.pid::text || a.backend_start::text || a.state_change::text END AS sign
@@ -41,14 +50,15 @@ export class HungInstance {
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
     this.#frozenAfterMs = frozenAfterMs;
     this.#log = log;
+    this.#nowMs = nowMs;
   }
 
   /** Looks once. Errors are left to the next statement of the caller. */
-  async look(connection: DatabaseConnection): Promise<void> {
+  async look(connection: Pick<DatabaseConnection, 'isOpen' | 'query'>): Promise<void> {
     if (this.#frozenAfterMs === undefined || !connection.isOpen) return;
     try {
       const [holder] = await connection.query<Holder>(this.#statement);
-      if (!this.#hangs(holder?.sign ?? undefined, performance.now())) return;
+      if (!this.#hangs(holder?.sign ?? undefined, this.#nowMs())) return;
       this.#log.warn('the active instance gives no sign of life: its session is ended');
       await connection.query('SELECT pg_terminate_backend($1)', [holder?.pid]);
     } catch (error) {

@@ -68,7 +68,7 @@ test('when the active broker is killed under QoS 1 and 2 load, a standby without
   t.timeout(limitMs);
   const machines = await TwoMachines.make(
     certificates,
-    await freePort(),
+    [await freePort()],
     await database.database(),
   );
   t.teardown(() => machines.close());
