@@ -1,4 +1,4 @@
-/** `flotilla cluster import`: moves what is in files into the configured databases. @module */
+/** `flotilla cluster import|export`: moves what is in files into the configured databases, and back. @module */
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import type { Config } from '../../core/config/config.ts';
@@ -21,7 +21,7 @@ interface ImportOptions extends StateOptions {
 
 export function clusterCommand(runner: Runner): Command {
   return new Command('cluster')
-    .description('move services from files to a database')
+    .description('move services from files to a database, or back')
     .addCommand(
       stateCommand(
         'import',
@@ -29,7 +29,38 @@ export function clusterCommand(runner: Runner): Command {
       )
         .option('--dry-run', 'only count what would be moved')
         .action(runner.run(importFiles)),
+    )
+    .addCommand(
+      stateCommand(
+        'export',
+        'write the registry and audit log of the database that enroll.database names into files; all instances must be stopped',
+      )
+        .requiredOption('--to <dir>', 'new state folder, whose folder enroll is written')
+        .action(runner.run(exportFiles)),
     );
+}
+
+const exportFiles: CommandAction<ExportOptions> = async (options, context) => {
+  const { exportRegistry } = await import('../../enroll/bootstrap/registry-export.ts');
+  const { state, config } = await loadStateAndConfig(options, context);
+  const lifecycle = new Lifecycle();
+  return lifecycle
+    .guard(async () => {
+      await lockState(state, ['enroll'], lifecycle);
+      const { to } = options;
+      const log = createLog({ level: 'warn' });
+      const { rows, auditLines } = await exportRegistry(config, { state, to, log });
+      context.out.result(
+        { exported: true, rows, auditLines, to },
+        `exported ${rows} rows, ${auditLines} lines of the audit log\nthe database is not used any more: remove enroll.database`,
+      );
+      return 0;
+    })
+    .finally(() => lifecycle.close());
+};
+
+interface ExportOptions extends StateOptions {
+  readonly to: string;
 }
 
 /** What is moved of one service. */

@@ -28,6 +28,7 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['console', ['console', 'console --link --operator alice']],
   ['status', ['status', 'status --all', 'status --json']],
   ['cluster import', ['cluster import --dry-run', 'cluster import --state /var/lib/flotilla']],
+  ['cluster export', ['cluster export --state /var/lib/flotilla --to /var/lib/flotilla-files']],
   ['check', ['check', 'check --state /var/lib/flotilla --json']],
   [
     'doctor',

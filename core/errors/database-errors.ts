@@ -66,6 +66,18 @@ export const databaseErrors = errors({
       'Run flotilla cluster import again where the files are: it begins again. To go on with the files, remove enroll.database from the settings.',
     exit: 1,
   },
+  'registry-exported': {
+    title: 'The registry of the database was exported to files',
+    advice:
+      'Remove enroll.database from the settings and use the files. To return to a database, import them into a new one with flotilla cluster import.',
+    exit: 1,
+  },
+  'export-target-exists': {
+    title: 'The target of the export has files already',
+    advice:
+      'Name a new state folder with --to. After an interrupted export, delete the folder that it has begun to write.',
+    exit: 1,
+  },
   'import-nothing': {
     title: 'There is nothing to import',
     advice:

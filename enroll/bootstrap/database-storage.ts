@@ -22,7 +22,7 @@ import { completeCopy, PostgresAudit, readExtent } from '../database/postgres-au
 import { PostgresRegistry } from '../database/postgres-registry.ts';
 import { registryTerm, writeText } from '../database/registry-tables.ts';
 import { Lineage } from '../registry/lineage.ts';
-import { assertImportEnded, importMark } from '../database/import-mark.ts';
+import { assertNotMoving, importMark } from '../database/import-mark.ts';
 import { hasRegistryFiles, type EnrollStorage, type StorageDeps } from './file-storage.ts';
 
 /**
@@ -63,7 +63,7 @@ export async function openDatabaseStorage(
   { clock, log, acceptLoss }: StorageDeps,
   lifecycle: Lifecycle,
 ): Promise<EnrollStorage> {
-  await assertImportEnded(databaseText(term, importMark));
+  await assertNotMoving(databaseText(term, importMark));
   // Before anything else is written: a state folder with another CA has nothing to do with this database.
   const authorities = databaseText(term, 'authorities');
   const stop = await keepAuthorities(authorities, ca, instanceName(state), log);

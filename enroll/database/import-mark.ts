@@ -1,6 +1,6 @@
 /**
- * The mark of an import in the database. The rows of an import that has not ended are worth nothing, and the next
- * attempt deletes them.
+ * The mark of an import or an export in the database. The rows of an import that has not ended are worth nothing, and the
+ * next attempt deletes them. After an export, the registry goes on in files.
  *
  * @module
  */
@@ -14,6 +14,7 @@ export const importMark = 'import';
 
 const markSchema = z.discriminatedUnion('state', [
   z.strictObject({ state: z.literal('begun') }),
+  z.strictObject({ state: z.literal('exported') }),
   /** Which files were imported: their newest commit, and the last line of their audit log. */
   z.strictObject({
     state: z.literal('ended'),
@@ -42,8 +43,11 @@ export function importMarkText(ended: DatabaseExtent | undefined): string {
   return JSON.stringify({ state: 'ended', number, auditSeq, auditHash } satisfies ImportMark);
 }
 
-/** @throws FlotillaError `registry-import-unfinished` */
-export async function assertImportEnded(stored: StoredText): Promise<void> {
-  if ((await readImportMark(stored))?.state !== 'begun') return;
-  throw new FlotillaError('registry-import-unfinished');
+export const exportedText = JSON.stringify({ state: 'exported' } satisfies ImportMark);
+
+/** @throws FlotillaError `registry-import-unfinished`, `registry-exported` */
+export async function assertNotMoving(stored: StoredText): Promise<void> {
+  const mark = await readImportMark(stored);
+  if (mark?.state === 'begun') throw new FlotillaError('registry-import-unfinished');
+  if (mark?.state === 'exported') throw new FlotillaError('registry-exported');
 }
