@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { EventType } from '../../core/protocol/operator-api.ts';
 
 /** How many events are kept for clients that come back. */
-const keptMax = 10_000;
+const keptMax = 5000;
 /** The most characters of the events that are kept. */
 const keptMaxChars = 16 * 1024 * 1024;
 
