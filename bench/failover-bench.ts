@@ -50,7 +50,7 @@ try {
   if (wrong + result.outOfOrderQos2 + result.sessionsLost > 0) process.exitCode = 1;
 } finally {
   machines.close();
-  database.close();
+  await database.close();
   await certificates.remove();
 }
 

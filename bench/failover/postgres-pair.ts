@@ -89,7 +89,7 @@ export class PostgresPair {
     try {
       await pair.#create();
     } catch (error) {
-      pair.close();
+      await pair.close();
       throw error;
     }
     return pair;
@@ -124,8 +124,10 @@ export class PostgresPair {
   }
 
   /** Ends both servers and deletes their files. */
-  close(): void {
+  async close(): Promise<void> {
     process.off('exit', this.#end);
+    // A server that is ending still writes files.
+    await Promise.all([this.#primary, this.#standby].map(quitServer));
     this.#end();
   }
 
@@ -201,6 +203,13 @@ export class PostgresPair {
       await client.end();
     }
   }
+}
+
+async function quitServer({ child }: Server): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGQUIT');
+  await ended;
 }
 
 /** Ends all processes of a server at once, as the loss of its machine does: no session finishes anything. */
