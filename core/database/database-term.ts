@@ -115,6 +115,10 @@ export class DatabaseTerm {
   #heartbeat: NodeJS.Timeout | undefined;
   #lose: (error: FlotillaError) => void = () => undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Statements that are under way or wait. */
+  #statements = 0;
+  /** The last sign of life. */
+  #sign: Promise<unknown> = Promise.resolve();
   readonly #closing = new AbortController();
 
   private constructor(
@@ -210,12 +214,16 @@ export class DatabaseTerm {
     text: string,
     values: readonly unknown[] = [],
   ): Promise<readonly Row[]> => {
+    this.#statements++;
     try {
+      await this.#sign;
       const connection = this.#connection;
       if (connection === undefined) throw new Error('the connection was lost');
       return await connection.query<Row>(text, values);
     } catch (error) {
       throw new FlotillaError('database-unreachable', { cause: error });
+    } finally {
+      this.#statements--;
     }
   };
 
@@ -225,7 +233,11 @@ export class DatabaseTerm {
    * @throws FlotillaError `tables.unavailable`: it has certainly not happened
    */
   write(statement: FencedStatement): Promise<void> {
-    const written = this.#last.then(() => this.#write(statement));
+    this.#statements++;
+    const written = this.#last
+      .then(() => this.#sign)
+      .then(() => this.#write(statement))
+      .finally(() => this.#statements--);
     this.#last = written.catch(() => undefined);
     return written;
   }
@@ -276,10 +288,18 @@ export class DatabaseTerm {
     return new FlotillaError(this.#deps.tables.unavailable, { cause });
   }
 
-  /** A statement that changes nothing. A lost session is noticed by it as well. */
+  /**
+   * A statement that changes nothing. A lost session is noticed by it as well. The library allows one statement at a
+   * time, and any other is a sign of life, too.
+   */
   #giveSign(): void {
     const connection = this.#connection;
-    if (connection?.isOpen === true) connection.query('SELECT 1').catch(() => undefined);
+    if (this.#statements > 0 || connection?.isOpen !== true) return;
+    this.#statements++;
+    this.#sign = connection
+      .query('SELECT 1')
+      .catch(() => undefined)
+      .finally(() => this.#statements--);
   }
 
   /** @throws FlotillaError `tables.unavailable` */

@@ -242,3 +242,37 @@ test('a commit waits for the disk although the server does not by default', asyn
 function withFolder(url: string, folder: string): string {
   return url.replace(/host=.*/, `host=${encodeURIComponent(folder)}`);
 }
+
+test('signs of life and statements are sent one at a time', async (t) => {
+  const running = skipsWithoutServer(t, server);
+  if (running === undefined) return;
+  const warnings: string[] = [];
+  const noteWarning = ({ name, message }: Error): void => void warnings.push(`${name}: ${message}`);
+  process.on('warning', noteWarning);
+  t.teardown(() => process.off('warning', noteWarning));
+  const address = parseDatabaseUrl(await running.database());
+  const term = await DatabaseTerm.begin({
+    ...{ tables: registryTerm, log: silentLog, instance: 'test', heartbeatMs: 1 },
+    access: { address, password: undefined, ca: undefined },
+  });
+  if (term === undefined) throw new Error('no term');
+  const name = 'test-pause';
+  // As an append, it says whether the term is the current one.
+  const text = 'SELECT count(*)::int AS passed FROM pg_sleep(0.005) WHERE $1 > 0 AND $2 > 0';
+  const statement = { name, text, values: [] };
+  const reads: Promise<unknown>[] = [];
+  for (let round = 0; round < 50; round++) {
+    const written = term.write(statement);
+    if (round % 10 === 0) reads.push(written.then(() => term.read('SELECT pg_sleep(0.002)')));
+    await written;
+    await Promise.all(reads.splice(0));
+    // The timer of the heartbeat runs.
+    await until('the next turn', () => new Promise<boolean>((next) => setTimeout(next, 2, true)));
+  }
+  t.is(term.writes, 50);
+  await term.close();
+  t.deepEqual(
+    warnings.filter((one) => one.includes('already executing')),
+    [],
+  );
+});
