@@ -104,8 +104,7 @@ async function restartForServing() {
   }
   // Programs that this process starts get the allocator of the system.
   const rest = allocator.withoutAllocator(process.env);
-  for (const name of ['LD_PRELOAD', 'MALLOC_CONF']) {
-    if (rest[name] === undefined) delete process.env[name];
-    else process.env[name] = rest[name];
-  }
+  delete process.env.LD_PRELOAD;
+  delete process.env.MALLOC_CONF;
+  Object.assign(process.env, rest);
 }
