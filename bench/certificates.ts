@@ -67,12 +67,17 @@ export async function makeCertificates(clientNames: readonly string[]): Promise<
   return { folder, files, ca: root.pem, server, clients, remove };
 }
 
-/** The TLS context of a client's connections. TLS 1.3 only, which all brokers of a run support. */
+/**
+ * The TLS context of a client's connections. TLS 1.3 only, which all brokers of a run support;
+ * FLOTILLA_BENCH_TLS=1.2: TLS 1.2 only.
+ */
 export function clientContext(ca: string, identity: PemIdentity): SecureContext {
   return createSecureContext({
     ca,
     cert: identity.cert,
     key: identity.key,
-    minVersion: 'TLSv1.3',
+    ...(process.env['FLOTILLA_BENCH_TLS'] === '1.2'
+      ? ({ minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const)
+      : ({ minVersion: 'TLSv1.3' } as const)),
   });
 }
