@@ -12,7 +12,8 @@ import type { DeviceId } from '../../core/device-id.ts';
 import { serviceRoles } from '../../core/protocol/enrollment-api.ts';
 import { adminClient, type AdminOptions } from '../lib/admin-client.ts';
 import { deviceId, stateCommand, urlOption, type CommandAction } from '../lib/command-context.ts';
-import { enrollInto, type EnrolledDevice } from '../lib/enroll-device.ts';
+import type { EnrolledDevice } from '../lib/enroll-device.ts';
+import { enrollService } from '../lib/service-identity.ts';
 import type { Runner } from '../lib/runner.ts';
 import { renewCommand } from './device-renew.ts';
 import { serviceListCommands } from './service-list.ts';
@@ -58,30 +59,7 @@ export function serviceCommand(runner: Runner): Command {
 const create: CommandAction<ServiceOptions> = async (options, context) => {
   const passphrase = await readP12Passphrase(options);
   const client = await adminClient(options, context);
-  const made = await enrollInto({
-    folder: options.out,
-    id: options.name,
-    keyType: 'p256',
-    url: client.url,
-    fingerprint: client.rootFingerprint(),
-    mqtts: undefined,
-    waitMs: 0,
-    waiting: () => undefined,
-    call: (ca, csr) => ({
-      method: 'POST',
-      url: new URL('/v1/services', client.url).href,
-      ca,
-      cert: client.cert,
-      key: client.key,
-      body: {
-        name: options.name,
-        role: options.role,
-        ...(options.policyRole === undefined ? {} : { policyRole: options.policyRole }),
-        csr,
-        names: options.names,
-      },
-    }),
-  });
+  const made = await enrollService(client, options.out, options);
   if (options.p12 !== undefined && passphrase !== undefined) {
     await writePkcs12(options.p12, made, passphrase);
   }

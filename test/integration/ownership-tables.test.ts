@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { NodeLease } from '../../broker/cluster/node-lease.ts';
 import {
   checkInRow,
@@ -21,7 +21,7 @@ import {
   unrecoveredStatement,
 } from '../../broker/cluster/ownership-tables.ts';
 import { systemClock } from '../../core/clock.ts';
-import { openClaimDatabase } from '../support/claim-database.ts';
+import { openClaimDatabase, type OpenedClaimDatabase } from '../support/claim-database.ts';
 import { postgresServer, skipsWithoutServer } from '../support/postgres-server.ts';
 
 const opened = await postgresServer();
@@ -36,6 +36,16 @@ interface StoredRow {
   readonly transfer_to: string | null;
 }
 
+/** A new database with the tables; undefined: there is no server, and the test is skipped. */
+async function databaseWithTables(t: ExecutionContext): Promise<OpenedClaimDatabase | undefined> {
+  const server = skipsWithoutServer(t, opened);
+  if (server === undefined) return undefined;
+  const database = await openClaimDatabase(await server.database(), 'test');
+  t.teardown(() => database.close());
+  await ensureOwnershipTables(database);
+  return database;
+}
+
 const nodes = ['broker-1', 'broker-2', 'broker-3'];
 
 /** One step of a history: which broker does what. Old numbers are those of an earlier step. */
@@ -46,12 +56,8 @@ const step = fc.record({
 });
 
 test('the function of the database changes a row as the reducer does', async (t) => {
-  const server = skipsWithoutServer(t, opened);
-  if (server === undefined) return;
-  const url = await server.database();
-  const database = await openClaimDatabase(url, 'test');
-  t.teardown(() => database.close());
-  await ensureOwnershipTables(database);
+  const database = await databaseWithTables(t);
+  if (database === undefined) return;
   const join = async (node: string): Promise<number> => {
     const [row] = await database.query<{ number: string }>(joinStatement, [node]);
     return Number(row?.number);
@@ -146,12 +152,8 @@ test('the function of the database changes a row as the reducer does', async (t)
 });
 
 test('another identity cannot replace a claim that waits', async (t) => {
-  const server = skipsWithoutServer(t, opened);
-  if (server === undefined) return;
-  const url = await server.database();
-  const database = await openClaimDatabase(url, 'test');
-  t.teardown(() => database.close());
-  await ensureOwnershipTables(database);
+  const database = await databaseWithTables(t);
+  if (database === undefined) return;
   for (const node of nodes) await database.query(joinStatement, [node]);
   const ask = async (node: string, identity: string, more: object): Promise<unknown> => {
     const request = { client: 'c', identity, connectionsMax: 9, connection: {}, ...more };
@@ -168,24 +170,16 @@ test('another identity cannot replace a claim that waits', async (t) => {
 });
 
 test('tables of another version are refused', async (t) => {
-  const server = skipsWithoutServer(t, opened);
-  if (server === undefined) return;
-  const url = await server.database();
-  const database = await openClaimDatabase(url, 'test');
-  t.teardown(() => database.close());
-  await ensureOwnershipTables(database);
+  const database = await databaseWithTables(t);
+  if (database === undefined) return;
   await ensureOwnershipTables(database);
   await database.query('UPDATE flotilla.broker_cluster SET format = 99');
   t.like(await t.throwsAsync(ensureOwnershipTables(database)), { code: 'database-version' });
 });
 
 test('sessions of a fenced node are recovered by another one than that which has fenced it', async (t) => {
-  const server = skipsWithoutServer(t, opened);
-  if (server === undefined) return;
-  const url = await server.database();
-  const database = await openClaimDatabase(url, 'test');
-  t.teardown(() => database.close());
-  await ensureOwnershipTables(database);
+  const database = await databaseWithTables(t);
+  if (database === undefined) return;
   await database.query(joinStatement, ['broker-1']);
   await database.query(`INSERT INTO flotilla.broker_session_owner (client, identity, node, number, epoch)
     SELECT 'c' || n, 'a', 'broker-1', 1, n FROM generate_series(1, 2500) n`);

@@ -130,15 +130,21 @@ async function verified(state: StateFolder): Promise<Verdict> {
   return result.json() as Verdict;
 }
 
-test('a registry in files is counted, moved into a database once, also after an interruption, and complete there', async (t) => {
-  const database = skipsWithoutServer(t, server);
-  if (database === undefined) return;
-  t.timeout(limitMs);
+/** A new state folder with a CA, and commands on it. */
+async function initialized(t: ExecutionContext) {
   const state = stateFolder(join(tempFolder(t), 'state'));
   await mkdir(state.root, { mode: 0o700 });
   const run = (...args: string[]): ReturnType<typeof flotilla> =>
     flotilla([...args, '--state', state.root]);
   t.is((await run('init')).code, 0);
+  return { state, run };
+}
+
+test('a registry in files is counted, moved into a database once, also after an interruption, and complete there', async (t) => {
+  const database = skipsWithoutServer(t, server);
+  if (database === undefined) return;
+  t.timeout(limitMs);
+  const { state, run } = await initialized(t);
   await writeFile(state.enroll.crlNumber, '4102444800000\n');
   const content = await contentOf(state, devices);
   const before = await verified(state);
@@ -211,11 +217,7 @@ test('a registry in a database is written into files, with the same rows, number
   const database = skipsWithoutServer(t, server);
   if (database === undefined) return;
   t.timeout(limitMs);
-  const state = stateFolder(join(tempFolder(t), 'state'));
-  await mkdir(state.root, { mode: 0o700 });
-  const run = (...args: string[]): ReturnType<typeof flotilla> =>
-    flotilla([...args, '--state', state.root]);
-  t.is((await run('init')).code, 0);
+  const { state, run } = await initialized(t);
   await contentOf(state, 300);
   await writeFile(state.enroll.crlNumber, '4102444800000\n');
   const url = await database.database();
