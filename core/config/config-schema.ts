@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from 'zod';
+import { clusterSettingsSchema } from './cluster-settings.ts';
 import { cmpSettingsSchema } from './cmp-settings.ts';
 import { databaseSettings } from './database-settings.ts';
 import { enrollLimitsSchema } from './enroll-limits.ts';
@@ -351,6 +352,7 @@ export const configSchema = z.strictObject({
         .describe('What happens to an identity that connects too often.'),
     })
     .prefault({}),
+  cluster: clusterSettingsSchema.prefault({}),
   limits: z
     .strictObject({
       broker: brokerLimitsSchema.prefault({}),
