@@ -29,8 +29,8 @@ const socketPathMaxBytes = 107;
 const startTimeoutMs = 120_000;
 const probeIntervalMs = 100;
 const restartAfterMs = 1000;
-/** Connections of 5 brokers and 2 enrollment instances, with a reserve. */
-const connectionsMax = 60;
+/** Connections of 5 brokers with 32 partitions and of 2 enrollment instances, with a reserve. */
+const connectionsMax = 200;
 
 export interface ClusterDatabase {
   /** For `enroll.database` and `broker.database`. */

@@ -105,6 +105,14 @@ export class ClusterNode {
     if (this.#role === 'active') this.#become('replaced', undefined);
   }
 
+  /** Says whether an active process still answers its checks. */
+  answers(isAnswering: boolean): void {
+    const [from, to] = isAnswering
+      ? (['silent', 'active'] as const)
+      : (['active', 'silent'] as const);
+    if (this.#role === from) this.#become(to, this.#ready);
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#cancelRestart();
@@ -181,6 +189,8 @@ export class ClusterNode {
     const fields = { node: this.name, pid: this.#process?.pid };
     if (before === 'standby' && role === 'active') {
       this.#events.log.warn(fields, 'a standby has taken over');
+    } else if (role === 'silent') {
+      this.#events.log.warn(fields, 'a process of the cluster does not answer');
     } else if (before !== role) this.#events.log.info({ ...fields, role }, 'role of a process');
     this.#events.changed();
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemClock } from '../../core/clock.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { httpsUrl, publicEnrollUrl } from '../../core/config/public-address.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
@@ -15,12 +16,20 @@ import type { UpAddresses } from '../lib/quick-start.ts';
 import { writeRun } from '../lib/run-file.ts';
 import { prepareState, type ServeFlags } from '../lib/serving.ts';
 import type { TerminalLog } from '../lib/terminal-log.ts';
-import { ActiveInstance } from './active-instance.ts';
 import { ensureBrokerIdentity } from './broker-identities.ts';
-import type { ClusterBalancers } from './cluster-balancers.ts';
+import type { ClusterBalancers, ObservedNode } from './cluster-balancers.ts';
 import { ClusterNode, type NodeProgram } from './cluster-node.ts';
-import { enrollmentInstances, nodePrograms, type NodeSettings } from './node-programs.ts';
+import {
+  enrollmentInstances,
+  nodePrograms,
+  partitionCount,
+  type NodeSettings,
+} from './node-programs.ts';
+import { ReadinessWatch } from './readiness-watch.ts';
 import type { RoleFile } from './role-file.ts';
+
+/** Then the cluster is reported as started although not all of it is ready: its database may be away. */
+const readyMaxMs = 60_000;
 
 export interface ClusterOptions extends StateOptions, ServeFlags {
   readonly nodes?: number;
@@ -71,17 +80,21 @@ export async function startNodes(
   const settings: NodeSettings = {
     ...{ env: context.environment.env, logLevel: config.log.level, database, publicUrl },
     localUrl: httpsUrl(reachable(config.host), https),
+    partitions: partitionCount(config.cluster.partitions, options.nodes ?? 0),
   };
   const instances = await nodePrograms(state, 'enrollment', enrollmentInstances, settings);
-  const toEnrollment = (node: ClusterNode | undefined): void => balancers.routeEnrollment(node);
-  if (!(await startKind(cluster, instances, toEnrollment))) return undefined;
+  const enrollment: NodeKind = {
+    isShared: false,
+    route: (nodes) => balancers.routeEnrollment(nodes),
+  };
+  if (!(await startKind(cluster, instances, enrollment))) return undefined;
   const { https: service, enrollMetrics } = addressesOf(cluster);
   const run = { https: service, metrics: enrollMetrics, fingerprint };
   lifecycle.add('run file', await writeRun(state.run.enroll, run));
   const brokers = await nodePrograms(state, 'broker', options.nodes ?? 0, settings);
   for (const broker of brokers) await ensureBrokerIdentity(broker, options, context);
-  const toBroker = (node: ClusterNode | undefined): void => balancers.routeBroker(node);
-  if (!(await startKind(cluster, brokers, toBroker))) return undefined;
+  const sharing: NodeKind = { isShared: true, route: (nodes) => balancers.routeBrokers(nodes) };
+  if (!(await startKind(cluster, brokers, sharing))) return undefined;
   const { mqtts, wss, metrics } = addressesOf(cluster);
   lifecycle.add('run file', await writeRun(state.run.broker, { mqtts, wss, metrics }));
   return fingerprint;
@@ -109,14 +122,32 @@ async function prepareCluster(
   }
 }
 
+/** How the processes of a kind work together. */
+interface NodeKind {
+  /** All are active at the same time. Otherwise one is, and the others wait. */
+  readonly isShared: boolean;
+  /** Sends connections to those that can accept them. */
+  readonly route: (nodes: readonly ObservedNode[]) => void;
+}
+
 /** Starts all processes of a kind. @returns false when the process should stop before they have started */
 async function startKind(
   cluster: Cluster,
   programs: readonly NodeProgram[],
-  route: (node: ClusterNode | undefined) => void,
+  { isShared, route }: NodeKind,
 ): Promise<boolean> {
   const { lifecycle, log, terminalLog, context, stop } = cluster;
   const { stderr } = context.out.streams;
+  const ready = Promise.withResolvers<undefined>();
+  let isClosed = false;
+  const observe = (): void => {
+    if (isClosed) return;
+    const observed = nodes.map((node) => ({ node, state: watch.stateOf(node) }));
+    route(observed);
+    if (isShared) for (const { node, state } of observed) node.answers(!state.isSilent);
+    const begun = observed.filter(({ state }) => state.hasBegun);
+    if (begun.length > 0 && begun.every(({ state }) => state.isReady)) ready.resolve(undefined);
+  };
   const events = {
     log,
     logLine(line: string): void {
@@ -124,24 +155,30 @@ async function startKind(
       else stderr.write(`${line}\n`);
     },
     becameActive(node: ClusterNode): void {
+      if (isShared) return;
       for (const other of nodes) if (other !== node) other.replaced();
     },
     changed(): void {
-      active.update();
+      observe();
       cluster.roles.record(cluster.nodes.map(({ view }) => view));
     },
   };
   const nodes: readonly ClusterNode[] = programs.map((one) => new ClusterNode(one, events));
   cluster.nodes.push(...nodes);
-  const active = new ActiveInstance(nodes, route);
+  const watch = new ReadinessWatch(nodes, observe);
   lifecycle.add('processes', async () => {
-    active.close();
+    isClosed = true;
+    watch.close();
     // The standbys first, so that none takes over.
     const isActive = ({ view }: ClusterNode): boolean => view.role === 'active';
     await Promise.all(nodes.filter((node) => !isActive(node)).map((node) => node.stop()));
     await Promise.all(nodes.map((node) => node.stop()));
   });
-  const started = Promise.all(nodes.map((node) => node.start()));
+  const started = Promise.all(nodes.map((node) => node.start())).then(async () => {
+    const tooLong = systemClock.after(readyMaxMs, () => ready.resolve(undefined));
+    await ready.promise;
+    tooLong();
+  });
   return Promise.race([started.then(() => true), stop.then(() => false)]);
 }
 

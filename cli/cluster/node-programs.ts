@@ -14,6 +14,7 @@ import type { NodeProgram } from './cluster-node.ts';
 
 export const enrollmentInstances = 2;
 const loopback = '127.0.0.1';
+const partitionsMin = 2;
 
 export interface NodeSettings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -24,6 +25,18 @@ export interface NodeSettings {
   readonly publicUrl: string;
   /** The URL of the enrollment service for the brokers. */
   readonly localUrl: string;
+  /** Into how many partitions the brokers divide the identities. */
+  readonly partitions: number;
+}
+
+/**
+ * The number of partitions, so that each broker can hold one. It cannot be changed later.
+ *
+ * @param configured the setting, if there is one
+ * @param brokers how many there are now
+ */
+export function partitionCount(configured: number | undefined, brokers: number): number {
+  return configured ?? Math.max(partitionsMin, brokers);
 }
 
 /**
@@ -73,7 +86,7 @@ async function nodeProgram(
   return { name, folder, kind, args, env: environmentOf(settings) };
 }
 
-function environmentOf({ env, database, publicUrl }: NodeSettings): NodeProgram['env'] {
+function environmentOf({ env, database, publicUrl, partitions }: NodeSettings): NodeProgram['env'] {
   return {
     ...env,
     FLOTILLA_ENROLL__DATABASE: database,
@@ -81,6 +94,9 @@ function environmentOf({ env, database, publicUrl }: NodeSettings): NodeProgram[
     FLOTILLA_ENROLL__URL: publicUrl,
     FLOTILLA_ENROLL__METRICS_HOST: loopback,
     FLOTILLA_BROKER__METRICS_HOST: loopback,
+    FLOTILLA_CLUSTER__PARTITIONS: String(partitions),
+    FLOTILLA_CLUSTER__HOST: loopback,
+    FLOTILLA_CLUSTER__PORT: '0',
     // The balancer of the cluster says where a client is.
     FLOTILLA_PROXIES: `[${loopback}]`,
     // The service manager hears from the parent only.

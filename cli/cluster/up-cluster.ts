@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ConfigInput } from '../../core/config/config.ts';
+import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { formatConfig } from '../../core/config/config-text.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
@@ -36,10 +36,8 @@ export const upCluster: CommandAction<ClusterOptions> = async (options, context)
     out.result(config, formatConfig(config).trimEnd());
     return 0;
   }
-  if (config.proxies.length > 0) {
-    const detail = 'the setting proxies does not work with --nodes, which has its own balancer';
-    throw new FlotillaError('usage', { detail });
-  }
+  const refused = refusedSetting(config);
+  if (refused !== undefined) throw new FlotillaError('usage', { detail: refused });
   const lifecycle = new Lifecycle();
   const stop = environment.stopAsked();
   const failures = await lifecycle.guard(async () => {
@@ -69,6 +67,15 @@ export const upCluster: CommandAction<ClusterOptions> = async (options, context)
   );
   return code;
 };
+
+/** Says which setting contradicts what the cluster arranges itself. */
+function refusedSetting({ proxies, cluster }: Config): string | undefined {
+  if (proxies.length > 0)
+    return 'the setting proxies does not work with --nodes, which has its own balancer';
+  if (cluster.address !== undefined)
+    return 'the setting cluster.address does not work with --nodes, which has brokers on one machine';
+  return undefined;
+}
 
 /** By default the log is quiet, as that of `up` without a cluster. */
 function clusterFlags(options: ClusterOptions, { environment }: Context): ConfigInput {
@@ -111,11 +118,11 @@ async function welcome(
 }
 
 function clusterText(nodes: ClusterRun['nodes']): string {
-  const active = nodes.find(({ name, role }) => name.startsWith('broker') && role === 'active');
+  const broker = nodes.find(({ name, role }) => name.startsWith('broker') && role === 'active');
   return [
     'Processes:',
     ...nodes.map(({ name, role, pid }) => `  ${name.padEnd(10)} ${role.padEnd(8)} ${pid ?? ''}`),
     '',
-    `To see a failover: kill -9 ${active?.pid ?? ''}, then flotilla status`,
+    `To see a failover: kill -9 ${broker?.pid ?? ''}, then flotilla status`,
   ].join('\n');
 }

@@ -43,7 +43,7 @@ const clusterRunSchema = z.object({
   nodes: z.array(
     z.object({
       name: z.string(),
-      role: z.enum(['active', 'standby', 'starting', 'replaced']),
+      role: z.enum(['active', 'standby', 'starting', 'replaced', 'silent']),
       pid: z.int().nullable(),
     }),
   ),

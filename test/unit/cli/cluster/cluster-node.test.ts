@@ -55,3 +55,22 @@ test('a process that ends at its first start is reported with its last message',
   const error = await t.throwsAsync(() => node.start(), { message: /state: code 1: no key/ });
   t.like(error, { code: 'cluster-node-failed' });
 });
+
+test('an active process that does not answer is silent until it answers again', async (t) => {
+  const { node } = nodeOf(t, ready + stay);
+  await node.start();
+  node.answers(true);
+  t.is(node.view.role, 'active');
+  node.answers(false);
+  t.is(node.view.role, 'silent');
+  t.deepEqual(node.target('metrics'), { host: '127.0.0.1', port: 1 });
+  node.answers(true);
+  t.is(node.view.role, 'active');
+});
+
+test('a standby that does not answer stays a standby', async (t) => {
+  const { node } = nodeOf(t, `console.error('standby: other is active');${stay}`);
+  await node.start();
+  node.answers(false);
+  t.is(node.view.role, 'standby');
+});
