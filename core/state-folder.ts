@@ -8,6 +8,7 @@
  * enroll/  tls/ tls-rsa/ registry/ audit/                               (enrollment only)
  * admin/   key.pem cert.pem chain.pem ca.pem                            (for the command line)
  * broker/  identity/{key,cert,chain,ca}.pem identity-rsa/ directory.json store.sqlite store-index.sqlite
+ *          partitions/
  * sim/     keys and certificates of the simulator
  * simulations/  plans and reports of the runs that were started from the console
  * run/     enroll.json broker.json: the addresses of the running services; broker.sock, locks; cluster.json
@@ -92,6 +93,8 @@ export interface StateFolder {
     readonly store: string;
     /** The index beside a journal in a database: each start creates it again. */
     readonly storeIndex: string;
+    /** The indexes of the partitions of a cluster, `p0.sqlite` and so on. */
+    readonly partitionIndexes: string;
     /** The fleet's policy, as it came over the feed. */
     readonly fleetPolicy: string;
   };
@@ -157,6 +160,7 @@ export function stateFolder(root: string): StateFolder {
       directory: at('broker', 'directory.json'),
       store: at('broker', 'store.sqlite'),
       storeIndex: at('broker', 'store-index.sqlite'),
+      partitionIndexes: at('broker', 'partitions'),
       fleetPolicy: at('broker', 'fleet-policy.yaml'),
     },
     sim: at('sim'),

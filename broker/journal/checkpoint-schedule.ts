@@ -23,6 +23,8 @@ const lastMinBytes = 1024 * 1024;
 const overdueFactor = 8;
 
 export interface CheckpointDeps {
+  /** The name of the store. */
+  readonly store: string;
   readonly access: DatabaseAccess;
   readonly term: DatabaseTerm;
   /** The local file. */
@@ -63,7 +65,7 @@ export class CheckpointSchedule {
     this.#beginIfLong();
   }
 
-  get facts(): Omit<JournalFacts, 'term' | 'isConnected'> {
+  get facts(): Omit<JournalFacts, 'store' | 'term' | 'isConnected'> {
     return {
       journalBytes: this.#bytes + this.#runningBytes,
       checkpointAtMs: this.#atMs,
@@ -132,7 +134,7 @@ export class CheckpointSchedule {
 
   async #write(): Promise<void> {
     if (this.#bytes === 0) return;
-    const { access, term, path, position, durable, log } = this.#deps;
+    const { store, access, term, path, position, durable, log } = this.#deps;
     const startMs = performance.now();
     // In one turn of the event loop: the position, the local file and the rows belong together.
     const at = position();
@@ -151,7 +153,7 @@ export class CheckpointSchedule {
       }
       if (this.#isClosed) throw new Error('the store is being closed');
       rows = await writeCheckpoint(this.#connection, {
-        ...{ term: term.term, position: at },
+        ...{ store, term: term.term, position: at },
         deletedSessions: touched.deletedSessions,
         rows: checkpointRows(snapshot, touched),
       });

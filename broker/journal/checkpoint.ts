@@ -15,13 +15,14 @@ import {
   deleteRowsOfSessions,
   moveCheckpoint,
   putRows,
-  storeName,
 } from './journal-tables.ts';
 
 const statementMaxRows = 4000;
 const statementMaxBytes = 1024 * 1024;
 
 export interface CheckpointPlan {
+  /** The name of the store. */
+  readonly store: string;
   readonly term: number;
   /** The last journal row that the checkpoint contains. It must be durable. */
   readonly position: number;
@@ -37,10 +38,10 @@ export interface CheckpointPlan {
  */
 export async function writeCheckpoint(
   connection: DatabaseConnection,
-  { term, position, deletedSessions, rows, imported }: CheckpointPlan,
+  { store, term, position, deletedSessions, rows, imported }: CheckpointPlan,
 ): Promise<number | undefined> {
   const run = (text: string, ...values: unknown[]): Promise<readonly object[]> =>
-    connection.query(text, [storeName, ...values]);
+    connection.query(text, [store, ...values]);
   await connection.query('BEGIN');
   // The tables grow and shrink too fast for statistics: the key is always the right way.
   await connection.query('SET LOCAL enable_seqscan = off');

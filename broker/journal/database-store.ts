@@ -5,6 +5,7 @@
  * @module
  */
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { databaseAccess } from '../../core/database/database-connection.ts';
@@ -17,6 +18,7 @@ import { storeLimits } from '../store/open-store.ts';
 import type { SessionStore } from '../store/session-store.ts';
 import { countStore } from '../store/store-counts.ts';
 import { brokerInstance, fleetRoots } from './fleet-claim.ts';
+import { storeNameOf, type StorePartition } from './store-layout.ts';
 import type { JournalFacts, JournalNotice, JournalThreadData } from './journal-thread.ts';
 
 export interface DatabaseStoreDeps {
@@ -48,14 +50,16 @@ export interface DatabaseStore {
 /**
  * Opens the store in the configured database, as its active broker.
  *
+ * @param partition the store of one partition; without it the store for all sessions
  * @param standby waits while another broker is active; without it `database-in-use` is thrown
  * @returns undefined when no database is configured, or `standby.stop` resolved first
- * @throws FlotillaError `config-invalid`, `database-…`, `journal-damaged`, `store-…`
+ * @throws FlotillaError `config-invalid`, `database-…`, `journal-damaged`, `store-…`, `cluster-partitions-differ`
  */
 export async function openDatabaseStore(
   config: Config,
   { state, clock, log, times }: DatabaseStoreDeps,
   standby?: BrokerStandby,
+  partition?: StorePartition,
 ): Promise<DatabaseStore | undefined> {
   const access = await databaseAccess(config.broker);
   if (access === undefined) return undefined;
@@ -71,7 +75,11 @@ export async function openDatabaseStore(
   let committed: (tookMs: number) => void = () => undefined;
   let stallChanged: (reason: string | undefined) => void = () => undefined;
   const workerData: JournalThreadData = {
-    ...{ path: state.broker.storeIndex, access, roots, times },
+    path:
+      partition === undefined
+        ? state.broker.storeIndex
+        : join(state.broker.partitionIndexes, `${partition.name}.sqlite`),
+    ...{ access, roots, times, partition },
     instance: brokerInstance(state),
     waits: standby !== undefined,
   };
@@ -101,7 +109,7 @@ export async function openDatabaseStore(
       failed: failed.promise,
       onCommit: (listener) => (committed = listener),
       onStall: (listener) => (stallChanged = listener),
-      facts: () => facts ?? noFacts,
+      facts: () => facts ?? { store: storeNameOf(partition), ...noFacts },
     };
   } catch (error) {
     if (abandon.signal.aborted) return undefined;
@@ -110,7 +118,7 @@ export async function openDatabaseStore(
 }
 
 /** Before the first ones arrive. */
-const noFacts: JournalFacts = {
+const noFacts: Omit<JournalFacts, 'store'> = {
   term: 0,
   isConnected: false,
   journalBytes: 0,

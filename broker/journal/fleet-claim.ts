@@ -9,7 +9,6 @@ import { hostname } from 'node:os';
 import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { identityFiles, type StateFolder } from '../../core/state-folder.ts';
-import { storeName } from './journal-tables.ts';
 
 /** Names a broker for people. */
 export function brokerInstance({ root }: StateFolder): string {
@@ -29,12 +28,17 @@ export async function fleetRoots({ broker }: StateFolder): Promise<string[]> {
 /**
  * Notes the roots of this fleet: the sessions of another one are not touched.
  *
+ * @param store the name of the store
  * @throws FlotillaError `database-ca-differs`
  */
-export async function claimFleet(term: DatabaseTerm, roots: readonly string[]): Promise<void> {
+export async function claimFleet(
+  term: DatabaseTerm,
+  store: string,
+  roots: readonly string[],
+): Promise<void> {
   const [found] = await term.read<{ roots: string[] }>(
     'SELECT roots FROM flotilla.broker_store WHERE store = $1',
-    [storeName],
+    [store],
   );
   const known = found?.roots ?? [];
   if (known.length > 0 && !known.some((root) => roots.includes(root))) {
@@ -43,7 +47,7 @@ export async function claimFleet(term: DatabaseTerm, roots: readonly string[]): 
     });
   }
   await term.read('UPDATE flotilla.broker_store SET roots = $2 WHERE store = $1 AND term = $3', [
-    ...[storeName, roots],
+    ...[store, roots],
     term.term,
   ]);
 }

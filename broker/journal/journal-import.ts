@@ -20,7 +20,8 @@ import { openStoreFile } from '../store/store-file.ts';
 import { checkpointRows } from './checkpoint-rows.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { brokerInstance, claimFleet, fleetRoots } from './fleet-claim.ts';
-import { journalTerm, storeName } from './journal-tables.ts';
+import { journalTerm } from './journal-tables.ts';
+import { storeNameOf } from './store-layout.ts';
 import { TouchedRows } from './touched-rows.ts';
 
 export interface ImportDeps {
@@ -44,23 +45,24 @@ export async function importStore(config: Config, { state, log }: ImportDeps): P
   openStoreFile(path).close();
   const imported = await hashOf(path);
   const instance = brokerInstance(state);
-  const term = await DatabaseTerm.begin({ tables: journalTerm, access, log, instance });
+  const store = storeNameOf(undefined);
+  const term = await DatabaseTerm.begin({ tables: journalTerm(undefined), access, log, instance });
   if (term === undefined) throw new FlotillaError('database-in-use');
   let connection: DatabaseConnection | undefined;
   const database = new DatabaseSync(path, { readOnly: true });
   try {
-    await claimFleet(term, await fleetRoots(state));
+    await claimFleet(term, store, await fleetRoots(state));
     const [found] = await term.read<{ imported: string | null; used: boolean }>(
       `SELECT imported, EXISTS (SELECT FROM flotilla.broker_row WHERE store = $1)
          OR EXISTS (SELECT FROM flotilla.broker_journal WHERE store = $1) AS used
        FROM flotilla.broker_store WHERE store = $1`,
-      [storeName],
+      [store],
     );
     if (found?.imported !== imported) {
       if (found?.used !== false) throw new FlotillaError('import-refused', { detail: path });
       connection = await DatabaseConnection.open(access, 'flotilla-import');
       const written = await writeCheckpoint(connection, {
-        ...{ term: term.term, position: term.writes, deletedSessions: [], imported },
+        ...{ store, term: term.term, position: term.writes, deletedSessions: [], imported },
         rows: checkpointRows(database, keysOf(database)),
       });
       if (written === undefined) throw new FlotillaError('database-fenced');

@@ -7,7 +7,7 @@
 import type { DatabaseTerm } from '../../core/database/database-term.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { StoreWriter } from '../store/store-writer.ts';
-import { journalPage, rowPage, storeName } from './journal-tables.ts';
+import { journalPage, rowPage } from './journal-tables.ts';
 import type { TouchedRows } from './touched-rows.ts';
 
 /** The size of a page, without its last row. */
@@ -28,11 +28,13 @@ interface StoreFacts {
 }
 
 /**
+ * @param store the name of the store
  * @param touched gets the rows that the next checkpoint must write
  * @throws FlotillaError `journal-damaged`, `database-unreachable`
  */
 export async function recoverJournal(
   term: DatabaseTerm,
+  store: string,
   writer: StoreWriter,
   touched: TouchedRows,
 ): Promise<RecoveredJournal> {
@@ -44,13 +46,13 @@ export async function recoverJournal(
     `SELECT writes, checkpoint,
        (SELECT max(seq) FROM flotilla.broker_journal WHERE store = $1) AS newest
      FROM flotilla.broker_store WHERE store = $1`,
-    [storeName],
+    [store],
   );
   const writes = Number(facts?.writes);
   const checkpoint = Number(facts?.checkpoint);
   if (Number(facts?.newest ?? writes) > writes) throw damaged(`row ${facts?.newest} is unknown`);
-  const rows = await readCheckpoint(term, writer);
-  const tail = await readTail(term, writer, touched, checkpoint);
+  const rows = await readCheckpoint(term, store, writer);
+  const tail = await readTail(term, store, writer, touched, checkpoint);
   if (checkpoint + tail.replayed !== writes) {
     throw damaged(`row ${checkpoint + tail.replayed + 1} of ${writes} is missing`);
   }
@@ -64,9 +66,13 @@ interface RowPage {
   readonly key: Buffer;
 }
 
-async function readCheckpoint(term: DatabaseTerm, writer: StoreWriter): Promise<number> {
+async function readCheckpoint(
+  term: DatabaseTerm,
+  store: string,
+  writer: StoreWriter,
+): Promise<number> {
   const read = (kind: number, key: Buffer): Promise<readonly RowPage[]> =>
-    term.read<RowPage>(rowPage(pageBytes), [storeName, kind, key]);
+    term.read<RowPage>(rowPage(pageBytes), [store, kind, key]);
   let count = 0;
   for (let next = read(0, Buffer.alloc(0)); ;) {
     const [page] = await next;
@@ -81,6 +87,7 @@ async function readCheckpoint(term: DatabaseTerm, writer: StoreWriter): Promise<
 
 async function readTail(
   term: DatabaseTerm,
+  store: string,
   writer: StoreWriter,
   touched: TouchedRows,
   checkpoint: number,
@@ -89,7 +96,7 @@ async function readTail(
   let replayedBytes = 0;
   for (;;) {
     const page = await term.read<{ seq: string; operations: Buffer }>(journalPage(pageBytes), [
-      storeName,
+      store,
       checkpoint + replayed,
     ]);
     if (page.length === 0) return { replayed, replayedBytes };

@@ -40,6 +40,8 @@ interface Row {
 }
 
 export interface JournalServerDeps {
+  /** The name of the store. */
+  readonly store: string;
   readonly term: DatabaseTerm;
   readonly database: DatabaseSync;
   readonly writer: StoreWriter;
@@ -192,11 +194,11 @@ export class JournalServer {
 
   /** @returns false: nothing may be written any more */
   async #append(operations: Buffer): Promise<boolean> {
-    const { term, stall } = this.#deps;
+    const { store, term, stall } = this.#deps;
     for (;;) {
       stall.plan('database', 'the database does not answer', silentMaxMs);
       try {
-        await term.write(appendToJournal(operations));
+        await term.write(appendToJournal(store, operations));
         return true;
       } catch (error) {
         if (term.fenced !== undefined || this.#mustStop()) return false;

@@ -6,8 +6,8 @@
  * that was acknowledged is `broker_row` and then the journal rows behind `checkpoint`, and both are replayed in the same
  * way.
  *
- * All tables have the name of a store in their key. There is one store for each database now; several brokers that are
- * active at the same time will need one each.
+ * All tables have the name of a store in their key. A database has one store, or one for each partition of the fleet
+ * (store-layout.ts).
  *
  * @module
  */
@@ -15,9 +15,7 @@ import type { DatabaseConnection } from '../../core/database/database-connection
 import type { FencedStatement, TermTables } from '../../core/database/database-term.ts';
 import { schemaCreation } from '../../core/database/lock-space.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
-
-/** The name of the one store. */
-export const storeName = 'main';
+import { settleLayout, storeLock, storeNameOf, type StorePartition } from './store-layout.ts';
 
 /** Grows when the tables or the format of the batches change. */
 const formatNumber = 1;
@@ -52,43 +50,61 @@ CREATE TABLE IF NOT EXISTS flotilla.broker_row (
   kind smallint NOT NULL,
   key bytea NOT NULL,
   operations bytea NOT NULL,
-  PRIMARY KEY (store, kind, key));
-INSERT INTO flotilla.broker_store (store, format) VALUES ('${storeName}', ${formatNumber})
-  ON CONFLICT (store) DO NOTHING;`;
+  PRIMARY KEY (store, kind, key));`;
 
-/** The store, as that which one broker at a time writes. */
-export const journalTerm: TermTables = {
-  content: 'the session store',
-  lockNumber: 2,
-  unavailable: 'store-stalled',
-  ensure: ensureJournalTables,
-  isThere: hasJournalTables,
-  begin: `WITH began AS (
+/**
+ * A store, as that which one broker at a time writes.
+ *
+ * @param partition undefined: the only store of the database
+ */
+export function journalTerm(partition: StorePartition | undefined): TermTables {
+  const store = storeNameOf(partition);
+  return {
+    content: partition === undefined ? 'the session store' : `the session store ${store}`,
+    lockNumber: storeLock(partition),
+    unavailable: 'store-stalled',
+    ensure: (connection) => ensureStore(connection, partition),
+    isThere: hasJournalTables,
+    begin: `WITH began AS (
       UPDATE flotilla.broker_store SET term = term + 1, resumed_at = now()
-      WHERE store = '${storeName}' RETURNING store, term, writes),
+      WHERE store = '${store}' RETURNING store, term, writes),
     noted AS (
       INSERT INTO flotilla.broker_term (store, term, instance, writes)
       SELECT store, term, $1, writes FROM began)
     SELECT term, writes FROM began`,
-  resume: `UPDATE flotilla.broker_store SET resumed_at = now()
-    WHERE store = '${storeName}' AND term = $1 AND writes >= $2 RETURNING writes`,
-  next: `SELECT writes FROM flotilla.broker_term
-    WHERE store = '${storeName}' AND term > $1 ORDER BY term LIMIT 1`,
-  newest: `SELECT instance FROM flotilla.broker_term
-    WHERE store = '${storeName}' ORDER BY term DESC LIMIT 1`,
-};
+    resume: `UPDATE flotilla.broker_store SET resumed_at = now()
+    WHERE store = '${store}' AND term = $1 AND writes >= $2 RETURNING writes`,
+    next: `SELECT writes FROM flotilla.broker_term
+    WHERE store = '${store}' AND term > $1 ORDER BY term LIMIT 1`,
+    newest: `SELECT instance FROM flotilla.broker_term
+    WHERE store = '${store}' ORDER BY term DESC LIMIT 1`,
+  };
+}
 
-async function ensureJournalTables(connection: DatabaseConnection): Promise<void> {
-  if (!(await hasJournalTables(connection))) {
-    try {
-      await connection.query(creation);
-    } catch (error) {
-      throw new FlotillaError('database-refused', { detail: 'creating the tables', cause: error });
-    }
+/** Creates the tables if there are none. @throws FlotillaError `database-refused` */
+export async function ensureJournalTables(connection: DatabaseConnection): Promise<void> {
+  if (await hasJournalTables(connection)) return;
+  try {
+    await connection.query(creation);
+  } catch (error) {
+    throw new FlotillaError('database-refused', { detail: 'creating the tables', cause: error });
   }
+}
+
+async function ensureStore(
+  connection: DatabaseConnection,
+  partition: StorePartition | undefined,
+): Promise<void> {
+  await ensureJournalTables(connection);
+  await settleLayout(connection, partition?.count);
+  const store = storeNameOf(partition);
+  await connection.query(
+    'INSERT INTO flotilla.broker_store (store, format) VALUES ($1, $2) ON CONFLICT (store) DO NOTHING',
+    [store, formatNumber],
+  );
   const [found] = await connection.query<{ format: number }>(
     'SELECT format FROM flotilla.broker_store WHERE store = $1',
-    [storeName],
+    [store],
   );
   if (found?.format === formatNumber) return;
   throw new FlotillaError('database-version', {
@@ -106,16 +122,16 @@ async function hasJournalTables(connection: DatabaseConnection): Promise<boolean
 
 const append = `WITH fence AS (
     UPDATE flotilla.broker_store SET writes = $2
-    WHERE store = '${storeName}' AND term = $1 AND writes = $2::bigint - 1 RETURNING store),
+    WHERE store = $4 AND term = $1 AND writes = $2::bigint - 1 RETURNING store),
   appended AS (
     INSERT INTO flotilla.broker_journal AS j (store, seq, term, operations)
     SELECT store, $2, $1, $3::bytea FROM fence
     ON CONFLICT (store, seq) DO UPDATE SET term = excluded.term, operations = excluded.operations)
   SELECT count(*)::int AS passed FROM fence`;
 
-/** Appends one row to the journal; its sequence is the number of the write. */
-export function appendToJournal(operations: Buffer): FencedStatement {
-  return { name: 'flotilla-append', text: append, values: [operations] };
+/** Appends one row to the journal of a store; its sequence is the number of the write. */
+export function appendToJournal(store: string, operations: Buffer): FencedStatement {
+  return { name: 'flotilla-append', text: append, values: [operations, store] };
 }
 
 /** Kinds of rows in `broker_row`, in the order in which they are replayed. */

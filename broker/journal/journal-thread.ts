@@ -5,6 +5,7 @@
  * @module
  */
 import type { DatabaseAccess } from '../../core/database/database-connection.ts';
+import type { StorePartition } from './store-layout.ts';
 
 /** What the writing thread is started with. */
 export interface JournalThreadData {
@@ -18,6 +19,8 @@ export interface JournalThreadData {
   /** Whether it waits while another broker is active; otherwise `database-in-use` is the error. */
   readonly waits: boolean;
   readonly times?: Partial<JournalTimes> | undefined;
+  /** Undefined: the only store of the database. */
+  readonly partition?: StorePartition | undefined;
 }
 
 export interface JournalTimes {
@@ -31,6 +34,8 @@ export interface JournalTimes {
 
 /** The state of the journal, for metrics and people. */
 export interface JournalFacts {
+  /** The name of the store. */
+  readonly store: string;
   readonly term: number;
   readonly isConnected: boolean;
   /** Since the last checkpoint. */

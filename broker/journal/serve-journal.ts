@@ -18,6 +18,7 @@ import { createIndex } from './index-file.ts';
 import { recoverJournal } from './journal-recovery.ts';
 import { JournalServer, silentMaxMs } from './journal-server.ts';
 import { journalTerm } from './journal-tables.ts';
+import { storeNameOf } from './store-layout.ts';
 import type { JournalNotice, JournalThreadData, JournalTimes } from './journal-thread.ts';
 import { StallReasons } from './stall-reasons.ts';
 import { TouchedRows } from './touched-rows.ts';
@@ -53,12 +54,14 @@ async function startJournal(
   log: Logger,
 ): Promise<void> {
   const times = { ...usualTimes, ...data.times };
+  const store = storeNameOf(data.partition);
+  const tables = journalTerm(data.partition);
   const stall = new StallReasons((reason) => {
     post(reason === undefined ? { type: 'resumed' } : { type: 'stalled', detail: reason });
   });
   const serving: { server?: JournalServer } = {};
   const deps = {
-    ...{ tables: journalTerm, access: data.access, instance: data.instance, log, heartbeatMs },
+    ...{ tables, access: data.access, instance: data.instance, log, heartbeatMs },
     connectionChanged(isConnected: boolean): void {
       if (!isConnected) stall.plan('database', 'the database cannot be reached', silentMaxMs);
       // Otherwise what is on its way ends the stall.
@@ -78,14 +81,15 @@ async function startJournal(
   );
   if (term === undefined) return;
   const startMs = performance.now();
-  await claimFleet(term, data.roots);
+  await claimFleet(term, store, data.roots);
   const database = createIndex(data.path);
   const writer = new StoreWriter(database);
   const touched = new TouchedRows();
-  const recovered = await recoverJournal(term, writer, touched);
+  const recovered = await recoverJournal(term, store, writer, touched);
   const { rows, replayed, replayedBytes } = recovered;
   log.info(
     {
+      store,
       term: term.term,
       rows,
       replayed,
@@ -94,11 +98,11 @@ async function startJournal(
     },
     'the sessions were read from the database',
   );
-  const started = new JournalServer({ term, database, writer, stall, post });
+  const started = new JournalServer({ store, term, database, writer, stall, post });
   serving.server = started;
   const checkpoints = new CheckpointSchedule(
     {
-      ...{ access: data.access, term, path: data.path, times, log },
+      ...{ store, access: data.access, term, path: data.path, times, log },
       position: () => started.position(),
       durable: (position) => started.durable(position),
     },
@@ -106,10 +110,11 @@ async function startJournal(
     replayedBytes,
   );
   started.checkpoints = checkpoints;
-  serve({ port, post, term, database, server: started, checkpoints });
+  serve({ store, port, post, term, database, server: started, checkpoints });
 }
 
 interface Serving {
+  readonly store: string;
   readonly port: MessagePort;
   readonly post: Post;
   readonly term: DatabaseTerm;
@@ -118,9 +123,9 @@ interface Serving {
   readonly checkpoints: CheckpointSchedule;
 }
 
-function serve({ port, post, term, database, server, checkpoints }: Serving): void {
+function serve({ store, port, post, term, database, server, checkpoints }: Serving): void {
   const sendFacts = (): void => {
-    const facts = { term: term.term, isConnected: term.isConnected, ...checkpoints.facts };
+    const facts = { store, term: term.term, isConnected: term.isConnected, ...checkpoints.facts };
     notify(post, { type: 'facts', facts });
   };
   const sending = setInterval(sendFacts, heartbeatMs);

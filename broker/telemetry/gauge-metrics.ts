@@ -4,7 +4,6 @@
  * @module
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { storeName } from '../journal/journal-tables.ts';
 import type { JournalFacts } from '../journal/journal-thread.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type { SessionStatistics } from '../contracts/session-layer.ts';
@@ -233,7 +232,7 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
       registers,
       collect() {
         const { journal, nowMs } = read();
-        if (journal !== undefined) this.set({ store: storeName }, value(journal, nowMs));
+        if (journal !== undefined) this.set({ store: journal.store }, value(journal, nowMs));
       },
     });
   }

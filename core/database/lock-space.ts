@@ -1,6 +1,7 @@
 /**
  * The advisory locks of this project in a PostgreSQL database have two keys: this one, and a number for each kind of
- * content. They count within one database.
+ * content: 0 the schema, 1 the registry, 2 the sessions of a broker, 16 + N those of partition N of a cluster. They count
+ * within one database.
  *
  * @module
  */

@@ -26,10 +26,28 @@ export const storeErrors = errors({
       'Nothing was changed. Name a new database in broker.database, or move the named file away to go on with the sessions of the database.',
     exit: 1,
   },
+  'store-undivided': {
+    title: 'The sessions in the database are not divided into partitions',
+    advice:
+      'Nothing was changed. Remove cluster.partitions to go on with these sessions, or name a new database in broker.database.',
+    exit: 1,
+  },
+  'store-divided': {
+    title: 'The sessions in the database are divided into partitions',
+    advice:
+      'Nothing was changed. Set cluster.partitions to the number in the detail, as on the other nodes, or name a new database in broker.database.',
+    exit: 1,
+  },
+  'cluster-partitions-differ': {
+    title: 'The nodes of the cluster have different numbers of partitions',
+    advice:
+      'Nothing was changed. Set cluster.partitions to the number of the database: it never changes after the first start. For another number, begin with a new database.',
+    exit: 1,
+  },
   'store-in-database': {
     title: 'The sessions of this state folder are in a database, and broker.database is not set',
     advice:
-      'Set broker.database as before. To go on without those sessions, delete the named file, which is only an index.',
+      'Set broker.database as before. To go on without those sessions, delete the named file or folder, which is only an index.',
     exit: 1,
   },
   'store-newer': {

@@ -14,6 +14,7 @@ export interface JournalStoreOptions extends DurableStoreOptions {
   readonly waits?: boolean;
   readonly instance?: string;
   readonly roots?: readonly string[];
+  readonly partition?: JournalThreadData['partition'];
 }
 
 /** Checkpoints are written only when a test wants them. */
@@ -27,6 +28,7 @@ export function openJournalStore(options: JournalStoreOptions): Promise<SessionS
     access: { address: parseDatabaseUrl(url), password: undefined, ca: undefined },
     instance: options.instance ?? 'test',
     roots: options.roots ?? ['root'],
+    partition: options.partition,
   };
   return openDurableStore({ ...options, worker: journalWorkerUrl, workerData });
 }

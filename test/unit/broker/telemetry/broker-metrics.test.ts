@@ -38,7 +38,7 @@ const gauges: Gauges = {
   authorityNotAfterMs: 20_000,
   reloadFailed: false,
   journal: {
-    ...{ term: 7, isConnected: true, journalBytes: 1024 },
+    ...{ store: 'main', term: 7, isConnected: true, journalBytes: 1024 },
     ...{ checkpointAtMs: -30_000, checkpointMs: 250, checkpointRows: 3 },
   },
   registryBehind: false,
