@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type {
   OutboundBytes,
   Wire,
   WireHandlers,
   WriteBuffer,
 } from '../contracts/connection-wire.ts';
+import { ObservedStream } from '../listeners/observed-stream.ts';
 import { ringFrameMaxBytes, toFront, unsentMaxBytes, writtenStepBytes } from './front-frames.ts';
 import type { RingSender } from './shared-ring.ts';
 
@@ -45,7 +46,7 @@ export class FrontWire implements Wire {
   /** What arrived while reading was paused: as much as was on the way. */
   #held: Buffer[] | undefined = undefined;
   #callbacks: SentCallback[] | undefined = undefined;
-  #stream: WireStream | undefined = undefined;
+  #stream: ObservedStream | undefined = undefined;
 
   constructor(link: WireLink, id: number) {
     this.#link = link;
@@ -125,7 +126,7 @@ export class FrontWire implements Wire {
   }
 
   stream(): Duplex {
-    return (this.#stream ??= new WireStream(this, this.#closed));
+    return (this.#stream ??= new ObservedStream(this, this.#closed));
   }
 
   // ---- called by the link ----
@@ -176,30 +177,5 @@ export class FrontWire implements Wire {
     if (onSent !== undefined) (this.#callbacks ??= []).push({ at: this.#sentBytes, run: onSent });
     this.#link.publishLater();
     return at;
-  }
-}
-
-/** The connection as a stream that can be closed and observed, for plug-ins. It reads and writes nothing. */
-class WireStream extends Duplex {
-  readonly #wire: FrontWire;
-
-  constructor(wire: FrontWire, closed: boolean) {
-    super();
-    this.#wire = wire;
-    this.on('error', () => undefined);
-    if (closed) this.destroy();
-  }
-
-  override _read(): void {
-    // The session layer reads.
-  }
-
-  override _write(_chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
-    done(new Error('plug-ins send messages with client.publish'));
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#wire.destroy();
-    done(error);
   }
 }
