@@ -12,9 +12,7 @@
 import type { Logger } from '../log.ts';
 import type { DatabaseConnection } from './database-connection.ts';
 import { lockSpace } from './lock-space.ts';
-
-/** What the time between two looks counts at most. */
-const lookCountsMaxMs = 1000;
+import { LookClock, SignOfLife } from './sign-of-life.ts';
 
 interface Holder {
   readonly pid: number;
@@ -22,14 +20,24 @@ interface Holder {
   readonly sign: string | null;
 }
 
+/**
+ * SQL: the sessions that hold locks of this project: `number` of the lock, `pid`, and `sign` as in {@link Holder}. A
+ * backend that waits for its client is idle as well.
+ */
+export const lockHolders = `SELECT l.objid::bigint AS number, a.pid,
+    CASE WHEN a.state = 'idle' OR a.wait_event_type = 'Client'
+      THEN a.pid::text || a.backend_start::text || a.state_change::text END AS sign
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = ${lockSpace} AND l.objsubid = 2
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
 export class HungInstance {
   readonly #statement: string;
   readonly #frozenAfterMs: number | undefined;
   readonly #log: Logger;
   readonly #nowMs: () => number;
-  #sign: string | undefined;
-  #unchangedMs = 0;
-  #lookedAtMs = 0;
+  readonly #sign = new SignOfLife();
+  readonly #clock = new LookClock();
 
   /**
    * @param frozenAfterMs undefined: never
@@ -41,13 +49,7 @@ export class HungInstance {
     log: Logger,
     nowMs: () => number = () => performance.now(),
   ) {
-    // A backend that waits for its client is idle as well.
-    this.#statement = `SELECT a.pid, CASE WHEN a.state = 'idle' OR a.wait_event_type = 'Client'
-        THEN a.pid::text || a.backend_start::text || a.state_change::text END AS sign
-      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-      WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = ${lockSpace}
-        AND l.objid::bigint = ${lockNumber} AND l.objsubid = 2
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    this.#statement = `SELECT pid, sign FROM (${lockHolders}) AS h WHERE number = ${lockNumber}`;
     this.#frozenAfterMs = frozenAfterMs;
     this.#log = log;
     this.#nowMs = nowMs;
@@ -58,20 +60,13 @@ export class HungInstance {
     if (this.#frozenAfterMs === undefined || !connection.isOpen) return;
     try {
       const [holder] = await connection.query<Holder>(this.#statement);
-      if (!this.#hangs(holder?.sign ?? undefined, this.#nowMs())) return;
+      const passedMs = this.#clock.look(this.#nowMs());
+      const unchangedMs = this.#sign.note(holder?.sign ?? undefined, passedMs);
+      if (unchangedMs < this.#frozenAfterMs) return;
       this.#log.warn('the active instance gives no sign of life: its session is ended');
       await connection.query('SELECT pg_terminate_backend($1)', [holder?.pid]);
     } catch (error) {
       this.#log.debug({ err: error }, 'the standby could not look at the active instance');
     }
-  }
-
-  #hangs(sign: string | undefined, nowMs: number): boolean {
-    const passedMs = Math.min(nowMs - this.#lookedAtMs, lookCountsMaxMs);
-    this.#lookedAtMs = nowMs;
-    const isUnchanged = sign !== undefined && sign === this.#sign;
-    this.#sign = sign;
-    this.#unchangedMs = isUnchanged ? this.#unchangedMs + passedMs : 0;
-    return this.#unchangedMs >= (this.#frozenAfterMs ?? Infinity);
   }
 }

@@ -47,6 +47,12 @@ export const cliErrors = errors({
       'The detail names its folder and its last message. Start it alone to see all of them, with --log-level info.',
     exit: 1,
   },
+  'cluster-node-name': {
+    title: 'Another node of the cluster has this name',
+    advice:
+      'Give each node a name of its own. A node that was killed loses its name after five seconds: then start this one again.',
+    exit: 1,
+  },
   'cluster-needs-folder': {
     title: 'This state folder has a registry or sessions in files, which a cluster would not use',
     advice: 'Give flotilla up --nodes a folder of its own with --state. Nothing was changed.',

@@ -20,6 +20,8 @@ export interface SocketSwitch {
   lose(side: 'client' | 'server'): Promise<void>;
   /** Ends all connections; later ones work. */
   cut(): void;
+  /** Ends all connections and accepts none any more. */
+  end(): void;
 }
 
 export async function socketSwitch(t: ExecutionContext, folder: string): Promise<SocketSwitch> {
@@ -60,5 +62,9 @@ export async function socketSwitch(t: ExecutionContext, folder: string): Promise
       return new Promise((resolve) => (hold = resolve));
     },
     cut,
+    end() {
+      server.close();
+      cut();
+    },
   };
 }
