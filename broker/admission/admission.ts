@@ -135,7 +135,11 @@ export function judge(
 }
 
 /** Decides again about a live connection, after the directory changed. */
-export function review(identity: Identity, directory: DirectoryView, nowMs: number): Judgement {
+export function review(
+  identity: Pick<Identity, 'id' | 'fingerprint'>,
+  directory: DirectoryView,
+  nowMs: number,
+): Judgement {
   const entry = directory.get(identity.id);
   if (entry === undefined) return { code: 'device-removed' };
   return judge(entry, identity.fingerprint, directory.graceMs, nowMs, 'live');

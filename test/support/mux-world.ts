@@ -67,7 +67,14 @@ export interface MuxWorld {
 }
 
 export function muxWorld(
-  options: { seed?: number; clock?: Clock; streamsMax?: number; farMax?: number } = {},
+  options: {
+    seed?: number;
+    clock?: Clock;
+    streamsMax?: number;
+    farMax?: number;
+    /** Gets the streams that arrive, instead of a new {@link WireUser}. */
+    onStream?: (request: unknown, stream: Wire) => void;
+  } = {},
 ): MuxWorld {
   const { seed = 1, clock = systemClock, streamsMax = 10_000, farMax = streamsMax } = options;
   const [nearEnd, farEnd] = streamPair(seed);
@@ -82,7 +89,9 @@ export function muxWorld(
   const far = new StreamMux({
     clock,
     streamsMax: farMax,
-    onStream: (request, stream) => void opened.push({ request, user: new WireUser(stream) }),
+    onStream:
+      options.onStream ??
+      ((request, stream) => void opened.push({ request, user: new WireUser(stream) })),
     onClosed: (reason) => void reasons.push(reason),
   });
   near.attach(nearEnd);
