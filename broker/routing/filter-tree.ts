@@ -35,8 +35,12 @@ export class FilterTree<S extends object> {
     return this.#size;
   }
 
-  /** Adds a subscription, or replaces the one of the same subscriber, filter and group. */
-  add(subscription: Subscription<S>): void {
+  /**
+   * Adds a subscription, or replaces the one of the same subscriber, filter and group.
+   *
+   * @returns the one that it replaced
+   */
+  add(subscription: Subscription<S>): Subscription<S> | undefined {
     const { filter, group, subscriber } = subscription;
     let subscribers = this.#tree.get(filter);
     if (subscribers === undefined) {
@@ -47,26 +51,30 @@ export class FilterTree<S extends object> {
       group === undefined
         ? (subscribers.direct ??= new Map<S, Subscription<S>>())
         : groupOf(subscribers, group).members;
-    if (!members.has(subscriber)) this.#size++;
+    const replaced = members.get(subscriber);
+    if (replaced === undefined) this.#size++;
     members.set(subscriber, subscription);
+    return replaced;
   }
 
-  /** Removes a subscription. @returns false if there was no such subscription */
-  remove(subscriber: S, filter: string, name: string | undefined): boolean {
+  /** Removes a subscription. @returns it; undefined if there was none */
+  remove(subscriber: S, filter: string, name: string | undefined): Subscription<S> | undefined {
     const subscribers = this.#tree.get(filter);
-    if (subscribers === undefined) return false;
+    if (subscribers === undefined) return undefined;
     const group = name === undefined ? undefined : subscribers.groups?.get(name);
     const members = name === undefined ? subscribers.direct : group?.members;
-    if (members?.delete(subscriber) !== true) return false;
+    const removed = members?.get(subscriber);
+    if (members === undefined || removed === undefined) return undefined;
+    members.delete(subscriber);
     this.#size--;
-    if (members.size > 0) return true;
+    if (members.size > 0) return removed;
     if (name === undefined) subscribers.direct = undefined;
     else subscribers.groups?.delete(name);
     if (subscribers.groups?.size === 0) subscribers.groups = undefined;
     if (subscribers.direct === undefined && subscribers.groups === undefined) {
       this.#tree.delete(filter);
     }
-    return true;
+    return removed;
   }
 
   /** Finds the subscriptions that match a topic name. */

@@ -51,16 +51,18 @@ export class Router<S extends object> {
     return this.#routes.size;
   }
 
-  add(subscription: Subscription<S>): void {
-    this.#trie.add(subscription);
+  /** Adds a subscription. @returns the one that it replaced */
+  add(subscription: Subscription<S>): Subscription<S> | undefined {
+    const replaced = this.#trie.add(subscription);
     this.invalidate(subscription.filter);
+    return replaced;
   }
 
-  /** @returns false if there was no such subscription */
-  remove(subscriber: S, filter: string, group: string | undefined): boolean {
-    if (!this.#trie.remove(subscriber, filter, group)) return false;
-    this.invalidate(filter);
-    return true;
+  /** Removes a subscription. @returns it; undefined if there was none */
+  remove(subscriber: S, filter: string, group: string | undefined): Subscription<S> | undefined {
+    const removed = this.#trie.remove(subscriber, filter, group);
+    if (removed !== undefined) this.invalidate(filter);
+    return removed;
   }
 
   /** The route of a valid topic name. */

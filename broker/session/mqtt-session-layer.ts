@@ -41,7 +41,11 @@ import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
 import { Counters, type AnnounceSubscription, type SessionContext } from './state/context.ts';
 import { LocalClaims } from './state/local-claims.ts';
+import { LocalInterest } from './peers/local-interest.ts';
+import { SessionPeers, type Partition } from './peers/session-peers.ts';
+import { isPeerId } from './state/peer-id.ts';
 import { Rooms } from './state/rooms.ts';
+import type { Session } from './state/session.ts';
 import { SessionRegistry } from './state/session-registry.ts';
 
 export type SessionLayerOptions = SessionLayerDeps & {
@@ -56,6 +60,8 @@ export type SessionLayerOptions = SessionLayerDeps & {
   readonly claims?: (local: SessionClaims) => SessionClaims;
   /** For brokers whose messages reach each other's sessions. Default: this broker works alone. */
   readonly announce?: AnnounceSubscription;
+  /** The partition of the fleet that the layer serves. Default: it serves all identities, and works alone. */
+  readonly partition?: Partition;
 };
 
 /** The interval of timeout checks, in ms. */
@@ -77,6 +83,7 @@ export async function createSessionLayer(
   const limits = config.limits.broker;
   const store = deps.store ?? openMemoryStore({ limits: storeLimits(limits), clock: deps.clock });
   const recovered = await store.load();
+  const interest = deps.partition && new LocalInterest();
   const context: SessionContext = {
     limits,
     authorizer: deps.authorizer,
@@ -91,10 +98,17 @@ export async function createSessionLayer(
     memoryTotals: new MemoryTotals(),
     rooms: new Rooms(limits),
     hooks: new Hooks(),
-    announce: deps.announce,
+    announce: interest ? (_, { filter }) => interest.announced(filter) : deps.announce,
+    observer: interest,
   };
-  const layer = new MqttSessionLayer(context, deps.claims);
-  layer.sessions.recover(recovered);
+  const layer = new MqttSessionLayer(context, deps.claims, (host) =>
+    deps.partition && interest
+      ? new SessionPeers({ host, partition: deps.partition, interest })
+      : undefined,
+  );
+  const sessions = recovered.sessions.filter(({ clientId }) => !isPeerId(clientId));
+  layer.sessions.recover({ ...recovered, sessions });
+  layer.peers?.recover(recovered.sessions);
   await layer.core.listen();
   return layer;
 }
@@ -111,7 +125,10 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   readonly retainedSender: RetainedSender;
   readonly core: AedesCore;
   readonly inspection: SessionInspection;
+  /** The other partitions of the fleet; undefined if the layer works alone. */
+  readonly peers: SessionPeers | undefined;
   readonly dispatch = dispatch;
+  readonly alwaysReads = false;
   readonly #clients = new Set<ClientConnection>();
   readonly #byIdentity = new Map<string, Set<ClientConnection>>();
   #cancelSweep: Cancel | undefined = undefined;
@@ -130,6 +147,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   constructor(
     context: SessionContext,
     makeClaims: (local: SessionClaims) => SessionClaims = (local) => local,
+    makePeers: (host: ConnectionHost) => SessionPeers | undefined = () => undefined,
   ) {
     this.context = context;
     this.publisher = new Publisher(context);
@@ -142,6 +160,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.scheduler = new WriteScheduler(context);
     this.readTurns = new ReadTurns(context.clock);
     this.retainedSender = new RetainedSender(context);
+    this.peers = makePeers(this);
     this.core = new AedesCore(
       context,
       this.publisher,
@@ -201,16 +220,22 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   statistics(): SessionStatistics {
     const { counters, store, memoryTotals } = this.context;
     const { queuedMessages, queuedBytes } = store.statistics;
+    let peerMessages = 0;
+    let peerBytes = 0;
+    for (const { messages, bytes } of this.peers?.queued ?? []) {
+      peerMessages += messages;
+      peerBytes += bytes;
+    }
     return {
       messagesIn: counters.messagesIn,
       messagesOut: counters.messagesOut,
       bytesIn: counters.bytesIn,
       bytesOut: counters.bytesOut,
       sessions: this.sessions.size,
-      subscriptions: this.publisher.router.subscriptions,
+      subscriptions: this.publisher.router.subscriptions - (this.peers?.subscriptions ?? 0),
       retained: store.retainedCount,
-      queuedMessages: queuedMessages + memoryTotals.messages,
-      queuedBytes: queuedBytes + memoryTotals.bytes,
+      queuedMessages: queuedMessages - peerMessages + memoryTotals.messages,
+      queuedBytes: queuedBytes - peerBytes + memoryTotals.bytes,
       storeCommits: counters.storeCommits,
       storeCommitMs: counters.storeCommitMs,
     };
@@ -238,6 +263,10 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.core.unregister(client);
   }
 
+  releaseSession(session: Session, publishWill: boolean): void {
+    this.sessions.release(session, publishWill);
+  }
+
   async #close(): Promise<void> {
     // Acknowledgements that wait for the commit are sent first.
     this.scheduler.flush();
@@ -246,6 +275,7 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
     this.sessions.prepareShutdown();
     for (const client of this.#clients) client.close('server-shutting-down');
     await this.#waitUntilClosed();
+    this.peers?.close();
     this.#cancelSweep?.();
     this.sessions.close();
     await new Promise<void>((resolve) => this.core.close(resolve));
@@ -287,11 +317,13 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
         // sockets and is read before anybody is judged.
         for (const client of this.#clients) client.onProcessPaused(lateMs);
         this.connectionClaims.onProcessPaused(lateMs);
+        this.peers?.onProcessPaused(lateMs);
         this.#scheduleSweep();
         return;
       }
       for (const client of this.#clients) client.sweep(nowMs);
       this.connectionClaims.sweep(nowMs);
+      this.peers?.sweep(nowMs);
       this.publisher.router.renew(nowMs);
       this.#scheduleSweep();
     });

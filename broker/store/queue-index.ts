@@ -137,7 +137,8 @@ export class QueueTotals {
     this.#bytes += bytes;
     const own = this.#byOwner.get(owner);
     if (own === undefined) {
-      if (messages > 0) this.#byOwner.set(owner, { messages, bytes });
+      // No identity has such a name: the system itself has no share.
+      if (messages > 0 && !owner.startsWith('$')) this.#byOwner.set(owner, { messages, bytes });
       return;
     }
     own.messages += messages;

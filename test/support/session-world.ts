@@ -26,6 +26,7 @@ import {
   createSessionLayer,
   type MqttSessionLayer,
 } from '../../broker/session/mqtt-session-layer.ts';
+import type { Partition } from '../../broker/session/peers/session-peers.ts';
 import type { AnnounceSubscription } from '../../broker/session/state/context.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { BorrowedWire } from './borrowed-wire.ts';
@@ -113,6 +114,7 @@ export interface WorldOptions {
   readonly intercept?: (identity: Identity, topic: string, payload: Buffer) => boolean;
   readonly announce?: AnnounceSubscription;
   readonly claims?: (local: SessionClaims) => SessionClaims;
+  readonly partition?: Partition;
 }
 
 export interface WorldEvent {
@@ -255,9 +257,10 @@ export async function startWorld(
     ...(options.store === undefined ? {} : { store: options.store }),
     ...(options.announce === undefined ? {} : { announce: options.announce }),
     ...(options.claims === undefined ? {} : { claims: options.claims }),
+    ...(options.partition === undefined ? {} : { partition: options.partition }),
   });
   const next: (() => Identity)[] = [];
-  const server = createTcpServer((socket) => {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
     const identity = next.shift()?.() ?? identityOf('unknown');
     layer.accept(new BorrowedWire(socket, layer.scheduler), identity);
   });

@@ -146,7 +146,7 @@ export class AedesCore extends Aedes {
       );
       this.#receivers.set(listener, receiver);
     }
-    this.#publisher.router.add({
+    this.#publisher.subscribe({
       subscriber: receiver,
       filter,
       group: undefined,
@@ -159,7 +159,7 @@ export class AedesCore extends Aedes {
 
   #unlisten(filter: string, listener: EmitterListener): void {
     const receiver = this.#receivers.get(listener);
-    if (receiver !== undefined) this.#publisher.router.remove(receiver, filter, undefined);
+    if (receiver !== undefined) this.#publisher.unsubscribe(receiver, filter, undefined);
   }
 
   /** Tracks which events have listeners: the others are not emitted. */

@@ -212,9 +212,12 @@ export class CommitGate implements UnconfirmedHost {
     return batch;
   }
 
-  /** The one place that decides whether a packet waits for the commit. */
+  /**
+   * The one place that decides whether a packet waits for the commit. One that has nothing to wait for any more does
+   * not overtake those that still wait for their turn: messages that are sent again keep their order.
+   */
   #waitsForCommit(stored: boolean): boolean {
-    return stored && this.#host.context.store.pending;
+    return stored && (this.#host.context.store.pending || this.awaitsCommit);
   }
 
   #openBatch(): WriteBatch {

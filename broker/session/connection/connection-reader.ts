@@ -45,6 +45,7 @@ export interface ReaderOwner {
   readonly host: {
     readonly scheduler: Pick<WriteScheduler, 'isBehind'>;
     readonly readTurns: ReadTurns;
+    readonly alwaysReads: boolean;
   };
   /** Whether packets for the client can still be written or buffered. */
   readonly hasRoom: boolean;
@@ -116,7 +117,7 @@ export class ConnectionReader implements WaitingReader {
       if (waitMs > 0) this.pauseFor(waitMs);
     }
     // A client that does not read its acknowledgements is not read from either.
-    if (!this.#owner.hasRoom) this.pause(pauseReasons.outbound);
+    if (!this.#owner.hasRoom && !this.#owner.host.alwaysReads) this.pause(pauseReasons.outbound);
   }
 
   /** A packet was handled. @returns whether the next one may be handled now */

@@ -63,9 +63,16 @@ export interface ConnectionHost {
   readonly retainedSender: Pick<RetainedSender, 'send'>;
   /** The packet handlers. Passed in, because they import this file. */
   readonly dispatch: Dispatch;
+  /**
+   * Whether a connection is read although its client does not read. If both ends of a link stopped, neither would
+   * ever continue.
+   */
+  readonly alwaysReads: boolean;
   /** CONNECT was accepted. */
   connectionAccepted(client: ClientConnection): void;
   connectionClosed(client: ClientConnection): void;
+  /** A connection does not use its session any more. @param publishWill whether a will is to be published */
+  releaseSession(session: Session, publishWill: boolean): void;
 }
 
 /** How long a closed connection waits for the commit of what it accepted, in ms. */
@@ -141,8 +148,14 @@ export class ClientConnection implements ConnectionRoles {
     return this.#gate.pubacksPending;
   }
 
+  /** Uses a session of the system itself: without CONNECT, CONNACK and a claim, and with MQTT 5.0. */
+  openWithoutConnect(session: Session): void {
+    this.#gate.open();
+    this.open(session, undefined, 5);
+  }
+
   /** CONNECT was accepted. */
-  open(session: Session, claim: SessionClaim, version: 3 | 4 | 5): void {
+  open(session: Session, claim: SessionClaim | undefined, version: 3 | 4 | 5): void {
     this.session = session;
     this.claim = claim;
     this.clientId = session.clientId;
@@ -449,7 +462,7 @@ export class ClientConnection implements ConnectionRoles {
     const code = this.#closeCode;
     const suppressed = code !== undefined && willSuppressingCodes.has(code);
     if (session.owner === this) {
-      this.host.sessions.release(session, !this.#closedCleanly && !suppressed);
+      this.host.releaseSession(session, !this.#closedCleanly && !suppressed);
     }
     const reason = this.#closedCleanly ? undefined : code;
     this.context.events.disconnected(this, reason);

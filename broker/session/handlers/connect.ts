@@ -11,6 +11,7 @@ import { OutboundAliases } from '../delivery/topic-aliases.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import { runConnectHook, emitConnack } from './plugin-hooks.ts';
+import { isPeerId } from '../state/peer-id.ts';
 import { neverExpires } from '../state/session.ts';
 import type { AttachRequest } from '../state/session-registry.ts';
 import { connack, type ConnackProperties } from '../wire/answers.ts';
@@ -191,6 +192,7 @@ function ruleRejection(
     return { code: 'authentication-method-unsupported', detail: '' }; // [MQTT-4.12.0-1]
   }
   if (clientId === '') return { code: 'client-id-missing', detail: '' }; // [MQTT-3.1.3-8]
+  if (isPeerId(clientId)) return { code: 'client-id-not-allowed', detail: detailOf(clientId) };
   const verdict = authorizer.connect(client.identity, clientId);
   return verdict.allowed ? undefined : { code: verdict.code, detail: detailOf(clientId) };
 }

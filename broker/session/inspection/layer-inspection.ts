@@ -120,7 +120,7 @@ export class LayerInspection implements SessionInspection {
       (message) => offer(() => shownMessage(message, context.clock.now())),
       (topic) => context.authorizer.receive(identity, topic),
     );
-    publisher.router.add({
+    publisher.subscribe({
       subscriber: receiver,
       filter,
       group: undefined,
@@ -129,7 +129,7 @@ export class LayerInspection implements SessionInspection {
       retainAsPublished: true,
       identifier: undefined,
     });
-    return () => void publisher.router.remove(receiver, filter, undefined);
+    return () => publisher.unsubscribe(receiver, filter, undefined);
   }
 
   *#clients({

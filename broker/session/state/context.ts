@@ -10,6 +10,8 @@ import type { Authorizer } from '../../contracts/authorizer.ts';
 import type { IdentityRights } from '../../contracts/identity-rights.ts';
 import type { Intercept, SessionEvents } from '../../contracts/session-layer.ts';
 import type { SessionStore, SubscriptionRecord } from '../../store/session-store.ts';
+import type { Subscription } from '../../routing/topic-route.ts';
+import type { Receiver } from '../delivery/receiver.ts';
 import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { Hooks } from '../plugins/hooks.ts';
 import type { WriteBatchPool } from '../output/write-batch.ts';
@@ -38,6 +40,13 @@ export type AnnounceSubscription = (
   record: SubscriptionRecord,
 ) => ReceiverConfirmation | undefined;
 
+/** Is informed of the subscriptions in the router, except those of other partitions. */
+export interface SubscriptionObserver {
+  /** @param replaced the earlier one of the same receiver, filter and group */
+  added(subscription: Subscription<Receiver>, replaced: Subscription<Receiver> | undefined): void;
+  removed(subscription: Subscription<Receiver>): void;
+}
+
 export interface SessionContext {
   readonly limits: BrokerLimits;
   readonly authorizer: Authorizer;
@@ -54,4 +63,6 @@ export interface SessionContext {
   readonly hooks: Hooks;
   /** Undefined: no other broker has to know. */
   readonly announce: AnnounceSubscription | undefined;
+  /** Is informed of all subscriptions of the receivers of this session layer; undefined: nobody is. */
+  readonly observer: SubscriptionObserver | undefined;
 }

@@ -6,7 +6,7 @@
  */
 import type { Qos, RetainRefusal } from '../../store/session-store.ts';
 import { Router } from '../../routing/router.ts';
-import type { Route, Target } from '../../routing/topic-route.ts';
+import type { Route, Subscription, Target } from '../../routing/topic-route.ts';
 import type { Message } from '../delivery/message.ts';
 import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { DeliveryWait, Receiver } from '../delivery/receiver.ts';
@@ -37,6 +37,17 @@ export class Publisher {
       this.router.invalidateAll();
     }
     return this.router.route(topic);
+  }
+
+  /** Adds a subscription of a receiver, or replaces the one with the same filter and group. */
+  subscribe(subscription: Subscription<Receiver>): void {
+    const replaced = this.router.add(subscription);
+    this.#context.observer?.added(subscription, replaced);
+  }
+
+  unsubscribe(subscriber: Receiver, filter: string, group: string | undefined): void {
+    const removed = this.router.remove(subscriber, filter, group);
+    if (removed !== undefined) this.#context.observer?.removed(removed);
   }
 
   /**
@@ -82,7 +93,8 @@ export class Publisher {
   }
 }
 
-function deliverTo(
+/** Delivers a message as a target asks. @param sender the receiver that published it, for No Local */
+export function deliverTo(
   target: Target<Receiver>,
   message: Message,
   sender: Receiver | undefined,

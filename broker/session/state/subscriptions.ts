@@ -59,7 +59,7 @@ export function addToRouter(
 ): void {
   const shared = splitShared(record.filter);
   if (shared === 'malformed') return;
-  publisher.router.add({
+  publisher.subscribe({
     subscriber: session,
     filter: shared?.filter ?? record.filter,
     group: shared?.group,
@@ -74,5 +74,5 @@ export function addToRouter(
 export function removeFromRouter(publisher: Publisher, session: Session, filter: string): void {
   const shared = splitShared(filter);
   if (shared === 'malformed') return;
-  publisher.router.remove(session, shared?.filter ?? filter, shared?.group);
+  publisher.unsubscribe(session, shared?.filter ?? filter, shared?.group);
 }

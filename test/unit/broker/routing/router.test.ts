@@ -57,8 +57,12 @@ test('a route has the receivers whose filters match, at their highest QoS, whate
               group: one.group,
               qos: one.qos,
             });
-          } else if (routes.remove(subscriber, one.filter, one.group) !== model.delete(key))
+          } else if (
+            (routes.remove(subscriber, one.filter, one.group) !== undefined) !==
+            model.delete(key)
+          ) {
             return false;
+          }
           for (const topic of names) {
             const route = routes.route(topic);
             const matching = [...model.values()].filter((sub) => topicMatches(sub.filter, topic));

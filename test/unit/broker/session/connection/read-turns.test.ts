@@ -25,7 +25,7 @@ function slowPackets() {
     const owner = {
       closed: false,
       rateLimit: undefined,
-      host: { scheduler: { isBehind: false }, readTurns },
+      host: { scheduler: { isBehind: false }, readTurns, alwaysReads: false },
       hasRoom: true,
       onReadError: (error: unknown) => {
         throw error;

@@ -1,0 +1,90 @@
+/**
+ * The session of another partition: its subscriptions are what the clients of that partition need, and its queue
+ * is what waits for it. It never expires, and is in the store as the sessions of clients are.
+ *
+ * @module
+ */
+import type { DeviceId } from '../../../core/device-id.ts';
+import type { Identity } from '../../contracts/identity.ts';
+import type { RecoveredSession, SubscriptionRecord } from '../../store/session-store.ts';
+import type { SessionContext } from '../state/context.ts';
+import type { Publisher } from '../state/publisher.ts';
+import { neverExpires, Session } from '../state/session.ts';
+import { peerIdPrefix } from '../state/peer-id.ts';
+import { awaitRelease } from '../state/unreleased.ts';
+
+export class PeerSession extends Session {
+  readonly peerIdentity: Identity;
+  readonly #peerContext: SessionContext;
+  readonly #publisher: Publisher;
+
+  /** @param context that of `peer-context.ts` */
+  constructor(peer: string, context: SessionContext, publisher: Publisher) {
+    const id = peerIdPrefix + peer;
+    super(id, id, neverExpires, context);
+    this.protocolVersion = 5;
+    this.peerIdentity = identityOfPeer(id);
+    this.identity = this.peerIdentity;
+    this.#peerContext = context;
+    this.#publisher = publisher;
+  }
+
+  /** Takes over what is in the store. @param stored undefined: the session is new and is put in the store */
+  restore(stored: RecoveredSession | undefined): void {
+    if (stored === undefined) {
+      this.save(this.nowMs());
+      return;
+    }
+    for (const record of stored.subscriptions) {
+      this.subscriptions.set(record.filter, record);
+      this.#route(record);
+    }
+    for (const packetId of stored.incoming) awaitRelease(this.#peerContext, this, packetId);
+  }
+
+  /** Adds a subscription, or replaces the one with the same filter. */
+  subscribe(record: SubscriptionRecord): void {
+    const { filter, qos, identifier } = record;
+    const before = this.subscriptions.get(filter);
+    if (before?.qos === qos && before.identifier === identifier) return;
+    this.subscriptions.set(filter, record);
+    this.store.putSubscription(this.clientId, record);
+    this.#route(record);
+  }
+
+  unsubscribe(filter: string): void {
+    if (!this.subscriptions.delete(filter)) return;
+    this.store.deleteSubscription(this.clientId, filter);
+    this.#publisher.router.remove(this, filter, undefined);
+  }
+
+  /** In the router only: the other partitions do not need the subscriptions of this one. */
+  #route({ filter, qos, retainAsPublished, identifier }: SubscriptionRecord): void {
+    this.#publisher.router.add({
+      subscriber: this,
+      filter,
+      group: undefined,
+      qos,
+      noLocal: false,
+      retainAsPublished,
+      identifier,
+    });
+  }
+}
+
+/** The identity of a partition in places that require one. */
+function identityOfPeer(name: string): Identity {
+  // No device has such an id, and the policy is never asked about it.
+  const id = name as DeviceId;
+  return {
+    id,
+    entry: { id, role: '', status: 'active', group: null, attributes: {}, certificates: [] },
+    standing: 'full',
+    serial: '',
+    fingerprint: '',
+    notAfterMs: Infinity,
+    remoteAddress: '',
+    tlsVersion: '',
+    tlsResumed: false,
+  };
+}
