@@ -38,11 +38,26 @@ export interface CheckpointPlan {
  */
 export async function writeCheckpoint(
   connection: DatabaseConnection,
+  plan: CheckpointPlan,
+): Promise<number | undefined> {
+  await connection.query('BEGIN');
+  const count = await addCheckpoint(connection, plan);
+  await connection.query(count === undefined ? 'ROLLBACK' : 'COMMIT');
+  return count;
+}
+
+/**
+ * Writes a checkpoint in the open transaction, which can be that of several stores.
+ *
+ * @returns the number of rows; undefined when this is not the active instance any more: the transaction must not commit
+ * @throws the error of the library
+ */
+export async function addCheckpoint(
+  connection: DatabaseConnection,
   { store, term, position, deletedSessions, rows, imported }: CheckpointPlan,
 ): Promise<number | undefined> {
   const run = (text: string, ...values: unknown[]): Promise<readonly object[]> =>
     connection.query(text, [store, ...values]);
-  await connection.query('BEGIN');
   // The tables grow and shrink too fast for statistics: the key is always the right way.
   await connection.query('SET LOCAL enable_seqscan = off');
   for (const sessions of inParts(deletedSessions)) await run(deleteRowsOfSessions, sessions);
@@ -57,7 +72,6 @@ export async function writeCheckpoint(
     await run('UPDATE flotilla.broker_store SET imported = $2 WHERE store = $1', imported);
   }
   const [moved] = await run(moveCheckpoint, term, position);
-  await connection.query(moved === undefined ? 'ROLLBACK' : 'COMMIT');
   return moved === undefined ? undefined : count;
 }
 

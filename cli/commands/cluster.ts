@@ -111,7 +111,19 @@ async function importParts(state: StateFolder, config: Config): Promise<ImportPa
     await import('../../enroll/bootstrap/registry-import.ts');
   const { countStore } = await import('../../broker/store/store-counts.ts');
   const { importStore } = await import('../../broker/journal/journal-import.ts');
-  const deps = { state, log: createLog({ level: 'warn' }) };
+  const { partitionName, partitionOf } = await import('../../broker/cluster/partition.ts');
+  const log = createLog({ level: 'warn' });
+  const deps = { state, log };
+  const { partitions: count } = config.cluster;
+  const division =
+    count === undefined
+      ? undefined
+      : {
+          partitions: Array.from({ length: count }, (_, index) => ({
+            ...{ name: partitionName(index), index, count },
+          })),
+          indexOf: (identityId: string) => partitionOf(identityId, count),
+        };
   const parts: ImportPart[] = [];
   if (config.enroll.database !== undefined && (await hasRegistryToImport(state))) {
     const counts = async (): ReturnType<ImportPart['counts']> => ({
@@ -123,7 +135,11 @@ async function importParts(state: StateFolder, config: Config): Promise<ImportPa
   if (config.broker.database !== undefined && existsSync(store)) {
     const counts = (): ReturnType<ImportPart['counts']> =>
       Promise.resolve({ ...countStore(store) });
-    parts.push({ service: 'broker', counts, move: () => importStore(config, deps) });
+    parts.push({
+      service: 'broker',
+      counts,
+      move: () => importStore(config, { ...deps, division }),
+    });
   }
   if (parts.length === 0) throw new FlotillaError('import-nothing', { detail: state.root });
   return parts;

@@ -29,7 +29,7 @@ export const storeErrors = errors({
   'store-undivided': {
     title: 'The sessions in the database are not divided into partitions',
     advice:
-      'Nothing was changed. Remove cluster.partitions to go on with these sessions, or name a new database in broker.database.',
+      'Nothing was changed. Remove cluster.partitions to go on with these sessions, or name a new database in broker.database. flotilla cluster import divides the sessions of a file.',
     exit: 1,
   },
   'store-divided': {
