@@ -1,6 +1,6 @@
 /**
  * Writes the state folder of a measured Flotilla broker: its identity, and the directory of the run's
- * clients as the feed would deliver it. The policy is the default policy.
+ * clients and brokers as the feed would deliver it. The policy is the default policy.
  *
  * @module
  */
@@ -23,9 +23,14 @@ export async function writeBenchState(certificates: RunCertificates): Promise<vo
   await writeFileAtomic(files.cert, server.cert);
   await writeFileAtomic(files.chain, server.cert);
   await writeFileAtomic(files.ca, ca);
-  const entries = [...certificates.clients].map(([name, { cert }]): [string, DirectoryEntry] => {
+  const known = [...certificates.clients, ...certificates.brokers];
+  const entries = known.map(([name, { cert }]): [string, DirectoryEntry] => {
     const facts = readCertificate(cert);
-    const role = name.startsWith('device') ? 'device' : 'service';
+    const role = certificates.brokers.has(name)
+      ? 'broker'
+      : name.startsWith('device')
+        ? 'device'
+        : 'service';
     const certificate = {
       serial: facts.serial,
       fingerprint: facts.fingerprint,

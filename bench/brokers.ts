@@ -5,6 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -27,6 +28,8 @@ export interface BenchBroker {
   readonly version: string;
   readonly pid: number;
   readonly target: LoadTarget;
+  /** Where a broker of this project reports its state. */
+  readonly metricsUrl: string | undefined;
   /** Resolves when the process has ended, with its exit code, or undefined if a signal ended it. */
   readonly exited: Promise<number | undefined>;
   stop(): Promise<void>;
@@ -37,6 +40,8 @@ export interface BenchBroker {
 export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** The log of the broker is added to this file. By default it is shown. */
+  readonly logFile?: string;
 }
 
 /** Whether a broker is one of this project. */
@@ -87,7 +92,7 @@ async function startOurs(
   name: BrokerName,
   certificates: RunCertificates,
   wantedPort: number,
-  { env, signal }: ProcessOptions,
+  { env, signal, logFile }: ProcessOptions,
 ): Promise<BenchBroker> {
   const [kind = '', fronts = '0'] = name.split('-');
   const script = new URL(scripts[kind] ?? '', import.meta.url);
@@ -97,6 +102,7 @@ async function startOurs(
   // As `flotilla` starts itself: with jemalloc where it is installed. FLOTILLA_BENCH_ALLOCATOR=system: without it.
   const allocator = process.env['FLOTILLA_BENCH_ALLOCATOR'] === 'system' ? 'system' : 'auto';
   const variables = allocatorVariables(allocator, process.env);
+  const log = logFile === undefined ? undefined : openSync(logFile, 'a');
   const child = spawn(
     process.execPath,
     [
@@ -107,7 +113,7 @@ async function startOurs(
       String(wantedPort),
     ],
     {
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', log ?? 'inherit'],
       ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' as const }),
       env: {
         ...process.env,
@@ -117,17 +123,24 @@ async function startOurs(
       },
     },
   );
+  if (log !== undefined) closeSync(log);
   // The signal is reported as an error.
   child.on('error', () => undefined);
-  const lines = createInterface({ input: child.stdout });
+  const { stdout } = child;
+  if (stdout === null) throw new Error('the output of the broker is a pipe');
+  const lines = createInterface({ input: stdout });
   const [line] = (await Promise.race([
     once(lines, 'line'),
     once(child, 'exit').then(() => {
       throw new Error(`${name} ended before it was ready`);
     }),
   ])) as [string];
-  const { port, version } = JSON.parse(line) as { port: number; version: string };
-  return running(name, version, child, port);
+  const { port, version, metrics } = JSON.parse(line) as {
+    port: number;
+    version: string;
+    metrics?: string;
+  };
+  return running(name, version, child, port, metrics);
 }
 
 function running(
@@ -135,6 +148,7 @@ function running(
   version: string,
   child: ChildProcess,
   port: number,
+  metricsUrl?: string,
 ): BenchBroker {
   const orphan = (): void => void child.kill('SIGKILL');
   process.once('exit', orphan);
@@ -150,6 +164,7 @@ function running(
     version,
     pid: child.pid ?? 0,
     target: { host: '127.0.0.1', port },
+    metricsUrl,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');

@@ -28,10 +28,16 @@ export interface RunCertificates {
   readonly server: PemIdentity;
   /** By name. */
   readonly clients: ReadonlyMap<string, PemIdentity>;
+  /** By name: the nodes of a cluster. */
+  readonly brokers: ReadonlyMap<string, PemIdentity>;
   remove(): Promise<void>;
 }
 
-export async function makeCertificates(clientNames: readonly string[]): Promise<RunCertificates> {
+/** @param brokerNames the nodes of a cluster, each with an identity of its own */
+export async function makeCertificates(
+  clientNames: readonly string[],
+  brokerNames: readonly string[] = [],
+): Promise<RunCertificates> {
   const rootKey = generateKeySync('p256');
   const root = createRoot({
     commonName: 'bench root',
@@ -42,7 +48,7 @@ export async function makeCertificates(clientNames: readonly string[]): Promise<
   const authority = new Authority({ key: rootKey, certificate: root.der, clock: systemClock });
   const issue = (profile: CertificateProfile, commonName: string): PemIdentity => {
     const key = generateKeySync('p256');
-    const names = profile === 'server' ? subjectNamesOf(['localhost', '127.0.0.1']) : noNames;
+    const names = profile === 'service' ? noNames : subjectNamesOf(['localhost', '127.0.0.1']);
     const leaf = authority.issue({
       spki: spkiOf(key),
       profile,
@@ -54,6 +60,7 @@ export async function makeCertificates(clientNames: readonly string[]): Promise<
   };
   const server = issue('server', 'localhost');
   const clients = new Map(clientNames.map((name) => [name, issue('service', name)]));
+  const brokers = new Map(brokerNames.map((name) => [name, issue('broker', name)]));
   const folder = await mkdtemp(join(tmpdir(), 'flotilla-bench-'));
   const files = {
     ca: join(folder, 'ca.pem'),
@@ -64,7 +71,7 @@ export async function makeCertificates(clientNames: readonly string[]): Promise<
   await writeFile(files.cert, server.cert);
   await writeFile(files.key, server.key, { mode: 0o600 });
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  return { folder, files, ca: root.pem, server, clients, remove };
+  return { folder, files, ca: root.pem, server, clients, brokers, remove };
 }
 
 /**

@@ -3,7 +3,8 @@
  * arguments are the folder of the run and the port; it prints its port as a line of JSON. With
  * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store. With
  * `FLOTILLA_BENCH_DATABASE=postgres://…` its sessions are there, and it waits while another broker is active.
- * `FLOTILLA_BENCH_LOG=debug` shows more than errors.
+ * With `FLOTILLA_BENCH_PARTITIONS=n`, too, it is a node of a cluster with n partitions. `FLOTILLA_BENCH_LOG=info` or
+ * `debug` shows more than errors.
  *
  * @module
  */
@@ -20,6 +21,7 @@ import { inflightWindow } from './peers.ts';
 
 const [, , folder = '', port = '0'] = process.argv;
 const database = process.env['FLOTILLA_BENCH_DATABASE'];
+const partitions = process.env['FLOTILLA_BENCH_PARTITIONS'];
 const config = checkConfig({
   broker: {
     mqttsPort: Number(port),
@@ -29,6 +31,7 @@ const config = checkConfig({
     store: process.env['FLOTILLA_BENCH_STORE'] === 'memory' ? 'memory' : 'durable',
     ...(database === undefined ? {} : { database }),
   },
+  ...(partitions === undefined ? {} : { cluster: { partitions: Number(partitions), port: 0 } }),
   limits: {
     broker: {
       connectionsPerDeviceMax: 1000,
@@ -41,15 +44,20 @@ const config = checkConfig({
   },
 });
 const state = stateFolder(join(folder, 'state'));
-const log = createLog({ level: process.env['FLOTILLA_BENCH_LOG'] === 'debug' ? 'debug' : 'error' });
+const level = (['info', 'debug'] as const).find((one) => one === process.env['FLOTILLA_BENCH_LOG']);
+const log = createLog({ level: level ?? 'error' });
 const forever = new Promise(() => undefined);
 const broker = await startBroker(config, {
   state,
-  database: await openDatabaseStore(
-    config,
-    { state, clock: systemClock, log },
-    { stop: forever, waiting: () => undefined },
-  ),
+  // A node takes partitions while it runs.
+  database:
+    partitions === undefined
+      ? await openDatabaseStore(
+          config,
+          { state, clock: systemClock, log },
+          { stop: forever, waiting: () => undefined },
+        )
+      : undefined,
   // By default nothing listens there, and the broker uses its stored directory.
   enrollUrl: process.env['FLOTILLA_BENCH_ENROLL_URL'] ?? 'https://127.0.0.1:9',
   log,
@@ -60,9 +68,15 @@ const version = (
   }
 ).version;
 const shown = ownAllocator === 'system' ? version : `${version} with ${ownAllocator}`;
-process.stdout.write(`${JSON.stringify({ port: broker.addresses.mqtts.port, version: shown })}\n`);
+const { mqtts, metrics } = broker.addresses;
+process.stdout.write(
+  `${JSON.stringify({ port: mqtts.port, version: shown, metrics: metrics.url })}\n`,
+);
 const stop = (): void => void broker.close().then(() => process.exit(0));
 process.on('SIGTERM', stop);
 // Another broker has taken over, for example.
-void broker.failed.then(() => process.exit(1));
+void broker.failed.then((error) => {
+  log.error({ err: error }, 'the broker must not continue');
+  process.exit(1);
+});
 process.stdin.on('end', stop).resume();

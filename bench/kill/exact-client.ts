@@ -53,6 +53,8 @@ export class ExactClient {
   lateAcknowledgements = 0;
   /** QoS 2 PUBLISH packets that were repeated before their release, which is allowed. */
   repeated = 0;
+  /** When the last bytes arrived on the current connection, as `performance.now()`. */
+  heardAtMs = 0;
 
   constructor(options: ExactClientOptions) {
     this.#options = options;
@@ -96,6 +98,7 @@ export class ExactClient {
     socket.on('error', lost);
     socket.on('close', () => lost());
     socket.on('data', (chunk: Buffer) => {
+      if (socket === this.#socket) this.heardAtMs = performance.now();
       scanner.scan(chunk, socket === this.#socket ? this.#packet : this.#latePacket);
     });
     socket.write(connectFrame(this.#options.clientId, false));
@@ -107,6 +110,18 @@ export class ExactClient {
     this.#subscribed.promise.catch(() => undefined);
     this.#socket?.write(subscribePacket(filter, qos));
     await this.#subscribed.promise;
+  }
+
+  /** Sends a message once, if it is connected. @returns whether it was sent */
+  publishOnce(topic: string, text: string): boolean {
+    if (!this.#isReady) return false;
+    this.#socket?.write(publishBytes(topic, text, 0));
+    return true;
+  }
+
+  /** PINGREQ: a broker that is connected answers it. */
+  ping(): void {
+    this.#socket?.write(pingPacket);
   }
 
   publish(topic: string, text: string, qos: 1 | 2): void {
@@ -133,10 +148,7 @@ export class ExactClient {
 
   #send(packetId: number, message: Outgoing, again: boolean): void {
     if (message.released) return this.#answer(packetType.pubrel, packetId);
-    const body = Buffer.from(message.text);
-    const { bytes, idAt, payloadAt } = publishFrame(message.topic, message.qos, body.length);
-    bytes.writeUInt16BE(packetId, idAt);
-    body.copy(bytes, payloadAt);
+    const bytes = publishBytes(message.topic, message.text, message.qos, packetId);
     if (again) bytes[0] = (bytes[0] ?? 0) | 8;
     this.#socket?.write(bytes);
   }
@@ -152,6 +164,10 @@ export class ExactClient {
     const packetId = end - start >= 2 ? data.readUInt16BE(start) : 0;
     if (type === packetType.publish) return this.#publish(first, data, start, end);
     if (type === packetType.connack) {
+      if (data[start + 1] !== 0) {
+        this.#connected.reject(new Error(`CONNECT was rejected: ${data[start + 1]}`));
+        return this.drop();
+      }
       if (this.#connects++ > 0 && ((data[start] ?? 0) & 1) === 0) this.sessionsLost++;
       this.#isReady = true;
       // A map keeps the order of sending, also for released messages.
@@ -197,4 +213,14 @@ export class ExactClient {
       this.#answer(packetType.pubrec, packetId);
     }
   }
+}
+
+const pingPacket = Buffer.from([0xc0, 0]);
+
+function publishBytes(topic: string, text: string, qos: LoadQos, packetId = 0): Buffer {
+  const body = Buffer.from(text);
+  const { bytes, idAt, payloadAt } = publishFrame(topic, qos, body.length);
+  if (qos > 0) bytes.writeUInt16BE(packetId, idAt);
+  body.copy(bytes, payloadAt);
+  return bytes;
 }

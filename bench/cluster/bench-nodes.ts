@@ -1,0 +1,219 @@
+/**
+ * The nodes of a cluster as processes of this machine, which a benchmark can kill, freeze and restart. Each has a state
+ * folder, an identity and a log file of its own.
+ *
+ * @module
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeBenchState } from '../bench-state.ts';
+import { startBenchBroker, type BenchBroker } from '../brokers.ts';
+import type { RunCertificates } from '../certificates.ts';
+import type { LoadTarget } from '../load/load-client.ts';
+import { waitFor } from './bounded-wait.ts';
+
+const endMaxMs = 60_000;
+const heldPattern = /serves ([\d, ]+) with/;
+
+const statusSchema = z.object({
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
+});
+type StatusCheck = z.infer<typeof statusSchema>['checks'][number];
+
+/** The names of the brokers of a run, for `makeCertificates`. */
+export function nodeNames(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `broker-${index + 1}`);
+}
+
+export class BenchNode {
+  readonly name: string;
+  readonly logFile: string;
+  readonly #machine: RunCertificates;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #fault: (text: string) => void;
+  #broker: BenchBroker | undefined = undefined;
+  /** Whether the process may end now. */
+  #mayEnd = false;
+
+  constructor(
+    name: string,
+    machine: RunCertificates,
+    env: Readonly<Record<string, string>>,
+    fault: (text: string) => void,
+  ) {
+    this.name = name;
+    this.logFile = join(machine.folder, 'log');
+    this.#machine = machine;
+    this.#env = env;
+    this.#fault = fault;
+  }
+
+  get isRunning(): boolean {
+    return this.#broker !== undefined;
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get target(): LoadTarget {
+    return this.#running.target;
+  }
+
+  /** The exit code of the process, when it ends; undefined: a signal ended it. */
+  get exited(): Promise<number | undefined> {
+    return this.#running.exited;
+  }
+
+  /** Starts it on its state, at another port than before. Resolves when it listens. */
+  async start(): Promise<void> {
+    this.#mayEnd = false;
+    const broker = await startBenchBroker('flotilla', this.#machine, 0, [], {
+      env: this.#env,
+      logFile: this.logFile,
+    });
+    this.#broker = broker;
+    void broker.exited.then((code) => {
+      if (this.#broker === broker) this.#broker = undefined;
+      if (!this.#mayEnd) this.#fault(`${this.name} ended with ${code ?? 'a signal'}`);
+    });
+  }
+
+  /** `kill -9`. */
+  async kill(): Promise<void> {
+    this.#mayEnd = true;
+    const running = this.#running;
+    this.#broker = undefined;
+    await running.kill();
+  }
+
+  /** SIGTERM. @throws Error when it does not end in time */
+  async stop(): Promise<number | undefined> {
+    this.#mayEnd = true;
+    const { pid, exited } = this.#running;
+    this.#broker = undefined;
+    process.kill(pid, 'SIGTERM');
+    let isOver = false;
+    void exited.then(() => (isOver = true));
+    await waitFor(`the end of ${this.name}`, () => isOver, endMaxMs);
+    return exited;
+  }
+
+  /** SIGSTOP. From then on, the process may end. */
+  freeze(): void {
+    this.#mayEnd = true;
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  /** SIGCONT. */
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  /** It survived what could have ended it. */
+  mustRun(): void {
+    this.#mayEnd = false;
+  }
+
+  /** The checks of its status; empty while it does not answer. */
+  async checks(): Promise<readonly StatusCheck[]> {
+    const url = this.#broker?.metricsUrl;
+    if (url === undefined) return [];
+    try {
+      const response = await fetch(new URL('/statusz', url), { signal: AbortSignal.timeout(5000) });
+      return statusSchema.parse(await response.json()).checks;
+    } catch {
+      return [];
+    }
+  }
+
+  /** The partitions that it serves. */
+  async held(): Promise<readonly number[]> {
+    const detail = (await this.checks()).find(({ name }) => name === 'partitions')?.detail;
+    const list = heldPattern.exec(detail ?? '')?.[1];
+    return list === undefined ? [] : list.split(', ').map(Number);
+  }
+
+  get #running(): BenchBroker {
+    if (this.#broker === undefined) throw new Error(`${this.name} does not run`);
+    return this.#broker;
+  }
+}
+
+export interface BenchNodesOptions {
+  readonly certificates: RunCertificates;
+  readonly nodes: number;
+  /** 0: a single broker that works alone, to check the benchmark itself. */
+  readonly partitions: number;
+  /** The URL of an empty database. */
+  readonly database: string;
+  /** A folder name for the state of the nodes. */
+  readonly name: string;
+}
+
+export class BenchNodes {
+  readonly all: readonly BenchNode[];
+  readonly partitions: number;
+  /** Processes that ended without a reason. */
+  readonly faults: string[];
+
+  private constructor(all: readonly BenchNode[], partitions: number, faults: string[]) {
+    this.all = all;
+    this.partitions = partitions;
+    this.faults = faults;
+  }
+
+  /** Starts all nodes. Resolves when each partition is served. */
+  static async start(options: BenchNodesOptions): Promise<BenchNodes> {
+    const { certificates, partitions, database } = options;
+    const faults: string[] = [];
+    const env = {
+      FLOTILLA_BENCH_DATABASE: database,
+      ...(partitions === 0 ? {} : { FLOTILLA_BENCH_PARTITIONS: String(partitions) }),
+      FLOTILLA_BENCH_LOG: process.env['FLOTILLA_BENCH_LOG'] ?? 'info',
+    };
+    const all: BenchNode[] = [];
+    for (const name of nodeNames(options.nodes)) {
+      const server = certificates.brokers.get(name);
+      if (server === undefined) throw new Error(`no certificate for ${name}`);
+      const folder = join(certificates.folder, options.name, name);
+      await mkdir(folder, { recursive: true });
+      const machine = { ...certificates, folder, server };
+      await writeBenchState(machine);
+      all.push(new BenchNode(name, machine, env, (text) => faults.push(text)));
+    }
+    const nodes = new BenchNodes(all, partitions, faults);
+    await Promise.all(all.map((node) => node.start()));
+    await nodes.settled();
+    return nodes;
+  }
+
+  get running(): readonly BenchNode[] {
+    return this.all.filter(({ isRunning }) => isRunning);
+  }
+
+  /** Waits until each partition is served and linked to all others. @throws Error when it takes too long */
+  async settled(): Promise<void> {
+    if (this.partitions === 0) return;
+    let last = '';
+    const isSettled = async (): Promise<boolean> => {
+      const found = await Promise.all(this.running.map((node) => node.checks()));
+      last = JSON.stringify(found);
+      return found.every((checks) =>
+        ['partitions', 'links'].every((name) => checks.some((one) => one.name === name && one.ok)),
+      );
+    };
+    await waitFor('partitions and links', isSettled, undefined, () => last);
+  }
+
+  /** The node that serves a partition. @throws Error when there is none */
+  async holderOf(partition: number): Promise<BenchNode> {
+    for (const node of this.running) if ((await node.held()).includes(partition)) return node;
+    throw new Error(`nobody serves partition ${partition}`);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.running.map((node) => node.kill()));
+  }
+}
