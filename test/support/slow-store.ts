@@ -14,6 +14,8 @@ export interface SlowStore {
   readonly store: SessionStore;
   /** Commits everything that waits. @param error the commit fails */
   commit(error?: FlotillaError): void;
+  /** Commits only what has waited longest. */
+  commitOldest(): void;
   readonly waiting: () => number;
 }
 
@@ -27,6 +29,9 @@ export function slowStore(): SlowStore {
     store,
     commit(error) {
       for (const call of calls.splice(0)) call(error);
+    },
+    commitOldest() {
+      calls.shift()?.();
     },
     waiting: () => calls.length,
   };

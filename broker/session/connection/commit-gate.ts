@@ -38,6 +38,8 @@ export class CommitGate implements UnconfirmedHost {
   readonly #host: CommitGateHost;
   #batch: WriteBatch | undefined = undefined;
   #batchAfterCommit: WriteBatch | undefined = undefined;
+  /** What waits for CONNACK only. It leaves directly behind it, so that later messages do not overtake it. */
+  #batchAfterConnack: WriteBatch | undefined = undefined;
   /** The PUBACK packets in `#batchAfterCommit`. */
   #pubacksAfterCommit = 0;
   /** The PUBACK packets in each batch that was passed to the store and has not been committed. */
@@ -56,6 +58,7 @@ export class CommitGate implements UnconfirmedHost {
     return (
       (this.#batch?.bytes ?? 0) +
       (this.#batchAfterCommit?.bytes ?? 0) +
+      (this.#batchAfterConnack?.bytes ?? 0) +
       (this.#unconfirmed?.bytes ?? 0)
     );
   }
@@ -103,7 +106,9 @@ export class CommitGate implements UnconfirmedHost {
    * @param stored whether the packet confirms something that was put in the store
    */
   batchFor(stored: boolean): WriteBatch {
-    return this.leavesAtOnce(stored) ? this.#openBatch() : this.#openBatchAfterCommit();
+    if (this.#waitsForCommit(stored)) return this.#openBatchAfterCommit();
+    if (this.#connackSent) return this.#openBatch();
+    return (this.#batchAfterConnack ??= this.batches.acquire());
   }
 
   /**
@@ -181,7 +186,12 @@ export class CommitGate implements UnconfirmedHost {
       this.open();
       this.#openBatch().addAll(batch);
     }
-    this.#host.context.batches.release(batch);
+    this.batches.release(batch);
+    const waited = this.#batchAfterConnack;
+    if (waited === undefined) return;
+    this.#batchAfterConnack = undefined;
+    if (send) this.#openBatch().addAll(waited);
+    this.batches.release(waited);
   }
 
   /** The packets that wait for receivers are not sent: the connection is closed. */

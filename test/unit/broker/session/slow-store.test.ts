@@ -47,6 +47,39 @@ test('a slow commit delays only what must be durable', async (t) => {
   slow.commit();
 });
 
+test('messages that waited for CONNACK are not overtaken by those that are published after it', async (t) => {
+  const slow = slowStore();
+  const world = await startWorld(t, { store: slow.store });
+  t.teardown(() => setImmediate(() => slow.commit()));
+  const first = await keptClient(world, slow, 'kept', 4);
+  const subscribed = first.subscribe('k', 1);
+  await until('its SUBACK waits', () => slow.waiting() > 0);
+  slow.commit();
+  await subscribed;
+  first.socket.destroy();
+  const pub = await world.connect({ clientId: 'pub' });
+  await until('it is offline', () => world.layer.connectionsOf('kept').length === 0);
+  pub.publish('k', 'queued', { qos: 1, id: 1 });
+  await until('it is queued', () => slow.waiting() > 0);
+  slow.commit();
+  await pub.next('puback');
+
+  const kept = await world.raw('kept');
+  kept.connect({ clientId: 'kept', clean: false });
+  await until('CONNACK waits', () => slow.waiting() > 0);
+  // The queue is read, and a new message arrives, before the commit.
+  await pub.settle();
+  pub.publish('k', 'before', { qos: 1, id: 2 });
+  await until('a second commit waits', () => slow.waiting() > 1);
+  slow.commitOldest();
+  await kept.next('connack');
+  pub.publish('k', 'after', { qos: 1, id: 3 });
+  const texts: string[] = [];
+  for (let count = 0; count < 3; count++) texts.push(String((await kept.next('publish')).payload));
+  t.deepEqual(texts, ['queued', 'before', 'after']);
+  slow.commit();
+});
+
 test('QoS 2 messages and PUBREL to a kept session wait for the commit, so that they cannot be delivered twice', async (t) => {
   const slow = slowStore();
   const world = await startWorld(t, { store: slow.store });
