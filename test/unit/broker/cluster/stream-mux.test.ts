@@ -38,6 +38,12 @@ class Flow {
     from.onRoom = () => this.pump();
   }
 
+  /** Whether everything was sent, has arrived, and is known to have left. */
+  get isDone(): boolean {
+    const hasLeft = this.acknowledged === this.awaited || this.endWanted;
+    return this.wantedBytes === 0 && this.to.bytes === this.sentBytes && hasLeft;
+  }
+
   pump(): void {
     const { wire } = this.from;
     while (this.wantedBytes > 0 && wire.isOpen && wire.accepts(1)) {
@@ -90,9 +96,7 @@ test('bytes arrive whole and in order for any writes, pauses and ends, and every
       for (const { to } of flows) to.wire.resume();
       await until('all was sent, unless the stream is closed', () => {
         for (const { to } of flows) to.wire.resume();
-        return flows.every(({ from, to, wantedBytes, sentBytes }) => {
-          return from.closed > 0 || (wantedBytes === 0 && to.bytes === sentBytes);
-        });
+        return flows.every((flow) => flow.from.closed > 0 || flow.isDone);
       });
       for (const { from } of flows) from.wire.end();
       await until('all streams are closed', () => world.near.streams + world.far.streams === 0);
