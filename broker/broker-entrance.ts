@@ -10,12 +10,12 @@ import type { Logger } from '../core/log.ts';
 import type { EventLoopLag } from '../core/telemetry/event-loop-lag.ts';
 import { Admitter, type AdmitterDeps } from './admission/admitter.ts';
 import type { BrokerTlsMaterial } from './certificates/tls-material.ts';
+import type { BrokerLayer } from './contracts/broker-layer.ts';
 import { frontCount } from './fronts/front-count.ts';
 import { FrontPorts } from './fronts/front-ports.ts';
 import type { BrokerPorts, EntranceDeps } from './listeners/entrance.ts';
 import { HandshakeQuota } from './listeners/handshake-quota.ts';
 import { LocalPorts } from './listeners/local-ports.ts';
-import type { MqttSessionLayer } from './session/mqtt-session-layer.ts';
 import type { EventReporter } from './telemetry/event-reporter.ts';
 
 /** Accepts connections. */
@@ -32,7 +32,7 @@ export interface EntranceParts extends Pick<
   readonly material: BrokerTlsMaterial;
   readonly lag: EventLoopLag;
   readonly reporter: EventReporter;
-  readonly layer: MqttSessionLayer;
+  readonly layer: BrokerLayer;
 }
 
 export interface EntranceEnvironment {
@@ -86,6 +86,6 @@ export function createEntrance(
   const ports: BrokerPorts =
     count === 0
       ? new LocalPorts(deps)
-      : new FrontPorts({ ...deps, count, log, turn: layer.scheduler, poisons: poisonsRings });
+      : new FrontPorts({ ...deps, count, log, turn: layer.turn, poisons: poisonsRings });
   return { quota, admitter, ports };
 }

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
+import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import { createEntrance, type Entrance } from './broker-entrance.ts';
@@ -15,6 +16,10 @@ import { IncidentDetector } from './admission/incident-detector.ts';
 import { IncidentHolds } from './admission/incident-holds.ts';
 import { IncidentResponse } from './admission/incident-response.ts';
 import { BrokerTlsMaterial } from './certificates/tls-material.ts';
+import { BrokerNode } from './cluster/broker-node.ts';
+import { partitionOf } from './cluster/partition.ts';
+import { PartitionedLayer } from './cluster/partitioned-layer.ts';
+import type { BrokerLayer } from './contracts/broker-layer.ts';
 import type { SessionClaims } from './contracts/session-claims.ts';
 import type { SessionLayer } from './contracts/session-layer.ts';
 import { ChangeEnforcer } from './enforcement/change-enforcer.ts';
@@ -32,11 +37,14 @@ import { PolicyAuthorizer } from './policy/policy-authorizer.ts';
 import { PolicySource } from './policy/policy-source.ts';
 import { QueryResponder } from './queries/query-responder.ts';
 import { Reloader } from './reload/reloader.ts';
-import { createSessionLayer, type MqttSessionLayer } from './session/mqtt-session-layer.ts';
+import {
+  createSessionLayer,
+  type MqttSessionLayer,
+  type SessionLayerOptions,
+} from './session/mqtt-session-layer.ts';
 import { openDatabaseStore, type DatabaseStore } from './journal/database-store.ts';
 import type { JournalFacts } from './journal/journal-thread.ts';
 import { openStore } from './store/open-store.ts';
-import type { SessionStore } from './store/session-store.ts';
 import { BrokerMetrics } from './telemetry/broker-metrics.ts';
 import { brokerSample } from './telemetry/broker-sampler.ts';
 import { EventLoopLag } from '../core/telemetry/event-loop-lag.ts';
@@ -64,9 +72,13 @@ export interface BrokerEnvironment {
 export interface BrokerParts extends Foundation, Reporting, Enforcement, Entrance, Updates {
   readonly samples: SampleReporter;
   readonly queries: QueryResponder;
-  readonly layer: MqttSessionLayer;
+  readonly layer: BrokerLayer;
+  /** For plug-ins; undefined: a node of a cluster has none. */
+  readonly plugInCore: MqttSessionLayer['core'] | undefined;
+  /** Undefined: this broker works alone. */
+  readonly node: BrokerNode | undefined;
   /** The journal in the database; undefined: there is none. */
-  readonly journal: (() => JournalFacts) | undefined;
+  readonly journal: (() => JournalFacts | undefined) | undefined;
 }
 
 /**
@@ -79,7 +91,7 @@ export async function createBrokerParts(
   environment: BrokerEnvironment,
 ): Promise<BrokerParts> {
   const { clock, log } = environment;
-  const database = environment.database ?? (await openDatabaseStore(config, environment));
+  const { partitions } = config.cluster;
   const foundation = await readFoundation(config, environment);
   // The session layer reports to these parts, and some of them publish through it. They call these two
   // functions only when they handle an event, when all parts exist.
@@ -87,16 +99,21 @@ export async function createBrokerParts(
     layer: () => layer,
     review: () => enforcement.review,
   });
-  const layer = await createSessionLayer(config, {
+  const sessions = {
     authorizer: foundation.authorizer,
     events: reporting.reporter.session,
     intercept: reporting.relay.intercept,
     rights: new CurrentRights(foundation.directory, foundation.holds),
     clock,
     log,
-    store: await storeOf(config, environment, database, foundation.fatalError, reporting.metrics),
-    ...(environment.claims === undefined ? {} : { claims: environment.claims }),
-  });
+  };
+  const partitioned: PartitionedLayer | undefined =
+    partitions === undefined ? undefined : new PartitionedLayer(partitions, () => relaysOf(node));
+  const { fatalError } = foundation;
+  const { layer, journal, plugInCore }: OpenLayer =
+    partitioned === undefined
+      ? await singleLayer(config, environment, sessions, fatalError, reporting.metrics)
+      : { layer: partitioned, journal: () => node?.journal(), plugInCore: undefined };
   const enforcement = createEnforcement(config, environment, { ...foundation, layer });
   const entrance = createEntrance(config, environment, {
     ...foundation,
@@ -105,6 +122,10 @@ export async function createBrokerParts(
     layer,
   });
   const accepting = { ...foundation, ...reporting, ...enforcement, ...entrance, layer };
+  const node: BrokerNode | undefined =
+    partitioned === undefined || partitions === undefined
+      ? undefined
+      : createNode(config, environment, partitioned, partitions, sessions, accepting);
   const queries = new QueryResponder({
     ...accepting,
     limits: config.limits.broker,
@@ -112,24 +133,66 @@ export async function createBrokerParts(
     clock,
     log,
   });
-  const updates = createUpdates(config, environment, { ...accepting, queries });
+  const updates = createUpdates(config, environment, { ...accepting, node, queries });
   const samples = createSamples(environment, accepting);
-  return { ...accepting, ...updates, queries, samples, journal: database?.facts };
+  return { ...accepting, ...updates, queries, samples, node, journal, plugInCore };
 }
 
-/** The store that the settings select. */
-async function storeOf(
+interface OpenLayer {
+  readonly layer: BrokerLayer;
+  readonly journal: BrokerParts['journal'];
+  readonly plugInCore: BrokerParts['plugInCore'];
+}
+
+/** What a session layer needs in addition to its store. */
+type SessionParts = Omit<SessionLayerOptions, 'store' | 'partition'>;
+
+/** The session layer of a broker that works alone, with the store that the settings select. */
+async function singleLayer(
   config: Config,
-  { state, clock, log }: BrokerEnvironment,
-  database: DatabaseStore | undefined,
+  environment: BrokerEnvironment,
+  sessions: SessionParts,
   fatalError: FatalError,
   metrics: BrokerMetrics,
-): Promise<SessionStore> {
-  if (database === undefined) return openStore(config, state.broker, clock, stallLog(log));
-  database.onStall(stallLog(log));
-  database.onCommit((tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000));
-  void database.failed.then((error) => fatalError.set(error));
-  return database.store;
+): Promise<OpenLayer> {
+  const { state, clock, log, claims } = environment;
+  const database = environment.database ?? (await openDatabaseStore(config, environment));
+  database?.onStall(stallLog(log));
+  database?.onCommit((tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000));
+  void database?.failed.then((error) => fatalError.set(error));
+  const store = database?.store ?? (await openStore(config, state.broker, clock, stallLog(log)));
+  const own = claims === undefined ? {} : { claims };
+  const layer = await createSessionLayer(config, { ...sessions, store, ...own });
+  return { layer, journal: database?.facts, plugInCore: layer.core };
+}
+
+function relaysOf(node: BrokerNode | undefined): BrokerNode['relays'] {
+  if (node === undefined) throw new FlotillaError('internal', { detail: 'no node' });
+  return node.relays;
+}
+
+/** The part of a cluster that this broker is. */
+function createNode(
+  config: Config,
+  { state, clock, log }: BrokerEnvironment,
+  layer: PartitionedLayer,
+  partitions: number,
+  sessions: SessionParts,
+  parts: Pick<
+    BrokerParts,
+    'material' | 'directory' | 'admitter' | 'presence' | 'metrics' | 'fatalError'
+  >,
+): BrokerNode {
+  const { material, directory, admitter, presence, metrics, fatalError } = parts;
+  return new BrokerNode({
+    ...{ config, partitions, state, clock, log, material, directory, admitter, layer, sessions },
+    async taken(partition) {
+      await presence.correct((id) => partitionOf(id, partitions) === partition);
+    },
+    committed: (tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000),
+    stallChanged: stallLog(log),
+    failed: (error) => fatalError.set(error),
+  });
 }
 
 /** The data that decisions are based on. */
@@ -284,7 +347,10 @@ function createEnforcement(
 /** Reports the numbers of the broker regularly. */
 function createSamples(
   { enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'queries' | 'journal'>,
+  parts: Omit<
+    BrokerParts,
+    keyof Updates | 'samples' | 'queries' | 'journal' | 'node' | 'plugInCore'
+  >,
 ): SampleReporter {
   const { credentials, admitter, authorizer, lag, layer, policySource } = parts;
   const run = randomUUID();
@@ -320,9 +386,9 @@ interface Updates {
 function createUpdates(
   config: Config,
   { state, enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'journal'>,
+  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'journal' | 'plugInCore'>,
 ): Updates {
-  const { material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
+  const { node, material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
   const { authorizer, holds, review, layer, presence, queries, policySource } = parts;
   const enforcer = new ChangeEnforcer({
     clock,
@@ -352,6 +418,7 @@ function createUpdates(
     fleetPolicy: (text) => void policySource.fleetChanged(text, () => reloader.reloadPolicy()),
     changed: (change) => {
       const closed = enforcer.directoryChanged(change);
+      node?.review();
       if (change.kind === 'authorities') reloader.authoritiesChanged();
       if (directory.ready) firstDirectory.resolve(undefined);
       return closed;

@@ -36,7 +36,11 @@ export interface BrokerDeps {
 
 export interface BrokerService {
   readonly addresses: BrokerAddresses;
-  /** For plug-ins: the Aedes instance, with its events and hooks (docs/plug-ins.md). */
+  /**
+   * For plug-ins: the Aedes instance, with its events and hooks (docs/plug-ins.md).
+   *
+   * @throws FlotillaError `plug-ins-not-possible`: the broker has partitions
+   */
   readonly aedes: Aedes;
   /**
    * Resolves with the reason when the broker must stop: the process should exit, so that a supervisor
@@ -68,7 +72,9 @@ export function startBroker(config: Config, deps: BrokerDeps): Promise<BrokerSer
     const broker = await openBroker(config, { ...deps, clock }, lifecycle);
     return {
       addresses: broker.addresses,
-      aedes: broker.aedes,
+      get aedes() {
+        return broker.aedes;
+      },
       failed: broker.failed,
       close: lifecycle.close,
       reload: () => broker.reload(),

@@ -6,7 +6,7 @@
 import type { Aedes } from 'aedes';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/config.ts';
-import type { FlotillaError } from '../core/errors/flotilla-error.ts';
+import { FlotillaError } from '../core/errors/flotilla-error.ts';
 import type { Lifecycle } from '../core/lifecycle.ts';
 import { createBrokerParts, type BrokerEnvironment, type BrokerParts } from './broker-parts.ts';
 import type { PortAddress } from './listeners/device-ports.ts';
@@ -28,6 +28,7 @@ export interface BrokerAddresses {
 export interface RunningBroker {
   readonly addresses: BrokerAddresses;
   readonly ports: BrokerPorts;
+  /** @throws FlotillaError `plug-ins-not-possible` */
   readonly aedes: Aedes;
   /** Resolves with the reason when the broker must stop. */
   readonly failed: Promise<FlotillaError>;
@@ -50,7 +51,7 @@ export async function openBroker(
 ): Promise<RunningBroker> {
   const { clock, log } = environment;
   const parts = await createBrokerParts(config, environment);
-  const { layer, samples, queries, presence, fatalError, reloader, limitedLog } = parts;
+  const { layer, samples, queries, presence, fatalError, reloader, limitedLog, node } = parts;
   // Closed last: the sessions that end may add lines.
   lifecycle.add('log', () => limitedLog.stop());
   lifecycle.add('session layer', () => layer.close());
@@ -59,24 +60,28 @@ export async function openBroker(
   samples.start();
   lifecycle.add('samples', () => samples.stop());
   lifecycle.add('queries', () => queries.stop());
-  const corrected = await presence.correct();
-  if (corrected > 0) log.info({ devices: corrected }, 'presence corrected');
+  if (node === undefined) {
+    const corrected = await presence.correct();
+    if (corrected > 0) log.info({ devices: corrected }, 'presence corrected');
+  } else {
+    await node.start();
+    lifecycle.add('partitions', () => node.close());
+  }
   const addresses = await openPorts(clock, parts, lifecycle);
   startUpdates(parts, lifecycle);
   return {
     addresses: { ...addresses, metrics },
     ports: parts.ports,
-    aedes: layer.core,
+    get aedes() {
+      if (parts.plugInCore === undefined) throw new FlotillaError('plug-ins-not-possible');
+      return parts.plugInCore;
+    },
     failed: fatalError.occurred,
     reload() {
       parts.ports.settingsChanged();
       return reloader.reload();
     },
-    async copyStore(path) {
-      const { copyTo } = layer.context.store;
-      await copyTo?.(path);
-      return copyTo !== undefined;
-    },
+    copyStore: (path) => layer.copyStore(path),
   };
 }
 
@@ -119,6 +124,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     nowMs: clock.now(),
     lagMs: parts.lag.lagMs,
     fatalError: parts.fatalError.error,
+    node: parts.node,
     storeStalled: parts.layer.storeStalled,
     journal: parts.journal?.(),
     listening: parts.ports.listening,
@@ -185,11 +191,11 @@ function startUpdates({ lag, reloader }: BrokerParts, lifecycle: Lifecycle): voi
 
 /** Closes all connections with a reason and waits until they and their claims have ended, at most for a limited time. */
 function drain(clock: Clock, { layer, admitter }: BrokerParts): Promise<void> {
-  for (const connection of [...layer.connections()]) connection.close('server-shutting-down');
+  layer.closeConnections('server-shutting-down');
   const endMs = clock.monotonicMs() + drainTimeoutMs;
   return new Promise((resolve) => {
     const check = (): void => {
-      const open = admitter.connections + layer.connectionClaims.releasing;
+      const open = admitter.connections + layer.claimsReleasing;
       if (open === 0 || clock.monotonicMs() >= endMs) resolve();
       else setTimeout(check, drainCheckMs);
     };

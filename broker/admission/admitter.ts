@@ -96,6 +96,26 @@ export class Admitter {
     this.accept(wire, identity);
   }
 
+  /**
+   * Passes a connection that another node has admitted, and relays, to the session layer. It is judged again, because
+   * this node may know more of the identity.
+   */
+  acceptRelayed(wire: Wire, identity: Identity): void {
+    const { holds, incidents, events, layer, expiry } = this.#deps;
+    const { standing, notAfterMs } = identity;
+    const judgement = incidents.exceedsConnectRate(identity)
+      ? { code: 'device-flapping' as const }
+      : holds.apply(identity.id, { standing, notAfterMs });
+    if ('code' in judgement) {
+      events.refused(identity.remoteAddress, refusal(identity, judgement.code), 'connect');
+      wire.destroy();
+      return;
+    }
+    identity.standing = judgement.standing;
+    const connection = layer.accept(wire, identity, () => expiry.forget(connection));
+    expiry.watch(connection);
+  }
+
   /** An admitted connection closed before it was passed to the session layer. */
   release(): void {
     this.#connections--;

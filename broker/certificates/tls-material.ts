@@ -14,6 +14,7 @@ import {
   readBrokerCertificate,
   type BrokerCertificate,
 } from './broker-certificate.ts';
+import { sharedTicketKeys } from './ticket-keys.ts';
 
 /** What a TLS listener needs. Can be replaced while the listener runs. */
 export interface TlsMaterial extends ServerKeyPair {
@@ -24,6 +25,8 @@ export interface TlsMaterial extends ServerKeyPair {
   readonly sessionTickets: boolean;
   /** 48 random bytes, the same in all threads of a port; undefined: each listener makes its own. */
   readonly ticketKeys?: Uint8Array;
+  /** The keys of a port that all nodes of a cluster have; undefined: this broker has its own. */
+  readonly sharedTicketKeys?: (port: string) => Uint8Array;
 }
 
 /** All certificates that a listener shows. */
@@ -43,6 +46,7 @@ export class BrokerTlsMaterial {
   readonly #sessionTickets: boolean;
   #identity: BrokerCertificate;
   #rsa: BrokerCertificate | undefined;
+  #ticketSecret: { readonly secret: Uint8Array; readonly nowMs: () => number } | undefined;
   #fromFeed: readonly X509Certificate[] = [];
   #authorities: readonly X509Certificate[] = [];
 
@@ -97,6 +101,22 @@ export class BrokerTlsMaterial {
       ...(this.#rsa === undefined ? {} : { rsa: { key: this.#rsa.key, chain: this.#rsa.chain } }),
       authorities: this.#authorities.map(String),
       sessionTickets: this.#sessionTickets,
+      ...this.#sharedTicketKeys(),
+    };
+  }
+
+  /** Derives the keys of session tickets from a secret that all nodes of a cluster have. */
+  shareTickets(secret: Uint8Array, nowMs: () => number): void {
+    this.#ticketSecret = { secret, nowMs };
+  }
+
+  #sharedTicketKeys(): Pick<TlsMaterial, 'sharedTicketKeys'> {
+    const shared = this.#ticketSecret;
+    if (shared === undefined) return {};
+    const authorities = this.#authorities.map(String);
+    const { secret, nowMs } = shared;
+    return {
+      sharedTicketKeys: (port) => sharedTicketKeys({ secret, port, authorities, nowMs: nowMs() }),
     };
   }
 

@@ -18,6 +18,8 @@ import { dataMaxBytes } from './mux-frames.ts';
 const lingerMs = 5000;
 
 export interface RelayOptions {
+  /** Called once, when the connection of the device is closed. */
+  readonly closed?: () => void;
   readonly clock?: Clock;
   /** How long a device may read nothing while bytes wait for it, in ms: `limits.broker.outboundStalledMaxMs`. */
   readonly stalledMaxMs?: number;
@@ -37,18 +39,25 @@ export function relay(device: Wire, stream: Wire, options: RelayOptions = {}): v
   const { clock = systemClock, stalledMaxMs = defaultStalledMaxMs } = options;
   const toStream = new RelayDirection(device, stream, clock, Infinity);
   const toDevice = new RelayDirection(stream, device, clock, stalledMaxMs);
-  device.listen(handlersOf(toStream, toDevice), unpooled);
+  device.listen(handlersOf(toStream, toDevice, options.closed), unpooled);
   stream.listen(handlersOf(toDevice, toStream), unpooled);
 }
 
-/** @param from the direction whose source reports; it is the target of `to` */
-function handlersOf(from: RelayDirection, to: RelayDirection): WireHandlers {
+/**
+ * @param from the direction whose source reports; it is the target of `to`
+ * @param closed called once when the source is closed
+ */
+function handlersOf(from: RelayDirection, to: RelayDirection, closed?: () => void): WireHandlers {
+  let isClosed = false;
   return {
     onData: (chunk) => from.onData(chunk),
     onRoom: () => to.onRoom(),
     onClosed: () => {
       from.onSourceClosed();
       to.onTargetClosed();
+      if (isClosed) return;
+      isClosed = true;
+      closed?.();
     },
   };
 }

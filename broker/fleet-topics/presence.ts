@@ -159,14 +159,16 @@ export class PresencePublisher {
    * Corrects presence after a crash: publishes that identities without a connection are offline. If brokers share
    * their retained messages, only identities that were connected to this one are corrected.
    *
+   * @param isOwn whether this broker decides about the presence of an identity; default: about all
    * @returns how many messages were corrected
    */
-  async correct(): Promise<number> {
+  async correct(isOwn: (id: string) => boolean = () => true): Promise<number> {
     const { broker } = this.#deps;
     const layer = this.#deps.layer();
     let corrected = 0;
     for await (const { topic, payload } of layer.retained('$fleet/presence/+')) {
       const id = topic.slice('$fleet/presence/'.length);
+      if (!isOwn(id)) continue;
       const last = readPresence(payload);
       this.#version = Math.max(this.#version, last?.version ?? 0);
       const connected = layer.connectionsOf(id).some(({ clientId }) => clientId !== undefined);

@@ -14,11 +14,13 @@ import { listenError } from '../../core/errors/listen-error.ts';
 import type { Logger } from '../../core/log.ts';
 import { serverTlsOptions } from '../../core/server-tls.ts';
 import { keyPairsOf, type TlsMaterial } from '../certificates/tls-material.ts';
+import type { LayerTurn } from '../contracts/broker-layer.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type {
   DeviceAddresses,
   DevicePortsOptions,
   PortMaterial,
+  PortName,
 } from '../listeners/device-ports.ts';
 import { portsOptions, type BrokerPorts, type EntranceDeps } from '../listeners/entrance.ts';
 import { bellMemory, coreThread, DrainLoop } from './doorbell.ts';
@@ -26,19 +28,11 @@ import { idleLoad } from './shared-load.ts';
 import type { FrontLink } from './front-link.ts';
 import { FrontThread } from './front-thread.ts';
 
-/** The session layer: what it writes in one turn is written together. */
-export interface FrontTurn {
-  /** Whether it has not written everything yet: what it received before is still in use. */
-  readonly isBehind: boolean;
-  hold(): void;
-  flush(): void;
-}
-
 export interface FrontPortsDeps extends EntranceDeps {
   /** How many fronts. */
   readonly count: number;
   readonly log: Logger;
-  readonly turn: FrontTurn;
+  readonly turn: LayerTurn;
   /** Whether released memory of the rings is overwritten, for tests. */
   readonly poisons: boolean;
 }
@@ -198,7 +192,7 @@ export class FrontPorts implements BrokerPorts {
  */
 export function drainLinks(
   links: readonly Pick<FrontLink, 'receive' | 'send' | 'release'>[],
-  turn: FrontTurn,
+  turn: LayerTurn,
 ): void {
   turn.hold();
   if (!turn.isBehind) for (const link of links) link.receive();
@@ -214,10 +208,12 @@ function fingerprintsOf({ authorities }: TlsMaterial): ReadonlySet<string> {
 }
 
 /** Each port has keys of its own, which its listeners in all fronts share. */
-function withTicketKeys(material: TlsMaterial): PortMaterial {
+function withTicketKeys({ sharedTicketKeys, ...material }: TlsMaterial): PortMaterial {
+  const keys = (port: PortName): Uint8Array =>
+    sharedTicketKeys?.(port) ?? randomBytes(ticketKeyBytes);
   return {
-    mqtts: { ...material, ticketKeys: randomBytes(ticketKeyBytes) },
-    wss: { ...material, ticketKeys: randomBytes(ticketKeyBytes) },
+    mqtts: { ...material, ticketKeys: keys('mqtts') },
+    wss: { ...material, ticketKeys: keys('wss') },
   };
 }
 

@@ -7,7 +7,12 @@ import type { TLSSocket } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { tlsFactsOf } from '../admission/tls-facts.ts';
 import type { TlsMaterial } from '../certificates/tls-material.ts';
-import { DevicePorts, type DeviceAddresses, type PortName } from './device-ports.ts';
+import {
+  DevicePorts,
+  type DeviceAddresses,
+  type PortMaterial,
+  type PortName,
+} from './device-ports.ts';
 import { portsOptions, type BrokerPorts, type EntranceDeps } from './entrance.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import { StreamWire } from './stream-wire.ts';
@@ -25,22 +30,18 @@ export class LocalPorts implements BrokerPorts {
     const { config, clock, material, quota, events } = deps;
     this.#deps = deps;
     this.#authorities = authoritiesOf(material);
-    this.#ports = new DevicePorts(
-      portsOptions(config, false),
-      { mqtts: material, wss: material },
-      {
+    this.#ports = new DevicePorts(portsOptions(config, false), portMaterialOf(material), {
+      clock,
+      events,
+      proxies: () => config.proxies,
+      gate: new HandshakeGate({
         clock,
+        places: quota,
+        handshakeTimeoutMs: config.limits.broker.handshakeTimeoutMs,
         events,
-        proxies: () => config.proxies,
-        gate: new HandshakeGate({
-          clock,
-          places: quota,
-          handshakeTimeoutMs: config.limits.broker.handshakeTimeoutMs,
-          events,
-        }),
-        secured: (port, socket, handshake) => this.#secured(port, socket, handshake),
-      },
-    );
+      }),
+      secured: (port, socket, handshake) => this.#secured(port, socket, handshake),
+    });
   }
 
   get listening(): boolean {
@@ -53,7 +54,7 @@ export class LocalPorts implements BrokerPorts {
 
   replaceMaterial(material: TlsMaterial): void {
     this.#authorities = authoritiesOf(material);
-    this.#ports.replaceMaterial({ mqtts: material, wss: material });
+    this.#ports.replaceMaterial(portMaterialOf(material));
   }
 
   settingsChanged(): void {
@@ -88,6 +89,16 @@ export class LocalPorts implements BrokerPorts {
       closed: () => admitter.release(),
     });
   }
+}
+
+/** Each port has keys for session tickets of its own, from the cluster or, by default, those that its listener makes. */
+function portMaterialOf(material: TlsMaterial): PortMaterial {
+  const { sharedTicketKeys: keys } = material;
+  if (keys === undefined) return { mqtts: material, wss: material };
+  return {
+    mqtts: { ...material, ticketKeys: keys('mqtts') },
+    wss: { ...material, ticketKeys: keys('wss') },
+  };
 }
 
 function authoritiesOf({ authorities }: TlsMaterial): readonly X509Certificate[] {

@@ -142,6 +142,8 @@ export class TlsListener {
       ...(material.ticketKeys === undefined
         ? {}
         : { ticketKeys: Buffer.from(material.ticketKeys) }),
+      // Node's default depends on the command line, and nodes of a cluster resume each other's sessions.
+      sessionIdContext: 'flotilla',
       secureOptions: noRenegotiation | (material.sessionTickets ? 0 : noTicket),
     };
   }

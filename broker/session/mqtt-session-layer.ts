@@ -6,15 +6,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
+import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { pauseMinMs } from '../../core/patient-timeout.ts';
 import type { Logger } from '../../core/log.ts';
+import type { BrokerLayer, LayerTurn } from '../contracts/broker-layer.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { SessionClaims } from '../contracts/session-claims.ts';
 import type {
   Connection,
   BrokerMessage,
-  SessionLayer,
   SessionLayerDeps,
   SessionStatistics,
 } from '../contracts/session-layer.ts';
@@ -113,8 +114,8 @@ export async function createSessionLayer(
   return layer;
 }
 
-/** Implements {@link SessionLayer}. `core` is the Aedes instance for plug-ins. */
-export class MqttSessionLayer implements SessionLayer, ConnectionHost {
+/** Implements {@link BrokerLayer}. `core` is the Aedes instance for plug-ins. */
+export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
@@ -134,9 +135,16 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
   #cancelSweep: Cancel | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  /** Why the store cannot be written at the moment; undefined while it can. */
+  get turn(): LayerTurn {
+    return this.scheduler;
+  }
+
   get storeStalled(): string | undefined {
     return this.context.store.stalled;
+  }
+
+  get claimsReleasing(): number {
+    return this.connectionClaims.releasing;
   }
 
   /** Whether other brokers have the same sessions and retained messages. */
@@ -187,6 +195,16 @@ export class MqttSessionLayer implements SessionLayer, ConnectionHost {
 
   connections(): Iterable<Connection> {
     return this.#clients;
+  }
+
+  closeConnections(code: ErrorCode): void {
+    for (const client of [...this.#clients]) client.close(code);
+  }
+
+  async copyStore(path: string): Promise<boolean> {
+    const { copyTo } = this.context.store;
+    await copyTo?.(path);
+    return copyTo !== undefined;
   }
 
   connectionsOf(id: string): readonly Connection[] {

@@ -18,6 +18,16 @@ export const lagMaxMs = 5000;
 /** Ten times the usual interval: checkpoints fail. */
 const checkpointAgeMaxSeconds = 300;
 
+/** What is checked of a node of a cluster. */
+export interface NodeVitals {
+  /** Partitions that no node holds. */
+  readonly orphaned: readonly number[];
+  readonly links: { readonly connected: number; readonly expected: number };
+  readonly assignment:
+    | { readonly held: ReadonlySet<number>; readonly nodes: readonly { readonly alive: boolean }[] }
+    | undefined;
+}
+
 /** The state that the checks use. */
 export interface Vitals {
   readonly nowMs: number;
@@ -29,6 +39,8 @@ export interface Vitals {
   /** The journal in the database; undefined: there is none. */
   readonly journal: JournalFacts | undefined;
   readonly listening: boolean;
+  /** What this node of a cluster holds; undefined: the broker works alone. */
+  readonly node: NodeVitals | undefined;
   readonly directory: {
     readonly ready: boolean;
     readonly size: number;
@@ -71,6 +83,7 @@ export function readinessChecks(vitals: Vitals): readonly Check[] {
   return [
     { name: 'store', ok: storeFault === undefined, detail: storeFault ?? 'writable' },
     { name: 'listening', ok: listening, detail: listening ? 'yes' : 'no' },
+    ...partitionCheck(vitals),
     {
       name: 'directory',
       ok: directory.ready,
@@ -93,6 +106,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
     ...readinessChecks(vitals),
     ...journalCheck(vitals),
     ...frontCheck(vitals),
+    ...linkCheck(vitals),
     { name: 'memory allocator', ok: true, detail: vitals.allocator },
     {
       name: 'feed',
@@ -136,6 +150,35 @@ function journalCheck({ journal, nowMs }: Vitals): readonly Check[] {
       name: 'database',
       ok: isConnected && !isLate,
       detail: `${isConnected ? 'connected' : 'not connected'}, term ${term}, checkpoint ${ageSeconds} s ago in ${Math.round(checkpointMs)} ms, ${Math.round(journalBytes / 1024)} KiB of journal since`,
+    },
+  ];
+}
+
+/** Whether each partition of the cluster is served: otherwise its devices cannot connect. */
+function partitionCheck({ node }: Vitals): readonly Check[] {
+  if (node === undefined) return [];
+  const { orphaned, assignment } = node;
+  const held = [...(assignment?.held ?? [])].sort((one, other) => one - other);
+  const nodes = assignment?.nodes.filter(({ alive }) => alive).length ?? 0;
+  const missing = orphaned.length === 0 ? '' : `, nobody serves ${orphaned.join(', ')}`;
+  return [
+    {
+      name: 'partitions',
+      ok: orphaned.length === 0,
+      detail: `serves ${held.length === 0 ? 'none' : held.join(', ')} with ${amountText(nodes, 'node')}${missing}`,
+    },
+  ];
+}
+
+/** Whether messages reach all other partitions at once. */
+function linkCheck({ node }: Vitals): readonly Check[] {
+  if (node === undefined) return [];
+  const { connected, expected } = node.links;
+  return [
+    {
+      name: 'links',
+      ok: connected === expected,
+      detail: `${connected} of ${expected} links to other partitions are connected`,
     },
   ];
 }

@@ -172,8 +172,11 @@ export async function serveBroker(
   await writePolicyIfMissing(state);
   const brokerLog = settings.follow(log.child({ service: 'broker' }));
   const deps = { state, enrollUrl, clock: systemClock, log: brokerLog };
-  const database = await brokerTurn(settings.config, deps, standby);
-  if (database === undefined && settings.config.broker.database !== undefined) return undefined;
+  const { broker, cluster } = settings.config;
+  // A node of a cluster takes partitions while it serves.
+  const waits = broker.database !== undefined && cluster.partitions === undefined;
+  const database = waits ? await brokerTurn(settings.config, deps, standby) : undefined;
+  if (waits && database === undefined) return undefined;
   const service = await startBroker(settings.config, { ...deps, database });
   lifecycle.add('broker', service.close);
   lifecycle.add(

@@ -176,6 +176,18 @@ export const brokerErrors = errors({
     mqtt5: 0x87,
     mqtt3: 5,
   },
+  'plug-ins-not-possible': {
+    title: 'A broker with partitions has no plug-ins',
+    advice:
+      'Remove cluster.partitions from the configuration, or connect what the plug-in does as a service over MQTT.',
+    exit: 1,
+  },
+  'partition-moved': {
+    title: 'Another node serves the partition of the identity now',
+    advice: 'Connect again: any node of the cluster accepts the connection.',
+    mqtt5: 0x9c,
+    mqtt3: 3,
+  },
   'closed-by-plug-in': {
     title: 'A plug-in of the broker closed the connection',
     advice: 'See the log of the plug-in for the reason.',

@@ -6,16 +6,16 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WireHandlers, WriteBuffers } from '../../broker/contracts/connection-wire.ts';
-import type { FrontTurn } from '../../broker/fronts/front-ports.ts';
+import type { LayerTurn } from '../../broker/contracts/broker-layer.ts';
 import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 
 const overwritten = 0xdb;
 
 export class BorrowedWire extends StreamWire {
-  readonly #turn: FrontTurn;
+  readonly #turn: LayerTurn;
 
   /** @param turn the write scheduler of the session layer */
-  constructor(stream: Duplex, turn: FrontTurn) {
+  constructor(stream: Duplex, turn: LayerTurn) {
     super(stream);
     this.#turn = turn;
   }

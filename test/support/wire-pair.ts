@@ -12,7 +12,7 @@ import type {
   WireHandlers,
   WriteBuffer,
 } from '../../broker/contracts/connection-wire.ts';
-import type { FrontTurn } from '../../broker/fronts/front-ports.ts';
+import type { LayerTurn } from '../../broker/contracts/broker-layer.ts';
 
 const roomBytes = 256 * 1024;
 const chunkBytes = 64 * 1024;
@@ -30,7 +30,7 @@ export class PairedWire implements Wire {
   /** The other end. */
   other: PairedWire | undefined = undefined;
   isHeld = false;
-  readonly #turn: FrontTurn;
+  readonly #turn: LayerTurn;
   /** What this end has sent and the other one has not received. */
   readonly #sent: Sent[] = [];
   #handlers: WireHandlers | undefined = undefined;
@@ -40,7 +40,7 @@ export class PairedWire implements Wire {
   #needsRoom = false;
   #scheduled = false;
 
-  constructor(turn: FrontTurn) {
+  constructor(turn: LayerTurn) {
     this.#turn = turn;
   }
 
@@ -151,7 +151,7 @@ export class PairedWire implements Wire {
 }
 
 /** The ends of a stream. @param turns the write schedulers of the two session layers */
-export function wirePair(turns: readonly [FrontTurn, FrontTurn]): [PairedWire, PairedWire] {
+export function wirePair(turns: readonly [LayerTurn, LayerTurn]): [PairedWire, PairedWire] {
   const one = new PairedWire(turns[0]);
   const two = new PairedWire(turns[1]);
   one.other = two;

@@ -1,0 +1,251 @@
+/**
+ * A broker of a cluster: takes partitions, serves them, links them to all others, and relays connections of the rest.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
+import type { Config } from '../../core/config/config.ts';
+import { databaseAccess, type DatabaseAccess } from '../../core/database/database-connection.ts';
+import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
+import type { Logger } from '../../core/log.ts';
+import { packageVersion } from '../../core/package-version.ts';
+import type { StateFolder } from '../../core/state-folder.ts';
+import { admit, type TlsFacts } from '../admission/admission.ts';
+import type { Admitter } from '../admission/admitter.ts';
+import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
+import type { Wire } from '../contracts/connection-wire.ts';
+import type { DirectoryView } from '../feed/broker-directory.ts';
+import { openDatabaseStore, type DatabaseStore } from '../journal/database-store.ts';
+import type { JournalFacts } from '../journal/journal-thread.ts';
+import {
+  createSessionLayer,
+  type MqttSessionLayer,
+  type SessionLayerOptions,
+} from '../session/mqtt-session-layer.ts';
+import { DeviceRelays } from './device-relays.ts';
+import { NodeTransport } from './node-transport.ts';
+import { partitionName } from './partition.ts';
+import { PartitionAssignment, type PartitionHolder } from './partition-assignment.ts';
+import { PartitionLinks, partitionLinkSchema, type LinkedPartition } from './partition-links.ts';
+import type { PartitionedLayer } from './partitioned-layer.ts';
+import { identityOfRelayed, relayedFactsSchema } from './relayed-identity.ts';
+
+const connectTimeoutMs = 5000;
+
+const requestSchema = z.discriminatedUnion('kind', [
+  partitionLinkSchema,
+  z.strictObject({
+    kind: z.literal('device'),
+    partition: z.int().min(0).max(1000),
+    facts: relayedFactsSchema,
+  }),
+]);
+
+export interface BrokerNodeDeps {
+  readonly config: Config;
+  readonly partitions: number;
+  readonly state: StateFolder;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly material: BrokerTlsMaterial;
+  readonly directory: DirectoryView;
+  readonly admitter: Admitter;
+  readonly layer: PartitionedLayer;
+  /** What each session layer gets, without its store. */
+  readonly sessions: Omit<SessionLayerOptions, 'store' | 'partition'>;
+  /** A partition is served from now on: the presence of its identities must be corrected. */
+  readonly taken: (partition: number, layer: MqttSessionLayer) => Promise<void>;
+  readonly committed: (tookMs: number) => void;
+  readonly stallChanged: (reason: string | undefined) => void;
+  /** This node must not continue. */
+  readonly failed: (error: FlotillaError) => void;
+}
+
+interface Served extends LinkedPartition {
+  readonly store: DatabaseStore;
+}
+
+export class BrokerNode {
+  readonly relays: DeviceRelays;
+  readonly #deps: BrokerNodeDeps;
+  readonly #transport: NodeTransport;
+  readonly #links: PartitionLinks;
+  readonly #served = new Map<number, Served>();
+  #assignment: PartitionAssignment | undefined;
+
+  constructor(deps: BrokerNodeDeps) {
+    this.#deps = deps;
+    const { clock, log, material, config, partitions } = deps;
+    this.#transport = new NodeTransport({
+      material: () => material.identity,
+      name: material.name,
+      admits: (facts) => this.#admits(facts),
+      ...{ clock, log, connectTimeoutMs },
+      streamsMax: config.limits.broker.connectionsMax,
+    });
+    const holderOf = (partition: number): PartitionHolder | undefined =>
+      this.#assignment?.holderOf(partition);
+    this.relays = new DeviceRelays({
+      ...{ clock, transport: this.#transport, holderOf },
+      stalledMaxMs: () => config.limits.broker.outboundStalledMaxMs,
+    });
+    this.#links = new PartitionLinks({
+      ...{ clock, log, partitions, holderOf, transport: this.#transport },
+      served: this.#served,
+    });
+    this.#transport.onStream((request, wire) => this.#accept(request, wire));
+  }
+
+  /** The nodes of the cluster, and what they hold. */
+  get assignment(): PartitionAssignment | undefined {
+    return this.#assignment;
+  }
+
+  /** Partitions that no node holds now. */
+  get orphaned(): readonly number[] {
+    const all = Array.from({ length: this.#deps.partitions }, (_, partition) => partition);
+    return all.filter((partition) => this.#assignment?.holderOf(partition) === undefined);
+  }
+
+  /** The links of this node's partitions that are connected, and how many there should be. */
+  get links(): { readonly connected: number; readonly expected: number } {
+    let connected = 0;
+    for (const { peers } of this.#served.values()) connected += peers.connected.length;
+    return { connected, expected: this.#served.size * (this.#deps.partitions - 1) };
+  }
+
+  /** The journals of the partitions that this node holds, as one; undefined if it holds none. */
+  journal(): JournalFacts | undefined {
+    const facts = Array.from(this.#served.values(), ({ store }) => store.facts());
+    if (facts.length === 0) return undefined;
+    return {
+      store: facts.map(({ store }) => store).join(', '),
+      term: Math.max(...facts.map(({ term }) => term)),
+      isConnected: facts.every(({ isConnected }) => isConnected),
+      journalBytes: facts.reduce((sum, { journalBytes }) => sum + journalBytes, 0),
+      checkpointAtMs: Math.min(...facts.map(({ checkpointAtMs }) => checkpointAtMs)),
+      checkpointMs: Math.max(...facts.map(({ checkpointMs }) => checkpointMs)),
+      checkpointRows: facts.reduce((sum, { checkpointRows }) => sum + checkpointRows, 0),
+    };
+  }
+
+  /**
+   * Listens for other nodes, and begins to take partitions.
+   *
+   * @throws FlotillaError `address-in-use`, `config-invalid`, `database-…`, `cluster-…`
+   */
+  async start(): Promise<void> {
+    const { config, clock, log, material, partitions } = this.#deps;
+    const { host, port, address } = config.cluster;
+    const access = await databaseOf(config);
+    const listening = await this.#transport.listen(host, port);
+    this.#assignment = new PartitionAssignment({
+      ...{ access, clock, log, partitions, version: packageVersion, node: material.name },
+      address: () => address ?? hostPort(listening),
+      take: (partition) => this.#take(partition),
+      give: (partition) => this.#give(partition),
+    });
+    this.#assignment.onChange(() => this.#links.check());
+    void this.#assignment.failed.then(this.#deps.failed);
+    await this.#assignment.start();
+    this.#links.start();
+  }
+
+  /** Connections of nodes that are not admitted any more are closed. */
+  review(): void {
+    this.#transport.review();
+  }
+
+  /** Gives all partitions to other nodes. */
+  async close(): Promise<void> {
+    await this.#assignment?.close();
+    this.#links.close();
+    await this.#transport.close();
+  }
+
+  async #take(partition: number): Promise<{ term: number } | undefined> {
+    const { config, state, clock, log, sessions, layer, partitions } = this.#deps;
+    const name = partitionName(partition);
+    let store: DatabaseStore | undefined;
+    try {
+      store = await openDatabaseStore(config, { state, clock, log }, undefined, {
+        name,
+        index: partition,
+        count: partitions,
+      });
+    } catch (error) {
+      if (isFlotillaError(error) && error.code === 'database-in-use') return undefined;
+      throw error;
+    }
+    if (store === undefined) return undefined;
+    store.onStall(this.#deps.stallChanged);
+    store.onCommit(this.#deps.committed);
+    void store.failed.then(this.#deps.failed);
+    const names = Array.from({ length: partitions }, (_, index) => partitionName(index));
+    const served = await createSessionLayer(config, {
+      ...sessions,
+      store: store.store,
+      partition: { own: name, names },
+    });
+    const { peers } = served;
+    if (peers === undefined) throw new FlotillaError('internal', { detail: 'no partition' });
+    const { term } = store.facts();
+    layer.add(partition, served);
+    this.#served.set(partition, { peers, term, store });
+    await this.#deps.taken(partition, served);
+    this.#links.check();
+    log.info({ partition, term }, 'this node serves a partition');
+    return { term };
+  }
+
+  async #give(partition: number): Promise<void> {
+    const { layer, log } = this.#deps;
+    this.#served.delete(partition);
+    const served = layer.remove(partition);
+    served?.closeConnections('partition-moved');
+    await served?.close();
+    log.info({ partition }, 'this node does not serve a partition any more');
+  }
+
+  #accept(request: unknown, wire: Wire): void {
+    const { layer, directory, clock, admitter, log } = this.#deps;
+    const parsed = requestSchema.safeParse(request);
+    if (!parsed.success) {
+      log.warn({ detail: parsed.error.message }, 'a node sent a request that is not valid');
+      wire.destroy();
+      return;
+    }
+    const { data } = parsed;
+    if (data.kind === 'link') {
+      this.#links.accept(data, wire);
+      return;
+    }
+    const identity = identityOfRelayed(data.facts, directory, clock.now());
+    // Not relayed a second time: the other node looks again.
+    if ('code' in identity || layer.layerOf(identity.id) === undefined) {
+      wire.destroy();
+      return;
+    }
+    admitter.acceptRelayed(wire, identity);
+  }
+
+  /** The name of a broker that may connect as a node. */
+  #admits(facts: TlsFacts): string | undefined {
+    const { directory, clock } = this.#deps;
+    const admission = admit(facts, directory, clock.now());
+    if (!admission.admitted || admission.identity.entry.role !== 'broker') return undefined;
+    return admission.identity.id;
+  }
+}
+
+async function databaseOf(config: Config): Promise<DatabaseAccess> {
+  const access = await databaseAccess(config.broker);
+  if (access !== undefined) return access;
+  const detail = 'cluster.partitions needs broker.database';
+  throw new FlotillaError('config-invalid', { detail });
+}
+
+function hostPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

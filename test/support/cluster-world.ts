@@ -1,0 +1,229 @@
+/**
+ * A cluster under test: PostgreSQL, the feed, and nodes that are processes of their own, so that a test can kill and freeze them.
+ *
+ * @module
+ */
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { ExecutionContext } from 'ava';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { z } from 'zod';
+import { partitionOf } from '../../broker/cluster/partition.ts';
+import type { ConfigInput } from '../../core/config/config.ts';
+import { parseDeviceId } from '../../core/device-id.ts';
+import { stateFolder } from '../../core/state-folder.ts';
+import { TestFeed } from './broker-feed.ts';
+import { certificateFacts, writeIdentity } from './broker-world.ts';
+import { spawnNode, type Child } from './child.ts';
+import type { PostgresServer } from './postgres-server.ts';
+import { tempFolder } from './temp-folder.ts';
+import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
+import { until } from './until.ts';
+
+const program = new URL('cluster-member-process.ts', import.meta.url).pathname;
+const lifeMs = 900_000;
+const addressSchema = z.object({ host: z.string(), port: z.int() });
+const addressesSchema = z.object({
+  mqtts: addressSchema,
+  wss: addressSchema,
+  metrics: z.object({ url: z.string() }),
+});
+const checksSchema = z.object({
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
+});
+
+export interface ClusterMember {
+  readonly name: string;
+  readonly state: string;
+  readonly addresses: z.infer<typeof addressesSchema>;
+  readonly child: Child;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+  /** Starts it again on the same state. */
+  start(): Promise<void>;
+  /** The checks of `/statusz`; empty while it does not answer. */
+  checks(): Promise<z.infer<typeof checksSchema>['checks']>;
+}
+
+export interface ClusterWorldOptions {
+  readonly nodes: number;
+  readonly partitions: number;
+  readonly config?: ConfigInput;
+}
+
+export interface ClusterWorld {
+  readonly ca: TestCa;
+  readonly feed: TestFeed;
+  readonly url: string;
+  readonly members: readonly ClusterMember[];
+  /** Issues a certificate and adds the identity to the directory. */
+  device(id: string, role?: string): TestIdentity;
+  /** An id that begins with a text and belongs to a partition. */
+  idIn(partition: number, prefix: string): string;
+  contextOf(identity: TestIdentity): SecureContext;
+  /** Connects with MQTT.js to a node. `seen`: gets each message as `topic payload`, from the first one. */
+  mqtt(
+    identity: TestIdentity,
+    member: number,
+    options?: IClientOptions,
+    seen?: string[],
+  ): Promise<MqttClient>;
+  /** Waits until each partition is served and linked to all others, as far as the running nodes know. */
+  settled(members?: readonly number[]): Promise<void>;
+}
+
+/** Starts everything. It is closed at the end of the test. */
+export async function clusterWorld(
+  t: Pick<ExecutionContext, 'teardown'>,
+  server: PostgresServer,
+  options: ClusterWorldOptions,
+): Promise<ClusterWorld> {
+  const ca = testCa();
+  const names = ['localhost', '127.0.0.1'];
+  const feed = new TestFeed(ca, ca.issue({ profile: 'server', commonName: 'enrollment', names }));
+  await feed.listen();
+  t.teardown(() => feed.close());
+  const url = await server.database();
+  const clients: MqttClient[] = [];
+  const add = (id: string, role: string, identity: TestIdentity): void => {
+    feed.set({
+      ...{ id: parseDeviceId(id), role, status: 'active', group: null, attributes: {} },
+      certificates: [...(feed.entries.get(id)?.certificates ?? []), certificateFacts(identity)],
+    });
+  };
+  const members = await Promise.all(
+    Array.from({ length: options.nodes }, async (_, index) => {
+      const name = `broker-${index + 1}`;
+      const identity = ca.issue({ profile: 'broker', commonName: name, names });
+      add(name, 'broker', identity);
+      const root = tempFolder(t);
+      writeIdentity(stateFolder(root).broker.identity, identity, ca.ca);
+      return Member.start(t, { name, root, feed, url, options });
+    }),
+  );
+  t.teardown(() => {
+    for (const client of clients) client.end(true);
+  });
+  return {
+    ...{ ca, feed, url, members },
+    device(id, role = 'device') {
+      const profile = role === 'device' ? 'device' : 'service';
+      const identity = ca.issue({ profile, commonName: id });
+      add(id, role, identity);
+      return identity;
+    },
+    idIn(partition, prefix) {
+      for (let number = 0; ; number++) {
+        const id = number === 0 ? prefix : `${prefix}-${number}`;
+        if (partitionOf(id, options.partitions) === partition) return id;
+      }
+    },
+    contextOf: ({ cert, key }) => createSecureContext({ ca: ca.ca, cert, key }),
+    async mqtt({ cert, key }, member, more = {}, seen = []) {
+      const { host, port } = members[member]!.addresses.mqtts;
+      const client = connect(`mqtts://${host}:${port}`, {
+        ...{ servername: 'localhost', ca: ca.ca, cert, key },
+        ...{ reconnectPeriod: 0, connectTimeout: 60_000 },
+        ...more,
+      });
+      clients.push(client);
+      client.on('message', (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
+      await new Promise((resolve, reject) => {
+        client.once('connect', resolve);
+        client.once('error', reject);
+        client.once('close', () => reject(new Error('closed before it was connected')));
+      });
+      client.on('error', () => undefined);
+      return client;
+    },
+    async settled(running = members.keys().toArray()) {
+      await until('each partition is served and linked', async () => {
+        const all = await Promise.all(running.map((index) => members[index]!.checks()));
+        return all.every((checks) =>
+          ['partitions', 'links'].every((name) =>
+            checks.some((one) => one.name === name && one.ok),
+          ),
+        );
+      });
+    },
+  };
+}
+
+interface MemberParts {
+  readonly name: string;
+  readonly root: string;
+  readonly feed: TestFeed;
+  readonly url: string;
+  readonly options: ClusterWorldOptions;
+}
+
+class Member implements ClusterMember {
+  readonly #t: Pick<ExecutionContext, 'teardown'>;
+  readonly #parts: MemberParts;
+  addresses: ClusterMember['addresses'];
+  child: Child;
+
+  private constructor(
+    t: Pick<ExecutionContext, 'teardown'>,
+    parts: MemberParts,
+    child: Child,
+    addresses: ClusterMember['addresses'],
+  ) {
+    this.#t = t;
+    this.#parts = parts;
+    this.child = child;
+    this.addresses = addresses;
+  }
+
+  static async start(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts): Promise<Member> {
+    const child = spawned(t, parts);
+    return new Member(t, parts, child, await addressesOf(child));
+  }
+
+  get name(): string {
+    return this.#parts.name;
+  }
+
+  get state(): string {
+    return this.#parts.root;
+  }
+
+  async kill(): Promise<void> {
+    await this.child.stop('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.child.stop('SIGTERM');
+  }
+
+  async start(): Promise<void> {
+    this.child = spawned(this.#t, this.#parts);
+    this.addresses = await addressesOf(this.child);
+  }
+
+  async checks(): ReturnType<ClusterMember['checks']> {
+    try {
+      const response = await fetch(new URL('/statusz', this.addresses.metrics.url));
+      return checksSchema.parse(await response.json()).checks;
+    } catch {
+      return [];
+    }
+  }
+}
+
+function spawned(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts): Child {
+  const { root, feed, url, options } = parts;
+  const { config = {}, partitions } = options;
+  const settings: ConfigInput = {
+    ...config,
+    broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, database: url, ...config.broker },
+    cluster: { partitions, port: 0, ...config.cluster },
+  };
+  return spawnNode(t, [program, root, feed.url, JSON.stringify(settings)], { timeoutMs: lifeMs });
+}
+
+async function addressesOf(child: Child): Promise<ClusterMember['addresses']> {
+  const line = await child.line((text) => text.startsWith('{"mqtts"'), 120_000);
+  return addressesSchema.parse(JSON.parse(line));
+}
