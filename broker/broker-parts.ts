@@ -180,10 +180,10 @@ function createNode(
   sessions: SessionParts,
   parts: Pick<
     BrokerParts,
-    'material' | 'directory' | 'admitter' | 'presence' | 'metrics' | 'fatalError'
+    'material' | 'directory' | 'admitter' | 'presence' | 'metrics' | 'fatalError' | 'ports'
   >,
 ): BrokerNode {
-  const { material, directory, admitter, presence, metrics, fatalError } = parts;
+  const { material, directory, admitter, presence, metrics, fatalError, ports } = parts;
   return new BrokerNode({
     ...{ config, partitions, state, clock, log, material, directory, admitter, layer, sessions },
     async taken(partition) {
@@ -191,6 +191,7 @@ function createNode(
     },
     committed: (tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000),
     stallChanged: stallLog(log),
+    ticketKeysChanged: () => ports.replaceMaterial(material.tls()),
     failed: (error) => fatalError.set(error),
   });
 }
@@ -436,6 +437,7 @@ function createUpdates(
     failed: (what, error) => reporter.reloadFailed(what, error),
     materialChanged: () => {
       ports.replaceMaterial(material.tls());
+      node?.reload();
       feed.reconnect();
     },
     policyChanged: (policy) => enforcer.policyChanged(policy),

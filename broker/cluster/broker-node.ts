@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from 'zod';
-import type { Clock } from '../../core/clock.ts';
+import type { Cancel, Clock } from '../../core/clock.ts';
 import type { Config } from '../../core/config/config.ts';
 import { databaseAccess, type DatabaseAccess } from '../../core/database/database-connection.ts';
 import { FlotillaError, isFlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -13,6 +13,7 @@ import { packageVersion } from '../../core/package-version.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { admit, type TlsFacts } from '../admission/admission.ts';
 import type { Admitter } from '../admission/admitter.ts';
+import { ticketKeysLeftMs } from '../certificates/ticket-keys.ts';
 import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import type { Wire } from '../contracts/connection-wire.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
@@ -58,6 +59,8 @@ export interface BrokerNodeDeps {
   readonly taken: (partition: number, layer: MqttSessionLayer) => Promise<void>;
   readonly committed: (tookMs: number) => void;
   readonly stallChanged: (reason: string | undefined) => void;
+  /** New connections need the material of now: the keys of session tickets have changed. */
+  readonly ticketKeysChanged: () => void;
   /** This node must not continue. */
   readonly failed: (error: FlotillaError) => void;
 }
@@ -73,12 +76,16 @@ export class BrokerNode {
   readonly #links: PartitionLinks;
   readonly #served = new Map<number, Served>();
   #assignment: PartitionAssignment | undefined;
+  #cancelTicketKeys: Cancel = () => undefined;
 
   constructor(deps: BrokerNodeDeps) {
     this.#deps = deps;
     const { clock, log, material, config, partitions } = deps;
     this.#transport = new NodeTransport({
-      material: () => material.identity,
+      material: () => {
+        const { key, chain } = material.identity;
+        return { key, chain, authorities: material.authorities };
+      },
       name: material.name,
       admits: (facts) => this.#admits(facts),
       ...{ clock, log, connectTimeoutMs },
@@ -148,8 +155,22 @@ export class BrokerNode {
     });
     this.#assignment.onChange(() => this.#links.check());
     void this.#assignment.failed.then(this.#deps.failed);
-    await this.#assignment.start();
+    material.shareTickets(await this.#assignment.start(), () => clock.now());
+    this.#changeTicketKeys();
     this.#links.start();
+  }
+
+  /** At once, and at the end of each day. */
+  #changeTicketKeys(): void {
+    const { clock, ticketKeysChanged } = this.#deps;
+    ticketKeysChanged();
+    const leftMs = ticketKeysLeftMs(clock.now());
+    this.#cancelTicketKeys = clock.after(leftMs, () => this.#changeTicketKeys());
+  }
+
+  /** Other certificates for new connections of nodes. @throws when OpenSSL rejects them */
+  reload(): void {
+    this.#transport.reload();
   }
 
   /** Connections of nodes that are not admitted any more are closed. */
@@ -159,6 +180,7 @@ export class BrokerNode {
 
   /** Gives all partitions to other nodes. */
   async close(): Promise<void> {
+    this.#cancelTicketKeys();
     await this.#assignment?.close();
     this.#links.close();
     await this.#transport.close();

@@ -14,6 +14,7 @@ import {
   forgetNodes,
   lookAtCluster,
   prepareCluster,
+  readTicketSecret,
   sessionName,
   writeHeartbeat,
   type OwnNode,
@@ -47,13 +48,15 @@ export class ClusterSession {
   /**
    * Opens the connection and registers the node.
    *
+   * @returns the secret of the keys of TLS session tickets
    * @throws FlotillaError `database-…`, `cluster-partitions-differ`, `cluster-node-name`, `store-undivided`
    */
-  async begin(own: OwnNode, times: NameTimes): Promise<void> {
+  async begin(own: OwnNode, times: NameTimes): Promise<Buffer> {
     try {
       const connection = await this.#open();
       await this.#takeName(connection, own, times);
       await forgetNodes(connection);
+      return await readTicketSecret(connection);
     } catch (error) {
       this.lose();
       if (error instanceof FlotillaError) throw error;

@@ -64,6 +64,15 @@ export async function prepareCluster(
   }
 }
 
+/** The secret from which all nodes derive the keys of TLS session tickets. */
+export async function readTicketSecret(connection: DatabaseConnection): Promise<Buffer> {
+  const [row] = await connection.query<{ secret: Buffer }>(
+    'SELECT ticket_secret AS secret FROM flotilla.cluster',
+  );
+  if (row === undefined) throw new FlotillaError('database-version', { detail: 'no cluster' });
+  return row.secret;
+}
+
 export interface OwnNode {
   readonly node: string;
   readonly run: string;

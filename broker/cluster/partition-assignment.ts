@@ -121,12 +121,14 @@ export class PartitionAssignment {
   /**
    * Registers this node, and then takes its share of the partitions.
    *
+   * @returns the secret from which all nodes derive the keys of TLS session tickets
    * @throws FlotillaError `database-…`, `cluster-partitions-differ`, `cluster-node-name`, `store-undivided`
    */
-  async start(): Promise<void> {
-    await this.#session.begin(this.#ownNode(), this.#times);
+  async start(): Promise<Buffer> {
+    const ticketSecret = await this.#session.begin(this.#ownNode(), this.#times);
     await this.#step();
     this.#loop = this.#repeat();
+    return ticketSecret;
   }
 
   /**

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { randomBytes } from 'node:crypto';
 import type { DatabaseConnection } from '../../core/database/database-connection.ts';
 import { lockSpace, schemaCreation } from '../../core/database/lock-space.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
@@ -18,6 +19,7 @@ export interface StorePartition {
   readonly count: number;
 }
 
+const ticketSecretBytes = 32;
 const wholeStore = 'main';
 const wholeLock = 2;
 /** The locks of the partitions begin here; smaller numbers are for other kinds of content. */
@@ -37,6 +39,7 @@ const creation = `${schemaCreation}
 CREATE TABLE IF NOT EXISTS flotilla.cluster (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   partitions int NOT NULL,
+  ticket_secret bytea NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now());`;
 
 /**
@@ -94,9 +97,9 @@ async function divide(connection: DatabaseConnection, partitions: number): Promi
     }
     if (whole.used) throw new FlotillaError('store-undivided');
     const [row] = await connection.query<{ partitions: number }>(
-      `INSERT INTO flotilla.cluster AS c (partitions) VALUES ($1)
+      `INSERT INTO flotilla.cluster AS c (partitions, ticket_secret) VALUES ($1, $2)
        ON CONFLICT (only_row) DO UPDATE SET partitions = c.partitions RETURNING partitions`,
-      [partitions],
+      [partitions, randomBytes(ticketSecretBytes)],
     );
     await connection.query('COMMIT');
     return row?.partitions ?? partitions;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { once } from 'node:events';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import test from 'ava';
 import type { MqttClient } from 'mqtt';
 import { ExactClient } from '../../bench/kill/exact-client.ts';
@@ -85,7 +87,28 @@ test('messages of all QoS reach subscribers at other nodes, a session is taken o
   const client = await world.mqtt(world.device(revoked), 0, { clientId: revoked });
   world.feed.set({ ...world.feed.entries.get(revoked)!, status: 'revoked' });
   await ended(client);
-  t.pass();
+
+  // A device resumes its TLS session at any node.
+  const { context, target } = { context: world.contextOf(identity), target: world.members };
+  const connectTo = (member: number, session?: Buffer): Promise<TLSSocket> =>
+    new Promise((resolve, reject) => {
+      const { host, port } = target[member]!.addresses.mqtts;
+      const socket = connectTls({
+        host,
+        port,
+        servername: 'localhost',
+        secureContext: context,
+        session,
+      });
+      t.teardown(() => socket.destroy());
+      socket.once('secureConnect', () => resolve(socket));
+      socket.once('error', reject);
+    });
+  const full = await connectTo(0);
+  t.false(full.isSessionReused());
+  const [ticket] = (await once(full, 'session')) as [Buffer];
+  t.true((await connectTo(1, ticket)).isSessionReused());
+  t.true((await connectTo(2, ticket)).isSessionReused());
 });
 
 test('when a node is killed, the others serve its partitions with everything that was acknowledged', async (t) => {
