@@ -17,7 +17,7 @@ export interface AssignmentView {
 
 export interface TakerView {
   readonly node: string;
-  /** Whether it has been there for long enough that partitions are moved to it. */
+  /** Whether partitions are moved to it: it has been there for some time, and could take what it has tried to take. */
   readonly isSettled: boolean;
 }
 

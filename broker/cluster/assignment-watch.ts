@@ -21,8 +21,10 @@ export interface WatchTimes {
   readonly settledAfterMs: number;
   /** The session of a holder that gives no sign of life for this time is ended, in ms. Undefined: never. */
   readonly hungAfterMs: number | undefined;
-  /** After an outage of the database, everybody has this time to connect again, in ms. */
+  /** After this node has lost the database, everybody has this time to connect again, in ms. */
   readonly patienceMs: number;
+  /** The same after the start of the server, for a node that was not there before. */
+  readonly serverPatienceMs: number;
 }
 
 /** A node that holds a partition now. */
@@ -94,9 +96,10 @@ export class AssignmentWatch {
    */
   note(look: ClusterLook, nowMs: number, own: OwnWork): readonly number[] {
     const counted = this.#clock.look(nowMs);
-    const { patienceMs } = this.#times;
+    const { patienceMs, serverPatienceMs } = this.#times;
     // A server that has just started has no sessions of those who held partitions before.
-    const isRestart = look.upMs < patienceMs && look.partitions.some(({ node }) => node !== null);
+    const isRestart =
+      look.upMs < serverPatienceMs && look.partitions.some(({ node }) => node !== null);
     this.#isSettling = nowMs - this.#connectedAtMs < patienceMs || isRestart;
     const passedMs = this.#isSettling ? 0 : counted;
     this.#look = look;
@@ -159,7 +162,8 @@ export class AssignmentWatch {
     const draining = isOwn ? own.isDraining : row.draining;
     const canTake = isAlive && !draining && (isOwn || row.isConnected);
     memory.takerMs = canTake ? memory.takerMs + passedMs : 0;
-    return { row, isAlive, canTake, isSettled: isOwn || memory.takerMs >= settledAfterMs };
+    const isSettled = isOwn || (memory.takerMs >= settledAfterMs && !row.failing);
+    return { row, isAlive, canTake, isSettled };
   }
 
   #isFree({ pid, claimRun, claimMs }: PartitionRow, index: number, own: OwnWork): boolean {

@@ -14,6 +14,8 @@ export interface NodeRow {
   readonly address: string;
   readonly version: string;
   readonly draining: boolean;
+  /** Whether it could not take a partition that another node can serve: no partition is moved to it. */
+  readonly failing: boolean;
   /** The time of the last heartbeat, as text that is only compared. */
   readonly seenAt: string;
   /** How long ago that was by the clock of the database, in ms. */

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS flotilla.cluster_node (
   address text NOT NULL,
   version text NOT NULL,
   draining boolean NOT NULL,
+  failing boolean NOT NULL,
   seen_at timestamptz NOT NULL);
 CREATE TABLE IF NOT EXISTS flotilla.cluster_partition (
   partition int PRIMARY KEY,
@@ -79,6 +80,7 @@ export interface OwnNode {
   readonly address: string;
   readonly version: string;
   readonly draining: boolean;
+  readonly failing: boolean;
 }
 
 /**
@@ -89,19 +91,20 @@ export interface OwnNode {
  */
 export async function writeHeartbeat(
   connection: DatabaseConnection,
-  { node, run, address, version, draining }: OwnNode,
+  { node, run, address, version, draining, failing }: OwnNode,
   silentMaxMs: number,
   ended: string | null = null,
 ): Promise<boolean> {
   const rows = await connection.query(
-    `INSERT INTO flotilla.cluster_node AS n (node, run, address, version, draining, seen_at)
-     VALUES ($1, $2, $3, $4, $5, clock_timestamp())
+    `INSERT INTO flotilla.cluster_node AS n (node, run, address, version, draining, failing, seen_at)
+     VALUES ($1, $2, $3, $4, $5, $8, clock_timestamp())
      ON CONFLICT (node) DO UPDATE SET run = excluded.run, address = excluded.address,
-       version = excluded.version, draining = excluded.draining, seen_at = excluded.seen_at
+       version = excluded.version, draining = excluded.draining,
+       failing = excluded.failing, seen_at = excluded.seen_at
      WHERE n.run IN (excluded.run, $6)
        OR n.seen_at < clock_timestamp() - $7 * interval '1 millisecond'
      RETURNING node`,
-    [node, run, address, version, draining, ended, silentMaxMs],
+    [node, run, address, version, draining, ended, silentMaxMs, failing],
     'flotilla-heartbeat',
   );
   return rows.length > 0;
@@ -119,7 +122,7 @@ export async function deleteNode(connection: DatabaseConnection, run: string): P
   await connection.query('DELETE FROM flotilla.cluster_node WHERE run = $1', [run]);
 }
 
-const lookAtNodes = `SELECT node, run, address, version, draining, seen_at::text AS "seenAt",
+const lookAtNodes = `SELECT node, run, address, version, draining, failing, seen_at::text AS "seenAt",
     (extract(epoch FROM clock_timestamp() - seen_at) * 1000)::float8 AS "silentMs",
     EXISTS (SELECT FROM pg_stat_activity
       WHERE application_name = '${sessionName('')}' || run) AS "isConnected"

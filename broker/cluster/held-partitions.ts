@@ -9,6 +9,8 @@ import type { Logger } from '../../core/log.ts';
 
 /** How many partitions are taken or given at the same time: each reads or writes its store meanwhile. */
 const atOnceMax = 4;
+/** For how long a failed attempt counts, in ms. */
+const failureCountsMs = 300_000;
 
 export interface HeldDeps {
   readonly take: (partition: number) => Promise<{ readonly term: number } | undefined>;
@@ -29,6 +31,8 @@ export class HeldPartitions {
   /** Those that were lost before they were held. */
   readonly #lost = new Set<number>();
   readonly #deferredUntilMs = new Map<number, number>();
+  /** Those that could not be taken, since one was taken. */
+  readonly #failedAtMs = new Map<number, number>();
 
   constructor(deps: HeldDeps) {
     this.#deps = deps;
@@ -62,6 +66,15 @@ export class HeldPartitions {
   /** Notes that another node has a partition: when it is free again, this one may take it at once. */
   heldElsewhere(partition: number): void {
     this.#deferredUntilMs.delete(partition);
+  }
+
+  /** Partitions that could not be taken, since one was taken. After some time, they are forgotten. */
+  get failures(): readonly number[] {
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const [partition, atMs] of this.#failedAtMs) {
+      if (nowMs - atMs > failureCountsMs) this.#failedAtMs.delete(partition);
+    }
+    return [...this.#failedAtMs.keys()];
   }
 
   /** How many more may be taken now. */
@@ -122,14 +135,16 @@ export class HeldPartitions {
       if (taken !== undefined && !this.#lost.delete(partition)) {
         this.#held.add(partition);
         this.#terms.set(partition, taken.term);
+        this.#failedAtMs.clear();
         const tookMs = Math.round(clock.monotonicMs() - startMs);
         log.info({ partition, term: taken.term, tookMs }, 'a partition serves here');
         return;
       }
     } catch (err) {
       // Another node was faster.
-      const level = isFlotillaError(err, 'database-in-use') ? 'debug' : 'error';
-      log[level]({ partition, err }, 'a partition could not be taken');
+      const isInUse = isFlotillaError(err, 'database-in-use');
+      if (!isInUse) this.#failedAtMs.set(partition, clock.monotonicMs());
+      log[isInUse ? 'debug' : 'error']({ partition, err }, 'a partition could not be taken');
     }
     this.#remove(partition);
   }

@@ -63,6 +63,7 @@ const usualTimes: AssignmentTimes = {
   settledAfterMs: 10_000,
   hungAfterMs: 10_000,
   patienceMs: 3000,
+  serverPatienceMs: 3000,
 };
 
 export interface AssignmentDeps {
@@ -97,6 +98,8 @@ export class PartitionAssignment {
   #isNameTaken = false;
   #isAway = false;
   #isLookWanted = false;
+  /** As the database knows it. */
+  #wasFailing = false;
   #isDraining = false;
   #isClosed = false;
   #nodes: readonly NodeRecord[] = [];
@@ -247,8 +250,10 @@ export class PartitionAssignment {
   async #beat(connection: DatabaseConnection): Promise<boolean> {
     const { clock, log } = this.#deps;
     const nowMs = clock.monotonicMs();
-    if (nowMs - this.#heartbeatAtMs < this.#times.heartbeatMs) return true;
     const own = this.#ownNode();
+    const isDue = nowMs - this.#heartbeatAtMs >= this.#times.heartbeatMs;
+    if (!isDue && own.failing === this.#wasFailing) return true;
+    this.#wasFailing = own.failing;
     if (await writeHeartbeat(connection, own, this.#times.silentMaxMs)) {
       this.#heartbeatAtMs = nowMs;
       return true;
@@ -301,7 +306,12 @@ export class PartitionAssignment {
 
   #ownNode(): OwnNode {
     const { node, address, version } = this.#deps;
-    return { node, run: this.#run, address: address(), version, draining: this.#isDraining };
+    const failing = this.#work.failures.some((index) => {
+      const holder = this.#watch.holderOf(index);
+      return holder !== undefined && holder.node !== node;
+    });
+    const state = { draining: this.#isDraining, failing };
+    return { node, run: this.#run, address: address(), version, ...state };
   }
 
   #ownWork(): OwnWork {

@@ -16,7 +16,7 @@ import type { ClusterLook, PartitionRow } from '../../../../broker/cluster/clust
 const pollMs = 250;
 const times = {
   ...{ silentMaxMs: 5000, awayMaxMs: 1000, anyoneAfterMs: 1000, stuckAfterMs: 30_000 },
-  ...{ settledAfterMs: 10_000, hungAfterMs: undefined, patienceMs: 3000 },
+  ...{ settledAfterMs: 10_000, hungAfterMs: undefined, patienceMs: 3000, serverPatienceMs: 3000 },
 };
 
 /** What all nodes share: the rows and locks of the database. */
@@ -102,7 +102,13 @@ class SimulatedNode {
     const silentMs = this.isLive ? 0 : this.#world.nowMs - this.#killedAtMs;
     return {
       ...{ node: this.#name, run: this.#name, address: 'a:1', version: '1' },
-      ...{ draining: this.isDraining, seenAt: `${this.#seen}`, silentMs, isConnected: this.isLive },
+      ...{
+        draining: this.isDraining,
+        failing: false,
+        seenAt: `${this.#seen}`,
+        silentMs,
+        isConnected: this.isLive,
+      },
     };
   }
 
