@@ -77,8 +77,8 @@ export interface BrokerParts extends Foundation, Reporting, Enforcement, Entranc
   readonly plugInCore: MqttSessionLayer['core'] | undefined;
   /** Undefined: this broker works alone. */
   readonly node: BrokerNode | undefined;
-  /** The journal in the database; undefined: there is none. */
-  readonly journal: (() => JournalFacts | undefined) | undefined;
+  /** The journals in the database. */
+  readonly journals: () => readonly JournalFacts[];
 }
 
 /**
@@ -110,10 +110,10 @@ export async function createBrokerParts(
   const partitioned: PartitionedLayer | undefined =
     partitions === undefined ? undefined : new PartitionedLayer(partitions, () => relaysOf(node));
   const { fatalError } = foundation;
-  const { layer, journal, plugInCore }: OpenLayer =
+  const { layer, journals, plugInCore }: OpenLayer =
     partitioned === undefined
       ? await singleLayer(config, environment, sessions, fatalError, reporting.metrics)
-      : { layer: partitioned, journal: () => node?.journal(), plugInCore: undefined };
+      : { layer: partitioned, journals: () => node?.journals ?? [], plugInCore: undefined };
   const enforcement = createEnforcement(config, environment, { ...foundation, layer });
   const entrance = createEntrance(config, environment, {
     ...foundation,
@@ -135,12 +135,12 @@ export async function createBrokerParts(
   });
   const updates = createUpdates(config, environment, { ...accepting, node, queries });
   const samples = createSamples(environment, accepting);
-  return { ...accepting, ...updates, queries, samples, node, journal, plugInCore };
+  return { ...accepting, ...updates, queries, samples, node, journals, plugInCore };
 }
 
 interface OpenLayer {
   readonly layer: BrokerLayer;
-  readonly journal: BrokerParts['journal'];
+  readonly journals: BrokerParts['journals'];
   readonly plugInCore: BrokerParts['plugInCore'];
 }
 
@@ -163,7 +163,9 @@ async function singleLayer(
   const store = database?.store ?? (await openStore(config, state.broker, clock, stallLog(log)));
   const own = claims === undefined ? {} : { claims };
   const layer = await createSessionLayer(config, { ...sessions, store, ...own });
-  return { layer, journal: database?.facts, plugInCore: layer.core };
+  const journals = (): readonly JournalFacts[] =>
+    database === undefined ? [] : [database.facts()];
+  return { layer, journals, plugInCore: layer.core };
 }
 
 function relaysOf(node: BrokerNode | undefined): BrokerNode['relays'] {
@@ -350,7 +352,7 @@ function createSamples(
   { enrollUrl, clock, log }: BrokerEnvironment,
   parts: Omit<
     BrokerParts,
-    keyof Updates | 'samples' | 'queries' | 'journal' | 'node' | 'plugInCore'
+    keyof Updates | 'samples' | 'queries' | 'journals' | 'node' | 'plugInCore'
   >,
 ): SampleReporter {
   const { credentials, admitter, authorizer, lag, layer, policySource } = parts;
@@ -387,7 +389,7 @@ interface Updates {
 function createUpdates(
   config: Config,
   { state, enrollUrl, clock, log }: BrokerEnvironment,
-  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'journal' | 'plugInCore'>,
+  parts: Omit<BrokerParts, keyof Updates | 'samples' | 'journals' | 'plugInCore'>,
 ): Updates {
   const { node, material, directory, metrics, feedReporter, reporter, ports, credentials } = parts;
   const { authorizer, holds, review, layer, presence, queries, policySource } = parts;

@@ -103,7 +103,7 @@ async function openMetrics(
       leaf: parts.material.firstToEnd,
       authorities: parts.material.authorities,
       reloadFailed: parts.reloader.errors.size > 0,
-      journal: parts.journal?.(),
+      journals: parts.journals(),
       deniedByRule: parts.authorizer.deniedByRule,
     }),
   );
@@ -126,7 +126,7 @@ function vitalsOf(clock: Clock, parts: BrokerParts): Vitals {
     fatalError: parts.fatalError.error,
     node: parts.node,
     storeStalled: parts.layer.storeStalled,
-    journal: parts.journal?.(),
+    journals: parts.journals(),
     listening: parts.ports.listening,
     directory: parts.directory,
     leaf: parts.material.firstToEnd,

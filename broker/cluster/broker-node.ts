@@ -16,6 +16,7 @@ import type { Admitter } from '../admission/admitter.ts';
 import { ticketKeysLeftMs } from '../certificates/ticket-keys.ts';
 import type { BrokerTlsMaterial } from '../certificates/tls-material.ts';
 import type { Wire } from '../contracts/connection-wire.ts';
+import type { PeerQueue } from '../contracts/partition-peers.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import { openDatabaseStore, type DatabaseStore } from '../journal/database-store.ts';
 import type { JournalFacts } from '../journal/journal-thread.ts';
@@ -122,19 +123,14 @@ export class BrokerNode {
     return { connected, expected: this.#served.size * (this.#deps.partitions - 1) };
   }
 
-  /** The journals of the partitions that this node holds, as one; undefined if it holds none. */
-  journal(): JournalFacts | undefined {
-    const facts = Array.from(this.#served.values(), ({ store }) => store.facts());
-    if (facts.length === 0) return undefined;
-    return {
-      store: facts.map(({ store }) => store).join(', '),
-      term: Math.max(...facts.map(({ term }) => term)),
-      isConnected: facts.every(({ isConnected }) => isConnected),
-      journalBytes: facts.reduce((sum, { journalBytes }) => sum + journalBytes, 0),
-      checkpointAtMs: Math.min(...facts.map(({ checkpointAtMs }) => checkpointAtMs)),
-      checkpointMs: Math.max(...facts.map(({ checkpointMs }) => checkpointMs)),
-      checkpointRows: facts.reduce((sum, { checkpointRows }) => sum + checkpointRows, 0),
-    };
+  /** The journals of the partitions that this node holds. */
+  get journals(): readonly JournalFacts[] {
+    return Array.from(this.#served.values(), ({ store }) => store.facts());
+  }
+
+  /** What waits for other partitions. */
+  get queued(): readonly PeerQueue[] {
+    return Array.from(this.#served.values(), ({ peers }) => peers.queued).flat();
   }
 
   /**

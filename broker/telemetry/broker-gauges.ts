@@ -9,6 +9,7 @@ import type { HandshakeQuota } from '../listeners/handshake-quota.ts';
 import type { BrokerPorts } from '../listeners/entrance.ts';
 import type { SessionLayer } from '../contracts/session-layer.ts';
 import type { JournalFacts } from '../journal/journal-thread.ts';
+import type { ClusterFacts } from './cluster-gauges.ts';
 import type { Gauges } from './gauge-metrics.ts';
 
 export interface GaugeSources {
@@ -21,8 +22,10 @@ export interface GaugeSources {
   readonly leaf: X509Certificate;
   readonly authorities: readonly X509Certificate[];
   readonly reloadFailed: boolean;
-  /** The journal in the database; undefined: there is none. */
-  readonly journal: JournalFacts | undefined;
+  /** The journals in the database. */
+  readonly journals: readonly JournalFacts[];
+  /** The part of a cluster that this broker is; undefined: it works alone. */
+  readonly node: ClusterFacts | undefined;
   readonly layer: SessionLayer;
   readonly deniedByRule: ReadonlyMap<string, number>;
 }
@@ -43,7 +46,8 @@ export function brokerGauges(sources: GaugeSources): Gauges {
     serverCertificateNotAfterMs: notAfterMsOf(sources.leaf),
     authorityNotAfterMs: Math.min(...sources.authorities.map(notAfterMsOf)),
     reloadFailed: sources.reloadFailed,
-    journal: sources.journal,
+    journals: sources.journals,
+    cluster: sources.node,
     nowMs,
     deniedByRule: sources.deniedByRule,
     fronts: ports.fronts,

@@ -7,6 +7,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { JournalFacts } from '../journal/journal-thread.ts';
 import type { FrontLoad } from '../contracts/front-load.ts';
 import type { SessionStatistics } from '../contracts/session-layer.ts';
+import { registerClusterGauges, type ClusterFacts } from './cluster-gauges.ts';
 
 /** The values of one scrape. */
 export interface Gauges {
@@ -22,8 +23,10 @@ export interface Gauges {
   readonly serverCertificateNotAfterMs: number;
   readonly authorityNotAfterMs: number;
   readonly reloadFailed: boolean;
-  /** The journal in the database; undefined: there is none. */
-  readonly journal: JournalFacts | undefined;
+  /** The journals in the database: one, or one for each partition that this broker holds. */
+  readonly journals: readonly JournalFacts[];
+  /** Undefined: the broker works alone. */
+  readonly cluster: ClusterFacts | undefined;
   readonly nowMs: number;
   /** Time until the newest certificate of each identity expires, in ms. */
   fleetLeftMs(): Iterable<number>;
@@ -231,11 +234,13 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
       labelNames: ['store'] as const,
       registers,
       collect() {
-        const { journal, nowMs } = read();
-        if (journal !== undefined) this.set({ store: journal.store }, value(journal, nowMs));
+        this.reset();
+        const { journals, nowMs } = read();
+        for (const journal of journals) this.set({ store: journal.store }, value(journal, nowMs));
       },
     });
   }
+  registerClusterGauges(registry, () => read().cluster);
   for (const [name, help, value] of gaugeTable) {
     new Gauge({
       name,

@@ -36,8 +36,8 @@ export interface Vitals {
   readonly fatalError: FlotillaError | undefined;
   /** Why the store cannot write at the moment; undefined while it can. */
   readonly storeStalled: string | undefined;
-  /** The journal in the database; undefined: there is none. */
-  readonly journal: JournalFacts | undefined;
+  /** The journals in the database. */
+  readonly journals: readonly JournalFacts[];
   readonly listening: boolean;
   /** What this node of a cluster holds; undefined: the broker works alone. */
   readonly node: NodeVitals | undefined;
@@ -104,7 +104,7 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
   return [
     ...healthChecks(vitals).slice(0, 1),
     ...readinessChecks(vitals),
-    ...journalCheck(vitals),
+    ...vitals.journals.map((journal) => journalCheck(journal, vitals.nowMs, vitals.node)),
     ...frontCheck(vitals),
     ...linkCheck(vitals),
     { name: 'memory allocator', ok: true, detail: vitals.allocator },
@@ -140,18 +140,18 @@ export function statusChecks(vitals: Vitals): readonly Check[] {
 }
 
 /** Whether the database has a recent checkpoint: otherwise a takeover takes long. */
-function journalCheck({ journal, nowMs }: Vitals): readonly Check[] {
-  if (journal === undefined) return [];
-  const { term, isConnected, journalBytes, checkpointAtMs, checkpointMs } = journal;
+function journalCheck(
+  { store, term, isConnected, journalBytes, checkpointAtMs, checkpointMs }: JournalFacts,
+  nowMs: number,
+  node: NodeVitals | undefined,
+): Check {
   const ageSeconds = Math.max(0, Math.round((nowMs - checkpointAtMs) / 1000));
   const isLate = journalBytes > 0 && ageSeconds > checkpointAgeMaxSeconds;
-  return [
-    {
-      name: 'database',
-      ok: isConnected && !isLate,
-      detail: `${isConnected ? 'connected' : 'not connected'}, term ${term}, checkpoint ${ageSeconds} s ago in ${Math.round(checkpointMs)} ms, ${Math.round(journalBytes / 1024)} KiB of journal since`,
-    },
-  ];
+  return {
+    name: node === undefined ? 'database' : `database of ${store}`,
+    ok: isConnected && !isLate,
+    detail: `${isConnected ? 'connected' : 'not connected'}, term ${term}, checkpoint ${ageSeconds} s ago in ${Math.round(checkpointMs)} ms, ${Math.round(journalBytes / 1024)} KiB of journal since`,
+  };
 }
 
 /** Whether each partition of the cluster is served: otherwise its devices cannot connect. */

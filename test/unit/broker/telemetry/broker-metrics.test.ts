@@ -37,9 +37,27 @@ const gauges: Gauges = {
   serverCertificateNotAfterMs: 10_000,
   authorityNotAfterMs: 20_000,
   reloadFailed: false,
-  journal: {
-    ...{ store: 'main', term: 7, isConnected: true, journalBytes: 1024 },
-    ...{ checkpointAtMs: -30_000, checkpointMs: 250, checkpointRows: 3 },
+  journals: [
+    {
+      ...{ store: 'main', term: 7, isConnected: true, journalBytes: 1024 },
+      ...{ checkpointAtMs: -30_000, checkpointMs: 250, checkpointRows: 3 },
+    },
+  ],
+  cluster: {
+    orphaned: [2],
+    links: { connected: 3, expected: 4 },
+    assignment: {
+      held: new Set([0, 1]),
+      nodes: [
+        { alive: true, draining: false },
+        { alive: false, draining: false },
+      ],
+    },
+    queued: [
+      { peer: 'p0', messages: 3, bytes: 300 },
+      { peer: 'p0', messages: 4, bytes: 400 },
+    ],
+    relays: { size: 5 },
   },
   registryBehind: false,
   nowMs: 0,
@@ -249,4 +267,17 @@ test('labelled counters start at 0, so that an alert sees the first event', asyn
   ]) {
     t.true(text.split('\n').includes(line), line);
   }
+});
+
+test('a node of a cluster has series of partitions, links and queues; a broker that works alone has none', async (t) => {
+  const { text } = await exported();
+  t.regex(text, /^flotilla_cluster_nodes 1$/m);
+  t.regex(text, /^flotilla_cluster_partitions_held 2$/m);
+  t.regex(text, /^flotilla_cluster_partitions_unserved 1$/m);
+  t.regex(text, /^flotilla_cluster_links_missing 1$/m);
+  t.regex(text, /^flotilla_cluster_relayed_connections 5$/m);
+  t.regex(text, /^flotilla_cluster_peer_queue_messages\{peer="p0"\} 7$/m);
+  const alone = new BrokerMetrics();
+  registerGauges(alone.registry, () => ({ ...gauges, cluster: undefined }));
+  t.notRegex(await alone.registry.metrics(), /^flotilla_cluster_/m);
 });
