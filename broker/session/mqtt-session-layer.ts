@@ -172,7 +172,7 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     this.core = new AedesCore(
       context,
       this.publisher,
-      new AedesPersistence(context.store, this.sessions),
+      new AedesPersistence(context.store, this.sessions, this.publisher),
     );
     this.inspection = new LayerInspection({
       context,

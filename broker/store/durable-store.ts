@@ -302,14 +302,27 @@ class DurableStore implements SessionStore {
       this.deleteRetained(message.topic);
       return undefined;
     }
+    const refusal = this.retainedRefusal(message, share);
+    if (refusal === undefined) this.keepRetained(message, share?.id);
+    return refusal;
+  }
+
+  retainedRefusal(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined {
+    if (message.payload.length === 0) return undefined;
     if (this.stalled !== undefined) return 'retained-full';
-    const refusal = this.#retained.set(message, share);
-    if (refusal !== undefined) return refusal;
+    return this.#retained.refusal(message, share);
+  }
+
+  keepRetained(message: StoredMessage, owner: string | undefined): void {
+    if (message.payload.length === 0) {
+      this.deleteRetained(message.topic);
+      return;
+    }
+    this.#retained.restore(message, owner);
     const batch = this.#link.open;
     batch.u8(operation.putRetained);
     batch.text(message.topic);
     batch.message(message);
-    return undefined;
   }
 
   deleteRetained(topic: string): void {

@@ -210,6 +210,15 @@ class MemoryStore implements SessionStore {
     return this.#retained.set(message, share);
   }
 
+  retainedRefusal(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined {
+    return message.payload.length === 0 ? undefined : this.#retained.refusal(message, share);
+  }
+
+  keepRetained(message: StoredMessage, owner: string | undefined): void {
+    if (message.payload.length === 0) this.#retained.delete(message.topic);
+    else this.#retained.restore(message, owner);
+  }
+
   deleteRetained(topic: string): void {
     this.#retained.delete(topic);
   }

@@ -65,17 +65,21 @@ export class RetainedSet {
    * @returns why it exceeds a limit; undefined if it is retained
    */
   set(message: StoredMessage, share: OwnerShare | undefined): RetainRefusal | undefined {
-    this.#removeExpired();
-    if (this.#refusal(message, share) !== undefined) {
-      this.#sweepSome();
-      const refusal = this.#refusal(message, share);
-      if (refusal !== undefined) return reasons[refusal];
-    }
-    this.#put(message, share?.id);
-    return undefined;
+    const refusal = this.refusal(message, share);
+    if (refusal === undefined) this.#put(message, share?.id);
+    return refusal;
   }
 
-  /** Retains a message of an earlier run, within any limits: what was acknowledged is kept. */
+  /** Why {@link set} would not retain a message; undefined if it would. */
+  refusal(message: StoredMessage, share: OwnerShare | undefined): RetainRefusal | undefined {
+    this.#removeExpired();
+    if (this.#refusal(message, share) === undefined) return undefined;
+    this.#sweepSome();
+    const refusal = this.#refusal(message, share);
+    return refusal === undefined ? undefined : reasons[refusal];
+  }
+
+  /** Retains a message within any limits, of an earlier run or of another partition: what was acknowledged is kept. */
   restore(message: StoredMessage, owner: string | undefined): void {
     this.#put(message, owner);
   }

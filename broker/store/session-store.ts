@@ -298,6 +298,17 @@ export interface SessionStore {
    * @returns why it exceeds a limit, and the previous message is kept; undefined if it is retained
    */
   putRetained(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined;
+  /**
+   * Why {@link putRetained} would not retain a message; undefined if it would. Never for an empty payload. Looks for
+   * expired messages to make room.
+   */
+  retainedRefusal(message: StoredMessage, share?: OwnerShare): RetainRefusal | undefined;
+  /**
+   * Retains a message that another partition has accepted, within any limits. An empty payload deletes.
+   *
+   * @param owner the identity that published it, in whose share it counts; undefined: none
+   */
+  keepRetained(message: StoredMessage, owner: string | undefined): void;
   deleteRetained(topic: string): void;
   /**
    * Deletes the retained messages that an identity has published until now, in turns of the event loop. Resolves

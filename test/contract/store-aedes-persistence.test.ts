@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
+import { retainOutcome } from '../../broker/session/state/publish-outcome.ts';
 import { AedesPersistence } from '../../broker/session/aedes/aedes-persistence.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { openMemoryStore } from '../../broker/store/memory-store.ts';
@@ -34,7 +35,9 @@ class SuitePersistence extends AedesPersistence {
   readonly #close: () => Promise<void>;
 
   constructor(store: SessionStore, close: () => Promise<void>) {
-    super(store, new Map());
+    super(store, new Map(), {
+      retainOnly: (message) => retainOutcome(store.putRetained(message)),
+    });
     this.#close = close;
   }
 

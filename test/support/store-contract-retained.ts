@@ -6,7 +6,7 @@
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { topicMatches } from '../../core/topic.ts';
-import type { StoreLimits } from '../../broker/store/session-store.ts';
+import type { StoredMessage, StoreLimits } from '../../broker/store/session-store.ts';
 import {
   committed,
   openStore,
@@ -130,6 +130,28 @@ export function retainedContract(kindOfStore: StoreKind): void {
     const second = await again();
     await second.load();
     t.deepEqual(topicsOf(second.retained('#')), left);
+  });
+
+  test(`${kind}: what another partition has accepted is retained within any limits, in the share of its identity`, async (t) => {
+    const { store, again } = await open(t, { retainedMax: 2 });
+    const share = { id: 'a', max: 2, maxBytes: 1e9 };
+    const message = (topic: string, payload = 'x'): StoredMessage =>
+      storedMessage(topic, payload, { publisher: 'a' });
+    t.is(store.retainedRefusal(message('1'), share), undefined);
+    t.is(store.retainedCount, 0, 'it is only asked');
+    for (const topic of ['1', '2', '3']) store.keepRetained(message(topic), 'a');
+    t.deepEqual(topicsOf(store.retained('#')), ['1', '2', '3']);
+    t.is(store.retainedRefusal(message('4'), share), 'retained-full');
+    t.is(store.retainedRefusal(message('4', ''), share), undefined, 'it deletes');
+    store.keepRetained(message('3', ''), 'a');
+    store.keepRetained(message('2', ''), 'a');
+    store.keepRetained(message('1'), undefined);
+    t.is(store.retainedRefusal(message('1'), { ...share, max: 0 }), 'retained-share-full');
+    await store.deleteRetainedOf('a');
+    t.deepEqual(topicsOf(store.retained('#')), ['1'], 'it belongs to nobody now');
+    if (!store.durable) return;
+    await committed(store);
+    t.deepEqual(topicsOf((await again()).retained('#')), ['1']);
   });
 
   test(`${kind}: an expired retained message is not found and makes room`, async (t) => {

@@ -7,6 +7,8 @@
  */
 import { Readable } from 'node:stream';
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
+import { afterConfirmations } from '../delivery/receiver-confirmation.ts';
+import type { Publisher } from '../state/publisher.ts';
 import type {
   Qos,
   SessionStore,
@@ -49,11 +51,17 @@ export interface ReadableSessions {
 
 export class AedesPersistence {
   readonly #store: SessionStore;
+  readonly #publisher: Pick<Publisher, 'retainOnly'>;
   readonly #sessions: ReadableSessions;
   #broker: { readonly id: string } | undefined = undefined;
 
-  constructor(store: SessionStore, sessions: ReadableSessions) {
+  constructor(
+    store: SessionStore,
+    sessions: ReadableSessions,
+    publisher: Pick<Publisher, 'retainOnly'>,
+  ) {
     this.#store = store;
+    this.#publisher = publisher;
     this.#sessions = sessions;
   }
 
@@ -75,7 +83,7 @@ export class AedesPersistence {
    */
   async storeRetained(packet: RetainedPacket): Promise<void> {
     const { topic, payload = '', qos = 0, clientId } = packet;
-    const refusal = this.#store.putRetained({
+    const { refusal, confirmations = [] } = this.#publisher.retainOnly({
       topic,
       // A copy: the plug-in may change its buffer later.
       payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload),
@@ -88,7 +96,11 @@ export class AedesPersistence {
     });
     if (refusal !== undefined)
       throw new FlotillaError('internal', { detail: 'no room for retained messages' });
-    await this.#committed();
+    await new Promise<void>((resolve, reject) => {
+      afterConfirmations(this.#store, confirmations, (error) =>
+        error === undefined ? resolve() : reject(error),
+      );
+    });
   }
 
   /** A stream of the packets of the retained messages that a topic filter matches. */
@@ -120,12 +132,6 @@ export class AedesPersistence {
       subscriptions.has(filter),
     );
     return Readable.from(subscribed.map(({ clientId }) => clientId));
-  }
-
-  #committed(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#store.afterCommit((error) => (error === undefined ? resolve() : reject(error)));
-    });
   }
 }
 

@@ -22,6 +22,8 @@ export const pauseReasons = {
   part: 32,
   claim: 64,
   confirmations: 128,
+  order: 256,
+  retained: 512,
 } as const;
 
 /**

@@ -40,6 +40,7 @@ import { rateLimitOf, type RateLimit } from './rate-limit.ts';
 import type { RetainedSender } from './retained-sender.ts';
 import type { TopicCache } from './topic-cache.ts';
 import type { ReadTurns } from './read-turns.ts';
+import type { UnconfirmedTopics } from './unconfirmed-topics.ts';
 import type { WriteScheduler } from './write-scheduler.ts';
 
 /** Handles one whole packet of a client. Throws a ProtocolFault to close the connection. */
@@ -116,6 +117,8 @@ export class ClientConnection implements ConnectionRoles {
   /** The QoS 2 packet ids that earlier connections of the session sent and did not release. */
   unreleased: Set<number> | undefined = undefined;
   #onEnd: (() => void) | undefined;
+  /** Undefined until it has published a retained message that other partitions must confirm. */
+  unconfirmedTopics: UnconfirmedTopics | undefined = undefined;
   readonly #gate: CommitGate;
   readonly #writer: ConnectionWriter;
   #closeCode: ErrorCode | undefined = undefined;

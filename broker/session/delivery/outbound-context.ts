@@ -5,6 +5,7 @@
  */
 import type { QueueOverflow } from '../../../core/config/limits.ts';
 import type { RetainRefusal, SessionStore } from '../../store/session-store.ts';
+import type { Message } from './message.ts';
 import type { MemoryTotals } from './memory-queue.ts';
 
 /** How much may wait for one session. */
@@ -28,12 +29,20 @@ export type DropReason =
   | RetainRefusal
   | 'session-evicted';
 
+/** The part of the store that a queue uses. */
+export type QueueStore = Pick<
+  SessionStore,
+  'enqueue' | 'markSent' | 'markReleased' | 'dequeue' | 'dropOldest' | 'queueOf' | 'readQueue'
+>;
+
 /** What the queue needs from its session. */
 export interface OutboundContext {
-  readonly store: SessionStore;
+  readonly queues: QueueStore;
   readonly limits: OutboundLimits;
   readonly memoryTotals: MemoryTotals;
   nowMs(): number;
+  /** Whether a message that was not sent yet is dropped [MQTT-3.3.2-5]. */
+  hasExpired(message: Message): boolean;
   /** Whether the policy (still) allows the session's identity to receive this topic. */
   mayReceive(topic: string): boolean;
   /** Whether this many more bytes may wait, counted over all sessions. */

@@ -115,11 +115,11 @@ export class OutboundQueue {
    * @returns whether the message was put in the store
    */
   deliver(message: Message, qos: 1 | 2, retain: boolean, identifiers: readonly number[]): boolean {
-    const { store } = this.#context;
+    const { queues } = this.#context;
     let sequence = 0;
     if (this.#kept) {
       if (!this.#makeRoom(message)) return false;
-      sequence = store.enqueue(this.#clientId, {
+      sequence = queues.enqueue(this.#clientId, {
         message: message.toStored(this.#context.nowMs()),
         qos,
         retain,
@@ -185,7 +185,7 @@ export class OutboundQueue {
       const { message, packetId } = delivery;
       // A message that was sent before is sent again even if it has expired since: the receiver may
       // know half of it.
-      if (packetId === 0 && message.expired(this.#context.nowMs())) {
+      if (packetId === 0 && this.#context.hasExpired(message)) {
         this.#drop(delivery, 'expired'); // [MQTT-3.3.2-5]
       } else if (packetId === 0 && !this.#context.mayReceive(message.topic)) {
         this.#drop(delivery, 'not-allowed');
@@ -217,7 +217,7 @@ export class OutboundQueue {
       // Moves to the end of the map: PUBREL packets are sent in the order of PUBREC [MQTT-4.6.0-4].
       this.#inFlight?.delete(packetId);
       this.#inFlight?.set(packetId, releasedInFlight(entry.sequence));
-      if (entry.sequence !== 0) this.#context.store.markReleased(this.#clientId, entry.sequence);
+      if (entry.sequence !== 0) this.#context.queues.markReleased(this.#clientId, entry.sequence);
     }
     this.#sink?.sendRelease(packetId, entry.sequence !== 0);
     return 'done';
@@ -234,7 +234,7 @@ export class OutboundQueue {
 
   #finish(packetId: number, entry: InFlight): void {
     this.#inFlight?.delete(packetId);
-    if (entry.sequence !== 0) this.#context.store.dequeue(this.#clientId, entry.sequence);
+    if (entry.sequence !== 0) this.#context.queues.dequeue(this.#clientId, entry.sequence);
     if (this.#buffered.length > 0 || this.#unread > 0) this.pump();
   }
 
@@ -242,7 +242,7 @@ export class OutboundQueue {
     const { sequence, qos } = delivery;
     const packetId = delivery.packetId === 0 ? this.#nextPacketId() : delivery.packetId;
     if (sequence !== 0 && delivery.packetId === 0) {
-      this.#context.store.markSent(this.#clientId, sequence, packetId);
+      this.#context.queues.markSent(this.#clientId, sequence, packetId);
     }
     const notSent = sink.sendWithPacketId(delivery, packetId, sequence !== 0 && qos === 2);
     if (notSent !== undefined) {
@@ -296,13 +296,13 @@ export class OutboundQueue {
 
   /** Makes room in the queue of a kept session; false if the new message is to be dropped instead. */
   #makeRoom(message: Message): boolean {
-    const { store, limits } = this.#context;
+    const { queues, limits } = this.#context;
     const bytes = queuedBytes(message);
     while (!this.#hasRoomFor(bytes)) {
       this.#context.dropped('queue-full', 1);
       if (this.#shiftQos0() !== undefined) continue;
       const sequence =
-        limits.queueOverflow === 'drop-newest' ? 0 : store.dropOldest(this.#clientId);
+        limits.queueOverflow === 'drop-newest' ? 0 : queues.dropOldest(this.#clientId);
       // The policy drops the newest message, or all messages of the queue are in flight.
       if (sequence === 0) return false;
       this.#droppedUpTo = sequence;
@@ -314,8 +314,8 @@ export class OutboundQueue {
 
   /** Whether one more message of this size fits into the limits of this session. */
   #hasRoomFor(bytes: number): boolean {
-    const { store, limits } = this.#context;
-    const size = store.queueOf(this.#clientId);
+    const { queues, limits } = this.#context;
+    const size = queues.queueOf(this.#clientId);
     return (
       size.messages + (this.#qos0?.length ?? 0) + 1 <= limits.queueMaxMessages &&
       size.bytes + (this.#qos0?.bytes ?? 0) + bytes <= limits.queueMaxBytes
@@ -334,21 +334,21 @@ export class OutboundQueue {
       const waiting = this.#shiftQos0();
       if (waiting === undefined) return;
       const { message, retain, identifiers } = waiting;
-      if (message.expired(this.#context.nowMs())) this.#context.dropped('expired', 1);
+      if (this.#context.hasExpired(message)) this.#context.dropped('expired', 1);
       else if (!this.#context.mayReceive(message.topic)) this.#context.dropped('not-allowed', 1);
       else sink.sendQos0(message, retain, identifiers);
     }
   }
 
   #drop(delivery: OutboundDelivery, reason: DropReason): void {
-    if (delivery.sequence !== 0) this.#context.store.dequeue(this.#clientId, delivery.sequence);
+    if (delivery.sequence !== 0) this.#context.queues.dequeue(this.#clientId, delivery.sequence);
     this.#context.dropped(reason, 1);
   }
 
   #readPage(): void {
     this.#reading = true;
     const requestedBy = this.#connectionNumber;
-    this.#context.store.readQueue(this.#clientId, this.#readUpTo, pageMessages).then(
+    this.#context.queues.readQueue(this.#clientId, this.#readUpTo, pageMessages).then(
       (page) => {
         if (requestedBy !== this.#connectionNumber) return;
         this.#reading = false;
@@ -391,6 +391,6 @@ export class OutboundQueue {
     this.#lastPacketId = 0;
     this.#buffered.clear();
     this.#reading = false;
-    this.#unread = this.#kept ? this.#context.store.queueOf(this.#clientId).messages : 0;
+    this.#unread = this.#kept ? this.#context.queues.queueOf(this.#clientId).messages : 0;
   }
 }

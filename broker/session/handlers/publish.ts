@@ -12,6 +12,7 @@ import type { Qos } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { pauseReasons } from '../connection/connection-reader.ts';
 import type { CachedTopic } from '../connection/topic-cache.ts';
+import { UnconfirmedTopics } from '../connection/unconfirmed-topics.ts';
 import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import { Message } from '../delivery/message.ts';
 import type { Receiver } from '../delivery/receiver.ts';
@@ -93,8 +94,16 @@ function publish(
   packetId: number,
 ): void {
   const { context } = client;
+  const { unconfirmedTopics } = client;
+  if (unconfirmedTopics !== undefined && !message.retain && unconfirmedTopics.has(message.topic)) {
+    publishInOrder(client, session, message, qos, packetId, unconfirmedTopics);
+    return;
+  }
   const outcome = client.host.publisher.publish(message, route, session);
   const { stored, refusal, confirmations } = outcome;
+  if (message.retain && confirmations !== undefined) {
+    awaitRetained(client, message.topic, confirmations);
+  }
   client.reader.delivered(route.targets.length);
   if (refusal !== undefined) context.events.dropped(client.identity, refusal, 1);
   if (qos === 0) return;
@@ -107,6 +116,38 @@ function publish(
   }
   client.acknowledge(firstByte, packetId, 0, stored || (qos === 2 && session.kept));
   if (stored && context.store.congested) client.reader.pause(pauseReasons.store);
+}
+
+/** Publishes a message when the retained ones before it with the same topic have reached all partitions. */
+function publishInOrder(
+  client: ClientConnection,
+  session: Session,
+  message: Message,
+  qos: Qos,
+  packetId: number,
+  unconfirmedTopics: UnconfirmedTopics,
+): void {
+  const { topic } = message;
+  message.detach();
+  client.reader.pause(pauseReasons.order);
+  unconfirmedTopics.whenConfirmed(topic, () => {
+    client.reader.resumeWith(pauseReasons.order, () => {
+      publish(client, session, message, client.host.publisher.route(topic), qos, packetId);
+    });
+  });
+}
+
+/** Other partitions must confirm a retained message. */
+function awaitRetained(
+  client: ClientConnection,
+  topic: string,
+  confirmations: readonly ReceiverConfirmation[],
+): void {
+  const topics = (client.unconfirmedTopics ??= new UnconfirmedTopics());
+  topics.add(topic, confirmations);
+  if (!topics.isFull) return;
+  client.reader.pause(pauseReasons.retained);
+  topics.whenRoom(() => client.reader.resume(pauseReasons.retained));
 }
 
 /** Whether a QoS 2 message was published and waits for PUBREL. */

@@ -10,12 +10,19 @@ import type { Receiver } from '../delivery/receiver.ts';
 import { deliverTo } from '../state/publisher.ts';
 import { PeerSession } from './peer-session.ts';
 
-/** @returns whether the message was put in the store */
-export function deliverLocally(message: Message, { targets }: Route<Receiver>): boolean {
+/**
+ * @param sender the receiver of this partition that published the message, for No Local
+ * @returns whether the message was put in the store
+ */
+export function deliverLocally(
+  message: Message,
+  { targets }: Route<Receiver>,
+  sender: Receiver | undefined,
+): boolean {
   let stored = false;
   for (const target of targets) {
     if (target.subscriber instanceof PeerSession) continue;
-    if (deliverTo(target, message, undefined) !== false) stored = true;
+    if (deliverTo(target, message, sender) !== false) stored = true;
   }
   return stored;
 }

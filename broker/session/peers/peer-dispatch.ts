@@ -4,13 +4,20 @@
  *
  * @module
  */
-import type { ClientConnection } from '../connection/connection.ts';
+import type { ClientConnection, Dispatch } from '../connection/connection.ts';
 import { onPuback, onPubcomp, onPubrec, onPubrel } from '../handlers/acknowledgement.ts';
 import { protocolError } from '../wire/fault.ts';
 import { onPeerPublish } from './peer-publish.ts';
+import type { RetainedDistribution } from './retained-distribution.ts';
+
+/** The packet handlers of the connections to other partitions. */
+export function peerDispatch(distribution: RetainedDistribution): Dispatch {
+  return (...packet) => dispatchPacket(distribution, ...packet);
+}
 
 /** Handles one whole packet. @throws ProtocolFault */
-export function dispatchPeer(
+function dispatchPacket(
+  distribution: RetainedDistribution,
   client: ClientConnection,
   bytes: Buffer,
   start: number,
@@ -21,7 +28,7 @@ export function dispatchPeer(
   const { session } = client;
   if (session === undefined) throw protocolError('a packet before the session');
   if (header >> 4 === 3) {
-    onPeerPublish(client, session, bytes, start, body, end);
+    onPeerPublish(distribution, client, session, bytes, start, body, end);
     return;
   }
   switch (header) {

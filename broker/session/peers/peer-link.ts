@@ -7,7 +7,6 @@
 import type { Wire } from '../../contracts/connection-wire.ts';
 import { ClientConnection, type ConnectionHost } from '../connection/connection.ts';
 import type { Session } from '../state/session.ts';
-import { dispatchPeer } from './peer-dispatch.ts';
 import { InterestLines, type InterestLine } from './interest-lines.ts';
 import { InterestReceiver } from './interest-receiver.ts';
 import type { InterestSender } from './interest-sender.ts';
@@ -16,10 +15,10 @@ import type { PeerSession } from './peer-session.ts';
 /** How many messages of QoS 1 and 2 may be on their way. */
 const windowMessages = 10_000;
 
-/** The parts of the session layer that links share with the connections of clients, with the context of links. */
+/** What all links share. */
 export type PeerLinkHost = Omit<
   ConnectionHost,
-  'alwaysReads' | 'dispatch' | 'releaseSession' | 'connectionAccepted' | 'connectionClosed'
+  'alwaysReads' | 'releaseSession' | 'connectionAccepted' | 'connectionClosed'
 >;
 
 export interface PeerLinkDeps {
@@ -51,7 +50,6 @@ export class PeerLink {
       {
         ...host,
         alwaysReads: true,
-        dispatch: dispatchPeer,
         releaseSession: (released) => this.#release(released),
         connectionAccepted: () => undefined,
         connectionClosed: () => undefined,

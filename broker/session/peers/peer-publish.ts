@@ -3,21 +3,28 @@
  *
  * @module
  */
-import { Message } from '../delivery/message.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { pauseReasons } from '../connection/connection-reader.ts';
 import type { CachedTopic } from '../connection/topic-cache.ts';
+import { Message } from '../delivery/message.ts';
+import {
+  afterConfirmations,
+  type ReceiverConfirmation,
+} from '../delivery/receiver-confirmation.ts';
 import { topicOf } from '../handlers/publish-topic.ts';
 import type { Session } from '../state/session.ts';
-import { awaitRelease } from '../state/unreleased.ts';
+import { awaitRelease, isUndelivered, rememberConfirmations } from '../state/unreleased.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { PublishFields, readPublish } from '../wire/publish.ts';
 import { deliverLocally } from './local-delivery.ts';
+import { splitOrigin } from './message-origin.ts';
+import type { RetainedDistribution } from './retained-distribution.ts';
 
 /** The fields of the packet that is being handled. They are read before other code runs. */
 const fields = new PublishFields();
 
 export function onPeerPublish(
+  distribution: RetainedDistribution,
   client: ClientConnection,
   session: Session,
   bytes: Buffer,
@@ -26,12 +33,11 @@ export function onPeerPublish(
   end: number,
 ): void {
   readPublish(bytes, start, body, end, true, fields);
-  const { qos, packetId } = fields;
-  const { context, host } = client;
-  const { store } = context;
+  const { qos, packetId, retain } = fields;
+  const { store } = client.context;
   const topic = topicOf(client, bytes, fields);
-  if (qos === 2 && session.awaitingPubrel?.has(packetId) === true) {
-    client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
+  if (qos === 2 && isKnown(session, packetId)) {
+    acknowledge(client, qos, packetId, true, session.unconfirmed?.get(packetId));
     return;
   }
   if (qos !== 0 && store.stalled !== undefined) {
@@ -40,25 +46,83 @@ export function onPeerPublish(
     return;
   }
   updateRoute(client, topic);
-  const { route } = topic;
-  const message = messageOf(client, topic.topic, bytes, start);
-  let stored = message.expiresAtMs !== 0 && message.expired(context.clock.now());
-  stored = !stored && deliverLocally(message, route);
-  client.reader.delivered(route.targets.length);
-  if (message.retain) stored = retain(client, message) || stored;
-  if (qos === 0) return;
-  if (qos === 2) {
-    awaitRelease(context, session, packetId);
-    store.putIncoming(session.clientId, packetId);
-    client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
-  } else client.acknowledge(packetFirstByte.puback, packetId, 0, stored);
-  if (store.congested && host.context.store.pending) client.reader.pause(pauseReasons.store);
+  client.reader.delivered(topic.route.targets.length);
+  if (retain) onRetained(distribution, client, session, topic, bytes);
+  else {
+    const message = liveMessage(client, topic.topic, bytes, start);
+    const isExpired = message.expired(client.context.clock.now());
+    const stored = !isExpired && deliverLocally(message, topic.route, undefined);
+    accept(client, session, qos, packetId, stored);
+  }
+  if (store.congested) client.reader.pause(pauseReasons.store);
 }
 
-function retain({ context }: ClientConnection, message: Message): boolean {
-  message.detach();
-  context.store.putRetained(message.toStored(context.clock.now()));
-  return true;
+/** Whether a QoS 2 message was handled and waits for PUBREL. */
+function isKnown(session: Session, packetId: number): boolean {
+  return session.awaitingPubrel?.has(packetId) === true && !isUndelivered(session, packetId);
+}
+
+function onRetained(
+  distribution: RetainedDistribution,
+  client: ClientConnection,
+  session: Session,
+  { topic, route }: CachedTopic,
+  bytes: Buffer,
+): void {
+  const { qos, packetId, payloadStart, payloadEnd, properties } = fields;
+  const { origin, rest } = splitOrigin(properties?.forward);
+  const message = new Message(topic, origin.qos, true, origin.clientId);
+  message.setPayload(bytes, payloadStart, payloadEnd);
+  message.setProperties(rest, expiryOf(client));
+  if (!distribution.owns(topic)) {
+    distribution.apply(message, origin, route, undefined);
+    accept(client, session, qos, packetId, true);
+  } else if (distribution.hasRoomFor(message)) {
+    const { confirmations } = distribution.order(message, origin, route, undefined);
+    accept(client, session, qos, packetId, true, confirmations);
+  } else {
+    // It is sent again over the next link.
+    client.close('store-full');
+  }
+}
+
+/** A message was handled: acknowledges it, after the confirmations if there are any. */
+function accept(
+  client: ClientConnection,
+  session: Session,
+  qos: 0 | 1 | 2,
+  packetId: number,
+  stored: boolean,
+  confirmations?: readonly ReceiverConfirmation[],
+): void {
+  if (qos === 0) return;
+  if (qos === 2) {
+    const { context } = client;
+    awaitRelease(context, session, packetId);
+    context.store.putIncoming(session.clientId, packetId);
+    rememberConfirmations(session, packetId, confirmations);
+  }
+  acknowledge(client, qos, packetId, stored || qos === 2, confirmations);
+}
+
+/** The acknowledgements of different messages are not ordered: otherwise partitions could wait for each other. */
+function acknowledge(
+  client: ClientConnection,
+  qos: 1 | 2,
+  packetId: number,
+  stored: boolean,
+  confirmations: readonly ReceiverConfirmation[] = [],
+): void {
+  const firstByte = qos === 1 ? packetFirstByte.puback : packetFirstByte.pubrec;
+  if (confirmations.length === 0) {
+    client.acknowledge(firstByte, packetId, 0, stored);
+    return;
+  }
+  afterConfirmations(client.context.store, confirmations, (error) => {
+    if (client.closed) return;
+    if (error === undefined) client.acknowledge(firstByte, packetId, 0, false);
+    else client.close(error.code);
+  });
 }
 
 /** The route of a topic is cached for the version of the policy that it was computed with. */
@@ -69,22 +133,24 @@ function updateRoute({ context, host }: ClientConnection, topic: CachedTopic): v
   topic.route = host.publisher.route(topic.topic);
 }
 
-function messageOf(
-  { context }: ClientConnection,
+/** When the message of {@link fields} expires: wall clock in ms; 0: never. */
+function expiryOf({ context }: ClientConnection): number {
+  const messageExpiry = fields.properties?.messageExpiry ?? -1;
+  return messageExpiry < 0 ? 0 : context.clock.now() + messageExpiry * 1000;
+}
+
+function liveMessage(
+  client: ClientConnection,
   topic: string,
   bytes: Buffer,
   start: number,
 ): Message {
-  const { qos, retain, payloadStart, payloadEnd, topicEnd, properties } = fields;
-  const message = new Message(topic, qos, retain, undefined);
+  const { qos, payloadStart, payloadEnd, topicEnd, properties } = fields;
+  const message = new Message(topic, qos, false, undefined);
   message.setPayload(bytes, payloadStart, payloadEnd);
-  if (properties !== undefined) {
-    const { forward, messageExpiry } = properties;
-    const expiresAtMs = messageExpiry < 0 ? 0 : context.clock.now() + messageExpiry * 1000;
-    message.setProperties(forward, expiresAtMs);
-  } else if (!retain) {
+  if (properties === undefined) {
     const packetIdAt = qos === 0 ? 0 : topicEnd - start;
     message.setReceivedPacket(true, { bytes, start, end: payloadEnd, packetIdAt });
-  }
+  } else message.setProperties(properties.forward, expiryOf(client));
   return message;
 }

@@ -7,16 +7,21 @@
 import type { DeviceId } from '../../../core/device-id.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { RecoveredSession, SubscriptionRecord } from '../../store/session-store.ts';
+import type { Message } from '../delivery/message.ts';
+import type { QueueStore } from '../delivery/outbound-context.ts';
+import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
 import { neverExpires, Session } from '../state/session.ts';
 import { peerIdPrefix } from '../state/peer-id.ts';
+import { ConfirmedQueues } from './confirmed-queues.ts';
 import { awaitRelease } from '../state/unreleased.ts';
 
 export class PeerSession extends Session {
   readonly peerIdentity: Identity;
   readonly #peerContext: SessionContext;
   readonly #publisher: Publisher;
+  readonly #queues: ConfirmedQueues;
 
   /** @param context that of `peer-context.ts` */
   constructor(peer: string, context: SessionContext, publisher: Publisher) {
@@ -27,6 +32,21 @@ export class PeerSession extends Session {
     this.identity = this.peerIdentity;
     this.#peerContext = context;
     this.#publisher = publisher;
+    this.#queues = new ConfirmedQueues(context.store);
+  }
+
+  override get queues(): QueueStore {
+    return this.#queues;
+  }
+
+  /** The other partition must know that a retained message was replaced, also by one that has expired. */
+  override hasExpired(message: Message): boolean {
+    return !message.retain && super.hasExpired(message);
+  }
+
+  /** Queues a message that the partition confirms by its PUBACK or PUBREC: then it is durable there. */
+  deliverConfirmed(message: Message, qos: 1 | 2, retain: boolean): ReceiverConfirmation {
+    return this.#queues.confirmed(() => void this.outbound.deliver(message, qos, retain, []));
   }
 
   /** Takes over what is in the store. @param stored undefined: the session is new and is put in the store */

@@ -11,8 +11,10 @@ import type { SessionContext } from '../state/context.ts';
 import type { LocalInterest } from './local-interest.ts';
 import { InterestSender } from './interest-sender.ts';
 import { peerContext } from './peer-context.ts';
+import { peerDispatch } from './peer-dispatch.ts';
 import { PeerLink, type PeerLinkHost } from './peer-link.ts';
 import { PeerSession } from './peer-session.ts';
+import { RetainedDistribution } from './retained-distribution.ts';
 
 /** The partition that a session layer serves. */
 export interface Partition {
@@ -23,7 +25,7 @@ export interface Partition {
 
 export interface SessionPeersDeps {
   /** The session layer. Its context is that of clients. */
-  readonly host: PeerLinkHost;
+  readonly host: Omit<PeerLinkHost, 'dispatch'>;
   readonly partition: Partition;
   readonly interest: LocalInterest;
 }
@@ -44,15 +46,21 @@ export class SessionPeers implements PartitionPeers {
     this.#context = peerContext(host.context);
     const { publisher, sessions, claims, connectionClaims, scheduler, readTurns } = host;
     const { retainedSender } = host;
-    this.#host = {
-      context: this.#context,
-      ...{ publisher, sessions, claims, connectionClaims, scheduler, readTurns, retainedSender },
-    };
     for (const name of names) {
       if (name === own) continue;
       const session = new PeerSession(name, this.#context, publisher);
       this.#byName.set(name, { session, sender: new InterestSender(interest), link: undefined });
     }
+    const distribution = new RetainedDistribution({
+      ...{ context: host.context, publisher, sessions },
+      partitions: names.map((name) => this.#byName.get(name)?.session),
+    });
+    publisher.distribution = distribution;
+    this.#host = {
+      context: this.#context,
+      ...{ publisher, sessions, claims, connectionClaims, scheduler, readTurns, retainedSender },
+      dispatch: peerDispatch(distribution),
+    };
     interest.announceTo([...this.#byName.values()].map(({ sender }) => sender));
   }
 

@@ -4,20 +4,33 @@
  *
  * @module
  */
-import type { Qos, RetainRefusal } from '../../store/session-store.ts';
+import type { Qos, RetainRefusal, StoredMessage } from '../../store/session-store.ts';
 import { Router } from '../../routing/router.ts';
 import type { Route, Subscription, Target } from '../../routing/topic-route.ts';
-import type { Message } from '../delivery/message.ts';
+import { Message } from '../delivery/message.ts';
 import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
 import type { DeliveryWait, Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
 import { retainOutcome, routed, stored, type PublishOutcome } from './publish-outcome.ts';
 import { chooseMember } from './shared-choice.ts';
 
+/** Publishes retained messages where several partitions have them. */
+export interface RetainedPublisher {
+  /** @param isSilent whether the message is delivered to nobody */
+  publish(
+    message: Message,
+    route: Route<Receiver>,
+    sender: Receiver | undefined,
+    isSilent: boolean,
+  ): PublishOutcome;
+}
+
 export class Publisher {
   readonly router: Router<Receiver>;
   /** Called for each message while a plug-in listens to Aedes's `publish` event. */
   onMessage: ((message: Message) => void) | undefined = undefined;
+  /** Publishes the retained messages, if there are other partitions. */
+  distribution: RetainedPublisher | undefined = undefined;
   readonly #context: SessionContext;
   #policyVersion: number;
 
@@ -58,6 +71,9 @@ export class Publisher {
    * @param sender the receiver that published the message, for No Local; undefined for the broker
    */
   publish(message: Message, route: Route<Receiver>, sender: Receiver | undefined): PublishOutcome {
+    if (message.retain && this.distribution !== undefined) {
+      return this.distribution.publish(message, route, sender, false);
+    }
     let outcome = message.retain ? retainOutcome(this.#retain(message, sender)) : routed;
     let confirmations: ReceiverConfirmation[] | undefined;
     const { targets } = route;
@@ -79,6 +95,15 @@ export class Publisher {
     }
     this.onMessage?.(message);
     return confirmations === undefined ? outcome : { ...outcome, confirmations };
+  }
+
+  /** Retains a message without delivering it to anybody. */
+  retainOnly(message: StoredMessage): PublishOutcome {
+    if (this.distribution === undefined) {
+      return retainOutcome(this.#context.store.putRetained(message));
+    }
+    const route = this.route(message.topic);
+    return this.distribution.publish(Message.fromStored(message), route, undefined, true);
   }
 
   /**

@@ -10,7 +10,12 @@ import type { Identity } from '../../contracts/identity.ts';
 import type { Qos, SubscriptionRecord, WillRecord } from '../../store/session-store.ts';
 import type { OwnerShare } from '../../store/shared-room.ts';
 import type { Message } from '../delivery/message.ts';
-import type { DropReason, OutboundContext, OutboundLimits } from '../delivery/outbound-context.ts';
+import type {
+  DropReason,
+  OutboundContext,
+  OutboundLimits,
+  QueueStore,
+} from '../delivery/outbound-context.ts';
 import { OutboundQueue } from '../delivery/outbound-queue.ts';
 import type { PacketSink } from '../delivery/packet-sink.ts';
 import type { MemoryTotals } from '../delivery/memory-queue.ts';
@@ -81,6 +86,10 @@ export class Session implements Receiver, OutboundContext {
     return this.#context.store;
   }
 
+  get queues(): QueueStore {
+    return this.#context.store;
+  }
+
   get memoryTotals(): MemoryTotals {
     return this.#context.memoryTotals;
   }
@@ -133,6 +142,10 @@ export class Session implements Receiver, OutboundContext {
 
   nowMs(): number {
     return this.#context.clock.now();
+  }
+
+  hasExpired(message: Message): boolean {
+    return message.expired(this.#context.clock.now());
   }
 
   dropped(reason: DropReason, messages: number): void {

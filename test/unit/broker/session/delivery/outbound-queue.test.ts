@@ -80,10 +80,11 @@ function queueWorld(kept: boolean, own: Partial<OutboundLimits> = {}): QueueWorl
   };
   const dropped: string[] = [];
   const context: OutboundContext = {
-    store,
+    queues: store,
     limits: { ...limits, ...own },
     memoryTotals: new MemoryTotals(),
     nowMs: () => 0,
+    hasExpired: (message) => message.expired(0),
     mayReceive: () => true,
     fitsInTotal: () => true,
     dropped: (reason, count) => void dropped.push(...Array<string>(count).fill(reason)),
