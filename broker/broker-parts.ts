@@ -17,7 +17,7 @@ import { IncidentHolds } from './admission/incident-holds.ts';
 import { IncidentResponse } from './admission/incident-response.ts';
 import { BrokerTlsMaterial } from './certificates/tls-material.ts';
 import { BrokerNode } from './cluster/broker-node.ts';
-import { partitionOf } from './cluster/partition.ts';
+import { partitionOf } from '../core/partition.ts';
 import { PartitionedLayer } from './cluster/partitioned-layer.ts';
 import type { BrokerLayer } from './contracts/broker-layer.ts';
 import type { SessionClaims } from './contracts/session-claims.ts';

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { partitionOf } from '../../broker/cluster/partition.ts';
+import { partitionOf } from '../../core/partition.ts';
 
 const serviceCount = 40;
 

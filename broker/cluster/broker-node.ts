@@ -27,7 +27,7 @@ import {
 } from '../session/mqtt-session-layer.ts';
 import { DeviceRelays } from './device-relays.ts';
 import { NodeTransport } from './node-transport.ts';
-import { partitionName } from './partition.ts';
+import { partitionName } from '../../core/partition.ts';
 import { PartitionAssignment, type PartitionHolder } from './partition-assignment.ts';
 import { PartitionLinks, partitionLinkSchema, type LinkedPartition } from './partition-links.ts';
 import type { PartitionedLayer } from './partitioned-layer.ts';

@@ -13,7 +13,7 @@ import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { ensureJournalTables } from '../journal/journal-tables.ts';
 import { settleLayout, storeLock } from '../journal/store-layout.ts';
 import { claimMaxMs, type ClusterLook, type NodeRow, type PartitionRow } from './cluster-rows.ts';
-import { partitionName } from './partition.ts';
+import { partitionName } from '../../core/partition.ts';
 
 const creation = `${schemaCreation}
 CREATE TABLE IF NOT EXISTS flotilla.cluster_node (

@@ -11,7 +11,7 @@ import type { Logger } from '../../core/log.ts';
 import type { Wire } from '../contracts/connection-wire.ts';
 import type { PartitionPeers } from '../contracts/partition-peers.ts';
 import type { NodeTransport } from './node-transport.ts';
-import { partitionName } from './partition.ts';
+import { partitionName } from '../../core/partition.ts';
 import type { PartitionHolder } from './partition-assignment.ts';
 
 const checkMs = 100;

@@ -11,7 +11,7 @@ import type { Identity } from '../contracts/identity.ts';
 import type { SessionInspection } from '../contracts/session-inspection.ts';
 import type { BrokerMessage, Connection, SessionStatistics } from '../contracts/session-layer.ts';
 import type { MqttSessionLayer } from '../session/mqtt-session-layer.ts';
-import { partitionOf } from './partition.ts';
+import { partitionOf } from '../../core/partition.ts';
 import { PartitionedInspection } from './partitioned-inspection.ts';
 
 /** Passes connections to the node that holds their partition. */

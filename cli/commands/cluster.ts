@@ -111,7 +111,7 @@ async function importParts(state: StateFolder, config: Config): Promise<ImportPa
     await import('../../enroll/bootstrap/registry-import.ts');
   const { countStore } = await import('../../broker/store/store-counts.ts');
   const { importStore } = await import('../../broker/journal/journal-import.ts');
-  const { partitionName, partitionOf } = await import('../../broker/cluster/partition.ts');
+  const { partitionName, partitionOf } = await import('../../core/partition.ts');
   const log = createLog({ level: 'warn' });
   const deps = { state, log };
   const { partitions: count } = config.cluster;

@@ -4,7 +4,7 @@
  * @module
  */
 import test, { type ExecutionContext } from 'ava';
-import { partitionName } from '../../broker/cluster/partition.ts';
+import { partitionName } from '../../core/partition.ts';
 import {
   PartitionAssignment,
   type AssignmentTimes,

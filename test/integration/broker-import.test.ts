@@ -10,7 +10,7 @@ import test from 'ava';
 import { systemClock } from '../../core/clock.ts';
 import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { stateFolder } from '../../core/state-folder.ts';
-import { partitionName, partitionOf } from '../../broker/cluster/partition.ts';
+import { partitionName, partitionOf } from '../../core/partition.ts';
 import { openDurableStore } from '../../broker/store/durable-store.ts';
 import { flotilla } from '../support/cli.ts';
 import { openJournalStore } from '../support/journal-store.ts';

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { partitionName } from '../../broker/cluster/partition.ts';
+import { partitionName } from '../../core/partition.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { systemClock } from '../../core/clock.ts';
 import { isFlotillaError, type FlotillaError } from '../../core/errors/flotilla-error.ts';

@@ -7,7 +7,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
-import { partitionOf } from '../../broker/cluster/partition.ts';
+import { partitionOf } from '../../core/partition.ts';
 import type { ConfigInput } from '../../core/config/config.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { stateFolder } from '../../core/state-folder.ts';

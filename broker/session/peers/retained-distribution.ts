@@ -11,7 +11,7 @@
  */
 import type { RetainRefusal } from '../../store/session-store.ts';
 import type { Route } from '../../routing/topic-route.ts';
-import { partitionOf } from '../../cluster/partition.ts';
+import { partitionOf } from '../../../core/partition.ts';
 import { Message } from '../delivery/message.ts';
 import { queuedBytes } from '../delivery/message-queue.ts';
 import type { Receiver } from '../delivery/receiver.ts';

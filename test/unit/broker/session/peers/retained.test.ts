@@ -7,7 +7,7 @@ import type { SessionStore } from '../../../../../broker/store/session-store.ts'
 import { systemClock } from '../../../../../core/clock.ts';
 import { checkConfig } from '../../../../../core/config/config.ts';
 import { tempFolder } from '../../../../support/temp-folder.ts';
-import { partitionOf } from '../../../../../broker/cluster/partition.ts';
+import { partitionOf } from '../../../../../core/partition.ts';
 import type { AedesPersistence } from '../../../../../broker/session/aedes/aedes-persistence.ts';
 import { ClientWithAcks } from '../../../../support/client-with-acks.ts';
 import { startPartitions, type PartitionWorld } from '../../../../support/partition-world.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { partitionName, partitionOf } from '../../../../broker/cluster/partition.ts';
+import { partitionName, partitionOf } from '../../../core/partition.ts';
 
 /** More than any hash. */
 const whole = 2 ** 32;
