@@ -31,7 +31,7 @@ async function backend(
   return { client, seen };
 }
 
-test('messages of all QoS reach subscribers at other nodes, a session is taken over and resumed at any node, presence is the same at all, and a revoked device is disconnected wherever it is', async (t) => {
+test('messages of all QoS reach subscribers at other nodes, a session is taken over and resumed at any node, retained messages and presence are the same at all, and a revoked device is disconnected wherever it is', async (t) => {
   if (skipsWithoutServer(t, server) === undefined) return;
   t.timeout(limitMs);
   const world = await clusterWorld(t, server!, { nodes: 3, partitions: 3 });
@@ -52,6 +52,14 @@ test('messages of all QoS reach subscribers at other nodes, a session is taken o
     }
   }
   t.is(seen.length, 27);
+
+  // Retained messages are at each node for a client of each partition, once.
+  for (const member of [0, 1, 2]) {
+    const { client, seen: retained } = await backend(world, member, (member + 1) % 3);
+    await until('all retained messages', () => retained.length >= 9);
+    t.is(new Set(retained).size, 9);
+    await client.endAsync();
+  }
 
   // Takeover: the same client id at another node.
   const id = world.idIn(2, 'taken');
