@@ -10,7 +10,11 @@ import type {
   MessageAnswer,
 } from '../../core/protocol/broker-query.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { AuthorizedSession, SessionInspection } from '../contracts/session-inspection.ts';
+import type {
+  AuthorizedSession,
+  SessionInspection,
+  TailScope,
+} from '../contracts/session-inspection.ts';
 
 interface Inspected {
   readonly inspection: SessionInspection;
@@ -67,8 +71,16 @@ export class PartitionedInspection implements SessionInspection {
     return layer.inspection.retained(identity, query);
   }
 
-  tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void {
-    const ends = this.#layers().map(({ inspection }) => inspection.tail(identity, filter, offer));
+  /** A partition sees what its clients publish, and, if it asks for it, what all others do. */
+  tail(
+    identity: Identity,
+    filter: string,
+    scope: TailScope,
+    offer: (make: () => MessageAnswer) => void,
+  ): () => void {
+    const layers = this.#layers();
+    const watched = scope === 'all' ? layers.slice(0, 1) : layers;
+    const ends = watched.map(({ inspection }) => inspection.tail(identity, filter, scope, offer));
     return () => {
       for (const end of ends) end();
     };

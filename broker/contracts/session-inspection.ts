@@ -17,6 +17,9 @@ export interface AuthorizedSession {
   readonly filters: Iterable<{ readonly filter: string; readonly qos: 0 | 1 | 2 }>;
 }
 
+/** Which messages an operator looks at. */
+export type TailScope = 'own' | 'all';
+
 export interface SessionInspection {
   connections(
     query: Extract<BrokerQuery, { kind: 'connections' }>,
@@ -34,6 +37,14 @@ export interface SessionInspection {
   /**
    * Calls for each message that matches a filter and that an identity may receive, until the returned
    * function is called. `offer` must not throw; it makes the message visible only when it wants it.
+   *
+   * @param scope `all`: whoever published it; `own`: what is published here, so that the brokers of a cluster together
+   *   show each message once
    */
-  tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void;
+  tail(
+    identity: Identity,
+    filter: string,
+    scope: TailScope,
+    offer: (make: () => MessageAnswer) => void,
+  ): () => void;
 }

@@ -184,7 +184,7 @@ export class QueryResponder {
     });
     this.#tails.set(id, tail);
     const identity = operatorIdentity(subject);
-    tail.begin(layer.inspection.tail(identity, filter, (make) => tail.offer(make)));
+    tail.begin(layer.inspection.tail(identity, filter, 'own', (make) => tail.offer(make)));
   }
 
   async #command(id: number, query: Extract<BrokerQuery, { kind: 'command' }>): Promise<void> {
@@ -208,7 +208,9 @@ export class QueryResponder {
     this.#tails.set(id, waiting);
     const identity = operatorIdentity(subject);
     waiting.begin(
-      replyTopics.map((one) => layer.inspection.tail(identity, one, (make) => waiting.offer(make))),
+      replyTopics.map((one) =>
+        layer.inspection.tail(identity, one, 'all', (make) => waiting.offer(make)),
+      ),
     );
     const [responseTopic = topic] = replyTopics;
     try {

@@ -37,6 +37,11 @@ export interface Receiver {
   readonly readiness: Readiness;
   /** The share of its identity in the room for retained messages; undefined: it has none of its own. */
   readonly retainedShare?: OwnerShare;
+  /**
+   * Whether it gets only what is published at this partition, not what another partition passes on: then observers of
+   * all partitions together see each message once.
+   */
+  readonly isLocalObserver?: boolean;
   /** Sends or queues a message at the QoS of this delivery. Must not throw. */
   deliver(
     message: Message,

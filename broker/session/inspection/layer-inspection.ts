@@ -12,7 +12,11 @@ import type {
 } from '../../../core/protocol/broker-query.ts';
 import { forEachInTurns } from '../../../core/work-turns.ts';
 import type { Identity } from '../../contracts/identity.ts';
-import type { AuthorizedSession, SessionInspection } from '../../contracts/session-inspection.ts';
+import type {
+  AuthorizedSession,
+  SessionInspection,
+  TailScope,
+} from '../../contracts/session-inspection.ts';
 import type { StoredMessage } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import type { Message } from '../delivery/message.ts';
@@ -114,21 +118,29 @@ export class LayerInspection implements SessionInspection {
     return { messages, next, complete: seen.messages <= retainedLookedAtMax };
   }
 
-  tail(identity: Identity, filter: string, offer: (make: () => MessageAnswer) => void): () => void {
+  tail(
+    identity: Identity,
+    filter: string,
+    scope: TailScope,
+    offer: (make: () => MessageAnswer) => void,
+  ): () => void {
     const { context, publisher } = this.#deps;
+    const isLocal = scope === 'own';
     const receiver = new TailReceiver(
+      isLocal,
       (message) => offer(() => shownMessage(message, context.clock.now())),
       (topic) => context.authorizer.receive(identity, topic),
     );
-    publisher.subscribe({
-      subscriber: receiver,
-      filter,
-      group: undefined,
-      qos: 2,
-      noLocal: false,
-      retainAsPublished: true,
-      identifier: undefined,
-    });
+    const subscription = {
+      ...{ subscriber: receiver, filter, group: undefined, qos: 2 as const, noLocal: false },
+      ...{ retainAsPublished: true, identifier: undefined },
+    };
+    if (isLocal) {
+      // Other partitions need not know it.
+      publisher.router.add(subscription);
+      return () => void publisher.router.remove(receiver, filter, undefined);
+    }
+    publisher.subscribe(subscription);
     return () => publisher.unsubscribe(receiver, filter, undefined);
   }
 
@@ -217,10 +229,16 @@ export class LayerInspection implements SessionInspection {
 /** An operator who looks at messages: takes each one, acknowledges nothing, holds nothing up. */
 class TailReceiver implements Receiver {
   readonly readiness = oneReady;
+  readonly isLocalObserver: boolean;
   readonly #take: (message: Message) => void;
   readonly #mayReceive: (topic: string) => boolean;
 
-  constructor(take: (message: Message) => void, mayReceive: (topic: string) => boolean) {
+  constructor(
+    isLocalObserver: boolean,
+    take: (message: Message) => void,
+    mayReceive: (topic: string) => boolean,
+  ) {
+    this.isLocalObserver = isLocalObserver;
     this.#take = take;
     this.#mayReceive = mayReceive;
   }

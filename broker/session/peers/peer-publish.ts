@@ -51,7 +51,7 @@ export function onPeerPublish(
   else {
     const message = liveMessage(client, topic.topic, bytes, start);
     const isExpired = message.expired(client.context.clock.now());
-    const stored = !isExpired && deliverLocally(message, topic.route, undefined);
+    const stored = !isExpired && deliverLocally(message, topic.route, undefined, true);
     accept(client, session, qos, packetId, stored);
   }
   if (store.congested) client.reader.pause(pauseReasons.store);
@@ -75,7 +75,7 @@ function onRetained(
   message.setPayload(bytes, payloadStart, payloadEnd);
   message.setProperties(rest, expiryOf(client));
   if (!distribution.owns(topic)) {
-    distribution.apply(message, origin, route, undefined);
+    distribution.apply(message, origin, route, undefined, true);
     accept(client, session, qos, packetId, true);
   } else if (distribution.hasRoomFor(message)) {
     const { confirmations } = distribution.order(message, origin, route, undefined);

@@ -101,7 +101,7 @@ export class RetainedDistribution implements RetainedPublisher {
     route: Route<Receiver>,
     sender: Receiver | undefined,
   ): PublishOutcome {
-    this.apply(message, origin, route, sender);
+    this.apply(message, origin, route, sender, false);
     const copy = withOrigin(message, origin);
     const qos = copy.qos === 2 ? 2 : 1;
     const confirmations = this.#peers.map((peer) => peer.deliverConfirmed(copy, qos, true));
@@ -112,12 +112,14 @@ export class RetainedDistribution implements RetainedPublisher {
    * Stores a message, and delivers it to the receivers of this partition.
    *
    * @param sender undefined: it is looked for by the origin, for No Local [MQTT-3.8.3-3]
+   * @param isPassedOn whether the owner of the topic has shown it to its observers
    */
   apply(
     message: Message,
     origin: MessageOrigin,
     route: Route<Receiver>,
     sender: Receiver | undefined,
+    isPassedOn: boolean,
   ): void {
     const { store, clock } = this.#deps.context;
     message.detach();
@@ -126,7 +128,7 @@ export class RetainedDistribution implements RetainedPublisher {
     if (hasExpired) store.deleteRetained(message.topic);
     else store.keepRetained(message.toStored(nowMs), origin.identityId);
     if (hasExpired || origin.isSilent) return;
-    deliverLocally(message, route, sender ?? this.#senderOf(origin));
+    deliverLocally(message, route, sender ?? this.#senderOf(origin), isPassedOn);
   }
 
   /** The session that published a message, if it is one of this partition. */

@@ -265,7 +265,7 @@ test('a plug-in and an operator who looks at messages get those of other partiti
   zero.layer.core.unsubscribe('plug/#', listen, () => undefined);
   await until('it is not needed', () => one.layer.peers?.subscriptions === 0);
   const shown: string[] = [];
-  const stop = zero.layer.inspection.tail(identityOf('operator'), 'look/#', (make) => {
+  const stop = zero.layer.inspection.tail(identityOf('operator'), 'look/#', 'all', (make) => {
     shown.push(make().topic);
   });
   await until('it is announced', () => one.layer.peers?.subscriptions === 1);
@@ -273,6 +273,34 @@ test('a plug-in and an operator who looks at messages get those of other partiti
   await until('it is shown', () => shown.length === 1);
   stop();
   await until('it is not needed', () => one.layer.peers?.subscriptions === 0);
+});
+
+test('operators who look at all partitions see each message once, with and without RETAIN', async (t) => {
+  const partitions = await startPartitions(t, 3);
+  const shown: string[] = [];
+  for (const index of [0, 1, 2]) {
+    const { layer } = partitions.at(index);
+    layer.inspection.tail(identityOf('operator'), 'look/#', 'own', (make) => {
+      shown.push(make().topic);
+    });
+    // So that messages for it are passed on to this partition.
+    const sub = await partitions.at(index).connect({ clientId: `sub${index}` });
+    await sub.subscribe('look/#', 0);
+  }
+  const expected: string[] = [];
+  for (const index of [0, 1, 2]) {
+    const pub = await partitions.at(index).connect({ clientId: `pub${index}` });
+    for (let number = 0; number < 5; number++) {
+      for (const retain of [false, true]) {
+        const topic = `look/${index}/${number}/${retain}`;
+        pub.publish(topic, 'x', { qos: 1, retain });
+        expected.push(topic);
+      }
+    }
+  }
+  await until('all are shown', () => shown.length >= expected.length);
+  await idle(partitions);
+  t.deepEqual(shown.toSorted(), expected.toSorted());
 });
 
 test('operators and plug-ins see nothing of the other partitions', async (t) => {
