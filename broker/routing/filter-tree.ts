@@ -9,6 +9,8 @@ import type { Subscription, SharedTurn } from './topic-route.ts';
 /** The members of a shared subscription: one group and one filter [MQTT-4.8.2-3]. */
 export interface SharedGroup<S> {
   readonly turn: SharedTurn;
+  readonly group: string;
+  readonly filter: string;
   readonly members: Map<S, Subscription<S>>;
 }
 
@@ -50,7 +52,7 @@ export class FilterTree<S extends object> {
     const members =
       group === undefined
         ? (subscribers.direct ??= new Map<S, Subscription<S>>())
-        : groupOf(subscribers, group).members;
+        : groupOf(subscribers, group, filter).members;
     const replaced = members.get(subscriber);
     if (replaced === undefined) this.#size++;
     members.set(subscriber, subscription);
@@ -91,11 +93,11 @@ export class FilterTree<S extends object> {
   }
 }
 
-function groupOf<S>(subscribers: Subscribers<S>, name: string): SharedGroup<S> {
+function groupOf<S>(subscribers: Subscribers<S>, name: string, filter: string): SharedGroup<S> {
   subscribers.groups ??= new Map();
   let group = subscribers.groups.get(name);
   if (group === undefined) {
-    group = { turn: { next: 0, taken: 0 }, members: new Map() };
+    group = { turn: { next: 0, taken: 0 }, group: name, filter, members: new Map() };
     subscribers.groups.set(name, group);
   }
   return group;

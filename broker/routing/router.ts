@@ -123,12 +123,12 @@ export class Router<S extends object> {
       topic,
       targetsOf(matches, (subscriber) => mayReceive(subscriber, topic)),
       matches.groups
-        .map((group): SharedTarget<S> => {
+        .map(({ group, filter, turn, members: all }): SharedTarget<S> => {
           const members: Target<S>[] = [];
-          for (const member of group.members.values()) {
+          for (const member of all.values()) {
             if (mayReceive(member.subscriber, topic)) members.push(targetOf(member));
           }
-          return { members, turn: group.turn };
+          return { members, group, filter, turn };
         })
         .filter((group) => group.members.length > 0),
       this.#generation,

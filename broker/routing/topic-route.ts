@@ -38,6 +38,8 @@ export interface Target<S> {
 /** The members of one shared subscription that may receive a topic. */
 export interface SharedTarget<S> {
   readonly members: readonly Target<S>[];
+  readonly group: string;
+  readonly filter: string;
   /** The next member in turn. All topics of the shared subscription use the same object. */
   readonly turn: SharedTurn;
 }

@@ -22,6 +22,8 @@ export class ClientWithAcks {
       }
       return packets.length;
     };
+    // What came with CONNACK.
+    packets.push(...packets.splice(0));
   }
 
   static async connect(world: World, options: ConnectOptions): Promise<ClientWithAcks> {

@@ -49,6 +49,7 @@ export class PartitionWorld {
 
   /** Makes a link between two partitions. It replaces an earlier one. */
   link(one: number, two: number): Link {
+    if (one > two) return this.link(two, one);
     const [first, second] = [this.at(one), this.at(two)];
     const turns = [first.layer.scheduler, second.layer.scheduler] as const;
     const data = wirePair(turns);
@@ -61,7 +62,7 @@ export class PartitionWorld {
   }
 
   linkOf(one: number, two: number): Link {
-    const link = this.#links.get(`${one} ${two}`);
+    const link = this.#links.get(one < two ? `${one} ${two}` : `${two} ${one}`);
     if (link === undefined) throw new Error(`there is no link ${one} ${two}`);
     return link;
   }

@@ -3,6 +3,8 @@
  * object for each line.
  *
  * - `{"n":5,"add":[{"filter":"a/+","qos":1}],"remove":["b"]}` announces changes;
+ * - `{"n":5,"add":[{"filter":"$share/g/a","qos":1,"identifier":7,"members":2,"offline":1}],"remove":[]}`: a shared
+ *   subscription with two members that have a connection and one that has none;
  * - `{"n":6,"synced":true}`: everything was announced that is not new since the link was made;
  * - `{"ack":5}`: the changes of this line are in force and durable.
  *
@@ -10,6 +12,7 @@
  */
 import { z } from 'zod';
 import { LineSplitter } from '../../feed/line-splitter.ts';
+import { identifierMax } from './shared-name.ts';
 import type { Wire, WireHandlers, WriteBuffers } from '../../contracts/connection-wire.ts';
 
 /** A longer line closes the link. */
@@ -17,24 +20,31 @@ const lineMaxBytes = 256 * 1024;
 const filterMaxChars = 65_535;
 /** The smallest entry, `"a",`, has four bytes. */
 const entriesMax = lineMaxBytes / 4;
+const membersMax = 1_000_000_000;
 
 const numberSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 const filterSchema = z.string().min(1).max(filterMaxChars);
+const membersSchema = z.int().min(0).max(membersMax);
+const announcedSchema = z.strictObject({
+  filter: filterSchema,
+  qos: z.literal([0, 1, 2]),
+  identifier: z.int().min(1).max(identifierMax).optional(),
+  members: membersSchema.optional(),
+  offline: membersSchema.optional(),
+});
 const lineSchema = z.union([
   z.strictObject({ ack: numberSchema }),
   z.strictObject({ n: numberSchema, synced: z.literal(true) }),
   z.strictObject({
     n: numberSchema,
-    add: z
-      .array(z.strictObject({ filter: filterSchema, qos: z.literal([0, 1, 2]) }))
-      .max(entriesMax),
+    add: z.array(announcedSchema).max(entriesMax),
     remove: z.array(filterSchema).max(entriesMax),
   }),
 ]);
 
+export type AnnouncedFilter = z.infer<typeof announcedSchema>;
 export type InterestLine = z.infer<typeof lineSchema>;
 export type InterestChange = Extract<InterestLine, { readonly add: unknown }>;
-export type AnnouncedFilter = InterestChange['add'][number];
 
 export interface InterestLineHandlers {
   /** Throws to close the link. */

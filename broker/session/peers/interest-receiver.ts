@@ -5,10 +5,11 @@
  * @module
  */
 import { FlotillaError } from '../../../core/errors/flotilla-error.ts';
-import { topicFilterFault } from '../../../core/topic.ts';
+import { splitShared, topicFilterFault } from '../../../core/topic.ts';
 import type { SubscriptionRecord } from '../../store/session-store.ts';
 import type { SessionContext } from '../state/context.ts';
 import type { InterestChange, AnnouncedFilter } from './interest-lines.ts';
+import { sharedIdentifier } from './shared-name.ts';
 import type { PeerSession } from './peer-session.ts';
 
 export class InterestReceiver {
@@ -46,10 +47,15 @@ export class InterestReceiver {
     }
   }
 
-  #add({ filter, qos }: AnnouncedFilter): void {
+  #add(announced: AnnouncedFilter): void {
+    const { filter, qos, identifier } = announced;
     const { topicMaxBytes, topicLevelsMax, subscriptionsTotalMax } = this.#limits;
     if (topicFilterFault(filter, { maxBytes: topicMaxBytes, levelsMax: topicLevelsMax })) {
       throw new FlotillaError('topic-filter-invalid', { detail: filter.slice(0, 128) });
+    }
+    const isShared = splitShared(filter) !== undefined;
+    if (identifier !== (isShared ? sharedIdentifier(filter) : undefined)) {
+      throw new FlotillaError('topic-filter-invalid', { detail: `identifier ${identifier ?? ''}` });
     }
     const { subscriptions } = this.#session;
     if (subscriptions.size >= subscriptionsTotalMax && !subscriptions.has(filter)) {
@@ -62,8 +68,9 @@ export class InterestReceiver {
       noLocal: false,
       retainAsPublished: true,
       retainHandling: 2,
-      identifier: undefined,
+      identifier,
     };
     this.#session.subscribe(record);
+    if (isShared) this.#session.setMembers(filter, announced.members ?? 0, announced.offline ?? 0);
   }
 }

@@ -13,7 +13,7 @@ const linesUnacknowledgedMax = 8;
 /** A line is sent when it has about so many characters. */
 const lineChars = 48 * 1024;
 /** The characters of an entry besides its filter. */
-const entryChars = 24;
+const entryChars = 80;
 /** So many changes may wait. With more, the link is made again, and everything is announced. */
 const changesWaitingMax = 1_000_000;
 
@@ -163,9 +163,9 @@ export class InterestSender implements InterestTarget {
     const add: AnnouncedFilter[] = [];
     const remove: string[] = [];
     for (const filter of filters) {
-      const qos = this.#interest.qosOf(filter);
-      if (qos === undefined) remove.push(filter);
-      else add.push({ filter, qos });
+      const announced = this.#interest.announcementOf(filter);
+      if (announced === undefined) remove.push(filter);
+      else add.push(announced);
     }
     this.#lines?.send({ n, add, remove });
   }

@@ -12,7 +12,9 @@ import type { Subscription } from '../../routing/topic-route.ts';
 import type { Qos } from '../../store/session-store.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 import { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
-import type { SubscriptionObserver } from '../state/context.ts';
+import type { SubscribedReceiver, SubscriptionObserver } from '../state/context.ts';
+import type { AnnouncedFilter } from './interest-lines.ts';
+import { sharedIdentifier, sharedName } from './shared-name.ts';
 
 /** Announces the changes to one partition. */
 export interface InterestTarget {
@@ -28,6 +30,15 @@ interface Entry {
   qos: Qos;
   /** The last change that added the filter or raised its QoS. */
   raisedAt: number;
+  /** Undefined if the filter is not that of a shared subscription. */
+  readonly shared: SharedMembers | undefined;
+}
+
+/** The members of a shared subscription. */
+interface SharedMembers {
+  /** Whether each has a connection. */
+  readonly isConnected: Map<Receiver, boolean>;
+  connected: number;
 }
 
 /** What waits until a change is acknowledged. */
@@ -50,19 +61,20 @@ export class LocalInterest implements SubscriptionObserver {
     return this.#change;
   }
 
-  /** How many filters there are. */
-  get size(): number {
-    return this.#entries.size;
-  }
-
   /** All filters. It may be read while they change: then each change is announced as well. */
   filters(): Iterator<string> {
     return this.#entries.keys();
   }
 
-  /** The QoS of a filter; undefined if no receiver has it. */
-  qosOf(filter: string): Qos | undefined {
-    return this.#entries.get(filter)?.qos;
+  /** What is announced of a filter; undefined if no receiver has it. */
+  announcementOf(filter: string): AnnouncedFilter | undefined {
+    const entry = this.#entries.get(filter);
+    if (entry === undefined) return undefined;
+    const { qos, shared } = entry;
+    if (shared === undefined) return { filter, qos };
+    const { isConnected, connected } = shared;
+    const offline = isConnected.size - connected;
+    return { filter, qos, identifier: sharedIdentifier(filter), members: connected, offline };
   }
 
   /** From now on, these are informed of changes. */
@@ -72,39 +84,48 @@ export class LocalInterest implements SubscriptionObserver {
   }
 
   added(
-    { filter, group, qos }: Subscription<Receiver>,
+    { subscriber, filter, group, qos }: Subscription<Receiver>,
     replaced: Subscription<Receiver> | undefined,
   ): void {
-    if (group !== undefined) return;
-    let entry = this.#entries.get(filter);
+    const name = group === undefined ? filter : sharedName(group, filter);
+    let entry = this.#entries.get(name);
+    const isNew = entry === undefined;
     if (entry === undefined) {
-      entry = { counts: [0, 0, 0], qos, raisedAt: this.#change + 1 };
-      entry.counts[qos]++;
-      this.#entries.set(filter, entry);
-      this.#changed(filter);
-      return;
+      const shared = group === undefined ? undefined : { isConnected: new Map(), connected: 0 };
+      entry = { counts: [0, 0, 0], qos, raisedAt: this.#change + 1, shared };
+      this.#entries.set(name, entry);
     }
     if (replaced !== undefined) entry.counts[replaced.qos]--;
     entry.counts[qos]++;
-    this.#update(filter, entry);
+    const hasNewMember = entry.shared !== undefined && setMember(entry.shared, subscriber);
+    this.#update(name, entry, isNew || hasNewMember);
   }
 
-  removed({ filter, group, qos }: Subscription<Receiver>): void {
-    const entry = group === undefined ? this.#entries.get(filter) : undefined;
+  removed({ subscriber, filter, group, qos }: Subscription<Receiver>): void {
+    const name = group === undefined ? filter : sharedName(group, filter);
+    const entry = this.#entries.get(name);
     if (entry === undefined) return;
     entry.counts[qos]--;
+    if (entry.shared !== undefined) removeMember(entry.shared, subscriber);
     const [none, once, twice] = entry.counts;
-    if (none + once + twice > 0) {
-      this.#update(filter, entry);
-      return;
+    if (none + once + twice === 0) {
+      this.#entries.delete(name);
+      this.#changed(name);
+    } else this.#update(name, entry, entry.shared !== undefined);
+  }
+
+  readinessChanged(receiver: SubscribedReceiver): void {
+    for (const name of receiver.subscriptions.keys()) {
+      const entry = name.startsWith('$share/') ? this.#entries.get(name) : undefined;
+      if (entry?.shared !== undefined && setMember(entry.shared, receiver)) this.#changed(name);
     }
-    this.#entries.delete(filter);
-    this.#changed(filter);
   }
 
   /**
    * What must be confirmed before all partitions know a filter at the QoS that it has now; undefined: they know it.
    * It is never failed.
+   *
+   * @param filter as clients subscribe to it
    */
   announced(filter: string): ReceiverConfirmation | undefined {
     const change = this.#entries.get(filter)?.raisedAt;
@@ -128,17 +149,33 @@ export class LocalInterest implements SubscriptionObserver {
     for (const { confirmation } of done) confirmation.confirm();
   }
 
-  #update(filter: string, entry: Entry): void {
+  #update(name: string, entry: Entry, hasChanged: boolean): void {
     const { counts } = entry;
     const qos: Qos = counts[2] > 0 ? 2 : counts[1] > 0 ? 1 : 0;
-    if (qos === entry.qos) return;
-    if (qos > entry.qos) entry.raisedAt = this.#change + 1;
+    const before = entry.qos;
+    if (qos > before) entry.raisedAt = this.#change + 1;
     entry.qos = qos;
-    this.#changed(filter);
+    if (hasChanged || qos !== before) this.#changed(name);
   }
 
-  #changed(filter: string): void {
+  #changed(name: string): void {
     this.#change++;
-    for (const target of this.#targets) target.changed(filter, this.#change);
+    for (const target of this.#targets) target.changed(name, this.#change);
   }
+}
+
+/** Adds a member, or updates it. @returns whether something has changed */
+function setMember(members: SharedMembers, receiver: Receiver): boolean {
+  const isConnected = receiver.readiness.offline === 0;
+  const before = members.isConnected.get(receiver);
+  if (before === isConnected) return false;
+  members.isConnected.set(receiver, isConnected);
+  if (isConnected) members.connected++;
+  else if (before === true) members.connected--;
+  return true;
+}
+
+function removeMember(members: SharedMembers, receiver: Receiver): void {
+  if (members.isConnected.get(receiver) === true) members.connected--;
+  members.isConnected.delete(receiver);
 }

@@ -7,6 +7,7 @@
 import type { ClientConnection, Dispatch } from '../connection/connection.ts';
 import { onPuback, onPubcomp, onPubrec, onPubrel } from '../handlers/acknowledgement.ts';
 import { protocolError } from '../wire/fault.ts';
+import { PeerSession } from './peer-session.ts';
 import { onPeerPublish } from './peer-publish.ts';
 import type { RetainedDistribution } from './retained-distribution.ts';
 
@@ -26,7 +27,7 @@ function dispatchPacket(
 ): void {
   const header = bytes[start] ?? 0;
   const { session } = client;
-  if (session === undefined) throw protocolError('a packet before the session');
+  if (!(session instanceof PeerSession)) throw protocolError('a packet without a session');
   if (header >> 4 === 3) {
     onPeerPublish(distribution, client, session, bytes, start, body, end);
     return;

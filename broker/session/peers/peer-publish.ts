@@ -12,12 +12,12 @@ import {
   type ReceiverConfirmation,
 } from '../delivery/receiver-confirmation.ts';
 import { topicOf } from '../handlers/publish-topic.ts';
-import type { Session } from '../state/session.ts';
 import { awaitRelease, isUndelivered, rememberConfirmations } from '../state/unreleased.ts';
 import { packetFirstByte } from '../wire/acknowledgement.ts';
 import { PublishFields, readPublish } from '../wire/publish.ts';
-import { deliverLocally } from './local-delivery.ts';
+import { deliverLocally, deliverToGroup } from './local-delivery.ts';
 import { splitOrigin } from './message-origin.ts';
+import type { PeerSession } from './peer-session.ts';
 import type { RetainedDistribution } from './retained-distribution.ts';
 
 /** The fields of the packet that is being handled. They are read before other code runs. */
@@ -26,13 +26,13 @@ const fields = new PublishFields();
 export function onPeerPublish(
   distribution: RetainedDistribution,
   client: ClientConnection,
-  session: Session,
+  session: PeerSession,
   bytes: Buffer,
   start: number,
   body: number,
   end: number,
 ): void {
-  readPublish(bytes, start, body, end, true, fields);
+  readPublish(bytes, start, body, end, true, fields, 'forwarded');
   const { qos, packetId, retain } = fields;
   const { store } = client.context;
   const topic = topicOf(client, bytes, fields);
@@ -47,25 +47,39 @@ export function onPeerPublish(
   }
   updateRoute(client, topic);
   client.reader.delivered(topic.route.targets.length);
-  if (retain) onRetained(distribution, client, session, topic, bytes);
+  const isShared = (fields.properties?.subscriptionIdentifiers ?? 0) > 0;
+  if (retain && !isShared) onRetained(distribution, client, session, topic, bytes);
   else {
     const message = liveMessage(client, topic.topic, bytes, start);
     const isExpired = message.expired(client.context.clock.now());
-    const stored = !isExpired && deliverLocally(message, topic.route, undefined, true);
+    const stored = !isExpired && deliver(session, topic, message);
     accept(client, session, qos, packetId, stored);
   }
   if (store.congested) client.reader.pause(pauseReasons.store);
 }
 
+/** @returns whether the message was put in the store */
+function deliver(session: PeerSession, { route }: CachedTopic, message: Message): boolean {
+  const { subscriptionIdentifier = -1, subscriptionIdentifiers = 0 } = fields.properties ?? {};
+  if (subscriptionIdentifiers === 0) return deliverLocally(message, route, undefined, true);
+  return deliverToGroup(
+    message,
+    route,
+    subscriptionIdentifier,
+    session,
+    subscriptionIdentifiers > 1,
+  );
+}
+
 /** Whether a QoS 2 message was handled and waits for PUBREL. */
-function isKnown(session: Session, packetId: number): boolean {
+function isKnown(session: PeerSession, packetId: number): boolean {
   return session.awaitingPubrel?.has(packetId) === true && !isUndelivered(session, packetId);
 }
 
 function onRetained(
   distribution: RetainedDistribution,
   client: ClientConnection,
-  session: Session,
+  session: PeerSession,
   { topic, route }: CachedTopic,
   bytes: Buffer,
 ): void {
@@ -89,7 +103,7 @@ function onRetained(
 /** A message was handled: acknowledges it, after the confirmations if there are any. */
 function accept(
   client: ClientConnection,
-  session: Session,
+  session: PeerSession,
   qos: 0 | 1 | 2,
   packetId: number,
   stored: boolean,
@@ -145,8 +159,8 @@ function liveMessage(
   bytes: Buffer,
   start: number,
 ): Message {
-  const { qos, payloadStart, payloadEnd, topicEnd, properties } = fields;
-  const message = new Message(topic, qos, false, undefined);
+  const { qos, retain, payloadStart, payloadEnd, topicEnd, properties } = fields;
+  const message = new Message(topic, qos, retain, undefined);
   message.setPayload(bytes, payloadStart, payloadEnd);
   if (properties === undefined) {
     const packetIdAt = qos === 0 ? 0 : topicEnd - start;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceId } from '../../../core/device-id.ts';
+import { splitShared } from '../../../core/topic.ts';
 import type { Identity } from '../../contracts/identity.ts';
 import type { RecoveredSession, SubscriptionRecord } from '../../store/session-store.ts';
 import type { Message } from '../delivery/message.ts';
@@ -15,6 +16,7 @@ import type { Publisher } from '../state/publisher.ts';
 import { neverExpires, Session } from '../state/session.ts';
 import { peerIdPrefix } from '../state/peer-id.ts';
 import { ConfirmedQueues } from './confirmed-queues.ts';
+import { PeerGroup } from './peer-group.ts';
 import { awaitRelease } from '../state/unreleased.ts';
 
 export class PeerSession extends Session {
@@ -22,6 +24,8 @@ export class PeerSession extends Session {
   readonly #peerContext: SessionContext;
   readonly #publisher: Publisher;
   readonly #queues: ConfirmedQueues;
+  /** The shared subscriptions, by their filters. */
+  readonly #groups = new Map<string, PeerGroup>();
 
   /** @param context that of `peer-context.ts` */
   constructor(peer: string, context: SessionContext, publisher: Publisher) {
@@ -75,15 +79,35 @@ export class PeerSession extends Session {
   unsubscribe(filter: string): void {
     if (!this.subscriptions.delete(filter)) return;
     this.store.deleteSubscription(this.clientId, filter);
-    this.#publisher.router.remove(this, filter, undefined);
+    const group = this.#groups.get(filter);
+    const shared = splitShared(filter);
+    if (group === undefined || shared === undefined || shared === 'malformed') {
+      this.#publisher.router.remove(this, filter, undefined);
+      return;
+    }
+    this.#groups.delete(filter);
+    this.#publisher.router.remove(group, shared.filter, shared.group);
+  }
+
+  /** How many members a shared subscription of the partition has. */
+  setMembers(filter: string, connected: number, offline: number): void {
+    this.#groups.get(filter)?.setMembers(connected, offline);
+  }
+
+  #groupOf(filter: string): PeerGroup {
+    let group = this.#groups.get(filter);
+    if (group === undefined) this.#groups.set(filter, (group = new PeerGroup(this)));
+    return group;
   }
 
   /** In the router only: the other partitions do not need the subscriptions of this one. */
   #route({ filter, qos, retainAsPublished, identifier }: SubscriptionRecord): void {
+    const shared = splitShared(filter);
+    if (shared === 'malformed') return;
     this.#publisher.router.add({
-      subscriber: this,
-      filter,
-      group: undefined,
+      subscriber: shared === undefined ? this : this.#groupOf(filter),
+      filter: shared?.filter ?? filter,
+      group: shared?.group,
       qos,
       noLocal: false,
       retainAsPublished,

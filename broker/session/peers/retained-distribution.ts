@@ -17,7 +17,8 @@ import { queuedBytes } from '../delivery/message-queue.ts';
 import type { Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from '../state/context.ts';
 import { retainOutcome, stored, type PublishOutcome } from '../state/publish-outcome.ts';
-import type { Publisher, RetainedPublisher } from '../state/publisher.ts';
+import { deliverTo, type Publisher, type RetainedPublisher } from '../state/publisher.ts';
+import { chooseMember } from '../state/shared-choice.ts';
 import type { SessionRegistry } from '../state/session-registry.ts';
 import { deliverLocally } from './local-delivery.ts';
 import { withOrigin, type MessageOrigin } from './message-origin.ts';
@@ -102,6 +103,7 @@ export class RetainedDistribution implements RetainedPublisher {
     sender: Receiver | undefined,
   ): PublishOutcome {
     this.apply(message, origin, route, sender, false);
+    this.#deliverToGroups(message, origin, route);
     const copy = withOrigin(message, origin);
     const qos = copy.qos === 2 ? 2 : 1;
     const confirmations = this.#peers.map((peer) => peer.deliverConfirmed(copy, qos, true));
@@ -129,6 +131,15 @@ export class RetainedDistribution implements RetainedPublisher {
     else store.keepRetained(message.toStored(nowMs), origin.identityId);
     if (hasExpired || origin.isSilent) return;
     deliverLocally(message, route, sender ?? this.#senderOf(origin), isPassedOn);
+  }
+
+  /** Each shared subscription gets the message once: this partition chooses its members. */
+  #deliverToGroups(message: Message, { isSilent }: MessageOrigin, route: Route<Receiver>): void {
+    if (isSilent || message.expired(this.#deps.context.clock.now())) return;
+    for (const shared of route.shared) {
+      const member = chooseMember(shared);
+      if (member !== undefined) deliverTo(member, message, undefined);
+    }
   }
 
   /** The session that published a message, if it is one of this partition. */

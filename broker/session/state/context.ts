@@ -45,6 +45,13 @@ export interface SubscriptionObserver {
   /** @param replaced the earlier one of the same receiver, filter and group */
   added(subscription: Subscription<Receiver>, replaced: Subscription<Receiver> | undefined): void;
   removed(subscription: Subscription<Receiver>): void;
+  /** A session has a connection now, or has none any more. */
+  readinessChanged(receiver: SubscribedReceiver): void;
+}
+
+/** A receiver with its subscriptions, by their filters. */
+export interface SubscribedReceiver extends Receiver {
+  readonly subscriptions: ReadonlyMap<string, SubscriptionRecord>;
 }
 
 export interface SessionContext {

@@ -119,6 +119,7 @@ export class SessionRegistry {
     session.expirySeconds = request.expirySeconds;
     session.protocolVersion = request.version;
     session.owner = owner;
+    this.#context.observer?.readinessChanged(session);
     session.identity = identity;
     session.identityCreatedAtMs = identity.entry.createdAtMs;
     session.limits = outboundLimits(this.#context, identity);
@@ -135,6 +136,7 @@ export class SessionRegistry {
    */
   release(session: Session, publishWill: boolean): void {
     session.owner = undefined;
+    this.#context.observer?.readinessChanged(session);
     session.outbound.detach();
     this.#wills.onConnectionClosed(session, publishWill);
     if (session.expirySeconds === 0) {

@@ -14,7 +14,7 @@ const sharedCandidatesMax = 64;
 export function chooseMember<R extends Pick<Receiver, 'readiness'>>({
   members,
   turn,
-}: SharedTarget<R>): Target<R> | undefined {
+}: Pick<SharedTarget<R>, 'members' | 'turn'>): Target<R> | undefined {
   const count = members.length;
   const start = turn.next % count;
   let best: Target<R> | undefined;

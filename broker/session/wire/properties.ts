@@ -20,7 +20,9 @@ export type PropertyPlace =
   | 'unsubscribe'
   | 'acknowledgement'
   | 'disconnect'
-  | 'auth';
+  | 'auth'
+  /** A PUBLISH from another partition, which may have subscription identifiers. */
+  | 'forwarded';
 
 /** The decoded properties; -1 or undefined: absent. */
 export class PropertySet {
@@ -28,7 +30,10 @@ export class PropertySet {
   messageExpiry = -1;
   contentType: string | undefined = undefined;
   responseTopic: string | undefined = undefined;
+  /** The last one. */
   subscriptionIdentifier = -1;
+  /** How many there are. */
+  subscriptionIdentifiers = 0;
   sessionExpiry = -1;
   authenticationMethod: string | undefined = undefined;
   authenticationData: Buffer | undefined = undefined;
@@ -57,7 +62,8 @@ const unsubscribe = 16;
 const acknowledgement = 32;
 const disconnect = 64;
 const auth = 128;
-const everywhere = 255 & ~will;
+const forwarded = 256;
+const everywhere = 511 & ~will;
 
 const places: Readonly<Record<PropertyPlace, number>> = {
   connect,
@@ -68,16 +74,17 @@ const places: Readonly<Record<PropertyPlace, number>> = {
   acknowledgement,
   disconnect,
   auth,
+  forwarded,
 };
 
 /** By identifier: the packets in which a client may send it. */
 const allowed: readonly number[] = table({
-  0x01: publish | will,
-  0x02: publish | will,
-  0x03: publish | will,
-  0x08: publish | will,
-  0x09: publish | will,
-  0x0b: subscribe,
+  0x01: publish | forwarded | will,
+  0x02: publish | forwarded | will,
+  0x03: publish | forwarded | will,
+  0x08: publish | forwarded | will,
+  0x09: publish | forwarded | will,
+  0x0b: subscribe | forwarded,
   0x11: connect | disconnect,
   0x15: connect | auth,
   0x16: connect | auth,
@@ -87,13 +94,16 @@ const allowed: readonly number[] = table({
   0x1f: acknowledgement | disconnect | auth,
   0x21: connect,
   0x22: connect,
-  0x23: publish,
+  0x23: publish | forwarded,
   0x26: everywhere | will,
   0x27: connect,
 });
 
+const identifierId = 0x0b;
+
 /** The properties that concern only this connection: they are not forwarded. */
-const isPerHop = (id: number): boolean => id === 0x02 || id === 0x23 || id === 0x18;
+const isPerHop = (id: number): boolean =>
+  id === 0x02 || id === 0x23 || id === 0x18 || id === identifierId;
 
 /**
  * Reads the length of the properties, then the properties.
@@ -108,7 +118,7 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
   if (end > reader.end) throw malformed('the properties are longer than the packet');
   const set = new PropertySet();
   const placeBit = places[place];
-  const isForwarded = place === 'publish' || place === 'will';
+  const isForwarded = place === 'publish' || place === 'will' || place === 'forwarded';
   let seen = 0;
   let seenHigh = 0;
   let cuts: number[] | undefined;
@@ -118,7 +128,7 @@ export function readProperties(reader: PacketReader, place: PropertyPlace): Prop
     const allowedIn = allowed[id] ?? 0;
     if (allowedIn === 0) throw malformed(`unknown property 0x${id.toString(16)}`);
     if ((allowedIn & placeBit) === 0) throw misplaced(id, place);
-    if (id !== 0x26) {
+    if (id !== 0x26 && !(id === identifierId && placeBit === forwarded)) {
       const bit = 1 << (id & 31);
       const seenBits = id < 32 ? seen : seenHigh;
       if ((seenBits & bit) !== 0) throw protocolError(`property 0x${id.toString(16)} is repeated`);
@@ -170,6 +180,7 @@ function readProperty(reader: PacketReader, set: PropertySet, id: number): void 
       return;
     case 0x0b:
       set.subscriptionIdentifier = reader.variable();
+      set.subscriptionIdentifiers++;
       if (set.subscriptionIdentifier === 0) throw protocolError('subscription identifier 0');
       return;
     case 0x11:

@@ -26,6 +26,7 @@ export class PublishFields {
  * Decodes a PUBLISH into an existing object, so that the hot path allocates nothing.
  *
  * @param body the position behind the fixed header
+ * @param place `forwarded` from another partition
  * @throws ProtocolFault
  */
 export function readPublish(
@@ -35,6 +36,7 @@ export function readPublish(
   end: number,
   isMqtt5: boolean,
   fields: PublishFields,
+  place: 'publish' | 'forwarded' = 'publish',
 ): void {
   const header = byteAt(bytes, start);
   fields.qos = qosOf(header);
@@ -57,7 +59,7 @@ export function readPublish(
   fields.topicEnd = topicEnd;
   fields.payloadEnd = end;
   fields.properties = undefined;
-  fields.payloadStart = isMqtt5 ? readPublishProperties(bytes, at, end, fields) : at;
+  fields.payloadStart = isMqtt5 ? readPublishProperties(bytes, at, end, fields, place) : at;
 }
 
 /** @returns the position behind the properties */
@@ -66,11 +68,12 @@ function readPublishProperties(
   at: number,
   end: number,
   fields: PublishFields,
+  place: 'publish' | 'forwarded',
 ): number {
   if (at >= end) throw malformed('PUBLISH ends before its properties');
   if (bytes[at] === 0) return at + 1;
   const reader = new PacketReader(bytes, at, end);
-  fields.properties = readProperties(reader, 'publish');
+  fields.properties = readProperties(reader, place);
   return reader.at;
 }
 

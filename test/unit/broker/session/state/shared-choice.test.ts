@@ -17,6 +17,8 @@ interface Member {
 
 function groupOf(...members: Member[]): SharedTarget<Member> {
   return {
+    group: 'g',
+    filter: 'f',
     turn: { next: 0, taken: 0 },
     members: members.map((subscriber) => ({
       subscriber,
