@@ -67,8 +67,8 @@ export async function settleLayout(
   });
 }
 
-/** Undefined: there are no partitions. */
-async function settledPartitions(connection: DatabaseConnection): Promise<number | undefined> {
+/** The number of partitions of the sessions in a database. Undefined: there are none. */
+export async function settledPartitions(connection: DatabaseConnection): Promise<number | undefined> {
   const [table] = await connection.query<{ found: boolean }>(
     "SELECT to_regclass('flotilla.cluster') IS NOT NULL AS found",
   );

@@ -4,8 +4,10 @@
  * @module
  */
 import { systemClock } from '../../core/clock.ts';
+import { settledPartitions } from '../../broker/journal/store-layout.ts';
 import type { Config, ConfigInput } from '../../core/config/config.ts';
 import { httpsUrl, publicEnrollUrl } from '../../core/config/public-address.ts';
+import { databaseAccess, DatabaseConnection } from '../../core/database/database-connection.ts';
 import type { Lifecycle } from '../../core/lifecycle.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
@@ -80,7 +82,11 @@ export async function startNodes(
   const settings: NodeSettings = {
     ...{ env: context.environment.env, logLevel: config.log.level, database, publicUrl },
     localUrl: httpsUrl(reachable(config.host), https),
-    partitions: partitionCount(config.cluster.partitions, options.nodes ?? 0),
+    partitions: partitionCount(
+      config.cluster.partitions,
+      await recordedPartitions(config),
+      options.nodes ?? 0,
+    ),
   };
   const instances = await nodePrograms(state, 'enrollment', enrollmentInstances, settings);
   const enrollment: NodeKind = {
@@ -98,6 +104,18 @@ export async function startNodes(
   const { mqtts, wss, metrics } = addressesOf(cluster);
   lifecycle.add('run file', await writeRun(state.run.broker, { mqtts, wss, metrics }));
   return fingerprint;
+}
+
+/** How many partitions the database has from an earlier start. @throws FlotillaError `database-…` */
+async function recordedPartitions({ broker }: Config): Promise<number | undefined> {
+  const access = await databaseAccess(broker);
+  if (access === undefined) return undefined;
+  const connection = await DatabaseConnection.open(access, 'flotilla-up');
+  try {
+    return await settledPartitions(connection);
+  } finally {
+    await connection.close();
+  }
 }
 
 /**

@@ -30,13 +30,18 @@ export interface NodeSettings {
 }
 
 /**
- * The number of partitions, so that each broker can hold one. It cannot be changed later.
+ * The number of partitions, so that each broker can hold one.
  *
  * @param configured the setting, if there is one
+ * @param recorded that of the database, which cannot change
  * @param brokers how many there are now
  */
-export function partitionCount(configured: number | undefined, brokers: number): number {
-  return configured ?? Math.max(partitionsMin, brokers);
+export function partitionCount(
+  configured: number | undefined,
+  recorded: number | undefined,
+  brokers: number,
+): number {
+  return configured ?? recorded ?? Math.max(partitionsMin, brokers);
 }
 
 /**

@@ -9,12 +9,15 @@ import { writeRun, type ClusterRun } from '../lib/run-file.ts';
 
 export class RoleFile {
   readonly #path: string;
+  readonly #database: string;
   readonly #log: Logger;
   #writing: Promise<unknown> = Promise.resolve();
   #next: ClusterRun['nodes'] | undefined;
 
-  constructor(path: string, log: Logger) {
+  /** @param database its URL, for commands that read the nodes of the cluster */
+  constructor(path: string, database: string, log: Logger) {
     this.#path = path;
+    this.#database = database;
     this.#log = log;
   }
 
@@ -27,7 +30,7 @@ export class RoleFile {
       .then(async () => {
         const newest = this.#next ?? nodes;
         this.#next = undefined;
-        await writeRun(this.#path, { nodes: newest });
+        await writeRun(this.#path, { database: this.#database, nodes: newest });
       })
       .catch((error: unknown) => this.#log.warn({ err: error }, 'roles were not written'));
   }

@@ -52,7 +52,7 @@ export const upCluster: CommandAction<ClusterOptions> = async (options, context)
       named === undefined ? await startClusterDatabase(state, path, report) : { url: named };
     if ('close' in database) lifecycle.add('database', () => database.close());
     const balancers = await ClusterBalancers.listen(config, lifecycle);
-    const roles = new RoleFile(state.run.cluster, log);
+    const roles = new RoleFile(state.run.cluster, database.url, log);
     lifecycle.add('roles', () => roles.close());
     const parts = { state, config, options, context, log, terminalLog, lifecycle, balancers };
     const cluster: Cluster = { ...parts, roles, nodes: [], stop };

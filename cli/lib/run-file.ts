@@ -40,6 +40,8 @@ const brokerRunSchema = z.object({
 });
 const clusterRunSchema = z.object({
   process: writerSchema,
+  /** The URL of the database of the brokers. */
+  database: z.string().optional(),
   nodes: z.array(
     z.object({
       name: z.string(),
