@@ -37,6 +37,7 @@ export const commandTable: ReadonlyMap<string, () => Promise<BuildCommand>> = ne
   ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
   ['backup', async () => (await import('./commands/backup.ts')).backupCommand],
   ['restore', async () => (await import('./commands/restore.ts')).restoreCommand],
+  ['node', async () => (await import('./commands/node.ts')).nodeCommand],
   ['cluster', async () => (await import('./commands/cluster.ts')).clusterCommand],
   ['enroll', async () => (await import('./commands/enroll-serve.ts')).enrollCommand],
   ['broker', async () => (await import('./commands/broker-serve.ts')).brokerCommand],

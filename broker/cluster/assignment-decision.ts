@@ -19,6 +19,8 @@ export interface TakerView {
   readonly node: string;
   /** Whether partitions are moved to it: it has been there for some time, and could take what it has tried to take. */
   readonly isSettled: boolean;
+  /** Whether it could not take a partition that another node can serve. */
+  readonly isFailing: boolean;
 }
 
 export interface PartitionView {
@@ -47,7 +49,10 @@ export function decideAssignment({ own, takers, partitions }: AssignmentView): A
     const load = node === undefined ? undefined : loads.get(node);
     if (node !== undefined && load !== undefined) loads.set(node, load + 1);
   }
-  if (!loads.has(own)) return { take: [], give: undefined };
+  if (!loads.has(own)) {
+    const isHopeless = takers.every(({ isFailing }) => isFailing);
+    return { take: [], give: isHopeless ? undefined : lastOf(own, partitions) };
+  }
   const give = partitionToGive({ own, takers, partitions }, loads);
   const take = partitions.flatMap(({ free, isDeferred }, index) => {
     if (free === undefined) return [];
@@ -66,6 +71,13 @@ function leastLoaded(loads: ReadonlyMap<string, number>): string {
   return first;
 }
 
+/** A node that should hold nothing gives one partition after the other. */
+function lastOf(own: string, partitions: readonly PartitionView[]): number | undefined {
+  if (partitions.some(({ isMoving }) => isMoving)) return undefined;
+  const last = partitions.findLastIndex(({ node }) => node === own);
+  return last === -1 ? undefined : last;
+}
+
 /**
  * A node gives a partition when it has the most, and another one at least two fewer. One move ends before the next one
  * begins, because a partition that is free or being taken prevents it.
@@ -74,7 +86,6 @@ function partitionToGive(
   { own, takers, partitions }: AssignmentView,
   loads: ReadonlyMap<string, number>,
 ): number | undefined {
-  if (partitions.some(({ isMoving }) => isMoving)) return undefined;
   const load = loads.get(own) ?? 0;
   const hasMost = [...loads].every(
     ([node, other]) => other < load || (other === load && node >= own),
@@ -82,5 +93,5 @@ function partitionToGive(
   const isNeeded = takers.some(
     ({ node, isSettled }) => isSettled && (loads.get(node) ?? 0) <= load - 2,
   );
-  return hasMost && isNeeded ? partitions.findLastIndex(({ node }) => node === own) : undefined;
+  return hasMost && isNeeded ? lastOf(own, partitions) : undefined;
 }

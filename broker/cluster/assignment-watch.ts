@@ -37,7 +37,9 @@ export interface WatchedHolder {
 export interface WatchedNode {
   readonly row: NodeRow;
   readonly isAlive: boolean;
-  /** Whether it is alive, connected, and not draining. */
+  /** Whether it is alive, connected, and not ending. */
+  readonly isAble: boolean;
+  /** Whether it is able, and no operator wants it to hold nothing. */
   readonly canTake: boolean;
   readonly isSettled: boolean;
 }
@@ -144,10 +146,14 @@ export class AssignmentWatch {
   }
 
   view(own: OwnWork): AssignmentView {
-    const takers = this.#nodes.filter(({ canTake }) => canTake);
+    const wanted = this.#nodes.filter(({ canTake }) => canTake);
+    // A partition without a holder would be worse than what an operator wants to avoid.
+    const takers = wanted.length > 0 ? wanted : this.#nodes.filter(({ isAble }) => isAble);
     return {
       own: this.#own.node,
-      takers: takers.map(({ row, isSettled }) => ({ node: row.node, isSettled })),
+      takers: takers.map(({ row: { node, failing }, isSettled }) => ({
+        ...{ node, isSettled, isFailing: failing },
+      })),
       partitions: this.#look.partitions.map((row, index) => this.#partitionView(row, index, own)),
     };
   }
@@ -160,10 +166,11 @@ export class AssignmentWatch {
     memory.awayMs = row.isConnected ? 0 : memory.awayMs + passedMs;
     const isAlive = isOwn || (memory.silentMs < silentMaxMs && memory.awayMs < awayMaxMs);
     const draining = isOwn ? own.isDraining : row.draining;
-    const canTake = isAlive && !draining && (isOwn || row.isConnected);
+    const isAble = isAlive && !draining && (isOwn || row.isConnected);
+    const canTake = isAble && !row.isDrainAsked;
     memory.takerMs = canTake ? memory.takerMs + passedMs : 0;
     const isSettled = isOwn || (memory.takerMs >= settledAfterMs && !row.failing);
-    return { row, isAlive, canTake, isSettled };
+    return { row, isAlive, isAble, canTake, isSettled };
   }
 
   #isFree({ pid, claimRun, claimMs }: PartitionRow, index: number, own: OwnWork): boolean {

@@ -13,9 +13,12 @@ export interface NodeRow {
   readonly run: string;
   readonly address: string;
   readonly version: string;
+  /** It is ending, and takes nothing any more. */
   readonly draining: boolean;
   /** Whether it could not take a partition that another node can serve: no partition is moved to it. */
   readonly failing: boolean;
+  /** An operator wants other nodes to hold its partitions. */
+  readonly isDrainAsked: boolean;
   /** The time of the last heartbeat, as text that is only compared. */
   readonly seenAt: string;
   /** How long ago that was by the clock of the database, in ms. */

@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS flotilla.cluster_node (
   draining boolean NOT NULL,
   failing boolean NOT NULL,
   seen_at timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS flotilla.cluster_drain (
+  node text PRIMARY KEY,
+  asked_at timestamptz NOT NULL);
 CREATE TABLE IF NOT EXISTS flotilla.cluster_partition (
   partition int PRIMARY KEY,
   node text,
@@ -54,10 +57,7 @@ export async function prepareCluster(
   await ensureJournalTables(connection);
   await settleLayout(connection, partitions);
   await connection.query("SELECT set_config('synchronous_commit', 'off', false)");
-  const [tables] = await connection.query<{ found: boolean }>(
-    `SELECT to_regclass('flotilla.cluster_partition') IS NOT NULL AS found`,
-  );
-  if (tables?.found === true) return;
+  if (await hasClusterTables(connection)) return;
   try {
     await connection.query(creation);
   } catch (error) {
@@ -72,6 +72,33 @@ export async function readTicketSecret(connection: DatabaseConnection): Promise<
   );
   if (row === undefined) throw new FlotillaError('database-version', { detail: 'no cluster' });
   return row.secret;
+}
+
+/** Whether nodes have created the tables of this file. */
+export async function hasClusterTables(connection: DatabaseConnection): Promise<boolean> {
+  const [tables] = await connection.query<{ found: boolean }>(
+    `SELECT to_regclass('flotilla.cluster_partition') IS NOT NULL AS found`,
+  );
+  return tables?.found === true;
+}
+
+/**
+ * Notes that an operator wants other nodes to hold the partitions of a node, or not any more. It stays noted when the node
+ * ends and starts again.
+ *
+ * @returns false: nothing has changed
+ */
+export async function askToDrain(
+  connection: DatabaseConnection,
+  node: string,
+  isAsked: boolean,
+): Promise<boolean> {
+  const text = isAsked
+    ? `INSERT INTO flotilla.cluster_drain (node, asked_at) VALUES ($1, clock_timestamp())
+       ON CONFLICT (node) DO NOTHING RETURNING node`
+    : 'DELETE FROM flotilla.cluster_drain WHERE node = $1 RETURNING node';
+  const rows = await connection.query(text, [node]);
+  return rows.length > 0;
 }
 
 export interface OwnNode {
@@ -122,11 +149,13 @@ export async function deleteNode(connection: DatabaseConnection, run: string): P
   await connection.query('DELETE FROM flotilla.cluster_node WHERE run = $1', [run]);
 }
 
-const lookAtNodes = `SELECT node, run, address, version, draining, failing, seen_at::text AS "seenAt",
+const lookAtNodes = `SELECT node, run, address, version, draining, failing,
+    EXISTS (SELECT FROM flotilla.cluster_drain d WHERE d.node = n.node) AS "isDrainAsked",
+    seen_at::text AS "seenAt",
     (extract(epoch FROM clock_timestamp() - seen_at) * 1000)::float8 AS "silentMs",
     EXISTS (SELECT FROM pg_stat_activity
       WHERE application_name = '${sessionName('')}' || run) AS "isConnected"
-  FROM flotilla.cluster_node ORDER BY seen_at DESC LIMIT ${nodesMax}`;
+  FROM flotilla.cluster_node n ORDER BY seen_at DESC LIMIT ${nodesMax}`;
 
 /** $1: the names of all stores. The result is in their order. */
 const lookAtPartitions = `SELECT p.node, p.run, p.address, p.term::float8 AS term,

@@ -34,6 +34,7 @@ export interface NodeRecord {
   /** `host:port` for other nodes. */
   readonly address: string;
   readonly version: string;
+  /** It is ending, or an operator wants it to hold nothing. */
   readonly draining: boolean;
   readonly alive: boolean;
 }
@@ -150,6 +151,11 @@ export class PartitionAssignment {
   /** All nodes that were there within a day, by their name. */
   get nodes(): readonly NodeRecord[] {
     return this.#nodes;
+  }
+
+  /** Whether this node is ending, or an operator wants it to hold nothing. */
+  get isDraining(): boolean {
+    return this.#nodes.find(({ name }) => name === this.#deps.node)?.draining ?? this.#isDraining;
   }
 
   get held(): ReadonlySet<number> {
@@ -323,7 +329,7 @@ export class PartitionAssignment {
     this.#nodes = this.#watch.nodes
       .map(({ row, isAlive }) => ({
         ...{ name: row.node, address: row.address, version: row.version },
-        draining: row.run === this.#run ? this.#isDraining : row.draining,
+        draining: (row.run === this.#run ? this.#isDraining : row.draining) || row.isDrainAsked,
         alive: isAlive,
       }))
       .sort((one, other) => (one.name < other.name ? -1 : 1));

@@ -68,7 +68,9 @@ export async function settleLayout(
 }
 
 /** The number of partitions of the sessions in a database. Undefined: there are none. */
-export async function settledPartitions(connection: DatabaseConnection): Promise<number | undefined> {
+export async function settledPartitions(
+  connection: DatabaseConnection,
+): Promise<number | undefined> {
   const [table] = await connection.query<{ found: boolean }>(
     "SELECT to_regclass('flotilla.cluster') IS NOT NULL AS found",
   );

@@ -24,7 +24,11 @@ export interface NodeVitals {
   readonly orphaned: readonly number[];
   readonly links: { readonly connected: number; readonly expected: number };
   readonly assignment:
-    | { readonly held: ReadonlySet<number>; readonly nodes: readonly { readonly alive: boolean }[] }
+    | {
+        readonly held: ReadonlySet<number>;
+        readonly nodes: readonly { readonly alive: boolean }[];
+        readonly isDraining: boolean;
+      }
     | undefined;
 }
 
@@ -154,14 +158,17 @@ function journalCheck(
   };
 }
 
-/** Whether each partition of the cluster is served: otherwise its devices cannot connect. */
+/** Whether each partition of the cluster is served, and new connections should come here. */
 function partitionCheck({ node }: Vitals): readonly Check[] {
   if (node === undefined) return [];
   const { orphaned, assignment } = node;
   const held = [...(assignment?.held ?? [])].sort((one, other) => one - other);
   const nodes = assignment?.nodes.filter(({ alive }) => alive).length ?? 0;
   const missing = orphaned.length === 0 ? '' : `, nobody serves ${orphaned.join(', ')}`;
+  const isDraining = assignment?.isDraining === true;
+  const draining = 'its partitions move to other nodes, until flotilla node resume';
   return [
+    ...(isDraining ? [{ name: 'draining', ok: false, detail: draining }] : []),
     {
       name: 'partitions',
       ok: orphaned.length === 0,

@@ -64,6 +64,36 @@ export const cliErrors = errors({
       'Start it with flotilla up --nodes 2, which continues with its database, or use another folder with --state.',
     exit: 2,
   },
+  'cluster-not-configured': {
+    title: 'The settings of this state folder name no database of brokers',
+    advice:
+      'Name the state folder of a broker with --state, or set broker.database as for the brokers. A cluster that flotilla up --nodes started must be running.',
+    exit: 2,
+  },
+  'cluster-without-partitions': {
+    title: 'The database has no cluster of several active brokers',
+    advice:
+      'Only brokers with the setting cluster.partitions are nodes, and the database has them after their first start. Without it, flotilla status shows which broker is active.',
+    exit: 1,
+  },
+  'node-unknown': {
+    title: 'The cluster has no broker with this name',
+    advice:
+      'Run flotilla node list, which shows the brokers. The name is that of the identity of the broker.',
+    exit: 1,
+  },
+  'node-alone': {
+    title: 'No other broker could take over the partitions',
+    advice:
+      'Nothing was changed. Start another broker first, or let one that was drained hold partitions again with flotilla node resume.',
+    exit: 1,
+  },
+  'node-drain-unfinished': {
+    title: 'The broker still holds partitions after the time that was allowed',
+    advice:
+      'It goes on. Run the command again to wait longer, or flotilla node resume to end it. flotilla node list shows whether the other brokers work.',
+    exit: 1,
+  },
   'state-in-use': {
     title: 'Another process is using this state folder',
     advice: 'Stop it first, or use another folder with --state.',

@@ -17,6 +17,8 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import test from 'ava';
 import { z } from 'zod';
 import { ExactClient } from '../../bench/kill/exact-client.ts';
+import { partitionName, partitionOf } from '../../core/partition.ts';
+import { nodeListSchema, type NodeList } from '../../cli/lib/node-list.ts';
 import { statusSchema } from '../../core/protocol/enrollment-api.ts';
 import { spawnNode } from '../support/child.ts';
 import { anyPorts, flotilla, flotillaPath, startUp, type Ready } from '../support/cli.ts';
@@ -32,8 +34,23 @@ function contextOf(folder: string): SecureContext {
   return createSecureContext({ ca: read('ca.pem'), cert: read('chain.pem'), key: read('key.pem') });
 }
 
-const active = ({ nodes = [] }: Ready, kind: string): number =>
-  nodes.find(({ name, role }) => name.startsWith(kind) && role === 'active')?.pid ?? 0;
+const pidOf = ({ nodes = [] }: Ready, wanted: string): number =>
+  nodes.find(({ name }) => name === wanted)?.pid ?? 0;
+
+const activeEnrollment = ({ nodes = [] }: Ready): number =>
+  nodes.find(({ name, role }) => name.startsWith('enroll') && role === 'active')?.pid ?? 0;
+
+/** Waits until every partition has a broker, and `holds` is true. */
+function settled(state: string, holds: (list: NodeList) => boolean): Promise<NodeList> {
+  return until('the partitions are where they should be', async () => {
+    const { stdout } = await flotilla(['node', 'list', '--json', '--state', state]);
+    const list = nodeListSchema.safeParse(JSON.parse(stdout));
+    return list.success && list.data.ok && holds(list.data) ? list.data : undefined;
+  });
+}
+
+const holderOf = ({ nodes }: NodeList, partition: string): string =>
+  nodes.find(({ partitions }) => partitions.includes(partition))?.name ?? '';
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -44,7 +61,7 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-test('after the active broker and the active enrollment instance are killed, the standbys continue behind the same ports with everything that was acknowledged; a stop ends all processes, and the next start continues', async (t) => {
+test('after a broker and the active enrollment instance are killed, the others continue behind the same ports with everything that was acknowledged; a broker can be drained; a stop ends all processes, and the next start continues', async (t) => {
   if (!(await hasPostgres(t))) return;
   t.timeout(limitMs);
   const up = await startUp('--nodes', '2', '--devices', '3');
@@ -57,7 +74,7 @@ test('after the active broker and the active enrollment instance are killed, the
     rmSync(folder, { recursive: true, force: true });
   });
   const names = ready.nodes?.map(({ name, role }) => `${name.split('-')[0] ?? ''} ${role}`).sort();
-  const expected = ['broker active', 'broker standby', 'enroll active', 'enroll standby'];
+  const expected = ['broker active', 'broker active', 'enroll active', 'enroll standby'];
   t.deepEqual(names, expected);
   for (const name of ['PG_VERSION', '.s.PGSQL.5432']) {
     t.is(statSync(join(database, name)).mode & 0o077, 0, name);
@@ -84,7 +101,10 @@ test('after the active broker and the active enrollment instance are killed, the
   }
   await until('all are acknowledged', () => publisher.outstanding === 0);
 
-  process.kill(active(ready, 'broker'), 'SIGKILL');
+  const first = await settled(ready.state, () => true);
+  const home = partitionName(partitionOf('backend', first.partitions));
+  const holder = holderOf(first, home);
+  process.kill(pidOf(ready, holder), 'SIGKILL');
   publisher.drop();
   for (let number = 21; number <= 40; number++) publisher.publish('devices/d1/x', `${number}`, 1);
   const connects = (client: ExactClient): Promise<true | undefined> =>
@@ -92,23 +112,39 @@ test('after the active broker and the active enrollment instance are killed, the
       () => true,
       () => undefined,
     );
-  await until('the standby accepts the publisher', () => connects(publisher));
+  await until('a broker accepts the publisher', () => connects(publisher));
   await until('all are acknowledged again', () => publisher.outstanding === 0);
-  await until('the standby accepts the subscriber', () => connects(subscriber));
+  await until('a broker accepts the subscriber', () => connects(subscriber));
   await until('everything arrives', () => new Set(received).size === 40);
   t.is(subscriber.sessionsLost, 0);
   t.is(publisher.sessionsLost, 0);
   await up.child.errorLine((line) => line.includes('is started again'));
+
+  const moved = await settled(ready.state, ({ nodes }) =>
+    nodes.every(({ name, state }) => name !== holder || state === 'alive'),
+  );
+  const successor = holderOf(moved, home);
+  const drained = await flotilla(['node', 'drain', successor, '--json', '--state', ready.state]);
+  t.is(drained.code, 0, drained.stderr);
+  const after = await settled(ready.state, () => true);
+  t.not(holderOf(after, home), successor);
+  publisher.publish('devices/d1/x', '41', 2);
+  await until('the message arrives at the devices that connect again', async () => {
+    for (const client of [publisher, subscriber]) if (!client.isReady) await connects(client);
+    return publisher.outstanding === 0 && received.includes('41');
+  });
+  t.is(subscriber.sessionsLost + publisher.sessionsLost, 0);
+  t.is((await flotilla(['node', 'resume', successor, '--state', ready.state])).code, 0);
   subscriber.drop();
   publisher.drop();
 
-  process.kill(active(ready, 'enroll'), 'SIGKILL');
+  process.kill(activeEnrollment(ready), 'SIGKILL');
   await until('the standby enrolls', async () => {
     const out = ['--out', at('d2'), '--state', ready.state];
     const { code } = await flotilla(['device', 'enroll', '--id', 'd2', ...out]);
     return code === 0 || undefined;
   });
-  const status = await until('the killed processes are standbys', async () => {
+  const status = await until('the killed processes run again', async () => {
     const { stdout } = await flotilla(['status', '--json', '--state', ready.state]);
     const { checks } = statusSchema.parse(JSON.parse(stdout));
     const nodes = checks.filter(({ name }) => name.startsWith('cluster: '));
@@ -124,9 +160,9 @@ test('after the active broker and the active enrollment instance are killed, the
   t.false(readdirSync(database).includes('postmaster.pid'), 'the database was closed in order');
 
   const args = [flotillaPath, 'up', '--json', '--state', ready.state, ...anyPorts];
-  const refused = await flotilla(['up', '--state', ready.state]);
-  t.is(refused.code, 2);
-  t.regex(refused.stderr, /cluster-state/);
+  const withoutNodes = await flotilla(['up', '--state', ready.state]);
+  t.is(withoutNodes.code, 2);
+  t.regex(withoutNodes.stderr, /cluster-state/);
   const again = spawnNode(t, [...args, '--nodes', '2'], { timeoutMs: limitMs });
   const second = JSON.parse(await again.line(() => true, 90_000)) as Ready;
   t.is(second.ca.fingerprint, ready.ca.fingerprint);

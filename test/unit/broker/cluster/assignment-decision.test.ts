@@ -66,7 +66,9 @@ class World {
   }
 
   get live(): readonly SimulatedNode[] {
-    return [...this.nodes.values()].filter(({ isLive, isDraining }) => isLive && !isDraining);
+    return [...this.nodes.values()].filter(
+      ({ isLive, isDraining, isDrainAsked }) => isLive && !isDraining && !isDrainAsked,
+    );
   }
 
   get loads(): readonly number[] {
@@ -87,6 +89,7 @@ class SimulatedNode {
   readonly #slowness: number;
   isLive = true;
   isDraining = false;
+  isDrainAsked = false;
   #seen = 0;
   #killedAtMs = 0;
 
@@ -102,13 +105,8 @@ class SimulatedNode {
     const silentMs = this.isLive ? 0 : this.#world.nowMs - this.#killedAtMs;
     return {
       ...{ node: this.#name, run: this.#name, address: 'a:1', version: '1' },
-      ...{
-        draining: this.isDraining,
-        failing: false,
-        seenAt: `${this.#seen}`,
-        silentMs,
-        isConnected: this.isLive,
-      },
+      ...{ draining: this.isDraining, isDrainAsked: this.isDrainAsked, seenAt: `${this.#seen}` },
+      ...{ failing: false, silentMs, isConnected: this.isLive },
     };
   }
 
@@ -182,7 +180,7 @@ class SimulatedNode {
 }
 
 const event = fc.record({
-  kind: fc.constantFrom('start', 'start', 'kill', 'drain'),
+  kind: fc.constantFrom('start', 'start', 'kill', 'drain', 'ask', 'resume'),
   node: fc.nat(5),
   lateness: fc.nat(2),
   slowness: fc.nat(6),
@@ -202,6 +200,7 @@ test('after any events, each partition is held by one node, the numbers differ b
           world.nodes.set(name, new SimulatedNode(world, name, lateness, slowness));
         } else if (kind === 'kill') found?.kill();
         else if (kind === 'drain' && found !== undefined) found.isDraining = true;
+        else if (found !== undefined) found.isDrainAsked = kind === 'ask';
         for (let step = 0; step < thenSteps; step++) world.step();
       }
       world.nodes.set('last', new SimulatedNode(world, 'last', 1, 2));
@@ -236,6 +235,46 @@ test('a killed node is replaced within two looks, and its partitions are divided
   t.is(world.refused, 0);
 });
 
+test('a node that an operator drains gives one partition after the other, and gets its share again later', (t) => {
+  const world = new World(9);
+  for (const name of ['a', 'b', 'c']) world.nodes.set(name, new SimulatedNode(world, name, 0, 2));
+  for (let step = 0; step < 60; step++) world.step();
+  t.deepEqual(world.loads, [3, 3, 3]);
+  const drained = world.nodes.get('b');
+  if (drained === undefined) throw new Error('no node');
+  drained.isDrainAsked = true;
+  let free = 0;
+  for (let step = 0; step < 40; step++) {
+    world.step();
+    free = Math.max(free, world.locks.filter((name) => name === undefined).length);
+  }
+  t.is(drained.held.size, 0);
+  t.deepEqual([...world.loads].sort(), [4, 5]);
+  t.is(free, 1);
+  drained.isDrainAsked = false;
+  for (let step = 0; step < 100; step++) world.step();
+  t.deepEqual(world.loads, [3, 3, 3]);
+});
+
+test('nodes that an operator drains hold partitions while there is no other node', (t) => {
+  const world = new World(4);
+  const a = new SimulatedNode(world, 'a', 0, 0);
+  const b = new SimulatedNode(world, 'b', 0, 0);
+  world.nodes.set('a', a);
+  world.nodes.set('b', b);
+  for (let step = 0; step < 20; step++) world.step();
+  a.isDrainAsked = true;
+  for (let step = 0; step < 20; step++) world.step();
+  t.is(b.held.size, 4);
+  b.kill();
+  for (let step = 0; step < 40; step++) world.step();
+  t.is(a.held.size, 4);
+  const c = new SimulatedNode(world, 'c', 0, 0);
+  world.nodes.set('c', c);
+  for (let step = 0; step < 60; step++) world.step();
+  t.is(c.held.size, 4);
+});
+
 test('a new node gets its share after ten seconds, one partition after the other', (t) => {
   const world = new World(9);
   for (const name of ['a', 'b']) world.nodes.set(name, new SimulatedNode(world, name, 0, 2));
@@ -260,7 +299,7 @@ const served: PartitionView = {
 const free: PartitionView = { node: undefined, isMoving: true, free: 'planned', isDeferred: false };
 
 function viewOf(own: string, partitions: readonly PartitionView[]): AssignmentView {
-  const takers = ['a', 'b'].map((node) => ({ node, isSettled: true }));
+  const takers = ['a', 'b'].map((node) => ({ node, isSettled: true, isFailing: false }));
   return { own, takers, partitions };
 }
 
@@ -274,10 +313,16 @@ test('a free partition goes to the node with the fewest, and after a time to any
   t.deepEqual(decideAssignment(viewOf('a', [served, served, deferred])).take, []);
 });
 
-test('nothing is given while a partition is free or being taken, and a node that may not take does nothing', (t) => {
+test('nothing is given while a partition is free or being taken, and a node that may not take takes nothing', (t) => {
   t.deepEqual(decideAssignment(viewOf('a', [served, served])), { take: [], give: 1 });
   t.is(decideAssignment(viewOf('a', [served, served, free])).give, undefined);
   t.is(decideAssignment(viewOf('b', [served, served])).give, undefined);
   t.is(decideAssignment(viewOf('a', [served])).give, undefined);
   t.deepEqual(decideAssignment(viewOf('other', [served, free])), { take: [], give: undefined });
+  const own: PartitionView = { ...served, node: 'other' };
+  t.deepEqual(decideAssignment(viewOf('other', [own, served])), { take: [], give: 0 });
+  const alone = { own: 'other', takers: [], partitions: [own] };
+  t.deepEqual(decideAssignment(alone), { take: [], give: undefined });
+  const failing = { node: 'a', isSettled: false, isFailing: true };
+  t.is(decideAssignment({ ...alone, takers: [failing] }).give, undefined);
 });
