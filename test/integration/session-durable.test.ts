@@ -65,19 +65,19 @@ test('sessions, queues, packet ids, retained messages and wills survive a restar
     await again.next('publish'),
     await again.next('publish'),
   ];
-  t.deepEqual(
-    list.map((one) => [
-      String(one.payload),
-      one.dup,
-      one.messageId,
-      one.properties?.subscriptionIdentifier,
-    ]),
-    [
-      ['one', true, 1, 7],
-      ['three', true, 3, 7],
-      ['four', false, 4, 7],
-    ],
-  );
+  const shown = (qos: number): unknown[] =>
+    list
+      .filter((one) => one.qos === qos)
+      .map(({ payload, dup, messageId, properties }) => [
+        ...[String(payload), dup, messageId],
+        properties?.subscriptionIdentifier,
+      ]);
+  // In order for each QoS [MQTT-4.6.0-6]: those with QoS 2 wait for one more commit.
+  t.deepEqual(shown(1), [
+    ['one', true, 1, 7],
+    ['four', false, 4, 7],
+  ]);
+  t.deepEqual(shown(2), [['three', true, 3, 7]]);
   for (const one of list) again.ack(one.qos === 1 ? 'puback' : 'pubrec', one.messageId!);
   const back = await after.connect({ clientId: 'pub', clean: false });
   t.true(back.connack?.sessionPresent);
