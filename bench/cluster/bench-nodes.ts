@@ -164,7 +164,7 @@ export class BenchNodes {
     this.faults = faults;
   }
 
-  /** Starts all nodes. Resolves when each partition is served. */
+  /** Starts all nodes. Resolves when each partition is served, and each node serves its share. */
   static async start(options: BenchNodesOptions): Promise<BenchNodes> {
     const { certificates, partitions, database } = options;
     const faults: string[] = [];
@@ -185,7 +185,7 @@ export class BenchNodes {
     }
     const nodes = new BenchNodes(all, partitions, faults);
     await Promise.all(all.map((node) => node.start()));
-    await nodes.settled();
+    await nodes.balanced();
     return nodes;
   }
 
@@ -205,6 +205,19 @@ export class BenchNodes {
       );
     };
     await waitFor('partitions and links', isSettled, undefined, () => last);
+  }
+
+  /** Waits until also each node serves its share of the partitions. @throws Error when it takes too long */
+  async balanced(): Promise<void> {
+    await this.settled();
+    const most = Math.ceil(this.partitions / this.running.length);
+    const isBalanced = async (): Promise<boolean> => {
+      const held = await Promise.all(this.running.map((node) => node.held()));
+      const isComplete = held.flat().length === this.partitions;
+      return isComplete && held.every(({ length }) => length <= most);
+    };
+    await waitFor('the shares of the nodes', isBalanced);
+    await this.settled();
   }
 
   /** The node that serves a partition. @throws Error when there is none */

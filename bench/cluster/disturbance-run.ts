@@ -122,6 +122,8 @@ async function runRounds(
     const found = await disturb(nodes, plan);
     await nodes.settled();
     await waitFor('all clients', () => load.roaming.areConnected);
+    // In some rounds, partitions move while a node is disturbed.
+    if (plan.random() < 0.5) await nodes.balanced();
     const settledMs = performance.now() - startMs;
     const waitsMs = load.ledger.takeWaitsMs();
     const reconnectsMs = load.roaming.takeReconnectsMs();

@@ -147,6 +147,7 @@ export class PacketClient {
   }
 
   async #ask(cmd: string, messageId: number, packet: Packet): Promise<Packet> {
+    if (!this.#isOpen) throw new Error(`${this.#options.clientId}: no ${cmd}: closed`);
     const { promise, resolve, reject } = Promise.withResolvers<Packet>();
     const key = `${cmd} ${messageId}`;
     const lost = (): void => reject(new Error(`${this.#options.clientId}: no ${cmd}: closed`));

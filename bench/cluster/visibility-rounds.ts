@@ -80,6 +80,10 @@ function visible(one: Round): Scenario {
           const { fault, tookMs } = await one(pair, round).catch((error: unknown) => ({
             ...{ fault: String(error), tookMs: 0 },
           }));
+          if (!pair.publisher.isOpen || !pair.subscriber.isOpen) {
+            violations.push(`round ${round}, ${where}: a connection was closed`);
+            break;
+          }
           tooksMs.push(tookMs);
           if (fault !== undefined) violations.push(`round ${round}, ${where}: ${fault}`);
           if (round % 500 === 499) {
