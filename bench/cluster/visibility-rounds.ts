@@ -85,7 +85,10 @@ function visible(one: Round): Scenario {
             break;
           }
           tooksMs.push(tookMs);
-          if (fault !== undefined) violations.push(`round ${round}, ${where}: ${fault}`);
+          if (fault !== undefined) {
+            violations.push(`round ${round}, ${where}: ${fault}`);
+            plan.report(violations.at(-1) ?? '');
+          }
           if (round % 500 === 499) {
             plan.report(`${round + 1} rounds, ${violations.length} violations`);
           }
