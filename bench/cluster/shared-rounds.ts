@@ -32,16 +32,19 @@ interface Group {
   readonly members: readonly ExactClient[];
   readonly memberNames: readonly string[];
   readonly publishers: readonly Publisher[];
-  readonly roaming: RoamingClients;
 }
 
 export const sharedRounds: Scenario = async (plan) => {
   const nodes = await plan.start();
-  const group = groupOf(plan, nodes);
-  const { ledger, members, publishers, roaming } = group;
+  const group = groupOf(plan);
+  const { ledger, members, publishers } = group;
+  const all = [...members, ...publishers.map(({ client }) => client)];
   const violations: string[] = [];
+  let roaming: RoamingClients | undefined;
   try {
     await connectGroup(group, nodes);
+    const targets = (): readonly LoadTarget[] => nodes.running.map(({ target }) => target);
+    roaming = new RoamingClients(all, targets, plan.random);
     // Balance, without disturbance.
     for (let count = 0; count < balancedMessages; count++) {
       const publisher = publishers[count % publishers.length];
@@ -62,7 +65,7 @@ export const sharedRounds: Scenario = async (plan) => {
       return total.length > new Set(total).size ? [`more than one receiver: ${stream.topic}`] : [];
     });
     violations.push(...balanced);
-    await killUnderLoad(plan, nodes, group);
+    await killUnderLoad(plan, nodes, group, roaming);
     await complete(group);
     for (const stream of ledger.streams) {
       const { lost, twice } = sharedViolationsOf(stream);
@@ -81,14 +84,13 @@ export const sharedRounds: Scenario = async (plan) => {
       },
     };
   } finally {
-    roaming.close();
-    for (const one of [...members, ...publishers.map(({ client }) => client)]) one.drop();
+    roaming?.close();
+    for (const one of all) one.drop();
     await nodes.close();
   }
 };
 
-function groupOf(plan: ScenarioPlan, nodes: BenchNodes): Group {
-  const { clients, random } = plan;
+function groupOf({ clients }: ScenarioPlan): Group {
   const ledger = new DeliveryLedger();
   const memberNames = Array.from({ length: memberCount }, (_, index) => `service-${index}`);
   const client = (name: string): ExactClient =>
@@ -107,26 +109,29 @@ function groupOf(plan: ScenarioPlan, nodes: BenchNodes): Group {
     for (const { topic, qos } of topics) ledger.add(topic, qos, memberNames);
     return { client: client(name), topics };
   });
-  const targets = (): readonly LoadTarget[] => nodes.running.map(({ target }) => target);
-  const all = [...members, ...publishers.map((one) => one.client)];
-  return {
-    ...{ ledger, members, memberNames, publishers },
-    roaming: new RoamingClients(all, targets, random),
-  };
+  return { ledger, members, memberNames, publishers };
 }
 
 /** Each node has the same number of members, as far as possible. */
-async function connectGroup({ members, roaming }: Group, nodes: BenchNodes): Promise<void> {
-  await waitFor('all clients', () => roaming.areConnected);
-  for (const [index, member] of members.entries()) {
+async function connectGroup({ members, publishers }: Group, nodes: BenchNodes): Promise<void> {
+  const connect = async (client: ExactClient, index: number): Promise<void> => {
     const node = nodes.running[index % nodes.running.length];
     if (node === undefined) throw new Error('no node runs');
-    await member.connect(node.target);
+    await client.connect(node.target);
+  };
+  for (const [index, member] of members.entries()) {
+    await connect(member, index);
     await member.subscribe(filter, 2);
   }
+  for (const [index, { client }] of publishers.entries()) await connect(client, index + 1);
 }
 
-async function killUnderLoad(plan: ScenarioPlan, nodes: BenchNodes, group: Group): Promise<void> {
+async function killUnderLoad(
+  plan: ScenarioPlan,
+  nodes: BenchNodes,
+  group: Group,
+  roaming: RoamingClients,
+): Promise<void> {
   const { random } = plan;
   const timer = setInterval(() => {
     const publisher = oneOf(group.publishers, random);
@@ -142,7 +147,7 @@ async function killUnderLoad(plan: ScenarioPlan, nodes: BenchNodes, group: Group
       await pause(random() * 4000);
       await node.start();
       await nodes.settled();
-      await waitFor('all clients', () => group.roaming.areConnected);
+      await waitFor('all clients', () => roaming.areConnected);
       plan.report(`kill ${round + 1}: ${group.ledger.acknowledged} acknowledged`);
     }
   } finally {
