@@ -39,7 +39,7 @@ export const databaseErrors = errors({
   'database-fenced': {
     title: 'Another instance has taken over',
     advice:
-      'Start this one again: it waits as the standby. If no other instance runs, an older state of the database was probably restored.',
+      'Start this one again: it waits as the standby, or takes partitions again. If no other instance runs, an older state of the database was probably restored.',
     exit: 1,
   },
   'database-ca-differs': {
