@@ -193,7 +193,9 @@ export class BrokerNode {
         count: partitions,
       });
     } catch (error) {
-      if (isFlotillaError(error) && error.code === 'database-in-use') return undefined;
+      if (isFlotillaError(error, 'database-in-use')) return undefined;
+      // No node can serve it, however often it is tried.
+      if (isFlotillaError(error, 'store-exported')) this.#deps.failed(error);
       throw error;
     }
     if (store === undefined) return undefined;

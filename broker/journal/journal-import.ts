@@ -16,18 +16,15 @@ import {
   DatabaseConnection,
   type DatabaseAccess,
 } from '../../core/database/database-connection.ts';
-import { DatabaseTerm } from '../../core/database/database-term.ts';
-import { lockSpace } from '../../core/database/lock-space.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Logger } from '../../core/log.ts';
 import type { StateFolder } from '../../core/state-folder.ts';
 import { openStoreFile } from '../store/store-file.ts';
 import { checkpointRows } from './checkpoint-rows.ts';
 import { addCheckpoint } from './checkpoint.ts';
-import { brokerInstance, claimFleet, fleetRoots } from './fleet-claim.ts';
-import { journalTerm } from './journal-tables.ts';
+import { beginWithLocks, fenceStores, type IdleStore } from './idle-stores.ts';
 import { dividedRows } from './store-division.ts';
-import { storeLock, storeNameOf, type StorePartition } from './store-layout.ts';
+import type { StorePartition } from './store-layout.ts';
 import { TouchedRows } from './touched-rows.ts';
 
 /** How the sessions are divided. */
@@ -49,7 +46,7 @@ export interface ImportDeps {
  * Imports the file of the state folder. No broker may use the file or the database.
  *
  * @returns where the file is now
- * @throws FlotillaError `import-refused`, `cluster-partitions-differ`, `database-…`, `store-…`
+ * @throws FlotillaError `import-refused`, `store-exported`, `cluster-partitions-differ`, `database-…`, `store-…`
  */
 export async function importStore(config: Config, deps: ImportDeps): Promise<string> {
   const access = await databaseAccess(config.broker);
@@ -61,7 +58,10 @@ export async function importStore(config: Config, deps: ImportDeps): Promise<str
   openStoreFile(path).close();
   const imported = await hashOf(path);
   try {
-    const stores = await beginStores(access, deps);
+    const stores = await fenceStores(access, {
+      ...{ state: deps.state, log: deps.log },
+      partitions: deps.division?.partitions,
+    });
     if (!stores.every((store) => store.imported === imported)) {
       if (stores.some(({ isUsed }) => isUsed)) {
         throw new FlotillaError('import-refused', { detail: path });
@@ -77,51 +77,8 @@ export async function importStore(config: Config, deps: ImportDeps): Promise<str
   return moved;
 }
 
-/** A store into which something can be imported. */
-interface Target {
-  readonly partition: StorePartition | undefined;
-  readonly store: string;
-  /** The term of the import, which ends with it. */
-  readonly term: number;
-  readonly writes: number;
-  readonly isUsed: boolean;
-  /** The hash of the file that it was imported from. */
-  readonly imported: string | null;
-}
-
-/** Begins a term of each store, so that a former broker cannot write it any more. */
-async function beginStores(
-  access: DatabaseAccess,
-  { state, log, division }: ImportDeps,
-): Promise<readonly Target[]> {
-  const roots = await fleetRoots(state);
-  const targets: Target[] = [];
-  for (const partition of division?.partitions ?? [undefined]) {
-    const tables = journalTerm(partition);
-    const store = storeNameOf(partition);
-    const instance = brokerInstance(state);
-    const begun = await DatabaseTerm.begin({ tables, access, log, instance });
-    if (begun === undefined) throw new FlotillaError('database-in-use');
-    try {
-      await claimFleet(begun, store, roots);
-      const [found] = await begun.read<{ imported: string | null; used: boolean }>(
-        `SELECT imported, EXISTS (SELECT FROM flotilla.broker_row WHERE store = $1)
-           OR EXISTS (SELECT FROM flotilla.broker_journal WHERE store = $1) AS used
-         FROM flotilla.broker_store WHERE store = $1`,
-        [store],
-      );
-      const { term, writes } = begun;
-      const { imported = null, used = true } = found ?? {};
-      targets.push({ partition, store, term, writes, isUsed: used, imported });
-    } finally {
-      await begun.close();
-    }
-  }
-  return targets;
-}
-
 interface ImportPlan {
-  readonly stores: readonly Target[];
+  readonly stores: readonly IdleStore[];
   readonly imported: string;
   readonly division: StoreDivision | undefined;
 }
@@ -135,13 +92,7 @@ async function writeStores(
   const connection = await DatabaseConnection.open(access, 'flotilla-import');
   const database = new DatabaseSync(path, { readOnly: true });
   try {
-    await connection.query('BEGIN');
-    for (const { partition, store } of stores) {
-      const [lock] = await connection.query<{ taken: boolean }>(
-        `SELECT pg_try_advisory_xact_lock(${lockSpace}, ${storeLock(partition)}) AS taken`,
-      );
-      if (lock?.taken !== true) throw new FlotillaError('database-in-use', { detail: store });
-    }
+    await beginWithLocks(connection, stores);
     const parts = dividedRows(database, stores.length, division?.indexOf ?? (() => 0));
     for (const [index, { store, term, writes }] of stores.entries()) {
       const written = await addCheckpoint(connection, {

@@ -28,21 +28,22 @@ interface StoreFacts {
 }
 
 /**
+ * @param database the session that holds the lock of the store
  * @param store the name of the store
  * @param touched gets the rows that the next checkpoint must write
  * @throws FlotillaError `journal-damaged`, `database-unreachable`
  */
 export async function recoverJournal(
-  term: DatabaseTerm,
+  database: Pick<DatabaseTerm, 'read'>,
   store: string,
   writer: StoreWriter,
   touched: TouchedRows,
 ): Promise<RecoveredJournal> {
   // Without statistics the server would sort the whole table for each page.
-  await term.read(
+  await database.read(
     "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)",
   );
-  const [facts] = await term.read<StoreFacts>(
+  const [facts] = await database.read<StoreFacts>(
     `SELECT writes, checkpoint,
        (SELECT max(seq) FROM flotilla.broker_journal WHERE store = $1) AS newest
      FROM flotilla.broker_store WHERE store = $1`,
@@ -51,8 +52,8 @@ export async function recoverJournal(
   const writes = Number(facts?.writes);
   const checkpoint = Number(facts?.checkpoint);
   if (Number(facts?.newest ?? writes) > writes) throw damaged(`row ${facts?.newest} is unknown`);
-  const rows = await readCheckpoint(term, store, writer);
-  const tail = await readTail(term, store, writer, touched, checkpoint);
+  const rows = await readCheckpoint(database, store, writer);
+  const tail = await readTail(database, store, writer, touched, checkpoint);
   if (checkpoint + tail.replayed !== writes) {
     throw damaged(`row ${checkpoint + tail.replayed + 1} of ${writes} is missing`);
   }
@@ -67,12 +68,12 @@ interface RowPage {
 }
 
 async function readCheckpoint(
-  term: DatabaseTerm,
+  database: Pick<DatabaseTerm, 'read'>,
   store: string,
   writer: StoreWriter,
 ): Promise<number> {
   const read = (kind: number, key: Buffer): Promise<readonly RowPage[]> =>
-    term.read<RowPage>(rowPage(pageBytes), [store, kind, key]);
+    database.read<RowPage>(rowPage(pageBytes), [store, kind, key]);
   let count = 0;
   for (let next = read(0, Buffer.alloc(0)); ;) {
     const [page] = await next;
@@ -86,7 +87,7 @@ async function readCheckpoint(
 }
 
 async function readTail(
-  term: DatabaseTerm,
+  database: Pick<DatabaseTerm, 'read'>,
   store: string,
   writer: StoreWriter,
   touched: TouchedRows,
@@ -95,7 +96,7 @@ async function readTail(
   let replayed = 0;
   let replayedBytes = 0;
   for (;;) {
-    const page = await term.read<{ seq: string; operations: Buffer }>(journalPage(pageBytes), [
+    const page = await database.read<{ seq: string; operations: Buffer }>(journalPage(pageBytes), [
       store,
       checkpoint + replayed,
     ]);

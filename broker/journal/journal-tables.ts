@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS flotilla.broker_store (
   checkpoint bigint NOT NULL DEFAULT 0,
   roots text[] NOT NULL DEFAULT '{}',
   imported text,
+  exported_at timestamptz,
   resumed_at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS flotilla.broker_term (
   store text NOT NULL,
@@ -53,17 +54,21 @@ CREATE TABLE IF NOT EXISTS flotilla.broker_row (
   PRIMARY KEY (store, kind, key));`;
 
 /**
- * A store, as that which one broker at a time writes.
+ * A store, as that which one broker at a time writes. After an export, no broker begins a term of it.
  *
  * @param partition undefined: the only store of the database
+ * @param isForExport whether the term may begin after an export: the same content can be exported again
  */
-export function journalTerm(partition: StorePartition | undefined): TermTables {
+export function journalTerm(
+  partition: StorePartition | undefined,
+  isForExport = false,
+): TermTables {
   const store = storeNameOf(partition);
   return {
     content: partition === undefined ? 'the session store' : `the session store ${store}`,
     lockNumber: storeLock(partition),
     unavailable: 'store-stalled',
-    ensure: (connection) => ensureStore(connection, partition),
+    ensure: (connection) => ensureStore(connection, partition, isForExport),
     isThere: hasJournalTables,
     begin: `WITH began AS (
       UPDATE flotilla.broker_store SET term = term + 1, resumed_at = now()
@@ -94,6 +99,7 @@ export async function ensureJournalTables(connection: DatabaseConnection): Promi
 async function ensureStore(
   connection: DatabaseConnection,
   partition: StorePartition | undefined,
+  isForExport: boolean,
 ): Promise<void> {
   await ensureJournalTables(connection);
   await settleLayout(connection, partition?.count);
@@ -102,17 +108,21 @@ async function ensureStore(
     'INSERT INTO flotilla.broker_store (store, format) VALUES ($1, $2) ON CONFLICT (store) DO NOTHING',
     [store, formatNumber],
   );
-  const [found] = await connection.query<{ format: number }>(
-    'SELECT format FROM flotilla.broker_store WHERE store = $1',
+  const [found] = await connection.query<{ format: number; exported: boolean }>(
+    'SELECT format, exported_at IS NOT NULL AS exported FROM flotilla.broker_store WHERE store = $1',
     [store],
   );
-  if (found?.format === formatNumber) return;
+  if (found?.format === formatNumber) {
+    if (found.exported && !isForExport) throw new FlotillaError('store-exported');
+    return;
+  }
   throw new FlotillaError('database-version', {
     detail: `the sessions have format ${found?.format ?? 'none'}, this version has ${formatNumber}`,
   });
 }
 
-async function hasJournalTables(connection: DatabaseConnection): Promise<boolean> {
+/** Whether a broker has begun to use the database. */
+export async function hasJournalTables(connection: DatabaseConnection): Promise<boolean> {
   // All tables are created in one transaction.
   const [found] = await connection.query<{ found: boolean }>(
     "SELECT to_regclass('flotilla.broker_store') IS NOT NULL AS found",

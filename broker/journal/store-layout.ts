@@ -67,7 +67,7 @@ export async function settleLayout(
   });
 }
 
-/** The number of partitions of the sessions in a database. Undefined: there are none. */
+/** How many partitions the sessions of the database have. Undefined: there is one store, or nothing yet. */
 export async function settledPartitions(
   connection: DatabaseConnection,
 ): Promise<number | undefined> {

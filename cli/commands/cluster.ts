@@ -1,11 +1,12 @@
 /** `flotilla cluster import|export`: moves what is in files into the configured databases, and back. @module */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { Config } from '../../core/config/config.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import { createLog } from '../../core/log.ts';
 import { Lifecycle } from '../../core/lifecycle.ts';
-import type { StateFolder } from '../../core/state-folder.ts';
+import { stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import {
   loadStateAndConfig,
   stateCommand,
@@ -33,35 +34,66 @@ export function clusterCommand(runner: Runner): Command {
     .addCommand(
       stateCommand(
         'export',
-        'write the registry and audit log of the database that enroll.database names into files; all instances must be stopped',
+        'write the registry and audit log of the database that enroll.database names, and the sessions of the one that broker.database names, back into files; all instances and brokers must be stopped',
       )
-        .requiredOption('--to <dir>', 'new state folder, whose folder enroll is written')
+        .option(
+          '--to <dir>',
+          'state folder that gets the files; a registry needs a new one (default: that of --state)',
+        )
         .action(runner.run(exportFiles)),
     );
 }
 
+interface ExportOptions extends StateOptions {
+  readonly to?: string;
+}
+
 const exportFiles: CommandAction<ExportOptions> = async (options, context) => {
-  const { exportRegistry } = await import('../../enroll/bootstrap/registry-export.ts');
   const { state, config } = await loadStateAndConfig(options, context);
+  const { to = state.root } = options;
+  const target = stateFolder(to);
+  const services = (['enroll', 'broker'] as const).filter(
+    (service) => config[service].database !== undefined,
+  );
+  if (services.length === 0) throw new FlotillaError('export-nothing');
   const lifecycle = new Lifecycle();
   return lifecycle
     .guard(async () => {
-      await lockState(state, ['enroll'], lifecycle);
-      const { to } = options;
-      const log = createLog({ level: 'warn' });
-      const { rows, auditLines } = await exportRegistry(config, { state, to, log });
-      context.out.result(
-        { exported: true, rows, auditLines, to },
-        `exported ${rows} rows, ${auditLines} lines of the audit log\nthe database is not used any more: remove enroll.database`,
-      );
+      await lockState(state, services, lifecycle);
+      if (services.includes('broker') && resolve(to) !== resolve(state.root)) {
+        await lockState(target, ['broker'], lifecycle);
+      }
+      // Before the sessions are exported, which is done first: it is refused more often.
+      if (services.includes('enroll') && existsSync(target.enroll.folder)) {
+        throw new FlotillaError('export-target-exists', { detail: target.enroll.folder });
+      }
+      const deps = { state, to, log: createLog({ level: 'warn' }) };
+      const done: Record<string, object> = {};
+      const texts: string[] = [];
+      if (services.includes('broker')) {
+        const { exportStore } = await import('../../broker/journal/journal-export.ts');
+        const { counts, partitions, path } = await exportStore(config, deps);
+        done['broker'] = { ...counts, ...(partitions === undefined ? {} : { partitions }), path };
+        const from = partitions === undefined ? '' : ` of ${partitions} partitions`;
+        texts.push(
+          `exported ${countsText(counts)}${from} to ${path}`,
+          'brokers do not start on the database any more: remove broker.database and cluster.partitions',
+        );
+      }
+      if (services.includes('enroll')) {
+        const { exportRegistry } = await import('../../enroll/bootstrap/registry-export.ts');
+        const counts = await exportRegistry(config, deps);
+        done['enroll'] = { ...counts, path: target.enroll.folder };
+        texts.push(
+          `exported ${countsText({ ...counts })} to ${target.enroll.folder}`,
+          'the service does not start on the database any more: remove enroll.database',
+        );
+      }
+      context.out.result({ exported: true, ...done }, texts.join('\n'));
       return 0;
     })
     .finally(() => lifecycle.close());
 };
-
-interface ExportOptions extends StateOptions {
-  readonly to: string;
-}
 
 /** What is moved of one service. */
 interface ImportPart {
@@ -97,12 +129,16 @@ const importFiles: CommandAction<ImportOptions> = async (options, context) => {
 };
 
 function partText(found: Readonly<Record<string, number>>, moved: string | undefined): string {
-  const list = Object.entries(found)
-    .map(([name, count]) => `${count} ${name === 'auditLines' ? 'lines of the audit log' : name}`)
-    .join(', ');
+  const list = countsText(found);
   return moved === undefined
     ? `would import ${list}`
     : `imported ${list}\nthe files are now ${moved}; delete them when the service works`;
+}
+
+function countsText(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([name, count]) => `${count} ${name === 'auditLines' ? 'lines of the audit log' : name}`)
+    .join(', ');
 }
 
 /** What is configured and has files. @throws FlotillaError `import-nothing` */

@@ -31,7 +31,13 @@ export const examples: ReadonlyMap<string, readonly string[]> = new Map([
   ['node drain', ['node drain broker-1', 'node drain broker-1 --timeout 10m']],
   ['node resume', ['node resume broker-1']],
   ['cluster import', ['cluster import --dry-run', 'cluster import --state /var/lib/flotilla']],
-  ['cluster export', ['cluster export --state /var/lib/flotilla --to /var/lib/flotilla-files']],
+  [
+    'cluster export',
+    [
+      'cluster export --state /var/lib/flotilla',
+      'cluster export --state /var/lib/flotilla --to /var/lib/flotilla-files',
+    ],
+  ],
   ['check', ['check', 'check --state /var/lib/flotilla --json']],
   [
     'doctor',

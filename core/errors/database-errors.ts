@@ -75,7 +75,13 @@ export const databaseErrors = errors({
   'export-target-exists': {
     title: 'The target of the export has files already',
     advice:
-      'Name a new state folder with --to. After an interrupted export, delete the folder that it has begun to write.',
+      'Name a new state folder with --to. After an interrupted export of a registry, delete the folder that it has begun to write.',
+    exit: 1,
+  },
+  'export-nothing': {
+    title: 'There is nothing to export',
+    advice:
+      'Set enroll.database, broker.database or both to the database that has the registry or the sessions.',
     exit: 1,
   },
   'import-nothing': {

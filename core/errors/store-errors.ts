@@ -26,10 +26,28 @@ export const storeErrors = errors({
       'Nothing was changed. Name a new database in broker.database, or move the named file away to go on with the sessions of the database.',
     exit: 1,
   },
+  'store-exported': {
+    title: 'The sessions of the database were exported to a file',
+    advice:
+      'Remove broker.database and cluster.partitions from the settings and use the file. To return to a database, import the file into a new one with flotilla cluster import.',
+    exit: 1,
+  },
+  'export-undelivered': {
+    title: 'Messages between partitions are not delivered yet',
+    advice:
+      'Nothing was changed. Start the nodes, wait until flotilla status reports no failed check, and stop them with SIGTERM, one after the other. Then export again.',
+    exit: 1,
+  },
+  'export-client-id-twice': {
+    title: 'Two identities have sessions with the same client id',
+    advice:
+      'Nothing was changed. One broker has one session for each client id. Start the nodes, let one of both clients connect with another client id, and end its session: Clean Start with a session expiry of 0.',
+    exit: 1,
+  },
   'store-undivided': {
     title: 'The sessions in the database are not divided into partitions',
     advice:
-      'Nothing was changed. Remove cluster.partitions to go on with these sessions, or name a new database in broker.database. flotilla cluster import divides the sessions of a file.',
+      'Nothing was changed. Remove cluster.partitions to go on with these sessions, or name a new database in broker.database. flotilla cluster export and then import divide them.',
     exit: 1,
   },
   'store-divided': {
@@ -41,13 +59,13 @@ export const storeErrors = errors({
   'cluster-partitions-differ': {
     title: 'The nodes of the cluster have different numbers of partitions',
     advice:
-      'Nothing was changed. Set cluster.partitions to the number of the database: it never changes after the first start. For another number, begin with a new database.',
+      'Nothing was changed. Set cluster.partitions to the number of the database: it never changes after the first start. Another number needs flotilla cluster export, and then import into a new database.',
     exit: 1,
   },
   'store-in-database': {
     title: 'The sessions of this state folder are in a database, and broker.database is not set',
     advice:
-      'Set broker.database as before. To go on without those sessions, delete the named file or folder, which is only an index.',
+      'Set broker.database as before; flotilla cluster export moves the sessions back into a file. When that is done, or to go on without them, delete the named file or folder, which is only an index.',
     exit: 1,
   },
   'store-newer': {
