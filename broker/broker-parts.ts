@@ -20,7 +20,6 @@ import { BrokerNode } from './cluster/broker-node.ts';
 import { partitionOf } from '../core/partition.ts';
 import { PartitionedLayer } from './cluster/partitioned-layer.ts';
 import type { BrokerLayer } from './contracts/broker-layer.ts';
-import type { SessionClaims } from './contracts/session-claims.ts';
 import type { SessionLayer } from './contracts/session-layer.ts';
 import { ChangeEnforcer } from './enforcement/change-enforcer.ts';
 import { ConnectionExpiry } from './enforcement/connection-expiry.ts';
@@ -59,11 +58,6 @@ export interface BrokerEnvironment {
   readonly log: Logger;
   /** Whether memory that fronts share is overwritten when it is released, for tests. */
   readonly poisonsRings?: boolean;
-  /**
-   * Makes the claims of client ids from those of this broker alone, for brokers that share their sessions.
-   * Default: this broker works alone.
-   */
-  readonly claims?: (local: SessionClaims) => SessionClaims;
   /** The store in the configured database. By default it is opened, and no other broker may be active. */
   readonly database?: DatabaseStore | undefined;
 }
@@ -155,14 +149,13 @@ async function singleLayer(
   fatalError: FatalError,
   metrics: BrokerMetrics,
 ): Promise<OpenLayer> {
-  const { state, clock, log, claims } = environment;
+  const { state, clock, log } = environment;
   const database = environment.database ?? (await openDatabaseStore(config, environment));
   database?.onStall(stallLog(log));
   database?.onCommit((tookMs) => metrics.journalAppendSeconds.observe(tookMs / 1000));
   void database?.failed.then((error) => fatalError.set(error));
   const store = database?.store ?? (await openStore(config, state.broker, clock, stallLog(log)));
-  const own = claims === undefined ? {} : { claims };
-  const layer = await createSessionLayer(config, { ...sessions, store, ...own });
+  const layer = await createSessionLayer(config, { ...sessions, store });
   const journals = (): readonly JournalFacts[] =>
     database === undefined ? [] : [database.facts()];
   return { layer, journals, plugInCore: layer.core };

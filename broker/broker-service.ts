@@ -11,7 +11,6 @@ import { Lifecycle } from '../core/lifecycle.ts';
 import type { Logger } from '../core/log.ts';
 import type { StateFolder } from '../core/state-folder.ts';
 import type { DatabaseStore } from './journal/database-store.ts';
-import type { SessionClaims } from './contracts/session-claims.ts';
 import { openBroker, type BrokerAddresses } from './broker.ts';
 
 export interface BrokerDeps {
@@ -22,11 +21,6 @@ export interface BrokerDeps {
   readonly log: Logger;
   /** Whether memory that fronts share is overwritten when it is released, for tests. */
   readonly poisonsRings?: boolean;
-  /**
-   * Makes the claims of client ids from those of this broker alone, for brokers that share their sessions.
-   * Default: this broker works alone.
-   */
-  readonly claims?: (local: SessionClaims) => SessionClaims;
   /**
    * The store in the database that `broker.database` names, from `openDatabaseStore`. By default it is opened, and
    * `database-in-use` is thrown while another broker is active.

@@ -189,14 +189,13 @@ function startUpdates({ lag, reloader }: BrokerParts, lifecycle: Lifecycle): voi
   lifecycle.add('reloader', () => reloader.stop());
 }
 
-/** Closes all connections with a reason and waits until they and their claims have ended, at most for a limited time. */
+/** Closes all connections with a reason and waits until they have ended, at most for a limited time. */
 function drain(clock: Clock, { layer, admitter }: BrokerParts): Promise<void> {
   layer.closeConnections('server-shutting-down');
   const endMs = clock.monotonicMs() + drainTimeoutMs;
   return new Promise((resolve) => {
     const check = (): void => {
-      const open = admitter.connections + layer.claimsReleasing;
-      if (open === 0 || clock.monotonicMs() >= endMs) resolve();
+      if (admitter.connections === 0 || clock.monotonicMs() >= endMs) resolve();
       else setTimeout(check, drainCheckMs);
     };
     check();

@@ -15,7 +15,6 @@ import { AgeMap } from '../../core/age-map.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Incident } from '../../core/protocol/feed.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { SessionClaim } from '../contracts/session-claims.ts';
 
 /** How long connects are remembered to detect clones and overlaps. */
 export const cloneWindowMs = 10 * 60_000;
@@ -78,26 +77,19 @@ export class IncidentDetector {
     return { refuse: true, finding: { kind: 'flapping', addresses: [identity.remoteAddress] } };
   }
 
-  /**
-   * Records an accepted CONNECT.
-   *
-   * @param claim says whether the session is taken over from a live connection, and where the identity was if it
-   *   has been connected to another broker since its last connection here
-   */
-  connected(
-    identity: Identity,
-    { takesOver, previousElsewhere }: Pick<SessionClaim, 'takesOver' | 'previousElsewhere'>,
-  ): Finding | undefined {
+  /** Records an accepted CONNECT. @param takesOver whether it took the session over from a live connection */
+  connected(identity: Identity, takesOver: boolean): Finding | undefined {
     const history = this.#historyOf(identity);
     const nowMs = this.#clock.monotonicMs();
     if (history.serial !== identity.serial || nowMs - history.startedAtMs > cloneWindowMs) {
       startWindow(history, identity, nowMs);
     }
-    if (previousElsewhere?.serial === identity.serial) move(history, previousElsewhere.address);
     if (history.address === identity.remoteAddress) {
       return takesOver ? overlap(history, identity) : undefined;
     }
-    move(history, identity.remoteAddress);
+    if (history.addresses.has(identity.remoteAddress)) history.returns++;
+    else if (history.addresses.size < addressesMax) history.addresses.add(identity.remoteAddress);
+    history.address = identity.remoteAddress;
     if (history.returns < cloneReturns || history.reportedClone) return undefined;
     history.reportedClone = true;
     return { kind: 'clone', addresses: [...history.addresses] };
@@ -114,14 +106,6 @@ export class IncidentDetector {
     this.#histories.set(identity.id, history);
     return history;
   }
-}
-
-/** The identity connects from an address. */
-function move(history: History, address: string): void {
-  if (history.address === address) return;
-  if (history.addresses.has(address)) history.returns++;
-  else if (history.addresses.size < addressesMax) history.addresses.add(address);
-  history.address = address;
 }
 
 function overlap(history: History, { remoteAddress }: Identity): Finding | undefined {

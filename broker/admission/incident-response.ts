@@ -6,7 +6,6 @@
  */
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { SessionClaim } from '../contracts/session-claims.ts';
 import type { DirectoryView } from '../feed/broker-directory.ts';
 import type { Finding, IncidentDetector } from './incident-detector.ts';
 import type { IncidentHolds, Reaction } from './incident-holds.ts';
@@ -49,9 +48,9 @@ export class IncidentResponse {
     return refuse;
   }
 
-  /** A CONNECT was accepted. */
-  connected(identity: Identity, claim: SessionClaim): void {
-    const finding = this.#deps.detector.connected(identity, claim);
+  /** A CONNECT was accepted. @param takesOver whether it took the session over from a live connection */
+  connected(identity: Identity, takesOver: boolean): void {
+    const finding = this.#deps.detector.connected(identity, takesOver);
     if (finding !== undefined) this.#respond(identity, finding);
   }
 

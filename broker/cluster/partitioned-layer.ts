@@ -23,7 +23,6 @@ export interface ConnectionRelays {
 
 export class PartitionedLayer implements BrokerLayer {
   readonly inspection: SessionInspection;
-  readonly isShared = false;
   readonly turn: LayerTurn;
   readonly #relays: () => ConnectionRelays;
   readonly #partitions: number;
@@ -131,12 +130,6 @@ export class PartitionedLayer implements BrokerLayer {
       if (storeStalled !== undefined) return storeStalled;
     }
     return undefined;
-  }
-
-  get claimsReleasing(): number {
-    let releasing = 0;
-    for (const layer of this.#layers.values()) releasing += layer.claimsReleasing;
-    return releasing;
   }
 
   copyStore(): Promise<boolean> {

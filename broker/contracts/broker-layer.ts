@@ -19,8 +19,6 @@ export interface BrokerLayer extends SessionLayer {
   readonly turn: LayerTurn;
   /** Why the store cannot be written at the moment; undefined while it can. */
   readonly storeStalled: string | undefined;
-  /** How many claims of closed connections are not released yet. */
-  readonly claimsReleasing: number;
   /** Copies the store to a new file. @returns false when there is no store on the disk */
   copyStore(path: string): Promise<boolean>;
   /** Closes all connections. */

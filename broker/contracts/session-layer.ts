@@ -13,7 +13,6 @@ import type { FlotillaError } from '../../core/errors/flotilla-error.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Identity } from './identity.ts';
 import type { IdentityRights } from './identity-rights.ts';
-import type { Claimant, PresenceFacts, SessionClaim } from './session-claims.ts';
 import type { SessionInspection } from './session-inspection.ts';
 import type { Wire } from './connection-wire.ts';
 
@@ -48,16 +47,24 @@ export interface FaultCause {
 
 /** The events that the session layer reports to the broker. Handlers must not throw and must not block. */
 export interface SessionEvents {
-  /** A CONNACK with success is about to be sent. */
-  connected(connection: Connection, claim: SessionClaim): void;
-  /** Called only after `connected`. `code`: the reason; undefined after a normal DISCONNECT of the client. */
-  disconnected(connection: Connection, code: ErrorCode | undefined): void;
   /**
-   * The claim of a connection has ended, and it is known which other connections its identity has. Called once
-   * after `disconnected`: in the same turn, or later if brokers share their sessions. Also called for a
-   * connection that took over a session and was not accepted after all.
+   * A CONNACK with success is about to be sent.
+   *
+   * @param takesOver whether the connection has taken the session over from a live one
    */
-  released?(connection: Claimant, code: ErrorCode | undefined, facts: PresenceFacts): void;
+  connected(connection: Connection, takesOver: boolean): void;
+  /**
+   * Called only after `connected`.
+   *
+   * @param code the reason; undefined after a normal DISCONNECT of the client
+   * @param other another connection of the identity that is open and whose CONNECT was accepted; undefined if
+   *   there is none
+   */
+  disconnected(
+    connection: Connection,
+    code: ErrorCode | undefined,
+    other: Connection | undefined,
+  ): void;
   /** A subscription was granted: the retained messages that its filter matches are read next. */
   retainedRequested?(filter: string): void;
   /** A CONNECT was rejected. */
@@ -129,8 +136,6 @@ export interface SessionLayer {
    * @param closed called once, when the connection is closed
    */
   accept(wire: Wire, identity: Identity, closed?: () => void): Connection;
-  /** Whether other brokers have the same sessions and retained messages. */
-  readonly isShared: boolean;
   /** All open connections, including those that have not sent CONNECT. */
   connections(): Iterable<Connection>;
   /** The open connections of one identity. */

@@ -2,9 +2,8 @@
  * Presence: for each identity one retained JSON message on `$fleet/presence/{id}` that says whether
  * and how it is connected. Refused connections are events on `$fleet/refused`.
  *
- * An identity is online while one of its connections is open, at this broker or at another one that shares its
- * sessions. `version` increases with every event of the identity, also across restarts, and gives the order of the
- * events.
+ * An identity is online while one of its connections is open. `version` increases with every event of the identity,
+ * also across restarts, and gives the order of the events.
  *
  * A single event is published at once. Events in quick succession are collected for a short time and
  * published together, so that a reconnecting fleet causes one commit of the store instead of thousands.
@@ -16,9 +15,7 @@
 import type { Cancel, Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import { SecondWindow } from '../../core/second-window.ts';
-import type { Claimant, OpenConnection, PresenceFacts } from '../contracts/session-claims.ts';
-import type { BrokerMessage, SessionLayer } from '../contracts/session-layer.ts';
-import { openConnectionOf } from '../session/state/open-connection.ts';
+import type { BrokerMessage, Connection, SessionLayer } from '../contracts/session-layer.ts';
 import { dayMs } from '../../core/config/duration.ts';
 
 /** The message on `$fleet/presence/{id}`. */
@@ -60,7 +57,7 @@ export interface PresenceDeps {
   /** Called when messages could not be published. */
   failed(topic: string | undefined, error: unknown): void;
   /** A function, because the session layer is created later. */
-  layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained' | 'isShared'>;
+  layer(): Pick<SessionLayer, 'publish' | 'connectionsOf' | 'retained'>;
 }
 
 /** Maximum refusal events per second, so that an attacker cannot flood subscribers. */
@@ -86,27 +83,27 @@ export class PresencePublisher {
     this.#refusals = new SecondWindow(deps.clock);
   }
 
-  /** A connection was accepted. @param version that of its claim; undefined: the next one of this broker */
-  connected(connection: Claimant, version: number | undefined): void {
-    const open = openConnectionOf(connection);
-    this.#publishPresence(this.#online(connection.identity.id, open, version));
+  /** A connection was accepted. */
+  connected(connection: Connection): void {
+    this.#publishPresence(this.#online(connection));
   }
 
   /**
-   * The claim of a closed connection has ended. The identity stays online while another of its connections is
-   * open, or when a new connection has taken the session over.
+   * A connection was closed. The identity stays online while another of its connections is open, or when a new
+   * connection has taken the session over.
    *
+   * @param other another open connection of the identity; undefined if there is none
    * @returns whether the identity is offline now
    */
-  released(
-    connection: Claimant,
+  disconnected(
+    connection: Connection,
     code: ErrorCode | undefined,
-    { other, version }: PresenceFacts,
+    other: Connection | undefined,
   ): boolean {
     const { identity, clientId } = connection;
     if (code === 'session-taken-over') return false;
     if (other !== undefined) {
-      this.#publishPresence(this.#online(identity.id, other, version));
+      this.#publishPresence(this.#online(other));
       return false;
     }
     this.#publishPresence({
@@ -117,7 +114,7 @@ export class PresencePublisher {
       address: identity.remoteAddress,
       serial: identity.serial,
       broker: this.#deps.broker,
-      ...this.#stamp(version),
+      ...this.#stamp(),
     });
     return true;
   }
@@ -156,8 +153,7 @@ export class PresencePublisher {
   }
 
   /**
-   * Corrects presence after a crash: publishes that identities without a connection are offline. If brokers share
-   * their retained messages, only identities that were connected to this one are corrected.
+   * Corrects presence after a crash: publishes that identities without a connection are offline.
    *
    * @param isOwn whether this broker decides about the presence of an identity; default: about all
    * @returns how many messages were corrected
@@ -173,7 +169,6 @@ export class PresencePublisher {
       this.#version = Math.max(this.#version, last?.version ?? 0);
       const connected = layer.connectionsOf(id).some(({ clientId }) => clientId !== undefined);
       if (connected || last?.status !== 'online') continue;
-      if (layer.isShared && last.broker !== broker) continue;
       corrected++;
       this.#publishPresence({
         id,
@@ -198,25 +193,25 @@ export class PresencePublisher {
     return this.#published;
   }
 
-  #online(id: string, open: OpenConnection, version: number | undefined): PresenceMessage {
-    const { clientId, address, tlsVersion, protocolVersion, serial, notAfterMs, standing } = open;
+  #online({ identity, clientId = '', protocolVersion }: Connection): PresenceMessage {
+    const { id, remoteAddress, tlsVersion, serial, notAfterMs, standing } = identity;
     const leftMs = notAfterMs - this.#deps.clock.now();
     return {
       id,
       status: 'online',
       clientId,
-      address,
+      address: remoteAddress,
       tlsVersion,
       ...(protocolVersion === undefined ? {} : { protocolVersion }),
       serial,
       certificateDaysLeft: Math.floor(leftMs / dayMs),
       standing,
-      broker: open.broker ?? this.#deps.broker,
-      ...this.#stamp(version),
+      broker: this.#deps.broker,
+      ...this.#stamp(),
     };
   }
 
-  #stamp(claimed?: number): { at: string; version: number } {
+  #stamp(): { at: string; version: number } {
     const nowMs = this.#deps.clock.now();
     // Milliseconds times 1000, to leave room for several events in one millisecond. This is greater than
     // every version of an earlier run.
@@ -225,7 +220,7 @@ export class PresencePublisher {
       this.#stampedMs = nowMs;
       this.#stamped = new Date(nowMs).toISOString();
     }
-    return { at: this.#stamped, version: claimed ?? this.#version };
+    return { at: this.#stamped, version: this.#version };
   }
 
   #publishPresence(message: PresenceMessage): void {
@@ -271,7 +266,6 @@ function json(message: object): Buffer {
 /** What is read of a message of an earlier run. */
 type StoredPresence = Pick<PresenceMessage, 'version' | 'address' | 'serial'> & {
   readonly status: string;
-  readonly broker?: string;
 };
 
 /** Reads a presence message of an earlier run; undefined when it is not valid. */
@@ -279,14 +273,13 @@ function readPresence(payload: Buffer): StoredPresence | undefined {
   try {
     const value: unknown = JSON.parse(payload.toString('utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
-    const { status, version, address, serial, broker } = value as Record<string, unknown>;
+    const { status, version, address, serial } = value as Record<string, unknown>;
     if (typeof status !== 'string' || typeof version !== 'number') return undefined;
     return {
       status,
       version: Number.isSafeInteger(version) ? version : 0,
       ...(typeof address === 'string' ? { address } : {}),
       ...(typeof serial === 'string' ? { serial } : {}),
-      ...(typeof broker === 'string' ? { broker } : {}),
     };
   } catch {
     return undefined;

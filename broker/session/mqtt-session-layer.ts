@@ -12,7 +12,6 @@ import { pauseMinMs } from '../../core/patient-timeout.ts';
 import type { Logger } from '../../core/log.ts';
 import type { BrokerLayer, LayerTurn } from '../contracts/broker-layer.ts';
 import type { Identity } from '../contracts/identity.ts';
-import type { SessionClaims } from '../contracts/session-claims.ts';
 import type {
   Connection,
   BrokerMessage,
@@ -27,7 +26,6 @@ import { storeLimits } from '../store/open-store.ts';
 import { LayerInspection } from './inspection/layer-inspection.ts';
 import type { SessionInspection } from '../contracts/session-inspection.ts';
 import { AedesCore } from './aedes/aedes-core.ts';
-import { ConnectionClaims } from './connection/connection-claims.ts';
 import { ClientConnection, type ConnectionHost } from './connection/connection.ts';
 import { dispatch } from './handlers/dispatch.ts';
 import { Publisher } from './state/publisher.ts';
@@ -40,8 +38,7 @@ import { Message } from './delivery/message.ts';
 import { requestProperties } from './wire/request-properties.ts';
 import { WriteBatchPool } from './output/write-batch.ts';
 import { MemoryTotals } from './delivery/memory-queue.ts';
-import { Counters, type AnnounceSubscription, type SessionContext } from './state/context.ts';
-import { LocalClaims } from './state/local-claims.ts';
+import { Counters, type SessionContext } from './state/context.ts';
 import { LocalInterest } from './peers/local-interest.ts';
 import { SessionPeers, type Partition } from './peers/session-peers.ts';
 import { isPeerId } from './state/peer-id.ts';
@@ -54,13 +51,6 @@ export type SessionLayerOptions = SessionLayerDeps & {
   readonly log: Logger;
   /** An open store that is not loaded: the layer loads and closes it. Default: a store in memory. */
   readonly store?: SessionStore;
-  /**
-   * Makes the claims of client ids from those of this broker alone, for brokers that share their sessions.
-   * Default: this broker works alone.
-   */
-  readonly claims?: (local: SessionClaims) => SessionClaims;
-  /** For brokers whose messages reach each other's sessions. Default: this broker works alone. */
-  readonly announce?: AnnounceSubscription;
   /** The partition of the fleet that the layer serves. Default: it serves all identities, and works alone. */
   readonly partition?: Partition;
 };
@@ -99,10 +89,10 @@ export async function createSessionLayer(
     memoryTotals: new MemoryTotals(),
     rooms: new Rooms(limits),
     hooks: new Hooks(),
-    announce: interest ? (_, { filter }) => interest.announced(filter) : deps.announce,
+    announce: interest && ((filter) => interest.announced(filter)),
     observer: interest,
   };
-  const layer = new MqttSessionLayer(context, deps.claims, (host) =>
+  const layer = new MqttSessionLayer(context, (host) =>
     deps.partition && interest
       ? new SessionPeers({ host, partition: deps.partition, interest })
       : undefined,
@@ -119,8 +109,6 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
-  readonly claims: SessionClaims;
-  readonly connectionClaims: ConnectionClaims;
   readonly scheduler: WriteScheduler;
   readonly readTurns: ReadTurns;
   readonly retainedSender: RetainedSender;
@@ -143,28 +131,13 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     return this.context.store.stalled;
   }
 
-  get claimsReleasing(): number {
-    return this.connectionClaims.releasing;
-  }
-
-  /** Whether other brokers have the same sessions and retained messages. */
-  get isShared(): boolean {
-    return this.claims.isShared;
-  }
-
   constructor(
     context: SessionContext,
-    makeClaims: (local: SessionClaims) => SessionClaims = (local) => local,
     makePeers: (host: ConnectionHost) => SessionPeers | undefined = () => undefined,
   ) {
     this.context = context;
     this.publisher = new Publisher(context);
     this.sessions = new SessionRegistry(context, this.publisher);
-    const connectionsOf = (id: string): readonly Connection[] => this.connectionsOf(id);
-    const { sessions } = this;
-    this.claims = makeClaims(new LocalClaims(sessions, connectionsOf));
-    const { claims } = this;
-    this.connectionClaims = new ConnectionClaims({ context, sessions, claims, connectionsOf });
     this.scheduler = new WriteScheduler(context);
     this.readTurns = new ReadTurns(context.clock);
     this.retainedSender = new RetainedSender(context);
@@ -334,13 +307,11 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
         // The process was paused (a virtual machine, SIGSTOP). What clients sent meanwhile waits in their
         // sockets and is read before anybody is judged.
         for (const client of this.#clients) client.onProcessPaused(lateMs);
-        this.connectionClaims.onProcessPaused(lateMs);
         this.peers?.onProcessPaused(lateMs);
         this.#scheduleSweep();
         return;
       }
       for (const client of this.#clients) client.sweep(nowMs);
-      this.connectionClaims.sweep(nowMs);
       this.peers?.sweep(nowMs);
       this.publisher.router.renew(nowMs);
       this.#scheduleSweep();

@@ -56,18 +56,18 @@ export class EventReporter {
 
   /** The events of the session layer. */
   readonly session: SessionEvents = {
-    connected: (connection, claim) => {
+    connected: (connection, takesOver) => {
       const { metrics, log, presence, incidents } = this.#deps;
       const { identity, protocolVersion, clientId } = connection;
       const { id: device, remoteAddress } = identity;
       metrics.connectionsOpened.inc({ protocol: String(protocolVersion ?? 0) });
       log.debug({ device, clientId, remoteAddress }, 'connected');
-      presence.connected(connection, claim.version);
+      presence.connected(connection);
       this.#reportPresence(identity, true);
-      incidents.connected(identity, claim);
+      incidents.connected(identity, takesOver);
     },
-    disconnected: (connection, code) => {
-      const { metrics, log } = this.#deps;
+    disconnected: (connection, code, other) => {
+      const { metrics, log, presence } = this.#deps;
       const { identity } = connection;
       const { id: device, remoteAddress } = identity;
       const reason = code ?? 'client-disconnected';
@@ -77,11 +77,8 @@ export class EventReporter {
         const fields = { device, clientId: connection.clientId, remoteAddress, code };
         this.#limitedLog.write('info', { device }, fields, 'connection closed');
       }
-    },
-    released: (connection, code, facts) => {
-      const offline = this.#deps.presence.released(connection, code, facts);
-      const reason = code ?? 'client-disconnected';
-      if (offline) this.#reportPresence(connection.identity, false, reason);
+      const offline = presence.disconnected(connection, code, other);
+      if (offline) this.#reportPresence(identity, false, reason);
     },
     retainedRequested: (filter) => this.#deps.presence.retainedRequested(filter),
     refused: (identity, code, detail) => {

@@ -297,19 +297,6 @@ export const brokerErrors = errors({
     title: 'Another connection with the same client id took over the session',
     advice: 'Give each connection its own client id.',
     mqtt5: 0x8e,
-    mqtt3: 3,
-  },
-  'session-unavailable': {
-    title: 'The brokers could not decide in time which connection may use the session',
-    advice: 'Connect again after a random delay. Check the connections between the brokers.',
-    mqtt5: 0x88,
-    mqtt3: 3,
-  },
-  'claims-too-many': {
-    title: 'Too many connections wait for their sessions',
-    advice: 'Devices should wait longer, with jitter, before they connect again.',
-    mqtt5: 0x89,
-    mqtt3: 3,
   },
   'server-shutting-down': {
     title: 'The broker is shutting down',

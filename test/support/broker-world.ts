@@ -9,7 +9,6 @@ import { dirname } from 'node:path';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
-import type { SessionClaims } from '../../broker/contracts/session-claims.ts';
 import { startBroker, type BrokerService } from '../../broker/broker-service.ts';
 import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
 import { LiveConfig } from '../../core/config/live-config.ts';
@@ -30,7 +29,6 @@ export interface WorldOptions {
   readonly policy?: string;
   readonly clock?: Clock;
   readonly ca?: TestCa;
-  readonly claims?: (local: SessionClaims) => SessionClaims;
   /** Without the feed: the broker has only what is in its state folder. */
   readonly withoutFeed?: boolean;
 }
@@ -105,7 +103,6 @@ export async function brokerWorld(
       log: capture.log,
       poisonsRings: true,
       ...(options.clock === undefined ? {} : { clock: options.clock }),
-      ...(options.claims === undefined ? {} : { claims: options.claims }),
     });
   };
   const clients: MqttClient[] = [];

@@ -19,7 +19,6 @@ import type { Authorizer, SessionLimits } from '../../broker/contracts/authorize
 import type { Verdict } from '../../core/policy/policy-verdict.ts';
 import type { Identity } from '../../broker/contracts/identity.ts';
 import type { RightsNow } from '../../broker/contracts/identity-rights.ts';
-import type { SessionClaims } from '../../broker/contracts/session-claims.ts';
 import type { Connection } from '../../broker/contracts/session-layer.ts';
 import { StreamWire } from '../../broker/listeners/stream-wire.ts';
 import {
@@ -27,7 +26,6 @@ import {
   type MqttSessionLayer,
 } from '../../broker/session/mqtt-session-layer.ts';
 import type { Partition } from '../../broker/session/peers/session-peers.ts';
-import type { AnnounceSubscription } from '../../broker/session/state/context.ts';
 import type { SessionStore } from '../../broker/store/session-store.ts';
 import { BorrowedWire } from './borrowed-wire.ts';
 import { testCa, type TestCa, type TestIdentity } from './test-ca.ts';
@@ -112,8 +110,6 @@ export interface WorldOptions {
   readonly store?: SessionStore;
   readonly authorizer?: TestAuthorizer;
   readonly intercept?: (identity: Identity, topic: string, payload: Buffer) => boolean;
-  readonly announce?: AnnounceSubscription;
-  readonly claims?: (local: SessionClaims) => SessionClaims;
   readonly partition?: Partition;
 }
 
@@ -244,9 +240,11 @@ export async function startWorld(
     intercept: options.intercept ?? (() => false),
     rights: { of: (id, last) => authorizer.rights(id, last) },
     events: {
-      connected: ({ identity }) => report('connected', identity.id, undefined),
-      disconnected: ({ identity }, code) => report('disconnected', identity.id, code),
-      released: ({ identity }, code, { other }) => {
+      connected: ({ identity }, takesOver) => {
+        report('connected', identity.id, takesOver ? 'session-taken-over' : undefined);
+      },
+      disconnected: ({ identity }, code, other) => {
+        report('disconnected', identity.id, code);
         report(other === undefined ? 'offline' : 'still-online', identity.id, code);
       },
       refused: ({ id }, code) => report('refused', id, code),
@@ -255,8 +253,6 @@ export async function startWorld(
       dropped: ({ id }, reason, messages) => report('dropped', id, reason, messages),
     },
     ...(options.store === undefined ? {} : { store: options.store }),
-    ...(options.announce === undefined ? {} : { announce: options.announce }),
-    ...(options.claims === undefined ? {} : { claims: options.claims }),
     ...(options.partition === undefined ? {} : { partition: options.partition }),
   });
   const next: (() => Identity)[] = [];

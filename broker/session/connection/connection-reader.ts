@@ -20,10 +20,9 @@ export const pauseReasons = {
   plugIn: 8,
   turn: 16,
   part: 32,
-  claim: 64,
-  confirmations: 128,
-  order: 256,
-  retained: 512,
+  confirmations: 64,
+  order: 128,
+  retained: 256,
 } as const;
 
 /**

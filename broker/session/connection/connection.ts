@@ -10,7 +10,7 @@
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
 import type { Identity } from '../../contracts/identity.ts';
-import type { SessionClaim, SessionClaims } from '../../contracts/session-claims.ts';
+import type { Connection } from '../../contracts/session-layer.ts';
 import type { Wire } from '../../contracts/connection-wire.ts';
 import { fitsClient } from '../delivery/delivery-bytes.ts';
 import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
@@ -31,7 +31,6 @@ import {
 import { disconnectFor } from '../wire/answers.ts';
 import { ProtocolFault } from '../wire/fault.ts';
 import { CommitGate } from './commit-gate.ts';
-import type { ConnectionClaims } from './connection-claims.ts';
 import { ConnectionReader, pauseReasons } from './connection-reader.ts';
 import type { ConnectionRoles } from './connection-roles.ts';
 import { ConnectionWriter } from './connection-writer.ts';
@@ -57,8 +56,6 @@ export interface ConnectionHost {
   readonly context: SessionContext;
   readonly publisher: Publisher;
   readonly sessions: SessionRegistry;
-  readonly claims: SessionClaims;
-  readonly connectionClaims: ConnectionClaims;
   readonly scheduler: WriteScheduler;
   readonly readTurns: ReadTurns;
   readonly retainedSender: Pick<RetainedSender, 'send'>;
@@ -69,6 +66,8 @@ export interface ConnectionHost {
    * ever continue.
    */
   readonly alwaysReads: boolean;
+  /** The open connections of an identity. */
+  connectionsOf(id: string): readonly Connection[];
   /** CONNECT was accepted. */
   connectionAccepted(client: ClientConnection): void;
   connectionClosed(client: ClientConnection): void;
@@ -98,8 +97,6 @@ export class ClientConnection implements ConnectionRoles {
   isMqtt5 = false;
   /** Undefined until CONNECT was accepted. */
   session: Session | undefined = undefined;
-  /** The claim of its client id; undefined until CONNECT was accepted. */
-  claim: SessionClaim | undefined = undefined;
   closed = false;
   /** 1.5 times the Keep Alive, in ms; 0: no limit [MQTT-3.1.2-22]. */
   keepAliveTimeoutMs = 0;
@@ -151,16 +148,15 @@ export class ClientConnection implements ConnectionRoles {
     return this.#gate.pubacksPending;
   }
 
-  /** Uses a session of the system itself: without CONNECT, CONNACK and a claim, and with MQTT 5.0. */
+  /** Uses a session of the system itself: without CONNECT and CONNACK, and with MQTT 5.0. */
   openWithoutConnect(session: Session): void {
     this.#gate.open();
-    this.open(session, undefined, 5);
+    this.open(session, 5);
   }
 
   /** CONNECT was accepted. */
-  open(session: Session, claim: SessionClaim | undefined, version: 3 | 4 | 5): void {
+  open(session: Session, version: 3 | 4 | 5): void {
     this.session = session;
-    this.claim = claim;
     this.clientId = session.clientId;
     this.setVersion(version);
     this.setRateLimit();
@@ -354,8 +350,6 @@ export class ClientConnection implements ConnectionRoles {
     const { limits, hooks } = this.context;
     const silenceMs = this.reader.silenceMs(nowMs);
     if (this.session === undefined) {
-      // CONNECT has arrived, and its claim has a time limit of its own.
-      if (this.reader.isPausedFor(pauseReasons.claim)) return;
       // The time for CONNECT begins with the connection, even if single bytes keep arriving.
       const waitedMs = this.reader.ageMs(nowMs);
       if (waitedMs >= limits.connectTimeoutMs) this.close('connect-timeout');
@@ -467,8 +461,9 @@ export class ClientConnection implements ConnectionRoles {
     if (session.owner === this) {
       this.host.releaseSession(session, !this.#closedCleanly && !suppressed);
     }
-    const reason = this.#closedCleanly ? undefined : code;
-    this.context.events.disconnected(this, reason);
-    this.host.connectionClaims.release(this, session.clientId, reason);
+    const other = this.host
+      .connectionsOf(this.identity.id)
+      .find((one) => one !== this && one.clientId !== undefined);
+    this.context.events.disconnected(this, this.#closedCleanly ? undefined : code, other);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What a receiver confirms later, because it is not on this node: another node must make the message durable
+ * What a receiver confirms later, because it is in another partition, which must make the message durable
  * first. The acknowledgement of the publisher waits for the commit of the own store and for each such
  * confirmation.
  *

@@ -1,5 +1,5 @@
 /**
- * The receiver of a published message: a session, a function of a plug-in, or another node.
+ * The receiver of a published message: a session, a function of a plug-in, or another partition.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Message } from './message.ts';
 
 /**
  * How many members of a shared subscription a receiver stands for, by whether they can send a message at
- * once. A session is one member; a receiver that stands for another node has as many as there are sessions.
+ * once. A session is one member; a receiver that stands for another partition has as many as there are sessions.
  */
 export interface Readiness {
   readonly ready: number;

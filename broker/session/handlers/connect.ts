@@ -4,7 +4,6 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import type { ClaimAnswer, ClaimRequest, SessionClaim } from '../../contracts/session-claims.ts';
 import { catalogue, type ErrorCode } from '../../../core/errors/catalogue.ts';
 import { topicNameFault } from '../../../core/topic.ts';
 import { OutboundAliases } from '../delivery/topic-aliases.ts';
@@ -65,89 +64,26 @@ export function onConnect(
   }
   client.packetOutMaxBytes = Math.max(0, connect.properties.maximumPacketSize);
   client.problemInformation = connect.properties.requestProblemInformation !== 0;
-  const request = claimRequest(client, connect);
-  const rejection = rejectionOf(client, connect, request);
+  const clientId = connect.clientId === '' ? assignedId(client, connect) : connect.clientId;
+  const rejection = rejectionOf(client, connect, clientId);
   if (rejection !== undefined) {
     reject(client, version, rejection.code, rejection.detail);
     return;
   }
   const { hooks } = client.context;
   if (hooks.preConnect === undefined && hooks.authenticate === undefined) {
-    claimSession(client, connect, request);
+    accept(client, connect, clientId);
     return;
   }
   const waiting = detachConnect(connect);
-  runConnectHook(client, waiting, request.clientId, (allowed) => {
+  runConnectHook(client, waiting, clientId, (allowed) => {
     // Other clients may have connected before the plug-in answered.
     const rejection = allowed
-      ? rejectionOf(client, waiting, request)
+      ? rejectionOf(client, waiting, clientId)
       : { code: 'plug-in-refused' as const, detail: '' };
-    if (rejection === undefined) claimSession(client, waiting, request);
+    if (rejection === undefined) accept(client, waiting, clientId);
     else reject(client, version, rejection.code, rejection.detail);
   });
-}
-
-function claimRequest(client: ClientConnection, connect: Connect): ClaimRequest {
-  const isAssigned = connect.clientId === '';
-  return {
-    connection: client,
-    clientId: isAssigned ? assignedId(client, connect) : connect.clientId,
-    clean: connect.clean,
-    isAssigned,
-    connectionsMax: client.context.authorizer.limits(client.identity).connectionsMax,
-  };
-}
-
-/** Claims the client id, and accepts CONNECT if the claim is granted: at once, or when the answer comes. */
-function claimSession(client: ClientConnection, connect: Connect, request: ClaimRequest): void {
-  const { claims, connectionClaims } = client.host;
-  const refused = connectionClaims.refusalOf(request);
-  if (refused !== undefined) {
-    rejectClaim(client, connect, request, refused);
-    return;
-  }
-  const answer = claims.claim(request);
-  if (!(answer instanceof Promise)) {
-    if ('refused' in answer) rejectClaim(client, connect, request, answer.refused);
-    else accept(client, connect, request.clientId, answer);
-    return;
-  }
-  const waiting = detachConnect(connect);
-  connectionClaims.wait(request, client, answer, (late) => {
-    onLateAnswer(client, waiting, request, late);
-  });
-}
-
-/** Policy, store and rooms may have changed while the claim had no answer. */
-function onLateAnswer(
-  client: ClientConnection,
-  connect: Connect,
-  request: ClaimRequest,
-  answer: ClaimAnswer,
-): void {
-  if ('refused' in answer) {
-    rejectClaim(client, connect, request, answer.refused);
-    return;
-  }
-  const { clientId } = request;
-  const rejection =
-    ruleRejection(client, connect, clientId) ?? roomRejection(client, connect, clientId);
-  if (rejection === undefined) {
-    accept(client, connect, clientId, answer);
-    return;
-  }
-  client.host.connectionClaims.releaseUnused(request, answer);
-  reject(client, connect.version, rejection.code, rejection.detail);
-}
-
-function rejectClaim(
-  client: ClientConnection,
-  { version }: Connect,
-  request: ClaimRequest,
-  refused: ErrorCode,
-): void {
-  const { code, detail } = claimRejection(request, refused);
-  reject(client, version, code, detail);
 }
 
 interface Rejection {
@@ -155,30 +91,24 @@ interface Rejection {
   readonly detail: string;
 }
 
-/** Checks the rules of the protocol, then those of the policy. @returns undefined if CONNECT is accepted */
+/** @returns undefined if CONNECT is accepted */
 function rejectionOf(
   client: ClientConnection,
   connect: Connect,
-  request: ClaimRequest,
+  clientId: string,
 ): Rejection | undefined {
-  const { clientId } = request;
-  const rejection = ruleRejection(client, connect, clientId);
-  if (rejection !== undefined) return rejection;
-  const refused = client.host.claims.refusalOf(request);
-  if (refused !== undefined) return claimRejection(request, refused);
-  return roomRejection(client, connect, clientId);
-}
-
-function claimRejection({ clientId }: ClaimRequest, code: ErrorCode): Rejection {
-  // The client sent no id, so that there is none to show.
-  return { code, detail: code === 'client-id-missing' ? '' : detailOf(clientId) };
+  return (
+    ruleRejection(client, connect, clientId) ??
+    usageRejection(client, connect, clientId) ??
+    roomRejection(client, connect, clientId)
+  );
 }
 
 function detailOf(clientId: string): string {
   return `client id ${JSON.stringify(clientId.slice(0, 128))}`;
 }
 
-/** Checks what does not depend on other connections. */
+/** Checks the rules of the protocol, then those of the policy. */
 function ruleRejection(
   client: ClientConnection,
   connect: Connect,
@@ -195,6 +125,30 @@ function ruleRejection(
   if (isPeerId(clientId)) return { code: 'client-id-not-allowed', detail: detailOf(clientId) };
   const verdict = authorizer.connect(client.identity, clientId);
   return verdict.allowed ? undefined : { code: verdict.code, detail: detailOf(clientId) };
+}
+
+/** Checks what depends on the other sessions and connections. */
+function usageRejection(
+  { host, context, identity }: ClientConnection,
+  connect: Connect,
+  clientId: string,
+): Rejection | undefined {
+  const session = host.sessions.get(clientId);
+  // The client sent no id, so that there is none to show.
+  if (connect.clientId === '' && session !== undefined) {
+    return { code: 'client-id-missing', detail: '' };
+  }
+  // A session that another identity is using is never taken over, whatever client ids the policy allows.
+  const owner = session?.owner;
+  if (owner !== undefined && owner.identity.id !== identity.id) {
+    return { code: 'client-id-not-allowed', detail: detailOf(clientId) };
+  }
+  const others = host
+    .connectionsOf(identity.id)
+    .filter((other) => other.clientId !== undefined && other.clientId !== clientId);
+  return others.length >= context.authorizer.limits(identity).connectionsMax
+    ? { code: 'device-connections-too-many', detail: detailOf(clientId) }
+    : undefined;
 }
 
 /** Checks whether there is room for the session and the will, and whether the will is allowed. */
@@ -251,7 +205,7 @@ function willRejection(
 
 /**
  * The client id for a client that sends none: the device id with a random suffix if the policy allows
- * it, otherwise the device id, which the claim refuses if a session uses it [MQTT-3.2.2-16]. Empty on
+ * it, otherwise the device id, which is refused if a session uses it [MQTT-3.2.2-16]. Empty on
  * 3.1.1 with Clean Session 0, where none may be assigned [MQTT-3.1.3-8].
  */
 function assignedId(client: ClientConnection, connect: Connect): string {
@@ -262,12 +216,7 @@ function assignedId(client: ClientConnection, connect: Connect): string {
   return identity.id;
 }
 
-function accept(
-  client: ClientConnection,
-  connect: Connect,
-  clientId: string,
-  claim: SessionClaim,
-): void {
+function accept(client: ClientConnection, connect: Connect, clientId: string): void {
   const { host, identity } = client;
   const { limits, authorizer, events } = host.context;
   const { properties, version } = connect;
@@ -292,11 +241,11 @@ function accept(
   client.receiveMaximum = receiveMax;
   const outboundAliases = Math.min(properties.topicAliasMaximum, limits.topicAliasesMax);
   if (outboundAliases > 0) client.outboundAliases = new OutboundAliases(outboundAliases);
-  const { session, present, stored } = host.sessions.attach(client, identity, request);
-  client.open(session, claim, version);
+  const { session, present, takesOver, stored } = host.sessions.attach(client, identity, request);
+  client.open(session, version);
   if (present) host.sessions.reauthorize(session);
   host.connectionAccepted(client);
-  events.connected(client, claim);
+  events.connected(client, takesOver);
   const connackProperties: ConnackProperties = {};
   if (version === 5) {
     // A property is sent only if its value differs from the default of an absent property.

@@ -61,7 +61,7 @@ function subscribe(
     // Before the router has the subscription: a message published now would otherwise be sent twice.
     if (sendsRetained) events.retainedRequested?.(request.filter);
     addSubscription(client.context, client.host.publisher, session, record);
-    const confirmation = announce?.(session.identityId, record);
+    const confirmation = announce?.(request.filter);
     if (confirmation !== undefined) confirmations.push(confirmation);
     codes.push(request.qos); // [MQTT-3.9.3-1], [MQTT-3.8.4-7]
     granted.push(record);

@@ -18,7 +18,7 @@ const windowMessages = 10_000;
 /** What all links share. */
 export type PeerLinkHost = Omit<
   ConnectionHost,
-  'alwaysReads' | 'releaseSession' | 'connectionAccepted' | 'connectionClosed'
+  'alwaysReads' | 'connectionsOf' | 'releaseSession' | 'connectionAccepted' | 'connectionClosed'
 >;
 
 export interface PeerLinkDeps {
@@ -50,6 +50,7 @@ export class PeerLink {
       {
         ...host,
         alwaysReads: true,
+        connectionsOf: () => [],
         releaseSession: (released) => this.#release(released),
         connectionAccepted: () => undefined,
         connectionClosed: () => undefined,

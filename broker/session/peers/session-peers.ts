@@ -44,8 +44,7 @@ export class SessionPeers implements PartitionPeers {
 
   constructor({ host, partition: { own, names }, interest }: SessionPeersDeps) {
     this.#context = peerContext(host.context);
-    const { publisher, sessions, claims, connectionClaims, scheduler, readTurns } = host;
-    const { retainedSender } = host;
+    const { publisher, sessions, scheduler, readTurns, retainedSender } = host;
     for (const name of names) {
       if (name === own) continue;
       const session = new PeerSession(name, this.#context, publisher);
@@ -58,7 +57,7 @@ export class SessionPeers implements PartitionPeers {
     publisher.distribution = distribution;
     this.#host = {
       context: this.#context,
-      ...{ publisher, sessions, claims, connectionClaims, scheduler, readTurns, retainedSender },
+      ...{ publisher, sessions, scheduler, readTurns, retainedSender },
       dispatch: peerDispatch(distribution),
     };
     interest.announceTo([...this.#byName.values()].map(({ sender }) => sender));

@@ -29,16 +29,12 @@ export class Counters {
 }
 
 /**
- * Announces to other brokers a subscription that a session of this broker has made, so that their messages reach it.
+ * Announces the filter of a new subscription to the other partitions, so that their messages reach it.
  *
- * @param identityId the device of the session
  * @returns what SUBACK waits for; undefined: nothing. Retained messages are looked for when it is confirmed: then
  *   no message is in neither the subscription nor the retained messages
  */
-export type AnnounceSubscription = (
-  identityId: string,
-  record: SubscriptionRecord,
-) => ReceiverConfirmation | undefined;
+type AnnounceSubscription = (filter: string) => ReceiverConfirmation | undefined;
 
 /** Is informed of the subscriptions in the router, except those of other partitions. */
 export interface SubscriptionObserver {
@@ -68,7 +64,7 @@ export interface SessionContext {
   readonly memoryTotals: MemoryTotals;
   readonly rooms: Rooms;
   readonly hooks: Hooks;
-  /** Undefined: no other broker has to know. */
+  /** Undefined: there are no other partitions. */
   readonly announce: AnnounceSubscription | undefined;
   /** Is informed of all subscriptions of the receivers of this session layer; undefined: nobody is. */
   readonly observer: SubscriptionObserver | undefined;

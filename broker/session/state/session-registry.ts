@@ -21,7 +21,7 @@ import {
 } from './subscriptions.ts';
 import { Wills, type RequestedWill } from './wills.ts';
 
-/** The session that a CONNECT asks for, whose client id it has claimed. */
+/** The session that a CONNECT asks for. */
 export interface AttachRequest {
   readonly clientId: string;
   /** Clean Start (5.0) or Clean Session (3.1.1). */
@@ -37,6 +37,8 @@ export interface AttachedSession {
   readonly session: Session;
   /** Session Present: whether the session existed before [MQTT-3.2.2-2], [MQTT-3.2.2-3]. */
   readonly present: boolean;
+  /** Whether it was taken over from a live connection. */
+  readonly takesOver: boolean;
   /** Whether something was put in the store, so that CONNACK must wait for the commit. */
   readonly stored: boolean;
 }
@@ -102,6 +104,7 @@ export class SessionRegistry {
    */
   attach(owner: SessionOwner, identity: Identity, request: AttachRequest): AttachedSession {
     const { clientId } = request;
+    const takesOver = this.#byId.get(clientId)?.owner !== undefined;
     this.#endOfEarlier(identity);
     this.#byId.get(clientId)?.owner?.close('session-taken-over');
     let session = this.#byId.get(clientId);
@@ -126,7 +129,7 @@ export class SessionRegistry {
     session.save(undefined);
     this.#wills.set(session, request.will);
     stored ||= session.kept;
-    return { session, present, stored };
+    return { session, present, takesOver, stored };
   }
 
   /**

@@ -94,7 +94,7 @@ export function readConnect(reader: PacketReader, version: 3 | 4 | 5): Connect {
 
 /**
  * The same CONNECT without views of the received bytes, which are valid only in this turn of the event loop: for
- * a CONNECT that waits.
+ * a CONNECT that waits for a plug-in.
  */
 export function detachConnect(connect: Connect): Connect {
   const { will, password } = connect;

@@ -30,8 +30,6 @@ function setup(reactions: Partial<Reactions>): Setup {
   return { response, holds, reported, enforced };
 }
 
-const claimed = { takesOver: false, previousElsewhere: undefined, version: undefined };
-
 test('an incident with the reaction log is reported and causes no hold', (t) => {
   const { response, holds, reported, enforced } = setup({ clone: 'suspend' });
   const dev = identityOf('dev');
@@ -46,7 +44,7 @@ test('an incident with the reaction log is reported and causes no hold', (t) => 
 test('each kind of incident has its own reaction and its own code', (t) => {
   const { response, holds, reported, enforced } = setup({ clone: 'suspend' });
   for (const remoteAddress of ['10.0.0.1', '10.0.0.2', '10.0.0.1', '10.0.0.2']) {
-    response.connected(identityOf('dev', { remoteAddress }), claimed);
+    response.connected(identityOf('dev', { remoteAddress }), false);
   }
   t.deepEqual(reported, ['dev clone suspend']);
   t.deepEqual(enforced, ['dev']);
@@ -56,9 +54,9 @@ test('each kind of incident has its own reaction and its own code', (t) => {
 test('repeated takeovers of a live session cause the reaction to an overlap', (t) => {
   const { response, holds, reported } = setup({ overlap: 'quarantine' });
   const dev = identityOf('dev');
-  response.connected(dev, claimed);
+  response.connected(dev, false);
   for (let n = 0; n < 3; n++) {
-    response.connected(dev, { ...claimed, takesOver: true });
+    response.connected(dev, true);
   }
   t.deepEqual(reported, ['dev overlap quarantine']);
   t.like(holds.apply('dev', { standing: 'full', notAfterMs: 1 }), { standing: 'quarantined' });

@@ -4,7 +4,6 @@ import {
   presenceCollectMs,
   PresencePublisher,
 } from '../../../../broker/fleet-topics/presence.ts';
-import { openConnectionOf } from '../../../../broker/session/state/open-connection.ts';
 import type { Connection, BrokerMessage } from '../../../../broker/contracts/session-layer.ts';
 import { identityOf } from '../../../support/broker-identity.ts';
 import { fakeClock, type FakeClock } from '../../../support/fake-clock.ts';
@@ -16,10 +15,7 @@ interface World {
   readonly published: (readonly BrokerMessage[])[];
 }
 
-function world(
-  retained: readonly { topic: string; payload: Buffer }[] = [],
-  isShared = false,
-): World {
+function world(retained: readonly { topic: string; payload: Buffer }[] = []): World {
   const clock = fakeClock();
   const published: (readonly BrokerMessage[])[] = [];
   const presence = new PresencePublisher({
@@ -32,7 +28,6 @@ function world(
         return Promise.resolve();
       },
       connectionsOf: () => [],
-      isShared,
       // eslint-disable-next-line @typescript-eslint/require-await -- the session layer has an async generator, too
       async *retained() {
         yield* retained;
@@ -57,9 +52,6 @@ function connection(id: string): Connection {
   };
 }
 
-/** A release of a broker that works alone: the identity has no other connection. */
-const alone = { other: undefined, version: undefined };
-
 /** Each call as its devices and their new status. */
 function reported({ published }: World): string[] {
   return published.map((messages) =>
@@ -77,10 +69,10 @@ function reported({ published }: World): string[] {
 
 test('a single presence event is published at once', (t) => {
   const w = world();
-  w.presence.connected(connection('a'), undefined);
+  w.presence.connected(connection('a'));
   t.deepEqual(reported(w), ['a online']);
   w.clock.advance(presenceCollectMs);
-  w.presence.connected(connection('b'), undefined);
+  w.presence.connected(connection('b'));
   t.deepEqual(reported(w), ['a online', 'b online']);
   w.clock.advance(presenceCollectMs);
   t.is(w.clock.pending, 0, 'no timer without events');
@@ -88,9 +80,9 @@ test('a single presence event is published at once', (t) => {
 
 test('presence events in quick succession are published together and in order', (t) => {
   const w = world();
-  w.presence.connected(connection('a'), undefined);
-  w.presence.connected(connection('b'), undefined);
-  w.presence.released(connection('a'), undefined, alone);
+  w.presence.connected(connection('a'));
+  w.presence.connected(connection('b'));
+  w.presence.disconnected(connection('a'), undefined, undefined);
   w.presence.clear('b');
   t.deepEqual(reported(w), ['a online'], 'the others are collected');
   w.clock.advance(presenceCollectMs - 1);
@@ -109,8 +101,8 @@ test('presence events in quick succession are published together and in order', 
 
 test('a new subscriber to presence receives the current state', (t) => {
   const w = world();
-  w.presence.connected(connection('a'), undefined);
-  w.presence.connected(connection('b'), undefined);
+  w.presence.connected(connection('a'));
+  w.presence.connected(connection('b'));
   w.presence.retainedRequested('devices/#');
   t.is(w.published.length, 1, 'unrelated topics do not publish them');
   w.presence.retainedRequested('$fleet/presence/b');
@@ -120,7 +112,7 @@ test('a new subscriber to presence receives the current state', (t) => {
 test('the number of collected events is limited: a full list is published early', (t) => {
   const w = world();
   for (let index = 0; index <= presenceCollectedMax; index++) {
-    w.presence.connected(connection(`d${index}`), undefined);
+    w.presence.connected(connection(`d${index}`));
   }
   t.deepEqual(
     w.published.map(({ length }) => length),
@@ -130,8 +122,8 @@ test('the number of collected events is limited: a full list is published early'
 
 test('a shutdown publishes the collected events and leaves no timer', async (t) => {
   const w = world();
-  w.presence.connected(connection('a'), undefined);
-  w.presence.released(connection('a'), 'server-shutting-down', alone);
+  w.presence.connected(connection('a'));
+  w.presence.disconnected(connection('a'), 'server-shutting-down', undefined);
   await w.presence.settled();
   t.deepEqual(reported(w), ['a online', 'a offline']);
   t.is(w.clock.pending, 0);
@@ -151,36 +143,20 @@ test('presence is corrected after a crash, with a higher version', async (t) => 
   t.is(version, 8e15 + 1);
 });
 
-test('presence of brokers that share their messages is corrected for this broker only', async (t) => {
-  const online = (id: string, broker?: string): { topic: string; payload: Buffer } => ({
-    topic: `$fleet/presence/${id}`,
-    payload: Buffer.from(JSON.stringify({ id, status: 'online', broker, version: 5 })),
-  });
-  const retained = [online('a', 'broker-1'), online('b', 'broker-2'), online('c')];
-  const shared = world(retained, true);
-  t.is(await shared.presence.correct(), 1);
-  t.deepEqual(reported(shared), ['a offline']);
-  const single = world(retained);
-  t.is(await single.presence.correct(), 3, 'a broker that works alone may have had another name');
-});
-
-test('a device with a connection at another broker stays online, with that connection', (t) => {
+test('a device with another connection stays online, with that connection', (t) => {
   const w = world();
-  const elsewhere = { ...openConnectionOf(connection('a')), clientId: 'a/2', broker: 'broker-2' };
-  w.presence.connected(connection('a'), 8e15);
+  w.presence.connected(connection('a'));
   w.clock.advance(presenceCollectMs);
-  const offline = w.presence.released(connection('a'), 'connection-lost', {
-    other: elsewhere,
-    version: 8e15 + 1,
-  });
-  t.false(offline);
+  const other = { ...connection('a'), clientId: 'a/2' };
+  t.false(w.presence.disconnected(connection('a'), 'connection-lost', other));
+  w.clock.advance(presenceCollectMs);
+  t.true(w.presence.disconnected(other, 'connection-lost', undefined));
   const messages = w.published
     .flat()
     .map(({ payload }) => JSON.parse(payload.toString()) as Record<string, unknown>);
-  t.like(messages[0], { status: 'online', clientId: 'a', broker: 'broker-1', version: 8e15 });
-  t.like(messages[1], {
-    ...{ status: 'online', clientId: 'a/2', broker: 'broker-2', version: 8e15 + 1 },
-  });
+  t.like(messages[0], { status: 'online', clientId: 'a', broker: 'broker-1' });
+  t.like(messages[1], { status: 'online', clientId: 'a/2', broker: 'broker-1' });
+  t.like(messages[2], { status: 'offline', clientId: 'a/2', reason: 'connection-lost' });
 });
 
 test('refusals are not collected, and their number per second is limited', (t) => {

@@ -89,7 +89,6 @@ test('the lines about faults and discarded wills that one client causes again an
   const layer = {
     publish: () => Promise.resolve(),
     connectionsOf: () => [],
-    isShared: false,
     retained: () => {
       throw new Error('not called');
     },

@@ -72,6 +72,27 @@ test('a takeover keeps the session, and of three takeovers at once one remains',
   t.is(world.layer.statistics().sessions, 2);
 });
 
+test('an identity with two connections is online until both are closed, and a takeover is reported', async (t) => {
+  const world = await startWorld(t);
+  const open = (clientId: string): Promise<RawClient> =>
+    world.connect({ identity: 'd', clientId, clean: false });
+  const replaced = await open('d/1');
+  const first = await open('d/1');
+  await replaced.end();
+  const second = await open('d/2');
+  // Its CONNECT is missing: it does not count.
+  await world.raw('d');
+  await first.disconnect();
+  await until('the first is closed', () => world.count('disconnected') === 2);
+  t.is(world.count('still-online'), 1);
+  await second.cut();
+  await until('both are closed', () => world.count('disconnected') === 3);
+  t.is(world.count('offline', 'connection-lost'), 1);
+  await open('d/1');
+  t.is(world.count('connected'), 4);
+  t.is(world.count('connected', 'session-taken-over'), 1);
+});
+
 test('a new Clean Session deletes the old session with its queue and subscriptions', async (t) => {
   const world = await startWorld(t);
   const first = await world.connect({ clientId: 'c', clean: false });
