@@ -23,6 +23,8 @@ import type { DeviceCredential } from '../device/credential.ts';
 
 /** Attempts when the service is busy (429, 503). */
 const attemptsMax = 6;
+/** A service under load may answer late, which is what is measured; in ms. */
+const timeoutMs = 60_000;
 
 /** Enrolls and renews over a limited number of persistent connections. */
 export class EnrollmentClient {
@@ -60,6 +62,7 @@ export class EnrollmentClient {
           bearer: token,
           body: { device: id, csr: csr.pem },
           agent: this.#agent,
+          timeoutMs,
         },
         issuedSchema,
       ),
@@ -94,6 +97,7 @@ export class EnrollmentClient {
           cert: current.chain,
           key: current.key,
           body: { csr: csr.pem },
+          timeoutMs,
         },
         issuedSchema,
       ),
@@ -104,7 +108,7 @@ export class EnrollmentClient {
   /** Whether the time has come at which the service wants the certificate to be renewed. @throws as {@link renew} */
   async isDue({ chain, key }: DeviceCredential, onRetry: () => void): Promise<boolean> {
     const url = new URL('/v1/renewal-info', this.#url).href;
-    const call = { method: 'GET' as const, url, ca: this.#ca, cert: chain, key };
+    const call = { method: 'GET' as const, url, ca: this.#ca, cert: chain, key, timeoutMs };
     const info = await this.#withRetry(onRetry, () => callJson(call, renewalInfoSchema));
     return info.renewInSeconds === 0;
   }
