@@ -33,7 +33,7 @@
  * | none | `dequeue` (PUBACK or PUBCOMP was received): after a crash PUBLISH or PUBREL is sent again, and the receiver can respond to it |
  *
  * Acknowledgements of one connection stay in order [MQTT-4.6.0-2]: one that has nothing to wait for is
- * sent after those before it. PUBACK and PUBREC wait also for receivers that confirm later.
+ * sent after those before it. PUBACK and PUBREC wait also for confirmations of other partitions.
  *
  * **After a start** {@link SessionStore.load} returns all sessions and wills. For a session that was
  * connected, `disconnectedAtMs` is undefined, and so is `dueAtMs` of its will: for both, the time starts

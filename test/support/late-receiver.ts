@@ -1,31 +1,37 @@
 /**
- * A receiver that confirms when the test says so, like another node.
+ * A receiver whose messages are confirmed when the test says so, as other partitions confirm retained messages.
  *
  * @module
  */
 import { ReceiverConfirmation } from '../../broker/session/delivery/receiver-confirmation.ts';
 import type { Message } from '../../broker/session/delivery/message.ts';
-import {
-  oneReady,
-  type DeliveryWait,
-  type Readiness,
-  type Receiver,
-} from '../../broker/session/delivery/receiver.ts';
+import { oneReady, type Readiness, type Receiver } from '../../broker/session/delivery/receiver.ts';
 import type { Qos } from '../../broker/store/session-store.ts';
 import type { World } from './session-world.ts';
 
 export class LateReceiver implements Receiver {
   readiness: Readiness = oneReady;
-  /** Whether publishers pause until it confirms. */
-  isCongested = false;
+  /** Whether it fails at once. */
+  fails = false;
   /** The payloads of what it got. */
   readonly got: string[] = [];
   /** What is pending, the oldest first: one for each message of QoS 1 and 2. */
   readonly pending: ReceiverConfirmation[] = [];
+  /** Those of the message that is being published. */
+  #new: ReceiverConfirmation[] = [];
 
   /** Subscribes it in a world. @returns removes it */
   listen(world: World, filter: string, group?: string): () => void {
-    const { router } = world.layer.publisher;
+    const { publisher } = world.layer;
+    const { router } = publisher;
+    const publish = publisher.publish.bind(publisher);
+    publisher.publish = (message, route, sender) => {
+      const outcome = publish(message, route, sender);
+      if (this.#new.length === 0) return outcome;
+      const confirmations = [...(outcome.confirmations ?? []), ...this.#new];
+      this.#new = [];
+      return { ...outcome, confirmations };
+    };
     router.add({
       subscriber: this,
       filter,
@@ -38,13 +44,14 @@ export class LateReceiver implements Receiver {
     return () => void router.remove(this, filter, group);
   }
 
-  deliver(message: Message, qos: Qos): DeliveryWait {
+  deliver(message: Message, qos: Qos): boolean {
     this.got.push(String(message.payload));
     if (qos === 0) return false;
     const confirmation = new ReceiverConfirmation();
-    confirmation.pausesPublishers = this.isCongested;
+    if (this.fails) confirmation.fail();
+    this.#new.push(confirmation);
     this.pending.push(confirmation);
-    return confirmation;
+    return true;
   }
 
   mayReceive(): boolean {

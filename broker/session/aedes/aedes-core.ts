@@ -87,7 +87,7 @@ export class AedesCore extends Aedes {
   }
 
   /**
-   * Publishes a message of a plug-in. `done` is called after the commit, when all receivers have confirmed.
+   * Publishes a message of a plug-in. `done` is called after the commit, when other partitions have confirmed.
    */
   override publish(packet: PluginPacket, client?: unknown, done?: Callback): void {
     const callback = (typeof client === 'function' ? (client as Callback) : done) ?? noop;

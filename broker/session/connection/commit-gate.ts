@@ -1,6 +1,6 @@
 /**
  * Decides which packets of one connection may leave at the end of this turn of the event loop, which must
- * wait for the commit of the store, and which also for receivers that confirm later.
+ * wait for the commit of the store, and which also for other partitions.
  *
  * Nothing leaves before CONNACK. Acknowledgements keep their order [MQTT-4.6.0-2]: one that would not
  * have to wait queues behind one that does. Messages for the client and PUBREL never wait for confirmations.
@@ -25,9 +25,9 @@ export interface CommitGateOwner extends FlushTarget, CommitTarget {
   readonly receiveMaximum: number;
   /** The connection must not be read until {@link onConfirmed}. */
   pauseForConfirmations(): void;
-  /** Packets that waited for receivers may leave. */
+  /** Packets that waited for confirmations may leave. */
   onConfirmed(): void;
-  /** Packets that waited for receivers were discarded: they must not be sent. */
+  /** Packets that waited for confirmations were discarded: they must not be sent. */
   onUnconfirmed(reason: 'store-write-failed' | 'delivery-unconfirmed'): void;
 }
 
@@ -45,7 +45,7 @@ export class CommitGate implements UnconfirmedHost {
   /** The PUBACK packets in each batch that was passed to the store and has not been committed. */
   #pubacksCommitting: number[] | undefined = undefined;
   #connackSent = false;
-  /** Set while packets wait for receivers that confirm later. */
+  /** Set while packets wait for confirmations of other partitions. */
   #unconfirmed: UnconfirmedPackets | undefined = undefined;
 
   constructor(owner: CommitGateOwner, host: CommitGateHost) {
@@ -68,12 +68,12 @@ export class CommitGate implements UnconfirmedHost {
     return this.#batchAfterCommit !== undefined || (this.#pubacksCommitting?.length ?? 0) > 0;
   }
 
-  /** Whether packets wait for a commit or for receivers. */
+  /** Whether packets wait for a commit or for confirmations. */
   get isWaiting(): boolean {
     return this.awaitsCommit || this.#unconfirmed !== undefined;
   }
 
-  /** Whether so many packets wait for receivers that the connection must not be read. */
+  /** Whether so many packets wait for confirmations that the connection must not be read. */
   get isFull(): boolean {
     return this.#unconfirmed?.isFull === true;
   }
@@ -120,7 +120,7 @@ export class CommitGate implements UnconfirmedHost {
   }
 
   /**
-   * The acknowledgements from now on wait for the commit and for these receivers, and those behind them
+   * The acknowledgements from now on wait for the commit and for these confirmations, and those behind them
    * keep their order. What has been confirmed already is ignored; none of them has failed.
    */
   awaitConfirmations(confirmations: readonly ReceiverConfirmation[]): void {
@@ -128,7 +128,7 @@ export class CommitGate implements UnconfirmedHost {
     if (open.length > 0) (this.#unconfirmed ??= new UnconfirmedPackets(this)).await(open);
   }
 
-  /** Calls back when the packets before it no longer wait for receivers; never if they are discarded. */
+  /** Calls back when the packets before it no longer wait for confirmations; never if they are discarded. */
   whenConfirmed(call: () => void): void {
     if (this.#unconfirmed === undefined) call();
     else this.#unconfirmed.whenReleased(call);
@@ -194,7 +194,7 @@ export class CommitGate implements UnconfirmedHost {
     this.batches.release(waited);
   }
 
-  /** The packets that wait for receivers are not sent: the connection is closed. */
+  /** The packets that wait for confirmations are not sent: the connection is closed. */
   discardUnconfirmed(): void {
     this.#unconfirmed?.discard();
     this.#unconfirmed = undefined;

@@ -143,7 +143,7 @@ export class ClientConnection implements ConnectionRoles {
     wire.listen(this, context.batches.buffers);
   }
 
-  /** The QoS 1 messages that are not acknowledged yet: the store or receivers have not confirmed them. */
+  /** The QoS 1 messages that are not acknowledged yet: the store or other partitions have not confirmed them. */
   get pubacksPending(): number {
     return this.#gate.pubacksPending;
   }
@@ -228,10 +228,10 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   /**
-   * The acknowledgements from now on wait until these receivers have confirmed. While as many packets wait
+   * The acknowledgements from now on wait for these confirmations too. While as many packets wait
    * as the client may have messages unacknowledged, the connection is not read.
    *
-   * @returns false if nothing may be acknowledged: a receiver cannot confirm, or the connection is closed
+   * @returns false if nothing may be acknowledged: a confirmation has failed, or the connection is closed
    */
   awaitConfirmations(confirmations: readonly ReceiverConfirmation[]): boolean {
     if (this.closed) return false;
@@ -244,7 +244,7 @@ export class ClientConnection implements ConnectionRoles {
   }
 
   /**
-   * Calls back when the packets before it no longer wait for receivers: now, if they do not. Never if they are
+   * Calls back when the packets before it no longer wait for confirmations: now, if they do not. Never if they are
    * discarded.
    */
   whenConfirmed(call: () => void): void {

@@ -1,10 +1,10 @@
 /**
- * The packets of one connection that wait for receivers that confirm later (`delivery/receiver-confirmation.ts`), and
+ * The packets of one connection that wait for confirmations of other partitions (`delivery/receiver-confirmation.ts`), and
  * the packets behind them that must not overtake them. They leave in order. Packets of other connections
  * never wait for them.
  *
  * The packets of one turn of the event loop are one group. It may leave when the commit of that turn is done,
- * all its receivers have confirmed, and the groups before it have left.
+ * all its confirmations have arrived, and the groups before it have left.
  *
  * @module
  */
@@ -33,8 +33,6 @@ export interface UnconfirmedHost {
 }
 
 export class UnconfirmedPackets implements CommitTarget {
-  /** Whether a receiver asked that publishers pause until it has confirmed. */
-  #pausesPublishers = false;
   #packets = 0;
   #confirmations = 0;
   /** The bytes of all groups except the open one. */
@@ -67,9 +65,7 @@ export class UnconfirmedPackets implements CommitTarget {
   /** Whether the connection must not be read until packets have left. */
   get isFull(): boolean {
     return (
-      this.#pausesPublishers ||
-      this.#packets >= this.#host.packetsMax ||
-      this.#confirmations >= confirmationsPerConnectionMax
+      this.#packets >= this.#host.packetsMax || this.#confirmations >= confirmationsPerConnectionMax
     );
   }
 
@@ -78,7 +74,6 @@ export class UnconfirmedPackets implements CommitTarget {
     const group = this.#openGroup();
     for (const confirmation of confirmations) {
       if (group.await(confirmation)) this.#confirmations++;
-      if (confirmation.pausesPublishers) this.#pausesPublishers = true;
     }
   }
 
@@ -146,7 +141,6 @@ export class UnconfirmedPackets implements CommitTarget {
       this.#groups.shift();
       this.#packets -= first.packets;
       this.#sealedBytes -= first.batch.bytes;
-      this.#pausesPublishers = false;
       hasReleased = true;
       this.#host.onReleasable(first.batch, first.pubacks);
       this.#host.batches.release(first.batch);

@@ -1,12 +1,9 @@
 /**
- * What a receiver confirms later, because it is in another partition, which must make the message durable
- * first. The acknowledgement of the publisher waits for the commit of the own store and for each such
- * confirmation.
+ * What another partition confirms later: that it has made a message durable, or knows a subscription. The
+ * acknowledgement of the client waits for the commit of the own store and for each such confirmation.
  *
- * A receiver returns the same object for all messages that it confirms together (those of one batch), so
- * that nothing is allocated for each message. It must complete every object that it returned, also after it
- * was removed from the router: with {@link ReceiverConfirmation.confirm} if nothing is lost, otherwise with
- * {@link ReceiverConfirmation.fail}.
+ * Messages or subscriptions that are confirmed together can have the same object. Every object must be completed: with
+ * {@link ReceiverConfirmation.confirm} if nothing is lost, otherwise with {@link ReceiverConfirmation.fail}.
  *
  * @module
  */
@@ -15,17 +12,15 @@ import type { SessionStore } from '../../store/session-store.ts';
 
 /** Something that waits for confirmations. */
 export interface ConfirmationWaiter {
-  /** @param failed the receiver cannot confirm any more */
+  /** @param failed it will not be confirmed any more */
   onConfirmation(confirmation: ReceiverConfirmation, failed: boolean): void;
 }
 
 export class ReceiverConfirmation {
-  /** Whether so much waits for the receiver that the publishers pause until it confirms. */
-  pausesPublishers = false;
   #state: 'open' | 'confirmed' | 'failed' = 'open';
   readonly #waiters = new Set<ConfirmationWaiter>();
 
-  /** Whether the receiver still has to confirm. */
+  /** Whether it is not completed yet. */
   get isOpen(): boolean {
     return this.#state === 'open';
   }
@@ -39,12 +34,12 @@ export class ReceiverConfirmation {
     return this.#waiters.size;
   }
 
-  /** The receiver has made the messages durable. Later calls have no effect. */
+  /** Nothing is lost any more. Later calls have no effect. */
   confirm(): void {
     this.#complete('confirmed');
   }
 
-  /** The messages may be lost for this receiver: they must not be acknowledged. Later calls have no effect. */
+  /** Messages may be lost: they must not be acknowledged. Later calls have no effect. */
   fail(): void {
     this.#complete('failed');
   }
@@ -71,7 +66,7 @@ export class ReceiverConfirmation {
 }
 
 /**
- * Calls back once when everything that was put in the store before is committed and all receivers have
+ * Calls back once when everything that was put in the store before is committed and everything is
  * confirmed. An error of the store, or `delivery-unconfirmed`, is passed to the callback.
  */
 export function afterConfirmations(

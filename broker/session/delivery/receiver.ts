@@ -5,7 +5,6 @@
  */
 import type { Qos } from '../../store/session-store.ts';
 import type { OwnerShare } from '../../store/shared-room.ts';
-import type { ReceiverConfirmation } from './receiver-confirmation.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -25,14 +24,6 @@ export const oneReady: Readiness = Object.freeze({ ready: 1, busy: 0, offline: 0
 export const oneBusy: Readiness = Object.freeze({ ready: 0, busy: 1, offline: 0 });
 export const oneOffline: Readiness = Object.freeze({ ready: 0, busy: 0, offline: 1 });
 
-/**
- * What the acknowledgement of the publisher must wait for:
- * - `false`: nothing.
- * - `true`: the message was put in the store. It waits for the commit.
- * - a {@link ReceiverConfirmation}: it waits for the commit, and until the receiver confirms.
- */
-export type DeliveryWait = boolean | ReceiverConfirmation;
-
 export interface Receiver {
   readonly readiness: Readiness;
   /** The share of its identity in the room for retained messages; undefined: it has none of its own. */
@@ -42,13 +33,12 @@ export interface Receiver {
    * all partitions together see each message once.
    */
   readonly isLocalObserver?: boolean;
-  /** Sends or queues a message at the QoS of this delivery. Must not throw. */
-  deliver(
-    message: Message,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[],
-  ): DeliveryWait;
+  /**
+   * Sends or queues a message at the QoS of this delivery. Must not throw.
+   *
+   * @returns whether the message was put in the store: then the acknowledgement of the publisher waits for the commit
+   */
+  deliver(message: Message, qos: Qos, retain: boolean, identifiers: readonly number[]): boolean;
   /** Whether the policy allows it to receive this topic. */
   mayReceive(topic: string): boolean;
 }

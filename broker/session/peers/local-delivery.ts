@@ -38,7 +38,7 @@ export function deliverLocally(
   for (const target of targets) {
     if (target.subscriber instanceof PeerSession) continue;
     if (isPassedOn && target.subscriber.isLocalObserver === true) continue;
-    if (deliverTo(target, message, sender) !== false) stored = true;
+    if (deliverTo(target, message, sender)) stored = true;
   }
   return stored;
 }
@@ -64,7 +64,7 @@ export function deliverToGroup(
     const local = localOf(group);
     if (local.members.length > 0) {
       const member = chooseMember(local);
-      if (member !== undefined && deliverTo(member, message, undefined) !== false) stored = true;
+      if (member !== undefined && deliverTo(member, message, undefined)) stored = true;
     } else if (!wasPassed && passOn(message, group, identifier, from)) stored = true;
   }
   return stored;
@@ -85,7 +85,7 @@ function passOn(
   const qos = message.qos < member.qos ? message.qos : member.qos;
   // The number twice: it was passed on.
   const passed = [identifier, identifier];
-  return member.subscriber.deliver(message, qos, message.retain, passed) !== false;
+  return member.subscriber.deliver(message, qos, message.retain, passed);
 }
 
 function localOf(group: SharedTarget<Receiver>): SharedTarget<Receiver> {

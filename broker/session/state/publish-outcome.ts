@@ -17,7 +17,7 @@ export interface PublishOutcome {
    * the same.
    */
   readonly refusal: RetainRefusal | undefined;
-  /** The receivers that confirm later; undefined: none. */
+  /** What other partitions confirm later: only of a retained message; undefined: nothing. */
   readonly confirmations: readonly ReceiverConfirmation[] | undefined;
 }
 

@@ -8,8 +8,7 @@ import type { Qos, RetainRefusal, StoredMessage } from '../../store/session-stor
 import { Router } from '../../routing/router.ts';
 import type { Route, Subscription, Target } from '../../routing/topic-route.ts';
 import { Message } from '../delivery/message.ts';
-import type { ReceiverConfirmation } from '../delivery/receiver-confirmation.ts';
-import type { DeliveryWait, Receiver } from '../delivery/receiver.ts';
+import type { Receiver } from '../delivery/receiver.ts';
 import type { SessionContext } from './context.ts';
 import { retainOutcome, routed, stored, type PublishOutcome } from './publish-outcome.ts';
 import { chooseMember } from './shared-choice.ts';
@@ -74,27 +73,21 @@ export class Publisher {
     if (message.retain && this.distribution !== undefined) {
       return this.distribution.publish(message, route, sender, false);
     }
-    let outcome = message.retain ? retainOutcome(this.#retain(message, sender)) : routed;
-    let confirmations: ReceiverConfirmation[] | undefined;
+    const outcome = message.retain ? retainOutcome(this.#retain(message, sender)) : routed;
+    let isStored = false;
     const { targets } = route;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index];
-      const result = target !== undefined && deliverTo(target, message, sender);
-      if (result === false) continue;
-      if (result !== true) (confirmations ??= []).push(result);
-      if (outcome === routed) outcome = stored;
+      if (target !== undefined && deliverTo(target, message, sender)) isStored = true;
     }
     if (route.shared.length > 0) {
       for (const shared of route.shared) {
         const member = chooseMember(shared);
-        const result = member !== undefined && deliverTo(member, message, sender);
-        if (result === false) continue;
-        if (result !== true) (confirmations ??= []).push(result);
-        if (outcome === routed) outcome = stored;
+        if (member !== undefined && deliverTo(member, message, sender)) isStored = true;
       }
     }
     this.onMessage?.(message);
-    return confirmations === undefined ? outcome : { ...outcome, confirmations };
+    return isStored && outcome === routed ? stored : outcome;
   }
 
   /** Retains a message without delivering it to anybody. */
@@ -118,12 +111,17 @@ export class Publisher {
   }
 }
 
-/** Delivers a message as a target asks. @param sender the receiver that published it, for No Local */
+/**
+ * Delivers a message as a target asks.
+ *
+ * @param sender the receiver that published it, for No Local
+ * @returns whether the message was put in the store
+ */
 export function deliverTo(
   target: Target<Receiver>,
   message: Message,
   sender: Receiver | undefined,
-): DeliveryWait {
+): boolean {
   let actual = target;
   if (target.forOwnMessages !== undefined && target.subscriber === sender) {
     if (target.forOwnMessages === null) return false; // [MQTT-3.8.3-3]

@@ -28,7 +28,7 @@ export function released({ rooms }: Context, session: Session, packetId: number)
 }
 
 /**
- * Remembers the receivers that confirm a message later: its acknowledgement must wait for them also if the
+ * Remembers the confirmations of a message: its acknowledgement must wait for them also if the
  * client sends the message again, over this connection or another one.
  */
 export function rememberConfirmations(
@@ -40,7 +40,7 @@ export function rememberConfirmations(
   else (session.unconfirmed ??= new Map()).set(packetId, confirmations);
 }
 
-/** Whether a message must be published again when its client sends it again: a receiver did not get it. */
+/** Whether a message must be published again when its client sends it again: a partition may not have it. */
 export function isUndelivered(session: Session, packetId: number): boolean {
   return session.unconfirmed?.get(packetId)?.some(({ hasFailed }) => hasFailed) === true;
 }

@@ -1,7 +1,6 @@
 /** Acknowledgements that wait for receivers that confirm later, over real connections. */
 import test from 'ava';
 import { FlotillaError } from '../../../../../core/errors/flotilla-error.ts';
-import { ReceiverConfirmation } from '../../../../../broker/session/delivery/receiver-confirmation.ts';
 import { fakeClock } from '../../../../support/fake-clock.ts';
 import { LateReceiver } from '../../../../support/late-receiver.ts';
 import { slowStore } from '../../../../support/slow-store.ts';
@@ -230,21 +229,6 @@ test('a 5.0 client that keeps to its Receive Maximum is not closed', async (t) =
   t.false(pub.ended);
 });
 
-test('a receiver with no room pauses publishers until it confirms', async (t) => {
-  const { world, late } = await lateWorld(t);
-  late.isCongested = true;
-  const pub = await world.connect({ clientId: 'pub' });
-  for (let id = 1; id <= 5; id++) pub.publish('late/x', String(id), { qos: 1, id });
-  for (let id = 1; id <= 5; id++) {
-    await got(late, id);
-    const other = await world.connect({ clientId: `other-${id}` });
-    await other.settle();
-    t.is(late.got.length, id);
-    late.confirm();
-    await pub.next('puback');
-  }
-});
-
 test('a connection that the broker closes gets what is confirmed within ten seconds, then DISCONNECT', async (t) => {
   const clock = fakeClock();
   const { world, late } = await lateWorld(t, { clock });
@@ -335,11 +319,7 @@ test('what a receiver will not confirm is not acknowledged: the connection close
 
 test('a receiver that cannot take a message at all fails at once: nothing is acknowledged', async (t) => {
   const { world, late } = await lateWorld(t);
-  late.deliver = () => {
-    const confirmation = new ReceiverConfirmation();
-    confirmation.fail();
-    return confirmation;
-  };
+  late.fails = true;
   for (const qos of [1, 2] as const) {
     const pub = await world.connect({ clientId: `pub-${qos}`, clean: false });
     pub.publish('late/x', 'x', { qos });
@@ -377,20 +357,6 @@ test('after a failed commit nothing leaves, also if receivers have confirmed', a
   await pub.end();
   t.deepEqual(pub.packets, []);
   t.is(world.count('disconnected', 'store-write-failed'), 1);
-});
-
-test('a refused retained message is acknowledged when its receivers have confirmed', async (t) => {
-  const { world, late } = await lateWorld(t, {
-    config: { limits: { broker: { retainedMax: 1 } } },
-  });
-  const pub = await world.connect({ clientId: 'pub', version: 5 });
-  pub.publish('retained', 'x', { qos: 1, id: 1, retain: true });
-  await pub.next('puback');
-  pub.publish('late/x', 'x', { qos: 1, id: 2, retain: true });
-  await got(late, 1);
-  t.deepEqual(await arrived(pub), []);
-  late.confirm();
-  t.is((await pub.next('puback')).reasonCode, 0x97);
 });
 
 test('messages of the broker and of plug-ins wait for the receivers, and wills do not hold up anybody', async (t) => {
