@@ -34,6 +34,9 @@ import type { PartitionedLayer } from './partitioned-layer.ts';
 import { identityOfRelayed, relayedFactsSchema } from './relayed-identity.ts';
 
 const connectTimeoutMs = 5000;
+/** How long the last node waits at its end until the partitions have the messages of each other. */
+const deliveredMaxMs = 3000;
+const deliveredCheckMs = 20;
 
 const requestSchema = z.discriminatedUnion('kind', [
   partitionLinkSchema,
@@ -177,13 +180,34 @@ export class BrokerNode {
   /** Gives all partitions to other nodes. */
   async close(): Promise<void> {
     this.#cancelTicketKeys();
+    if (this.#isLast) await this.#delivered();
     await this.#assignment?.close();
     this.#links.close();
     await this.#transport.close();
   }
 
+  /** Whether no other node can continue with the partitions. */
+  get #isLast(): boolean {
+    const others = this.#assignment?.nodes.filter(({ name }) => name !== this.#deps.material.name);
+    return others?.every(({ alive, draining }) => !alive || draining) === true;
+  }
+
+  /** Waits until nothing waits for other partitions, for a limited time: the sessions may be exported next. */
+  #delivered(): Promise<void> {
+    const { clock } = this.#deps;
+    const endMs = clock.monotonicMs() + deliveredMaxMs;
+    return new Promise((resolve) => {
+      const check = (): void => {
+        const waits = this.queued.some(({ messages }) => messages > 0);
+        if (!waits || clock.monotonicMs() >= endMs) resolve();
+        else clock.after(deliveredCheckMs, check);
+      };
+      check();
+    });
+  }
+
   async #take(partition: number): Promise<{ term: number } | undefined> {
-    const { config, state, clock, log, sessions, layer, partitions } = this.#deps;
+    const { config, state, clock, log, layer, partitions } = this.#deps;
     const name = partitionName(partition);
     let store: DatabaseStore | undefined;
     try {
@@ -202,6 +226,19 @@ export class BrokerNode {
     store.onStall(this.#deps.stallChanged);
     store.onCommit(this.#deps.committed);
     void store.failed.then(this.#deps.failed);
+    try {
+      return await this.#serve(partition, store);
+    } catch (error) {
+      // Otherwise the lock of the store would keep all nodes from taking it, this one too.
+      this.#served.delete(partition);
+      await (layer.remove(partition) ?? store.store).close();
+      throw error;
+    }
+  }
+
+  async #serve(partition: number, store: DatabaseStore): Promise<{ term: number }> {
+    const { config, sessions, layer, partitions } = this.#deps;
+    const name = partitionName(partition);
     const names = Array.from({ length: partitions }, (_, index) => partitionName(index));
     const served = await createSessionLayer(config, {
       ...sessions,
@@ -215,17 +252,15 @@ export class BrokerNode {
     this.#served.set(partition, { peers, term, store });
     await this.#deps.taken(partition, served);
     this.#links.check();
-    log.info({ partition, term }, 'this node serves a partition');
     return { term };
   }
 
   async #give(partition: number): Promise<void> {
-    const { layer, log } = this.#deps;
+    const { layer } = this.#deps;
     this.#served.delete(partition);
     const served = layer.remove(partition);
     served?.closeConnections('partition-moved');
     await served?.close();
-    log.info({ partition }, 'this node does not serve a partition any more');
   }
 
   #accept(request: unknown, wire: Wire): void {

@@ -10,6 +10,7 @@ import {
   type DatabaseAccess,
 } from '../../core/database/database-connection.ts';
 import { FlotillaError } from '../../core/errors/flotilla-error.ts';
+import { assertNotExported } from '../journal/journal-tables.ts';
 import {
   forgetNodes,
   lookAtCluster,
@@ -49,11 +50,12 @@ export class ClusterSession {
    * Opens the connection and registers the node.
    *
    * @returns the secret of the keys of TLS session tickets
-   * @throws FlotillaError `database-…`, `cluster-partitions-differ`, `cluster-node-name`, `store-undivided`
+   * @throws FlotillaError `database-…`, `cluster-partitions-differ`, `cluster-node-name`, `store-undivided`, `store-exported`
    */
   async begin(own: OwnNode, times: NameTimes): Promise<Buffer> {
     try {
       const connection = await this.#open();
+      await assertNotExported(connection);
       await this.#takeName(connection, own, times);
       await forgetNodes(connection);
       return await readTicketSecret(connection);

@@ -162,11 +162,11 @@ export class NodeTransport {
       onStream: (request, stream) => this.#opened(request, stream, name),
       onClosed: (reason) => {
         this.#incoming.delete(socket);
-        log.info({ node: name, remoteAddress, reason }, 'a node disconnected');
+        log.info({ peer: name, remoteAddress, reason }, 'a node disconnected');
       },
     });
     this.#incoming.set(socket, { name, mux });
-    log.info({ node: name, remoteAddress }, 'a node connected');
+    log.info({ peer: name, remoteAddress }, 'a node connected');
     mux.attach(socket);
   }
 
@@ -178,7 +178,7 @@ export class NodeTransport {
     try {
       this.#onStream(request, stream, from);
     } catch (error) {
-      this.#deps.log.error({ err: error, node: from }, 'a stream of a node could not be handled');
+      this.#deps.log.error({ err: error, peer: from }, 'a stream of a node could not be handled');
       stream.destroy();
     }
   }

@@ -156,7 +156,7 @@ export class OutgoingNode {
     }
     this.#name = name;
     this.#securedAtMs = clock.monotonicMs();
-    log.info({ node: name, address: this.#address }, 'connected to a node');
+    log.info({ peer: name, address: this.#address }, 'connected to a node');
     return undefined;
   }
 
@@ -165,9 +165,12 @@ export class OutgoingNode {
     this.#failures = nowMs - this.#securedAtMs >= stableMinMs ? 0 : this.#failures + 1;
     const waitMs = Math.min(retryMaxMs, retryMinMs * 2 ** (this.#failures - 1));
     this.#retryAtMs = this.#failures === 0 || reason === undefined ? nowMs : nowMs + waitMs;
-    const fields = { node: this.#name ?? this.#expected, address: this.#address, reason };
-    if (reason === undefined) this.#deps.log.debug(fields, 'disconnected from a node');
-    else if (this.#name === undefined) this.#deps.log.warn(fields, 'cannot connect to a node');
-    else this.#deps.log.warn(fields, 'the connection to a node is lost');
+    const { log } = this.#deps;
+    const fields = { peer: this.#name ?? this.#expected, address: this.#address, reason };
+    if (reason === undefined) log.debug(fields, 'disconnected from a node');
+    else if (this.#name === undefined) log.warn(fields, 'cannot connect to a node');
+    // A node that stops in order closes its streams before.
+    else if (this.#mux?.streams === 0) log.info(fields, 'disconnected from a node');
+    else log.warn(fields, 'the connection to a node is lost');
   }
 }

@@ -144,7 +144,7 @@ export class PartitionLinks {
     const last = this.#attempts.get(key);
     if (last?.term === holder.term && nowMs - last.atMs < attemptMs) return;
     this.#attempts.set(key, { atMs: nowMs, term: holder.term });
-    log.debug({ from, to, node: holder.node }, 'opening a link between partitions');
+    log.debug({ from, to, peer: holder.node }, 'opening a link between partitions');
     const request = { kind: 'link', link: randomUUID(), from, term, to };
     const open = (part: LinkRequest['part']): Wire =>
       transport.open(holder.address, holder.node, { ...request, part });

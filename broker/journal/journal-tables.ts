@@ -121,6 +121,14 @@ async function ensureStore(
   });
 }
 
+/** No store of the database was exported. The tables must exist. @throws FlotillaError `store-exported` */
+export async function assertNotExported(connection: DatabaseConnection): Promise<void> {
+  const [found] = await connection.query<{ exported: boolean }>(
+    `SELECT EXISTS (SELECT FROM flotilla.broker_store WHERE exported_at IS NOT NULL) AS exported`,
+  );
+  if (found?.exported === true) throw new FlotillaError('store-exported');
+}
+
 /** Whether a broker has begun to use the database. */
 export async function hasJournalTables(connection: DatabaseConnection): Promise<boolean> {
   // All tables are created in one transaction.

@@ -191,7 +191,9 @@ export class ClusterNode {
       this.#events.log.warn(fields, 'a standby has taken over');
     } else if (role === 'silent') {
       this.#events.log.warn(fields, 'a process of the cluster does not answer');
-    } else if (before !== role) this.#events.log.info({ ...fields, role }, 'role of a process');
+    } else if (before !== role && !this.#isStopping) {
+      this.#events.log.info({ ...fields, role }, 'role of a process');
+    }
     this.#events.changed();
   }
 }

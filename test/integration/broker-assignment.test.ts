@@ -276,6 +276,23 @@ test('a node with another number of partitions is refused', async (t) => {
   t.is(error.code, 'cluster-partitions-differ');
 });
 
+test('a node does not start on a database whose sessions were exported', async (t) => {
+  const database = skipsWithoutServer(t, server);
+  if (database === undefined) return;
+  t.timeout(limitMs);
+  const url = await database.database();
+  const first = await testNode(t, database, url, 'a', { partitions: 2 });
+  await balanced([first], 2);
+  await first.assignment.close();
+  await database.sql(
+    url,
+    "UPDATE flotilla.broker_store SET exported_at = now() WHERE store = 'p1'",
+  );
+  const second = await testNode(t, database, url, 'b', { partitions: 2, start: false });
+  const error = await t.throwsAsync<FlotillaError>(second.assignment.start());
+  t.is(error.code, 'store-exported');
+});
+
 test('a holder that hangs loses its partitions although its connections live, and finds out when it goes on', async (t) => {
   const database = skipsWithoutServer(t, server);
   if (database === undefined) return;

@@ -37,12 +37,14 @@ interface Peer {
 }
 
 export class SessionPeers implements PartitionPeers {
+  readonly #own: string;
   readonly #host: PeerLinkHost;
   readonly #context: SessionContext;
   readonly #byName = new Map<string, Peer>();
   #isClosed = false;
 
   constructor({ host, partition: { own, names }, interest }: SessionPeersDeps) {
+    this.#own = own;
     this.#context = peerContext(host.context);
     const { publisher, sessions, scheduler, readTurns, retainedSender } = host;
     for (const name of names) {
@@ -101,15 +103,16 @@ export class SessionPeers implements PartitionPeers {
     peer.link?.close();
     const { log } = this.#context;
     const { session, sender } = peer;
+    const fields = { partition: this.#own, peer: name };
     let link: PeerLink | undefined = undefined;
     link = new PeerLink({
       ...{ host: this.#host, session, sender, data, interest },
       closed: (error) => {
         if (peer.link === link) peer.link = undefined;
-        if (error === undefined) log.info({ partition: name }, 'link to a partition closed');
-        else log.warn({ partition: name, detail: messageOf(error) }, 'link to a partition failed');
+        if (error === undefined) log.info(fields, 'link to a partition closed');
+        else log.warn({ ...fields, detail: messageOf(error) }, 'link to a partition failed');
       },
-      synced: () => log.info({ partition: name }, 'linked to a partition'),
+      synced: () => log.info(fields, 'linked to a partition'),
     });
     if (!link.isClosed) peer.link = link;
   }
