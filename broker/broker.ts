@@ -22,6 +22,8 @@ export interface BrokerAddresses {
   readonly mqtts: PortAddress;
   readonly wss: PortAddress;
   readonly metrics: { readonly url: string };
+  /** For other brokers; undefined: this broker works alone. */
+  readonly cluster: PortAddress | undefined;
 }
 
 /** A broker that listens. */
@@ -60,17 +62,18 @@ export async function openBroker(
   samples.start();
   lifecycle.add('samples', () => samples.stop());
   lifecycle.add('queries', () => queries.stop());
+  let cluster: PortAddress | undefined;
   if (node === undefined) {
     const corrected = await presence.correct();
     if (corrected > 0) log.info({ devices: corrected }, 'presence corrected');
   } else {
-    await node.start();
+    cluster = await node.start();
     lifecycle.add('partitions', () => node.close());
   }
   const addresses = await openPorts(clock, parts, lifecycle);
   startUpdates(parts, lifecycle);
   return {
-    addresses: { ...addresses, metrics },
+    addresses: { ...addresses, metrics, cluster },
     ports: parts.ports,
     get aedes() {
       if (parts.plugInCore === undefined) throw new FlotillaError('plug-ins-not-possible');
@@ -171,7 +174,7 @@ async function openPorts(
   clock: Clock,
   parts: BrokerParts,
   lifecycle: Lifecycle,
-): Promise<Omit<BrokerAddresses, 'metrics'>> {
+): Promise<Pick<BrokerAddresses, 'mqtts' | 'wss'>> {
   const { ports, expiry, presence } = parts;
   lifecycle.add('ports', () => ports.close());
   lifecycle.add('connection expiry', () => expiry.stop());

@@ -26,6 +26,7 @@ import {
   type SessionLayerOptions,
 } from '../session/mqtt-session-layer.ts';
 import { DeviceRelays } from './device-relays.ts';
+import { HolderNotices, holderNoticeSchema } from './holder-notices.ts';
 import { NodeTransport } from './node-transport.ts';
 import { partitionName } from '../../core/partition.ts';
 import { PartitionAssignment, type PartitionHolder } from './partition-assignment.ts';
@@ -40,6 +41,7 @@ const deliveredCheckMs = 20;
 
 const requestSchema = z.discriminatedUnion('kind', [
   partitionLinkSchema,
+  holderNoticeSchema,
   z.strictObject({
     kind: z.literal('device'),
     partition: z.int().min(0).max(1000),
@@ -78,6 +80,7 @@ export class BrokerNode {
   readonly #deps: BrokerNodeDeps;
   readonly #transport: NodeTransport;
   readonly #links: PartitionLinks;
+  readonly #notices: HolderNotices;
   readonly #served = new Map<number, Served>();
   #assignment: PartitionAssignment | undefined;
   #cancelTicketKeys: Cancel = () => undefined;
@@ -104,6 +107,9 @@ export class BrokerNode {
     this.#links = new PartitionLinks({
       ...{ clock, log, partitions, holderOf, transport: this.#transport },
       served: this.#served,
+    });
+    this.#notices = new HolderNotices({
+      ...{ own: material.name, partitions, holderOf, transport: this.#transport },
     });
     this.#transport.onStream((request, wire) => this.#accept(request, wire));
   }
@@ -139,9 +145,10 @@ export class BrokerNode {
   /**
    * Listens for other nodes, and begins to take partitions.
    *
+   * @returns where it listens
    * @throws FlotillaError `address-in-use`, `config-invalid`, `database-…`, `cluster-…`
    */
-  async start(): Promise<void> {
+  async start(): Promise<{ readonly host: string; readonly port: number }> {
     const { config, clock, log, material, partitions } = this.#deps;
     const { host, port, address } = config.cluster;
     const access = await databaseOf(config);
@@ -152,11 +159,15 @@ export class BrokerNode {
       take: (partition) => this.#take(partition),
       give: (partition) => this.#give(partition),
     });
-    this.#assignment.onChange(() => this.#links.check());
+    this.#assignment.onChange(() => {
+      this.#links.check();
+      this.#notices.check();
+    });
     void this.#assignment.failed.then(this.#deps.failed);
     material.shareTickets(await this.#assignment.start(), () => clock.now());
     this.#changeTicketKeys();
     this.#links.start();
+    return listening;
   }
 
   /** At once, and at the end of each day. */
@@ -276,6 +287,11 @@ export class BrokerNode {
       this.#links.accept(data, wire);
       return;
     }
+    if (data.kind === 'held') {
+      wire.destroy();
+      this.#heldElsewhere(data.partition, data.term);
+      return;
+    }
     const identity = identityOfRelayed(data.facts, directory, clock.now());
     // Not relayed a second time: the other node looks again.
     if ('code' in identity || layer.layerOf(identity.id) === undefined) {
@@ -283,6 +299,14 @@ export class BrokerNode {
       return;
     }
     admitter.acceptRelayed(wire, identity);
+  }
+
+  /** Another node has begun a later term: this one writes nothing any more, and must not continue. */
+  #heldElsewhere(partition: number, term: number): void {
+    const served = this.#served.get(partition);
+    if (served === undefined || served.term >= term) return;
+    const detail = `partition ${partition}: term ${served.term} was followed by term ${term}`;
+    this.#deps.failed(new FlotillaError('database-fenced', { detail }));
   }
 
   /** The name of a broker that may connect as a node. */
