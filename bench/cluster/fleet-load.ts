@@ -21,7 +21,7 @@ const silenceMaxMs = 60_000;
 const startTogether = 50;
 
 export interface FleetLoadOptions {
-  readonly clients: Clients;
+  readonly clients: Pick<Clients, 'context'>;
   readonly devices: number;
   /** Messages per second of all clients together. */
   readonly ratePerSecond: number;

@@ -3,12 +3,15 @@
  *
  * @module
  */
+import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
+import { NodeNetwork } from '../../bench/network/node-network.ts';
 import { partitionOf } from '../../core/partition.ts';
 import type { ConfigInput } from '../../core/config/config.ts';
+import { parseDatabaseUrl } from '../../core/config/database-url.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
 import { stateFolder } from '../../core/state-folder.ts';
 import { TestFeed } from './broker-feed.ts';
@@ -21,11 +24,16 @@ import { until } from './until.ts';
 
 const program = new URL('cluster-member-process.ts', import.meta.url).pathname;
 const lifeMs = 900_000;
+/** A node that was stopped does not answer. */
+const answerMaxMs = 5000;
+/** The socket of PostgreSQL in its folder. */
+const socketName = '.s.PGSQL.5432';
 const addressSchema = z.object({ host: z.string(), port: z.int() });
 const addressesSchema = z.object({
   mqtts: addressSchema,
   wss: addressSchema,
   metrics: z.object({ url: z.string() }),
+  cluster: addressSchema,
 });
 const checksSchema = z.object({
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
@@ -50,6 +58,8 @@ export interface ClusterWorldOptions {
   readonly nodes: number;
   readonly partitions: number;
   readonly config?: ConfigInput;
+  /** Whether everything that the nodes connect to is behind proxies with faults. */
+  readonly hasFaults?: boolean;
 }
 
 export interface ClusterWorld {
@@ -57,6 +67,8 @@ export interface ClusterWorld {
   readonly feed: TestFeed;
   readonly url: string;
   readonly members: readonly ClusterMember[];
+  /** @throws Error without the option `hasFaults` */
+  readonly network: NodeNetwork;
   /** Issues a certificate and adds the identity to the directory. */
   device(id: string, role?: string): TestIdentity;
   /** An id that begins with a text and belongs to a partition. */
@@ -69,6 +81,10 @@ export interface ClusterWorld {
     options?: IClientOptions,
     seen?: string[],
   ): Promise<MqttClient>;
+  /** The partitions that a node serves. */
+  held(member: number): Promise<readonly number[]>;
+  /** The node that serves a partition. Waits until there is one. */
+  holderOf(partition: number): Promise<number>;
   /** Waits until each partition is served and linked to all others, as far as the running nodes know. */
   settled(members?: readonly number[]): Promise<void>;
 }
@@ -92,21 +108,36 @@ export async function clusterWorld(
       certificates: [...(feed.entries.get(id)?.certificates ?? []), certificateFacts(identity)],
     });
   };
-  const members = await Promise.all(
+  const members: Member[] = [];
+  const network =
+    options.hasFaults === true ? await networkOf(t, url, options, members) : undefined;
+  await Promise.all(
     Array.from({ length: options.nodes }, async (_, index) => {
       const name = `broker-${index + 1}`;
       const identity = ca.issue({ profile: 'broker', commonName: name, names });
       add(name, 'broker', identity);
       const root = tempFolder(t);
       writeIdentity(stateFolder(root).broker.identity, identity, ca.ca);
-      return Member.start(t, { name, root, feed, url, options });
+      const member = new Member(t, { name, root, feed, url, options, network, index });
+      members[index] = member;
+      await member.start();
     }),
   );
   t.teardown(() => {
     for (const client of clients) client.end(true);
   });
+  const held = async (member: number): Promise<readonly number[]> => {
+    const checks = await members[member]!.checks();
+    const detail = checks.find(({ name }) => name === 'partitions')?.detail ?? '';
+    const list = /serves ([\d, ]+) with/.exec(detail)?.[1];
+    return list === undefined ? [] : list.split(', ').map(Number);
+  };
   return {
-    ...{ ca, feed, url, members },
+    ...{ ca, feed, url, members, held },
+    get network() {
+      if (network === undefined) throw new Error('the world has no faults');
+      return network;
+    },
     device(id, role = 'device') {
       const profile = role === 'device' ? 'device' : 'service';
       const identity = ca.issue({ profile, commonName: id });
@@ -137,6 +168,12 @@ export async function clusterWorld(
       client.on('error', () => undefined);
       return client;
     },
+    holderOf: (partition) =>
+      until(`somebody serves partition ${partition}`, async () => {
+        const all = await Promise.all(members.map((_, member) => held(member)));
+        const holder = all.findIndex((partitions) => partitions.includes(partition));
+        return holder >= 0 && holder;
+      }),
     async settled(running = members.keys().toArray()) {
       await until('each partition is served and linked', async () => {
         const all = await Promise.all(running.map((index) => members[index]!.checks()));
@@ -156,29 +193,19 @@ interface MemberParts {
   readonly feed: TestFeed;
   readonly url: string;
   readonly options: ClusterWorldOptions;
+  readonly network: NodeNetwork | undefined;
+  readonly index: number;
 }
 
 class Member implements ClusterMember {
   readonly #t: Pick<ExecutionContext, 'teardown'>;
   readonly #parts: MemberParts;
-  addresses: ClusterMember['addresses'];
-  child: Child;
+  #addresses: ClusterMember['addresses'] | undefined = undefined;
+  #child: Child | undefined = undefined;
 
-  private constructor(
-    t: Pick<ExecutionContext, 'teardown'>,
-    parts: MemberParts,
-    child: Child,
-    addresses: ClusterMember['addresses'],
-  ) {
+  constructor(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts) {
     this.#t = t;
     this.#parts = parts;
-    this.child = child;
-    this.addresses = addresses;
-  }
-
-  static async start(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts): Promise<Member> {
-    const child = spawned(t, parts);
-    return new Member(t, parts, child, await addressesOf(child));
   }
 
   get name(): string {
@@ -187,6 +214,21 @@ class Member implements ClusterMember {
 
   get state(): string {
     return this.#parts.root;
+  }
+
+  get addresses(): ClusterMember['addresses'] {
+    if (this.#addresses === undefined) throw new Error(`${this.name} was not started`);
+    return this.#addresses;
+  }
+
+  get child(): Child {
+    if (this.#child === undefined) throw new Error(`${this.name} was not started`);
+    return this.#child;
+  }
+
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.process.exitCode === null ? this.#child.pid : undefined;
   }
 
   async kill(): Promise<void> {
@@ -198,13 +240,22 @@ class Member implements ClusterMember {
   }
 
   async start(): Promise<void> {
-    this.child = spawned(this.#t, this.#parts);
-    this.addresses = await addressesOf(this.child);
+    const { network, index } = this.#parts;
+    const child = spawned(this.#t, this.#parts);
+    this.#child = child;
+    const addresses = await addressesOf(child);
+    this.#addresses = addresses;
+    if (network === undefined) return;
+    const { mqtts, cluster } = addresses;
+    network.forwardTo(index, { devices: mqtts, cluster });
+    const { host, port } = network.portsOf(index).devices;
+    this.#addresses = { ...addresses, mqtts: { host, port } };
   }
 
   async checks(): ReturnType<ClusterMember['checks']> {
     try {
-      const response = await fetch(new URL('/statusz', this.addresses.metrics.url));
+      const url = new URL('/statusz', this.addresses.metrics.url);
+      const response = await fetch(url, { signal: AbortSignal.timeout(answerMaxMs) });
       return checksSchema.parse(await response.json()).checks;
     } catch {
       return [];
@@ -213,14 +264,39 @@ class Member implements ClusterMember {
 }
 
 function spawned(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts): Child {
-  const { root, feed, url, options } = parts;
+  const { root, feed, url, options, network, index } = parts;
   const { config = {}, partitions } = options;
+  const ports = network?.portsOf(index);
+  const database = ports === undefined ? url : urlThrough(url, ports.database.port);
+  const address = ports === undefined ? {} : { address: `127.0.0.1:${ports.cluster.port}` };
   const settings: ConfigInput = {
     ...config,
-    broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, database: url, ...config.broker },
-    cluster: { partitions, port: 0, ...config.cluster },
+    broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, database, ...config.broker },
+    cluster: { partitions, port: 0, ...address, ...config.cluster },
   };
   return spawnNode(t, [program, root, feed.url, JSON.stringify(settings)], { timeoutMs: lifeMs });
+}
+
+async function networkOf(
+  t: Pick<ExecutionContext, 'teardown'>,
+  url: string,
+  { nodes }: ClusterWorldOptions,
+  members: readonly Member[],
+): Promise<NodeNetwork> {
+  const [place] = parseDatabaseUrl(url).hosts;
+  const network = await NodeNetwork.create(
+    nodes,
+    { path: join(place?.host ?? '', socketName) },
+    () => Array.from({ length: nodes }, (_, index) => members[index]?.pid),
+  );
+  t.teardown(() => network.close());
+  return network;
+}
+
+/** The database of a URL through a proxy. */
+function urlThrough(url: string, port: number): string {
+  const { user = '', database } = parseDatabaseUrl(url);
+  return `postgres://${user}@127.0.0.1:${port}/${database}?sslmode=disable`;
 }
 
 async function addressesOf(child: Child): Promise<ClusterMember['addresses']> {
