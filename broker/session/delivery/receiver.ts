@@ -28,6 +28,8 @@ export interface Receiver {
   readonly readiness: Readiness;
   /** The share of its identity in the room for retained messages; undefined: it has none of its own. */
   readonly retainedShare?: OwnerShare;
+  /** Whether it stands for another partition: what it cannot queue must not be acknowledged. */
+  readonly isPartition?: boolean;
   /**
    * Whether it gets only what is published at this partition, not what another partition passes on: then observers of
    * all partitions together see each message once.

@@ -7,7 +7,7 @@
  * @module
  */
 import type { ErrorCode } from '../../../core/errors/catalogue.ts';
-import type { Route } from '../../routing/topic-route.ts';
+import type { Route, Target } from '../../routing/topic-route.ts';
 import type { Qos } from '../../store/session-store.ts';
 import type { ClientConnection } from '../connection/connection.ts';
 import { pauseReasons } from '../connection/connection-reader.ts';
@@ -27,6 +27,8 @@ import { runPublishHook } from './plugin-hooks.ts';
 import { topicOf } from './publish-topic.ts';
 
 const quotaExceeded = 0x97;
+/** The share of the room for queues behind which nothing is accepted for other partitions. */
+const queueUsedMax = 15 / 16;
 
 /**
  * The fields of the packet that is being handled. Publishing it can run other code (a plug-in, the will
@@ -65,7 +67,7 @@ export function onPublish(
       client.acknowledge(packetFirstByte.pubrec, packetId, 0, true);
       return;
     }
-    const missing = missingRoom(client, session, qos);
+    const missing = missingRoom(client, session, topic.route, qos);
     if (missing !== undefined) {
       rejectWithoutRoom(client, topic.topic, qos, packetId, missing);
       return;
@@ -274,16 +276,36 @@ function rejectionOf(
     : undefined;
 }
 
-/** Why a message of QoS 1 or 2 cannot be taken: the disk is full, or too many wait for PUBREL. */
+/**
+ * Why a message of QoS 1 or 2 cannot be taken: the disk is full, too many messages wait for another partition, or too
+ * many wait for PUBREL.
+ */
 function missingRoom(
   { context }: ClientConnection,
   session: Session,
+  route: Route<Receiver>,
   qos: 1 | 2,
-): 'store-stalled' | 'memory-share-used' | undefined {
+): 'store-stalled' | 'store-full' | 'memory-share-used' | undefined {
   if (context.store.stalled !== undefined) return 'store-stalled';
+  if (context.announce !== undefined && isForFullPartition(context, route)) return 'store-full';
   return qos === 1 || context.rooms.hasRoomForUnreleased(session.identityId)
     ? undefined
     : 'memory-share-used';
+}
+
+/** A partition that is away must not cost messages that were acknowledged: before the store is full, they are refused. */
+function isForFullPartition(
+  { store, limits }: ClientConnection['context'],
+  { targets, shared }: Route<Receiver>,
+): boolean {
+  const { queuedMessages, queuedBytes } = store.statistics;
+  const hasRoom =
+    queuedMessages < limits.queuedTotalMaxMessages * queueUsedMax &&
+    queuedBytes < limits.queuedTotalMaxBytes * queueUsedMax;
+  if (hasRoom) return false;
+  const isPartition = ({ subscriber }: Target<Receiver>): boolean =>
+    subscriber.isPartition === true;
+  return targets.some(isPartition) || shared.some(({ members }) => members.some(isPartition));
 }
 
 /**

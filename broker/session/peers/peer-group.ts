@@ -14,6 +14,7 @@ export interface PeerGroupSession {
 }
 
 export class PeerGroup implements Receiver {
+  readonly isPartition = true;
   readonly session: PeerGroupSession;
   #whenReady: Readiness = { ready: 0, busy: 0, offline: 1 };
   #whenBusy: Readiness = this.#whenReady;

@@ -20,6 +20,7 @@ import { PeerGroup } from './peer-group.ts';
 import { awaitRelease } from '../state/unreleased.ts';
 
 export class PeerSession extends Session {
+  readonly isPartition = true;
   readonly peerIdentity: Identity;
   readonly #peerContext: SessionContext;
   readonly #publisher: Publisher;

@@ -152,6 +152,39 @@ test('messages wait for a partition that is away, and nothing is forwarded after
   t.is(one.layer.peers?.queued[0]?.messages, 0);
 });
 
+test('what another partition cannot get any more is refused, and what was acknowledged arrives', async (t) => {
+  const partitions = await startPartitions(t, 2, {
+    config: { limits: { broker: { queuedTotalMaxMessages: 64 } } },
+  });
+  const [zero, one] = [partitions.at(0), partitions.at(1)];
+  const sub = await zero.connect({ clientId: 'sub' });
+  await sub.subscribe('q', 1);
+  partitions.cut(0, 1);
+  const pub = await one.connect({ clientId: 'pub', version: 5 });
+  await until('the link is closed', () => one.layer.peers?.connected.length === 0);
+  const accepted: string[] = [];
+  for (let n = 0; n < 80; n++) {
+    pub.publish('q', String(n), { qos: 1 });
+    const { reasonCode } = await pub.next('puback');
+    if (reasonCode === 0x97) continue;
+    t.is(reasonCode, 0);
+    accepted.push(String(n));
+  }
+  t.is(accepted.length, 60);
+  // What needs no other partition is accepted.
+  pub.publish('here', 'x', { qos: 1 });
+  t.not((await pub.next('puback')).reasonCode, 0x97);
+  partitions.link(0, 1);
+  for (const expected of accepted) {
+    const got = await sub.next('publish');
+    t.is(String(got.payload), expected);
+    sub.ack('puback', got.messageId!);
+  }
+  await until('the queue is empty', () => one.layer.peers?.queued[0]?.messages === 0);
+  pub.publish('q', 'again', { qos: 1 });
+  t.is((await pub.next('puback')).reasonCode, 0);
+});
+
 test('filters that are not needed any more after a link was away are removed', async (t) => {
   const partitions = await startPartitions(t, 2);
   const [zero, one] = [partitions.at(0), partitions.at(1)];
