@@ -2,8 +2,8 @@
  * `node bench/cluster-bench.ts --scenario NAME`: the acceptance of a cluster with several active brokers, which are
  * processes of their own with a PostgreSQL database (Debian's package postgresql). Options: `--nodes N`, `--partitions N`,
  * `--rounds N`, `--clients N` (devices), `--rate N` (messages per second of the load), `--seed S`. The scenarios are in
- * bench/cluster/scenario-table.ts. The result is JSON; the exit code is 1 when something happened that must not. Then the
- * folder with the logs of the nodes is kept.
+ * bench/cluster/scenario-table.ts. The result is JSON; the exit code is 1 when something happened that must not. Then, and
+ * with `--keep-logs`, the folder with the logs of the nodes is kept.
  *
  * @module
  */
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '200' },
     rate: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
+    'keep-logs': { type: 'boolean', default: false },
   },
 });
 const scenario = scenarios[values.scenario];
@@ -68,7 +69,7 @@ try {
   process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
 } finally {
   await postgres.close();
-  if (isFine) await certificates.remove();
+  if (isFine && !values['keep-logs']) await certificates.remove();
   else process.stderr.write(`the logs are in ${join(certificates.folder, 'cluster-*')}\n`);
 }
 process.exit(isFine ? 0 : 1);
