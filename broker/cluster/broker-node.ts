@@ -110,6 +110,10 @@ export class BrokerNode {
     });
     this.#notices = new HolderNotices({
       ...{ own: material.name, partitions, holderOf, transport: this.#transport },
+      isLeaving: (name) => {
+        const node = this.#assignment?.nodes.find((one) => one.name === name);
+        return node === undefined || node.draining;
+      },
     });
     this.#transport.onStream((request, wire) => this.#accept(request, wire));
   }

@@ -21,6 +21,8 @@ export interface HolderNoticesDeps {
   readonly partitions: number;
   readonly transport: Pick<NodeTransport, 'open'>;
   holderOf(partition: number): PartitionHolder | undefined;
+  /** Whether a node gives its partitions in order, or has done so: it needs no notice. */
+  isLeaving(node: string): boolean;
 }
 
 export class HolderNotices {
@@ -41,7 +43,8 @@ export class HolderNotices {
       const former = this.#known.get(partition);
       this.#known.set(partition, holder);
       if (former === undefined || former.node === holder.node || former.node === own) continue;
-      if (former.term < holder.term) this.#notify(former, partition, holder.term);
+      if (former.term >= holder.term || this.#deps.isLeaving(former.node)) continue;
+      this.#notify(former, partition, holder.term);
     }
   }
 

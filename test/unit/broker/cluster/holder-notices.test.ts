@@ -11,8 +11,10 @@ import type { PartitionHolder } from '../../../../broker/cluster/partition-assig
 test('a former holder of a partition gets one notice with the term of the new one, and nobody else does', (t) => {
   const holders = new Map<number, PartitionHolder>();
   const sent: unknown[] = [];
+  let leaving = '';
   const notices = new HolderNotices({
     ...{ own: 'c', partitions: 2, holderOf: (partition) => holders.get(partition) },
+    isLeaving: (node) => node === leaving,
     transport: {
       open(address, name, request) {
         sent.push([address, name, request]);
@@ -36,5 +38,9 @@ test('a former holder of a partition gets one notice with the term of the new on
   hold(1, 'a', 5);
   hold(0, 'b', 3);
   hold(0, 'a', 1);
+  t.is(sent.length, 1);
+  // A node that gives its partitions.
+  leaving = 'a';
+  hold(0, 'b', 6);
   t.is(sent.length, 1);
 });
