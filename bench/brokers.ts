@@ -30,6 +30,8 @@ export interface BenchBroker {
   readonly target: LoadTarget;
   /** Where a broker of this project reports its state. */
   readonly metricsUrl: string | undefined;
+  /** Where a broker of this project accepts other nodes. */
+  readonly clusterPort: number | undefined;
   /** Resolves when the process has ended, with its exit code, or undefined if a signal ended it. */
   readonly exited: Promise<number | undefined>;
   stop(): Promise<void>;
@@ -42,6 +44,8 @@ export interface ProcessOptions {
   readonly signal?: AbortSignal;
   /** The log of the broker is added to this file. By default it is shown. */
   readonly logFile?: string;
+  /** Called with the id of the process before it works. */
+  readonly spawned?: (pid: number) => void;
 }
 
 /** Whether a broker is one of this project. */
@@ -92,7 +96,7 @@ async function startOurs(
   name: BrokerName,
   certificates: RunCertificates,
   wantedPort: number,
-  { env, signal, logFile }: ProcessOptions,
+  { env, signal, logFile, spawned }: ProcessOptions,
 ): Promise<BenchBroker> {
   const [kind = '', fronts = '0'] = name.split('-');
   const script = new URL(scripts[kind] ?? '', import.meta.url);
@@ -124,6 +128,7 @@ async function startOurs(
     },
   );
   if (log !== undefined) closeSync(log);
+  if (child.pid !== undefined) spawned?.(child.pid);
   // The signal is reported as an error.
   child.on('error', () => undefined);
   const { stdout } = child;
@@ -135,12 +140,13 @@ async function startOurs(
       throw new Error(`${name} ended before it was ready`);
     }),
   ])) as [string];
-  const { port, version, metrics } = JSON.parse(line) as {
+  const { port, version, metrics, cluster } = JSON.parse(line) as {
     port: number;
     version: string;
     metrics?: string;
+    cluster?: number;
   };
-  return running(name, version, child, port, metrics);
+  return running(name, version, child, port, { metricsUrl: metrics, clusterPort: cluster });
 }
 
 function running(
@@ -148,7 +154,7 @@ function running(
   version: string,
   child: ChildProcess,
   port: number,
-  metricsUrl?: string,
+  { metricsUrl, clusterPort }: Partial<Pick<BenchBroker, 'metricsUrl' | 'clusterPort'>> = {},
 ): BenchBroker {
   const orphan = (): void => void child.kill('SIGKILL');
   process.once('exit', orphan);
@@ -165,6 +171,7 @@ function running(
     pid: child.pid ?? 0,
     target: { host: '127.0.0.1', port },
     metricsUrl,
+    clusterPort,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');

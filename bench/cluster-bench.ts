@@ -55,10 +55,10 @@ try {
     ...{ rounds: Number(values.rounds), devices, ratePerSecond: Number(values.rate), certificates },
     clients: new Clients(certificates),
     random: seededNumbers(seed),
-    async start(other = shape) {
+    async start(other = {}) {
       const name = `cluster-${++clusters}`;
       const database = await postgres.database();
-      return BenchNodes.start({ ...other, certificates, database, name });
+      return BenchNodes.start({ ...shape, ...other, certificates, database, name });
     },
     report: (line) => void process.stderr.write(`${line}\n`),
   });

@@ -3,8 +3,9 @@
  * arguments are the folder of the run and the port; it prints its port as a line of JSON. With
  * `FLOTILLA_BENCH_FRONTS=n` it has n fronts, and with `FLOTILLA_BENCH_STORE=memory` the memory store. With
  * `FLOTILLA_BENCH_DATABASE=postgres://…` its sessions are there, and it waits while another broker is active.
- * With `FLOTILLA_BENCH_PARTITIONS=n`, too, it is a node of a cluster with n partitions. `FLOTILLA_BENCH_LOG=info` or
- * `debug` shows more than errors.
+ * With `FLOTILLA_BENCH_PARTITIONS=n`, too, it is a node of a cluster with n partitions, and with
+ * `FLOTILLA_BENCH_CLUSTER_ADDRESS=host:port` the other nodes connect there. `FLOTILLA_BENCH_LOG=info` or `debug` shows more than
+ * errors.
  *
  * @module
  */
@@ -22,6 +23,7 @@ import { inflightWindow } from './peers.ts';
 const [, , folder = '', port = '0'] = process.argv;
 const database = process.env['FLOTILLA_BENCH_DATABASE'];
 const partitions = process.env['FLOTILLA_BENCH_PARTITIONS'];
+const address = process.env['FLOTILLA_BENCH_CLUSTER_ADDRESS'];
 const config = checkConfig({
   broker: {
     mqttsPort: Number(port),
@@ -31,7 +33,9 @@ const config = checkConfig({
     store: process.env['FLOTILLA_BENCH_STORE'] === 'memory' ? 'memory' : 'durable',
     ...(database === undefined ? {} : { database }),
   },
-  ...(partitions === undefined ? {} : { cluster: { partitions: Number(partitions), port: 0 } }),
+  ...(partitions === undefined
+    ? {}
+    : { cluster: { partitions: Number(partitions), port: 0, ...(address && { address }) } }),
   limits: {
     broker: {
       connectionsPerDeviceMax: 1000,
@@ -68,9 +72,9 @@ const version = (
   }
 ).version;
 const shown = ownAllocator === 'system' ? version : `${version} with ${ownAllocator}`;
-const { mqtts, metrics } = broker.addresses;
+const { mqtts, metrics, cluster } = broker.addresses;
 process.stdout.write(
-  `${JSON.stringify({ port: mqtts.port, version: shown, metrics: metrics.url })}\n`,
+  `${JSON.stringify({ port: mqtts.port, version: shown, metrics: metrics.url, cluster: cluster?.port })}\n`,
 );
 const stop = (): void => void broker.close().then(() => process.exit(0));
 process.on('SIGTERM', stop);

@@ -8,9 +8,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeBenchState } from '../bench-state.ts';
+import { parseDatabaseUrl } from '../../core/config/database-url.ts';
 import { startBenchBroker, type BenchBroker } from '../brokers.ts';
 import type { RunCertificates } from '../certificates.ts';
 import type { LoadTarget } from '../load/load-client.ts';
+import { NodeNetwork } from '../network/node-network.ts';
 import { waitFor } from './bounded-wait.ts';
 
 const endMaxMs = 60_000;
@@ -32,7 +34,9 @@ export class BenchNode {
   readonly #machine: RunCertificates;
   readonly #env: Readonly<Record<string, string>>;
   readonly #fault: (text: string) => void;
+  readonly #listens: (broker: BenchBroker) => void;
   #broker: BenchBroker | undefined = undefined;
+  #pid: number | undefined = undefined;
   /** Whether the process may end now. */
   #mayEnd = false;
 
@@ -41,12 +45,14 @@ export class BenchNode {
     machine: RunCertificates,
     env: Readonly<Record<string, string>>,
     fault: (text: string) => void,
+    listens: (broker: BenchBroker) => void,
   ) {
     this.name = name;
     this.logFile = join(machine.folder, 'log');
     this.#machine = machine;
     this.#env = env;
     this.#fault = fault;
+    this.#listens = listens;
   }
 
   get isRunning(): boolean {
@@ -55,6 +61,11 @@ export class BenchNode {
 
   get pid(): number {
     return this.#running.pid;
+  }
+
+  /** The id of its last process, also before it listens. */
+  get lastPid(): number | undefined {
+    return this.#pid;
   }
 
   get target(): LoadTarget {
@@ -72,7 +83,9 @@ export class BenchNode {
     const broker = await startBenchBroker('flotilla', this.#machine, 0, [], {
       env: this.#env,
       logFile: this.logFile,
+      spawned: (pid) => (this.#pid = pid),
     });
+    this.#listens(broker);
     this.#broker = broker;
     void broker.exited.then((code) => {
       if (this.#broker === broker) this.#broker = undefined;
@@ -98,6 +111,11 @@ export class BenchNode {
     void exited.then(() => (isOver = true));
     await waitFor(`the end of ${this.name}`, () => isOver, endMaxMs);
     return exited;
+  }
+
+  /** From then on, the process may end. */
+  mayEnd(): void {
+    this.#mayEnd = true;
   }
 
   /** SIGSTOP. From then on, the process may end. */
@@ -150,6 +168,8 @@ export interface BenchNodesOptions {
   readonly database: string;
   /** A folder name for the state of the nodes. */
   readonly name: string;
+  /** Whether the nodes and the database are behind proxies. */
+  readonly hasFaults?: boolean;
 }
 
 export class BenchNodes {
@@ -157,9 +177,16 @@ export class BenchNodes {
   readonly partitions: number;
   /** Processes that ended without a reason. */
   readonly faults: string[];
+  readonly #network: NodeNetwork | undefined;
 
-  private constructor(all: readonly BenchNode[], partitions: number, faults: string[]) {
+  private constructor(
+    all: readonly BenchNode[],
+    partitions: number,
+    faults: string[],
+    network: NodeNetwork | undefined,
+  ) {
     this.all = all;
+    this.#network = network;
     this.partitions = partitions;
     this.faults = faults;
   }
@@ -174,19 +201,34 @@ export class BenchNodes {
       FLOTILLA_BENCH_LOG: process.env['FLOTILLA_BENCH_LOG'] ?? 'info',
     };
     const all: BenchNode[] = [];
-    for (const name of nodeNames(options.nodes)) {
+    const network = options.hasFaults === true ? await networkOf(options, all) : undefined;
+    for (const [index, name] of nodeNames(options.nodes).entries()) {
       const server = certificates.brokers.get(name);
       if (server === undefined) throw new Error(`no certificate for ${name}`);
       const folder = join(certificates.folder, options.name, name);
       await mkdir(folder, { recursive: true });
       const machine = { ...certificates, folder, server };
       await writeBenchState(machine);
-      all.push(new BenchNode(name, machine, env, (text) => faults.push(text)));
+      const own =
+        network === undefined ? env : { ...env, ...throughNetwork(network, index, database) };
+      const listens = ({ target, clusterPort = 0 }: BenchBroker): void => {
+        network?.forwardTo(index, {
+          devices: target,
+          cluster: { host: target.host, port: clusterPort },
+        });
+      };
+      all.push(new BenchNode(name, machine, own, (text) => faults.push(text), listens));
     }
-    const nodes = new BenchNodes(all, partitions, faults);
+    const nodes = new BenchNodes(all, partitions, faults, network);
     await Promise.all(all.map((node) => node.start()));
     await nodes.balanced();
     return nodes;
+  }
+
+  /** @throws Error without the option `hasFaults` */
+  get network(): NodeNetwork {
+    if (this.#network === undefined) throw new Error('the nodes are not behind proxies');
+    return this.#network;
   }
 
   get running(): readonly BenchNode[] {
@@ -228,5 +270,28 @@ export class BenchNodes {
 
   async close(): Promise<void> {
     await Promise.all(this.running.map((node) => node.kill()));
+    this.#network?.close();
   }
+}
+
+/** The ids of the processes are those of the nodes that run. */
+function networkOf(
+  { database, nodes }: BenchNodesOptions,
+  all: readonly BenchNode[],
+): Promise<NodeNetwork> {
+  const [place] = parseDatabaseUrl(database).hosts;
+  if (place === undefined) throw new Error(`no host in ${database}`);
+  return NodeNetwork.create(nodes, place, () => all.map(({ lastPid }) => lastPid));
+}
+
+/** What a node has in its environment so that it uses the proxies. */
+function throughNetwork(
+  network: NodeNetwork,
+  index: number,
+  database: string,
+): Readonly<Record<string, string>> {
+  return {
+    FLOTILLA_BENCH_DATABASE: network.databaseUrl(index, database),
+    FLOTILLA_BENCH_CLUSTER_ADDRESS: network.addressOf(index),
+  };
 }

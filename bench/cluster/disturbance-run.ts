@@ -3,6 +3,8 @@
  *
  * - `kill`: `kill -9` of a random node, which is started again.
  * - `freeze`: stops the process of a random node for 1 to 15 s. One whose partitions were taken meanwhile must end.
+ * - `partition`: cuts the network between two nodes in one or both directions, or between a node and its database, for 1 to
+ *   15 s. One whose partitions were taken meanwhile must end.
  * - `restart`: SIGTERM of each node in turn, which is started again.
  *
  * @module
@@ -16,8 +18,8 @@ import { spreadOf } from './spread.ts';
 
 const lifeMinMs = 500;
 const lifeMaxMs = 3000;
-const frozenMinMs = 1000;
-const frozenMaxMs = 15_000;
+const faultMinMs = 1000;
+const faultMaxMs = 15_000;
 /** A node that must end does it in this time after it continues. */
 const endMaxMs = 60_000;
 const shownMax = 20;
@@ -36,17 +38,56 @@ const kill: Disturb = async (nodes, { random }) => {
 
 const freeze: Disturb = async (nodes, { random }) => {
   const node = oneOf(nodes.running, random);
-  const frozenMs = frozenMinMs + random() * (frozenMaxMs - frozenMinMs);
+  return withFault(nodes, node, random, { begin: () => node.freeze(), end: () => node.thaw() });
+};
+
+/** Half of the faults are between two nodes, the others between a node and its database. */
+const partition: Disturb = async (nodes, { random }) => {
+  const { network } = nodes;
+  const numbers = nodes.all.keys().toArray();
+  const from = oneOf(numbers, random);
+  const others = numbers.filter((number) => number !== from);
+  const to = oneOf(others, random);
+  const end = (): void => network.heal();
+  const kind = Math.floor(random() * 4);
+  if (kind >= 2) {
+    const node = nodes.all[from]!;
+    const begin = (): void => {
+      node.mayEnd();
+      network.portsOf(from).database.path.blackHole();
+    };
+    return withFault(nodes, node, random, { begin, end });
+  }
+  if (kind === 0) network.cutOneWay(from, to);
+  else network.cut(from, to);
+  const cutMs = faultMsOf(random);
+  await pause(cutMs);
+  end();
+  return { from: from + 1, to: to + 1, bothWays: kind, cutMs };
+};
+
+function faultMsOf(random: () => number): number {
+  return faultMinMs + random() * (faultMaxMs - faultMinMs);
+}
+
+/** A fault during which a node may lose its partitions. If it does, it must end. */
+async function withFault(
+  nodes: BenchNodes,
+  node: BenchNode,
+  random: () => number,
+  { begin, end }: { readonly begin: () => void; readonly end: () => void },
+): Promise<Record<string, number>> {
+  const faultMs = faultMsOf(random);
   let ended: { readonly atMs: number; readonly code: number | undefined } | undefined;
   const held = await node.held();
   const { exited } = node;
   void exited.then((code) => (ended = { atMs: performance.now(), code }));
-  node.freeze();
-  await pause(frozenMs);
+  begin();
+  await pause(faultMs);
   const taken = await Promise.all(held.map((partition) => isHeldByOther(nodes, node, partition)));
-  node.thaw();
-  const thawedAtMs = performance.now();
-  const figures = { node: numberOf(node), frozenMs, taken: taken.filter(Boolean).length };
+  end();
+  const endAtMs = performance.now();
+  const figures = { node: numberOf(node), faultMs, taken: taken.filter(Boolean).length };
   if (!taken.includes(true)) {
     // A takeover may have been on its way.
     await pause(3000);
@@ -55,12 +96,16 @@ const freeze: Disturb = async (nodes, { random }) => {
       return figures;
     }
   }
-  await waitFor(`the end of ${node.name}, which was frozen`, () => ended !== undefined, endMaxMs);
+  await waitFor(
+    `the end of ${node.name}, which lost its partitions`,
+    () => ended !== undefined,
+    endMaxMs,
+  );
   const { atMs, code } = ended ?? { atMs: 0, code: 0 };
   if (code !== 1) nodes.faults.push(`${node.name} was fenced and ended with ${code ?? 'a signal'}`);
   await node.start();
-  return { ...figures, endedMs: atMs - thawedAtMs };
-};
+  return { ...figures, endedMs: atMs - endAtMs };
+}
 
 const restart: Disturb = async (nodes) => {
   let stopMaxMs = 0;
@@ -76,9 +121,9 @@ const restart: Disturb = async (nodes) => {
 };
 
 /** Runs a load, and disturbs the nodes in each round. */
-function disturbed(disturb: Disturb): Scenario {
+function disturbed(disturb: Disturb, hasFaults = false): Scenario {
   return async (plan) => {
-    const nodes = await plan.start();
+    const nodes = await plan.start({ hasFaults });
     const { clients, devices, ratePerSecond, random } = plan;
     const targets = (): ReturnType<typeof targetsOf> => targetsOf(nodes);
     const load = await FleetLoad.start({ clients, devices, ratePerSecond, targets, random });
@@ -95,6 +140,7 @@ function disturbed(disturb: Disturb): Scenario {
 export const disturbances: Readonly<Record<string, Scenario>> = {
   kill: disturbed(kill),
   freeze: disturbed(freeze),
+  partition: disturbed(partition, true),
   restart: disturbed(restart),
 };
 

@@ -16,7 +16,7 @@ export interface ScenarioPlan {
   readonly clients: Clients;
   readonly random: () => number;
   /** Starts the nodes of the command line, or others, with an empty database. */
-  readonly start: (shape?: ClusterShape) => Promise<BenchNodes>;
+  readonly start: (shape?: Partial<ClusterShape>) => Promise<BenchNodes>;
   /** Prints a line of progress. */
   readonly report: (line: string) => void;
 }
@@ -24,6 +24,8 @@ export interface ScenarioPlan {
 export interface ClusterShape {
   readonly nodes: number;
   readonly partitions: number;
+  /** Whether the nodes and the database are behind proxies. */
+  readonly hasFaults?: boolean;
 }
 
 export interface ScenarioResult {

@@ -5,6 +5,7 @@
  * @module
  */
 import type { NetConnectOpts, Socket } from 'node:net';
+import { parseDatabaseUrl } from '../../core/config/database-url.ts';
 import { clientProcess } from './client-process.ts';
 import { NetworkPath } from './network-path.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -71,6 +72,19 @@ export class NodeNetwork {
     const ports = this.#ports[node];
     if (ports === undefined) throw new RangeError(`no node ${node}`);
     return ports;
+  }
+
+  /** What the node has in place of the URL of the database. */
+  databaseUrl(node: number, url: string): string {
+    const { user = '', database } = parseDatabaseUrl(url);
+    const { host, port } = this.portsOf(node).database;
+    return `postgres://${user}@${host}:${port}/${database}?sslmode=disable`;
+  }
+
+  /** Where other nodes find a node: the setting `cluster.address`. */
+  addressOf(node: number): string {
+    const { host, port } = this.portsOf(node).cluster;
+    return `${host}:${port}`;
   }
 
   /** Where a node listens; it may be another place after each start. */

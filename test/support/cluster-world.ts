@@ -266,9 +266,8 @@ class Member implements ClusterMember {
 function spawned(t: Pick<ExecutionContext, 'teardown'>, parts: MemberParts): Child {
   const { root, feed, url, options, network, index } = parts;
   const { config = {}, partitions } = options;
-  const ports = network?.portsOf(index);
-  const database = ports === undefined ? url : urlThrough(url, ports.database.port);
-  const address = ports === undefined ? {} : { address: `127.0.0.1:${ports.cluster.port}` };
+  const database = network?.databaseUrl(index, url) ?? url;
+  const address = network === undefined ? {} : { address: network.addressOf(index) };
   const settings: ConfigInput = {
     ...config,
     broker: { mqttsPort: 0, wssPort: 0, metricsPort: 0, database, ...config.broker },
@@ -291,12 +290,6 @@ async function networkOf(
   );
   t.teardown(() => network.close());
   return network;
-}
-
-/** The database of a URL through a proxy. */
-function urlThrough(url: string, port: number): string {
-  const { user = '', database } = parseDatabaseUrl(url);
-  return `postgres://${user}@127.0.0.1:${port}/${database}?sslmode=disable`;
 }
 
 async function addressesOf(child: Child): Promise<ClusterMember['addresses']> {
