@@ -14,6 +14,7 @@ import { isFlotillaError, type FlotillaError } from '../../core/errors/flotilla-
 import { partitionName } from '../../core/partition.ts';
 import { stateFolder, type StateFolder } from '../../core/state-folder.ts';
 import { flotilla } from '../support/cli.ts';
+import { clusterWorld } from '../support/cluster-world.ts';
 import { openJournalStore } from '../support/journal-store.ts';
 import {
   postgresServer,
@@ -291,4 +292,62 @@ test('nothing is exported while a message waits for another partition, or when t
   await change(2, (store) => store.deleteSession('same'));
   t.is(await refusal(), '');
   t.true(existsSync(path));
+});
+
+test('a cluster that is stopped under load is exported, with everything that was acknowledged', async (t) => {
+  const database = skipsWithoutServer(t, server);
+  if (database === undefined) return;
+  t.timeout(limitMs);
+  const world = await clusterWorld(t, database, { nodes: 2, partitions });
+  await world.settled();
+  const kept = {
+    ...{ clean: false, protocolVersion: 5 as const },
+    properties: { sessionExpiryInterval: 3600 },
+  };
+  const subscriber = world.idIn(1, 'backend');
+  const identity = world.device(subscriber, 'service');
+  const client = await world.mqtt(identity, 0, { clientId: subscriber, ...kept });
+  await client.subscribeAsync('devices/#', { qos: 2 });
+  await client.endAsync();
+
+  const acknowledged = new Set<string>();
+  for (let partition = 0; partition < partitions; partition++) {
+    const id = world.idIn(partition, 'publisher');
+    const publisher = await world.mqtt(world.device(id), partition % 2, { clientId: id });
+    const publish = (number: number): void => {
+      const topic = `devices/${id}/${number}`;
+      const qos = number % 2 === 0 ? 1 : 2;
+      publisher.publish(topic, 'x', { qos, retain: number % 5 === 0 }, (error) => {
+        if (!error) acknowledged.add(topic);
+        if (publisher.connected) publish(number + 10);
+      });
+    };
+    for (let number = 0; number < 10; number++) publish(number);
+  }
+  await until('messages are acknowledged', () => acknowledged.size > 300);
+  await Promise.all(world.members.map((member) => member.stop()));
+
+  const { broker } = stateFolder(world.members[0]!.state);
+  const args = ['cluster', 'export', '--state', world.members[0]!.state];
+  const done = await flotilla(args, { FLOTILLA_BROKER__DATABASE: world.url });
+  t.is(done.code, 0, done.stderr);
+  const store = await openDurableStore({ path: broker.store, ...limits });
+  const { sessions } = await store.load();
+  const queue = await wholeQueue(store, subscriber);
+  const retained = new Set([...store.retained('devices/#')].map(({ topic }) => topic));
+  await store.close();
+  t.deepEqual(
+    sessions.map(({ clientId }) => clientId),
+    [subscriber],
+  );
+  const queued = new Set(queue.map(({ message }) => message.topic));
+  t.deepEqual(
+    [...acknowledged].filter((topic) => !queued.has(topic)),
+    [],
+  );
+  const isRetained = (topic: string): boolean => Number(topic.split('/')[2]) % 5 === 0;
+  t.deepEqual(
+    [...acknowledged].filter((topic) => isRetained(topic) && !retained.has(topic)),
+    [],
+  );
 });
