@@ -96,7 +96,8 @@ test.serial(
     const { code } = await world.members[node]!.child.finished;
     t.is(code, 1);
     t.log(`it ended after ${Math.round(performance.now() - takenMs)} ms`);
-    t.true(performance.now() - takenMs < 20_000);
+    // By itself it would find out more than a minute later.
+    t.true(performance.now() - takenMs < 60_000);
     t.deepEqual(completed, []);
     await until('the session at another node', () =>
       client.connect(world.members[others[0]!]!.addresses.mqtts).then(
