@@ -44,6 +44,8 @@ const firstDirectoryTimeoutMs = 3000;
 /** How long a shutdown waits for connections to close. */
 const drainTimeoutMs = 2000;
 const drainCheckMs = 5;
+/** How long a shutdown waits until presence messages are stored: a partition that decides about them may be away. */
+const presenceTimeoutMs = 5000;
 
 /** Creates and starts all parts. The lifecycle closes them in reverse order. */
 export async function openBroker(
@@ -178,7 +180,7 @@ async function openPorts(
   const { ports, expiry, presence } = parts;
   lifecycle.add('ports', () => ports.close());
   lifecycle.add('connection expiry', () => expiry.stop());
-  lifecycle.add('presence', () => presence.settled());
+  lifecycle.add('presence', () => limited(clock, presence.settled(), presenceTimeoutMs));
   lifecycle.add('connections', () => drain(clock, parts));
   lifecycle.add('listening', () => ports.stopListening());
   return ports.listen();
@@ -190,6 +192,14 @@ function startUpdates({ lag, reloader }: BrokerParts, lifecycle: Lifecycle): voi
   lifecycle.add('event loop lag', () => lag.stop());
   reloader.start();
   lifecycle.add('reloader', () => reloader.stop());
+}
+
+/** Waits for a limited time. */
+async function limited(clock: Clock, done: Promise<void>, maxMs: number): Promise<void> {
+  const late = Promise.withResolvers<undefined>();
+  const cancel = clock.after(maxMs, () => late.resolve(undefined));
+  await Promise.race([done, late.promise]);
+  cancel();
 }
 
 /** Closes all connections with a reason and waits until they have ended, at most for a limited time. */

@@ -168,7 +168,10 @@ export class OutgoingNode {
     const { log } = this.#deps;
     const fields = { peer: this.#name ?? this.#expected, address: this.#address, reason };
     if (reason === undefined) log.debug(fields, 'disconnected from a node');
-    else if (this.#name === undefined) log.warn(fields, 'cannot connect to a node');
+    else if (this.#name === undefined) {
+      // Once is usual: a node has stopped, and this one does not know it yet.
+      log[this.#failures > 1 ? 'warn' : 'info'](fields, 'cannot connect to a node');
+    }
     // A node that stops in order closes its streams before.
     else if (this.#mux?.streams === 0) log.info(fields, 'disconnected from a node');
     else log.warn(fields, 'the connection to a node is lost');

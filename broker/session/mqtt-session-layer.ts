@@ -292,9 +292,12 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
 
   #confirmed(confirmations: readonly ReceiverConfirmation[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      afterConfirmations(this.context.store, confirmations, (error) =>
-        error === undefined ? resolve() : reject(error),
-      );
+      afterConfirmations(this.context.store, confirmations, (error) => {
+        // What other partitions have not confirmed at the end is in the store, and is delivered from there.
+        const isKept = this.#closing !== undefined && error?.code === 'delivery-unconfirmed';
+        if (error === undefined || isKept) resolve();
+        else reject(error);
+      });
     });
   }
 

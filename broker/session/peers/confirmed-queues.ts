@@ -38,6 +38,14 @@ export class ConfirmedQueues implements QueueStore {
     return confirmation;
   }
 
+  /** Nobody waits here any more for what the partition has not acknowledged. It stays in the queue. */
+  failAll(): void {
+    for (const [sequence, confirmation] of this.#open) {
+      this.#open.delete(sequence);
+      confirmation.fail();
+    }
+  }
+
   enqueue(clientId: string, delivery: Delivery): number {
     const sequence = this.#store.enqueue(clientId, delivery);
     const confirmation = sequence === 0 ? undefined : this.#takeNext();

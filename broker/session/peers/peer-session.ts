@@ -54,6 +54,11 @@ export class PeerSession extends Session {
     return this.#queues.confirmed(() => void this.outbound.deliver(message, qos, retain, []));
   }
 
+  /** The session layer closes: the next one delivers what is in the queue. */
+  abandon(): void {
+    this.#queues.failAll();
+  }
+
   /** Takes over what is in the store. @param stored undefined: the session is new and is put in the store */
   restore(stored: RecoveredSession | undefined): void {
     if (stored === undefined) {

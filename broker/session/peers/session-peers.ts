@@ -129,5 +129,6 @@ export class SessionPeers implements PartitionPeers {
   close(): void {
     this.#isClosed = true;
     for (const { link } of this.#byName.values()) link?.close();
+    for (const { session } of this.#byName.values()) session.abandon();
   }
 }

@@ -365,3 +365,20 @@ test('the share of an identity counts in its own partition, and a deleted identi
   );
   t.deepEqual(await retained(partitions), [[], [], []]);
 });
+
+test('what the broker itself has published is not waited for any more when the session layer closes', async (t) => {
+  const partitions = await startPartitions(t, 2);
+  const { layer } = partitions.at(0);
+  partitions.cut(0, 1);
+  await until('the link is cut', () => layer.peers?.connected.length === 0);
+  const topic = topicOf(1, 2);
+  const message = { topic, payload: Buffer.from('x'), qos: 1, retain: true } as const;
+  const published = layer.publish(message);
+  t.deepEqual(
+    layer.peers?.queued.map(({ messages }) => messages),
+    [1],
+  );
+  await layer.close();
+  await published;
+  t.pass();
+});
