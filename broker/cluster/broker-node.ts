@@ -35,6 +35,8 @@ import type { PartitionedLayer } from './partitioned-layer.ts';
 import { identityOfRelayed, relayedFactsSchema } from './relayed-identity.ts';
 
 const connectTimeoutMs = 5000;
+/** The devices of a partition that moves wait for the next node, so that none of them may delay it for longer, in ms. */
+const movedCloseMaxMs = 250;
 /** How long the last node waits at its end until the partitions have the messages of each other. */
 const deliveredMaxMs = 3000;
 const deliveredCheckMs = 20;
@@ -275,7 +277,7 @@ export class BrokerNode {
     this.#served.delete(partition);
     const served = layer.remove(partition);
     served?.closeConnections('partition-moved');
-    await served?.close();
+    await served?.close(movedCloseMaxMs);
   }
 
   #accept(request: unknown, wire: Wire): void {

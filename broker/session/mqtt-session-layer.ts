@@ -59,7 +59,7 @@ export type SessionLayerOptions = SessionLayerDeps & {
 const sweepMs = 500;
 /** How many nodes of the retained messages are visited in one turn of the event loop. */
 const stepsPerTurn = 2000;
-/** How long connections may take to close when the layer closes, in ms. */
+/** How long connections may take to close when the layer closes, by default, in ms. */
 const closeMaxMs = 2000;
 
 /**
@@ -238,8 +238,9 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     await this.#committed();
   }
 
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  /** @param connectionsMaxMs how long connections may take to close */
+  close(connectionsMaxMs: number = closeMaxMs): Promise<void> {
+    return (this.#closing ??= this.#close(connectionsMaxMs));
   }
 
   connectionAccepted(client: ClientConnection): void {
@@ -258,14 +259,14 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     this.sessions.release(session, publishWill);
   }
 
-  async #close(): Promise<void> {
+  async #close(connectionsMaxMs: number): Promise<void> {
     // Acknowledgements that wait for the commit are sent first.
     this.scheduler.flush();
     await this.#committed().catch(() => undefined);
     this.scheduler.flush();
     this.sessions.prepareShutdown();
     for (const client of this.#clients) client.close('server-shutting-down');
-    await this.#waitUntilClosed();
+    await this.#waitUntilClosed(connectionsMaxMs);
     this.peers?.close();
     this.#cancelSweep?.();
     this.sessions.close();
@@ -274,8 +275,8 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
   }
 
   /** Waits until all connections are closed, and cuts those that take too long. */
-  async #waitUntilClosed(): Promise<void> {
-    const deadlineMs = performance.now() + closeMaxMs;
+  async #waitUntilClosed(maxMs: number): Promise<void> {
+    const deadlineMs = performance.now() + maxMs;
     while (this.#clients.size > 0) {
       const late = performance.now() >= deadlineMs;
       for (const client of this.#clients) {
