@@ -24,6 +24,8 @@ import { until } from './until.ts';
 
 const program = new URL('cluster-member-process.ts', import.meta.url).pathname;
 const lifeMs = 900_000;
+/** A node that starts later gets its share after ten seconds. */
+const settledMaxMs = 120_000;
 /** A node that was stopped does not answer. */
 const answerMaxMs = 5000;
 /** The socket of PostgreSQL in its folder. */
@@ -85,7 +87,10 @@ export interface ClusterWorld {
   held(member: number): Promise<readonly number[]>;
   /** The node that serves a partition. Waits until there is one. */
   holderOf(partition: number): Promise<number>;
-  /** Waits until each partition is served and linked to all others, as far as the running nodes know. */
+  /**
+   * Waits until each partition is served and linked to all others, and each running node has its share: after that,
+   * none moves any more, which would close connections.
+   */
   settled(members?: readonly number[]): Promise<void>;
 }
 
@@ -175,14 +180,25 @@ export async function clusterWorld(
         return holder >= 0 && holder;
       }),
     async settled(running = members.keys().toArray()) {
-      await until('each partition is served and linked', async () => {
-        const all = await Promise.all(running.map((index) => members[index]!.checks()));
-        return all.every((checks) =>
-          ['partitions', 'links'].every((name) =>
-            checks.some((one) => one.name === name && one.ok),
-          ),
-        );
-      });
+      const share = Math.floor(options.partitions / running.length);
+      await until(
+        'each partition is served and linked',
+        async () => {
+          const all = await Promise.all(running.map((index) => members[index]!.checks()));
+          const counts = await Promise.all(
+            running.map(async (index) => (await held(index)).length),
+          );
+          return (
+            counts.every((count) => count >= share) &&
+            all.every((checks) =>
+              ['partitions', 'links'].every((name) =>
+                checks.some((one) => one.name === name && one.ok),
+              ),
+            )
+          );
+        },
+        settledMaxMs,
+      );
     },
   };
 }
