@@ -169,20 +169,6 @@ export class DatabaseConnection {
     }
   }
 
-  /**
-   * Calls a function for every notification on a channel, until the session ends. The payload, of at most 8,000 bytes,
-   * is that of any user of the database.
-   *
-   * @param channel at most 63 bytes
-   * @throws the error of the library
-   */
-  async listen(channel: string, notified: (payload: string) => void): Promise<void> {
-    this.#client.on('notification', (notification) => {
-      if (notification.channel === channel) notified(notification.payload ?? '');
-    });
-    await this.query(`LISTEN "${channel.replaceAll('"', '""')}"`);
-  }
-
   /** Ends the session without a word: what the server is doing has an unknown outcome. */
   destroy(): void {
     this.#socket.destroy();

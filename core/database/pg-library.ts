@@ -19,10 +19,6 @@ export interface PgClient {
   on(event: 'error' | 'end', listener: () => void): unknown;
   /** `code` is the SQLSTATE. */
   on(event: 'notice', listener: (notice: { readonly code?: string }) => void): unknown;
-  on(
-    event: 'notification',
-    listener: (notification: { readonly channel: string; readonly payload?: string }) => void,
-  ): unknown;
 }
 
 export interface PgClientOptions {
