@@ -204,7 +204,7 @@ async function limited(clock: Clock, done: Promise<void>, maxMs: number): Promis
 
 /** Closes all connections with a reason and waits until they have ended, at most for a limited time. */
 function drain(clock: Clock, { layer, admitter }: BrokerParts): Promise<void> {
-  layer.closeConnections('server-shutting-down');
+  layer.endConnections();
   const endMs = clock.monotonicMs() + drainTimeoutMs;
   return new Promise((resolve) => {
     const check = (): void => {

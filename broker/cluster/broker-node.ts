@@ -276,7 +276,7 @@ export class BrokerNode {
     const { layer } = this.#deps;
     this.#served.delete(partition);
     const served = layer.remove(partition);
-    served?.closeConnections('partition-moved');
+    served?.endConnections('partition-moved');
     await served?.close(movedCloseMaxMs);
   }
 

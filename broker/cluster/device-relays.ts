@@ -5,7 +5,6 @@
  * @module
  */
 import type { Cancel, Clock } from '../../core/clock.ts';
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { Wire } from '../contracts/connection-wire.ts';
 import type { Identity } from '../contracts/identity.ts';
 import type { Connection } from '../contracts/session-layer.ts';
@@ -60,8 +59,8 @@ export class DeviceRelays implements ConnectionRelays {
     return connection;
   }
 
-  closeAll(code: ErrorCode): void {
-    for (const connection of [...this.#open]) connection.close(code);
+  closeAll(): void {
+    for (const connection of [...this.#open]) connection.cut();
   }
 
   #attach(partition: number, connection: RelayedConnection, untilMs: number): void {
@@ -105,9 +104,8 @@ class RelayedConnection implements Connection {
     // The node that holds the session does it.
   }
 
-  /** The node that holds the session closes it for all other reasons, and says why. */
-  close(code: ErrorCode): void {
-    if (code === 'server-shutting-down') this.cut();
+  close(): void {
+    // The node that holds the session closes it, and says why.
   }
 
   cut(): void {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { BrokerLayer, LayerTurn } from '../contracts/broker-layer.ts';
 import type { Wire } from '../contracts/connection-wire.ts';
 import type { Identity } from '../contracts/identity.ts';
@@ -18,7 +17,7 @@ import { PartitionedInspection } from './partitioned-inspection.ts';
 export interface ConnectionRelays {
   /** @param closed called once, when the connection is closed */
   accept(partition: number, wire: Wire, identity: Identity, closed?: () => void): Connection;
-  closeAll(code: ErrorCode): void;
+  closeAll(): void;
 }
 
 export class PartitionedLayer implements BrokerLayer {
@@ -75,9 +74,9 @@ export class PartitionedLayer implements BrokerLayer {
     return this.layerOf(id)?.connectionsOf(id) ?? [];
   }
 
-  closeConnections(code: ErrorCode): void {
-    for (const layer of this.#layers.values()) layer.closeConnections(code);
-    this.#relays().closeAll(code);
+  endConnections(): void {
+    for (const layer of this.#layers.values()) layer.endConnections();
+    this.#relays().closeAll();
   }
 
   /** A node that holds no partition has nothing to report. */

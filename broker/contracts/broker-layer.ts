@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { ErrorCode } from '../../core/errors/catalogue.ts';
 import type { SessionLayer } from './session-layer.ts';
 
 /** What is written in one turn of the event loop is written together. */
@@ -21,6 +20,9 @@ export interface BrokerLayer extends SessionLayer {
   readonly storeStalled: string | undefined;
   /** Copies the store to a new file. @returns false when there is no store on the disk */
   copyStore(path: string): Promise<boolean>;
-  /** Closes all connections. */
-  closeConnections(code: ErrorCode): void;
+  /**
+   * Closes all connections, because this process will close the layer next: wills in a durable store wait for whoever
+   * opens it (3.1.1, section 3.1.2.5).
+   */
+  endConnections(): void;
 }

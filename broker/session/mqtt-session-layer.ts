@@ -170,7 +170,8 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     return this.#clients;
   }
 
-  closeConnections(code: ErrorCode): void {
+  endConnections(code: ErrorCode = 'server-shutting-down'): void {
+    this.sessions.prepareShutdown();
     for (const client of [...this.#clients]) client.close(code);
   }
 
@@ -264,8 +265,7 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     this.scheduler.flush();
     await this.#committed().catch(() => undefined);
     this.scheduler.flush();
-    this.sessions.prepareShutdown();
-    for (const client of this.#clients) client.close('server-shutting-down');
+    this.endConnections();
     await this.#waitUntilClosed(connectionsMaxMs);
     this.peers?.close();
     this.#cancelSweep?.();

@@ -170,3 +170,39 @@ test('when a node is killed, the others serve its partitions with everything tha
   subscriber.drop();
   publisher.drop();
 });
+
+test('when a node stops in order, the wills of its devices wait for those that come back at another node', async (t) => {
+  if (skipsWithoutServer(t, server) === undefined) return;
+  t.timeout(limitMs);
+  const world = await clusterWorld(t, server!, { nodes: 2, partitions: 2 });
+  await world.settled();
+  const [partition = 0] = await world.held(0);
+  const properties = { sessionExpiryInterval: 3600 };
+  const [back, gone] = ['back', 'gone'].map((name) => {
+    const id = world.idIn(partition, name);
+    const will = {
+      topic: `devices/${id}/lost`,
+      payload: Buffer.from('x'),
+      qos: 1 as const,
+      retain: false,
+    };
+    const options = { clientId: id, clean: false, protocolVersion: 5 as const, properties, will };
+    return { id, identity: world.device(id), options };
+  });
+  const { seen } = await backend(world, 1 - partition, 1);
+  const clients = await Promise.all(
+    [back!, gone!].map(({ identity, options }) => world.mqtt(identity, 0, options)),
+  );
+  const closed = Promise.all(clients.map((client) => ended(client)));
+  await Promise.all([world.members[0]!.stop(), closed]);
+  await until('the device is back at the other node', () =>
+    world.mqtt(back!.identity, 1, back!.options).then(
+      () => true,
+      () => undefined,
+    ),
+  );
+  await until('the will of the device that is gone', () =>
+    seen.includes(`devices/${gone!.id}/lost x`),
+  );
+  t.deepEqual(seen, [`devices/${gone!.id}/lost x`]);
+});
