@@ -99,8 +99,11 @@ export class Admitter {
   /**
    * Passes a connection that another node has admitted, and relays, to the session layer. It is judged again, because
    * this node may know more of the identity.
+   *
+   * @param closed called once, when an accepted connection is closed
+   * @returns undefined when it was refused
    */
-  acceptRelayed(wire: Wire, identity: Identity): void {
+  acceptRelayed(wire: Wire, identity: Identity, closed: () => void): Connection | undefined {
     const { holds, incidents, events, layer, expiry } = this.#deps;
     const { standing, notAfterMs } = identity;
     const judgement = incidents.exceedsConnectRate(identity)
@@ -109,11 +112,15 @@ export class Admitter {
     if ('code' in judgement) {
       events.refused(identity.remoteAddress, refusal(identity, judgement.code), 'connect');
       wire.destroy();
-      return;
+      return undefined;
     }
     identity.standing = judgement.standing;
-    const connection = layer.accept(wire, identity, () => expiry.forget(connection));
+    const connection = layer.accept(wire, identity, () => {
+      expiry.forget(connection);
+      closed();
+    });
     expiry.watch(connection);
+    return connection;
   }
 
   /** An admitted connection closed before it was passed to the session layer. */

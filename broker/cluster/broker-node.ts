@@ -32,6 +32,7 @@ import { partitionName } from '../../core/partition.ts';
 import { PartitionAssignment, type PartitionHolder } from './partition-assignment.ts';
 import { PartitionLinks, partitionLinkSchema, type LinkedPartition } from './partition-links.ts';
 import type { PartitionedLayer } from './partitioned-layer.ts';
+import { RelayedConnections } from './relayed-connections.ts';
 import { identityOfRelayed, relayedFactsSchema } from './relayed-identity.ts';
 
 const connectTimeoutMs = 5000;
@@ -44,6 +45,8 @@ const deliveredCheckMs = 20;
 const requestSchema = z.discriminatedUnion('kind', [
   partitionLinkSchema,
   holderNoticeSchema,
+  /** The node stops. */
+  z.strictObject({ kind: z.literal('leaving') }),
   z.strictObject({
     kind: z.literal('device'),
     partition: z.int().min(0).max(1000),
@@ -84,6 +87,7 @@ export class BrokerNode {
   readonly #links: PartitionLinks;
   readonly #notices: HolderNotices;
   readonly #served = new Map<number, Served>();
+  readonly #relayed = new RelayedConnections();
   #assignment: PartitionAssignment | undefined;
   #cancelTicketKeys: Cancel = () => undefined;
 
@@ -117,7 +121,7 @@ export class BrokerNode {
         return node === undefined || node.draining;
       },
     });
-    this.#transport.onStream((request, wire) => this.#accept(request, wire));
+    this.#transport.onStream((request, wire, from) => this.#accept(request, wire, from));
   }
 
   /** The nodes of the cluster, and what they hold. */
@@ -280,7 +284,7 @@ export class BrokerNode {
     await served?.close(movedCloseMaxMs);
   }
 
-  #accept(request: unknown, wire: Wire): void {
+  #accept(request: unknown, wire: Wire, from: string): void {
     const { layer, directory, clock, admitter, log } = this.#deps;
     const parsed = requestSchema.safeParse(request);
     if (!parsed.success) {
@@ -291,6 +295,11 @@ export class BrokerNode {
     const { data } = parsed;
     if (data.kind === 'link') {
       this.#links.accept(data, wire);
+      return;
+    }
+    if (data.kind === 'leaving') {
+      wire.destroy();
+      this.#relayed.nodeLeaves(from);
       return;
     }
     if (data.kind === 'held') {
@@ -304,7 +313,10 @@ export class BrokerNode {
       wire.destroy();
       return;
     }
-    admitter.acceptRelayed(wire, identity);
+    const connection = admitter.acceptRelayed(wire, identity, () => {
+      if (connection !== undefined) this.#relayed.delete(from, connection);
+    });
+    if (connection !== undefined) this.#relayed.add(from, connection);
   }
 
   /** Another node has begun a later term: this one writes nothing any more, and must not continue. */

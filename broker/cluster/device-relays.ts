@@ -59,8 +59,16 @@ export class DeviceRelays implements ConnectionRelays {
     return connection;
   }
 
-  closeAll(): void {
-    for (const connection of [...this.#open]) connection.cut();
+  leave(): void {
+    const holders = new Map<string, PartitionHolder>();
+    for (const connection of [...this.#open]) {
+      const { holder } = connection;
+      if (holder === undefined) connection.cut();
+      else holders.set(holder.node, holder);
+    }
+    for (const { node, address } of holders.values()) {
+      this.#deps.transport.open(address, node, { kind: 'leaving' }).end();
+    }
   }
 
   #attach(partition: number, connection: RelayedConnection, untilMs: number): void {
@@ -69,6 +77,7 @@ export class DeviceRelays implements ConnectionRelays {
     if (stream.isOver) return;
     const holder = this.#deps.holderOf(partition);
     if (holder !== undefined) {
+      connection.holder = holder;
       const request = { kind: 'device', partition, facts: relayedFactsOf(identity) };
       stream.attach(transport.open(holder.address, holder.node, request));
       return;
@@ -90,6 +99,8 @@ class RelayedConnection implements Connection {
   readonly protocolVersion = undefined;
   readonly connectedAtMs: number;
   readonly stream: LateWire;
+  /** The node that it is relayed to; undefined while it waits for one. */
+  holder: PartitionHolder | undefined = undefined;
   readonly #device: Wire;
   cancelWait: Cancel = () => undefined;
 

@@ -17,7 +17,8 @@ import { PartitionedInspection } from './partitioned-inspection.ts';
 export interface ConnectionRelays {
   /** @param closed called once, when the connection is closed */
   accept(partition: number, wire: Wire, identity: Identity, closed?: () => void): Connection;
-  closeAll(): void;
+  /** This node stops: the nodes that hold the sessions of these connections close them, with that reason. */
+  leave(): void;
 }
 
 export class PartitionedLayer implements BrokerLayer {
@@ -76,7 +77,7 @@ export class PartitionedLayer implements BrokerLayer {
 
   endConnections(): void {
     for (const layer of this.#layers.values()) layer.endConnections();
-    this.#relays().closeAll();
+    this.#relays().leave();
   }
 
   /** A node that holds no partition has nothing to report. */

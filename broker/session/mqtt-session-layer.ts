@@ -45,6 +45,7 @@ import { isPeerId } from './state/peer-id.ts';
 import { Rooms } from './state/rooms.ts';
 import type { Session } from './state/session.ts';
 import { SessionRegistry } from './state/session-registry.ts';
+import type { WillFate } from './state/wills.ts';
 
 export type SessionLayerOptions = SessionLayerDeps & {
   readonly clock: Clock;
@@ -256,8 +257,8 @@ export class MqttSessionLayer implements BrokerLayer, ConnectionHost {
     this.core.unregister(client);
   }
 
-  releaseSession(session: Session, publishWill: boolean): void {
-    this.sessions.release(session, publishWill);
+  releaseSession(session: Session, will: WillFate): void {
+    this.sessions.release(session, will);
   }
 
   async #close(connectionsMaxMs: number): Promise<void> {

@@ -178,8 +178,9 @@ test('when a node stops in order, the wills of its devices wait for those that c
   await world.settled();
   const [partition = 0] = await world.held(0);
   const properties = { sessionExpiryInterval: 3600 };
-  const [back, gone] = ['back', 'gone'].map((name) => {
-    const id = world.idIn(partition, name);
+  // One device of the partition of the node that stops, and one that it relays to the other node.
+  const [back, relayed, gone] = ['back', 'relayed', 'gone'].map((name) => {
+    const id = world.idIn(name === 'relayed' ? 1 - partition : partition, name);
     const will = {
       topic: `devices/${id}/lost`,
       payload: Buffer.from('x'),
@@ -191,16 +192,23 @@ test('when a node stops in order, the wills of its devices wait for those that c
   });
   const { seen } = await backend(world, 1 - partition, 1);
   const clients = await Promise.all(
-    [back!, gone!].map(({ identity, options }) => world.mqtt(identity, 0, options)),
+    [back!, relayed!, gone!].map(({ identity, options }) => world.mqtt(identity, 0, options)),
   );
+  const reasons: (number | undefined)[] = [];
+  for (const client of clients) {
+    client.on('disconnect', ({ reasonCode }) => void reasons.push(reasonCode));
+  }
   const closed = Promise.all(clients.map((client) => ended(client)));
   await Promise.all([world.members[0]!.stop(), closed]);
-  await until('the device is back at the other node', () =>
-    world.mqtt(back!.identity, 1, back!.options).then(
-      () => true,
-      () => undefined,
-    ),
-  );
+  t.deepEqual(reasons, [0x8b, 0x8b, 0x8b], 'each device gets the reason');
+  for (const { identity, options } of [back!, relayed!]) {
+    await until('the device is back at the other node', () =>
+      world.mqtt(identity, 1, options).then(
+        () => true,
+        () => undefined,
+      ),
+    );
+  }
   await until('the will of the device that is gone', () =>
     seen.includes(`devices/${gone!.id}/lost x`),
   );

@@ -22,7 +22,7 @@ import type { SessionContext } from '../state/context.ts';
 import type { Publisher } from '../state/publisher.ts';
 import type { Session } from '../state/session.ts';
 import type { SessionRegistry } from '../state/session-registry.ts';
-import { willSuppressingCodes } from '../state/wills.ts';
+import { willSuppressingCodes, type WillFate } from '../state/wills.ts';
 import {
   acknowledgementTemplate,
   acknowledgementWithReason,
@@ -71,8 +71,8 @@ export interface ConnectionHost {
   /** CONNECT was accepted. */
   connectionAccepted(client: ClientConnection): void;
   connectionClosed(client: ClientConnection): void;
-  /** A connection does not use its session any more. @param publishWill whether a will is to be published */
-  releaseSession(session: Session, publishWill: boolean): void;
+  /** A connection does not use its session any more. @param will what becomes of its will */
+  releaseSession(session: Session, will: WillFate): void;
 }
 
 /** How long a closed connection waits for the commit of what it accepted, in ms. */
@@ -451,16 +451,20 @@ export class ClientConnection implements ConnectionRoles {
     this.#onEnd = undefined;
   }
 
+  #willFate(code: ErrorCode | undefined): WillFate {
+    if (this.#closedCleanly || (code !== undefined && willSuppressingCodes.has(code))) {
+      return 'discard';
+    }
+    return code === 'server-shutting-down' ? 'wait' : 'publish';
+  }
+
   /** Called once, when the connection closes. */
   #release(): void {
     this.reader.clear();
     const { session } = this;
     if (session === undefined) return;
     const code = this.#closeCode;
-    const suppressed = code !== undefined && willSuppressingCodes.has(code);
-    if (session.owner === this) {
-      this.host.releaseSession(session, !this.#closedCleanly && !suppressed);
-    }
+    if (session.owner === this) this.host.releaseSession(session, this.#willFate(code));
     const other = this.host
       .connectionsOf(this.identity.id)
       .find((one) => one !== this && one.clientId !== undefined);

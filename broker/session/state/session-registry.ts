@@ -19,7 +19,7 @@ import {
   removeSubscription,
   subscriptionAmount,
 } from './subscriptions.ts';
-import { Wills, type RequestedWill } from './wills.ts';
+import { Wills, type RequestedWill, type WillFate } from './wills.ts';
 
 /** The session that a CONNECT asks for. */
 export interface AttachRequest {
@@ -135,13 +135,13 @@ export class SessionRegistry {
   /**
    * The connection of a session is closed.
    *
-   * @param publishWill whether the will, if there is one, is to be published
+   * @param will what becomes of the will, if there is one
    */
-  release(session: Session, publishWill: boolean): void {
+  release(session: Session, will: WillFate): void {
     session.owner = undefined;
     this.#context.observer?.readinessChanged(session);
     session.outbound.detach();
-    this.#wills.onConnectionClosed(session, publishWill);
+    this.#wills.onConnectionClosed(session, will);
     if (session.expirySeconds === 0) {
       this.end(session);
       return;

@@ -39,6 +39,9 @@ export const willSuppressingCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'device-overlapping',
 ]);
 
+/** What becomes of a will when its connection is closed; `wait`: its client is expected back at once. */
+export type WillFate = 'publish' | 'discard' | 'wait';
+
 /**
  * After a restart, wills wait at least this long, in ms: the clients of a fleet that reconnects at once
  * were not lost.
@@ -87,15 +90,17 @@ export class Wills {
   /**
    * The connection of a session is closed: publishes its will, delays it, or deletes it.
    *
-   * @param publishWill false after a DISCONNECT that discards the will, and if the identity may not
-   *   publish any more
+   * @param fate `discard` after a DISCONNECT that discards the will, and if the identity may not publish any more;
+   *   `wait` if the node that relayed the connection stops. A session that ends now cannot wait
    */
-  onConnectionClosed(session: Session, publishWill: boolean): void {
+  onConnectionClosed(session: Session, fate: WillFate): void {
     const { will } = session;
     if (will === undefined || (this.shuttingDown && this.#context.store.durable)) return;
-    if (!publishWill) this.delete(session);
-    else if (will.delaySeconds === 0 || session.expirySeconds === 0) this.#publish(session);
-    else this.#delay(session, will);
+    const waits = fate === 'wait' && !this.shuttingDown;
+    const delayMs = Math.max(waits ? recoveredWillMinMs : 0, will.delaySeconds * 1000);
+    if (fate === 'discard') this.delete(session);
+    else if (delayMs === 0 || session.expirySeconds === 0) this.#publish(session);
+    else this.#delay(session, will, delayMs);
   }
 
   /** The client resumed its session before the delay was over: the will is deleted [MQTT-3.1.3-9]. */
@@ -184,8 +189,7 @@ export class Wills {
     else room.remove(will.identityId, willAmount(will));
   }
 
-  #delay(session: Session, will: WillRecord): void {
-    const delayMs = will.delaySeconds * 1000;
+  #delay(session: Session, will: WillRecord, delayMs: number): void {
     const dueAtMs = this.#context.clock.now() + delayMs;
     const record = { ...will, dueAtMs };
     session.will = record;
