@@ -10,9 +10,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import Provider from 'oidc-provider';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import type { TestService } from './enroll-service.ts';
 import { tempFolder } from './temp-folder.ts';
+import { until } from './until.ts';
 
 interface TestProvider {
   readonly issuer: string;
@@ -98,7 +100,7 @@ export async function restartWithProvider(
   const caFile = join(folder, 'ca.pem');
   await writeFile(clientSecretFile, clientSecret, { mode: 0o600 });
   await writeFile(caFile, plain.ca);
-  return plain.restart({
+  const config = {
     enroll: {
       port,
       url,
@@ -111,7 +113,14 @@ export async function restartWithProvider(
         roles: { viewer: ['fleet-viewers'], admin: ['fleet-admins'] },
       },
     },
-  });
+  };
+  // The provider knows the port already. A connection of another test may use it for a moment.
+  return until('the port is free', () =>
+    plain.restart(config).catch((error: unknown) => {
+      if (isFlotillaError(error, 'address-in-use')) return undefined;
+      throw error;
+    }),
+  );
 }
 
 interface Visit {
