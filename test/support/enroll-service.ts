@@ -14,6 +14,7 @@ import { generateKeySync, privateKeyPem, type KeyType } from '../../certs/key.ts
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { checkConfig, type Config, type ConfigInput } from '../../core/config/config.ts';
 import { parseDeviceId } from '../../core/device-id.ts';
+import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import {
   issuedSchema,
   tokenSchema,
@@ -28,6 +29,7 @@ import { tailAudit } from '../../enroll/audit/audit-reader.ts';
 import { startEnroll, type EnrollService } from '../../enroll/enroll-service.ts';
 import { initialiseState } from '../../enroll/bootstrap/state.ts';
 import { tempFolder } from './temp-folder.ts';
+import { until } from './until.ts';
 
 export interface Credential {
   readonly cert: string;
@@ -206,7 +208,14 @@ async function startOn(
     async restart(other = {}, whileStopped) {
       await service.close();
       await whileStopped?.();
-      return startOn(t, state, { ...options, config: { ...options.config, ...other } });
+      const again = { ...options, config: { ...options.config, ...other } };
+      // A connection of another test may use its port for a moment.
+      return until('the port is free', () =>
+        startOn(t, state, again).catch((error: unknown) => {
+          if (isFlotillaError(error, 'address-in-use')) return undefined;
+          throw error;
+        }),
+      );
     },
   };
 }

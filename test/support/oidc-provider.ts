@@ -10,11 +10,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import Provider from 'oidc-provider';
-import { isFlotillaError } from '../../core/errors/flotilla-error.ts';
 import { identityFiles } from '../../core/state-folder.ts';
 import type { TestService } from './enroll-service.ts';
 import { tempFolder } from './temp-folder.ts';
-import { until } from './until.ts';
 
 interface TestProvider {
   readonly issuer: string;
@@ -114,13 +112,7 @@ export async function restartWithProvider(
       },
     },
   };
-  // The provider knows the port already. A connection of another test may use it for a moment.
-  return until('the port is free', () =>
-    plain.restart(config).catch((error: unknown) => {
-      if (isFlotillaError(error, 'address-in-use')) return undefined;
-      throw error;
-    }),
-  );
+  return plain.restart(config);
 }
 
 interface Visit {
