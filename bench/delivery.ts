@@ -13,6 +13,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchBroker } from './brokers.ts';
 import { deviceCount, type Clients } from './clients.ts';
+import { BurstPump } from './load/burst-pump.ts';
 import type { LoadQos } from './load/frames.ts';
 import { LoadClient } from './load/load-client.ts';
 import { threadTimes } from './process-usage.ts';
@@ -66,46 +67,19 @@ export async function measureLoad(
   const receivers = plan.shape === 'fan-in' ? 1 : fanOutReceivers;
   // Deliveries in flight: enough to keep the broker busy, fewer than any limit of its queues.
   const inFlightMax = (small ? 2000 : 400) * (plan.shape === 'fan-in' ? 1 : 5);
-  const unacknowledgedMax = 50;
-  let published = 0;
-  let delivered = 0;
-  let scheduled = false;
-  let turn = 0;
-  let stopped = false;
-  const pump = (): void => {
-    scheduled = false;
-    for (let idle = 0; idle < connections.publishers.length && !stopped;) {
-      if (published * receivers - delivered + inOneWrite * receivers > inFlightMax) return;
-      const publisher = connections.publishers[turn++ % connections.publishers.length];
-      if (publisher === undefined || publisher.inflight + inOneWrite > unacknowledgedMax) {
-        idle++;
-        continue;
-      }
-      idle = 0;
-      publisher.publish(inOneWrite);
-      published += inOneWrite;
-    }
-  };
-  const wake = (): void => {
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(pump);
-  };
+  const pump = new BurstPump(() => connections.publishers, { inOneWrite, receivers, inFlightMax });
   const connections = await connectConnections(broker, clients, plan, {
-    received() {
-      delivered++;
-      wake();
-    },
-    acknowledged: wake,
+    received: pump.received,
+    acknowledged: pump.wake,
   });
   try {
-    pump();
+    pump.start();
     await delay(plan.warmUpMs);
-    const result = await measured(broker, plan.measureMs, () => delivered);
-    stopped = true;
-    return { ...result, missing: await missingOf(() => published * receivers - delivered) };
+    const result = await measured(broker, plan.measureMs, () => pump.delivered);
+    pump.stop();
+    return { ...result, missing: await missingOf(() => pump.missing) };
   } finally {
-    stopped = true;
+    pump.stop();
     await connections.end();
   }
 }

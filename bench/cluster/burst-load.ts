@@ -6,6 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clients } from '../clients.ts';
+import { BurstPump } from '../load/burst-pump.ts';
 import { LoadClient, type LoadTarget } from '../load/load-client.ts';
 import { cpuMicroseconds } from '../process-usage.ts';
 
@@ -14,7 +15,6 @@ const warmUpMs = 3000;
 const measureMs = 8000;
 const settleMaxMs = 5000;
 const inFlightMax = 2000;
-const unacknowledgedMax = 50;
 
 export interface BurstPlan {
   readonly clients: Clients;
@@ -39,38 +39,12 @@ export async function measureBursts(plan: BurstPlan): Promise<BurstResult> {
   const { clients, qos, pids } = plan;
   const inOneWrite = qos === 0 ? 25 : 10;
   const all: LoadClient[] = [];
-  let published = 0;
-  let delivered = 0;
-  let isScheduled = false;
-  let isOver = false;
-  let turn = 0;
   const publishers: LoadClient[] = [];
-  const pump = (): void => {
-    isScheduled = false;
-    for (let idle = 0; idle < publishers.length && !isOver;) {
-      if (published - delivered + inOneWrite > inFlightMax) return;
-      const publisher = publishers[turn++ % publishers.length];
-      if (publisher === undefined || publisher.inflight + inOneWrite > unacknowledgedMax) {
-        idle++;
-        continue;
-      }
-      idle = 0;
-      publisher.publish(inOneWrite);
-      published += inOneWrite;
-    }
-  };
-  const wake = (): void => {
-    if (isScheduled) return;
-    isScheduled = true;
-    setImmediate(pump);
-  };
+  const pump = new BurstPump(() => publishers, { inOneWrite, receivers: 1, inFlightMax });
   const open = async (name: string, target: LoadTarget): Promise<LoadClient> => {
     const client = new LoadClient({
-      ...{ target, context: clients.context(name), clientId: name, acknowledged: wake },
-      received() {
-        delivered++;
-        wake();
-      },
+      ...{ target, context: clients.context(name), clientId: name },
+      ...{ acknowledged: pump.wake, received: pump.received },
     });
     all.push(client);
     await client.connected();
@@ -84,15 +58,15 @@ export async function measureBursts(plan: BurstPlan): Promise<BurstResult> {
       publisher.prepare(`devices/${name}/burst`, qos, payloadBytes);
       publishers.push(publisher);
     }
-    pump();
+    pump.start();
     await pause(warmUpMs);
-    const before = { ...usage(pids), delivered, atMs: performance.now() };
+    const before = { ...usage(pids), delivered: pump.delivered, atMs: performance.now() };
     await pause(measureMs);
-    const after = { ...usage(pids), delivered, atMs: performance.now() };
-    isOver = true;
+    const after = { ...usage(pids), delivered: pump.delivered, atMs: performance.now() };
+    pump.stop();
     const deliveries = after.delivered - before.delivered;
     const untilMs = performance.now() + settleMaxMs;
-    while (published > delivered && performance.now() < untilMs) await pause(20);
+    while (pump.missing > 0 && performance.now() < untilMs) await pause(20);
     return {
       deliveriesPerSecond: Math.round((deliveries * 1000) / (after.atMs - before.atMs)),
       microseconds: Object.fromEntries(
@@ -101,10 +75,10 @@ export async function measureBursts(plan: BurstPlan): Promise<BurstResult> {
           return [name, Number((us / deliveries).toFixed(2))];
         }),
       ),
-      missing: published - delivered,
+      missing: pump.missing,
     };
   } finally {
-    isOver = true;
+    pump.stop();
     for (const client of all) client.destroy();
     await pause(300);
   }
